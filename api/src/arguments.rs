@@ -1,0 +1,274 @@
+//! Request bodies. [`Arguments`] takes what Copr takes, JSON, a form or a multipart form with a part `json`,
+//! and gives the handler one checked struct; [`FileForm`] is a multipart form that stays a stream.
+
+use std::time::Duration;
+
+use poem::{FromRequest, Request, RequestBody, http::header, web::Multipart};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry},
+    types::Type,
+};
+use serde_json::{Map, Value};
+use tokio::io::AsyncReadExt as _;
+
+use crate::{
+    address::decode_form,
+    error::ApiError,
+    fields::{Fields, MistakeStyle},
+    settings::MAX_BODY_BYTES,
+};
+
+/// How long a body that is not a file may take to arrive.
+const ARGUMENTS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A struct that is read from the arguments of a body. Its schema documents it; this reads it.
+pub(crate) trait FromFields: Type + Sized + Send + Sync {
+    /// How its mistakes are worded.
+    const STYLE: MistakeStyle = MistakeStyle::Lines;
+
+    /// Reads the fields, noting mistakes in `fields`.
+    fn from_fields(fields: &mut Fields) -> Self;
+
+    /// Reads a whole object.
+    fn from_object(object: Map<String, Value>) -> Result<Self, ApiError> {
+        let mut fields = Fields::new(object, Self::STYLE);
+        let read = Self::from_fields(&mut fields);
+        fields.finish()?;
+        Ok(read)
+    }
+}
+
+/// The arguments of a body, in any of the three forms that Copr's clients have used. They are read but not
+/// judged: Copr looks for the project and the permission before it complains about a form.
+#[derive(Debug)]
+pub(crate) struct Arguments<T> {
+    object: Map<String, Value>,
+    kind: std::marker::PhantomData<T>,
+}
+
+impl<T: FromFields> Arguments<T> {
+    /// From an object that was a part of something else.
+    pub(crate) const fn from_object(object: Map<String, Value>) -> Self {
+        Self { object, kind: std::marker::PhantomData }
+    }
+
+    /// One argument, read before the rest is judged.
+    pub(crate) fn peek(&self, name: &str) -> Option<&str> {
+        self.object.get(name).and_then(Value::as_str)
+    }
+
+    /// The checked arguments.
+    pub(crate) fn check(self) -> Result<T, ApiError> {
+        T::from_object(self.object)
+    }
+}
+
+const FORMS: [&str; 3] = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"];
+
+impl<'a, T: FromFields> ApiExtractor<'a> for Arguments<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(MetaRequest {
+            description: None,
+            required: true,
+            content: FORMS
+                .into_iter()
+                .map(|content_type| MetaMediaType { content_type, schema: T::schema_ref() })
+                .collect(),
+        })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let object = tokio::time::timeout(ARGUMENTS_TIMEOUT, read_object(request, body))
+            .await
+            .map_err(|_| ApiError::Timeout("The body of the request did not arrive in time.".to_owned()))??;
+        Ok(Self::from_object(object))
+    }
+}
+
+async fn read_object(request: &Request, body: &mut RequestBody) -> Result<Map<String, Value>, ApiError> {
+    let content_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("application/json")
+        .to_owned();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => parse_object(&read_bytes(body).await?),
+        "application/x-www-form-urlencoded" => Ok(parse_form(&read_bytes(body).await?)),
+        "multipart/form-data" => read_multipart(request, body).await,
+        other => Err(ApiError::UnsupportedMedia(format!(
+            "The content type '{other}' is not understood; send one of {}.",
+            FORMS.join(", ")
+        ))),
+    }
+}
+
+async fn read_bytes(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
+    let body = body.take().map_err(|error| ApiError::Internal(error.to_string()))?;
+    let limit = usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX);
+    body.into_bytes_limit(limit)
+        .await
+        .map(|bytes| bytes.to_vec())
+        .map_err(|error| match error {
+            poem::error::ReadBodyError::PayloadTooLarge => too_large(MAX_BODY_BYTES),
+            other => ApiError::Invalid(format!("The body of the request cannot be read: {other}.")),
+        })
+}
+
+/// The answer to a body beyond its limit.
+pub(crate) fn too_large(limit: u64) -> ApiError {
+    ApiError::TooLarge(format!("The body of the request is larger than the {limit} bytes that are taken here."))
+}
+
+/// A JSON object; an empty body is one without keys.
+pub(crate) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    if bytes.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(ApiError::Invalid("The body of the request is not a JSON object.".to_owned())),
+        Err(error) => Err(ApiError::Invalid(format!("The body of the request is not valid JSON: {error}."))),
+    }
+}
+
+/// A form; a key given more than once becomes a list.
+fn parse_form(bytes: &[u8]) -> Map<String, Value> {
+    let mut object = Map::new();
+    for pair in String::from_utf8_lossy(bytes).split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (decode_form(name), decode_form(value));
+        add(&mut object, name, value);
+    }
+    object
+}
+
+fn add(object: &mut Map<String, Value>, name: String, value: String) {
+    let value = Value::String(value);
+    match object.get_mut(&name) {
+        Some(Value::Array(items)) => items.push(value),
+        Some(first) => {
+            let both = vec![first.take(), value];
+            *first = Value::Array(both);
+        }
+        None => {
+            object.insert(name, value);
+        }
+    }
+}
+
+async fn read_multipart(request: &Request, body: &mut RequestBody) -> Result<Map<String, Value>, ApiError> {
+    let mut form = <Multipart as FromRequest>::from_request(request, body).await.map_err(|error| bad_form(&error))?;
+    let mut object = Map::new();
+    while let Some(field) = form.next_field().await.map_err(|error| bad_form(&error))? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let bytes = read_part(field).await?;
+        if name == "json" {
+            object.extend(parse_object(&bytes)?);
+        } else {
+            add(&mut object, name, String::from_utf8_lossy(&bytes).into_owned());
+        }
+    }
+    Ok(object)
+}
+
+/// A part that is arguments, not a file: it has to fit into memory.
+pub(crate) async fn read_part(field: poem::web::Field) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    let mut reader = std::pin::pin!(field.into_async_read().take(MAX_BODY_BYTES + 1));
+    reader
+        .read_to_end(&mut bytes)
+        .await
+        .map_err(|error| ApiError::Invalid(format!("The multipart form cannot be read: {error}.")))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BODY_BYTES {
+        return Err(too_large(MAX_BODY_BYTES));
+    }
+    Ok(bytes)
+}
+
+/// A form that cannot be taken apart.
+pub(crate) fn bad_form(error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::Invalid(format!("The multipart form cannot be read: {error}."))
+}
+
+/// A multipart form with arguments in a part `json` and a file in a part `pkgs`, in either order. poem's own
+/// type would first write every file into the temporary directory, which may be memory.
+pub(crate) struct FileForm(pub(crate) Multipart);
+
+impl<'a> ApiExtractor<'a> for FileForm {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <crate::view::UploadArguments as Type>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let mut schema = MetaSchema::new("object");
+        schema.required = vec!["json", "pkgs"];
+        schema.properties = vec![
+            ("json", <crate::view::UploadArguments as Type>::schema_ref()),
+            ("pkgs", MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "binary")))),
+        ];
+        Some(MetaRequest {
+            description: Some("The arguments and one source package."),
+            required: true,
+            content: vec![MetaMediaType {
+                content_type: "multipart/form-data",
+                schema: MetaSchemaRef::Inline(Box::new(schema)),
+            }],
+        })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let is_form = request.content_type().is_some_and(|kind| kind.starts_with("multipart/form-data"));
+        if !is_form {
+            return Err(ApiError::UnsupportedMedia(
+                "An upload is a multipart/form-data body with the parts 'json' and 'pkgs'.".to_owned(),
+            )
+            .into());
+        }
+        Ok(Self(<Multipart as FromRequest>::from_request(request, body).await.map_err(|error| bad_form(&error))?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{parse_form, parse_object};
+
+    #[test]
+    fn a_form_is_read_as_browsers_write_it() {
+        assert_eq!(
+            serde_json::Value::Object(parse_form(b"name=a+b%2Fc&chroots=x&chroots=y&flag&bad=%zz%4")),
+            json!({"name": "a b/c", "chroots": ["x", "y"], "flag": "", "bad": "%zz%4"})
+        );
+    }
+
+    #[test]
+    fn only_an_object_is_taken_for_arguments() {
+        assert_eq!(parse_object(b"  ").unwrap().len(), 0);
+        assert!(parse_object(b"[1]").unwrap_err().to_string().contains("not a JSON object"));
+        assert!(parse_object(b"{\"a\":").unwrap_err().to_string().contains("not valid JSON"));
+    }
+}

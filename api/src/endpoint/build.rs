@@ -1,0 +1,192 @@
+//! Reading, cancelling and deleting builds.
+
+use std::collections::BTreeMap;
+
+use model::{BuildId, BuildState};
+use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
+use store::{Build, BuildFilter};
+
+use super::{Answer, Chapter, find_build, find_project};
+use crate::{
+    arguments::Arguments,
+    caller::Caller,
+    error::ApiError,
+    paging::{Items, Paging},
+    removal,
+    state::ApiState,
+    view::{self, BuildIds, BuildView, BuiltPackages, SourceChrootView},
+};
+
+pub(crate) struct BuildApi(pub(crate) ApiState);
+
+#[OpenApi(tag = "Chapter::Build")]
+impl BuildApi {
+    /// Shows a build.
+    #[oai(path = "/api_3/build/:build_id", method = "get", operation_id = "get_build")]
+    async fn get(
+        &self,
+        /// The build's number.
+        build_id: Path<i64>,
+    ) -> Answer<Json<BuildView>> {
+        let build = find_build(&self.0, build_id.0).await?;
+        Ok(Json(BuildView::new(&build, self.0.settings())))
+    }
+
+    /// Lists the builds of a project, newest first.
+    #[oai(path = "/api_3/build/list", method = "get", operation_id = "list_builds")]
+    #[expect(clippy::too_many_arguments, reason = "one for each parameter of the query")]
+    async fn list(
+        &self,
+        /// Whose project.
+        ownername: Query<String>,
+        /// Which project.
+        projectname: Query<String>,
+        /// Only of this package.
+        packagename: Query<Option<String>>,
+        /// Only in this state.
+        status: Query<Option<String>>,
+        /// At most so many.
+        limit: Query<Option<i64>>,
+        /// Leaving out so many.
+        offset: Query<Option<i64>>,
+    ) -> Answer<Json<Items<BuildView>>> {
+        let paging = Paging::read(limit.0, offset.0, None, None)?;
+        let project = find_project(&self.0, &ownername, &projectname).await?;
+        let state = match status.0.as_deref().filter(|word| !word.is_empty()) {
+            None => None,
+            Some(word) => Some(word.parse::<BuildState>().map_err(|error| ApiError::Invalid(format!("status: {error}.")))?),
+        };
+        let package = match packagename.0.as_deref().filter(|name| !name.is_empty()) {
+            None => None,
+            Some(name) => match name.parse() {
+                Ok(package) => Some(package),
+                Err(_) => return Ok(Json(Items { items: Vec::new(), meta: paging })),
+            },
+        };
+        let filter = BuildFilter { project: Some(project.id), package, state };
+        let builds = paging.builds(self.0.store(), &filter).await?;
+        let items = builds.iter().map(|build| BuildView::new(build, self.0.settings())).collect();
+        Ok(Json(Items { items, meta: paging }))
+    }
+
+    /// Shows the source phase of a build.
+    #[oai(path = "/api_3/build/source-chroot/:build_id", method = "get", operation_id = "get_source_chroot")]
+    async fn source_chroot(
+        &self,
+        /// The build's number.
+        build_id: Path<i64>,
+    ) -> Answer<Json<SourceChrootView>> {
+        let build = find_build(&self.0, build_id.0).await?;
+        Ok(Json(SourceChrootView {
+            state: build.source_state.to_string(),
+            result_url: Some(self.0.url(&view::source_path(&build))),
+        }))
+    }
+
+    /// Lists the packages that a build made, by chroot.
+    #[oai(path = "/api_3/build/built-packages/:build_id", method = "get", operation_id = "get_built_packages")]
+    async fn built_packages(
+        &self,
+        /// The build's number.
+        build_id: Path<i64>,
+    ) -> Answer<Json<BTreeMap<String, BuiltPackages>>> {
+        let build = find_build(&self.0, build_id.0).await?;
+        let packages = self.0.store().built_packages(build.id).await?;
+        Ok(Json(view::built_packages(packages)))
+    }
+
+    /// Cancels a build. What is on its way into the repository still gets there.
+    #[oai(path = "/api_3/build/cancel/:build_id", method = "put", operation_id = "cancel_build")]
+    async fn cancel(
+        &self,
+        caller: Caller,
+        /// The build's number.
+        build_id: Path<i64>,
+    ) -> Answer<Json<BuildView>> {
+        let build = find_build(&self.0, build_id.0).await?;
+        self.check_may_change(&caller, &build).await?;
+        let actor = format!("user:{}", caller.name());
+        match self.0.store().cancel_build(build.id, &actor, self.0.now()).await {
+            Ok(_) => {}
+            Err(store::Error::Conflict { .. }) => {
+                return Err(ApiError::Conflict(format!("Cannot cancel build {}: it has already ended.", build.id)));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let build = find_build(&self.0, build_id.0).await?;
+        Ok(Json(BuildView::new(&build, self.0.settings())))
+    }
+
+    /// Deletes a build that has ended, and takes its packages out of the repository.
+    #[oai(path = "/api_3/build/delete/:build_id", method = "delete", operation_id = "delete_build")]
+    async fn delete(
+        &self,
+        caller: Caller,
+        /// The build's number.
+        build_id: Path<i64>,
+    ) -> Answer<Json<BuildView>> {
+        let build = find_build(&self.0, build_id.0).await?;
+        self.check_may_change(&caller, &build).await?;
+        let shown = BuildView::new(&build, self.0.settings());
+        self.remove(&build).await?;
+        Ok(Json(shown))
+    }
+
+    /// Deletes several builds: all of them, or none when one cannot be deleted.
+    #[oai(path = "/api_3/build/delete/list", method = "delete", operation_id = "delete_builds")]
+    async fn delete_list(&self, caller: Caller, arguments: Arguments<BuildIds>) -> Answer<Json<BuildIds>> {
+        let wanted = arguments.check()?;
+        let mut builds = Vec::new();
+        let mut mistakes = Vec::new();
+        for id in &wanted.builds {
+            match self.0.store().build(BuildId(*id)).await? {
+                None => mistakes.push(format!("Build {id} does not exist.")),
+                Some(build) if !build.state.is_final() => {
+                    mistakes.push(format!("Build {id} has not ended: cancel it first."));
+                }
+                Some(build) => builds.push(build),
+            }
+        }
+        for build in &builds {
+            self.check_may_change(&caller, build).await?;
+        }
+        if !mistakes.is_empty() {
+            return Err(ApiError::Invalid(mistakes.join("\n")));
+        }
+        for build in &builds {
+            self.remove(build).await?;
+        }
+        Ok(Json(wanted))
+    }
+}
+
+impl BuildApi {
+    async fn check_may_change(&self, caller: &Caller, build: &Build) -> Answer<()> {
+        if caller.may_act_for(&build.owner) || build.submitter.as_ref() == Some(caller.name()) {
+            return Ok(());
+        }
+        Err(ApiError::Forbidden(format!(
+            "User {} is not allowed to change builds in the copr: {}/{}",
+            caller.name(),
+            build.owner,
+            build.project_name
+        )))
+    }
+
+    async fn remove(&self, build: &Build) -> Answer<()> {
+        if !build.state.is_final() {
+            return Err(ApiError::Invalid(format!("Build {} has not ended: cancel it first.", build.id)));
+        }
+        let packages = self.0.store().built_packages(build.id).await?;
+        match self.0.store().delete_build(build.id, self.0.now()).await {
+            Ok(()) => {
+                removal::remove_packageless_results(&self.0, build, &packages).await;
+                Ok(())
+            }
+            Err(store::Error::Conflict { .. }) => {
+                Err(ApiError::Invalid(format!("Build {} has not ended: cancel it first.", build.id)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Submitting builds.
+//!
+//! The order of an upload's checks is Copr's: login, project, permission, form, file. The arguments may come
+//! before the file or after it (Copr's own client sends them after); when they come first, a file that nobody
+//! may send is not written at all.
+
+use model::PackageName;
+use poem::web::Multipart;
+use poem_openapi::{OpenApi, param::Path, payload::Json};
+use store::{Build, BuildOptions, NewUpload, Project};
+
+use super::{Answer, Chapter, find_project, shown};
+use crate::{
+    arguments::{Arguments, FileForm, FromFields as _, bad_form, parse_object, read_part},
+    caller::Caller,
+    error::ApiError,
+    settings::DEFAULT_BUILD_TIMEOUT,
+    spool::{self, CheckedSource, Spooled},
+    state::ApiState,
+    view::{BuildArguments, BuildView, Message, UploadArguments},
+};
+
+/// How much of what a refused client still sends is read, so that it sees the answer.
+const DRAIN_PARTS: usize = 8;
+
+pub(crate) struct BuildCreateApi(pub(crate) ApiState);
+
+/// The arguments of a build that its caller may make.
+struct Allowed {
+    project: Project,
+    arguments: BuildArguments,
+    chroots: Vec<model::ChrootName>,
+}
+
+#[OpenApi(tag = "Chapter::Build")]
+impl BuildCreateApi {
+    /// Says whether a build with these arguments would be taken.
+    #[oai(path = "/api_3/build/check-before-build", method = "post", operation_id = "check_before_build")]
+    async fn check(&self, caller: Caller, arguments: Arguments<BuildArguments>) -> Answer<Json<Message>> {
+        self.allow(&caller, arguments).await?;
+        Ok(Json(Message { message: "It should be safe to submit a build like this".to_owned() }))
+    }
+
+    /// Builds an uploaded source package.
+    #[oai(path = "/api_3/build/create/upload", method = "post", operation_id = "create_build_from_upload")]
+    async fn upload(&self, caller: Caller, form: FileForm) -> Answer<Json<BuildView>> {
+        let mut form = form.0;
+        let outcome = self.take(&caller, &mut form).await;
+        match outcome {
+            Ok(build) => Ok(Json(BuildView::new(&build, self.0.settings()))),
+            Err(error) => {
+                drain(&mut form).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Would build from another kind of source; none but uploads is offered yet.
+    #[oai(path = "/api_3/build/create/:kind", method = "post", operation_id = "create_build")]
+    async fn other(
+        &self,
+        caller: Caller,
+        /// `url`, `scm`, `distgit`, `pypi`, `rubygems`, `custom` or `rpm-upload`.
+        kind: Path<String>,
+        arguments: Arguments<BuildArguments>,
+    ) -> Answer<Json<BuildView>> {
+        const KINDS: [&str; 7] = ["url", "scm", "distgit", "pypi", "rubygems", "custom", "rpm-upload"];
+        if !KINDS.contains(&kind.as_str()) {
+            return Err(ApiError::NotFound("Such API endpoint doesn't exist".to_owned()));
+        }
+        self.allow(&caller, arguments).await?;
+        Err(ApiError::Invalid(format!(
+            "Builds from '{}' are not offered by this server yet. Upload a source package instead: \
+             copr-cli build PROJECT FILE.src.rpm",
+            shown(&kind)
+        )))
+    }
+}
+
+impl BuildCreateApi {
+    /// Project, permission, form: in this order.
+    async fn allow(&self, caller: &Caller, arguments: Arguments<BuildArguments>) -> Answer<Allowed> {
+        let project = match (arguments.peek("ownername"), arguments.peek("projectname")) {
+            (Some(owner), Some(name)) if !owner.is_empty() && !name.is_empty() => {
+                Some(find_project(&self.0, owner, name).await?)
+            }
+            _ => None,
+        };
+        if let Some(project) = &project {
+            caller.check_may_build(project)?;
+        }
+        let arguments = arguments.check()?;
+        let project = match project {
+            Some(project) => project,
+            None => {
+                let project = find_project(&self.0, &arguments.ownername, &arguments.projectname).await?;
+                caller.check_may_build(&project)?;
+                project
+            }
+        };
+        let chroots = arguments.choose(&project.chroots)?;
+        Ok(Allowed { project, arguments, chroots })
+    }
+
+    /// Reads both parts, in either order, and submits.
+    async fn take(&self, caller: &Caller, form: &mut Multipart) -> Answer<Build> {
+        let mut allowed: Option<Allowed> = None;
+        let mut file: Option<(Spooled, String)> = None;
+        while let Some(field) = form.next_field().await.map_err(|error| bad_form(&error))? {
+            match field.name() {
+                Some("json") if allowed.is_none() => {
+                    let object = parse_object(&read_part(field).await?)?;
+                    allowed = Some(self.allow(caller, Arguments::from_object(object)).await?);
+                }
+                Some("pkgs") if file.is_none() => {
+                    let name = spool::check_file_name(field.file_name())?;
+                    file = Some((spool::receive(&self.0, field.into_async_read()).await?, name));
+                }
+                Some("json" | "pkgs") => {
+                    return Err(ApiError::Invalid("The parts 'json' and 'pkgs' may be there once each.".to_owned()));
+                }
+                _ => {
+                    read_part(field).await?;
+                }
+            }
+        }
+        let Some(allowed) = allowed else {
+            // Without the arguments nothing is right; this says what is missing, as for an empty form.
+            UploadArguments::from_object(serde_json::Map::new())?;
+            return Err(ApiError::Invalid("The part 'json' is missing.".to_owned()));
+        };
+        let Some((spooled, name)) = file else {
+            return Err(ApiError::Invalid("Bad request parameters: {'pkgs': ['This field is required.']}".to_owned()));
+        };
+        let checked = spool::inspect(spooled, &name).await?;
+        self.submit(caller, allowed, checked).await
+    }
+
+    /// Puts the source into its place and the build into the database; both, or neither.
+    async fn submit(&self, caller: &Caller, allowed: Allowed, checked: CheckedSource) -> Answer<Build> {
+        let state = &self.0;
+        let CheckedSource { spooled, header, stored } = checked;
+        let new = new_upload(caller, allowed, &header, stored.clone())?;
+        let root = &state.settings().source_root;
+        let _placing = state.placing().lock().await;
+        let is_new = spool::place(root, spooled, &stored).await?;
+        match state.store().submit_upload(&new, state.now()).await {
+            Ok(build) => {
+                tracing::info!(build = build.id.0, package = %new.package, version = new.version, "Took a build.");
+                Ok(build)
+            }
+            Err(error) => {
+                if is_new {
+                    spool::displace(root, &stored).await;
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
+fn new_upload(
+    caller: &Caller,
+    allowed: Allowed,
+    header: &repository::SourcePackage,
+    srpm: store::StoredSource,
+) -> Answer<NewUpload> {
+    let Allowed { project, arguments, chroots } = allowed;
+    let package: PackageName = header.name.parse().map_err(|error| ApiError::Invalid(format!("pkgs: {error}.")))?;
+    let directory_name = arguments.project_dirname.as_deref().unwrap_or(project.name.as_str());
+    let directory =
+        directory_name.parse().map_err(|error| ApiError::Invalid(format!("project_dirname: {error}.")))?;
+    let (chroots, others): (Vec<_>, Vec<_>) =
+        chroots.into_iter().partition(|chroot| header.builds_on(chroot.architecture()));
+    let skipped = others
+        .into_iter()
+        .map(|chroot| {
+            let reason = format!("The spec file excludes the architecture {}.", chroot.architecture());
+            (chroot, reason)
+        })
+        .collect();
+    let timeout = arguments.timeout.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+    Ok(NewUpload {
+        project: project.id,
+        submitter: caller.0.id,
+        directory,
+        package,
+        version: header.evr(),
+        srpm,
+        chroots,
+        skipped,
+        options: BuildOptions {
+            timeout_seconds: timeout.unwrap_or(DEFAULT_BUILD_TIMEOUT),
+            background: arguments.background.unwrap_or(false),
+            enable_net: arguments.enable_net,
+            isolation: arguments.isolation,
+            bootstrap: arguments.bootstrap,
+        },
+    })
+}
+
+/// Reads on, within limits, after a refusal: a client that is cut off in the middle of a body sees a broken
+/// connection instead of the reason.
+async fn drain(form: &mut Multipart) {
+    let reading = async {
+        for _ in 0..DRAIN_PARTS {
+            match form.next_field().await {
+                Ok(Some(field)) => {
+                    let mut reader = std::pin::pin!(field.into_async_read());
+                    if tokio::io::copy(&mut reader, &mut tokio::io::sink()).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(None) | Err(_) => break,
+            }
+        }
+    };
+    // Whether it came to an end does not matter: the answer is the same.
+    tokio::time::timeout(std::time::Duration::from_secs(10), reading).await.ok();
+}

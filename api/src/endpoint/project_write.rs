@@ -1,0 +1,271 @@
+//! Making, changing and deleting projects.
+
+use std::time::Duration;
+
+use model::{ChrootName, DirectoryName, OwnerName, ProjectName};
+use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
+use repository::{KeyAlgorithm, SigningKey};
+use store::{NewProject, NewSigningKey, Project, ProjectSettings};
+
+use super::{Answer, Chapter, find_project, shown};
+use crate::{
+    arguments::Arguments,
+    caller::Caller,
+    error::{ApiError, with_causes},
+    fields::read_flag,
+    removal,
+    state::ApiState,
+    view::{NoArguments, ProjectAddArguments, ProjectEditArguments, ProjectView},
+};
+
+/// How long an answer waits for a new project's repositories, and how often it looks.
+const REPOSITORY_TIMEOUT: Duration = Duration::from_secs(5);
+const REPOSITORY_POLL: Duration = Duration::from_millis(50);
+
+pub(crate) struct ProjectWriteApi(pub(crate) ApiState);
+
+#[OpenApi(tag = "Chapter::Project")]
+impl ProjectWriteApi {
+    /// Makes a project with a signing key of its own; its repositories are there, empty and signed, at once.
+    #[oai(path = "/api_3/project/add/:ownername", method = "post", operation_id = "create_project")]
+    async fn add(
+        &self,
+        caller: Caller,
+        /// Whose it shall be.
+        ownername: Path<String>,
+        /// Whether a project of that name that is there already is a good answer.
+        exist_ok: Query<Option<String>>,
+        arguments: Arguments<ProjectAddArguments>,
+    ) -> Answer<Json<ProjectView>> {
+        let owner = self.check_owner(&caller, &ownername)?;
+        let arguments = arguments.check()?;
+        let exist_ok = exist_ok.0.as_deref().and_then(read_flag).unwrap_or(false);
+        let name: ProjectName = arguments.name.parse().map_err(|error| ApiError::Invalid(format!("name: {error}.")))?;
+        if let Some(project) = self.0.store().project(&owner, &name).await? {
+            return self.already_there(&caller, &project, exist_ok);
+        }
+        check_operator_settings(&caller, &arguments.rest)?;
+        let chroots = self.read_chroots(arguments.rest.chroots.as_deref().unwrap_or_default()).await?;
+        let settings = arguments.rest.apply(ProjectSettings::default());
+        let key = self.make_key(&owner, &name).await?;
+        let new = NewProject { owner, name, created_by: caller.0.id, settings, chroots, key };
+        match self.0.store().create_project(&new, self.0.now()).await {
+            Ok(project) => {
+                tracing::info!(project = project.id.0, owner = %project.owner, name = %project.name, "Made a project.");
+                self.await_repositories(&project).await;
+                Ok(Json(ProjectView::new(&project, self.0.settings())))
+            }
+            // Somebody was faster.
+            Err(error @ store::Error::Conflict { .. }) => match self.0.store().project(&new.owner, &new.name).await? {
+                Some(project) => self.already_there(&caller, &project, exist_ok),
+                None => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Changes what is said of a project.
+    #[oai(path = "/api_3/project/edit/:ownername/:projectname", method = "put", operation_id = "edit_project")]
+    async fn edit(
+        &self,
+        caller: Caller,
+        /// Whose project.
+        ownername: Path<String>,
+        /// Which project.
+        projectname: Path<String>,
+        arguments: Arguments<ProjectEditArguments>,
+    ) -> Answer<Json<ProjectView>> {
+        let project = find_project(&self.0, &ownername, &projectname).await?;
+        caller.check_may_edit(&project)?;
+        let arguments = arguments.check()?;
+        check_operator_settings(&caller, &arguments)?;
+        let chroots = match arguments.chroots.as_deref() {
+            Some([]) => return Err(ApiError::Invalid("chroots: At least one chroot must be selected".to_owned())),
+            Some(names) => Some(self.read_chroots(names).await?),
+            None => None,
+        };
+        let settings = arguments.apply(project.settings.clone());
+        let changed = self.change(&project, settings, chroots).await?;
+        Ok(Json(ProjectView::new(&changed, self.0.settings())))
+    }
+
+    /// Deletes a project with its builds and repositories.
+    #[oai(path = "/api_3/project/delete/:ownername/:projectname", method = "delete", operation_id = "delete_project")]
+    async fn delete(
+        &self,
+        caller: Caller,
+        /// Whose project.
+        ownername: Path<String>,
+        /// Which project.
+        projectname: Path<String>,
+        arguments: Arguments<NoArguments>,
+    ) -> Answer<Json<ProjectView>> {
+        let project = find_project(&self.0, &ownername, &projectname).await?;
+        caller.check_may_edit(&project)?;
+        arguments.check()?;
+        if project.settings.persistent && !caller.0.is_operator {
+            return Err(ApiError::Invalid("The project is persistent and can only be deleted by an operator.".to_owned()));
+        }
+        let view = ProjectView::new(&project, self.0.settings());
+        match self.0.store().delete_project(project.id, self.0.now()).await {
+            Ok(()) => {}
+            Err(store::Error::Conflict { .. }) => {
+                return Err(ApiError::Invalid("Cannot delete a project with builds in progress.".to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tracing::info!(project = project.id.0, user = %caller.name(), "Deleted a project.");
+        removal::remove_project_results(&self.0, &project).await;
+        Ok(Json(view))
+    }
+
+    /// Has the metadata of a project's repositories made anew. Here they are never out of date.
+    #[oai(
+        path = "/api_3/project/regenerate-repos/:ownername/:projectname",
+        method = "put",
+        operation_id = "regenerate_repositories"
+    )]
+    async fn regenerate(
+        &self,
+        caller: Caller,
+        /// Whose project.
+        ownername: Path<String>,
+        /// Which project.
+        projectname: Path<String>,
+    ) -> Answer<Json<ProjectView>> {
+        let project = find_project(&self.0, &ownername, &projectname).await?;
+        caller.check_may_edit(&project)?;
+        Ok(Json(ProjectView::new(&project, self.0.settings())))
+    }
+}
+
+impl ProjectWriteApi {
+    fn check_owner(&self, caller: &Caller, ownername: &str) -> Answer<OwnerName> {
+        if ownername.starts_with('@') {
+            return Err(ApiError::Invalid(format!(
+                "ownername: '{}' is a group, and this server has no groups yet: use your own name.",
+                shown(ownername)
+            )));
+        }
+        let owner: OwnerName =
+            ownername.parse().map_err(|error| ApiError::Invalid(format!("ownername: {error}.")))?;
+        if !caller.may_act_for(&owner) {
+            return Err(ApiError::Forbidden(format!(
+                "You were authorized as '{}' user without permissions to access projects of user '{owner}'",
+                caller.name()
+            )));
+        }
+        Ok(owner)
+    }
+
+    fn already_there(&self, caller: &Caller, project: &Project, exist_ok: bool) -> Answer<Json<ProjectView>> {
+        if exist_ok {
+            return Ok(Json(ProjectView::new(project, self.0.settings())));
+        }
+        Err(ApiError::Invalid(if *caller.name() == project.owner {
+            format!("name: You already have a project named '{}'.", project.name)
+        } else {
+            format!("name: User '{}' already has a project named '{}'.", project.owner, project.name)
+        }))
+    }
+
+    async fn read_chroots(&self, names: &[String]) -> Answer<Vec<ChrootName>> {
+        let offered = self.0.store().chroots().await?;
+        let mut chosen = Vec::new();
+        let mut mistakes = Vec::new();
+        for name in names {
+            match offered.iter().find(|chroot| chroot.is_active && chroot.name.as_str() == name) {
+                Some(chroot) if chosen.contains(&chroot.name) => {}
+                Some(chroot) => chosen.push(chroot.name.clone()),
+                None => mistakes.push(format!("chroots: '{}' is not a valid choice for this field.", shown(name))),
+            }
+        }
+        if mistakes.is_empty() { Ok(chosen) } else { Err(ApiError::Invalid(mistakes.join("\n"))) }
+    }
+
+    async fn make_key(&self, owner: &OwnerName, name: &ProjectName) -> Answer<NewSigningKey> {
+        let (owner, name, now) = (owner.clone(), name.clone(), self.0.now());
+        let host = self.0.settings().host_name.clone();
+        let passphrase = self.0.settings().key_passphrase.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            let key = SigningKey::generate(&owner, &name, &host, KeyAlgorithm::Ed25519, now)?;
+            Ok::<_, repository::Error>(NewSigningKey {
+                fingerprint: key.fingerprint(),
+                public_key: key.public_armored()?,
+                secret_key: key.to_locked(&passphrase)?,
+            })
+        })
+        .await
+        .map_err(|error| ApiError::Internal(format!("making a signing key: {error}")))?;
+        made.map_err(|error| ApiError::Internal(with_causes(&error)))
+    }
+
+    /// Waits until each repository of a new project has its first, empty state: whoever has an answer may use
+    /// the project at once. The project is there in any case, so that a failure here is only told to the log.
+    async fn await_repositories(&self, project: &Project) {
+        let waiting = async {
+            for chroot in &project.chroots {
+                while !self.has_repository(project, chroot).await? {
+                    tokio::select! {
+                        () = self.0.shutdown().cancelled() => return Ok(()),
+                        () = tokio::time::sleep(REPOSITORY_POLL) => {}
+                    }
+                }
+            }
+            Ok::<(), ApiError>(())
+        };
+        match tokio::time::timeout(REPOSITORY_TIMEOUT, waiting).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(project = project.id.0, %error, "Whether the repositories of a new project exist is not known.");
+            }
+            Err(_) => tracing::warn!(
+                project = project.id.0,
+                "The repositories of a new project are not there yet. Does a worker run?"
+            ),
+        }
+    }
+
+    async fn has_repository(&self, project: &Project, chroot: &ChrootName) -> Answer<bool> {
+        let directory: DirectoryName =
+            project.name.as_str().parse().map_err(|error| ApiError::Internal(format!("a project's name: {error}")))?;
+        let snapshots = self.0.store().snapshots((project.id, &directory, chroot)).await?;
+        Ok(!snapshots.is_empty())
+    }
+
+    async fn change(
+        &self,
+        project: &Project,
+        settings: ProjectSettings,
+        chroots: Option<Vec<ChrootName>>,
+    ) -> Answer<Project> {
+        if chroots.is_some_and(|chroots| chroots != project.chroots) {
+            return Err(ApiError::Invalid(
+                "chroots: this server cannot change the chroots of a project yet; make a new project.".to_owned(),
+            ));
+        }
+        self.0.store().update_project_settings(project.id, &settings, self.0.now()).await?;
+        find_project(&self.0, project.owner.as_str(), project.name.as_str()).await
+    }
+}
+
+fn check_operator_settings(caller: &Caller, arguments: &ProjectEditArguments) -> Answer<()> {
+    let storage = arguments.storage.as_deref().filter(|storage| !storage.is_empty());
+    if storage.is_some_and(|storage| storage != "backend") && caller.0.is_operator {
+        return Err(ApiError::Invalid("storage: Must be one of: backend.".to_owned()));
+    }
+    if caller.0.is_operator {
+        return Ok(());
+    }
+    let mut mistakes = Vec::new();
+    if arguments.persistent == Some(true) {
+        mistakes.push("persistent: Non-admin cannot create persistent project.");
+    }
+    if arguments.auto_prune == Some(false) {
+        mistakes.push("auto_prune: Non-admin cannot disable auto-prunning.");
+    }
+    if storage.is_some() {
+        mistakes.push("storage: Non-admin cannot set storage");
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(ApiError::Invalid(mistakes.join("\n"))) }
+}

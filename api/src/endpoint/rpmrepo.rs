@@ -1,0 +1,76 @@
+//! What dnf 5 asks for to enable a project.
+
+use std::collections::BTreeMap;
+
+use poem_openapi::{OpenApi, param::Path, payload::Json};
+use repository::RepoDependency;
+
+use super::{Answer, Chapter, find_project};
+use crate::{
+    repositories,
+    state::ApiState,
+    view::{DnfArchitecture, DnfDependency, DnfDirectory, DnfRepositories},
+};
+
+pub(crate) struct RpmrepoApi(pub(crate) ApiState);
+
+#[OpenApi(tag = "Chapter::Project")]
+impl RpmrepoApi {
+    /// Describes a project's repositories for one release, for dnf 5.
+    #[oai(path = "/api_3/rpmrepo/:ownername/:dirname/:name_release", method = "get", operation_id = "get_rpmrepo")]
+    async fn get(
+        &self,
+        /// Whose project.
+        ownername: Path<String>,
+        /// The project's directory.
+        dirname: Path<String>,
+        /// The release, such as `fedora-43`.
+        name_release: Path<String>,
+    ) -> Answer<Json<DnfRepositories>> {
+        let main = dirname.split(':').next().unwrap_or_default();
+        let project = find_project(&self.0, &ownername, main).await?;
+        let mut opts = BTreeMap::new();
+        if let Some(priority) = project.settings.repo_priority {
+            opts.insert("priority".to_owned(), priority.to_string());
+        }
+        if project.settings.module_hotfixes {
+            opts.insert("module_hotfixes".to_owned(), "1".to_owned());
+        }
+        let mut repos: BTreeMap<_, BTreeMap<_, BTreeMap<_, _>>> = BTreeMap::new();
+        // dnf 5 falls back to other releases by itself, so it is told of all there are.
+        for chroot in &project.chroots {
+            repos
+                .entry(chroot.name_release().to_owned())
+                .or_default()
+                .entry("arch".to_owned())
+                .or_default()
+                .insert(chroot.architecture().to_owned(), DnfArchitecture { opts: opts.clone() });
+        }
+        tracing::trace!(release = name_release.as_str(), "Described the repositories of a project.");
+        Ok(Json(DnfRepositories {
+            results_url: self.0.url("/results"),
+            repos,
+            directories: BTreeMap::from([(dirname.0, DnfDirectory { delete_after_days: None })]),
+            dependencies: repositories::dependencies(&project).into_iter().map(dependency).collect(),
+        }))
+    }
+}
+
+fn dependency(dependency: RepoDependency) -> DnfDependency {
+    let pair = |name: &str, value: String| (name.to_owned(), value);
+    match dependency {
+        RepoDependency::Project { owner, directory } => DnfDependency {
+            kind: "copr".to_owned(),
+            opts: BTreeMap::from([
+                pair("id", format!("coprdep:{owner}:{directory}")),
+                pair("name", format!("Copr {owner}/{directory}")),
+            ]),
+            data: BTreeMap::from([pair("owner", owner.to_string()), pair("projectname", directory.to_string())]),
+        },
+        RepoDependency::External { base_url } => DnfDependency {
+            kind: "external_baseurl".to_owned(),
+            opts: BTreeMap::new(),
+            data: BTreeMap::from([pair("pattern", base_url)]),
+        },
+    }
+}

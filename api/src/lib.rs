@@ -1,0 +1,40 @@
+//! HTTP: Copr's API version 3, what the farm adds to it, repositories and results, and a few pages for people.
+//!
+//! Everything that comes in is hostile: it is bounded, checked and refused with a 4xx that says which field and
+//! why. A 5xx is our own bug; it shows nothing of the inside and names its entry in the log. Bodies are
+//! streamed to disk, never held in memory. This crate reaches no cloud and no builder: it writes to the
+//! database what is wanted, and others do it.
+//!
+//! Start with [`app`] and the outermost layer `middleware`, then `endpoint` (the operations of the OpenAPI
+//! document, which [`openapi_document`] prints) and `page` (everything else). `view` has what goes over the
+//! wire, `caller` who may do what, `error` what becomes of failures, `spool` how an upload becomes a source.
+
+mod address;
+mod arguments;
+mod beneath;
+mod caller;
+mod disk;
+mod endpoint;
+mod error;
+mod fields;
+mod log;
+mod middleware;
+mod openapi;
+mod page;
+mod paging;
+mod removal;
+mod repositories;
+mod settings;
+mod site;
+mod spool;
+mod state;
+mod static_file;
+mod view;
+
+pub use error::Error;
+pub use openapi::openapi_document;
+pub use settings::{
+    ApiSettings, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_LOG_STREAMS, DEFAULT_TOKEN_LIFETIME,
+};
+pub use site::{app, serve};
+pub use state::ApiState;

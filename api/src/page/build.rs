@@ -1,0 +1,146 @@
+//! The page of a build: what came of it, why, and where to look.
+
+use model::{Blame, BuildState};
+use poem::{Response, http::StatusCode};
+use serde_json::{Value, json};
+use store::{Attempt, Build, BuildChroot};
+
+use super::{redirect as send, short_moment, state_mark};
+use crate::{
+    endpoint::{find_build, find_project, shown},
+    error::ApiError,
+    log::LOG,
+    state::ApiState,
+    view,
+};
+
+/// The most characters of evidence that the page shows.
+const LONGEST_EVIDENCE: usize = 4000;
+
+fn number(id: &str) -> Result<i64, ApiError> {
+    id.parse().map_err(|_| ApiError::NotFound(format!("Build {} does not exist.", shown(id))))
+}
+
+/// The address that clients print, which knows no owner.
+pub(crate) async fn redirect(state: &ApiState, id: &str) -> Result<Response, ApiError> {
+    let build = find_build(state, number(id)?).await?;
+    let location = format!("/coprs/{}/{}/build/{}/", build.owner, build.project_name, build.id);
+    Ok(send(StatusCode::FOUND, &location))
+}
+
+pub(crate) async fn show(state: &ApiState, owner: &str, project: &str, id: &str) -> Result<Response, ApiError> {
+    let project = find_project(state, owner, project).await?;
+    let build = find_build(state, number(id)?).await?;
+    if build.project != project.id {
+        return Err(ApiError::no_build(build.id.0));
+    }
+    let attempts = state.store().attempts_of(build.id).await?;
+    let chroots: Vec<Value> = build.chroots.iter().map(|chroot| chroot_row(state, &build, chroot, &attempts)).collect();
+    let word = build.state.to_string();
+    state.pages().show(
+        "build",
+        &json!({
+            "title": format!("Build {}", build.id),
+            "id": build.id.0,
+            "owner": build.owner.to_string(),
+            "project": build.project_name.to_string(),
+            "package": build.package.as_ref().map(ToString::to_string).unwrap_or_default(),
+            "version": build.version.clone().unwrap_or_default(),
+            "mark": state_mark(&word),
+            "state": word,
+            "verdict": verdict(&build),
+            "is_live": !build.state.is_final(),
+            "submitted": short_moment(build.submitted_at),
+            "started": build.started_at.map(short_moment).unwrap_or_default(),
+            "ended": build.ended_at.map(short_moment).unwrap_or_default(),
+            "submitter": build.submitter.as_ref().map(ToString::to_string).unwrap_or_default(),
+            "source": state.url(&format!("{}{}", view::source_path(&build), build.source.file_name)),
+            "source_file": build.source.file_name,
+            "chroots": chroots,
+        }),
+    )
+}
+
+/// What came of the build, in one sentence.
+fn verdict(build: &Build) -> String {
+    let count = |state: BuildState| build.chroots.iter().filter(|chroot| chroot.state == state).count();
+    let total = build.chroots.len();
+    match build.state {
+        BuildState::Succeeded => "Everything that was built is in the repository.".to_owned(),
+        BuildState::Failed => {
+            let failed = count(BuildState::Failed);
+            format!("It failed in {failed} of {total} {}.", if total == 1 { "chroot" } else { "chroots" })
+        }
+        BuildState::Canceled => "It was cancelled.".to_owned(),
+        BuildState::Skipped => "The package is not meant for any of its chroots.".to_owned(),
+        BuildState::Running => "It is being built, or its results are being published.".to_owned(),
+        BuildState::Starting => "A builder has it and is about to begin.".to_owned(),
+        BuildState::Pending | BuildState::Waiting => "It waits for a builder.".to_owned(),
+        BuildState::Importing => "Its source is being prepared.".to_owned(),
+        BuildState::Forked => "It was copied from another project.".to_owned(),
+    }
+}
+
+fn chroot_row(state: &ApiState, build: &Build, chroot: &BuildChroot, attempts: &[Attempt]) -> Value {
+    let word = chroot.state.to_string();
+    let results = view::result_url(build, chroot, state.settings());
+    let begun = chroot.started_at.is_some();
+    let reason = chroot.failure.as_ref().map(|failure| failure.reason.clone());
+    let evidence = chroot.failure.as_ref().and_then(|failure| failure.evidence.as_ref()).map(evidence_text);
+    let waiting = chroot.waiting_reason.clone().filter(|_| chroot.state == BuildState::Pending);
+    let rows: Vec<Value> = attempts
+        .iter()
+        .filter(|attempt| attempt.chroot == chroot.name)
+        .map(|attempt| {
+            json!({
+                "number": attempt.number,
+                "id": attempt.id.to_string(),
+                "state": attempt.state.to_string(),
+                "reason": attempt.reason.clone().unwrap_or_default(),
+                "builder": attempt.builder.map(|builder| builder.to_string()).unwrap_or_default(),
+                "log": format!("/api/attempts/{}/log", attempt.id),
+            })
+        })
+        .collect();
+    json!({
+        "name": chroot.name.to_string(),
+        "mark": state_mark(&word),
+        "state": word,
+        "blame": chroot.failure.as_ref().map(|failure| blame_text(failure.blame)).unwrap_or_default(),
+        "reason": reason.unwrap_or_default(),
+        "evidence": evidence.unwrap_or_default(),
+        "waiting": waiting.unwrap_or_default(),
+        "position": chroot.queue_position.filter(|_| chroot.state == BuildState::Pending).unwrap_or(0),
+        "results": results.clone().filter(|_| begun).unwrap_or_default(),
+        "log": results.filter(|_| begun).map(|url| format!("{url}{LOG}")).unwrap_or_default(),
+        "attempts": rows,
+    })
+}
+
+const fn blame_text(blame: Blame) -> &'static str {
+    match blame {
+        Blame::Package => "The package is at fault",
+        Blame::Infrastructure => "The infrastructure is at fault, not the package",
+        Blame::Service => "The build service is at fault, not the package",
+        Blame::Cancelled => "Cancelled",
+    }
+}
+
+/// Evidence for people: text as it is, a list line by line, anything else as JSON.
+fn evidence_text(evidence: &Value) -> String {
+    let lines = |items: &[Value]| {
+        let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+        texts.map(|texts| texts.join("\n"))
+    };
+    let text = match evidence {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => lines(items).unwrap_or_else(|| evidence.to_string()),
+        Value::Object(object) => match (object.get("lines"), object.get("line")) {
+            (Some(Value::Array(items)), _) => lines(items).unwrap_or_else(|| evidence.to_string()),
+            (_, Some(Value::String(line))) => line.clone(),
+            _ => serde_json::to_string_pretty(evidence).unwrap_or_default(),
+        },
+        other => other.to_string(),
+    };
+    text.chars().take(LONGEST_EVIDENCE).collect()
+}

@@ -1,0 +1,35 @@
+//! The front page, and how to get a token.
+
+use poem::Response;
+use serde_json::{Value, json};
+
+use super::build_row;
+use crate::{error::ApiError, state::ApiState};
+
+/// How many builds the front page shows.
+const RECENT: u64 = 20;
+
+pub(crate) async fn show(state: &ApiState) -> Result<Response, ApiError> {
+    let builds = state.store().recent_builds(RECENT).await?;
+    let mut rows: Vec<Value> = Vec::new();
+    for build in &builds {
+        rows.push(build_row(build));
+    }
+    let chroots = state.store().chroots().await?;
+    let chroot = chroots.iter().find(|chroot| chroot.is_active).map(|chroot| chroot.name.to_string());
+    state.pages().show(
+        "home",
+        &json!({
+            "title": "Verdigris",
+            "has_builds": !rows.is_empty(),
+            "builds": rows,
+            "has_chroots": chroot.is_some(),
+            "chroot": chroot.unwrap_or_default(),
+            "url": state.url(""),
+        }),
+    )
+}
+
+pub(crate) fn token(state: &ApiState) -> Result<Response, ApiError> {
+    state.pages().show("token", &json!({"title": "API token", "url": state.url("")}))
+}

@@ -1,0 +1,50 @@
+//! The page of a project.
+
+use poem::Response;
+use serde_json::{Value, json};
+use store::BuildFilter;
+
+use super::build_row;
+use crate::{
+    endpoint::find_project, error::ApiError, paging::Paging, repositories, state::ApiState, view::chroot_url,
+};
+
+/// How many builds the page shows.
+const LAST_BUILDS: i64 = 20;
+
+pub(crate) async fn show(state: &ApiState, owner: &str, name: &str) -> Result<Response, ApiError> {
+    let project = find_project(state, owner, name).await?;
+    let filter = BuildFilter { project: Some(project.id), ..BuildFilter::default() };
+    let builds = Paging::read(Some(LAST_BUILDS), None, None, None)?.builds(state.store(), &filter).await?;
+    let rows: Vec<Value> = builds.iter().map(build_row).collect();
+    let settings = state.settings();
+    let chroots: Vec<Value> = project
+        .chroots
+        .iter()
+        .map(|chroot| {
+            let release = chroot.name_release();
+            json!({
+                "name": chroot.to_string(),
+                "results": chroot_url(settings, &project.owner, &project.name, chroot),
+                "repo": format!("/coprs/{}/{}/repo/{release}/dnf.repo?arch={}", project.owner, project.name,
+                    chroot.architecture()),
+            })
+        })
+        .collect();
+    state.pages().show(
+        "project",
+        &json!({
+            "title": format!("{}/{}", project.owner, project.name),
+            "owner": project.owner.to_string(),
+            "name": project.name.to_string(),
+            "description": project.settings.description.clone().unwrap_or_default(),
+            "instructions": project.settings.instructions.clone().unwrap_or_default(),
+            "host": repositories::host(state),
+            "fingerprint": project.key_fingerprint,
+            "public_key": format!("/results/{}/{}/pubkey.gpg", project.owner, project.name),
+            "chroots": chroots,
+            "has_builds": !rows.is_empty(),
+            "builds": rows,
+        }),
+    )
+}

@@ -1,0 +1,107 @@
+//! The addresses and texts by which builds and clients find repositories.
+
+use std::fmt::Display;
+
+use model::{ChrootName, DirectoryName};
+use repository::{
+    RepoDependency, RepoFile,
+    repo_file::{chroot_pattern, repo_file},
+};
+use store::Project;
+
+use crate::{
+    error::{ApiError, with_causes},
+    state::ApiState,
+    view::{RepositoryView, chroot_url},
+};
+
+/// The repositories that a build uses beside the distribution's: the project's own, then those it names.
+pub(crate) fn of_builds(
+    state: &ApiState,
+    project: &Project,
+    directory: &dyn Display,
+    chroot: &ChrootName,
+) -> Vec<RepositoryView> {
+    let settings = state.settings();
+    let hotfixes = project.settings.module_hotfixes.then_some(true);
+    let mut repositories = vec![RepositoryView {
+        id: "copr_base".to_owned(),
+        name: "Copr repository".to_owned(),
+        baseurl: chroot_url(settings, &project.owner, directory, chroot),
+        priority: project.settings.repo_priority,
+        module_hotfixes: hotfixes,
+    }];
+    repositories.extend(project.settings.additional_repos.iter().map(|address| {
+        let id: String = address.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        RepositoryView {
+            name: format!("Additional repo {id}"),
+            id,
+            baseurl: expand(state, address, chroot),
+            priority: None,
+            module_hotfixes: None,
+        }
+    }));
+    repositories
+}
+
+/// An address as a project names it, with its variables filled in.
+fn expand(state: &ApiState, address: &str, chroot: &ChrootName) -> String {
+    if let Some((owner, project)) = address.strip_prefix("copr://").and_then(|rest| rest.split_once('/')) {
+        return state.url(&format!("/results/{owner}/{project}/{chroot}/"));
+    }
+    let (_, release, architecture) = chroot.parts();
+    address
+        .replace("$chroot", chroot.as_str())
+        .replace("$releasever", release)
+        .replace("$basearch", architecture)
+}
+
+/// The repositories that installed packages of a project need.
+pub(crate) fn dependencies(project: &Project) -> Vec<RepoDependency> {
+    project
+        .settings
+        .runtime_dependencies
+        .iter()
+        .filter_map(|address| match address.strip_prefix("copr://") {
+            None => Some(RepoDependency::External { base_url: address.clone() }),
+            Some(rest) => {
+                let (owner, directory) = rest.split_once('/')?;
+                Some(RepoDependency::Project { owner: owner.parse().ok()?, directory: directory.parse().ok()? })
+            }
+        })
+        .collect()
+}
+
+/// The `.repo` text of a project's directory for one chroot.
+pub(crate) fn text(
+    state: &ApiState,
+    project: &Project,
+    directory: &DirectoryName,
+    chroot: &ChrootName,
+) -> Result<String, ApiError> {
+    let settings = state.settings();
+    repo_file(&RepoFile {
+        host: &host(state),
+        owner: &project.owner,
+        directory,
+        results_url: &settings.url("/results"),
+        chroot: &chroot_pattern(chroot),
+        multilib: false,
+        priority: project.settings.repo_priority.and_then(|priority| u32::try_from(priority).ok()),
+        module_hotfixes: project.settings.module_hotfixes,
+        dependencies: dependencies(project),
+    })
+    .map_err(|error| ApiError::Internal(with_causes(&error)))
+}
+
+/// The host of the public address, without port: what `dnf` expects in a repository's id.
+pub(crate) fn host(state: &ApiState) -> String {
+    let address = state.settings().public_url.as_str();
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let without_port = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    without_port.to_owned()
+}

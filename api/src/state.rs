@@ -1,0 +1,84 @@
+//! What every handler can reach: the database, the settings, the pages, and the sign to stop.
+
+use std::{sync::Arc, time::Duration};
+
+use model::Timestamp;
+use runtime::CancellationToken;
+use store::Store;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::{disk, error::Error, page::Pages, settings::ApiSettings, spool};
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub struct ApiState(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    settings: ApiSettings,
+    pages: Pages,
+    shutdown: CancellationToken,
+    log_streams: Arc<Semaphore>,
+    /// Held from the moment a source is renamed into place until the database knows of it, or it is removed
+    /// again: two uploads of the same bytes must not remove each other's file.
+    placing: Mutex<()>,
+}
+
+impl ApiState {
+    /// Checks the directories, clears away what broken uploads left, and compiles the pages.
+    ///
+    /// # Errors
+    /// When a directory cannot be used, spool and sources lie on different file systems, or a template of
+    /// ours is broken.
+    pub fn new(store: Store, settings: ApiSettings, shutdown: CancellationToken) -> Result<Self, Error> {
+        for directory in [&settings.results_root, &settings.spool_dir, &settings.source_root] {
+            fs_err::create_dir_all(directory)
+                .map_err(|source| Error::Directory { path: directory.display().to_string(), source })?;
+        }
+        disk::same_file_system(&settings.spool_dir, &settings.source_root)?;
+        let swept = spool::sweep(&settings.spool_dir)
+            .map_err(|source| Error::Directory { path: settings.spool_dir.display().to_string(), source })?;
+        if swept > 0 {
+            tracing::info!(files = swept, "Removed what unfinished uploads had left in the spool directory.");
+        }
+        let log_streams = Arc::new(Semaphore::new(settings.max_log_streams));
+        let pages = Pages::new()?;
+        Ok(Self(Arc::new(Inner { store, settings, pages, shutdown, log_streams, placing: Mutex::new(()) })))
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn settings(&self) -> &ApiSettings {
+        &self.0.settings
+    }
+
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.0.pages
+    }
+
+    pub(crate) fn shutdown(&self) -> &CancellationToken {
+        &self.0.shutdown
+    }
+
+    pub(crate) fn log_streams(&self) -> &Arc<Semaphore> {
+        &self.0.log_streams
+    }
+
+    pub(crate) fn placing(&self) -> &Mutex<()> {
+        &self.0.placing
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        self.0.settings.url(path)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        runtime::clock::now()
+    }
+
+    pub(crate) fn body_timeout(&self) -> Duration {
+        self.0.settings.body_timeout
+    }
+}

@@ -1,0 +1,42 @@
+//! What goes over the wire, and how it is made from what the database knows. Field names and types are
+//! Copr's where the operation is Copr's: its command line prints them straight through, so they are an
+//! interface for people as well.
+
+mod build;
+mod farm;
+mod package;
+mod project;
+
+pub(crate) use build::{
+    BuildArguments, BuildChrootConfigView, BuildChrootView, BuildIds, BuildView, BuiltPackages, Message,
+    RepositoryView, SourceChrootView, UploadArguments, built_packages, result_directory, result_url, source_path,
+};
+pub(crate) use farm::{
+    AttemptView, BuilderView, EventView, FleetView, HealthView, LogChunk, LogView, PoolView, QueueEntry, QueueView,
+};
+pub(crate) use package::{MonitorChroot, MonitorPackage, MonitorView, PackageBuilds, PackageView};
+pub(crate) use project::{
+    DnfArchitecture, DnfDependency, DnfDirectory, DnfRepositories, IdentityView, NoArguments, ProjectAddArguments,
+    ProjectChrootConfigView, ProjectChrootView, ProjectEditArguments, ProjectView, TokenView, VersionView,
+};
+
+use std::fmt::Display;
+
+use model::{ChrootName, OwnerName, Timestamp};
+
+use crate::settings::ApiSettings;
+
+/// The address of a project's repository for one chroot, with a slash at its end.
+pub(crate) fn chroot_url(
+    settings: &ApiSettings,
+    owner: &OwnerName,
+    directory: &dyn Display,
+    chroot: &ChrootName,
+) -> String {
+    settings.url(&format!("/results/{owner}/{directory}/{chroot}/"))
+}
+
+/// A moment in RFC 3339, for people and programs of ours.
+pub(crate) fn moment(at: Option<Timestamp>) -> Option<String> {
+    at.map(|at| at.to_string())
+}

@@ -1,0 +1,132 @@
+//! What is asked of a cloud for a builder. It is a function of the builder's row, so that a request whose
+//! answer was lost can be repeated word for word.
+
+use cloud::LaunchRequest;
+use model::fleet::{CloudProfile, FleetSpec, OfferingSpec};
+use sha2::{Digest as _, Sha256};
+use shell::ClientKey;
+use store::{Builder, LaunchAttempt};
+
+use crate::Error;
+
+/// The offering for the n-th launch of a builder, as `TYPE` or `TYPE@ZONE`: types and zones are tried in the
+/// order of `fleet.yaml`, round and round.
+pub(crate) fn offering(offerings: &[OfferingSpec], nth: usize) -> Option<String> {
+    let all: Vec<String> = offerings
+        .iter()
+        .flat_map(|offering| {
+            offering.types.iter().flat_map(|kind| {
+                if offering.zones.is_empty() {
+                    vec![kind.clone()]
+                } else {
+                    offering
+                        .zones
+                        .iter()
+                        .map(|zone| format!("{kind}@{zone}"))
+                        .collect()
+                }
+            })
+        })
+        .collect();
+    all.get(nth.checked_rem(all.len())?).cloned()
+}
+
+/// The cloud-init text that gives an instance its host key and lets the farm in.
+pub(crate) fn user_data(host_key: &ClientKey, key: &ClientKey) -> Result<String, Error> {
+    let private = host_key.private_openssh().map_err(Error::Keys)?;
+    let public = host_key.public_openssh().map_err(Error::Keys)?;
+    let login = key.public_openssh().map_err(Error::Keys)?;
+    let indented: String = private.lines().map(|line| format!("    {line}\n")).collect();
+    Ok(format!(
+        "#cloud-config\nssh_keys:\n  ed25519_private: |\n{indented}  ed25519_public: {}\nssh_authorized_keys:\n  - {}\n",
+        public.trim(),
+        login.trim()
+    ))
+}
+
+/// The request for a builder's current launch.
+pub(crate) fn launch_request(
+    fleet: &FleetSpec,
+    builder: &Builder,
+    launch: &LaunchAttempt,
+    key: &ClientKey,
+) -> Result<LaunchRequest, Error> {
+    let secret = builder.host_key_secret.as_deref().ok_or_else(|| {
+        Error::Contradiction(format!(
+            "builder {} is being launched without a host key",
+            builder.id
+        ))
+    })?;
+    let host_key = ClientKey::parse(secret).map_err(Error::Keys)?;
+    let (instance_type, zone) = launch
+        .offering
+        .split_once('@')
+        .map_or((launch.offering.as_str(), None), |(kind, zone)| {
+            (kind, Some(zone))
+        });
+    let cloud = fleet.clouds.get(&builder.cloud).ok_or_else(|| {
+        Error::Contradiction(format!("there is no cloud `{}` in fleet.yaml", builder.cloud))
+    })?;
+    Ok(LaunchRequest {
+        launch: launch.id,
+        builder: builder.id,
+        fleet: fleet.fleet,
+        pool: builder.pool.clone(),
+        image: builder.image.clone(),
+        instance_type: instance_type.to_owned(),
+        zone: zone.map(str::to_owned),
+        subnet: cloud.network.subnet.clone(),
+        security_groups: cloud.network.security_groups.clone(),
+        user_data: user_data(&host_key, key)?,
+        metadata_options: cloud.profile == CloudProfile::Aws,
+    })
+}
+
+/// The digest of what decides about a launch, kept beside its token: the same token is only ever used with
+/// the same parameters.
+pub(crate) fn parameters_hash(image: &str, offering: &str, public_host_key: &str) -> String {
+    let mut digest = Sha256::new();
+    for part in [image, offering, public_host_key] {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    hex::encode(digest.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use model::fleet::OfferingSpec;
+
+    use super::{offering, user_data};
+
+    #[test]
+    fn offerings_are_tried_in_the_order_of_the_file_round_and_round() {
+        let offerings = [
+            OfferingSpec {
+                types: vec!["a".into(), "b".into()],
+                zones: vec!["1".into(), "2".into()],
+            },
+            OfferingSpec {
+                types: vec!["c".into()],
+                zones: vec![],
+            },
+        ];
+        let tried: Vec<_> = (0..6).filter_map(|nth| offering(&offerings, nth)).collect();
+        assert_eq!(tried, ["a@1", "a@2", "b@1", "b@2", "c", "a@1"]);
+        assert_eq!(offering(&[], 0), None);
+    }
+
+    #[test]
+    fn the_user_data_holds_the_host_key_and_the_farms_public_key_only() {
+        let host_key = shell::ClientKey::generate("host").unwrap();
+        let key = shell::ClientKey::generate("farm").unwrap();
+        let text = user_data(&host_key, &key).unwrap();
+        assert!(text.starts_with("#cloud-config\nssh_keys:\n  ed25519_private: |\n    -----BEGIN OPENSSH"));
+        assert!(text.contains(key.public_openssh().unwrap().trim()));
+        assert_eq!(
+            text.matches("PRIVATE KEY").count(),
+            2,
+            "one key, at its beginning and its end"
+        );
+    }
+}

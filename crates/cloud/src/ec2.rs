@@ -1,0 +1,308 @@
+//! The EC2 client: Amazon, Eucalyptus and devcloud alike.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sdk_ec2::{
+    Client, Config,
+    config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    types::{
+        Filter, HttpTokensState, InstanceMetadataOptionsRequest, InstanceStateName, InstanceType, Placement,
+        ResourceType, ShutdownBehavior, Tag, TagSpecification,
+    },
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use model::FleetId;
+use tracing::debug;
+
+use crate::{
+    BUILDER_TAG, Cloud, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, POOL_TAG,
+};
+
+/// How many instances one page of a listing holds; EC2 allows 1000.
+const PAGE_SIZE: i32 = 500;
+/// A listing with more pages than this is refused rather than followed for ever.
+const MOST_PAGES: usize = 400;
+
+/// How an EC2 endpoint is reached.
+#[derive(Clone)]
+pub struct Ec2Settings {
+    /// Part of every signature.
+    pub region: String,
+    /// The endpoint, where it is not Amazon's of the region.
+    pub endpoint: Option<String>,
+    /// The access key's id.
+    pub access_key: String,
+    /// The access key's secret.
+    pub secret_key: String,
+}
+
+impl std::fmt::Debug for Ec2Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ec2Settings")
+            .field("region", &self.region)
+            .field("endpoint", &self.endpoint)
+            .field("access_key", &self.access_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A cloud that speaks EC2's Query API.
+#[derive(Clone, Debug)]
+pub struct Ec2 {
+    client: Client,
+}
+
+impl Ec2 {
+    /// A client; nothing is called yet.
+    #[must_use]
+    pub fn new(settings: &Ec2Settings) -> Self {
+        let credentials = Credentials::new(
+            &settings.access_key,
+            &settings.secret_key,
+            None,
+            None,
+            "verdigris-fleet",
+        );
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3))
+            .read_timeout(Duration::from_secs(30))
+            .operation_attempt_timeout(Duration::from_secs(30))
+            .operation_timeout(Duration::from_secs(50))
+            .build();
+        let mut builder = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(settings.region.clone()))
+            .credentials_provider(credentials)
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(3)
+                    .with_initial_backoff(Duration::from_millis(200)),
+            )
+            .timeout_config(timeouts);
+        if let Some(endpoint) = &settings.endpoint {
+            builder = builder.endpoint_url(endpoint);
+        }
+        Self {
+            client: Client::from_conf(builder.build()),
+        }
+    }
+
+    fn tags(request: &LaunchRequest) -> Vec<Tag> {
+        [
+            ("Name", format!("verdigris {}", request.pool)),
+            (FLEET_TAG, request.fleet.to_string()),
+            (BUILDER_TAG, request.builder.to_string()),
+            (LAUNCH_TAG, request.launch.to_string()),
+            (POOL_TAG, request.pool.to_string()),
+        ]
+        .into_iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect()
+    }
+}
+
+#[async_trait]
+impl Cloud for Ec2 {
+    async fn launch(&self, request: &LaunchRequest) -> Result<Instance, Error> {
+        let tags = TagSpecification::builder()
+            .resource_type(ResourceType::Instance)
+            .set_tags(Some(Self::tags(request)))
+            .build();
+        let placement = request
+            .zone
+            .as_ref()
+            .map(|zone| Placement::builder().availability_zone(zone).build());
+        let metadata = request.metadata_options.then(|| {
+            InstanceMetadataOptionsRequest::builder()
+                .http_tokens(HttpTokensState::Required)
+                .http_put_response_hop_limit(1)
+                .build()
+        });
+        debug!(launch.id = %request.launch, "Asking for a {} from {}.", request.instance_type, request.image);
+        let answer = self
+            .client
+            .run_instances()
+            .image_id(&request.image)
+            .instance_type(InstanceType::from(request.instance_type.as_str()))
+            .min_count(1)
+            .max_count(1)
+            .client_token(request.launch.to_string())
+            .user_data(BASE64_STANDARD.encode(&request.user_data))
+            .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+            .tag_specifications(tags)
+            .set_placement(placement)
+            .set_subnet_id(request.subnet.clone())
+            .set_security_group_ids(Some(request.security_groups.clone()).filter(|groups| !groups.is_empty()))
+            .set_metadata_options(metadata)
+            .customize()
+            // A refusal for capacity comes as a server error, which the SDK would try again.
+            .config_override(Config::builder().retry_config(RetryConfig::disabled()))
+            .send()
+            .await
+            .map_err(|error| classify(&error))?;
+        answer
+            .instances()
+            .first()
+            .and_then(instance)
+            .ok_or_else(|| Error::Unclear {
+                what: "RunInstances answered without an instance".to_owned(),
+            })
+    }
+
+    async fn describe(&self, instance_ids: &[String]) -> Result<Vec<Instance>, Error> {
+        if instance_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        // As a filter, not as ids: one unknown id among the latter fails the whole call.
+        let filter = Filter::builder()
+            .name("instance-id")
+            .set_values(Some(instance_ids.to_vec()))
+            .build();
+        self.pages(filter).await
+    }
+
+    async fn list(&self, fleet: FleetId) -> Result<Vec<Instance>, Error> {
+        let filter = Filter::builder()
+            .name(format!("tag:{FLEET_TAG}"))
+            .values(fleet.to_string())
+            .build();
+        let mut found = self.pages(filter).await?;
+        // Whatever the endpoint makes of the filter: what is not tagged exactly is not ours.
+        found.retain(|instance| instance.belongs_to(fleet));
+        Ok(found)
+    }
+
+    async fn terminate(&self, instance_id: &str) -> Result<(), Error> {
+        let sent = self
+            .client
+            .terminate_instances()
+            .instance_ids(instance_id)
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(()),
+            // The caller looks the instance up to learn that it is gone: here it only must not fail.
+            Err(error) if error.code() == Some("InvalidInstanceID.NotFound") => Ok(()),
+            Err(error) => Err(classify(&error)),
+        }
+    }
+
+    async fn console_output(&self, instance_id: &str) -> Result<String, Error> {
+        let answer = self
+            .client
+            .get_console_output()
+            .instance_id(instance_id)
+            .send()
+            .await
+            .map_err(|error| classify(&error))?;
+        let bytes = BASE64_STANDARD
+            .decode(answer.output().unwrap_or_default().replace(['\r', '\n'], ""))
+            .map_err(|cause| Error::Unclear {
+                what: format!("console output that is not base64: {cause}"),
+            })?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+impl Ec2 {
+    async fn pages(&self, filter: Filter) -> Result<Vec<Instance>, Error> {
+        let mut found = Vec::new();
+        let mut token: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let page = self
+                .client
+                .describe_instances()
+                .filters(filter.clone())
+                .max_results(PAGE_SIZE)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| classify(&error))?;
+            let instances = page
+                .reservations()
+                .iter()
+                .flat_map(|reservation| reservation.instances());
+            found.extend(instances.filter_map(instance));
+            token = page
+                .next_token()
+                .filter(|token| !token.is_empty())
+                .map(str::to_owned);
+            if token.is_none() {
+                return Ok(found);
+            }
+        }
+        Err(Error::Unclear {
+            what: format!("a listing of more than {MOST_PAGES} pages"),
+        })
+    }
+}
+
+fn instance(found: &aws_sdk_ec2::types::Instance) -> Option<Instance> {
+    let state = match found.state().and_then(|state| state.name()) {
+        Some(InstanceStateName::Pending) => InstanceState::Pending,
+        Some(InstanceStateName::Running) => InstanceState::Running,
+        Some(InstanceStateName::ShuttingDown) => InstanceState::ShuttingDown,
+        Some(InstanceStateName::Terminated) => InstanceState::Terminated,
+        Some(InstanceStateName::Stopping) => InstanceState::Stopping,
+        Some(InstanceStateName::Stopped) => InstanceState::Stopped,
+        _ => InstanceState::Unknown,
+    };
+    let address = [found.public_ip_address(), found.private_ip_address()]
+        .into_iter()
+        .flatten()
+        .find(|address| !address.is_empty());
+    let tags = found
+        .tags()
+        .iter()
+        .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
+        .collect();
+    Some(Instance {
+        id: found.instance_id()?.to_owned(),
+        state,
+        address: address.map(str::to_owned),
+        state_reason: found
+            .state_reason()
+            .and_then(|reason| reason.message())
+            .map(str::to_owned),
+        tags,
+    })
+}
+
+/// What an error means, by its code and never by its HTTP status: a refusal for capacity is a definite "no"
+/// though it comes as a server error, and a server error without a code may have done anything.
+fn classify<E, R>(error: &SdkError<E, R>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let code = error.code().unwrap_or_default();
+    let message = || error.message().unwrap_or_default().to_owned();
+    match code {
+        "InsufficientInstanceCapacity"
+        | "InsufficientHostCapacity"
+        | "InsufficientReservedInstanceCapacity"
+        | "InsufficientCapacity"
+        | "SpotMaxPriceTooLow"
+        | "Unsupported"
+        | "UnfulfillableCapacity" => Error::NoCapacity {
+            code: code.to_owned(),
+            message: message(),
+        },
+        "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "SlowDown" => Error::Throttled {
+            code: code.to_owned(),
+        },
+        "" | "InternalError" | "InternalFailure" | "Unavailable" | "ServiceUnavailable" => Error::Unclear {
+            what: DisplayErrorContext(error).to_string(),
+        },
+        code => Error::Refused {
+            code: code.to_owned(),
+            message: message(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! The clouds that builders are rented from, behind one small trait.
+//!
+//! This crate alone knows the EC2 SDK. It decides nothing: it makes one call, and says what its answer means
+//! for the caller ([`Error`]), above all whether a failed launch may have made a machine all the same. It
+//! never retries a launch by itself, and never takes a machine for its own that lacks the fleet's tag.
+//!
+//! Start with [`Cloud`]; [`Ec2`] is the real one, [`FakeCloud`] the one for tests of callers.
+
+mod ec2;
+mod fake;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+pub use ec2::{Ec2, Ec2Settings};
+pub use fake::{FakeCloud, LaunchFailure};
+use model::{BuilderId, FleetId, LaunchId, PoolName};
+
+/// The tag whose value says which fleet an instance belongs to.
+pub const FLEET_TAG: &str = "verdigris:fleet";
+/// The tag with the builder's id.
+pub const BUILDER_TAG: &str = "verdigris:builder";
+/// The tag with the id of the launch that made the instance.
+pub const LAUNCH_TAG: &str = "verdigris:launch";
+/// The tag with the pool's name.
+pub const POOL_TAG: &str = "verdigris:pool";
+
+/// A cloud: four calls, each with a time limit of its own.
+#[async_trait]
+pub trait Cloud: Send + Sync + std::fmt::Debug {
+    /// Asks for one machine. Asking again with the same launch id and the same parameters gives the same
+    /// machine.
+    async fn launch(&self, request: &LaunchRequest) -> Result<Instance, Error>;
+
+    /// Looks up instances by id; those that the cloud does not know are left out.
+    async fn describe(&self, instance_ids: &[String]) -> Result<Vec<Instance>, Error>;
+
+    /// Every instance with the fleet's tag, page by page; terminated ones too while the cloud shows them.
+    async fn list(&self, fleet: FleetId) -> Result<Vec<Instance>, Error>;
+
+    /// Asks for the end of an instance. Asking again does no harm.
+    async fn terminate(&self, instance_id: &str) -> Result<(), Error>;
+
+    /// What the instance wrote on its console so far.
+    async fn console_output(&self, instance_id: &str) -> Result<String, Error>;
+}
+
+/// What is asked of a cloud for one builder.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LaunchRequest {
+    /// This try; its text is the client token.
+    pub launch: LaunchId,
+    /// The builder it is for.
+    pub builder: BuilderId,
+    /// The fleet that pays.
+    pub fleet: FleetId,
+    /// The pool.
+    pub pool: PoolName,
+    /// The image's id.
+    pub image: String,
+    /// The instance type.
+    pub instance_type: String,
+    /// The availability zone; the cloud chooses without one.
+    pub zone: Option<String>,
+    /// The subnet's id; the cloud's default without one.
+    pub subnet: Option<String>,
+    /// The security groups' ids; the cloud's default without any.
+    pub security_groups: Vec<String>,
+    /// What the instance's first boot reads. Holds its host key, so it is never logged.
+    pub user_data: String,
+    /// Whether the cloud knows metadata options: tokens are then required and one hop is the limit.
+    pub metadata_options: bool,
+}
+
+impl std::fmt::Debug for LaunchRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LaunchRequest")
+            .field("launch", &self.launch)
+            .field("builder", &self.builder)
+            .field("image", &self.image)
+            .field("instance_type", &self.instance_type)
+            .field("zone", &self.zone)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An instance, as the cloud tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its id.
+    pub id: String,
+    /// What it does.
+    pub state: InstanceState,
+    /// Where it is reached: the public address where there is one, else the private one.
+    pub address: Option<String>,
+    /// Why it is in its state, in the cloud's words.
+    pub state_reason: Option<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Instance {
+    /// Whether it carries the tag of exactly this fleet.
+    #[must_use]
+    pub fn belongs_to(&self, fleet: FleetId) -> bool {
+        self.tags
+            .get(FLEET_TAG)
+            .is_some_and(|value| *value == fleet.to_string())
+    }
+
+    /// The builder it was launched for, by its tag.
+    #[must_use]
+    pub fn builder(&self) -> Option<BuilderId> {
+        self.tags.get(BUILDER_TAG)?.parse().ok()
+    }
+
+    /// The launch that made it, by its tag.
+    #[must_use]
+    pub fn launch(&self) -> Option<LaunchId> {
+        self.tags.get(LAUNCH_TAG)?.parse().ok()
+    }
+}
+
+/// The states of an EC2 instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstanceState {
+    /// Being made.
+    Pending,
+    /// Running.
+    Running,
+    /// On its way to terminated.
+    ShuttingDown,
+    /// Gone.
+    Terminated,
+    /// On its way to stopped.
+    Stopping,
+    /// Not running; its disk is kept and paid for.
+    Stopped,
+    /// A word that this program does not know.
+    Unknown,
+}
+
+impl InstanceState {
+    /// EC2's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a failed call means for the caller.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing was done: the cloud has no such machine to give right now. Ask for another offering.
+    #[error("the cloud has no capacity for it ({code}: {message})")]
+    NoCapacity {
+        /// EC2's code.
+        code: String,
+        /// The cloud's words.
+        message: String,
+    },
+    /// Nothing was done: too many calls. Ask later.
+    #[error("the cloud asks for fewer calls ({code})")]
+    Throttled {
+        /// EC2's code.
+        code: String,
+    },
+    /// Nothing was done, and asking again will not help: a person has to mend settings, rights or quotas.
+    #[error("the cloud refuses: {code}: {message}")]
+    Refused {
+        /// EC2's code.
+        code: String,
+        /// The cloud's words.
+        message: String,
+    },
+    /// It is not known whether anything was done: no answer, or one that says nothing.
+    #[error("no clear answer from the cloud: {what}")]
+    Unclear {
+        /// What came instead.
+        what: String,
+    },
+}
+
+impl Error {
+    /// Whether a launch that failed so may have made a machine.
+    #[must_use]
+    pub const fn may_have_acted(&self) -> bool {
+        match self {
+            Self::Unclear { .. } => true,
+            Self::NoCapacity { .. } | Self::Throttled { .. } | Self::Refused { .. } => false,
+        }
+    }
+}

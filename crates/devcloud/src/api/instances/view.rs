@@ -1,0 +1,181 @@
+//! Instances as XML.
+
+use std::sync::Arc;
+
+use time::{OffsetDateTime, UtcOffset, macros::format_description};
+
+use crate::{
+    api::{Service, xml::Xml},
+    cloud::{private_dns_name, public_dns_name},
+    ledger::{Instance, InstanceState, State},
+};
+
+/// A time as EC2 writes it.
+pub(crate) fn timestamp(time: OffsetDateTime) -> String {
+    let layout = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    // The layout has only parts that every time has.
+    time.to_offset(UtcOffset::UTC).format(&layout).unwrap_or_default()
+}
+
+/// What a reservation has besides its instances, and those of `instances`.
+pub(super) fn reservation(xml: &mut Xml, service: &Service, state: &State, instances: &[Arc<Instance>]) {
+    let Some(first) = instances.first() else { return };
+    xml.put("reservationId", &first.reservation_id);
+    xml.put("ownerId", &state.owner_id);
+    groups(xml, state, first);
+    xml.list("instancesSet", instances, |xml, one| {
+        instance(xml, service, state, one)
+    });
+}
+
+/// `<name><code/><name/></name>` of a state.
+pub(super) fn instance_state(xml: &mut Xml, name: &'static str, state: InstanceState) {
+    xml.element(name, |xml| {
+        xml.put("code", state.code());
+        xml.put("name", state.name());
+    });
+}
+
+/// The tags of a resource.
+pub(crate) fn tags(xml: &mut Xml, state: &State, id: &str) {
+    if let Some(tags) = state.tags.get(id).filter(|tags| !tags.is_empty()) {
+        xml.list("tagSet", tags, |xml, (key, value)| {
+            xml.put("key", key);
+            xml.put("value", value);
+        });
+    }
+}
+
+fn groups(xml: &mut Xml, state: &State, instance: &Instance) {
+    let groups = instance
+        .group_ids
+        .iter()
+        .filter_map(|id| state.security_groups.get(id));
+    xml.list("groupSet", groups, |xml, group| {
+        xml.put("groupId", &group.id);
+        xml.put("groupName", &group.name);
+    });
+}
+
+fn instance(xml: &mut Xml, service: &Service, state: &State, instance: &Instance) {
+    let region = service.life.region();
+    let alive = !matches!(
+        instance.state,
+        InstanceState::Terminated | InstanceState::ShuttingDown
+    );
+    let public = has_public_address(instance);
+    xml.put("instanceId", &instance.id);
+    xml.put("imageId", &instance.image_id);
+    instance_state(xml, "instanceState", instance.state);
+    let name = |shown: bool, name: String| if shown { name } else { String::new() };
+    xml.put(
+        "privateDnsName",
+        name(alive, private_dns_name(instance.private_address, region)),
+    );
+    xml.put(
+        "dnsName",
+        name(public, public_dns_name(instance.public_address, region)),
+    );
+    xml.put("reason", transition_reason(instance));
+    xml.put_some("keyName", instance.key_name.as_ref());
+    xml.put("amiLaunchIndex", instance.launch_index);
+    xml.element("productCodes", |_| {});
+    xml.put("instanceType", &instance.instance_type);
+    xml.put("launchTime", timestamp(instance.launch_time));
+    xml.element("placement", |xml| {
+        xml.put("availabilityZone", &instance.zone);
+        xml.put("groupName", "");
+        xml.put("tenancy", "default");
+    });
+    xml.element("monitoring", |xml| xml.put("state", "disabled"));
+    if alive {
+        xml.put("privateIpAddress", instance.private_address);
+    }
+    if public {
+        xml.put("ipAddress", instance.public_address);
+    }
+    groups(xml, state, instance);
+    if let Some(reason) = &instance.state_reason {
+        xml.element("stateReason", |xml| {
+            xml.put("code", &reason.code);
+            xml.put("message", &reason.message);
+        });
+    }
+    hardware(xml, instance, alive);
+    xml.put(
+        "clientToken",
+        instance.client_token.as_deref().unwrap_or_default(),
+    );
+    tags(xml, state, &instance.id);
+    xml.element("networkInterfaceSet", |_| {});
+    xml.element("metadataOptions", |xml| {
+        xml.put("state", "applied");
+        xml.put(
+            "httpTokens",
+            if instance.metadata.tokens_required {
+                "required"
+            } else {
+                "optional"
+            },
+        );
+        xml.put("httpPutResponseHopLimit", instance.metadata.hop_limit);
+        xml.put(
+            "httpEndpoint",
+            if instance.metadata.enabled {
+                "enabled"
+            } else {
+                "disabled"
+            },
+        );
+    });
+}
+
+/// What the instance would be made of in Amazon's halls.
+fn hardware(xml: &mut Xml, instance: &Instance, alive: bool) {
+    xml.put("architecture", &instance.architecture);
+    xml.put("hypervisor", "xen");
+    xml.put("virtualizationType", "hvm");
+    xml.put("ebsOptimized", false);
+    xml.put_some("instanceLifecycle", instance.spot.then_some("spot"));
+    xml.put("rootDeviceType", "ebs");
+    xml.put("rootDeviceName", "/dev/sda1");
+    let volumes = alive.then_some(&instance.root_volume_id);
+    xml.list("blockDeviceMapping", volumes, |xml, volume| {
+        xml.put("deviceName", "/dev/sda1");
+        xml.element("ebs", |xml| {
+            xml.put("volumeId", volume);
+            xml.put("status", "attached");
+            xml.put("attachTime", timestamp(instance.launch_time));
+            xml.put("deleteOnTermination", true);
+        });
+    });
+}
+
+/// Whether the public address leads somewhere now.
+pub(super) fn has_public_address(instance: &Instance) -> bool {
+    instance.state == InstanceState::Running
+}
+
+/// `reason`: a sentence with a time, as EC2 gives it for what users did.
+fn transition_reason(instance: &Instance) -> String {
+    match &instance.state_reason {
+        Some(reason) if reason.code == "Client.UserInitiatedShutdown" => {
+            let began = instance
+                .history
+                .iter()
+                .rev()
+                .find(|entry| matches!(entry.event.as_str(), "stopping" | "shutting-down"));
+            began.map_or_else(String::new, |entry| {
+                let layout = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] GMT");
+                let time = entry
+                    .time
+                    .to_offset(UtcOffset::UTC)
+                    .format(&layout)
+                    .unwrap_or_default();
+                format!("User initiated ({time})")
+            })
+        }
+        Some(reason) => reason.code.clone(),
+        None => String::new(),
+    }
+}

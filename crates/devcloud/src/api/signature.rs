@@ -1,0 +1,261 @@
+//! Signature version 4, checked: <https://docs.aws.amazon.com/general/latest/gr/create-signed-request.html>.
+//!
+//! The scope is taken from the header, because clients that do not know this endpoint put odd regions there; the
+//! key is derived from exactly that scope, so nothing is lost by it.
+
+use hmac::{Hmac, Mac};
+use poem::http::{HeaderMap, Method, StatusCode, header::AUTHORIZATION};
+use sha2::{Digest, Sha256};
+use time::{OffsetDateTime, PrimitiveDateTime, macros::format_description};
+
+use super::error::ApiError;
+use crate::encoding::{percent_decode, percent_encode};
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+/// How far the clocks of client and cloud may be apart.
+const SKEW: time::Duration = time::Duration::minutes(15);
+
+/// What was signed.
+pub(crate) struct Signed<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a [u8],
+}
+
+/// Who may sign.
+pub(crate) struct Credentials<'a> {
+    pub(crate) access_key: &'a str,
+    pub(crate) secret_key: &'a str,
+}
+
+/// Checks that the request was signed with the credentials, within the last and next 15 minutes.
+pub(crate) fn verify(
+    request: &Signed<'_>,
+    credentials: &Credentials<'_>,
+    now: OffsetDateTime,
+) -> Result<(), ApiError> {
+    let Some(header) = request.headers.get(AUTHORIZATION) else {
+        return Err(unsigned(request));
+    };
+    let header = header
+        .to_str()
+        .map_err(|_| incomplete("The Authorization header is not plain text"))?;
+    let authorization = Authorization::parse(header)?;
+    let date = text(request.headers, "x-amz-date")?.unwrap_or_default();
+    let layout = format_description!("[year][month][day]T[hour][minute][second]Z");
+    let time = PrimitiveDateTime::parse(&date, &layout)
+        .map_err(|_| incomplete("X-Amz-Date is missing or is not of the form 20150830T123600Z"))?
+        .assume_utc();
+    if !date.starts_with(authorization.day) {
+        return Err(incomplete(
+            "The date of the credential scope is not that of X-Amz-Date",
+        ));
+    }
+    if (now - time).abs() > SKEW {
+        return Err(ApiError::new("RequestExpired", "Request has expired."));
+    }
+    for header in ["host", "x-amz-date"] {
+        if !authorization.signed_headers.contains(&header) {
+            return Err(incomplete(&format!("The header {header} is not signed")));
+        }
+    }
+    let body_hash = hex::encode(Sha256::digest(request.body));
+    if let Some(claimed) = text(request.headers, "x-amz-content-sha256")?
+        && claimed != body_hash
+    {
+        let message = "The body is not the one whose hash is in X-Amz-Content-Sha256";
+        return Err(ApiError::auth_failure(message));
+    }
+    if authorization.access_key != credentials.access_key {
+        return Err(not_validated());
+    }
+    let canonical = canonical_request(request, &authorization, &body_hash)?;
+    let to_sign = format!(
+        "{ALGORITHM}\n{date}\n{}\n{}",
+        authorization.scope,
+        hex::encode(Sha256::digest(canonical.as_bytes()))
+    );
+    let signature = hex::decode(authorization.signature).map_err(|_| not_validated())?;
+    let mac = signing_mac(credentials.secret_key, &authorization, &to_sign).ok_or_else(not_validated)?;
+    // Compares in constant time.
+    mac.verify_slice(&signature).map_err(|_| not_validated())
+}
+
+fn not_validated() -> ApiError {
+    ApiError::auth_failure(
+        "AWS was not able to validate the provided access credentials: unknown access key or wrong signature",
+    )
+}
+
+fn incomplete(message: &str) -> ApiError {
+    ApiError::new("IncompleteSignature", message)
+}
+
+/// Why a request without an Authorization header is refused.
+fn unsigned(request: &Signed<'_>) -> ApiError {
+    let body = std::str::from_utf8(request.body).unwrap_or_default();
+    let has = |name: &str| {
+        let mut pairs = request.query.split('&').chain(body.split('&'));
+        pairs.any(|pair| pair.split('=').next() == Some(name))
+    };
+    if has("SignatureVersion") || has("AWSAccessKeyId") {
+        return ApiError::auth_failure(
+            "Signature version 2 is not supported here: sign the request with version 4 (AWS4-HMAC-SHA256)",
+        );
+    }
+    if has("X-Amz-Signature") {
+        return ApiError::auth_failure(
+            "Signatures in the query string are not supported here: send the Authorization header",
+        );
+    }
+    ApiError::new(
+        "MissingAuthenticationToken",
+        "Request is missing an Authentication Token",
+    )
+    .with_status(StatusCode::FORBIDDEN)
+}
+
+/// The Authorization header in its parts.
+struct Authorization<'a> {
+    access_key: &'a str,
+    day: &'a str,
+    region: &'a str,
+    service: &'a str,
+    scope: &'a str,
+    signed_headers: Vec<&'a str>,
+    signature: &'a str,
+}
+
+impl<'a> Authorization<'a> {
+    fn parse(header: &'a str) -> Result<Self, ApiError> {
+        let rest = header
+            .strip_prefix(ALGORITHM)
+            .filter(|rest| rest.starts_with(' '))
+            .ok_or_else(|| incomplete("The Authorization header does not begin with AWS4-HMAC-SHA256"))?;
+        let part = |name: &str| {
+            let mut parts = rest.split(',').map(str::trim);
+            parts
+                .find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+                .filter(|value| !value.is_empty())
+                .ok_or_else(|| incomplete(&format!("The Authorization header has no {name}")))
+        };
+        let (access_key, scope) = part("Credential")?
+            .split_once('/')
+            .ok_or_else(|| incomplete("The Credential has no scope"))?;
+        let mut fields = scope.split('/');
+        let (Some(day), Some(region), Some(service), Some("aws4_request"), None) = (
+            fields.next(),
+            fields.next(),
+            fields.next(),
+            fields.next(),
+            fields.next(),
+        ) else {
+            return Err(incomplete(
+                "The scope of the Credential is not DAY/REGION/SERVICE/aws4_request",
+            ));
+        };
+        if day.len() != 8 {
+            return Err(incomplete(
+                "The day in the scope of the Credential has not eight digits",
+            ));
+        }
+        let signed_headers = part("SignedHeaders")?.split(';').collect();
+        let signature = part("Signature")?;
+        Ok(Self {
+            access_key,
+            day,
+            region,
+            service,
+            scope,
+            signed_headers,
+            signature,
+        })
+    }
+}
+
+fn signing_mac(secret: &str, authorization: &Authorization<'_>, to_sign: &str) -> Option<Hmac<Sha256>> {
+    let mut key = format!("AWS4{secret}").into_bytes();
+    for part in [
+        authorization.day,
+        authorization.region,
+        authorization.service,
+        "aws4_request",
+    ] {
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&key).ok()?;
+        mac.update(part.as_bytes());
+        key = mac.finalize().into_bytes().to_vec();
+    }
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&key).ok()?;
+    mac.update(to_sign.as_bytes());
+    Some(mac)
+}
+
+fn canonical_request(
+    request: &Signed<'_>,
+    authorization: &Authorization<'_>,
+    body_hash: &str,
+) -> Result<String, ApiError> {
+    let mut headers = String::new();
+    for name in &authorization.signed_headers {
+        let mut values = Vec::new();
+        for value in request.headers.get_all(*name) {
+            let value = std::str::from_utf8(value.as_bytes())
+                .map_err(|_| incomplete(&format!("The header {name} is not UTF-8")))?;
+            values.push(
+                value
+                    .split(' ')
+                    .filter(|word| !word.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            );
+        }
+        if values.is_empty() {
+            return Err(incomplete(&format!("The header {name} is signed and not there")));
+        }
+        headers.push_str(&format!("{name}:{}\n", values.join(",")));
+    }
+    Ok(format!(
+        "{}\n{}\n{}\n{headers}\n{}\n{body_hash}",
+        request.method,
+        percent_encode(request.path, true),
+        canonical_query(request.query)?,
+        authorization.signed_headers.join(";"),
+    ))
+}
+
+fn canonical_query(query: &str) -> Result<String, ApiError> {
+    let mut pairs = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let encode = |part: &str| {
+            percent_decode(part, false)
+                .map(|part| percent_encode(&part, false))
+                .ok_or_else(|| {
+                    ApiError::new("MalformedQueryString", "The query string contains a syntax error")
+                })
+        };
+        pairs.push((encode(name)?, encode(value)?));
+    }
+    pairs.sort();
+    let pairs: Vec<String> = pairs
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    Ok(pairs.join("&"))
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let value = value
+        .to_str()
+        .map_err(|_| incomplete(&format!("The header {name} is not plain text")))?;
+    Ok(Some(value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Actions called as a request calls them, without HTTP, on machines that are none.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Service, actions::dispatch, error::ApiError, parameters::Parameters};
+use crate::{
+    CloudConfig, ImageConfig,
+    cloud::{Faults, Life},
+    images::image_id,
+    ledger::{InstanceState, Ledger},
+    testing::FakeMachines,
+};
+
+struct Harness {
+    service: Service,
+    _directory: tempfile::TempDir,
+}
+
+impl Harness {
+    fn new(change: impl FnOnce(&mut CloudConfig)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = CloudConfig::new(directory.path(), "key", "secret");
+        config.public_network = 86;
+        config.ssh_port = 4322;
+        config.images.push(ImageConfig {
+            id: image_id("fake"),
+            name: "fake".to_owned(),
+            description: String::new(),
+            architecture: "x86_64".to_owned(),
+            layers: Vec::new(),
+        });
+        change(&mut config);
+        let config = Arc::new(config);
+        let ledger = Ledger::open(directory.path()).unwrap();
+        let machines = FakeMachines::new();
+        let life = Life::new(
+            ledger.clone(),
+            machines.clone(),
+            &config,
+            CancellationToken::new(),
+        );
+        let service = Service {
+            ledger,
+            life,
+            machines,
+            faults: Faults::default(),
+            config,
+        };
+        Self {
+            service,
+            _directory: directory,
+        }
+    }
+
+    async fn call(&self, action: &str, form: &str) -> Result<String, ApiError> {
+        let parameters = Parameters::parse(&[form])?;
+        let xml = dispatch(&self.service, action, &parameters).await?;
+        Ok(super::Xml::response(action, "request", &xml))
+    }
+
+    async fn refused(&self, action: &str, form: &str) -> String {
+        self.call(action, form).await.unwrap_err().code.into_owned()
+    }
+
+    async fn run(&self, form: &str) -> Result<String, ApiError> {
+        self.call("RunInstances", &format!("ImageId={}&{form}", image_id("fake")))
+            .await
+    }
+
+    async fn settled(&self) {
+        for _ in 0..1000 {
+            let moving = |state| matches!(state, InstanceState::Pending | InstanceState::ShuttingDown);
+            if !self
+                .service
+                .ledger
+                .instances()
+                .iter()
+                .any(|one| moving(one.state))
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("instances do not settle: {:?}", self.service.ledger.instances());
+    }
+}
+
+#[tokio::test]
+async fn a_launch_takes_what_there_is_room_for_and_refuses_what_there_is_not() {
+    let harness = Harness::new(|config| config.capacity.instances = 3);
+    harness.run("MinCount=1&MaxCount=2").await.unwrap();
+    let error = harness.run("MinCount=2&MaxCount=2").await.unwrap_err();
+    assert_eq!(
+        (error.code.as_ref(), error.status.as_u16()),
+        ("InsufficientInstanceCapacity", 500)
+    );
+    harness.run("MinCount=1&MaxCount=5").await.unwrap();
+    assert_eq!(harness.service.ledger.instances().len(), 3);
+}
+
+#[tokio::test]
+async fn the_quota_counts_what_is_alive_only() {
+    let harness = Harness::new(|config| config.capacity.max_instances = 1);
+    harness.run("MinCount=1&MaxCount=1").await.unwrap();
+    assert_eq!(
+        harness.run("MinCount=1&MaxCount=1").await.unwrap_err().code,
+        "InstanceLimitExceeded"
+    );
+    let id = harness.service.ledger.instances()[0].id.clone();
+    harness
+        .call("TerminateInstances", &format!("InstanceId.1={id}"))
+        .await
+        .unwrap();
+    harness.settled().await;
+    harness.run("MinCount=1&MaxCount=1").await.unwrap();
+}
+
+#[tokio::test]
+async fn concurrent_launches_with_one_token_make_one_set_of_instances() {
+    let harness = Harness::new(|_| ());
+    let launches = (0..16).map(|_| harness.run("MinCount=2&MaxCount=2&ClientToken=same"));
+    let answers = futures_util::future::join_all(launches).await;
+    let reservations: Vec<String> = answers
+        .into_iter()
+        .map(|answer| {
+            let answer = answer.unwrap();
+            answer.split("reservationId>").nth(1).unwrap().to_owned()
+        })
+        .collect();
+    assert!(
+        reservations.iter().all(|one| *one == reservations[0]),
+        "{reservations:?}"
+    );
+    let instances = harness.service.ledger.instances();
+    assert_eq!(instances.len(), 2);
+    assert_ne!(instances[0].private_address, instances[1].private_address);
+}
+
+#[tokio::test]
+async fn hostile_parameters_are_refused_by_name_and_leave_nothing() {
+    let harness = Harness::new(|_| ());
+    for (form, code) in [
+        ("", "MissingParameter"),
+        ("MinCount=1", "MissingParameter"),
+        ("MinCount=0&MaxCount=1", "InvalidParameterValue"),
+        ("MinCount=1&MaxCount=1001", "InvalidParameterValue"),
+        ("MinCount=1&MaxCount=1&Colour=red", "UnknownParameter"),
+        (
+            "MinCount=1&MaxCount=1&UserData=%21%21",
+            "InvalidUserData.Malformed",
+        ),
+        (
+            "MinCount=1&MaxCount=1&MetadataOptions.HttpTokens=maybe",
+            "InvalidParameterValue",
+        ),
+        (
+            "MinCount=1&MaxCount=1&InstanceInitiatedShutdownBehavior=burn",
+            "InvalidParameterValue",
+        ),
+        (
+            "MinCount=1&MaxCount=1&TagSpecification.1.ResourceType=moon",
+            "InvalidParameterValue",
+        ),
+        (
+            "MinCount=1&MaxCount=1&TagSpecification.x.ResourceType=instance",
+            "UnknownParameter",
+        ),
+        (
+            "MinCount=1&MaxCount=1&TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=a%00b",
+            "InvalidParameterValue",
+        ),
+        (
+            "MinCount=1&MaxCount=1&SecurityGroupId.1=../../etc",
+            "InvalidGroupId.Malformed",
+        ),
+        ("MinCount=1&MaxCount=1&KeyName=gone", "InvalidKeyPair.NotFound"),
+        (
+            "MinCount=1&MaxCount=1&InstanceMarketOptions.MarketType=stolen",
+            "InvalidParameterValue",
+        ),
+    ] {
+        assert_eq!(harness.run(form).await.unwrap_err().code, code, "{form}");
+    }
+    assert!(harness.service.ledger.instances().is_empty());
+    assert_eq!(
+        harness.refused("RunInstances", "MinCount=1&MaxCount=1").await,
+        "MissingParameter"
+    );
+    assert_eq!(
+        harness.refused("TerminateInstances", "").await,
+        "MissingParameter"
+    );
+    assert_eq!(harness.refused("DescribeEverything", "").await, "InvalidAction");
+    assert_eq!(
+        harness.refused("DescribeInstances", "MaxResults=many").await,
+        "InvalidParameterValue"
+    );
+    let long = format!("Filter.1.Name=image-id&Filter.1.Value.1={}", "*".repeat(1025));
+    assert_eq!(
+        harness.refused("DescribeInstances", &long).await,
+        "InvalidParameterValue"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_of_a_stop_stops_none() {
+    let harness = Harness::new(|_| ());
+    harness.run("MinCount=1&MaxCount=1").await.unwrap();
+    harness
+        .run("MinCount=1&MaxCount=1&InstanceMarketOptions.MarketType=spot")
+        .await
+        .unwrap();
+    harness.settled().await;
+    let instances = harness.service.ledger.instances();
+    let form: Vec<String> = instances
+        .iter()
+        .enumerate()
+        .map(|(n, one)| format!("InstanceId.{}={}", n + 1, one.id))
+        .collect();
+    assert_eq!(
+        harness.refused("StopInstances", &form.join("&")).await,
+        "UnsupportedOperation"
+    );
+    assert!(
+        harness
+            .service
+            .ledger
+            .instances()
+            .iter()
+            .all(|one| one.state == InstanceState::Running)
+    );
+}

@@ -1,0 +1,126 @@
+//! The hypervisor behind the trait that the control side knows.
+
+use std::{net::SocketAddrV4, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::broadcast,
+};
+
+use super::machines::{MachineFuture, Machines};
+use crate::{
+    CloudConfig, Error,
+    hypervisor::{Hypervisor, HypervisorConfig},
+    machine::{MachineSpec, MachineState},
+};
+
+/// How many endings may wait to be looked at.
+const ENDINGS: usize = 256;
+
+/// The hypervisor, and a channel for the ids of machines that ended by themselves.
+struct RealMachines {
+    hypervisor: Hypervisor,
+    endings: broadcast::Sender<String>,
+}
+
+/// Starts the hypervisor below the state directory.
+pub(super) async fn start(config: &CloudConfig, owner_id: &str) -> Result<Arc<dyn Machines>, Error> {
+    let state_dir = config.state_dir.join("machines");
+    fs_err::create_dir_all(&state_dir).map_err(Error::file("make", &state_dir))?;
+    let state_dir = fs_err::canonicalize(&state_dir).map_err(Error::file("find", &state_dir))?;
+    let hypervisor = Hypervisor::start(HypervisorConfig {
+        state_dir,
+        helper: config.helper.clone(),
+        cloud_id: format!("vd-{owner_id}"),
+    })
+    .await
+    .map_err(|error| Error::Machines {
+        action: "start",
+        source: error.into(),
+    })?;
+    let (endings, _) = broadcast::channel(ENDINGS);
+    let mut events = hypervisor.subscribe();
+    // The task ends with the hypervisor, whose last handle closes the channel.
+    tokio::spawn({
+        let endings = endings.clone();
+        async move {
+            use broadcast::error::RecvError;
+            loop {
+                match events.recv().await {
+                    // Nobody listening means that the cloud is ending.
+                    Ok(event) => drop(endings.send(event.instance_id)),
+                    Err(RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "Events of machines were missed.")
+                    }
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }
+    });
+    Ok(Arc::new(RealMachines { hypervisor, endings }))
+}
+
+impl Machines for RealMachines {
+    fn run<'a>(&'a self, spec: &'a MachineSpec) -> MachineFuture<'a, ()> {
+        Box::pin(async move { Ok(self.hypervisor.run(spec).await?) })
+    }
+
+    fn start_again<'a>(&'a self, id: &'a str) -> MachineFuture<'a, ()> {
+        Box::pin(async move { Ok(self.hypervisor.start_again(id).await?) })
+    }
+
+    fn stop<'a>(&'a self, id: &'a str) -> MachineFuture<'a, ()> {
+        Box::pin(async move { Ok(self.hypervisor.stop(id).await?) })
+    }
+
+    fn reboot<'a>(&'a self, id: &'a str) -> MachineFuture<'a, ()> {
+        Box::pin(async move { Ok(self.hypervisor.reboot(id).await?) })
+    }
+
+    fn terminate<'a>(&'a self, id: &'a str) -> MachineFuture<'a, ()> {
+        Box::pin(async move { Ok(self.hypervisor.terminate(id).await?) })
+    }
+
+    fn forget<'a>(&'a self, id: &'a str) -> MachineFuture<'a, ()> {
+        Box::pin(async move { Ok(self.hypervisor.forget(id).await?) })
+    }
+
+    fn machines(&self) -> MachineFuture<'_, Vec<(String, MachineState)>> {
+        Box::pin(async move { Ok(self.hypervisor.machines().await?) })
+    }
+
+    fn set_link<'a>(&'a self, id: &'a str, up: bool) -> MachineFuture<'a, ()> {
+        Box::pin(async move { Ok(self.hypervisor.set_link(id, up).await?) })
+    }
+
+    fn set_frozen<'a>(&'a self, id: &'a str, frozen: bool) -> MachineFuture<'a, ()> {
+        Box::pin(async move {
+            let done = if frozen {
+                self.hypervisor.freeze(id).await
+            } else {
+                self.hypervisor.thaw(id).await
+            };
+            Ok(done?)
+        })
+    }
+
+    fn console_output<'a>(&'a self, id: &'a str, max_bytes: usize) -> MachineFuture<'a, Vec<u8>> {
+        Box::pin(async move { Ok(self.hypervisor.console_output(id, max_bytes).await?) })
+    }
+
+    fn connect(&self, address: SocketAddrV4, patience: Duration) -> MachineFuture<'_, TcpStream> {
+        Box::pin(async move { Ok(self.hypervisor.connect(address, patience).await?) })
+    }
+
+    fn listen(&self, address: SocketAddrV4) -> MachineFuture<'_, TcpListener> {
+        Box::pin(async move { Ok(self.hypervisor.listen(address).await?) })
+    }
+
+    fn endings(&self) -> broadcast::Receiver<String> {
+        self.endings.subscribe()
+    }
+
+    fn shutdown(&self) -> MachineFuture<'_, ()> {
+        Box::pin(async move { Ok(self.hypervisor.shutdown().await?) })
+    }
+}

@@ -1,0 +1,124 @@
+//! The settings of a cloud. They are plain values: the program that embeds the cloud, or `main.rs`, fills them.
+
+use std::{
+    ffi::OsString,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// Everything that a [`crate::Cloud`] has to be told.
+#[derive(Clone)]
+pub struct CloudConfig {
+    /// Directory of the ledger and of the machines' disks; one devcloud at a time may use it.
+    pub state_dir: PathBuf,
+    /// The images that instances can be made from.
+    pub images: Vec<ImageConfig>,
+    /// The only access key that is accepted.
+    pub access_key: String,
+    /// The secret that belongs to it; also the bearer token of the control endpoint.
+    pub secret_key: String,
+    /// The region's name; its one availability zone is this name followed by `a`.
+    pub region: String,
+    /// Where the API listens. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The program, with its first arguments, that runs `guest::main`; `/proc/self/exe` is this executable.
+    pub helper: Vec<OsString>,
+    /// Second number of the loopback network of public addresses, `127.N.0.0/16`.
+    pub public_network: u8,
+    /// The port of public addresses whose connections go to port 22 of the instance.
+    pub ssh_port: u16,
+    /// Ports of the gateway address that are carried to addresses of the host.
+    pub forwards: Vec<Forward>,
+    /// How much the cloud has.
+    pub capacity: Capacity,
+    /// Memory limit of machines in percent of what their instance type says; `None` sets no limit.
+    pub memory_percent: Option<u32>,
+    /// How long a terminated instance can still be described.
+    pub terminated_retention: Duration,
+}
+
+impl CloudConfig {
+    /// Settings with the usual values: region `dev-1`, loopback on a free port, networks 10.88 and 127.88, port
+    /// 22 for root and 2222 for others, no forwards, no memory limit, one hour of retention.
+    #[must_use]
+    pub fn new(
+        state_dir: impl Into<PathBuf>,
+        access_key: impl Into<String>,
+        secret_key: impl Into<String>,
+    ) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            images: Vec::new(),
+            access_key: access_key.into(),
+            secret_key: secret_key.into(),
+            region: "dev-1".to_owned(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            helper: vec!["/proc/self/exe".into(), "guest".into()],
+            public_network: 88,
+            ssh_port: default_ssh_port(),
+            forwards: Vec::new(),
+            capacity: Capacity::default(),
+            memory_percent: None,
+            terminated_retention: Duration::from_secs(3600),
+        }
+    }
+
+    /// The one availability zone.
+    #[must_use]
+    pub fn zone(&self) -> String {
+        format!("{}a", self.region)
+    }
+}
+
+/// The port of public addresses that this user may listen on: 22 for root, else 2222.
+#[must_use]
+pub fn default_ssh_port() -> u16 {
+    if rustix::process::geteuid().is_root() {
+        22
+    } else {
+        2222
+    }
+}
+
+/// One image. [`ImageConfig::read`] makes it from a directory with an `image.json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageConfig {
+    /// `ami-` and 17 hexadecimal digits, a digest of the name.
+    pub id: String,
+    /// The name that `DescribeImages` shows and filters.
+    pub name: String,
+    /// A sentence for people.
+    pub description: String,
+    /// As EC2 writes it: `x86_64` or `arm64`.
+    pub architecture: String,
+    /// The root directories of the layers, topmost first.
+    pub layers: Vec<PathBuf>,
+}
+
+/// A port of the gateway address inside the cloud's network, carried to an address of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The port that instances connect to, at the gateway's address 10.88.0.1.
+    pub port: u16,
+    /// Where those connections go on the host.
+    pub target: SocketAddr,
+}
+
+/// How much the cloud has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// The account's quota: more instances at once than this is `InstanceLimitExceeded`.
+    pub max_instances: u32,
+    /// The cloud's hardware: more instances at once than this is `InsufficientInstanceCapacity`.
+    pub instances: u32,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self {
+            max_instances: 256,
+            instances: 256,
+        }
+    }
+}

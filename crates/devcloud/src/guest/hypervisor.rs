@@ -1,0 +1,224 @@
+//! The hypervisor process: process 1 of the namespace that all machines are in. It brings the cloud's network
+//! up, then does what the control socket asks, each request on a thread of its own, and ends with the socket.
+
+use std::{
+    fs, io,
+    net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    os::fd::OwnedFd,
+    path::PathBuf,
+    process::{Command, ExitCode, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use rustix::{
+    io::Errno,
+    mount::{MountFlags, mount, mount_bind},
+};
+
+use super::{complain, control_socket, machines::Machines, network};
+use crate::hypervisor::{
+    Failure,
+    cgroup::Hierarchies,
+    launch::TRASH,
+    protocol::{self, Answer, Call, Greeting, Reply, Request, Welcome},
+};
+
+/// This program, by a name that stays while its file is replaced.
+pub(super) const PROGRAM: &str = "/run/verdigris-devcloud";
+
+/// Requests that may be under way at once.
+const CALLS_MAX: usize = 512;
+
+/// What every operation needs to know.
+pub(super) struct Context {
+    pub(super) state_dir: PathBuf,
+    pub(super) rootless: bool,
+    pub(super) helper_arguments: Vec<String>,
+    pub(super) hierarchies: Hierarchies,
+    /// Where answers and events go.
+    control: OwnedFd,
+}
+
+impl Context {
+    /// Tells the other side. It may be gone; then this process ends soon, too.
+    pub(super) fn tell(&self, reply: &Reply, descriptor: Option<&OwnedFd>) {
+        if let Err(error) = protocol::send(&self.control, reply, descriptor) {
+            tracing::warn!(%error, "An answer could not be sent.");
+        }
+    }
+}
+
+/// Entry point.
+pub(super) fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .init();
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(format_args!("the hypervisor process ends: {error}")),
+    }
+}
+
+fn serve() -> io::Result<()> {
+    let socket = control_socket()?;
+    let Some((greeting, _)) = protocol::receive::<Greeting>(&socket)? else {
+        return Ok(());
+    };
+    let machines = match set_up(greeting, socket.try_clone()?) {
+        Ok(machines) => Arc::new(machines),
+        Err(failure) => return protocol::send(&socket, &Err::<Welcome, _>(failure), None),
+    };
+    let context = machines.context();
+    let welcome = Welcome {
+        leftovers: machines.list().into_iter().map(|(id, _)| id).collect(),
+        limits_memory: context.hierarchies.limits_memory(),
+        can_freeze: context.hierarchies.can_freeze(),
+    };
+    protocol::send(&socket, &Ok::<_, Failure>(welcome), None)?;
+    for entry in fs::read_dir(context.state_dir.join(TRASH))?.flatten() {
+        discard(entry.path());
+    }
+
+    let under_way = Arc::new(AtomicUsize::new(0));
+    while let Some((call, _)) = protocol::receive::<Call>(&socket)? {
+        let number = call.number;
+        if matches!(call.request, Request::Shutdown) {
+            machines.end_all();
+            context.hierarchies.remove();
+            context.tell(
+                &Reply::Answer {
+                    number,
+                    result: Ok(Answer::Done),
+                },
+                None,
+            );
+            return Ok(());
+        }
+        if under_way.fetch_add(1, Ordering::AcqRel) >= CALLS_MAX {
+            under_way.fetch_sub(1, Ordering::AcqRel);
+            let failure = Failure::step("take the request", "too many are under way");
+            context.tell(
+                &Reply::Answer {
+                    number,
+                    result: Err(failure),
+                },
+                None,
+            );
+            continue;
+        }
+        let (machines, under_way) = (Arc::clone(&machines), Arc::clone(&under_way));
+        let work = move || {
+            let (result, descriptor) = match answer(&machines, call.request) {
+                Ok((answer, descriptor)) => (Ok(answer), descriptor),
+                Err(failure) => (Err(failure), None),
+            };
+            machines
+                .context()
+                .tell(&Reply::Answer { number, result }, descriptor.as_ref());
+            under_way.fetch_sub(1, Ordering::AcqRel);
+        };
+        // Owned by the process: it is done when its answer is sent, and ends with the namespace.
+        thread::Builder::new().stack_size(256 * 1024).spawn(work)?;
+    }
+    Ok(())
+}
+
+/// Makes this mount namespace and network fit for machines.
+fn set_up(greeting: Greeting, control: OwnedFd) -> Result<Machines, Failure> {
+    let quiet = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let step = |what: &'static str| move |errno: Errno| Failure::step(what, errno);
+    mount("proc", "/proc", "proc", quiet, None).map_err(step("mount a process file system"))?;
+    mount(
+        "tmpfs",
+        "/run",
+        "tmpfs",
+        MountFlags::NOSUID | MountFlags::NODEV,
+        Some(c"mode=755,size=16m"),
+    )
+    .map_err(step("mount /run"))?;
+    fs::write(PROGRAM, "").map_err(|error| Failure::step("make a name for this program", error))?;
+    mount_bind("/proc/self/exe", PROGRAM).map_err(step("bind this program"))?;
+    network::up()?;
+    let context = Context {
+        hierarchies: Hierarchies::make(&greeting.cloud_id),
+        state_dir: greeting.state_dir,
+        rootless: greeting.rootless,
+        helper_arguments: greeting.helper_arguments,
+        control,
+    };
+    Machines::load(context)
+}
+
+fn answer(machines: &Arc<Machines>, request: Request) -> Result<(Answer, Option<OwnedFd>), Failure> {
+    let done = |result: Result<(), Failure>| result.map(|()| (Answer::Done, None));
+    match request {
+        Request::Run(spec) => done(machines.run(&spec)),
+        Request::Stop { id, politely } => done(machines.stop(&id, politely)),
+        Request::Start { id } => done(machines.start(&id)),
+        Request::Reboot { id } => done(machines.reboot(&id)),
+        Request::Terminate { id } => done(machines.terminate(&id)),
+        Request::SetLink { id, up } => done(machines.set_link(&id, up)),
+        Request::Freeze { id, frozen } => done(machines.set_frozen(&id, frozen)),
+        Request::State { id } => Ok((Answer::State(machines.state(&id)), None)),
+        Request::List => Ok((Answer::Machines(machines.list()), None)),
+        Request::Connect {
+            address,
+            timeout_milliseconds,
+        } => {
+            let stream = connect(address, Duration::from_millis(timeout_milliseconds))?;
+            Ok((Answer::Descriptor, Some(stream.into())))
+        }
+        Request::Listen { address } => {
+            let listener = TcpListener::bind(address).map_err(|error| {
+                Failure::step(format!("listen on {address} in the cloud's network"), error)
+            })?;
+            Ok((Answer::Descriptor, Some(listener.into())))
+        }
+        Request::Shutdown => Err(Failure::step("shut down", "it is under way")),
+    }
+}
+
+/// Opens a connection from this process's network, which is the cloud's.
+fn connect(address: SocketAddrV4, patience: Duration) -> Result<TcpStream, Failure> {
+    // Zero is refused by the standard library.
+    let patience = patience.max(Duration::from_millis(1));
+    TcpStream::connect_timeout(&SocketAddr::V4(address), patience).map_err(|error| {
+        let errno = error
+            .raw_os_error()
+            .unwrap_or_else(|| Errno::TIMEDOUT.raw_os_error());
+        Failure::Connect { address, errno }
+    })
+}
+
+/// Removes a directory with all that is in it, on a thread: it can be gigabytes, and of a depth made to hurt,
+/// which `rm` is up to.
+pub(super) fn discard(path: PathBuf) {
+    let work = move || {
+        let output = Command::new("rm")
+            .args(["-rf", "--"])
+            .arg(&path)
+            .stdin(Stdio::null())
+            .output();
+        match output {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => {
+                let reason = String::from_utf8_lossy(&output.stderr);
+                let line = reason.lines().next().unwrap_or_default();
+                tracing::warn!(path = %path.display(), line, "A terminated machine's disk could not be removed.");
+            }
+            Err(error) => tracing::warn!(%error, "`rm` cannot be run."),
+        }
+    };
+    if let Err(error) = thread::Builder::new().spawn(work) {
+        tracing::warn!(%error, "A terminated machine's disk stays until the next start.");
+    }
+}

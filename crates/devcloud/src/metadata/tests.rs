@@ -1,0 +1,172 @@
+use std::{net::IpAddr, sync::Arc};
+
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use time::{Duration, OffsetDateTime};
+
+use super::{Answer, Metadata, tokens::Tokens};
+use crate::{
+    CloudConfig, Error,
+    api::samples::instance,
+    ledger::{InstanceState, Ledger},
+};
+
+const PEER: &str = "10.88.3.4";
+
+async fn metadata(tokens_required: bool) -> (tempfile::TempDir, Metadata) {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    ledger
+        .commit(move |state| {
+            let mut instance = instance("i-00000000000000001");
+            instance.state = InstanceState::Running;
+            instance.private_address = PEER.parse().unwrap();
+            instance.metadata.tokens_required = tokens_required;
+            instance.user_data = Some("IyEvYmluL3No".to_owned());
+            instance.key_name = Some("mine".to_owned());
+            instance.public_key = Some("ssh-ed25519 AAAA mine".to_owned());
+            state.instances.insert(instance.id.clone(), Arc::new(instance));
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    let config = Arc::new(CloudConfig::new(directory.path(), "key", "secret"));
+    (
+        directory,
+        Metadata {
+            ledger,
+            config,
+            tokens: Tokens::new().unwrap(),
+        },
+    )
+}
+
+fn ask(
+    metadata: &Metadata,
+    method: &Method,
+    path: &str,
+    headers: &[(&'static str, &str)],
+) -> Result<Answer, StatusCode> {
+    ask_from(metadata, PEER, method, path, headers, OffsetDateTime::now_utc())
+}
+
+fn ask_from(
+    metadata: &Metadata,
+    peer: &str,
+    method: &Method,
+    path: &str,
+    headers: &[(&'static str, &str)],
+    now: OffsetDateTime,
+) -> Result<Answer, StatusCode> {
+    let peer: IpAddr = peer.parse().unwrap();
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_str(value).unwrap(),
+        );
+    }
+    metadata.answer(peer, method, path, &map, now)
+}
+
+fn text(answer: Result<Answer, StatusCode>) -> String {
+    String::from_utf8(answer.unwrap().body).unwrap()
+}
+
+#[tokio::test]
+async fn an_instance_is_known_by_its_address_and_strangers_find_nothing() {
+    let (_directory, metadata) = metadata(false).await;
+    let id = text(ask(&metadata, &Method::GET, "/latest/meta-data/instance-id", &[]));
+    assert_eq!(id, "i-00000000000000001");
+    let now = OffsetDateTime::now_utc();
+    let stranger = ask_from(
+        &metadata,
+        "10.88.3.5",
+        &Method::GET,
+        "/latest/meta-data/",
+        &[],
+        now,
+    );
+    assert_eq!(stranger.unwrap_err(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn directories_list_what_is_below_them() {
+    let (_directory, metadata) = metadata(false).await;
+    let get = |path: &str| text(ask(&metadata, &Method::GET, path, &[]));
+    assert_eq!(get("/latest/"), "dynamic\nmeta-data\nuser-data");
+    assert_eq!(get("/latest/meta-data/placement/"), "availability-zone\nregion");
+    assert_eq!(get("/latest/meta-data/public-keys/"), "0=mine");
+    assert_eq!(get("/latest/meta-data/public-keys/0"), "openssh-key");
+    assert_eq!(
+        get("/2009-04-04/meta-data/public-keys/0/openssh-key"),
+        "ssh-ed25519 AAAA mine"
+    );
+    assert_eq!(get("/latest/user-data"), "#!/bin/sh");
+    let listing = get("/latest/meta-data");
+    assert!(listing.lines().any(|line| line == "placement/"), "{listing}");
+    let document = get("/latest/dynamic/instance-identity/document");
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["privateIp"], PEER);
+    let missing = ask(&metadata, &Method::GET, "/latest/meta-data/nothing", &[]);
+    assert_eq!(missing.unwrap_err(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_token_is_wanted_where_it_is_required_and_ends_in_time() {
+    let (_directory, metadata) = metadata(true).await;
+    let path = "/latest/meta-data/instance-id";
+    assert_eq!(
+        ask(&metadata, &Method::GET, path, &[]).unwrap_err(),
+        StatusCode::UNAUTHORIZED
+    );
+    for ttl in ["0", "21601", "x"] {
+        let refused = ask(
+            &metadata,
+            &Method::PUT,
+            "/latest/api/token",
+            &[(super::TOKEN_TTL, ttl)],
+        );
+        assert_eq!(refused.unwrap_err(), StatusCode::BAD_REQUEST);
+    }
+    let token = text(ask(
+        &metadata,
+        &Method::PUT,
+        "/latest/api/token",
+        &[(super::TOKEN_TTL, "60")],
+    ));
+    assert_eq!(
+        text(ask(&metadata, &Method::GET, path, &[(super::TOKEN, &token)])),
+        "i-00000000000000001"
+    );
+
+    let later = OffsetDateTime::now_utc() + Duration::seconds(61);
+    let expired = ask_from(
+        &metadata,
+        PEER,
+        &Method::GET,
+        path,
+        &[(super::TOKEN, &token)],
+        later,
+    );
+    assert_eq!(expired.unwrap_err(), StatusCode::UNAUTHORIZED);
+    let other = Tokens::new()
+        .unwrap()
+        .make("i-00000000000000001", 60, OffsetDateTime::now_utc())
+        .unwrap();
+    let forged = ask(&metadata, &Method::GET, path, &[(super::TOKEN, &other)]);
+    assert_eq!(forged.unwrap_err(), StatusCode::UNAUTHORIZED);
+    let elsewhere = metadata
+        .tokens
+        .make("i-2", 60, OffsetDateTime::now_utc())
+        .unwrap();
+    let stolen = ask(&metadata, &Method::GET, path, &[(super::TOKEN, &elsewhere)]);
+    assert_eq!(stolen.unwrap_err(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_token_request_through_a_proxy_is_refused() {
+    let (_directory, metadata) = metadata(false).await;
+    let headers = [(super::TOKEN_TTL, "60"), ("x-forwarded-for", "10.0.0.1")];
+    let refused = ask(&metadata, &Method::PUT, "/latest/api/token", &headers);
+    assert_eq!(refused.unwrap_err(), StatusCode::FORBIDDEN);
+}

@@ -1,0 +1,377 @@
+"""Drives an EC2 endpoint with boto3, unmodified: ec2_client.py ENDPOINT IMAGE SCENARIO [ARGUMENT...]
+
+Each scenario asserts what it expects and ends with status 0. The keys are those of the tests."""
+import base64
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+ENDPOINT, IMAGE = sys.argv[1], sys.argv[2]
+PUBLIC_KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKtQ2jMTmBvQ0mP8c1z8yqJ5h0Q2E2Xq0bq1cZ0cQ0aB test"
+
+
+def client(key="test-key", secret="test-secret"):
+    return boto3.client(
+        "ec2",
+        endpoint_url=ENDPOINT,
+        region_name="dev-1",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30),
+    )
+
+
+ec2 = client()
+
+
+def run(least=1, most=None, **more):
+    more.setdefault("InstanceType", "t3.micro")
+    answer = ec2.run_instances(ImageId=IMAGE, MinCount=least, MaxCount=most or least, **more)
+    return [instance["InstanceId"] for instance in answer["Instances"]]
+
+
+def instances(**more):
+    pages = ec2.get_paginator("describe_instances").paginate(**more)
+    return [one for page in pages for group in page["Reservations"] for one in group["Instances"]]
+
+
+def ids_of(**filters):
+    wanted = [{"Name": name.replace("__", ":").replace("_", "-"), "Values": values} for name, values in filters.items()]
+    return sorted(one["InstanceId"] for one in instances(Filters=wanted))
+
+
+def refused(code, call, status=None, **arguments):
+    try:
+        call(**arguments)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == code, error.response
+        if status:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == status, error.response
+        return error.response["Error"]["Message"]
+    raise AssertionError(f"{call} was not refused with {code}")
+
+
+def state(instance):
+    return instances(InstanceIds=[instance])[0]["State"]["Name"]
+
+
+def until(instance, wanted, patience=60):
+    deadline = time.monotonic() + patience
+    while (now := state(instance)) != wanted:
+        assert time.monotonic() < deadline, f"{instance} is {now}, not {wanted}, after {patience} s"
+        time.sleep(0.02)
+
+
+def wait(name, ids):
+    ec2.get_waiter(name).wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+def fault(**fault):
+    request = urllib.request.Request(
+        ENDPOINT + "/_devcloud/fault",
+        json.dumps(fault).encode(),
+        {"Authorization": "Bearer test-secret", "Content-Type": "application/json"},
+    )
+    assert json.load(urllib.request.urlopen(request, timeout=30)) == {"done": True}
+
+
+def launch():
+    """Prints the ids of some running instances."""
+    ids = run(int(sys.argv[4]) if len(sys.argv) > 4 else 1)
+    wait("instance_running", ids)
+    print(" ".join(ids))
+
+
+def terminate_all():
+    ids = [one["InstanceId"] for one in instances()]
+    ec2.terminate_instances(InstanceIds=ids)
+
+
+def launch_with_key():
+    """Launches COUNT instances with the public key in FILE; prints the ids of the running instances."""
+    with open(sys.argv[5], "rb") as file:
+        ec2.import_key_pair(KeyName="login", PublicKeyMaterial=file.read())
+    ids = run(
+        int(sys.argv[4]),
+        KeyName="login",
+        UserData="#!/bin/sh\necho from user data > /root/proof.new\nmv /root/proof.new /root/proof\n",
+        InstanceInitiatedShutdownBehavior="terminate",
+    )
+    wait("instance_running", ids)
+    print(" ".join(ids))
+
+
+def console_has_host_key():
+    deadline = time.monotonic() + 60
+    while "BEGIN SSH HOST KEY" not in (text := ec2.get_console_output(InstanceId=sys.argv[4])["Output"]):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.05)
+
+
+def stop():
+    ec2.stop_instances(InstanceIds=[sys.argv[4]])
+    until(sys.argv[4], "stopped")
+
+
+def start():
+    ec2.start_instances(InstanceIds=[sys.argv[4]])
+    until(sys.argv[4], "running")
+
+
+def make_fault():
+    fault(fault=sys.argv[4], instance=sys.argv[5])
+
+
+def life():
+    user_data = "#!/bin/sh\necho hello\n"
+    arguments = dict(
+        least=2,
+        UserData=user_data,
+        ClientToken="life-1",
+        InstanceInitiatedShutdownBehavior="terminate",
+        InstanceMarketOptions={"MarketType": "spot"},
+        MetadataOptions={"HttpTokens": "required", "HttpPutResponseHopLimit": 2},
+        BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8, "VolumeType": "gp3"}}],
+        Placement={"AvailabilityZone": "dev-1a"},
+        TagSpecifications=[
+            {"ResourceType": "instance", "Tags": [{"Key": "role", "Value": "builder"}, {"Key": "Name", "Value": "<&>"}]},
+            {"ResourceType": "volume", "Tags": [{"Key": "disk", "Value": "yes"}]},
+        ],
+    )
+    ids = run(**arguments)
+    assert len(set(ids)) == 2
+    assert run(**arguments) == ids, "the same token gives the same instances"
+    refused("IdempotentParameterMismatch", run, **{**arguments, "least": 1})
+    wait("instance_running", ids)
+    one = instances(InstanceIds=ids[:1])[0]
+    assert one["State"] == {"Code": 16, "Name": "running"}, one
+    assert one["PrivateIpAddress"].startswith("10.88.") and one["PublicIpAddress"].startswith("127."), one
+    assert one["PrivateIpAddress"].split(".")[2:] == one["PublicIpAddress"].split(".")[2:], one
+    assert one["InstanceLifecycle"] == "spot" and one["ClientToken"] == "life-1", one
+    assert one["MetadataOptions"]["HttpTokens"] == "required", one
+    assert {tag["Key"]: tag["Value"] for tag in one["Tags"]} == {"role": "builder", "Name": "<&>"}, one
+    assert one["SecurityGroups"][0]["GroupName"] == "default", one
+    volume = one["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    tags = ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [volume]}])["Tags"]
+    assert [(tag["Key"], tag["ResourceType"]) for tag in tags] == [("disk", "volume")], tags
+    read = ec2.describe_instance_attribute(InstanceId=ids[0], Attribute="userData")["UserData"]["Value"]
+    assert base64.b64decode(read).decode() == user_data
+    assert "Output" in ec2.get_console_output(InstanceId=ids[0])
+    status = ec2.describe_instance_status(InstanceIds=ids)["InstanceStatuses"]
+    assert {one["InstanceStatus"]["Status"] for one in status} == {"ok"}, status
+    refused("UnsupportedOperation", ec2.stop_instances, InstanceIds=ids[:1])
+    change = ec2.terminate_instances(InstanceIds=ids)["TerminatingInstances"]
+    assert {one["CurrentState"]["Name"] for one in change} == {"shutting-down"}, change
+    assert {one["PreviousState"]["Name"] for one in change} == {"running"}, change
+    wait("instance_terminated", ids)
+    one = instances(InstanceIds=ids[:1])[0]
+    assert one["StateReason"]["Code"] == "Client.UserInitiatedShutdown", one
+    assert "PublicIpAddress" not in one and one["StateTransitionReason"].startswith("User initiated ("), one
+    refused("IdempotentInstanceTerminated", run, **arguments)
+    again = ec2.terminate_instances(InstanceIds=ids[:1])["TerminatingInstances"][0]
+    assert again["PreviousState"]["Name"] == "terminated", again
+
+
+def stop_start():
+    [instance] = run()
+    refused("IncorrectInstanceState", ec2.start_instances, InstanceIds=[terminated()])
+    wait("instance_running", [instance])
+    before = instances(InstanceIds=[instance])[0]
+    ec2.modify_instance_attribute(InstanceId=instance, DisableApiTermination={"Value": True})
+    refused("OperationNotPermitted", ec2.terminate_instances, InstanceIds=[instance])
+    ec2.modify_instance_attribute(InstanceId=instance, DisableApiTermination={"Value": False})
+    ec2.reboot_instances(InstanceIds=[instance])
+    ec2.stop_instances(InstanceIds=[instance])
+    until(instance, "stopped")
+    assert "PublicIpAddress" not in instances(InstanceIds=[instance])[0]
+    assert ec2.describe_instance_status(InstanceIds=[instance])["InstanceStatuses"] == []
+    everything = ec2.describe_instance_status(InstanceIds=[instance], IncludeAllInstances=True)["InstanceStatuses"]
+    assert everything[0]["InstanceState"]["Name"] == "stopped", everything
+    refused("IncorrectInstanceState", ec2.reboot_instances, InstanceIds=[instance])
+    started = ec2.start_instances(InstanceIds=[instance])["StartingInstances"][0]
+    assert (started["PreviousState"]["Name"], started["CurrentState"]["Name"]) == ("stopped", "pending"), started
+    until(instance, "running")
+    after = instances(InstanceIds=[instance])[0]
+    assert after["PrivateIpAddress"] == before["PrivateIpAddress"], (before, after)
+    assert after["LaunchTime"] >= before["LaunchTime"]
+    ec2.terminate_instances(InstanceIds=[instance])
+    until(instance, "terminated")
+
+
+def terminated():
+    [instance] = run()
+    ec2.terminate_instances(InstanceIds=[instance])
+    until(instance, "terminated")
+    return instance
+
+
+def pages_and_filters():
+    tags = lambda **tags: [{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}]
+    builders = run(7, TagSpecifications=tags(role="builder", pool="x86-std"))
+    other = run(InstanceType="c7i.large", ClientToken="other", TagSpecifications=tags(role="other"))
+    wait("instance_running", builders + other)
+    page = ec2.describe_instances(MaxResults=5)
+    assert sum(len(group["Instances"]) for group in page["Reservations"]) == 5
+    paged = [one["InstanceId"] for one in instances(PaginationConfig={"PageSize": 5})]
+    assert len(paged) == len(set(paged)) == 8 and set(paged) == set(builders + other)
+    refused("InvalidParameterCombination", ec2.describe_instances, InstanceIds=builders, MaxResults=5)
+    refused("InvalidParameterValue", ec2.describe_instances, MaxResults=3)
+    refused("InvalidNextToken", ec2.describe_instances, NextToken="nonsense")
+    assert ids_of(tag__role=["builder"]) == sorted(builders)
+    assert ids_of(tag__role=["b*", "other"]) == sorted(builders + other)
+    assert ids_of(tag__role=["b*"], instance_id=builders[:1]) == builders[:1]
+    assert ids_of(tag_key=["pool"]) == sorted(builders)
+    assert ids_of(instance_type=["c7i.*"]) == other
+    assert ids_of(client_token=["other"]) == other
+    assert ids_of(instance_state_name=["stopped"]) == []
+    assert ids_of(instance_state_code=["16"]) == sorted(builders + other)
+    one = instances(InstanceIds=other)[0]
+    assert ids_of(private_ip_address=[one["PrivateIpAddress"]]) == other
+    assert ids_of(ip_address=[one["PublicIpAddress"]]) == other
+    assert ids_of(dns_name=[one["PublicDnsName"]]) == other
+    assert ids_of(image_id=[IMAGE], availability_zone=["dev-1a"]) == sorted(builders + other)
+    assert ids_of(instance_lifecycle=["spot"]) == []
+    refused("InvalidParameterValue", ec2.describe_instances, Filters=[{"Name": "colour", "Values": ["red"]}])
+    ec2.create_tags(Resources=builders, Tags=[{"Key": "a", "Value": "b c+d/ü"}, {"Key": "empty", "Value": ""}])
+    assert ids_of(tag__a=["b c+d/ü"]) == sorted(builders)
+    found = [tag for page in ec2.get_paginator("describe_tags").paginate(PaginationConfig={"PageSize": 5}) for tag in page["Tags"]]
+    assert len(found) == 7 * 4 + 1, len(found)
+    ec2.delete_tags(Resources=builders[:1], Tags=[{"Key": "a", "Value": "not this"}])
+    assert ids_of(tag__a=["*"]) == sorted(builders)
+    ec2.delete_tags(Resources=builders[:1], Tags=[{"Key": "a"}])
+    assert ids_of(tag__a=["*"]) == sorted(builders[1:])
+    refused("InvalidInstanceID.NotFound", ec2.create_tags, Resources=["i-00000000000000000"], Tags=[{"Key": "a", "Value": "b"}])
+    refused("InvalidParameterValue", ec2.create_tags, Resources=builders, Tags=[{"Key": "aws:x", "Value": "b"}])
+    many = [{"Key": f"k{n}", "Value": ""} for n in range(48)]
+    refused("TagLimitExceeded", ec2.create_tags, Resources=builders[:1], Tags=many)
+    assert ids_of(tag_key=["k1"]) == [], "a refused call has tagged nothing"
+
+
+def key_pairs():
+    imported = ec2.import_key_pair(KeyName="mine", PublicKeyMaterial=PUBLIC_KEY)
+    refused("InvalidKeyPair.Duplicate", ec2.import_key_pair, KeyName="mine", PublicKeyMaterial=PUBLIC_KEY)
+    refused("InvalidKey.Format", ec2.import_key_pair, KeyName="bad", PublicKeyMaterial=b"ssh-ed25519 nonsense")
+    for kind, head in [("ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----"), ("rsa", "-----BEGIN RSA PRIVATE KEY-----")]:
+        made = ec2.create_key_pair(KeyName=kind, KeyType=kind)
+        assert made["KeyMaterial"].startswith(head), made
+        public = subprocess.run(["ssh-keygen", "-y", "-f", "/dev/stdin"], input=made["KeyMaterial"], capture_output=True, text=True, check=True)
+        shown = ec2.describe_key_pairs(KeyNames=[kind], IncludePublicKey=True)["KeyPairs"][0]
+        assert shown["PublicKey"].split()[:2] == public.stdout.split()[:2], (shown, public.stdout)
+        assert shown["KeyType"] == kind and shown["KeyPairId"] == made["KeyPairId"], shown
+    [instance] = run(KeyName="mine")
+    refused("InvalidKeyPair.NotFound", run, KeyName="gone")
+    wait("instance_running", [instance])
+    assert instances(InstanceIds=[instance])[0]["KeyName"] == "mine"
+    assert ids_of(key_name=["min?"]) == [instance]
+    names = [key["KeyName"] for key in ec2.describe_key_pairs(Filters=[{"Name": "key-name", "Values": ["m*"]}])["KeyPairs"]]
+    assert names == ["mine"], names
+    ec2.delete_key_pair(KeyPairId=imported["KeyPairId"])
+    ec2.delete_key_pair(KeyName="mine")
+    refused("InvalidKeyPair.NotFound", ec2.describe_key_pairs, KeyNames=["mine"])
+
+
+def groups():
+    group = ec2.create_security_group(GroupName="builders", Description="for builders")["GroupId"]
+    refused("InvalidGroup.Duplicate", ec2.create_security_group, GroupName="builders", Description="again")
+    rule = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+    made = ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+    assert made["Return"] and made["SecurityGroupRules"][0]["CidrIpv4"] == "10.0.0.0/8", made
+    refused("InvalidPermission.Duplicate", ec2.authorize_security_group_ingress, GroupId=group, IpPermissions=[rule])
+    shown = ec2.describe_security_groups(GroupNames=["builders"])["SecurityGroups"][0]
+    assert shown["IpPermissions"][0]["IpRanges"] == [{"CidrIp": "10.0.0.0/8"}], shown
+    [instance] = run(SecurityGroupIds=[group])
+    refused("DependencyViolation", ec2.delete_security_group, GroupId=group)
+    ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule])
+    refused("InvalidPermission.NotFound", ec2.revoke_security_group_ingress, GroupId=group, IpPermissions=[rule])
+    ec2.terminate_instances(InstanceIds=[instance])
+    until(instance, "terminated")
+    ec2.delete_security_group(GroupId=group)
+    refused("InvalidGroup.NotFound", ec2.describe_security_groups, GroupIds=[group])
+    refused("InvalidGroup.NotFound", run, SecurityGroupIds=[group])
+    refused("CannotDelete", ec2.delete_security_group, GroupName="default")
+
+
+def places():
+    assert [region["RegionName"] for region in ec2.describe_regions()["Regions"]] == ["dev-1"]
+    assert [zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]] == ["dev-1a"]
+    image = ec2.describe_images(Owners=["self"], Filters=[{"Name": "state", "Values": ["available"]}])["Images"][0]
+    assert (image["ImageId"], image["Architecture"]) == (IMAGE, "x86_64"), image
+    assert ec2.describe_images(Filters=[{"Name": "name", "Values": ["nothing*"]}])["Images"] == []
+    small = ec2.describe_instance_types(InstanceTypes=["t3.small"])["InstanceTypes"][0]
+    assert (small["VCpuInfo"]["DefaultVCpus"], small["MemoryInfo"]["SizeInMiB"]) == (2, 2048), small
+    assert small["ProcessorInfo"]["SupportedArchitectures"] == ["x86_64"], small
+    pages = ec2.get_paginator("describe_instance_types").paginate(PaginationConfig={"PageSize": 5})
+    assert "c7i.xlarge" in [one["InstanceType"] for page in pages for one in page["InstanceTypes"]]
+    attributes = ec2.describe_account_attributes(AttributeNames=["max-instances"])["AccountAttributes"]
+    assert attributes[0]["AttributeValues"][0]["AttributeValue"] == "256", attributes
+
+
+def raw(body, headers={}, path="/"):
+    request = urllib.request.Request(ENDPOINT + path, body, headers)
+    try:
+        answer = urllib.request.urlopen(request, timeout=30)
+        return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def errors():
+    refused("AuthFailure", client(secret="wrong").describe_instances, 401)
+    refused("AuthFailure", client(key="nobody").describe_instances, 401)
+    refused("InvalidInstanceID.NotFound", ec2.describe_instances, 400, InstanceIds=["i-0123456789abcdef0"])
+    [instance] = run()
+    for call in [ec2.describe_instances, ec2.terminate_instances, ec2.stop_instances]:
+        refused("InvalidInstanceID.NotFound", call, InstanceIds=[instance, "i-0123456789abcdef0"])
+    refused("InvalidInstanceID.Malformed", ec2.terminate_instances, InstanceIds=["i-nonsense"])
+    assert state(instance) in ("pending", "running"), "a refused terminate has terminated nothing"
+    refused("DryRunOperation", ec2.terminate_instances, 412, InstanceIds=[instance], DryRun=True)
+    refused("DryRunOperation", ec2.run_instances, 412, ImageId=IMAGE, MinCount=1, MaxCount=1, DryRun=True)
+    refused("InvalidAMIID.NotFound", ec2.run_instances, ImageId="ami-00000000", MinCount=1, MaxCount=1)
+    refused("InvalidAMIID.Malformed", ec2.run_instances, ImageId="debian", MinCount=1, MaxCount=1)
+    refused("InvalidParameterValue", run, InstanceType="t99.huge")
+    refused("InvalidParameterCombination", run, least=2, most=1)
+    refused("InvalidParameterValue", run, UserData="x" * 16385)
+    refused("InvalidParameterValue", run, Placement={"AvailabilityZone": "moon-1a"})
+    refused("InvalidAction", ec2.describe_vpcs)
+    assert len(instances()) == 1, "what was refused has launched nothing"
+    code, text = raw(b"Action=DescribeInstances&Version=2016-11-15")
+    assert code == 403 and "MissingAuthenticationToken" in text, text
+    code, text = raw(b"Action=DescribeInstances&SignatureVersion=2&AWSAccessKeyId=test-key")
+    assert code == 401 and "version 2 is not supported" in text, text
+    code, text = raw(b"x" * (1024 * 1024 + 1))
+    assert code == 413 and "RequestEntityTooLarge" in text, text
+    for path in ["ledger", "fault"]:
+        code, text = raw(b"{}" if path == "fault" else None, {"Authorization": "Bearer wrong"}, "/_devcloud/" + path)
+        assert code == 401, text
+    code, text = raw(b'{"fault":"flood"}', {"Authorization": "Bearer test-secret"}, "/_devcloud/fault")
+    assert code == 400 and "flood" in text, text
+
+
+def faults():
+    fault(fault="fail-run-instances", code="InsufficientInstanceCapacity", count=2)
+    refused("InsufficientInstanceCapacity", run, 500)
+    refused("InsufficientInstanceCapacity", run)
+    fault(fault="lose-answer")
+    try:
+        run(ClientToken="lost")
+        raise AssertionError("the answer came")
+    except BotoCoreError:
+        pass
+    lost = ids_of(client_token=["lost"])
+    assert len(lost) == 1, "the launch happened although its answer was lost"
+    assert run(ClientToken="lost") == lost, "and the token finds it again"
+    wait("instance_running", lost)
+    fault(fault="power-cut", instance=lost[0])
+    until(lost[0], "terminated")
+    assert instances(InstanceIds=lost)[0]["StateReason"]["Code"] == "Server.InternalError"
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[3]]()

@@ -1,0 +1,444 @@
+//! A cloud of machines for one test: an image, a metadata service, and counts of what is left on the host.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddrV4},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use devcloud::{
+    hypervisor::{Error, Hypervisor, HypervisorConfig, METADATA},
+    machine::MachineSpec,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+/// How long anything that happens inside machines may take on a busy host.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A hypervisor with a metadata service, in a directory of its own.
+pub(crate) struct Farm {
+    pub(crate) hypervisor: Hypervisor,
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) key: PathBuf,
+    services: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Farm {
+    fn drop(&mut self) {
+        for service in &self.services {
+            service.abort();
+        }
+    }
+}
+
+impl Farm {
+    /// A hypervisor whose machines get a fresh login key, and this user data.
+    pub(crate) async fn start(user_data: impl Into<String>) -> Self {
+        require_root();
+        let directory = tempfile::tempdir().unwrap();
+        let key = make_key(directory.path(), "login");
+        let hypervisor = start(directory.path()).await;
+        let mut farm = Self {
+            hypervisor,
+            directory,
+            key,
+            services: Vec::new(),
+        };
+        farm.serve_metadata(user_data.into()).await;
+        farm
+    }
+
+    /// The same cloud again, after its hypervisor has ended.
+    pub(crate) async fn restart(&mut self) {
+        self.hypervisor = start(self.directory.path()).await;
+        self.serve_metadata(String::new()).await;
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    async fn serve_metadata(&mut self, user_data: String) {
+        let listener = self
+            .hypervisor
+            .listen(SocketAddrV4::new(METADATA, 80))
+            .await
+            .unwrap();
+        let public = fs::read_to_string(self.key.with_extension("pub")).unwrap();
+        self.services.push(tokio::spawn(serve_metadata(
+            listener,
+            Arc::new((public, user_data)),
+        )));
+    }
+
+    /// Ends the metadata service.
+    pub(crate) async fn end_metadata(&mut self) {
+        for service in self.services.drain(..) {
+            service.abort();
+            // It was cancelled, as asked.
+            service.await.ok();
+        }
+    }
+
+    /// The `number`th machine's specification.
+    pub(crate) fn spec(&self, number: u16) -> MachineSpec {
+        spec(number)
+    }
+
+    /// Starts a machine and waits until its sshd greets.
+    pub(crate) async fn run(&self, number: u16) -> MachineSpec {
+        let spec = self.spec(number);
+        self.hypervisor.run(&spec).await.unwrap();
+        self.banner(&spec).await;
+        spec
+    }
+
+    /// Waits for sshd's greeting.
+    pub(crate) async fn banner(&self, spec: &MachineSpec) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(greeting) = greeting(&self.hypervisor, spec.private_address).await {
+                assert!(
+                    greeting.starts_with(b"SSH-2.0-"),
+                    "{:?}",
+                    String::from_utf8_lossy(&greeting)
+                );
+                return;
+            }
+            if Instant::now() > deadline {
+                panic!("no sshd in {}: {}", spec.instance_id, self.console(spec).await);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) async fn console(&self, spec: &MachineSpec) -> String {
+        let bytes = self
+            .hypervisor
+            .console_output(&spec.instance_id, 65536)
+            .await
+            .unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Waits until the console has a text, and gives the console.
+    pub(crate) async fn console_with(&self, spec: &MachineSpec, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let console = self.console(spec).await;
+            if console.contains(text) {
+                return console;
+            }
+            assert!(Instant::now() < deadline, "no {text:?} on the console: {console}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A port on the host's loopback that leads to a machine's port 22 for as long as the farm lives.
+    pub(crate) async fn forward(&mut self, spec: &MachineSpec) -> u16 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (hypervisor, address) = (self.hypervisor.clone(), spec.private_address);
+        self.services.push(tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let target = SocketAddrV4::new(address, 22);
+                let Ok(mut far) = hypervisor.connect(target, Duration::from_secs(5)).await else {
+                    continue;
+                };
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+            }
+        }));
+        port
+    }
+
+    /// Runs a command in a machine with the real client; gives what it printed.
+    pub(crate) async fn ssh(&self, port: u16, command: &str) -> Result<String, String> {
+        let output = tokio::process::Command::new("ssh")
+            .arg("-i")
+            .arg(&self.key)
+            .args([
+                "-p",
+                &port.to_string(),
+                "-F",
+                "none",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "LogLevel=ERROR",
+            ])
+            .args([
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+            ])
+            .args(["-o", "ConnectTimeout=20", "root@127.0.0.1", command])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(PATIENCE, output)
+            .await
+            .expect("ssh ends")
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            Ok(text)
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+}
+
+/// The `number`th machine's specification.
+pub(crate) fn spec(number: u16) -> MachineSpec {
+    let [high, low] = (number + 9).to_be_bytes();
+    MachineSpec {
+        instance_id: format!("i-{number:017x}"),
+        private_address: Ipv4Addr::new(10, 88, high, low),
+        layers: image(),
+        host_name: format!("machine-{number}"),
+        memory_bytes: Some(512 * 1024 * 1024),
+    }
+}
+
+/// Starts a hypervisor whose state is below `directory`.
+pub(crate) async fn start(directory: &Path) -> Hypervisor {
+    try_start(directory).await.unwrap()
+}
+
+pub(crate) async fn try_start(directory: &Path) -> Result<Hypervisor, Error> {
+    Hypervisor::start(HypervisorConfig {
+        state_dir: directory.join("state"),
+        helper: vec![OsString::from(env!("CARGO_BIN_EXE_devcloud")), "guest".into()],
+        cloud_id: cloud_id(directory),
+    })
+    .await
+}
+
+/// A cloud's name that no other test has: from its temporary directory's.
+pub(crate) fn cloud_id(directory: &Path) -> String {
+    let name = directory.file_name().unwrap().to_string_lossy();
+    format!(
+        "t-{}",
+        hex(name.trim_start_matches('.').as_bytes())
+            .chars()
+            .take(28)
+            .collect::<String>()
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn make_key(directory: &Path, name: &str) -> PathBuf {
+    let key = directory.join(name);
+    let status = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status();
+    assert!(
+        status
+            .expect("ssh-keygen is there: run `cargo xtask setup`")
+            .success()
+    );
+    key
+}
+
+/// What sshd, or whoever listens, says first.
+pub(crate) async fn greeting(hypervisor: &Hypervisor, address: Ipv4Addr) -> Result<Vec<u8>, String> {
+    let target = SocketAddrV4::new(address, 22);
+    let mut stream = hypervisor
+        .connect(target, Duration::from_secs(1))
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut buffer = [0; 64];
+    match tokio::time::timeout(Duration::from_secs(5), stream.read(&mut buffer)).await {
+        Ok(Ok(0)) => Err("closed".to_owned()),
+        Ok(Ok(length)) => Ok(buffer[..length].to_vec()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("silence".to_owned()),
+    }
+}
+
+/// The service that init asks: version 2 only, as Amazon's with `HttpTokens=required`.
+async fn serve_metadata(listener: TcpListener, served: Arc<(String, String)>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let served = Arc::clone(&served);
+        tokio::spawn(async move { answer(stream, &served.0, &served.1).await.ok() });
+    }
+}
+
+async fn answer(mut stream: TcpStream, public: &str, user_data: &str) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    while !request.windows(4).any(|four| four == b"\r\n\r\n") {
+        if stream.read_buf(&mut request).await? == 0 {
+            return Ok(());
+        }
+    }
+    let request = String::from_utf8_lossy(&request).into_owned();
+    let line = request.lines().next().unwrap_or_default();
+    let (status, body) =
+        if line.starts_with("PUT /latest/api/token ") && request.contains("token-ttl-seconds: ") {
+            ("200 OK", "sesame")
+        } else if !request.contains("X-aws-ec2-metadata-token: sesame\r\n") {
+            ("401 Unauthorized", "")
+        } else if line.starts_with("GET /latest/meta-data/public-keys/0/openssh-key ") {
+            ("200 OK", public)
+        } else if line.starts_with("GET /latest/user-data ") && !user_data.is_empty() {
+            ("200 OK", user_data)
+        } else {
+            ("404 Not Found", "")
+        };
+    let answer = format!(
+        "HTTP/1.0 {status}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+pub(crate) fn require_root() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test makes machines as root; the one without root needs root, too, to become nobody"
+    );
+}
+
+/// The layers of the smallest image in the cache, which is made if there is none.
+pub(crate) fn image() -> Vec<PathBuf> {
+    let cache = cache();
+    for name in ["images/test-minimal", "images/builder/current"] {
+        if let Some(layers) = layers(&cache.join(name)) {
+            return layers;
+        }
+    }
+    make_image(&cache);
+    layers(&cache.join("images/test-minimal")).expect("the image was made")
+}
+
+fn cache() -> PathBuf {
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set("VERDIGRIS_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|path| path.join("verdigris")))
+        .or_else(|| set("HOME").map(|path| path.join(".cache/verdigris")))
+        .expect("HOME or VERDIGRIS_CACHE is set")
+}
+
+fn layers(image: &Path) -> Option<Vec<PathBuf>> {
+    let image = image.canonicalize().ok()?;
+    let text = fs::read_to_string(image.join("image.json")).ok()?;
+    let description: serde_json::Value = serde_json::from_str(&text).ok()?;
+    description["layers"]
+        .as_array()?
+        .iter()
+        .map(|name| Some(image.join(name.as_str()?)))
+        .collect()
+}
+
+/// Makes the image in the way and at the place of `cargo xtask image`, which replaces it by its own later.
+fn make_image(cache: &Path) {
+    fs::create_dir_all(cache.join("locks")).unwrap();
+    let lock = File::create(cache.join("locks/test-image.lock")).unwrap();
+    lock.lock().unwrap();
+    if layers(&cache.join("images/test-minimal")).is_some() {
+        return;
+    }
+    let place = cache.join("images/test-minimal.d/from-test");
+    let scratch = cache.join(format!("images/test-minimal.d/.new-{}", std::process::id()));
+    fs::create_dir_all(&scratch).unwrap();
+    let output = Command::new("mmdebstrap")
+        .args([
+            "--variant=minbase",
+            "--mode=root",
+            "--format=directory",
+            "--quiet",
+        ])
+        .args([
+            "--include=openssh-server,iproute2,procps",
+            "--aptopt=APT::Install-Recommends \"false\"",
+        ])
+        .args([
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+        ])
+        .args(["--customize-hook=rm -f \"$1\"/etc/ssh/ssh_host_*", "bookworm"])
+        .arg(scratch.join("root"))
+        .output()
+        .expect("mmdebstrap is there: run `cargo xtask setup`");
+    assert!(
+        output.status.success(),
+        "mmdebstrap: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    fs::write(
+        scratch.join("image.json"),
+        r#"{"name":"test-minimal","layers":["root"]}"#,
+    )
+    .unwrap();
+    fs::rename(&scratch, &place).unwrap();
+    std::os::unix::fs::symlink("test-minimal.d/from-test", cache.join("images/test-minimal")).unwrap();
+}
+
+/// Every process that has a file or a mount below a state directory: the hypervisor (its log), the machines'
+/// processes (their root, their console).
+pub(crate) fn processes_of(state_dir: &Path) -> Vec<String> {
+    let marker = state_dir.to_string_lossy().into_owned();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let path = entry.path();
+        if !entry
+            .file_name()
+            .to_string_lossy()
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+        {
+            continue;
+        }
+        // A process may end while it is looked at.
+        let mounts = fs::read_to_string(path.join("mountinfo")).unwrap_or_default();
+        let mut files = fs::read_dir(path.join("fd")).into_iter().flatten().flatten();
+        let holds = |path: &Path| fs::read_link(path).is_ok_and(|file| file.starts_with(state_dir));
+        if mounts.contains(&marker) || files.any(|file| holds(&file.path())) {
+            let command = fs::read(path.join("cmdline")).unwrap_or_default();
+            found.push(String::from_utf8_lossy(&command).replace('\0', " "));
+        }
+    }
+    found
+}
+
+/// The control groups of a cloud, in all hierarchies.
+pub(crate) fn groups_of(cloud_id: &str) -> Vec<PathBuf> {
+    let name = format!("verdigris-devcloud-{cloud_id}");
+    ["", "unified", "memory"]
+        .iter()
+        .map(|tree| Path::new("/sys/fs/cgroup").join(tree).join(&name))
+        .filter(|path| path.exists())
+        .collect()
+}
+
+/// Waits until a question is answered with nothing, and fails with what is left.
+pub(crate) async fn until_none<T: std::fmt::Debug>(what: &str, mut left: impl FnMut() -> Vec<T>) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = left();
+        if found.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{what} left: {found:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

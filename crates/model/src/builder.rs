@@ -1,0 +1,245 @@
+//! The life of a builder: its states, the moves it may make and how long it may stay where.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::build::UnknownState;
+
+/// Where a builder stands, from the wish for it to the cloud's word that it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BuilderState {
+    /// Wanted; nothing has been asked of the cloud.
+    Planned,
+    /// The cloud is being asked; token and parameters are on record.
+    Launching,
+    /// The cloud was asked and no clear answer came: there may be an instance.
+    Resolving,
+    /// There is an instance; it does not run yet, or has no address.
+    Pending,
+    /// It runs; SSH does not answer with the right host key yet.
+    Booting,
+    /// Its playbook is being run.
+    Provisioning,
+    /// The readiness check is being run.
+    Checking,
+    /// Free for an attempt.
+    Ready,
+    /// Given to an attempt that no worker has taken up yet.
+    Reserved,
+    /// An attempt is being driven on it.
+    Busy,
+    /// Being cleaned for another attempt of the same sandbox.
+    Cleaning,
+    /// Kept by an operator or a user, out of service.
+    Held,
+    /// Out of service; hooks may still run.
+    Draining,
+    /// The cloud is being told to end it, until it says that it has.
+    Terminating,
+    /// The cloud says that it is gone.
+    Terminated,
+    /// Given up before there was an instance.
+    Abandoned,
+}
+
+use BuilderState as S;
+
+impl BuilderState {
+    /// Every state, in the order of the enum.
+    pub const ALL: [Self; 16] = [
+        S::Planned,
+        S::Launching,
+        S::Resolving,
+        S::Pending,
+        S::Booting,
+        S::Provisioning,
+        S::Checking,
+        S::Ready,
+        S::Reserved,
+        S::Busy,
+        S::Cleaning,
+        S::Held,
+        S::Draining,
+        S::Terminating,
+        S::Terminated,
+        S::Abandoned,
+    ];
+
+    /// States on the way to `Ready`: supply that is coming.
+    pub const STARTING: [Self; 7] = [
+        S::Planned,
+        S::Launching,
+        S::Resolving,
+        S::Pending,
+        S::Booting,
+        S::Provisioning,
+        S::Checking,
+    ];
+
+    /// The word in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            S::Planned => "planned",
+            S::Launching => "launching",
+            S::Resolving => "resolving",
+            S::Pending => "pending",
+            S::Booting => "booting",
+            S::Provisioning => "provisioning",
+            S::Checking => "checking",
+            S::Ready => "ready",
+            S::Reserved => "reserved",
+            S::Busy => "busy",
+            S::Cleaning => "cleaning",
+            S::Held => "held",
+            S::Draining => "draining",
+            S::Terminating => "terminating",
+            S::Terminated => "terminated",
+            S::Abandoned => "abandoned",
+        }
+    }
+
+    /// Whether nothing will change any more.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, S::Terminated | S::Abandoned)
+    }
+
+    /// Whether it counts against a pool's maximum: everything that is, or may be, a machine to pay for.
+    #[must_use]
+    pub const fn counts(self) -> bool {
+        !self.is_final()
+    }
+
+    /// The states that may follow. Busy never goes straight to terminating, nor does ready.
+    #[must_use]
+    pub const fn next(self) -> &'static [Self] {
+        match self {
+            S::Planned => &[S::Launching, S::Abandoned],
+            S::Launching => &[S::Pending, S::Resolving, S::Planned, S::Abandoned],
+            S::Resolving => &[S::Pending, S::Planned, S::Abandoned, S::Terminating],
+            S::Pending => &[S::Booting, S::Terminating],
+            S::Booting => &[S::Provisioning, S::Terminating],
+            S::Provisioning => &[S::Checking, S::Terminating],
+            S::Checking => &[S::Ready, S::Draining, S::Terminating],
+            S::Ready => &[S::Checking, S::Reserved, S::Held, S::Draining],
+            S::Reserved => &[S::Busy, S::Ready, S::Draining],
+            S::Busy => &[S::Cleaning, S::Held, S::Draining],
+            S::Cleaning => &[S::Ready, S::Held, S::Draining],
+            S::Held => &[S::Draining],
+            S::Draining => &[S::Terminating],
+            S::Terminating => &[S::Terminated],
+            S::Terminated | S::Abandoned => &[],
+        }
+    }
+
+    /// Whether the move is one that a builder may make.
+    #[must_use]
+    pub fn may_become(self, next: Self) -> bool {
+        self.next().contains(&next)
+    }
+
+    /// What becomes of a builder whose time in this state is over; `None` where only evidence ends a state.
+    #[must_use]
+    pub const fn when_overdue(self) -> Option<Self> {
+        match self {
+            S::Planned => Some(S::Abandoned),
+            S::Launching => Some(S::Resolving),
+            S::Pending | S::Booting | S::Provisioning | S::Checking | S::Draining => Some(S::Terminating),
+            S::Reserved | S::Busy | S::Cleaning | S::Held => Some(S::Draining),
+            S::Ready | S::Resolving | S::Terminating | S::Terminated | S::Abandoned => None,
+        }
+    }
+}
+
+impl fmt::Display for BuilderState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for BuilderState {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| UnknownState {
+                kind: "builder state",
+                text: text.to_owned(),
+            })
+    }
+}
+
+/// How long a builder may stay in each state that has a clock. The defaults are those of nodepool and
+/// Karpenter, rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// From the wish to the call.
+    pub planned: Duration,
+    /// For the cloud's answer to a launch.
+    pub launch: Duration,
+    /// From the launch to a running instance with an address.
+    pub pending: Duration,
+    /// From there to SSH with the right host key.
+    pub boot: Duration,
+    /// For the playbook.
+    pub provision: Duration,
+    /// For the readiness check.
+    pub check: Duration,
+    /// For a worker to take up what was assigned.
+    pub reserved: Duration,
+    /// Without a sign of life from the worker.
+    pub busy: Duration,
+    /// For cleaning.
+    pub clean: Duration,
+    /// For a hold without an end of its own.
+    pub held: Duration,
+    /// For hooks before termination.
+    pub drain: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            planned: Duration::from_secs(600),
+            launch: Duration::from_secs(60),
+            pending: Duration::from_secs(300),
+            boot: Duration::from_secs(300),
+            provision: Duration::from_secs(900),
+            check: Duration::from_secs(60),
+            reserved: Duration::from_secs(60),
+            busy: Duration::from_secs(60),
+            clean: Duration::from_secs(120),
+            held: Duration::from_secs(3600),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Deadlines {
+    /// The time allowed in a state; `None` where there is no clock.
+    #[must_use]
+    pub const fn of(&self, state: BuilderState) -> Option<Duration> {
+        match state {
+            S::Planned => Some(self.planned),
+            S::Launching => Some(self.launch),
+            S::Pending => Some(self.pending),
+            S::Booting => Some(self.boot),
+            S::Provisioning => Some(self.provision),
+            S::Checking => Some(self.check),
+            S::Reserved => Some(self.reserved),
+            S::Busy => Some(self.busy),
+            S::Cleaning => Some(self.clean),
+            S::Held => Some(self.held),
+            S::Draining => Some(self.drain),
+            S::Ready | S::Resolving | S::Terminating | S::Terminated | S::Abandoned => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,406 @@
+//! `fleet.yaml`: the clouds that machines are rented from, the images they start with, how they are made
+//! builders, and the pools that say how many of which. Unknown keys are errors; durations have units.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    builder::Deadlines,
+    glob::Glob,
+    id::FleetId,
+    name::{ChrootName, PoolName},
+    quantity::Span,
+};
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FleetSpec {
+    /// The version of this format; 1.
+    pub schema: u32,
+    /// The value of the tag on every instance of this fleet; made once, never changed.
+    pub fleet: FleetId,
+    /// What people call the fleet.
+    pub name: String,
+    /// How the controller itself behaves.
+    #[serde(default)]
+    pub controller: ControllerSpec,
+    /// The clouds, by name.
+    pub clouds: BTreeMap<String, CloudSpec>,
+    /// The machine images, by name.
+    pub images: BTreeMap<String, ImageSpec>,
+    /// The ways to make a machine a builder, by name.
+    pub provision: BTreeMap<String, ProvisionSpec>,
+    /// The pools, by name.
+    pub pools: BTreeMap<PoolName, PoolSpec>,
+}
+
+/// How the controller behaves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControllerSpec {
+    /// How often it looks.
+    pub tick: TickSpec,
+    /// The lease that makes one of several controllers the one that acts.
+    pub lease: LeaseSpec,
+}
+
+/// How often the controller looks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TickSpec {
+    /// While something is under way.
+    pub min: Span,
+    /// While nothing is.
+    pub max: Span,
+}
+
+impl Default for TickSpec {
+    fn default() -> Self {
+        Self {
+            min: Span::seconds(2),
+            max: Span::seconds(30),
+        }
+    }
+}
+
+/// The controller's lease.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LeaseSpec {
+    /// How long it lasts without renewal.
+    pub ttl: Span,
+    /// How often it is renewed.
+    pub renew: Span,
+}
+
+impl Default for LeaseSpec {
+    fn default() -> Self {
+        Self {
+            ttl: Span::seconds(15),
+            renew: Span::seconds(5),
+        }
+    }
+}
+
+/// A cloud that machines are rented from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudSpec {
+    /// The protocol.
+    pub kind: CloudKind,
+    /// The region's name, which is part of every signature.
+    pub region: String,
+    /// The address of the endpoint, where it is not Amazon's of that region.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// What the endpoint can do.
+    #[serde(default)]
+    pub profile: CloudProfile,
+    /// Where the access key comes from.
+    pub credentials: CredentialsSpec,
+    /// Where in the cloud's network instances are put.
+    #[serde(default)]
+    pub network: NetworkSpec,
+}
+
+/// Where in a cloud's network instances are put; the cloud's defaults where left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkSpec {
+    /// The subnet's id.
+    pub subnet: Option<String>,
+    /// The security groups' ids. They have to let the controller and the workers in, and nobody else.
+    pub security_groups: Vec<String>,
+}
+
+/// The protocol of a cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CloudKind {
+    /// Amazon's EC2 Query API, which Eucalyptus and devcloud speak as well.
+    Ec2,
+}
+
+/// What an EC2 endpoint can do beyond the common ground.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CloudProfile {
+    /// All that Amazon does.
+    #[default]
+    Aws,
+    /// No metadata options, no spot market, no paging, weak client tokens.
+    Eucalyptus,
+}
+
+/// Where an access key comes from. Secrets stand in files or the environment, never here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialsSpec {
+    /// The kind of place.
+    pub source: CredentialsSource,
+    /// For `file`: the path of a TOML file with `access_key` and `secret_key`.
+    #[serde(default)]
+    pub path: Option<String>,
+}
+
+/// The kind of place an access key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CredentialsSource {
+    /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+    Environment,
+    /// A file of the operator's.
+    File,
+    /// The devcloud that `verdigris up` runs in its own process.
+    Embedded,
+}
+
+/// A machine image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSpec {
+    /// The cloud it is in.
+    pub cloud: String,
+    /// Its id, such as `ami-0123456789abcdef0`.
+    pub id: String,
+}
+
+/// How a machine is made a builder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvisionSpec {
+    /// How it is reached.
+    #[serde(default)]
+    pub connect: ConnectSpec,
+    /// The playbook that makes it a builder.
+    #[serde(default = "builder_playbook")]
+    pub playbook: String,
+    /// The playbook that proves it one.
+    #[serde(default = "check_playbook")]
+    pub check: String,
+    /// Time limits by stage.
+    #[serde(default)]
+    pub timeouts: TimeoutsSpec,
+    /// Variables handed to the playbooks.
+    #[serde(default)]
+    pub vars: BTreeMap<String, serde_json::Value>,
+}
+
+fn builder_playbook() -> String {
+    "builder.yml".to_owned()
+}
+
+fn check_playbook() -> String {
+    "check.yml".to_owned()
+}
+
+/// How a machine is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConnectSpec {
+    /// The user to log in as.
+    pub user: String,
+    /// The port of sshd.
+    pub port: u16,
+}
+
+impl Default for ConnectSpec {
+    fn default() -> Self {
+        Self {
+            user: "root".to_owned(),
+            port: 22,
+        }
+    }
+}
+
+/// Time limits by stage; what is left out has the default of [`Deadlines`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeoutsSpec {
+    /// For the cloud's answer to a launch.
+    pub launch: Option<Span>,
+    /// To a running instance with an address.
+    pub pending: Option<Span>,
+    /// To SSH with the right host key.
+    pub boot: Option<Span>,
+    /// For the playbook.
+    pub provision: Option<Span>,
+    /// For the readiness check.
+    pub check: Option<Span>,
+}
+
+impl TimeoutsSpec {
+    /// The time limits of every state.
+    #[must_use]
+    pub fn deadlines(&self) -> Deadlines {
+        let default = Deadlines::default();
+        let or = |given: Option<Span>, default| given.map_or(default, Span::get);
+        Deadlines {
+            launch: or(self.launch, default.launch),
+            pending: or(self.pending, default.pending),
+            boot: or(self.boot, default.boot),
+            provision: or(self.provision, default.provision),
+            check: or(self.check, default.check),
+            ..default
+        }
+    }
+}
+
+/// A pool: machines of one kind for the same builds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolSpec {
+    /// What its builders offer: `arch:x86_64`, `chroot:fedora-*`. Without any `chroot:` all of its
+    /// architectures are offered.
+    pub labels: BTreeSet<String>,
+    /// Pools with a higher one are used first.
+    #[serde(default)]
+    pub priority: i32,
+    /// The image, by its name in this file.
+    pub image: String,
+    /// How its machines are made builders, by name.
+    pub provision: String,
+    /// How many.
+    pub size: SizeSpec,
+    /// How fast.
+    #[serde(default)]
+    pub launch: LaunchSpec,
+    /// What to ask the cloud for, in order.
+    pub offerings: Vec<OfferingSpec>,
+    /// When it gets smaller.
+    #[serde(default)]
+    pub shrink: ShrinkSpec,
+}
+
+impl PoolSpec {
+    /// Whether builds for this chroot may run on its builders.
+    #[must_use]
+    pub fn offers(&self, chroot: &ChrootName) -> bool {
+        let values = |key: &'static str| {
+            self.labels
+                .iter()
+                .filter_map(move |label| label.strip_prefix(key))
+        };
+        let has_architecture = values("arch:").any(|architecture| architecture == chroot.architecture());
+        let mut patterns = values("chroot:").peekable();
+        has_architecture
+            && (patterns.peek().is_none()
+                || patterns.any(|pattern| Glob::new(pattern).matches(chroot.as_str())))
+    }
+}
+
+/// How many machines a pool has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SizeSpec {
+    /// Never fewer, whatever they do.
+    #[serde(default)]
+    pub min: u32,
+    /// Never more, counting those that come and those that go.
+    pub max: u32,
+    /// How many to have ready beyond what is in use.
+    #[serde(default)]
+    pub idle: u32,
+}
+
+/// How fast a pool grows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LaunchSpec {
+    /// How many may be on their way to ready at once.
+    pub parallel: u32,
+    /// How often a launch is tried for one builder.
+    pub attempts: u32,
+}
+
+impl Default for LaunchSpec {
+    fn default() -> Self {
+        Self {
+            parallel: 10,
+            attempts: 3,
+        }
+    }
+}
+
+/// Something to ask the cloud for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfferingSpec {
+    /// Instance types, the preferred one first.
+    pub types: Vec<String>,
+    /// Availability zones, the preferred one first; none leaves it to the cloud.
+    #[serde(default)]
+    pub zones: Vec<String>,
+}
+
+/// When a pool gets smaller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShrinkSpec {
+    /// How long a builder beyond the wanted number stays ready before it is let go.
+    pub idle_for: Span,
+}
+
+impl Default for ShrinkSpec {
+    fn default() -> Self {
+        Self {
+            idle_for: Span::seconds(600),
+        }
+    }
+}
+
+impl FleetSpec {
+    /// What is wrong between the parts of the file: each entry names the place and what it lacks.
+    #[must_use]
+    pub fn contradictions(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.schema != 1 {
+            found.push(format!(
+                "schema: {} is not a known version; this program knows 1",
+                self.schema
+            ));
+        }
+        for (name, image) in &self.images {
+            if !self.clouds.contains_key(&image.cloud) {
+                found.push(format!(
+                    "images.{name}.cloud: there is no cloud `{}`",
+                    image.cloud
+                ));
+            }
+        }
+        for (name, cloud) in &self.clouds {
+            if cloud.credentials.source == CredentialsSource::File && cloud.credentials.path.is_none() {
+                found.push(format!(
+                    "clouds.{name}.credentials: `source: file` needs a `path`"
+                ));
+            }
+        }
+        for (name, pool) in &self.pools {
+            if !self.images.contains_key(&pool.image) {
+                found.push(format!("pools.{name}.image: there is no image `{}`", pool.image));
+            }
+            if !self.provision.contains_key(&pool.provision) {
+                found.push(format!(
+                    "pools.{name}.provision: there is no provision `{}`",
+                    pool.provision
+                ));
+            }
+            if pool.size.min > pool.size.max || pool.size.idle > pool.size.max {
+                found.push(format!("pools.{name}.size: min and idle must not be above max"));
+            }
+            if !pool.offerings.iter().any(|offering| !offering.types.is_empty()) {
+                found.push(format!(
+                    "pools.{name}.offerings: at least one instance type is needed"
+                ));
+            }
+            if !pool.labels.iter().any(|label| label.starts_with("arch:")) {
+                found.push(format!(
+                    "pools.{name}.labels: an `arch:` label is needed, such as arch:x86_64"
+                ));
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,86 @@
+//! Typed ids. Users, projects, packages and builds have integers, which Copr's clients see and bookmark;
+//! what only the farm knows (builders, attempts, launches) has a UUID of version 7, whose order is that of
+//! its making.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! integer_ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
+}
+
+integer_ids! {
+    /// A person or program with an account.
+    UserId,
+    /// A project; part of webhook addresses, so it is never given out twice.
+    ProjectId,
+    /// A package of a project.
+    PackageId,
+    /// One submission of sources; what `copr-cli` prints and watches.
+    BuildId,
+    /// The number of an allocation. It rises by one with each, so that it serves as the fencing epoch: a
+    /// builder refuses orders that carry a lower one than it has seen.
+    Epoch,
+}
+
+macro_rules! uuid_ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// What stands before the UUID in text meant for people.
+            pub const PREFIX: &'static str = $prefix;
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", $prefix, self.0.simple())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            /// Reads the text with or without its prefix.
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let bare = text.strip_prefix($prefix).unwrap_or(text);
+                Uuid::parse_str(bare).map(Self).map_err(|_| InvalidId { kind: stringify!($name), text: text.to_owned() })
+            }
+        }
+    )+};
+}
+
+uuid_ids! {
+    /// One try of one build chroot, on at most one builder.
+    AttemptId = "att_",
+    /// One machine that we have, had, or meant to have.
+    BuilderId = "bdr_",
+    /// One call to a cloud for a machine; its text is the client token.
+    LaunchId = "lch_",
+    /// A fleet: the value of the tag that marks an instance as ours.
+    FleetId = "flt_",
+}
+
+/// A text that is not an id of the wanted kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a {kind}: expected a UUID")]
+pub struct InvalidId {
+    kind: &'static str,
+    text: String,
+}

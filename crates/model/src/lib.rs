@@ -1,0 +1,30 @@
+//! The functional core of the farm: ids, names, states, transitions, limits and plans.
+//!
+//! Nothing here does I/O, reads a clock or the environment, is async, or draws random numbers: whatever a
+//! decision depends on is an argument, and the same arguments give the same answer. Maps are ordered, so
+//! that iteration order never reaches a plan.
+//!
+//! Start with [`build`] (what users see), [`attempt`] (one try on one builder), [`builder`] (one rented
+//! machine) and [`plan()`] (what the controller does next, and why).
+
+pub mod attempt;
+pub mod build;
+pub mod builder;
+pub mod chroot;
+pub mod fleet;
+mod glob;
+pub mod id;
+pub mod name;
+pub mod plan;
+pub mod quantity;
+pub mod time;
+
+pub use attempt::{AttemptState, Blame};
+pub use build::BuildState;
+pub use builder::BuilderState;
+pub use chroot::ChrootDefinition;
+pub use glob::Glob;
+pub use id::{AttemptId, BuildId, BuilderId, Epoch, FleetId, LaunchId, PackageId, ProjectId, UserId};
+pub use name::{ChrootName, DirectoryName, InvalidName, OwnerName, PackageName, PoolName, ProjectName};
+pub use plan::plan;
+pub use time::Timestamp;

@@ -1,0 +1,248 @@
+//! What the controller does next, and why: [`plan()`] is a pure function of a [`Snapshot`].
+//!
+//! It decides in this order: builders whose time in a state is over; ready builders to waiting attempts;
+//! what is left of the queue, and what pools want to hold ready, becomes launches; what is too much is let
+//! go. Every action and every attempt that goes on waiting has a reason that people can read.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+
+use crate::{
+    BuilderState, Timestamp,
+    fleet::PoolSpec,
+    id::{AttemptId, BuildId, BuilderId},
+    name::{ChrootName, OwnerName, PoolName},
+};
+
+mod grow;
+
+/// Everything that a plan may look at.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The moment of the decision.
+    pub now: Timestamp,
+    /// The pools, with what is known of their launches.
+    pub pools: BTreeMap<PoolName, Pool>,
+    /// Every builder that is not terminated or abandoned.
+    pub builders: Vec<Builder>,
+    /// Every attempt without a builder.
+    pub queue: Vec<QueuedAttempt>,
+    /// How many attempts of each owner have a builder.
+    pub active: BTreeMap<OwnerName, u32>,
+}
+
+/// A pool and its recent fortune.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// What the operator wants.
+    pub spec: PoolSpec,
+    /// How many builders in a row never got ready.
+    pub failures: u32,
+    /// When the last of them was given up.
+    pub last_failure: Option<Timestamp>,
+}
+
+/// A builder, as far as a plan needs to know it.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    /// Which.
+    pub id: BuilderId,
+    /// Whose specification it follows.
+    pub pool: PoolName,
+    /// Where it stands.
+    pub state: BuilderState,
+    /// Since when.
+    pub entered_at: Timestamp,
+    /// When its time there is over.
+    pub deadline: Option<Timestamp>,
+    /// Whether an operator wants no further attempts on it.
+    pub cordoned: bool,
+}
+
+/// An attempt that waits for a builder.
+#[derive(Clone, Debug)]
+pub struct QueuedAttempt {
+    /// Which.
+    pub id: AttemptId,
+    /// Of which build.
+    pub build: BuildId,
+    /// What it needs.
+    pub chroot: ChrootName,
+    /// Who shares the fleet fairly with others.
+    pub owner: OwnerName,
+    /// Whether it yields to everything that is not.
+    pub background: bool,
+    /// Since when it waits.
+    pub queued_at: Timestamp,
+}
+
+/// What to do, and why the rest has to wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[must_use]
+pub struct Plan {
+    /// In the order of doing.
+    pub actions: Vec<Action>,
+    /// One entry for each attempt that stays in the queue.
+    pub waits: Vec<Wait>,
+    /// One entry for each pool.
+    pub pools: Vec<PoolReport>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Give a ready builder to an attempt.
+    Assign {
+        /// Who gets it.
+        attempt: AttemptId,
+        /// What it gets.
+        builder: BuilderId,
+    },
+    /// Want one builder more.
+    Launch {
+        /// Where.
+        pool: PoolName,
+        /// What it is for.
+        reason: String,
+    },
+    /// Take a builder out of service.
+    Drain {
+        /// Which.
+        builder: BuilderId,
+        /// Why.
+        reason: String,
+    },
+    /// Its time in a state is over.
+    Expire {
+        /// Which.
+        builder: BuilderId,
+        /// Where it was.
+        from: BuilderState,
+        /// Where that leads.
+        to: BuilderState,
+        /// For how long it was there.
+        reason: String,
+    },
+}
+
+/// Why an attempt goes on waiting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wait {
+    /// Which.
+    pub attempt: AttemptId,
+    /// Its place in the queue, from 1.
+    pub position: usize,
+    /// In words for its user.
+    pub reason: String,
+}
+
+/// How a pool stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PoolReport {
+    /// Which.
+    pub pool: PoolName,
+    /// Builders that are, or may be, machines.
+    pub counted: u32,
+    /// Of these: on the way to ready.
+    pub starting: u32,
+    /// Of these: ready and free after this plan.
+    pub ready: u32,
+    /// Launches in this plan.
+    pub launches: u32,
+    /// Why there are not more.
+    pub note: String,
+}
+
+/// The next actions for a farm in this state. Total and deterministic: the same snapshot, the same plan.
+pub fn plan(snapshot: &Snapshot) -> Plan {
+    let mut plan = Plan::default();
+    expire(snapshot, &mut plan);
+    let left = assign(snapshot, &mut plan);
+    grow::grow(snapshot, &left, &mut plan);
+    plan
+}
+
+fn is_overdue(builder: &Builder, now: Timestamp) -> bool {
+    builder.deadline.is_some_and(|deadline| deadline <= now) && builder.state.when_overdue().is_some()
+}
+
+fn expire(snapshot: &Snapshot, plan: &mut Plan) {
+    for builder in snapshot
+        .builders
+        .iter()
+        .filter(|builder| is_overdue(builder, snapshot.now))
+    {
+        let Some(to) = builder.state.when_overdue() else {
+            continue;
+        };
+        let seconds = snapshot.now.since(builder.entered_at).as_secs();
+        plan.actions.push(Action::Expire {
+            builder: builder.id,
+            from: builder.state,
+            to,
+            reason: format!("still {} after {seconds} s", builder.state),
+        });
+    }
+}
+
+/// The queue in the order of service: what is not background first; then the n-th request of anybody after
+/// everybody's (n-1)-th, counting those that have a builder already; then age.
+fn in_order(snapshot: &Snapshot) -> Vec<&QueuedAttempt> {
+    let mut queue: Vec<&QueuedAttempt> = snapshot.queue.iter().collect();
+    queue.sort_by_key(|attempt| (attempt.background, attempt.queued_at, attempt.id));
+    let mut requests = snapshot.active.clone();
+    let mut ranked: Vec<(bool, u32, usize, &QueuedAttempt)> = Vec::with_capacity(queue.len());
+    for (age, attempt) in queue.into_iter().enumerate() {
+        let nth = requests.entry(attempt.owner.clone()).or_default();
+        *nth = nth.saturating_add(1);
+        ranked.push((attempt.background, *nth, age, attempt));
+    }
+    ranked.sort_by_key(|(background, nth, age, _)| (*background, *nth, *age));
+    ranked.into_iter().map(|(_, _, _, attempt)| attempt).collect()
+}
+
+/// Gives ready builders away; answers who got none, in order.
+fn assign<'a>(snapshot: &'a Snapshot, plan: &mut Plan) -> Vec<&'a QueuedAttempt> {
+    let mut free: BTreeMap<&PoolName, VecDeque<&Builder>> = BTreeMap::new();
+    let mut ready: Vec<&Builder> = snapshot
+        .builders
+        .iter()
+        .filter(|builder| builder.state == BuilderState::Ready && !builder.cordoned)
+        .collect();
+    ready.sort_by_key(|builder| (builder.entered_at, builder.id));
+    for builder in ready {
+        free.entry(&builder.pool).or_default().push_back(builder);
+    }
+    let mut left = Vec::new();
+    for attempt in in_order(snapshot) {
+        let builder = by_preference(snapshot, &attempt.chroot)
+            .into_iter()
+            .find_map(|(name, _)| free.get_mut(name).and_then(VecDeque::pop_front));
+        match builder {
+            Some(builder) => {
+                plan.actions.push(Action::Assign {
+                    attempt: attempt.id,
+                    builder: builder.id,
+                });
+            }
+            None => left.push(attempt),
+        }
+    }
+    left
+}
+
+/// The pools that offer a chroot, the preferred one first.
+fn by_preference<'a>(snapshot: &'a Snapshot, chroot: &ChrootName) -> Vec<(&'a PoolName, &'a Pool)> {
+    let mut pools: Vec<_> = snapshot
+        .pools
+        .iter()
+        .filter(|(_, pool)| pool.spec.offers(chroot))
+        .collect();
+    pools.sort_by_key(|(name, pool)| (std::cmp::Reverse(pool.spec.priority), *name));
+    pools
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Quantities as operators write them: durations and sizes always carry a unit.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// A quantity without a unit, or with one that is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not {expected}")]
+pub struct InvalidQuantity {
+    text: String,
+    expected: &'static str,
+}
+
+fn split(text: &str) -> Option<(u64, &str)> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = text.strip_suffix(unit)?;
+    Some((digits.parse().ok()?, unit.trim_start()))
+}
+
+/// A length of time such as `250ms`, `30s`, `5m`, `2h` or `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Span(Duration);
+
+impl Span {
+    /// So many seconds.
+    #[must_use]
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// The length.
+    #[must_use]
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl FromStr for Span {
+    type Err = InvalidQuantity;
+
+    fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
+        let invalid = || InvalidQuantity {
+            text: text.to_owned(),
+            expected: "a duration with a unit (ms, s, m, h, d)",
+        };
+        let (count, unit) = split(text).ok_or_else(invalid)?;
+        let millis = match unit {
+            "ms" => Some(count),
+            "s" => count.checked_mul(1000),
+            "m" => count.checked_mul(60_000),
+            "h" => count.checked_mul(3_600_000),
+            "d" => count.checked_mul(86_400_000),
+            _ => None,
+        };
+        millis
+            .map(|millis| Self(Duration::from_millis(millis)))
+            .ok_or_else(invalid)
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = InvalidQuantity;
+
+    fn try_from(text: String) -> Result<Self, InvalidQuantity> {
+        text.parse()
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        span.to_string()
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
+            if millis >= size && millis.is_multiple_of(size) {
+                return write!(f, "{}{unit}", millis / size);
+            }
+        }
+        write!(f, "{millis}ms")
+    }
+}
+
+/// A number of bytes such as `64KiB`, `512MiB` or `2GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ByteSize(u64);
+
+const BINARY_UNITS: [(&str, u32); 5] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
+
+impl ByteSize {
+    /// So many times 2²⁰ bytes.
+    #[must_use]
+    pub const fn mebibytes(count: u64) -> Self {
+        Self(count << 20)
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = InvalidQuantity;
+
+    fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
+        let invalid = || InvalidQuantity {
+            text: text.to_owned(),
+            expected: "a size with a unit (B, KiB, MiB, GiB, TiB)",
+        };
+        let (count, unit) = split(text).ok_or_else(invalid)?;
+        let (_, shift) = BINARY_UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(invalid)?;
+        count.checked_mul(1 << shift).map(Self).ok_or_else(invalid)
+    }
+}
+
+impl TryFrom<String> for ByteSize {
+    type Error = InvalidQuantity;
+
+    fn try_from(text: String) -> Result<Self, InvalidQuantity> {
+        text.parse()
+    }
+}
+
+impl From<ByteSize> for String {
+    fn from(size: ByteSize) -> Self {
+        size.to_string()
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, shift) in BINARY_UNITS {
+            if self.0 >> shift > 0 && self.0.trailing_zeros() >= shift {
+                return write!(f, "{}{unit}", self.0 >> shift);
+            }
+        }
+        write!(f, "{}B", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ByteSize, Span};
+
+    #[test]
+    fn a_quantity_is_written_as_it_is_read() {
+        for text in ["250ms", "30s", "5m", "2h", "7d", "90s"] {
+            assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
+        }
+        for text in ["1B", "64KiB", "512MiB", "3GiB", "1TiB", "1500B"] {
+            assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_quantity_without_a_unit_is_refused() {
+        for text in ["", "30", "s", "5 weeks", "-1s", "1.5h", "99999999999999999d"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+        for text in ["", "64", "64K", "64kb", "99999999999TiB"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+        let message = "30".parse::<Span>().unwrap_err().to_string();
+        assert_eq!(message, "`30` is not a duration with a unit (ms, s, m, h, d)");
+    }
+}

@@ -1,0 +1,85 @@
+//! The few steps on disk that everything durable here is made of: write and sync, rename, sync the directory.
+
+use std::{
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use fs_err::File;
+use rustix::fs::OFlags;
+
+use crate::{Error, Result};
+
+/// Opens an existing regular file for reading. Never follows a link in the last component, never waits on a
+/// pipe, and refuses whatever is not a regular file.
+pub(crate) fn open_regular(path: &Path) -> Result<File> {
+    // The bits are few and positive; `custom_flags` only has the type of the C library.
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits()).unwrap_or(0);
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).custom_flags(flags);
+    let file = match options.open(path) {
+        Ok(file) => File::from_parts(file, path),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            return Err(Error::NotARegularFile {
+                file: path.to_owned(),
+            });
+        }
+        Err(error) => {
+            return Err(
+                io::Error::new(error.kind(), format!("cannot open `{}`: {error}", path.display())).into(),
+            );
+        }
+    };
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(Error::NotARegularFile {
+            file: path.to_owned(),
+        })
+    }
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
+    // The parent of a bare file name is empty, and means the current directory.
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    File::open(path)?.sync_all()?;
+    Ok(())
+}
+
+/// Writes a new file and makes its content durable; the caller syncs the directory.
+pub(crate) fn write_synced(path: &Path, content: &[u8]) -> Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    Ok(())
+}
+
+/// Replaces a file by new content in one step: a reader sees the old text or the new, also after a crash.
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::other(format!("`{}` has no directory", path.display())).into());
+    };
+    let temporary = parent.join(format!(".{}.new", name.to_string_lossy()));
+    write_synced(&temporary, content)?;
+    fs_err::rename(&temporary, path)?;
+    sync_directory(parent)
+}
+
+/// Removes a file or a directory with all in it; that it is gone already is fine.
+pub(crate) fn remove_any(path: &Path) -> Result<()> {
+    let removed = match fs_err::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs_err::remove_dir_all(path),
+        Ok(_) => fs_err::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,238 @@
+//! What can go wrong, sorted by what the caller does about it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The crate's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failure of reading, signing, indexing or publishing packages.
+///
+/// The first group blames the file (the build's or the user's fault), the second the caller's data, the last
+/// one our own disk or key.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is something else: an error page, an archive, an empty file.
+    #[error("`{}` is not an RPM package: it begins with {first}", file.display())]
+    NotAnRpm {
+        /// The file.
+        file: PathBuf,
+        /// Its first bytes, printable.
+        first: String,
+    },
+    /// The file ends before the package does, as after a broken upload.
+    #[error("`{}` is cut short: {what} needs {needed} bytes, the file has {found}", file.display())]
+    Truncated {
+        /// The file.
+        file: PathBuf,
+        /// The part that is incomplete.
+        what: &'static str,
+        /// Bytes the file should have at least.
+        needed: u64,
+        /// Bytes it has.
+        found: u64,
+    },
+    /// A binary package where a source package is expected.
+    #[error("`{}` is a binary package, and a source package is wanted", file.display())]
+    BinaryWhereSourceExpected {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A source package where a binary package is expected.
+    #[error("`{}` is a source package, and a binary package is wanted", file.display())]
+    SourceWhereBinaryExpected {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A name, version, release or architecture outside the grammar.
+    #[error("`{}`: its {field} {value:?} is not acceptable: {why}", file.display())]
+    BadName {
+        /// The file.
+        file: PathBuf,
+        /// `name`, `version`, `release` or `architecture`.
+        field: &'static str,
+        /// The value, shortened.
+        value: String,
+        /// The rule it breaks.
+        why: &'static str,
+    },
+    /// A count or size beyond what an honest package has.
+    #[error("`{}`: {what} is {found}, and the limit is {limit}", file.display())]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+        /// What is too large, with its unit.
+        what: &'static str,
+        /// Its size.
+        found: u64,
+        /// The largest allowed.
+        limit: u64,
+    },
+    /// The header breaks the format.
+    #[error("`{}` has a damaged header: {detail}", file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The content is not what the package's own digest says.
+    #[error("`{}` is damaged: its {digest} is {found}, and it claims {expected}", file.display())]
+    DigestMismatch {
+        /// The file.
+        file: PathBuf,
+        /// Which digest.
+        digest: &'static str,
+        /// The value in the package.
+        expected: String,
+        /// The value of its content.
+        found: String,
+    },
+    /// The package carries no digest, so that damage could not be seen.
+    #[error("`{}` has no digest of its {part} that could be checked", file.display())]
+    NoDigest {
+        /// The file.
+        file: PathBuf,
+        /// `header` or `payload`.
+        part: &'static str,
+    },
+    /// A link, directory, device or the like where a regular file is expected.
+    #[error("`{}` is not a regular file", file.display())]
+    NotARegularFile {
+        /// The path.
+        file: PathBuf,
+    },
+
+    /// A builder's manifest breaks a rule; nothing of it may be used.
+    #[error("the manifest of the results is refused: {0}")]
+    Manifest(String),
+    /// A result file is not what the manifest says, or is not in it.
+    #[error("the result file {name:?} is refused: {why}")]
+    ResultFile {
+        /// The file's name.
+        name: String,
+        /// The rule it breaks.
+        why: String,
+    },
+    /// A name that breaks the grammar of its kind.
+    #[error(transparent)]
+    Name(#[from] model::InvalidName),
+    /// A value that cannot stand in a `.repo` file.
+    #[error("the value {value:?} of `{field}` cannot stand in a .repo file: {why}")]
+    RepoValue {
+        /// The field.
+        field: &'static str,
+        /// The value, shortened.
+        value: String,
+        /// The rule it breaks.
+        why: &'static str,
+    },
+    /// Two packages of one repository claim the same file.
+    #[error("the package file `{href}` appears twice in {repository}")]
+    DuplicatePackage {
+        /// The repository.
+        repository: String,
+        /// The file, relative to the repository.
+        href: String,
+    },
+    /// The number belongs to another state of the repository already: take the next one.
+    #[error("snapshot {number} of {repository} exists already with other content")]
+    NumberTaken {
+        /// The repository.
+        repository: String,
+        /// The number.
+        number: u64,
+    },
+    /// The snapshot was never made or is pruned.
+    #[error("{repository} has no snapshot {number}")]
+    NoSuchSnapshot {
+        /// The repository.
+        repository: String,
+        /// The number.
+        number: u64,
+    },
+    /// The repository was never created.
+    #[error("{repository} does not exist")]
+    NoRepository {
+        /// The repository.
+        repository: String,
+    },
+
+    /// The passphrase does not open the key, or the key is not one.
+    #[error("cannot {action} a signing key")]
+    Key {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The key cannot do what is asked.
+    #[error("the signing key {key} cannot be used: {why}")]
+    UnusableKey {
+        /// Its fingerprint.
+        key: String,
+        /// Why.
+        why: String,
+    },
+    /// The disk or the file system.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Error {
+    /// Whether the file itself is at fault, so that the same file will never do: the blame is the package's.
+    #[must_use]
+    pub const fn is_bad_package(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAnRpm { .. }
+                | Self::Truncated { .. }
+                | Self::BinaryWhereSourceExpected { .. }
+                | Self::SourceWhereBinaryExpected { .. }
+                | Self::BadName { .. }
+                | Self::TooLarge { .. }
+                | Self::Malformed { .. }
+                | Self::DigestMismatch { .. }
+                | Self::NoDigest { .. }
+                | Self::NotARegularFile { .. }
+        )
+    }
+
+    pub(crate) fn malformed(file: &Path, detail: impl Into<String>) -> Self {
+        Self::Malformed {
+            file: file.to_owned(),
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn too_large(file: &Path, what: &'static str, found: u64, limit: u64) -> Self {
+        Self::TooLarge {
+            file: file.to_owned(),
+            what,
+            found,
+            limit,
+        }
+    }
+
+    pub(crate) fn key(
+        action: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Key {
+            action,
+            source: source.into(),
+        }
+    }
+}
+
+/// At most the first 80 characters of a hostile text, escaped for a log.
+pub(crate) fn shortened(text: &str) -> String {
+    let mut out: String = text.chars().take(80).collect();
+    if text.chars().nth(80).is_some() {
+        out.push('…');
+    }
+    out
+}

@@ -1,0 +1,257 @@
+//! What may leave a builder: a flat list of regular files with size and digest.
+//!
+//! The builder is hostile. It names the files, but a name is a single component within a grammar; it tells
+//! sizes, but their number and sum are bounded before the first byte is fetched; it sends bytes, but a
+//! [`VerifiedWriter`] refuses the first one too many and, at the end, anything that is not what was announced.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result, error::shortened};
+
+/// One file that a builder offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestEntry {
+    /// Its name: one path component.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256, 64 lower-case hex digits.
+    pub sha256: String,
+}
+
+/// How much a builder may return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ManifestLimits {
+    /// Number of files.
+    pub files: usize,
+    /// Sum of their sizes in bytes.
+    pub total_bytes: u64,
+    /// Size of the manifest itself in bytes.
+    pub manifest_bytes: usize,
+}
+
+impl Default for ManifestLimits {
+    /// 2,000 files of together 32 GiB in a manifest of 1 MiB.
+    fn default() -> Self {
+        Self {
+            files: 2_000,
+            total_bytes: 32 << 30,
+            manifest_bytes: 1 << 20,
+        }
+    }
+}
+
+/// A manifest that keeps the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    entries: BTreeMap<String, ManifestEntry>,
+    total: u64,
+}
+
+impl Manifest {
+    /// Reads a manifest: a JSON list of objects with `name`, `size` and `sha256`. Other fields are ignored.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] names the first rule that is broken; nothing of the manifest may then be used.
+    pub fn parse(json: &[u8], limits: &ManifestLimits) -> Result<Self> {
+        if json.len() > limits.manifest_bytes {
+            return Err(refused(format!(
+                "it has {} bytes, at most {} are taken",
+                json.len(),
+                limits.manifest_bytes
+            )));
+        }
+        let list: Vec<ManifestEntry> =
+            serde_json::from_slice(json).map_err(|error| refused(error.to_string()))?;
+        Self::new(list, limits)
+    }
+
+    /// Checks a list of files.
+    ///
+    /// # Errors
+    /// As [`Manifest::parse`].
+    pub fn new(list: Vec<ManifestEntry>, limits: &ManifestLimits) -> Result<Self> {
+        if list.len() > limits.files {
+            return Err(refused(format!(
+                "it names {} files, at most {} are taken",
+                list.len(),
+                limits.files
+            )));
+        }
+        let mut entries = BTreeMap::new();
+        let mut total = 0_u64;
+        for entry in list {
+            check_name(&entry.name)
+                .map_err(|why| refused(format!("the name {:?}: {why}", shortened(&entry.name))))?;
+            if entry.sha256.len() != 64
+                || !entry
+                    .sha256
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            {
+                return Err(refused(format!(
+                    "the digest of {:?} is not 64 lower-case hex digits",
+                    entry.name
+                )));
+            }
+            total = total.saturating_add(entry.size);
+            if total > limits.total_bytes {
+                return Err(refused(format!(
+                    "its files have more than {} bytes",
+                    limits.total_bytes
+                )));
+            }
+            if let Some(twice) = entries.insert(entry.name.clone(), entry) {
+                return Err(refused(format!("it names {:?} twice", twice.name)));
+            }
+        }
+        Ok(Self { entries, total })
+    }
+
+    /// The files, by name.
+    pub fn entries(&self) -> impl Iterator<Item = &ManifestEntry> {
+        self.entries.values()
+    }
+
+    /// One file.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&ManifestEntry> {
+        self.entries.get(name)
+    }
+
+    /// Number of files.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no file.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Sum of the sizes in bytes.
+    #[must_use]
+    pub const fn total_bytes(&self) -> u64 {
+        self.total
+    }
+
+    pub(crate) fn names(&self) -> BTreeSet<&str> {
+        self.entries.keys().map(String::as_str).collect()
+    }
+}
+
+fn refused(why: String) -> Error {
+    Error::Manifest(why)
+}
+
+/// The grammar of result files: one path component of letters, digits and `. _ + ~ ^ - : = @ ,`, at most 255
+/// bytes, beginning with a letter, a digit or an underscore.
+///
+/// # Errors
+/// The rule that is broken, as the end of a sentence.
+pub fn check_name(name: &str) -> std::result::Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("it is empty");
+    }
+    if name.len() > 255 {
+        return Err("it is longer than 255 bytes");
+    }
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+        return Err("it must begin with a letter, a digit or an underscore");
+    }
+    if !name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "._+~^-:=@,".contains(c))
+    {
+        return Err("only letters, digits and . _ + ~ ^ - : = @ , are allowed");
+    }
+    Ok(())
+}
+
+/// Writes a received file and makes sure that it is the announced one.
+///
+/// Nothing beyond the announced size is ever passed on. Until [`VerifiedWriter::finish`] succeeded, what was
+/// written is not to be used.
+#[derive(Debug)]
+pub struct VerifiedWriter<W> {
+    inner: W,
+    entry: ManifestEntry,
+    digest: Sha256,
+    written: u64,
+}
+
+impl<W: Write> VerifiedWriter<W> {
+    /// Starts to receive a file.
+    pub fn new(entry: &ManifestEntry, inner: W) -> Self {
+        Self {
+            inner,
+            entry: entry.clone(),
+            digest: Sha256::new(),
+            written: 0,
+        }
+    }
+
+    /// Bytes received so far.
+    pub const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Ends the file and gives the inner writer back.
+    ///
+    /// # Errors
+    /// [`Error::ResultFile`] when the file is shorter than announced or has another digest.
+    pub fn finish(mut self) -> Result<W> {
+        let fault = |why| Error::ResultFile {
+            name: self.entry.name.clone(),
+            why,
+        };
+        if self.written != self.entry.size {
+            return Err(fault(format!(
+                "it ended after {} of {} bytes",
+                self.written, self.entry.size
+            )));
+        }
+        let digest = hex::encode(self.digest.finalize());
+        if digest != self.entry.sha256 {
+            return Err(fault(format!(
+                "its SHA-256 is {digest}, announced was {}",
+                self.entry.sha256
+            )));
+        }
+        self.inner.flush()?;
+        Ok(self.inner)
+    }
+}
+
+impl<W: Write> Write for VerifiedWriter<W> {
+    /// Refuses, with nothing written, whatever would exceed the announced size.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let after = self.written.saturating_add(bytes.len() as u64);
+        if after > self.entry.size {
+            let why = format!(
+                "the result file {:?} is longer than the announced {} bytes",
+                self.entry.name, self.entry.size
+            );
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+        }
+        let taken = self.inner.write(bytes)?;
+        self.digest.update(bytes.get(..taken).unwrap_or(bytes));
+        self.written = self.written.saturating_add(taken as u64);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

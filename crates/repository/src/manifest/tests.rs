@@ -1,0 +1,158 @@
+use std::io::Write as _;
+
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::{Manifest, ManifestEntry, ManifestLimits, VerifiedWriter, check_name};
+use crate::Error;
+
+const DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn parse(json: &str) -> Result<Manifest, String> {
+    Manifest::parse(json.as_bytes(), &ManifestLimits::default()).map_err(|error| error.to_string())
+}
+
+fn entry(name: &str, size: u64) -> ManifestEntry {
+    ManifestEntry {
+        name: name.to_owned(),
+        size,
+        sha256: DIGEST.to_owned(),
+    }
+}
+
+#[test]
+fn a_manifest_is_read_and_sorted() {
+    let manifest = parse(&format!(
+        r#"[{{"name":"hello-1-1.x86_64.rpm","size":5,"sha256":"{DIGEST}"}},{{"name":"build.log","size":7,"sha256":"{DIGEST}","mode":33188}}]"#
+    ))
+    .unwrap();
+    let names: Vec<&str> = manifest.entries().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["build.log", "hello-1-1.x86_64.rpm"]);
+    assert_eq!(
+        (manifest.len(), manifest.total_bytes(), manifest.is_empty()),
+        (2, 12, false)
+    );
+    assert_eq!(manifest.get("build.log").map(|entry| entry.size), Some(7));
+    assert_eq!(parse("[]").unwrap().len(), 0);
+}
+
+#[test]
+fn a_hostile_manifest_is_refused_with_the_rule() {
+    let cases = [
+        ("[", "EOF"),
+        ("{}", "expected"),
+        (r#"[{"name":"a","size":-1,"sha256":""}]"#, "-1"),
+        (
+            r#"[{"name":"a","size":1,"sha256":"xyz"}]"#,
+            "64 lower-case hex digits",
+        ),
+        (r#"[{"name":"a","size":1}]"#, "sha256"),
+    ];
+    for (json, words) in cases {
+        let error = parse(json).unwrap_err();
+        assert!(error.contains(words), "{json}: {error}");
+    }
+    let limits = ManifestLimits {
+        files: 2,
+        total_bytes: 10,
+        manifest_bytes: 100,
+    };
+    let refused = |list: Vec<ManifestEntry>| Manifest::new(list, &limits).unwrap_err().to_string();
+    assert!(refused(vec![entry("a", 1), entry("b", 1), entry("c", 1)]).contains("3 files"));
+    assert!(refused(vec![entry("a", 6), entry("b", 5)]).contains("more than 10 bytes"));
+    assert!(refused(vec![entry("a", u64::MAX), entry("b", u64::MAX)]).contains("more than 10 bytes"));
+    assert!(refused(vec![entry("a", 1), entry("a", 1)]).contains("\"a\" twice"));
+    assert!(
+        Manifest::parse(&[b' '; 101], &limits)
+            .unwrap_err()
+            .to_string()
+            .contains("101 bytes")
+    );
+}
+
+#[test]
+fn names_outside_of_the_grammar_are_refused() {
+    for name in [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/b",
+        "/etc/passwd",
+        ".bashrc",
+        "-rf",
+        "a b",
+        "a\nb",
+        "a\0b",
+        "ü",
+        "a\\b",
+        "a\"b",
+        "a;b",
+        "$x",
+        "~root",
+        "%2e%2e",
+    ] {
+        assert!(check_name(name).is_err(), "{name:?}");
+    }
+    assert!(check_name(&"a".repeat(256)).is_err());
+    for name in [
+        "hello-1.0~rc1^git-1.fc43.x86_64.rpm",
+        "build.log.gz",
+        "libstdc++-1:2-3.src.rpm",
+        "_x",
+        &"a".repeat(255),
+    ] {
+        assert_eq!(check_name(name), Ok(()), "{name:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_accepted_name_is_one_harmless_path_component(name in "(?s).{0,40}|[a-z./\\\\~%-]{0,12}") {
+        if check_name(&name).is_ok() {
+            let path = std::path::Path::new("/results").join(&name);
+            prop_assert_eq!(path.parent(), Some(std::path::Path::new("/results")));
+            prop_assert_eq!(path.file_name().and_then(|file| file.to_str()), Some(name.as_str()));
+            prop_assert!(!name.starts_with(['.', '-', '~']) && name.is_ascii() && name.len() <= 255);
+        }
+    }
+
+    #[test]
+    fn any_bytes_as_a_manifest_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(manifest) = Manifest::parse(&bytes, &ManifestLimits::default()) {
+            prop_assert!(manifest.entries().all(|entry| check_name(&entry.name).is_ok()));
+        }
+    }
+
+    #[test]
+    fn a_verified_file_is_the_announced_one(
+        announced in proptest::collection::vec(any::<u8>(), 0..50),
+        sent in proptest::collection::vec(any::<u8>(), 0..50),
+        piece in 1..20_usize,
+    ) {
+        let entry = ManifestEntry {
+            name: "x".to_owned(),
+            size: announced.len() as u64,
+            sha256: hex::encode(Sha256::digest(&announced)),
+        };
+        let mut writer = VerifiedWriter::new(&entry, Vec::new());
+        let taken = sent.chunks(piece).try_for_each(|part| writer.write_all(part));
+        prop_assert!(writer.written() <= entry.size);
+        let result = taken.map_err(Error::from).and_then(|()| writer.finish());
+        prop_assert_eq!(result.ok(), (sent == announced).then_some(announced));
+    }
+}
+
+#[test]
+fn the_first_byte_too_many_is_refused_before_it_is_written() {
+    let mut writer = VerifiedWriter::new(&entry("x", 3), Vec::new());
+    writer.write_all(b"abc").unwrap();
+    let error = writer.write_all(b"d").unwrap_err();
+    assert!(error.to_string().contains("announced 3 bytes"), "{error}");
+    assert_eq!(writer.written(), 3);
+    let error = writer.finish().unwrap_err();
+    assert!(
+        matches!(&error, Error::ResultFile { why, .. } if why.contains("SHA-256")),
+        "{error}"
+    );
+}

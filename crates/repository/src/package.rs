@@ -1,0 +1,349 @@
+//! Reading RPM packages: what the scheduler needs of a source package, what the repository needs of any.
+//!
+//! Reading always verifies: the header's and the payload's digests must be there and be right, as for
+//! `rpmkeys --checksig --nosignature`, so that a package that was cut or changed on its way is refused here and
+//! not by the client. The payload is read once, as a stream, and never unpacked.
+
+mod content;
+mod verify;
+
+use std::path::Path;
+
+use crate::{
+    Error, Result,
+    error::shortened,
+    header::{RpmFile, tag},
+};
+
+pub use content::{Changelog, Dependency, FileEntry, FileKind};
+
+/// The largest sum of the lengths of all file names of a package: what `filelists.xml` will hold.
+const MAX_PATHS: u64 = 256 << 20;
+
+/// What a build is planned by: the header of a source package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourcePackage {
+    /// Name, within the grammar of package names.
+    pub name: String,
+    /// Epoch, if the package has one.
+    pub epoch: Option<u32>,
+    /// Version.
+    pub version: String,
+    /// Release.
+    pub release: String,
+    /// One line about the package.
+    pub summary: String,
+    /// Where its home is.
+    pub url: String,
+    /// Its licence.
+    pub license: String,
+    /// `ExclusiveArch:`; empty means all.
+    pub exclusive_arch: Vec<String>,
+    /// `ExcludeArch:`.
+    pub exclude_arch: Vec<String>,
+    /// `BuildRequires:`, those of rpm itself (`rpmlib(...)`) left out.
+    pub build_requires: Vec<Dependency>,
+    /// The spec file's and the sources' names.
+    pub files: Vec<String>,
+    /// Size of the file in bytes.
+    pub size: u64,
+    /// SHA-256 of the file, in hex.
+    pub sha256: String,
+}
+
+impl SourcePackage {
+    /// `EPOCH:VERSION-RELEASE`, the epoch only if there is one: what Copr calls a package's version.
+    #[must_use]
+    pub fn evr(&self) -> String {
+        match self.epoch {
+            Some(epoch) => format!("{epoch}:{}-{}", self.version, self.release),
+            None => format!("{}-{}", self.version, self.release),
+        }
+    }
+
+    /// Whether the package wants to be built for an architecture, by its `ExclusiveArch` and `ExcludeArch`.
+    /// A package that names `noarch` among its architectures can be built anywhere.
+    #[must_use]
+    pub fn builds_on(&self, architecture: &str) -> bool {
+        // Chroots are named by the base architecture, packages by the one that the compiler aims at.
+        let same: &[&str] = match architecture {
+            "i386" => &["i386", "i486", "i586", "i686"],
+            "armhfp" => &["armhfp", "armv7hl"],
+            other => &[other],
+        };
+        let named = |list: &[String]| list.iter().any(|name| same.contains(&name.as_str()));
+        let exclusive = &self.exclusive_arch;
+        let included =
+            exclusive.is_empty() || named(exclusive) || exclusive.iter().any(|name| name == "noarch");
+        included && !named(&self.exclude_arch)
+    }
+}
+
+/// A package, source or binary, as the repository's metadata describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// Name, within the grammar of package names.
+    pub name: String,
+    /// Epoch; 0 if the package has none, as metadata has it.
+    pub epoch: u32,
+    /// Version.
+    pub version: String,
+    /// Release.
+    pub release: String,
+    /// Architecture; `src` for a source package.
+    pub arch: String,
+    /// One line.
+    pub summary: String,
+    /// Many lines.
+    pub description: String,
+    /// Who packaged it.
+    pub packager: String,
+    /// Where its home is.
+    pub url: String,
+    /// Its licence.
+    pub license: String,
+    /// Its vendor.
+    pub vendor: String,
+    /// Its group.
+    pub group: String,
+    /// The host that built it.
+    pub build_host: String,
+    /// File name of the source package; empty for a source package.
+    pub source_rpm: String,
+    /// When it was built, seconds since 1970.
+    pub build_time: u64,
+    /// When the file was last changed, seconds since 1970.
+    pub file_time: i64,
+    /// Size of the file in bytes.
+    pub size: u64,
+    /// Size of its files when installed.
+    pub installed_size: u64,
+    /// Size of its payload when unpacked.
+    pub archive_size: u64,
+    /// First byte of the header proper.
+    pub header_start: u64,
+    /// One past the last byte of the header proper.
+    pub header_end: u64,
+    /// SHA-256 of the whole file, in hex: the package's id in metadata.
+    pub sha256: String,
+    /// `Provides:`.
+    pub provides: Vec<Dependency>,
+    /// `Requires:`, as metadata wants them: what the package provides itself is left out.
+    pub requires: Vec<Dependency>,
+    /// `Conflicts:`.
+    pub conflicts: Vec<Dependency>,
+    /// `Obsoletes:`.
+    pub obsoletes: Vec<Dependency>,
+    /// `Suggests:`.
+    pub suggests: Vec<Dependency>,
+    /// `Enhances:`.
+    pub enhances: Vec<Dependency>,
+    /// `Recommends:`.
+    pub recommends: Vec<Dependency>,
+    /// `Supplements:`.
+    pub supplements: Vec<Dependency>,
+    /// Its files, in the order of the header.
+    pub files: Vec<FileEntry>,
+    /// The newest ten entries of its change log, the oldest of them first.
+    pub changelogs: Vec<Changelog>,
+}
+
+impl Package {
+    /// `NAME-VERSION-RELEASE.ARCH.rpm`, the name a package's file has by convention.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!(
+            "{}-{}-{}.{}.rpm",
+            self.name, self.version, self.release, self.arch
+        )
+    }
+
+    /// `NAME-EPOCH:VERSION-RELEASE.ARCH`, the epoch only if it is not 0.
+    #[must_use]
+    pub fn nevra(&self) -> String {
+        let epoch = if self.epoch == 0 {
+            String::new()
+        } else {
+            format!("{}:", self.epoch)
+        };
+        format!(
+            "{}-{epoch}{}-{}.{}",
+            self.name, self.version, self.release, self.arch
+        )
+    }
+
+    /// Whether it is a source package.
+    #[must_use]
+    pub fn is_source(&self) -> bool {
+        self.arch == "src"
+    }
+}
+
+/// Reads and verifies a source package.
+///
+/// # Errors
+/// Says what is wrong with the file: see the first group of [`Error`].
+pub fn read_source_rpm(path: &Path) -> Result<SourcePackage> {
+    let mut rpm = RpmFile::open(path)?;
+    if !rpm.is_source() {
+        return Err(Error::BinaryWhereSourceExpected {
+            file: path.to_owned(),
+        });
+    }
+    let sha256 = verify::verify(&mut rpm, path)?;
+    let header = &rpm.header;
+    let identity = Identity::read(&rpm, path)?;
+    let names = |tag| header.texts(tag).map(content::decode).collect();
+    let build_requires = content::dependencies(header, path, content::REQUIRES)?
+        .into_iter()
+        .filter(|dependency| !dependency.name.starts_with("rpmlib("))
+        .collect();
+    Ok(SourcePackage {
+        name: identity.name,
+        epoch: identity.epoch,
+        version: identity.version,
+        release: identity.release,
+        summary: content::text(header, tag::SUMMARY),
+        url: content::text(header, tag::URL),
+        license: content::text(header, tag::LICENSE),
+        exclusive_arch: names(tag::EXCLUSIVE_ARCHITECTURE),
+        exclude_arch: names(tag::EXCLUDE_ARCHITECTURE),
+        build_requires,
+        files: content::files(header, path)?
+            .into_iter()
+            .map(|file| file.path)
+            .collect(),
+        size: rpm.size,
+        sha256,
+    })
+}
+
+/// Reads and verifies a binary package.
+///
+/// # Errors
+/// Says what is wrong with the file: see the first group of [`Error`].
+pub fn read_binary_rpm(path: &Path) -> Result<Package> {
+    let package = read_package(path)?;
+    if package.is_source() {
+        return Err(Error::SourceWhereBinaryExpected {
+            file: path.to_owned(),
+        });
+    }
+    Ok(package)
+}
+
+/// Reads and verifies a package of either kind: a repository of Copr's holds both.
+///
+/// # Errors
+/// Says what is wrong with the file: see the first group of [`Error`].
+pub fn read_package(path: &Path) -> Result<Package> {
+    let mut rpm = RpmFile::open(path)?;
+    let sha256 = verify::verify(&mut rpm, path)?;
+    let identity = Identity::read(&rpm, path)?;
+    let header = &rpm.header;
+    let files = content::files(header, path)?;
+    let relations = content::Relations::read(header, path, &files)?;
+    let archive_size = header
+        .number(tag::ARCHIVE_SIZE)
+        .or_else(|| rpm.signature.number(tag::SIGNATURE_LONG_ARCHIVE_SIZE))
+        .or_else(|| rpm.signature.number(tag::SIGNATURE_ARCHIVE_SIZE));
+    Ok(Package {
+        name: identity.name,
+        epoch: identity.epoch.unwrap_or(0),
+        version: identity.version,
+        release: identity.release,
+        arch: identity.arch,
+        summary: content::text(header, tag::SUMMARY),
+        description: content::text(header, tag::DESCRIPTION),
+        packager: content::text(header, tag::PACKAGER),
+        url: content::text(header, tag::URL),
+        license: content::text(header, tag::LICENSE),
+        vendor: content::text(header, tag::VENDOR),
+        group: content::text(header, tag::GROUP),
+        build_host: content::text(header, tag::BUILD_HOST),
+        source_rpm: content::text(header, tag::SOURCE_RPM),
+        build_time: header.number(tag::BUILD_TIME).unwrap_or(0),
+        file_time: rpm.modified,
+        size: rpm.size,
+        installed_size: header
+            .number(tag::LONG_SIZE)
+            .or_else(|| header.number(tag::SIZE))
+            .unwrap_or(0),
+        archive_size: archive_size.unwrap_or(0),
+        header_start: rpm.header_start,
+        header_end: rpm.header_end,
+        sha256,
+        provides: relations.provides,
+        requires: relations.requires,
+        conflicts: relations.conflicts,
+        obsoletes: relations.obsoletes,
+        suggests: relations.suggests,
+        enhances: relations.enhances,
+        recommends: relations.recommends,
+        supplements: relations.supplements,
+        files,
+        changelogs: content::changelogs(header, path)?,
+    })
+}
+
+/// The five parts of a package's name, checked.
+struct Identity {
+    name: String,
+    epoch: Option<u32>,
+    version: String,
+    release: String,
+    arch: String,
+}
+
+impl Identity {
+    fn read(rpm: &RpmFile, path: &Path) -> Result<Self> {
+        let part = |tag, field, longest| {
+            let bytes = rpm.header.text(tag).unwrap_or_default();
+            let value = String::from_utf8_lossy(bytes);
+            match acceptable(&value, longest) {
+                Ok(()) => Ok(value.into_owned()),
+                Err(why) => Err(Error::BadName {
+                    file: path.to_owned(),
+                    field,
+                    value: shortened(&value),
+                    why,
+                }),
+            }
+        };
+        let arch = part(tag::ARCHITECTURE, "architecture", 32)?;
+        let epoch = rpm.header.number(tag::EPOCH).map(u32::try_from).transpose();
+        Ok(Self {
+            name: part(tag::NAME, "name", 200)?,
+            epoch: epoch.map_err(|_| Error::malformed(path, "the epoch is larger than 32 bits"))?,
+            version: part(tag::VERSION, "version", 100)?,
+            release: part(tag::RELEASE, "release", 100)?,
+            arch: if rpm.is_source() { "src".to_owned() } else { arch },
+        })
+    }
+}
+
+/// The grammar of names, versions, releases and architectures: what is safe in a file name and an address.
+fn acceptable(text: &str, longest: usize) -> std::result::Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if text.len() > longest {
+        return Err("it is too long");
+    }
+    if text.starts_with(['.', '-']) {
+        return Err("it must not start with a dot or a dash");
+    }
+    if !text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "._+~^-".contains(c))
+    {
+        return Err("only letters, digits and . _ + ~ ^ - are allowed");
+    }
+    if text.contains("..") {
+        return Err("it must not hold two dots in a row");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! Where things lie below the results root. Paths are made of checked names only, never of text.
+
+use std::{fmt, path::PathBuf};
+
+use model::{BuildId, ChrootName, DirectoryName, OwnerName, PackageName};
+
+/// One repository: a project directory and a chroot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepositoryId {
+    /// Owner, a user or `@group`.
+    pub owner: OwnerName,
+    /// The project's directory, `NAME` or `NAME:SUFFIX`.
+    pub directory: DirectoryName,
+    /// The chroot.
+    pub chroot: ChrootName,
+}
+
+impl RepositoryId {
+    /// A repository from text, each part checked.
+    ///
+    /// # Errors
+    /// Says which part breaks its grammar.
+    pub fn parse(owner: &str, directory: &str, chroot: &str) -> crate::Result<Self> {
+        Ok(Self {
+            owner: owner.parse()?,
+            directory: directory.parse()?,
+            chroot: chroot.parse()?,
+        })
+    }
+
+    /// `OWNER/DIRECTORY/CHROOT`.
+    #[must_use]
+    pub fn relative(&self) -> PathBuf {
+        self.relative_project_directory().join(self.chroot.as_str())
+    }
+
+    /// `OWNER/DIRECTORY`.
+    pub(crate) fn relative_project_directory(&self) -> PathBuf {
+        PathBuf::from(self.owner.as_str()).join(self.directory.as_str())
+    }
+
+    /// `OWNER/PROJECT`: the directory without its suffix.
+    pub(crate) fn relative_main_directory(&self) -> PathBuf {
+        let directory = self.directory.as_str();
+        let project = directory
+            .split_once(':')
+            .map_or(directory, |(project, _suffix)| project);
+        PathBuf::from(self.owner.as_str()).join(project)
+    }
+}
+
+impl fmt::Display for RepositoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.owner, self.directory, self.chroot)
+    }
+}
+
+/// The directory of one build in a repository, `00000123-PACKAGE`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BuildDirectory {
+    /// The build.
+    pub build: BuildId,
+    /// The source package's name.
+    pub package: PackageName,
+}
+
+impl BuildDirectory {
+    /// Where a file of the build lies relative to its repository: the `href` of its metadata.
+    #[must_use]
+    pub fn href(&self, file: &str) -> String {
+        format!("{self}/{file}")
+    }
+}
+
+impl fmt::Display for BuildDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08}-{}", self.build.0, self.package)
+    }
+}

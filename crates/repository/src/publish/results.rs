@@ -1,0 +1,138 @@
+//! The results of builds: from a staging directory to their final place in one step.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use fs_err::File;
+use model::BuildId;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use super::{BuildDirectory, Publisher, RepositoryId};
+use crate::{Error, Manifest, Result, disk};
+
+/// Where files are collected before they are placed; on the same file system as the results.
+const STAGING: &str = ".staging";
+
+impl Publisher {
+    /// Makes an empty directory in which the files of one build are collected, checked and signed. What an
+    /// earlier try left in it is gone.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn stage(&self, repository: &RepositoryId, build: &BuildDirectory) -> Result<PathBuf> {
+        let staging = self.directory(repository).join(STAGING).join(build.to_string());
+        disk::remove_any(&staging)?;
+        fs_err::create_dir_all(&staging)?;
+        Ok(staging)
+    }
+
+    /// The final directory of a build.
+    #[must_use]
+    pub fn build_directory(&self, repository: &RepositoryId, build: &BuildDirectory) -> PathBuf {
+        self.directory(repository).join(build.to_string())
+    }
+
+    /// The directory of a build's source phase, which belongs to no chroot.
+    #[must_use]
+    pub fn source_directory(&self, repository: &RepositoryId, build: BuildId) -> PathBuf {
+        self.root()
+            .join(repository.relative_project_directory())
+            .join("srpm-builds")
+            .join(format!("{:08}", build.0))
+    }
+
+    /// Moves the collected files of a build into its final directory, all at once.
+    ///
+    /// The staged directory must hold exactly the regular files of the manifest. Sizes and digests are not
+    /// compared again: they were when the files came in ([`crate::VerifiedWriter`]), and signing has changed the
+    /// packages since. An earlier directory of the same build is replaced, in the same step.
+    ///
+    /// # Errors
+    /// [`Error::ResultFile`] names a file that is missing, additional, or not a regular file; nothing is moved.
+    pub fn place_results(
+        &self,
+        repository: &RepositoryId,
+        build: &BuildDirectory,
+        staged: &Path,
+        manifest: &Manifest,
+    ) -> Result<PathBuf> {
+        self.place(&self.build_directory(repository, build), staged, manifest)
+    }
+
+    /// As [`Publisher::place_results`], for the results of a source phase.
+    ///
+    /// # Errors
+    /// As [`Publisher::place_results`].
+    pub fn place_source_results(
+        &self,
+        repository: &RepositoryId,
+        build: BuildId,
+        staged: &Path,
+        manifest: &Manifest,
+    ) -> Result<PathBuf> {
+        self.place(&self.source_directory(repository, build), staged, manifest)
+    }
+
+    /// Removes the files of a build; that they are gone already is fine. The repository must have been published
+    /// without them before.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn remove_build(&self, repository: &RepositoryId, build: &BuildDirectory) -> Result<()> {
+        disk::remove_any(&self.build_directory(repository, build))
+    }
+
+    fn place(&self, target: &Path, staged: &Path, manifest: &Manifest) -> Result<PathBuf> {
+        check_staged(staged, manifest)?;
+        let Some(parent) = target.parent() else {
+            return Err(io::Error::other(format!("`{}` has no directory", target.display())).into());
+        };
+        fs_err::create_dir_all(parent)?;
+        if fs_err::symlink_metadata(target).is_ok() {
+            // The two change places, so that there is a complete directory at every moment.
+            renameat_with(CWD, staged, CWD, target, RenameFlags::EXCHANGE).map_err(|error| {
+                io::Error::new(
+                    error.kind(),
+                    format!("cannot replace `{}`: {error}", target.display()),
+                )
+            })?;
+            disk::remove_any(staged)?;
+        } else {
+            fs_err::rename(staged, target)?;
+        }
+        disk::sync_directory(parent)?;
+        Ok(target.to_owned())
+    }
+}
+
+/// Compares a staged directory with its manifest, and makes its files durable.
+fn check_staged(staged: &Path, manifest: &Manifest) -> Result<()> {
+    let mut missing = manifest.names();
+    for entry in fs_err::read_dir(staged)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let fault = |why: &str| Error::ResultFile {
+            name: crate::error::shortened(&name),
+            why: why.to_owned(),
+        };
+        if !missing.remove(name.as_ref()) {
+            return Err(fault("it is not in the manifest"));
+        }
+        let file: File = match disk::open_regular(&entry.path()) {
+            Ok(file) => file,
+            Err(Error::NotARegularFile { .. }) => return Err(fault("it is not a regular file")),
+            Err(error) => return Err(error),
+        };
+        file.sync_all()?;
+    }
+    if let Some(name) = missing.first() {
+        return Err(Error::ResultFile {
+            name: (*name).to_owned(),
+            why: "it was not received".to_owned(),
+        });
+    }
+    disk::sync_directory(staged)
+}

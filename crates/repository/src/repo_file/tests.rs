@@ -1,0 +1,112 @@
+use model::{ChrootName, DirectoryName, OwnerName};
+
+use super::{RepoDependency, RepoFile, chroot_pattern, repo_file};
+
+fn plain<'a>(owner: &'a OwnerName, directory: &'a DirectoryName) -> RepoFile<'a> {
+    RepoFile {
+        host: "copr.example.org:8080",
+        owner,
+        directory,
+        results_url: "https://copr.example.org:8080/results/",
+        chroot: "fedora-$releasever-$basearch",
+        multilib: false,
+        priority: None,
+        module_hotfixes: false,
+        dependencies: Vec::new(),
+    }
+}
+
+#[test]
+fn the_text_is_the_one_that_copr_serves() {
+    let (owner, directory) = ("@copr".parse().unwrap(), "copr-dev".parse().unwrap());
+    assert_eq!(
+        repo_file(&plain(&owner, &directory)).unwrap(),
+        "[copr:copr.example.org:group_copr:copr-dev]\n\
+         name=Copr repo for copr-dev owned by @copr\n\
+         baseurl=https://copr.example.org:8080/results/@copr/copr-dev/fedora-$releasever-$basearch/\n\
+         type=rpm-md\n\
+         skip_if_unavailable=True\n\
+         gpgcheck=1\n\
+         gpgkey=https://copr.example.org:8080/results/@copr/copr-dev/pubkey.gpg\n\
+         repo_gpgcheck=0\n\
+         enabled=1\n\
+         enabled_metadata=1\n"
+    );
+}
+
+#[test]
+fn options_and_dependencies_follow() {
+    let (owner, directory): (OwnerName, DirectoryName) =
+        ("ann".parse().unwrap(), "demo:pr:1".parse().unwrap());
+    let mut repo = plain(&owner, &directory);
+    repo.multilib = true;
+    repo.priority = Some(5);
+    repo.module_hotfixes = true;
+    repo.dependencies = vec![
+        RepoDependency::Project {
+            owner: "bob".parse().unwrap(),
+            directory: "base".parse().unwrap(),
+        },
+        RepoDependency::External {
+            base_url: "https://repo.example.org/$releasever/".to_owned(),
+        },
+    ];
+    let text = repo_file(&repo).unwrap();
+    assert!(
+        text.starts_with("[copr:copr.example.org:ann:demo:pr:1:ml]\n"),
+        "{text}"
+    );
+    assert!(text.contains(
+        "repo_gpgcheck=0\ncost=1100\nenabled=1\nenabled_metadata=1\nmodule_hotfixes=1\npriority=5\n"
+    ));
+    assert!(
+        text.contains("\n\n[coprdep:copr.example.org:bob:base]\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\n\n[coprdep:https___repo_example_org__releasever_]\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("baseurl=https://repo.example.org/$releasever/\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_value_cannot_add_a_line() {
+    let (owner, directory) = ("ann".parse().unwrap(), "demo".parse().unwrap());
+    for url in [
+        "https://x/\n[evil]",
+        "https://x/ y",
+        "file:///etc",
+        "javascript:1",
+        "",
+    ] {
+        let mut repo = plain(&owner, &directory);
+        repo.dependencies = vec![RepoDependency::External {
+            base_url: url.to_owned(),
+        }];
+        assert!(repo_file(&repo).is_err(), "{url:?}");
+    }
+    let mut repo = plain(&owner, &directory);
+    repo.chroot = "x\ngpgcheck=0";
+    assert!(repo_file(&repo).is_err());
+}
+
+#[test]
+fn releases_that_clients_know_become_a_variable() {
+    for (chroot, pattern) in [
+        ("fedora-43-x86_64", "fedora-$releasever-$basearch"),
+        ("fedora-rawhide-aarch64", "fedora-$releasever-$basearch"),
+        ("centos-stream-10-x86_64", "centos-stream-$releasever-$basearch"),
+        ("opensuse-leap-15.6-x86_64", "opensuse-leap-$releasever-$basearch"),
+        ("mageia-9-i586", "mageia-$releasever-$basearch"),
+        ("mageia-cauldron-i586", "mageia-cauldron-$basearch"),
+        ("epel-9-x86_64", "epel-9-$basearch"),
+        ("opensuse-tumbleweed-x86_64", "opensuse-tumbleweed-$basearch"),
+    ] {
+        let chroot: ChrootName = chroot.parse().unwrap();
+        assert_eq!(chroot_pattern(&chroot), pattern);
+    }
+}

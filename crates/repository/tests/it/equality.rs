@@ -1,0 +1,275 @@
+//! Our metadata against createrepo_c's, element by element, for packages chosen to be strange.
+
+use std::{collections::BTreeMap, fmt::Write as _, io::Read as _, path::Path};
+
+use flate2::read::MultiGzDecoder;
+use quick_xml::events::{BytesStart, Event};
+use repository::{PackageMetadata, Publisher};
+
+use crate::support::{NOW, build, key, must, repository, simple_spec, text};
+
+/// The packages of one metadata file: id, then its elements in order as lines.
+type Packages = BTreeMap<String, Vec<String>>;
+
+fn open(path: &Path) -> String {
+    let mut out = String::new();
+    MultiGzDecoder::new(fs_err::File::open(path).unwrap())
+        .read_to_string(&mut out)
+        .unwrap();
+    out
+}
+
+fn start(element: &BytesStart<'_>, depth: usize) -> String {
+    let mut attributes: Vec<String> = element
+        .attributes()
+        .map(|attribute| {
+            let attribute = attribute.unwrap();
+            format!(
+                "{:?}={:?}",
+                attribute.key,
+                quick_xml::escape::unescape(&attribute.value).unwrap()
+            )
+        })
+        .collect();
+    attributes.sort();
+    let name = element.name().as_ref().to_owned();
+    format!("{}{name} {}", " ".repeat(depth), attributes.join(" "))
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Parses a metadata file; what stands outside of packages is under the empty id.
+fn packages(xml: &str) -> Packages {
+    let mut reader = quick_xml::Reader::from_str(xml);
+    reader.config_mut().expand_empty_elements = true;
+    let (mut all, mut current, mut depth, mut value) = (Packages::new(), Vec::new(), 0, String::new());
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Start(element) => {
+                depth += 1;
+                value.clear();
+                let line = start(&element, depth);
+                if depth == 1 {
+                    all.entry(String::new()).or_default().push(line);
+                } else {
+                    current.push(line);
+                }
+            }
+            Event::Text(content) => value.push_str(&content),
+            Event::GeneralRef(name) => write!(value, "&{};", &*name).unwrap(),
+            Event::End(element) => {
+                if !value.trim().is_empty() {
+                    current.push(format!("{}={value:?}", " ".repeat(depth)));
+                }
+                value.clear();
+                depth -= 1;
+                if element.name().as_ref() == "package" {
+                    let id = current
+                        .iter()
+                        .flat_map(|line| line.split('"'))
+                        .find(|part| is_digest(part));
+                    let id = id.map(str::to_owned);
+                    let twice = all.insert(id.expect("a package has an id"), std::mem::take(&mut current));
+                    assert!(twice.is_none(), "a package appears once");
+                }
+            }
+            Event::Eof => return all,
+            _ => {}
+        }
+    }
+}
+
+/// The file of a kind that `repomd.xml` names, checked against what `repomd.xml` says of it.
+fn metadata(repodata: &Path, kind: &str) -> Packages {
+    let repomd = fs_err::read_to_string(repodata.join("repomd.xml")).unwrap();
+    let data = repomd
+        .split("<data ")
+        .find(|data| data.starts_with(&format!("type=\"{kind}\"")))
+        .unwrap();
+    let name = data
+        .split("href=\"repodata/")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let path = repodata.join(name);
+    let xml = open(&path);
+    let field = |name: &str| {
+        data.split(&format!("<{name}"))
+            .nth(1)
+            .unwrap()
+            .split(['>', '<'])
+            .nth(1)
+            .unwrap()
+            .to_owned()
+    };
+    let size = fs_err::metadata(&path).unwrap().len();
+    assert_eq!(
+        (field("size"), field("open-size")),
+        (size.to_string(), xml.len().to_string()),
+        "sizes of {kind}"
+    );
+    let sum = |file: &str| must("sha256sum", &[file]).split(' ').next().unwrap().to_owned();
+    assert_eq!(field("checksum"), sum(text(&path)));
+    assert!(name.starts_with(&field("checksum")));
+    let opened = repodata.join("opened");
+    fs_err::write(&opened, &xml).unwrap();
+    assert_eq!(field("open-checksum"), sum(text(&opened)));
+    fs_err::remove_file(opened).unwrap();
+    packages(&xml)
+}
+
+const STRANGE: &str = r#"
+Name: strange+name_x
+Epoch: 3
+Version: 1.0~rc1^git20260101
+Release: 0.2+b1
+Summary: Ünïcödé & <tags> "quotes" 'single' – 漢字
+License: MIT AND (GPL-2.0-or-later)
+URL: https://example.org/?a=1&b=2
+Group: Applications/Odd
+Packager: Ann <ann@example.org>
+Vendor: Vend & Co
+Provides: virtual = 2:1.5-3, other(x) < 4, plain
+Provides: bundled(z) >= 1
+Requires: virtual = 2:1.5-3
+Requires: /usr/bin/strange
+Requires: /usr/share/strange/data
+Requires: libc.so.6(GLIBC_2.4)(64bit), libc.so.6()(64bit), libc.so.6(GLIBC_2.34)(64bit), libc.so.6(GLIBC_2.17)(64bit)
+Requires: foo >= 1.0-1, foo < 2:3, foo
+Requires: (bar >= 1 if baz else (qux and quux))
+Requires(pre): shadow-utils
+Requires(post): shadow-utils
+Requires(preun): something
+Requires(posttrans): otherthing >= 4
+Conflicts: enemy < 5, foe
+Obsoletes: old-name < 3:1.0, ancient
+Recommends: nice-to-have >= 1, (rich or poor)
+Suggests: idea
+Supplements: (a and b)
+Enhances: better = 1:2-3
+BuildRequires: make, gcc >= 4
+
+%package -n sub
+Summary: Sub
+BuildArch: noarch
+%description -n sub
+Sub.
+
+%description
+Many lines,
+	a tab, a trailing space
+
+an empty line & <xml> "text" ]]> done.
+
+%install
+mkdir -p %{buildroot}/usr/bin %{buildroot}/usr/share/strange/empty %{buildroot}/etc/strange.d %{buildroot}/usr/lib %{buildroot}/opt/x/sbin/deep %{buildroot}/var/log
+echo x > %{buildroot}/usr/bin/strange
+echo x > "%{buildroot}/usr/share/strange/with space & amp"
+echo x > %{buildroot}/usr/share/strange/data
+echo x > %{buildroot}/usr/share/strange/ünïcödé
+ln -s data %{buildroot}/usr/share/strange/link
+echo x > %{buildroot}/etc/strange.d/conf
+echo x > %{buildroot}/usr/lib/sendmail
+echo x > %{buildroot}/opt/x/sbin/deep/file
+echo x > %{buildroot}/var/log/strange.log
+for i in $(seq 1 1500); do echo $i > %{buildroot}/usr/share/strange/empty/f$i; done
+
+%files
+/usr/bin/strange
+/usr/share/strange
+%dir /etc/strange.d
+%config(noreplace) /etc/strange.d/conf
+%attr(755,root,root) /usr/lib/sendmail
+/opt/x
+%ghost /var/log/strange.log
+
+%files -n sub
+"#;
+
+fn strange() -> String {
+    let mut spec = STRANGE.to_owned();
+    spec.push_str("\n%changelog\n");
+    // More than ten, and several of one day.
+    for day in [
+        "14", "13", "13", "13", "12", "11", "11", "10", "09", "08", "07", "06", "05",
+    ] {
+        let week = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][(day.parse::<usize>().unwrap() + 2) % 7];
+        writeln!(
+            spec,
+            "* {week} Jan {day} 2026 Ann Ü <ann@example.org> - 1.{day}\n- change & <{day}>\n- more\n"
+        )
+        .unwrap();
+    }
+    spec
+}
+
+#[test]
+fn our_metadata_equals_createrepo_c_for_strange_packages() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut built = build(temporary.path(), "strange", strange());
+    built.extend(build(temporary.path(), "simple", simple_spec("simple", "1")));
+    let mut latin = simple_spec("latin", "2").into_bytes();
+    latin.splice(0..0, b"Packager: J\xf6rg <j@example.org>\n".iter().copied());
+    built.extend(build(temporary.path(), "latin", latin));
+    assert_eq!(built.len(), 7, "{built:?}");
+
+    let publisher = Publisher::new(temporary.path().join("results"));
+    let (id, key) = (repository(), key());
+    publisher.create_repository(&id, &key, NOW).unwrap();
+    let directory = publisher.directory(&id);
+    let metadata_of: Vec<PackageMetadata> = built
+        .iter()
+        .enumerate()
+        .map(|(number, path)| {
+            crate::support::add(&publisher, &id, i64::try_from(number).unwrap(), path, &key)
+        })
+        .collect();
+    // Stored and read back, as the farm does between two publications.
+    let stored = serde_json::to_string(&metadata_of).unwrap();
+    let stored: Vec<PackageMetadata> = serde_json::from_str(&stored).unwrap();
+    publisher.publish(&id, &stored, &key, 1, NOW).unwrap();
+
+    let oracle = temporary.path().join("oracle");
+    fs_err::create_dir_all(&oracle).unwrap();
+    must(
+        "createrepo_c",
+        &[
+            "-q",
+            "--no-database",
+            "--general-compress-type=gz",
+            "-o",
+            text(&oracle),
+            text(&directory),
+        ],
+    );
+    for kind in ["primary", "filelists", "other"] {
+        let ours = metadata(&directory.join("repodata"), kind);
+        let theirs = metadata(&oracle.join("repodata"), kind);
+        assert_eq!(ours.len(), 8, "seven packages and the root of {kind}");
+        assert_eq!(
+            ours.keys().collect::<Vec<_>>(),
+            theirs.keys().collect::<Vec<_>>(),
+            "ids of {kind}"
+        );
+        for (id, lines) in &ours {
+            assert_eq!(lines, &theirs[id], "package {id} of {kind}");
+        }
+    }
+}
+
+#[test]
+fn a_package_forked_to_another_place_has_only_another_location() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = crate::support::simple(temporary.path(), "hello", "1");
+    let package = repository::read_binary_rpm(&path).unwrap();
+    let here = PackageMetadata::new(&package, "00000001-hello/hello.rpm");
+    assert_eq!(
+        here.at("00000009-hello/hello.rpm"),
+        PackageMetadata::new(&package, "00000009-hello/hello.rpm")
+    );
+    assert_eq!(here.at("00000009-hello/hello.rpm").at(&here.href), here);
+}

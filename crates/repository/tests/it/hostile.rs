@@ -1,0 +1,354 @@
+//! Damaged and hostile packages: refused with the right words, never a panic, and never more lenient than rpm.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use repository::{Error, PackageMetadata, read_binary_rpm, read_package, read_source_rpm};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use crate::support::{build, is_source, run, simple, simple_spec, text};
+
+fn rpm_accepts(path: &Path) -> bool {
+    run("rpmkeys", &["--checksig", "--nosignature", text(path)])
+        .status
+        .success()
+}
+
+fn source(directory: &Path) -> PathBuf {
+    build(directory, "hello", simple_spec("hello", "1"))
+        .into_iter()
+        .find(|path| is_source(path))
+        .unwrap()
+}
+
+#[test]
+fn a_source_package_is_read() {
+    let temporary = tempfile::tempdir().unwrap();
+    let spec = format!(
+        "Epoch: 2\nExclusiveArch: x86_64 i686\nExcludeArch: s390x\nBuildRequires: make >= 4, (a or b)\n{}",
+        simple_spec("hello", "1.2").replace("BuildArch: noarch\n", "")
+    );
+    let path = build(temporary.path(), "hello", spec)
+        .into_iter()
+        .find(|path| is_source(path))
+        .unwrap();
+    let package = read_source_rpm(&path).unwrap();
+    assert_eq!(
+        (package.name.as_str(), package.evr().as_str()),
+        ("hello", "2:1.2-1")
+    );
+    assert_eq!(package.exclusive_arch, ["x86_64", "i686"]);
+    assert_eq!(package.exclude_arch, ["s390x"]);
+    assert_eq!(package.files, ["hello.spec"]);
+    let needs: Vec<&str> = package
+        .build_requires
+        .iter()
+        .map(|need| need.name.as_str())
+        .collect();
+    assert_eq!(needs, ["(a or b)", "make"]);
+    assert!(package.builds_on("x86_64") && package.builds_on("i386"));
+    assert!(!package.builds_on("aarch64") && !package.builds_on("s390x"));
+    let error = read_binary_rpm(&path).unwrap_err();
+    assert!(
+        matches!(error, Error::SourceWhereBinaryExpected { .. }) && error.is_bad_package(),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_binary_package_is_not_a_source() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = simple(temporary.path(), "hello", "1");
+    assert_eq!(read_binary_rpm(&path).unwrap().nevra(), "hello-1-1.noarch");
+    assert!(matches!(
+        read_source_rpm(&path).unwrap_err(),
+        Error::BinaryWhereSourceExpected { .. }
+    ));
+}
+
+#[test]
+fn what_is_not_a_package_is_told_by_its_first_bytes() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("x.src.rpm");
+    fs_err::write(&path, "<!DOCTYPE html>\n<p>Not found</p>").unwrap();
+    let error = read_source_rpm(&path).unwrap_err();
+    assert!(
+        matches!(&error, Error::NotAnRpm { first, .. } if first.contains("<!DOCTYPE html>")),
+        "{error}"
+    );
+    fs_err::write(&path, "").unwrap();
+    assert!(matches!(
+        read_source_rpm(&path).unwrap_err(),
+        Error::NotAnRpm { .. }
+    ));
+    assert!(matches!(
+        read_source_rpm(temporary.path()).unwrap_err(),
+        Error::NotARegularFile { .. }
+    ));
+    let link = temporary.path().join("link.rpm");
+    fs_err::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+    assert!(matches!(
+        read_source_rpm(&link).unwrap_err(),
+        Error::NotARegularFile { .. }
+    ));
+    let missing = read_source_rpm(&temporary.path().join("none")).unwrap_err();
+    assert!(
+        matches!(missing, Error::Io(_)) && missing.to_string().contains("none"),
+        "{missing}"
+    );
+}
+
+#[test]
+fn a_package_cut_anywhere_is_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = source(temporary.path());
+    let whole = fs_err::read(&path).unwrap();
+    let cut = temporary.path().join("cut.src.rpm");
+    for part in 0..50 {
+        let length = whole.len() * part / 50;
+        fs_err::write(&cut, &whole[..length]).unwrap();
+        let error = read_source_rpm(&cut).unwrap_err();
+        assert!(error.is_bad_package(), "{length} bytes: {error}");
+        assert!(
+            !rpm_accepts(&cut),
+            "rpm refuses {length} of {} bytes too",
+            whole.len()
+        );
+    }
+    fs_err::write(&cut, &whole[..whole.len() - 1]).unwrap();
+    let error = read_source_rpm(&cut).unwrap_err();
+    assert!(matches!(error, Error::Truncated { .. }), "{error}");
+    fs_err::write(&cut, [whole.as_slice(), b"more"].concat()).unwrap();
+    assert!(read_source_rpm(&cut).unwrap_err().is_bad_package());
+}
+
+#[test]
+fn a_changed_byte_is_refused_wherever_rpm_refuses_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = source(temporary.path());
+    let whole = fs_err::read(&path).unwrap();
+    let changed = temporary.path().join("changed.src.rpm");
+    let (mut refused, mut accepted) = (0, 0);
+    // Every byte of the lead, the two intros and the first index entries, then steps through the rest.
+    let places = (0..400).chain((400..whole.len()).step_by(37));
+    for place in places {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 0x41;
+        fs_err::write(&changed, &bytes).unwrap();
+        match read_package(&changed) {
+            Ok(_) => {
+                accepted += 1;
+                assert!(
+                    rpm_accepts(&changed),
+                    "rpm refuses the package with byte {place} changed, and we do not"
+                );
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(error.is_bad_package(), "byte {place}: {error}");
+            }
+        }
+    }
+    assert!(
+        refused > accepted && accepted > 0,
+        "{refused} refused, {accepted} accepted"
+    );
+}
+
+#[test]
+fn counts_that_promise_gigabytes_are_refused_at_once() {
+    let temporary = tempfile::tempdir().unwrap();
+    let whole = fs_err::read(source(temporary.path())).unwrap();
+    let path = temporary.path().join("large.src.rpm");
+    // The signature header's counts stand after the lead's 96 bytes, its magic and a reserved word.
+    for (at, value) in [
+        (104, u32::MAX),
+        (104, 0),
+        (108, u32::MAX),
+        (108, 64 << 20),
+        (104, 0xffff),
+    ] {
+        let mut bytes = whole.clone();
+        bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        fs_err::write(&path, &bytes).unwrap();
+        let error = read_source_rpm(&path).unwrap_err();
+        assert!(
+            matches!(error, Error::TooLarge { .. } | Error::Truncated { .. }),
+            "{at} {value}: {error}"
+        );
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> usize {
+    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+}
+
+/// Where the header proper lies in a package.
+fn header_range(bytes: &[u8]) -> std::ops::Range<usize> {
+    let start = (96 + 16 + number(bytes, 104) * 16 + number(bytes, 108)).next_multiple_of(8);
+    start..start + 16 + number(bytes, start + 8) * 16 + number(bytes, start + 12)
+}
+
+/// Makes the digests over the header right again, as a hostile builder would; the one over header and payload
+/// becomes an entry that means nothing.
+fn mend(bytes: &mut [u8], header: std::ops::Range<usize>) {
+    let store = 112 + number(bytes, 104) * 16;
+    let sha256 = hex::encode(Sha256::digest(&bytes[header.clone()]));
+    let sha1 = hex::encode(Sha1::digest(&bytes[header]));
+    for entry in (112..store).step_by(16) {
+        let at = store + number(bytes, entry + 8);
+        match number(bytes, entry) {
+            273 => bytes[at..at + 64].copy_from_slice(sha256.as_bytes()),
+            269 => bytes[at..at + 40].copy_from_slice(sha1.as_bytes()),
+            1004 => bytes[entry..entry + 4].copy_from_slice(&9_999_u32.to_be_bytes()),
+            _ => {}
+        }
+    }
+}
+
+/// Replaces one text of the header by another of the same length, with right digests.
+fn forge(whole: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = whole.to_vec();
+    let header = header_range(&bytes);
+    let at = bytes[header.clone()]
+        .windows(from.len())
+        .position(|window| window == from)
+        .unwrap()
+        + header.start;
+    bytes[at..at + to.len()].copy_from_slice(to);
+    mend(&mut bytes, header);
+    bytes
+}
+
+#[test]
+fn names_that_would_break_out_of_a_directory_are_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let whole = fs_err::read(source(temporary.path())).unwrap();
+    let path = temporary.path().join("forged.src.rpm");
+    for name in [
+        "a/b/c",
+        "../..",
+        "a..bc",
+        ".hell",
+        "-hell",
+        "he lo",
+        "hel\n1",
+        "\x1b[31m",
+        "h\0llo",
+        "<x/>&",
+        "he%2f",
+        "h\u{e9}ll",
+    ] {
+        let mut forged = name.as_bytes().to_vec();
+        forged.resize(5, b'!');
+        fs_err::write(
+            &path,
+            forge(&whole, b"\0hello\0", &[b"\0", forged.as_slice(), b"\0"].concat()),
+        )
+        .unwrap();
+        match read_source_rpm(&path) {
+            Err(Error::BadName {
+                field: "name", value, ..
+            }) => assert!(!value.is_empty()),
+            // A NUL ends the name, and what is left of it is harmless.
+            other => assert_eq!(
+                other.map(|package| package.name).ok(),
+                name.split_once('\0').map(|name| name.0.to_owned()),
+                "{name:?}"
+            ),
+        }
+    }
+    fs_err::write(&path, forge(&whole, b"\0hello\0", b"\0hallo\0")).unwrap();
+    assert_eq!(
+        read_source_rpm(&path).unwrap().name,
+        "hallo",
+        "the forgery itself is sound"
+    );
+    assert!(rpm_accepts(&path));
+    // The same without any digest of the header.
+    let mut without = forge(&whole, b"\0hello\0", b"\0hallo\0");
+    for entry in (112..112 + number(&without, 104) * 16).step_by(16) {
+        if [269, 273].contains(&number(&without, entry)) {
+            without[entry..entry + 4].copy_from_slice(&9_998_u32.to_be_bytes());
+        }
+    }
+    fs_err::write(&path, without).unwrap();
+    assert!(matches!(
+        read_source_rpm(&path).unwrap_err(),
+        Error::NoDigest { part: "header", .. }
+    ));
+}
+
+/// The tag for whose type rpm refuses a package; nothing when rpm takes it.
+fn rpm_refuses_type(path: &Path) -> Option<u32> {
+    let output = run("rpmkeys", &["--checksig", "--nosignature", text(path)]);
+    if output.status.success() {
+        return None;
+    }
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    let tag = words
+        .split("BAD, tag ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next()?.parse().ok());
+    Some(tag.unwrap_or_else(|| panic!("rpm refuses a package, and we do not: {words}")))
+}
+
+#[test]
+fn a_header_changed_anywhere_with_right_digests_never_panics_and_gives_sound_metadata() {
+    let temporary = tempfile::tempdir().unwrap();
+    let spec = simple_spec("hello", "1").replace(
+        "BuildArch",
+        "Requires: a >= 1:2-3, libc.so.6(GLIBC_2.4)(64bit)\nObsoletes: b < 2\nRecommends: (x or y)\nBuildArch",
+    ) + "%changelog\n* Wed Jan 14 2026 Ann <a@example.org> - 1-1\n- one\n";
+    let path = build(temporary.path(), "hello", spec)
+        .into_iter()
+        .find(|path| !is_source(path))
+        .unwrap();
+    let whole = fs_err::read(path).unwrap();
+    let header = header_range(&whole);
+    let changed = temporary.path().join("changed.rpm");
+    let (mut refused, mut accepted, mut lenient) = (0, 0, BTreeSet::new());
+    for place in header.clone() {
+        for value in [0, 0xff, whole[place] ^ 1, whole[place].wrapping_add(16)] {
+            let mut bytes = whole.clone();
+            bytes[place] = value;
+            mend(&mut bytes, header.clone());
+            fs_err::write(&changed, &bytes).unwrap();
+            match read_package(&changed) {
+                Ok(package) => {
+                    accepted += 1;
+                    if place % 11 == 0
+                        && let Some(tag) = rpm_refuses_type(&changed)
+                    {
+                        lenient.insert(tag);
+                    }
+                    let metadata = PackageMetadata::new(&package, "x/hello.rpm");
+                    let xml = format!(
+                        "<x xmlns:rpm=\"r\">{}{}{}</x>",
+                        metadata.primary, metadata.filelists, metadata.other
+                    );
+                    let mut reader = quick_xml::Reader::from_str(&xml);
+                    while !matches!(reader.read_event().unwrap(), quick_xml::events::Event::Eof) {}
+                }
+                Err(error) => {
+                    refused += 1;
+                    assert!(error.is_bad_package(), "byte {place} = {value}: {error}");
+                }
+            }
+        }
+    }
+    // rpm knows the types of all tags, we those of the tags that we read.
+    let unread = BTreeSet::from([1021, 1024, 1064, 1094, 1096, 1122, 1127]);
+    assert!(
+        lenient.is_subset(&unread),
+        "rpm refuses a type, and we do not: {lenient:?}"
+    );
+    assert!(
+        refused > 100 && accepted > 100,
+        "{refused} refused, {accepted} accepted"
+    );
+}

@@ -1,0 +1,63 @@
+//! Pauses between tries: longer each time, up to a bound, and spread so that many who failed together do
+//! not come back together.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A series of pauses.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    next: Duration,
+    first: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    /// Pauses from about `first`, doubling, to about `longest`.
+    #[must_use]
+    pub const fn new(first: Duration, longest: Duration) -> Self {
+        Self {
+            next: first,
+            first,
+            longest,
+        }
+    }
+
+    /// The next pause: between half and the whole of its nominal length.
+    #[must_use]
+    pub fn pause(&mut self) -> Duration {
+        let nominal = self.next;
+        self.next = nominal.saturating_mul(2).min(self.longest);
+        // The low bits of the clock are random enough to spread sleepers.
+        let nanos = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .subsec_nanos();
+        nominal / 2 + (nominal / 2).mul_f64(f64::from(nanos % 1000) / 1000.0)
+    }
+
+    /// Starts again with the first pause, after a success.
+    pub fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Backoff;
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_start_again_after_a_success() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(350));
+        for nominal in [100, 200, 350, 350] {
+            let pause = backoff.pause().as_millis();
+            assert!(
+                (nominal / 2..=nominal).contains(&pause),
+                "{pause} ms for {nominal} ms"
+            );
+        }
+        backoff.reset();
+        assert!(backoff.pause().as_millis() <= 100);
+    }
+}

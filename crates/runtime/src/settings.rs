@@ -1,0 +1,324 @@
+//! The settings of a process: defaults, then `verdigris.toml`, then `VERDIGRIS_SECTION__KEY` from the
+//! environment. Unknown keys are errors, and all mistakes are reported at once.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use model::quantity::{ByteSize, Span};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{Error, yaml::nearest};
+
+/// Everything that an operator may set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The database.
+    pub database: DatabaseSettings,
+    /// The HTTP service.
+    pub http: HttpSettings,
+    /// Where files are kept.
+    pub storage: StorageSettings,
+    /// The fleet and what makes machines builders.
+    pub fleet: FleetSettings,
+    /// The worker.
+    pub worker: WorkerSettings,
+    /// Logs.
+    pub log: LogSettings,
+}
+
+/// The database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseSettings {
+    /// `sqlite:///path/of/file` or `postgres://user:password@host/database`.
+    pub url: String,
+    /// The most connections one process opens.
+    pub max_connections: u32,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            url: "sqlite:///var/lib/verdigris/verdigris.db".to_owned(),
+            max_connections: 8,
+        }
+    }
+}
+
+/// The HTTP service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSettings {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The farm's address as people and dnf reach it; the listening address when left out.
+    pub public_url: Option<String>,
+    /// The farm's address as builders reach it; the public one when left out.
+    pub builder_url: Option<String>,
+    /// The largest source that may be uploaded.
+    pub max_upload: ByteSize,
+    /// Directories served below `/mirrors/NAME/`, for distributions that builders reach nowhere else.
+    pub mirrors: BTreeMap<String, PathBuf>,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5080)),
+            public_url: None,
+            builder_url: None,
+            max_upload: ByteSize::mebibytes(2048),
+            mirrors: BTreeMap::new(),
+        }
+    }
+}
+
+impl HttpSettings {
+    /// The farm's address as people reach it, without a slash at its end.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        let url = self
+            .public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{}", self.listen));
+        url.trim_end_matches('/').to_owned()
+    }
+
+    /// The farm's address as builders reach it, without a slash at its end.
+    #[must_use]
+    pub fn builder_url(&self) -> String {
+        self.builder_url
+            .as_deref()
+            .map_or_else(|| self.public_url(), |url| url.trim_end_matches('/').to_owned())
+    }
+}
+
+/// Where files are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageSettings {
+    /// The directory of the farm's own state; the others lie in it unless set.
+    pub directory: PathBuf,
+    /// Published results.
+    pub results: Option<PathBuf>,
+    /// Uploaded sources.
+    pub sources: Option<PathBuf>,
+    /// Keys: what encrypts signing keys, and the key that opens builders.
+    pub secrets: Option<PathBuf>,
+    /// Uploads and collections are refused when less than this would stay free.
+    pub min_free: ByteSize,
+}
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("/var/lib/verdigris"),
+            results: None,
+            sources: None,
+            secrets: None,
+            min_free: ByteSize::mebibytes(512),
+        }
+    }
+}
+
+impl StorageSettings {
+    /// Where published results are.
+    #[must_use]
+    pub fn results(&self) -> PathBuf {
+        self.results
+            .clone()
+            .unwrap_or_else(|| self.directory.join("results"))
+    }
+
+    /// Where uploaded sources are.
+    #[must_use]
+    pub fn sources(&self) -> PathBuf {
+        self.sources
+            .clone()
+            .unwrap_or_else(|| self.directory.join("sources"))
+    }
+
+    /// Where keys are.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.secrets
+            .clone()
+            .unwrap_or_else(|| self.directory.join("secrets"))
+    }
+}
+
+/// The fleet and what makes machines builders.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FleetSettings {
+    /// The file with clouds and pools; `fleet.yaml` in the storage directory when left out.
+    pub file: Option<PathBuf>,
+    /// The directory of playbooks, instead of the built-in ones.
+    pub playbooks: Option<PathBuf>,
+    /// The directory of files for builders, instead of the built-in ones.
+    pub provision_files: Option<PathBuf>,
+}
+
+/// The worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerSettings {
+    /// Its name among workers: the same after a restart, different from all others. The host name when
+    /// left out.
+    pub name: Option<String>,
+    /// How many attempts it drives at once.
+    pub parallel: usize,
+    /// How long a build may take that does not say.
+    pub build_timeout: Span,
+    /// The largest log of one attempt.
+    pub max_log: ByteSize,
+    /// The largest sum of one attempt's results.
+    pub max_results: ByteSize,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            name: None,
+            parallel: 32,
+            build_timeout: Span::seconds(5 * 3600),
+            max_log: ByteSize::mebibytes(256),
+            max_results: ByteSize::mebibytes(16 * 1024),
+        }
+    }
+}
+
+/// Logs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// What is logged, in the language of tracing's filters.
+    pub filter: String,
+    /// How.
+    pub format: LogFormat,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+const SECTIONS: [&str; 6] = ["database", "http", "storage", "fleet", "worker", "log"];
+
+impl Settings {
+    /// Reads the settings; without a file, defaults and environment. The environment variables are an
+    /// argument so that tests need not change the process's own.
+    ///
+    /// # Errors
+    /// All mistakes of all sections at once.
+    pub fn load(file: Option<&Path>) -> Result<Self, Error> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
+                path: path.display().to_string(),
+                source,
+            })?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        let name = file.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
+        Self::extract(
+            &figment.merge(Env::prefixed("VERDIGRIS_").split("__").filter(is_setting)),
+            &name,
+        )
+    }
+
+    fn extract(figment: &Figment, name: &str) -> Result<Self, Error> {
+        let mut mistakes = Vec::new();
+        match figment.extract::<BTreeMap<String, figment::value::Value>>() {
+            Ok(map) => {
+                for section in map.keys().filter(|key| !SECTIONS.contains(&key.as_str())) {
+                    let hint = nearest(section, &SECTIONS)
+                        .map_or_else(String::new, |near| format!(", did you mean `[{near}]`?"));
+                    mistakes.push(format!("  there is no section `[{section}]`{hint}"));
+                }
+            }
+            Err(errors) => mistakes.extend(errors.into_iter().map(|error| format!("  {error}"))),
+        }
+        if !mistakes.is_empty() {
+            return Err(Error::Mistakes {
+                path: name.to_owned(),
+                mistakes,
+            });
+        }
+        let settings = Self {
+            database: section(figment, "database", &mut mistakes),
+            http: section(figment, "http", &mut mistakes),
+            storage: section(figment, "storage", &mut mistakes),
+            fleet: section(figment, "fleet", &mut mistakes),
+            worker: section(figment, "worker", &mut mistakes),
+            log: section(figment, "log", &mut mistakes),
+        };
+        if mistakes.is_empty() {
+            Ok(settings)
+        } else {
+            Err(Error::Mistakes {
+                path: name.to_owned(),
+                mistakes,
+            })
+        }
+    }
+}
+
+/// Reads another TOML file of an operator's; `name` stands for it in errors.
+///
+/// # Errors
+/// When the text is not a `T`.
+pub fn parse_toml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Error> {
+    let mistakes = |errors: figment::Error| Error::Mistakes {
+        path: name.to_owned(),
+        mistakes: errors.into_iter().map(|error| format!("  {error}")).collect(),
+    };
+    Figment::from(Toml::string(text)).extract().map_err(mistakes)
+}
+
+/// `VERDIGRIS_CACHE` and the like belong to the tools around the farm; a setting has a section.
+fn is_setting(key: &figment::value::UncasedStr) -> bool {
+    key.as_str().contains("__")
+}
+
+fn section<T: DeserializeOwned + Default>(figment: &Figment, name: &str, mistakes: &mut Vec<String>) -> T {
+    match figment.extract_inner::<T>(name) {
+        Ok(section) => section,
+        Err(errors) => {
+            mistakes.extend(errors.into_iter().map(|error| {
+                let hint = match &error.kind {
+                    figment::error::Kind::UnknownField(field, known) => nearest(field, known)
+                        .map_or_else(String::new, |near| format!(", did you mean `{near}`?")),
+                    _ => String::new(),
+                };
+                format!("  [{name}] {error}{hint}")
+            }));
+            T::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+use super::*;
+
+fn read(text: &str) -> Result<Settings, Error> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("verdigris.toml");
+    std::fs::write(&path, text).unwrap();
+    Settings::load(Some(&path))
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let settings = read("[http]\nlisten = \"127.0.0.1:9000\"\n").unwrap();
+    assert_eq!(settings.http.public_url(), "http://127.0.0.1:9000");
+    assert_eq!(settings.database, DatabaseSettings::default());
+    assert_eq!(
+        settings.storage.results(),
+        Path::new("/var/lib/verdigris/results")
+    );
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let text = "[http]\nlisten = \"nowhere\"\n[storage]\nmin_free = \"12\"\n[worker]\nparalel = 3\n";
+    let message = read(text).unwrap_err().to_string();
+    assert!(
+        message.contains("[http]") && message.contains("listen"),
+        "{message}"
+    );
+    assert!(
+        message.contains("[storage]") && message.contains("is not a size with a unit"),
+        "{message}"
+    );
+    assert!(
+        message.contains("[worker]") && message.contains("did you mean `parallel`?"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_section_that_does_not_exist_is_named_with_the_nearest_one() {
+    let message = read("[databse]\nurl = \"x\"\n").unwrap_err().to_string();
+    assert!(
+        message.contains("there is no section `[databse]`, did you mean `[database]`?"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let message = Settings::load(Some(Path::new("/nowhere/verdigris.toml")))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(message, "cannot read /nowhere/verdigris.toml");
+}

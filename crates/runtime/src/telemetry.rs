@@ -1,0 +1,27 @@
+//! Logs of a process: one line for each event on standard error, as text for people or JSON for machines.
+
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::{
+    Error,
+    settings::{LogFormat, LogSettings},
+};
+
+/// Sets up logging for the whole process.
+///
+/// # Errors
+/// When the filter is no filter, or logging is set up already.
+pub fn start(settings: &LogSettings) -> Result<(), Error> {
+    let filter = EnvFilter::try_new(&settings.filter)
+        .map_err(|cause| Error::Logging(format!("`log.filter` = `{}`: {cause}", settings.filter)))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let done = match settings.format {
+        LogFormat::Text => registry
+            .with(fmt::layer().with_writer(std::io::stderr).with_target(false))
+            .try_init(),
+        LogFormat::Json => registry
+            .with(fmt::layer().json().with_writer(std::io::stderr))
+            .try_init(),
+    };
+    done.map_err(|cause| Error::Logging(cause.to_string()))
+}

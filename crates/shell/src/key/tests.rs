@@ -1,0 +1,64 @@
+use super::*;
+
+const KNOWN: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti user@example.com";
+
+#[test]
+fn a_host_key_is_equal_whatever_its_comment() {
+    let key = HostKey::parse(KNOWN).expect("a key");
+    let same = HostKey::parse(&format!("{}\n", KNOWN.replace("user@example.com", "other"))).expect("a key");
+    assert_eq!(key, same);
+    assert_eq!(format!("{key} user@example.com"), KNOWN);
+    assert!(
+        key.fingerprint().starts_with("SHA256:") && key.fingerprint().len() == 50,
+        "{}",
+        key.fingerprint()
+    );
+}
+
+#[test]
+fn what_is_not_a_host_key_is_refused_with_a_reason() {
+    for text in [
+        "",
+        "ssh-ed25519",
+        "ssh-ed25519 AAAA",
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        &"x".repeat(20_000),
+    ] {
+        let error = HostKey::parse(text).expect_err("not a key");
+        assert!(matches!(error, Error::Invalid { .. }), "{error}");
+        assert!(
+            error.to_string().starts_with("the host key is not usable: "),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_client_key_survives_being_written_and_read() {
+    let key = ClientKey::generate("verdigris controller").expect("a new key");
+    let text = key.private_openssh().expect("text");
+    let again = ClientKey::parse(&text).expect("the same key");
+    assert_eq!(again.fingerprint(), key.fingerprint());
+    let line = again.public_openssh().expect("a line");
+    assert!(line.ends_with(" verdigris controller"), "{line}");
+    assert_eq!(
+        HostKey::parse(&line).expect("a key"),
+        key.host_key().expect("a key")
+    );
+    assert_ne!(
+        ClientKey::generate("").expect("a new key").fingerprint(),
+        key.fingerprint()
+    );
+}
+
+#[test]
+fn a_client_key_shows_no_secret_in_debug_or_errors() {
+    let key = ClientKey::generate("").expect("a new key");
+    assert_eq!(format!("{key:?}"), format!("ClientKey({})", key.fingerprint()));
+    let text = key.private_openssh().expect("text");
+    let broken = text.replace("b3Bl", "b3Bm");
+    let error = ClientKey::parse(&broken).expect_err("broken");
+    let secret = text.lines().nth(2).expect("third line");
+    assert!(!error.to_string().contains(secret), "{error}");
+}

@@ -1,0 +1,240 @@
+//! Running commands: exits, signals, both outputs, input, limits, and quoting.
+
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::string::string_regex;
+use proptest::test_runner::{Config, TestRunner};
+use shell::{Chunk, Command, Connection, Error, Exit, Input, Output, Progress, RunOptions};
+use tokio::runtime::Runtime;
+
+use crate::sshd::Sshd;
+
+const LONG: Duration = Duration::from_secs(60);
+
+async fn run(connection: &Connection, script: &'static str) -> Output {
+    let command = Command::script("the test's script", script, [""; 0]);
+    connection
+        .run(&command, Input::Empty, RunOptions::within(LONG))
+        .await
+        .expect("it ran")
+}
+
+#[tokio::test]
+async fn exit_codes_and_signals_are_told_apart() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    assert_eq!(run(&connection, "exit 0").await.exit, Exit::Code(0));
+    assert_eq!(run(&connection, "exit 37").await.exit, Exit::Code(37));
+    assert_eq!(
+        run(&connection, "kill -TERM $$").await.exit,
+        Exit::Signal("TERM".to_owned())
+    );
+    let missing = connection
+        .run(
+            &Command::new("no-such-program"),
+            Input::Empty,
+            RunOptions::default(),
+        )
+        .await;
+    assert_eq!(missing.expect("it ran").exit, Exit::Code(127));
+}
+
+#[tokio::test]
+async fn both_outputs_are_kept_apart_and_an_error_quotes_the_end_of_stderr() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    let output = run(&connection, "echo out; echo err >&2; exit 4").await;
+    assert_eq!(
+        (output.stdout_text().as_str(), output.stderr_text().as_str()),
+        ("out\n", "err\n")
+    );
+    assert!(!output.truncated);
+    let error = output.require_success("the check").expect_err("status 4");
+    assert_eq!(
+        error.to_string(),
+        "the check failed on the builder (status 4): err"
+    );
+}
+
+#[tokio::test]
+async fn fifty_megabytes_go_through_cat_and_come_back() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    let bytes: Vec<u8> = (0..50_000_000_u32)
+        .map(|n| n.to_le_bytes()[(n % 3) as usize])
+        .collect();
+    let options = RunOptions {
+        deadline: LONG,
+        output_limit: usize::MAX,
+    };
+    let output = connection
+        .run(&Command::new("cat"), bytes.clone().into(), options)
+        .await
+        .expect("it ran");
+    assert_eq!(output.exit, Exit::Code(0));
+    assert!(
+        output.stdout == bytes,
+        "{} of {} bytes came back",
+        output.stdout.len(),
+        bytes.len()
+    );
+}
+
+#[tokio::test]
+async fn a_command_that_ignores_its_input_ends_the_call() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    let command = Command::script("the deaf one", "exit 3", [""; 0]);
+    let input = vec![7_u8; 50_000_000].into();
+    let output = connection
+        .run(&command, input, RunOptions::within(LONG))
+        .await
+        .expect("it ran");
+    assert_eq!(output.exit, Exit::Code(3));
+    let endless = &mut tokio::io::repeat(1);
+    let output = connection
+        .run(&command, Input::Reader(endless), RunOptions::within(LONG))
+        .await;
+    assert_eq!(output.expect("it ran").exit, Exit::Code(3));
+}
+
+#[tokio::test]
+async fn output_beyond_the_limit_is_thrown_away_and_the_command_ends_all_the_same() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    let command = Command::new("head").arguments(["-c", "30000000", "/dev/zero"]);
+    let options = RunOptions {
+        deadline: LONG,
+        output_limit: 1000,
+    };
+    let output = connection
+        .run(&command, Input::Empty, options)
+        .await
+        .expect("it ran");
+    assert_eq!(
+        (output.exit, output.stdout.len(), output.truncated),
+        (Exit::Code(0), 1000, true)
+    );
+    let options = RunOptions {
+        deadline: LONG,
+        output_limit: 3,
+    };
+    let output = connection
+        .run(&Command::new("printf").argument("abc"), Input::Empty, options)
+        .await;
+    let output = output.expect("it ran");
+    assert_eq!((output.stdout_text().as_str(), output.truncated), ("abc", false));
+}
+
+#[tokio::test]
+async fn a_deadline_ends_the_call_and_leaves_the_connection_usable() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    let limit = Duration::from_millis(300);
+    let command = Command::script("the sleeper", "echo awake; exec sleep 600", [""; 0]);
+    let error = connection
+        .run(&command, Input::Empty, RunOptions::within(limit))
+        .await
+        .expect_err("too slow");
+    assert!(
+        matches!(error, Error::Timeout { limit: given, .. } if given == limit),
+        "{error:?}"
+    );
+    assert!(
+        error
+            .to_string()
+            .starts_with("the sleeper did not end within 300ms"),
+        "{error}"
+    );
+    assert_eq!(run(&connection, "exit 0").await.exit, Exit::Code(0));
+}
+
+#[tokio::test]
+async fn the_environment_reaches_the_command() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    let command = Command::new("printenv")
+        .argument("VERDIGRIS")
+        .environment("VERDIGRIS", "it's $HOME; \"x\"\n");
+    let output = connection
+        .run(&command, Input::Empty, RunOptions::default())
+        .await
+        .expect("it ran");
+    assert_eq!(output.stdout_text(), "it's $HOME; \"x\"\n\n");
+}
+
+#[tokio::test]
+async fn a_stream_gives_output_while_the_command_runs_and_then_its_end() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    let gate = server.path("gate");
+    let script = "echo one; until [ -e \"$1\" ]; do sleep 0.02; done; echo two >&2; exit 5";
+    let command = Command::script("the log", script, [gate.display().to_string()]);
+    let mut stream = connection.stream(&command, LONG).await.expect("started");
+    assert_eq!(
+        stream.next().await.expect("one"),
+        Progress::Chunk(Chunk::Stdout("one\n".into()))
+    );
+    std::fs::write(gate, "").expect("the gate opens");
+    assert_eq!(
+        stream.next().await.expect("two"),
+        Progress::Chunk(Chunk::Stderr("two\n".into()))
+    );
+    assert_eq!(
+        stream.next().await.expect("the end"),
+        Progress::End(Exit::Code(5))
+    );
+    assert_eq!(
+        stream.next().await.expect("still the end"),
+        Progress::End(Exit::Code(5))
+    );
+    assert_eq!(stream.bytes_received(), 8);
+}
+
+#[tokio::test]
+async fn commands_run_side_by_side_on_one_connection() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    let gate = server.path("gate").display().to_string();
+    let waiting = Command::script(
+        "the waiting one",
+        "until [ -e \"$1\" ]; do sleep 0.02; done",
+        [gate.clone()],
+    );
+    let opening = Command::new("touch").argument(gate);
+    let options = RunOptions::within(LONG);
+    let (waited, opened) = tokio::join!(
+        connection.run(&waiting, Input::Empty, options),
+        connection.run(&opening, Input::Empty, options)
+    );
+    assert_eq!(waited.expect("it ran").exit, Exit::Code(0));
+    assert_eq!(opened.expect("it ran").exit, Exit::Code(0));
+}
+
+/// Any text but NUL arrives as it was given, through the real login shell.
+#[test]
+fn hostile_arguments_arrive_unchanged() {
+    let server = Sshd::start();
+    let runtime = Runtime::new().expect("a runtime");
+    let connection = runtime.block_on(server.connect());
+    let nasty = string_regex("([^\0]|['\"\\\\$`!~*?&|;<>(){}\\[\\] \n\r\t=#%-]){0,40}").expect("a pattern");
+    let mut runner = TestRunner::new(Config {
+        cases: 96,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let property = |arguments: Vec<String>| {
+        let command = Command::new("printf")
+            .argument("%s\\0")
+            .arguments(arguments.clone());
+        let output = runtime.block_on(connection.run(&command, Input::Empty, RunOptions::within(LONG)));
+        let output = output.expect("it ran");
+        let expected: String = arguments.iter().map(|argument| format!("{argument}\0")).collect();
+        assert_eq!(output.stdout_text(), expected);
+        Ok(())
+    };
+    runner
+        .run(&vec(nasty, 1..5), property)
+        .expect("every argument arrives");
+}

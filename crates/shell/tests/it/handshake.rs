@@ -1,0 +1,210 @@
+//! Opening a connection: who is let in, who is not, and what the error says.
+
+use std::time::Duration;
+
+use shell::{
+    ClientKey, Command, Connection, Endpoint, Error, HostKeyPolicy, Input, RunOptions, Timeouts,
+    probe_host_key,
+};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+use crate::sshd::{Sshd, free_port};
+
+fn another_key() -> ClientKey {
+    ClientKey::generate("another").expect("a key")
+}
+
+#[tokio::test]
+async fn the_pinned_key_opens_a_connection() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    assert_eq!(*connection.host_key(), server.host_key);
+    assert!(!connection.is_closed());
+    connection.close().await;
+}
+
+#[tokio::test]
+async fn the_fingerprint_alone_opens_a_connection() {
+    let server = Sshd::start();
+    let policy = HostKeyPolicy::Fingerprint(server.host_key.fingerprint().to_owned());
+    let connection = Connection::open(&server.endpoint, &server.key, &policy, Timeouts::default()).await;
+    assert_eq!(*connection.expect("a connection").host_key(), server.host_key);
+}
+
+#[tokio::test]
+async fn another_host_key_is_refused_and_both_are_named() {
+    let server = Sshd::start();
+    let expected = another_key().host_key().expect("a key");
+    let policy = HostKeyPolicy::Pinned(expected.clone());
+    let error = Connection::open(&server.endpoint, &server.key, &policy, Timeouts::default())
+        .await
+        .expect_err("refused");
+    let text = error.to_string();
+    assert!(
+        text.contains(expected.fingerprint()) && text.contains(server.host_key.fingerprint()),
+        "{text}"
+    );
+    assert!(!error.is_worth_retrying());
+    assert!(matches!(error, Error::HostKeyMismatch { got, .. } if got == server.host_key));
+}
+
+#[tokio::test]
+async fn a_host_key_of_another_kind_is_a_mismatch_and_not_a_failed_negotiation() {
+    let server = Sshd::start();
+    let pinned = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc=";
+    let policy = HostKeyPolicy::Pinned(pinned.parse().expect("a key"));
+    let error = Connection::open(&server.endpoint, &server.key, &policy, Timeouts::default())
+        .await
+        .expect_err("refused");
+    assert!(matches!(error, Error::HostKeyMismatch { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn another_user_key_is_refused_and_named() {
+    let server = Sshd::start();
+    let policy = HostKeyPolicy::Pinned(server.host_key.clone());
+    let key = another_key();
+    let error = Connection::open(&server.endpoint, &key, &policy, Timeouts::default())
+        .await
+        .expect_err("refused");
+    assert!(matches!(error, Error::AuthenticationRefused { .. }), "{error:?}");
+    assert!(error.to_string().contains(&key.fingerprint()), "{error}");
+    assert!(!error.is_worth_retrying());
+}
+
+#[tokio::test]
+async fn a_closed_port_is_unreachable_and_worth_retrying() {
+    let endpoint = Endpoint::new("127.0.0.1", free_port(), "root");
+    let policy = HostKeyPolicy::Pinned(another_key().host_key().expect("a key"));
+    let error = Connection::open(&endpoint, &another_key(), &policy, Timeouts::default())
+        .await
+        .expect_err("nobody there");
+    assert!(
+        matches!(
+            error,
+            Error::Unreachable {
+                stage: "the TCP connection",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert!(error.is_worth_retrying());
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_and_its_socket_closed() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let endpoint = Endpoint::new(
+        "127.0.0.1",
+        listener.local_addr().expect("address").port(),
+        "root",
+    );
+    let policy = HostKeyPolicy::Pinned(another_key().host_key().expect("a key"));
+    let timeouts = Timeouts {
+        handshake: Duration::from_millis(300),
+        ..Timeouts::default()
+    };
+    let key = another_key();
+    let (opened, accepted) = tokio::join!(
+        Connection::open(&endpoint, &key, &policy, timeouts),
+        listener.accept()
+    );
+    let error = opened.expect_err("silence");
+    assert!(
+        matches!(
+            error,
+            Error::Unreachable {
+                stage: "the key exchange",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    let (mut socket, _) = accepted.expect("a client");
+    let mut sent = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut sent)).await;
+    read.expect("the client closes its socket")
+        .expect("an orderly end");
+    assert!(sent.starts_with(b"SSH-2.0-"), "{sent:?}");
+}
+
+/// Greets and sends a valid first packet that promises a key exchange, then falls silent: at this point the
+/// protocol library works in a task of its own, which must end too.
+#[tokio::test]
+async fn a_server_that_falls_silent_within_the_key_exchange_leaves_no_socket_behind() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let endpoint = Endpoint::new(
+        "127.0.0.1",
+        listener.local_addr().expect("address").port(),
+        "root",
+    );
+    let server = async {
+        let (mut socket, _) = listener.accept().await.expect("a client");
+        tokio::io::AsyncWriteExt::write_all(&mut socket, b"SSH-2.0-silent\r\n")
+            .await
+            .expect("a greeting");
+        let mut sent = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut sent)).await;
+        read.expect("the client closes its socket")
+            .expect("an orderly end");
+        sent
+    };
+    let (probed, sent) = tokio::join!(probe_host_key(&endpoint, Duration::from_millis(500)), server);
+    assert!(matches!(probed, Err(Error::Unreachable { .. })), "{probed:?}");
+    assert!(sent.len() > 100, "the client began a key exchange");
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_something_else_is_no_success() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let endpoint = Endpoint::new(
+        "127.0.0.1",
+        listener.local_addr().expect("address").port(),
+        "root",
+    );
+    let server = async {
+        let (mut socket, _) = listener.accept().await.expect("a client");
+        tokio::io::AsyncWriteExt::write_all(&mut socket, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .await
+            .expect("sent");
+    };
+    let (probed, ()) = tokio::join!(probe_host_key(&endpoint, Duration::from_secs(5)), server);
+    assert!(
+        matches!(probed, Err(Error::Unreachable { .. } | Error::Protocol { .. })),
+        "{probed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_probe_tells_the_host_key_without_logging_in() {
+    let server = Sshd::start();
+    let key = probe_host_key(&server.endpoint, Duration::from_secs(20))
+        .await
+        .expect("a key");
+    assert_eq!(key, server.host_key);
+}
+
+#[tokio::test]
+async fn a_channel_too_many_is_refused_and_the_connection_stays() {
+    let server = Sshd::start_with("MaxSessions 1");
+    let connection = server.connect().await;
+    let mut first = connection
+        .stream(
+            &Command::new("cat").argument("/dev/zero"),
+            Duration::from_secs(60),
+        )
+        .await
+        .expect("the first");
+    first.next().await.expect("it runs");
+    let options = RunOptions::default();
+    let error = connection
+        .run(&Command::new("true"), Input::Empty, options)
+        .await
+        .expect_err("one too many");
+    assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+    assert!(error.is_worth_retrying() && !error.is_end_of_connection());
+    first.stop().await;
+    assert!(!connection.is_closed());
+}

@@ -1,0 +1,308 @@
+//! The connection: which pools there are, and how transactions begin, end, are bounded in time and repeated.
+//!
+//! SQLite has one connection that writes and several that read; a transaction that writes begins
+//! `IMMEDIATE`, since one that reads first and writes later would fail at once when another writes. On
+//! PostgreSQL both are one pool, and rows that a decision depends on are locked. Reads of more than one
+//! statement see one moment on both.
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use sea_orm::{
+    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+
+use crate::error::{Error, Failure, Result, is_worth_a_retry, translate};
+
+/// How long any one operation may take, repetitions included.
+const OPERATION_LIMIT: Duration = Duration::from_secs(10);
+/// How long to wait for a connection.
+const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
+/// How long to wait for a lock: below a third of a lease's 15 seconds, so that a controller that hangs in a
+/// transaction cannot keep another from taking over.
+const LOCK_LIMIT: Duration = Duration::from_secs(4);
+/// How often a transaction is begun when the database asks for another try.
+const TRIES: u32 = 6;
+
+/// Where the database is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseSettings {
+    /// `sqlite:///path/to/file` or `postgres://user:password@host/database`.
+    pub url: String,
+    /// How many connections to hold at most; on SQLite those that read.
+    pub max_connections: u32,
+}
+
+impl std::fmt::Debug for DatabaseSettings {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DatabaseSettings")
+            .field("url", &without_secrets(&self.url))
+            .field("max_connections", &self.max_connections)
+            .finish()
+    }
+}
+
+/// The farm's database. Cheap to clone; every clone uses the same connections.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Store").field(&self.inner.name).finish()
+    }
+}
+
+struct Inner {
+    name: String,
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+}
+
+/// An open transaction; everything that queries takes one. Bodies of transactions get it by value, since a
+/// future that borrows it cannot be shown to be `Send`.
+#[derive(Clone)]
+pub(crate) struct Tx(Arc<DatabaseTransaction>);
+
+impl Deref for Tx {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.0
+    }
+}
+
+/// The address without what must not reach a log: password and parameters.
+fn without_secrets(url: &str) -> String {
+    let bare = url.split_once('?').map_or(url, |(bare, _)| bare);
+    let Some((scheme, rest)) = bare.split_once("://") else {
+        return bare.to_owned();
+    };
+    // The password may hold an `@` that is not escaped: the last one ends it.
+    match rest.rsplit_once('@') {
+        Some((credentials, place)) => {
+            let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
+            format!("{scheme}://{user}@{place}")
+        }
+        None => bare.to_owned(),
+    }
+}
+
+fn common(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections.max(1))
+        .min_connections(0)
+        .acquire_timeout(ACQUIRE_LIMIT)
+        .connect_timeout(ACQUIRE_LIMIT)
+        .sqlx_logging(false);
+    options
+}
+
+fn sqlite(url: &str, connections: u32, may_write: bool) -> ConnectOptions {
+    let mut options = common(url, connections);
+    options.map_sqlx_sqlite_opts(move |options| {
+        let options = options
+            .create_if_missing(may_write)
+            .foreign_keys(true)
+            .busy_timeout(LOCK_LIMIT);
+        if may_write {
+            options
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+        } else {
+            options.pragma("query_only", "ON")
+        }
+    });
+    options
+}
+
+fn postgres(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = common(url, connections);
+    options.map_sqlx_postgres_opts(|options| {
+        let milliseconds = |limit: Duration| limit.as_millis().to_string();
+        options.application_name("verdigris").options([
+            ("statement_timeout", milliseconds(ACQUIRE_LIMIT)),
+            ("lock_timeout", milliseconds(LOCK_LIMIT)),
+            ("idle_in_transaction_session_timeout", milliseconds(LOCK_LIMIT)),
+        ])
+    });
+    options
+}
+
+impl Store {
+    /// Connects to the database; a SQLite file is made when there is none. The schema is not looked at: see
+    /// [`Store::migrate`] and [`Store::check`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for an address of another kind, [`Error::Unavailable`] when nobody answers.
+    pub async fn connect(settings: &DatabaseSettings) -> Result<Self> {
+        let name = without_secrets(&settings.url);
+        let (write, read) = if settings.url.starts_with("postgres://") {
+            (postgres(&settings.url, settings.max_connections), None)
+        } else if settings.url.starts_with("sqlite://") && !settings.url.contains(":memory:") {
+            (
+                sqlite(&settings.url, 1, true),
+                Some(sqlite(&settings.url, settings.max_connections, false)),
+            )
+        } else {
+            return Err(Error::invalid(format!(
+                "`{name}` is not the address of a database: expected sqlite:///path or postgres://user@host/name"
+            )));
+        };
+        let connect = async {
+            let writer = Database::connect(write).await?;
+            let reader = match read {
+                Some(read) => Database::connect(read).await?,
+                None => writer.clone(),
+            };
+            Ok::<_, DbErr>((writer, reader))
+        };
+        let (writer, reader) = within(OPERATION_LIMIT, &name, async {
+            connect.await.map_err(|error| translate(error, &name))
+        })
+        .await?;
+        Ok(Self {
+            inner: Arc::new(Inner { name, writer, reader }),
+        })
+    }
+
+    /// The address without the password, for messages.
+    pub(crate) fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.inner.writer.get_database_backend()
+    }
+
+    /// Runs `body` in a transaction that sees one moment and changes nothing.
+    pub(crate) async fn read<T, F>(&self, body: impl Fn(Tx) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, Failure>> + Send,
+    {
+        let options = match self.backend() {
+            DbBackend::Postgres => TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                sqlite_transaction_mode: None,
+            },
+            _ => TransactionOptions::default(),
+        };
+        self.repeat(&self.inner.reader, options, OPERATION_LIMIT, body)
+            .await
+    }
+
+    /// Runs `body` in a transaction, commits it when it answers and rolls it back when it fails. `body` runs
+    /// again when the database asks for that, so it must change nothing but the database.
+    pub(crate) async fn write<T, F>(&self, body: impl Fn(Tx) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, Failure>> + Send,
+    {
+        self.write_within(OPERATION_LIMIT, body).await
+    }
+
+    /// [`Store::write`] with another limit of time.
+    pub(crate) async fn write_within<T, F>(&self, limit: Duration, body: impl Fn(Tx) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, Failure>> + Send,
+    {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: match self.backend() {
+                DbBackend::Sqlite => Some(SqliteTransactionMode::Immediate),
+                _ => None,
+            },
+            ..TransactionOptions::default()
+        };
+        self.repeat(&self.inner.writer, options, limit, body).await
+    }
+
+    async fn repeat<T, F>(
+        &self,
+        connection: &DatabaseConnection,
+        options: TransactionOptions,
+        limit: Duration,
+        body: impl Fn(Tx) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, Failure>> + Send,
+    {
+        let work = async {
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                let error = match once(connection, options, &body).await {
+                    Ok(value) => return Ok(value),
+                    Err(Failure::Answer(error)) => return Err(error),
+                    Err(Failure::Database(error)) => error,
+                };
+                if tries >= TRIES || !is_worth_a_retry(&error) {
+                    return Err(translate(error, self.name()));
+                }
+                tracing::debug!(database = self.name(), tries, %error, "A transaction is tried again.");
+                tokio::time::sleep(Duration::from_millis(5 << tries)).await;
+            }
+        };
+        within(limit, self.name(), work).await
+    }
+}
+
+async fn once<T, F>(
+    connection: &DatabaseConnection,
+    options: TransactionOptions,
+    body: &impl Fn(Tx) -> F,
+) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>> + Send,
+{
+    let transaction = Arc::new(connection.begin_with_options(options).await?);
+    let outcome = body(Tx(Arc::clone(&transaction))).await;
+    let transaction = Arc::try_unwrap(transaction)
+        .map_err(|_| DbErr::Custom("a transaction is used after the end of its body".to_owned()))?;
+    match outcome {
+        Ok(value) => {
+            transaction.commit().await?;
+            Ok(value)
+        }
+        Err(failure) => {
+            if let Err(error) = transaction.rollback().await {
+                // The connection is as good as gone, and the transaction with it.
+                tracing::debug!(%error, "A rollback failed.");
+            }
+            Err(failure)
+        }
+    }
+}
+
+async fn within<T>(limit: Duration, database: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Error::Unavailable {
+                database: database.to_owned(),
+                why: format!("no answer within {} s", limit.as_secs()),
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn an_address_in_a_message_has_no_password() {
+        for (url, expected) in [
+            ("sqlite:///var/lib/farm.db", "sqlite:///var/lib/farm.db"),
+            ("postgres://farm:s3cret@db/farm", "postgres://farm@db/farm"),
+            ("postgres://farm:s3@cret@db:5432/farm?sslmode=require", "postgres://farm@db:5432/farm"),
+            ("postgres://db/farm?password=s3cret", "postgres://db/farm"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(without_secrets(url), expected);
+        }
+    }
+}

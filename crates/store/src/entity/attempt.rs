@@ -1,0 +1,31 @@
+//! Tries of build chroots.
+
+use sea_orm::entity::prelude::*;
+use uuid::Uuid;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "attempt")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub build: i64,
+    pub chroot: String,
+    pub number: i64,
+    pub state: String,
+    pub epoch: Option<i64>,
+    pub builder: Option<Uuid>,
+    pub blame: Option<String>,
+    pub reason: Option<String>,
+    pub evidence: Option<String>,
+    pub result_directory: Option<String>,
+    pub log_bytes: i64,
+    pub cancel_requested: bool,
+    pub queued_at: i64,
+    pub started_at: Option<i64>,
+    pub ended_at: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

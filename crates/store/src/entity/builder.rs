@@ -1,0 +1,34 @@
+//! Machines that we have, had, or meant to have.
+
+use sea_orm::entity::prelude::*;
+use uuid::Uuid;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "builder")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub fleet: Uuid,
+    pub pool: String,
+    pub state: String,
+    pub version: i64,
+    pub cloud: String,
+    pub instance_id: Option<String>,
+    pub address: Option<String>,
+    pub port: i32,
+    pub host_key: Option<String>,
+    pub host_key_secret: Option<String>,
+    pub image: String,
+    pub spec_hash: String,
+    pub cordoned: bool,
+    pub reason: Option<String>,
+    pub entered_at: i64,
+    pub deadline: Option<i64>,
+    pub created_at: i64,
+    pub ready_at: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

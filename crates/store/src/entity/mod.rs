@@ -1,0 +1,23 @@
+//! Rows as the database has them, one module for each table. They never leave this crate: `convert` makes
+//! domain types of them. Columns of states hold short strings, moments are microseconds, JSON is text.
+#![expect(unreachable_pub, reason = "the derives of sea-orm want public items")]
+
+pub(crate) mod account;
+pub(crate) mod allocation;
+pub(crate) mod attempt;
+pub(crate) mod build;
+pub(crate) mod build_chroot;
+pub(crate) mod builder;
+pub(crate) mod chroot;
+pub(crate) mod collected_package;
+pub(crate) mod event;
+pub(crate) mod fleet_lease;
+pub(crate) mod launch_attempt;
+pub(crate) mod package;
+pub(crate) mod pool;
+pub(crate) mod pool_version;
+pub(crate) mod project;
+pub(crate) mod project_chroot;
+pub(crate) mod repository;
+pub(crate) mod sighting;
+pub(crate) mod snapshot;

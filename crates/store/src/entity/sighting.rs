@@ -1,0 +1,22 @@
+//! Instances with our tag that no builder had when they were seen.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "sighting")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub cloud: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub instance_id: String,
+    pub state: String,
+    pub first_at: i64,
+    pub last_at: i64,
+    pub times_seen: i64,
+    pub is_present: bool,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

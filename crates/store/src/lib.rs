@@ -1,0 +1,31 @@
+//! The farm's database: entities, migrations and queries, the same on SQLite and PostgreSQL.
+//!
+//! Everything is a method of [`Store`], and each is one transaction: it happens as a whole or not at all.
+//! Whoever decides on a look at something that may change meanwhile gets [`Error::Conflict`] when it did.
+//! Every transition writes an event in its transaction. The present moment is always an argument.
+//!
+//! This crate never reads a clock to decide, never logs a secret, never hands out a row, and never waits for
+//! the database without a limit of time. Nothing outside it knows SQL or sea-orm.
+//!
+//! Start with `types` (what goes in and out), then `database` (connections and transactions), then `query`
+//! (the operations, by topic); `query::verdict` is where attempts end.
+
+mod convert;
+mod database;
+mod entity;
+mod error;
+mod migration;
+mod query;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod types;
+
+pub use database::{DatabaseSettings, Store};
+pub use error::{Error, Result};
+pub use types::{
+    Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder, BuiltPackage,
+    CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, Failure, FleetView, IssuedToken,
+    LaunchAttempt, Lease, NewBuilder, NewLaunch, NewProject, NewSigningKey, NewUpload, NewUser, Outcome, Page,
+    Project, ProjectFilter, ProjectSettings, Publication, PublishedPackage, PublishedSnapshot, Renewal,
+    RepositoryKey, Sighting, SnapshotRecord, StoredSource, Stray, UnknownWord, User,
+};

@@ -1,0 +1,295 @@
+//! Allocations from the worker's side: taking up, signs of life, taking over.
+
+use std::collections::BTreeMap;
+
+use model::{
+    AttemptId, AttemptState, BuildId, BuildState, BuilderId, BuilderState, Epoch, Timestamp,
+    builder::Deadlines,
+};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+    sea_query::{Expr, ExprTrait as _},
+};
+use uuid::Uuid;
+
+use super::{
+    attempts,
+    builders::builders_of,
+    events::Entry,
+    verdict::{advance, lock_attempt, refresh_build, set_chroot},
+};
+use crate::{
+    Allocation, AllocationState, Attempt, Builder, Page, Renewal,
+    convert::Row,
+    database::{Store, Tx},
+    entity::{allocation, attempt, build_chroot, builder},
+    error::{Error, Failure, Result},
+};
+
+pub(super) fn actor(worker: &str) -> String {
+    format!("worker:{worker}")
+}
+
+/// The row of an allocation that `worker` has taken up.
+pub(super) async fn held(tx: &Tx, epoch: Epoch, worker: &str) -> Result<allocation::Model, Failure> {
+    allocation::Entity::find_by_id(epoch.0)
+        .filter(allocation::Column::State.eq(AllocationState::Accepted.as_str()))
+        .filter(allocation::Column::Worker.eq(worker))
+        .one(&**tx)
+        .await?
+        .ok_or_else(|| not_held(epoch, worker))
+}
+
+pub(super) fn not_held(epoch: Epoch, worker: &str) -> Failure {
+    Error::conflict(format!("allocation {epoch} is not, or no longer, {worker}'s")).into()
+}
+
+/// Moves an allocation from one state to another, if it is there (and `worker`'s, where one is named).
+pub(super) async fn move_allocation(
+    tx: &Tx,
+    epoch: i64,
+    (from, worker): (AllocationState, Option<&str>),
+    columns: allocation::ActiveModel,
+) -> Result<bool, Failure> {
+    let mut update = allocation::Entity::update_many()
+        .set(columns)
+        .filter(allocation::Column::Epoch.eq(epoch))
+        .filter(allocation::Column::State.eq(from.as_str()));
+    if let Some(worker) = worker {
+        update = update.filter(allocation::Column::Worker.eq(worker));
+    }
+    Ok(update.exec(&**tx).await?.rows_affected == 1)
+}
+
+/// Gives a busy builder more time, and a new version, so that nobody acts on an older look at its clock.
+async fn extend(tx: &Tx, builder: Uuid, deadline: Timestamp) -> Result<(), Failure> {
+    builder::Entity::update_many()
+        .col_expr(builder::Column::Deadline, Expr::value(Some(deadline.as_micros())))
+        .col_expr(builder::Column::Version, Expr::col(builder::Column::Version).add(1))
+        .filter(builder::Column::Id.eq(builder))
+        .filter(builder::Column::State.eq(BuilderState::Busy.as_str()))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+async fn views(tx: &Tx, query: Select<allocation::Entity>) -> Result<Vec<Allocation>, Failure> {
+    let rows = query.order_by_asc(allocation::Column::Epoch).all(&**tx).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.attempt).collect();
+    let attempts = attempts::load(tx, |query| query.filter(attempt::Column::Id.is_in(ids))).await?;
+    let attempts: BTreeMap<AttemptId, Attempt> = attempts.into_iter().map(|it| (it.id, it)).collect();
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.builder).collect();
+    let builders = builders_of(tx, Condition::all().add(builder::Column::Id.is_in(ids))).await?;
+    let builders: BTreeMap<BuilderId, Builder> = builders.into_iter().map(|it| (it.id, it)).collect();
+    rows.into_iter()
+        .map(|row| {
+            let at = Row::new("allocation", &row.epoch);
+            let gone = |column: &str| Error::corrupt("allocation", row.epoch, format!("its {column} is gone"));
+            Ok(Allocation {
+                epoch: Epoch(row.epoch),
+                attempt: attempts.get(&AttemptId(row.attempt)).cloned().ok_or_else(|| gone("attempt"))?,
+                builder: builders.get(&BuilderId(row.builder)).cloned().ok_or_else(|| gone("builder"))?,
+                state: at.parse("state", &row.state)?,
+                worker: row.worker,
+                renewed_at: Timestamp::from_micros(row.renewed_at),
+                offered_at: Timestamp::from_micros(row.offered_at),
+            })
+        })
+        .collect()
+}
+
+impl Store {
+    /// Allocations that any worker may take up, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn offered_allocations(&self, limit: u64) -> Result<Vec<Allocation>> {
+        self.read(|tx| async move {
+            let offered = allocation::Column::State.eq(AllocationState::Offered.as_str());
+            views(&tx, allocation::Entity::find().filter(offered).limit(Page::bounded(limit))).await
+        })
+        .await
+    }
+
+    /// Allocations that workers have taken up, or only those of one worker, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn accepted_allocations(&self, worker: Option<&str>) -> Result<Vec<Allocation>> {
+        self.read(|tx| async move {
+            let accepted = allocation::Column::State.eq(AllocationState::Accepted.as_str());
+            let mut query = allocation::Entity::find().filter(accepted).limit(Page::LONGEST);
+            if let Some(worker) = worker {
+                query = query.filter(allocation::Column::Worker.eq(worker));
+            }
+            views(&tx, query).await
+        })
+        .await
+    }
+
+    /// Takes an offered allocation up: its builder is busy until `deadline`, its attempt runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when another worker was quicker or the offer is over.
+    pub async fn accept_allocation(
+        &self,
+        epoch: Epoch,
+        worker: &str,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write(|tx| async move {
+            let gone = || Failure::from(Error::conflict(format!("allocation {epoch} is no longer offered")));
+            let offered = allocation::Entity::find_by_id(epoch.0)
+                .filter(allocation::Column::State.eq(AllocationState::Offered.as_str()))
+                .one(&*tx)
+                .await?
+                .ok_or_else(gone)?;
+            let row = lock_attempt(&tx, offered.attempt).await?;
+            let columns = allocation::ActiveModel {
+                state: Set(AllocationState::Accepted.as_str().to_owned()),
+                worker: Set(Some(worker.to_owned())),
+                renewed_at: Set(now.as_micros()),
+                ..Default::default()
+            };
+            if !move_allocation(&tx, epoch.0, (AllocationState::Offered, None), columns).await? {
+                return Err(gone());
+            }
+            occupy(&tx, BuilderId(offered.builder), &actor(worker), deadline, now).await?;
+            let columns = attempt::ActiveModel {
+                started_at: Set(Some(now.as_micros())),
+                ..Default::default()
+            };
+            let why = format!("taken up by {worker}");
+            let actor = actor(worker);
+            advance(&tx, &row, AttemptState::Running, columns, (&actor, &why, now)).await?;
+            let columns = build_chroot::ActiveModel {
+                state: Set(BuildState::Running.as_str().to_owned()),
+                started_at: Set(Some(now.as_micros())),
+                ..Default::default()
+            };
+            set_chroot(&tx, &row, columns).await?;
+            refresh_build(&tx, BuildId(row.build), (&actor, now)).await
+        })
+        .await
+    }
+
+    /// A worker's sign of life: the builder is busy until `deadline`, `log_bytes` of the log are stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when the allocation is no longer the worker's, which has to stop then.
+    pub async fn renew_allocation(
+        &self,
+        epoch: Epoch,
+        worker: &str,
+        log_bytes: i64,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> Result<Renewal> {
+        self.write(|tx| async move {
+            let columns = allocation::ActiveModel {
+                renewed_at: Set(now.as_micros()),
+                ..Default::default()
+            };
+            let mine = (AllocationState::Accepted, Some(worker));
+            if !move_allocation(&tx, epoch.0, mine, columns).await? {
+                return Err(not_held(epoch, worker));
+            }
+            let row = held(&tx, epoch, worker).await?;
+            attempt::Entity::update_many()
+                .col_expr(attempt::Column::LogBytes, Expr::value(log_bytes))
+                .filter(attempt::Column::Id.eq(row.attempt))
+                .exec(&*tx)
+                .await?;
+            extend(&tx, row.builder, deadline).await?;
+            let attempt = attempt::Entity::find_by_id(row.attempt).one(&*tx).await?;
+            Ok(Renewal {
+                cancel_requested: attempt.is_none_or(|attempt| attempt.cancel_requested),
+            })
+        })
+        .await
+    }
+
+    /// Makes an allocation another worker's: when its own gave no sign of life since `stale_before`, or when
+    /// both are the same name, which is a worker that was started again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when its worker lives, or it is no longer that worker's.
+    pub async fn take_over_allocation(
+        &self,
+        epoch: Epoch,
+        from_worker: &str,
+        to_worker: &str,
+        stale_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write(|tx| async move {
+            let mut stale = Condition::any().add(allocation::Column::RenewedAt.lt(stale_before.as_micros()));
+            if from_worker == to_worker {
+                stale = Condition::all();
+            }
+            let updated = allocation::Entity::update_many()
+                .set(allocation::ActiveModel {
+                    worker: Set(Some(to_worker.to_owned())),
+                    renewed_at: Set(now.as_micros()),
+                    ..Default::default()
+                })
+                .filter(allocation::Column::Epoch.eq(epoch.0))
+                .filter(allocation::Column::State.eq(AllocationState::Accepted.as_str()))
+                .filter(allocation::Column::Worker.eq(from_worker))
+                .filter(stale)
+                .exec(&*tx)
+                .await?;
+            if updated.rows_affected != 1 {
+                let what = format!("allocation {epoch} is not {from_worker}'s, or {from_worker} lives");
+                return Err(Error::conflict(what).into());
+            }
+            let row = held(&tx, epoch, to_worker).await?;
+            extend(&tx, row.builder, now.plus(Deadlines::default().busy)).await?;
+            Entry::new("allocation", epoch, &actor(to_worker), &format!("taken over from {from_worker}"))
+                .on(Some(row.builder))
+                .write(&tx, now)
+                .await
+        })
+        .await
+    }
+}
+
+/// A reserved builder becomes busy.
+async fn occupy(
+    tx: &Tx,
+    id: BuilderId,
+    actor: &str,
+    deadline: Timestamp,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let updated = builder::Entity::update_many()
+        .set(builder::ActiveModel {
+            state: Set(BuilderState::Busy.as_str().to_owned()),
+            reason: Set(Some("an attempt runs".to_owned())),
+            entered_at: Set(now.as_micros()),
+            deadline: Set(Some(deadline.as_micros())),
+            ..Default::default()
+        })
+        .col_expr(builder::Column::Version, Expr::col(builder::Column::Version).add(1))
+        .filter(builder::Column::Id.eq(id.0))
+        .filter(builder::Column::State.eq(BuilderState::Reserved.as_str()))
+        .exec(&**tx)
+        .await?;
+    if updated.rows_affected != 1 {
+        return Err(Error::conflict(format!("builder {id} is no longer reserved")).into());
+    }
+    Entry::of_builder(id, actor, "an attempt runs")
+        .states(Some(BuilderState::Reserved.as_str()), BuilderState::Busy.as_str())
+        .write(tx, now)
+        .await
+}

@@ -1,0 +1,256 @@
+//! Builders: looking at them, wanting them, and the row that stands before each call to a cloud.
+
+use std::collections::BTreeMap;
+
+use model::{BuilderId, BuilderState, FleetId, LaunchId, Timestamp};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+};
+
+use super::{events::Entry, leases::check_lease, transition::move_builder};
+use crate::{
+    Builder, Change, LaunchAttempt, Lease, NewBuilder, NewLaunch,
+    convert::{Row, check_text, moment, or_conflict, reason},
+    database::{Store, Tx},
+    entity::{builder, launch_attempt},
+    error::{Error, Failure, Result},
+};
+
+/// The condition that a builder is not terminated or abandoned.
+pub(super) fn is_live() -> sea_orm::sea_query::SimpleExpr {
+    let finals = BuilderState::ALL.into_iter().filter(|state| state.is_final());
+    builder::Column::State.is_not_in(finals.map(BuilderState::as_str))
+}
+
+/// The builders that a condition finds, oldest first.
+pub(super) async fn builders_of(tx: &Tx, condition: Condition) -> Result<Vec<Builder>, Failure> {
+    let rows = builder::Entity::find()
+        .filter(condition)
+        .order_by_asc(builder::Column::CreatedAt)
+        .order_by_asc(builder::Column::Id)
+        .all(&**tx)
+        .await?;
+    let mut launches: BTreeMap<uuid::Uuid, (Option<launch_attempt::Model>, u32)> = BTreeMap::new();
+    if !rows.is_empty() {
+        let found = launch_attempt::Entity::find()
+            .filter(launch_attempt::Column::Builder.is_in(rows.iter().map(|row| row.id)))
+            .order_by_asc(launch_attempt::Column::AskedAt)
+            .order_by_asc(launch_attempt::Column::Id)
+            .all(&**tx)
+            .await?;
+        for launch in found {
+            let (last, count) = launches.entry(launch.builder).or_default();
+            *count = count.saturating_add(1);
+            *last = Some(launch);
+        }
+    }
+    rows.into_iter()
+        .map(|row| {
+            let launches = launches.remove(&row.id).unwrap_or_default();
+            Ok(builder(row, launches)?)
+        })
+        .collect()
+}
+
+/// The builder of that id.
+pub(super) async fn builder_of(tx: &Tx, id: BuilderId) -> Result<Option<Builder>, Failure> {
+    Ok(builders_of(tx, Condition::all().add(builder::Column::Id.eq(id.0))).await?.pop())
+}
+
+fn builder(
+    row: builder::Model,
+    (launch, launches): (Option<launch_attempt::Model>, u32),
+) -> Result<Builder> {
+    let id = BuilderId(row.id);
+    let at = Row::new("builder", &id);
+    Ok(Builder {
+        id,
+        pool: at.parse("pool", &row.pool)?,
+        state: at.parse("state", &row.state)?,
+        version: row.version,
+        cloud: row.cloud,
+        instance_id: row.instance_id,
+        address: row.address,
+        port: at.number("port", row.port)?,
+        host_key: row.host_key,
+        host_key_secret: row.host_key_secret,
+        image: row.image,
+        spec_hash: row.spec_hash,
+        cordoned: row.cordoned,
+        reason: row.reason,
+        entered_at: Timestamp::from_micros(row.entered_at),
+        deadline: moment(row.deadline),
+        created_at: Timestamp::from_micros(row.created_at),
+        ready_at: moment(row.ready_at),
+        launch: launch.map(|launch| LaunchAttempt {
+            id: LaunchId(launch.id),
+            offering: launch.offering,
+            params_hash: launch.params_hash,
+            asked_at: Timestamp::from_micros(launch.asked_at),
+            answered_at: moment(launch.answered_at),
+            outcome: launch.outcome,
+        }),
+        launches,
+    })
+}
+
+fn new_row(FleetId(fleet): FleetId, new: &NewBuilder, now: Timestamp) -> builder::ActiveModel {
+    builder::ActiveModel {
+        id: Set(new.id.0),
+        fleet: Set(fleet),
+        pool: Set(new.pool.to_string()),
+        state: Set(BuilderState::Planned.as_str().to_owned()),
+        version: Set(1),
+        cloud: Set(new.cloud.clone()),
+        instance_id: Set(None),
+        address: Set(None),
+        port: Set(i32::from(new.port)),
+        host_key: Set(None),
+        host_key_secret: Set(None),
+        image: Set(new.image.clone()),
+        spec_hash: Set(new.spec_hash.clone()),
+        cordoned: Set(false),
+        reason: Set(Some(reason(&new.reason))),
+        entered_at: Set(now.as_micros()),
+        deadline: Set(Some(new.deadline.as_micros())),
+        created_at: Set(now.as_micros()),
+        ready_at: Set(None),
+    }
+}
+
+impl Store {
+    /// Writes down that a builder is wanted. Nothing is asked of a cloud yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`], [`Error::Conflict`] when there is a builder with that id, [`Error::Invalid`].
+    pub async fn plan_builder(&self, lease: &Lease, new: &NewBuilder, now: Timestamp) -> Result<()> {
+        if new.port == 0 {
+            return Err(Error::invalid("port: 0 is not a port"));
+        }
+        self.write(|tx| async move {
+            check_lease(&tx, lease).await?;
+            let insert = builder::Entity::insert(new_row(lease.fleet, new, now));
+            or_conflict(insert.exec_without_returning(&*tx).await, || {
+                format!("there is a builder {} already", new.id)
+            })?;
+            Entry::of_builder(new.id, "controller", &new.reason)
+                .states(None, BuilderState::Planned.as_str())
+                .detail(serde_json::json!({"pool": new.pool}))
+                .write(&tx, now)
+                .await
+        })
+        .await
+    }
+
+    /// Writes down, before the call, that a cloud is asked for a planned builder: with which token and which
+    /// parameters, and until when its answer is waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`], [`Error::Conflict`] when the builder changed since it was looked at.
+    pub async fn begin_launch(
+        &self,
+        lease: &Lease,
+        builder: &Builder,
+        launch: &NewLaunch,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> Result<Builder> {
+        self.write(|tx| async move {
+            check_lease(&tx, lease).await?;
+            let change = Change {
+                reason: format!("asking for {}", launch.offering),
+                deadline: Some(deadline),
+                host_key: Some(launch.host_key_public.clone()),
+                ..Change::default()
+            };
+            let secret = Some(launch.host_key_secret.clone());
+            move_builder(&tx, builder, BuilderState::Launching, (&change, secret), now).await?;
+            let insert = launch_attempt::Entity::insert(launch_attempt::ActiveModel {
+                id: Set(launch.id.0),
+                builder: Set(builder.id.0),
+                offering: Set(launch.offering.clone()),
+                params_hash: Set(launch.params_hash.clone()),
+                asked_at: Set(now.as_micros()),
+                answered_at: Set(None),
+                outcome: Set(None),
+                instance_id: NotSet,
+            });
+            or_conflict(insert.exec_without_returning(&*tx).await, || {
+                format!("there is a launch {} already", launch.id)
+            })?;
+            let moved = builder_of(&tx, builder.id).await?;
+            moved.ok_or_else(|| Error::not_found(format!("builder {}", builder.id)).into())
+        })
+        .await
+    }
+
+    /// The builders that are not terminated or abandoned, and those that became so since then, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn builders(&self, include_final_since: Option<Timestamp>) -> Result<Vec<Builder>> {
+        let mut condition = Condition::any().add(is_live());
+        if let Some(since) = include_final_since {
+            condition = condition.add(builder::Column::EnteredAt.gte(since.as_micros()));
+        }
+        let condition = &condition;
+        self.read(|tx| async move { builders_of(&tx, condition.clone()).await }).await
+    }
+
+    /// The builder of that id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn builder(&self, id: BuilderId) -> Result<Option<Builder>> {
+        self.read(|tx| async move { builder_of(&tx, id).await }).await
+    }
+
+    /// The builder whose instance that is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn builder_by_instance(&self, instance_id: &str) -> Result<Option<Builder>> {
+        check_text("instance id", instance_id)?;
+        self.read(|tx| async move {
+            let is_it = Condition::all().add(builder::Column::InstanceId.eq(instance_id));
+            Ok(builders_of(&tx, is_it).await?.pop())
+        })
+        .await
+    }
+
+    /// Keeps further attempts from a builder, or lets them come again. What runs on it goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is no such builder.
+    pub async fn set_cordon(
+        &self,
+        id: BuilderId,
+        cordoned: bool,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write(|tx| async move {
+            let updated = builder::Entity::update_many()
+                .set(builder::ActiveModel {
+                    cordoned: Set(cordoned),
+                    ..Default::default()
+                })
+                .filter(builder::Column::Id.eq(id.0))
+                .exec(&*tx)
+                .await?;
+            if updated.rows_affected == 0 {
+                return Err(Error::not_found(format!("builder {id}")).into());
+            }
+            let why = if cordoned { "cordoned" } else { "uncordoned" };
+            Entry::of_builder(id, actor, why).write(&tx, now).await
+        })
+        .await
+    }
+}

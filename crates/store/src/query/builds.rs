@@ -1,0 +1,137 @@
+//! Builds: looking at them and deleting them.
+
+use std::collections::BTreeMap;
+
+use model::{BuildId, BuildState, ChrootName, DirectoryName, ProjectId, Timestamp};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+
+use super::{
+    build_views::{load, load_one},
+    events::Entry,
+    joins::package_to_attempt,
+    submit::want_publication,
+    verdict::lock_build,
+};
+use crate::{
+    Build, BuildFilter, BuiltPackage, Page,
+    convert::Row,
+    database::Store,
+    entity::{attempt, build, collected_package, package},
+    error::{Error, Result},
+};
+
+impl Store {
+    /// The build of that id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn build(&self, id: BuildId) -> Result<Option<Build>> {
+        self.read(|tx| async move { load_one(&tx, id).await }).await
+    }
+
+    /// The builds that fit, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn builds(&self, filter: &BuildFilter, page: Page) -> Result<Vec<Build>> {
+        self.read(|tx| async move {
+            load(&tx, |mut query| {
+                if let Some(ProjectId(id)) = filter.project {
+                    query = query.filter(build::Column::Project.eq(id));
+                }
+                if let Some(name) = &filter.package {
+                    query = query.filter(package::Column::Name.eq(name.as_str()));
+                }
+                if let Some(state) = filter.state {
+                    query = query.filter(build::Column::State.eq(state.as_str()));
+                }
+                query.limit(page.limit()).offset(page.offset())
+            })
+            .await
+        })
+        .await
+    }
+
+    /// The newest builds of all projects.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn recent_builds(&self, limit: u64) -> Result<Vec<Build>> {
+        let page = Page { limit: Some(limit), offset: 0 };
+        self.builds(&BuildFilter::default(), page).await
+    }
+
+    /// The packages that the chroots of a build made, by chroot.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn built_packages(&self, id: BuildId) -> Result<Vec<(ChrootName, Vec<BuiltPackage>)>> {
+        let rows = self
+            .read(|tx| async move {
+                Ok(collected_package::Entity::find()
+                    .join(JoinType::InnerJoin, package_to_attempt())
+                    .filter(attempt::Column::Build.eq(id.0))
+                    .select_also(attempt::Entity)
+                    .order_by_asc(collected_package::Column::FileName)
+                    .all(&*tx)
+                    .await?)
+            })
+            .await?;
+        let mut packages: BTreeMap<ChrootName, Vec<BuiltPackage>> = BTreeMap::new();
+        for (package, attempt) in rows {
+            let Some(attempt) = attempt else { continue };
+            let chroot = Row::new("attempt", &attempt.id).parse("chroot", &attempt.chroot)?;
+            packages.entry(chroot).or_default().push(built_package(package));
+        }
+        for packages in packages.values_mut() {
+            packages.sort();
+        }
+        Ok(packages.into_iter().collect())
+    }
+
+    /// Deletes a build that is over. Its packages leave the repositories with the next publication, which
+    /// is due from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] while it is not over, [`Error::NotFound`].
+    pub async fn delete_build(&self, id: BuildId, now: Timestamp) -> Result<()> {
+        self.write(|tx| async move {
+            lock_build(&tx, id).await?;
+            let Some(build) = load_one(&tx, id).await? else {
+                return Err(Error::not_found(format!("build {id}")).into());
+            };
+            let is_over = build.state.is_final() && build.chroots.iter().all(|chroot| chroot.state.is_final());
+            if !is_over {
+                return Err(Error::conflict(format!("build {id} is not over")).into());
+            }
+            let published = build.chroots.iter().filter(|chroot| chroot.state == BuildState::Succeeded);
+            let directory: &DirectoryName = &build.directory;
+            for chroot in published {
+                want_publication(&tx, (build.project, directory, &chroot.name)).await?;
+            }
+            build::Entity::delete_by_id(id.0).exec(&*tx).await?;
+            Entry::of_build(id, "api", "build deleted")
+                .detail(serde_json::json!({"project": build.project, "package": build.package}))
+                .write(&tx, now)
+                .await
+        })
+        .await
+    }
+}
+
+pub(super) fn built_package(row: collected_package::Model) -> BuiltPackage {
+    BuiltPackage {
+        name: row.name,
+        epoch: row.epoch,
+        version: row.version,
+        release: row.release,
+        architecture: row.architecture,
+    }
+}

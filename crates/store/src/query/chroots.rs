@@ -1,0 +1,115 @@
+//! Chroots.
+
+use model::{ChrootName, Timestamp};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+};
+
+use super::events::Entry;
+use crate::{
+    Chroot,
+    convert::{Row, check_text, or_conflict, to_json},
+    database::Store,
+    entity::chroot,
+    error::{Error, Result},
+};
+
+fn chroot(row: chroot::Model) -> Result<Chroot> {
+    let at = Row::new("chroot", &row.name);
+    let (name, definition) = (at.parse("name", &row.name)?, at.json("definition", &row.definition)?);
+    Ok(Chroot {
+        name,
+        comment: row.comment,
+        is_active: row.is_active,
+        definition,
+    })
+}
+
+fn columns(chroot: &Chroot, now: Timestamp) -> Result<chroot::ActiveModel> {
+    check_text("comment", &chroot.comment)?;
+    Ok(chroot::ActiveModel {
+        name: NotSet,
+        comment: Set(chroot.comment.clone()),
+        is_active: Set(chroot.is_active),
+        definition: Set(to_json("definition", &chroot.definition)?),
+        created_at: NotSet,
+        updated_at: Set(now.as_micros()),
+    })
+}
+
+impl Store {
+    /// Makes a chroot.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when there is one of that name.
+    pub async fn create_chroot(&self, chroot: &Chroot, now: Timestamp) -> Result<()> {
+        let row = chroot::ActiveModel {
+            name: Set(chroot.name.to_string()),
+            created_at: Set(now.as_micros()),
+            ..columns(chroot, now)?
+        };
+        let row = &row;
+        self.write(|tx| async move {
+            let insert = chroot::Entity::insert(row.clone()).exec_without_returning(&*tx).await;
+            or_conflict(insert, || format!("there is a chroot {} already", chroot.name))?;
+            Entry::new("chroot", &chroot.name, "operator", "chroot made").write(&tx, now).await
+        })
+        .await
+    }
+
+    /// Changes a chroot.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is none of that name.
+    pub async fn update_chroot(&self, chroot: &Chroot, now: Timestamp) -> Result<()> {
+        let row = &columns(chroot, now)?;
+        self.write(|tx| async move {
+            let updated = chroot::Entity::update_many()
+                .set(row.clone())
+                .filter(chroot::Column::Name.eq(chroot.name.as_str()))
+                .exec(&*tx)
+                .await?;
+            if updated.rows_affected == 0 {
+                return Err(Error::not_found(format!("chroot {}", chroot.name)).into());
+            }
+            Entry::new("chroot", &chroot.name, "operator", "chroot changed").write(&tx, now).await
+        })
+        .await
+    }
+
+    /// Every chroot, ordered by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn chroots(&self) -> Result<Vec<Chroot>> {
+        let mut chroots: Vec<Chroot> = self
+            .read(|tx| async move {
+                Ok(chroot::Entity::find().order_by_asc(chroot::Column::Name).all(&*tx).await?)
+            })
+            .await?
+            .into_iter()
+            .map(chroot)
+            .collect::<Result<_>>()?;
+        // PostgreSQL orders texts as people of its locale do.
+        chroots.sort_by(|left, right| left.name.cmp(&right.name));
+        Ok(chroots)
+    }
+
+    /// The chroot of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn chroot(&self, name: &ChrootName) -> Result<Option<Chroot>> {
+        self.read(|tx| async move {
+            Ok(chroot::Entity::find_by_id(name.as_str()).one(&*tx).await?)
+        })
+        .await?
+        .map(chroot)
+        .transpose()
+    }
+}

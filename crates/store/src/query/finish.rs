@@ -1,0 +1,225 @@
+//! Ends of attempts: what a worker hands in, and what a lost builder means.
+
+use model::{AttemptState, Blame, BuilderId, BuilderState, Epoch, Timestamp, builder::Deadlines};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
+    sea_query::{Expr, ExprTrait as _},
+};
+use uuid::Uuid;
+
+use super::{
+    allocations::{actor, held, move_allocation, not_held},
+    events::Entry,
+    submit::want_publication,
+    verdict::{End, end, lock_attempt},
+};
+use crate::{
+    AllocationState, CollectedPackage, Outcome,
+    convert::{Row, check_text, to_number},
+    database::{Store, Tx},
+    entity::{allocation, attempt, build, builder, collected_package},
+    error::{Error, Failure, Result},
+};
+
+/// How many rows one statement inserts; databases bound the number of parameters.
+const ROWS_AT_ONCE: usize = 500;
+
+fn ended(state: AllocationState, now: Timestamp) -> allocation::ActiveModel {
+    allocation::ActiveModel {
+        state: Set(state.as_str().to_owned()),
+        ended_at: Set(Some(now.as_micros())),
+        ..Default::default()
+    }
+}
+
+/// Takes a builder out of service after an attempt. Nothing happens when it has left by itself.
+async fn drain(
+    tx: &Tx,
+    id: BuilderId,
+    from: BuilderState,
+    (actor, why, now): (&str, &str, Timestamp),
+) -> Result<(), Failure> {
+    let updated = builder::Entity::update_many()
+        .set(builder::ActiveModel {
+            state: Set(BuilderState::Draining.as_str().to_owned()),
+            reason: Set(Some(crate::convert::reason(why))),
+            entered_at: Set(now.as_micros()),
+            deadline: Set(Some(now.plus(Deadlines::default().drain).as_micros())),
+            ..Default::default()
+        })
+        .col_expr(builder::Column::Version, Expr::col(builder::Column::Version).add(1))
+        .filter(builder::Column::Id.eq(id.0))
+        .filter(builder::Column::State.eq(from.as_str()))
+        .exec(&**tx)
+        .await?;
+    if updated.rows_affected == 0 {
+        return Ok(());
+    }
+    Entry::of_builder(id, actor, why)
+        .states(Some(from.as_str()), BuilderState::Draining.as_str())
+        .write(tx, now)
+        .await
+}
+
+fn package_row(attempt: Uuid, package: &CollectedPackage) -> Result<collected_package::ActiveModel> {
+    let nevra = &package.package;
+    for (what, text) in [
+        ("file name", &package.file_name),
+        ("SHA-256", &package.sha256),
+        ("name", &nevra.name),
+        ("version", &nevra.version),
+        ("release", &nevra.release),
+        ("architecture", &nevra.architecture),
+        ("metadata", &package.metadata_json),
+    ] {
+        check_text(&format!("{what} of a package"), text)?;
+    }
+    Ok(collected_package::ActiveModel {
+        attempt: Set(attempt),
+        file_name: Set(package.file_name.clone()),
+        sha256: Set(package.sha256.clone()),
+        size: Set(to_number("size of a package", package.size)?),
+        is_source: Set(package.is_source),
+        name: Set(nevra.name.clone()),
+        epoch: Set(nevra.epoch),
+        version: Set(nevra.version.clone()),
+        release: Set(nevra.release.clone()),
+        architecture: Set(nevra.architecture.clone()),
+        metadata_json: Set(package.metadata_json.clone()),
+    })
+}
+
+async fn keep_packages(tx: &Tx, row: &attempt::Model, packages: &[CollectedPackage]) -> Result<(), Failure> {
+    for some in packages.chunks(ROWS_AT_ONCE) {
+        let rows = some
+            .iter()
+            .map(|package| package_row(row.id, package))
+            .collect::<Result<Vec<_>>>()?;
+        collected_package::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
+    }
+    let build = build::Entity::find_by_id(row.build)
+        .one(&**tx)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("build {}", row.build)))?;
+    let directory = Row::new("build", &build.id).parse("directory", &build.directory)?;
+    let chroot = Row::new("attempt", &row.id).parse("chroot", &row.chroot)?;
+    want_publication(tx, (model::ProjectId(build.project), &directory, &chroot)).await
+}
+
+/// What an outcome means for an attempt that its user may want ended.
+fn verdict(outcome: &Outcome, cancel_requested: bool) -> End {
+    let canceled = || End::new(AttemptState::Canceled, Some(Blame::Cancelled), "its user ended it");
+    match outcome {
+        Outcome::Collected { .. } if cancel_requested => canceled(),
+        Outcome::Collected { result_directory, .. } => End {
+            result_directory: Some(result_directory.clone()),
+            ..End::new(AttemptState::Publishing, None, "its results are stored")
+        },
+        Outcome::Failed {
+            blame: Blame::Cancelled,
+            result_directory,
+            ..
+        } => End {
+            result_directory: result_directory.clone(),
+            ..canceled()
+        },
+        Outcome::Failed {
+            blame,
+            reason,
+            evidence,
+            result_directory,
+        } => End {
+            evidence: evidence.clone(),
+            result_directory: result_directory.clone(),
+            ..End::new(AttemptState::Failed, Some(*blame), reason)
+        },
+        Outcome::Skipped { reason } => End::new(AttemptState::Skipped, None, reason),
+        Outcome::Canceled => canceled(),
+    }
+}
+
+/// Takes an allocation away from whoever holds it and ends its attempt as lost. The caller has locked the
+/// attempt's build.
+pub(super) async fn fence(
+    tx: &Tx,
+    allocation: &allocation::Model,
+    attempt: &attempt::Model,
+    (actor, why, now): (&str, &str, Timestamp),
+) -> Result<(), Failure> {
+    let state = Row::new("allocation", &allocation.epoch).parse("state", &allocation.state)?;
+    let columns = ended(AllocationState::Fenced, now);
+    if !move_allocation(tx, allocation.epoch, (state, None), columns).await? {
+        return Err(Error::conflict(format!("allocation {} moved on", allocation.epoch)).into());
+    }
+    end(tx, attempt, End::new(AttemptState::Lost, None, why), (actor, now)).await
+}
+
+/// The open allocation that a condition finds.
+pub(super) async fn open_allocation(
+    tx: &Tx,
+    condition: sea_orm::sea_query::SimpleExpr,
+) -> Result<Option<allocation::Model>, Failure> {
+    Ok(allocation::Entity::find()
+        .filter(condition)
+        .filter(allocation::Column::EndedAt.is_null())
+        .one(&**tx)
+        .await?)
+}
+
+impl Store {
+    /// Hands in how an attempt ended. Its builder is drained, its allocation over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when the allocation is not, or no longer, the worker's: nothing is changed then.
+    pub async fn finish_attempt(
+        &self,
+        epoch: Epoch,
+        worker: &str,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write(|tx| async move {
+            let allocation = held(&tx, epoch, worker).await?;
+            let row = lock_attempt(&tx, allocation.attempt).await?;
+            let mine = (AllocationState::Accepted, Some(worker));
+            let columns = ended(AllocationState::Finished, now);
+            if !move_allocation(&tx, epoch.0, mine, columns).await? {
+                return Err(not_held(epoch, worker));
+            }
+            let actor = actor(worker);
+            let why = "its attempt ended";
+            let builder = BuilderId(allocation.builder);
+            drain(&tx, builder, BuilderState::Busy, (&actor, why, now)).await?;
+            let verdict = verdict(outcome, row.cancel_requested);
+            if let (Outcome::Collected { packages, .. }, AttemptState::Publishing) = (outcome, verdict.state) {
+                keep_packages(&tx, &row, packages).await?;
+            }
+            end(&tx, &row, verdict, (&actor, now)).await
+        })
+        .await
+    }
+
+    /// Takes an allocation away since its builder is gone. Another attempt follows, unless there were too
+    /// many.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when the allocation is over already, [`Error::NotFound`].
+    pub async fn lose_attempt(&self, epoch: Epoch, reason: &str, now: Timestamp) -> Result<()> {
+        self.write(|tx| async move {
+            let found = allocation::Entity::find_by_id(epoch.0).one(&*tx).await?;
+            let found = found.ok_or_else(|| Error::not_found(format!("allocation {epoch}")))?;
+            let attempt = lock_attempt(&tx, found.attempt).await?;
+            let open = open_allocation(&tx, allocation::Column::Epoch.eq(epoch.0)).await?;
+            let open = open.ok_or_else(|| Error::conflict(format!("allocation {epoch} is over")))?;
+            let cause = ("controller", reason, now);
+            for state in [BuilderState::Reserved, BuilderState::Busy] {
+                drain(&tx, BuilderId(open.builder), state, cause).await?;
+            }
+            fence(&tx, &open, &attempt, cause).await
+        })
+        .await
+    }
+}

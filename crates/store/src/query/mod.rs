@@ -1,0 +1,26 @@
+//! The operations, by topic. Each is a method of [`crate::Store`] and one transaction.
+//!
+//! Order of locks, so that transactions on PostgreSQL do not wait for each other in a circle: the lease,
+//! the project, builds by ascending id, the repository, and then whatever is changed by compare-and-set.
+
+mod allocations;
+mod assign;
+mod attempts;
+mod authentication;
+mod build_views;
+mod builders;
+mod builds;
+mod cancel;
+mod chroots;
+mod events;
+mod finish;
+mod fleet;
+mod joins;
+mod leases;
+mod projects;
+mod publications;
+mod sightings;
+mod submit;
+mod transition;
+mod users;
+mod verdict;

@@ -1,0 +1,313 @@
+//! Projects, their settings and keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{ChrootName, DirectoryName, OwnerName, ProjectId, ProjectName, Timestamp};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+    sea_query::{ExprTrait as _, LikeExpr},
+};
+
+use super::{events::Entry, submit::want_publication};
+use crate::{
+    NewProject, NewSigningKey, Page, Project, ProjectFilter, ProjectSettings,
+    convert::{Row, check_text, or_conflict, to_json},
+    database::{Store, Tx},
+    entity::{account, attempt, build, chroot, package, project, project_chroot, repository, snapshot},
+    error::{Error, Failure, Result},
+};
+
+/// What a search looks through, in lower case.
+fn search_text(owner: &str, name: &str, settings: &ProjectSettings) -> String {
+    let description = settings.description.as_deref().unwrap_or_default();
+    format!("{owner}/{name}\n{description}").to_lowercase().replace('\0', " ")
+}
+
+fn like(text: &str) -> LikeExpr {
+    let mut pattern = String::from("%");
+    for c in text.to_lowercase().chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    LikeExpr::new(pattern).escape('\\')
+}
+
+/// The projects of these rows, with their chroots, in the same order.
+pub(super) async fn projects_of(tx: &Tx, rows: Vec<project::Model>) -> Result<Vec<Project>, Failure> {
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    let mut chroots: BTreeMap<i64, Vec<ChrootName>> = BTreeMap::new();
+    if !ids.is_empty() {
+        for row in project_chroot::Entity::find()
+            .filter(project_chroot::Column::Project.is_in(ids))
+            .all(&**tx)
+            .await?
+        {
+            let name = Row::new("project_chroot", &row.project).parse("chroot", &row.chroot)?;
+            chroots.entry(row.project).or_default().push(name);
+        }
+    }
+    rows.into_iter()
+        .map(|row| {
+            let mut chroots = chroots.remove(&row.id).unwrap_or_default();
+            chroots.sort();
+            let at = Row::new("project", &row.id);
+            Ok(Project {
+                id: ProjectId(row.id),
+                owner: at.parse("owner", &row.owner)?,
+                name: at.parse("name", &row.name)?,
+                settings: at.json("settings", &row.settings)?,
+                chroots,
+                key_fingerprint: row.key_fingerprint,
+                public_key: row.public_key,
+                created_at: Timestamp::from_micros(row.created_at),
+            })
+        })
+        .collect()
+}
+
+async fn check_chroots(tx: &Tx, wanted: &BTreeSet<&ChrootName>) -> Result<(), Failure> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let active: BTreeSet<String> = chroot::Entity::find()
+        .filter(chroot::Column::Name.is_in(wanted.iter().map(|name| name.as_str())))
+        .filter(chroot::Column::IsActive.eq(true))
+        .all(&**tx)
+        .await?
+        .into_iter()
+        .map(|row| row.name)
+        .collect();
+    match wanted.iter().find(|name| !active.contains(name.as_str())) {
+        Some(name) => Err(Error::invalid(format!("{name} is not an active chroot")).into()),
+        None => Ok(()),
+    }
+}
+
+async fn insert_project(tx: &Tx, new: &NewProject, now: Timestamp) -> Result<project::Model, Failure> {
+    let insert = project::Entity::insert(project::ActiveModel {
+        id: NotSet,
+        owner: Set(new.owner.to_string()),
+        name: Set(new.name.to_string()),
+        created_by: Set(new.created_by.0),
+        settings: Set(to_json("settings", &new.settings)?),
+        search: Set(search_text(new.owner.as_str(), new.name.as_str(), &new.settings)),
+        key_fingerprint: Set(new.key.fingerprint.clone()),
+        public_key: Set(new.key.public_key.clone()),
+        secret_key: Set(new.key.secret_key.clone()),
+        created_at: Set(now.as_micros()),
+        deleted_at: Set(None),
+    });
+    or_conflict(insert.exec_with_returning(&**tx).await, || {
+        format!("there is a project {}/{} already", new.owner, new.name)
+    })
+}
+
+impl Store {
+    /// Makes a project. Its repositories are out of date from the start, so that a worker publishes them
+    /// empty and signed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when the owner has one of that name, [`Error::Invalid`] for a chroot that is
+    /// unknown or not active, [`Error::NotFound`] when its maker has no account.
+    pub async fn create_project(&self, new: &NewProject, now: Timestamp) -> Result<Project> {
+        let directory: DirectoryName = new
+            .name
+            .as_str()
+            .parse()
+            .map_err(|error| Error::invalid(format!("name: {error}")))?;
+        let directory = &directory;
+        self.write(|tx| async move {
+            let maker = account::Entity::find_by_id(new.created_by.0).one(&*tx).await?;
+            let maker = maker.ok_or_else(|| Error::not_found(format!("user {}", new.created_by)))?;
+            let chroots: BTreeSet<&ChrootName> = new.chroots.iter().collect();
+            check_chroots(&tx, &chroots).await?;
+            let row = insert_project(&tx, new, now).await?;
+            let id = ProjectId(row.id);
+            if !chroots.is_empty() {
+                project_chroot::Entity::insert_many(chroots.iter().map(|chroot| project_chroot::ActiveModel {
+                    project: Set(row.id),
+                    chroot: Set(chroot.to_string()),
+                }))
+                .exec_without_returning(&*tx)
+                .await?;
+            }
+            for chroot in chroots {
+                want_publication(&tx, (id, directory, chroot)).await?;
+            }
+            Entry::new("project", id, &format!("user:{}", maker.name), "project made")
+                .detail(serde_json::json!({"owner": new.owner, "name": new.name}))
+                .write(&tx, now)
+                .await?;
+            one(projects_of(&tx, vec![row]).await?, id)
+        })
+        .await
+    }
+
+    /// The owner's project of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn project(&self, owner: &OwnerName, name: &ProjectName) -> Result<Option<Project>> {
+        let condition = Condition::all()
+            .add(project::Column::Owner.eq(owner.as_str()))
+            .add(project::Column::Name.eq(name.as_str()));
+        Ok(self.find_projects(condition, Page::default()).await?.pop())
+    }
+
+    /// The project of that id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn project_by_id(&self, id: ProjectId) -> Result<Option<Project>> {
+        let condition = Condition::all().add(project::Column::Id.eq(id.0));
+        Ok(self.find_projects(condition, Page::default()).await?.pop())
+    }
+
+    /// The projects that fit, by ascending id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a text that no project can hold.
+    pub async fn projects(&self, filter: &ProjectFilter, page: Page) -> Result<Vec<Project>> {
+        let mut condition = Condition::all();
+        if let Some(owner) = &filter.owner {
+            condition = condition.add(project::Column::Owner.eq(owner.as_str()));
+        }
+        if let Some(text) = &filter.text {
+            check_text("text", text)?;
+            condition = condition.add(sea_orm::sea_query::Expr::col(project::Column::Search).like(like(text)));
+        }
+        self.find_projects(condition, page).await
+    }
+
+    async fn find_projects(&self, condition: Condition, page: Page) -> Result<Vec<Project>> {
+        let condition = &condition;
+        self.read(|tx| async move {
+            let rows = project::Entity::find()
+                .filter(condition.clone())
+                .filter(project::Column::DeletedAt.is_null())
+                .order_by_asc(project::Column::Id)
+                .limit(page.limit())
+                .offset(page.offset())
+                .all(&*tx)
+                .await?;
+            projects_of(&tx, rows).await
+        })
+        .await
+    }
+
+    /// The key that a project's packages and repositories are signed with. For signers only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is no such project.
+    pub async fn signing_key(&self, id: ProjectId) -> Result<NewSigningKey> {
+        let row = self
+            .read(|tx| async move { live(&tx, id).await })
+            .await?;
+        Ok(NewSigningKey {
+            fingerprint: row.key_fingerprint,
+            public_key: row.public_key,
+            secret_key: row.secret_key,
+        })
+    }
+
+    /// Replaces a project's settings.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is no such project.
+    pub async fn update_project_settings(
+        &self,
+        id: ProjectId,
+        settings: &ProjectSettings,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write(|tx| async move {
+            let row = live(&tx, id).await?;
+            project::Entity::update_many()
+                .set(project::ActiveModel {
+                    settings: Set(to_json("settings", settings)?),
+                    search: Set(search_text(&row.owner, &row.name, settings)),
+                    ..Default::default()
+                })
+                .filter(project::Column::Id.eq(id.0))
+                .exec(&*tx)
+                .await?;
+            Entry::new("project", id, "api", "settings changed").write(&tx, now).await
+        })
+        .await
+    }
+
+    /// Deletes a project with its builds. Its row stays, without the secret key, so that its id is never
+    /// given out again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] while one of its builds is not over, [`Error::NotFound`].
+    pub async fn delete_project(&self, id: ProjectId, now: Timestamp) -> Result<()> {
+        self.write(|tx| async move {
+            let row = project::Entity::find_by_id(id.0)
+                .filter(project::Column::DeletedAt.is_null())
+                .lock_exclusive()
+                .one(&*tx)
+                .await?
+                .ok_or_else(|| Error::not_found(format!("project {id}")))?;
+            let open = attempt::Entity::find()
+                .join(sea_orm::JoinType::InnerJoin, super::joins::attempt_to_build())
+                .filter(build::Column::Project.eq(id.0))
+                .filter(attempt::Column::State.is_in(super::verdict::OPEN))
+                .count(&*tx)
+                .await?;
+            if open > 0 {
+                return Err(Error::conflict(format!("{open} builds of project {id} are not over")).into());
+            }
+            build::Entity::delete_many().filter(build::Column::Project.eq(id.0)).exec(&*tx).await?;
+            package::Entity::delete_many().filter(package::Column::Project.eq(id.0)).exec(&*tx).await?;
+            snapshot::Entity::delete_many().filter(snapshot::Column::Project.eq(id.0)).exec(&*tx).await?;
+            repository::Entity::delete_many().filter(repository::Column::Project.eq(id.0)).exec(&*tx).await?;
+            project_chroot::Entity::delete_many()
+                .filter(project_chroot::Column::Project.eq(id.0))
+                .exec(&*tx)
+                .await?;
+            project::Entity::update_many()
+                .set(project::ActiveModel {
+                    deleted_at: Set(Some(now.as_micros())),
+                    secret_key: Set(String::new()),
+                    ..Default::default()
+                })
+                .filter(project::Column::Id.eq(id.0))
+                .exec(&*tx)
+                .await?;
+            Entry::new("project", id, "api", "project deleted")
+                .detail(serde_json::json!({"owner": row.owner, "name": row.name}))
+                .write(&tx, now)
+                .await
+        })
+        .await
+    }
+}
+
+/// The row of a project that is not deleted.
+pub(super) async fn live(tx: &Tx, id: ProjectId) -> Result<project::Model, Failure> {
+    project::Entity::find_by_id(id.0)
+        .filter(project::Column::DeletedAt.is_null())
+        .one(&**tx)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("project {id}")).into())
+}
+
+fn one(projects: Vec<Project>, id: ProjectId) -> Result<Project, Failure> {
+    projects
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::not_found(format!("project {id}")).into())
+}

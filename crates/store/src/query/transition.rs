@@ -1,0 +1,191 @@
+//! Moves of builders. Each is checked against the model's list and made by compare-and-set on the version,
+//! so that one of two who decide on the same look wins and the other looks again.
+
+use model::{BuilderState, Timestamp};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
+    sea_query::{Expr, ExprTrait as _, OnConflict},
+};
+
+use super::{
+    builders::builder_of,
+    events::Entry,
+    finish::{fence, open_allocation},
+    leases::check_lease,
+    verdict::lock_attempt,
+};
+use crate::{
+    Builder, Change, Lease,
+    convert::{or_conflict, reason},
+    database::{Store, Tx},
+    entity::{allocation, builder, launch_attempt, pool},
+    error::{Error, Failure, Result},
+};
+
+const ACTOR: &str = "controller";
+
+/// Moves a builder. `secret` is the secret host key of a launch that begins.
+pub(super) async fn move_builder(
+    tx: &Tx,
+    builder: &Builder,
+    to: BuilderState,
+    (change, secret): (&Change, Option<String>),
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let from = builder.state;
+    if !from.may_become(to) {
+        let why = format!("builder {} is {from}: it cannot become {to}", builder.id);
+        return Err(Error::invalid(why).into());
+    }
+    let updated = builder::Entity::update_many()
+        .set(columns(builder, to, (change, secret), now))
+        .col_expr(builder::Column::Version, Expr::col(builder::Column::Version).add(1))
+        .filter(builder::Column::Id.eq(builder.id.0))
+        .filter(builder::Column::Version.eq(builder.version))
+        .filter(builder::Column::State.eq(from.as_str()))
+        .exec(&**tx)
+        .await;
+    let updated = or_conflict(updated, || {
+        let instance = change.instance_id.as_deref().unwrap_or_default();
+        format!("instance {instance} is another builder's")
+    })?;
+    if updated.rows_affected != 1 {
+        let what = format!("builder {} is no longer {from} with version {}", builder.id, builder.version);
+        return Err(Error::conflict(what).into());
+    }
+    Entry::of_builder(builder.id, ACTOR, &change.reason)
+        .states(Some(from.as_str()), to.as_str())
+        .write(tx, now)
+        .await
+}
+
+fn columns(
+    builder: &Builder,
+    to: BuilderState,
+    (change, secret): (&Change, Option<String>),
+    now: Timestamp,
+) -> builder::ActiveModel {
+    let mut columns = builder::ActiveModel {
+        state: Set(to.as_str().to_owned()),
+        reason: Set(Some(reason(&change.reason))),
+        entered_at: Set(now.as_micros()),
+        deadline: Set(change.deadline.map(Timestamp::as_micros)),
+        ..Default::default()
+    };
+    if change.instance_id.is_some() {
+        columns.instance_id = Set(change.instance_id.clone());
+    }
+    if change.address.is_some() {
+        columns.address = Set(change.address.clone());
+    }
+    if change.host_key.is_some() {
+        columns.host_key = Set(change.host_key.clone());
+    }
+    if to == BuilderState::Ready && builder.ready_at.is_none() {
+        columns.ready_at = Set(Some(now.as_micros()));
+    }
+    if secret.is_some() {
+        columns.host_key_secret = Set(secret);
+    } else if to != BuilderState::Resolving {
+        // Only a launch that may have to be repeated needs it.
+        columns.host_key_secret = Set(None);
+    }
+    columns
+}
+
+async fn close_launch(tx: &Tx, builder: &Builder, change: &Change, now: Timestamp) -> Result<(), Failure> {
+    let Some(outcome) = &change.launch_outcome else {
+        return Ok(());
+    };
+    launch_attempt::Entity::update_many()
+        .set(launch_attempt::ActiveModel {
+            outcome: Set(Some(reason(outcome))),
+            answered_at: Set(Some(now.as_micros())),
+            instance_id: Set(change.instance_id.clone()),
+            ..Default::default()
+        })
+        .filter(launch_attempt::Column::Builder.eq(builder.id.0))
+        .filter(launch_attempt::Column::Outcome.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Remembers a pool's fortune: how many builders in a row were given up before they were ever ready.
+async fn note_fortune(tx: &Tx, builder: &Builder, to: BuilderState, now: Timestamp) -> Result<(), Failure> {
+    let is_given_up = builder.ready_at.is_none()
+        && BuilderState::STARTING.contains(&builder.state)
+        && matches!(to, BuilderState::Abandoned | BuilderState::Terminating | BuilderState::Draining);
+    let failures = (pool::Entity, pool::Column::Failures);
+    let (first, update) = match to {
+        _ if is_given_up => (1, Expr::col(failures).add(1)),
+        BuilderState::Ready => (0, Expr::value(0_i64)),
+        _ => return Ok(()),
+    };
+    let mut on_conflict = OnConflict::column(pool::Column::Name);
+    on_conflict.value(pool::Column::Failures, update);
+    if is_given_up {
+        on_conflict.update_column(pool::Column::LastFailure);
+    }
+    pool::Entity::insert(pool::ActiveModel {
+        name: Set(builder.pool.to_string()),
+        current_hash: Set(None),
+        failures: Set(first),
+        last_failure: Set(is_given_up.then(|| now.as_micros())),
+    })
+    .on_conflict(on_conflict)
+    .exec_without_returning(&**tx)
+    .await?;
+    Ok(())
+}
+
+/// A builder that leaves its attempt: nobody may act for the attempt any more, and another one follows.
+async fn take_attempt_away(tx: &Tx, builder: &Builder, change: &Change, now: Timestamp) -> Result<(), Failure> {
+    if !matches!(builder.state, BuilderState::Reserved | BuilderState::Busy) {
+        return Ok(());
+    }
+    let is_its = allocation::Column::Builder.eq(builder.id.0);
+    let Some(found) = open_allocation(tx, is_its.clone()).await? else {
+        return Ok(());
+    };
+    let attempt = lock_attempt(tx, found.attempt).await?;
+    // Looked at again under the lock: its worker may have handed the end in meanwhile.
+    let Some(found) = open_allocation(tx, is_its).await? else {
+        return Ok(());
+    };
+    fence(tx, &found, &attempt, (ACTOR, &change.reason, now)).await
+}
+
+impl Store {
+    /// Moves a builder that was looked at to another state. One that leaves `reserved` or `busy` loses its
+    /// attempt in the same transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`]; [`Error::Conflict`] when the builder changed since it was looked at, or the
+    /// instance is another's; [`Error::Invalid`] for a move that builders do not make, or that belongs to
+    /// [`Store::begin_launch`], [`Store::assign`] or [`Store::accept_allocation`].
+    pub async fn transition(
+        &self,
+        lease: &Lease,
+        builder: &Builder,
+        to: BuilderState,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Builder> {
+        if matches!(to, BuilderState::Launching | BuilderState::Reserved | BuilderState::Busy) {
+            return Err(Error::invalid(format!("a builder does not become {to} by itself")));
+        }
+        self.write(|tx| async move {
+            check_lease(&tx, lease).await?;
+            take_attempt_away(&tx, builder, change, now).await?;
+            move_builder(&tx, builder, to, (change, None), now).await?;
+            close_launch(&tx, builder, change, now).await?;
+            note_fortune(&tx, builder, to, now).await?;
+            let moved = builder_of(&tx, builder.id).await?;
+            moved.ok_or_else(|| Error::not_found(format!("builder {}", builder.id)).into())
+        })
+        .await
+    }
+}

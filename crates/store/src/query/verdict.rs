@@ -1,0 +1,302 @@
+//! How attempts end, and what that means for their build chroot and their build. Every end goes through
+//! [`end`]; the caller holds the lock on the build.
+
+use model::{
+    AttemptId, AttemptState, Blame, BuildId, BuildState, Timestamp, build::derive_state,
+};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    QuerySelect as _,
+};
+use uuid::Uuid;
+
+use super::events::Entry;
+use crate::{
+    convert::{Row, evidence, reason},
+    database::Tx,
+    entity::{attempt, build, build_chroot},
+    error::{Error, Failure, Result},
+};
+
+/// How many attempts that a worker began a build chroot has before it fails for good.
+pub(super) const MOST_ATTEMPTS: u64 = 3;
+/// How many attempts it has altogether: those that no worker took up are no fault of the build, but they
+/// must not go on for ever.
+const MOST_NUMBER: i64 = 20;
+
+/// The words of the states of attempts that are not over.
+pub(super) const OPEN: [&str; 4] = [
+    AttemptState::Waiting.as_str(),
+    AttemptState::Assigned.as_str(),
+    AttemptState::Running.as_str(),
+    AttemptState::Publishing.as_str(),
+];
+
+/// How an attempt ends.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    /// Where it goes.
+    pub(super) state: AttemptState,
+    /// Who is answerable.
+    pub(super) blame: Option<Blame>,
+    /// Why.
+    pub(super) reason: String,
+    /// What that rests on.
+    pub(super) evidence: Option<serde_json::Value>,
+    /// Where its results are.
+    pub(super) result_directory: Option<String>,
+}
+
+impl End {
+    /// An end with nothing more to say.
+    pub(super) fn new(state: AttemptState, blame: Option<Blame>, reason: &str) -> Self {
+        Self {
+            state,
+            blame,
+            reason: reason.to_owned(),
+            evidence: None,
+            result_directory: None,
+        }
+    }
+}
+
+/// The row of an attempt that waits.
+pub(super) fn new_attempt(
+    id: Uuid,
+    (build, chroot): (i64, &str),
+    number: i64,
+    now: Timestamp,
+) -> attempt::ActiveModel {
+    attempt::ActiveModel {
+        id: Set(id),
+        build: Set(build),
+        chroot: Set(chroot.to_owned()),
+        number: Set(number),
+        state: Set(AttemptState::Waiting.as_str().to_owned()),
+        epoch: Set(None),
+        builder: Set(None),
+        blame: Set(None),
+        reason: Set(None),
+        evidence: Set(None),
+        result_directory: Set(None),
+        log_bytes: Set(0),
+        cancel_requested: Set(false),
+        queued_at: Set(now.as_micros()),
+        started_at: Set(None),
+        ended_at: Set(None),
+    }
+}
+
+/// Locks a build until the end of the transaction: whoever changes its chroots or attempts does this first.
+pub(super) async fn lock_build(tx: &Tx, id: BuildId) -> Result<build::Model, Failure> {
+    build::Entity::find_by_id(id.0)
+        .lock_exclusive()
+        .one(&**tx)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("build {id}")).into())
+}
+
+/// The attempt as it is under the lock on its build, which this takes.
+pub(super) async fn lock_attempt(tx: &Tx, id: Uuid) -> Result<attempt::Model, Failure> {
+    let missing = || Error::not_found(format!("attempt {}", AttemptId(id)));
+    let row = attempt::Entity::find_by_id(id).one(&**tx).await?.ok_or_else(missing)?;
+    lock_build(tx, BuildId(row.build)).await?;
+    Ok(attempt::Entity::find_by_id(id).one(&**tx).await?.ok_or_else(missing)?)
+}
+
+/// The state in an attempt's row.
+pub(super) fn state_of(row: &attempt::Model) -> Result<AttemptState> {
+    Row::new("attempt", &AttemptId(row.id)).parse("state", &row.state)
+}
+
+/// Moves an attempt on, if it is still in the state of `row`, and writes the event. `columns` need not hold
+/// the state.
+pub(super) async fn advance(
+    tx: &Tx,
+    row: &attempt::Model,
+    to: AttemptState,
+    columns: attempt::ActiveModel,
+    (actor, why, now): (&str, &str, Timestamp),
+) -> Result<(), Failure> {
+    let (id, from) = (AttemptId(row.id), state_of(row)?);
+    if !from.may_become(to) {
+        return Err(Error::conflict(format!("attempt {id} is {from} and cannot become {to}")).into());
+    }
+    let builder = match columns.builder {
+        Set(builder) => builder,
+        _ => row.builder,
+    };
+    let updated = attempt::Entity::update_many()
+        .set(attempt::ActiveModel {
+            state: Set(to.as_str().to_owned()),
+            ..columns
+        })
+        .filter(attempt::Column::Id.eq(row.id))
+        .filter(attempt::Column::State.eq(from.as_str()))
+        .exec(&**tx)
+        .await?;
+    if updated.rows_affected != 1 {
+        return Err(Error::conflict(format!("attempt {id} is no longer {from}")).into());
+    }
+    Entry::of_attempt(id, BuildId(row.build), actor, why)
+        .states(Some(from.as_str()), to.as_str())
+        .on(builder)
+        .write(tx, now)
+        .await
+}
+
+/// Ends an attempt, moves its chroot along and derives the state of its build. A loss, and a failure that
+/// may end otherwise elsewhere, put another attempt into the queue, unless there were too many or the user
+/// wants no more.
+pub(super) async fn end(
+    tx: &Tx,
+    row: &attempt::Model,
+    mut end: End,
+    (actor, now): (&str, Timestamp),
+) -> Result<(), Failure> {
+    let is_loss = end.state == AttemptState::Lost
+        || (end.state == AttemptState::Failed && end.blame.is_some_and(Blame::is_worth_a_retry));
+    let mut chroot_state = end.state.build_state();
+    let mut again = false;
+    if is_loss && row.cancel_requested {
+        end = End::new(AttemptState::Canceled, Some(Blame::Cancelled), &end.reason);
+        chroot_state = BuildState::Canceled;
+    } else if is_loss {
+        again = has_another(tx, row).await?;
+        // One that no worker began cannot fail; it is lost, and the chroot fails all the same.
+        let may_fail = state_of(row)?.may_become(AttemptState::Failed);
+        end.state = if again || !may_fail { AttemptState::Lost } else { AttemptState::Failed };
+        end.blame = Some(end.blame.unwrap_or(Blame::Infrastructure));
+        chroot_state = if again { BuildState::Pending } else { BuildState::Failed };
+    }
+    let ended_at = end.state.is_final().then(|| now.as_micros());
+    let columns = attempt::ActiveModel {
+        blame: Set(end.blame.map(|blame| blame.as_str().to_owned())),
+        reason: Set(Some(reason(&end.reason))),
+        evidence: Set(evidence(end.evidence.as_ref())),
+        result_directory: Set(end.result_directory.clone()),
+        ended_at: Set(ended_at),
+        ..Default::default()
+    };
+    advance(tx, row, end.state, columns, (actor, &end.reason, now)).await?;
+    update_chroot(tx, row, &end, chroot_state, now).await?;
+    if again {
+        queue_again(tx, row, (actor, now)).await?;
+    }
+    refresh_build(tx, BuildId(row.build), (actor, now)).await
+}
+
+async fn has_another(tx: &Tx, row: &attempt::Model) -> Result<bool, Failure> {
+    let begun = attempt::Entity::find()
+        .filter(attempt::Column::Build.eq(row.build))
+        .filter(attempt::Column::Chroot.eq(row.chroot.as_str()))
+        .filter(attempt::Column::StartedAt.is_not_null())
+        .count(&**tx)
+        .await?;
+    Ok(begun < MOST_ATTEMPTS && row.number < MOST_NUMBER)
+}
+
+async fn queue_again(
+    tx: &Tx,
+    row: &attempt::Model,
+    (actor, now): (&str, Timestamp),
+) -> Result<(), Failure> {
+    let id = Uuid::now_v7();
+    let number = row.number.saturating_add(1);
+    attempt::Entity::insert(new_attempt(id, (row.build, &row.chroot), number, now))
+        .exec_without_returning(&**tx)
+        .await?;
+    let why = format!("another attempt after {}", AttemptId(row.id));
+    Entry::of_attempt(AttemptId(id), BuildId(row.build), actor, &why)
+        .states(None, AttemptState::Waiting.as_str())
+        .write(tx, now)
+        .await
+}
+
+async fn update_chroot(
+    tx: &Tx,
+    row: &attempt::Model,
+    end: &End,
+    state: BuildState,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let is_verdict = state.is_final() && state != BuildState::Succeeded;
+    let mut columns = build_chroot::ActiveModel {
+        state: Set(state.as_str().to_owned()),
+        ended_at: Set(state.is_final().then(|| now.as_micros())),
+        waiting_reason: Set(None),
+        queue_position: Set(None),
+        ..Default::default()
+    };
+    if is_verdict {
+        let blame = end.blame.unwrap_or(Blame::Package);
+        columns.blame = Set(Some(blame.as_str().to_owned()));
+        columns.reason = Set(Some(reason(&end.reason)));
+        columns.evidence = Set(evidence(end.evidence.as_ref()));
+    }
+    if let Some(directory) = &end.result_directory {
+        columns.result_directory = Set(Some(directory.clone()));
+    }
+    if state == BuildState::Pending {
+        columns.started_at = Set(None);
+        columns.attempts = Set(row.number.saturating_add(1));
+    }
+    set_chroot(tx, row, columns).await
+}
+
+/// Changes the build chroot of an attempt.
+pub(super) async fn set_chroot(
+    tx: &Tx,
+    row: &attempt::Model,
+    columns: build_chroot::ActiveModel,
+) -> Result<(), Failure> {
+    build_chroot::Entity::update_many()
+        .set(columns)
+        .filter(build_chroot::Column::Build.eq(row.build))
+        .filter(build_chroot::Column::Chroot.eq(row.chroot.as_str()))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Derives a build's state anew, stores it for searches, and writes an event when it changed.
+pub(super) async fn refresh_build(
+    tx: &Tx,
+    id: BuildId,
+    (actor, now): (&str, Timestamp),
+) -> Result<(), Failure> {
+    let row = build::Entity::find_by_id(id.0)
+        .one(&**tx)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("build {id}")))?;
+    let chroots = build_chroot::Entity::find()
+        .filter(build_chroot::Column::Build.eq(id.0))
+        .all(&**tx)
+        .await?;
+    let states = chroots
+        .iter()
+        .map(|chroot| {
+            let id = format!("{}/{}", chroot.build, chroot.chroot);
+            Row::new("build_chroot", &id).parse("state", &chroot.state)
+        })
+        .collect::<Result<Vec<BuildState>>>()?;
+    let at = Row::new("build", &row.id);
+    let old: BuildState = at.parse("state", &row.state)?;
+    let new = derive_state(row.canceled, at.parse("source_state", &row.source_state)?, &states);
+    if old == new {
+        return Ok(());
+    }
+    build::Entity::update_many()
+        .set(build::ActiveModel {
+            state: Set(new.as_str().to_owned()),
+            ..Default::default()
+        })
+        .filter(build::Column::Id.eq(id.0))
+        .exec(&**tx)
+        .await?;
+    Entry::of_build(id, actor, "derived from its chroots")
+        .states(Some(old.as_str()), new.as_str())
+        .write(tx, now)
+        .await
+}
+

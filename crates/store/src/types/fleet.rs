@@ -1,0 +1,207 @@
+//! Builders, launches, leases and sightings, as the controller sees them.
+
+use std::{collections::BTreeMap, fmt};
+
+use model::{
+    BuilderId, BuilderState, FleetId, LaunchId, OwnerName, PoolName, Timestamp, plan::QueuedAttempt,
+};
+
+/// The right to act on a fleet; part of every write of a controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Which fleet.
+    pub fleet: FleetId,
+    /// Its number, which rises with each taking: whoever holds a lower one than the database is refused.
+    pub epoch: i64,
+}
+
+/// One machine that we have, had, or meant to have.
+#[derive(Clone, PartialEq)]
+pub struct Builder {
+    /// Which.
+    pub id: BuilderId,
+    /// Whose specification it follows.
+    pub pool: PoolName,
+    /// Where it stands.
+    pub state: BuilderState,
+    /// How many changes there were; what a change has to name.
+    pub version: i64,
+    /// The cloud it is in, by its name in `fleet.yaml`.
+    pub cloud: String,
+    /// The cloud's id for it.
+    pub instance_id: Option<String>,
+    /// Where its sshd listens.
+    pub address: Option<String>,
+    /// At which port.
+    pub port: u16,
+    /// The public key that its sshd must prove, as OpenSSH writes it.
+    pub host_key: Option<String>,
+    /// The secret half, kept only while a launch may still have to be repeated.
+    pub host_key_secret: Option<String>,
+    /// The image, by the cloud's id.
+    pub image: String,
+    /// The digest of the specification that it follows.
+    pub spec_hash: String,
+    /// Whether an operator wants no further attempts on it.
+    pub cordoned: bool,
+    /// Why it is where it is.
+    pub reason: Option<String>,
+    /// Since when it is there.
+    pub entered_at: Timestamp,
+    /// When its time there is over.
+    pub deadline: Option<Timestamp>,
+    /// Since when it is wanted.
+    pub created_at: Timestamp,
+    /// When it was ready for the first time.
+    pub ready_at: Option<Timestamp>,
+    /// The last call for it.
+    pub launch: Option<LaunchAttempt>,
+    /// How many calls for it there were.
+    pub launches: u32,
+}
+
+impl fmt::Debug for Builder {
+    /// Without the secret host key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("id", &self.id)
+            .field("pool", &self.pool)
+            .field("state", &self.state)
+            .field("version", &self.version)
+            .field("instance_id", &self.instance_id)
+            .field("address", &self.address)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One call to a cloud for a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchAttempt {
+    /// Which; its text is the client token.
+    pub id: LaunchId,
+    /// What was asked for.
+    pub offering: String,
+    /// The digest of all parameters: the same token goes with the same parameters only.
+    pub params_hash: String,
+    /// When it was written down, just before the call.
+    pub asked_at: Timestamp,
+    /// When an answer came.
+    pub answered_at: Option<Timestamp>,
+    /// Which.
+    pub outcome: Option<String>,
+}
+
+/// A builder to want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBuilder {
+    /// Its id, made by the caller.
+    pub id: BuilderId,
+    /// Whose specification it follows.
+    pub pool: PoolName,
+    /// The cloud, by its name in `fleet.yaml`.
+    pub cloud: String,
+    /// The image, by the cloud's id.
+    pub image: String,
+    /// The digest of the specification.
+    pub spec_hash: String,
+    /// The port of its sshd.
+    pub port: u16,
+    /// What it is for.
+    pub reason: String,
+    /// When the wish is over.
+    pub deadline: Timestamp,
+}
+
+/// A call to make next.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewLaunch {
+    /// Its id, made by the caller.
+    pub id: LaunchId,
+    /// What to ask for.
+    pub offering: String,
+    /// The digest of all parameters.
+    pub params_hash: String,
+    /// The public key that the machine's sshd is to prove, as OpenSSH writes it.
+    pub host_key_public: String,
+    /// The secret half.
+    pub host_key_secret: String,
+}
+
+impl fmt::Debug for NewLaunch {
+    /// Without the secret host key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewLaunch")
+            .field("id", &self.id)
+            .field("offering", &self.offering)
+            .field("params_hash", &self.params_hash)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a transition changes besides the state. What is `None` stays as it is, but for the deadline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Why, in words.
+    pub reason: String,
+    /// When the time in the new state is over; `None`: it has no clock.
+    pub deadline: Option<Timestamp>,
+    /// The cloud's id for it.
+    pub instance_id: Option<String>,
+    /// Where its sshd listens.
+    pub address: Option<String>,
+    /// The key that its sshd must prove.
+    pub host_key: Option<String>,
+    /// How the open launch ended.
+    pub launch_outcome: Option<String>,
+}
+
+/// The fleet and the queue, as of one moment.
+#[derive(Clone, Debug)]
+pub struct FleetView {
+    /// The moment, as the asker gave it.
+    pub at: Timestamp,
+    /// Every builder that is not terminated or abandoned, oldest first.
+    pub builders: Vec<Builder>,
+    /// Every attempt without a builder, oldest first.
+    pub queue: Vec<QueuedAttempt>,
+    /// How many attempts of each owner have a builder.
+    pub active: BTreeMap<OwnerName, u32>,
+    /// For each pool: how many builders in a row never got ready, and when the last of them was given up.
+    pub pool_failures: BTreeMap<PoolName, (u32, Option<Timestamp>)>,
+}
+
+/// An instance with our tag and without a builder, in one list of a cloud.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The cloud's id for it.
+    pub instance_id: String,
+    /// The cloud's word for its state.
+    pub state: String,
+}
+
+impl Sighting {
+    /// A sighting of an instance in a state.
+    #[must_use]
+    pub fn of(instance_id: &str, state: &str) -> Self {
+        Self {
+            instance_id: instance_id.to_owned(),
+            state: state.to_owned(),
+        }
+    }
+}
+
+/// An instance with our tag that no builder has: it was in the latest list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// The cloud's id for it.
+    pub instance_id: String,
+    /// The cloud's word for its state.
+    pub state: String,
+    /// When it was first seen.
+    pub first_at: Timestamp,
+    /// When it was last seen.
+    pub last_at: Timestamp,
+    /// In how many lists in a row.
+    pub times_seen: u32,
+}

@@ -1,0 +1,24 @@
+//! What goes into the store and what comes out: plain structs of domain types. None of them is a row; rows
+//! are converted, and a row that does not convert is [`crate::Error::Corrupt`].
+
+mod attempt;
+mod build;
+mod event;
+mod fleet;
+mod project;
+mod publication;
+mod user;
+
+pub use attempt::{
+    Allocation, AllocationState, Attempt, BuiltPackage, CollectedPackage, Outcome, Renewal, UnknownWord,
+};
+pub use build::{
+    Build, BuildChroot, BuildFilter, BuildOptions, CancelOutcome, Failure, NewUpload, StoredSource,
+};
+pub use event::{Event, EventFilter};
+pub use fleet::{
+    Builder, Change, FleetView, LaunchAttempt, Lease, NewBuilder, NewLaunch, Sighting, Stray,
+};
+pub use project::{Chroot, NewProject, NewSigningKey, Page, Project, ProjectFilter, ProjectSettings};
+pub use publication::{Publication, PublishedPackage, PublishedSnapshot, RepositoryKey, SnapshotRecord};
+pub use user::{IssuedToken, NewUser, User};

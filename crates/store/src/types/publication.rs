@@ -1,0 +1,61 @@
+//! Publications: the changes of repositories.
+
+use model::{AttemptId, ChrootName, DirectoryName, ProjectId, Timestamp};
+
+use super::BuiltPackage;
+
+/// One RPM repository: a chroot of a project directory.
+pub type RepositoryKey<'a> = (ProjectId, &'a DirectoryName, &'a ChrootName);
+
+/// The right, and what is needed, to publish a repository anew. The right is lost 60 seconds after it was
+/// taken or renewed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publication {
+    /// The number of the snapshot to write. Each try has its own, so that tries never share files.
+    pub number: u64,
+    /// The attempts whose results become visible by it.
+    pub attempts: Vec<AttemptId>,
+    /// All that the repository shall hold, those of earlier builds included.
+    pub packages: Vec<PublishedPackage>,
+}
+
+/// A package of a repository.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PublishedPackage {
+    /// The attempt that built it.
+    pub attempt: AttemptId,
+    /// The directory below the chroot's that holds it: `00000012-hello`.
+    pub result_directory: String,
+    /// Its name there.
+    pub file_name: String,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+    /// Whether it is a source package.
+    pub is_source: bool,
+    /// What its header says.
+    pub package: BuiltPackage,
+    /// What the repository's metadata says of it.
+    pub metadata_json: String,
+}
+
+/// What a publication wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotRecord {
+    /// The snapshot's number.
+    pub number: u64,
+    /// The revision in its `repomd.xml`.
+    pub revision: String,
+    /// The SHA-256 of its `repomd.xml` in hexadecimal.
+    pub repomd_sha256: String,
+}
+
+/// A snapshot of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedSnapshot {
+    /// What it is.
+    pub record: SnapshotRecord,
+    /// Since when it was visible.
+    pub at: Timestamp,
+}

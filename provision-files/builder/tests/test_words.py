@@ -1,0 +1,116 @@
+"""Pure parts: what log lines mean, splitting of lines, small parsers."""
+
+import os
+import tempfile
+import unittest
+
+import support  # noqa: F401  (finds the package)
+
+from verdigris_builder import collect, dnf, fetching, livelog, task, verdicts
+from verdigris_builder.errors import BuildStop
+
+# (log, part of the evidence, failed stage)
+FAILURES = [
+    ("+ gcc x.c\nx.c:3:9: warning: unused\nx.c:4:1: error: expected\nx.c:9:1: error: other\nerror: Bad exit status from /var/tmp/r (%build)\n", "x.c:4:1", "%build"),
+    ("+ cp a b\ncp: cannot stat 'a': No such file or directory\nerror: Bad exit status from /var/tmp/r (%install)\n", "cannot stat", "%install"),
+    ("error: File not found: /builddir/build/BUILDROOT/x/usr/bin/y\n", "/usr/bin/y", None),
+    ("error: Installed (but unpackaged) file(s) found:\n   /usr/bin/z\n", "/usr/bin/z", None),
+    ("error: line 7: Unknown tag: Foo: bar\n", "Unknown tag", None),
+    ("/bin/ld: x.o: undefined reference to `foo'\ncollect2: error: ld returned 1\nerror: Bad exit status from /var/tmp/r (%build)\n", "undefined reference", "%build"),
+    ("Traceback (most recent call last):\n  File \"setup.py\"\nValueError: no\nerror: Bad exit status from /var/tmp/r (%build)\n", "ValueError", "%build"),
+    ("error[E0425]: cannot find value\nerror: could not compile `x`\nerror: Bad exit status from /var/tmp/r (%build)\n", "E0425", "%build"),
+    ("+ ./configure\n+ false\nerror: Bad exit status from /var/tmp/r (%prep)\n    Bad exit status from /var/tmp/r (%prep)\n", "+ false", "%prep"),
+    ("/var/tmp/rpm-tmp.x: line 3: frobnicate: command not found\nerror: Bad exit status from /var/tmp/r (%build)\n", "frobnicate", "%build"),
+    ("FAIL: test-hello\nmake: *** [Makefile:3: check] Error 1\nerror: Bad exit status from /var/tmp/r (%check)\n", "FAIL: test-hello", "%check"),
+    ("", None, None),
+]
+# (dnf's output, blame, kind, missing)
+MESSAGES = [
+    ("No matching package to install: 'a-devel'\nNot all dependencies satisfied\nError: Some packages could not be found.\n", "package", "dependencies", ["a-devel"]),
+    ("Error: \n Problem: conflicting requests\n  - nothing provides libx.so.1 needed by y-1-1.x86_64\n", "package", "dependencies", ["libx.so.1"]),
+    ("Error: \n Problem: package a-1-1.x86_64 conflicts with b provided by b-1-1.x86_64\n", "package", "dependencies", []),
+    ("Error: Failed to download metadata for repo 'base': Cannot download repomd.xml\nNo matching package to install: 'x'\n", "infrastructure", "repository", []),
+    ("Curl error (7): Couldn't connect to server for http://x/\n", "infrastructure", "repository", []),
+    ("Error: Error downloading packages:\n  Status code: 404 for http://x/y.rpm\n", "infrastructure", "repository", []),
+    ("Error Summary\n-------------\nDisk Requirements:\n   At least 12MB more space needed on the / filesystem.\n", "infrastructure", "disk", []),
+    ("Package x.rpm is not signed\nError: GPG check FAILED\n", "package", "dependencies", []),
+    ("Error: something never seen\n", "infrastructure", "root", []),
+]
+
+
+class Words(unittest.TestCase):
+    """No root needed here."""
+
+    def test_the_line_that_shows_why_is_found(self):
+        for text, part, stage in FAILURES:
+            with self.subTest(text=text[:60]), tempfile.TemporaryDirectory() as directory:
+                with open(os.path.join(directory, "build.log"), "w", encoding="utf-8") as file:
+                    file.write(text)
+                shown, found = verdicts.evidence(directory)
+                self.assertEqual(found, stage)
+                if part is None:
+                    self.assertIsNone(shown)
+                else:
+                    self.assertIn(part, shown["text"])
+
+    def test_dnfs_messages_have_a_blame(self):
+        for text, blame, kind, missing in MESSAGES:
+            with self.subTest(text=text[:60]):
+                stop = dnf.classify(text, "it failed")
+                self.assertEqual((stop.blame, stop.kind, stop.more.get("missing", [])), (blame, kind, missing))
+
+    def test_lines_are_split_and_bytes_counted_wherever_the_chunks_end(self):
+        data = b"short\n" + b"y" * 50000 + b"\n" + b"z" * 16384 + b"\r\n" + b"end"
+        for size in (1, 7, 4096, 16384, 16385, 100000):
+            with tempfile.TemporaryDirectory() as directory:
+                log = livelog.BuildLog(directory, 1 << 20)
+                for start in range(0, len(data), size):
+                    log.write("build.log", data[start:start + size])
+                log.close()
+                with open(os.path.join(directory, "build.log"), "rb") as file:
+                    written = file.read()
+                self.assertEqual(written.replace(b"\n", b""), data.replace(b"\n", b""))
+                self.assertLessEqual(max(map(len, written.split(b"\n"))), livelog.MAX_LINE)
+
+    def test_the_log_limit_is_exact_and_counts_the_line_feeds_of_split_lines(self):
+        with tempfile.TemporaryDirectory() as directory:
+            log = livelog.BuildLog(directory, 5000)
+            with self.assertRaises(BuildStop) as caught:
+                for _ in range(100):
+                    log.write("build.log", b"x" * 999 + b"\n")
+            self.assertEqual(caught.exception.kind, "log_limit")
+            log.close()
+            self.assertEqual(os.path.getsize(os.path.join(directory, "build.log")), 5000)
+
+    def test_a_verdict_always_fits_into_its_reserved_bytes(self):
+        evidence = {"log": "build.log", "line": 1, "text": "\u2603\x00" * 100000}
+        verdict = verdicts.make("failed", "package", "build", "\U0001f4a9" * 100000, evidence=evidence, missing=["\u2603" * 1000] * 1000)
+        from verdigris_builder import attempt
+        attempt.paths.ATTEMPTS, attempt.paths.FENCES = [tempfile.mkdtemp()] * 2
+        self.addCleanup(attempt.files.remove_tree, attempt.paths.ATTEMPTS)
+        one = attempt.Attempt("11111111-2222-4333-8444-555555555555")
+        one.make_directories()
+        one.reserve_verdict()
+        self.assertTrue(one.write_verdict(verdict))
+        self.assertEqual(os.path.getsize(one.verdict), attempt.VERDICT_BYTES)
+        self.assertEqual(one.read_verdict()["verdict"]["result"], "failed")
+        self.assertFalse(one.write_verdict(verdicts.make("cancelled", "cancelled", "cancelled", "no")))
+        self.assertEqual(one.read_verdict()["verdict"]["result"], "failed")
+
+    def test_result_names_have_a_grammar(self):
+        for name in ("a-1-1.x86_64.rpm", "gtk+~rc1^2.rpm", "_x", "build.log"):
+            self.assertTrue(collect.good_name(name), name)
+        for name in ("", ".", "..", ".x", "-x", "a/b", "a b", "a\n", "a..b", "\u00e9", "a\0", "x" * 201, "a%b", "a:b"):
+            self.assertFalse(collect.good_name(name), name)
+
+    def test_variables_of_a_base_address_are_expanded(self):
+        chroot = {"release": "42", "arch": "x86_64"}
+        self.assertEqual(fetching.expand("http://x/$releasever/${basearch}", chroot), "http://x/42/x86_64/")
+
+    def test_ordinary_hosts_are_not_link_local(self):
+        for host in ("example.org", "10.0.0.1", "127.0.0.1", "fade.example", "face", "::1", ""):
+            self.assertFalse(task.link_local(host), host)
+
+
+if __name__ == "__main__":
+    unittest.main()

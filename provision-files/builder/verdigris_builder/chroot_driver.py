@@ -1,0 +1,304 @@
+"""Our own driver: an overlay over a base root, dnf for the requirements, rpmbuild in the sandbox. Same result files as mock.
+
+Order: what the driver writes into the root as root is written before any hostile code has run there; afterwards it only reads the overlay's
+upper layer, component by component, without following links, when nothing of the build runs any more.
+"""
+
+import errno
+import os
+import re
+import shutil
+
+from . import build as builds
+from . import dnf, fetching, files, mounting, paths, roots, sandbox, verdicts
+from .errors import BuildStop, disk_full, infrastructure_fault, package_fault
+
+TREE = "builddir/build"
+ARCHITECTURE = re.compile(r"Architecture is (?:not included|excluded): |No compatible architectures found for build")
+UNMET = re.compile(r"^\s*(\S.*?) is needed by \S+$", re.MULTILINE)
+UNPACK = """cd /builddir/build
+rpm -i --nosignature /builddir/in.src.rpm || exit 100
+set -- "$@" SPECS/*.spec
+for last; do :; done
+[ -f "$last" ] || exit 101
+[ "$(ls SPECS | wc -l)" = 1 ] || exit 101
+"""
+SOURCE_SCRIPT = UNPACK + 'exec rpmbuild -bs --nodeps "$@"'
+SPEC_SCRIPT = 'cd /builddir/build; how=$1; shift; exec rpmbuild $how "$@" SPECS/*.spec'
+STARTED = (b"Executing(", b"Processing files:")
+ROUNDS = 12
+
+
+class ChrootDriver:
+    """Runs one Build to its end; raises BuildStop for every end but success."""
+
+    def __init__(self, build):
+        self.build, self.task, self.chroot, self.log = build, build.task, build.chroot, build.log
+        self.scratch = build.attempt.scratch
+        self.root = os.path.join(self.scratch, "root")
+        self.upper = os.path.join(self.scratch, "upper")
+        self.status = None
+
+    def run(self):
+        """The whole build; the exit status of rpmbuild is in `status`."""
+        source = self.build.stage()
+        self.enter_root(source)
+        try:
+            self.make_source()
+            self.requirements()
+            self.binary()
+        finally:
+            mounting.unmount_below(self.root)
+            self.build.join_background()
+            self.collect_source()
+        self.build.enter("collect", "collecting results")
+        self.collect_packages()
+        self.build.write_results_json()
+
+    def enter_root(self, source):
+        """Base root, overlay, /proc and /dev, the build user, macros, the SRPM."""
+        self.build.enter("root", "build root")
+        packages = self.task["buildroot_packages"] or self.chroot["buildroot_packages"]
+        base, made = roots.obtain(self.chroot, packages, self.log)
+        self.log.write("root.log", ("Base root %s (%s)\n" % (base, "made now" if made else "there already")).encode())
+        for name in ("root", "upper", "work"):
+            os.makedirs(os.path.join(self.scratch, name))
+        mounting.overlay(base, self.upper, os.path.join(self.scratch, "work"), self.root)
+        mounting.api_filesystems(self.root)
+        self.manager = dnf.Dnf(self.chroot, self.task["repositories"], os.path.join(self.scratch, "dnf"), self.log)
+        self.make_user()
+        self.make_tree(source)
+
+    def make_user(self):
+        """passwd, group, hosts (or rpmbuild cannot name its host), resolv.conf only with network."""
+        etc = os.path.join(self.root, "etc")
+        entries = {"passwd": "%s:x:%d:%d::/builddir:/bin/bash\n" % (paths.BUILD_USER, paths.BUILD_UID, paths.BUILD_UID),
+                   "group": "%s:x:%d:\n" % (paths.BUILD_USER, paths.BUILD_UID)}
+        for name, entry in entries.items():
+            path = os.path.join(etc, name)
+            text = files_text(path)
+            if not text.endswith("\n") and text:
+                text += "\n"
+            write_inside(path, text + entry)
+        write_inside(os.path.join(etc, "hosts"), "127.0.0.1 localhost localhost.localdomain %s\n::1 localhost\n" % sandbox.HOST_NAME)
+        resolver = files_text("/etc/resolv.conf") if self.task["enable_net"] else ""
+        write_inside(os.path.join(etc, "resolv.conf"), resolver)
+
+    def make_tree(self, source):
+        """/builddir with rpmbuild's directories, the macros and the SRPM (a hard link where possible)."""
+        home = os.path.join(self.root, "builddir")
+        os.makedirs(home, exist_ok=True)
+        os.makedirs(os.path.join(home, "build"))
+        for name in ("BUILD", "BUILDROOT", "RPMS", "SOURCES", "SPECS", "SRPMS"):
+            os.mkdir(os.path.join(home, "build", name))
+            os.chown(os.path.join(home, "build", name), paths.BUILD_UID, paths.BUILD_UID)
+        for path in (home, os.path.join(home, "build")):
+            os.chown(path, paths.BUILD_UID, paths.BUILD_UID)
+        macros = {"_topdir": "/builddir/build",
+                  **self.chroot["macros"], **self.task["macros"]}
+        write_inside(os.path.join(home, ".rpmmacros"), "".join("%%%s %s\n" % item for item in macros.items()))
+        inside = os.path.join(home, "in.src.rpm")
+        shutil.copyfile(source, inside)
+        os.chmod(inside, 0o644)
+
+    def options(self):
+        """rpmbuild's options for this task."""
+        found = ["--target", builds.rpm_arch(self.chroot)]
+        for name in self.task["with"]:
+            found += ["--with", name]
+        for name in self.task["without"]:
+            found += ["--without", name]
+        return found
+
+    def inside(self, script, arguments, sink, network=False):
+        """Run a shell script of ours in the sandbox; the arguments are its positional parameters."""
+        argv = ["/bin/bash", "-c", script, "sh", *arguments]
+        if builds.other_personality(self.chroot):
+            argv = ["/usr/bin/setarch", builds.rpm_arch(self.chroot), *argv]
+        return sandbox.run(self.root, argv, sink, network)
+
+    def make_source(self):
+        """Unpack the SRPM and build it again inside, so that its requirements are those of this chroot."""
+        self.build.enter("source", "source package")
+        status = self.inside(SOURCE_SCRIPT, self.options(), self.log.sink("build.log"))
+        self.status = status
+        if status in (100, 101):
+            what = "cannot be unpacked" if status == 100 else "does not hold exactly one spec file"
+            raise package_fault("source", "the SRPM %s" % what, exit=status, evidence=verdicts.evidence(self.build.attempt.results)[0])
+        if status != 0:
+            self.failed("spec", status)
+
+    def failed(self, kind, status):
+        """Raise the verdict of an rpmbuild that failed; never returns."""
+        results = self.build.attempt.results
+        if status == 125:
+            raise infrastructure_fault("mount", "the sandbox of the build cannot be made", exit=status, find=("build.log", "verdigris sandbox"))
+        full = verdicts.no_space_in(results, "build.log")
+        if full or files.free_bytes(self.scratch) < 1 << 20:
+            raise with_more(disk_full("while building"), exit=status, evidence=full)
+        for _, line in verdicts.lines(results, "build.log"):
+            found = ARCHITECTURE.search(line)
+            if found:
+                raise BuildStop("skipped", "package", "architecture", "the package is not made for %s: %s" % (self.chroot["arch"], line.strip()),
+                                exit=status, find=("build.log", found.group(0)))
+        reason, shown = verdicts.build_failed(results, status)
+        raise package_fault(kind, reason, exit=status, evidence=shown)
+
+    def requirements(self):
+        """What has to be there before rpmbuild is asked: newer packages that the project offers, and the task's own wishes."""
+        self.build.enter("dependencies", "build requirements")
+        self.offered_upgrades()
+        if self.task["additional_packages"]:
+            self.manager.additional(self.root, self.task["additional_packages"])
+
+    def offered_upgrades(self):
+        """Repositories of the project may replace packages of the base root; an empty or disjoint one costs no dnf run."""
+        if not self.task["repositories"]:
+            return
+        _, text = dnf.rpm_query(self.root, self.chroot["dbpath"], "-qa", "--qf", "%{NAME}\\n")
+        installed = set(text.split())
+        for entry in self.task["repositories"]:
+            names = fetching.package_names(entry, self.chroot)
+            if names is None or names & installed:
+                self.manager.upgrade(self.root)
+                return
+
+    def source_package(self):
+        """A private name for the source package made inside, whose name and place the build user chose."""
+        target = os.path.join(self.scratch, "requirements.src.rpm")
+        upper = os.open(self.upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            directory = files.open_directory(TREE + "/SRPMS", upper)
+            try:
+                names = [name for name in os.listdir(directory) if name.endswith(".rpm")]
+                names.sort(key=lambda name: (not name.endswith(".buildreqs.nosrc.rpm"), name))
+                for name in names:
+                    os.close(files.open_regular(name, directory))
+                    if os.path.lexists(target):
+                        os.unlink(target)
+                    os.link(name, target, src_dir_fd=directory, follow_symlinks=False)
+                    return target
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise package_fault("source", "the source package made inside cannot be read: %s" % error.strerror) from error
+        finally:
+            os.close(upper)
+        raise package_fault("source", "rpmbuild made no source package")
+
+    def binary(self):
+        """rpmbuild -bb in the sandbox. It says itself what is missing, so dnf (a third of a second and more) runs only then; the same
+        loop serves %generate_buildrequires, whose needs are known only after each round."""
+        earlier = None
+        for _ in range(ROUNDS):
+            gate = Gate(self)
+            status = self.inside(SPEC_SCRIPT, ["-bb --noclean", *self.options()], gate.write, self.task["enable_net"])
+            self.status = status
+            missing = gate.missing(status)
+            if not missing or missing == earlier:
+                break
+            earlier = missing
+            if gate.opened:
+                self.build.enter("dependencies", "generated build requirements")
+            self.log.write("root.log", ("Build requirements to install: %s\n" % ", ".join(missing[:200])).encode())
+            self.manager.build_requirements(self.root, self.source_package())
+        gate.open()
+        self.log.state("Finish: rpmbuild (exit status %d)" % status)
+        if missing:
+            raise package_fault("dependencies", "the build requirements are not met: %s" % ", ".join(missing[:20]), exit=status,
+                                missing=missing, find=("build.log", missing[0]))
+        if status != 0:
+            self.failed("build", status)
+
+    def collect_source(self):
+        """The rebuilt source package is a result of failed builds too; what is wrong with it shows elsewhere."""
+        try:
+            self.take("SRPMS", lambda name: name.endswith((".src.rpm", ".nosrc.rpm")) and ".buildreqs." not in name)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
+
+    def collect_packages(self):
+        """Every package under RPMS and its architectures' directories."""
+        wanted = lambda name: name.endswith(".rpm") and not name.endswith((".src.rpm", ".nosrc.rpm"))  # noqa: E731
+        try:
+            for name in [None, *self.take("RPMS", wanted)]:
+                if name is not None:
+                    self.take("RPMS/" + name, wanted)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
+            self.build.collector.refuse("RPMS", "it is no plain directory any more")
+
+    def take(self, where, wanted):
+        """Collect one directory of the build tree's upper layer; names of its subdirectories."""
+        upper = os.open(self.upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            directory = files.open_directory(TREE + "/" + where, upper)
+        finally:
+            os.close(upper)
+        try:
+            self.build.collector.take(directory, wanted)
+            return [entry.name for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
+        finally:
+            os.close(directory)
+
+
+class Gate:
+    """Holds back what rpmbuild says until its first stage begins: a run that only finds requirements missing leaves no trace in build.log."""
+
+    def __init__(self, driver):
+        self.driver, self.held, self.tail, self.opened = driver, [], dnf.Tail(64 << 10), False
+
+    def write(self, data):
+        """The sink of the run."""
+        self.tail.add(data)
+        if self.opened:
+            self.driver.log.write("build.log", data)
+            return
+        self.held.append(data)
+        if any(word in self.tail.data for word in STARTED) or len(self.held) > 1000:
+            self.open()
+
+    def open(self):
+        """The build proper begins: the phase changes, the packages it builds with are noted, what was held back is shown."""
+        if self.opened:
+            return
+        self.opened = True
+        driver = self.driver
+        driver.build.enter("build", "rpmbuild")
+        query = ["rpm", "--root", driver.root, "-qa", "--qf", "%{nevra} %{buildtime} %{size} %{pkgid} installed\\n"]
+        driver.build.background_output(query, "installed_pkgs.log", {"HOME": dnf.rpm_home(driver.chroot["dbpath"])})
+        for data in self.held:
+            driver.log.write("build.log", data)
+
+    def missing(self, status):
+        """Requirements that ended the run. rpm has status 11 for that since 4.15; before, only the text tells."""
+        if status == 0 or "error: Failed build dependencies:" not in self.tail.text():
+            return []
+        text = self.tail.text().rpartition("error: Failed build dependencies:")[2]
+        return UNMET.findall(text)
+
+
+def files_text(path):
+    """A small text file, or nothing."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(1 << 20)
+    except OSError:
+        return ""
+
+
+def write_inside(path, text):
+    """Replace a file in the root; a link of that name is removed, not followed."""
+    if os.path.lexists(path):
+        os.unlink(path)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, 0o644)
+
+
+def with_more(stop, **more):
+    """The same BuildStop with further details."""
+    stop.more.update({key: value for key, value in more.items() if value is not None})
+    return stop

@@ -1,0 +1,216 @@
+"""The commands of `verdigris-builder`: arguments in, one JSON document out (README.md has the contract).
+
+What only some commands need is imported in them: `status` is asked often and answers in half the time without the rest.
+"""
+
+import argparse
+import errno
+import hashlib
+import json
+import os
+import re
+import select
+import sys
+import traceback
+
+from . import attempt as attempts
+from . import collect, files, paths, task
+from .errors import EXITS, CommandError
+
+PIECE = 256 << 10
+POLL_SECONDS = 0.1
+RAW = ("log", "fetch")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but errors are ours."""
+
+    def error(self, message):
+        """Called by argparse for every usage error."""
+        raise CommandError("usage", "%s: %s" % (self.prog, message))
+
+
+def number(text):
+    """A non-negative decimal argument."""
+    if not re.fullmatch(r"[0-9]{1,16}", text):
+        raise argparse.ArgumentTypeError("%r is not a number" % text[:40])
+    return int(text)
+
+
+def parser():
+    """The command line."""
+    top = Parser(prog="verdigris-builder", description="Runs one build attempt on this builder.")
+    commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
+    known = {}
+    for name, what in (("put", "store the SRPM from stdin"), ("start", "start a build from the task on stdin"), ("status", "how it goes"),
+                       ("log", "bytes of the live log"), ("manifest", "list the results"), ("fetch", "bytes of one result"),
+                       ("cancel", "kill the build"), ("clean", "remove attempts"), ("ready", "check this builder"),
+                       ("warm", "make a chroot's base root")):
+        known[name] = commands.add_parser(name, help=what)
+        if name not in ("ready", "warm"):
+            known[name].add_argument("--attempt", required=name != "clean")
+    for name in ("put", "fetch"):
+        known[name].add_argument("--name", required=True)
+    for name in ("log", "fetch"):
+        known[name].add_argument("--offset", type=number, default=0)
+    known["put"].add_argument("--size", type=number, required=True)
+    known["put"].add_argument("--sha256", required=True)
+    known["log"].add_argument("--follow", action="store_true")
+    known["start"].add_argument("--epoch", type=number, required=True)
+    known["cancel"].add_argument("--epoch", type=number)
+    known["ready"].add_argument("--chroot")
+    known["warm"].add_argument("--chroot", required=True)
+    return top
+
+
+def main(argv):
+    """Run one command; the exit status."""
+    command = argv[0] if argv else ""
+    os.umask(0o022)  # root's own may be stricter, and mock's user has to pass the directories
+    try:
+        arguments = parser().parse_args(argv)
+        command = arguments.command
+        document, status = COMMANDS[command](arguments)
+        if document is not None:
+            print(json.dumps(document), flush=True)
+        return status
+    except CommandError as error:
+        return complain(command, str(error), error.code)
+    except BrokenPipeError:
+        os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
+        return 0
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return complain(command, "no space left on device on the builder: %s" % error if full else str(error), "fault")
+    except Exception as error:
+        traceback.print_exc()
+        return complain(command, "the builder's scripts failed: %s: %s" % (type(error).__name__, error), "fault")
+
+
+def complain(command, text, code):
+    """The error document, on stderr where stdout carries raw bytes."""
+    print(json.dumps({"error": text, "code": code}), file=sys.stderr if command in RAW else sys.stdout, flush=True)
+    return EXITS[code]
+
+
+def put(arguments):
+    """Store the upload when size and digest are as announced."""
+    attempt = attempts.Attempt(arguments.attempt)
+    if not task.FILE_NAME.fullmatch(arguments.name) or not task.SHA256.fullmatch(arguments.sha256):
+        raise CommandError("usage", "--name or --sha256 is not well formed")
+    if os.path.exists(attempt.state):
+        raise CommandError("refused", "the attempt has been started already")
+    paths.make_state_directories()
+    attempt.make_directories()
+    temporary = os.path.join(attempt.input, ".upload.%d" % os.getpid())
+    digest, size = hashlib.sha256(), 0
+    try:
+        with open(temporary, "wb") as file:
+            while piece := sys.stdin.buffer.read(PIECE):
+                size += len(piece)
+                if size > arguments.size:
+                    break
+                digest.update(piece)
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        if size != arguments.size or digest.hexdigest() != arguments.sha256:
+            raise CommandError("refused", "the upload of %s is not what was announced (%s)" % (
+                arguments.name, "other content" if size == arguments.size else "other size"))
+        os.rename(temporary, os.path.join(attempt.input, arguments.name))
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+    return {"stored": arguments.name, "size": size}, 0
+
+
+def start(arguments):
+    """Read the task and start."""
+    from . import runner
+    data = sys.stdin.buffer.read(task.MAX_TASK_BYTES + 1)
+    return runner.start(arguments.attempt, arguments.epoch, data), 0
+
+
+def status(arguments):
+    """How it goes."""
+    return attempts.Attempt(arguments.attempt).status(), 0
+
+
+def log(arguments):
+    """Send the live log from the offset; with --follow until the end."""
+    attempt = attempts.Attempt(arguments.attempt)
+    try:
+        descriptor = os.open(attempt.live_log, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise CommandError("unknown", "there is no log of attempt %s here" % attempt.name) from None
+    reader = select.poll()
+    reader.register(1, 0)  # only hang-up and error: the reader has gone
+    offset = arguments.offset
+    while True:
+        going_on = arguments.follow and attempt.running()
+        while data := os.pread(descriptor, PIECE, offset):
+            offset += len(data)
+            send(data)
+        if not going_on or reader.poll(POLL_SECONDS * 1000):
+            return None, 0
+
+
+def send(data):
+    """All of it to stdout."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view):]
+
+
+def manifest(arguments):
+    """What may be fetched."""
+    attempt = attempts.Attempt(arguments.attempt)
+    state = attempt.status()
+    if state["state"] == "unknown":
+        raise CommandError("unknown", "attempt %s was never started here" % attempt.name)
+    if state["state"] == "running":
+        raise CommandError("busy", "attempt %s is still running" % attempt.name)
+    limits = files.read_json(attempt.task)["limits"]
+    listed, refused = collect.manifest(attempt.results, limits, files.read_json(attempt.refused) or [])
+    return {"attempt": attempt.name, "state": state["state"], "files": listed, "refused": refused, "verdict": state["verdict"]}, 0
+
+
+def fetch(arguments):
+    """Send one result."""
+    attempt = attempts.Attempt(arguments.attempt)
+    if attempt.running():
+        raise CommandError("busy", "attempt %s is still running" % attempt.name)
+    descriptor = collect.open_result(attempt.results, arguments.name)
+    offset = arguments.offset
+    while data := os.pread(descriptor, PIECE, offset):
+        offset += len(data)
+        send(data)
+    return None, 0
+
+
+def cancel(arguments):
+    """Kill it."""
+    from . import runner
+    return runner.cancel(arguments.attempt, arguments.epoch), 0
+
+
+def clean(arguments):
+    """Remove it."""
+    from . import runner
+    return runner.clean(arguments.attempt), 0
+
+
+def check(arguments):
+    """Is this builder fit?"""
+    from . import ready
+    return ready.ready(arguments.chroot)
+
+
+def warm(arguments):
+    """Make a base root."""
+    from . import ready
+    return ready.warm(arguments.chroot), 0
+
+
+COMMANDS = {"put": put, "start": start, "status": status, "log": log, "manifest": manifest, "fetch": fetch, "cancel": cancel,
+            "clean": clean, "ready": check, "warm": warm}

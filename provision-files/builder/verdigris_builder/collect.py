@@ -1,0 +1,172 @@
+"""Results: taking regular files out of directories that hostile code has written, the manifest, and reading one file.
+
+Rule: a name is used only relative to an open directory descriptor, never followed, and must match the grammar.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+
+from . import files, task
+from .errors import CommandError, disk_full, package_fault
+
+REFUSED_LISTED = 200
+PIECE = 1 << 20
+
+
+def good_name(name):
+    """Whether a result may have this name."""
+    return bool(task.FILE_NAME.fullmatch(name)) and ".." not in name
+
+
+def shown(name):
+    """A name for people, whatever bytes it has."""
+    return ascii(name)[1:-1][:300]
+
+
+class Collector:
+    """Moves files into the results directory (same file system) and remembers what it refused."""
+
+    def __init__(self, results, limits):
+        self.directory = os.open(results, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.limits, self.refused, self.count, self.size = limits, [], 0, 0
+
+    def take(self, directory, wanted):
+        """Move every regular file whose name `wanted(name)` accepts from a directory descriptor; the rest is refused.
+
+        The caller makes sure that nothing of the build runs any more.
+        """
+        for name in sorted(os.listdir(directory)):
+            found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode):
+                continue
+            why = self.objection(name, found, wanted)
+            if why:
+                self.refuse(name, why)
+                continue
+            self.count += 1
+            self.size += found.st_size
+            if self.count > self.limits["result_files"]:
+                raise package_fault("result_limit", "the build has more than %d result files" % self.limits["result_files"])
+            if self.size > self.limits["result_bytes"]:
+                raise package_fault("result_limit", "the results are larger than %d bytes" % self.limits["result_bytes"])
+            self.move(name, directory)
+
+    def objection(self, name, found, wanted):
+        """Why a directory entry is not taken, or None."""
+        if not good_name(name):
+            return "the name is not allowed"
+        if not stat.S_ISREG(found.st_mode):
+            return "it is a %s" % files.kind(found.st_mode)
+        if not wanted(name):
+            return "it is no result of this kind"
+        try:
+            os.stat(name, dir_fd=self.directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return "a result of this name is there already"
+
+    def move(self, name, directory):
+        """Rename, then make it root's and readable."""
+        try:
+            os.rename(name, name, src_dir_fd=directory, dst_dir_fd=self.directory)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self.copy(name, directory)
+        descriptor = files.open_regular(name, self.directory)
+        try:
+            os.fchown(descriptor, 0, 0)
+            os.fchmod(descriptor, 0o644)
+        finally:
+            os.close(descriptor)
+
+    def copy(self, name, directory):
+        """For a file that is still in the lower layer (never in practice) or on another file system."""
+        source = files.open_regular(name, directory)
+        try:
+            target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=self.directory)
+            try:
+                while piece := os.read(source, PIECE):
+                    os.write(target, piece)
+            except OSError as error:
+                raise (disk_full("while collecting results") if error.errno == errno.ENOSPC else error) from error
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
+
+    def refuse(self, name, why):
+        """Remember an entry that stays behind."""
+        if len(self.refused) < REFUSED_LISTED:
+            self.refused.append({"name": shown(name), "why": why})
+
+    def close(self):
+        """Let go of the results directory."""
+        os.close(self.directory)
+
+
+def manifest(results, limits, earlier):
+    """(files, refused) of a results directory; `earlier` is what the driver refused already."""
+    listed, refused = [], list(earlier)
+    count = size = 0
+    directory = os.open(results, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in sorted(os.listdir(directory)):
+            why, entry = None, None
+            if not good_name(name):
+                why = "the name is not allowed"
+            else:
+                found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                if not stat.S_ISREG(found.st_mode):
+                    why = "it is a %s" % files.kind(found.st_mode)
+                elif count + 1 > limits["result_files"] + 16:  # the logs do not count
+                    why = "more files than the limit"
+                elif size + found.st_size > limits["result_bytes"] + 4 * limits["log_bytes"]:
+                    why = "more bytes than the limit"
+                else:
+                    entry, why = describe(name, directory)
+            if why:
+                if len(refused) < 2 * REFUSED_LISTED:
+                    refused.append({"name": shown(name), "why": why})
+            else:
+                count, size = count + 1, size + entry["size"]
+                listed.append(entry)
+    finally:
+        os.close(directory)
+    return listed, refused
+
+
+def describe(name, directory):
+    """({"name", "size", "sha256"}, None) of one file, or (None, why not)."""
+    try:
+        descriptor = files.open_regular(name, directory)
+    except OSError as error:
+        return None, error.strerror or str(error)
+    total, size = hashlib.sha256(), 0
+    try:
+        while piece := os.read(descriptor, PIECE):
+            total.update(piece)
+            size += len(piece)
+    finally:
+        os.close(descriptor)
+    return {"name": name, "size": size, "sha256": total.hexdigest()}, None
+
+
+def open_result(results, name):
+    """A descriptor of one result file for `fetch`."""
+    if not good_name(name):
+        raise CommandError("refused", "%s is not a name of a result" % shown(name))
+    try:
+        directory = os.open(results, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise CommandError("unknown", "the attempt has no results here") from None
+    try:
+        return files.open_regular(name, directory)
+    except FileNotFoundError:
+        raise CommandError("unknown", "there is no result %s" % name) from None
+    except OSError as error:
+        raise CommandError("refused", "%s cannot be read: %s" % (name, error.strerror)) from error
+    finally:
+        os.close(directory)

@@ -1,0 +1,159 @@
+"""dnf, made to install into a root that is not the host's: configuration, runs, and what its messages mean.
+
+Pitfalls met on Debian: its "local" plugin complains (so it is disabled), rpm keeps its database in the home directory (so dnf gets a home of
+our own whose .rpmmacros says otherwise), there is no release package (so --releasever), and the cache directory is always taken
+inside the root (so the shared cache is bind-mounted there).
+"""
+
+import os
+import re
+
+from . import command, files, mounting, paths, system
+from .errors import disk_full, infrastructure_fault, package_fault
+
+CACHE_INSIDE = "/var/cache/verdigris-dnf"
+MISSING = (re.compile(r"No matching package to install: '([^']+)'"), re.compile(r"No match for argument: (.+)"),
+           re.compile(r"^\s*(?:- )?nothing provides (\S+(?: [<>=]+ \S+)?) needed by", re.M), re.compile(r"Unable to find a match: (.+)"))
+CONFLICT = re.compile(r"^\s*Problem(?: \d+)?: (.+)$", re.M)
+UNREACHABLE = re.compile(r"^.*(?:Failed to download metadata|Cannot download|Error downloading|Curl error|Status code: \d+|"
+                         r"Cannot prepare internal mirrorlist|All mirrors were tried|Could not resolve host|checksum doesn't match|"
+                         r"Downloading successful, but checksum).*$", re.M)
+NO_SPACE = re.compile(r"No space left on device|needs \d+ ?[KMG]?i?B more space|Disk Requirements", re.I)
+SIGNATURE = re.compile(r"^.*(?:GPG check FAILED|is not signed|Public key .* is not installed|GPG Keys? are configured).*$", re.M)
+
+
+class Dnf:
+    """dnf for one root. `log` is the BuildLog, or an object with `sink(name)`."""
+
+    def __init__(self, chroot, repositories, directory, log):
+        self.chroot, self.log, self.directory = chroot, log, directory
+        self.repositories = chroot["base"] + repositories
+        self.config = os.path.join(directory, "dnf.conf")
+        os.makedirs(directory, exist_ok=True)
+        files.write_atomically(self.config, self.configuration().encode())
+        self.environment = {"HOME": rpm_home(chroot["dbpath"])}
+
+    def configuration(self):
+        """The text of dnf.conf: only our repositories, nothing of the host's."""
+        lines = ["[main]", "reposdir=/dev/null", "cachedir=" + CACHE_INSIDE, "keepcache=1", "plugins=1", "assumeyes=1",
+                 "install_weak_deps=0", "best=1", "obsoletes=1", "metadata_expire=0", "timeout=20", "retries=2", "debuglevel=2",
+                 "history_record=0", "protected_packages=", "gpgcheck=0", "logdir=/var/log", ""]
+        for entry in self.repositories:
+            lines += ["[%s]" % entry["id"], "name=" + entry["name"], "baseurl=" + entry["baseurl"], "enabled=1",
+                      "gpgcheck=%d" % entry["gpgcheck"], "skip_if_unavailable=0", "cost=%d" % (1000 if entry in self.chroot["base"] else 1)]
+            if entry["gpgkey"]:
+                lines.append("gpgkey=" + self.key(entry))
+            if entry["priority"]:
+                lines.append("priority=%d" % entry["priority"])
+            lines.append("")
+        return "\n".join(lines)
+
+    def key(self, entry):
+        """The address of a repository's key; an armored key becomes a file."""
+        if not entry["gpgkey"].lstrip().startswith("-----BEGIN"):
+            return entry["gpgkey"]
+        path = os.path.join(self.directory, "key-%d.asc" % self.repositories.index(entry) if entry in self.repositories else "key.asc")
+        files.write_atomically(path, entry["gpgkey"].lstrip().encode())
+        return "file://" + path
+
+    def run(self, root, arguments, log="root.log"):
+        """One dnf transaction in the root; (exit status, tail of its output)."""
+        tail = Tail(256 << 10)
+        sink = self.log.sink(log)
+
+        def both(data):
+            tail.add(data)
+            sink(data)
+        if self.chroot["package_manager"] == "dnf5":
+            program = ["dnf5"]
+        else:
+            program = ["dnf", "--disableplugin=local"]
+        argv = program + ["-y", "-c", self.config, "--releasever=" + self.chroot["release"], "--forcearch=" + self.chroot["arch"],
+                          "--installroot=" + root, *arguments]
+        cache = os.path.join(paths.CACHE, "dnf", self.chroot["name"])
+        os.makedirs(cache, exist_ok=True)
+        inside = root + CACHE_INSIDE
+        os.makedirs(inside, exist_ok=True)
+        system.bind(cache, inside)
+        try:
+            status = command.program(argv, both, self.environment, installer=True)
+        finally:
+            mounting.unmount(inside)
+        os.rmdir(inside)
+        return status, tail.text()
+
+    def install(self, root, packages):
+        """Install packages, or stop the build with what dnf said."""
+        self.checked(self.run(root, ["install", "--", *packages]), "the packages of the build root cannot be installed", base=True)
+
+    def build_requirements(self, root, source):
+        """Install what a source package (path on the host) needs."""
+        self.checked(self.run(root, ["builddep", "--", source]), "the build requirements cannot be installed")
+
+    def additional(self, root, packages):
+        """Install what the task asks for besides."""
+        self.checked(self.run(root, ["install", "--", *packages]), "the additional packages cannot be installed")
+
+    def upgrade(self, root):
+        """Take newer packages that the additional repositories offer, as mock does for a cached root."""
+        self.checked(self.run(root, ["upgrade"]), "the build root cannot be brought up to date")
+
+    def checked(self, outcome, what, base=False):
+        """Turn a failed run into a verdict."""
+        status, text = outcome
+        if status != 0:
+            raise classify(text, what, base)
+
+
+class Tail:
+    """The last bytes of an output."""
+
+    def __init__(self, size):
+        self.size, self.data = size, b""
+
+    def add(self, data):
+        """Append and forget what is too old."""
+        self.data = (self.data + data)[-self.size:]
+
+    def text(self):
+        """What is kept, as text."""
+        return self.data.decode("utf-8", "replace")
+
+
+def classify(text, what, base=False):
+    """The verdict that dnf's output stands for. Downloads before names: a missing mirror also makes packages missing."""
+    if NO_SPACE.search(text):
+        return disk_full("while installing packages")
+    found = UNREACHABLE.search(text)
+    if found:
+        return infrastructure_fault("repository", "a package repository cannot be read: " + found.group(0).strip()[:500])
+    hits = [hit for pattern in MISSING for hit in pattern.finditer(text)]
+    missing = list(dict.fromkeys(hit.group(1).strip() for hit in hits))
+    fault = infrastructure_fault if base else package_fault
+    kind = "root" if base else "dependencies"
+    if missing:
+        reason = "%s: nothing provides %s" % (what, ", ".join(missing[:20]))
+        return fault(kind, reason, missing=missing[:50], find=("root.log", hits[0].group(0).strip()))
+    for pattern, more in ((SIGNATURE, "the signature is not accepted: %s"), (CONFLICT, "%s")):
+        found = pattern.search(text)
+        if found:
+            line = found.group(0).strip()
+            return fault(kind, "%s: %s" % (what, (more % line)[:500]), find=("root.log", line))
+    lines = [entry.strip() for entry in text.splitlines() if entry.strip()]
+    errors = [entry for entry in lines if entry.lower().startswith(("error", "failed"))] or lines[-1:] or ["no message"]
+    return infrastructure_fault("root", "%s: %s" % (what, errors[0][:500]), find=("root.log", errors[0]))
+
+
+def rpm_home(dbpath):
+    """A home directory whose .rpmmacros tells the host's rpm where that root keeps its database."""
+    home = os.path.join(paths.HOMES, dbpath.strip("/").replace("/", "-"))
+    macros = os.path.join(home, ".rpmmacros")
+    if not os.path.exists(macros):
+        os.makedirs(home, exist_ok=True)
+        files.write_atomically(macros, ("%%_dbpath %s\n" % dbpath).encode())
+    return home
+
+
+def rpm_query(root, dbpath, *arguments):
+    """rpm on the host, asking the database of a root; (exit status, output)."""
+    return command.output(["rpm", "--root", root, *arguments], {"HOME": rpm_home(dbpath)})

@@ -1,0 +1,122 @@
+"""Small reads over HTTP from repositories: the digest of repomd.xml, and the package names of a repository.
+
+The libraries for HTTP and XML are imported where they are used: they are a third of a command's start, and only a build needs them.
+"""
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import subprocess
+
+from . import files, paths
+from .errors import infrastructure_fault
+
+TIMEOUT = 20
+MAX_REPOMD = 8 << 20
+MAX_PRIMARY = 24 << 20
+MAX_PRIMARY_OPEN = 256 << 20
+REPO = "{http://linux.duke.edu/metadata/repo}"
+COMMON = "{http://linux.duke.edu/metadata/common}"
+
+
+def expand(url, chroot):
+    """dnf's two variables in a base address."""
+    for name, value in (("releasever", chroot["release"]), ("basearch", chroot["arch"])):
+        url = url.replace("${%s}" % name, value).replace("$" + name, value)
+    return url.rstrip("/") + "/"
+
+
+def read(url, limit):
+    """The body of a URL; OSError when it cannot be had or is too large."""
+    import http.client
+    import urllib.request
+    opener = urllib.request.build_opener()
+    opener.addheaders = [("User-Agent", "verdigris-builder"), ("Cache-Control", "no-cache")]
+    try:
+        with opener.open(url, timeout=TIMEOUT) as answer:
+            data = answer.read(limit + 1)
+    except (http.client.HTTPException, ValueError) as error:
+        raise OSError("%s: %s" % (url, error)) from error
+    if len(data) > limit:
+        raise OSError("%s is larger than %d bytes" % (url, limit))
+    return data
+
+
+def repomd(repository, chroot):
+    """The bytes of repomd.xml, or the verdict that the repository cannot be reached."""
+    url = expand(repository["baseurl"], chroot) + "repodata/repomd.xml"
+    try:
+        return read(url, MAX_REPOMD)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error
+        raise infrastructure_fault("repository", "the repository %s cannot be read: %s: %s" % (repository["id"], url, reason)) from error
+
+
+def digest(data):
+    """SHA-256 in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def package_names(repository, chroot):
+    """Names of the repository's binary packages, or None when they cannot be told cheaply (then dnf has to look)."""
+    description = repomd(repository, chroot)
+    cached = os.path.join(paths.CACHE, "names-%s.json" % digest(description)[:32])
+    known = files.read_json(cached, 32 << 20)
+    if isinstance(known, list):
+        return set(known)
+    try:
+        found = _names(_primary(description, expand(repository["baseurl"], chroot)))
+    except (OSError, ValueError, SyntaxError, EOFError, lzma.LZMAError, subprocess.SubprocessError):  # a ParseError is a SyntaxError
+        return None
+    files.write_json(cached, sorted(found))
+    return found
+
+
+def _primary(description, base):
+    """The opened primary.xml named by a repomd.xml."""
+    import xml.etree.ElementTree
+    for entry in xml.etree.ElementTree.fromstring(description):
+        if entry.tag == REPO + "data" and entry.get("type") == "primary":
+            location = entry.find(REPO + "location")
+            href = location.get("href", "") if location is not None else ""
+            data = read(base + href, MAX_PRIMARY)
+            return _unpacked(data, href)
+    raise ValueError("no primary metadata")
+
+
+def _unpacked(data, name):
+    """A bounded stream of the decompressed metadata."""
+    if name.endswith(".gz"):
+        stream = gzip.GzipFile(fileobj=io.BytesIO(data))
+    elif name.endswith(".xz"):
+        stream = lzma.LZMAFile(io.BytesIO(data))
+    elif name.endswith(".bz2"):
+        stream = bz2.BZ2File(io.BytesIO(data))
+    elif name.endswith(".zst"):
+        done = subprocess.run(["zstd", "-dcq", "--memory=128MB"], input=data, stdout=subprocess.PIPE, timeout=30, check=True)
+        stream = io.BytesIO(done.stdout)
+    elif name.endswith(".xml"):
+        stream = io.BytesIO(data)
+    else:
+        raise ValueError("unknown compression of %s" % name)
+    opened = stream.read(MAX_PRIMARY_OPEN + 1)
+    if len(opened) > MAX_PRIMARY_OPEN:
+        raise ValueError("the metadata is too large")
+    return io.BytesIO(opened)
+
+
+def _names(stream):
+    """Names, and names obsoleted, of the binary packages in a primary.xml."""
+    import xml.etree.ElementTree
+    found = set()
+    for _, element in xml.etree.ElementTree.iterparse(stream):
+        if element.tag == COMMON + "package":
+            if element.findtext(COMMON + "arch") != "src":
+                found.add(element.findtext(COMMON + "name") or "")
+                for entry in element.iterfind(".//{*}obsoletes/{*}entry"):
+                    found.add(entry.get("name", ""))
+            element.clear()
+    return found

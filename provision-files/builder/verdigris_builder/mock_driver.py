@@ -1,0 +1,176 @@
+"""The mock driver: writes a configuration for the attempt, runs mock as an ordinary user of the group "mock", maps its exit codes.
+
+mock refuses plain root, so it runs through `runuser` as the build user the provisioner made. What it leaves in its result directory was written
+by a user hostile code may have influenced, so it is collected like everything else.
+"""
+
+import grp
+import os
+import pwd
+import re
+import shutil
+
+from . import command, dnf, files, paths, verdicts
+from .errors import BuildStop, infrastructure_fault, package_fault, service_fault
+
+LOGS = ("build.log", "root.log", "state.log", "hw_info.log", "installed_pkgs.log")
+# mock's documented exit codes that say at once whose fault it is; 1, 10, 30 and 40 need a look into the logs.
+INFRASTRUCTURE = {20: "the chroot is invalid or cannot be set up", 25: "the chroot cannot be set up", 50: "a command of mock failed",
+                  60: "the build root is locked by another process", 65: "the build root is locked by another process",
+                  70: "the result directory cannot be made", 80: "mock could not leave its namespaces", 90: "the bootstrap chroot failed",
+                  129: "mock was ended by SIGHUP", 137: "mock was killed", 141: "mock was ended by SIGPIPE", 143: "mock was ended by SIGTERM"}
+SERVICE = {2: "mock was run without its wrapper", 3: "mock refuses its configuration", 5: "mock refuses its command line",
+           6: "mock refuses the user it was run as", 110: "mock lost count of its own states"}
+SKIPPED = re.compile(r"(?:Architecture is (?:not included|excluded)|No compatible architectures found for build|"
+                     r"is excluded by|no matching ExclusiveArch)", re.IGNORECASE)
+
+
+def problems(chroot):
+    """Why mock cannot be used for this chroot here; an empty list when it can."""
+    found = []
+    if shutil.which("mock", path=mock_path()) is None:
+        found.append("mock is not installed")
+    if not os.path.isfile(site_configuration(chroot)):
+        found.append("there is no %s" % site_configuration(chroot))
+    try:
+        user = pwd.getpwnam(paths.MOCK_USER)
+        group = grp.getgrnam(paths.MOCK_GROUP)
+        if paths.MOCK_USER not in group.gr_mem and user.pw_gid != group.gr_gid:
+            found.append("the user %s is not in the group %s" % (paths.MOCK_USER, paths.MOCK_GROUP))
+    except KeyError as error:
+        found.append("no such user or group: %s" % error)
+    return found
+
+
+def mock_path():
+    """Where mock is looked for."""
+    return os.environ.get("VERDIGRIS_MOCK_PATH", command.ENVIRONMENT["PATH"])
+
+
+def site_configuration(chroot):
+    """mock's own configuration of that chroot."""
+    return os.path.join(paths.MOCK_CONFIGS, chroot + ".cfg")
+
+
+def configuration(task, chroot):
+    """The text of the attempt's mock configuration. Every value from outside is a Python literal made by repr()."""
+    name = chroot["name"]
+    lines = ["include(%r)" % site_configuration(name), "config_opts['root'] = %r" % name,
+             "config_opts['rpmbuild_networking'] = %r" % task["enable_net"], "config_opts['use_host_resolv'] = %r" % task["enable_net"],
+             "config_opts['cleanup_on_success'] = True", "config_opts['cleanup_on_failure'] = True"]
+    if task["isolation"] != "default":
+        lines.append("config_opts['isolation'] = %r" % task["isolation"])
+    if task["buildroot_packages"]:
+        lines.append("config_opts['chroot_setup_cmd'] = %r" % ("install " + " ".join(task["buildroot_packages"])))
+    if task["additional_packages"]:
+        lines.append("config_opts['chroot_additional_packages'] = %r" % " ".join(task["additional_packages"]))
+    for macro, value in {**chroot["macros"], **task["macros"]}.items():
+        lines.append("config_opts['macros'][%r] = %r" % ("%" + macro, value))
+    lines.append("_verdigris = 'dnf.conf' if 'dnf.conf' in config_opts else 'yum.conf'")
+    for entry in task["repositories"]:
+        section = ["", "[%s]" % entry["id"], "name=" + entry["name"], "baseurl=" + entry["baseurl"], "enabled=1", "skip_if_unavailable=0",
+                   "metadata_expire=0", "cost=1", "best=1", "gpgcheck=%d" % entry["gpgcheck"]]
+        if entry["gpgkey"] and not entry["gpgkey"].lstrip().startswith("-----BEGIN"):
+            section.append("gpgkey=" + entry["gpgkey"])
+        if entry["priority"]:
+            section.append("priority=%d" % entry["priority"])
+        lines.append("config_opts[_verdigris] += %r" % ("\n".join(section) + "\n"))
+    return "\n".join(lines) + "\n"
+
+
+class MockDriver:
+    """Runs one Build to its end; raises BuildStop for every end but success."""
+
+    def __init__(self, build):
+        self.build, self.task, self.chroot, self.log = build, build.task, build.chroot, build.log
+        self.status = None
+        self.directory = os.path.join(build.attempt.directory, "mock")
+
+    def run(self):
+        """The whole build."""
+        source = self.build.stage()
+        self.build.join_background()
+        os.unlink(os.path.join(self.build.attempt.results, "hw_info.log"))  # mock writes its own
+        for entry in self.task["repositories"]:
+            if entry["gpgkey"] and entry["gpgkey"].lstrip().startswith("-----BEGIN"):
+                raise service_fault("mock", "the mock driver takes a gpgkey only as a URL (repository %s)" % entry["id"])
+        try:
+            user = pwd.getpwnam(paths.MOCK_USER)
+        except KeyError as error:
+            raise infrastructure_fault("mock", "the builder has no user %s" % paths.MOCK_USER) from error
+        results = os.path.join(self.directory, "results")
+        os.makedirs(results, mode=0o755)
+        os.chmod(self.directory, 0o711)
+        config = os.path.join(self.directory, self.chroot["name"] + ".cfg")
+        files.write_atomically(config, configuration(self.task, self.chroot).encode())
+        readable = os.path.join(self.directory, self.task["source"]["file"])
+        os.link(source, readable)
+        os.chmod(readable, 0o644)
+        os.chown(results, user.pw_uid, user.pw_gid)
+        self.build.enter("build", "mock")
+        environment = {"PATH": mock_path(), "HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
+        self.status = command.program(self.argv(config, readable, results), self.log.sink("mock.log"), environment)
+        self.log.state("Finish: mock (exit status %d)" % self.status)
+        self.build.enter("collect", "collecting results")
+        self.collect(results)
+        if self.status != 0:
+            raise self.verdict()
+        self.build.write_results_json()
+
+    def argv(self, config, source, results):
+        """The command line of mock."""
+        argv = ["runuser", "-u", paths.MOCK_USER, "--", "mock", "-r", config, "--rebuild", source, "--resultdir", results,
+                "--rpmbuild-opts=--noclean", "--verbose"]
+        for name in self.task["with"]:
+            argv += ["--with", name]
+        for name in self.task["without"]:
+            argv += ["--without", name]
+        return argv
+
+    def collect(self, results):
+        """Packages and logs; state.log of the builder is kept in mock.log, mock's own takes its name."""
+        self.log.close()
+        for name in LOGS:
+            path = os.path.join(self.build.attempt.results, name)
+            if os.path.lexists(path):
+                os.unlink(path)
+        directory = files.open_directory(results)
+        try:
+            succeeded = self.status == 0
+            self.build.collector.take(directory, lambda name: name in LOGS or name.endswith(".src.rpm")
+                                      or name.endswith(".nosrc.rpm") or (name.endswith(".rpm") and succeeded))
+        finally:
+            os.close(directory)
+
+    def verdict(self):
+        """What mock's exit code and logs say."""
+        results, status = self.build.attempt.results, self.status
+        full = verdicts.no_space_in(results, "build.log") or verdicts.no_space_in(results, "root.log")
+        if full:
+            return infrastructure_fault("disk", "no space left on device on the builder (in mock)", exit=status, evidence=full)
+        if status in SERVICE:
+            return service_fault("mock", SERVICE[status], exit=status, find=("mock.log", "ERROR"))
+        if status in INFRASTRUCTURE:
+            return infrastructure_fault("mock", "mock failed: " + INFRASTRUCTURE[status], exit=status, find=("mock.log", "ERROR"))
+        if status == 11:
+            return package_fault("timeout", "mock ended a command that took too long", exit=status)
+        for log in ("build.log", "mock.log", "root.log"):
+            for _, line in verdicts.lines(results, log):
+                if SKIPPED.search(line):
+                    return BuildStop("skipped", "package", "architecture", "the package is not made for %s: %s" % (self.chroot["arch"], line.strip()),
+                                     exit=status, find=(log, line))
+        if status in (30, 31) or not verdicts.evidence(results)[0]:
+            stop = dnf.classify(tail(results, "root.log") + tail(results, "mock.log"), "the build requirements cannot be installed")
+            stop.more["exit"] = status
+            return stop
+        reason, shown = verdicts.build_failed(results, status)
+        return package_fault("build", reason, exit=status, evidence=shown)
+
+
+
+def tail(results, log, count=400):
+    """The last lines of a log as text."""
+    kept = []
+    for _, line in verdicts.lines(results, log):
+        kept = (kept + [line])[-count:]
+    return "\n".join(kept) + "\n"

@@ -1,0 +1,28 @@
+"""Where things are. `VERDIGRIS_ROOT` (tests) is put before every absolute path."""
+
+import os
+
+PREFIX = os.environ.get("VERDIGRIS_ROOT", "").rstrip("/")
+STATE = PREFIX + "/var/lib/verdigris"
+ATTEMPTS = STATE + "/attempts"
+FENCES = STATE + "/fences"
+ROOTS = STATE + "/roots"
+CACHE = STATE + "/cache"
+HOMES = STATE + "/homes"
+START_LOCK = STATE + "/start.lock"
+CHROOTS = PREFIX + "/etc/verdigris/chroots"
+MOCK_CONFIGS = PREFIX + "/etc/mock"
+IMAGE_ROOTS = PREFIX + "/usr/lib/verdigris/roots"
+
+# A number no distribution gives to anybody: below systemd's dynamic users, above every ordinary one.
+BUILD_UID = 61000
+BUILD_USER = "mockbuild"
+# Who runs mock on the host; the provisioner makes this user a member of the group "mock".
+MOCK_USER = os.environ.get("VERDIGRIS_MOCK_USER", "builder")
+MOCK_GROUP = os.environ.get("VERDIGRIS_MOCK_GROUP", "mock")
+
+
+def make_state_directories():
+    """Create what every command expects; idempotent."""
+    for path in (STATE, ATTEMPTS, FENCES, ROOTS, CACHE, HOMES):
+        os.makedirs(path, mode=0o755, exist_ok=True)

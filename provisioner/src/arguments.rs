@@ -1,0 +1,158 @@
+//! A module's arguments after evaluation, taken out by type.
+
+use serde_json::{Map, Value};
+
+use crate::module::Problem;
+use crate::words;
+
+/// The arguments of one call.
+pub(crate) struct Arguments {
+    module: &'static str,
+    values: Map<String, Value>,
+}
+
+impl Arguments {
+    pub(crate) fn new(module: &'static str, values: Map<String, Value>) -> Self {
+        Self { module, values }
+    }
+
+    /// The module's name.
+    pub(crate) fn module(&self) -> &'static str {
+        self.module
+    }
+
+    /// All values, as given.
+    pub(crate) fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
+    /// The value unless it is missing or null.
+    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name).filter(|value| !value.is_null())
+    }
+
+    fn wrong(&self, name: &str, expected: &str) -> Problem {
+        let value = self.values.get(name).map(ToString::to_string).unwrap_or_default();
+        let shown: String = value.chars().take(100).collect();
+        Problem::new(format!(
+            "the parameter {name} of {} is {shown}, expected {expected}",
+            self.module
+        ))
+    }
+
+    /// A text; numbers are taken as their digits.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Problem> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(_) => Err(self.wrong(name, "text")),
+        }
+    }
+
+    /// A text that must be there and not be empty.
+    pub(crate) fn required(&self, name: &str) -> Result<String, Problem> {
+        self.text(name)?
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| self.wrong(name, "text"))
+    }
+
+    /// A text, empty if it is missing: the form scripts take.
+    pub(crate) fn word(&self, name: &str) -> Result<String, Problem> {
+        Ok(self.text(name)?.unwrap_or_default())
+    }
+
+    /// An absolute path other than the root directory.
+    pub(crate) fn path(&self, name: &str) -> Result<String, Problem> {
+        let path = self.required(name)?;
+        let is_deep = path.split('/').any(|part| !part.is_empty() && part != ".");
+        let climbs = path.split('/').any(|part| part == "..");
+        if path.starts_with('/') && is_deep && !climbs && !path.contains(['\n', '\0']) {
+            Ok(path)
+        } else {
+            Err(self.wrong(name, "an absolute path"))
+        }
+    }
+
+    /// True or false; texts such as `yes` too, as in Ansible.
+    pub(crate) fn flag(&self, name: &str, default: bool) -> Result<bool, Problem> {
+        match self.value(name) {
+            None => Ok(default),
+            Some(Value::Bool(value)) => Ok(*value),
+            Some(Value::String(text)) => match text.to_lowercase().as_str() {
+                "yes" | "true" | "on" | "1" => Ok(true),
+                "no" | "false" | "off" | "0" => Ok(false),
+                _ => Err(self.wrong(name, "true or false")),
+            },
+            Some(_) => Err(self.wrong(name, "true or false")),
+        }
+    }
+
+    /// A flag as scripts take it.
+    pub(crate) fn bit(&self, name: &str, default: bool) -> Result<String, Problem> {
+        Ok(u8::from(self.flag(name, default)?).to_string())
+    }
+
+    /// A whole number.
+    pub(crate) fn number(&self, name: &str, default: u64) -> Result<u64, Problem> {
+        match self.text(name)? {
+            None => Ok(default),
+            Some(text) => text.parse().map_err(|_| self.wrong(name, "a whole number")),
+        }
+    }
+
+    /// A list of texts, or one text with commas.
+    pub(crate) fn list(&self, name: &str) -> Result<Vec<String>, Problem> {
+        match self.value(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => items
+                .iter()
+                .map(|item| match item {
+                    Value::String(text) => Ok(text.clone()),
+                    Value::Number(number) => Ok(number.to_string()),
+                    _ => Err(self.wrong(name, "a list of texts")),
+                })
+                .collect(),
+            Some(_) => {
+                let text = self.required(name)?;
+                Ok(text
+                    .split(',')
+                    .map(|part| part.trim().to_owned())
+                    .filter(|part| !part.is_empty())
+                    .collect())
+            }
+        }
+    }
+
+    /// One of several words.
+    pub(crate) fn choice(&self, name: &str, default: &str, known: &[&str]) -> Result<String, Problem> {
+        let word = self.text(name)?.unwrap_or_else(|| default.to_owned());
+        if known.contains(&word.as_str()) {
+            Ok(word)
+        } else {
+            Err(self.wrong(name, &known.join(", ")))
+        }
+    }
+
+    /// A mode as `stat` prints it: octal without a leading zero; empty if it is missing.
+    pub(crate) fn mode(&self, name: &str) -> Result<String, Problem> {
+        match self.value(name) {
+            None => Ok(String::new()),
+            Some(Value::String(text)) => words::mode(text)
+                .map(|bits| format!("{bits:o}"))
+                .ok_or_else(|| self.wrong(name, "an octal mode such as \"0644\"")),
+            Some(_) => Err(self.wrong(name, "an octal mode in quotes such as \"0644\"")),
+        }
+    }
+
+    /// Owner or group: a name or number, empty if it is missing.
+    pub(crate) fn owner(&self, name: &str) -> Result<String, Problem> {
+        let word = self.word(name)?;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-$".contains(&byte);
+        if word.bytes().all(allowed) && !word.starts_with('-') {
+            Ok(word)
+        } else {
+            Err(self.wrong(name, "the name of a user or group"))
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The host a playbook runs on, as modules see it: scripts with arguments, bounded in time and output.
+
+use std::time::Duration;
+
+use shell::{Command, Connection, Exit, Input, Output, RunOptions};
+use tokio::time::Instant;
+
+use crate::module::{Failure, Problem};
+
+/// How much output of one command is kept, of each of the two.
+const OUTPUT_LIMIT: usize = 256 * 1024;
+
+/// The connection with what one task asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Host<'a> {
+    pub(crate) connection: &'a Connection,
+    /// Whether commands go through `sudo`.
+    pub(crate) sudo: bool,
+    /// Whether nothing may be changed.
+    pub(crate) check: bool,
+    /// When the whole run must have ended.
+    pub(crate) deadline: Instant,
+    /// How long one command may take.
+    pub(crate) limit: Duration,
+}
+
+impl Host<'_> {
+    /// Runs one of the scripts of `module/scripts/`, all of which begin with the prelude and take as their first
+    /// argument whether this is check mode. Gives the lines it printed.
+    pub(crate) async fn script(
+        &self,
+        module: &'static str,
+        text: &'static str,
+        values: &[&str],
+        input: Vec<u8>,
+    ) -> Result<Lines, Failure> {
+        let check = if self.check { "1" } else { "0" };
+        let values = [check].into_iter().chain(values.iter().copied());
+        let output = self.run(Command::script(module, text, values), input).await?;
+        if output.exit.is_success() {
+            Ok(Lines(output.stdout_text()))
+        } else {
+            Err(Problem::from_output("the module's script failed".to_owned(), &output).into())
+        }
+    }
+
+    /// Runs a command to its end, whatever its status.
+    pub(crate) async fn run(&self, command: Command, input: Vec<u8>) -> Result<Output, Failure> {
+        let command = if self.sudo {
+            command.through(["sudo", "-n", "--"])
+        } else {
+            command
+        };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Failure::Deadline);
+        }
+        let limit = self.limit.min(left);
+        let options = RunOptions {
+            deadline: limit,
+            output_limit: OUTPUT_LIMIT,
+        };
+        match self.connection.run(&command, Input::from(input), options).await {
+            Ok(Output { exit: Exit::Lost, .. }) => Err(Failure::Connection(shell::Error::Lost {
+                what: command.label().to_owned(),
+                bytes_received: 0,
+                why: "no exit status came".to_owned(),
+            })),
+            Ok(output) => Ok(output),
+            Err(shell::Error::Timeout { .. }) if limit == left => Err(Failure::Deadline),
+            Err(shell::Error::Timeout { .. }) => {
+                Err(Problem::new(format!("it did not end within {} s", limit.as_secs())).into())
+            }
+            Err(error @ shell::Error::Invalid { .. }) => Err(Problem::new(error.to_string()).into()),
+            Err(error) => Err(Failure::Connection(error)),
+        }
+    }
+}
+
+/// What a script printed.
+pub(crate) struct Lines(String);
+
+impl Lines {
+    /// What it changed, one text for each `changed` line.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        self.0
+            .lines()
+            .filter_map(|line| line.strip_prefix("changed "))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The rest of the first line that begins with `word`.
+    pub(crate) fn after(&self, word: &str) -> Option<&str> {
+        self.0
+            .lines()
+            .find_map(|line| line.strip_prefix(word)?.strip_prefix(' '))
+    }
+
+    /// Everything, as printed.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+}

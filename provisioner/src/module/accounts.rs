@@ -1,0 +1,67 @@
+//! Users, groups, and the keys that let people in.
+
+use crate::arguments::Arguments;
+use crate::host::Host;
+use crate::module::{AUTHORIZED_KEY, Done, Failure, GROUP, Problem, USER};
+
+/// The name of a user or group, as useradd takes it.
+fn account_name(arguments: &Arguments, parameter: &str) -> Result<String, Problem> {
+    arguments.required(parameter)?;
+    arguments.owner(parameter)
+}
+
+pub(super) async fn group(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let name = account_name(arguments, "name")?;
+    let gid = arguments.word("gid")?;
+    let system = arguments.bit("system", false)?;
+    let state = arguments.choice("state", "present", &["present", "absent"])?;
+    let lines = host
+        .script("group", GROUP, &[&name, &gid, &system, &state], Vec::new())
+        .await?;
+    Ok(Done::changes(lines.changes()))
+}
+
+/// An account made without a password is locked (`!`), and an sshd without PAM refuses locked ones even with the
+/// right key: such an account wants `password: "*"`.
+pub(super) async fn user(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let name = account_name(arguments, "name")?;
+    let groups = match arguments.value("groups") {
+        Some(_) => arguments.list("groups")?.join(","),
+        None => "-".to_owned(),
+    };
+    let values = [
+        name,
+        arguments.word("uid")?,
+        arguments.owner("group")?,
+        groups,
+        arguments.bit("append", false)?,
+        arguments.word("shell")?,
+        arguments.word("home")?,
+        arguments.bit("system", false)?,
+        arguments.bit("create_home", true)?,
+        arguments.word("password")?,
+        arguments.word("comment")?,
+        arguments.choice("state", "present", &["present", "absent"])?,
+    ];
+    let lines = host
+        .script("user", USER, &values.each_ref().map(String::as_str), Vec::new())
+        .await?;
+    Ok(Done::changes(lines.changes()))
+}
+
+pub(super) async fn authorized_key(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let user = account_name(arguments, "user")?;
+    let state = arguments.choice("state", "present", &["present", "absent"])?;
+    let exclusive = arguments.bit("exclusive", false)?;
+    let text = arguments.required("key")?;
+    let keys = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let keys = keys.map(|key| format!("{key}\n")).collect::<String>();
+    let values = [user.as_str(), &state, &exclusive];
+    let lines = host
+        .script("authorized_key", AUTHORIZED_KEY, &values, keys.into_bytes())
+        .await?;
+    Ok(Done::changes(lines.changes()))
+}

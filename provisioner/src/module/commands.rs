@@ -1,0 +1,134 @@
+//! command and shell: what no module of its own does.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use shell::{Command, Exit};
+
+use crate::arguments::Arguments;
+use crate::host::Host;
+use crate::module::{Done, Failure, Problem, output_values};
+use crate::words;
+
+/// Enters a directory if one is named and runs the rest, with a limit on the remote side too: closing the channel
+/// does not end a process of root's.
+const IN_DIRECTORY: &str = r#"[ -z "$1" ] || cd -- "$1" || exit 127
+limit=$2
+shift 2
+exec timeout -k 5 "$limit" "$@""#;
+
+/// How `timeout` says that it ended the command; it sends a second signal five seconds after the first.
+const TIMED_OUT: u32 = 124;
+const GRACE: Duration = Duration::from_secs(10);
+
+pub(super) async fn command(
+    arguments: &Arguments,
+    host: &Host<'_>,
+    environment: &Map<String, Value>,
+) -> Result<Done, Failure> {
+    let is_literal = !arguments.flag("expand_argument_vars", true)?;
+    let words = match arguments.value("argv") {
+        Some(_) => arguments.list("argv")?,
+        None => words::split(&arguments.required("cmd")?).map_err(Problem::new)?,
+    };
+    // Ansible replaces variables of the host's environment in these words unless told not to; we never do.
+    let is_expanded = |word: &&String| word.contains('$') || word.starts_with('~');
+    if let Some(word) = words.iter().find(is_expanded).filter(|_| !is_literal) {
+        let how = "say expand_argument_vars: false if it is meant as it stands, or use shell";
+        return Err(Problem::new(format!("the word {word:?} would be expanded by Ansible: {how}")).into());
+    }
+    run(words, arguments, host, environment).await
+}
+
+pub(super) async fn shell(
+    arguments: &Arguments,
+    host: &Host<'_>,
+    environment: &Map<String, Value>,
+) -> Result<Done, Failure> {
+    let words = vec!["/bin/sh".to_owned(), "-c".to_owned(), arguments.required("cmd")?];
+    run(words, arguments, host, environment).await
+}
+
+async fn run(
+    words: Vec<String>,
+    arguments: &Arguments,
+    host: &Host<'_>,
+    environment: &Map<String, Value>,
+) -> Result<Done, Failure> {
+    if words.is_empty() {
+        return Err(Problem::new("there is no command".to_owned()).into());
+    }
+    let creates = arguments.text("creates")?;
+    if let Some(path) = &creates
+        && exists(host, path).await?
+    {
+        return Ok(not_run(format!("skipped, since {path} exists")));
+    }
+    let removes = arguments.text("removes")?;
+    if let Some(path) = &removes
+        && !exists(host, path).await?
+    {
+        return Ok(not_run(format!("skipped, since {path} does not exist")));
+    }
+    if host.check {
+        // As in Ansible: with `creates` or `removes` it is known that the command would run, else nothing is.
+        let is_known = creates.is_some() || removes.is_some();
+        return Ok(Done {
+            changed: is_known,
+            skipped: !is_known,
+            ..Done::default()
+        });
+    }
+    let limit = host.limit.as_secs().max(1).to_string();
+    let values = [arguments.word("chdir")?, limit].into_iter().chain(words);
+    let mut command = Command::script(arguments.module(), IN_DIRECTORY, values);
+    for (name, value) in environment {
+        let value = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        command = command.environment(name, value);
+    }
+    let input = arguments
+        .text("stdin")?
+        .map(|text| format!("{text}\n"))
+        .unwrap_or_default();
+    // Ours is the longer limit, so that the remote one, which ends the process too, is reached first.
+    let patient = Host {
+        limit: host.limit + GRACE,
+        ..*host
+    };
+    let output = patient.run(command, input.into_bytes()).await?;
+    if output.exit == Exit::Code(TIMED_OUT) {
+        let message = format!("it did not end within {} s", host.limit.as_secs());
+        return Err(Problem::from_output(message, &output).into());
+    }
+    if output.exit.is_success() {
+        Ok(Done {
+            changed: true,
+            values: output_values(&output),
+            ..Done::default()
+        })
+    } else {
+        Err(Problem::from_output("non-zero return code".to_owned(), &output).into())
+    }
+}
+
+async fn exists(host: &Host<'_>, path: &str) -> Result<bool, Failure> {
+    let output = host
+        .run(Command::new("test").arguments(["-e", path]), Vec::new())
+        .await?;
+    Ok(output.exit.is_success())
+}
+
+fn not_run(message: String) -> Done {
+    let mut done = Done {
+        message: Some(message.clone()),
+        ..Done::default()
+    };
+    done.values.insert("rc".to_owned(), json!(0));
+    done.values
+        .insert("stdout".to_owned(), Value::String(message.clone()));
+    done.values.insert("stdout_lines".to_owned(), json!([message]));
+    done
+}

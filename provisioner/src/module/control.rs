@@ -1,0 +1,114 @@
+//! Modules that look, decide or wait, and change nothing: assert, debug, fail, set_fact, wait_for.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::arguments::Arguments;
+use crate::expression::{self, Variables};
+use crate::host::Host;
+use crate::module::{Done, Failure, Problem, WAIT_FOR};
+
+/// All conditions must hold; the first that does not is named.
+pub(super) fn assert(arguments: &Arguments, variables: &Variables) -> Result<Done, Failure> {
+    let conditions: Vec<String> = match arguments.value("that") {
+        Some(Value::Array(items)) => items.iter().map(condition).collect(),
+        Some(one) => vec![condition(one)],
+        None => Vec::new(),
+    };
+    for condition in conditions {
+        let one = std::slice::from_ref(&condition);
+        if !expression::holds(one, variables).map_err(Problem::new)? {
+            let said = arguments
+                .text("fail_msg")?
+                .unwrap_or_else(|| "Assertion failed".to_owned());
+            return Err(Problem::new(format!("{said} (`{condition}` does not hold)")).into());
+        }
+    }
+    Ok(Done {
+        message: arguments.text("success_msg")?,
+        ..Done::default()
+    })
+}
+
+fn condition(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Says something in the report.
+pub(super) fn debug(arguments: &Arguments, variables: &Variables) -> Result<Done, Failure> {
+    let said = match (arguments.text("var")?, arguments.value("msg")) {
+        (Some(name), _) => {
+            let value = expression::evaluate_expression(&name, variables).unwrap_or_else(Value::String);
+            format!("{name}: {value}")
+        }
+        (None, Some(Value::String(text))) => text.clone(),
+        (None, Some(other)) => other.to_string(),
+        (None, None) => "Hello world!".to_owned(),
+    };
+    let mut done = Done {
+        message: Some(said.clone()),
+        ..Done::default()
+    };
+    done.values.insert("msg".to_owned(), Value::String(said));
+    Ok(done)
+}
+
+/// Fails on purpose.
+pub(super) fn fail(arguments: &Arguments) -> Result<Done, Failure> {
+    let message = arguments
+        .text("msg")?
+        .unwrap_or_else(|| "Failed as requested from task".to_owned());
+    Err(Problem::new(message).into())
+}
+
+/// Sets variables for what follows.
+pub(super) fn set_fact(arguments: &Arguments) -> Result<Done, Failure> {
+    Ok(Done {
+        facts: arguments.values().clone(),
+        ..Done::default()
+    })
+}
+
+/// Waits until a path exists or a local port is listened on, or is no more.
+pub(super) async fn wait_for(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let states = ["started", "present", "absent", "stopped"];
+    let state = arguments.choice("state", "started", &states)?;
+    let state = if state == "stopped" {
+        "absent".to_owned()
+    } else {
+        state
+    };
+    let (path, port) = (arguments.word("path")?, arguments.number("port", 0)?);
+    if path.is_empty() == (port == 0) || port > 65_535 {
+        return Err(Problem::new("wait_for needs either path or port".to_owned()).into());
+    }
+    if !matches!(
+        arguments.word("host")?.as_str(),
+        "" | "127.0.0.1" | "::1" | "localhost"
+    ) {
+        return Err(Problem::new("wait_for looks at ports of the host itself only".to_owned()).into());
+    }
+    let seconds = arguments.number("timeout", 300)?;
+    let (pause, delay) = (arguments.number("sleep", 1)?, arguments.number("delay", 0)?);
+    let patient = Host {
+        limit: host
+            .limit
+            .max(Duration::from_secs(seconds.saturating_add(delay) + 30)),
+        ..*host
+    };
+    let numbers = [port, seconds, pause, delay].map(|number| number.to_string());
+    let [port, seconds, pause, delay] = numbers.each_ref().map(String::as_str);
+    patient
+        .script(
+            "wait_for",
+            WAIT_FOR,
+            &[&state, &path, port, seconds, pause, delay],
+            Vec::new(),
+        )
+        .await?;
+    Ok(Done::default())
+}

@@ -1,0 +1,273 @@
+//! copy: files and whole folders, from the staging directory or from text in the playbook.
+//!
+//! A file and the question whether it is needed go in one round trip: the script compares digests first and does not
+//! read its input if they agree. Of a folder everything is looked at in one round trip, and only what differs is sent.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use shell::Command;
+
+use crate::arguments::Arguments;
+use crate::diff;
+use crate::expression;
+use crate::host::Host;
+use crate::module::{COPY, Done, FILE, Failure, Problem, SURVEY};
+
+/// The largest file taken from our side, and the largest old one fetched for a diff.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+const MAX_DIFF: &str = "131072";
+
+/// Prints the beginning of a file, if it is one.
+const READ: &str = "[ ! -f \"$1\" ] || exec head -c \"$2\" -- \"$1\"";
+
+/// Where one file goes and how.
+struct Target<'a> {
+    dest: &'a str,
+    /// The name it gets if `dest` is a folder.
+    base: &'a str,
+    mode: &'a str,
+    owner: &'a str,
+    group: &'a str,
+    force: &'a str,
+}
+
+pub(super) async fn copy(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let dest = arguments.path("dest")?;
+    let (owner, group) = (arguments.owner("owner")?, arguments.owner("group")?);
+    let force = arguments.bit("force", true)?;
+    let source = arguments.text("src")?;
+    let preserve = arguments.value("mode") == Some(&Value::String("preserve".to_owned()));
+    let mode = if preserve {
+        String::new()
+    } else {
+        arguments.mode("mode")?
+    };
+    let mut target = Target {
+        dest: &dest,
+        base: "",
+        mode: &mode,
+        owner: &owner,
+        group: &group,
+        force: &force,
+    };
+    match (arguments.value("content"), &source) {
+        (Some(_), None) if dest.ends_with('/') => {
+            Err(Problem::new("content goes to a file, but dest is a folder".to_owned()).into())
+        }
+        (Some(content), None) => {
+            let content = match content {
+                Value::String(text) => text.clone(),
+                other => expression::python_json(other),
+            };
+            copy_bytes(host, &target, content.into_bytes()).await
+        }
+        (None, Some(source)) => {
+            let path = Path::new(source);
+            let metadata = fs::metadata(path).map_err(|error| local(source, &error))?;
+            if metadata.is_dir() {
+                let directory_mode = arguments.mode("directory_mode")?;
+                return copy_folder(host, source, &target, (preserve, &directory_mode)).await;
+            }
+            let kept = kept_mode(&metadata);
+            if preserve {
+                target.mode = &kept;
+            }
+            target.base = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            copy_bytes(host, &target, read(source)?).await
+        }
+        _ => Err(Problem::new("copy needs either src or content".to_owned()).into()),
+    }
+}
+
+fn local(path: &str, error: &std::io::Error) -> Problem {
+    Problem::new(format!("the source {path} cannot be read: {error}"))
+}
+
+fn kept_mode(metadata: &fs::Metadata) -> String {
+    format!("{:o}", metadata.permissions().mode() & 0o7777)
+}
+
+fn read(path: &str) -> Result<Vec<u8>, Problem> {
+    let size = fs::metadata(path).map_err(|error| local(path, &error))?.len();
+    if size > MAX_FILE {
+        return Err(Problem::new(format!(
+            "the source {path} is larger than {MAX_FILE} bytes"
+        )));
+    }
+    fs::read(path).map_err(|error| local(path, &error))
+}
+
+async fn copy_bytes(host: &Host<'_>, target: &Target<'_>, content: Vec<u8>) -> Result<Done, Failure> {
+    let digest = hex::encode(Sha256::digest(&content));
+    let values = [
+        target.dest,
+        target.base,
+        target.mode,
+        target.owner,
+        target.group,
+        &digest,
+        target.force,
+    ];
+    let lines = host.script("copy", COPY, &values, content.clone()).await?;
+    let mut done = Done::changes(lines.changes());
+    let dest = lines.after("dest").unwrap_or(target.dest).to_owned();
+    if host.check && done.changes.iter().any(|change| change.starts_with("content ")) {
+        let command = Command::script("copy", READ, [dest.as_str(), MAX_DIFF]);
+        let old = host.run(command, Vec::new()).await?.stdout;
+        done.diff = match (std::str::from_utf8(&old), std::str::from_utf8(&content)) {
+            (Ok(old), Ok(new)) => Some(diff::unified(&dest, old, new)),
+            _ => Some(format!("{dest}: not text, {} bytes\n", content.len())),
+        };
+    }
+    done.values.insert("dest".to_owned(), Value::String(dest));
+    done.values.insert("checksum".to_owned(), Value::String(digest));
+    Ok(done)
+}
+
+/// What the host has under one name.
+struct Found {
+    is_folder: bool,
+    is_file: bool,
+    mode: String,
+    owner: [String; 2],
+    group: [String; 2],
+    digest: String,
+}
+
+/// Copies what is in a folder, or with the folder's own name if the source has no slash at its end.
+async fn copy_folder(
+    host: &Host<'_>,
+    source: &str,
+    target: &Target<'_>,
+    modes: (bool, &str),
+) -> Result<Done, Failure> {
+    let (preserve, directory_mode) = modes;
+    let mut dest = target.dest.trim_end_matches('/').to_owned();
+    if !source.ends_with('/') {
+        let name = Path::new(source)
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        dest = format!("{dest}/{name}");
+    }
+    let mut entries = vec![(String::new(), None)];
+    walk(Path::new(source), "", &mut entries)?;
+    let names: Vec<String> = entries.iter().map(|(name, _)| format!("{dest}{name}")).collect();
+    let found = survey(host, &names).await?;
+    let mut done = Done::default();
+    for ((name, file), path) in entries.into_iter().zip(names) {
+        let have = found.get(&path);
+        let same = |have: &Found, mode: &str| {
+            let fits =
+                |wanted: &str, have: &[String; 2]| wanted.is_empty() || have.iter().any(|it| it == wanted);
+            let owned = fits(target.owner, &have.owner) && fits(target.group, &have.group);
+            owned && (mode.is_empty() || have.mode == mode)
+        };
+        let Some(mode) = file else {
+            if !have.is_some_and(|have| have.is_folder && same(have, directory_mode)) {
+                let values = [
+                    "directory",
+                    &path,
+                    directory_mode,
+                    target.owner,
+                    target.group,
+                    "",
+                    "0",
+                    "0",
+                ];
+                done.changes
+                    .extend(host.script("copy", FILE, &values, Vec::new()).await?.changes());
+            }
+            continue;
+        };
+        let mode = if preserve { mode } else { target.mode.to_owned() };
+        let content = read(&format!("{}{name}", source.trim_end_matches('/')))?;
+        let digest = hex::encode(Sha256::digest(&content));
+        if !have.is_some_and(|have| have.is_file && have.digest == digest && same(have, &mode)) {
+            let one = Target {
+                dest: &path,
+                mode: &mode,
+                ..*target
+            };
+            let copied = copy_bytes(host, &one, content).await?;
+            done.changes.extend(copied.changes);
+            if let Some(diff) = copied.diff {
+                done.diff.get_or_insert_default().push_str(&diff);
+            }
+        }
+    }
+    done.values
+        .insert("dest".to_owned(), Value::String(target.dest.to_owned()));
+    Ok(done)
+}
+
+/// All folders (without a mode) and files (with theirs) below, folders before what is in them.
+fn walk(folder: &Path, prefix: &str, entries: &mut Vec<(String, Option<String>)>) -> Result<(), Problem> {
+    let shown = folder.display().to_string();
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| local(&shown, &error))? {
+        names.push(entry.map_err(|error| local(&shown, &error))?.file_name());
+    }
+    names.sort();
+    for name in names {
+        let Some(text) = name.to_str().filter(|text| !text.contains(['\n', '\\'])) else {
+            return Err(Problem::new(format!(
+                "{shown} holds the name {name:?}, which cannot be copied"
+            )));
+        };
+        let path = folder.join(&name);
+        let metadata = fs::metadata(&path).map_err(|error| local(&path.display().to_string(), &error))?;
+        let relative = format!("{prefix}/{text}");
+        if metadata.is_dir() {
+            entries.push((relative.clone(), None));
+            walk(&path, &relative, entries)?;
+        } else {
+            entries.push((relative, Some(kept_mode(&metadata))));
+        }
+    }
+    Ok(())
+}
+
+/// Looks at all names in one round trip.
+async fn survey(host: &Host<'_>, names: &[String]) -> Result<BTreeMap<String, Found>, Failure> {
+    let input = names.iter().map(|name| format!("{name}\n")).collect::<String>();
+    let output = host
+        .run(Command::script("copy", SURVEY, [""; 0]), input.into_bytes())
+        .await?;
+    if !output.exit.is_success() || output.truncated {
+        return Err(
+            Problem::from_output("the files on the host cannot be looked at".to_owned(), &output).into(),
+        );
+    }
+    let mut found = BTreeMap::new();
+    for line in output.stdout_text().lines() {
+        if let Some((digest, name)) = line.split_once("  ").filter(|(digest, _)| digest.len() == 64) {
+            if let Some(Found { digest: known, .. }) = found.get_mut(name) {
+                digest.clone_into(known);
+            }
+            continue;
+        }
+        let fields: Vec<&str> = line.splitn(7, '|').collect();
+        if let [kind, mode, user, uid, group, gid, name] = fields.as_slice() {
+            let owned = |pair: [&&str; 2]| pair.map(|text| (*text).to_owned());
+            let entry = Found {
+                is_folder: *kind == "directory",
+                is_file: kind.starts_with("regular"),
+                mode: (*mode).to_owned(),
+                owner: owned([user, uid]),
+                group: owned([group, gid]),
+                digest: String::new(),
+            };
+            found.insert((*name).to_owned(), entry);
+        }
+    }
+    Ok(found)
+}

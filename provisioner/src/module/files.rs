@@ -1,0 +1,115 @@
+//! file, stat and lineinfile.
+
+use serde_json::{Value, json};
+
+use crate::arguments::Arguments;
+use crate::host::Host;
+use crate::module::{Done, FILE, Failure, LINE_IN_FILE, Problem, STAT};
+
+pub(super) async fn file(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let state = arguments.choice("state", "file", &["file", "directory", "absent", "touch", "link"])?;
+    let source = arguments.word("src")?;
+    if (state == "link") == source.is_empty() {
+        return Err(Problem::new("src goes with state: link, and the other way round".to_owned()).into());
+    }
+    let keeps = |name: &str| Ok::<_, Problem>(arguments.word(name)? == "preserve");
+    let preserve = u8::from(keeps("modification_time")? && keeps("access_time")?).to_string();
+    let values = [
+        state,
+        arguments.path("path")?,
+        arguments.mode("mode")?,
+        arguments.owner("owner")?,
+        arguments.owner("group")?,
+        source,
+        arguments.bit("force", false)?,
+        preserve,
+    ];
+    let lines = host
+        .script("file", FILE, &values.each_ref().map(String::as_str), Vec::new())
+        .await?;
+    Ok(Done::changes(lines.changes()))
+}
+
+pub(super) async fn line_in_file(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let state = arguments.choice("state", "present", &["present", "absent"])?;
+    let (line, regexp) = (arguments.word("line")?, arguments.word("regexp")?);
+    if line.contains('\n') {
+        return Err(Problem::new("line holds more than one line".to_owned()).into());
+    }
+    if state == "present" && arguments.value("line").is_none() || line.is_empty() && regexp.is_empty() {
+        return Err(Problem::new("lineinfile needs line, or regexp with state: absent".to_owned()).into());
+    }
+    let end = arguments.choice("insertafter", "EOF", &["EOF"])?;
+    let place = match arguments.value("insertbefore") {
+        Some(_) => arguments.choice("insertbefore", "BOF", &["BOF"])?,
+        None => end,
+    };
+    let values = [
+        arguments.path("path")?,
+        state,
+        arguments.bit("create", false)?,
+        place,
+        arguments.mode("mode")?,
+        arguments.owner("owner")?,
+        arguments.owner("group")?,
+        line,
+        regexp,
+    ];
+    let texts = values.each_ref().map(String::as_str);
+    let lines = host
+        .script("lineinfile", LINE_IN_FILE, &texts, Vec::new())
+        .await?;
+    Ok(Done::changes(lines.changes()))
+}
+
+/// What `stat` says, under the names Ansible gives it. Only SHA-256 is computed, and only when asked for.
+pub(super) async fn stat(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let path = arguments.path("path")?;
+    let follow = arguments.bit("follow", false)?;
+    let wanted = arguments.flag("get_checksum", true)?;
+    let digest = wanted && arguments.choice("checksum_algorithm", "sha1", &["sha1", "sha256"])? == "sha256";
+    let digest = u8::from(digest).to_string();
+    let lines = host
+        .script("stat", STAT, &[&path, &follow, &digest], Vec::new())
+        .await?;
+    let mut done = Done::default();
+    done.values
+        .insert("stat".to_owned(), stat_values(&path, lines.text())?);
+    Ok(done)
+}
+
+fn stat_values(path: &str, text: &str) -> Result<Value, Failure> {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    if first == "missing" {
+        return Ok(json!({ "exists": false }));
+    }
+    let fields: Vec<&str> = first.split('|').collect();
+    let [kind, mode, size, uid, gid, user, group, modified] = fields.as_slice() else {
+        return Err(Problem::new(format!("stat printed {first:?}")).into());
+    };
+    let number = |text: &str| text.parse::<u64>().unwrap_or_default();
+    let mut stat = json!({
+        "exists": true,
+        "path": path,
+        "isreg": kind.starts_with("regular"),
+        "isdir": *kind == "directory",
+        "islnk": *kind == "symbolic link",
+        "mode": format!("{mode:0>4}"),
+        "size": number(size),
+        "uid": number(uid),
+        "gid": number(gid),
+        "pw_name": user,
+        "gr_name": group,
+        "mtime": number(modified),
+    });
+    if let Some(values) = stat.as_object_mut() {
+        if let Some(target) = lines.next().filter(|target| !target.is_empty()) {
+            values.insert("lnk_target".to_owned(), json!(target));
+        }
+        if let Some(digest) = lines.next().and_then(|line| line.split(' ').next()) {
+            values.insert("checksum".to_owned(), json!(digest));
+        }
+    }
+    Ok(stat)
+}

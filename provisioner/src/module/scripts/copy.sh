@@ -1,0 +1,32 @@
+dest=$1 base=$2 mode=$3 owner=$4 group=$5 sum=$6 force=$7
+case $dest in
+*/)
+  [ -d "$dest" ] || { changed "directory $dest"; act mkdir -p -- "$dest"; }
+  dest=$dest$base
+  ;;
+*) [ ! -d "$dest" ] || dest=$dest/$base ;;
+esac
+[ ! -d "$dest" ] || die "$dest is a directory"
+printf 'dest %s\n' "$dest"
+have=
+[ ! -f "$dest" ] || { have=$(sha256sum <"$dest"); have=${have%% *}; }
+if [ "$have" != "$sum" ] && { [ -z "$have" ] || [ "$force" = 1 ]; }; then
+  changed "content of $dest"
+  if [ "$check" = 0 ]; then
+    [ -d "${dest%/*}/" ] || die "the directory ${dest%/*} does not exist"
+    part=$(mktemp -- "$dest.XXXXXX")
+    trap 'rm -f -- "$part"' EXIT
+    cat >"$part"
+    came=$(sha256sum <"$part")
+    [ "${came%% *}" = "$sum" ] || die "the content arrived damaged"
+    if [ -n "$have" ]; then
+      chown --reference="$dest" -- "$part"
+      chmod --reference="$dest" -- "$part"
+    else
+      chmod 0644 -- "$part"
+    fi
+    mv -f -- "$part" "$dest"
+    trap - EXIT
+  fi
+fi
+attributes "$dest" "$mode" "$owner" "$group"

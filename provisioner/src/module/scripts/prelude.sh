@@ -1,0 +1,25 @@
+set -eu
+umask 022
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+check=$1
+shift
+changed() { printf 'changed %s\n' "$1"; }
+die() { printf '%s\n' "$1" >&2; exit 64; }
+act() { [ "$check" = 1 ] || "$@"; }
+# attributes PATH MODE OWNER GROUP: an empty word leaves that one as it is.
+attributes() {
+  [ -n "$2$3$4" ] && [ -e "$1" ] || return 0
+  # Splitting is meant: five words without blanks.
+  set -- "$@" $(stat -L -c '%a %U %u %G %g' -- "$1")
+  renew=
+  if [ -n "$3" ] && [ "$3" != "$6" ] && [ "$3" != "$7" ]; then
+    changed "owner $6 -> $3"; act chown -- "$3" "$1"; renew=1
+  fi
+  if [ -n "$4" ] && [ "$4" != "$8" ] && [ "$4" != "$9" ]; then
+    changed "group $8 -> $4"; act chgrp -- "$4" "$1"; renew=1
+  fi
+  if [ -n "$2" ] && [ "$2$renew" != "$5" ]; then
+    [ "$2" = "$5" ] || changed "mode $5 -> $2"
+    act chmod -- "$2" "$1"
+  fi
+}

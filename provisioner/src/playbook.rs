@@ -1,0 +1,65 @@
+//! Playbooks, typed: what is left of the YAML once every key is known to be right.
+
+mod parse;
+
+use serde_json::{Map, Value};
+
+use crate::catalogue::Module;
+use crate::error::Mistake;
+
+/// One playbook file.
+#[derive(Debug)]
+pub(crate) struct Playbook {
+    /// The file's name.
+    pub(crate) file: String,
+    pub(crate) plays: Vec<Play>,
+    /// Whether anything in it uses the variable `staged`, that is, needs `provision-files/` rendered.
+    pub(crate) uses_staged: bool,
+}
+
+/// One play. It runs on the one host the connection goes to; `hosts` only has to be there for Ansible.
+#[derive(Debug)]
+pub(crate) struct Play {
+    pub(crate) name: String,
+    pub(crate) r#become: bool,
+    /// In the order of the file: later ones may use earlier ones.
+    pub(crate) vars: Vec<(String, Value)>,
+    pub(crate) tasks: Vec<Task>,
+}
+
+/// One task.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) name: String,
+    pub(crate) line: u64,
+    pub(crate) module: &'static Module,
+    pub(crate) arguments: Map<String, Value>,
+    pub(crate) when: Vec<String>,
+    pub(crate) register: Option<String>,
+    pub(crate) items: Option<Value>,
+    pub(crate) vars: Vec<(String, Value)>,
+    pub(crate) changed_when: Option<Vec<String>>,
+    pub(crate) failed_when: Option<Vec<String>>,
+    pub(crate) until: Option<Vec<String>>,
+    pub(crate) retries: u32,
+    /// Seconds between tries.
+    pub(crate) delay: u64,
+    pub(crate) ignore_errors: bool,
+    pub(crate) no_log: bool,
+    pub(crate) r#become: Option<bool>,
+    /// `check_mode: false` runs the task even in check mode: for commands that only look.
+    pub(crate) check_mode: Option<bool>,
+    /// Seconds one try may take.
+    pub(crate) timeout: Option<u64>,
+    pub(crate) environment: Map<String, Value>,
+}
+
+impl Playbook {
+    /// Reads a playbook; all mistakes that can be told apart are reported at once.
+    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Vec<Mistake>> {
+        parse::playbook(file, text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,384 @@
+//! From the YAML tree to typed plays and tasks, collecting mistakes on the way.
+
+use serde_json::{Map, Value};
+
+use super::{Play, Playbook, Task};
+use crate::catalogue::{self, Kind, Module, PLAY_KEYWORDS, TASK_KEYWORDS};
+use crate::error::{Mistake, suggestion};
+use crate::expression;
+use crate::words;
+use crate::yaml::{self, Key, Node, Tree};
+
+pub(super) fn playbook(file: &str, text: &str) -> Result<Playbook, Vec<Mistake>> {
+    let root = yaml::parse(file, text).map_err(|mistake| vec![mistake])?;
+    let mut reader = Reader {
+        file,
+        mistakes: Vec::new(),
+    };
+    let mut plays = Vec::new();
+    match &root.tree {
+        Tree::List(items) if !items.is_empty() => {
+            plays.extend(items.iter().filter_map(|item| reader.play(item)));
+        }
+        _ => reader.complain(
+            &root,
+            format!("a playbook is a list of plays, not {}", root.kind()),
+        ),
+    }
+    if reader.mistakes.is_empty() {
+        Ok(Playbook {
+            file: file.to_owned(),
+            plays,
+            uses_staged: text.contains("staged"),
+        })
+    } else {
+        Err(reader.mistakes)
+    }
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn complain(&mut self, node: &Node, message: String) {
+        self.complain_at(node.line, node.column, message);
+    }
+
+    fn complain_about(&mut self, key: &Key, message: String) {
+        self.complain_at(key.line, key.column, message);
+    }
+
+    fn complain_at(&mut self, line: u64, column: u64, message: String) {
+        self.mistakes.push(Mistake {
+            file: self.file.to_owned(),
+            line,
+            column,
+            message,
+        });
+    }
+
+    fn entries<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(Key, Node)] {
+        match &node.tree {
+            Tree::Map(entries) => entries,
+            Tree::Null => &[],
+            _ => {
+                self.complain(node, format!("{what} is a mapping, not {}", node.kind()));
+                &[]
+            }
+        }
+    }
+
+    fn play(&mut self, node: &Node) -> Option<Play> {
+        let mut play = Play {
+            name: String::new(),
+            r#become: false,
+            vars: Vec::new(),
+            tasks: Vec::new(),
+        };
+        let (mut has_hosts, mut has_facts_off) = (false, false);
+        for (key, value) in self.entries(node, "a play") {
+            match key.text.as_str() {
+                "name" => play.name = self.text(value, "name")?,
+                "hosts" => has_hosts = self.text(value, "hosts").is_some(),
+                "become" => play.r#become = self.boolean(value, "become").unwrap_or(false),
+                "gather_facts" => has_facts_off = self.boolean(value, "gather_facts") == Some(false),
+                "vars" => play.vars = self.vars(value),
+                "tasks" => match &value.tree {
+                    Tree::List(items) => {
+                        play.tasks = items.iter().filter_map(|item| self.task(item)).collect()
+                    }
+                    _ => self.complain(value, format!("tasks is a list, not {}", value.kind())),
+                },
+                other => {
+                    let near = suggestion(other, PLAY_KEYWORDS.iter().copied());
+                    let known = PLAY_KEYWORDS.join(", ");
+                    self.complain_about(
+                        key,
+                        format!("a play has no keyword {other:?}{near} (supported: {known})"),
+                    );
+                }
+            }
+        }
+        if !has_hosts {
+            self.complain(node, "the play has no hosts".to_owned());
+        }
+        if !has_facts_off {
+            self.complain(
+                node,
+                "the play needs `gather_facts: false`: facts are not gathered here".to_owned(),
+            );
+        }
+        Some(play)
+    }
+
+    fn task(&mut self, node: &Node) -> Option<Task> {
+        let entries = self.entries(node, "a task");
+        let mut modules = entries
+            .iter()
+            .filter_map(|(key, value)| Some((key, value, catalogue::module(&key.text)?)));
+        let Some((key, arguments, module)) = modules.next() else {
+            self.no_module(node, entries);
+            return None;
+        };
+        if let Some((second, ..)) = modules.next() {
+            let message = format!(
+                "a task has one module, but {:?} and {:?} are two",
+                key.text, second.text
+            );
+            self.complain_about(second, message);
+        }
+        let mut task = Task {
+            name: module.name.to_owned(),
+            line: node.line,
+            module,
+            arguments: self.arguments(module, key, arguments),
+            when: Vec::new(),
+            register: None,
+            items: None,
+            vars: Vec::new(),
+            changed_when: None,
+            failed_when: None,
+            until: None,
+            retries: 3,
+            delay: 5,
+            ignore_errors: false,
+            no_log: false,
+            r#become: None,
+            check_mode: None,
+            timeout: None,
+            environment: Map::new(),
+        };
+        for (key, value) in entries {
+            if catalogue::module(&key.text).is_none() {
+                self.keyword(&mut task, key, value);
+            }
+        }
+        Some(task)
+    }
+
+    /// A task whose module is missing: probably one of its keys was meant to be it.
+    fn no_module(&mut self, node: &Node, entries: &[(Key, Node)]) {
+        let unknown = entries
+            .iter()
+            .find(|(key, _)| !TASK_KEYWORDS.contains(&key.text.as_str()));
+        match unknown {
+            Some((key, _)) => {
+                let word = key.text.rsplit('.').next().unwrap_or_default();
+                let known = catalogue::MODULES.iter().map(|module| module.name);
+                let near = suggestion(word, known.chain(TASK_KEYWORDS.iter().copied()));
+                let names = catalogue::module_names();
+                self.complain_about(
+                    key,
+                    format!("there is no module {:?}{near} (supported: {names})", key.text),
+                );
+            }
+            None if entries.is_empty() => {}
+            None => self.complain(
+                node,
+                format!(
+                    "the task has no module (supported: {})",
+                    catalogue::module_names()
+                ),
+            ),
+        }
+    }
+
+    fn keyword(&mut self, task: &mut Task, key: &Key, value: &Node) {
+        let word = key.text.as_str();
+        match word {
+            "name" => task.name = self.text(value, word).unwrap_or_default(),
+            "when" => task.when = self.conditions(value, word),
+            "register" => task.register = self.identifier(value, word),
+            "loop" => task.items = Some(self.template(value)),
+            // Only decorates Ansible's output.
+            "tags" | "loop_control" => {}
+            "vars" => task.vars = self.vars(value),
+            "changed_when" => task.changed_when = Some(self.conditions(value, word)),
+            "failed_when" => task.failed_when = Some(self.conditions(value, word)),
+            "until" => task.until = Some(self.conditions(value, word)),
+            "retries" => task.retries = self.number(value, word, 1000).try_into().unwrap_or(3),
+            "delay" => task.delay = self.number(value, word, 600),
+            "timeout" => task.timeout = Some(self.number(value, word, 86_400)),
+            "ignore_errors" => task.ignore_errors = self.boolean(value, word).unwrap_or(false),
+            "no_log" => task.no_log = self.boolean(value, word).unwrap_or(true),
+            "become" => task.r#become = self.boolean(value, word),
+            "check_mode" => task.check_mode = self.boolean(value, word),
+            "environment" => task.environment = self.vars(value).into_iter().collect(),
+            other => {
+                let near = suggestion(other, TASK_KEYWORDS.iter().copied());
+                let known = TASK_KEYWORDS.join(", ");
+                self.complain_about(
+                    key,
+                    format!("a task has no keyword {other:?}{near} (supported: {known})"),
+                );
+            }
+        }
+    }
+
+    fn arguments(&mut self, module: &'static Module, at: &Key, node: &Node) -> Map<String, Value> {
+        let mut arguments = Map::new();
+        if let (Tree::Text(text), Kind::Command | Kind::Shell) = (&node.tree, module.kind) {
+            self.template(node);
+            arguments.insert("cmd".to_owned(), Value::String(text.clone()));
+        } else {
+            for (key, value) in self.entries(node, &format!("what {} takes", module.name)) {
+                if module.kind != Kind::SetFact && !module.parameters.contains(&key.text.as_str()) {
+                    let near = suggestion(&key.text, module.parameters.iter().copied());
+                    let (name, known) = (module.name, module.parameters.join(", "));
+                    let message = format!(
+                        "{name} has no parameter {:?}{near} (supported: {known})",
+                        key.text
+                    );
+                    self.complain_about(key, message);
+                }
+                self.argument(module, key, value);
+                arguments.insert(key.text.clone(), value.to_json());
+            }
+        }
+        if module.kind == Kind::File
+            && let Some(path) = arguments.remove("dest")
+        {
+            arguments.insert("path".to_owned(), path);
+        }
+        let missing = module
+            .required
+            .iter()
+            .filter(|name| !arguments.contains_key(**name));
+        for name in missing {
+            self.complain_about(at, format!("{} needs the parameter {name:?}", module.name));
+        }
+        if matches!(module.kind, Kind::Command | Kind::Shell)
+            && arguments.contains_key("cmd") == arguments.contains_key("argv")
+        {
+            self.complain_about(at, format!("{} needs either cmd or argv", module.name));
+        }
+        arguments
+    }
+
+    /// Checks what is peculiar to single parameters.
+    fn argument(&mut self, module: &'static Module, key: &Key, value: &Node) {
+        match (module.kind, key.text.as_str(), &value.tree) {
+            (Kind::Assert, "that", _) => {
+                self.conditions(value, "that");
+            }
+            (Kind::Debug, "var", Tree::Text(text)) => self.expression(value, text),
+            (_, "mode" | "directory_mode", Tree::Number(_)) => {
+                let message =
+                    "write the mode in quotes, as in \"0644\": bare numbers are read differently by others";
+                self.complain(value, message.to_owned());
+            }
+            (_, "mode" | "directory_mode", Tree::Text(text))
+                if !text.contains("{{") && text != "preserve" && words::mode(text).is_none() =>
+            {
+                self.complain(value, format!("{text:?} is not an octal mode such as \"0644\""));
+            }
+            (_, "regexp", Tree::Text(text)) => {
+                if let Err(why) = words::check_regexp(text) {
+                    self.complain(value, why);
+                }
+            }
+            (Kind::SetFact, name, _) if !words::is_identifier(name) => {
+                self.complain_about(key, format!("{name:?} is not the name of a variable"));
+            }
+            _ => {
+                self.template(value);
+            }
+        }
+    }
+
+    fn vars(&mut self, node: &Node) -> Vec<(String, Value)> {
+        let mut vars = Vec::new();
+        for (key, value) in self.entries(node, "vars") {
+            if !words::is_identifier(&key.text) {
+                self.complain_about(key, format!("{:?} is not the name of a variable", key.text));
+            }
+            vars.push((key.text.clone(), self.template(value)));
+        }
+        vars
+    }
+
+    /// A value whose texts may hold `{{ }}`; their syntax is checked.
+    fn template(&mut self, node: &Node) -> Value {
+        match &node.tree {
+            Tree::Text(text) => {
+                if let Err(error) = expression::check_template(text) {
+                    self.complain(node, error);
+                }
+            }
+            Tree::List(items) => items.iter().for_each(|item| drop(self.template(item))),
+            Tree::Map(entries) => entries.iter().for_each(|(_, value)| drop(self.template(value))),
+            _ => {}
+        }
+        node.to_json()
+    }
+
+    fn expression(&mut self, node: &Node, text: &str) {
+        if let Err(error) = expression::check_expression(text) {
+            self.complain(node, error);
+        }
+    }
+
+    /// One condition or a list of them, all of which must hold.
+    fn conditions(&mut self, node: &Node, what: &str) -> Vec<String> {
+        match &node.tree {
+            Tree::Bool(value) => vec![value.to_string()],
+            Tree::Text(text) => {
+                if text.contains("{{") {
+                    self.complain(
+                        node,
+                        format!("{what} is an expression already: leave the braces out"),
+                    );
+                } else {
+                    self.expression(node, text);
+                }
+                vec![text.clone()]
+            }
+            Tree::List(items) => items
+                .iter()
+                .flat_map(|item| self.conditions(item, what))
+                .collect(),
+            _ => {
+                self.complain(node, format!("{what} is an expression, not {}", node.kind()));
+                Vec::new()
+            }
+        }
+    }
+
+    fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+        if let Tree::Text(text) = &node.tree {
+            self.template(node);
+            return Some(text.clone());
+        }
+        self.complain(node, format!("{what} is text, not {}", node.kind()));
+        None
+    }
+
+    fn identifier(&mut self, node: &Node, what: &str) -> Option<String> {
+        let text = self.text(node, what)?;
+        if !words::is_identifier(&text) {
+            self.complain(node, format!("{text:?} is not the name of a variable"));
+        }
+        Some(text)
+    }
+
+    fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+        if let Tree::Bool(value) = node.tree {
+            return Some(value);
+        }
+        self.complain(node, format!("{what} is true or false, not {}", node.kind()));
+        None
+    }
+
+    fn number(&mut self, node: &Node, what: &str, most: u64) -> u64 {
+        let number = match &node.tree {
+            Tree::Number(number) => number.as_u64().filter(|number| *number <= most),
+            _ => None,
+        };
+        number.unwrap_or_else(|| {
+            self.complain(node, format!("{what} is a whole number from 0 to {most}"));
+            0
+        })
+    }
+}

@@ -1,0 +1,83 @@
+use super::*;
+
+fn mistakes(text: &str) -> String {
+    let found = Playbook::parse("p.yml", text).expect_err("mistakes");
+    found.iter().map(|mistake| format!("{mistake}\n")).collect()
+}
+
+fn play(tasks: &str) -> String {
+    let tasks: String = tasks.lines().map(|line| format!("    {line}\n")).collect();
+    format!("- name: P\n  hosts: all\n  gather_facts: false\n  tasks:\n{tasks}")
+}
+
+#[test]
+fn a_whole_task_is_understood() {
+    let text = play(
+        "- name: T\n  ansible.builtin.copy:\n    content: \"{{ x }}\"\n    dest: /a\n    mode: \"0644\"\n  when:\n    \
+         - a is defined\n    - true\n  loop: [1, 2]\n  register: r\n  until: r.rc == 0\n  retries: 2\n  delay: 0\n  \
+         tags: [t]\n  no_log: true\n  vars: { y: 1 }\n- command: ls -l '/a b'\n",
+    );
+    let playbook = Playbook::parse("p.yml", &text).expect("a playbook");
+    let [copy, command] = playbook.plays[0].tasks.as_slice() else {
+        panic!("{playbook:?}")
+    };
+    assert_eq!(
+        (copy.name.as_str(), copy.line, copy.module.name),
+        ("T", 5, "copy")
+    );
+    assert_eq!(copy.when, ["a is defined", "true"]);
+    assert_eq!((copy.retries, copy.delay, copy.no_log), (2, 0, true));
+    assert_eq!((command.name.as_str(), command.line), ("command", 21));
+    assert_eq!(command.arguments["cmd"], "ls -l '/a b'");
+}
+
+#[test]
+fn misspelt_words_are_found_with_line_column_and_suggestion() {
+    let text = play(
+        "- name: T\n  copi:\n    dest: /a\n- name: U\n  copy:\n    dets: /a\n  whn: x\n- name: V\n  debug:\n    msg: x\n  wehn: y\n",
+    );
+    insta::assert_snapshot!(mistakes(&text), @r#"
+    p.yml:6:7: there is no module "copi"; did you mean "copy"? (supported: apt, assert, authorized_key, command, copy, debug, dnf, fail, file, group, lineinfile, package, set_fact, shell, stat, user, wait_for)
+    p.yml:10:9: copy has no parameter "dets"; did you mean "dest"? (supported: src, content, dest, mode, owner, group, force, directory_mode)
+    p.yml:9:7: copy needs the parameter "dest"
+    p.yml:11:7: a task has no keyword "whn"; did you mean "when"? (supported: name, when, register, loop, loop_control, vars, tags, changed_when, failed_when, ignore_errors, no_log, until, retries, delay, become, check_mode, timeout, environment)
+    p.yml:15:7: a task has no keyword "wehn"; did you mean "when"? (supported: name, when, register, loop, loop_control, vars, tags, changed_when, failed_when, ignore_errors, no_log, until, retries, delay, become, check_mode, timeout, environment)
+    "#);
+}
+
+#[test]
+fn all_kinds_of_mistakes_are_reported_at_once() {
+    let text = "- hosts: all\n  roles: [x]\n  tasks:\n    - name: nothing\n    - copy: { dest: /a, mode: 0644, content: \"{{ a b }}\" }\n      \
+                when: \"{{ x }}\"\n      retries: many\n      ignore_errors: yes\n    - command: a\n      shell: b\n    - user: { uid: 1 }\n    \
+                - lineinfile: { path: /a, regexp: '\\d+', state: absent }\n    - command: { chdir: /a }\n      register: not-a-name\n";
+    insta::assert_snapshot!(mistakes(text), @r#"
+    p.yml:2:3: a play has no keyword "roles" (supported: name, hosts, become, gather_facts, vars, tasks)
+    p.yml:4:7: the task has no module (supported: apt, assert, authorized_key, command, copy, debug, dnf, fail, file, group, lineinfile, package, set_fact, shell, stat, user, wait_for)
+    p.yml:5:31: write the mode in quotes, as in "0644": bare numbers are read differently by others
+    p.yml:5:46: `a b`: syntax error: unexpected input after expression
+    p.yml:6:13: when is an expression already: leave the braces out
+    p.yml:7:16: retries is a whole number from 0 to 1000
+    p.yml:8:22: ignore_errors is true or false, not text
+    p.yml:10:7: a task has one module, but "command" and "shell" are two
+    p.yml:11:7: user needs the parameter "name"
+    p.yml:12:39: regexp "\\d+": a backslash before a letter or digit is not supported; use what POSIX and Python share, such as [0-9]
+    p.yml:13:7: command needs either cmd or argv
+    p.yml:14:17: "not-a-name" is not the name of a variable
+    p.yml:1:3: the play needs `gather_facts: false`: facts are not gathered here
+    "#);
+}
+
+#[test]
+fn what_is_no_playbook_is_refused() {
+    insta::assert_snapshot!(mistakes("hosts: all\n"), @r#"
+    p.yml:1:1: a playbook is a list of plays, not a mapping
+    "#);
+    insta::assert_snapshot!(mistakes("- hosts: [a\n"), @r#"
+    p.yml:1:10: unclosed bracket '['
+    "#);
+    insta::assert_snapshot!(mistakes("- a\n"), @r#"
+    p.yml:1:3: a play is a mapping, not text
+    p.yml:1:3: the play has no hosts
+    p.yml:1:3: the play needs `gather_facts: false`: facts are not gathered here
+    "#);
+}

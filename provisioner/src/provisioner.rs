@@ -1,0 +1,203 @@
+//! What the farm holds: all playbooks and provision files, loaded once and checked.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use shell::Connection;
+use tempfile::TempDir;
+
+use crate::error::{Error, Mistake};
+use crate::expression;
+use crate::playbook::Playbook;
+use crate::report::{Mode, Report};
+use crate::runner::{Run, evaluated_vars};
+use crate::staging::Staging;
+
+/// The largest playbook, in bytes.
+const MAX_PLAYBOOK: usize = 1024 * 1024;
+
+/// All playbooks and provision files, ready to be run.
+pub struct Provisioner {
+    playbooks: BTreeMap<String, Playbook>,
+    staging: Staging,
+    hash: String,
+}
+
+impl Provisioner {
+    /// Reads every `*.yml` in `playbooks` and everything below `provision_files`, parses and compiles all of it.
+    ///
+    /// # Errors
+    /// [`Error::Mistakes`] with all mistakes of all files, [`Error::File`].
+    pub fn load(playbooks: &Path, provision_files: &Path) -> Result<Self, Error> {
+        let mut hash = Sha256::new();
+        let mut parsed = BTreeMap::new();
+        let mut mistakes: Vec<Mistake> = Vec::new();
+        for (name, text) in read_playbooks(playbooks)? {
+            add(&mut hash, &name, text.as_bytes());
+            match Playbook::parse(&name, &text) {
+                Ok(playbook) => drop(parsed.insert(name, playbook)),
+                Err(found) => mistakes.extend(found),
+            }
+        }
+        let staging = match Staging::load(provision_files) {
+            Ok(staging) => staging,
+            Err(Error::Mistakes(found)) => {
+                mistakes.extend(found);
+                return Err(Error::Mistakes(mistakes));
+            }
+            Err(error) => return Err(error),
+        };
+        if !mistakes.is_empty() {
+            return Err(Error::Mistakes(mistakes));
+        }
+        for (name, content) in staging.contents() {
+            add(&mut hash, name, content);
+        }
+        Ok(Self {
+            playbooks: parsed,
+            staging,
+            hash: hex::encode(hash.finalize()),
+        })
+    }
+
+    /// SHA-256 over all playbooks and provision files, in hexadecimal: two builders made with the same hash and
+    /// the same variables are alike.
+    pub fn configuration_hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Runs a playbook over a connection. All or nothing is for the caller: a run that failed may have changed
+    /// some things, and the next run goes on from there.
+    ///
+    /// `vars` win over the playbook's own. In check mode nothing is changed on the host, and the report tells
+    /// what would be, with diffs.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPlaybook`]; [`Error::Mistakes`] and [`Error::File`] from rendering; [`Error::TaskFailed`],
+    /// [`Error::Connection`], [`Error::Deadline`].
+    pub async fn run(
+        &self,
+        connection: &Connection,
+        playbook: &str,
+        vars: &Map<String, Value>,
+        mode: Mode,
+        deadline: Duration,
+    ) -> Result<Report, Error> {
+        let playbook = self.playbook(playbook)?;
+        let mut vars = vars.clone();
+        let staged = match playbook.uses_staged {
+            true => Some(self.staged(playbook, &vars)?),
+            false => None,
+        };
+        if let Some(directory) = &staged {
+            vars.insert(
+                "staged".to_owned(),
+                Value::String(directory.path().display().to_string()),
+            );
+        }
+        Run::new(connection, playbook, vars, mode, deadline).run().await
+    }
+
+    /// Renders the provision files as `run` would, into `directory`, for the real `ansible-playbook`
+    /// (`-e staged=DIRECTORY`).
+    ///
+    /// # Errors
+    /// [`Error::UnknownPlaybook`], [`Error::Mistakes`], [`Error::File`].
+    pub fn stage(&self, playbook: &str, vars: &Map<String, Value>, directory: &Path) -> Result<(), Error> {
+        let playbook = self.playbook(playbook)?;
+        self.staging
+            .write(directory, &template_variables(playbook, vars)?)
+    }
+
+    fn staged(&self, playbook: &Playbook, vars: &Map<String, Value>) -> Result<TempDir, Error> {
+        let directory = TempDir::with_prefix("verdigris-staged-").map_err(|cause| Error::File {
+            path: std::env::temp_dir(),
+            why: "no directory for rendered files can be made",
+            cause,
+        })?;
+        self.staging
+            .write(directory.path(), &template_variables(playbook, vars)?)?;
+        Ok(directory)
+    }
+
+    fn playbook(&self, name: &str) -> Result<&Playbook, Error> {
+        self.playbooks.get(name).ok_or_else(|| Error::UnknownPlaybook {
+            name: name.to_owned(),
+            known: self.playbooks.keys().cloned().collect(),
+        })
+    }
+}
+
+/// What templates see: the variables given, and the playbook's own where none is given.
+fn template_variables(playbook: &Playbook, given: &Map<String, Value>) -> Result<Map<String, Value>, Error> {
+    let mut variables = given
+        .iter()
+        .map(|(name, value)| (name.clone(), expression::variable(value)))
+        .collect();
+    let mut all = Map::new();
+    for play in &playbook.plays {
+        // One that needs `staged` itself, which is not there yet, cannot be needed for rendering.
+        let needs_staging = |value: &Value| value.to_string().contains("staged");
+        let vars: Vec<_> = play
+            .vars
+            .iter()
+            .filter(|(_, value)| !needs_staging(value))
+            .cloned()
+            .collect();
+        let found = evaluated_vars(&vars, given, &mut variables).map_err(|message| {
+            Error::Mistakes(vec![Mistake {
+                file: playbook.file.clone(),
+                line: 0,
+                column: 0,
+                message,
+            }])
+        })?;
+        all.extend(found);
+    }
+    all.extend(given.clone());
+    Ok(all)
+}
+
+fn read_playbooks(directory: &Path) -> Result<Vec<(String, String)>, Error> {
+    let unreadable = |path: &Path, cause| Error::File {
+        path: path.to_owned(),
+        why: "it cannot be read",
+        cause,
+    };
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(directory).map_err(|cause| unreadable(directory, cause))? {
+        let path = entry.map_err(|cause| unreadable(directory, cause))?.path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned();
+        if !name.ends_with(".yml") || name.starts_with('.') {
+            continue;
+        }
+        let text = fs::read_to_string(&path).map_err(|cause| unreadable(&path, cause))?;
+        if text.len() > MAX_PLAYBOOK {
+            let message = format!("it is larger than {MAX_PLAYBOOK} bytes");
+            return Err(Error::Mistakes(vec![Mistake {
+                file: name,
+                line: 0,
+                column: 0,
+                message,
+            }]));
+        }
+        texts.push((name, text));
+    }
+    texts.sort();
+    Ok(texts)
+}
+
+/// Name and content with their lengths, so that no two sets of files have the same digest.
+fn add(hash: &mut Sha256, name: &str, content: &[u8]) {
+    hash.update(format!("{} {}\n", name.len(), content.len()));
+    hash.update(name.as_bytes());
+    hash.update(content);
+}

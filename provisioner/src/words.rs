@@ -1,0 +1,81 @@
+//! Small grammars: modes, names of variables, command lines, regular expressions.
+
+/// The permission bits written in octal, `644`, `0644` or `1777`.
+pub(crate) fn mode(text: &str) -> Option<u32> {
+    let digits = (3..=5).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|bits| digits && *bits <= 0o7777)
+}
+
+/// Whether this can be the name of a variable.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    let head = text
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    head && text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Permits the regular expressions that mean the same to Python (Ansible) and to POSIX awk (here).
+pub(crate) fn check_regexp(text: &str) -> Result<(), String> {
+    let refuse = |what: &str| {
+        Err(format!(
+            "regexp {text:?}: {what} is not supported; use what POSIX and Python share, such as [0-9]"
+        ))
+    };
+    if text.contains("(?") {
+        return refuse("(?...)");
+    }
+    if text.contains("*?") || text.contains("+?") || text.contains("??") {
+        return refuse("a lazy repetition");
+    }
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character == '\\' && characters.next().is_none_or(char::is_alphanumeric) {
+            return refuse("a backslash before a letter or digit");
+        }
+    }
+    Ok(())
+}
+
+/// Splits a command line as a POSIX shell splits words, without expanding anything.
+pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\'' | '"' => quoted(character, &mut characters, word.get_or_insert_default())?,
+            '\\' => match characters.next() {
+                Some('\n') => {}
+                Some(escaped) => word.get_or_insert_default().push(escaped),
+                None => return Err("a backslash ends the command line".to_owned()),
+            },
+            blank if blank.is_ascii_whitespace() => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+fn quoted(quote: char, characters: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), String> {
+    while let Some(character) = characters.next() {
+        match character {
+            end if end == quote => return Ok(()),
+            '\\' if quote == '"' => match characters.next() {
+                Some(escaped @ ('"' | '\\' | '$' | '`')) => word.push(escaped),
+                Some(other) => word.extend(['\\', other]),
+                None => break,
+            },
+            other => word.push(other),
+        }
+    }
+    Err(format!("a {quote} in the command line is never closed"))
+}
+
+#[cfg(test)]
+mod tests;

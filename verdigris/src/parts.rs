@@ -1,0 +1,175 @@
+//! Puts the roles together from settings: what each process is made of, and no more than it may have.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use cloud::{Cloud, Ec2, Ec2Settings};
+use model::fleet::{CloudSpec, CredentialsSource, FleetSpec};
+use provisioner::Provisioner;
+use repository::Publisher;
+use runtime::Settings;
+use serde::Deserialize;
+use store::Store;
+
+use crate::{
+    assets,
+    secrets::{AccessKey, Secrets},
+};
+
+/// The cloud that runs in this process, if one does.
+#[derive(Clone)]
+pub(crate) struct Embedded {
+    /// Its address.
+    pub(crate) endpoint: String,
+    /// The key it takes.
+    pub(crate) access_key: AccessKey,
+}
+
+/// Reads `fleet.yaml`.
+pub(crate) fn fleet(settings: &Settings) -> anyhow::Result<FleetSpec> {
+    let in_directory = || settings.storage.directory.join("fleet.yaml");
+    fleet_file(&settings.fleet.file.clone().unwrap_or_else(in_directory))
+}
+
+/// Reads a fleet file and checks it against itself.
+pub(crate) fn fleet_file(path: &Path) -> anyhow::Result<FleetSpec> {
+    let fleet: FleetSpec = runtime::yaml::load(path)?;
+    let found = fleet.contradictions();
+    if !found.is_empty() {
+        bail!("{} contradicts itself:\n  {}", path.display(), found.join("\n  "));
+    }
+    Ok(fleet)
+}
+
+/// The HTTP role.
+pub(crate) fn api(settings: &Settings, secrets: &Secrets) -> anyhow::Result<api::ApiSettings> {
+    let public_url = settings.http.public_url();
+    let host = public_url.split("://").last().unwrap_or_default();
+    let host = host.split([':', '/']).next().unwrap_or("localhost").to_owned();
+    Ok(api::ApiSettings {
+        host_name: host,
+        results_root: absolute(&settings.storage.results())?,
+        spool_dir: absolute(&settings.storage.sources())?.join(".spool"),
+        source_root: absolute(&settings.storage.sources())?,
+        mirrors: settings.http.mirrors.clone(),
+        max_upload_bytes: settings.http.max_upload.bytes(),
+        min_free_bytes: settings.storage.min_free.bytes(),
+        key_passphrase: secrets.passphrase()?,
+        token_lifetime: api::DEFAULT_TOKEN_LIFETIME,
+        body_timeout: api::DEFAULT_BODY_TIMEOUT,
+        max_log_streams: api::DEFAULT_MAX_LOG_STREAMS,
+        public_url,
+    })
+}
+
+/// The worker's role.
+pub(crate) fn worker(settings: &Settings, secrets: &Secrets, store: &Store) -> anyhow::Result<worker::Parts> {
+    let results = absolute(&settings.storage.results())?;
+    fs_err::create_dir_all(&results)?;
+    Ok(worker::Parts {
+        store: store.clone(),
+        publisher: Arc::new(Publisher::new(results)),
+        sources: absolute(&settings.storage.sources())?,
+        key: Arc::new(secrets.builder_key()?),
+        passphrase: Arc::new(secrets.passphrase()?),
+        builder_url: settings.http.builder_url(),
+        name: settings.worker.name.clone().unwrap_or_else(host_name),
+        parallel: settings.worker.parallel.max(1),
+        limits: worker::Limits {
+            log_bytes: settings.worker.max_log.bytes(),
+            result_bytes: settings.worker.max_results.bytes(),
+            result_files: 10_000,
+            min_free_bytes: settings.storage.min_free.bytes(),
+        },
+    })
+}
+
+/// The controller's role.
+pub(crate) fn controller(
+    settings: &Settings,
+    secrets: &Secrets,
+    store: &Store,
+    embedded: Option<&Embedded>,
+) -> anyhow::Result<controller::Parts> {
+    let mut parts = planner(settings, secrets, store)?;
+    let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
+    for (name, spec) in &parts.fleet.clouds {
+        let client = ec2(spec, embedded).with_context(|| format!("clouds.{name}"))?;
+        clouds.insert(name.clone(), Arc::new(client));
+    }
+    parts.clouds = clouds;
+    Ok(parts)
+}
+
+/// A controller without clouds, which can only plan.
+pub(crate) fn planner(
+    settings: &Settings,
+    secrets: &Secrets,
+    store: &Store,
+) -> anyhow::Result<controller::Parts> {
+    Ok(controller::Parts {
+        store: store.clone(),
+        fleet: Arc::new(fleet(settings)?),
+        clouds: BTreeMap::new(),
+        provisioner: Arc::new(provisioner(settings)?),
+        key: Arc::new(secrets.builder_key()?),
+        builder_url: settings.http.builder_url(),
+        holder: format!("{}:{}", host_name(), std::process::id()),
+    })
+}
+
+/// What makes machines builders.
+pub(crate) fn provisioner(settings: &Settings) -> anyhow::Result<Provisioner> {
+    let (playbooks, files) = assets::directories(&settings.fleet, &settings.storage.directory)?;
+    Provisioner::load(&playbooks, &files).context("loading playbooks and provision-files")
+}
+
+/// A file with an access key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CredentialsFile {
+    access_key: String,
+    secret_key: String,
+}
+
+fn ec2(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Result<Ec2> {
+    let variable =
+        |name: &str| std::env::var(name).with_context(|| format!("{name} is not set in the environment"));
+    let (access_key, secret_key) = match (spec.credentials.source, embedded) {
+        (CredentialsSource::Environment, _) => {
+            (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?)
+        }
+        (CredentialsSource::File, _) => {
+            let path = spec.credentials.path.as_deref().unwrap_or_default();
+            let text = fs_err::read_to_string(path)?;
+            let found: CredentialsFile = runtime::settings::parse_toml(&text, path)?;
+            (found.access_key, found.secret_key)
+        }
+        (CredentialsSource::Embedded, Some(embedded)) => (
+            embedded.access_key.access_key.clone(),
+            embedded.access_key.secret_key.clone(),
+        ),
+        (CredentialsSource::Embedded, None) => {
+            bail!("`credentials: {{source: embedded}}` works in `verdigris up` only");
+        }
+    };
+    let endpoint = match (spec.credentials.source, embedded) {
+        (CredentialsSource::Embedded, Some(embedded)) => Some(embedded.endpoint.clone()),
+        _ => spec.endpoint.clone(),
+    };
+    Ok(Ec2::new(&Ec2Settings {
+        region: spec.region.clone(),
+        endpoint,
+        access_key,
+        secret_key,
+    }))
+}
+
+fn absolute(path: &Path) -> anyhow::Result<std::path::PathBuf> {
+    std::path::absolute(path).with_context(|| format!("the path {}", path.display()))
+}
+
+/// This machine's name.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

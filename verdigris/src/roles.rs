@@ -1,0 +1,93 @@
+//! The roles as processes of their own: they meet in the database and in the directory of results.
+
+use std::time::Duration;
+
+use runtime::{CancellationToken, Settings, Supervisor};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tracing::info;
+
+use crate::{cli::Config, database, parts, secrets::Secrets};
+
+/// How long tasks may take to finish when the process is told to stop.
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
+
+/// Reads the settings and starts logging.
+pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
+    let settings = Settings::load(config.config.as_deref())?;
+    runtime::telemetry::start(&settings.log)?;
+    Ok(settings)
+}
+
+/// Cancels the token at the first SIGINT or SIGTERM.
+pub(crate) fn stop_at_signals(stop: CancellationToken) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Lives as long as the process: it has nothing to finish.
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => info!("Interrupted."),
+            _ = terminate.recv() => info!("Told to stop."),
+        }
+        stop.cancel();
+    });
+    Ok(())
+}
+
+async fn wait(supervisor: Supervisor) -> anyhow::Result<()> {
+    stop_at_signals(supervisor.stop_token())?;
+    supervisor
+        .wait(GRACE)
+        .await
+        .map_err(|words| anyhow::anyhow!(words))
+}
+
+/// `verdigris api`.
+pub(crate) async fn api(config: &Config) -> anyhow::Result<()> {
+    let settings = settings(config)?;
+    let secrets = Secrets::open(&settings.storage.secrets())?;
+    let store = database::open(&settings).await?;
+    let supervisor = Supervisor::new();
+    let state = api::ApiState::new(store, parts::api(&settings, &secrets)?, supervisor.stop_token())?;
+    let listener = listen(&settings).await?;
+    info!(
+        "Serving {} on {}.",
+        settings.http.public_url(),
+        listener.local_addr()?
+    );
+    supervisor.spawn("api", api::serve(listener, state));
+    wait(supervisor).await
+}
+
+/// `verdigris controller`.
+pub(crate) async fn controller(config: &Config) -> anyhow::Result<()> {
+    let settings = settings(config)?;
+    let secrets = Secrets::open(&settings.storage.secrets())?;
+    let store = database::open(&settings).await?;
+    let controller = controller::Controller::new(parts::controller(&settings, &secrets, &store, None)?);
+    let supervisor = Supervisor::new();
+    supervisor.spawn("controller", controller.run(supervisor.stop_token()));
+    wait(supervisor).await
+}
+
+/// `verdigris worker`.
+pub(crate) async fn worker(config: &Config) -> anyhow::Result<()> {
+    let settings = settings(config)?;
+    let secrets = Secrets::open(&settings.storage.secrets())?;
+    let store = database::open(&settings).await?;
+    let worker = worker::Worker::new(parts::worker(&settings, &secrets, &store)?);
+    let supervisor = Supervisor::new();
+    supervisor.spawn("worker", worker.run(supervisor.stop_token()));
+    wait(supervisor).await
+}
+
+/// The listener of the HTTP service.
+pub(crate) async fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
+    use anyhow::Context as _;
+    let address = settings.http.listen;
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address} (`http.listen`)"))
+}

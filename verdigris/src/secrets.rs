@@ -1,0 +1,142 @@
+//! The farm's own secrets, each a file that only its user can read, made when it is first needed.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use repository::Passphrase;
+use serde::{Deserialize, Serialize};
+use shell::ClientKey;
+
+/// The directory of secrets.
+#[derive(Clone, Debug)]
+pub(crate) struct Secrets {
+    directory: PathBuf,
+}
+
+/// The access key of the embedded cloud.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct AccessKey {
+    /// Its id.
+    pub(crate) access_key: String,
+    /// Its secret.
+    pub(crate) secret_key: String,
+}
+
+impl Secrets {
+    /// The secrets in a directory, which is made when it is not there.
+    pub(crate) fn open(directory: &Path) -> anyhow::Result<Self> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .with_context(|| format!("making the directory of secrets {}", directory.display()))?;
+        Ok(Self {
+            directory: directory.to_owned(),
+        })
+    }
+
+    /// What the projects' signing keys are locked with.
+    pub(crate) fn passphrase(&self) -> anyhow::Result<Passphrase> {
+        let text = self.text("signing.passphrase", random_text)?;
+        Passphrase::new(text.trim()).with_context(|| self.named("signing.passphrase"))
+    }
+
+    /// What opens builders.
+    pub(crate) fn builder_key(&self) -> anyhow::Result<ClientKey> {
+        let text = self.text("builders.ed25519", || {
+            Ok(ClientKey::generate("verdigris")?.private_openssh()?)
+        })?;
+        ClientKey::parse(&text).with_context(|| self.named("builders.ed25519"))
+    }
+
+    /// The access key of the embedded cloud.
+    pub(crate) fn access_key(&self) -> anyhow::Result<AccessKey> {
+        let text = self.text("devcloud.json", || {
+            let key = AccessKey {
+                access_key: "VERDIGRISDEVCLOUD".to_owned(),
+                secret_key: random_text()?,
+            };
+            Ok(serde_json::to_string(&key)?)
+        })?;
+        serde_json::from_str(&text).with_context(|| self.named("devcloud.json"))
+    }
+
+    fn named(&self, file: &str) -> String {
+        format!("the secret {}", self.directory.join(file).display())
+    }
+
+    /// A secret's text; made by `make` when the file is not there. Of two processes that make it at once,
+    /// one wins and both read the same.
+    fn text(&self, name: &str, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<String> {
+        let path = self.directory.join(name);
+        if !path.exists() {
+            let mut staged = tempfile::NamedTempFile::new_in(&self.directory)?;
+            staged.write_all(make()?.as_bytes())?;
+            staged.as_file().sync_all()?;
+            if let Err(error) = staged.persist_noclobber(&path)
+                && error.error.kind() != std::io::ErrorKind::AlreadyExists
+            {
+                return Err(error.error).with_context(|| self.named(name));
+            }
+        }
+        let mode = std::fs::metadata(&path)
+            .with_context(|| self.named(name))?
+            .permissions()
+            .mode();
+        if mode & 0o077 != 0 {
+            bail!(
+                "{} can be read by others (mode {:o}): chmod 600 it",
+                path.display(),
+                mode & 0o777
+            );
+        }
+        std::fs::read_to_string(&path).with_context(|| self.named(name))
+    }
+}
+
+/// 256 random bits.
+fn random_text() -> anyhow::Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|cause| anyhow::anyhow!("no random numbers: {cause}"))?;
+    Ok(hex::encode(bytes))
+}
+
+/// Writes a file that only its user can read, in one step.
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let staged = path.with_extension("new");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&staged)
+        .with_context(|| format!("writing {}", staged.display()))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&staged, path).with_context(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_made_once_and_only_its_user_can_read_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let secrets = Secrets::open(&directory.path().join("secrets")).unwrap();
+        let first = secrets.builder_key().unwrap().public_openssh().unwrap();
+        assert_eq!(secrets.builder_key().unwrap().public_openssh().unwrap(), first);
+        let path = directory.path().join("secrets/builders.ed25519");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let refused = secrets.builder_key().unwrap_err().to_string();
+        assert!(refused.contains("can be read by others"), "{refused}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Input that is wrong, through the real client and the real program: each gets words that say what and
+//! where, and leaves nothing half done.
+
+use std::{fs, process::Output};
+
+use crate::{
+    farm::{CHROOT, Farm, text, verdigris},
+    packages::{GREETING, SLOW, binary_package, source_package},
+};
+
+fn said(output: &Output) -> String {
+    format!("{}{}", text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn what_is_no_source_package_is_refused_with_the_reason_and_leaves_nothing() {
+    let farm = Farm::start();
+    let directory = farm.directory.path();
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    let good = source_package(directory, GREETING);
+    let bytes = fs::read(&good).unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = directory.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let cases = [
+        (file("text.src.rpm", b"this is no package\n"), "RPM"),
+        (file("cut.src.rpm", &bytes[..bytes.len() * 2 / 3]), "truncated"),
+        (file("head.src.rpm", &bytes[..200]), "truncated"),
+        (file("empty.src.rpm", b""), "RPM"),
+        (binary_package(directory, SLOW), "binary"),
+        (file("evil.src.rpm", &with_name(&bytes, "greeting", "../eting")), "../eting"),
+    ];
+    for (path, expected) in cases {
+        let output = farm.copr_cli(&["build", "--nowait", "demo", path.to_str().unwrap()]);
+        let said = said(&output);
+        assert!(!output.status.success(), "{}: {said}", path.display());
+        assert!(said.to_lowercase().contains(&expected.to_lowercase()), "{}: {said}", path.display());
+    }
+    assert_eq!(farm.json("/api_3/build/list?ownername=admin&projectname=demo")["items"], serde_json::json!([]));
+    let left = walk(&farm.path("data/sources"));
+    assert_eq!(left, Vec::<String>::new(), "no refused upload stays");
+}
+
+/// The package with another name of the same length in its lead and header. Digests are left as they were.
+fn with_name(bytes: &[u8], name: &str, other: &str) -> Vec<u8> {
+    assert_eq!(name.len(), other.len());
+    let mut changed = bytes.to_vec();
+    let mut at = 0;
+    while let Some(found) = changed[at..].windows(name.len()).position(|window| window == name.as_bytes()) {
+        changed[at + found..at + found + name.len()].copy_from_slice(other.as_bytes());
+        at += found + name.len();
+    }
+    changed
+}
+
+fn walk(directory: &std::path::Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        if entry.path().is_dir() {
+            found.extend(walk(&entry.path()));
+        } else {
+            found.push(entry.path().display().to_string());
+        }
+    }
+    found
+}
+
+#[test]
+fn wishes_that_cannot_be_met_are_refused_with_the_reason() {
+    let farm = Farm::start();
+    let package = source_package(farm.directory.path(), GREETING);
+    let package = package.to_str().unwrap();
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    let cases: [(&[&str], &str); 4] = [
+        (&["create", "demo", "--chroot", CHROOT], "You already have a project named 'demo'."),
+        (&["create", "other", "--chroot", "fedora-1-mips"], "'fedora-1-mips' is not a valid choice for this field."),
+        (&["build", "--nowait", "nothing", package], "Project admin/nothing does not exist."),
+        (&["build", "--nowait", "-r", "fedora-1-mips", "demo", package], "fedora-1-mips"),
+    ];
+    for (arguments, expected) in cases {
+        let output = farm.copr_cli(arguments);
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(said(&output).contains(expected), "{arguments:?}: {}", said(&output));
+    }
+    let config = farm.path("data/copr.conf");
+    let text = fs::read_to_string(&config).unwrap();
+    let wrong: String = text.lines().map(|line| if line.starts_with("token") { "token = wrong\n" } else { line }.to_owned() + "\n").collect();
+    fs::write(&config, wrong).unwrap();
+    let refused = farm.copr_cli(&["create", "third", "--chroot", CHROOT]);
+    assert!(said(&refused).contains("Login invalid/expired"), "{}", said(&refused));
+}
+
+#[test]
+fn a_database_that_is_not_there_is_named_without_its_password() {
+    let output = verdigris()
+        .args(["migrate"])
+        .env("VERDIGRIS_DATABASE__URL", "postgres://user:hidden-word@127.0.0.1:1/farm")
+        .output()
+        .unwrap();
+    let said = said(&output);
+    assert!(!output.status.success());
+    assert!(said.contains("127.0.0.1:1"), "{said}");
+    assert!(!said.contains("hidden-word"), "{said}");
+}
+
+#[test]
+fn a_misspelt_key_in_the_fleet_file_is_shown_with_line_column_and_the_right_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let fleet = "schema: 1\nfleet: 019a0000-0000-7000-8000-000000000001\nname: x\nclouds: {}\nimages: {}\n\
+                 provision: {}\npools:\n  x86:\n    labels: [\"arch:x86_64\"]\n    image: a\n    provision: b\n    \
+                 size: {min: 0, maxx: 4}\n    offerings: []\n";
+    fs::write(directory.path().join("fleet.yaml"), fleet).unwrap();
+    let output = verdigris()
+        .args(["config", "check"])
+        .env("VERDIGRIS_STORAGE__DIRECTORY", directory.path())
+        .env("VERDIGRIS_DATABASE__URL", format!("sqlite://{}/x.db", directory.path().display()))
+        .output()
+        .unwrap();
+    let said = said(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("fleet.yaml:12:20"), "{said}");
+    assert!(said.contains("did you mean `max`?"), "{said}");
+}
+
+#[test]
+fn an_upload_without_room_for_it_is_refused_before_it_is_stored() {
+    let mut farm = Farm::start();
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    farm.stop();
+    fs::write(farm.path("data/verdigris.toml"), "[storage]\nmin_free = \"900000GiB\"\n").unwrap();
+    farm.up();
+    let package = source_package(farm.directory.path(), GREETING);
+    let refused = farm.copr_cli(&["build", "--nowait", "demo", package.to_str().unwrap()]);
+    assert!(!refused.status.success());
+    assert!(said(&refused).contains("disk"), "{}", said(&refused));
+    assert_eq!(walk(&farm.path("data/sources")), Vec::<String>::new());
+}

@@ -1,0 +1,83 @@
+//! A packager's day with copr-cli and dnf.
+
+use std::process::Command;
+
+use crate::{
+    farm::{CHROOT, Farm, text},
+    packages::{BROKEN, GREETING, SLOW, source_package},
+};
+
+#[test]
+fn a_package_goes_from_its_source_to_an_installed_program() {
+    let farm = Farm::start();
+    let sources = farm.directory.path();
+    let created = farm.copr(&["create", "demo", "--chroot", CHROOT, "--description", "A test"]);
+    assert!(created.contains("New project was successfully created"), "{created}");
+
+    // A new project has a repository that dnf accepts, and nothing in it.
+    let empty = farm.dnf("demo", &["--disablerepo=base", "repoquery", "*"]);
+    assert!(empty.status.success(), "{}\n{}", text(&empty.stderr), farm.log());
+    assert_eq!(text(&empty.stdout).trim(), "");
+
+    let build = farm.submit("demo", &source_package(sources, GREETING));
+    farm.wait_for(build, &["succeeded"]);
+    let watched = farm.copr(&["watch-build", &build.to_string()]);
+    assert!(watched.contains("succeeded"), "{watched}");
+    assert_eq!(farm.copr(&["status", &build.to_string()]).trim(), "succeeded");
+    assert!(farm.copr(&["list-builds", "demo"]).contains("greeting\tsucceeded"));
+
+    let destination = farm.path("download");
+    farm.copr(&["download-build", &build.to_string(), "--dest", destination.to_str().unwrap()]);
+    let package = destination.join(CHROOT).join("greeting-1.0-1.x86_64.rpm");
+    assert!(package.is_file(), "{} was downloaded", package.display());
+
+    let installed = farm.dnf("demo", &["install", "greeting"]);
+    assert!(installed.status.success(), "{}\n{}", text(&installed.stdout), text(&installed.stderr));
+    let run = Command::new("chroot").arg(farm.path("root")).arg("/usr/bin/greeting").output().unwrap();
+    assert_eq!(text(&run.stdout), "hello from the farm\n");
+}
+
+#[test]
+fn a_broken_package_fails_with_its_reason_and_its_log_is_kept() {
+    let farm = Farm::start();
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    let build = farm.submit("demo", &source_package(farm.directory.path(), BROKEN));
+    farm.wait_for(build, &["failed"]);
+    let watched = farm.copr_cli(&["watch-build", &build.to_string()]);
+    assert_eq!(watched.status.code(), Some(4), "copr-cli's word for a failed build");
+    let attempts = farm.json(&format!("/api/builds/{build}/attempts"));
+    let attempts = attempts["items"].as_array().or(attempts.as_array()).unwrap().clone();
+    assert_eq!(attempts.len(), 1, "a package's own failure is not tried again: {attempts:?}");
+    assert_eq!(attempts[0]["blame"], "package", "{attempts:?}");
+    let log = format!("/results/admin/demo/{CHROOT}/{build:08}-broken/build.log");
+    let (status, body) = farm.get(&log).unwrap();
+    assert_eq!(status, 200, "{log}");
+    assert!(body.contains("undeclared"), "{body}");
+}
+
+#[test]
+fn a_running_build_is_cancelled_and_never_published() {
+    let farm = Farm::start();
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    let build = farm.submit("demo", &source_package(farm.directory.path(), SLOW));
+    farm.wait_for(build, &["running"]);
+    farm.copr(&["cancel", &build.to_string()]);
+    farm.wait_for(build, &["canceled"]);
+    let listed = farm.dnf("demo", &["--disablerepo=base", "repoquery", "*"]);
+    assert!(listed.status.success(), "{}", text(&listed.stderr));
+    assert_eq!(text(&listed.stdout).trim(), "");
+}
+
+#[test]
+fn the_farm_stops_cleanly_and_goes_on_where_it_stopped() {
+    let mut farm = Farm::start();
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    let first = farm.submit("demo", &source_package(farm.directory.path(), GREETING));
+    farm.wait_for(first, &["succeeded"]);
+    assert!(farm.stop(), "{}", farm.log());
+    farm.up();
+    assert_eq!(farm.state(first), "succeeded");
+    let second = farm.submit("demo", &source_package(farm.directory.path(), GREETING));
+    assert!(second > first);
+    farm.wait_for(second, &["succeeded"]);
+}

@@ -1,0 +1,253 @@
+//! A farm of the test's own: `verdigris up` in a temporary directory, on a free port.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The chroot that tests build in.
+pub(crate) const CHROOT: &str = "microdistro-1-x86_64";
+/// How long anything may take on a busy machine before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A running farm. Dropped, it is told to stop, and killed when it does not.
+pub(crate) struct Farm {
+    pub(crate) directory: TempDir,
+    pub(crate) port: u16,
+    process: Option<Child>,
+}
+
+/// Where `cargo xtask setup`, `image` and `microdistro` put what tests need.
+pub(crate) fn cache() -> PathBuf {
+    let from = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    from("VERDIGRIS_CACHE")
+        .or_else(|| from("XDG_CACHE_HOME").map(|path| path.join("verdigris")))
+        .or_else(|| from("HOME").map(|path| path.join(".cache/verdigris")))
+        .expect("HOME is set")
+}
+
+/// A path in the cache that must be there.
+pub(crate) fn cached(path: &str) -> PathBuf {
+    let path = cache().join(path);
+    assert!(path.exists(), "{} is missing: run `cargo xtask test` or `setup`, `image`, `microdistro`", path.display());
+    path
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The program under test.
+pub(crate) fn verdigris() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_verdigris"));
+    command.env_remove("USER").env("VERDIGRIS_LOG__FILTER", "info").stdin(Stdio::null());
+    command
+}
+
+impl Farm {
+    /// Starts a farm and waits until it answers.
+    pub(crate) fn start() -> Self {
+        let mut farm = Self { directory: tempfile::tempdir().unwrap(), port: free_port(), process: None };
+        farm.up();
+        farm
+    }
+
+    /// Starts the farm's process in the same directory as before.
+    pub(crate) fn up(&mut self) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("farm.log")).unwrap();
+        let child = verdigris()
+            .arg("up")
+            .arg("--directory")
+            .arg(self.path("data"))
+            .args(["--listen", &format!("127.0.0.1:{}", self.port), "--builders", "3", "--idle", "1"])
+            .arg("--image")
+            .arg(cached("images/builder/current"))
+            .arg("--mirror")
+            .arg(format!("microdistro={}", cached("microdistro/current/repo").display()))
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.process = Some(child);
+        let started = Instant::now();
+        while self.get("/health").is_none_or(|(status, _)| status != 200) {
+            let ended = self.process.as_mut().and_then(|child| child.try_wait().unwrap());
+            assert!(ended.is_none(), "the farm ended: {}", self.log());
+            assert!(started.elapsed() < PATIENCE, "the farm does not answer: {}", self.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What the farm said so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("farm.log")).unwrap_or_default()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the farm runs").id()
+    }
+
+    /// Ends the farm's process as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.process.take().expect("the farm runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Ends the farm as Ctrl-C does; answers whether it ended well.
+    pub(crate) fn stop(&mut self) -> bool {
+        let Some(mut child) = self.process.take() else { return true };
+        let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(interrupted.success());
+        let started = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.success();
+            }
+            if started.elapsed() > Duration::from_secs(60) {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// One GET, without credentials; `None` when nothing listens.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        get(self.port, path)
+    }
+
+    /// A GET whose answer is JSON.
+    pub(crate) fn json(&self, path: &str) -> Value {
+        let (status, body) = self.get(path).expect("the farm answers");
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// copr-cli, unmodified, as the operator.
+    pub(crate) fn copr_cli(&self, arguments: &[&str]) -> Output {
+        Command::new(cached("venv/bin/copr-cli"))
+            .arg("--config")
+            .arg(self.path("data/copr.conf"))
+            .args(arguments)
+            .env("HOME", self.directory.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// copr-cli, which must succeed; its output.
+    pub(crate) fn copr(&self, arguments: &[&str]) -> String {
+        let output = self.copr_cli(arguments);
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "copr-cli {arguments:?}: {said}\n{}", self.log());
+        text(&output.stdout)
+    }
+
+    /// Submits a source package and answers the build's number.
+    pub(crate) fn submit(&self, project: &str, package: &Path) -> i64 {
+        let said = self.copr(&["build", "--nowait", project, package.to_str().unwrap()]);
+        let number = said.lines().find_map(|line| line.strip_prefix("Created builds: ")).expect("a build's number");
+        number.trim().parse().unwrap()
+    }
+
+    pub(crate) fn state(&self, build: i64) -> String {
+        self.json(&format!("/api_3/build/{build}"))["state"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for a build's state.
+    pub(crate) fn wait_for(&self, build: i64, wanted: &[&str]) -> String {
+        let started = Instant::now();
+        loop {
+            let state = self.state(build);
+            if wanted.contains(&state.as_str()) {
+                return state;
+            }
+            let is_final = ["succeeded", "failed", "canceled", "skipped"].contains(&state.as_str());
+            let late = started.elapsed() > PATIENCE;
+            if is_final || late {
+                panic!("build {build} is {state}, wanted {wanted:?}\n{}\n{}", self.why(build), self.log());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// All that the farm knows about a build's attempts.
+    pub(crate) fn why(&self, build: i64) -> String {
+        self.get(&format!("/api/builds/{build}/attempts")).map(|(_, body)| body).unwrap_or_default()
+    }
+
+    /// dnf with this project's repository and the base distribution, both checks on, on a scratch root.
+    pub(crate) fn dnf(&self, project: &str, arguments: &[&str]) -> Output {
+        let results = format!("{}/results/admin/{project}", self.url());
+        let base = cached("microdistro/current/repo").canonicalize().unwrap();
+        let config = format!(
+            "[main]\nreposdir=/dev/null\nplugins=0\ncachedir={cache}\nlogdir={cache}\ninstall_weak_deps=0\n\
+             [base]\nname=base\nbaseurl=file://{base}\ngpgcheck=0\n\
+             [farm]\nname=farm\nbaseurl={results}/{CHROOT}/\ngpgcheck=1\nrepo_gpgcheck=1\n\
+             gpgkey={results}/pubkey.gpg\nmetadata_expire=0\n",
+            cache = self.path("dnf-cache").display(),
+            base = base.display(),
+        );
+        fs::write(self.path("dnf.conf"), config).unwrap();
+        Command::new("dnf")
+            .args(["-y", "-q", "--releasever=1", "--setopt=persistdir=/var/lib/dnf"])
+            .arg("-c")
+            .arg(self.path("dnf.conf"))
+            .arg(format!("--installroot={}", self.path("root").display()))
+            .args(arguments)
+            .env("HOME", self.directory.path())
+            .output()
+            .unwrap()
+    }
+}
+
+impl Drop for Farm {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// One GET by hand, so that nothing follows a redirect or repairs an answer.
+pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
+    let mut reader = BufReader::new(stream);
+    let mut status = String::new();
+    reader.read_line(&mut status).ok()?;
+    let status = status.split(' ').nth(1)?.parse().ok()?;
+    let mut answer = String::new();
+    reader.read_to_string(&mut answer).ok()?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    Some((status, body))
+}
+
+/// Waits until something holds; what it is is told when it never does.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

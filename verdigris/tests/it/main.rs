@@ -1,0 +1,9 @@
+//! The whole farm: the real program with real machines, real rpmbuild, real dnf and the real copr-cli.
+
+mod bad_input;
+mod copr_client;
+mod farm;
+mod interruption;
+mod moto;
+mod packages;
+mod processes;

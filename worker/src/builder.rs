@@ -1,0 +1,220 @@
+//! Speaking with `verdigris-builder`, the farm's program on a builder.
+
+use std::time::Duration;
+
+use model::AttemptId;
+use serde::Deserialize;
+use serde_json::Value;
+use shell::{
+    Command, Connection, Endpoint, Exit, HostKey, HostKeyPolicy, Input, RunOptions, Timeouts, Upload,
+};
+use store::{Allocation, Attempt};
+use tokio::fs::File;
+
+use crate::{Error, Parts, task};
+
+const PROGRAM: &str = "/usr/libexec/verdigris/verdigris-builder";
+/// Where results lie on the builder.
+const ATTEMPTS: &str = "/var/lib/verdigris/attempts";
+const CALL_LIMIT: Duration = Duration::from_secs(60);
+/// A manifest with all that the limits allow is smaller than this.
+const ANSWER_LIMIT: usize = 16 << 20;
+
+/// An open connection to the builder of one attempt.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    connection: Connection,
+    attempt: AttemptId,
+}
+
+/// How a build on a builder stands.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Status {
+    /// `running`, `finished`, `lost` or `unknown`.
+    pub(crate) state: String,
+    /// What the builder makes of a finished build.
+    #[serde(default)]
+    pub(crate) verdict: Option<Verdict>,
+}
+
+/// What a builder makes of a finished build.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Verdict {
+    /// `succeeded`, `failed`, `skipped` or `cancelled`.
+    pub(crate) result: String,
+    /// Who is answerable.
+    #[serde(default)]
+    pub(crate) blame: Option<String>,
+    /// In words for the user.
+    #[serde(default)]
+    pub(crate) reason: String,
+    /// Where in which log it can be seen.
+    #[serde(default)]
+    pub(crate) evidence: Option<Value>,
+}
+
+/// What a builder offers for collection.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Offer {
+    /// The files, for [`repository::Manifest`] to check.
+    pub(crate) files: Value,
+    /// What the builder itself would not offer.
+    #[serde(default)]
+    pub(crate) refused: Vec<Value>,
+}
+
+impl Builder {
+    /// Connects with the host key on record: any other machine at that address is refused.
+    pub(crate) async fn connect(parts: &Parts, allocation: &Allocation) -> Result<Self, Error> {
+        let row = &allocation.builder;
+        let missing = |what: &str| Error::Builder(format!("builder {} has no {what} on record", row.id));
+        let address = row.address.as_deref().ok_or_else(|| missing("address"))?;
+        let host_key = row.host_key.as_deref().ok_or_else(|| missing("host key"))?;
+        let policy = HostKeyPolicy::Pinned(HostKey::parse(host_key).map_err(Error::Connection)?);
+        let endpoint = Endpoint::new(address, row.port, "root");
+        let connection = Connection::open(&endpoint, &parts.key, &policy, Timeouts::default())
+            .await
+            .map_err(Error::Connection)?;
+        Ok(Self {
+            connection,
+            attempt: allocation.attempt.id,
+        })
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        Command::new(PROGRAM)
+            .argument(verb)
+            .argument("--attempt")
+            .argument(task::attempt_text(self.attempt))
+    }
+
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        command: &Command,
+        input: Vec<u8>,
+    ) -> Result<T, Error> {
+        let options = RunOptions {
+            deadline: CALL_LIMIT,
+            output_limit: ANSWER_LIMIT,
+        };
+        let output = self
+            .connection
+            .run(command, Input::from(input), options)
+            .await
+            .map_err(Error::Connection)?;
+        match output.exit {
+            Exit::Code(0) if !output.truncated => serde_json::from_slice(&output.stdout)
+                .map_err(|cause| Error::Builder(format!("an answer that is not understood: {cause}"))),
+            Exit::Code(0) => Err(Error::Builder("an answer that is too long".to_owned())),
+            Exit::Code(code) => {
+                let said = format!("{}{}", output.stdout_text(), output.stderr_text());
+                let said: String = said.chars().take(500).collect();
+                Err(Error::Builder(format!(
+                    "verdigris-builder ended with {code}: {}",
+                    said.trim()
+                )))
+            }
+            Exit::Signal(signal) => Err(Error::Builder(format!(
+                "verdigris-builder was killed by {signal}"
+            ))),
+            Exit::Lost => Err(Error::Connection(shell::Error::Lost {
+                what: "verdigris-builder".to_owned(),
+                bytes_received: 0,
+                why: "the connection ended".to_owned(),
+            })),
+        }
+    }
+
+    /// How the build stands.
+    pub(crate) async fn status(&self) -> Result<Status, Error> {
+        self.ask(&self.command("status"), Vec::new()).await
+    }
+
+    /// Puts the source on the builder and starts the build; both do no harm when done before.
+    pub(crate) async fn start(&self, parts: &Parts, allocation: &Allocation) -> Result<(), Error> {
+        let Attempt { source, .. } = &allocation.attempt;
+        let local = task::source_path(&parts.sources, source);
+        let what = || format!("reading the source {}", source.file_name);
+        let mut file = File::open(&local)
+            .await
+            .map_err(|source| Error::File { what: what(), source })?;
+        let upload = Upload {
+            path: format!(
+                "{ATTEMPTS}/{}/input/{}",
+                task::attempt_text(self.attempt),
+                source.file_name
+            ),
+            mode: 0o644,
+            size: source.size,
+            deadline: Duration::from_secs(3600),
+        };
+        let directory = format!("{ATTEMPTS}/{}/input", task::attempt_text(self.attempt));
+        let make = Command::new("mkdir")
+            .arguments(["-p", &directory])
+            .labelled("the attempt's directory");
+        let made = self
+            .connection
+            .run(&make, Input::Empty, RunOptions::within(CALL_LIMIT))
+            .await;
+        made.and_then(|output| output.require_success("making the attempt's directory"))
+            .map_err(Error::Connection)?;
+        self.connection
+            .upload(&mut file, &upload)
+            .await
+            .map_err(Error::Connection)?;
+        let command = self
+            .command("start")
+            .argument("--epoch")
+            .argument(allocation.epoch.to_string());
+        let task = task::task(parts, allocation).to_string();
+        self.ask::<Value>(&command, task.into_bytes()).await.map(drop)
+    }
+
+    /// The live log from an offset on, until the build ends.
+    pub(crate) async fn follow(&self, offset: u64, limit: Duration) -> Result<shell::Stream, Error> {
+        let command = self
+            .command("log")
+            .argument("--offset")
+            .argument(offset.to_string())
+            .argument("--follow");
+        self.connection
+            .stream(&command, limit)
+            .await
+            .map_err(Error::Connection)
+    }
+
+    /// Kills the build.
+    pub(crate) async fn cancel(&self) -> Result<(), Error> {
+        self.ask::<Value>(&self.command("cancel"), Vec::new())
+            .await
+            .map(drop)
+    }
+
+    /// What there is to collect.
+    pub(crate) async fn manifest(&self) -> Result<Offer, Error> {
+        self.ask(&self.command("manifest"), Vec::new()).await
+    }
+
+    /// Copies one result file here; its size and digest are for the caller to compare.
+    pub(crate) async fn fetch(
+        &self,
+        name: &str,
+        size: u64,
+        file: &mut File,
+    ) -> Result<shell::Downloaded, Error> {
+        let download = shell::Download {
+            path: format!("{ATTEMPTS}/{}/results/{name}", task::attempt_text(self.attempt)),
+            max_bytes: size,
+            deadline: Duration::from_secs(3600),
+        };
+        self.connection
+            .download(file, &download)
+            .await
+            .map_err(Error::Connection)
+    }
+
+    /// Ends the connection.
+    pub(crate) async fn close(self) {
+        self.connection.close().await;
+    }
+}

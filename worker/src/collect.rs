@@ -1,0 +1,283 @@
+//! From a builder's results to a signed set of packages in its place. The manifest says what there is; its
+//! names, sizes and digests are checked before and while anything is written, and every RPM is read and
+//! verified before it is signed.
+
+use std::path::{Path, PathBuf};
+
+use model::Blame;
+use repository::{
+    BuildDirectory, Manifest, PackageMetadata, RepositoryId, SigningKey, manifest::ManifestLimits,
+};
+use runtime::clock;
+use store::{Allocation, Attempt, BuiltPackage, CollectedPackage, Outcome};
+use tokio::fs::File;
+use tracing::warn;
+
+use crate::{
+    Error, Parts, blocking,
+    builder::{Builder, Verdict},
+};
+
+/// Collects what a finished build left and says what that means.
+pub(crate) async fn collect(
+    parts: &Parts,
+    allocation: &Allocation,
+    builder: &Builder,
+    verdict: &Verdict,
+) -> Result<Outcome, Error> {
+    let attempt = &allocation.attempt;
+    match verdict.result.as_str() {
+        "succeeded" => {}
+        "cancelled" => return Ok(Outcome::Canceled),
+        "skipped" => {
+            return Ok(Outcome::Skipped {
+                reason: verdict.reason.clone(),
+            });
+        }
+        "failed" => return failed(parts, allocation, builder, verdict).await,
+        other => return Err(Error::Builder(format!("a verdict `{other}`"))),
+    }
+    let repository = repository_of(allocation);
+    let build = build_directory(attempt)?;
+    let (staged, manifest) = fetch(parts, builder, (&repository, &build), |_| true).await?;
+    let key = parts.store.signing_key(attempt.project).await?;
+    let (publisher, passphrase) = (parts.publisher.clone(), parts.passphrase.clone());
+    let architecture = attempt.chroot.architecture().to_owned();
+    let (placed_in, packages) = blocking(move || {
+        let key = SigningKey::from_locked(&key.secret_key, &passphrase)?;
+        let packages = sign_all(&staged, &manifest, &key, &build, &architecture)?;
+        // Signing changed the files: what is placed is described by what is there now.
+        let manifest = describe(&staged)?;
+        publisher.place_results(&repository, &build, &staged, &manifest)?;
+        Ok((build.to_string(), packages))
+    })
+    .await?;
+    if packages.iter().all(|package| package.is_source) {
+        return Ok(Outcome::Failed {
+            blame: Blame::Package,
+            reason: "the build succeeded and made no binary package".to_owned(),
+            evidence: None,
+            result_directory: Some(placed_in),
+        });
+    }
+    Ok(Outcome::Collected {
+        result_directory: placed_in,
+        packages,
+    })
+}
+
+fn repository_of(allocation: &Allocation) -> RepositoryId {
+    let attempt = &allocation.attempt;
+    RepositoryId {
+        owner: attempt.owner.clone(),
+        directory: attempt.directory.clone(),
+        chroot: attempt.chroot.clone(),
+    }
+}
+
+/// Where the results of an attempt go. Its package is known: only its source phase could lack one.
+fn build_directory(attempt: &Attempt) -> Result<BuildDirectory, Error> {
+    match &attempt.package {
+        Some(package) => Ok(BuildDirectory { build: attempt.build, package: package.clone() }),
+        None => Err(Error::Lost(format!("attempt {} has no package", attempt.id))),
+    }
+}
+
+/// The logs of a build that failed are kept as results are; its packages, if any, are not.
+async fn failed(
+    parts: &Parts,
+    allocation: &Allocation,
+    builder: &Builder,
+    verdict: &Verdict,
+) -> Result<Outcome, Error> {
+    let attempt = &allocation.attempt;
+    let repository = repository_of(allocation);
+    let build = build_directory(attempt)?;
+    let fetched = fetch(parts, builder, (&repository, &build), |name| {
+        !name.ends_with(".rpm")
+    })
+    .await;
+    let result_directory = match fetched {
+        Ok((staged, manifest)) => {
+            let publisher = parts.publisher.clone();
+            let directory = build.to_string();
+            blocking(move || Ok(publisher.place_results(&repository, &build, &staged, &manifest)?)).await?;
+            Some(directory)
+        }
+        Err(error @ Error::Connection(_)) => return Err(error),
+        Err(error) => {
+            warn!(attempt.id = %attempt.id, "The logs of a failed build were not taken: {error}");
+            None
+        }
+    };
+    let blame = match verdict.blame.as_deref().map(str::parse) {
+        Some(Ok(blame)) => blame,
+        _ => {
+            return Err(Error::Builder(
+                "a failure without a blame that is known".to_owned(),
+            ));
+        }
+    };
+    let evidence = verdict.evidence.clone();
+    Ok(Outcome::Failed {
+        blame,
+        reason: verdict.reason.clone(),
+        evidence,
+        result_directory,
+    })
+}
+
+/// Copies the wanted files of the manifest into an empty directory here.
+async fn fetch(
+    parts: &Parts,
+    builder: &Builder,
+    (repository, build): (&RepositoryId, &BuildDirectory),
+    is_wanted: fn(&str) -> bool,
+) -> Result<(PathBuf, Manifest), Error> {
+    let offer = builder.manifest().await?;
+    if let Some(refused) = offer.refused.first() {
+        warn!("A builder holds results that cannot be taken, the first: {refused}");
+    }
+    let limits = ManifestLimits {
+        files: parts.limits.result_files,
+        total_bytes: parts.limits.result_bytes,
+        ..ManifestLimits::default()
+    };
+    let all = Manifest::parse(offer.files.to_string().as_bytes(), &limits)?;
+    let free = free_bytes(parts.publisher.root())?;
+    if free < parts.limits.min_free_bytes.saturating_add(all.total_bytes()) {
+        return Err(Error::File {
+            what: format!(
+                "collecting {} bytes of results with {free} bytes of disk free",
+                all.total_bytes()
+            ),
+            source: std::io::ErrorKind::StorageFull.into(),
+        });
+    }
+    let (publisher, id, directory) = (parts.publisher.clone(), repository.clone(), build.clone());
+    let staged = blocking(move || Ok(publisher.stage(&id, &directory)?)).await?;
+    for entry in all.entries().filter(|entry| is_wanted(&entry.name)) {
+        let path = staged.join(&entry.name);
+        let failed = |source| Error::File {
+            what: format!("writing {}", path.display()),
+            source,
+        };
+        let mut file = File::create_new(&path).await.map_err(failed)?;
+        let got = builder.fetch(&entry.name, entry.size, &mut file).await?;
+        file.sync_all().await.map_err(failed)?;
+        if got.size != entry.size || got.sha256 != entry.sha256 {
+            return Err(Error::Builder(format!(
+                "{} is not what its manifest says",
+                entry.name
+            )));
+        }
+    }
+    let manifest = describe(&staged)?;
+    Ok((staged, manifest))
+}
+
+fn free_bytes(path: &Path) -> Result<u64, Error> {
+    let found = rustix::fs::statvfs(path).map_err(|cause| Error::File {
+        what: format!("asking {} for free space", path.display()),
+        source: cause.into(),
+    })?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// A manifest of what lies in a directory of ours.
+fn describe(directory: &Path) -> Result<Manifest, Error> {
+    let mut files = Vec::new();
+    let failed = |source| Error::File {
+        what: format!("reading {}", directory.display()),
+        source,
+    };
+    for entry in fs_err::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let (size, sha256) = digest(&entry.path())?;
+        files.push(serde_json::json!({
+            "name": entry.file_name().to_string_lossy(), "size": size, "sha256": sha256,
+        }));
+    }
+    let no_limits = ManifestLimits {
+        files: usize::MAX,
+        total_bytes: u64::MAX,
+        ..ManifestLimits::default()
+    };
+    Ok(Manifest::parse(
+        serde_json::Value::Array(files).to_string().as_bytes(),
+        &no_limits,
+    )?)
+}
+
+fn digest(path: &Path) -> Result<(u64, String), Error> {
+    use sha2::Digest as _;
+    let failed = |source| Error::File {
+        what: format!("reading {}", path.display()),
+        source,
+    };
+    let mut digest = sha2::Sha256::new();
+    let mut file = fs_err::File::open(path).map_err(failed)?;
+    let size = std::io::copy(&mut file, &mut digest).map_err(failed)?;
+    Ok((size, hex::encode(digest.finalize())))
+}
+
+/// Verifies and signs every RPM, and describes it for the repository.
+fn sign_all(
+    staged: &Path,
+    manifest: &Manifest,
+    key: &SigningKey,
+    build: &BuildDirectory,
+    architecture: &str,
+) -> Result<Vec<CollectedPackage>, Error> {
+    let mut packages = Vec::new();
+    for entry in manifest
+        .entries()
+        .filter(|entry| entry.name.ends_with(".rpm"))
+    {
+        let path = staged.join(&entry.name);
+        let found = repository::read_package(&path)?;
+        if found.file_name() != entry.name {
+            return Err(Error::Refused(format!(
+                "{} holds the package {}",
+                entry.name,
+                found.file_name()
+            )));
+        }
+        if !found.is_source() && found.arch != "noarch" && !fits(&found.arch, architecture) {
+            return Err(Error::Refused(format!(
+                "{} is not for {architecture}",
+                entry.name
+            )));
+        }
+        repository::sign_package(&path, key, clock::now())?;
+        let signed = repository::read_package(&path)?;
+        let (size, sha256) = digest(&path)?;
+        let metadata = PackageMetadata::new(&signed, &build.href(&entry.name));
+        packages.push(CollectedPackage {
+            file_name: entry.name.clone(),
+            sha256,
+            size,
+            is_source: signed.is_source(),
+            package: BuiltPackage {
+                name: signed.name.clone(),
+                epoch: i64::from(signed.epoch),
+                version: signed.version.clone(),
+                release: signed.release.clone(),
+                architecture: if signed.is_source() {
+                    "src".to_owned()
+                } else {
+                    signed.arch.clone()
+                },
+            },
+            metadata_json: serde_json::to_string(&metadata)
+                .map_err(|cause| Error::Lost(cause.to_string()))?,
+        });
+    }
+    Ok(packages)
+}
+
+/// Whether packages of an architecture belong into a chroot of another: an i686 package of a multilib
+/// x86_64 build does.
+fn fits(package: &str, chroot: &str) -> bool {
+    package == chroot || (chroot == "x86_64" && matches!(package, "i386" | "i486" | "i586" | "i686"))
+}

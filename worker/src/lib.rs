@@ -1,0 +1,232 @@
+//! Runs one attempt on one builder, and publishes what comes of it.
+//!
+//! A worker takes up allocations that the controller offers, stages the source on the builder, starts the
+//! build there *detached*, follows its log by offset, collects the results by a checked manifest, signs them,
+//! and puts them into the project's repository. A worker that is killed finds its attempts again by its
+//! name, and the build on the builder has gone on meanwhile. Builders are hostile: nothing that one says is
+//! believed without a check.
+//!
+//! It holds no cloud credentials and serves nobody. Start with [`Worker::run`] and [`attempt`].
+
+mod attempt;
+mod builder;
+mod collect;
+mod log;
+mod publish;
+mod task;
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+
+use model::Epoch;
+use repository::{Passphrase, Publisher};
+use runtime::{CancellationToken, clock, supervisor::chain};
+use shell::ClientKey;
+use store::{Allocation, Store};
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+/// How often a worker looks for something to do.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+/// How long a worker may be silent before another takes over its attempts.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// What a worker works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The tree of published results.
+    pub publisher: Arc<Publisher>,
+    /// Where uploaded sources are, by digest.
+    pub sources: PathBuf,
+    /// What opens builders.
+    pub key: Arc<ClientKey>,
+    /// What unlocks the projects' signing keys.
+    pub passphrase: Arc<Passphrase>,
+    /// The farm's address as builders reach it, without a slash at its end.
+    pub builder_url: String,
+    /// This worker's name: the same after a restart.
+    pub name: String,
+    /// How many attempts it drives at once.
+    pub parallel: usize,
+    /// What one attempt may leave behind.
+    pub limits: Limits,
+}
+
+/// What one attempt may leave behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest log, in bytes.
+    pub log_bytes: u64,
+    /// The largest sum of results, in bytes.
+    pub result_bytes: u64,
+    /// The most files.
+    pub result_files: usize,
+    /// Collecting is refused when less than this would stay free, in bytes.
+    pub min_free_bytes: u64,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What stops a worker's work on an attempt or a publication.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database refused or is away.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The builder cannot be reached, or the connection to it was lost: try to connect again.
+    #[error("the connection to the builder")]
+    Connection(#[source] shell::Error),
+    /// The builder says or does what no builder of ours does.
+    #[error("the builder misbehaves: {0}")]
+    Builder(String),
+    /// What the builder hands over is refused.
+    #[error("{0}")]
+    Refused(String),
+    /// A package or the repository.
+    #[error(transparent)]
+    Repository(#[from] repository::Error),
+    /// A file of ours.
+    #[error("{what}")]
+    File {
+        /// What was being done, and to which file.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A blocking task of ours was lost.
+    #[error("an inner task was lost: {0}")]
+    Lost(String),
+}
+
+/// A worker.
+#[derive(Debug)]
+pub struct Worker {
+    parts: Arc<Parts>,
+    attempts: JoinSet<Epoch>,
+    driven: BTreeSet<Epoch>,
+}
+
+impl Worker {
+    /// A worker that has not begun.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            attempts: JoinSet::new(),
+            driven: BTreeSet::new(),
+        }
+    }
+
+    /// Drives attempts and publications until told to stop. Attempts that are under way then stay on
+    /// their builders; this worker, or another, takes them up again.
+    ///
+    /// # Errors
+    /// Never for what may pass: a database that is away is waited for.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let publishing = tokio::spawn(publish::run(Arc::clone(&self.parts), stop.clone()));
+        while !stop.is_cancelled() {
+            if let Err(error) = self.look(&stop).await {
+                warn!("Cannot look for work: {}", chain(&error));
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                Some(ended) = self.attempts.join_next() => self.ended(ended),
+            }
+        }
+        self.attempts.shutdown().await;
+        publishing.await.map_err(|cause| Error::Lost(cause.to_string()))
+    }
+
+    fn ended(&mut self, ended: Result<Epoch, tokio::task::JoinError>) {
+        match ended {
+            Ok(epoch) => {
+                self.driven.remove(&epoch);
+            }
+            Err(cause) => {
+                // Which one it was is not known: every attempt of ours that nobody drives is taken up again.
+                warn!("An attempt's task was lost: {cause}");
+                self.attempts.abort_all();
+                self.driven.clear();
+            }
+        }
+    }
+
+    /// Takes up what is offered, what is ours from before a restart, and what a silent worker left.
+    async fn look(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let store = self.parts.store.clone();
+        for allocation in store.accepted_allocations(None).await? {
+            if self.driven.contains(&allocation.epoch) || self.driven.len() >= self.parts.parallel {
+                continue;
+            }
+            let now = clock::now();
+            let holder = allocation.worker.clone().unwrap_or_default();
+            let is_ours = holder == self.parts.name;
+            if is_ours || now.since(allocation.renewed_at) > SILENCE {
+                let stale_before = now.minus(SILENCE);
+                let taken = store
+                    .take_over_allocation(allocation.epoch, &holder, &self.parts.name, stale_before, now)
+                    .await;
+                match taken {
+                    Ok(()) => self.drive(allocation, stop),
+                    Err(store::Error::Conflict { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        let free = self.parts.parallel.saturating_sub(self.driven.len());
+        for allocation in store
+            .offered_allocations(u64::try_from(free).unwrap_or(u64::MAX))
+            .await?
+        {
+            let now = clock::now();
+            let deadline = now.plus(attempt::BUILDER_DEADLINE);
+            match store
+                .accept_allocation(allocation.epoch, &self.parts.name, deadline, now)
+                .await
+            {
+                Ok(()) => self.drive(allocation, stop),
+                Err(store::Error::Conflict { .. }) => debug!("Another worker was quicker."),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn drive(&mut self, allocation: Allocation, stop: &CancellationToken) {
+        let epoch = allocation.epoch;
+        self.driven.insert(epoch);
+        info!(
+            attempt.id = %allocation.attempt.id, builder.id = %allocation.builder.id,
+            "Build {} ({}) goes to builder {}.", allocation.attempt.build, allocation.attempt.chroot,
+            allocation.builder.id
+        );
+        let (parts, stop) = (Arc::clone(&self.parts), stop.clone());
+        self.attempts.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = attempt::drive(&parts, &allocation) => {}
+            }
+            epoch
+        });
+    }
+}
+
+/// Runs blocking work away from the threads that wait for the network.
+async fn blocking<T, F>(work: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, Error> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|cause| Error::Lost(cause.to_string()))?
+}

@@ -1,0 +1,79 @@
+//! The task that a builder is given, in the words of `provision-files/builder/README.md`.
+
+use std::path::{Path, PathBuf};
+
+use model::{AttemptId, Epoch};
+use serde_json::{Value, json};
+use store::{Allocation, StoredSource};
+
+use crate::Parts;
+
+/// The version of the task's format.
+const SCHEMA_VERSION: u32 = 1;
+
+/// The attempt's id as builders write it.
+pub(crate) fn attempt_text(attempt: AttemptId) -> String {
+    attempt.0.hyphenated().to_string()
+}
+
+/// Where an uploaded source is: `ab/<sha256>/<file name>`. The API put it there.
+pub(crate) fn source_path(sources: &Path, source: &StoredSource) -> PathBuf {
+    let prefix: String = source.sha256.chars().take(2).collect();
+    sources.join(prefix).join(&source.sha256).join(&source.file_name)
+}
+
+/// The task for an allocation.
+pub(crate) fn task(parts: &Parts, allocation: &Allocation) -> Value {
+    let attempt = &allocation.attempt;
+    let results = format!(
+        "{}/results/{}/{}/{}/",
+        parts.builder_url, attempt.owner, attempt.directory, attempt.chroot
+    );
+    let mut repositories = vec![json!({
+        "id": "verdigris_project",
+        "name": format!("{}/{}", attempt.owner, attempt.directory),
+        "baseurl": results,
+        "gpgcheck": true,
+        "gpgkey": format!("{}/results/{}/{}/pubkey.gpg", parts.builder_url, attempt.owner, attempt.directory),
+    })];
+    let additional = attempt.additional_repos.iter().enumerate().map(|(index, url)| {
+        json!({
+            "id": format!("additional_{index}"), "name": url, "baseurl": base_url(parts, url, attempt),
+            "gpgcheck": false,
+        })
+    });
+    repositories.extend(additional);
+    let Epoch(epoch) = allocation.epoch;
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "attempt": attempt_text(attempt.id),
+        "epoch": epoch,
+        "build": attempt.build,
+        "project": {"owner": attempt.owner, "name": attempt.directory},
+        "chroot": attempt.chroot,
+        "source": {
+            "file": attempt.source.file_name, "sha256": attempt.source.sha256, "size": attempt.source.size,
+        },
+        "timeout_seconds": attempt.options.timeout_seconds,
+        "limits": {
+            "log_bytes": parts.limits.log_bytes,
+            "result_bytes": parts.limits.result_bytes,
+            "result_files": parts.limits.result_files,
+        },
+        "repositories": repositories,
+        "macros": {
+            "%copr_username": attempt.owner.as_str(),
+            "%copr_projectname": attempt.project_name.as_str(),
+            "%vendor": format!("Verdigris - {} {}", "project", attempt.project_name),
+        },
+        "enable_net": attempt.options.enable_net.unwrap_or(false),
+    })
+}
+
+/// An additional repository's address: `copr://owner/project` names another project of this farm.
+fn base_url(parts: &Parts, url: &str, attempt: &store::Attempt) -> String {
+    match url.strip_prefix("copr://") {
+        Some(project) => format!("{}/results/{project}/{}/", parts.builder_url, attempt.chroot),
+        None => url.to_owned(),
+    }
+}

@@ -1,0 +1,190 @@
+//! What the system's own apt knows: the archives it is set up for, the closure of some packages, their files and
+//! their sources. Nothing below /etc or /var is changed, but by `apt-get update` where there are no lists yet.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::Tool;
+use crate::progress::{Count, say};
+
+/// One archive of binary packages that the system is set up for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Archive {
+    pub(crate) uri: String,
+    pub(crate) suite: String,
+    pub(crate) component: String,
+}
+
+/// The name of the running Debian release, as `bookworm`; an error on any other system.
+pub(crate) fn codename() -> Result<String> {
+    let text = fs_err::read_to_string("/etc/os-release")?;
+    let field = |name: &str| {
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+        Some(value.trim_matches('"').to_owned())
+    };
+    let id = field("ID").unwrap_or_default();
+    if id != "debian" {
+        bail!(
+            "this system is {id:?}: images and the micro-distribution are made out of Debian's packages, on Debian 12"
+        );
+    }
+    field("VERSION_CODENAME").context("/etc/os-release names no VERSION_CODENAME")
+}
+
+/// Debian's own archives among those that the system is set up for. Fetches apt's lists first where there are none.
+pub(crate) fn archives() -> Result<Vec<Archive>> {
+    let found = listed_archives()?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    say("    apt has no lists of packages yet");
+    update()?;
+    let found = listed_archives()?;
+    if found.is_empty() {
+        bail!("apt knows no archive whose origin is Debian: look at /etc/apt/sources.list.d");
+    }
+    Ok(found)
+}
+
+/// Fetches the lists of packages.
+pub(crate) fn update() -> Result<()> {
+    Tool::as_root("apt-get").args(["-q", "update"]).show()
+}
+
+fn listed_archives() -> Result<Vec<Archive>> {
+    let format = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(FILENAME)";
+    let text = Tool::new("apt-get")
+        .args(["indextargets", "--format", format, "Created-By: Packages"])
+        .output()?;
+    Ok(parse_archives(&text, |list| Path::new(list).exists()))
+}
+
+/// The archives of the origin Debian whose list was fetched, each once.
+fn parse_archives(text: &str, fetched: impl Fn(&str) -> bool) -> Vec<Archive> {
+    let mut found = BTreeSet::new();
+    for line in text.lines() {
+        let fields = line.split('|').collect::<Vec<_>>();
+        if let ["Debian", uri, suite, component, list] = fields.as_slice()
+            && fetched(list)
+        {
+            let [uri, suite, component] = [uri, suite, component].map(|field| (*field).to_owned());
+            found.insert(Archive {
+                uri,
+                suite,
+                component,
+            });
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Options that make apt resolve as for an empty system, with its state and archives below `work`; no lock of the system is taken, so no right is needed.
+fn bare_system(work: &Path) -> Result<Vec<String>> {
+    let (state, archives) = (work.join("state"), work.join("debs"));
+    fs_err::create_dir_all(archives.join("partial"))?;
+    fs_err::create_dir_all(&state)?;
+    let status = state.join("status");
+    fs_err::write(&status, "")?;
+    Ok([
+        format!("Dir::State::status={}", status.display()),
+        format!(
+            "Dir::State::extended_states={}",
+            state.join("extended_states").display()
+        ),
+        format!("Dir::Cache::archives={}", archives.display()),
+        "APT::Install-Recommends=false".to_owned(),
+        "APT::Sandbox::User=".to_owned(),
+        "Dpkg::Use-Pty=false".to_owned(),
+    ]
+    .into_iter()
+    .flat_map(|option| ["-o".to_owned(), option])
+    .collect())
+}
+
+/// The names of all packages that an empty system needs for these.
+pub(crate) fn closure(work: &Path, packages: &[&str]) -> Result<BTreeSet<String>> {
+    let simulated = Tool::new("apt-get")
+        .args(["--simulate", "-q"])
+        .args(bare_system(work)?)
+        .arg("install")
+        .args(packages)
+        .output()
+        .context("working out which Debian packages are needed (is `apt-get update` long ago?)")?;
+    Ok(parse_simulation(&simulated))
+}
+
+fn parse_simulation(text: &str) -> BTreeSet<String> {
+    let installs = text.lines().filter_map(|line| line.strip_prefix("Inst "));
+    installs
+        .filter_map(|rest| rest.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Downloads these packages and all they need into `debs` below `work`.
+pub(crate) fn download(work: &Path, packages: &[&str], total: usize, log: &Path) -> Result<()> {
+    let mut count = Count::of("downloaded", total);
+    Tool::new("apt-get")
+        .args(["--yes", "-q", "--download-only"])
+        .args(bare_system(work)?)
+        .arg("install")
+        .args(packages)
+        .watch(log, |line| {
+            if line.starts_with("Get:") {
+                count.one_more();
+            }
+        })
+        .context("downloading Debian packages (`apt-get update` helps where a file is not found)")
+}
+
+/// Downloads the source of one Debian package, at one version, into `target`, through a configuration of our own: the system's need not name any source
+/// archive. apt checks the archive's signature and the files' digests.
+pub(crate) fn download_source(work: &Path, target: &Path, source: &str, log: &Path) -> Result<()> {
+    let lists = work.join("lists");
+    let parts = work.join("empty");
+    fs_err::create_dir_all(lists.join("partial"))?;
+    fs_err::create_dir_all(&parts)?;
+    fs_err::create_dir_all(target)?;
+    let mut text = String::new();
+    for Archive {
+        uri,
+        suite,
+        component,
+    } in archives()?
+    {
+        text.push_str(&format!("deb-src {uri} {suite} {component}\n"));
+    }
+    let list = work.join("sources.list");
+    fs_err::write(&list, text)?;
+    let options = [
+        format!("Dir::Etc::sourcelist={}", list.display()),
+        format!("Dir::Etc::sourceparts={}", parts.display()),
+        format!("Dir::State::lists={}", lists.display()),
+        format!("Dir::Cache={}", work.display()),
+        "APT::Sandbox::User=".to_owned(),
+    ];
+    let options = options
+        .iter()
+        .flat_map(|option| ["-o", option.as_str()])
+        .collect::<Vec<_>>();
+    let fresh = lists.join(".complete");
+    if !fresh.exists() {
+        Tool::new("apt-get")
+            .args(["-q", "update"])
+            .args(&options)
+            .log(log)?;
+        fs_err::write(&fresh, "")?;
+    }
+    let get = Tool::new("apt-get")
+        .args(["-q", "--download-only"])
+        .args(&options)
+        .args(["source", source]);
+    get.dir(target).log(log)
+}
+
+#[cfg(test)]
+mod tests;

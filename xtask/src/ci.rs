@@ -1,0 +1,107 @@
+//! What a change has to pass, in one order: the cheap checks first. Stops at the first failure, and says what did not run.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::cache::Cache;
+use crate::progress::say;
+use crate::workspace::cargo;
+use crate::{openapi, setup, test, tidy};
+
+/// One step and what it does.
+struct Check {
+    name: &'static str,
+    run: fn(&Cache) -> Result<()>,
+}
+
+const CHECKS: &[Check] = &[
+    Check {
+        name: "setup",
+        run: |cache| setup::run(cache, true),
+    },
+    Check {
+        name: "format",
+        run: |_| cargo()?.args(["fmt", "--all", "--check"]).show(),
+    },
+    Check {
+        name: "tidy",
+        run: |_| tidy::run(false),
+    },
+    Check {
+        name: "clippy",
+        run: |_| clippy(),
+    },
+    Check {
+        name: "test",
+        run: |cache| test::run(cache, true, &[]),
+    },
+    Check {
+        name: "openapi",
+        run: |_| openapi::run(true),
+    },
+    Check {
+        name: "docs",
+        run: |_| docs(),
+    },
+];
+
+fn clippy() -> Result<()> {
+    cargo()?
+        .args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ])
+        .show()
+}
+
+fn docs() -> Result<()> {
+    cargo()?
+        .args(["doc", "--workspace", "--no-deps", "--quiet"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .show()
+}
+
+/// Runs all checks up to the first that fails, and prints a table.
+pub(crate) fn run(cache: &Cache) -> Result<()> {
+    let mut times = Vec::new();
+    let mut failure = None;
+    for check in CHECKS {
+        say(format!("==> ci: {}", check.name));
+        let started = Instant::now();
+        let result = (check.run)(cache);
+        times.push((check.name, started.elapsed(), result.is_ok()));
+        if let Err(error) = result {
+            failure = Some((check.name, error));
+            break;
+        }
+    }
+    say(table(&times));
+    match failure {
+        None => Ok(()),
+        Some((name, error)) => bail!("{name}: {error:#}"),
+    }
+}
+
+/// One line for each step: its result and its time.
+fn table(times: &[(&str, Duration, bool)]) -> String {
+    let mut text = String::from("\nci:");
+    for check in CHECKS {
+        let ran = times.iter().find(|(name, ..)| *name == check.name);
+        let line = match ran {
+            Some((_, time, true)) => format!("ok       {:>7.1} s", time.as_secs_f64()),
+            Some((_, time, false)) => format!("FAILED   {:>7.1} s", time.as_secs_f64()),
+            None => "not run".to_owned(),
+        };
+        text.push_str(&format!("\n  {:<8} {line}", check.name));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! The project's own automation: `cargo xtask COMMAND`. It installs what is missing, makes the images and the
+//! distribution that tests and demo run on, checks the tree, and runs what CI runs.
+//!
+//! It imports none of the other crates, so that it compiles in seconds and works while they do not. It changes the
+//! system only in `setup`, which says what it does; all it makes is in the cache directory (see [`cache`]).
+//! Start reading at [`Command`]: each command is one module of that name.
+
+mod apt;
+mod cache;
+mod ci;
+mod image;
+mod microdistro;
+mod openapi;
+mod process;
+mod progress;
+mod seed;
+mod setup;
+mod test;
+mod tidy;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::cache::Cache;
+
+/// The project's own automation.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what the farm and its tests need and this system lacks.
+    Setup {
+        /// Only say what is missing and which commands install it.
+        #[arg(long)]
+        no_install: bool,
+    },
+    /// Make the machine images that the embedded cloud boots.
+    Image,
+    /// Make the small RPM distribution that packages are built in.
+    Microdistro,
+    /// Check the rules of the house that no compiler checks.
+    Tidy {
+        /// Freeze new migrations first.
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Install what is missing and run every test.
+    Test {
+        /// Install nothing; fail where something is missing.
+        #[arg(long)]
+        no_install: bool,
+        /// Passed to the test runner, as names of tests.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Write the API's description, api/openapi.json.
+    Openapi {
+        /// Only compare it with what is there.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run all that a change has to pass.
+    Ci,
+}
+
+fn main() -> Result<()> {
+    let cache = Cache::locate()?;
+    match Arguments::parse().command {
+        Command::Setup { no_install } => setup::run(&cache, !no_install),
+        Command::Image => image::run(&cache),
+        Command::Microdistro => microdistro::make(&cache).map(drop),
+        Command::Tidy { bless } => tidy::run(bless),
+        Command::Test {
+            no_install,
+            arguments,
+        } => test::run(&cache, !no_install, &arguments),
+        Command::Openapi { check } => openapi::run(check),
+        Command::Ci => ci::run(&cache),
+    }
+}

@@ -1,0 +1,267 @@
+//! Installs what the farm and its tests need and the system lacks: Debian packages, the test runner, and a Python
+//! environment with the real clients. Quick where nothing is missing. `--no-install` only says what is.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::apt;
+use crate::cache::{Cache, sha256, write_atomically};
+use crate::process::{Tool, find, is_root};
+use crate::progress::{Step, say};
+
+/// What the farm, devcloud, the builder image and the tests call, by Debian's names.
+const PACKAGES: &[&str] = &[
+    "apt",
+    "ca-certificates",
+    "cpio",
+    "createrepo-c",
+    "dnf",
+    "dnf-plugins-core",
+    "dpkg-dev",
+    "gcc",
+    "gnupg",
+    "iproute2",
+    "libc6-dev",
+    "make",
+    "mmdebstrap",
+    "mount",
+    "nftables",
+    "openssh-client",
+    "openssh-server",
+    "postgresql",
+    "python3",
+    "python3-venv",
+    "rpm",
+    "sqlite3",
+    "uidmap",
+    "util-linux",
+    "wget",
+    "xz-utils",
+    "zstd",
+];
+
+/// The test runner's version; any that is there already will do.
+const NEXTEST: &str = "0.9.143";
+
+/// Every Python package with its version.
+const REQUIREMENTS: &str = include_str!("../python-requirements.txt");
+
+/// Debian's own Python: another that comes first in PATH may lack the module that makes environments.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// What is missing, and how it would be installed.
+#[derive(Debug)]
+enum Missing {
+    Packages(Vec<&'static str>),
+    Nextest,
+    Python(PathBuf),
+    SubordinateIds(String),
+}
+
+impl Missing {
+    /// What a person would type.
+    fn commands(&self) -> Vec<String> {
+        let sudo = if is_root() { "" } else { "sudo " };
+        match self {
+            Self::Packages(names) => vec![
+                format!("{sudo}apt-get update"),
+                format!(
+                    "{sudo}apt-get install --yes --no-install-recommends {}",
+                    names.join(" ")
+                ),
+            ],
+            Self::Nextest => vec![format!(
+                "cargo install --locked cargo-nextest --version {NEXTEST}"
+            )],
+            Self::Python(venv) => {
+                let venv = venv.display();
+                vec![
+                    format!("{PYTHON} -m venv {venv}"),
+                    format!("{venv}/bin/pip install --requirement xtask/python-requirements.txt"),
+                ]
+            }
+            Self::SubordinateIds(user) => {
+                vec![format!(
+                    "{sudo}usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
+                )]
+            }
+        }
+    }
+
+    fn install(&self, cache: &Cache) -> Result<()> {
+        match self {
+            Self::Packages(names) => install_packages(names),
+            Self::Nextest => install_nextest(cache),
+            Self::Python(venv) => install_python(cache, venv),
+            Self::SubordinateIds(user) => Tool::as_root("usermod")
+                .args(["--add-subuids", "100000-165535", "--add-subgids", "100000-165535"])
+                .arg(user)
+                .show(),
+        }
+    }
+}
+
+/// Installs what is missing, or says what is.
+pub(crate) fn run(cache: &Cache, install: bool) -> Result<()> {
+    let missing = look(cache)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !install {
+        say("missing; these commands install it (or run `cargo xtask setup` without --no-install):");
+        missing
+            .iter()
+            .flat_map(Missing::commands)
+            .for_each(|command| say(format!("    {command}")));
+        bail!("something is missing");
+    }
+    for one in &missing {
+        one.install(cache)?;
+    }
+    let left = look(cache)?;
+    if !left.is_empty() {
+        bail!("still missing after the installation: {left:?}");
+    }
+    Ok(())
+}
+
+/// The Python environment's program of this name, as `copr-cli`.
+pub(crate) fn python_tool(cache: &Cache, name: &str) -> PathBuf {
+    cache.path("venv/bin").join(name)
+}
+
+fn look(cache: &Cache) -> Result<Vec<Missing>> {
+    if find("dpkg-query").is_none() {
+        bail!(
+            "this system has no Debian packages; Debian 12 is the tested one. Install by hand what these packages \
+             hold, then run on Debian or in a Debian container: {}",
+            PACKAGES.join(" ")
+        );
+    }
+    let mut missing = Vec::new();
+    let packages = missing_packages()?;
+    if !packages.is_empty() {
+        missing.push(Missing::Packages(packages));
+    }
+    if nextest(cache).is_none() {
+        missing.push(Missing::Nextest);
+    }
+    if !is_root()
+        && let Some(user) = without_subordinate_ids()?
+    {
+        missing.push(Missing::SubordinateIds(user));
+    }
+    let venv = cache.path("venv");
+    if fs_err::read_to_string(stamp(&venv)).ok().as_deref() != Some(&sha256(REQUIREMENTS)) {
+        missing.push(Missing::Python(venv));
+    }
+    Ok(missing)
+}
+
+fn missing_packages() -> Result<Vec<&'static str>> {
+    // A status of 1 only says that some are unknown, so the whole list is asked for.
+    let text = Tool::new("dpkg-query")
+        .args(["--show", "--showformat", "${Package} ${db:Status-Status}\\n"])
+        .output()?;
+    let installed = parse_installed(&text);
+    Ok(PACKAGES
+        .iter()
+        .copied()
+        .filter(|name| !installed.contains(name))
+        .collect())
+}
+
+fn parse_installed(text: &str) -> BTreeSet<&str> {
+    text.lines()
+        .filter_map(|line| line.strip_suffix(" installed"))
+        .collect()
+}
+
+fn install_packages(names: &[&str]) -> Result<()> {
+    let step = Step::start(format!("Debian packages: {}", names.join(" ")));
+    apt::codename()?;
+    if !is_root() {
+        step.note("the administrator's rights are needed: sudo may ask for your password");
+    }
+    apt::update()?;
+    let install = Tool::as_root("env").args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    install
+        .args(["-q", "install", "--yes", "--no-install-recommends"])
+        .args(names)
+        .show()?;
+    step.done(format!("{} packages", names.len()));
+    Ok(())
+}
+
+/// The test runner, in the PATH or where this module put it.
+pub(crate) fn nextest(cache: &Cache) -> Option<PathBuf> {
+    find("cargo-nextest")
+        .or_else(|| Some(cache.path("tools/bin/cargo-nextest")).filter(|path| path.is_file()))
+}
+
+fn install_nextest(cache: &Cache) -> Result<()> {
+    let _lock = cache.lock("test-runner")?;
+    let step = Step::start(format!("cargo-nextest {NEXTEST}, compiled: some minutes"));
+    let install = Tool::new("cargo").args([
+        "install",
+        "--locked",
+        "--quiet",
+        "cargo-nextest",
+        "--version",
+        NEXTEST,
+    ]);
+    install.arg("--root").arg(cache.path("tools")).show()?;
+    step.done("installed");
+    Ok(())
+}
+
+fn install_python(cache: &Cache, venv: &Path) -> Result<()> {
+    let _lock = cache.lock("python")?;
+    let step = Step::start("Python environment with copr-cli, boto3, awscli, moto and ansible-core");
+    let log = cache.path("venv.log");
+    // One that works is brought up to date in place: somebody may be running programs out of it.
+    if !Tool::new(venv.join("bin/python3"))
+        .args(["-m", "pip", "--version"])
+        .succeeds()
+    {
+        if venv.exists() {
+            fs_err::remove_dir_all(venv)?;
+        }
+        Tool::new(PYTHON).args(["-m", "venv"]).arg(venv).log(&log)?;
+    }
+    let requirements = cache.path("venv-requirements.txt");
+    write_atomically(&requirements, REQUIREMENTS.as_bytes())?;
+    let pip = Tool::new(venv.join("bin/python3")).args(["-m", "pip", "install", "--progress-bar=off"]);
+    pip.arg("--requirement").arg(&requirements).watch(&log, |line| {
+        if line.starts_with("Installing") {
+            step.note("installing");
+        }
+    })?;
+    fs_err::write(stamp(venv), sha256(REQUIREMENTS))?;
+    step.done(venv.display().to_string());
+    Ok(())
+}
+
+fn stamp(venv: &Path) -> PathBuf {
+    venv.join(".verdigris-requirements")
+}
+
+/// The caller's name, if no range of subordinate ids is theirs: without one there are no user namespaces with more than one id.
+fn without_subordinate_ids() -> Result<Option<String>> {
+    let user = Tool::new("id")
+        .arg("--user")
+        .arg("--name")
+        .output()
+        .context("who is running this?")?;
+    let user = user.trim().to_owned();
+    let listed = |file: &str| {
+        let text = fs_err::read_to_string(file).unwrap_or_default();
+        text.lines().any(|line| line.split(':').next() == Some(&user))
+    };
+    Ok((!listed("/etc/subuid") || !listed("/etc/subgid")).then_some(user))
+}
+
+#[cfg(test)]
+mod tests;
