@@ -68,17 +68,35 @@ mod tests {
     #[test]
     fn names_are_decoded_after_the_path_is_split() {
         let names = |path: &str| split(path).map(|(names, slash)| (names.join("|"), slash));
-        assert_eq!(names("/results/a/b%3Ac/"), Some(("results|a|b:c".to_owned(), true)));
+        assert_eq!(
+            names("/results/a/b%3Ac/"),
+            Some(("results|a|b:c".to_owned(), true))
+        );
         assert_eq!(names("//a///b"), Some(("a|b".to_owned(), false)));
         assert_eq!(names("/a+b/%zz"), Some(("a+b|%zz".to_owned(), false)));
-        for bad in ["/a/../b", "/a/%2e%2e/b", "/a/..%2fb", "/a/%2Fetc", "/a/b%00", "/a/./b", "/a/%FF"] {
+        for bad in [
+            "/a/../b",
+            "/a/%2e%2e/b",
+            "/a/..%2fb",
+            "/a/%2Fetc",
+            "/a/b%00",
+            "/a/./b",
+            "/a/%FF",
+        ] {
             assert_eq!(names(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn what_is_encoded_is_read_back() {
-        for name in ["hello-1.0-1.src.rpm", "a:b", "<script>", "ü%", "a b", "javascript:x"] {
+        for name in [
+            "hello-1.0-1.src.rpm",
+            "a:b",
+            "<script>",
+            "ü%",
+            "a b",
+            "javascript:x",
+        ] {
             assert_eq!(split(&encode(name)).unwrap().0, [name]);
         }
         assert_eq!(encode("a\"><b"), "a%22%3E%3Cb");

@@ -50,7 +50,10 @@ pub(crate) struct Arguments<T> {
 impl<T: FromFields> Arguments<T> {
     /// From an object that was a part of something else.
     pub(crate) const fn from_object(object: Map<String, Value>) -> Self {
-        Self { object, kind: std::marker::PhantomData }
+        Self {
+            object,
+            kind: std::marker::PhantomData,
+        }
     }
 
     /// One argument, read before the rest is judged.
@@ -64,7 +67,11 @@ impl<T: FromFields> Arguments<T> {
     }
 }
 
-const FORMS: [&str; 3] = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"];
+const FORMS: [&str; 3] = [
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+];
 
 impl<'a, T: FromFields> ApiExtractor<'a> for Arguments<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -81,7 +88,10 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Arguments<T> {
             required: true,
             content: FORMS
                 .into_iter()
-                .map(|content_type| MetaMediaType { content_type, schema: T::schema_ref() })
+                .map(|content_type| MetaMediaType {
+                    content_type,
+                    schema: T::schema_ref(),
+                })
                 .collect(),
         })
     }
@@ -105,7 +115,12 @@ async fn read_object(request: &Request, body: &mut RequestBody) -> Result<Map<St
         .and_then(|value| value.to_str().ok())
         .unwrap_or("application/json")
         .to_owned();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     match essence.as_str() {
         "application/json" => parse_object(&read_bytes(body).await?),
         "application/x-www-form-urlencoded" => Ok(parse_form(&read_bytes(body).await?)),
@@ -118,7 +133,9 @@ async fn read_object(request: &Request, body: &mut RequestBody) -> Result<Map<St
 }
 
 async fn read_bytes(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
-    let body = body.take().map_err(|error| ApiError::Internal(error.to_string()))?;
+    let body = body
+        .take()
+        .map_err(|error| ApiError::Internal(error.to_string()))?;
     let limit = usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX);
     body.into_bytes_limit(limit)
         .await
@@ -131,7 +148,9 @@ async fn read_bytes(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
 
 /// The answer to a body beyond its limit.
 pub(crate) fn too_large(limit: u64) -> ApiError {
-    ApiError::TooLarge(format!("The body of the request is larger than the {limit} bytes that are taken here."))
+    ApiError::TooLarge(format!(
+        "The body of the request is larger than the {limit} bytes that are taken here."
+    ))
 }
 
 /// A JSON object; an empty body is one without keys.
@@ -141,15 +160,22 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError>
     }
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(ApiError::Invalid("The body of the request is not a JSON object.".to_owned())),
-        Err(error) => Err(ApiError::Invalid(format!("The body of the request is not valid JSON: {error}."))),
+        Ok(_) => Err(ApiError::Invalid(
+            "The body of the request is not a JSON object.".to_owned(),
+        )),
+        Err(error) => Err(ApiError::Invalid(format!(
+            "The body of the request is not valid JSON: {error}."
+        ))),
     }
 }
 
 /// A form; a key given more than once becomes a list.
 fn parse_form(bytes: &[u8]) -> Map<String, Value> {
     let mut object = Map::new();
-    for pair in String::from_utf8_lossy(bytes).split('&').filter(|pair| !pair.is_empty()) {
+    for pair in String::from_utf8_lossy(bytes)
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+    {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode_form(name), decode_form(value));
         add(&mut object, name, value);
@@ -172,7 +198,9 @@ fn add(object: &mut Map<String, Value>, name: String, value: String) {
 }
 
 async fn read_multipart(request: &Request, body: &mut RequestBody) -> Result<Map<String, Value>, ApiError> {
-    let mut form = <Multipart as FromRequest>::from_request(request, body).await.map_err(|error| bad_form(&error))?;
+    let mut form = <Multipart as FromRequest>::from_request(request, body)
+        .await
+        .map_err(|error| bad_form(&error))?;
     let mut object = Map::new();
     while let Some(field) = form.next_field().await.map_err(|error| bad_form(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
@@ -223,7 +251,10 @@ impl<'a> ApiExtractor<'a> for FileForm {
         schema.required = vec!["json", "pkgs"];
         schema.properties = vec![
             ("json", <crate::view::UploadArguments as Type>::schema_ref()),
-            ("pkgs", MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "binary")))),
+            (
+                "pkgs",
+                MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "binary"))),
+            ),
         ];
         Some(MetaRequest {
             description: Some("The arguments and one source package."),
@@ -240,14 +271,20 @@ impl<'a> ApiExtractor<'a> for FileForm {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let is_form = request.content_type().is_some_and(|kind| kind.starts_with("multipart/form-data"));
+        let is_form = request
+            .content_type()
+            .is_some_and(|kind| kind.starts_with("multipart/form-data"));
         if !is_form {
             return Err(ApiError::UnsupportedMedia(
                 "An upload is a multipart/form-data body with the parts 'json' and 'pkgs'.".to_owned(),
             )
             .into());
         }
-        Ok(Self(<Multipart as FromRequest>::from_request(request, body).await.map_err(|error| bad_form(&error))?))
+        Ok(Self(
+            <Multipart as FromRequest>::from_request(request, body)
+                .await
+                .map_err(|error| bad_form(&error))?,
+        ))
     }
 }
 
@@ -268,7 +305,17 @@ mod tests {
     #[test]
     fn only_an_object_is_taken_for_arguments() {
         assert_eq!(parse_object(b"  ").unwrap().len(), 0);
-        assert!(parse_object(b"[1]").unwrap_err().to_string().contains("not a JSON object"));
-        assert!(parse_object(b"{\"a\":").unwrap_err().to_string().contains("not valid JSON"));
+        assert!(
+            parse_object(b"[1]")
+                .unwrap_err()
+                .to_string()
+                .contains("not a JSON object")
+        );
+        assert!(
+            parse_object(b"{\"a\":")
+                .unwrap_err()
+                .to_string()
+                .contains("not valid JSON")
+        );
     }
 }

@@ -61,7 +61,10 @@ fn open_entry(directory: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> 
 /// Follows the link `repodata`, if it leads to a snapshot beside it.
 fn follow(directory: &OwnedFd) -> io::Result<OwnedFd> {
     let target = readlinkat(directory, REPODATA, Vec::new())?;
-    let target = OsStr::from_bytes(target.to_bytes()).to_str().ok_or_else(not_found)?.to_owned();
+    let target = OsStr::from_bytes(target.to_bytes())
+        .to_str()
+        .ok_or_else(not_found)?
+        .to_owned();
     match target.split('/').collect::<Vec<_>>().as_slice() {
         [SNAPSHOTS, number] if is_plain(number) => {
             let snapshots = open_entry(directory, OsStr::new(SNAPSHOTS))?;
@@ -84,7 +87,10 @@ mod tests {
     fn read(root: &std::path::Path, path: &[&str]) -> Option<String> {
         let components: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
         let mut text = String::new();
-        open_beneath(root, &components).ok()?.read_to_string(&mut text).ok()?;
+        open_beneath(root, &components)
+            .ok()?
+            .read_to_string(&mut text)
+            .ok()?;
         Some(text)
     }
 
@@ -106,7 +112,10 @@ mod tests {
 
         let at = root.path();
         assert_eq!(read(at, &["a", "p", "c", "plain"]).as_deref(), Some("plain"));
-        assert_eq!(read(at, &["a", "p", "c", "repodata", "repomd.xml"]).as_deref(), Some("one"));
+        assert_eq!(
+            read(at, &["a", "p", "c", "repodata", "repomd.xml"]).as_deref(),
+            Some("one")
+        );
         for path in [
             &["a", "p", "c", "out", "secret"][..],
             &["a", "p", "c", "file"],

@@ -41,7 +41,9 @@ impl Caller {
         if self.may_act_for(&project.owner) {
             return Ok(());
         }
-        Err(ApiError::Forbidden("Only owners and admins may update their projects.".to_owned()))
+        Err(ApiError::Forbidden(
+            "Only owners and admins may update their projects.".to_owned(),
+        ))
     }
 
     /// Refuses whoever may not build in the project.
@@ -89,7 +91,9 @@ fn register_scheme(registry: &mut Registry) {
         SCHEME,
         MetaSecurityScheme {
             ty: "http",
-            description: Some("The login and the token of a section of `~/.config/copr`, as user name and password."),
+            description: Some(
+                "The login and the token of a section of `~/.config/copr`, as user name and password.",
+            ),
             name: None,
             key_in: None,
             scheme: Some("basic"),

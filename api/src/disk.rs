@@ -15,10 +15,16 @@ pub(crate) fn same_file_system(spool: &Path, sources: &Path) -> Result<(), Error
     let device = |path: &Path| {
         fs_err::metadata(path)
             .map(|metadata| metadata.dev())
-            .map_err(|source| Error::Directory { path: path.display().to_string(), source })
+            .map_err(|source| Error::Directory {
+                path: path.display().to_string(),
+                source,
+            })
     };
     if device(spool)? == device(sources)? {
         return Ok(());
     }
-    Err(Error::DifferentFileSystems { spool: spool.display().to_string(), sources: sources.display().to_string() })
+    Err(Error::DifferentFileSystems {
+        spool: spool.display().to_string(),
+        sources: sources.display().to_string(),
+    })
 }

@@ -110,12 +110,21 @@ const STATUSES: [(u16, &str); 10] = [
     (401, "Not logged in, or the token is wrong or expired."),
     (403, "The caller may not do this."),
     (404, "There is no such thing."),
-    (408, "The client was silent for too long in the middle of the body."),
+    (
+        408,
+        "The client was silent for too long in the middle of the body.",
+    ),
     (409, "It is not in a state in which this can be done."),
     (413, "The body is larger than is taken."),
     (415, "The body is in a form that is not understood."),
-    (500, "Our fault; the header `X-Request-Id` names the entry in the log."),
-    (503, "The database cannot be reached, or there is too much to do: try again later."),
+    (
+        500,
+        "Our fault; the header `X-Request-Id` names the entry in the log.",
+    ),
+    (
+        503,
+        "The database cannot be reached, or there is too much to do: try again later.",
+    ),
 ];
 
 impl ApiError {
@@ -161,9 +170,11 @@ impl ApiError {
     #[must_use]
     pub(crate) fn public_text(&self) -> String {
         match self {
-            Self::Internal(_) => "Internal server error. The header X-Request-Id of this answer names the entry \
+            Self::Internal(_) => {
+                "Internal server error. The header X-Request-Id of this answer names the entry \
                                   in the server's log."
-                .to_owned(),
+                    .to_owned()
+            }
             other => other.to_string(),
         }
     }
@@ -183,7 +194,10 @@ impl ApiError {
             .body(body.to_string());
         let headers = response.headers_mut();
         if unauthorized {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"verdigris\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"verdigris\""),
+            );
         }
         if matches!(self, Self::Unavailable(_)) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -277,7 +291,9 @@ impl From<store::Error> for ApiError {
             store::Error::Invalid { .. } => Self::Invalid(sentence(&error.to_string())),
             store::Error::Unavailable { .. } => {
                 tracing::warn!(error = %with_causes(&error), "The database cannot be reached.");
-                Self::Unavailable("The database cannot be reached at the moment. Please try again.".to_owned())
+                Self::Unavailable(
+                    "The database cannot be reached at the moment. Please try again.".to_owned(),
+                )
             }
             other => Self::Internal(with_causes(&other)),
         }

@@ -37,7 +37,10 @@ impl Fields {
 
     /// Notes a mistake.
     pub(crate) fn reject(&mut self, name: &str, message: impl Into<String>) {
-        self.mistakes.entry(name.to_owned()).or_default().push(message.into());
+        self.mistakes
+            .entry(name.to_owned())
+            .or_default()
+            .push(message.into());
     }
 
     /// Whether the field is there at all.
@@ -171,7 +174,11 @@ pub(crate) fn read_flag(text: &str) -> Option<bool> {
 
 /// A text as Python's `repr` shows it.
 fn python_text(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
     let mut out = String::from(quote);
     for c in text.chars() {
         match c {

@@ -33,8 +33,6 @@ mod view;
 
 pub use error::Error;
 pub use openapi::openapi_document;
-pub use settings::{
-    ApiSettings, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_LOG_STREAMS, DEFAULT_TOKEN_LIFETIME,
-};
+pub use settings::{ApiSettings, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_LOG_STREAMS, DEFAULT_TOKEN_LIFETIME};
 pub use site::{app, serve};
 pub use state::ApiState;

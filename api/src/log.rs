@@ -42,7 +42,11 @@ pub(crate) struct Piece {
 
 /// The log that a worker writes while the attempt runs.
 pub(crate) fn live_path(attempt: AttemptId) -> Vec<String> {
-    vec![ATTEMPTS.to_owned(), attempt.0.simple().to_string(), LOG.to_owned()]
+    vec![
+        ATTEMPTS.to_owned(),
+        attempt.0.simple().to_string(),
+        LOG.to_owned(),
+    ]
 }
 
 /// Opens the log of an attempt; none before it has one.
@@ -57,7 +61,12 @@ fn open(state: &ApiState, id: AttemptId) -> io::Result<Option<File>> {
 /// Reads at most `limit` bytes from `offset` on, but not into the middle of a character.
 fn read_piece(file: Option<&mut File>, offset: i64, limit: u64) -> io::Result<Piece> {
     let Some(file) = file else {
-        return Ok(Piece { offset: 0, next_offset: 0, size: 0, text: String::new() });
+        return Ok(Piece {
+            offset: 0,
+            next_offset: 0,
+            size: 0,
+            text: String::new(),
+        });
     };
     let size = file.metadata()?.len();
     let offset = match u64::try_from(offset) {
@@ -70,7 +79,12 @@ fn read_piece(file: Option<&mut File>, offset: i64, limit: u64) -> io::Result<Pi
     let whole = whole_characters(&bytes);
     let kept = bytes.get(..whole).unwrap_or_default();
     let next_offset = offset.saturating_add(u64::try_from(kept.len()).unwrap_or(u64::MAX));
-    Ok(Piece { offset, next_offset, size, text: String::from_utf8_lossy(kept).into_owned() })
+    Ok(Piece {
+        offset,
+        next_offset,
+        size,
+        text: String::from_utf8_lossy(kept).into_owned(),
+    })
 }
 
 /// How many bytes make whole characters: a character that is cut at the end is left for the next piece,
@@ -92,7 +106,12 @@ fn whole_characters(bytes: &[u8]) -> usize {
 }
 
 /// A piece of an attempt's log.
-pub(crate) async fn read(state: &ApiState, attempt: &Attempt, offset: i64, limit: u64) -> Result<Piece, ApiError> {
+pub(crate) async fn read(
+    state: &ApiState,
+    attempt: &Attempt,
+    offset: i64,
+    limit: u64,
+) -> Result<Piece, ApiError> {
     let (state, id) = (state.clone(), attempt.id);
     tokio::task::spawn_blocking(move || read_piece(open(&state, id)?.as_mut(), offset, limit))
         .await
@@ -152,13 +171,33 @@ impl Follower {
             if !piece.text.is_empty() {
                 self.looks = 0;
                 self.offset = piece.next_offset;
-                let PieceText { offset, next_offset, text } = piece;
-                return Some((LogChunk { offset, next_offset, text, state: None }, self));
+                let PieceText {
+                    offset,
+                    next_offset,
+                    text,
+                } = piece;
+                return Some((
+                    LogChunk {
+                        offset,
+                        next_offset,
+                        text,
+                        state: None,
+                    },
+                    self,
+                ));
             }
             if ended.is_some() {
                 self.done = true;
                 let offset = self.offset;
-                return Some((LogChunk { offset, next_offset: offset, text: String::new(), state: ended }, self));
+                return Some((
+                    LogChunk {
+                        offset,
+                        next_offset: offset,
+                        text: String::new(),
+                        state: ended,
+                    },
+                    self,
+                ));
             }
             tokio::select! {
                 () = self.state.shutdown().cancelled() => return None,
@@ -176,12 +215,20 @@ impl Follower {
                 Some(file) => Some(file),
                 None => open(&state, id)?,
             };
-            let piece = read_piece(file.as_mut(), i64::try_from(offset).unwrap_or(i64::MAX), USUAL_PIECE)?;
+            let piece = read_piece(
+                file.as_mut(),
+                i64::try_from(offset).unwrap_or(i64::MAX),
+                USUAL_PIECE,
+            )?;
             io::Result::Ok((file, piece))
         });
         let (file, piece) = looked.await.map_err(io::Error::other)??;
         self.file = file;
-        Ok(PieceText { offset: piece.offset, next_offset: piece.next_offset, text: piece.text })
+        Ok(PieceText {
+            offset: piece.offset,
+            next_offset: piece.next_offset,
+            text: piece.text,
+        })
     }
 
     /// Asks the database now and then whether the attempt has ended.
@@ -193,7 +240,9 @@ impl Follower {
         match self.state.store().attempt(self.id).await {
             Ok(Some(attempt)) => self.ended = attempt.state.is_final().then(|| attempt.state.to_string()),
             Ok(None) => self.ended = Some("deleted".to_owned()),
-            Err(error) => tracing::debug!(attempt = %self.id, %error, "The state of an attempt is not known now."),
+            Err(error) => {
+                tracing::debug!(attempt = %self.id, %error, "The state of an attempt is not known now.")
+            }
         }
     }
 }

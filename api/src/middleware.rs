@@ -90,7 +90,10 @@ impl<E: Endpoint> Gate<E> {
     /// Runs the handler with a limited body; a panic in it is an error like others.
     async fn guarded(&self, mut request: Request) -> poem::Result<Response> {
         let limit = if request.uri().path() == UPLOAD_PATH {
-            self.state.settings().max_upload_bytes.saturating_add(UPLOAD_OVERHEAD_BYTES)
+            self.state
+                .settings()
+                .max_upload_bytes
+                .saturating_add(UPLOAD_OVERHEAD_BYTES)
         } else {
             MAX_BODY_BYTES
         };
@@ -115,11 +118,20 @@ impl<E: Endpoint> Gate<E> {
         }
         match outcome {
             Ok(answer) => answer.map(poem::IntoResponse::into_response),
-            Err(panic) => Err(ApiError::Internal(format!("a handler panicked: {}", panic_text(&*panic))).into()),
+            Err(panic) => {
+                Err(ApiError::Internal(format!("a handler panicked: {}", panic_text(&*panic))).into())
+            }
         }
     }
 
-    fn refuse(&self, error: &poem::Error, id: &str, path: &str, method: &Method, wants_page: bool) -> Response {
+    fn refuse(
+        &self,
+        error: &poem::Error,
+        id: &str,
+        path: &str,
+        method: &Method,
+        wants_page: bool,
+    ) -> Response {
         let raised;
         let refusal = if let Some(refusal) = error.downcast_ref::<ApiError>() {
             refusal
@@ -130,9 +142,7 @@ impl<E: Endpoint> Gate<E> {
         if let ApiError::Internal(detail) = refusal {
             tracing::error!(request = id, %method, path, detail, "A request failed by our own fault.");
         }
-        if wants_page
-            && let Some(page) = self.state.pages().error(refusal)
-        {
+        if wants_page && let Some(page) = self.state.pages().error(refusal) {
             return page;
         }
         refusal.to_response()
@@ -140,7 +150,13 @@ impl<E: Endpoint> Gate<E> {
 }
 
 fn content_length(request: &Request) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    request
+        .headers()
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -159,7 +175,9 @@ fn normalise(request: &mut Request) {
         return;
     }
     let path = path.trim_end_matches('/');
-    let text = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let text = uri
+        .query()
+        .map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     if let Ok(path_and_query) = text.parse::<PathAndQuery>() {
         let mut parts = uri.clone().into_parts();
         parts.path_and_query = Some(path_and_query);
@@ -206,7 +224,10 @@ fn limited(
                     let seen = seen.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
                     if seen > limit {
                         trouble.store(BODY_TOO_LARGE, Ordering::Relaxed);
-                        return Some((Err(std::io::Error::other("the body is too large")), (stream, seen, true)));
+                        return Some((
+                            Err(std::io::Error::other("the body is too large")),
+                            (stream, seen, true),
+                        ));
                     }
                     Some((Ok(bytes), (stream, seen, false)))
                 }
@@ -240,16 +261,25 @@ fn finish(response: &mut Response, id: &str, aliased: bool) {
     if let Ok(value) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, value);
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers
+        .entry(header::REFERRER_POLICY)
+        .or_insert(HeaderValue::from_static("same-origin"));
     if is_json {
         // Some generators of clients only know the plain name; JSON is UTF-8 anyway.
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
     }
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        .or_insert(HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'",
+        ));
     if aliased {
         headers.insert(
             header::WARNING,

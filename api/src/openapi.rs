@@ -11,15 +11,21 @@ use serde_json::Value;
 
 use crate::{
     endpoint::{
-        AttemptApi, BuildApi, BuildChrootApi, BuildCreateApi, EventApi, FleetApi, GeneralApi, MonitorApi, PackageApi,
-        ProjectApi, ProjectChrootApi, ProjectWriteApi, RpmrepoApi,
+        AttemptApi, BuildApi, BuildChrootApi, BuildCreateApi, EventApi, FleetApi, GeneralApi, MonitorApi,
+        PackageApi, ProjectApi, ProjectChrootApi, ProjectWriteApi, RpmrepoApi,
     },
     state::ApiState,
 };
 
 /// All operations.
 type Operations = (
-    (GeneralApi, ProjectApi, ProjectWriteApi, ProjectChrootApi, RpmrepoApi),
+    (
+        GeneralApi,
+        ProjectApi,
+        ProjectWriteApi,
+        ProjectChrootApi,
+        RpmrepoApi,
+    ),
     (BuildApi, BuildCreateApi, BuildChrootApi, PackageApi, MonitorApi),
     (FleetApi, AttemptApi, EventApi),
 );
@@ -34,8 +40,13 @@ pub(crate) fn service(state: &ApiState) -> OpenApiService<impl OpenApi, ()> {
         ProjectChrootApi(own()),
         RpmrepoApi(own()),
     );
-    let builds =
-        (BuildApi(own()), BuildCreateApi(own()), BuildChrootApi(own()), PackageApi(own()), MonitorApi(own()));
+    let builds = (
+        BuildApi(own()),
+        BuildCreateApi(own()),
+        BuildChrootApi(own()),
+        PackageApi(own()),
+        MonitorApi(own()),
+    );
     let farm = (FleetApi(own()), AttemptApi(own()), EventApi(own()));
     let operations: Operations = (projects, builds, farm);
     titled(operations)
@@ -71,7 +82,11 @@ pub fn openapi_document() -> String {
         return raw;
     };
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
-        for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
+        for operation in paths
+            .values_mut()
+            .filter_map(Value::as_object_mut)
+            .flat_map(|path| path.values_mut())
+        {
             straighten(operation);
         }
     }
@@ -97,15 +112,18 @@ fn straighten(operation: &mut Value) {
         }
         if is_upload && let Some(mut full) = responses.get("413").cloned() {
             if let Some(full) = full.as_object_mut() {
-                full.insert("description".to_owned(), "There is not enough free disk space.".into());
+                full.insert(
+                    "description".to_owned(),
+                    "There is not enough free disk space.".into(),
+                );
             }
             responses.insert("507".to_owned(), full);
         }
         for response in responses.values_mut() {
             if let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) {
-                let named = std::mem::take(content).into_iter().map(|(kind, schema)| {
-                    (kind.split(';').next().unwrap_or_default().to_owned(), schema)
-                });
+                let named = std::mem::take(content)
+                    .into_iter()
+                    .map(|(kind, schema)| (kind.split(';').next().unwrap_or_default().to_owned(), schema));
                 *content = named.collect();
             }
         }
@@ -116,8 +134,10 @@ fn straighten(operation: &mut Value) {
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(object) => {
-            let ordered: BTreeMap<String, Value> =
-                object.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            let ordered: BTreeMap<String, Value> = object
+                .into_iter()
+                .map(|(key, value)| (key, sorted(value)))
+                .collect();
             Value::Object(ordered.into_iter().collect())
         }
         Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),

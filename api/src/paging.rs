@@ -43,21 +43,34 @@ impl Paging {
         }
         let order = order.unwrap_or_else(|| "id".to_owned());
         if !ORDERS.contains(&order.as_str()) {
-            return Err(ApiError::Invalid(format!("order: '{order}' is not one of {}.", ORDERS.join(", "))));
+            return Err(ApiError::Invalid(format!(
+                "order: '{order}' is not one of {}.",
+                ORDERS.join(", ")
+            )));
         }
         let order_type = order_type.map_or_else(|| "ASC".to_owned(), |text| text.to_ascii_uppercase());
         if order_type != "ASC" && order_type != "DESC" {
-            return Err(ApiError::Invalid(format!("order_type: '{order_type}' is not one of ASC, DESC.")));
+            return Err(ApiError::Invalid(format!(
+                "order_type: '{order_type}' is not one of ASC, DESC."
+            )));
         }
         // What is echoed has to be true: clients add it to the offset to find the next page.
         let limit = limit.map(|limit| limit.min(i64::try_from(MOST).unwrap_or(i64::MAX)));
-        Ok(Self { limit, offset: Some(offset.unwrap_or(0)), order: Some(order), order_type: Some(order_type) })
+        Ok(Self {
+            limit,
+            offset: Some(offset.unwrap_or(0)),
+            order: Some(order),
+            order_type: Some(order_type),
+        })
     }
 
     /// How many to leave out, and how many to give at most.
     fn bounds(&self) -> (u64, u64) {
         let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
-        (number(self.offset).unwrap_or(0), number(self.limit).unwrap_or(u64::MAX).min(MOST))
+        (
+            number(self.offset).unwrap_or(0),
+            number(self.limit).unwrap_or(u64::MAX).min(MOST),
+        )
     }
 
     /// Builds of this page, newest first.
@@ -77,7 +90,11 @@ impl Paging {
     }
 
     /// Projects of this page, oldest first.
-    pub(crate) async fn projects(&self, store: &Store, filter: &ProjectFilter) -> Result<Vec<Project>, ApiError> {
+    pub(crate) async fn projects(
+        &self,
+        store: &Store,
+        filter: &ProjectFilter,
+    ) -> Result<Vec<Project>, ApiError> {
         let (mut offset, limit) = self.bounds();
         let mut found = Vec::new();
         while let Some(page) = next_page(limit, found.len(), offset) {
@@ -107,7 +124,10 @@ fn length(count: usize) -> u64 {
 /// The next page to ask the database for; none when there is enough.
 fn next_page(limit: u64, have: usize, offset: u64) -> Option<Page> {
     let left = limit.saturating_sub(length(have)).min(Page::LONGEST);
-    (left > 0).then_some(Page { limit: Some(left), offset })
+    (left > 0).then_some(Page {
+        limit: Some(left),
+        offset,
+    })
 }
 
 fn is_last(got: usize, page: Page) -> bool {
@@ -135,8 +155,9 @@ mod tests {
             (None, None, Some("colour"), None, "order"),
             (None, None, None, Some("UP"), "order_type"),
         ] {
-            let error =
-                Paging::read(limit, offset, order.map(Into::into), order_type.map(Into::into)).unwrap_err().to_string();
+            let error = Paging::read(limit, offset, order.map(Into::into), order_type.map(Into::into))
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with(&format!("{field}: ")), "{error}");
         }
     }

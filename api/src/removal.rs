@@ -28,7 +28,9 @@ pub(crate) async fn remove_project_results(state: &ApiState, project: &Project) 
         for entry in entries {
             let entry = entry?;
             let directory = entry.file_name();
-            let is_ours = directory.to_str().is_some_and(|text| text.split(':').next() == Some(name.as_str()));
+            let is_ours = directory
+                .to_str()
+                .is_some_and(|text| text.split(':').next() == Some(name.as_str()));
             if is_ours {
                 fs_err::rename(entry.path(), trash.join(&directory))?;
             }
@@ -55,7 +57,11 @@ pub(crate) async fn remove_packageless_results(
     let Some(package) = build.package.clone() else {
         return;
     };
-    let with_packages = |name: &ChrootName| packages.iter().any(|(chroot, made)| chroot == name && !made.is_empty());
+    let with_packages = |name: &ChrootName| {
+        packages
+            .iter()
+            .any(|(chroot, made)| chroot == name && !made.is_empty())
+    };
     let repositories: Vec<RepositoryId> = build
         .chroots
         .iter()
@@ -66,11 +72,16 @@ pub(crate) async fn remove_packageless_results(
             chroot: chroot.name.clone(),
         })
         .collect();
-    let directory = BuildDirectory { build: build.id, package };
+    let directory = BuildDirectory {
+        build: build.id,
+        package,
+    };
     let root: PathBuf = state.settings().results_root.clone();
     let outcome = tokio::task::spawn_blocking(move || {
         let publisher = Publisher::new(root);
-        repositories.iter().try_for_each(|repository| publisher.remove_build(repository, &directory))
+        repositories
+            .iter()
+            .try_for_each(|repository| publisher.remove_build(repository, &directory))
     })
     .await;
     match outcome {

@@ -32,7 +32,10 @@ pub(crate) fn of_builds(
         module_hotfixes: hotfixes,
     }];
     repositories.extend(project.settings.additional_repos.iter().map(|address| {
-        let id: String = address.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let id: String = address
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
         RepositoryView {
             name: format!("Additional repo {id}"),
             id,
@@ -46,7 +49,10 @@ pub(crate) fn of_builds(
 
 /// An address as a project names it, with its variables filled in.
 fn expand(state: &ApiState, address: &str, chroot: &ChrootName) -> String {
-    if let Some((owner, project)) = address.strip_prefix("copr://").and_then(|rest| rest.split_once('/')) {
+    if let Some((owner, project)) = address
+        .strip_prefix("copr://")
+        .and_then(|rest| rest.split_once('/'))
+    {
         return state.url(&format!("/results/{owner}/{project}/{chroot}/"));
     }
     let (_, release, architecture) = chroot.parts();
@@ -63,10 +69,15 @@ pub(crate) fn dependencies(project: &Project) -> Vec<RepoDependency> {
         .runtime_dependencies
         .iter()
         .filter_map(|address| match address.strip_prefix("copr://") {
-            None => Some(RepoDependency::External { base_url: address.clone() }),
+            None => Some(RepoDependency::External {
+                base_url: address.clone(),
+            }),
             Some(rest) => {
                 let (owner, directory) = rest.split_once('/')?;
-                Some(RepoDependency::Project { owner: owner.parse().ok()?, directory: directory.parse().ok()? })
+                Some(RepoDependency::Project {
+                    owner: owner.parse().ok()?,
+                    directory: directory.parse().ok()?,
+                })
             }
         })
         .collect()
@@ -87,7 +98,10 @@ pub(crate) fn text(
         results_url: &settings.url("/results"),
         chroot: &chroot_pattern(chroot),
         multilib: false,
-        priority: project.settings.repo_priority.and_then(|priority| u32::try_from(priority).ok()),
+        priority: project
+            .settings
+            .repo_priority
+            .and_then(|priority| u32::try_from(priority).ok()),
         module_hotfixes: project.settings.module_hotfixes,
         dependencies: dependencies(project),
     })

@@ -37,8 +37,12 @@ impl Endpoint for Site {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let path = request.uri().path();
         if path == "/api/openapi.json" {
-            let mut response = Response::builder().content_type("application/json").body(self.document.clone());
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            let mut response = Response::builder()
+                .content_type("application/json")
+                .body(self.document.clone());
+            response
+                .headers_mut()
+                .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             return Ok(response);
         }
         if path == "/api_3" || path.starts_with("/api_3/") || path.starts_with("/api/") {
@@ -51,7 +55,11 @@ impl Endpoint for Site {
 /// Everything that is served, as one endpoint.
 pub fn app(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
     let operations = Route::new().nest("/", service(&state)).boxed();
-    let site = Site { operations, document: openapi_document(), state: state.clone() };
+    let site = Site {
+        operations,
+        document: openapi_document(),
+        state: state.clone(),
+    };
     Gate { inner: site, state }
 }
 

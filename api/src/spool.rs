@@ -47,7 +47,10 @@ pub(crate) fn sweep(spool: &Path) -> io::Result<usize> {
     let mut removed = 0;
     for entry in fs_err::read_dir(spool)? {
         let entry = entry?;
-        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let is_ours = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(PREFIX));
         if !is_ours || !entry.file_type()?.is_file() {
             continue;
         }
@@ -66,7 +69,11 @@ pub(crate) fn check_room(state: &ApiState, wanted: u64) -> Result<(), ApiError> 
     let free = disk::free_bytes(&settings.spool_dir)
         .map_err(|error| ApiError::Internal(format!("cannot read the free space of the spool: {error}")))?;
     if free < settings.min_free_bytes.saturating_add(wanted) {
-        tracing::warn!(free, wanted, "An upload was refused: there is not enough free disk.");
+        tracing::warn!(
+            free,
+            wanted,
+            "An upload was refused: there is not enough free disk."
+        );
         return Err(no_room());
     }
     Ok(())
@@ -81,7 +88,10 @@ fn no_room() -> ApiError {
 }
 
 fn disk_error(error: &io::Error) -> ApiError {
-    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+    if matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) {
         return no_room();
     }
     ApiError::Internal(format!("cannot write to the spool: {error}"))
@@ -91,7 +101,10 @@ fn disk_error(error: &io::Error) -> ApiError {
 pub(crate) async fn receive(state: &ApiState, reader: impl AsyncRead) -> Result<Spooled, ApiError> {
     check_room(state, 0)?;
     let limit = state.settings().max_upload_bytes;
-    let path = state.settings().spool_dir.join(format!("{PREFIX}{}", uuid::Uuid::now_v7().simple()));
+    let path = state
+        .settings()
+        .spool_dir
+        .join(format!("{PREFIX}{}", uuid::Uuid::now_v7().simple()));
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -100,7 +113,11 @@ pub(crate) async fn receive(state: &ApiState, reader: impl AsyncRead) -> Result<
         .map_err(|error| disk_error(&error))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| disk_error(&error.into()))?;
     let file = tokio::fs::File::from_std(file.into_parts().0);
-    let mut spooled = Spooled { path, file: Some(file), size: 0 };
+    let mut spooled = Spooled {
+        path,
+        file: Some(file),
+        size: 0,
+    };
     let mut reader = std::pin::pin!(reader);
     let mut buffer = vec![0; CHUNK];
     let mut next_check = CHECK_EVERY;
@@ -112,7 +129,9 @@ pub(crate) async fn receive(state: &ApiState, reader: impl AsyncRead) -> Result<
         let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
             break;
         };
-        spooled.size = spooled.size.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        spooled.size = spooled
+            .size
+            .saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         if spooled.size > limit {
             return Err(too_large(limit));
         }
@@ -170,18 +189,28 @@ pub(crate) async fn inspect(spooled: Spooled, file_name: &str) -> Result<Checked
         Ok(header) => header,
         Err(error) if error.is_bad_package() => {
             // The texts name the file in the spool; the user knows it by another name.
-            let text = error.to_string().replace(&spooled.path.display().to_string(), file_name);
+            let text = error
+                .to_string()
+                .replace(&spooled.path.display().to_string(), file_name);
             return Err(ApiError::Invalid(format!("pkgs: {text}.")));
         }
         Err(error) => return Err(ApiError::Internal(crate::error::with_causes(&error))),
     };
-    let kind = if file_name.ends_with(".nosrc.rpm") { "nosrc" } else { "src" };
+    let kind = if file_name.ends_with(".nosrc.rpm") {
+        "nosrc"
+    } else {
+        "src"
+    };
     let stored = StoredSource {
         file_name: format!("{}-{}-{}.{kind}.rpm", header.name, header.version, header.release),
         sha256: header.sha256.clone(),
         size: header.size,
     };
-    Ok(CheckedSource { spooled, header, stored })
+    Ok(CheckedSource {
+        spooled,
+        header,
+        stored,
+    })
 }
 
 /// Where a source lies.
@@ -205,7 +234,9 @@ fn place_blocking(from: &Path, target: &Path, size: u64) -> io::Result<bool> {
     if is_there {
         return Ok(false);
     }
-    let directory = target.parent().ok_or_else(|| io::Error::other("a source without a directory"))?;
+    let directory = target
+        .parent()
+        .ok_or_else(|| io::Error::other("a source without a directory"))?;
     fs_err::create_dir_all(directory)?;
     fs_err::rename(from, target)?;
     for directory in directory.ancestors().take(3) {
@@ -237,8 +268,20 @@ mod tests {
 
     #[test]
     fn only_plain_names_of_source_packages_are_taken() {
-        assert_eq!(check_file_name(Some("hello-1.0-1.src.rpm")).unwrap(), "hello-1.0-1.src.rpm");
-        for bad in ["../x.src.rpm", "a/b.src.rpm", "a\\b.src.rpm", "x..src.rpm", ".x.src.rpm", "x.spec", "", "a\nb.src.rpm"] {
+        assert_eq!(
+            check_file_name(Some("hello-1.0-1.src.rpm")).unwrap(),
+            "hello-1.0-1.src.rpm"
+        );
+        for bad in [
+            "../x.src.rpm",
+            "a/b.src.rpm",
+            "a\\b.src.rpm",
+            "x..src.rpm",
+            ".x.src.rpm",
+            "x.spec",
+            "",
+            "a\nb.src.rpm",
+        ] {
             assert!(check_file_name(Some(bad)).is_err(), "{bad}");
         }
         assert!(check_file_name(None).is_err());
@@ -252,8 +295,10 @@ mod tests {
         let live = std::fs::File::create(spool.path().join(format!("{PREFIX}live"))).unwrap();
         rustix::fs::flock(&live, rustix::fs::FlockOperation::LockExclusive).unwrap();
         assert_eq!(sweep(spool.path()).unwrap(), 1);
-        let mut left: Vec<_> =
-            std::fs::read_dir(spool.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut left: Vec<_> = std::fs::read_dir(spool.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         left.sort();
         assert_eq!(left, ["notes.txt", "upload-live"]);
     }

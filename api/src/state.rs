@@ -32,18 +32,32 @@ impl ApiState {
     /// ours is broken.
     pub fn new(store: Store, settings: ApiSettings, shutdown: CancellationToken) -> Result<Self, Error> {
         for directory in [&settings.results_root, &settings.spool_dir, &settings.source_root] {
-            fs_err::create_dir_all(directory)
-                .map_err(|source| Error::Directory { path: directory.display().to_string(), source })?;
+            fs_err::create_dir_all(directory).map_err(|source| Error::Directory {
+                path: directory.display().to_string(),
+                source,
+            })?;
         }
         disk::same_file_system(&settings.spool_dir, &settings.source_root)?;
-        let swept = spool::sweep(&settings.spool_dir)
-            .map_err(|source| Error::Directory { path: settings.spool_dir.display().to_string(), source })?;
+        let swept = spool::sweep(&settings.spool_dir).map_err(|source| Error::Directory {
+            path: settings.spool_dir.display().to_string(),
+            source,
+        })?;
         if swept > 0 {
-            tracing::info!(files = swept, "Removed what unfinished uploads had left in the spool directory.");
+            tracing::info!(
+                files = swept,
+                "Removed what unfinished uploads had left in the spool directory."
+            );
         }
         let log_streams = Arc::new(Semaphore::new(settings.max_log_streams));
         let pages = Pages::new()?;
-        Ok(Self(Arc::new(Inner { store, settings, pages, shutdown, log_streams, placing: Mutex::new(()) })))
+        Ok(Self(Arc::new(Inner {
+            store,
+            settings,
+            pages,
+            shutdown,
+            log_streams,
+            placing: Mutex::new(()),
+        })))
     }
 
     pub(crate) fn store(&self) -> &Store {

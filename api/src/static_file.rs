@@ -55,10 +55,15 @@ impl Caching {
 
 /// The type of a result. Nothing is ever HTML, SVG or script: builders name these files.
 pub(crate) fn content_type(name: &str) -> &'static str {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension).unwrap_or_default();
+    let extension = name
+        .rsplit_once('.')
+        .map(|(_, extension)| extension)
+        .unwrap_or_default();
     match extension {
         "rpm" => "application/x-rpm",
-        "log" | "txt" | "spec" | "info" | "cfg" | "conf" | "repo" | "patch" | "diff" => "text/plain; charset=utf-8",
+        "log" | "txt" | "spec" | "info" | "cfg" | "conf" | "repo" | "patch" | "diff" => {
+            "text/plain; charset=utf-8"
+        }
         "json" => "application/json",
         "xml" => "application/xml",
         "gz" => "application/gzip",
@@ -81,7 +86,12 @@ pub(crate) async fn respond(
     let metadata = file.metadata().map_err(|error| failed(&error))?;
     let size = metadata.len();
     let modified = metadata.modified().ok();
-    let etag = format!("\"{:x}-{:x}-{:x}\"", metadata.ino(), metadata.mtime_nsec() ^ (metadata.mtime() << 30), size);
+    let etag = format!(
+        "\"{:x}-{:x}-{:x}\"",
+        metadata.ino(),
+        metadata.mtime_nsec() ^ (metadata.mtime() << 30),
+        size
+    );
     let mut response = Response::builder().content_type(content_type).finish();
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -102,20 +112,36 @@ pub(crate) async fn respond(
         Range::Part { start, length } => {
             response.set_status(StatusCode::PARTIAL_CONTENT);
             let end = start.saturating_add(length).saturating_sub(1);
-            set(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes {start}-{end}/{size}"));
+            set(
+                response.headers_mut(),
+                header::CONTENT_RANGE,
+                &format!("bytes {start}-{end}/{size}"),
+            );
             (start, length)
         }
         Range::Outside => {
-            let mut response =
-                ApiError::RangeNotSatisfiable(format!("The range lies outside the {size} bytes of the file.")).to_response();
-            set(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{size}"));
+            let mut response = ApiError::RangeNotSatisfiable(format!(
+                "The range lies outside the {size} bytes of the file."
+            ))
+            .to_response();
+            set(
+                response.headers_mut(),
+                header::CONTENT_RANGE,
+                &format!("bytes */{size}"),
+            );
             return Ok(response);
         }
     };
-    set(response.headers_mut(), header::CONTENT_LENGTH, &length.to_string());
+    set(
+        response.headers_mut(),
+        header::CONTENT_LENGTH,
+        &length.to_string(),
+    );
     if request.method() != Method::HEAD {
         let mut file = tokio::fs::File::from_std(file);
-        file.seek(io::SeekFrom::Start(start)).await.map_err(|error| failed(&error))?;
+        file.seek(io::SeekFrom::Start(start))
+            .await
+            .map_err(|error| failed(&error))?;
         // Exactly the promised length, also when the file grows meanwhile.
         response.set_body(Body::from_async_read(file.take(length)));
     }
@@ -147,7 +173,10 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 /// Dates are compared as text: a client sends back the one that it was given.
 fn is_unchanged(headers: &HeaderMap, etag: &str, last_modified: Option<&str>) -> bool {
     if let Some(known) = text(headers, header::IF_NONE_MATCH) {
-        return known == "*" || known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag);
+        return known == "*"
+            || known
+                .split(',')
+                .any(|known| known.trim().trim_start_matches("W/") == etag);
     }
     text(headers, header::IF_MODIFIED_SINCE).is_some_and(|date| Some(date) == last_modified)
 }
@@ -170,7 +199,10 @@ fn requested_range(headers: &HeaderMap, etag: &str, last_modified: Option<&str>,
     {
         return Range::All;
     }
-    let Some((first, last)) = wanted.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+    let Some((first, last)) = wanted
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
+    else {
         return Range::All;
     };
     let (start, end) = match (first.trim(), last.trim()) {
@@ -191,7 +223,10 @@ fn requested_range(headers: &HeaderMap, etag: &str, last_modified: Option<&str>,
     if start >= size {
         return Range::Outside;
     }
-    Range::Part { start, length: end.saturating_sub(start) }
+    Range::Part {
+        start,
+        length: end.saturating_sub(start),
+    }
 }
 
 #[cfg(test)]
@@ -233,12 +268,17 @@ mod tests {
         headers.insert(header::IF_RANGE, "\"old\"".parse().unwrap());
         assert_eq!(requested_range(&headers, "\"new\"", None, 10), Range::All);
         headers.insert(header::IF_RANGE, "\"new\"".parse().unwrap());
-        assert_eq!(requested_range(&headers, "\"new\"", None, 10), Range::Part { start: 0, length: 2 });
+        assert_eq!(
+            requested_range(&headers, "\"new\"", None, 10),
+            Range::Part { start: 0, length: 2 }
+        );
     }
 
     #[test]
     fn no_name_makes_a_page_or_a_script() {
-        for name in ["a.html", "a.htm", "a.svg", "a.js", "a.xhtml", "a", "a.mjs", "a.css"] {
+        for name in [
+            "a.html", "a.htm", "a.svg", "a.js", "a.xhtml", "a", "a.mjs", "a.css",
+        ] {
             assert_eq!(content_type(name), "application/octet-stream", "{name}");
         }
         assert_eq!(content_type("builder-live.log"), "text/plain; charset=utf-8");

@@ -5,7 +5,7 @@
 //! one step for every builder that needs one, many at a time. Whatever it does to the outside is on record
 //! before it is done, so that a controller that starts anew goes on where another was killed.
 //!
-//! It alone reads cloud credentials. It never sees sources, results or signing keys. Start with [`round`].
+//! It alone reads cloud credentials. It never sees sources, results or signing keys. Start with `round`.
 
 mod observe;
 mod request;

@@ -121,11 +121,7 @@ async fn apply(
     };
     let Some((to, change)) = change else { return Ok(()) };
     info!(builder.id = %builder.id, "Builder {} is {to} now: {}.", builder.id, change.reason);
-    match parts
-        .store
-        .transition(lease, builder, to, &change, now)
-        .await
-    {
+    match parts.store.transition(lease, builder, to, &change, now).await {
         Ok(_) => Ok(()),
         Err(store::Error::Conflict { .. }) => Ok(()), // It moved on meanwhile: the next round looks again.
         Err(error) => Err(error.into()),
@@ -254,12 +250,7 @@ async fn adopt(parts: &Parts, lease: &Lease, builder: &Builder, instance: &Insta
     };
     match parts
         .store
-        .transition(
-            lease,
-            builder, BuilderState::Pending,
-            &change,
-            now,
-        )
+        .transition(lease, builder, BuilderState::Pending, &change, now)
         .await
     {
         Ok(_) | Err(store::Error::Conflict { .. }) => Ok(()),

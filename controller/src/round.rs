@@ -112,7 +112,9 @@ impl Controller {
                     .await
                 {
                     Ok(()) => renewed = asked,
-                    Err(error @ (store::Error::Conflict { .. } | store::Error::LeaseLost { .. })) => return Err(error.into()),
+                    Err(error @ (store::Error::Conflict { .. } | store::Error::LeaseLost { .. })) => {
+                        return Err(error.into());
+                    }
                     Err(error) => warn!("Cannot renew the lease: {}", chain(&error)),
                 }
             }
@@ -239,13 +241,10 @@ impl Controller {
                 Action::Assign { attempt, builder } => {
                     let Some(row) = by_id.get(builder) else { continue };
                     let deadline = clock::now().plus(self.parts.deadlines(&row.pool).reserved);
-                    let assigned = self.parts.store.assign(
-                        lease,
-                        *attempt,
-                        row,
-                        deadline,
-                        clock::now(),
-                    );
+                    let assigned = self
+                        .parts
+                        .store
+                        .assign(lease, *attempt, row, deadline, clock::now());
                     assigned.await.map(drop)
                 }
                 Action::Launch { pool, reason } => self.plan_builder(lease, pool, reason).await,

@@ -65,10 +65,7 @@ async fn advance(
     let now = runtime::clock::now();
     change.deadline = parts.deadlines(&builder.pool).of(to).map(|limit| now.plus(limit));
     tracing::info!(builder.id = %builder.id, "Builder {} is {to}: {}.", builder.id, change.reason);
-    Ok(parts
-        .store
-        .transition(lease, builder, to, &change, now)
-        .await?)
+    Ok(parts.store.transition(lease, builder, to, &change, now).await?)
 }
 
 fn because(reason: impl Into<String>) -> Change {

@@ -58,7 +58,9 @@ fn make_scripts_executable(built_in: &Dir<'_>, directory: &Path) -> anyhow::Resu
     for file in built_in.files().filter(|file| file.contents().starts_with(b"#!")) {
         fs_err::set_permissions(directory.join(file.path()), Permissions::from_mode(0o755))?;
     }
-    built_in.dirs().try_for_each(|inner| make_scripts_executable(inner, directory))
+    built_in
+        .dirs()
+        .try_for_each(|inner| make_scripts_executable(inner, directory))
 }
 
 fn hash(directory: &Dir<'_>, digest: &mut Sha256) {

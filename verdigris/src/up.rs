@@ -85,7 +85,10 @@ fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Result<Setting
     if settings.database == runtime::settings::DatabaseSettings::default() {
         settings.database.url = in_directory;
     }
-    settings.http.builder_url = Some(format!("http://{}:{FARM_PORT_IN_CLOUD}", devcloud::hypervisor::GATEWAY));
+    settings.http.builder_url = Some(format!(
+        "http://{}:{FARM_PORT_IN_CLOUD}",
+        devcloud::hypervisor::GATEWAY
+    ));
     for (name, mirror) in &arguments.mirrors {
         let path = fs_err::canonicalize(mirror).with_context(|| format!("--mirror {name}"))?;
         if !path.join("repodata").is_dir() {

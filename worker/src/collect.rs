@@ -78,7 +78,10 @@ fn repository_of(allocation: &Allocation) -> RepositoryId {
 /// Where the results of an attempt go. Its package is known: only its source phase could lack one.
 fn build_directory(attempt: &Attempt) -> Result<BuildDirectory, Error> {
     match &attempt.package {
-        Some(package) => Ok(BuildDirectory { build: attempt.build, package: package.clone() }),
+        Some(package) => Ok(BuildDirectory {
+            build: attempt.build,
+            package: package.clone(),
+        }),
         None => Err(Error::Lost(format!("attempt {} has no package", attempt.id))),
     }
 }
@@ -230,10 +233,7 @@ fn sign_all(
     architecture: &str,
 ) -> Result<Vec<CollectedPackage>, Error> {
     let mut packages = Vec::new();
-    for entry in manifest
-        .entries()
-        .filter(|entry| entry.name.ends_with(".rpm"))
-    {
+    for entry in manifest.entries().filter(|entry| entry.name.ends_with(".rpm")) {
         let path = staged.join(&entry.name);
         let found = repository::read_package(&path)?;
         if found.file_name() != entry.name {

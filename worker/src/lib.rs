@@ -6,7 +6,7 @@
 //! name, and the build on the builder has gone on meanwhile. Builders are hostile: nothing that one says is
 //! believed without a check.
 //!
-//! It holds no cloud credentials and serves nobody. Start with [`Worker::run`] and [`attempt`].
+//! It holds no cloud credentials and serves nobody. Start with [`Worker::run`] and `attempt`.
 
 mod attempt;
 mod builder;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     apt,
-    cache::{Cache, TemporaryDirectory, sha256_file},
+    cache::{Cache, Scratch, sha256_file},
     process::Tool,
     progress::Step,
     workspace,
@@ -35,7 +35,7 @@ pub(crate) fn source_package(cache: &Cache, name: &str) -> Result<PathBuf> {
         let _lock = cache.lock("srpms")?;
         let step = Step::start(format!("source package of {name}"));
         fs_err::create_dir_all(cache.path("srpms"))?;
-        let made = TemporaryDirectory::beside(&cache.path("srpms"))?;
+        let made = Scratch::beside(&cache.path("srpms"))?;
         let sources = made.path().join("SOURCES");
         fs_err::create_dir_all(&sources)?;
         if folder.join("source.toml").is_file() {
@@ -50,7 +50,9 @@ pub(crate) fn source_package(cache: &Cache, name: &str) -> Result<PathBuf> {
         step.done("made");
     }
     let mut packages = fs_err::read_dir(place.join("SRPMS"))?;
-    let package = packages.next().with_context(|| format!("{} is empty", place.display()))??;
+    let package = packages
+        .next()
+        .with_context(|| format!("{} is empty", place.display()))??;
     Ok(package.path())
 }
 
@@ -68,7 +70,11 @@ fn tarball(cache: &Cache, description: &Path, sources: &Path) -> Result<()> {
     }
     let found = sha256_file(&kept)?;
     if found != source.sha256 {
-        bail!("{} has the digest {found}, {} names another", kept.display(), description.display());
+        bail!(
+            "{} has the digest {found}, {} names another",
+            kept.display(),
+            description.display()
+        );
     }
     fs_err::copy(&kept, sources.join(&source.source))?;
     Ok(())

@@ -8,6 +8,9 @@
 mod apt;
 mod cache;
 mod ci;
+mod demo;
+mod examples;
+mod farm;
 mod image;
 mod microdistro;
 mod openapi;
@@ -65,6 +68,15 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Start the whole farm, build real packages in it, and install them with dnf.
+    Demo {
+        /// End when all is shown, instead of keeping the farm up.
+        #[arg(long)]
+        once: bool,
+        /// Install nothing; say what is missing.
+        #[arg(long)]
+        no_install: bool,
+    },
     /// Run all that a change has to pass.
     Ci,
 }
@@ -81,6 +93,7 @@ fn main() -> Result<()> {
             arguments,
         } => test::run(&cache, !no_install, &arguments),
         Command::Openapi { check } => openapi::run(check),
+        Command::Demo { once, no_install } => demo::run(&cache, !no_install, once),
         Command::Ci => ci::run(&cache),
     }
 }

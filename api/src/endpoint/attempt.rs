@@ -29,7 +29,11 @@ pub(crate) struct AttemptApi(pub(crate) ApiState);
 #[OpenApi(tag = "Chapter::Farm")]
 impl AttemptApi {
     /// Lists the attempts of a build, oldest first.
-    #[oai(path = "/api/builds/:build_id/attempts", method = "get", operation_id = "list_attempts")]
+    #[oai(
+        path = "/api/builds/:build_id/attempts",
+        method = "get",
+        operation_id = "list_attempts"
+    )]
     async fn list(
         &self,
         /// The build's number.
@@ -41,7 +45,11 @@ impl AttemptApi {
     }
 
     /// Gives a piece of an attempt's log.
-    #[oai(path = "/api/attempts/:attempt_id/log", method = "get", operation_id = "get_attempt_log")]
+    #[oai(
+        path = "/api/attempts/:attempt_id/log",
+        method = "get",
+        operation_id = "get_attempt_log"
+    )]
     async fn log(
         &self,
         /// The attempt's id.
@@ -52,7 +60,13 @@ impl AttemptApi {
         limit: Query<Option<u64>>,
     ) -> Answer<Json<LogView>> {
         let attempt = self.find(&attempt_id).await?;
-        let piece = log::read(&self.0, &attempt, offset.0.unwrap_or(0), limit.0.unwrap_or(log::USUAL_PIECE)).await?;
+        let piece = log::read(
+            &self.0,
+            &attempt,
+            offset.0.unwrap_or(0),
+            limit.0.unwrap_or(log::USUAL_PIECE),
+        )
+        .await?;
         Ok(Json(LogView {
             offset: piece.offset,
             next_offset: piece.next_offset,
@@ -64,7 +78,11 @@ impl AttemptApi {
 
     /// Follows an attempt's log: one event for each piece, whose id is where the next one begins, and an
     /// event `end` when the attempt has ended. A client that comes back with `Last-Event-ID` goes on there.
-    #[oai(path = "/api/attempts/:attempt_id/log/stream", method = "get", operation_id = "follow_attempt_log")]
+    #[oai(
+        path = "/api/attempts/:attempt_id/log/stream",
+        method = "get",
+        operation_id = "follow_attempt_log"
+    )]
     async fn stream(
         &self,
         /// The attempt's id.
@@ -78,14 +96,16 @@ impl AttemptApi {
         let attempt = self.find(&attempt_id).await?;
         let start = match last_event_id.0.as_deref().filter(|id| !id.is_empty()) {
             None => offset.0.unwrap_or(0),
-            Some(id) => id
-                .parse()
-                .map_err(|_| ApiError::Invalid(format!("Last-Event-ID: '{}' is not an offset.", shown(id))))?,
+            Some(id) => id.parse().map_err(|_| {
+                ApiError::Invalid(format!("Last-Event-ID: '{}' is not an offset.", shown(id)))
+            })?,
         };
         let stream = log::follow(&self.0, &attempt, start)?;
         Ok(EventStream::new(stream).keep_alive(KEEP_ALIVE).to_event(|chunk| {
             let kind = if chunk.state.is_some() { "end" } else { "log" };
-            Event::message(chunk.to_json_string()).event_type(kind).id(chunk.next_offset.to_string())
+            Event::message(chunk.to_json_string())
+                .event_type(kind)
+                .id(chunk.next_offset.to_string())
         }))
     }
 }

@@ -54,23 +54,42 @@ impl BuildApi {
         let project = find_project(&self.0, &ownername, &projectname).await?;
         let state = match status.0.as_deref().filter(|word| !word.is_empty()) {
             None => None,
-            Some(word) => Some(word.parse::<BuildState>().map_err(|error| ApiError::Invalid(format!("status: {error}.")))?),
+            Some(word) => Some(
+                word.parse::<BuildState>()
+                    .map_err(|error| ApiError::Invalid(format!("status: {error}.")))?,
+            ),
         };
         let package = match packagename.0.as_deref().filter(|name| !name.is_empty()) {
             None => None,
             Some(name) => match name.parse() {
                 Ok(package) => Some(package),
-                Err(_) => return Ok(Json(Items { items: Vec::new(), meta: paging })),
+                Err(_) => {
+                    return Ok(Json(Items {
+                        items: Vec::new(),
+                        meta: paging,
+                    }));
+                }
             },
         };
-        let filter = BuildFilter { project: Some(project.id), package, state };
+        let filter = BuildFilter {
+            project: Some(project.id),
+            package,
+            state,
+        };
         let builds = paging.builds(self.0.store(), &filter).await?;
-        let items = builds.iter().map(|build| BuildView::new(build, self.0.settings())).collect();
+        let items = builds
+            .iter()
+            .map(|build| BuildView::new(build, self.0.settings()))
+            .collect();
         Ok(Json(Items { items, meta: paging }))
     }
 
     /// Shows the source phase of a build.
-    #[oai(path = "/api_3/build/source-chroot/:build_id", method = "get", operation_id = "get_source_chroot")]
+    #[oai(
+        path = "/api_3/build/source-chroot/:build_id",
+        method = "get",
+        operation_id = "get_source_chroot"
+    )]
     async fn source_chroot(
         &self,
         /// The build's number.
@@ -84,7 +103,11 @@ impl BuildApi {
     }
 
     /// Lists the packages that a build made, by chroot.
-    #[oai(path = "/api_3/build/built-packages/:build_id", method = "get", operation_id = "get_built_packages")]
+    #[oai(
+        path = "/api_3/build/built-packages/:build_id",
+        method = "get",
+        operation_id = "get_built_packages"
+    )]
     async fn built_packages(
         &self,
         /// The build's number.
@@ -96,7 +119,11 @@ impl BuildApi {
     }
 
     /// Cancels a build. What is on its way into the repository still gets there.
-    #[oai(path = "/api_3/build/cancel/:build_id", method = "put", operation_id = "cancel_build")]
+    #[oai(
+        path = "/api_3/build/cancel/:build_id",
+        method = "put",
+        operation_id = "cancel_build"
+    )]
     async fn cancel(
         &self,
         caller: Caller,
@@ -109,7 +136,10 @@ impl BuildApi {
         match self.0.store().cancel_build(build.id, &actor, self.0.now()).await {
             Ok(_) => {}
             Err(store::Error::Conflict { .. }) => {
-                return Err(ApiError::Conflict(format!("Cannot cancel build {}: it has already ended.", build.id)));
+                return Err(ApiError::Conflict(format!(
+                    "Cannot cancel build {}: it has already ended.",
+                    build.id
+                )));
             }
             Err(error) => return Err(error.into()),
         }
@@ -118,7 +148,11 @@ impl BuildApi {
     }
 
     /// Deletes a build that has ended, and takes its packages out of the repository.
-    #[oai(path = "/api_3/build/delete/:build_id", method = "delete", operation_id = "delete_build")]
+    #[oai(
+        path = "/api_3/build/delete/:build_id",
+        method = "delete",
+        operation_id = "delete_build"
+    )]
     async fn delete(
         &self,
         caller: Caller,
@@ -133,7 +167,11 @@ impl BuildApi {
     }
 
     /// Deletes several builds: all of them, or none when one cannot be deleted.
-    #[oai(path = "/api_3/build/delete/list", method = "delete", operation_id = "delete_builds")]
+    #[oai(
+        path = "/api_3/build/delete/list",
+        method = "delete",
+        operation_id = "delete_builds"
+    )]
     async fn delete_list(&self, caller: Caller, arguments: Arguments<BuildIds>) -> Answer<Json<BuildIds>> {
         let wanted = arguments.check()?;
         let mut builds = Vec::new();
@@ -175,7 +213,10 @@ impl BuildApi {
 
     async fn remove(&self, build: &Build) -> Answer<()> {
         if !build.state.is_final() {
-            return Err(ApiError::Invalid(format!("Build {} has not ended: cancel it first.", build.id)));
+            return Err(ApiError::Invalid(format!(
+                "Build {} has not ended: cancel it first.",
+                build.id
+            )));
         }
         let packages = self.0.store().built_packages(build.id).await?;
         match self.0.store().delete_build(build.id, self.0.now()).await {
@@ -183,9 +224,10 @@ impl BuildApi {
                 removal::remove_packageless_results(&self.0, build, &packages).await;
                 Ok(())
             }
-            Err(store::Error::Conflict { .. }) => {
-                Err(ApiError::Invalid(format!("Build {} has not ended: cancel it first.", build.id)))
-            }
+            Err(store::Error::Conflict { .. }) => Err(ApiError::Invalid(format!(
+                "Build {} has not ended: cancel it first.",
+                build.id
+            ))),
             Err(error) => Err(error.into()),
         }
     }

@@ -15,7 +15,11 @@ pub(crate) struct BuildChrootApi(pub(crate) ApiState);
 #[OpenApi(tag = "Chapter::Build")]
 impl BuildChrootApi {
     /// Shows a chroot of a build.
-    #[oai(path = "/api_3/build-chroot", method = "get", operation_id = "get_build_chroot")]
+    #[oai(
+        path = "/api_3/build-chroot",
+        method = "get",
+        operation_id = "get_build_chroot"
+    )]
     async fn get(
         &self,
         /// The build's number.
@@ -29,7 +33,11 @@ impl BuildChrootApi {
     }
 
     /// Lists the chroots of a build.
-    #[oai(path = "/api_3/build-chroot/list", method = "get", operation_id = "list_build_chroots")]
+    #[oai(
+        path = "/api_3/build-chroot/list",
+        method = "get",
+        operation_id = "list_build_chroots"
+    )]
     async fn list(
         &self,
         /// The build's number.
@@ -46,11 +54,18 @@ impl BuildChrootApi {
             .iter()
             .map(|chroot| BuildChrootView::new(&build, chroot, self.0.settings()))
             .collect();
-        Ok(Json(Items { items: paging.slice(all), meta: paging }))
+        Ok(Json(Items {
+            items: paging.slice(all),
+            meta: paging,
+        }))
     }
 
     /// Lists the packages that a build made in one chroot.
-    #[oai(path = "/api_3/build-chroot/built-packages", method = "get", operation_id = "get_chroot_built_packages")]
+    #[oai(
+        path = "/api_3/build-chroot/built-packages",
+        method = "get",
+        operation_id = "get_chroot_built_packages"
+    )]
     async fn built_packages(
         &self,
         /// The build's number.
@@ -61,11 +76,19 @@ impl BuildChrootApi {
         let build = find_build(&self.0, build_id.0).await?;
         let chroot = find_build_chroot(&build, &chrootname)?;
         let mut packages = view::built_packages(self.0.store().built_packages(build.id).await?);
-        Ok(Json(packages.remove(chroot.name.as_str()).unwrap_or(BuiltPackages { packages: Vec::new() })))
+        Ok(Json(
+            packages
+                .remove(chroot.name.as_str())
+                .unwrap_or(BuiltPackages { packages: Vec::new() }),
+        ))
     }
 
     /// Shows how a chroot of a build is set up.
-    #[oai(path = "/api_3/build-chroot/build-config", method = "get", operation_id = "get_build_chroot_config")]
+    #[oai(
+        path = "/api_3/build-chroot/build-config",
+        method = "get",
+        operation_id = "get_build_chroot_config"
+    )]
     async fn config(
         &self,
         /// The build's number.
@@ -77,7 +100,8 @@ impl BuildChrootApi {
         let chroot = find_build_chroot(&build, &chrootname)?;
         let project = find_project(&self.0, build.owner.as_str(), build.project_name.as_str()).await?;
         let settings = &project.settings;
-        let given = |own: &Option<String>, general: &str| Some(own.clone().unwrap_or_else(|| general.to_owned()));
+        let given =
+            |own: &Option<String>, general: &str| Some(own.clone().unwrap_or_else(|| general.to_owned()));
         Ok(Json(BuildChrootConfigView {
             additional_repos: settings.additional_repos.clone(),
             additional_packages: Vec::new(),

@@ -35,14 +35,24 @@ struct Allowed {
 #[OpenApi(tag = "Chapter::Build")]
 impl BuildCreateApi {
     /// Says whether a build with these arguments would be taken.
-    #[oai(path = "/api_3/build/check-before-build", method = "post", operation_id = "check_before_build")]
+    #[oai(
+        path = "/api_3/build/check-before-build",
+        method = "post",
+        operation_id = "check_before_build"
+    )]
     async fn check(&self, caller: Caller, arguments: Arguments<BuildArguments>) -> Answer<Json<Message>> {
         self.allow(&caller, arguments).await?;
-        Ok(Json(Message { message: "It should be safe to submit a build like this".to_owned() }))
+        Ok(Json(Message {
+            message: "It should be safe to submit a build like this".to_owned(),
+        }))
     }
 
     /// Builds an uploaded source package.
-    #[oai(path = "/api_3/build/create/upload", method = "post", operation_id = "create_build_from_upload")]
+    #[oai(
+        path = "/api_3/build/create/upload",
+        method = "post",
+        operation_id = "create_build_from_upload"
+    )]
     async fn upload(&self, caller: Caller, form: FileForm) -> Answer<Json<BuildView>> {
         let mut form = form.0;
         let outcome = self.take(&caller, &mut form).await;
@@ -56,7 +66,11 @@ impl BuildCreateApi {
     }
 
     /// Would build from another kind of source; none but uploads is offered yet.
-    #[oai(path = "/api_3/build/create/:kind", method = "post", operation_id = "create_build")]
+    #[oai(
+        path = "/api_3/build/create/:kind",
+        method = "post",
+        operation_id = "create_build"
+    )]
     async fn other(
         &self,
         caller: Caller,
@@ -64,7 +78,15 @@ impl BuildCreateApi {
         kind: Path<String>,
         arguments: Arguments<BuildArguments>,
     ) -> Answer<Json<BuildView>> {
-        const KINDS: [&str; 7] = ["url", "scm", "distgit", "pypi", "rubygems", "custom", "rpm-upload"];
+        const KINDS: [&str; 7] = [
+            "url",
+            "scm",
+            "distgit",
+            "pypi",
+            "rubygems",
+            "custom",
+            "rpm-upload",
+        ];
         if !KINDS.contains(&kind.as_str()) {
             return Err(ApiError::NotFound("Such API endpoint doesn't exist".to_owned()));
         }
@@ -99,7 +121,11 @@ impl BuildCreateApi {
             }
         };
         let chroots = arguments.choose(&project.chroots)?;
-        Ok(Allowed { project, arguments, chroots })
+        Ok(Allowed {
+            project,
+            arguments,
+            chroots,
+        })
     }
 
     /// Reads both parts, in either order, and submits.
@@ -117,7 +143,9 @@ impl BuildCreateApi {
                     file = Some((spool::receive(&self.0, field.into_async_read()).await?, name));
                 }
                 Some("json" | "pkgs") => {
-                    return Err(ApiError::Invalid("The parts 'json' and 'pkgs' may be there once each.".to_owned()));
+                    return Err(ApiError::Invalid(
+                        "The parts 'json' and 'pkgs' may be there once each.".to_owned(),
+                    ));
                 }
                 _ => {
                     read_part(field).await?;
@@ -130,7 +158,9 @@ impl BuildCreateApi {
             return Err(ApiError::Invalid("The part 'json' is missing.".to_owned()));
         };
         let Some((spooled, name)) = file else {
-            return Err(ApiError::Invalid("Bad request parameters: {'pkgs': ['This field is required.']}".to_owned()));
+            return Err(ApiError::Invalid(
+                "Bad request parameters: {'pkgs': ['This field is required.']}".to_owned(),
+            ));
         };
         let checked = spool::inspect(spooled, &name).await?;
         self.submit(caller, allowed, checked).await
@@ -139,7 +169,11 @@ impl BuildCreateApi {
     /// Puts the source into its place and the build into the database; both, or neither.
     async fn submit(&self, caller: &Caller, allowed: Allowed, checked: CheckedSource) -> Answer<Build> {
         let state = &self.0;
-        let CheckedSource { spooled, header, stored } = checked;
+        let CheckedSource {
+            spooled,
+            header,
+            stored,
+        } = checked;
         let new = new_upload(caller, allowed, &header, stored.clone())?;
         let root = &state.settings().source_root;
         let _placing = state.placing().lock().await;
@@ -165,21 +199,39 @@ fn new_upload(
     header: &repository::SourcePackage,
     srpm: store::StoredSource,
 ) -> Answer<NewUpload> {
-    let Allowed { project, arguments, chroots } = allowed;
-    let package: PackageName = header.name.parse().map_err(|error| ApiError::Invalid(format!("pkgs: {error}.")))?;
-    let directory_name = arguments.project_dirname.as_deref().unwrap_or(project.name.as_str());
-    let directory =
-        directory_name.parse().map_err(|error| ApiError::Invalid(format!("project_dirname: {error}.")))?;
-    let (chroots, others): (Vec<_>, Vec<_>) =
-        chroots.into_iter().partition(|chroot| header.builds_on(chroot.architecture()));
+    let Allowed {
+        project,
+        arguments,
+        chroots,
+    } = allowed;
+    let package: PackageName = header
+        .name
+        .parse()
+        .map_err(|error| ApiError::Invalid(format!("pkgs: {error}.")))?;
+    let directory_name = arguments
+        .project_dirname
+        .as_deref()
+        .unwrap_or(project.name.as_str());
+    let directory = directory_name
+        .parse()
+        .map_err(|error| ApiError::Invalid(format!("project_dirname: {error}.")))?;
+    let (chroots, others): (Vec<_>, Vec<_>) = chroots
+        .into_iter()
+        .partition(|chroot| header.builds_on(chroot.architecture()));
     let skipped = others
         .into_iter()
         .map(|chroot| {
-            let reason = format!("The spec file excludes the architecture {}.", chroot.architecture());
+            let reason = format!(
+                "The spec file excludes the architecture {}.",
+                chroot.architecture()
+            );
             (chroot, reason)
         })
         .collect();
-    let timeout = arguments.timeout.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+    let timeout = arguments
+        .timeout
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .filter(|seconds| *seconds > 0);
     Ok(NewUpload {
         project: project.id,
         submitter: caller.0.id,
@@ -207,7 +259,10 @@ async fn drain(form: &mut Multipart) {
             match form.next_field().await {
                 Ok(Some(field)) => {
                     let mut reader = std::pin::pin!(field.into_async_read());
-                    if tokio::io::copy(&mut reader, &mut tokio::io::sink()).await.is_err() {
+                    if tokio::io::copy(&mut reader, &mut tokio::io::sink())
+                        .await
+                        .is_err()
+                    {
                         break;
                     }
                 }
@@ -216,5 +271,7 @@ async fn drain(form: &mut Multipart) {
         }
     };
     // Whether it came to an end does not matter: the answer is the same.
-    tokio::time::timeout(std::time::Duration::from_secs(10), reading).await.ok();
+    tokio::time::timeout(std::time::Duration::from_secs(10), reading)
+        .await
+        .ok();
 }

@@ -34,13 +34,22 @@ impl EventApi {
         let builder = match builder.0.as_deref() {
             None => None,
             Some(text) => {
-                let id: BuilderId =
-                    text.parse().map_err(|error| ApiError::Invalid(format!("builder: {error}.")))?;
+                let id: BuilderId = text
+                    .parse()
+                    .map_err(|error| ApiError::Invalid(format!("builder: {error}.")))?;
                 Some(id)
             }
         };
-        let filter = EventFilter { builder, build: build.0.map(BuildId), after_id: after.0 };
-        let events = self.0.store().events(filter, limit.0.unwrap_or(USUAL).min(MOST)).await?;
+        let filter = EventFilter {
+            builder,
+            build: build.0.map(BuildId),
+            after_id: after.0,
+        };
+        let events = self
+            .0
+            .store()
+            .events(filter, limit.0.unwrap_or(USUAL).min(MOST))
+            .await?;
         Ok(Json(events.into_iter().map(EventView::new).collect()))
     }
 }

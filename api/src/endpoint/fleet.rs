@@ -30,11 +30,17 @@ impl FleetApi {
         let builders = self.0.store().builders(None).await?;
         let mut pools: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
         for builder in &builders {
-            let count =
-                pools.entry(builder.pool.to_string()).or_default().entry(builder.state.to_string()).or_default();
+            let count = pools
+                .entry(builder.pool.to_string())
+                .or_default()
+                .entry(builder.state.to_string())
+                .or_default();
             *count = count.saturating_add(1);
         }
-        let pools = pools.into_iter().map(|(name, builders)| PoolView { name, builders }).collect();
+        let pools = pools
+            .into_iter()
+            .map(|(name, builders)| PoolView { name, builders })
+            .collect();
         let (queue, _) = waiting(&self.0).await?;
         Ok(Json(FleetView {
             builders: by_state(&builders),
@@ -55,7 +61,12 @@ impl FleetApi {
         let since = gone.0.unwrap_or(false).then(|| now.minus(SHOW_GONE));
         let builders = self.0.store().builders(since).await?;
         let for_operator = caller.0.is_operator;
-        Ok(Json(builders.into_iter().map(|builder| BuilderView::new(builder, for_operator, now)).collect()))
+        Ok(Json(
+            builders
+                .into_iter()
+                .map(|builder| BuilderView::new(builder, for_operator, now))
+                .collect(),
+        ))
     }
 
     /// Lists what waits for a builder, in the order in which it will get one, and why it waits.
@@ -82,12 +93,18 @@ pub(crate) async fn waiting(state: &ApiState) -> Answer<(Vec<QueueEntry>, bool)>
     let mut truncated = false;
     // A build of which one chroot runs counts as running while others still wait.
     for wanted in [BuildState::Pending, BuildState::Running, BuildState::Starting] {
-        let filter = BuildFilter { state: Some(wanted), ..BuildFilter::default() };
+        let filter = BuildFilter {
+            state: Some(wanted),
+            ..BuildFilter::default()
+        };
         let page = Paging::read(Some(LONGEST_QUEUE), None, None, None)?;
         let builds = page.builds(state.store(), &filter).await?;
         truncated |= i64::try_from(builds.len()).is_ok_and(|count| count >= LONGEST_QUEUE);
         for build in &builds {
-            let chroots = build.chroots.iter().filter(|chroot| chroot.state == BuildState::Pending);
+            let chroots = build
+                .chroots
+                .iter()
+                .filter(|chroot| chroot.state == BuildState::Pending);
             entries.extend(chroots.map(|chroot| QueueEntry::new(build, chroot)));
         }
     }

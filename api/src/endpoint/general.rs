@@ -24,16 +24,26 @@ impl GeneralApi {
     }
 
     /// Says who the caller is.
-    #[oai(path = "/api_3/auth-check", method = "get", operation_id = "check_authentication")]
+    #[oai(
+        path = "/api_3/auth-check",
+        method = "get",
+        operation_id = "check_authentication"
+    )]
     async fn auth_check(&self, caller: Caller) -> Answer<Json<IdentityView>> {
-        Ok(Json(IdentityView { id: caller.0.id.0, name: caller.0.name.to_string() }))
+        Ok(Json(IdentityView {
+            id: caller.0.id.0,
+            name: caller.0.name.to_string(),
+        }))
     }
 
     /// Makes a new token for the caller; the old one is void.
     #[oai(path = "/api_3/api-token", method = "post", operation_id = "create_token")]
     async fn new_token(&self, caller: Caller) -> Answer<Json<TokenView>> {
         let state = &self.0;
-        let issued = state.store().issue_token(caller.0.id, state.settings().token_lifetime, state.now()).await?;
+        let issued = state
+            .store()
+            .issue_token(caller.0.id, state.settings().token_lifetime, state.now())
+            .await?;
         tracing::info!(user = %caller.name(), "Issued a new token.");
         Ok(Json(TokenView {
             api_login: issued.login,
@@ -43,7 +53,11 @@ impl GeneralApi {
     }
 
     /// Lists the chroots that projects can choose, with a comment each.
-    #[oai(path = "/api_3/mock-chroots/list", method = "get", operation_id = "list_chroots")]
+    #[oai(
+        path = "/api_3/mock-chroots/list",
+        method = "get",
+        operation_id = "list_chroots"
+    )]
     async fn mock_chroots(&self) -> Answer<Json<BTreeMap<String, String>>> {
         let chroots = self.0.store().chroots().await?;
         Ok(Json(

@@ -68,26 +68,36 @@ pub(crate) async fn find_project(state: &ApiState, owner: &str, name: &str) -> A
 
 /// The build of that number.
 pub(crate) async fn find_build(state: &ApiState, id: i64) -> Answer<Build> {
-    state.store().build(BuildId(id)).await?.ok_or_else(|| ApiError::no_build(id))
+    state
+        .store()
+        .build(BuildId(id))
+        .await?
+        .ok_or_else(|| ApiError::no_build(id))
 }
 
 /// The chroot of that name of a build.
 pub(crate) fn find_build_chroot<'a>(build: &'a Build, name: &str) -> Answer<&'a BuildChroot> {
-    build.chroots.iter().find(|chroot| chroot.name.as_str() == name).ok_or_else(|| {
-        ApiError::NotFound(format!("Build {} has no chroot '{}'.", build.id, shown(name)))
-    })
+    build
+        .chroots
+        .iter()
+        .find(|chroot| chroot.name.as_str() == name)
+        .ok_or_else(|| ApiError::NotFound(format!("Build {} has no chroot '{}'.", build.id, shown(name))))
 }
 
 /// The chroot of that name of a project.
 pub(crate) fn find_project_chroot<'a>(project: &'a Project, name: &str) -> Answer<&'a ChrootName> {
-    project.chroots.iter().find(|chroot| chroot.as_str() == name).ok_or_else(|| {
-        ApiError::NotFound(format!(
-            "No mock chroot '{}' in project {}/{}",
-            shown(name),
-            project.owner,
-            project.name
-        ))
-    })
+    project
+        .chroots
+        .iter()
+        .find(|chroot| chroot.as_str() == name)
+        .ok_or_else(|| {
+            ApiError::NotFound(format!(
+                "No mock chroot '{}' in project {}/{}",
+                shown(name),
+                project.owner,
+                project.name
+            ))
+        })
 }
 
 /// A hostile text as it may stand in a message.

@@ -38,16 +38,30 @@ impl MonitorApi {
     ) -> Answer<Json<MonitorView>> {
         let fields = requested_fields(request)?;
         let project = find_project(&self.0, &ownername, &projectname).await?;
-        let filter = BuildFilter { project: Some(project.id), ..BuildFilter::default() };
-        let builds = Paging::read(None, None, None, None)?.builds(self.0.store(), &filter).await?;
+        let filter = BuildFilter {
+            project: Some(project.id),
+            ..BuildFilter::default()
+        };
+        let builds = Paging::read(None, None, None, None)?
+            .builds(self.0.store(), &filter)
+            .await?;
         let directory = project_dirname.0.unwrap_or_else(|| project.name.to_string());
         let mut packages: BTreeMap<String, BTreeMap<String, MonitorChroot>> = BTreeMap::new();
         // Newest first: the first that is seen of a package and a chroot is the last that was built.
-        for build in builds.iter().filter(|build| build.directory.as_str() == directory) {
+        for build in builds
+            .iter()
+            .filter(|build| build.directory.as_str() == directory)
+        {
             let Some(package) = &build.package else { continue };
             let chroots = packages.entry(package.to_string()).or_default();
-            for chroot in build.chroots.iter().filter(|chroot| project.chroots.contains(&chroot.name)) {
-                chroots.entry(chroot.name.to_string()).or_insert_with(|| self.cell(build, chroot, &fields));
+            for chroot in build
+                .chroots
+                .iter()
+                .filter(|chroot| project.chroots.contains(&chroot.name))
+            {
+                chroots
+                    .entry(chroot.name.to_string())
+                    .or_insert_with(|| self.cell(build, chroot, &fields));
             }
         }
         let packages = packages
@@ -55,7 +69,11 @@ impl MonitorApi {
             .filter(|(_, chroots)| !chroots.is_empty())
             .map(|(name, chroots)| MonitorPackage { name, chroots })
             .collect();
-        Ok(Json(MonitorView { output: "ok".to_owned(), message: "monitor request successful".to_owned(), packages }))
+        Ok(Json(MonitorView {
+            output: "ok".to_owned(),
+            message: "monitor request successful".to_owned(),
+            packages,
+        }))
     }
 }
 
@@ -80,9 +98,14 @@ impl MonitorApi {
 }
 
 fn requested_fields(request: &Request) -> Answer<Vec<String>> {
-    let pairs: Vec<(String, String)> = request.params().map_err(|error| ApiError::Invalid(error.to_string()))?;
-    let fields: Vec<String> =
-        pairs.into_iter().filter(|(name, _)| name == "additional_fields[]").map(|(_, value)| value).collect();
+    let pairs: Vec<(String, String)> = request
+        .params()
+        .map_err(|error| ApiError::Invalid(error.to_string()))?;
+    let fields: Vec<String> = pairs
+        .into_iter()
+        .filter(|(name, _)| name == "additional_fields[]")
+        .map(|(_, value)| value)
+        .collect();
     match fields.iter().find(|field| !FIELDS.contains(&field.as_str())) {
         Some(unknown) => Err(ApiError::Invalid(format!(
             "Wrong additional_fields argument(s): '{}'; there are {}.",

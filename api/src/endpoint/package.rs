@@ -55,7 +55,10 @@ impl PackageApi {
         /// Show its last build that succeeded.
         with_latest_succeeded_build: Query<Option<String>>,
     ) -> Answer<Json<PackageView>> {
-        let wanted = Wanted::read(with_latest_build.0.as_deref(), with_latest_succeeded_build.0.as_deref())?;
+        let wanted = Wanted::read(
+            with_latest_build.0.as_deref(),
+            with_latest_succeeded_build.0.as_deref(),
+        )?;
         let project = find_project(&self.0, &ownername, &projectname).await?;
         self.packages(&project, wanted)
             .await?
@@ -91,17 +94,28 @@ impl PackageApi {
         offset: Query<Option<i64>>,
     ) -> Answer<Json<Items<PackageView>>> {
         let paging = Paging::read(limit.0, offset.0, None, None)?;
-        let wanted = Wanted::read(with_latest_build.0.as_deref(), with_latest_succeeded_build.0.as_deref())?;
+        let wanted = Wanted::read(
+            with_latest_build.0.as_deref(),
+            with_latest_succeeded_build.0.as_deref(),
+        )?;
         let project = find_project(&self.0, &ownername, &projectname).await?;
         let packages = self.packages(&project, wanted).await?;
-        Ok(Json(Items { items: paging.slice(packages), meta: paging }))
+        Ok(Json(Items {
+            items: paging.slice(packages),
+            meta: paging,
+        }))
     }
 }
 
 impl PackageApi {
     async fn packages(&self, project: &Project, wanted: Wanted) -> Answer<Vec<PackageView>> {
-        let filter = BuildFilter { project: Some(project.id), ..BuildFilter::default() };
-        let builds = Paging::read(None, None, None, None)?.builds(self.0.store(), &filter).await?;
+        let filter = BuildFilter {
+            project: Some(project.id),
+            ..BuildFilter::default()
+        };
+        let builds = Paging::read(None, None, None, None)?
+            .builds(self.0.store(), &filter)
+            .await?;
         let mut by_name: BTreeMap<String, Vec<&Build>> = BTreeMap::new();
         for build in &builds {
             if let Some(package) = &build.package {

@@ -52,7 +52,12 @@ impl ProjectApi {
             Some(name) => match name.parse() {
                 Ok(owner) => Some(owner),
                 // A name that cannot be a name owns nothing.
-                Err(_) => return Ok(Json(Items { items: Vec::new(), meta: paging })),
+                Err(_) => {
+                    return Ok(Json(Items {
+                        items: Vec::new(),
+                        meta: paging,
+                    }));
+                }
             },
         };
         let filter = ProjectFilter { owner, text: None };
@@ -60,7 +65,11 @@ impl ProjectApi {
     }
 
     /// Searches projects by a text in owner, name or description.
-    #[oai(path = "/api_3/project/search", method = "get", operation_id = "search_projects")]
+    #[oai(
+        path = "/api_3/project/search",
+        method = "get",
+        operation_id = "search_projects"
+    )]
     async fn search(
         &self,
         /// At least three characters.
@@ -80,7 +89,10 @@ impl ProjectApi {
                 "The search query must be at least {SHORTEST_QUERY} characters long."
             )));
         }
-        let filter = ProjectFilter { owner: None, text: Some(query.0) };
+        let filter = ProjectFilter {
+            owner: None,
+            text: Some(query.0),
+        };
         self.listed(filter, paging).await
     }
 }
@@ -88,7 +100,10 @@ impl ProjectApi {
 impl ProjectApi {
     async fn listed(&self, filter: ProjectFilter, paging: Paging) -> Answer<Json<Items<ProjectView>>> {
         let projects = paging.projects(self.0.store(), &filter).await?;
-        let items = projects.iter().map(|project| ProjectView::new(project, self.0.settings())).collect();
+        let items = projects
+            .iter()
+            .map(|project| ProjectView::new(project, self.0.settings()))
+            .collect();
         Ok(Json(Items { items, meta: paging }))
     }
 }

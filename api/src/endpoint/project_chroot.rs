@@ -14,7 +14,11 @@ pub(crate) struct ProjectChrootApi(pub(crate) ApiState);
 #[OpenApi(tag = "Chapter::Project")]
 impl ProjectChrootApi {
     /// Shows a chroot of a project.
-    #[oai(path = "/api_3/project-chroot", method = "get", operation_id = "get_project_chroot")]
+    #[oai(
+        path = "/api_3/project-chroot",
+        method = "get",
+        operation_id = "get_project_chroot"
+    )]
     async fn get(
         &self,
         /// Whose project.
@@ -30,7 +34,11 @@ impl ProjectChrootApi {
     }
 
     /// Shows how builds in a chroot of a project are set up.
-    #[oai(path = "/api_3/project-chroot/build-config", method = "get", operation_id = "get_project_chroot_config")]
+    #[oai(
+        path = "/api_3/project-chroot/build-config",
+        method = "get",
+        operation_id = "get_project_chroot_config"
+    )]
     async fn config(
         &self,
         /// Whose project.

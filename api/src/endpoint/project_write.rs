@@ -27,7 +27,11 @@ pub(crate) struct ProjectWriteApi(pub(crate) ApiState);
 #[OpenApi(tag = "Chapter::Project")]
 impl ProjectWriteApi {
     /// Makes a project with a signing key of its own; its repositories are there, empty and signed, at once.
-    #[oai(path = "/api_3/project/add/:ownername", method = "post", operation_id = "create_project")]
+    #[oai(
+        path = "/api_3/project/add/:ownername",
+        method = "post",
+        operation_id = "create_project"
+    )]
     async fn add(
         &self,
         caller: Caller,
@@ -40,15 +44,27 @@ impl ProjectWriteApi {
         let owner = self.check_owner(&caller, &ownername)?;
         let arguments = arguments.check()?;
         let exist_ok = exist_ok.0.as_deref().and_then(read_flag).unwrap_or(false);
-        let name: ProjectName = arguments.name.parse().map_err(|error| ApiError::Invalid(format!("name: {error}.")))?;
+        let name: ProjectName = arguments
+            .name
+            .parse()
+            .map_err(|error| ApiError::Invalid(format!("name: {error}.")))?;
         if let Some(project) = self.0.store().project(&owner, &name).await? {
             return self.already_there(&caller, &project, exist_ok);
         }
         check_operator_settings(&caller, &arguments.rest)?;
-        let chroots = self.read_chroots(arguments.rest.chroots.as_deref().unwrap_or_default()).await?;
+        let chroots = self
+            .read_chroots(arguments.rest.chroots.as_deref().unwrap_or_default())
+            .await?;
         let settings = arguments.rest.apply(ProjectSettings::default());
         let key = self.make_key(&owner, &name).await?;
-        let new = NewProject { owner, name, created_by: caller.0.id, settings, chroots, key };
+        let new = NewProject {
+            owner,
+            name,
+            created_by: caller.0.id,
+            settings,
+            chroots,
+            key,
+        };
         match self.0.store().create_project(&new, self.0.now()).await {
             Ok(project) => {
                 tracing::info!(project = project.id.0, owner = %project.owner, name = %project.name, "Made a project.");
@@ -56,16 +72,22 @@ impl ProjectWriteApi {
                 Ok(Json(ProjectView::new(&project, self.0.settings())))
             }
             // Somebody was faster.
-            Err(error @ store::Error::Conflict { .. }) => match self.0.store().project(&new.owner, &new.name).await? {
-                Some(project) => self.already_there(&caller, &project, exist_ok),
-                None => Err(error.into()),
-            },
+            Err(error @ store::Error::Conflict { .. }) => {
+                match self.0.store().project(&new.owner, &new.name).await? {
+                    Some(project) => self.already_there(&caller, &project, exist_ok),
+                    None => Err(error.into()),
+                }
+            }
             Err(error) => Err(error.into()),
         }
     }
 
     /// Changes what is said of a project.
-    #[oai(path = "/api_3/project/edit/:ownername/:projectname", method = "put", operation_id = "edit_project")]
+    #[oai(
+        path = "/api_3/project/edit/:ownername/:projectname",
+        method = "put",
+        operation_id = "edit_project"
+    )]
     async fn edit(
         &self,
         caller: Caller,
@@ -80,7 +102,11 @@ impl ProjectWriteApi {
         let arguments = arguments.check()?;
         check_operator_settings(&caller, &arguments)?;
         let chroots = match arguments.chroots.as_deref() {
-            Some([]) => return Err(ApiError::Invalid("chroots: At least one chroot must be selected".to_owned())),
+            Some([]) => {
+                return Err(ApiError::Invalid(
+                    "chroots: At least one chroot must be selected".to_owned(),
+                ));
+            }
             Some(names) => Some(self.read_chroots(names).await?),
             None => None,
         };
@@ -90,7 +116,11 @@ impl ProjectWriteApi {
     }
 
     /// Deletes a project with its builds and repositories.
-    #[oai(path = "/api_3/project/delete/:ownername/:projectname", method = "delete", operation_id = "delete_project")]
+    #[oai(
+        path = "/api_3/project/delete/:ownername/:projectname",
+        method = "delete",
+        operation_id = "delete_project"
+    )]
     async fn delete(
         &self,
         caller: Caller,
@@ -104,13 +134,17 @@ impl ProjectWriteApi {
         caller.check_may_edit(&project)?;
         arguments.check()?;
         if project.settings.persistent && !caller.0.is_operator {
-            return Err(ApiError::Invalid("The project is persistent and can only be deleted by an operator.".to_owned()));
+            return Err(ApiError::Invalid(
+                "The project is persistent and can only be deleted by an operator.".to_owned(),
+            ));
         }
         let view = ProjectView::new(&project, self.0.settings());
         match self.0.store().delete_project(project.id, self.0.now()).await {
             Ok(()) => {}
             Err(store::Error::Conflict { .. }) => {
-                return Err(ApiError::Invalid("Cannot delete a project with builds in progress.".to_owned()));
+                return Err(ApiError::Invalid(
+                    "Cannot delete a project with builds in progress.".to_owned(),
+                ));
             }
             Err(error) => return Err(error.into()),
         }
@@ -147,8 +181,9 @@ impl ProjectWriteApi {
                 shown(ownername)
             )));
         }
-        let owner: OwnerName =
-            ownername.parse().map_err(|error| ApiError::Invalid(format!("ownername: {error}.")))?;
+        let owner: OwnerName = ownername
+            .parse()
+            .map_err(|error| ApiError::Invalid(format!("ownername: {error}.")))?;
         if !caller.may_act_for(&owner) {
             return Err(ApiError::Forbidden(format!(
                 "You were authorized as '{}' user without permissions to access projects of user '{owner}'",
@@ -165,7 +200,10 @@ impl ProjectWriteApi {
         Err(ApiError::Invalid(if *caller.name() == project.owner {
             format!("name: You already have a project named '{}'.", project.name)
         } else {
-            format!("name: User '{}' already has a project named '{}'.", project.owner, project.name)
+            format!(
+                "name: User '{}' already has a project named '{}'.",
+                project.owner, project.name
+            )
         }))
     }
 
@@ -174,13 +212,23 @@ impl ProjectWriteApi {
         let mut chosen = Vec::new();
         let mut mistakes = Vec::new();
         for name in names {
-            match offered.iter().find(|chroot| chroot.is_active && chroot.name.as_str() == name) {
+            match offered
+                .iter()
+                .find(|chroot| chroot.is_active && chroot.name.as_str() == name)
+            {
                 Some(chroot) if chosen.contains(&chroot.name) => {}
                 Some(chroot) => chosen.push(chroot.name.clone()),
-                None => mistakes.push(format!("chroots: '{}' is not a valid choice for this field.", shown(name))),
+                None => mistakes.push(format!(
+                    "chroots: '{}' is not a valid choice for this field.",
+                    shown(name)
+                )),
             }
         }
-        if mistakes.is_empty() { Ok(chosen) } else { Err(ApiError::Invalid(mistakes.join("\n"))) }
+        if mistakes.is_empty() {
+            Ok(chosen)
+        } else {
+            Err(ApiError::Invalid(mistakes.join("\n")))
+        }
     }
 
     async fn make_key(&self, owner: &OwnerName, name: &ProjectName) -> Answer<NewSigningKey> {
@@ -227,8 +275,11 @@ impl ProjectWriteApi {
     }
 
     async fn has_repository(&self, project: &Project, chroot: &ChrootName) -> Answer<bool> {
-        let directory: DirectoryName =
-            project.name.as_str().parse().map_err(|error| ApiError::Internal(format!("a project's name: {error}")))?;
+        let directory: DirectoryName = project
+            .name
+            .as_str()
+            .parse()
+            .map_err(|error| ApiError::Internal(format!("a project's name: {error}")))?;
         let snapshots = self.0.store().snapshots((project.id, &directory, chroot)).await?;
         Ok(!snapshots.is_empty())
     }
@@ -241,10 +292,14 @@ impl ProjectWriteApi {
     ) -> Answer<Project> {
         if chroots.is_some_and(|chroots| chroots != project.chroots) {
             return Err(ApiError::Invalid(
-                "chroots: this server cannot change the chroots of a project yet; make a new project.".to_owned(),
+                "chroots: this server cannot change the chroots of a project yet; make a new project."
+                    .to_owned(),
             ));
         }
-        self.0.store().update_project_settings(project.id, &settings, self.0.now()).await?;
+        self.0
+            .store()
+            .update_project_settings(project.id, &settings, self.0.now())
+            .await?;
         find_project(&self.0, project.owner.as_str(), project.name.as_str()).await
     }
 }
@@ -267,5 +322,9 @@ fn check_operator_settings(caller: &Caller, arguments: &ProjectEditArguments) ->
     if storage.is_some() {
         mistakes.push("storage: Non-admin cannot set storage");
     }
-    if mistakes.is_empty() { Ok(()) } else { Err(ApiError::Invalid(mistakes.join("\n"))) }
+    if mistakes.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::Invalid(mistakes.join("\n")))
+    }
 }

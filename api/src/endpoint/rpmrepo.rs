@@ -17,7 +17,11 @@ pub(crate) struct RpmrepoApi(pub(crate) ApiState);
 #[OpenApi(tag = "Chapter::Project")]
 impl RpmrepoApi {
     /// Describes a project's repositories for one release, for dnf 5.
-    #[oai(path = "/api_3/rpmrepo/:ownername/:dirname/:name_release", method = "get", operation_id = "get_rpmrepo")]
+    #[oai(
+        path = "/api_3/rpmrepo/:ownername/:dirname/:name_release",
+        method = "get",
+        operation_id = "get_rpmrepo"
+    )]
     async fn get(
         &self,
         /// Whose project.
@@ -44,14 +48,28 @@ impl RpmrepoApi {
                 .or_default()
                 .entry("arch".to_owned())
                 .or_default()
-                .insert(chroot.architecture().to_owned(), DnfArchitecture { opts: opts.clone() });
+                .insert(
+                    chroot.architecture().to_owned(),
+                    DnfArchitecture { opts: opts.clone() },
+                );
         }
-        tracing::trace!(release = name_release.as_str(), "Described the repositories of a project.");
+        tracing::trace!(
+            release = name_release.as_str(),
+            "Described the repositories of a project."
+        );
         Ok(Json(DnfRepositories {
             results_url: self.0.url("/results"),
             repos,
-            directories: BTreeMap::from([(dirname.0, DnfDirectory { delete_after_days: None })]),
-            dependencies: repositories::dependencies(&project).into_iter().map(dependency).collect(),
+            directories: BTreeMap::from([(
+                dirname.0,
+                DnfDirectory {
+                    delete_after_days: None,
+                },
+            )]),
+            dependencies: repositories::dependencies(&project)
+                .into_iter()
+                .map(dependency)
+                .collect(),
         }))
     }
 }
@@ -65,7 +83,10 @@ fn dependency(dependency: RepoDependency) -> DnfDependency {
                 pair("id", format!("coprdep:{owner}:{directory}")),
                 pair("name", format!("Copr {owner}/{directory}")),
             ]),
-            data: BTreeMap::from([pair("owner", owner.to_string()), pair("projectname", directory.to_string())]),
+            data: BTreeMap::from([
+                pair("owner", owner.to_string()),
+                pair("projectname", directory.to_string()),
+            ]),
         },
         RepoDependency::External { base_url } => DnfDependency {
             kind: "external_baseurl".to_owned(),

@@ -17,7 +17,10 @@ fn what_copr_clients_send_is_understood() {
     assert_eq!(body.flag("background"), Some(true));
     assert_eq!(body.text("isolation"), None);
     assert_eq!(body.texts("chroots"), Some(vec!["a".to_owned(), "b".to_owned()]));
-    assert_eq!(body.texts("repos"), Some(vec!["http://a".to_owned(), "http://b".to_owned()]));
+    assert_eq!(
+        body.texts("repos"),
+        Some(vec!["http://a".to_owned(), "http://b".to_owned()])
+    );
     assert_eq!(body.text("id").as_deref(), Some("7"));
     assert_eq!(body.flag("multilib"), Some(false));
     assert_eq!(body.number("empty"), None);

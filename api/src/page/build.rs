@@ -18,24 +18,37 @@ use crate::{
 const LONGEST_EVIDENCE: usize = 4000;
 
 fn number(id: &str) -> Result<i64, ApiError> {
-    id.parse().map_err(|_| ApiError::NotFound(format!("Build {} does not exist.", shown(id))))
+    id.parse()
+        .map_err(|_| ApiError::NotFound(format!("Build {} does not exist.", shown(id))))
 }
 
 /// The address that clients print, which knows no owner.
 pub(crate) async fn redirect(state: &ApiState, id: &str) -> Result<Response, ApiError> {
     let build = find_build(state, number(id)?).await?;
-    let location = format!("/coprs/{}/{}/build/{}/", build.owner, build.project_name, build.id);
+    let location = format!(
+        "/coprs/{}/{}/build/{}/",
+        build.owner, build.project_name, build.id
+    );
     Ok(send(StatusCode::FOUND, &location))
 }
 
-pub(crate) async fn show(state: &ApiState, owner: &str, project: &str, id: &str) -> Result<Response, ApiError> {
+pub(crate) async fn show(
+    state: &ApiState,
+    owner: &str,
+    project: &str,
+    id: &str,
+) -> Result<Response, ApiError> {
     let project = find_project(state, owner, project).await?;
     let build = find_build(state, number(id)?).await?;
     if build.project != project.id {
         return Err(ApiError::no_build(build.id.0));
     }
     let attempts = state.store().attempts_of(build.id).await?;
-    let chroots: Vec<Value> = build.chroots.iter().map(|chroot| chroot_row(state, &build, chroot, &attempts)).collect();
+    let chroots: Vec<Value> = build
+        .chroots
+        .iter()
+        .map(|chroot| chroot_row(state, &build, chroot, &attempts))
+        .collect();
     let word = build.state.to_string();
     state.pages().show(
         "build",
@@ -63,13 +76,22 @@ pub(crate) async fn show(state: &ApiState, owner: &str, project: &str, id: &str)
 
 /// What came of the build, in one sentence.
 fn verdict(build: &Build) -> String {
-    let count = |state: BuildState| build.chroots.iter().filter(|chroot| chroot.state == state).count();
+    let count = |state: BuildState| {
+        build
+            .chroots
+            .iter()
+            .filter(|chroot| chroot.state == state)
+            .count()
+    };
     let total = build.chroots.len();
     match build.state {
         BuildState::Succeeded => "Everything that was built is in the repository.".to_owned(),
         BuildState::Failed => {
             let failed = count(BuildState::Failed);
-            format!("It failed in {failed} of {total} {}.", if total == 1 { "chroot" } else { "chroots" })
+            format!(
+                "It failed in {failed} of {total} {}.",
+                if total == 1 { "chroot" } else { "chroots" }
+            )
         }
         BuildState::Canceled => "It was cancelled.".to_owned(),
         BuildState::Skipped => "The package is not meant for any of its chroots.".to_owned(),
@@ -86,8 +108,15 @@ fn chroot_row(state: &ApiState, build: &Build, chroot: &BuildChroot, attempts: &
     let results = view::result_url(build, chroot, state.settings());
     let begun = chroot.started_at.is_some();
     let reason = chroot.failure.as_ref().map(|failure| failure.reason.clone());
-    let evidence = chroot.failure.as_ref().and_then(|failure| failure.evidence.as_ref()).map(evidence_text);
-    let waiting = chroot.waiting_reason.clone().filter(|_| chroot.state == BuildState::Pending);
+    let evidence = chroot
+        .failure
+        .as_ref()
+        .and_then(|failure| failure.evidence.as_ref())
+        .map(evidence_text);
+    let waiting = chroot
+        .waiting_reason
+        .clone()
+        .filter(|_| chroot.state == BuildState::Pending);
     let rows: Vec<Value> = attempts
         .iter()
         .filter(|attempt| attempt.chroot == chroot.name)

@@ -16,7 +16,10 @@ pub(crate) async fn show(state: &ApiState) -> Result<Response, ApiError> {
         rows.push(build_row(build));
     }
     let chroots = state.store().chroots().await?;
-    let chroot = chroots.iter().find(|chroot| chroot.is_active).map(|chroot| chroot.name.to_string());
+    let chroot = chroots
+        .iter()
+        .find(|chroot| chroot.is_active)
+        .map(|chroot| chroot.name.to_string());
     state.pages().show(
         "home",
         &json!({
@@ -31,5 +34,7 @@ pub(crate) async fn show(state: &ApiState) -> Result<Response, ApiError> {
 }
 
 pub(crate) fn token(state: &ApiState) -> Result<Response, ApiError> {
-    state.pages().show("token", &json!({"title": "API token", "url": state.url("")}))
+    state
+        .pages()
+        .show("token", &json!({"title": "API token", "url": state.url("")}))
 }

@@ -45,7 +45,11 @@ pub(crate) fn read(directory: &File) -> io::Result<Vec<Entry>> {
         entries.push(Entry {
             name,
             is_directory,
-            size: if is_directory { 0 } else { u64::try_from(status.st_size).unwrap_or(0) },
+            size: if is_directory {
+                0
+            } else {
+                u64::try_from(status.st_size).unwrap_or(0)
+            },
             modified: Timestamp::from_micros(status.st_mtime.saturating_mul(1_000_000)),
         });
         if entries.len() >= MOST {
@@ -70,5 +74,8 @@ pub(crate) fn show(state: &ApiState, path: &str, entries: &[Entry]) -> Result<Re
             })
         })
         .collect();
-    state.pages().show_inert("index", &json!({"path": path, "entries": rows, "is_empty": entries.is_empty()}))
+    state.pages().show_inert(
+        "index",
+        &json!({"path": path, "entries": rows, "is_empty": entries.is_empty()}),
+    )
 }

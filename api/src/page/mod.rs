@@ -53,7 +53,10 @@ impl Pages {
         for (name, text) in TEMPLATES {
             templates
                 .register_template_string(name, text)
-                .map_err(|error| Error::Template { name, source: Box::new(error) })?;
+                .map_err(|error| Error::Template {
+                    name,
+                    source: Box::new(error),
+                })?;
         }
         Ok(Self(templates))
     }
@@ -73,7 +76,9 @@ impl Pages {
             .0
             .render(name, data)
             .map_err(|error| ApiError::Internal(format!("cannot render the page {name}: {error}")))?;
-        let mut response = Response::builder().content_type("text/html; charset=utf-8").body(text);
+        let mut response = Response::builder()
+            .content_type("text/html; charset=utf-8")
+            .body(text);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -130,7 +135,9 @@ pub(crate) async fn dispatch(state: &ApiState, request: &Request) -> Result<Resp
         ["coprs", "build", id] => build::redirect(state, id).await,
         ["coprs", owner, project] => project::show(state, owner, project).await,
         ["coprs", owner, project, "build", id] => build::show(state, owner, project, id).await,
-        ["coprs", owner, project, "repo", release] => repo::show(state, request, owner, project, release).await,
+        ["coprs", owner, project, "repo", release] => {
+            repo::show(state, request, owner, project, release).await
+        }
         ["coprs", owner, project, "repo", release, file] if file.ends_with(".repo") => {
             repo::show(state, request, owner, project, release).await
         }
@@ -139,14 +146,22 @@ pub(crate) async fn dispatch(state: &ApiState, request: &Request) -> Result<Resp
 }
 
 fn style() -> Response {
-    let mut response = Response::builder().content_type("text/css; charset=utf-8").body(STYLE);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    let mut response = Response::builder()
+        .content_type("text/css; charset=utf-8")
+        .body(STYLE);
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=300"),
+    );
     response
 }
 
 /// Sends a client elsewhere on this server.
 fn redirect(status: StatusCode, location: &str) -> Response {
-    Response::builder().status(status).header(header::LOCATION, location).finish()
+    Response::builder()
+        .status(status)
+        .header(header::LOCATION, location)
+        .finish()
 }
 
 /// A state as pages show it: never by colour alone.

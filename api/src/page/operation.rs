@@ -28,7 +28,10 @@ pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
     let settings = state.settings();
     let (disk, free_bytes) = match disk::free_bytes(&settings.spool_dir) {
         Ok(free) if free >= settings.min_free_bytes => ("ok".to_owned(), free),
-        Ok(free) => ("There is not enough free disk space for uploads.".to_owned(), free),
+        Ok(free) => (
+            "There is not enough free disk space for uploads.".to_owned(),
+            free,
+        ),
         Err(error) => {
             tracing::warn!(%error, "The free space of the spool is not known.");
             ("The free disk space is not known.".to_owned(), 0)
@@ -36,16 +39,31 @@ pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
     };
     let is_well = database == "ok" && disk == "ok";
     let status = if is_well { "ok" } else { "failing" }.to_owned();
-    let view = HealthView { status, database, disk, free_bytes };
+    let view = HealthView {
+        status,
+        database,
+        disk,
+        free_bytes,
+    };
     let body = json!({
         "status": view.status, "database": view.database, "disk": view.disk, "free_bytes": view.free_bytes,
     });
-    let code = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let code = if is_well {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let mut body = body;
     if !is_well && let Some(object) = body.as_object_mut() {
-        object.insert("error".to_owned(), json!("The server is not well: see the other fields."));
+        object.insert(
+            "error".to_owned(),
+            json!("The server is not well: see the other fields."),
+        );
     }
-    Ok(Response::builder().status(code).content_type("application/json").body(body.to_string()))
+    Ok(Response::builder()
+        .status(code)
+        .content_type("application/json")
+        .body(body.to_string()))
 }
 
 /// Numbers in Prometheus' text format.
@@ -61,19 +79,41 @@ pub(crate) async fn metrics(state: &ApiState) -> Result<Response, ApiError> {
     gauge(&mut out, "verdigris_builders", "Builders by state.", &labelled);
     let (queue, _) = waiting(state).await?;
     let length = i64::try_from(queue.len()).unwrap_or(i64::MAX);
-    gauge(&mut out, "verdigris_queue_length", "Build chroots that wait for a builder.", &BTreeMap::from([("", length)]));
+    gauge(
+        &mut out,
+        "verdigris_queue_length",
+        "Build chroots that wait for a builder.",
+        &BTreeMap::from([("", length)]),
+    );
     let mut builds = BTreeMap::new();
     for wanted in BuildState::ALL.into_iter().filter(|state| !state.is_final()) {
-        let filter = BuildFilter { state: Some(wanted), ..BuildFilter::default() };
-        let found = Paging::read(None, None, None, None)?.builds(state.store(), &filter).await?;
+        let filter = BuildFilter {
+            state: Some(wanted),
+            ..BuildFilter::default()
+        };
+        let found = Paging::read(None, None, None, None)?
+            .builds(state.store(), &filter)
+            .await?;
         builds.insert(wanted.as_str(), i64::try_from(found.len()).unwrap_or(i64::MAX));
     }
-    gauge(&mut out, "verdigris_builds", "Builds that have not ended, by state.", &builds);
+    gauge(
+        &mut out,
+        "verdigris_builds",
+        "Builds that have not ended, by state.",
+        &builds,
+    );
     let free = disk::free_bytes(&state.settings().spool_dir)
         .map_err(|error| ApiError::Internal(format!("cannot read the free space of the spool: {error}")))?;
     let free = i64::try_from(free).unwrap_or(i64::MAX);
-    gauge(&mut out, "verdigris_free_bytes", "Free disk space for sources.", &BTreeMap::from([("", free)]));
-    Ok(Response::builder().content_type("text/plain; version=0.0.4; charset=utf-8").body(out))
+    gauge(
+        &mut out,
+        "verdigris_free_bytes",
+        "Free disk space for sources.",
+        &BTreeMap::from([("", free)]),
+    );
+    Ok(Response::builder()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(out))
 }
 
 fn gauge(out: &mut String, name: &str, help: &str, values: &BTreeMap<&str, i64>) {

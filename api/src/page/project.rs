@@ -14,8 +14,13 @@ const LAST_BUILDS: i64 = 20;
 
 pub(crate) async fn show(state: &ApiState, owner: &str, name: &str) -> Result<Response, ApiError> {
     let project = find_project(state, owner, name).await?;
-    let filter = BuildFilter { project: Some(project.id), ..BuildFilter::default() };
-    let builds = Paging::read(Some(LAST_BUILDS), None, None, None)?.builds(state.store(), &filter).await?;
+    let filter = BuildFilter {
+        project: Some(project.id),
+        ..BuildFilter::default()
+    };
+    let builds = Paging::read(Some(LAST_BUILDS), None, None, None)?
+        .builds(state.store(), &filter)
+        .await?;
     let rows: Vec<Value> = builds.iter().map(build_row).collect();
     let settings = state.settings();
     let chroots: Vec<Value> = project

@@ -27,8 +27,9 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let main = name.split(':').next().unwrap_or_default();
     let project = find_project(state, owner, main).await?;
-    let directory: DirectoryName =
-        name.parse().map_err(|_| ApiError::no_project(owner, &shown(name)))?;
+    let directory: DirectoryName = name
+        .parse()
+        .map_err(|_| ApiError::no_project(owner, &shown(name)))?;
     let architecture = request
         .params::<Vec<(String, String)>>()
         .unwrap_or_default()
@@ -38,7 +39,9 @@ pub(crate) async fn show(
         return Ok(no_chroot(&project.chroots, release));
     };
     let text = repositories::text(state, &project, &directory, chroot)?;
-    let mut response = Response::builder().content_type("text/plain; charset=utf-8").body(text);
+    let mut response = Response::builder()
+        .content_type("text/plain; charset=utf-8")
+        .body(text);
     let disposition = format!("filename={owner}-{}.repo", directory.as_str().replace(':', "-"));
     if let Ok(value) = HeaderValue::from_str(&disposition) {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
@@ -47,7 +50,11 @@ pub(crate) async fn show(
 }
 
 /// The chroot that is meant; without an architecture the last one of the release.
-fn choose<'a>(chroots: &'a [ChrootName], release: &str, architecture: Option<&str>) -> Option<&'a ChrootName> {
+fn choose<'a>(
+    chroots: &'a [ChrootName],
+    release: &str,
+    architecture: Option<&str>,
+) -> Option<&'a ChrootName> {
     chroots
         .iter()
         .rev()

@@ -33,7 +33,11 @@ fn nothing() -> ApiError {
 
 /// What was found at an address.
 enum Found {
-    File { file: File, name: String, caching: Caching },
+    File {
+        file: File,
+        name: String,
+        caching: Caching,
+    },
     Directory(Vec<Entry>),
 }
 
@@ -61,7 +65,10 @@ pub(crate) async fn show(
         Found::Directory(_) if !ends_in_slash => {
             // The name alone is not enough for browsers when it holds a colon, so the whole path is given.
             let path: Vec<String> = names.iter().map(|name| address::encode(name)).collect();
-            Ok(redirect(StatusCode::MOVED_PERMANENTLY, &format!("/results/{}/", path.join("/"))))
+            Ok(redirect(
+                StatusCode::MOVED_PERMANENTLY,
+                &format!("/results/{}/", path.join("/")),
+            ))
         }
         Found::Directory(entries) => index::show(state, &names.join("/"), &entries),
     }
@@ -76,7 +83,12 @@ pub(crate) async fn mirrored(
     ends_in_slash: bool,
 ) -> Result<Response, ApiError> {
     let nothing = || ApiError::NotFound("There is nothing at this address.".to_owned());
-    let root = state.settings().mirrors.get(mirror).cloned().ok_or_else(nothing)?;
+    let root = state
+        .settings()
+        .mirrors
+        .get(mirror)
+        .cloned()
+        .ok_or_else(nothing)?;
     if ends_in_slash || names.iter().any(|name| name.starts_with('.')) {
         return Err(nothing());
     }
@@ -94,7 +106,11 @@ async fn stored_or_live(state: &ApiState, names: &[&str]) -> Result<Found, ApiEr
         ([owner, directory, chroot, build, LOG], None) => {
             let place = (*owner, *directory, *chroot, *build);
             let file = live_log(state, place).await?.ok_or_else(nothing)?;
-            Ok(Found::File { file, name: LOG.to_owned(), caching: Caching::Never })
+            Ok(Found::File {
+                file,
+                name: LOG.to_owned(),
+                caching: Caching::Never,
+            })
         }
         ([owner, directory, chroot, build], stored) => {
             let live = match &stored {
@@ -125,7 +141,11 @@ fn with_log(stored: Option<Found>, live: Option<File>) -> Result<Found, ApiError
 fn log_entry(log: &File) -> Result<Entry, ApiError> {
     let failed = |error: io::Error| ApiError::Internal(format!("cannot look at a log: {error}"));
     let metadata = log.metadata().map_err(failed)?;
-    let since = metadata.modified().map_err(failed)?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = metadata
+        .modified()
+        .map_err(failed)?
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Ok(Entry {
         name: LOG.to_owned(),
         is_directory: false,
@@ -164,7 +184,12 @@ fn build_number(directory: &str) -> Option<BuildId> {
     is_number.then(|| digits.parse().ok()).flatten().map(BuildId)
 }
 
-async fn find(state: &ApiState, owner: &str, directory: &str, build: &str) -> Result<Option<Build>, ApiError> {
+async fn find(
+    state: &ApiState,
+    owner: &str,
+    directory: &str,
+    build: &str,
+) -> Result<Option<Build>, ApiError> {
     let Some(id) = build_number(build) else {
         return Ok(None);
     };
@@ -181,24 +206,35 @@ async fn live_log(state: &ApiState, place: (&str, &str, &str, &str)) -> Result<O
     let Ok(wanted) = chroot.parse::<ChrootName>() else {
         return Ok(None);
     };
-    let is_its_directory = build
-        .chroots
-        .iter()
-        .any(|chroot| chroot.name == wanted && view::result_directory(&build, chroot).as_deref() == Some(name));
+    let is_its_directory = build.chroots.iter().any(|chroot| {
+        chroot.name == wanted && view::result_directory(&build, chroot).as_deref() == Some(name)
+    });
     if !is_its_directory {
         return Ok(None);
     }
     let attempts = state.store().attempts_of(build.id).await?;
-    let ids: Vec<_> =
-        attempts.iter().rev().filter(|attempt| attempt.chroot == wanted).map(|attempt| attempt.id).collect();
+    let ids: Vec<_> = attempts
+        .iter()
+        .rev()
+        .filter(|attempt| attempt.chroot == wanted)
+        .map(|attempt| attempt.id)
+        .collect();
     let root = state.settings().results_root.clone();
-    tokio::task::spawn_blocking(move || ids.into_iter().find_map(|id| open_beneath(&root, &log::live_path(id)).ok()))
-        .await
-        .map_err(|error| ApiError::Internal(format!("looking for a log: {error}")))
+    tokio::task::spawn_blocking(move || {
+        ids.into_iter()
+            .find_map(|id| open_beneath(&root, &log::live_path(id)).ok())
+    })
+    .await
+    .map_err(|error| ApiError::Internal(format!("looking for a log: {error}")))
 }
 
 /// An uploaded source, or the list that has only it.
-async fn source(state: &ApiState, project: (&str, &str), name: &str, rest: &[&str]) -> Result<Found, ApiError> {
+async fn source(
+    state: &ApiState,
+    project: (&str, &str),
+    name: &str,
+    rest: &[&str],
+) -> Result<Found, ApiError> {
     let (owner, directory) = project;
     let build = find(state, owner, directory, name).await?.ok_or_else(nothing)?;
     let path = spool::source_path(&state.settings().source_root, &build.source);
@@ -216,9 +252,11 @@ async fn source(state: &ApiState, project: (&str, &str), name: &str, rest: &[&st
             size: build.source.size,
             modified: build.submitted_at,
         }])),
-        [wanted] if *wanted == build.source.file_name => {
-            Ok(Found::File { file, name: build.source.file_name.clone(), caching: Caching::Hour })
-        }
+        [wanted] if *wanted == build.source.file_name => Ok(Found::File {
+            file,
+            name: build.source.file_name.clone(),
+            caching: Caching::Hour,
+        }),
         _ => Err(nothing()),
     }
 }

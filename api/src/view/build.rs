@@ -59,7 +59,10 @@ pub(crate) struct BuildView {
 
 /// The path of a build's source below `/results`.
 pub(crate) fn source_path(build: &Build) -> String {
-    format!("/results/{}/{}/srpm-builds/{:08}/", build.owner, build.directory, build.id.0)
+    format!(
+        "/results/{}/{}/srpm-builds/{:08}/",
+        build.owner, build.directory, build.id.0
+    )
 }
 
 impl BuildView {
@@ -72,7 +75,11 @@ impl BuildView {
             projectname: build.project_name.to_string(),
             project_dirname: build.directory.to_string(),
             repo_url: settings.url(&format!("/results/{}/{}", build.owner, build.directory)),
-            chroots: build.chroots.iter().map(|chroot| chroot.name.to_string()).collect(),
+            chroots: build
+                .chroots
+                .iter()
+                .map(|chroot| chroot.name.to_string())
+                .collect(),
             source_package: SourcePackageView {
                 name: build.package.as_ref().map(ToString::to_string),
                 url: Some(settings.url(&format!("{}{}", source_path(build), build.source.file_name))),
@@ -106,13 +113,19 @@ pub(crate) struct BuildChrootView {
 /// The name of the directory that holds a chroot's results.
 pub(crate) fn result_directory(build: &Build, chroot: &BuildChroot) -> Option<String> {
     chroot.result_directory.clone().or_else(|| {
-        build.package.as_ref().map(|package| format!("{:08}-{package}", build.id.0))
+        build
+            .package
+            .as_ref()
+            .map(|package| format!("{:08}-{package}", build.id.0))
     })
 }
 
 /// The address of a chroot's results, with a slash at its end; none while there can be nothing.
 pub(crate) fn result_url(build: &Build, chroot: &BuildChroot, settings: &ApiSettings) -> Option<String> {
-    if matches!(chroot.state, BuildState::Skipped | BuildState::Waiting | BuildState::Importing) {
+    if matches!(
+        chroot.state,
+        BuildState::Skipped | BuildState::Waiting | BuildState::Importing
+    ) {
         return None;
     }
     let directory = result_directory(build, chroot)?;
@@ -234,7 +247,9 @@ impl FromFields for BuildIds {
         if !fields.has("builds") {
             fields.reject("builds", "This field is required.");
         }
-        Self { builds: fields.numbers("builds") }
+        Self {
+            builds: fields.numbers("builds"),
+        }
     }
 }
 
@@ -293,17 +308,31 @@ impl FromFields for BuildArguments {
 impl BuildArguments {
     fn check(&self, fields: &mut Fields) {
         let longest = i64::try_from(MAX_BUILD_TIMEOUT).unwrap_or(i64::MAX);
-        if self.timeout.is_some_and(|timeout| !(0..=longest).contains(&timeout)) {
+        if self
+            .timeout
+            .is_some_and(|timeout| !(0..=longest).contains(&timeout))
+        {
             fields.reject("timeout", format!("Number must be between 0 and {longest}."));
         }
         for (name, value, choices) in [
-            ("bootstrap", &self.bootstrap, ["default", "on", "off", "image"].as_slice()),
-            ("isolation", &self.isolation, ["default", "simple", "nspawn"].as_slice()),
+            (
+                "bootstrap",
+                &self.bootstrap,
+                ["default", "on", "off", "image"].as_slice(),
+            ),
+            (
+                "isolation",
+                &self.isolation,
+                ["default", "simple", "nspawn"].as_slice(),
+            ),
         ] {
             if let Some(value) = value
                 && !choices.contains(&value.as_str())
             {
-                fields.reject(name, format!("Must be one of: unchanged, {}.", choices.join(", ")));
+                fields.reject(
+                    name,
+                    format!("Must be one of: unchanged, {}.", choices.join(", ")),
+                );
             }
         }
         if let Some(directory) = self.project_dirname.as_deref() {
@@ -311,12 +340,19 @@ impl BuildArguments {
             if directory.parse::<model::DirectoryName>().is_err() || main != self.projectname {
                 fields.reject(
                     "project_dirname",
-                    format!("'{directory}' is neither '{0}' nor '{0}:SUFFIX'.", self.projectname),
+                    format!(
+                        "'{directory}' is neither '{0}' nor '{0}:SUFFIX'.",
+                        self.projectname
+                    ),
                 );
             }
         }
         for name in ["after_build_id", "with_build_id"] {
-            let value = if name == "after_build_id" { self.after_build_id } else { self.with_build_id };
+            let value = if name == "after_build_id" {
+                self.after_build_id
+            } else {
+                self.with_build_id
+            };
             if value.is_some() {
                 fields.reject(name, "Batches of builds are not offered by this server yet.");
             }
@@ -324,16 +360,29 @@ impl BuildArguments {
     }
 
     /// The project's chroots that are meant, or the form's mistakes.
-    pub(crate) fn choose(&self, offered: &[model::ChrootName]) -> Result<Vec<model::ChrootName>, crate::error::ApiError> {
+    pub(crate) fn choose(
+        &self,
+        offered: &[model::ChrootName],
+    ) -> Result<Vec<model::ChrootName>, crate::error::ApiError> {
         let mut mistakes = Fields::new(serde_json::Map::new(), Self::STYLE);
         let mut chosen: Vec<_> = offered.to_vec();
         if let Some(patterns) = self.chroots.as_ref().filter(|patterns| !patterns.is_empty()) {
             for pattern in patterns {
-                if !offered.iter().any(|chroot| Glob::new(pattern).matches(chroot.as_str())) {
-                    mistakes.reject("chroots", format!("'{pattern}' is not a valid choice for this field."));
+                if !offered
+                    .iter()
+                    .any(|chroot| Glob::new(pattern).matches(chroot.as_str()))
+                {
+                    mistakes.reject(
+                        "chroots",
+                        format!("'{pattern}' is not a valid choice for this field."),
+                    );
                 }
             }
-            chosen.retain(|chroot| patterns.iter().any(|pattern| Glob::new(pattern).matches(chroot.as_str())));
+            chosen.retain(|chroot| {
+                patterns
+                    .iter()
+                    .any(|pattern| Glob::new(pattern).matches(chroot.as_str()))
+            });
         }
         for pattern in self.exclude_chroots.iter().flatten() {
             chosen.retain(|chroot| !Glob::new(pattern).matches(chroot.as_str()));

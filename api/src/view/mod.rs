@@ -9,15 +9,18 @@ mod project;
 
 pub(crate) use build::{
     BuildArguments, BuildChrootConfigView, BuildChrootView, BuildIds, BuildView, BuiltPackages, Message,
-    RepositoryView, SourceChrootView, UploadArguments, built_packages, result_directory, result_url, source_path,
+    RepositoryView, SourceChrootView, UploadArguments, built_packages, result_directory, result_url,
+    source_path,
 };
 pub(crate) use farm::{
-    AttemptView, BuilderView, EventView, FleetView, HealthView, LogChunk, LogView, PoolView, QueueEntry, QueueView,
+    AttemptView, BuilderView, EventView, FleetView, HealthView, LogChunk, LogView, PoolView, QueueEntry,
+    QueueView,
 };
 pub(crate) use package::{MonitorChroot, MonitorPackage, MonitorView, PackageBuilds, PackageView};
 pub(crate) use project::{
-    DnfArchitecture, DnfDependency, DnfDirectory, DnfRepositories, IdentityView, NoArguments, ProjectAddArguments,
-    ProjectChrootConfigView, ProjectChrootView, ProjectEditArguments, ProjectView, TokenView, VersionView,
+    DnfArchitecture, DnfDependency, DnfDirectory, DnfRepositories, IdentityView, NoArguments,
+    ProjectAddArguments, ProjectChrootConfigView, ProjectChrootView, ProjectEditArguments, ProjectView,
+    TokenView, VersionView,
 };
 
 use std::fmt::Display;

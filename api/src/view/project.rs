@@ -5,12 +5,7 @@ use std::collections::BTreeMap;
 use poem_openapi::Object;
 use store::{Project, ProjectSettings};
 
-use crate::{
-    arguments::FromFields,
-    fields::Fields,
-    settings::ApiSettings,
-    view::chroot_url,
-};
+use crate::{arguments::FromFields, fields::Fields, settings::ApiSettings, view::chroot_url};
 
 /// The version of Copr's API that is spoken.
 #[derive(Debug, Object)]
@@ -115,7 +110,12 @@ impl ProjectView {
             chroot_repos: project
                 .chroots
                 .iter()
-                .map(|chroot| (chroot.to_string(), chroot_url(settings, &project.owner, &project.name, chroot)))
+                .map(|chroot| {
+                    (
+                        chroot.to_string(),
+                        chroot_url(settings, &project.owner, &project.name, chroot),
+                    )
+                })
                 .collect(),
             additional_repos: own.additional_repos,
             bootstrap: own.bootstrap,
@@ -230,10 +230,16 @@ impl ProjectEditArguments {
                 fields.reject(name, format!("Must be one of: {}.", choices.join(", ")));
             }
         }
-        if self.delete_after_days.is_some_and(|days| !(-1..=720).contains(&days)) {
+        if self
+            .delete_after_days
+            .is_some_and(|days| !(-1..=720).contains(&days))
+        {
             fields.reject("delete_after_days", "Number must be between -1 and 720.");
         }
-        if self.repo_priority.is_some_and(|priority| !(1..=1_000_000).contains(&priority)) {
+        if self
+            .repo_priority
+            .is_some_and(|priority| !(1..=1_000_000).contains(&priority))
+        {
             fields.reject("repo_priority", "Number must be at least 1.");
         }
         if let Some(homepage) = self.homepage.as_deref()
@@ -242,10 +248,16 @@ impl ProjectEditArguments {
         {
             fields.reject("homepage", "Invalid URL.");
         }
-        for (name, repositories) in [("repos", &self.repos), ("runtime_dependencies", &self.runtime_dependencies)] {
+        for (name, repositories) in [
+            ("repos", &self.repos),
+            ("runtime_dependencies", &self.runtime_dependencies),
+        ] {
             for repository in repositories.iter().flatten() {
                 if !is_repository(repository) {
-                    fields.reject(name, format!("A URL must be http, https or copr://owner/project: {repository}"));
+                    fields.reject(
+                        name,
+                        format!("A URL must be http, https or copr://owner/project: {repository}"),
+                    );
                 }
             }
         }
@@ -262,8 +274,16 @@ impl ProjectEditArguments {
         let choice = |value: Option<String>| value.filter(|value| value != "unchanged");
         set(&mut settings.description, self.description.map(Some));
         set(&mut settings.instructions, self.instructions.map(Some));
-        set(&mut settings.homepage, self.homepage.map(|text| Some(text).filter(|text| !text.is_empty())));
-        set(&mut settings.contact, self.contact.map(|text| Some(text).filter(|text| !text.is_empty())));
+        set(
+            &mut settings.homepage,
+            self.homepage
+                .map(|text| Some(text).filter(|text| !text.is_empty())),
+        );
+        set(
+            &mut settings.contact,
+            self.contact
+                .map(|text| Some(text).filter(|text| !text.is_empty())),
+        );
         set(&mut settings.additional_repos, self.repos);
         set(&mut settings.unlisted_on_hp, self.unlisted_on_hp);
         set(&mut settings.enable_net, self.enable_net);
@@ -271,15 +291,25 @@ impl ProjectEditArguments {
         set(&mut settings.auto_prune, self.auto_prune);
         set(&mut settings.bootstrap, choice(self.bootstrap));
         set(&mut settings.isolation, choice(self.isolation));
-        set(&mut settings.follow_fedora_branching, self.follow_fedora_branching);
+        set(
+            &mut settings.follow_fedora_branching,
+            self.follow_fedora_branching,
+        );
         set(&mut settings.devel_mode, self.devel_mode);
-        set(&mut settings.delete_after_days, self.delete_after_days.map(|days| Some(days).filter(|days| *days >= 0)));
+        set(
+            &mut settings.delete_after_days,
+            self.delete_after_days
+                .map(|days| Some(days).filter(|days| *days >= 0)),
+        );
         set(&mut settings.multilib, self.multilib);
         set(&mut settings.module_hotfixes, self.module_hotfixes);
         set(&mut settings.fedora_review, self.fedora_review);
         set(&mut settings.appstream, self.appstream);
         set(&mut settings.runtime_dependencies, self.runtime_dependencies);
-        set(&mut settings.packit_forge_projects_allowed, self.packit_forge_projects_allowed);
+        set(
+            &mut settings.packit_forge_projects_allowed,
+            self.packit_forge_projects_allowed,
+        );
         set(&mut settings.repo_priority, self.repo_priority.map(Some));
         settings
     }
@@ -291,16 +321,18 @@ fn has_no_control(text: &str) -> bool {
 
 fn is_web_address(text: &str) -> bool {
     has_no_control(text)
-        && ["http://", "https://"]
-            .iter()
-            .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')))
+        && ["http://", "https://"].iter().any(|scheme| {
+            text.strip_prefix(scheme)
+                .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+        })
 }
 
 fn is_repository(text: &str) -> bool {
     let copr = text.strip_prefix("copr://").and_then(|rest| rest.split_once('/'));
-    is_web_address(text) || copr.is_some_and(|(owner, name)| {
-        owner.parse::<model::OwnerName>().is_ok() && name.parse::<model::DirectoryName>().is_ok()
-    })
+    is_web_address(text)
+        || copr.is_some_and(|(owner, name)| {
+            owner.parse::<model::OwnerName>().is_ok() && name.parse::<model::DirectoryName>().is_ok()
+        })
 }
 
 /// A new project: its name, and what can be said about any project.
@@ -340,7 +372,9 @@ pub(crate) struct NoArguments {
 
 impl FromFields for NoArguments {
     fn from_fields(fields: &mut Fields) -> Self {
-        Self { verify: fields.flag("verify") }
+        Self {
+            verify: fields.flag("verify"),
+        }
     }
 }
 

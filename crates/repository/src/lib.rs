@@ -3,7 +3,7 @@
 //! From the files that a builder returned to a repository that clients trust: [`manifest`] decides what may
 //! leave a builder, [`package`] reads and verifies RPM packages, [`key`] and [`sign`] hold a project's signing
 //! key and use it, [`metadata`] writes what `createrepo_c` would write, and [`publish`] puts it on disk so that
-//! a reader sees one complete state or the next, never a mixture. [`repo_file`] is the text that clients fetch.
+//! a reader sees one complete state or the next, never a mixture. [`repo_file()`] is the text that clients fetch.
 //!
 //! Everything read here comes from builders and users, so it is hostile: counts and sizes are bounded before
 //! anything is allocated, names are checked by a grammar before they become paths, and nothing panics. The

@@ -108,10 +108,7 @@ pub(crate) fn check_text(what: &str, text: &str) -> Result<()> {
 }
 
 /// Gives a violated uniqueness the words that a caller understands.
-pub(crate) fn or_conflict<T>(
-    result: Result<T, DbErr>,
-    what: impl FnOnce() -> String,
-) -> Result<T, Failure> {
+pub(crate) fn or_conflict<T>(result: Result<T, DbErr>, what: impl FnOnce() -> String) -> Result<T, Failure> {
     result.map_err(|error| match error.sql_err() {
         Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => Error::conflict(what()).into(),
         _ => error.into(),

@@ -8,8 +8,8 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use sea_orm::{
-    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
@@ -279,14 +279,12 @@ where
 }
 
 async fn within<T>(limit: Duration, database: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(limit, work)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::Unavailable {
-                database: database.to_owned(),
-                why: format!("no answer within {} s", limit.as_secs()),
-            })
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        Err(Error::Unavailable {
+            database: database.to_owned(),
+            why: format!("no answer within {} s", limit.as_secs()),
         })
+    })
 }
 
 #[cfg(test)]
@@ -298,7 +296,10 @@ mod tests {
         for (url, expected) in [
             ("sqlite:///var/lib/farm.db", "sqlite:///var/lib/farm.db"),
             ("postgres://farm:s3cret@db/farm", "postgres://farm@db/farm"),
-            ("postgres://farm:s3@cret@db:5432/farm?sslmode=require", "postgres://farm@db:5432/farm"),
+            (
+                "postgres://farm:s3@cret@db:5432/farm?sslmode=require",
+                "postgres://farm@db:5432/farm",
+            ),
             ("postgres://db/farm?password=s3cret", "postgres://db/farm"),
             ("nonsense", "nonsense"),
         ] {

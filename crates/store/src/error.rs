@@ -171,7 +171,9 @@ fn is_unavailable(error: &DbErr) -> bool {
             // Classes 08 (connection), 53 (resources), 57 (operator intervention, which includes a statement
             // that ran out of time), 25P03 (idle in a transaction) and lock_not_available; SQLite: I/O,
             // full disk, cannot open.
-            ["08", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class))
+            ["08", "53", "57"]
+                .iter()
+                .any(|class| code.len() == 5 && code.starts_with(class))
                 || matches!(code.as_str(), "55P03" | "25P03" | "10" | "13" | "14")
         }),
         Some(

@@ -23,9 +23,9 @@ mod types;
 pub use database::{DatabaseSettings, Store};
 pub use error::{Error, Result};
 pub use types::{
-    Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder, BuiltPackage,
-    CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, Failure, FleetView, IssuedToken,
-    LaunchAttempt, Lease, NewBuilder, NewLaunch, NewProject, NewSigningKey, NewUpload, NewUser, Outcome, Page,
-    Project, ProjectFilter, ProjectSettings, Publication, PublishedPackage, PublishedSnapshot, Renewal,
-    RepositoryKey, Sighting, SnapshotRecord, StoredSource, Stray, UnknownWord, User,
+    Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder,
+    BuiltPackage, CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, Failure, FleetView,
+    IssuedToken, LaunchAttempt, Lease, NewBuilder, NewLaunch, NewProject, NewSigningKey, NewUpload, NewUser,
+    Outcome, Page, Project, ProjectFilter, ProjectSettings, Publication, PublishedPackage, PublishedSnapshot,
+    Renewal, RepositoryKey, Sighting, SnapshotRecord, StoredSource, Stray, UnknownWord, User,
 };

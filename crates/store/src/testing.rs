@@ -103,7 +103,11 @@ fn other_user() -> Option<(u32, u32)> {
 fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     // Where the user may be; what the environment says must not reach the server.
-    command.current_dir("/").env_clear().env("LC_ALL", "C").stdin(Stdio::null());
+    command
+        .current_dir("/")
+        .env_clear()
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null());
     if let Some((user, group)) = other_user() {
         command.uid(user).gid(group);
     }
@@ -137,7 +141,15 @@ impl PostgresServer {
             chown(directory.path(), Some(user), Some(group)).map_err(system("give a directory away"))?;
         }
         run(command(&programs.join("initdb"))
-            .args(["--no-sync", "--no-instructions", "--encoding=UTF8", "--auth=trust", "--username", USER, "-D"])
+            .args([
+                "--no-sync",
+                "--no-instructions",
+                "--encoding=UTF8",
+                "--auth=trust",
+                "--username",
+                USER,
+                "-D",
+            ])
             .arg(directory.path().join("data")))?;
         let mut server = Self {
             directory,
@@ -179,14 +191,21 @@ impl PostgresServer {
         ] {
             command.args(["-c", setting]);
         }
-        let child = command.stdout(log).stderr(errors).spawn().map_err(system("start PostgreSQL"))?;
+        let child = command
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .map_err(system("start PostgreSQL"))?;
         self.child = Some(child);
         let began = Instant::now();
         while began.elapsed() < START_LIMIT {
             if run(self.client("pg_isready").arg("-q")).is_ok() {
                 return Ok(());
             }
-            let has_ended = self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)));
+            let has_ended = self
+                .child
+                .as_mut()
+                .is_none_or(|child| !matches!(child.try_wait(), Ok(None)));
             if has_ended {
                 break;
             }
@@ -201,7 +220,9 @@ impl PostgresServer {
 
     /// Stops the server at once, connections or not; its data stay.
     pub fn stop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         // It may have ended by itself, in which case there is nobody to tell.
         pid.and_then(|pid| kill_process(pid, Signal::INT).ok());

@@ -87,7 +87,9 @@ async fn a_bare_host_becomes_a_builder_and_a_second_run_changes_nothing() {
         .await;
     let second = second.unwrap_or_else(|error| panic!("{error}"));
     println!("{second}");
-    for t in &second.tasks { println!("TIME {:?} {}", t.duration, t.name); }
+    for t in &second.tasks {
+        println!("TIME {:?} {}", t.duration, t.name);
+    }
     assert_eq!(second.changed(), 0, "{second}");
     assert_eq!(host.snapshot(TOUCHED), before);
     let first_line = second.to_string().lines().next().map(str::to_owned);

@@ -14,6 +14,7 @@ async fn failure(host: &Throwaway, tasks: &str) -> String {
         .to_string()
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 #[tokio::test]
 async fn a_failed_task_is_named_with_its_line_its_status_and_the_end_of_its_errors() {
     let host = Throwaway::start();

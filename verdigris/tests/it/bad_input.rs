@@ -30,15 +30,25 @@ fn what_is_no_source_package_is_refused_with_the_reason_and_leaves_nothing() {
         (file("head.src.rpm", &bytes[..200]), "truncated"),
         (file("empty.src.rpm", b""), "RPM"),
         (binary_package(directory, SLOW), "binary"),
-        (file("evil.src.rpm", &with_name(&bytes, "greeting", "../eting")), "../eting"),
+        (
+            file("evil.src.rpm", &with_name(&bytes, "greeting", "../eting")),
+            "../eting",
+        ),
     ];
     for (path, expected) in cases {
         let output = farm.copr_cli(&["build", "--nowait", "demo", path.to_str().unwrap()]);
         let said = said(&output);
         assert!(!output.status.success(), "{}: {said}", path.display());
-        assert!(said.to_lowercase().contains(&expected.to_lowercase()), "{}: {said}", path.display());
+        assert!(
+            said.to_lowercase().contains(&expected.to_lowercase()),
+            "{}: {said}",
+            path.display()
+        );
     }
-    assert_eq!(farm.json("/api_3/build/list?ownername=admin&projectname=demo")["items"], serde_json::json!([]));
+    assert_eq!(
+        farm.json("/api_3/build/list?ownername=admin&projectname=demo")["items"],
+        serde_json::json!([])
+    );
     let left = walk(&farm.path("data/sources"));
     assert_eq!(left, Vec::<String>::new(), "no refused upload stays");
 }
@@ -48,7 +58,10 @@ fn with_name(bytes: &[u8], name: &str, other: &str) -> Vec<u8> {
     assert_eq!(name.len(), other.len());
     let mut changed = bytes.to_vec();
     let mut at = 0;
-    while let Some(found) = changed[at..].windows(name.len()).position(|window| window == name.as_bytes()) {
+    while let Some(found) = changed[at..]
+        .windows(name.len())
+        .position(|window| window == name.as_bytes())
+    {
         changed[at + found..at + found + name.len()].copy_from_slice(other.as_bytes());
         at += found + name.len();
     }
@@ -56,7 +69,9 @@ fn with_name(bytes: &[u8], name: &str, other: &str) -> Vec<u8> {
 }
 
 fn walk(directory: &std::path::Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for entry in entries.flatten() {
         if entry.path().is_dir() {
@@ -75,29 +90,63 @@ fn wishes_that_cannot_be_met_are_refused_with_the_reason() {
     let package = package.to_str().unwrap();
     farm.copr(&["create", "demo", "--chroot", CHROOT]);
     let cases: [(&[&str], &str); 4] = [
-        (&["create", "demo", "--chroot", CHROOT], "You already have a project named 'demo'."),
-        (&["create", "other", "--chroot", "fedora-1-mips"], "'fedora-1-mips' is not a valid choice for this field."),
-        (&["build", "--nowait", "nothing", package], "Project admin/nothing does not exist."),
-        (&["build", "--nowait", "-r", "fedora-1-mips", "demo", package], "fedora-1-mips"),
+        (
+            &["create", "demo", "--chroot", CHROOT],
+            "You already have a project named 'demo'.",
+        ),
+        (
+            &["create", "other", "--chroot", "fedora-1-mips"],
+            "'fedora-1-mips' is not a valid choice for this field.",
+        ),
+        (
+            &["build", "--nowait", "nothing", package],
+            "Project admin/nothing does not exist.",
+        ),
+        (
+            &["build", "--nowait", "-r", "fedora-1-mips", "demo", package],
+            "fedora-1-mips",
+        ),
     ];
     for (arguments, expected) in cases {
         let output = farm.copr_cli(arguments);
         assert!(!output.status.success(), "{arguments:?}");
-        assert!(said(&output).contains(expected), "{arguments:?}: {}", said(&output));
+        assert!(
+            said(&output).contains(expected),
+            "{arguments:?}: {}",
+            said(&output)
+        );
     }
     let config = farm.path("data/copr.conf");
     let text = fs::read_to_string(&config).unwrap();
-    let wrong: String = text.lines().map(|line| if line.starts_with("token") { "token = wrong\n" } else { line }.to_owned() + "\n").collect();
+    let wrong: String = text
+        .lines()
+        .map(|line| {
+            if line.starts_with("token") {
+                "token = wrong\n"
+            } else {
+                line
+            }
+            .to_owned()
+                + "\n"
+        })
+        .collect();
     fs::write(&config, wrong).unwrap();
     let refused = farm.copr_cli(&["create", "third", "--chroot", CHROOT]);
-    assert!(said(&refused).contains("Login invalid/expired"), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("Login invalid/expired"),
+        "{}",
+        said(&refused)
+    );
 }
 
 #[test]
 fn a_database_that_is_not_there_is_named_without_its_password() {
     let output = verdigris()
         .args(["migrate"])
-        .env("VERDIGRIS_DATABASE__URL", "postgres://user:hidden-word@127.0.0.1:1/farm")
+        .env(
+            "VERDIGRIS_DATABASE__URL",
+            "postgres://user:hidden-word@127.0.0.1:1/farm",
+        )
         .output()
         .unwrap();
     let said = said(&output);
@@ -116,7 +165,10 @@ fn a_misspelt_key_in_the_fleet_file_is_shown_with_line_column_and_the_right_one(
     let output = verdigris()
         .args(["config", "check"])
         .env("VERDIGRIS_STORAGE__DIRECTORY", directory.path())
-        .env("VERDIGRIS_DATABASE__URL", format!("sqlite://{}/x.db", directory.path().display()))
+        .env(
+            "VERDIGRIS_DATABASE__URL",
+            format!("sqlite://{}/x.db", directory.path().display()),
+        )
         .output()
         .unwrap();
     let said = said(&output);
@@ -130,7 +182,11 @@ fn an_upload_without_room_for_it_is_refused_before_it_is_stored() {
     let mut farm = Farm::start();
     farm.copr(&["create", "demo", "--chroot", CHROOT]);
     farm.stop();
-    fs::write(farm.path("data/verdigris.toml"), "[storage]\nmin_free = \"900000GiB\"\n").unwrap();
+    fs::write(
+        farm.path("data/verdigris.toml"),
+        "[storage]\nmin_free = \"900000GiB\"\n",
+    )
+    .unwrap();
     farm.up();
     let package = source_package(farm.directory.path(), GREETING);
     let refused = farm.copr_cli(&["build", "--nowait", "demo", package.to_str().unwrap()]);

@@ -12,7 +12,10 @@ fn a_package_goes_from_its_source_to_an_installed_program() {
     let farm = Farm::start();
     let sources = farm.directory.path();
     let created = farm.copr(&["create", "demo", "--chroot", CHROOT, "--description", "A test"]);
-    assert!(created.contains("New project was successfully created"), "{created}");
+    assert!(
+        created.contains("New project was successfully created"),
+        "{created}"
+    );
 
     // A new project has a repository that dnf accepts, and nothing in it.
     let empty = farm.dnf("demo", &["--disablerepo=base", "repoquery", "*"]);
@@ -24,16 +27,33 @@ fn a_package_goes_from_its_source_to_an_installed_program() {
     let watched = farm.copr(&["watch-build", &build.to_string()]);
     assert!(watched.contains("succeeded"), "{watched}");
     assert_eq!(farm.copr(&["status", &build.to_string()]).trim(), "succeeded");
-    assert!(farm.copr(&["list-builds", "demo"]).contains("greeting\tsucceeded"));
+    assert!(
+        farm.copr(&["list-builds", "demo"])
+            .contains("greeting\tsucceeded")
+    );
 
     let destination = farm.path("download");
-    farm.copr(&["download-build", &build.to_string(), "--dest", destination.to_str().unwrap()]);
+    farm.copr(&[
+        "download-build",
+        &build.to_string(),
+        "--dest",
+        destination.to_str().unwrap(),
+    ]);
     let package = destination.join(CHROOT).join("greeting-1.0-1.x86_64.rpm");
     assert!(package.is_file(), "{} was downloaded", package.display());
 
     let installed = farm.dnf("demo", &["install", "greeting"]);
-    assert!(installed.status.success(), "{}\n{}", text(&installed.stdout), text(&installed.stderr));
-    let run = Command::new("chroot").arg(farm.path("root")).arg("/usr/bin/greeting").output().unwrap();
+    assert!(
+        installed.status.success(),
+        "{}\n{}",
+        text(&installed.stdout),
+        text(&installed.stderr)
+    );
+    let run = Command::new("chroot")
+        .arg(farm.path("root"))
+        .arg("/usr/bin/greeting")
+        .output()
+        .unwrap();
     assert_eq!(text(&run.stdout), "hello from the farm\n");
 }
 
@@ -44,10 +64,22 @@ fn a_broken_package_fails_with_its_reason_and_its_log_is_kept() {
     let build = farm.submit("demo", &source_package(farm.directory.path(), BROKEN));
     farm.wait_for(build, &["failed"]);
     let watched = farm.copr_cli(&["watch-build", &build.to_string()]);
-    assert_eq!(watched.status.code(), Some(4), "copr-cli's word for a failed build");
+    assert_eq!(
+        watched.status.code(),
+        Some(4),
+        "copr-cli's word for a failed build"
+    );
     let attempts = farm.json(&format!("/api/builds/{build}/attempts"));
-    let attempts = attempts["items"].as_array().or(attempts.as_array()).unwrap().clone();
-    assert_eq!(attempts.len(), 1, "a package's own failure is not tried again: {attempts:?}");
+    let attempts = attempts["items"]
+        .as_array()
+        .or(attempts.as_array())
+        .unwrap()
+        .clone();
+    assert_eq!(
+        attempts.len(),
+        1,
+        "a package's own failure is not tried again: {attempts:?}"
+    );
     assert_eq!(attempts[0]["blame"], "package", "{attempts:?}");
     let log = format!("/results/admin/demo/{CHROOT}/{build:08}-broken/build.log");
     let (status, body) = farm.get(&log).unwrap();

@@ -36,41 +36,70 @@ pub(crate) fn cache() -> PathBuf {
 /// A path in the cache that must be there.
 pub(crate) fn cached(path: &str) -> PathBuf {
     let path = cache().join(path);
-    assert!(path.exists(), "{} is missing: run `cargo xtask test` or `setup`, `image`, `microdistro`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo xtask test` or `setup`, `image`, `microdistro`",
+        path.display()
+    );
     path
 }
 
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// The program under test.
 pub(crate) fn verdigris() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_verdigris"));
-    command.env_remove("USER").env("VERDIGRIS_LOG__FILTER", "info").stdin(Stdio::null());
+    command
+        .env_remove("USER")
+        .env("VERDIGRIS_LOG__FILTER", "info")
+        .stdin(Stdio::null());
     command
 }
 
 impl Farm {
     /// Starts a farm and waits until it answers.
     pub(crate) fn start() -> Self {
-        let mut farm = Self { directory: tempfile::tempdir().unwrap(), port: free_port(), process: None };
+        let mut farm = Self {
+            directory: tempfile::tempdir().unwrap(),
+            port: free_port(),
+            process: None,
+        };
         farm.up();
         farm
     }
 
     /// Starts the farm's process in the same directory as before.
     pub(crate) fn up(&mut self) {
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("farm.log")).unwrap();
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("farm.log"))
+            .unwrap();
         let child = verdigris()
             .arg("up")
             .arg("--directory")
             .arg(self.path("data"))
-            .args(["--listen", &format!("127.0.0.1:{}", self.port), "--builders", "3", "--idle", "1"])
+            .args([
+                "--listen",
+                &format!("127.0.0.1:{}", self.port),
+                "--builders",
+                "3",
+                "--idle",
+                "1",
+            ])
             .arg("--image")
             .arg(cached("images/builder/current"))
             .arg("--mirror")
-            .arg(format!("microdistro={}", cached("microdistro/current/repo").display()))
+            .arg(format!(
+                "microdistro={}",
+                cached("microdistro/current/repo").display()
+            ))
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
@@ -80,7 +109,11 @@ impl Farm {
         while self.get("/health").is_none_or(|(status, _)| status != 200) {
             let ended = self.process.as_mut().and_then(|child| child.try_wait().unwrap());
             assert!(ended.is_none(), "the farm ended: {}", self.log());
-            assert!(started.elapsed() < PATIENCE, "the farm does not answer: {}", self.log());
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the farm does not answer: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -98,10 +131,6 @@ impl Farm {
         fs::read_to_string(self.path("farm.log")).unwrap_or_default()
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.as_ref().expect("the farm runs").id()
-    }
-
     /// Ends the farm's process as a power cut would.
     pub(crate) fn kill(&mut self) {
         let mut child = self.process.take().expect("the farm runs");
@@ -111,8 +140,13 @@ impl Farm {
 
     /// Ends the farm as Ctrl-C does; answers whether it ended well.
     pub(crate) fn stop(&mut self) -> bool {
-        let Some(mut child) = self.process.take() else { return true };
-        let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        let Some(mut child) = self.process.take() else {
+            return true;
+        };
+        let interrupted = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(interrupted.success());
         let started = Instant::now();
         loop {
@@ -156,19 +190,29 @@ impl Farm {
     pub(crate) fn copr(&self, arguments: &[&str]) -> String {
         let output = self.copr_cli(arguments);
         let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "copr-cli {arguments:?}: {said}\n{}", self.log());
+        assert!(
+            output.status.success(),
+            "copr-cli {arguments:?}: {said}\n{}",
+            self.log()
+        );
         text(&output.stdout)
     }
 
     /// Submits a source package and answers the build's number.
     pub(crate) fn submit(&self, project: &str, package: &Path) -> i64 {
         let said = self.copr(&["build", "--nowait", project, package.to_str().unwrap()]);
-        let number = said.lines().find_map(|line| line.strip_prefix("Created builds: ")).expect("a build's number");
+        let number = said
+            .lines()
+            .find_map(|line| line.strip_prefix("Created builds: "))
+            .expect("a build's number");
         number.trim().parse().unwrap()
     }
 
     pub(crate) fn state(&self, build: i64) -> String {
-        self.json(&format!("/api_3/build/{build}"))["state"].as_str().unwrap().to_owned()
+        self.json(&format!("/api_3/build/{build}"))["state"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Waits for a build's state.
@@ -182,7 +226,11 @@ impl Farm {
             let is_final = ["succeeded", "failed", "canceled", "skipped"].contains(&state.as_str());
             let late = started.elapsed() > PATIENCE;
             if is_final || late {
-                panic!("build {build} is {state}, wanted {wanted:?}\n{}\n{}", self.why(build), self.log());
+                panic!(
+                    "build {build} is {state}, wanted {wanted:?}\n{}\n{}",
+                    self.why(build),
+                    self.log()
+                );
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -190,7 +238,9 @@ impl Farm {
 
     /// All that the farm knows about a build's attempts.
     pub(crate) fn why(&self, build: i64) -> String {
-        self.get(&format!("/api/builds/{build}/attempts")).map(|(_, body)| body).unwrap_or_default()
+        self.get(&format!("/api/builds/{build}/attempts"))
+            .map(|(_, body)| body)
+            .unwrap_or_default()
     }
 
     /// dnf with this project's repository and the base distribution, both checks on, on a scratch root.
@@ -239,7 +289,10 @@ pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
     let status = status.split(' ').nth(1)?.parse().ok()?;
     let mut answer = String::new();
     reader.read_to_string(&mut answer).ok()?;
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    let body = answer
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body.to_owned())
+        .unwrap_or_default();
     Some((status, body))
 }
 

@@ -15,8 +15,14 @@ fn a_build_survives_the_death_of_the_whole_farm_and_nothing_is_left_over() {
     farm.wait_for(build, &["running"]);
     let directory = farm.directory.path().to_owned();
     farm.kill();
-    eventually("every process of the killed farm's machines is gone", || processes_of(&directory).is_empty());
-    assert_eq!(mounts_of(&directory), Vec::<String>::new(), "no mount is left in this namespace");
+    eventually("every process of the killed farm's machines is gone", || {
+        processes_of(&directory).is_empty()
+    });
+    assert_eq!(
+        mounts_of(&directory),
+        Vec::<String>::new(),
+        "no mount is left in this namespace"
+    );
 
     farm.up();
     farm.wait_for(build, &["succeeded"]);
@@ -24,7 +30,9 @@ fn a_build_survives_the_death_of_the_whole_farm_and_nothing_is_left_over() {
     assert_eq!(monitor["state"], "succeeded");
 
     assert!(farm.stop(), "{}", farm.log());
-    eventually("every process of the stopped farm's machines is gone", || processes_of(&directory).is_empty());
+    eventually("every process of the stopped farm's machines is gone", || {
+        processes_of(&directory).is_empty()
+    });
     assert_eq!(mounts_of(&directory), Vec::<String>::new());
     eventually("no cgroup is left", || cgroups().is_empty());
 }
@@ -49,7 +57,13 @@ fn processes_of(directory: &Path) -> Vec<String> {
     let wanted = directory.to_string_lossy().into_owned();
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries
-        .filter(|entry| entry.file_name().to_string_lossy().chars().all(|c| c.is_ascii_digit()))
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .chars()
+                .all(|c| c.is_ascii_digit())
+        })
         .filter(|entry| entry.file_name().to_string_lossy() != std::process::id().to_string())
         .filter_map(|entry| {
             let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -63,7 +77,11 @@ fn processes_of(directory: &Path) -> Vec<String> {
 fn mounts_of(directory: &Path) -> Vec<String> {
     let wanted = directory.to_string_lossy().into_owned();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    mounts.lines().filter(|line| line.contains(&wanted)).map(str::to_owned).collect()
+    mounts
+        .lines()
+        .filter(|line| line.contains(&wanted))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Groups of this test's farm have no process; those that other tests use at this moment do.

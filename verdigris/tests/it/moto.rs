@@ -29,7 +29,11 @@ fn boto3(port: u16, lines: &str) -> String {
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .output()
         .unwrap();
-    if output.status.success() { text(&output.stdout) } else { format!("error: {}", text(&output.stderr)) }
+    if output.status.success() {
+        text(&output.stdout)
+    } else {
+        format!("error: {}", text(&output.stderr))
+    }
 }
 
 const STATES: &str = "print(*[i['State']['Name'] for r in ec2.describe_instances()['Reservations'] \
@@ -46,8 +50,10 @@ fn machines_that_never_answer_are_given_up_in_time_and_terminated() {
         .spawn()
         .unwrap();
     let _moto = Running(moto);
-    eventually("moto answers", || boto3(port, "print(len(ec2.describe_regions()['Regions']))").trim() != ""
-        && !boto3(port, "ec2.describe_regions()").starts_with("error"));
+    eventually("moto answers", || {
+        boto3(port, "print(len(ec2.describe_regions()['Regions']))").trim() != ""
+            && !boto3(port, "ec2.describe_regions()").starts_with("error")
+    });
     // Addresses of this machine's loopback: nothing of the test may reach out of it.
     let subnet = boto3(
         port,
@@ -58,23 +64,35 @@ fn machines_that_never_answer_are_given_up_in_time_and_terminated() {
     write_fleet(directory.path(), port, subnet.trim());
     let run = |arguments: &[&str]| {
         let mut command = verdigris();
-        command.args(arguments).args(["--config", directory.path().join("verdigris.toml").to_str().unwrap()]);
-        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        command.args(arguments).args([
+            "--config",
+            directory.path().join("verdigris.toml").to_str().unwrap(),
+        ]);
+        command
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test");
         command
     };
     assert!(run(&["migrate"]).status().unwrap().success());
     let log = fs::File::create(directory.path().join("controller.log")).unwrap();
     let controller = Running(run(&["controller"]).stderr(log).spawn().unwrap());
     // Three failures in a row, then the pool's brake: nothing new is launched, and all three are gone.
-    eventually("three instances were launched, and every one is terminated", || {
-        let states = boto3(port, STATES);
-        let states: Vec<&str> = states.split_whitespace().collect();
-        states.len() >= 3 && states.iter().all(|state| *state == "terminated")
-    });
+    eventually(
+        "three instances were launched, and every one is terminated",
+        || {
+            let states = boto3(port, STATES);
+            let states: Vec<&str> = states.split_whitespace().collect();
+            states.len() >= 3 && states.iter().all(|state| *state == "terminated")
+        },
+    );
     drop(controller);
     let status = run(&["fleet", "status", "--json"]).output().unwrap();
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
-    assert_eq!(status["builders"], serde_json::json!([]), "no builder is believed to exist");
+    assert_eq!(
+        status["builders"],
+        serde_json::json!([]),
+        "no builder is believed to exist"
+    );
 }
 
 fn write_fleet(directory: &Path, port: u16, subnet: &str) {

@@ -66,7 +66,10 @@ gcc -o broken broken.c
 
 /// Makes a source package of a spec file in a directory.
 pub(crate) fn source_package(directory: &Path, spec: &str) -> PathBuf {
-    let name = spec.lines().find_map(|line| line.strip_prefix("Name: ")).expect("a name");
+    let name = spec
+        .lines()
+        .find_map(|line| line.strip_prefix("Name: "))
+        .expect("a name");
     let file = directory.join(format!("{name}.spec"));
     fs::write(&file, spec).unwrap();
     let output = Command::new("rpmbuild")
@@ -75,7 +78,11 @@ pub(crate) fn source_package(directory: &Path, spec: &str) -> PathBuf {
         .arg(&file)
         .output()
         .expect("rpmbuild runs; `cargo xtask setup` installs it");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     directory.join(format!("rpmbuild/SRPMS/{name}-1.0-1.src.rpm"))
 }
 
@@ -89,6 +96,10 @@ pub(crate) fn binary_package(directory: &Path, spec: &str) -> PathBuf {
         .arg(&file)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     directory.join("rpmbuild/RPMS/noarch/slow-1.0-1.noarch.rpm")
 }

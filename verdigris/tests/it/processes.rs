@@ -17,7 +17,11 @@ use crate::{
 /// A program that is built beside the one under test.
 fn beside(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_verdigris")).with_file_name(name);
-    assert!(path.exists(), "{} is missing: build with --workspace", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: build with --workspace",
+        path.display()
+    );
     path
 }
 
@@ -44,7 +48,11 @@ impl Processes {
             mirror.display()
         );
         fs::write(self.path("verdigris.toml"), settings).unwrap();
-        let port = if fs::metadata("/proc/self").is_ok() && is_root() { 22 } else { 2222 };
+        let port = if fs::metadata("/proc/self").is_ok() && is_root() {
+            22
+        } else {
+            2222
+        };
         let fleet = format!(
             r#"
 schema: 1
@@ -77,8 +85,13 @@ pools:
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = verdigris();
-        command.args(arguments).arg("--config").arg(self.path("verdigris.toml"));
-        command.env("AWS_ACCESS_KEY_ID", "KEY").env("AWS_SECRET_ACCESS_KEY", "secret-of-the-test");
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("verdigris.toml"));
+        command
+            .env("AWS_ACCESS_KEY_ID", "KEY")
+            .env("AWS_SECRET_ACCESS_KEY", "secret-of-the-test");
         command
     }
 
@@ -90,24 +103,38 @@ pools:
 
     fn spawn(&self, role: &str) -> Running {
         let log = fs::File::create(self.path(&format!("{role}.log"))).unwrap();
-        Running(self.command(&[role]).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+        Running(
+            self.command(&[role])
+                .stdout(Stdio::null())
+                .stderr(log)
+                .spawn()
+                .unwrap(),
+        )
     }
 
     fn logs(&self) -> String {
         let read = |role: &str| fs::read_to_string(self.path(&format!("{role}.log"))).unwrap_or_default();
-        ["devcloud", "api", "controller", "worker"].map(read).join("\n----\n")
+        ["devcloud", "api", "controller", "worker"]
+            .map(read)
+            .join("\n----\n")
     }
 }
 
 fn is_root() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(1) == Some("0"))
+    status
+        .lines()
+        .any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(1) == Some("0"))
 }
 
 #[test]
 fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() {
     let server = PostgresServer::start().unwrap();
-    let farm = Processes { directory: tempfile::tempdir().unwrap(), api_port: free_port(), cloud_port: free_port() };
+    let farm = Processes {
+        directory: tempfile::tempdir().unwrap(),
+        api_port: free_port(),
+        cloud_port: free_port(),
+    };
     let image = cached("images/builder/current").canonicalize().unwrap();
     let log = fs::File::create(farm.path("devcloud.log")).unwrap();
     let cloud = Command::new(beside("devcloud"))
@@ -130,9 +157,19 @@ fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() 
     let section = farm.run(&["user", "create", "admin", "--operator"]);
     fs::write(farm.path("copr.conf"), section).unwrap();
     let mirror = "base={farm}/mirrors/microdistro/";
-    farm.run(&["chroot", "create", CHROOT, "--repository", mirror, "--buildroot-package", "microdistro-buildroot"]);
+    farm.run(&[
+        "chroot",
+        "create",
+        CHROOT,
+        "--repository",
+        mirror,
+        "--buildroot-package",
+        "microdistro-buildroot",
+    ]);
     let _roles = [farm.spawn("api"), farm.spawn("controller"), farm.spawn("worker")];
-    eventually("the api answers", || get(farm.api_port, "/health").is_some_and(|(status, _)| status == 200));
+    eventually("the api answers", || {
+        get(farm.api_port, "/health").is_some_and(|(status, _)| status == 200)
+    });
 
     let copr = |arguments: &[&str]| {
         let output = Command::new(cached("venv/bin/copr-cli"))
@@ -142,7 +179,12 @@ fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() 
             .env("HOME", farm.directory.path())
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}\n{}", text(&output.stderr), farm.logs());
+        assert!(
+            output.status.success(),
+            "{}\n{}",
+            text(&output.stderr),
+            farm.logs()
+        );
         text(&output.stdout)
     };
     copr(&["create", "demo", "--chroot", CHROOT]);

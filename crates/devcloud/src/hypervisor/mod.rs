@@ -2,23 +2,23 @@
 //!
 //! The machines and their network live in the namespaces of one process, the hypervisor (`crate::guest`), which
 //! is process 1 of its own process namespace. It ends when this handle's socket closes, for whatever reason, and the kernel
-//! then takes every process, mount and network of every machine with it: that is the guarantee of a clean end.
-//! Calls cross a socket; TCP sockets opened inside the cloud's network come back over it.
+//! then takes every machine with it: that is the clean end. TCP sockets opened inside come back over the socket.
 
 pub(crate) mod cgroup;
+mod config;
 mod error;
 pub(crate) mod launch;
 pub(crate) mod protocol;
+mod replies;
 
 use std::{
     collections::HashMap,
-    ffi::OsString,
     io::{self, SeekFrom},
     net::{Ipv4Addr, SocketAddrV4, TcpListener as StdListener, TcpStream as StdStream},
     os::fd::OwnedFd,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -33,11 +33,15 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::error::Error;
 pub(crate) use self::error::Failure;
+pub use self::{
+    config::{HypervisorConfig, MachineEvent},
+    error::Error,
+};
 use self::{
     launch::{Plan, console_path, io_error},
-    protocol::{Answer, Call, Reply, Request, Welcome},
+    protocol::{Answer, Call, Request, Welcome},
+    replies::{lock, read_replies, receive},
 };
 use crate::machine::{MachineSpec, MachineState, is_instance_id};
 
@@ -55,26 +59,6 @@ const CALL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Machines' ends that a slow subscriber may fall behind before it loses the oldest.
 const EVENTS_KEPT: usize = 1024;
-
-/// What a hypervisor needs to be started.
-#[derive(Clone, Debug)]
-pub struct HypervisorConfig {
-    /// Where disks and consoles are kept; absolute, on a file system that overlays can be on.
-    pub state_dir: PathBuf,
-    /// The program and leading arguments that lead to [`crate::guest::main`].
-    pub helper: Vec<OsString>,
-    /// Names the control groups; the same at each start over one state directory. 1 to 32 of `a-z`, `0-9`, `-`.
-    pub cloud_id: String,
-}
-
-/// A machine that ended by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MachineEvent {
-    /// The instance id.
-    pub instance_id: String,
-    /// What it is now.
-    pub state: MachineState,
-}
 
 /// A handle on the hypervisor process. Clones are cheap; dropping the last one ends every machine.
 #[derive(Clone)]
@@ -500,61 +484,12 @@ impl Hypervisor {
     }
 }
 
-/// Hands answers to those who wait for them, until the socket closes.
-async fn read_replies(
-    socket: Arc<UnixStream>,
-    waiting: Arc<Mutex<Waiting>>,
-    events: broadcast::Sender<MachineEvent>,
-    closing: watch::Sender<bool>,
-) {
-    loop {
-        match receive::<Reply>(&socket).await {
-            Ok(Some((Reply::Answer { number, result }, descriptor))) => {
-                if let Some(sender) = lock(&waiting).remove(&number) {
-                    // Who no longer waits has timed out; the descriptor closes here.
-                    sender.send(result.map(|answer| (answer, descriptor))).ok();
-                }
-            }
-            Ok(Some((Reply::Ended { id, state }, _))) => {
-                tracing::info!(id, ?state, "A machine ended by itself.");
-                // Nobody may be listening.
-                events
-                    .send(MachineEvent {
-                        instance_id: id,
-                        state,
-                    })
-                    .ok();
-            }
-            Ok(None) => break,
-            Err(error) => {
-                tracing::error!(%error, "The control socket of the hypervisor failed.");
-                break;
-            }
-        }
-    }
-    closing.send_replace(true);
-    // Dropping the senders wakes everyone with `Gone`.
-    lock(&waiting).clear();
-}
-
-async fn receive<T: serde::de::DeserializeOwned>(
-    socket: &UnixStream,
-) -> io::Result<Option<(T, Option<OwnedFd>)>> {
-    socket
-        .async_io(Interest::READABLE, || protocol::receive(socket))
-        .await
-}
-
 /// Removes left control groups on a thread that may wait.
 async fn sweep(cloud_id: &str) {
     let cloud_id = cloud_id.to_owned();
     if let Err(error) = tokio::task::spawn_blocking(move || cgroup::sweep(&cloud_id)).await {
         tracing::error!(%error, "The sweep of control groups failed.");
     }
-}
-
-fn lock(waiting: &Mutex<Waiting>) -> std::sync::MutexGuard<'_, Waiting> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unexpected() -> Error {

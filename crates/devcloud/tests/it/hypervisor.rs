@@ -61,7 +61,11 @@ async fn a_machine_boots_answers_ssh_with_the_injected_key_and_is_a_host_of_its_
 async fn cloud_config_brings_the_host_key_a_login_key_and_commands() {
     let keys = tempfile::tempdir().unwrap();
     let key = make_key(keys.path(), "host");
-    let private = fs::read_to_string(&key).unwrap().lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let private = fs::read_to_string(&key)
+        .unwrap()
+        .lines()
+        .map(|line| format!("    {line}\n"))
+        .collect::<String>();
     let public = fs::read_to_string(key.with_extension("pub")).unwrap();
     let farm = Farm::start(format!(
         "#cloud-config\nssh_keys:\n  ed25519_private: |\n{private}  ed25519_public: {public}runcmd:\n\
@@ -71,11 +75,7 @@ async fn cloud_config_brings_the_host_key_a_login_key_and_commands() {
     .await;
     let machine = farm.run(1).await;
     let console = farm.console_with(&machine, "script ended with status 0").await;
-    let public = public
-        .split(' ')
-        .nth(1)
-        .unwrap()
-        .trim();
+    let public = public.split(' ').nth(1).unwrap().trim();
     assert!(console.contains(&format!("ssh-ed25519 {public}")), "{console}");
     assert!(console.contains("first-command\n"), "{console}");
     assert!(console.contains("second command|it's|"), "{console}");
@@ -171,7 +171,7 @@ async fn what_cannot_be_run_is_refused_and_leaves_nothing() {
         matches!(&error, Error::Failed { reason, .. } if reason.contains("no-such-layer")),
         "{error:?}"
     );
-        let mut twin = farm.spec(3);
+    let mut twin = farm.spec(3);
     twin.private_address = good.private_address;
     assert!(
         matches!(farm.hypervisor.run(&twin).await, Err(Error::InvalidSpec { field, .. }) if field == "private_address")

@@ -161,7 +161,7 @@ Sub.
 
 %description
 Many lines,
-	a tab, a trailing space
+	a tab
 
 an empty line & <xml> "text" ]]> done.
 

@@ -10,7 +10,15 @@ pub(super) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in [account(), chroot(), project(), project_chroot(), repository(), snapshot(), event()] {
+        for table in [
+            account(),
+            chroot(),
+            project(),
+            project_chroot(),
+            repository(),
+            snapshot(),
+            event(),
+        ] {
             manager.create_table(table).await?;
         }
         for index in indexes() {
@@ -59,7 +67,11 @@ fn project() -> TableCreateStatement {
         .col(text("secret_key"))
         .col(number("created_at"))
         .col(maybe_number("deleted_at"))
-        .foreign_key(ForeignKey::create().from("project", "created_by").to("account", "id"))
+        .foreign_key(
+            ForeignKey::create()
+                .from("project", "created_by")
+                .to("account", "id"),
+        )
         .take()
 }
 
@@ -69,8 +81,16 @@ fn project_chroot() -> TableCreateStatement {
         .col(number("project"))
         .col(text("chroot"))
         .primary_key(Index::create().col("project").col("chroot"))
-        .foreign_key(ForeignKey::create().from("project_chroot", "project").to("project", "id"))
-        .foreign_key(ForeignKey::create().from("project_chroot", "chroot").to("chroot", "name"))
+        .foreign_key(
+            ForeignKey::create()
+                .from("project_chroot", "project")
+                .to("project", "id"),
+        )
+        .foreign_key(
+            ForeignKey::create()
+                .from("project_chroot", "chroot")
+                .to("chroot", "name"),
+        )
         .take()
 }
 
@@ -91,7 +111,11 @@ fn repository() -> TableCreateStatement {
         .col(maybe_text("failure"))
         .col(maybe_number("not_before"))
         .primary_key(Index::create().col("project").col("directory").col("chroot"))
-        .foreign_key(ForeignKey::create().from("repository", "project").to("project", "id"))
+        .foreign_key(
+            ForeignKey::create()
+                .from("repository", "project")
+                .to("project", "id"),
+        )
         .check(Expr::col("published").lte(Expr::col("wanted")))
         .take()
 }
@@ -106,7 +130,13 @@ fn snapshot() -> TableCreateStatement {
         .col(text("revision"))
         .col(text("repomd_sha256"))
         .col(number("at"))
-        .primary_key(Index::create().col("project").col("directory").col("chroot").col("number"))
+        .primary_key(
+            Index::create()
+                .col("project")
+                .col("directory")
+                .col("chroot")
+                .col("number"),
+        )
         .foreign_key(
             ForeignKey::create()
                 .from("snapshot", ("project", "directory", "chroot"))
@@ -150,7 +180,17 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .col("not_before")
             .and_where(Expr::col("published").lt(Expr::col("wanted")))
             .take(),
-        Index::create().name("events_of_build").table("event").col("build").col("id").take(),
-        Index::create().name("events_of_builder").table("event").col("builder").col("id").take(),
+        Index::create()
+            .name("events_of_build")
+            .table("event")
+            .col("build")
+            .col("id")
+            .take(),
+        Index::create()
+            .name("events_of_builder")
+            .table("event")
+            .col("builder")
+            .col("id")
+            .take(),
     ]
 }

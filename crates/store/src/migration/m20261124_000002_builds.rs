@@ -2,18 +2,33 @@
 
 use sea_orm_migration::prelude::*;
 
-use super::column::{
-    boolean, identity, maybe_number, maybe_text, maybe_uuid, number, one_of, text, uuid,
-};
+use super::column::{boolean, identity, maybe_number, maybe_text, maybe_uuid, number, one_of, text, uuid};
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
 const BUILD_STATES: [&str; 10] = [
-    "importing", "waiting", "pending", "starting", "running", "succeeded", "failed", "canceled", "skipped", "forked",
+    "importing",
+    "waiting",
+    "pending",
+    "starting",
+    "running",
+    "succeeded",
+    "failed",
+    "canceled",
+    "skipped",
+    "forked",
 ];
 const ATTEMPT_STATES: [&str; 9] = [
-    "waiting", "assigned", "running", "publishing", "succeeded", "failed", "skipped", "canceled", "lost",
+    "waiting",
+    "assigned",
+    "running",
+    "publishing",
+    "succeeded",
+    "failed",
+    "skipped",
+    "canceled",
+    "lost",
 ];
 const OPEN_ATTEMPT_STATES: [&str; 4] = ["waiting", "assigned", "running", "publishing"];
 
@@ -36,7 +51,11 @@ fn package() -> TableCreateStatement {
         .col(identity("id"))
         .col(number("project"))
         .col(text("name"))
-        .foreign_key(ForeignKey::create().from("package", "project").to("project", "id"))
+        .foreign_key(
+            ForeignKey::create()
+                .from("package", "project")
+                .to("project", "id"),
+        )
         .take()
 }
 
@@ -60,7 +79,11 @@ fn build() -> TableCreateStatement {
         .col(number("submitted_at"))
         .foreign_key(ForeignKey::create().from("build", "project").to("project", "id"))
         .foreign_key(ForeignKey::create().from("build", "package").to("package", "id"))
-        .foreign_key(ForeignKey::create().from("build", "submitter").to("account", "id"))
+        .foreign_key(
+            ForeignKey::create()
+                .from("build", "submitter")
+                .to("account", "id"),
+        )
         .check(one_of("state", &BUILD_STATES))
         .check(one_of("source_state", &BUILD_STATES))
         .take()
@@ -147,10 +170,31 @@ fn collected_package() -> TableCreateStatement {
 
 fn indexes() -> Vec<IndexCreateStatement> {
     vec![
-        Index::create().name("package_of_project").table("package").col("project").col("name").unique().take(),
-        Index::create().name("builds_of_project").table("build").col("project").col("id").take(),
-        Index::create().name("builds_of_package").table("build").col("package").col("id").take(),
-        Index::create().name("builds_in_state").table("build").col("state").col("id").take(),
+        Index::create()
+            .name("package_of_project")
+            .table("package")
+            .col("project")
+            .col("name")
+            .unique()
+            .take(),
+        Index::create()
+            .name("builds_of_project")
+            .table("build")
+            .col("project")
+            .col("id")
+            .take(),
+        Index::create()
+            .name("builds_of_package")
+            .table("build")
+            .col("package")
+            .col("id")
+            .take(),
+        Index::create()
+            .name("builds_in_state")
+            .table("build")
+            .col("state")
+            .col("id")
+            .take(),
         Index::create()
             .name("nth_attempt_of_chroot")
             .table("attempt")

@@ -2,16 +2,28 @@
 
 use sea_orm_migration::prelude::*;
 
-use super::column::{
-    boolean, identity, maybe_number, maybe_text, number, one_of, text, uuid,
-};
+use super::column::{boolean, identity, maybe_number, maybe_text, number, one_of, text, uuid};
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
 const BUILDER_STATES: [&str; 16] = [
-    "planned", "launching", "resolving", "pending", "booting", "provisioning", "checking", "ready", "reserved",
-    "busy", "cleaning", "held", "draining", "terminating", "terminated", "abandoned",
+    "planned",
+    "launching",
+    "resolving",
+    "pending",
+    "booting",
+    "provisioning",
+    "checking",
+    "ready",
+    "reserved",
+    "busy",
+    "cleaning",
+    "held",
+    "draining",
+    "terminating",
+    "terminated",
+    "abandoned",
 ];
 const ALLOCATION_STATES: [&str; 4] = ["offered", "accepted", "finished", "fenced"];
 
@@ -110,7 +122,11 @@ fn launch_attempt() -> TableCreateStatement {
         .col(maybe_number("answered_at"))
         .col(maybe_text("outcome"))
         .col(maybe_text("instance_id"))
-        .foreign_key(ForeignKey::create().from("launch_attempt", "builder").to("builder", "id"))
+        .foreign_key(
+            ForeignKey::create()
+                .from("launch_attempt", "builder")
+                .to("builder", "id"),
+        )
         .take()
 }
 
@@ -125,7 +141,11 @@ fn allocation() -> TableCreateStatement {
         .col(number("offered_at"))
         .col(number("renewed_at"))
         .col(maybe_number("ended_at"))
-        .foreign_key(ForeignKey::create().from("allocation", "builder").to("builder", "id"))
+        .foreign_key(
+            ForeignKey::create()
+                .from("allocation", "builder")
+                .to("builder", "id"),
+        )
         .foreign_key(
             ForeignKey::create()
                 .from("allocation", "attempt")
@@ -166,8 +186,17 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .col("deadline")
             .and_where(Expr::col("deadline").is_not_null())
             .take(),
-        Index::create().name("builders_in_state").table("builder").col("fleet").col("state").take(),
-        Index::create().name("launches_of_builder").table("launch_attempt").col("builder").take(),
+        Index::create()
+            .name("builders_in_state")
+            .table("builder")
+            .col("fleet")
+            .col("state")
+            .take(),
+        Index::create()
+            .name("launches_of_builder")
+            .table("launch_attempt")
+            .col("builder")
+            .take(),
         Index::create()
             .name("one_open_allocation_of_builder")
             .table("allocation")
@@ -182,6 +211,11 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .unique()
             .and_where(open())
             .take(),
-        Index::create().name("allocations_in_state").table("allocation").col("state").col("epoch").take(),
+        Index::create()
+            .name("allocations_in_state")
+            .table("allocation")
+            .col("state")
+            .col("epoch")
+            .take(),
     ]
 }

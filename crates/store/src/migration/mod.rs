@@ -112,10 +112,15 @@ impl Store {
 
 async fn applied(tx: &Tx) -> Result<BTreeSet<String>, DbErr> {
     let table = "seaql_migrations";
-    if !sea_orm_migration::SchemaManager::new(&**tx).has_table(table).await? {
+    if !sea_orm_migration::SchemaManager::new(&**tx)
+        .has_table(table)
+        .await?
+    {
         return Ok(BTreeSet::new());
     }
-    let rows = sea_orm_migration::seaql_migrations::Entity::find().all(&**tx).await?;
+    let rows = sea_orm_migration::seaql_migrations::Entity::find()
+        .all(&**tx)
+        .await?;
     Ok(rows.into_iter().map(|row| row.version).collect())
 }
 
@@ -125,7 +130,10 @@ mod tests {
 
     #[test]
     fn migrations_are_listed_in_the_order_of_their_names() {
-        let names: Vec<String> = Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
+        let names: Vec<String> = Migrator::migrations()
+            .iter()
+            .map(|m| m.name().to_owned())
+            .collect();
         assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
     }
 }

@@ -8,7 +8,8 @@ use model::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Select,
     sea_query::{Expr, ExprTrait as _},
 };
 use uuid::Uuid;
@@ -66,7 +67,10 @@ pub(super) async fn move_allocation(
 async fn extend(tx: &Tx, builder: Uuid, deadline: Timestamp) -> Result<(), Failure> {
     builder::Entity::update_many()
         .col_expr(builder::Column::Deadline, Expr::value(Some(deadline.as_micros())))
-        .col_expr(builder::Column::Version, Expr::col(builder::Column::Version).add(1))
+        .col_expr(
+            builder::Column::Version,
+            Expr::col(builder::Column::Version).add(1),
+        )
         .filter(builder::Column::Id.eq(builder))
         .filter(builder::Column::State.eq(BuilderState::Busy.as_str()))
         .exec(&**tx)
@@ -88,11 +92,18 @@ async fn views(tx: &Tx, query: Select<allocation::Entity>) -> Result<Vec<Allocat
     rows.into_iter()
         .map(|row| {
             let at = Row::new("allocation", &row.epoch);
-            let gone = |column: &str| Error::corrupt("allocation", row.epoch, format!("its {column} is gone"));
+            let gone =
+                |column: &str| Error::corrupt("allocation", row.epoch, format!("its {column} is gone"));
             Ok(Allocation {
                 epoch: Epoch(row.epoch),
-                attempt: attempts.get(&AttemptId(row.attempt)).cloned().ok_or_else(|| gone("attempt"))?,
-                builder: builders.get(&BuilderId(row.builder)).cloned().ok_or_else(|| gone("builder"))?,
+                attempt: attempts
+                    .get(&AttemptId(row.attempt))
+                    .cloned()
+                    .ok_or_else(|| gone("attempt"))?,
+                builder: builders
+                    .get(&BuilderId(row.builder))
+                    .cloned()
+                    .ok_or_else(|| gone("builder"))?,
                 state: at.parse("state", &row.state)?,
                 worker: row.worker,
                 renewed_at: Timestamp::from_micros(row.renewed_at),
@@ -111,7 +122,13 @@ impl Store {
     pub async fn offered_allocations(&self, limit: u64) -> Result<Vec<Allocation>> {
         self.read(|tx| async move {
             let offered = allocation::Column::State.eq(AllocationState::Offered.as_str());
-            views(&tx, allocation::Entity::find().filter(offered).limit(Page::bounded(limit))).await
+            views(
+                &tx,
+                allocation::Entity::find()
+                    .filter(offered)
+                    .limit(Page::bounded(limit)),
+            )
+            .await
         })
         .await
     }
@@ -146,7 +163,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         self.write(|tx| async move {
-            let gone = || Failure::from(Error::conflict(format!("allocation {epoch} is no longer offered")));
+            let gone = || {
+                Failure::from(Error::conflict(format!(
+                    "allocation {epoch} is no longer offered"
+                )))
+            };
             let offered = allocation::Entity::find_by_id(epoch.0)
                 .filter(allocation::Column::State.eq(AllocationState::Offered.as_str()))
                 .one(&*tx)
@@ -255,10 +276,15 @@ impl Store {
             }
             let row = held(&tx, epoch, to_worker).await?;
             extend(&tx, row.builder, now.plus(Deadlines::default().busy)).await?;
-            Entry::new("allocation", epoch, &actor(to_worker), &format!("taken over from {from_worker}"))
-                .on(Some(row.builder))
-                .write(&tx, now)
-                .await
+            Entry::new(
+                "allocation",
+                epoch,
+                &actor(to_worker),
+                &format!("taken over from {from_worker}"),
+            )
+            .on(Some(row.builder))
+            .write(&tx, now)
+            .await
         })
         .await
     }
@@ -280,7 +306,10 @@ async fn occupy(
             deadline: Set(Some(deadline.as_micros())),
             ..Default::default()
         })
-        .col_expr(builder::Column::Version, Expr::col(builder::Column::Version).add(1))
+        .col_expr(
+            builder::Column::Version,
+            Expr::col(builder::Column::Version).add(1),
+        )
         .filter(builder::Column::Id.eq(id.0))
         .filter(builder::Column::State.eq(BuilderState::Reserved.as_str()))
         .exec(&**tx)

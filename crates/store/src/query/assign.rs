@@ -37,7 +37,10 @@ async fn reserve(
             deadline: Set(Some(deadline.as_micros())),
             ..Default::default()
         })
-        .col_expr(builder::Column::Version, Expr::col(builder::Column::Version).add(1))
+        .col_expr(
+            builder::Column::Version,
+            Expr::col(builder::Column::Version).add(1),
+        )
         .filter(builder::Column::Id.eq(builder.id.0))
         .filter(builder::Column::Version.eq(builder.version))
         .filter(builder::Column::State.eq(BuilderState::Ready.as_str()))
@@ -45,11 +48,17 @@ async fn reserve(
         .exec(&**tx)
         .await?;
     if updated.rows_affected != 1 {
-        let what = format!("builder {} with version {} is no longer free", builder.id, builder.version);
+        let what = format!(
+            "builder {} with version {} is no longer free",
+            builder.id, builder.version
+        );
         return Err(Error::conflict(what).into());
     }
     Entry::of_builder(builder.id, ACTOR, why)
-        .states(Some(BuilderState::Ready.as_str()), BuilderState::Reserved.as_str())
+        .states(
+            Some(BuilderState::Ready.as_str()),
+            BuilderState::Reserved.as_str(),
+        )
         .write(tx, now)
         .await
 }

@@ -127,7 +127,9 @@ impl Store {
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
     pub async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>> {
         self.read(|tx| async move {
-            Ok(load(&tx, |query| query.filter(attempt::Column::Id.eq(id.0))).await?.pop())
+            Ok(load(&tx, |query| query.filter(attempt::Column::Id.eq(id.0)))
+                .await?
+                .pop())
         })
         .await
     }
@@ -138,9 +140,9 @@ impl Store {
     ///
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
     pub async fn attempts_of(&self, build: BuildId) -> Result<Vec<Attempt>> {
-        self.read(|tx| async move {
-            load(&tx, |query| query.filter(attempt::Column::Build.eq(build.0))).await
-        })
+        self.read(
+            |tx| async move { load(&tx, |query| query.filter(attempt::Column::Build.eq(build.0))).await },
+        )
         .await
     }
 }

@@ -86,7 +86,8 @@ impl Store {
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn authenticate(&self, login: &str, token: &str, now: Timestamp) -> Result<Option<User>> {
-        let is_absurd = |text: &str| text.is_empty() || text.len() > LONGEST_CREDENTIAL || text.contains('\0');
+        let is_absurd =
+            |text: &str| text.is_empty() || text.len() > LONGEST_CREDENTIAL || text.contains('\0');
         if is_absurd(login) || is_absurd(token) {
             return Ok(None);
         }
@@ -100,7 +101,10 @@ impl Store {
             .await?;
         // The digest is made and compared whether or not the login is known.
         let given = digest(token);
-        let expected = row.as_ref().and_then(|row| row.token_hash.clone()).unwrap_or_default();
+        let expected = row
+            .as_ref()
+            .and_then(|row| row.token_hash.clone())
+            .unwrap_or_default();
         let is_right = is_same(&given, &expected);
         let is_valid = row
             .as_ref()

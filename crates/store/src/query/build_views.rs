@@ -55,7 +55,10 @@ pub(super) async fn load(
     let mut chroots: BTreeMap<i64, Vec<BuildChroot>> = BTreeMap::new();
     if !rows.is_empty() {
         let ids = rows.iter().map(|row| row.build.id);
-        let found = build_chroot::Entity::find().filter(build_chroot::Column::Build.is_in(ids)).all(&**tx).await?;
+        let found = build_chroot::Entity::find()
+            .filter(build_chroot::Column::Build.is_in(ids))
+            .all(&**tx)
+            .await?;
         for row in found {
             chroots.entry(row.build).or_default().push(build_chroot(row)?);
         }
@@ -70,12 +73,20 @@ pub(super) async fn load(
 
 /// The build of that id.
 pub(super) async fn load_one(tx: &Tx, id: BuildId) -> Result<Option<Build>, Failure> {
-    Ok(load(tx, |query| query.filter(build::Column::Id.eq(id.0))).await?.pop())
+    Ok(load(tx, |query| query.filter(build::Column::Id.eq(id.0)))
+        .await?
+        .pop())
 }
 
 fn build(row: Joined, mut chroots: Vec<BuildChroot>) -> Result<Build> {
     chroots.sort_by(|left, right| left.name.cmp(&right.name));
-    let Joined { build: row, owner, project_name, package_name, submitter_name } = row;
+    let Joined {
+        build: row,
+        owner,
+        project_name,
+        package_name,
+        submitter_name,
+    } = row;
     let at = Row::new("build", &row.id);
     let source_state = at.parse("source_state", &row.source_state)?;
     let states: Vec<BuildState> = chroots.iter().map(|chroot| chroot.state).collect();
@@ -102,7 +113,11 @@ fn build(row: Joined, mut chroots: Vec<BuildChroot>) -> Result<Build> {
         is_background: row.is_background,
         submitted_at: Timestamp::from_micros(row.submitted_at),
         started_at: chroots.iter().filter_map(|chroot| chroot.started_at).min(),
-        ended_at: chroots.iter().filter(|_| is_over).filter_map(|chroot| chroot.ended_at).max(),
+        ended_at: chroots
+            .iter()
+            .filter(|_| is_over)
+            .filter_map(|chroot| chroot.ended_at)
+            .max(),
         chroots,
         options,
     })

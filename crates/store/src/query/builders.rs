@@ -55,13 +55,14 @@ pub(super) async fn builders_of(tx: &Tx, condition: Condition) -> Result<Vec<Bui
 
 /// The builder of that id.
 pub(super) async fn builder_of(tx: &Tx, id: BuilderId) -> Result<Option<Builder>, Failure> {
-    Ok(builders_of(tx, Condition::all().add(builder::Column::Id.eq(id.0))).await?.pop())
+    Ok(
+        builders_of(tx, Condition::all().add(builder::Column::Id.eq(id.0)))
+            .await?
+            .pop(),
+    )
 }
 
-fn builder(
-    row: builder::Model,
-    (launch, launches): (Option<launch_attempt::Model>, u32),
-) -> Result<Builder> {
+fn builder(row: builder::Model, (launch, launches): (Option<launch_attempt::Model>, u32)) -> Result<Builder> {
     let id = BuilderId(row.id);
     let at = Row::new("builder", &id);
     Ok(Builder {
@@ -198,7 +199,8 @@ impl Store {
             condition = condition.add(builder::Column::EnteredAt.gte(since.as_micros()));
         }
         let condition = &condition;
-        self.read(|tx| async move { builders_of(&tx, condition.clone()).await }).await
+        self.read(|tx| async move { builders_of(&tx, condition.clone()).await })
+            .await
     }
 
     /// The builder of that id.
@@ -229,13 +231,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::NotFound`] when there is no such builder.
-    pub async fn set_cordon(
-        &self,
-        id: BuilderId,
-        cordoned: bool,
-        actor: &str,
-        now: Timestamp,
-    ) -> Result<()> {
+    pub async fn set_cordon(&self, id: BuilderId, cordoned: bool, actor: &str, now: Timestamp) -> Result<()> {
         self.write(|tx| async move {
             let updated = builder::Entity::update_many()
                 .set(builder::ActiveModel {

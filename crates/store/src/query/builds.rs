@@ -62,7 +62,10 @@ impl Store {
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn recent_builds(&self, limit: u64) -> Result<Vec<Build>> {
-        let page = Page { limit: Some(limit), offset: 0 };
+        let page = Page {
+            limit: Some(limit),
+            offset: 0,
+        };
         self.builds(&BuildFilter::default(), page).await
     }
 
@@ -107,11 +110,15 @@ impl Store {
             let Some(build) = load_one(&tx, id).await? else {
                 return Err(Error::not_found(format!("build {id}")).into());
             };
-            let is_over = build.state.is_final() && build.chroots.iter().all(|chroot| chroot.state.is_final());
+            let is_over =
+                build.state.is_final() && build.chroots.iter().all(|chroot| chroot.state.is_final());
             if !is_over {
                 return Err(Error::conflict(format!("build {id} is not over")).into());
             }
-            let published = build.chroots.iter().filter(|chroot| chroot.state == BuildState::Succeeded);
+            let published = build
+                .chroots
+                .iter()
+                .filter(|chroot| chroot.state == BuildState::Succeeded);
             let directory: &DirectoryName = &build.directory;
             for chroot in published {
                 want_publication(&tx, (build.project, directory, &chroot.name)).await?;

@@ -1,9 +1,7 @@
 //! Cancelling a build.
 
 use model::{AttemptState, Blame, BuildId, Timestamp};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::{
     events::Entry,
@@ -35,7 +33,10 @@ impl Store {
                 .all(&*tx)
                 .await?;
             build::Entity::update_many()
-                .set(build::ActiveModel { canceled: Set(true), ..Default::default() })
+                .set(build::ActiveModel {
+                    canceled: Set(true),
+                    ..Default::default()
+                })
                 .filter(build::Column::Id.eq(id.0))
                 .exec(&*tx)
                 .await?;
@@ -51,7 +52,10 @@ impl Store {
                     AttemptState::Assigned | AttemptState::Running => {
                         outcome.requested = outcome.requested.saturating_add(1);
                         attempt::Entity::update_many()
-                            .set(attempt::ActiveModel { cancel_requested: Set(true), ..Default::default() })
+                            .set(attempt::ActiveModel {
+                                cancel_requested: Set(true),
+                                ..Default::default()
+                            })
                             .filter(attempt::Column::Id.eq(row.id))
                             .exec(&*tx)
                             .await?;

@@ -17,7 +17,10 @@ use crate::{
 
 fn chroot(row: chroot::Model) -> Result<Chroot> {
     let at = Row::new("chroot", &row.name);
-    let (name, definition) = (at.parse("name", &row.name)?, at.json("definition", &row.definition)?);
+    let (name, definition) = (
+        at.parse("name", &row.name)?,
+        at.json("definition", &row.definition)?,
+    );
     Ok(Chroot {
         name,
         comment: row.comment,
@@ -52,9 +55,13 @@ impl Store {
         };
         let row = &row;
         self.write(|tx| async move {
-            let insert = chroot::Entity::insert(row.clone()).exec_without_returning(&*tx).await;
+            let insert = chroot::Entity::insert(row.clone())
+                .exec_without_returning(&*tx)
+                .await;
             or_conflict(insert, || format!("there is a chroot {} already", chroot.name))?;
-            Entry::new("chroot", &chroot.name, "operator", "chroot made").write(&tx, now).await
+            Entry::new("chroot", &chroot.name, "operator", "chroot made")
+                .write(&tx, now)
+                .await
         })
         .await
     }
@@ -75,7 +82,9 @@ impl Store {
             if updated.rows_affected == 0 {
                 return Err(Error::not_found(format!("chroot {}", chroot.name)).into());
             }
-            Entry::new("chroot", &chroot.name, "operator", "chroot changed").write(&tx, now).await
+            Entry::new("chroot", &chroot.name, "operator", "chroot changed")
+                .write(&tx, now)
+                .await
         })
         .await
     }
@@ -88,7 +97,10 @@ impl Store {
     pub async fn chroots(&self) -> Result<Vec<Chroot>> {
         let mut chroots: Vec<Chroot> = self
             .read(|tx| async move {
-                Ok(chroot::Entity::find().order_by_asc(chroot::Column::Name).all(&*tx).await?)
+                Ok(chroot::Entity::find()
+                    .order_by_asc(chroot::Column::Name)
+                    .all(&*tx)
+                    .await?)
             })
             .await?
             .into_iter()
@@ -105,11 +117,9 @@ impl Store {
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn chroot(&self, name: &ChrootName) -> Result<Option<Chroot>> {
-        self.read(|tx| async move {
-            Ok(chroot::Entity::find_by_id(name.as_str()).one(&*tx).await?)
-        })
-        .await?
-        .map(chroot)
-        .transpose()
+        self.read(|tx| async move { Ok(chroot::Entity::find_by_id(name.as_str()).one(&*tx).await?) })
+            .await?
+            .map(chroot)
+            .transpose()
     }
 }

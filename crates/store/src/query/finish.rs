@@ -48,7 +48,10 @@ async fn drain(
             deadline: Set(Some(now.plus(Deadlines::default().drain).as_micros())),
             ..Default::default()
         })
-        .col_expr(builder::Column::Version, Expr::col(builder::Column::Version).add(1))
+        .col_expr(
+            builder::Column::Version,
+            Expr::col(builder::Column::Version).add(1),
+        )
         .filter(builder::Column::Id.eq(id.0))
         .filter(builder::Column::State.eq(from.as_str()))
         .exec(&**tx)
@@ -96,7 +99,9 @@ async fn keep_packages(tx: &Tx, row: &attempt::Model, packages: &[CollectedPacka
             .iter()
             .map(|package| package_row(row.id, package))
             .collect::<Result<Vec<_>>>()?;
-        collected_package::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
+        collected_package::Entity::insert_many(rows)
+            .exec_without_returning(&**tx)
+            .await?;
     }
     let build = build::Entity::find_by_id(row.build)
         .one(&**tx)
@@ -109,7 +114,13 @@ async fn keep_packages(tx: &Tx, row: &attempt::Model, packages: &[CollectedPacka
 
 /// What an outcome means for an attempt that its user may want ended.
 fn verdict(outcome: &Outcome, cancel_requested: bool) -> End {
-    let canceled = || End::new(AttemptState::Canceled, Some(Blame::Cancelled), "its user ended it");
+    let canceled = || {
+        End::new(
+            AttemptState::Canceled,
+            Some(Blame::Cancelled),
+            "its user ended it",
+        )
+    };
     match outcome {
         Outcome::Collected { .. } if cancel_requested => canceled(),
         Outcome::Collected { result_directory, .. } => End {
@@ -193,7 +204,8 @@ impl Store {
             let builder = BuilderId(allocation.builder);
             drain(&tx, builder, BuilderState::Busy, (&actor, why, now)).await?;
             let verdict = verdict(outcome, row.cancel_requested);
-            if let (Outcome::Collected { packages, .. }, AttemptState::Publishing) = (outcome, verdict.state) {
+            if let (Outcome::Collected { packages, .. }, AttemptState::Publishing) = (outcome, verdict.state)
+            {
                 keep_packages(&tx, &row, packages).await?;
             }
             end(&tx, &row, verdict, (&actor, now)).await

@@ -7,10 +7,8 @@ use model::{
     plan::{QueuedAttempt, Wait},
 };
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait as _, Condition, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
-    sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, JoinType, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, sea_query::OnConflict,
 };
 use uuid::Uuid;
 
@@ -37,7 +35,11 @@ type Queued = (Uuid, i64, String, String, bool, i64);
 async fn queue(tx: &Tx) -> Result<Vec<QueuedAttempt>, Failure> {
     let rows: Vec<Queued> = attempt::Entity::find()
         .select_only()
-        .columns([attempt::Column::Id, attempt::Column::Build, attempt::Column::Chroot])
+        .columns([
+            attempt::Column::Id,
+            attempt::Column::Build,
+            attempt::Column::Chroot,
+        ])
         .column(project::Column::Owner)
         .column(build::Column::IsBackground)
         .column(attempt::Column::QueuedAt)
@@ -109,7 +111,9 @@ impl Store {
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
     pub async fn fleet_snapshot(&self, fleet: FleetId, now: Timestamp) -> Result<FleetView> {
         self.read(|tx| async move {
-            let of_fleet = Condition::all().add(is_live()).add(builder::Column::Fleet.eq(fleet.0));
+            let of_fleet = Condition::all()
+                .add(is_live())
+                .add(builder::Column::Fleet.eq(fleet.0));
             Ok(FleetView {
                 at: now,
                 builders: builders_of(&tx, of_fleet).await?,
@@ -137,7 +141,10 @@ impl Store {
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;
             let known = pool::Entity::find_by_id(name.as_str()).one(&*tx).await?;
-            if known.as_ref().is_some_and(|row| row.current_hash.as_deref() == Some(hash)) {
+            if known
+                .as_ref()
+                .is_some_and(|row| row.current_hash.as_deref() == Some(hash))
+            {
                 return Ok(());
             }
             pool_version::Entity::insert(pool_version::ActiveModel {
@@ -188,7 +195,11 @@ impl Store {
             check_lease(&tx, lease).await?;
             let rows: Vec<WaitRow> = attempt::Entity::find()
                 .select_only()
-                .columns([attempt::Column::Id, attempt::Column::Build, attempt::Column::Chroot])
+                .columns([
+                    attempt::Column::Id,
+                    attempt::Column::Build,
+                    attempt::Column::Chroot,
+                ])
                 .column(build_chroot::Column::WaitingReason)
                 .column(build_chroot::Column::QueuePosition)
                 .join(JoinType::InnerJoin, attempt_to_chroot())
@@ -202,7 +213,10 @@ impl Store {
                 let Some((_, build, chroot, old_reason, old_position)) = rows.remove(&wait.attempt.0) else {
                     continue; // It has a builder, or is over, by now.
                 };
-                let new = (Some(reason(&wait.reason)), Some(to_number("position", wait.position)?));
+                let new = (
+                    Some(reason(&wait.reason)),
+                    Some(to_number("position", wait.position)?),
+                );
                 if (old_reason, old_position) != new {
                     changes.push((build, chroot, new));
                 }

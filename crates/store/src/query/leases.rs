@@ -28,7 +28,10 @@ fn lost(lease: &Lease) -> Error {
 
 /// Refuses the transaction unless the lease is the latest one, and keeps it so until the transaction's end.
 pub(super) async fn check_lease(tx: &Tx, lease: &Lease) -> Result<(), Failure> {
-    let row = fleet_lease::Entity::find_by_id(lease.fleet.0).lock_shared().one(&**tx).await?;
+    let row = fleet_lease::Entity::find_by_id(lease.fleet.0)
+        .lock_shared()
+        .one(&**tx)
+        .await?;
     match row {
         Some(row) if row.epoch == lease.epoch => Ok(()),
         _ => Err(lost(lease).into()),
@@ -72,7 +75,10 @@ impl Store {
                     expires_at: Set(expires_at),
                     ..Default::default()
                 })
-                .col_expr(fleet_lease::Column::Epoch, Expr::col(fleet_lease::Column::Epoch).add(1))
+                .col_expr(
+                    fleet_lease::Column::Epoch,
+                    Expr::col(fleet_lease::Column::Epoch).add(1),
+                )
                 .filter(fleet_lease::Column::Fleet.eq(fleet.0))
                 .filter(
                     Condition::any()
@@ -85,7 +91,9 @@ impl Store {
                 return Ok(None);
             }
             let row = fleet_lease::Entity::find_by_id(fleet.0).one(&*tx).await?;
-            let epoch = row.ok_or_else(|| Error::not_found(format!("lease of fleet {fleet}")))?.epoch;
+            let epoch = row
+                .ok_or_else(|| Error::not_found(format!("lease of fleet {fleet}")))?
+                .epoch;
             Entry::new("fleet", fleet, "controller", &format!("lease taken by {holder}"))
                 .detail(serde_json::json!({"epoch": epoch}))
                 .write(&tx, now)
@@ -103,7 +111,10 @@ impl Store {
     pub async fn renew_lease(&self, lease: &Lease, ttl: Duration, now: Timestamp) -> Result<()> {
         self.write(|tx| async move {
             let updated = fleet_lease::Entity::update_many()
-                .col_expr(fleet_lease::Column::ExpiresAt, Expr::value(now.plus(ttl).as_micros()))
+                .col_expr(
+                    fleet_lease::Column::ExpiresAt,
+                    Expr::value(now.plus(ttl).as_micros()),
+                )
                 .filter(fleet_lease::Column::Fleet.eq(lease.fleet.0))
                 .filter(fleet_lease::Column::Epoch.eq(lease.epoch))
                 .exec(&*tx)
@@ -129,7 +140,10 @@ impl Store {
                     expires_at: Set(i64::MIN),
                     ..Default::default()
                 })
-                .col_expr(fleet_lease::Column::Epoch, Expr::col(fleet_lease::Column::Epoch).add(1))
+                .col_expr(
+                    fleet_lease::Column::Epoch,
+                    Expr::col(fleet_lease::Column::Epoch).add(1),
+                )
                 .filter(fleet_lease::Column::Fleet.eq(lease.fleet.0))
                 .filter(fleet_lease::Column::Epoch.eq(lease.epoch))
                 .exec(&*tx)
@@ -137,7 +151,9 @@ impl Store {
             if updated.rows_affected != 1 {
                 return Err(lost(lease).into());
             }
-            Entry::new("fleet", lease.fleet, "controller", "lease given back").write(&tx, now).await
+            Entry::new("fleet", lease.fleet, "controller", "lease given back")
+                .write(&tx, now)
+                .await
         })
         .await
     }

@@ -22,7 +22,9 @@ use crate::{
 /// What a search looks through, in lower case.
 fn search_text(owner: &str, name: &str, settings: &ProjectSettings) -> String {
     let description = settings.description.as_deref().unwrap_or_default();
-    format!("{owner}/{name}\n{description}").to_lowercase().replace('\0', " ")
+    format!("{owner}/{name}\n{description}")
+        .to_lowercase()
+        .replace('\0', " ")
 }
 
 fn like(text: &str) -> LikeExpr {
@@ -130,9 +132,11 @@ impl Store {
             let row = insert_project(&tx, new, now).await?;
             let id = ProjectId(row.id);
             if !chroots.is_empty() {
-                project_chroot::Entity::insert_many(chroots.iter().map(|chroot| project_chroot::ActiveModel {
-                    project: Set(row.id),
-                    chroot: Set(chroot.to_string()),
+                project_chroot::Entity::insert_many(chroots.iter().map(|chroot| {
+                    project_chroot::ActiveModel {
+                        project: Set(row.id),
+                        chroot: Set(chroot.to_string()),
+                    }
                 }))
                 .exec_without_returning(&*tx)
                 .await?;
@@ -183,7 +187,8 @@ impl Store {
         }
         if let Some(text) = &filter.text {
             check_text("text", text)?;
-            condition = condition.add(sea_orm::sea_query::Expr::col(project::Column::Search).like(like(text)));
+            condition =
+                condition.add(sea_orm::sea_query::Expr::col(project::Column::Search).like(like(text)));
         }
         self.find_projects(condition, page).await
     }
@@ -210,9 +215,7 @@ impl Store {
     ///
     /// [`Error::NotFound`] when there is no such project.
     pub async fn signing_key(&self, id: ProjectId) -> Result<NewSigningKey> {
-        let row = self
-            .read(|tx| async move { live(&tx, id).await })
-            .await?;
+        let row = self.read(|tx| async move { live(&tx, id).await }).await?;
         Ok(NewSigningKey {
             fingerprint: row.key_fingerprint,
             public_key: row.public_key,
@@ -242,7 +245,9 @@ impl Store {
                 .filter(project::Column::Id.eq(id.0))
                 .exec(&*tx)
                 .await?;
-            Entry::new("project", id, "api", "settings changed").write(&tx, now).await
+            Entry::new("project", id, "api", "settings changed")
+                .write(&tx, now)
+                .await
         })
         .await
     }
@@ -270,10 +275,22 @@ impl Store {
             if open > 0 {
                 return Err(Error::conflict(format!("{open} builds of project {id} are not over")).into());
             }
-            build::Entity::delete_many().filter(build::Column::Project.eq(id.0)).exec(&*tx).await?;
-            package::Entity::delete_many().filter(package::Column::Project.eq(id.0)).exec(&*tx).await?;
-            snapshot::Entity::delete_many().filter(snapshot::Column::Project.eq(id.0)).exec(&*tx).await?;
-            repository::Entity::delete_many().filter(repository::Column::Project.eq(id.0)).exec(&*tx).await?;
+            build::Entity::delete_many()
+                .filter(build::Column::Project.eq(id.0))
+                .exec(&*tx)
+                .await?;
+            package::Entity::delete_many()
+                .filter(package::Column::Project.eq(id.0))
+                .exec(&*tx)
+                .await?;
+            snapshot::Entity::delete_many()
+                .filter(snapshot::Column::Project.eq(id.0))
+                .exec(&*tx)
+                .await?;
+            repository::Entity::delete_many()
+                .filter(repository::Column::Project.eq(id.0))
+                .exec(&*tx)
+                .await?;
             project_chroot::Entity::delete_many()
                 .filter(project_chroot::Column::Project.eq(id.0))
                 .exec(&*tx)

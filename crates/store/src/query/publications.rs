@@ -4,9 +4,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use model::{
-    AttemptId, AttemptState, BuildId, ChrootName, DirectoryName, ProjectId, Timestamp,
-};
+use model::{AttemptId, AttemptState, BuildId, ChrootName, DirectoryName, ProjectId, Timestamp};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _,
@@ -37,7 +35,9 @@ const LEASE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 fn pause_after(failures: i64) -> Duration {
-    let doubled = u32::try_from(failures).ok().and_then(|failures| 1_u64.checked_shl(failures));
+    let doubled = u32::try_from(failures)
+        .ok()
+        .and_then(|failures| 1_u64.checked_shl(failures));
     Duration::from_secs(doubled.unwrap_or(u64::MAX)).min(LONGEST_PAUSE)
 }
 
@@ -78,7 +78,10 @@ fn is_held(key: RepositoryKey<'_>, number: u64, worker: &str) -> Result<Conditio
 }
 
 fn lost(key: RepositoryKey<'_>, number: u64, worker: &str) -> Failure {
-    let what = format!("publication {number} of {} is not, or no longer, {worker}'s", name(key));
+    let what = format!(
+        "publication {number} of {} is not, or no longer, {worker}'s",
+        name(key)
+    );
     Error::conflict(what).into()
 }
 
@@ -230,15 +233,22 @@ impl Store {
                 .all(&*tx)
                 .await?;
             let ids: BTreeSet<i64> = rows.iter().map(|row| row.project).collect();
-            let projects = project::Entity::find().filter(project::Column::Id.is_in(ids)).all(&*tx).await?;
+            let projects = project::Entity::find()
+                .filter(project::Column::Id.is_in(ids))
+                .all(&*tx)
+                .await?;
             let projects = projects_of(&tx, projects).await?;
             let mut found = Vec::with_capacity(rows.len());
             for row in rows {
                 let id = format!("{}/{}/{}", row.project, row.directory, row.chroot);
                 let at = Row::new("repository", &id);
                 let project = projects.iter().find(|project| project.id.0 == row.project);
-                let project = project.ok_or_else(|| Error::corrupt("repository", &id, "its project is gone"))?;
-                let (directory, chroot) = (at.parse("directory", &row.directory)?, at.parse("chroot", &row.chroot)?);
+                let project =
+                    project.ok_or_else(|| Error::corrupt("repository", &id, "its project is gone"))?;
+                let (directory, chroot) = (
+                    at.parse("directory", &row.directory)?,
+                    at.parse("chroot", &row.chroot)?,
+                );
                 found.push((project.clone(), directory, chroot));
             }
             Ok(found)
@@ -262,7 +272,11 @@ impl Store {
     ) -> Result<Option<Publication>> {
         let key = (project, directory, chroot);
         self.write(|tx| async move {
-            let row = repository::Entity::find().filter(is(key)).lock_exclusive().one(&*tx).await?;
+            let row = repository::Entity::find()
+                .filter(is(key))
+                .lock_exclusive()
+                .one(&*tx)
+                .await?;
             let row = row.ok_or_else(|| Error::not_found(name(key)))?;
             let updated = repository::Entity::update_many()
                 .set(repository::ActiveModel {
@@ -342,7 +356,13 @@ impl Store {
             let actor = actor(worker);
             let why = format!("published in snapshot {}", record.number);
             for row in rows {
-                end(&tx, &row, End::new(AttemptState::Succeeded, None, &why), (&actor, now)).await?;
+                end(
+                    &tx,
+                    &row,
+                    End::new(AttemptState::Succeeded, None, &why),
+                    (&actor, now),
+                )
+                .await?;
             }
             let columns = repository::ActiveModel {
                 published: Set(row.lease_wanted.unwrap_or(row.published)),
@@ -395,7 +415,9 @@ impl Store {
             };
             release(&tx, key, (number, worker), columns).await?;
             let why = format!("publication {number} failed: {why}");
-            Entry::new("repository", name(key), &actor(worker), &why).write(&tx, now).await
+            Entry::new("repository", name(key), &actor(worker), &why)
+                .write(&tx, now)
+                .await
         })
         .await
     }

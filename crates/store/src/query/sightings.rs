@@ -41,14 +41,22 @@ impl Store {
         }
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;
-            let known = sighting::Entity::find().filter(sighting::Column::Cloud.eq(cloud)).all(&*tx).await?;
+            let known = sighting::Entity::find()
+                .filter(sighting::Column::Cloud.eq(cloud))
+                .all(&*tx)
+                .await?;
             if known.is_empty() && seen.is_empty() {
                 return Ok(());
             }
-            let known: BTreeMap<String, sighting::Model> =
-                known.into_iter().map(|row| (row.instance_id.clone(), row)).collect();
+            let known: BTreeMap<String, sighting::Model> = known
+                .into_iter()
+                .map(|row| (row.instance_id.clone(), row))
+                .collect();
             sighting::Entity::update_many()
-                .set(sighting::ActiveModel { is_present: Set(false), ..Default::default() })
+                .set(sighting::ActiveModel {
+                    is_present: Set(false),
+                    ..Default::default()
+                })
                 .filter(sighting::Column::Cloud.eq(cloud))
                 .exec(&*tx)
                 .await?;
@@ -114,7 +122,8 @@ impl Store {
             .await?;
         rows.into_iter()
             .map(|row| {
-                let times_seen = Row::new("sighting", &row.instance_id).number("times_seen", row.times_seen)?;
+                let times_seen =
+                    Row::new("sighting", &row.instance_id).number("times_seen", row.times_seen)?;
                 Ok(Stray {
                     instance_id: row.instance_id,
                     state: row.state,

@@ -176,7 +176,11 @@ fn chroot_row(
     skipped: Option<&str>,
     now: Timestamp,
 ) -> build_chroot::ActiveModel {
-    let state = if skipped.is_some() { BuildState::Skipped } else { BuildState::Pending };
+    let state = if skipped.is_some() {
+        BuildState::Skipped
+    } else {
+        BuildState::Pending
+    };
     build_chroot::ActiveModel {
         build: Set(build.0),
         chroot: Set(name.to_string()),
@@ -203,8 +207,11 @@ impl Store {
     /// directory or chroot that is not the project's.
     pub async fn submit_upload(&self, new: &NewUpload, now: Timestamp) -> Result<Build> {
         // Made here, so that a transaction that is tried again uses the same ids.
-        let attempts: BTreeMap<&ChrootName, Uuid> =
-            new.chroots.iter().map(|chroot| (chroot, Uuid::now_v7())).collect();
+        let attempts: BTreeMap<&ChrootName, Uuid> = new
+            .chroots
+            .iter()
+            .map(|chroot| (chroot, Uuid::now_v7()))
+            .collect();
         let attempts = &attempts;
         self.write(|tx| async move {
             check(&tx, new).await?;
@@ -213,7 +220,10 @@ impl Store {
             let actor = format!("user:{}", submitter.name);
             let id = insert_build(&tx, new, now).await?;
             let wanted = new.chroots.iter().map(|name| chroot_row(id, name, None, now));
-            let skipped = new.skipped.iter().map(|(name, why)| chroot_row(id, name, Some(why), now));
+            let skipped = new
+                .skipped
+                .iter()
+                .map(|(name, why)| chroot_row(id, name, Some(why), now));
             build_chroot::Entity::insert_many(wanted.chain(skipped))
                 .exec_without_returning(&*tx)
                 .await?;
@@ -224,7 +234,9 @@ impl Store {
                 .iter()
                 .map(|(chroot, attempt)| new_attempt(*attempt, (id.0, chroot.as_str()), 1, now));
             if !attempts.is_empty() {
-                attempt::Entity::insert_many(rows).exec_without_returning(&*tx).await?;
+                attempt::Entity::insert_many(rows)
+                    .exec_without_returning(&*tx)
+                    .await?;
             }
             for attempt in attempts.values() {
                 Entry::of_attempt(model::AttemptId(*attempt), id, &actor, "queued")
@@ -232,7 +244,9 @@ impl Store {
                     .write(&tx, now)
                     .await?;
             }
-            let build = load_one(&tx, id).await?.ok_or_else(|| Error::not_found(format!("build {id}")))?;
+            let build = load_one(&tx, id)
+                .await?
+                .ok_or_else(|| Error::not_found(format!("build {id}")))?;
             Entry::of_build(id, &actor, "submitted")
                 .states(None, build.state.as_str())
                 .write(&tx, now)

@@ -40,7 +40,10 @@ pub(super) async fn move_builder(
     }
     let updated = builder::Entity::update_many()
         .set(columns(builder, to, (change, secret), now))
-        .col_expr(builder::Column::Version, Expr::col(builder::Column::Version).add(1))
+        .col_expr(
+            builder::Column::Version,
+            Expr::col(builder::Column::Version).add(1),
+        )
         .filter(builder::Column::Id.eq(builder.id.0))
         .filter(builder::Column::Version.eq(builder.version))
         .filter(builder::Column::State.eq(from.as_str()))
@@ -51,7 +54,10 @@ pub(super) async fn move_builder(
         format!("instance {instance} is another builder's")
     })?;
     if updated.rows_affected != 1 {
-        let what = format!("builder {} is no longer {from} with version {}", builder.id, builder.version);
+        let what = format!(
+            "builder {} is no longer {from} with version {}",
+            builder.id, builder.version
+        );
         return Err(Error::conflict(what).into());
     }
     Entry::of_builder(builder.id, ACTOR, &change.reason)
@@ -116,7 +122,10 @@ async fn close_launch(tx: &Tx, builder: &Builder, change: &Change, now: Timestam
 async fn note_fortune(tx: &Tx, builder: &Builder, to: BuilderState, now: Timestamp) -> Result<(), Failure> {
     let is_given_up = builder.ready_at.is_none()
         && BuilderState::STARTING.contains(&builder.state)
-        && matches!(to, BuilderState::Abandoned | BuilderState::Terminating | BuilderState::Draining);
+        && matches!(
+            to,
+            BuilderState::Abandoned | BuilderState::Terminating | BuilderState::Draining
+        );
     let failures = (pool::Entity, pool::Column::Failures);
     let (first, update) = match to {
         _ if is_given_up => (1, Expr::col(failures).add(1)),
@@ -141,7 +150,12 @@ async fn note_fortune(tx: &Tx, builder: &Builder, to: BuilderState, now: Timesta
 }
 
 /// A builder that leaves its attempt: nobody may act for the attempt any more, and another one follows.
-async fn take_attempt_away(tx: &Tx, builder: &Builder, change: &Change, now: Timestamp) -> Result<(), Failure> {
+async fn take_attempt_away(
+    tx: &Tx,
+    builder: &Builder,
+    change: &Change,
+    now: Timestamp,
+) -> Result<(), Failure> {
     if !matches!(builder.state, BuilderState::Reserved | BuilderState::Busy) {
         return Ok(());
     }
@@ -174,8 +188,13 @@ impl Store {
         change: &Change,
         now: Timestamp,
     ) -> Result<Builder> {
-        if matches!(to, BuilderState::Launching | BuilderState::Reserved | BuilderState::Busy) {
-            return Err(Error::invalid(format!("a builder does not become {to} by itself")));
+        if matches!(
+            to,
+            BuilderState::Launching | BuilderState::Reserved | BuilderState::Busy
+        ) {
+            return Err(Error::invalid(format!(
+                "a builder does not become {to} by itself"
+            )));
         }
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;

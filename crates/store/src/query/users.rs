@@ -34,7 +34,10 @@ impl Store {
     /// [`Error::Conflict`] when the name is taken, [`Error::Invalid`] for a group's name.
     pub async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<User> {
         if new.name.as_str().starts_with('@') {
-            return Err(Error::invalid(format!("{} is the name of a group, not of a user", new.name)));
+            return Err(Error::invalid(format!(
+                "{} is the name of a group, not of a user",
+                new.name
+            )));
         }
         let row = self
             .write(|tx| async move {
@@ -50,7 +53,9 @@ impl Store {
                 let row = or_conflict(insert.exec_with_returning(&*tx).await, || {
                     format!("there is a user {} already", new.name)
                 })?;
-                Entry::new("user", &new.name, "operator", "account made").write(&tx, now).await?;
+                Entry::new("user", &new.name, "operator", "account made")
+                    .write(&tx, now)
+                    .await?;
                 Ok(row)
             })
             .await?;

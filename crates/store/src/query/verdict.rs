@@ -1,9 +1,7 @@
 //! How attempts end, and what that means for their build chroot and their build. Every end goes through
 //! [`end`]; the caller holds the lock on the build.
 
-use model::{
-    AttemptId, AttemptState, Blame, BuildId, BuildState, Timestamp, build::derive_state,
-};
+use model::{AttemptId, AttemptState, Blame, BuildId, BuildState, Timestamp, build::derive_state};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
     QuerySelect as _,
@@ -99,9 +97,15 @@ pub(super) async fn lock_build(tx: &Tx, id: BuildId) -> Result<build::Model, Fai
 /// The attempt as it is under the lock on its build, which this takes.
 pub(super) async fn lock_attempt(tx: &Tx, id: Uuid) -> Result<attempt::Model, Failure> {
     let missing = || Error::not_found(format!("attempt {}", AttemptId(id)));
-    let row = attempt::Entity::find_by_id(id).one(&**tx).await?.ok_or_else(missing)?;
+    let row = attempt::Entity::find_by_id(id)
+        .one(&**tx)
+        .await?
+        .ok_or_else(missing)?;
     lock_build(tx, BuildId(row.build)).await?;
-    Ok(attempt::Entity::find_by_id(id).one(&**tx).await?.ok_or_else(missing)?)
+    Ok(attempt::Entity::find_by_id(id)
+        .one(&**tx)
+        .await?
+        .ok_or_else(missing)?)
 }
 
 /// The state in an attempt's row.
@@ -165,16 +169,28 @@ pub(super) async fn end(
         again = has_another(tx, row).await?;
         // One that no worker began cannot fail; it is lost, and the chroot fails all the same.
         let may_fail = state_of(row)?.may_become(AttemptState::Failed);
-        end.state = if again || !may_fail { AttemptState::Lost } else { AttemptState::Failed };
+        end.state = if again || !may_fail {
+            AttemptState::Lost
+        } else {
+            AttemptState::Failed
+        };
         end.blame = Some(end.blame.unwrap_or(Blame::Infrastructure));
-        chroot_state = if again { BuildState::Pending } else { BuildState::Failed };
+        chroot_state = if again {
+            BuildState::Pending
+        } else {
+            BuildState::Failed
+        };
     }
     let ended_at = end.state.is_final().then(|| now.as_micros());
     let columns = attempt::ActiveModel {
         blame: Set(end.blame.map(|blame| blame.as_str().to_owned())),
         reason: Set(Some(reason(&end.reason))),
         evidence: Set(evidence(end.evidence.as_ref())),
-        result_directory: Set(end.result_directory.clone()),
+        // Where its files are does not change when they are published.
+        result_directory: Set(end
+            .result_directory
+            .clone()
+            .or_else(|| row.result_directory.clone())),
         ended_at: Set(ended_at),
         ..Default::default()
     };
@@ -196,11 +212,7 @@ async fn has_another(tx: &Tx, row: &attempt::Model) -> Result<bool, Failure> {
     Ok(begun < MOST_ATTEMPTS && row.number < MOST_NUMBER)
 }
 
-async fn queue_again(
-    tx: &Tx,
-    row: &attempt::Model,
-    (actor, now): (&str, Timestamp),
-) -> Result<(), Failure> {
+async fn queue_again(tx: &Tx, row: &attempt::Model, (actor, now): (&str, Timestamp)) -> Result<(), Failure> {
     let id = Uuid::now_v7();
     let number = row.number.saturating_add(1);
     attempt::Entity::insert(new_attempt(id, (row.build, &row.chroot), number, now))
@@ -282,7 +294,11 @@ pub(super) async fn refresh_build(
         .collect::<Result<Vec<BuildState>>>()?;
     let at = Row::new("build", &row.id);
     let old: BuildState = at.parse("state", &row.state)?;
-    let new = derive_state(row.canceled, at.parse("source_state", &row.source_state)?, &states);
+    let new = derive_state(
+        row.canceled,
+        at.parse("source_state", &row.source_state)?,
+        &states,
+    );
     if old == new {
         return Ok(());
     }
@@ -299,4 +315,3 @@ pub(super) async fn refresh_build(
         .write(tx, now)
         .await
 }
-

@@ -16,9 +16,7 @@ pub use build::{
     Build, BuildChroot, BuildFilter, BuildOptions, CancelOutcome, Failure, NewUpload, StoredSource,
 };
 pub use event::{Event, EventFilter};
-pub use fleet::{
-    Builder, Change, FleetView, LaunchAttempt, Lease, NewBuilder, NewLaunch, Sighting, Stray,
-};
+pub use fleet::{Builder, Change, FleetView, LaunchAttempt, Lease, NewBuilder, NewLaunch, Sighting, Stray};
 pub use project::{Chroot, NewProject, NewSigningKey, Page, Project, ProjectFilter, ProjectSettings};
 pub use publication::{Publication, PublishedPackage, PublishedSnapshot, RepositoryKey, SnapshotRecord};
 pub use user::{IssuedToken, NewUser, User};

@@ -117,7 +117,10 @@ pub struct ProjectFilter {
 /// row written before a field existed has its default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(clippy::struct_excessive_bools, reason = "they are independent switches of Copr's API")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent switches of Copr's API"
+)]
 pub struct ProjectSettings {
     /// What it is for.
     pub description: Option<String>,

@@ -25,7 +25,10 @@ fn paths_of_one_machine_and_hosts_of_registries_are_found() {
     let work = format!("{}{}", "/wo", "rk/main");
     let host = format!("{}{}", "http://deb.debian", ".org/debian");
     assert_eq!(lines_of("a.rs", &format!("{home}\n{work}\n{host}\n")), [1, 2, 3]);
-    assert_eq!(lines_of("a.rs", "/root/.ssh/authorized_keys\n/home\n/root\n"), NOTHING);
+    assert_eq!(
+        lines_of("a.rs", "/root/.ssh/authorized_keys\n/home\n/root\n"),
+        NOTHING
+    );
     assert_eq!(lines_of("Cargo.lock", &format!("{host}\n")), NOTHING);
 }
 

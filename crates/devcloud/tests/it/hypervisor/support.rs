@@ -195,7 +195,6 @@ impl Farm {
             Err(String::from_utf8_lossy(&output.stderr).into_owned())
         }
     }
-
 }
 
 /// The `number`th machine's specification.

@@ -1,0 +1,127 @@
+//! The whole farm at work on real input: three packages from upstream releases, one of which needs another; one that
+//! fails; and dnf, which installs what was built with both signature checks on.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::{
+    cache::Cache,
+    examples,
+    farm::{CHROOT, Farm},
+    image,
+    process::Tool,
+    progress::{Step, say},
+    setup,
+};
+
+/// Runs the demo; with `once` it ends instead of keeping the farm up.
+pub(crate) fn run(cache: &Cache, install: bool, once: bool) -> Result<()> {
+    setup::run(cache, install)?;
+    image::run(cache)?;
+    let packages = ["broken", "hello", "lzo", "lzop"];
+    let [broken, hello, lzo, lzop] = packages.map(|name| examples::source_package(cache, name));
+    fs_err::create_dir_all(cache.path("demo"))?;
+    let place = tempfile::tempdir_in(cache.path("demo"))?;
+    let step = Step::start("the farm (building the program first)");
+    let mut farm = Farm::start(cache, place.path(), 2)?;
+    step.done(farm.url());
+
+    farm.copr_cli(&[
+        "create",
+        "demo",
+        "--chroot",
+        CHROOT,
+        "--description",
+        "The demo of Verdigris",
+    ])?;
+    say(format!("project {}/coprs/admin/demo/", farm.url()));
+    let failing = farm.submit("demo", &broken?)?;
+    build(&farm, "hello", &hello?)?;
+    build(&farm, "lzo", &lzo?)?;
+    build(&farm, "lzop", &lzop?)?;
+    show_failure(&farm, failing)?;
+    install_and_run(cache, &farm, place.path())?;
+    addresses(&farm);
+    if once {
+        return Ok(());
+    }
+    say("\nThe farm goes on running; Ctrl-C ends it.");
+    farm.wait()
+}
+
+/// Submits a package and shows its log as it grows.
+fn build(farm: &Farm, name: &str, package: &Path) -> Result<()> {
+    let number = farm.submit("demo", package)?;
+    let step = Step::start(format!("build {number}: {name}"));
+    let state = farm.follow(number, name, |line| say(format!("    {name} | {line}")))?;
+    if state != "succeeded" {
+        let attempts = farm.json(&format!("/api/builds/{number}/attempts"))?;
+        bail!("build {number} of {name} is {state}: {attempts:#}");
+    }
+    step.done(state);
+    Ok(())
+}
+
+fn show_failure(farm: &Farm, number: i64) -> Result<()> {
+    let step = Step::start(format!("build {number}: broken, which cannot succeed"));
+    let state = farm.follow(number, "broken", |_| {})?;
+    if state != "failed" {
+        bail!("build {number} of broken is {state}");
+    }
+    let attempts = farm.json(&format!("/api/builds/{number}/attempts"))?;
+    let last = attempts.as_array().and_then(|attempts| attempts.last());
+    let last = last.context("a failed build without an attempt")?;
+    for field in ["blame", "reason", "evidence"] {
+        step.note(format!("{field}: {}", last.get(field).unwrap_or(&Value::Null)));
+    }
+    step.done(state);
+    Ok(())
+}
+
+/// Installs the three packages into a scratch root and runs the programs in it.
+fn install_and_run(cache: &Cache, farm: &Farm, place: &Path) -> Result<()> {
+    let step = Step::start("dnf install hello lzo lzop, with gpgcheck=1 repo_gpgcheck=1");
+    let base = cache.path("microdistro/current/repo").canonicalize()?;
+    let results = format!("{}/results/admin/demo", farm.url());
+    let cache_directory = place.join("dnf-cache");
+    let config = format!(
+        "[main]\nreposdir=/dev/null\nplugins=0\ncachedir={0}\nlogdir={0}\ninstall_weak_deps=0\n\
+         [base]\nname=base\nbaseurl=file://{1}\ngpgcheck=0\n\
+         [demo]\nname=demo\nbaseurl={results}/{CHROOT}/\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey={results}/pubkey.gpg\n",
+        cache_directory.display(),
+        base.display()
+    );
+    fs_err::write(place.join("dnf.conf"), config)?;
+    let root = place.join("root");
+    Tool::in_namespace("dnf")
+        .args(["-y", "-q", "--releasever=1", "-c"])
+        .arg(place.join("dnf.conf"))
+        .arg(format!("--installroot={}", root.display()))
+        .args(["install", "hello", "lzo", "lzop"])
+        .env("HOME", place)
+        .show()?;
+    for command in [
+        ["/usr/bin/hello", "--greeting=built by Verdigris"],
+        ["/usr/bin/lzop", "--version"],
+    ] {
+        let said = Tool::in_namespace("chroot").arg(&root).args(command).output()?;
+        step.note(format!(
+            "{}: {}",
+            command.join(" "),
+            said.lines().next().unwrap_or_default()
+        ));
+    }
+    step.done("installed and run");
+    Ok(())
+}
+
+fn addresses(farm: &Farm) {
+    let url = farm.url();
+    say(format!(
+        "\n  the project   {url}/coprs/admin/demo/\n  its packages  {url}/results/admin/demo/{CHROOT}/\n  \
+         the API       {url}/api/openapi.json\n  copr-cli      --config {}",
+        farm.configuration().display()
+    ));
+}

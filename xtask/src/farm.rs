@@ -1,0 +1,202 @@
+//! A farm for the demo and the benchmarks: `verdigris up` as a child process, spoken to as a user would.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::{
+    cache::Cache,
+    process::Tool,
+    setup,
+    workspace::{self, cargo},
+};
+
+/// The chroot that everything is built in.
+pub(crate) const CHROOT: &str = "microdistro-1-x86_64";
+/// How long a farm may take to start, and a build to end.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A running farm. Dropped, it is told to stop.
+pub(crate) struct Farm {
+    process: Child,
+    pub(crate) directory: PathBuf,
+    pub(crate) port: u16,
+    copr_cli: PathBuf,
+}
+
+impl Farm {
+    /// Builds the program and starts a farm with an empty directory.
+    pub(crate) fn start(cache: &Cache, directory: &Path, idle: u32) -> Result<Self> {
+        cargo()?.args(["build", "--workspace", "--quiet"]).show()?;
+        fs_err::create_dir_all(directory)?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let log = fs_err::File::create(directory.join("farm.log"))?.into_parts().0;
+        let mirror = cache.path("microdistro/current/repo");
+        let process = Command::new(program()?)
+            .args(["up", "--directory"])
+            .arg(directory.join("data"))
+            .args([
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+                "--idle",
+                &idle.to_string(),
+            ])
+            .arg("--image")
+            .arg(cache.path("images/builder/current"))
+            .args(["--mirror", &format!("microdistro={}", mirror.display())])
+            .env_remove("USER")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("starting the farm")?;
+        let copr_cli = setup::python_tool(cache, "copr-cli");
+        let mut farm = Self {
+            process,
+            directory: directory.to_owned(),
+            port,
+            copr_cli,
+        };
+        farm.wait_until_up()?;
+        Ok(farm)
+    }
+
+    fn wait_until_up(&mut self) -> Result<()> {
+        let started = Instant::now();
+        while !self.get("/health").is_ok_and(|(status, _)| status == 200) {
+            let ended = self.process.try_wait()?;
+            if ended.is_some() || started.elapsed() > PATIENCE {
+                bail!(
+                    "the farm did not start: {}",
+                    fs_err::read_to_string(self.directory.join("farm.log"))?
+                );
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// copr-cli's configuration, as the farm wrote it.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.directory.join("data/copr.conf")
+    }
+
+    /// Runs copr-cli; what it prints.
+    pub(crate) fn copr_cli(&self, arguments: &[&str]) -> Result<String> {
+        Tool::new(&self.copr_cli)
+            .arg("--config")
+            .arg(self.configuration())
+            .args(arguments)
+            .env("HOME", &self.directory)
+            .output()
+    }
+
+    /// Submits a source package; the build's number.
+    pub(crate) fn submit(&self, project: &str, package: &Path) -> Result<i64> {
+        let said = self.copr_cli(&["build", "--nowait", project, &package.display().to_string()])?;
+        let number = said
+            .lines()
+            .find_map(|line| line.strip_prefix("Created builds: "));
+        let number = number.with_context(|| format!("copr-cli names no build: {said}"))?;
+        Ok(number.trim().parse()?)
+    }
+
+    /// One GET; status and body.
+    pub(crate) fn get(&self, path: &str) -> Result<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).context("no HTTP status")?.parse()?;
+        let mut answer = Vec::new();
+        reader.read_to_end(&mut answer)?;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let body = answer
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body.to_owned())
+            .unwrap_or_default();
+        Ok((status, body))
+    }
+
+    /// A GET whose answer is JSON.
+    pub(crate) fn json(&self, path: &str) -> Result<Value> {
+        let (status, body) = self.get(path)?;
+        if status != 200 {
+            bail!("{path} answers {status}: {body}");
+        }
+        serde_json::from_str(&body).with_context(|| format!("{path} answers no JSON"))
+    }
+
+    /// Waits for a build's end, handing on each new part of its log; the state it ended in.
+    pub(crate) fn follow(&self, build: i64, package: &str, mut show: impl FnMut(&str)) -> Result<String> {
+        let log = format!("/results/admin/demo/{CHROOT}/{build:08}-{package}/builder-live.log");
+        let started = Instant::now();
+        let mut shown = 0;
+        loop {
+            let state = self.state(build)?;
+            let is_over = ["succeeded", "failed", "canceled", "skipped"].contains(&state.as_str());
+            if let Ok((200, text)) = self.get(&log)
+                && let Some(fresh) = text.get(shown..)
+            {
+                let whole = fresh.rfind('\n').map_or(0, |end| end + 1);
+                fresh.get(..whole).unwrap_or_default().lines().for_each(&mut show);
+                shown += whole;
+            }
+            if is_over {
+                return Ok(state);
+            }
+            if started.elapsed() > PATIENCE {
+                bail!("build {build} is still {state} after {} s", PATIENCE.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// The state of a build.
+    pub(crate) fn state(&self, build: i64) -> Result<String> {
+        let found = self.json(&format!("/api_3/build/{build}"))?;
+        Ok(found
+            .get("state")
+            .and_then(Value::as_str)
+            .unwrap_or("unknown")
+            .to_owned())
+    }
+
+    /// Waits until the farm ends, as Ctrl-C makes it.
+    pub(crate) fn wait(&mut self) -> Result<()> {
+        self.process.wait().map(drop).context("waiting for the farm")
+    }
+}
+
+impl Drop for Farm {
+    fn drop(&mut self) {
+        let pid = self.process.id().to_string();
+        if self.process.try_wait().is_ok_and(|ended| ended.is_none()) {
+            Tool::new("kill").args(["-INT", &pid]).succeeds();
+            self.process.wait().ok(); // There is nobody left to tell.
+        }
+    }
+}
+
+/// The program, where cargo puts it.
+fn program() -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = match target {
+        Some(target) => target,
+        None => workspace::root()?.join("target"),
+    };
+    Ok(target.join("debug/verdigris"))
+}
