@@ -43,6 +43,11 @@ impl Fields {
             .push(message.into());
     }
 
+    /// Whether no mistake was found so far.
+    pub(crate) fn is_good(&self) -> bool {
+        self.mistakes.is_empty()
+    }
+
     /// Whether the field is there at all.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)

@@ -52,8 +52,9 @@ fn complain(words: &str) {
     eprintln!("verdigris: {words}");
 }
 
-/// What a command has to say to the person, or the program, that ran it.
-#[expect(clippy::print_stdout, reason = "standard output is where a command answers")]
+/// What a command has to say to the person, or the program, that ran it. One who has stopped listening (`| head`) is
+/// no reason to fail.
 pub(crate) fn say(words: &str) {
-    println!("{words}");
+    use std::io::Write as _;
+    writeln!(std::io::stdout(), "{words}").ok();
 }

@@ -387,7 +387,8 @@ impl BuildArguments {
         for pattern in self.exclude_chroots.iter().flatten() {
             chosen.retain(|chroot| !Glob::new(pattern).matches(chroot.as_str()));
         }
-        if chosen.is_empty() && !offered.is_empty() {
+        let all_are_known = mistakes.is_good();
+        if chosen.is_empty() && all_are_known && !offered.is_empty() {
             mistakes.reject("exclude_chroots", "No chroot is left to build in.");
         }
         if offered.is_empty() {

@@ -244,7 +244,7 @@ impl Settings {
         }
         let name = file.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
         Self::extract(
-            &figment.merge(Env::prefixed("VERDIGRIS_").split("__").filter(is_setting)),
+            &figment.merge(Env::prefixed("VERDIGRIS_").filter(is_setting).split("__")),
             &name,
         )
     }

@@ -24,20 +24,28 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// How often a port is chosen anew, when another program took it meanwhile.
 const TRIES: u32 = 5;
 const USER: &str = "verdigris";
+/// What has to be in one place: a distribution may link only some of them into `PATH`.
+const PROGRAMS: [&str; 3] = ["initdb", "postgres", "createdb"];
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// PostgreSQL is not installed.
-    #[error("PostgreSQL's `{0}` is not installed: run `cargo xtask setup`")]
-    NotInstalled(&'static str),
+    #[error("PostgreSQL's programs are not installed: run `cargo xtask setup`")]
+    NotInstalled,
     /// A program of PostgreSQL failed.
     #[error("`{program}` failed: {output}")]
     Failed {
         /// Which.
         program: String,
         /// What it wrote.
+        output: String,
+    },
+    /// The server does not serve in time.
+    #[error("PostgreSQL was not ready in time; it wrote: {output}")]
+    NotReady {
+        /// Its log.
         output: String,
     },
     /// The system refused something.
@@ -65,7 +73,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::System { what, source }
 }
 
-/// Where PostgreSQL's programs are: beside the `initdb` in `PATH`, or the newest of Debian's places.
+/// Where PostgreSQL's programs are: together somewhere in `PATH`, or in the newest of Debian's places.
 fn programs() -> Result<PathBuf, Error> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
@@ -76,8 +84,8 @@ fn programs() -> Result<PathBuf, Error> {
     places.sort_by_key(|place| std::cmp::Reverse(version(place)));
     std::env::split_paths(&path)
         .chain(places)
-        .find(|place| place.join("initdb").is_file() && place.join("postgres").is_file())
-        .ok_or(Error::NotInstalled("initdb"))
+        .find(|place| PROGRAMS.iter().all(|program| place.join(program).is_file()))
+        .ok_or(Error::NotInstalled)
 }
 
 /// 15 of `/usr/lib/postgresql/15/bin`.
@@ -163,8 +171,9 @@ impl PostgresServer {
             server.port = free_port()?;
             match server.restart() {
                 Ok(()) => return Ok(server),
-                Err(error) if tries >= TRIES => return Err(error),
-                Err(_) => tries += 1,
+                // It ended at once, as it does when another program has taken the port meanwhile.
+                Err(Error::Failed { .. }) if tries < TRIES => tries += 1,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -198,24 +207,40 @@ impl PostgresServer {
             .map_err(system("start PostgreSQL"))?;
         self.child = Some(child);
         let began = Instant::now();
-        while began.elapsed() < START_LIMIT {
-            if run(self.client("pg_isready").arg("-q")).is_ok() {
+        loop {
+            // What our own server writes: an answer at the port could be another program's.
+            if self.says_ready() {
                 return Ok(());
             }
             let has_ended = self
                 .child
                 .as_mut()
                 .is_none_or(|child| !matches!(child.try_wait(), Ok(None)));
-            if has_ended {
-                break;
+            let is_late = began.elapsed() > START_LIMIT;
+            if has_ended || is_late {
+                self.stop();
+                let output = std::fs::read_to_string(&log_path).unwrap_or_default();
+                return Err(if is_late {
+                    Error::NotReady { output }
+                } else {
+                    Error::Failed {
+                        program: "postgres".to_owned(),
+                        output,
+                    }
+                });
             }
-            sleep(Duration::from_millis(20));
+            sleep(Duration::from_millis(10));
         }
-        self.stop();
-        Err(Error::Failed {
-            program: "postgres".to_owned(),
-            output: std::fs::read_to_string(&log_path).unwrap_or_default(),
-        })
+    }
+
+    /// Whether the last line of `postmaster.pid` is the word that the server serves.
+    fn says_ready(&self) -> bool {
+        let path = self.directory.path().join("data/postmaster.pid");
+        let state = std::fs::read_to_string(path).unwrap_or_default();
+        state
+            .lines()
+            .last()
+            .is_some_and(|line| line.trim_end() == "ready")
     }
 
     /// Stops the server at once, connections or not; its data stay.
