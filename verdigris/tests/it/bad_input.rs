@@ -38,7 +38,7 @@ fn what_is_no_source_package_is_refused_with_the_reason_and_leaves_nothing() {
         ),
         (
             file("evil.src.rpm", &with_name(&bytes, "greeting", "../eting")),
-            "../eting",
+            "damaged",
         ),
     ];
     for (path, expected) in cases {

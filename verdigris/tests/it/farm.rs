@@ -131,13 +131,6 @@ impl Farm {
         fs::read_to_string(self.path("farm.log")).unwrap_or_default()
     }
 
-    /// Ends the farm's process as a power cut would.
-    pub(crate) fn kill(&mut self) {
-        let mut child = self.process.take().expect("the farm runs");
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
     /// Ends the farm as Ctrl-C does; answers whether it ended well.
     pub(crate) fn stop(&mut self) -> bool {
         let Some(mut child) = self.process.take() else {
@@ -294,13 +287,4 @@ pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
         .map(|(_, body)| body.to_owned())
         .unwrap_or_default();
     Some((status, body))
-}
-
-/// Waits until something holds; what it is is told when it never does.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
