@@ -16,6 +16,7 @@ use crate::{
     address::decode_form,
     error::ApiError,
     fields::{Fields, MistakeStyle},
+    middleware::content_length,
     settings::MAX_BODY_BYTES,
 };
 
@@ -235,7 +236,12 @@ pub(crate) fn bad_form(error: &dyn std::fmt::Display) -> ApiError {
 
 /// A multipart form with arguments in a part `json` and a file in a part `pkgs`, in either order. poem's own
 /// type would first write every file into the temporary directory, which may be memory.
-pub(crate) struct FileForm(pub(crate) Multipart);
+pub(crate) struct FileForm {
+    /// The parts that have not been read yet.
+    pub(crate) parts: Multipart,
+    /// How many bytes the client has promised; 0 when it did not say.
+    pub(crate) expected: u64,
+}
 
 impl<'a> ApiExtractor<'a> for FileForm {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -280,11 +286,12 @@ impl<'a> ApiExtractor<'a> for FileForm {
             )
             .into());
         }
-        Ok(Self(
-            <Multipart as FromRequest>::from_request(request, body)
+        Ok(Self {
+            parts: <Multipart as FromRequest>::from_request(request, body)
                 .await
                 .map_err(|error| bad_form(&error))?,
-        ))
+            expected: content_length(request).unwrap_or(0),
+        })
     }
 }
 

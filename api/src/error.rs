@@ -6,7 +6,7 @@
 use poem::{
     Response,
     error::ResponseError,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
 };
 use poem_openapi::{
     ApiResponse, Object,
@@ -14,6 +14,8 @@ use poem_openapi::{
     registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
     types::Type,
 };
+
+use crate::openapi::methods_at;
 
 /// What stops the HTTP process itself.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +66,9 @@ pub(crate) enum ApiError {
     /// 404: there is no such thing.
     #[error("{0}")]
     NotFound(String),
-    /// 405: not with this method.
-    #[error("{0}")]
-    MethodNotAllowed(String),
+    /// 405: not with this method, but with those.
+    #[error("The method {0} is not allowed for this address.")]
+    MethodNotAllowed(Method, Vec<Method>),
     /// 408: the client went silent.
     #[error("{0}")]
     Timeout(String),
@@ -154,7 +156,7 @@ impl ApiError {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed(..) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -199,6 +201,12 @@ impl ApiError {
                 HeaderValue::from_static("Basic realm=\"verdigris\""),
             );
         }
+        if let Self::MethodNotAllowed(_, allowed) = self {
+            let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+            if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
+                headers.insert(header::ALLOW, value);
+            }
+        }
         if matches!(self, Self::Unavailable(_)) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
@@ -206,14 +214,14 @@ impl ApiError {
     }
 
     /// What an error of poem's own means: its texts speak of types, ours of what to do.
-    pub(crate) fn from_poem(error: &poem::Error, path: &str, method: &str) -> Self {
+    pub(crate) fn from_poem(error: &poem::Error, path: &str, method: &Method) -> Self {
         use poem::error as raised;
         use poem_openapi::error as parsing;
         if error.is::<raised::NotFoundError>() {
             return no_route(path);
         }
         if error.is::<raised::MethodNotAllowedError>() {
-            return Self::MethodNotAllowed(format!("The method {method} is not allowed for this address."));
+            return Self::MethodNotAllowed(method.clone(), methods_at(path));
         }
         if let Some(parameter) = error.downcast_ref::<parsing::ParseParamError>() {
             return bad_parameter(parameter.name, &parameter.reason);

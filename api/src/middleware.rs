@@ -136,7 +136,7 @@ impl<E: Endpoint> Gate<E> {
         let refusal = if let Some(refusal) = error.downcast_ref::<ApiError>() {
             refusal
         } else {
-            raised = ApiError::from_poem(error, path, method.as_str());
+            raised = ApiError::from_poem(error, path, method);
             &raised
         };
         if let ApiError::Internal(detail) = refusal {
@@ -149,7 +149,8 @@ impl<E: Endpoint> Gate<E> {
     }
 }
 
-fn content_length(request: &Request) -> Option<u64> {
+/// The length that a client has promised for the body.
+pub(crate) fn content_length(request: &Request) -> Option<u64> {
     request
         .headers()
         .get(header::CONTENT_LENGTH)?

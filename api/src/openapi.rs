@@ -72,6 +72,28 @@ impl OpenApi for Described {
     fn add_routes(self, _table: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
 }
 
+/// The methods of the operations at an address.
+pub(crate) fn methods_at(address: &str) -> Vec<Method> {
+    let fits = |path: &str| {
+        let mut names = address.split('/').filter(|name| !name.is_empty());
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        parts.all(|part| {
+            names
+                .next()
+                .is_some_and(|name| part.starts_with([':', '{']) || part == name)
+        }) && names.next().is_none()
+    };
+    let mut methods: Vec<Method> = Operations::meta()
+        .into_iter()
+        .flat_map(|api| api.paths)
+        .filter(|path| fits(&path.path))
+        .flat_map(|path| path.operations)
+        .map(|operation| operation.method)
+        .collect();
+    methods.dedup();
+    methods
+}
+
 /// The OpenAPI document as JSON, for people to read and for the copy in `api/openapi.json`. The same program
 /// always gives the same text.
 #[must_use]
@@ -89,6 +111,12 @@ pub fn openapi_document() -> String {
         {
             straighten(operation);
         }
+    }
+    if let Some(schemas) = document
+        .pointer_mut("/components/schemas")
+        .and_then(Value::as_object_mut)
+    {
+        schemas.values_mut().for_each(allow_null);
     }
     let mut text = serde_json::to_string_pretty(&sorted(document)).unwrap_or(raw);
     text.push('\n');
@@ -126,6 +154,26 @@ fn straighten(operation: &mut Value) {
                     .map(|(kind, schema)| (kind.split(';').next().unwrap_or_default().to_owned(), schema));
                 *content = named.collect();
             }
+        }
+    }
+}
+
+/// Says of every field that may be missing that it may be null as well: that is how answers show what is not
+/// there, and how Copr's clients say nothing.
+fn allow_null(schema: &mut Value) {
+    let required: Vec<String> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|name| name.as_str().map(ToOwned::to_owned))
+        .collect();
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (_, property) in properties.iter_mut().filter(|(name, _)| !required.contains(name)) {
+        if let Some(property) = property.as_object_mut() {
+            property.insert("nullable".to_owned(), true.into());
         }
     }
 }

@@ -32,10 +32,7 @@ pub(crate) fn of_builds(
         module_hotfixes: hotfixes,
     }];
     repositories.extend(project.settings.additional_repos.iter().map(|address| {
-        let id: String = address
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
+        let id = address_as_id(address);
         RepositoryView {
             name: format!("Additional repo {id}"),
             id,
@@ -62,9 +59,19 @@ fn expand(state: &ApiState, address: &str, chroot: &ChrootName) -> String {
         .replace("$basearch", architecture)
 }
 
-/// The repositories that installed packages of a project need.
+/// An address as it may stand in the id of a repository: Copr's rule.
+pub(crate) fn address_as_id(address: &str) -> String {
+    address
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("_")
+}
+
+/// The repositories that installed packages of a project need: those of other projects first, as Copr numbers
+/// them.
 pub(crate) fn dependencies(project: &Project) -> Vec<RepoDependency> {
-    project
+    let mut dependencies: Vec<RepoDependency> = project
         .settings
         .runtime_dependencies
         .iter()
@@ -80,7 +87,9 @@ pub(crate) fn dependencies(project: &Project) -> Vec<RepoDependency> {
                 })
             }
         })
-        .collect()
+        .collect();
+    dependencies.sort_by_key(|dependency| matches!(dependency, RepoDependency::External { .. }));
+    dependencies
 }
 
 /// The `.repo` text of a project's directory for one chroot.
@@ -118,4 +127,20 @@ pub(crate) fn host(state: &ApiState) -> String {
         _ => authority,
     };
     without_port.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address_as_id;
+
+    #[test]
+    fn an_address_becomes_an_id_as_in_copr() {
+        for (address, id) in [
+            ("https://example.org/r/", "https_example_org_r"),
+            ("copr://alice/lib", "copr_alice_lib"),
+            ("http://x/$chroot//a--b", "http_x_chroot_a_b"),
+        ] {
+            assert_eq!(address_as_id(address), id);
+        }
+    }
 }

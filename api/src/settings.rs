@@ -21,10 +21,6 @@ pub struct ApiSettings {
     pub max_upload_bytes: u64,
     /// An upload is refused when it would leave less than this many bytes free.
     pub min_free_bytes: u64,
-    /// What the signing keys of projects are sealed with before they are stored.
-    pub key_passphrase: repository::Passphrase,
-    /// The host in the user ids of signing keys, such as `copr.example.org`.
-    pub host_name: String,
     /// For how long a new API token is good.
     pub token_lifetime: Duration,
     /// The longest silence of a client in the middle of a body.

@@ -97,9 +97,14 @@ fn disk_error(error: &io::Error) -> ApiError {
     ApiError::Internal(format!("cannot write to the spool: {error}"))
 }
 
-/// Writes a part of a form to the spool and syncs it.
-pub(crate) async fn receive(state: &ApiState, reader: impl AsyncRead) -> Result<Spooled, ApiError> {
-    check_room(state, 0)?;
+/// Writes a part of a form to the spool and syncs it. `expected` is how many bytes the client has promised for
+/// the whole form, if it did: what cannot fit is refused before anything is written.
+pub(crate) async fn receive(
+    state: &ApiState,
+    reader: impl AsyncRead,
+    expected: u64,
+) -> Result<Spooled, ApiError> {
+    check_room(state, expected)?;
     let limit = state.settings().max_upload_bytes;
     let path = state
         .settings()
@@ -136,7 +141,7 @@ pub(crate) async fn receive(state: &ApiState, reader: impl AsyncRead) -> Result<
             return Err(too_large(limit));
         }
         if spooled.size >= next_check {
-            check_room(state, 0)?;
+            check_room(state, expected.saturating_sub(spooled.size))?;
             next_check = spooled.size.saturating_add(CHECK_EVERY);
         }
         if let Some(file) = spooled.file.as_mut() {

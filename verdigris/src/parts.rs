@@ -42,24 +42,25 @@ pub(crate) fn fleet_file(path: &Path) -> anyhow::Result<FleetSpec> {
 }
 
 /// The HTTP role.
-pub(crate) fn api(settings: &Settings, secrets: &Secrets) -> anyhow::Result<api::ApiSettings> {
-    let public_url = settings.http.public_url();
-    let host = public_url.split("://").last().unwrap_or_default();
-    let host = host.split([':', '/']).next().unwrap_or("localhost").to_owned();
+pub(crate) fn api(settings: &Settings) -> anyhow::Result<api::ApiSettings> {
     Ok(api::ApiSettings {
-        host_name: host,
         results_root: absolute(&settings.storage.results())?,
         spool_dir: absolute(&settings.storage.sources())?.join(".spool"),
         source_root: absolute(&settings.storage.sources())?,
         mirrors: settings.http.mirrors.clone(),
         max_upload_bytes: settings.http.max_upload.bytes(),
         min_free_bytes: settings.storage.min_free.bytes(),
-        key_passphrase: secrets.passphrase()?,
         token_lifetime: api::DEFAULT_TOKEN_LIFETIME,
         body_timeout: api::DEFAULT_BODY_TIMEOUT,
         max_log_streams: api::DEFAULT_MAX_LOG_STREAMS,
-        public_url,
+        public_url: settings.http.public_url(),
     })
+}
+
+/// The host of an address.
+fn host_of(url: &str) -> String {
+    let host = url.split("://").last().unwrap_or_default();
+    host.split([':', '/']).next().unwrap_or("localhost").to_owned()
 }
 
 /// The worker's role.
@@ -72,6 +73,7 @@ pub(crate) fn worker(settings: &Settings, secrets: &Secrets, store: &Store) -> a
         sources: absolute(&settings.storage.sources())?,
         key: Arc::new(secrets.builder_key()?),
         passphrase: Arc::new(secrets.passphrase()?),
+        host_name: host_of(&settings.http.public_url()),
         builder_url: settings.http.builder_url(),
         name: settings.worker.name.clone().unwrap_or_else(host_name),
         parallel: settings.worker.parallel.max(1),

@@ -47,10 +47,9 @@ async fn wait(supervisor: Supervisor) -> anyhow::Result<()> {
 /// `verdigris api`.
 pub(crate) async fn api(config: &Config) -> anyhow::Result<()> {
     let settings = settings(config)?;
-    let secrets = Secrets::open(&settings.storage.secrets())?;
     let store = database::open(&settings).await?;
     let supervisor = Supervisor::new();
-    let state = api::ApiState::new(store, parts::api(&settings, &secrets)?, supervisor.stop_token())?;
+    let state = api::ApiState::new(store, parts::api(&settings)?, supervisor.stop_token())?;
     let listener = listen(&settings).await?;
     info!(
         "Serving {} on {}.",

@@ -211,7 +211,7 @@ fn start_roles(
         access_key: secrets.access_key()?,
     };
     let stop = supervisor.stop_token();
-    let state = api::ApiState::new(store.clone(), parts::api(settings, secrets)?, stop.clone())?;
+    let state = api::ApiState::new(store.clone(), parts::api(settings)?, stop.clone())?;
     let worker = worker::Worker::new(parts::worker(settings, secrets, store)?);
     let controller = parts::controller(settings, secrets, store, Some(&embedded))?;
     supervisor.spawn("api", api::serve(listener, state));

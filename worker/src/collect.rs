@@ -16,6 +16,7 @@ use tracing::warn;
 use crate::{
     Error, Parts, blocking,
     builder::{Builder, Verdict},
+    signer::signing_key,
 };
 
 /// Collects what a finished build left and says what that means.
@@ -40,11 +41,10 @@ pub(crate) async fn collect(
     let repository = repository_of(allocation);
     let build = build_directory(attempt)?;
     let (staged, manifest) = fetch(parts, builder, (&repository, &build), |_| true).await?;
-    let key = parts.store.signing_key(attempt.project).await?;
-    let (publisher, passphrase) = (parts.publisher.clone(), parts.passphrase.clone());
+    let key = signing_key(parts, attempt.project).await?;
+    let publisher = parts.publisher.clone();
     let architecture = attempt.chroot.architecture().to_owned();
     let (placed_in, packages) = blocking(move || {
-        let key = SigningKey::from_locked(&key.secret_key, &passphrase)?;
         let packages = sign_all(&staged, &manifest, &key, &build, &architecture)?;
         // Signing changed the files: what is placed is described by what is there now.
         let manifest = describe(&staged)?;

@@ -13,6 +13,7 @@ mod builder;
 mod collect;
 mod log;
 mod publish;
+mod signer;
 mod task;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
@@ -43,6 +44,8 @@ pub struct Parts {
     pub key: Arc<ClientKey>,
     /// What unlocks the projects' signing keys.
     pub passphrase: Arc<Passphrase>,
+    /// The farm's host in the user ids of signing keys, such as `copr.example.org`.
+    pub host_name: String,
     /// The farm's address as builders reach it, without a slash at its end.
     pub builder_url: String,
     /// This worker's name: the same after a restart.

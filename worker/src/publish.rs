@@ -5,12 +5,12 @@
 use std::{sync::Arc, time::Duration};
 
 use model::{ChrootName, DirectoryName};
-use repository::{PackageMetadata, RepositoryId, SigningKey};
+use repository::{PackageMetadata, RepositoryId};
 use runtime::{CancellationToken, clock, supervisor::chain};
 use store::{Project, Publication, SnapshotRecord};
 use tracing::{info, warn};
 
-use crate::{Error, Parts, blocking};
+use crate::{Error, Parts, blocking, signer::signing_key};
 
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// How many repositories one round takes on.
@@ -103,14 +103,9 @@ async fn write(
                 .map_err(|cause| Error::Lost(format!("the metadata of {}: {cause}", package.file_name)))
         })
         .collect::<Result<Vec<PackageMetadata>, Error>>()?;
-    let key = parts.store.signing_key(project.id).await?;
-    let (publisher, passphrase, number) = (
-        parts.publisher.clone(),
-        parts.passphrase.clone(),
-        publication.number,
-    );
+    let key = signing_key(parts, project.id).await?;
+    let (publisher, number) = (parts.publisher.clone(), publication.number);
     blocking(move || {
-        let key = SigningKey::from_locked(&key.secret_key, &passphrase)?;
         // The first time this makes the directories, the key's file and an empty repository.
         publisher.create_repository(&id, &key, clock::now())?;
         let snapshot = publisher.publish(&id, &metadata, &key, number, clock::now())?;

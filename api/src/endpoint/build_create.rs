@@ -54,12 +54,12 @@ impl BuildCreateApi {
         operation_id = "create_build_from_upload"
     )]
     async fn upload(&self, caller: Caller, form: FileForm) -> Answer<Json<BuildView>> {
-        let mut form = form.0;
+        let mut form = form;
         let outcome = self.take(&caller, &mut form).await;
         match outcome {
             Ok(build) => Ok(Json(BuildView::new(&build, self.0.settings()))),
             Err(error) => {
-                drain(&mut form).await;
+                drain(&mut form.parts).await;
                 Err(error)
             }
         }
@@ -129,10 +129,10 @@ impl BuildCreateApi {
     }
 
     /// Reads both parts, in either order, and submits.
-    async fn take(&self, caller: &Caller, form: &mut Multipart) -> Answer<Build> {
+    async fn take(&self, caller: &Caller, form: &mut FileForm) -> Answer<Build> {
         let mut allowed: Option<Allowed> = None;
         let mut file: Option<(Spooled, String)> = None;
-        while let Some(field) = form.next_field().await.map_err(|error| bad_form(&error))? {
+        while let Some(field) = form.parts.next_field().await.map_err(|error| bad_form(&error))? {
             match field.name() {
                 Some("json") if allowed.is_none() => {
                     let object = parse_object(&read_part(field).await?)?;
@@ -140,7 +140,8 @@ impl BuildCreateApi {
                 }
                 Some("pkgs") if file.is_none() => {
                     let name = spool::check_file_name(field.file_name())?;
-                    file = Some((spool::receive(&self.0, field.into_async_read()).await?, name));
+                    let reader = field.into_async_read();
+                    file = Some((spool::receive(&self.0, reader, form.expected).await?, name));
                 }
                 Some("json" | "pkgs") => {
                     return Err(ApiError::Invalid(

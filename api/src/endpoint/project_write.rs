@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use model::{ChrootName, DirectoryName, OwnerName, ProjectName};
 use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
-use repository::{KeyAlgorithm, SigningKey};
-use store::{NewProject, NewSigningKey, Project, ProjectSettings};
+use store::{NewProject, Project, ProjectSettings};
 
 use super::{Answer, Chapter, find_project, shown};
 use crate::{
     arguments::Arguments,
     caller::Caller,
-    error::{ApiError, with_causes},
+    error::ApiError,
     fields::read_flag,
     removal,
     state::ApiState,
@@ -26,7 +25,7 @@ pub(crate) struct ProjectWriteApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::Project")]
 impl ProjectWriteApi {
-    /// Makes a project with a signing key of its own; its repositories are there, empty and signed, at once.
+    /// Makes a project. Its repositories are there, empty and signed by a key of its own, at once.
     #[oai(
         path = "/api_3/project/add/:ownername",
         method = "post",
@@ -56,14 +55,12 @@ impl ProjectWriteApi {
             .read_chroots(arguments.rest.chroots.as_deref().unwrap_or_default())
             .await?;
         let settings = arguments.rest.apply(ProjectSettings::default());
-        let key = self.make_key(&owner, &name).await?;
         let new = NewProject {
             owner,
             name,
             created_by: caller.0.id,
             settings,
             chroots,
-            key,
         };
         match self.0.store().create_project(&new, self.0.now()).await {
             Ok(project) => {
@@ -229,23 +226,6 @@ impl ProjectWriteApi {
         } else {
             Err(ApiError::Invalid(mistakes.join("\n")))
         }
-    }
-
-    async fn make_key(&self, owner: &OwnerName, name: &ProjectName) -> Answer<NewSigningKey> {
-        let (owner, name, now) = (owner.clone(), name.clone(), self.0.now());
-        let host = self.0.settings().host_name.clone();
-        let passphrase = self.0.settings().key_passphrase.clone();
-        let made = tokio::task::spawn_blocking(move || {
-            let key = SigningKey::generate(&owner, &name, &host, KeyAlgorithm::Ed25519, now)?;
-            Ok::<_, repository::Error>(NewSigningKey {
-                fingerprint: key.fingerprint(),
-                public_key: key.public_armored()?,
-                secret_key: key.to_locked(&passphrase)?,
-            })
-        })
-        .await
-        .map_err(|error| ApiError::Internal(format!("making a signing key: {error}")))?;
-        made.map_err(|error| ApiError::Internal(with_causes(&error)))
     }
 
     /// Waits until each repository of a new project has its first, empty state: whoever has an answer may use

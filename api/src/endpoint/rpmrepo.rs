@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use poem_openapi::{OpenApi, param::Path, payload::Json};
 use repository::RepoDependency;
+use store::Project;
 
 use super::{Answer, Chapter, find_project};
 use crate::{
@@ -66,32 +67,50 @@ impl RpmrepoApi {
                     delete_after_days: None,
                 },
             )]),
-            dependencies: repositories::dependencies(&project)
-                .into_iter()
-                .map(dependency)
-                .collect(),
+            dependencies: self.dependencies(&project),
         }))
     }
 }
 
-fn dependency(dependency: RepoDependency) -> DnfDependency {
-    let pair = |name: &str, value: String| (name.to_owned(), value);
-    match dependency {
-        RepoDependency::Project { owner, directory } => DnfDependency {
-            kind: "copr".to_owned(),
-            opts: BTreeMap::from([
-                pair("id", format!("coprdep:{owner}:{directory}")),
-                pair("name", format!("Copr {owner}/{directory}")),
-            ]),
-            data: BTreeMap::from([
-                pair("owner", owner.to_string()),
-                pair("projectname", directory.to_string()),
-            ]),
-        },
-        RepoDependency::External { base_url } => DnfDependency {
-            kind: "external_baseurl".to_owned(),
-            opts: BTreeMap::new(),
-            data: BTreeMap::from([pair("pattern", base_url)]),
-        },
+impl RpmrepoApi {
+    /// dnf 5 copies `opts` into the sections that it writes: without an id there is no section.
+    fn dependencies(&self, project: &Project) -> Vec<DnfDependency> {
+        let host = repositories::host(&self.0);
+        let needed_by = format!("Copr {host}/{}/{}", project.owner, project.name);
+        let pair = |name: &str, value: String| (name.to_owned(), value);
+        let mut found = Vec::new();
+        for (dependency, number) in repositories::dependencies(project).into_iter().zip(1_u64..) {
+            found.push(match dependency {
+                RepoDependency::Project { owner, directory } => DnfDependency {
+                    kind: "copr".to_owned(),
+                    opts: BTreeMap::from([
+                        pair("id", format!("coprdep:{host}:{owner}:{directory}")),
+                        pair(
+                            "name",
+                            format!("{needed_by} runtime dependency #{number} - {owner}/{directory}"),
+                        ),
+                    ]),
+                    data: BTreeMap::from([
+                        pair("owner", owner.to_string()),
+                        pair("projectname", directory.to_string()),
+                    ]),
+                },
+                RepoDependency::External { base_url } => {
+                    let id = repositories::address_as_id(&base_url);
+                    DnfDependency {
+                        kind: "external_baseurl".to_owned(),
+                        opts: BTreeMap::from([
+                            pair("id", format!("coprdep:{id}")),
+                            pair(
+                                "name",
+                                format!("{needed_by} external runtime dependency #{number} - {id}"),
+                            ),
+                        ]),
+                        data: BTreeMap::from([pair("pattern", base_url)]),
+                    }
+                }
+            });
+        }
+        found
     }
 }

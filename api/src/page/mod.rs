@@ -118,10 +118,10 @@ pub(crate) async fn dispatch(state: &ApiState, request: &Request) -> Result<Resp
     let nothing = || ApiError::NotFound("There is nothing at this address.".to_owned());
     let (names, ends_in_slash) = address::split(request.uri().path()).ok_or_else(nothing)?;
     if ![Method::GET, Method::HEAD].contains(request.method()) {
-        return Err(ApiError::MethodNotAllowed(format!(
-            "The method {} is not allowed for this address.",
-            request.method()
-        )));
+        return Err(ApiError::MethodNotAllowed(
+            request.method().clone(),
+            vec![Method::GET, Method::HEAD],
+        ));
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     match names.as_slice() {

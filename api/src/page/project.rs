@@ -45,7 +45,7 @@ pub(crate) async fn show(state: &ApiState, owner: &str, name: &str) -> Result<Re
             "description": project.settings.description.clone().unwrap_or_default(),
             "instructions": project.settings.instructions.clone().unwrap_or_default(),
             "host": repositories::host(state),
-            "fingerprint": project.key_fingerprint,
+            "fingerprint": state.store().key_fingerprint(project.id).await?,
             "public_key": format!("/results/{}/{}/pubkey.gpg", project.owner, project.name),
             "chroots": chroots,
             "has_builds": !rows.is_empty(),

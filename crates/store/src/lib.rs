@@ -25,7 +25,7 @@ pub use error::{Error, Result};
 pub use types::{
     Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder,
     BuiltPackage, CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, Failure, FleetView,
-    IssuedToken, LaunchAttempt, Lease, NewBuilder, NewLaunch, NewProject, NewSigningKey, NewUpload, NewUser,
+    IssuedToken, LaunchAttempt, Lease, LockedKey, NewBuilder, NewLaunch, NewProject, NewUpload, NewUser,
     Outcome, Page, Project, ProjectFilter, ProjectSettings, Publication, PublishedPackage, PublishedSnapshot,
     Renewal, RepositoryKey, Sighting, SnapshotRecord, StoredSource, Stray, UnknownWord, User,
 };

@@ -182,3 +182,28 @@ fn a_misspelt_key_in_the_fleet_file_is_shown_with_line_column_and_the_right_one(
     assert!(said.contains("fleet.yaml:12:20"), "{said}");
     assert!(said.contains("did you mean `max`?"), "{said}");
 }
+
+#[test]
+fn an_upload_without_room_for_it_is_refused_before_it_is_stored() {
+    let mut farm = Farm::start();
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    assert!(farm.stop(), "{}", farm.log());
+    let settings = farm.path("data/verdigris.toml");
+    fs::write(&settings, "[storage]\nmin_free = \"900000GiB\"\n").unwrap();
+    farm.up();
+    let (status, health) = farm.get("/health").unwrap();
+    assert_eq!(status, 503, "{health}");
+    assert!(health.contains("disk"), "{health}");
+    let package = source_package(farm.directory.path(), GREETING);
+    let refused = farm.copr_cli(&["build", "--nowait", "demo", package.to_str().unwrap()]);
+    assert!(!refused.status.success());
+    assert!(said(&refused).contains("disk"), "{}", said(&refused));
+    assert_eq!(walk(&farm.path("data/sources")), Vec::<String>::new());
+
+    // With room again, the same farm takes the same package.
+    assert!(farm.stop(), "{}", farm.log());
+    fs::remove_file(settings).unwrap();
+    farm.up();
+    let build = farm.submit("demo", &package);
+    farm.wait_for(build, &["succeeded"]);
+}

@@ -5,4 +5,7 @@
 mod bad_input;
 mod copr_client;
 mod farm;
+mod interruption;
+mod moto;
 mod packages;
+mod processes;

@@ -20,4 +20,5 @@ pub(crate) mod project;
 pub(crate) mod project_chroot;
 pub(crate) mod repository;
 pub(crate) mod sighting;
+pub(crate) mod signing_key;
 pub(crate) mod snapshot;

@@ -12,9 +12,6 @@ pub struct Model {
     pub created_by: i64,
     pub settings: String,
     pub search: String,
-    pub key_fingerprint: String,
-    pub public_key: String,
-    pub secret_key: String,
     pub created_at: i64,
     pub deleted_at: Option<i64>,
 }

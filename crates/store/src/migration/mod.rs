@@ -16,6 +16,7 @@ mod column;
 mod m20261124_000001_projects;
 mod m20261124_000002_builds;
 mod m20261124_000003_fleet;
+mod m20261127_000004_signing_keys;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000001_projects::Migration),
             Box::new(m20261124_000002_builds::Migration),
             Box::new(m20261124_000003_fleet::Migration),
+            Box::new(m20261127_000004_signing_keys::Migration),
         ]
     }
 }

@@ -20,6 +20,7 @@ mod leases;
 mod projects;
 mod publications;
 mod sightings;
+mod signing_keys;
 mod submit;
 mod transition;
 mod users;

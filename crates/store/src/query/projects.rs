@@ -1,4 +1,4 @@
-//! Projects, their settings and keys.
+//! Projects and their settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,12 @@ use sea_orm::{
 
 use super::{events::Entry, submit::want_publication};
 use crate::{
-    NewProject, NewSigningKey, Page, Project, ProjectFilter, ProjectSettings,
+    NewProject, Page, Project, ProjectFilter, ProjectSettings,
     convert::{Row, check_text, or_conflict, to_json},
     database::{Store, Tx},
-    entity::{account, attempt, build, chroot, package, project, project_chroot, repository, snapshot},
+    entity::{
+        account, attempt, build, chroot, package, project, project_chroot, repository, signing_key, snapshot,
+    },
     error::{Error, Failure, Result},
 };
 
@@ -64,8 +66,6 @@ pub(super) async fn projects_of(tx: &Tx, rows: Vec<project::Model>) -> Result<Ve
                 name: at.parse("name", &row.name)?,
                 settings: at.json("settings", &row.settings)?,
                 chroots,
-                key_fingerprint: row.key_fingerprint,
-                public_key: row.public_key,
                 created_at: Timestamp::from_micros(row.created_at),
             })
         })
@@ -98,9 +98,6 @@ async fn insert_project(tx: &Tx, new: &NewProject, now: Timestamp) -> Result<pro
         created_by: Set(new.created_by.0),
         settings: Set(to_json("settings", &new.settings)?),
         search: Set(search_text(new.owner.as_str(), new.name.as_str(), &new.settings)),
-        key_fingerprint: Set(new.key.fingerprint.clone()),
-        public_key: Set(new.key.public_key.clone()),
-        secret_key: Set(new.key.secret_key.clone()),
         created_at: Set(now.as_micros()),
         deleted_at: Set(None),
     });
@@ -209,20 +206,6 @@ impl Store {
         .await
     }
 
-    /// The key that a project's packages and repositories are signed with. For signers only.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] when there is no such project.
-    pub async fn signing_key(&self, id: ProjectId) -> Result<NewSigningKey> {
-        let row = self.read(|tx| async move { live(&tx, id).await }).await?;
-        Ok(NewSigningKey {
-            fingerprint: row.key_fingerprint,
-            public_key: row.public_key,
-            secret_key: row.secret_key,
-        })
-    }
-
     /// Replaces a project's settings.
     ///
     /// # Errors
@@ -252,8 +235,8 @@ impl Store {
         .await
     }
 
-    /// Deletes a project with its builds. Its row stays, without the secret key, so that its id is never
-    /// given out again.
+    /// Deletes a project with its builds and its signing key. Its row stays, so that its id is never given
+    /// out again.
     ///
     /// # Errors
     ///
@@ -295,10 +278,10 @@ impl Store {
                 .filter(project_chroot::Column::Project.eq(id.0))
                 .exec(&*tx)
                 .await?;
+            signing_key::Entity::delete_by_id(id.0).exec(&*tx).await?;
             project::Entity::update_many()
                 .set(project::ActiveModel {
                     deleted_at: Set(Some(now.as_micros())),
-                    secret_key: Set(String::new()),
                     ..Default::default()
                 })
                 .filter(project::Column::Id.eq(id.0))

@@ -17,6 +17,6 @@ pub use build::{
 };
 pub use event::{Event, EventFilter};
 pub use fleet::{Builder, Change, FleetView, LaunchAttempt, Lease, NewBuilder, NewLaunch, Sighting, Stray};
-pub use project::{Chroot, NewProject, NewSigningKey, Page, Project, ProjectFilter, ProjectSettings};
+pub use project::{Chroot, LockedKey, NewProject, Page, Project, ProjectFilter, ProjectSettings};
 pub use publication::{Publication, PublishedPackage, PublishedSnapshot, RepositoryKey, SnapshotRecord};
 pub use user::{IssuedToken, NewUser, User};

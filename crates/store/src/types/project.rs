@@ -46,9 +46,9 @@ pub struct Chroot {
     pub definition: ChrootDefinition,
 }
 
-/// The key that a project's packages and repositories are signed with.
+/// The key that a project's packages and repositories are signed with, locked with the signers' passphrase.
 #[derive(Clone, PartialEq, Eq)]
-pub struct NewSigningKey {
+pub struct LockedKey {
     /// Its fingerprint in hexadecimal.
     pub fingerprint: String,
     /// The public key, ASCII-armored.
@@ -57,10 +57,10 @@ pub struct NewSigningKey {
     pub secret_key: String,
 }
 
-impl fmt::Debug for NewSigningKey {
+impl fmt::Debug for LockedKey {
     /// Without the secret key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewSigningKey")
+        f.debug_struct("LockedKey")
             .field("fingerprint", &self.fingerprint)
             .finish_non_exhaustive()
     }
@@ -79,8 +79,6 @@ pub struct NewProject {
     pub settings: ProjectSettings,
     /// What it builds for: known and active chroots.
     pub chroots: Vec<ChrootName>,
-    /// Its signing key.
-    pub key: NewSigningKey,
 }
 
 /// A project.
@@ -96,10 +94,6 @@ pub struct Project {
     pub settings: ProjectSettings,
     /// What it builds for, ordered by name.
     pub chroots: Vec<ChrootName>,
-    /// The fingerprint of its signing key.
-    pub key_fingerprint: String,
-    /// Its public key, ASCII-armored.
-    pub public_key: String,
     /// Since when it exists.
     pub created_at: Timestamp,
 }

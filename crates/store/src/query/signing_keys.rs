@@ -1,0 +1,86 @@
+//! The keys that projects sign with. A project has none when it is made: the first signer that needs it makes
+//! it, so that the web process never holds one.
+
+use model::{ProjectId, Timestamp};
+use sea_orm::{ActiveValue::Set, EntityTrait as _, QuerySelect as _, sea_query::OnConflict};
+
+use super::projects::live;
+use crate::{LockedKey, database::Store, entity::signing_key, error::Result};
+
+impl Store {
+    /// The key of a project, if it has one already. For signers only.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::NotFound`] when there is no such project.
+    pub async fn signing_key(&self, project: ProjectId) -> Result<Option<LockedKey>> {
+        let row = self
+            .read(|tx| async move {
+                live(&tx, project).await?;
+                Ok(signing_key::Entity::find_by_id(project.0).one(&*tx).await?)
+            })
+            .await?;
+        Ok(row.map(|row| LockedKey {
+            fingerprint: row.fingerprint,
+            public_key: row.public_key,
+            secret_key: row.secret_key,
+        }))
+    }
+
+    /// Gives a project its key, unless another signer was faster; answers the key that it has then. For
+    /// signers only.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::NotFound`] when there is no such project.
+    pub async fn keep_signing_key(
+        &self,
+        project: ProjectId,
+        key: &LockedKey,
+        now: Timestamp,
+    ) -> Result<LockedKey> {
+        let row = self
+            .write(|tx| async move {
+                live(&tx, project).await?;
+                signing_key::Entity::insert(signing_key::ActiveModel {
+                    project: Set(project.0),
+                    fingerprint: Set(key.fingerprint.clone()),
+                    public_key: Set(key.public_key.clone()),
+                    secret_key: Set(key.secret_key.clone()),
+                    created_at: Set(now.as_micros()),
+                })
+                .on_conflict(
+                    OnConflict::column(signing_key::Column::Project)
+                        .do_nothing()
+                        .to_owned(),
+                )
+                .exec_without_returning(&*tx)
+                .await?;
+                let kept = signing_key::Entity::find_by_id(project.0).one(&*tx).await?;
+                kept.ok_or_else(|| crate::Error::corrupt("signing_key", project, "it was not kept").into())
+            })
+            .await?;
+        Ok(LockedKey {
+            fingerprint: row.fingerprint,
+            public_key: row.public_key,
+            secret_key: row.secret_key,
+        })
+    }
+
+    /// The fingerprint of a project's key, for people to compare. `None` before its first signature.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`].
+    pub async fn key_fingerprint(&self, project: ProjectId) -> Result<Option<String>> {
+        self.read(|tx| async move {
+            Ok(signing_key::Entity::find_by_id(project.0)
+                .select_only()
+                .column(signing_key::Column::Fingerprint)
+                .into_tuple()
+                .one(&*tx)
+                .await?)
+        })
+        .await
+    }
+}

@@ -1,0 +1,203 @@
+//! The farm as three processes on PostgreSQL, with devcloud as a fourth that knows nothing of them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use store::testing::PostgresServer;
+
+use crate::{
+    farm::{CHROOT, cached, eventually, free_port, get, text, verdigris},
+    moto::Running,
+    packages::{GREETING, source_package},
+};
+
+/// A program that is built beside the one under test.
+fn beside(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_verdigris")).with_file_name(name);
+    assert!(
+        path.exists(),
+        "{} is missing: build with --workspace",
+        path.display()
+    );
+    path
+}
+
+struct Processes {
+    directory: tempfile::TempDir,
+    api_port: u16,
+    cloud_port: u16,
+}
+
+impl Processes {
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write_settings(&self, database: &str, image: &str) {
+        let directory = self.directory.path().display();
+        let mirror = cached("microdistro/current/repo").canonicalize().unwrap();
+        let settings = format!(
+            "[database]\nurl = \"{database}\"\n[http]\nlisten = \"127.0.0.1:{}\"\n\
+             builder_url = \"http://10.88.0.1:80\"\nmirrors = {{ microdistro = \"{}\" }}\n\
+             [storage]\ndirectory = \"{directory}/data\"\n[fleet]\nfile = \"{directory}/fleet.yaml\"\n\
+             [worker]\nname = \"worker-1\"\n",
+            self.api_port,
+            mirror.display()
+        );
+        fs::write(self.path("verdigris.toml"), settings).unwrap();
+        let port = if fs::metadata("/proc/self").is_ok() && is_root() {
+            22
+        } else {
+            2222
+        };
+        let fleet = format!(
+            r#"
+schema: 1
+fleet: 019a0000-0000-7000-8000-000000000002
+name: processes
+controller:
+  tick: {{min: 150ms, max: 1s}}
+clouds:
+  devcloud:
+    kind: ec2
+    region: dev-1
+    endpoint: http://127.0.0.1:{cloud}
+    credentials: {{source: environment}}
+images:
+  builder: {{cloud: devcloud, id: {image}}}
+provision:
+  base: {{connect: {{port: {port}}}}}
+pools:
+  x86:
+    labels: ["arch:x86_64"]
+    image: builder
+    provision: base
+    size: {{max: 2, idle: 1}}
+    offerings: [{{types: [c7i.xlarge]}}]
+"#,
+            cloud = self.cloud_port
+        );
+        fs::write(self.path("fleet.yaml"), fleet).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = verdigris();
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("verdigris.toml"));
+        command
+            .env("AWS_ACCESS_KEY_ID", "KEY")
+            .env("AWS_SECRET_ACCESS_KEY", "secret-of-the-test");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn spawn(&self, role: &str) -> Running {
+        let log = fs::File::create(self.path(&format!("{role}.log"))).unwrap();
+        Running(
+            self.command(&[role])
+                .stdout(Stdio::null())
+                .stderr(log)
+                .spawn()
+                .unwrap(),
+        )
+    }
+
+    fn logs(&self) -> String {
+        let read = |role: &str| fs::read_to_string(self.path(&format!("{role}.log"))).unwrap_or_default();
+        ["devcloud", "api", "controller", "worker"]
+            .map(read)
+            .join("\n----\n")
+    }
+}
+
+fn is_root() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    status
+        .lines()
+        .any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(1) == Some("0"))
+}
+
+#[test]
+fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() {
+    let server = PostgresServer::start().unwrap();
+    let farm = Processes {
+        directory: tempfile::tempdir().unwrap(),
+        api_port: free_port(),
+        cloud_port: free_port(),
+    };
+    let image = cached("images/builder/current").canonicalize().unwrap();
+    let log = fs::File::create(farm.path("devcloud.log")).unwrap();
+    let cloud = Command::new(beside("devcloud"))
+        .arg("serve")
+        .arg("--state")
+        .arg(farm.path("cloud"))
+        .arg("--image")
+        .arg(&image)
+        .args(["--listen", &format!("127.0.0.1:{}", farm.cloud_port)])
+        .args(["--access-key", "KEY", "--secret-key", "secret-of-the-test"])
+        .args(["--forward", &format!("80=127.0.0.1:{}", farm.api_port)])
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let _cloud = Running(cloud);
+    let id = devcloud::ImageConfig::read(&image).unwrap().id;
+    farm.write_settings(&server.new_database().unwrap(), &id);
+    farm.run(&["migrate"]);
+    let section = farm.run(&["user", "create", "admin", "--operator"]);
+    fs::write(farm.path("copr.conf"), section).unwrap();
+    let mirror = "base={farm}/mirrors/microdistro/";
+    farm.run(&[
+        "chroot",
+        "create",
+        CHROOT,
+        "--repository",
+        mirror,
+        "--buildroot-package",
+        "microdistro-buildroot",
+    ]);
+    let _roles = [farm.spawn("api"), farm.spawn("controller"), farm.spawn("worker")];
+    eventually("the api answers", || {
+        get(farm.api_port, "/health").is_some_and(|(status, _)| status == 200)
+    });
+
+    let copr = |arguments: &[&str]| {
+        let output = Command::new(cached("venv/bin/copr-cli"))
+            .arg("--config")
+            .arg(farm.path("copr.conf"))
+            .args(arguments)
+            .env("HOME", farm.directory.path())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}\n{}",
+            text(&output.stderr),
+            farm.logs()
+        );
+        text(&output.stdout)
+    };
+    copr(&["create", "demo", "--chroot", CHROOT]);
+    let package = source_package(farm.directory.path(), GREETING);
+    copr(&["build", "--nowait", "demo", package.to_str().unwrap()]);
+    let mut state = String::new();
+    eventually("the build ends", || {
+        let (_, body) = get(farm.api_port, "/api_3/build/1").unwrap();
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        state = body["state"].as_str().unwrap().to_owned();
+        ["succeeded", "failed"].contains(&state.as_str())
+    });
+    assert_eq!(state, "succeeded", "{}", farm.logs());
+    let repository = format!("/results/admin/demo/{CHROOT}/repodata/repomd.xml");
+    assert_eq!(get(farm.api_port, &repository).unwrap().0, 200);
+}
