@@ -42,7 +42,7 @@ pub(crate) fn run(cache: &Cache, install: bool, once: bool) -> Result<()> {
     build(&farm, "lzo", &lzo?)?;
     build(&farm, "lzop", &lzop?)?;
     show_failure(&farm, failing)?;
-    install_and_run(cache, &farm, place.path())?;
+    install_and_run(cache, &farm)?;
     addresses(&farm);
     if once {
         return Ok(());
@@ -81,32 +81,17 @@ fn show_failure(farm: &Farm, number: i64) -> Result<()> {
 }
 
 /// Installs the three packages into a scratch root and runs the programs in it.
-fn install_and_run(cache: &Cache, farm: &Farm, place: &Path) -> Result<()> {
+fn install_and_run(cache: &Cache, farm: &Farm) -> Result<()> {
     let step = Step::start("dnf install hello lzo lzop, with gpgcheck=1 repo_gpgcheck=1");
-    let base = cache.path("microdistro/current/repo").canonicalize()?;
-    let results = format!("{}/results/admin/demo", farm.url());
-    let cache_directory = place.join("dnf-cache");
-    let config = format!(
-        "[main]\nreposdir=/dev/null\nplugins=0\ncachedir={0}\nlogdir={0}\ninstall_weak_deps=0\n\
-         [base]\nname=base\nbaseurl=file://{1}\ngpgcheck=0\n\
-         [demo]\nname=demo\nbaseurl={results}/{CHROOT}/\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey={results}/pubkey.gpg\n",
-        cache_directory.display(),
-        base.display()
-    );
-    fs_err::write(place.join("dnf.conf"), config)?;
-    let root = place.join("root");
-    Tool::in_namespace("dnf")
-        .args(["-y", "-q", "--releasever=1", "-c"])
-        .arg(place.join("dnf.conf"))
-        .arg(format!("--installroot={}", root.display()))
-        .args(["install", "hello", "lzo", "lzop"])
-        .env("HOME", place)
-        .show()?;
+    farm.dnf(cache, "demo", &["install", "hello", "lzo", "lzop"])?;
     for command in [
         ["/usr/bin/hello", "--greeting=built by Verdigris"],
         ["/usr/bin/lzop", "--version"],
     ] {
-        let said = Tool::in_namespace("chroot").arg(&root).args(command).output()?;
+        let said = Tool::in_namespace("chroot")
+            .arg(farm.root())
+            .args(command)
+            .output()?;
         step.note(format!(
             "{}: {}",
             command.join(" "),

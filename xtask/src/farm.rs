@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::Value;
 
 use crate::{
@@ -18,8 +19,8 @@ use crate::{
     workspace::{self, cargo},
 };
 
-/// The chroot that everything is built in.
-pub(crate) const CHROOT: &str = "microdistro-1-x86_64";
+pub(crate) use crate::microdistro::CHROOT;
+
 /// How long a farm may take to start, and a build to end.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -114,9 +115,14 @@ impl Farm {
 
     /// One GET; status and body.
     pub(crate) fn get(&self, path: &str) -> Result<(u16, String)> {
+        self.get_with(path, "")
+    }
+
+    /// One GET with more header lines, each with its end of line.
+    fn get_with(&self, path: &str, headers: &str) -> Result<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}\r\n")?;
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
         reader.read_line(&mut line)?;
@@ -133,11 +139,62 @@ impl Farm {
 
     /// A GET whose answer is JSON.
     pub(crate) fn json(&self, path: &str) -> Result<Value> {
-        let (status, body) = self.get(path)?;
-        if status != 200 {
-            bail!("{path} answers {status}: {body}");
+        read_json(path, self.get(path)?)
+    }
+
+    /// All that happened in the farm, oldest first.
+    pub(crate) fn events(&self) -> Result<Vec<Value>> {
+        let configuration = fs_err::read_to_string(self.configuration())?;
+        let setting = |name: &str| {
+            let mut lines = configuration.lines().filter_map(|line| line.split_once('='));
+            let found = lines.find(|(key, _)| key.trim() == name);
+            found
+                .map(|(_, value)| value.trim().to_owned())
+                .unwrap_or_default()
+        };
+        let credentials = BASE64.encode(format!("{}:{}", setting("login"), setting("token")));
+        let header = format!("Authorization: Basic {credentials}\r\n");
+        let mut events: Vec<Value> = Vec::new();
+        loop {
+            let last = events
+                .last()
+                .and_then(|event| event.get("id")?.as_i64())
+                .unwrap_or(0);
+            let path = format!("/api/events?limit=1000&after={last}");
+            let answer = read_json(&path, self.get_with(&path, &header)?)?;
+            match answer.as_array() {
+                Some(more) if !more.is_empty() => events.extend_from_slice(more),
+                _ => return Ok(events),
+            }
         }
-        serde_json::from_str(&body).with_context(|| format!("{path} answers no JSON"))
+    }
+
+    /// dnf on a scratch root beside the farm's directory, with a project's repository, both signature checks on, and
+    /// the distribution it builds on.
+    pub(crate) fn dnf(&self, cache: &Cache, project: &str, arguments: &[&str]) -> Result<()> {
+        let base = cache.path("microdistro/current/repo").canonicalize()?;
+        let results = format!("{}/results/admin/{project}", self.url());
+        let config = format!(
+            "[main]\nreposdir=/dev/null\nplugins=0\ncachedir={0}\nlogdir={0}\ninstall_weak_deps=0\n\
+             [base]\nname=base\nbaseurl=file://{1}\ngpgcheck=0\n\
+             [farm]\nname=farm\nbaseurl={results}/{CHROOT}/\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey={results}/pubkey.gpg\n",
+            self.directory.join("dnf-cache").display(),
+            base.display()
+        );
+        let file = self.directory.join("dnf.conf");
+        fs_err::write(&file, config)?;
+        Tool::in_namespace("dnf")
+            .args(["-y", "-q", "--releasever=1", "-c"])
+            .arg(file)
+            .arg(format!("--installroot={}", self.root().display()))
+            .args(arguments)
+            .env("HOME", &self.directory)
+            .show()
+    }
+
+    /// The scratch root that dnf installs into.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.directory.join("root")
     }
 
     /// Waits for a build's end, handing on each new part of its log; the state it ended in.
@@ -189,6 +246,13 @@ impl Drop for Farm {
             self.process.wait().ok(); // There is nobody left to tell.
         }
     }
+}
+
+fn read_json(path: &str, (status, body): (u16, String)) -> Result<Value> {
+    if status != 200 {
+        bail!("{path} answers {status}: {body}");
+    }
+    serde_json::from_str(&body).with_context(|| format!("{path} answers no JSON"))
 }
 
 /// The program, where cargo puts it.

@@ -6,6 +6,7 @@
 //! Start reading at [`Command`]: each command is one module of that name.
 
 mod apt;
+mod bench;
 mod cache;
 mod ci;
 mod demo;
@@ -77,6 +78,9 @@ enum Command {
         #[arg(long)]
         no_install: bool,
     },
+    /// Measure the farm beside its peers in the same run, and print a table.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Run all that a change has to pass.
     Ci,
 }
@@ -94,6 +98,7 @@ fn main() -> Result<()> {
         } => test::run(&cache, !no_install, &arguments),
         Command::Openapi { check } => openapi::run(check),
         Command::Demo { once, no_install } => demo::run(&cache, !no_install, once),
+        Command::Bench(bench) => bench::run(&cache, &bench),
         Command::Ci => ci::run(&cache),
     }
 }

@@ -1,0 +1,72 @@
+//! Measured times as a table.
+
+/// Times of one case, in seconds.
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    sorted: Vec<f64>,
+}
+
+impl Times {
+    pub(super) fn of(mut times: Vec<f64>) -> Self {
+        times.sort_by(f64::total_cmp);
+        Self { sorted: times }
+    }
+
+    /// The middle one; the mean of the two in the middle of an even number. `None` without any.
+    pub(super) fn median(&self) -> Option<f64> {
+        let half = self.sorted.len() / 2;
+        let upper = *self.sorted.get(half)?;
+        if self.sorted.len() % 2 == 1 {
+            return Some(upper);
+        }
+        let lower = *self.sorted.get(half.checked_sub(1)?)?;
+        Some(f64::midpoint(lower, upper))
+    }
+
+    /// One line: what, how often, median, least and most, and what it is to `base`.
+    pub(super) fn line(&self, what: &str, base: Option<f64>) -> String {
+        let (Some(median), Some(least), Some(most)) =
+            (self.median(), self.sorted.first(), self.sorted.last())
+        else {
+            return format!("  {what:<44} not measured");
+        };
+        let over = base.filter(|base| *base > 0.0).map_or_else(String::new, |base| {
+            format!("   {:>+6.2} s over bare, x {:.2}", median - base, median / base)
+        });
+        format!(
+            "  {what:<44} {:>3} {median:>8.2} {least:>8.2} {most:>8.2}{over}",
+            self.sorted.len()
+        )
+    }
+}
+
+/// The line above the lines.
+pub(super) fn heading(what: &str) -> String {
+    format!(
+        "\n  {what:<44} {:>3} {:>8} {:>8} {:>8}",
+        "n", "median", "least", "most"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Times;
+
+    #[test]
+    fn the_median_is_in_the_middle_and_none_of_nothing() {
+        assert_eq!(Times::of(vec![3.0, 1.0, 2.0]).median(), Some(2.0));
+        assert_eq!(Times::of(vec![4.0, 1.0, 2.0, 3.0]).median(), Some(2.5));
+        assert_eq!(Times::of(Vec::new()).median(), None);
+    }
+
+    #[test]
+    fn a_line_names_the_difference_and_the_ratio() {
+        let line = Times::of(vec![3.0]).line("build", Some(2.0));
+        assert!(line.contains("+1.00 s over bare, x 1.50"), "{line}");
+        assert!(
+            Times::of(Vec::new())
+                .line("build", Some(2.0))
+                .contains("not measured")
+        );
+    }
+}
