@@ -2,21 +2,20 @@
 //!
 //! Start order: lock and read the ledger, start the machines' side, open the metadata service and the forwards,
 //! recover the instances that the ledger lists, then serve. Shutdown goes the other way and keeps disks and
-//! ledger, so that the next start brings the same instances back.
+//! ledger, so that the next start brings the same instances back. Between the two the machines' side is watched
+//! over, and started again when it dies.
 
 mod addresses;
 mod faults;
+mod inside;
 mod life;
 mod machines;
 mod real;
+mod supervise;
 
-use std::{
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use addresses::{allocate, private_dns_name, public_dns_name};
@@ -24,12 +23,8 @@ pub(crate) use faults::{Fault, Faults, LostAnswer};
 pub(crate) use life::Life;
 pub use machines::{GATEWAY, METADATA, MachineError, MachineFuture, Machines};
 
-use crate::{
-    CloudConfig, Error, Forward, api,
-    ledger::Ledger,
-    metadata,
-    proxy::{Relay, start_forward},
-};
+use self::{inside::Inside, supervise::Supervisor};
+use crate::{CloudConfig, Error, Forward, api, ledger::Ledger};
 
 /// How often terminated instances are looked through for those to forget.
 const FORGETTING: Duration = Duration::from_secs(30);
@@ -41,7 +36,8 @@ pub struct Cloud {
     ledger: Ledger,
     machines: Arc<dyn Machines>,
     life: Arc<Life>,
-    forwards: Mutex<Vec<(Forward, Relay)>>,
+    inside: Arc<Inside>,
+    lost: watch::Sender<Option<String>>,
     tasks: Vec<JoinHandle<()>>,
     ending: CancellationToken,
     ended: bool,
@@ -76,7 +72,6 @@ impl Cloud {
         machines: Arc<dyn Machines>,
     ) -> Result<Self, Error> {
         let ending = CancellationToken::new();
-        let failed = |action| move |source| Error::Machines { action, source };
         let address = config.listen;
         let listener = TcpListener::bind(address)
             .await
@@ -86,26 +81,26 @@ impl Cloud {
             .map_err(|source| Error::Listen { address, source })?;
         config.listen = endpoint;
         let config = Arc::new(config);
-        let metadata = machines
-            .listen(SocketAddrV4::new(METADATA, 80))
-            .await
-            .map_err(failed("listen for the metadata service"))?;
-        let mut forwards = Vec::new();
-        for forward in &config.forwards {
-            forwards.push((*forward, start_forward(&machines, *forward).await?));
-        }
+        let inside = Inside::open(
+            Arc::clone(&machines),
+            ledger.clone(),
+            Arc::clone(&config),
+            ending.clone(),
+        )
+        .await?;
         let life = Life::new(ledger.clone(), Arc::clone(&machines), &config, ending.clone());
         let endings = machines.endings();
-        let mut tasks = vec![
-            tokio::spawn(metadata::serve(
-                metadata,
-                ledger.clone(),
-                Arc::clone(&config),
-                ending.clone(),
-            )?),
-            tokio::spawn(watch(Arc::clone(&life), endings, ending.clone())),
-        ];
+        let mut tasks = vec![tokio::spawn(watch(Arc::clone(&life), endings, ending.clone()))];
         life.recover().await?;
+        let (lost, _) = watch::channel(None);
+        let supervisor = Supervisor {
+            machines: Arc::clone(&machines),
+            life: Arc::clone(&life),
+            inside: Arc::clone(&inside),
+            ending: ending.clone(),
+            lost: lost.clone(),
+        };
+        tasks.push(tokio::spawn(supervisor.run()));
         tasks.push(tokio::spawn(forget(
             Arc::clone(&life),
             config.terminated_retention,
@@ -124,14 +119,14 @@ impl Cloud {
             ending.clone(),
         )?));
         let ssh_port = config.ssh_port;
-        let forwards = Mutex::new(forwards);
         Ok(Self {
             endpoint,
             ssh_port,
             ledger,
             machines,
             life,
-            forwards,
+            inside,
+            lost,
             tasks,
             ending,
             ended: false,
@@ -161,28 +156,22 @@ impl Cloud {
     /// # Errors
     /// [`Error::Machines`] when the port cannot be listened on.
     pub async fn add_forward(&self, forward: Forward) -> Result<(), Error> {
-        self.remove_forward(forward.port).await;
-        let relay = start_forward(&self.machines, forward).await?;
-        self.forwards
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((forward, relay));
-        Ok(())
+        self.inside.add_forward(forward).await
     }
 
     /// Closes a port of the gateway address; whether it was open.
     pub async fn remove_forward(&self, port: u16) -> bool {
-        let removed = {
-            let mut forwards = self.forwards.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = forwards.iter().position(|(forward, _)| forward.port == port);
-            place.map(|place| forwards.swap_remove(place))
-        };
-        match removed {
-            Some((_, relay)) => {
-                relay.close().await;
-                true
-            }
-            None => false,
+        self.inside.remove_forward(port).await
+    }
+
+    /// Returns when the cloud cannot go on: its machines' side died and could not be brought back. The API has
+    /// stopped answering then; what is left to do is [`Cloud::shutdown`].
+    pub async fn failed(&self) -> Error {
+        let mut lost = self.lost.subscribe();
+        match lost.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+            Ok(Some(reason)) => Error::Lost { reason },
+            // The sender is this value's own, so this is never reached.
+            Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
@@ -200,10 +189,7 @@ impl Cloud {
                 tracing::error!("A task of the cloud ended badly.");
             }
         }
-        let forwards = std::mem::take(&mut *self.forwards.lock().unwrap_or_else(PoisonError::into_inner));
-        for (_, relay) in forwards {
-            relay.close().await;
-        }
+        self.inside.close().await;
         let ended = self.machines.shutdown().await;
         self.ledger.close().await;
         ended.map_err(|source| Error::Machines {
@@ -243,7 +229,7 @@ async fn watch(
                 life.look_at_all();
             }
             Err(RecvError::Closed) => {
-                tracing::error!("The machines' side is gone; instances are not served any more.");
+                tracing::error!("The ends of machines are not told any more.");
                 return;
             }
         }
@@ -301,13 +287,5 @@ fn check(config: &CloudConfig) -> Result<(), Error> {
     }) {
         return wrong("images", &format!("two images are named `{twice}`"));
     }
-    let probe = SocketAddr::from((Ipv4Addr::new(127, config.public_network, 0, 1), config.ssh_port));
-    match std::net::TcpListener::bind(probe) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Ok(()),
-        Err(source) => Err(Error::Listen {
-            address: probe,
-            source,
-        }),
-    }
+    addresses::probe(config.public_network, config.ssh_port)
 }

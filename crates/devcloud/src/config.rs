@@ -40,7 +40,7 @@ pub struct CloudConfig {
 
 impl CloudConfig {
     /// Settings with the usual values: region `dev-1`, loopback on a free port, networks 10.88 and 127.88, port
-    /// 22 for root and 2222 for others, no forwards, no memory limit, one hour of retention.
+    /// 2222, no forwards, no memory limit, one hour of retention.
     #[must_use]
     pub fn new(
         state_dir: impl Into<PathBuf>,
@@ -71,14 +71,11 @@ impl CloudConfig {
     }
 }
 
-/// The port of public addresses that this user may listen on: 22 for root, else 2222.
+/// The usual port of public addresses. It is not 22: an ordinary user may not listen there, and where the host's own
+/// sshd listens on all addresses nobody may.
 #[must_use]
 pub fn default_ssh_port() -> u16 {
-    if rustix::process::geteuid().is_root() {
-        22
-    } else {
-        2222
-    }
+    2222
 }
 
 /// One image. [`ImageConfig::read`] makes it from a directory with an `image.json`.

@@ -37,6 +37,12 @@ pub enum Error {
     /// The cloud is ending and takes no more changes.
     #[error("the cloud is ending")]
     Ending,
+    /// The machines' side died and could not be brought back. Instances are in the ledger, and on their disks.
+    #[error("the machines' side died and could not be brought back: {reason}")]
+    Lost {
+        /// Why not.
+        reason: String,
+    },
     /// A setting has a value that cannot work.
     #[error("the setting `{name}` is wrong: {reason}")]
     Setting {
@@ -72,6 +78,14 @@ pub enum Error {
         /// Why it failed.
         #[source]
         source: io::Error,
+    },
+    /// The port of public addresses cannot be listened on, whichever address is tried.
+    #[error("cannot listen on {address}, so no instance could be reached: {reason}; choose another ssh_port")]
+    PublicPort {
+        /// The address that was tried.
+        address: SocketAddr,
+        /// What stands in the way.
+        reason: String,
     },
     /// The machines' side refused or failed.
     #[error("the machines' side failed to {action}")]

@@ -7,6 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use devcloud::{Cloud, CloudConfig, Error, Forward, ImageConfig};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// An EC2-compatible cloud in one machine.
@@ -43,7 +44,7 @@ struct Serve {
     /// The region's name.
     #[arg(long, default_value = "dev-1")]
     region: String,
-    /// Port of public addresses that leads to an instance's sshd [default: 22 for root, else 2222].
+    /// Port of public addresses that leads to an instance's sshd [default: 2222].
     #[arg(long)]
     ssh_port: Option<u16>,
     /// Second number of the network of public addresses, 127.N.0.0/16.
@@ -115,6 +116,9 @@ fn run(serve: Serve) -> Result<(), Box<dyn std::error::Error>> {
         config.memory_percent = serve.memory_percent;
         config.terminated_retention = Duration::from_secs(serve.retention);
         let introduction = introduce(&config);
+        // Before anyone is told that the cloud is there, and could ask it to end.
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
         let cloud = Cloud::start(config).await?;
         let endpoint = cloud.endpoint();
         let text = format!("devcloud listens at {endpoint}\n{}\n", introduction(&endpoint));
@@ -122,9 +126,13 @@ fn run(serve: Serve) -> Result<(), Box<dyn std::error::Error>> {
             // Whoever started this may have read what it wanted and gone.
             tracing::warn!(%error, "The endpoint could not be printed.");
         }
-        wait_for_end().await?;
+        let ended = tokio::select! {
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+            error = cloud.failed() => Err(Box::from(error)),
+        };
         cloud.shutdown().await?;
-        Ok(())
+        ended
     })
 }
 
@@ -147,14 +155,6 @@ fn introduce(config: &CloudConfig) -> impl Fn(&str) -> String + use<> {
              aws --endpoint-url {endpoint} ec2 run-instances --image-id {image} --instance-type t3.micro",
             images.join("\n")
         )
-    }
-}
-
-async fn wait_for_end() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
     }
 }
 

@@ -7,14 +7,16 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::broadcast,
+    sync::{broadcast, watch},
 };
 
 use crate::{
-    cloud::{MachineFuture, Machines},
+    cloud::{MachineError, MachineFuture, Machines},
+    hypervisor,
     machine::{MachineSpec, MachineState},
 };
 
@@ -25,6 +27,7 @@ pub const GREETING: &[u8] = b"SSH-2.0-fake\r\n";
 pub struct FakeMachines {
     inner: Mutex<Inner>,
     endings: broadcast::Sender<String>,
+    dead: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -36,6 +39,14 @@ struct Inner {
     listeners: BTreeMap<SocketAddrV4, std::net::SocketAddr>,
 }
 
+impl Inner {
+    fn stop_all(&mut self) {
+        for state in self.machines.values_mut() {
+            *state = MachineState::Stopped;
+        }
+    }
+}
+
 impl FakeMachines {
     /// No machines yet.
     #[must_use]
@@ -43,6 +54,7 @@ impl FakeMachines {
         Arc::new(Self {
             inner: Mutex::default(),
             endings: broadcast::channel(64).0,
+            dead: watch::channel(false).0,
         })
     }
 
@@ -82,6 +94,12 @@ impl FakeMachines {
         self.endings.send(id.to_owned()).ok();
     }
 
+    /// The machines' side dies, and every machine with it. Calls fail until it is started again.
+    pub fn die(&self) {
+        self.with(Inner::stop_all);
+        self.dead.send_replace(true);
+    }
+
     /// Where a listener inside the fake network is to be found on the host.
     #[must_use]
     pub fn listener(&self, address: SocketAddrV4) -> Option<std::net::SocketAddr> {
@@ -95,8 +113,12 @@ impl FakeMachines {
     }
 
     fn call<'a>(&self, verb: &str, id: &str, becomes: Option<MachineState>) -> MachineFuture<'a, ()> {
+        let dead = *self.dead.borrow();
         let outcome = self.with(|inner| {
             inner.calls.push(format!("{verb} {id}"));
+            if dead {
+                return Err(MachineError::from(hypervisor::Error::Gone));
+            }
             match inner.failing.get(verb) {
                 Some(reason) => Err(reason.clone().into()),
                 None => {
@@ -139,8 +161,12 @@ impl Machines for FakeMachines {
     }
 
     fn machines(&self) -> MachineFuture<'_, Vec<(String, MachineState)>> {
-        let all = self.states().into_iter().collect();
-        Box::pin(std::future::ready(Ok(all)))
+        let all = if *self.dead.borrow() {
+            Err(hypervisor::Error::Gone.into())
+        } else {
+            Ok(self.states().into_iter().collect())
+        };
+        Box::pin(std::future::ready(all))
     }
 
     fn set_link<'a>(&'a self, id: &'a str, up: bool) -> MachineFuture<'a, ()> {
@@ -185,12 +211,30 @@ impl Machines for FakeMachines {
         self.endings.subscribe()
     }
 
-    fn shutdown(&self) -> MachineFuture<'_, ()> {
-        self.with(|inner| {
-            for state in inner.machines.values_mut() {
-                *state = MachineState::Stopped;
+    fn closed(&self) -> BoxFuture<'_, ()> {
+        let mut dead = self.dead.subscribe();
+        Box::pin(async move {
+            // The sender is this value's own.
+            dead.wait_for(|dead| *dead).await.ok();
+        })
+    }
+
+    fn restart(&self) -> MachineFuture<'_, ()> {
+        let outcome = self.with(|inner| match inner.failing.get("restart") {
+            Some(reason) => Err(MachineError::from(reason.clone())),
+            None => {
+                inner.listeners.clear();
+                Ok(())
             }
         });
+        if outcome.is_ok() {
+            self.dead.send_replace(false);
+        }
+        Box::pin(std::future::ready(outcome))
+    }
+
+    fn shutdown(&self) -> MachineFuture<'_, ()> {
+        self.with(Inner::stop_all);
         Box::pin(std::future::ready(Ok(())))
     }
 }

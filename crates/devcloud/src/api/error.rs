@@ -28,6 +28,12 @@ impl ApiError {
         self
     }
 
+    /// The same with another message.
+    fn with_message(mut self, message: String) -> Self {
+        self.message = message;
+        self
+    }
+
     /// The value of a parameter is wrong.
     pub(crate) fn invalid(parameter: &str, value: &str, reason: &str) -> Self {
         let shown: String = value.chars().take(100).collect();
@@ -64,6 +70,10 @@ impl From<crate::Error> for ApiError {
                 .with_status(StatusCode::SERVICE_UNAVAILABLE);
         }
         tracing::error!(error = crate::describe(&error), "A request failed.");
+        if matches!(error, crate::Error::PublicPort { .. }) {
+            // Whoever asks can be the one who chose the port.
+            return Self::internal().with_message(error.to_string());
+        }
         Self::internal()
     }
 }

@@ -50,7 +50,10 @@ impl Parameters {
     pub(crate) fn check_names(&self, known: &[&str]) -> Result<(), ApiError> {
         for name in self.values.keys() {
             let first = name.split('.').next().unwrap_or_default();
-            if !known.contains(&first) && !COMMON.contains(&first) {
+            if ![known, COMMON, SIGNATURE]
+                .iter()
+                .any(|names| names.contains(&first))
+            {
                 let message = format!("The parameter {first} is not recognized");
                 return Err(ApiError::new("UnknownParameter", message));
             }
@@ -165,7 +168,16 @@ impl Parameters {
         self.values.is_empty()
     }
 
-    /// Every name and value but those named, sorted: what an idempotency token stands for.
+    /// Every name and value but those named and those of a signature, sorted: what an idempotency token stands for.
+    pub(crate) fn without_signature<'a>(
+        &'a self,
+        left_out: &'a [&str],
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.without(left_out)
+            .filter(|(name, _)| !SIGNATURE.contains(name))
+    }
+
+    /// Every name and value but those named, sorted.
     pub(crate) fn without<'a>(&'a self, left_out: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a str)> {
         let all = self
             .values
@@ -192,11 +204,11 @@ impl Parameters {
     }
 }
 
-/// Parameters that every action has, signatures in the query string included.
-const COMMON: &[&str] = &[
-    "Action",
-    "Version",
-    "DryRun",
+/// Parameters that every action has.
+const COMMON: &[&str] = &["Action", "Version", "DryRun"];
+
+/// The parameters of a version 2 signature. They say who asks and when, not what is asked for.
+const SIGNATURE: &[&str] = &[
     "AWSAccessKeyId",
     "Signature",
     "SignatureMethod",

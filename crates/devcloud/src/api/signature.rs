@@ -1,7 +1,10 @@
-//! Signature version 4, checked: <https://docs.aws.amazon.com/general/latest/gr/create-signed-request.html>.
+//! Signature version 4, checked: <https://docs.aws.amazon.com/general/latest/gr/create-signed-request.html>. Requests
+//! of clients that know only version 2 are passed on to [`version2`].
 //!
 //! The scope is taken from the header, because clients that do not know this endpoint put odd regions there; the
 //! key is derived from exactly that scope, so nothing is lost by it.
+
+mod version2;
 
 use hmac::{Hmac, Mac};
 use poem::http::{HeaderMap, Method, StatusCode, header::AUTHORIZATION};
@@ -38,6 +41,9 @@ pub(crate) fn verify(
     now: OffsetDateTime,
 ) -> Result<(), ApiError> {
     let Some(header) = request.headers.get(AUTHORIZATION) else {
+        if has_parameter(request, "SignatureVersion") || has_parameter(request, "AWSAccessKeyId") {
+            return version2::verify(request, credentials, now);
+        }
         return Err(unsigned(request));
     };
     let header = header
@@ -94,19 +100,16 @@ fn incomplete(message: &str) -> ApiError {
     ApiError::new("IncompleteSignature", message)
 }
 
+/// Whether the query string or the form has a parameter.
+fn has_parameter(request: &Signed<'_>, name: &str) -> bool {
+    let body = std::str::from_utf8(request.body).unwrap_or_default();
+    let mut pairs = request.query.split('&').chain(body.split('&'));
+    pairs.any(|pair| pair.split('=').next() == Some(name))
+}
+
 /// Why a request without an Authorization header is refused.
 fn unsigned(request: &Signed<'_>) -> ApiError {
-    let body = std::str::from_utf8(request.body).unwrap_or_default();
-    let has = |name: &str| {
-        let mut pairs = request.query.split('&').chain(body.split('&'));
-        pairs.any(|pair| pair.split('=').next() == Some(name))
-    };
-    if has("SignatureVersion") || has("AWSAccessKeyId") {
-        return ApiError::auth_failure(
-            "Signature version 2 is not supported here: sign the request with version 4 (AWS4-HMAC-SHA256)",
-        );
-    }
-    if has("X-Amz-Signature") {
+    if has_parameter(request, "X-Amz-Signature") {
         return ApiError::auth_failure(
             "Signatures in the query string are not supported here: send the Authorization header",
         );

@@ -10,13 +10,14 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::{RwLock, RwLockWriteGuard};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::machines::{MachineError, MachineFuture, Machines};
 use crate::{
     Error,
     api::types,
-    describe,
+    describe, hypervisor,
     ledger::{Instance, InstanceState, Ledger, ShutdownBehavior, StateReason},
     machine::{MachineSpec, MachineState},
     proxy::Publisher,
@@ -36,6 +37,8 @@ pub(crate) struct Life {
     region: String,
     memory_percent: Option<u32>,
     locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Held to read by every step of settling, and to write while there is no machines' side.
+    steps: RwLock<()>,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
@@ -54,6 +57,7 @@ impl Life {
             region: config.region.clone(),
             memory_percent: config.memory_percent,
             locks: Mutex::default(),
+            steps: RwLock::default(),
             tasks: TaskTracker::new(),
             ending,
         })
@@ -94,6 +98,16 @@ impl Life {
         {
             tracing::warn!("Some instances are still changing; the next start will settle them.");
         }
+        self.publisher.close().await;
+    }
+
+    /// Holds all settling for as long as the guard lives.
+    pub(super) async fn pause(&self) -> RwLockWriteGuard<'_, ()> {
+        self.steps.write().await
+    }
+
+    /// Closes every public address; instances that are started again open theirs.
+    pub(super) async fn close_addresses(&self) {
         self.publisher.close().await;
     }
 
@@ -196,6 +210,7 @@ impl Life {
         let _guard = lock.lock().await;
         let mut wait = Duration::from_millis(250);
         loop {
+            let step = self.steps.read().await;
             if self.ending.is_cancelled() {
                 return;
             }
@@ -210,6 +225,7 @@ impl Life {
                 InstanceState::ShuttingDown => self.remove(instance).await,
                 InstanceState::Running | InstanceState::Stopped | InstanceState::Terminated => return,
             };
+            drop(step);
             if let Err(error) = settled {
                 tracing::warn!(instance = id, %error, state = instance.state.name(), "Trying again soon.");
                 tokio::select! {
@@ -236,6 +252,10 @@ impl Life {
             other => other,
         };
         if let Err(error) = started {
+            if is_gone(&error) {
+                // Not the instance's fault: it is tried again when there is a new machines' side.
+                return Err(error);
+            }
             tracing::error!(instance = id, error = %describe(&error), "The instance could not be started.");
             let sentence = format!("The instance could not be started: {}", describe(&error));
             return self
@@ -391,6 +411,8 @@ fn recover_one(instance: &mut Instance, disk: bool) -> bool {
     };
     match instance.state {
         InstanceState::Terminated => return false,
+        // Promised, and not made yet.
+        InstanceState::Pending if !instance.has_disk && !disk => {}
         InstanceState::ShuttingDown => {}
         InstanceState::Stopped if disk => return false,
         InstanceState::Stopping if disk => {}
@@ -407,6 +429,16 @@ fn recover_one(instance: &mut Instance, disk: bool) -> bool {
         }
     }
     true
+}
+
+/// Whether an effect failed because there is no machines' side any more.
+fn is_gone(error: &Error) -> bool {
+    match error {
+        Error::Machines { source, .. } => {
+            matches!(source.downcast_ref(), Some(hypervisor::Error::Gone))
+        }
+        _ => false,
+    }
 }
 
 async fn patiently(action: &'static str, effect: MachineFuture<'_, ()>) -> Result<(), Error> {

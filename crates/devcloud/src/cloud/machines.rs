@@ -53,6 +53,10 @@ pub trait Machines: Send + Sync + 'static {
     fn listen(&self, address: SocketAddrV4) -> MachineFuture<'_, TcpListener>;
     /// Ids of machines that ended by themselves, as a power-off from inside does.
     fn endings(&self) -> broadcast::Receiver<String>;
+    /// Returns when the machines' side has ended without being asked to, and every machine with it.
+    fn closed(&self) -> BoxFuture<'_, ()>;
+    /// Starts the machines' side anew after that. Disks are kept; no machine runs, nothing is listened on.
+    fn restart(&self) -> MachineFuture<'_, ()>;
     /// Ends every machine, keeps the disks, and takes the network down.
     fn shutdown(&self) -> MachineFuture<'_, ()>;
 }

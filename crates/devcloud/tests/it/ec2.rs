@@ -16,14 +16,15 @@ use tokio::{
 
 use crate::support::{boto3, config, fake_image, launch, reaches, until};
 
-struct Harness {
+/// A cloud whose machines are none.
+pub(crate) struct Harness {
     directory: tempfile::TempDir,
-    machines: Arc<FakeMachines>,
-    image: String,
+    pub(crate) machines: Arc<FakeMachines>,
+    pub(crate) image: String,
 }
 
 impl Harness {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let image = fake_image(directory.path()).id;
         Self {
@@ -40,7 +41,7 @@ impl Harness {
         Cloud::start_with(config, machines).await
     }
 
-    async fn start(&self) -> Cloud {
+    pub(crate) async fn start(&self) -> Cloud {
         self.try_start().await.unwrap()
     }
 }
@@ -60,6 +61,11 @@ async fn scenario(name: &str) {
 #[tokio::test]
 async fn boto3_launches_describes_and_terminates_with_tokens_and_tags() {
     scenario("life").await;
+}
+
+#[tokio::test]
+async fn boto3_signs_with_version_2() {
+    scenario("signature_version_2").await;
 }
 
 #[tokio::test]

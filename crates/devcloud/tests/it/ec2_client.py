@@ -17,14 +17,14 @@ ENDPOINT, IMAGE = sys.argv[1], sys.argv[2]
 PUBLIC_KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKtQ2jMTmBvQ0mP8c1z8yqJ5h0Q2E2Xq0bq1cZ0cQ0aB test"
 
 
-def client(key="test-key", secret="test-secret"):
+def client(key="test-key", secret="test-secret", **more):
     return boto3.client(
         "ec2",
         endpoint_url=ENDPOINT,
         region_name="dev-1",
         aws_access_key_id=key,
         aws_secret_access_key=secret,
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30),
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30, **more),
     )
 
 
@@ -95,13 +95,18 @@ def terminate_all():
 
 
 def launch_with_key():
-    """Launches COUNT instances with the public key in FILE; prints the ids of the running instances."""
+    """Launches COUNT instances with the public key in FILE, and the user data in another file where one is named;
+    prints the ids of the running instances."""
+    user_data = "#!/bin/sh\necho from user data > /root/proof.new\nmv /root/proof.new /root/proof\n"
+    if len(sys.argv) > 6:
+        with open(sys.argv[6]) as file:
+            user_data = file.read()
     with open(sys.argv[5], "rb") as file:
         ec2.import_key_pair(KeyName="login", PublicKeyMaterial=file.read())
     ids = run(
         int(sys.argv[4]),
         KeyName="login",
-        UserData="#!/bin/sh\necho from user data > /root/proof.new\nmv /root/proof.new /root/proof\n",
+        UserData=user_data,
         InstanceInitiatedShutdownBehavior="terminate",
     )
     wait("instance_running", ids)
@@ -113,6 +118,21 @@ def console_has_host_key():
     while "BEGIN SSH HOST KEY" not in (text := ec2.get_console_output(InstanceId=sys.argv[4])["Output"]):
         assert time.monotonic() < deadline, text
         time.sleep(0.05)
+
+
+def signature_version_2():
+    """A client that signs as Eucalyptus's do; a token stands for the call, whenever it was signed."""
+    old = client(signature_version="v2")
+    call = dict(ImageId=IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=1, ClientToken="again")
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "a b+/ü*~"}]}]
+    first = old.run_instances(TagSpecifications=tags, **call)["Instances"][0]["InstanceId"]
+    time.sleep(1.1)  # The next second has another signature.
+    again = old.run_instances(TagSpecifications=tags, **call)["Instances"][0]["InstanceId"]
+    assert first == again, (first, again)
+    found = old.describe_instances(Filters=[{"Name": "tag:Name", "Values": ["a b+/ü*~"]}])
+    assert [one["InstanceId"] for group in found["Reservations"] for one in group["Instances"]] == [first]
+    refused("AuthFailure", client(secret="wrong", signature_version="v2").describe_instances, 401)
+    old.terminate_instances(InstanceIds=[first])
 
 
 def stop():
@@ -344,7 +364,7 @@ def errors():
     code, text = raw(b"Action=DescribeInstances&Version=2016-11-15")
     assert code == 403 and "MissingAuthenticationToken" in text, text
     code, text = raw(b"Action=DescribeInstances&SignatureVersion=2&AWSAccessKeyId=test-key")
-    assert code == 401 and "version 2 is not supported" in text, text
+    assert code == 400 and "IncompleteSignature" in text and "Timestamp and Expires" in text, text
     code, text = raw(b"x" * (1024 * 1024 + 1))
     assert code == 413 and "RequestEntityTooLarge" in text, text
     for path in ["ledger", "fault"]:

@@ -2,7 +2,7 @@
 
 mod ends;
 mod faults;
-mod support;
+pub(crate) mod support;
 
 use std::{fs, time::Instant};
 
@@ -151,6 +151,29 @@ async fn a_builder_can_stack_an_overlay_and_make_namespaces_inside() {
                 && echo x >root/new && mount -t proc proc /proc && ls /proc | grep -c \"^[0-9]\"' && cat upper/new";
     let text = farm.ssh(port, work).await.unwrap();
     assert!(text.ends_with("x\n"), "{text}");
+}
+
+#[tokio::test]
+async fn the_root_of_a_machine_makes_no_devices_and_opens_none_but_its_own() {
+    let mut farm = Farm::start("").await;
+    let machine = farm.run(1).await;
+    let port = farm.forward(&machine).await;
+    // The numbers are a disk's, and those of /dev/null, which anyone could be given.
+    let make = "for at in / /data/ /var/lib/verdigris/ /run/ /dev/; do \
+                for node in 'b 254 0' 'b 8 0' 'c 1 3'; do \
+                mknod ${at}node $node 2>&1; rm ${at}node 2>/dev/null && echo MADE $at $node; done; done; true";
+    let text = farm.ssh(port, make).await.unwrap();
+    assert!(!text.contains("MADE"), "{text}");
+    assert_eq!(text.matches("Operation not permitted").count(), 15, "{text}");
+    let mounts = "for at in / /data /var/lib/verdigris /run; do awk -v at=$at '$2 == at {print $4}' /proc/mounts; done";
+    let mounts = farm.ssh(port, mounts).await.unwrap();
+    assert_eq!(mounts.lines().count(), 4, "{mounts}");
+    for line in mounts.lines() {
+        // Without root the last of them are the host's own mount, whose flags are not to be changed.
+        assert!(line.contains("nodev") || farm.hypervisor.rootless(), "{mounts}");
+    }
+    let own = "echo lost >/dev/null && head -c8 /dev/zero | wc -c && head -c8 /dev/urandom | wc -c";
+    assert_eq!(farm.ssh(port, own).await.unwrap(), "8\n8\n");
 }
 
 #[tokio::test]

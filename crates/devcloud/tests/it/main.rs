@@ -6,4 +6,7 @@
 mod ec2;
 mod ec2_real;
 mod hypervisor;
+mod real;
+mod recovery;
+mod rootless;
 mod support;

@@ -192,7 +192,7 @@ impl Launch {
         let now = OffsetDateTime::now_utc();
         let mut ids = Vec::new();
         for index in 0..count {
-            let addresses = allocate(state, self.public_network, self.ssh_port)
+            let addresses = allocate(state, self.public_network, self.ssh_port)?
                 .ok_or_else(|| ApiError::new("InsufficientFreeAddressesInSubnet", "No address is free"))?;
             state.sequence += 1;
             let mut instance = self.instance(index, addresses, now)?;
@@ -399,7 +399,7 @@ fn metadata_options(options: &Parameters) -> Result<MetadataOptions, ApiError> {
 /// A digest of all that a client token stands for.
 fn parameter_hash(parameters: &Parameters) -> String {
     let mut digest = Sha256::new();
-    for (name, value) in parameters.without(&["Action", "Version", "ClientToken", "DryRun"]) {
+    for (name, value) in parameters.without_signature(&["Action", "Version", "ClientToken", "DryRun"]) {
         for part in [name, value] {
             digest.update(part.len().to_le_bytes());
             digest.update(part.as_bytes());

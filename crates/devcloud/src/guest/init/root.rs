@@ -20,7 +20,7 @@ use rustix::{
     io::Errno,
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-        fsconfig_create, fsmount, fsopen, mount, move_mount, open_tree, unmount,
+        fsconfig_create, fsmount, fsopen, mount, mount_remount, move_mount, open_tree, unmount,
     },
     process::{chdir, pivot_root, umask},
     system::sethostname,
@@ -34,8 +34,11 @@ const DEVICES: &[&str] = &[
     "null", "zero", "full", "random", "urandom", "tty", "fuse", "net/tun",
 ];
 
-/// What a machine's root may not do, because it is the host's kernel that would do it.
+/// What a machine's root may not do, because it is the host's kernel that would do it: devices it made would be the
+/// host's disks, files it opened by handles of the file system the host's files.
 const FORBIDDEN: &[CapabilitySet] = &[
+    CapabilitySet::MKNOD,
+    CapabilitySet::DAC_READ_SEARCH,
     CapabilitySet::SYS_MODULE,
     CapabilitySet::SYS_RAWIO,
     CapabilitySet::SYS_TIME,
@@ -66,7 +69,7 @@ pub(super) fn stand(config: &InitConfig) -> Result<(), Failure> {
     let root = config.disk.join("root");
     mount_overlay(config, &root)?;
     change_root(&root).map_err(step("change to the machine's root"))?;
-    unpack(luggage)?;
+    unpack(luggage, config.rootless)?;
     settle(config).map_err(|error| Failure::step("write the machine's host name", error))?;
     if !config.rootless {
         for capability in FORBIDDEN {
@@ -158,7 +161,7 @@ fn mount_overlay(config: &InitConfig, root: &Path) -> Result<(), Failure> {
             "overlay",
             root,
             "overlay",
-            MountFlags::empty(),
+            MountFlags::NODEV,
             Some(options.as_c_str()),
         );
         !matches!(result, Err(Errno::BUSY))
@@ -174,7 +177,7 @@ fn change_root(root: &Path) -> rustix::io::Result<()> {
     chdir("/")
 }
 
-fn unpack(luggage: Luggage) -> Result<(), Failure> {
+fn unpack(luggage: Luggage, rootless: bool) -> Result<(), Failure> {
     let quiet = MountFlags::NOSUID | MountFlags::NODEV;
     place(&luggage.proc, "/proc")?;
     if let Some(sys) = &luggage.sys {
@@ -216,8 +219,18 @@ fn unpack(luggage: Luggage) -> Result<(), Failure> {
     tmpfs("/run", quiet, c"mode=755")?;
     directory("/run/lock")?;
     // A plain directory of the host: an overlay cannot be the upper of another overlay.
-    place(&luggage.data, "/data")?;
-    place(&luggage.verdigris, "/var/lib/verdigris")
+    for (tree, target) in [
+        (&luggage.data, "/data"),
+        (&luggage.verdigris, "/var/lib/verdigris"),
+    ] {
+        place(tree, target)?;
+        // In a user namespace the kernel opens no devices anyway, and lets no flags of the host's mount be changed.
+        if !rootless {
+            mount_remount(target, MountFlags::BIND | MountFlags::NODEV, "")
+                .map_err(|errno| Failure::step(format!("mount {target} without devices"), errno))?;
+        }
+    }
+    Ok(())
 }
 
 fn tmpfs(target: &str, flags: MountFlags, options: &std::ffi::CStr) -> Result<(), Failure> {

@@ -147,7 +147,7 @@ fn start_holder(directory: &Path) -> Child {
 
 #[tokio::test]
 async fn kill_9_of_the_holder_leaves_no_process_mount_or_namespace_and_a_restart_no_group() {
-    support::require_root();
+    support::require_machines();
     let directory = tempfile::tempdir().unwrap();
     let state_dir = directory.path().join("state");
     let mut holder = start_holder(directory.path());
@@ -209,19 +209,7 @@ async fn kill_9_of_the_holder_leaves_no_process_mount_or_namespace_and_a_restart
 async fn the_death_of_the_hypervisor_process_is_an_error_of_its_own() {
     let farm = Farm::start("").await;
     let machine = farm.run(1).await;
-    let mut killed = 0;
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let log = farm.state_dir().join("hypervisor.log");
-        let ours = fs::read_link(entry.path().join("fd/2")).is_ok_and(|file| file == log);
-        if ours && !command.starts_with(b"unshare") {
-            let pid = entry.file_name().to_string_lossy().parse().unwrap();
-            let pid = rustix::process::Pid::from_raw(pid).unwrap();
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-            killed += 1;
-        }
-    }
-    assert_eq!(killed, 1, "the hypervisor process was found");
+    support::kill_hypervisor(&farm.state_dir());
     tokio::time::timeout(PATIENCE, farm.hypervisor.closed())
         .await
         .expect("the end is noticed");

@@ -42,7 +42,7 @@ impl Drop for Farm {
 impl Farm {
     /// A hypervisor whose machines get a fresh login key, and this user data.
     pub(crate) async fn start(user_data: impl Into<String>) -> Self {
-        require_root();
+        require_machines();
         let directory = tempfile::tempdir().unwrap();
         let key = make_key(directory.path(), "login");
         let hypervisor = start(directory.path()).await;
@@ -306,11 +306,30 @@ async fn answer(mut stream: TcpStream, public: &str, user_data: &str) -> std::io
     stream.shutdown().await
 }
 
-pub(crate) fn require_root() {
-    assert!(
-        rustix::process::geteuid().is_root(),
-        "this test makes machines as root; the one without root needs root, too, to become nobody"
+/// Fails with what is missing when this user cannot make machines.
+pub(crate) fn require_machines() {
+    let user = rustix::process::geteuid();
+    if user.is_root() {
+        return;
+    }
+    let names = Command::new("id")
+        .arg("-un")
+        .output()
+        .expect("`id` is there")
+        .stdout;
+    let (name, number) = (
+        String::from_utf8_lossy(&names).trim().to_owned(),
+        user.as_raw().to_string(),
     );
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let mut owners = text.lines().filter_map(|line| line.split(':').next());
+        assert!(
+            owners.any(|owner| owner == name || owner == number),
+            "this test makes machines: run it as root, or give {name} a range of ids in {file}, \
+             as by `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}`"
+        );
+    }
 }
 
 /// The layers of the smallest image in the cache, which is made if there is none.
@@ -417,6 +436,26 @@ pub(crate) fn processes_of(state_dir: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+/// Kills the hypervisor process itself, as the kernel does when memory runs out.
+pub(crate) fn kill_hypervisor(state_dir: &Path) {
+    let log = state_dir.join("hypervisor.log");
+    let mut killed = 0;
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        // Tools that it has just started write to its log, too, but are not process 1 of its namespace.
+        let first = numbers.is_some_and(|numbers| numbers.split_whitespace().next_back() == Some("1"));
+        let ours = fs::read_link(entry.path().join("fd/2")).is_ok_and(|file| file == log);
+        if ours && first {
+            let pid = entry.file_name().to_string_lossy().parse().unwrap();
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            killed += 1;
+        }
+    }
+    assert_eq!(killed, 1, "the hypervisor process was found");
 }
 
 /// The control groups of a cloud, in all hierarchies.
