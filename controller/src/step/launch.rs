@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use cloud::{Cloud, Instance};
 use model::{BuilderState, LaunchId};
 use runtime::clock;
 use shell::ClientKey;
-use store::{Builder, Change, Lease, NewLaunch};
+use store::{Builder, Change, LaunchAttempt, Lease, NewLaunch};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
@@ -63,6 +64,26 @@ pub(super) async fn launch(parts: &Parts, lease: &Lease, builder: Builder) -> Re
 
 /// Makes the call that a row announces, and writes down what came of it.
 async fn call(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<(), Error> {
+    let (launch, answer) = ask(parts, builder).await?;
+    let (to, change) = match answer {
+        Ok(instance) => given(launch, instance),
+        Err(error) if error.may_have_acted() => (BuilderState::Resolving, because(error.to_string())),
+        Err(error @ (cloud::Error::NoCapacity { .. } | cloud::Error::Throttled { .. })) => {
+            (BuilderState::Planned, refused(&error))
+        }
+        Err(error) => {
+            warn!(builder.id = %builder.id, "The launch of builder {} was refused: {error}", builder.id);
+            (BuilderState::Abandoned, refused(&error))
+        }
+    };
+    advance(parts, lease, builder, to, change).await.map(drop)
+}
+
+/// The cloud's answer to the launch that is on record.
+async fn ask<'a>(
+    parts: &Parts,
+    builder: &'a Builder,
+) -> Result<(&'a LaunchAttempt, Result<Instance, cloud::Error>), Error> {
     let Some(launch) = &builder.launch else {
         return Err(Error::Contradiction(format!(
             "builder {} is {} without a launch",
@@ -70,57 +91,29 @@ async fn call(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<(), Err
         )));
     };
     let request = request::launch_request(&parts.fleet, builder, launch, &parts.key)?;
-    let Some(cloud) = parts.clouds.get(&builder.cloud) else {
-        return Err(Error::Contradiction(format!(
-            "there is no cloud `{}` in fleet.yaml",
-            builder.cloud
-        )));
-    };
-    let (to, change) = match cloud.launch(&request).await {
-        Ok(instance) => (
-            BuilderState::Pending,
-            Change {
-                reason: format!("the cloud gave instance {} ({})", instance.id, launch.offering),
-                instance_id: Some(instance.id),
-                launch_outcome: Some("given".to_owned()),
-                ..Change::default()
-            },
-        ),
-        Err(error) if error.may_have_acted() => {
-            if builder.state == BuilderState::Resolving {
-                debug!(builder.id = %builder.id, "Still no clear answer: {error}");
-                return Ok(());
-            }
-            (BuilderState::Resolving, because(error.to_string()))
-        }
-        Err(error @ (cloud::Error::NoCapacity { .. } | cloud::Error::Throttled { .. })) => (
-            BuilderState::Planned,
-            Change {
-                launch_outcome: Some(error.to_string()),
-                ..because(error.to_string())
-            },
-        ),
-        Err(error) => {
-            warn!(builder.id = %builder.id, "The launch of builder {} was refused: {error}", builder.id);
-            (
-                BuilderState::Abandoned,
-                Change {
-                    launch_outcome: Some(error.to_string()),
-                    ..because(error.to_string())
-                },
-            )
-        }
-    };
-    if builder.state == BuilderState::Resolving && to != BuilderState::Pending {
-        return doubt(builder);
-    }
-    advance(parts, lease, builder, to, change).await.map(drop)
+    Ok((launch, cloud_of(parts, builder)?.launch(&request).await))
 }
 
-/// A refusal of the repeated question does not prove that the first one was refused as well.
-fn doubt(builder: &Builder) -> Result<(), Error> {
-    debug!(builder.id = %builder.id, "The repeated launch was refused; the listing has to tell.");
-    Ok(())
+fn cloud_of<'a>(parts: &'a Parts, builder: &Builder) -> Result<&'a dyn Cloud, Error> {
+    let found = parts.clouds.get(&builder.cloud).map(AsRef::as_ref);
+    found.ok_or_else(|| Error::Contradiction(format!("there is no cloud `{}` in fleet.yaml", builder.cloud)))
+}
+
+fn given(launch: &LaunchAttempt, instance: Instance) -> (BuilderState, Change) {
+    let change = Change {
+        reason: format!("the cloud gave instance {} ({})", instance.id, launch.offering),
+        instance_id: Some(instance.id),
+        launch_outcome: Some("given".to_owned()),
+        ..Change::default()
+    };
+    (BuilderState::Pending, change)
+}
+
+fn refused(error: &cloud::Error) -> Change {
+    Change {
+        launch_outcome: Some(error.to_string()),
+        ..because(error.to_string())
+    }
 }
 
 /// A launch that nobody waits for any more: its controller was killed between the row and the answer.
@@ -132,31 +125,37 @@ pub(super) async fn interrupted(parts: &Parts, lease: &Lease, builder: &Builder)
 }
 
 /// Repeats the question with the same token and the same parameters: if a machine was made, it is the
-/// answer. Observing adopts it by its tag as well.
+/// answer. Observing adopts it by its tag as well. A refusal does not prove that the first question was
+/// refused as well, so that only ten minutes without a machine of that tag end the doubt.
 pub(super) async fn resolve(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<(), Error> {
-    let in_doubt = clock::now().since(builder.entered_at);
-    if in_doubt > RESOLVING_AT_LEAST {
-        let listed = match parts.clouds.get(&builder.cloud) {
-            Some(cloud) => cloud
-                .list(parts.fleet.fleet)
-                .await
-                .map_err(|source| Error::Cloud {
-                    cloud: builder.cloud.clone(),
-                    source,
-                })?,
-            None => Vec::new(),
-        };
-        if !listed
-            .iter()
-            .any(|instance| instance.builder() == Some(builder.id))
-        {
+    let (launch, answer) = ask(parts, builder).await?;
+    let (to, change) = match answer {
+        Ok(instance) => given(launch, instance),
+        Err(error @ cloud::Error::Ended) => (BuilderState::Abandoned, refused(&error)),
+        Err(error) if !error.may_have_acted() && is_nowhere(parts, builder).await? => {
             let change = because("no instance with its tag in ten minutes");
-            return advance(parts, lease, builder, BuilderState::Abandoned, change)
-                .await
-                .map(drop);
+            (BuilderState::Abandoned, change)
         }
+        Err(error) => {
+            debug!(builder.id = %builder.id, "It is not known yet what became of the launch: {error}");
+            tokio::time::sleep(PAUSE_BETWEEN_QUESTIONS).await;
+            return Ok(());
+        }
+    };
+    advance(parts, lease, builder, to, change).await.map(drop)
+}
+
+/// Whether its time of doubt is over and the cloud lists no machine for it.
+async fn is_nowhere(parts: &Parts, builder: &Builder) -> Result<bool, Error> {
+    if clock::now().since(builder.entered_at) <= RESOLVING_AT_LEAST {
+        return Ok(false);
     }
-    call(parts, lease, builder).await?;
-    tokio::time::sleep(PAUSE_BETWEEN_QUESTIONS).await;
-    Ok(())
+    let listed = cloud_of(parts, builder)?.list(parts.fleet.fleet).await;
+    let listed = listed.map_err(|source| Error::Cloud {
+        cloud: builder.cloud.clone(),
+        source,
+    })?;
+    Ok(listed
+        .iter()
+        .all(|instance| instance.builder() != Some(builder.id)))
 }

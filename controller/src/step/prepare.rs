@@ -8,7 +8,7 @@ use provisioner::{Mode, Report};
 use runtime::{Backoff, clock, supervisor::chain};
 use serde_json::{Map, Value, json};
 use shell::{Connection, Endpoint, HostKey, HostKeyPolicy, Timeouts};
-use store::{Builder, Lease};
+use store::{Builder, Chroot, Lease};
 use tracing::{debug, info, warn};
 
 use super::{advance, because};
@@ -17,8 +17,14 @@ use crate::{Error, Parts};
 /// Goes through all that is left of booting, provisioning and checking on one connection.
 pub(super) async fn prepare(parts: &Parts, lease: &Lease, mut builder: Builder) -> Result<(), Error> {
     let connection = match connect(parts, &builder).await? {
-        Some(connection) => connection,
-        None => return Ok(()), // The deadline speaks: the next plan moves the builder on.
+        Reached::Connection(connection) => connection,
+        // The deadline speaks: the next plan moves the builder on.
+        Reached::Nobody => return Ok(()),
+        Reached::Stranger(words) => {
+            warn!(builder.id = %builder.id, "{words}");
+            let (to, change) = (BuilderState::Terminating, because(words));
+            return advance(parts, lease, &builder, to, change).await.map(drop);
+        }
     };
     if builder.state == BuilderState::Booting {
         builder = advance(
@@ -45,9 +51,18 @@ pub(super) async fn prepare(parts: &Parts, lease: &Lease, mut builder: Builder) 
     Ok(())
 }
 
+/// Who answered at a builder's address.
+enum Reached {
+    Connection(Connection),
+    /// Nobody, in all its time.
+    Nobody,
+    /// A machine with another host key.
+    Stranger(String),
+}
+
 /// Tries to connect until it works or the builder's time is over. A wrong host key is the end at once: the
 /// machine at that address is not ours.
-async fn connect(parts: &Parts, builder: &Builder) -> Result<Option<Connection>, Error> {
+async fn connect(parts: &Parts, builder: &Builder) -> Result<Reached, Error> {
     let contradiction =
         |what: &str| Error::Contradiction(format!("builder {} boots without {what}", builder.id));
     let address = builder
@@ -73,16 +88,15 @@ async fn connect(parts: &Parts, builder: &Builder) -> Result<Option<Connection>,
     let mut pauses = Backoff::new(Duration::from_millis(60), Duration::from_secs(2));
     while builder.deadline.is_none_or(|deadline| clock::now() < deadline) {
         match Connection::open(&endpoint, &parts.key, &policy, timeouts).await {
-            Ok(connection) => return Ok(Some(connection)),
+            Ok(connection) => return Ok(Reached::Connection(connection)),
             Err(error @ shell::Error::HostKeyMismatch { .. }) => {
-                warn!(builder.id = %builder.id, "{error}");
-                return Ok(None);
+                return Ok(Reached::Stranger(error.to_string()));
             }
             Err(error) => debug!(builder.id = %builder.id, "No connection yet: {}", chain(&error)),
         }
         tokio::time::sleep(pauses.pause()).await;
     }
-    Ok(None)
+    Ok(Reached::Nobody)
 }
 
 /// Runs the playbook of the builder's stage. `None` when it failed: the builder is on its way out then.
@@ -143,25 +157,7 @@ async fn variables(parts: &Parts, builder: &Builder) -> Result<Map<String, Value
         if !chroot.is_active || !pool.is_some_and(|pool| pool.offers(&chroot.name)) {
             continue;
         }
-        let (os, release, arch) = chroot.name.parts();
-        let repositories: Vec<Value> = chroot
-            .definition
-            .repositories
-            .iter()
-            .map(|repository| {
-                json!({
-                    "id": repository.id,
-                    "name": repository.id,
-                    "baseurl": repository.baseurl.replace("{farm}", &parts.builder_url),
-                    "gpgcheck": repository.gpgkey.is_some(),
-                    "gpgkey": repository.gpgkey.as_ref().map(|key| key.replace("{farm}", &parts.builder_url)),
-                })
-            })
-            .collect();
-        chroots.push(json!({
-            "name": chroot.name, "os": os, "release": release, "arch": arch, "base": repositories,
-            "buildroot_packages": chroot.definition.buildroot_packages, "macros": chroot.definition.macros,
-        }));
+        chroots.push(definition(&chroot, &parts.builder_url));
     }
     let key = parts.key.public_openssh().map_err(Error::Keys)?;
     let vars = json!({
@@ -178,3 +174,25 @@ async fn variables(parts: &Parts, builder: &Builder) -> Result<Map<String, Value
     }
     Ok(vars)
 }
+
+/// A chroot in the words of `provision-files/builder/README.md`. Packages are verified where there is a key.
+fn definition(chroot: &Chroot, farm: &str) -> Value {
+    let (os, release, arch) = chroot.name.parts();
+    let repositories = chroot.definition.repositories.iter().map(|repository| {
+        json!({
+            "id": repository.id,
+            "name": repository.id,
+            "baseurl": repository.baseurl.replace("{farm}", farm),
+            "gpgcheck": repository.gpgkey.is_some(),
+            "gpgkey": repository.gpgkey.as_ref().map(|key| key.replace("{farm}", farm)),
+        })
+    });
+    json!({
+        "name": chroot.name, "os": os, "release": release, "arch": arch,
+        "base": repositories.collect::<Vec<Value>>(),
+        "buildroot_packages": chroot.definition.buildroot_packages, "macros": chroot.definition.macros,
+    })
+}
+
+#[cfg(test)]
+mod tests;

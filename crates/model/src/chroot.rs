@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How our chroot driver makes the root of a chroot. Builders with mock use mock's own configuration of the
-/// same name instead.
+/// How the root of a chroot is made. One without repositories is for builders with mock, which use mock's own
+/// configuration of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChrootDefinition {

@@ -110,9 +110,14 @@ class Life(BuilderTest):
         task, status = self.builder.build("sleeper", timeout_seconds=4)
         verdict = self.assert_verdict(status, result="failed", blame="package", kind="timeout", phase="build")
         self.assertIn("4 seconds", verdict["reason"])
-        self.assertIn("sleep 98764", verdict["evidence"]["text"])
+        self.assertIn("sleep 9876", verdict["evidence"]["text"])  # one of two, which both begin then
         self.assertEqual(self.sleeping(), {})
         self.assertIn("build.log", self.builder.names(task["attempt"]))
+
+    def test_a_timeout_while_the_spec_file_is_read_is_the_packages_fault(self):
+        _, status = self.builder.build("stuck", timeout_seconds=6)
+        self.assert_verdict(status, result="failed", blame="package", kind="timeout", phase="spec")
+        self.assertEqual(processes_with("sleep 98763"), {})
 
     def test_the_log_limit_ends_the_build(self):
         task, status = self.builder.build("noisy", limits={"log_bytes": 100000, "result_bytes": 1 << 30, "result_files": 100})

@@ -99,7 +99,8 @@ class Tasks(unittest.TestCase):
     def test_a_damaged_chroot_definition_is_refused(self):
         good = {"name": CHROOT, "os": "fedora", "release": "42", "arch": "x86_64", "base": [REPOSITORY], "buildroot_packages": ["@buildsys-build"]}
         self.assertEqual(chroots.parse(json.dumps(good).encode(), CHROOT)["dbpath"], "/usr/lib/sysimage/rpm")
-        for changes in ({"name": "other-1-x86_64"}, {"base": []}, {"arch": "x86 64"}, {"package_manager": "yum"}, {"dbpath": "../x"}, {"more": 1}):
+        for changes in ({"name": "other-1-x86_64"}, {"base": None}, {"base": [REPOSITORY] * 51}, {"arch": "x86 64"}, {"more": 1},
+                        {"base": [{**REPOSITORY, "gpgcheck": True, "gpgkey": "key.asc"}]}):
             with self.subTest(changes=changes), self.assertRaises(CommandError):
                 chroots.parse(json.dumps({**good, **changes}).encode(), CHROOT)
 
@@ -112,6 +113,20 @@ class Commands(BuilderTest):
             status, error = self.builder.refused("start", "--attempt", ATTEMPT, "--epoch", "1", data=data)
             self.assertEqual((status, error["code"]), (2, "bad_task"))
         self.assertEqual(self.builder.status(ATTEMPT)["state"], "unknown")
+
+    def test_a_chroot_without_repositories_is_for_mock_only(self):
+        self.builder.define(base=[])
+        srpm = self.shared.srpm("elsewhere")
+        good = self.builder.task(srpm)
+        self.builder.upload(good, srpm)
+        for driver in ("auto", "chroot"):
+            data = json.dumps({**good, "driver": driver}).encode()
+            status, error = self.builder.refused("start", "--attempt", good["attempt"], "--epoch", "1", data=data)
+            self.assertEqual((status, error["code"]), (2, "bad_task"))
+            self.assertIn("has no repositories, so only mock could build for it", error["error"])
+        status, document = self.builder.refused("ready", "--chroot", CHROOT)
+        self.assertEqual((status, document["ready"]), (1, False))
+        self.assertIn("mock is not installed", " ".join(document["problems"]))
 
     def test_what_only_the_builder_can_know_is_checked(self):
         srpm = self.shared.srpm("elsewhere")
@@ -127,15 +142,15 @@ class Commands(BuilderTest):
 
     def test_bad_command_lines_are_refused_in_json(self):
         for arguments in ([], ["x"], ["status"], ["status", "--attempt", "../x"], ["status", "--attempt", ATTEMPT.upper().replace("1", "A")],
-                          ["start", "--attempt", ATTEMPT], ["start", "--attempt", ATTEMPT, "--epoch", "-1"], ["fetch", "--attempt", ATTEMPT],
+                          ["start", "--attempt", ATTEMPT], ["start", "--attempt", ATTEMPT, "--epoch", "-1"], ["ready", "--attempt", ATTEMPT],
                           ["log", "--attempt", ATTEMPT, "--offset", "-5"], ["clean", "--attempt", "*"]):
             status, error = self.builder.refused(*arguments)
             self.assertEqual((status, error["code"]), (2, "usage"), arguments)
 
     def test_attempts_that_do_not_exist_are_unknown(self):
         self.assertEqual(self.builder.status(ATTEMPT), {"attempt": ATTEMPT, "state": "unknown"})
-        for command in (["log"], ["manifest"], ["fetch", "--name", "x"], ["cancel"]):
-            status, error = self.builder.refused(command[0], "--attempt", ATTEMPT, *command[1:])
+        for command in ("log", "manifest", "cancel"):
+            status, error = self.builder.refused(command, "--attempt", ATTEMPT)
             self.assertEqual((status, error["code"]), (3, "unknown"), command)
         self.assertEqual(self.builder.ok("clean", "--attempt", ATTEMPT), {"removed": [], "kept": []})
         self.assertFalse(os.path.exists(self.builder.state("attempts", ATTEMPT)))

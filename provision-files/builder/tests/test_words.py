@@ -1,12 +1,17 @@
 """Pure parts: what log lines mean, splitting of lines, small parsers."""
 
 import os
+import socket
+import subprocess
 import tempfile
+import threading
+import time
 import unittest
+from unittest import mock
 
 import support  # noqa: F401  (finds the package)
 
-from verdigris_builder import collect, dnf, fetching, livelog, task, verdicts
+from verdigris_builder import chroot_driver, collect, dnf, fetching, livelog, task, verdicts
 from verdigris_builder.errors import BuildStop
 
 # (log, part of the evidence, failed stage)
@@ -106,6 +111,48 @@ class Words(unittest.TestCase):
     def test_variables_of_a_base_address_are_expanded(self):
         chroot = {"release": "42", "arch": "x86_64"}
         self.assertEqual(fetching.expand("http://x/$releasever/${basearch}", chroot), "http://x/42/x86_64/")
+
+    def test_a_server_that_drips_is_given_up(self):
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+
+        def drip():
+            connection, _ = server.accept()
+            with connection:
+                try:
+                    connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+                    while True:
+                        connection.sendall(b"x")
+                        time.sleep(0.05)
+                except OSError:
+                    return
+        threading.Thread(target=drip, daemon=True).start()
+        began = time.monotonic()
+        with mock.patch.object(fetching, "DEADLINE", 0.5), self.assertRaisesRegex(OSError, "longer than 0.5 seconds"):
+            fetching.read("http://127.0.0.1:%d/" % server.getsockname()[1], 1 << 20)
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_metadata_is_opened_up_to_its_limit(self):
+        packed = subprocess.run(["zstd", "-qc"], input=b"0" * 4000, stdout=subprocess.PIPE, check=True).stdout
+        with mock.patch.object(fetching, "MAX_PRIMARY_OPEN", 4000):
+            self.assertEqual(fetching._unpacked(packed, "x.zst").read(), b"0" * 4000)
+        with mock.patch.object(fetching, "MAX_PRIMARY_OPEN", 3999), self.assertRaisesRegex(ValueError, "too large"):
+            fetching._unpacked(packed, "x.zst")
+        with self.assertRaisesRegex(ValueError, "zstd refuses"):
+            fetching._unpacked(b"no zstd", "x.zst")
+
+    def test_the_list_of_installed_packages_is_waited_for_before_its_root_goes_away(self):
+        order = []
+        build = mock.Mock()
+        build.attempt.scratch = "/nowhere"
+        build.join_background.side_effect = lambda: order.append("join")
+        driver = chroot_driver.ChrootDriver(build)
+        for name in ("enter_root", "make_source", "requirements", "collect_source"):
+            setattr(driver, name, lambda *_: None)
+        driver.binary = mock.Mock(side_effect=BuildStop("failed", "package", "build", "it fails"))
+        with mock.patch.object(chroot_driver.mounting, "unmount_below", lambda _: order.append("unmount")), self.assertRaises(BuildStop):
+            driver.run()
+        self.assertEqual(order, ["join", "unmount"])
 
     def test_ordinary_hosts_are_not_link_local(self):
         for host in ("example.org", "10.0.0.1", "127.0.0.1", "fade.example", "face", "::1", ""):

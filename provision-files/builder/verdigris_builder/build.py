@@ -11,7 +11,8 @@ from .errors import service_fault
 from .livelog import BuildLog
 
 HARDWARE = ("uname -a", "lscpu", "free -m", "df -h .")
-QUERY = "%{NAME}\\t%{EPOCH}\\t%{VERSION}\\t%{RELEASE}\\t%{ARCH}\\n"
+# Every line is whole by itself: for a file that rpm cannot read there is none.
+QUERY = "%{NAME}\\t%{EPOCH}\\t%{VERSION}\\t%{RELEASE}\\t%|SOURCEPACKAGE?{src}:{%{ARCH}}|\\n"
 
 
 class Build:
@@ -76,12 +77,9 @@ class Build:
             arguments = ["rpm", "-qp", "--nosignature", "--nodigest", "--qf", QUERY,
                          *[os.path.join(self.attempt.results, name) for name in packages]]
             _, text = command.output(arguments, {"HOME": dnf.rpm_home(self.chroot["dbpath"])})
-            rows = [line.split("\t") for line in text.splitlines() if line.count("\t") == 4]
-            for name, row in zip(packages, rows):
-                source = name.endswith((".src.rpm", ".nosrc.rpm"))
+            for row in [line.split("\t") for line in text.splitlines() if line.count("\t") == 4]:
                 epoch = int(row[1]) if row[1].isdigit() else None
-                found.append({"name": row[0], "epoch": epoch, "version": row[2], "release": row[3],
-                              "arch": "src" if source else row[4]})
+                found.append({"name": row[0], "epoch": epoch, "version": row[2], "release": row[3], "arch": row[4]})
         data = json.dumps({"packages": found}, indent=4).encode() + b"\n"
         files.write_atomically(os.path.join(self.attempt.results, "results.json"), data)
 

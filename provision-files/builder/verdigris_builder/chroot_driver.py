@@ -48,8 +48,8 @@ class ChrootDriver:
             self.requirements()
             self.binary()
         finally:
+            self.build.join_background()  # the list of installed packages is read from the root that goes away now
             mounting.unmount_below(self.root)
-            self.build.join_background()
             self.collect_source()
         self.build.enter("collect", "collecting results")
         self.collect_packages()
@@ -191,6 +191,8 @@ class ChrootDriver:
         loop serves %generate_buildrequires, whose needs are known only after each round."""
         earlier = None
         for _ in range(ROUNDS):
+            # The spec file is read before the first stage begins, and runs what it names in %(): that is the package's own time already.
+            self.build.enter("spec", "spec file")
             gate = Gate(self)
             status = self.inside(SPEC_SCRIPT, ["-bb --noclean", *self.options()], gate.write, self.task["enable_net"])
             self.status = status
@@ -198,8 +200,7 @@ class ChrootDriver:
             if not missing or missing == earlier:
                 break
             earlier = missing
-            if gate.opened:
-                self.build.enter("dependencies", "generated build requirements")
+            self.build.enter("dependencies", "generated build requirements" if gate.opened else "missing build requirements")
             self.log.write("root.log", ("Build requirements to install: %s\n" % ", ".join(missing[:200])).encode())
             self.manager.build_requirements(self.root, self.source_package())
         gate.open()

@@ -5,7 +5,6 @@ What only some commands need is imported in them: `status` is asked often and an
 
 import argparse
 import errno
-import hashlib
 import json
 import os
 import re
@@ -14,12 +13,11 @@ import sys
 import traceback
 
 from . import attempt as attempts
-from . import collect, files, paths, task
+from . import collect, files, task
 from .errors import EXITS, CommandError
 
 PIECE = 256 << 10
 POLL_SECONDS = 0.1
-RAW = ("log", "fetch")
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,24 +40,17 @@ def parser():
     top = Parser(prog="verdigris-builder", description="Runs one build attempt on this builder.")
     commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
     known = {}
-    for name, what in (("put", "store the SRPM from stdin"), ("start", "start a build from the task on stdin"), ("status", "how it goes"),
-                       ("log", "bytes of the live log"), ("manifest", "list the results"), ("fetch", "bytes of one result"),
-                       ("cancel", "kill the build"), ("clean", "remove attempts"), ("ready", "check this builder"),
-                       ("warm", "make a chroot's base root")):
+    for name, what in (("start", "start a build from the task on stdin"), ("status", "how it goes"),
+                       ("log", "bytes of the live log"), ("manifest", "list the results"),
+                       ("cancel", "kill the build"), ("clean", "remove attempts"), ("ready", "check this builder")):
         known[name] = commands.add_parser(name, help=what)
-        if name not in ("ready", "warm"):
+        if name != "ready":
             known[name].add_argument("--attempt", required=name != "clean")
-    for name in ("put", "fetch"):
-        known[name].add_argument("--name", required=True)
-    for name in ("log", "fetch"):
-        known[name].add_argument("--offset", type=number, default=0)
-    known["put"].add_argument("--size", type=number, required=True)
-    known["put"].add_argument("--sha256", required=True)
+    known["log"].add_argument("--offset", type=number, default=0)
     known["log"].add_argument("--follow", action="store_true")
     known["start"].add_argument("--epoch", type=number, required=True)
     known["cancel"].add_argument("--epoch", type=number)
     known["ready"].add_argument("--chroot")
-    known["warm"].add_argument("--chroot", required=True)
     return top
 
 
@@ -88,40 +79,9 @@ def main(argv):
 
 
 def complain(command, text, code):
-    """The error document, on stderr where stdout carries raw bytes."""
-    print(json.dumps({"error": text, "code": code}), file=sys.stderr if command in RAW else sys.stdout, flush=True)
+    """The error document, on stderr where stdout carries the log."""
+    print(json.dumps({"error": text, "code": code}), file=sys.stderr if command == "log" else sys.stdout, flush=True)
     return EXITS[code]
-
-
-def put(arguments):
-    """Store the upload when size and digest are as announced."""
-    attempt = attempts.Attempt(arguments.attempt)
-    if not task.FILE_NAME.fullmatch(arguments.name) or not task.SHA256.fullmatch(arguments.sha256):
-        raise CommandError("usage", "--name or --sha256 is not well formed")
-    if os.path.exists(attempt.state):
-        raise CommandError("refused", "the attempt has been started already")
-    paths.make_state_directories()
-    attempt.make_directories()
-    temporary = os.path.join(attempt.input, ".upload.%d" % os.getpid())
-    digest, size = hashlib.sha256(), 0
-    try:
-        with open(temporary, "wb") as file:
-            while piece := sys.stdin.buffer.read(PIECE):
-                size += len(piece)
-                if size > arguments.size:
-                    break
-                digest.update(piece)
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        if size != arguments.size or digest.hexdigest() != arguments.sha256:
-            raise CommandError("refused", "the upload of %s is not what was announced (%s)" % (
-                arguments.name, "other content" if size == arguments.size else "other size"))
-        os.rename(temporary, os.path.join(attempt.input, arguments.name))
-    finally:
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
-    return {"stored": arguments.name, "size": size}, 0
 
 
 def start(arguments):
@@ -163,7 +123,7 @@ def send(data):
 
 
 def manifest(arguments):
-    """What may be fetched."""
+    """What may be collected."""
     attempt = attempts.Attempt(arguments.attempt)
     state = attempt.status()
     if state["state"] == "unknown":
@@ -173,19 +133,6 @@ def manifest(arguments):
     limits = files.read_json(attempt.task)["limits"]
     listed, refused = collect.manifest(attempt.results, limits, files.read_json(attempt.refused) or [])
     return {"attempt": attempt.name, "state": state["state"], "files": listed, "refused": refused, "verdict": state["verdict"]}, 0
-
-
-def fetch(arguments):
-    """Send one result."""
-    attempt = attempts.Attempt(arguments.attempt)
-    if attempt.running():
-        raise CommandError("busy", "attempt %s is still running" % attempt.name)
-    descriptor = collect.open_result(attempt.results, arguments.name)
-    offset = arguments.offset
-    while data := os.pread(descriptor, PIECE, offset):
-        offset += len(data)
-        send(data)
-    return None, 0
 
 
 def cancel(arguments):
@@ -206,11 +153,4 @@ def check(arguments):
     return ready.ready(arguments.chroot)
 
 
-def warm(arguments):
-    """Make a base root."""
-    from . import ready
-    return ready.warm(arguments.chroot), 0
-
-
-COMMANDS = {"put": put, "start": start, "status": status, "log": log, "manifest": manifest, "fetch": fetch, "cancel": cancel,
-            "clean": clean, "ready": check, "warm": warm}
+COMMANDS = {"start": start, "status": status, "log": log, "manifest": manifest, "cancel": cancel, "clean": clean, "ready": check}

@@ -1,4 +1,4 @@
-"""Results: taking regular files out of directories that hostile code has written, the manifest, and reading one file.
+"""Results: taking regular files out of directories that hostile code has written, and the manifest.
 
 Rule: a name is used only relative to an open directory descriptor, never followed, and must match the grammar.
 """
@@ -9,7 +9,7 @@ import os
 import stat
 
 from . import files, task
-from .errors import CommandError, disk_full, package_fault
+from .errors import disk_full, package_fault
 
 REFUSED_LISTED = 200
 PIECE = 1 << 20
@@ -152,21 +152,3 @@ def describe(name, directory):
     finally:
         os.close(descriptor)
     return {"name": name, "size": size, "sha256": total.hexdigest()}, None
-
-
-def open_result(results, name):
-    """A descriptor of one result file for `fetch`."""
-    if not good_name(name):
-        raise CommandError("refused", "%s is not a name of a result" % shown(name))
-    try:
-        directory = os.open(results, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise CommandError("unknown", "the attempt has no results here") from None
-    try:
-        return files.open_regular(name, directory)
-    except FileNotFoundError:
-        raise CommandError("unknown", "there is no result %s" % name) from None
-    except OSError as error:
-        raise CommandError("refused", "%s cannot be read: %s" % (name, error.strerror)) from error
-    finally:
-        os.close(directory)

@@ -7,6 +7,7 @@ inside the root (so the shared cache is bind-mounted there).
 
 import os
 import re
+import shutil
 
 from . import command, files, mounting, paths, system
 from .errors import disk_full, infrastructure_fault, package_fault
@@ -38,23 +39,15 @@ class Dnf:
         lines = ["[main]", "reposdir=/dev/null", "cachedir=" + CACHE_INSIDE, "keepcache=1", "plugins=1", "assumeyes=1",
                  "install_weak_deps=0", "best=1", "obsoletes=1", "metadata_expire=0", "timeout=20", "retries=2", "debuglevel=2",
                  "history_record=0", "protected_packages=", "gpgcheck=0", "logdir=/var/log", ""]
-        for entry in self.repositories:
+        for index, entry in enumerate(self.repositories):
             lines += ["[%s]" % entry["id"], "name=" + entry["name"], "baseurl=" + entry["baseurl"], "enabled=1",
                       "gpgcheck=%d" % entry["gpgcheck"], "skip_if_unavailable=0", "cost=%d" % (1000 if entry in self.chroot["base"] else 1)]
             if entry["gpgkey"]:
-                lines.append("gpgkey=" + self.key(entry))
+                lines.append("gpgkey=" + key_address(entry["gpgkey"], self.directory, index))
             if entry["priority"]:
                 lines.append("priority=%d" % entry["priority"])
             lines.append("")
         return "\n".join(lines)
-
-    def key(self, entry):
-        """The address of a repository's key; an armored key becomes a file."""
-        if not entry["gpgkey"].lstrip().startswith("-----BEGIN"):
-            return entry["gpgkey"]
-        path = os.path.join(self.directory, "key-%d.asc" % self.repositories.index(entry) if entry in self.repositories else "key.asc")
-        files.write_atomically(path, entry["gpgkey"].lstrip().encode())
-        return "file://" + path
 
     def run(self, root, arguments, log="root.log"):
         """One dnf transaction in the root; (exit status, tail of its output)."""
@@ -64,10 +57,7 @@ class Dnf:
         def both(data):
             tail.add(data)
             sink(data)
-        if self.chroot["package_manager"] == "dnf5":
-            program = ["dnf5"]
-        else:
-            program = ["dnf", "--disableplugin=local"]
+        program = ["dnf5"] if manager() == "dnf5" else ["dnf", "--disableplugin=local"]
         argv = program + ["-y", "-c", self.config, "--releasever=" + self.chroot["release"], "--forcearch=" + self.chroot["arch"],
                           "--installroot=" + root, *arguments]
         cache = os.path.join(paths.CACHE, "dnf", self.chroot["name"])
@@ -103,6 +93,20 @@ class Dnf:
         status, text = outcome
         if status != 0:
             raise classify(text, what, base)
+
+
+def manager():
+    """dnf5 where this machine has it, else dnf4, whose program is `dnf`; either can install any root."""
+    return "dnf5" if shutil.which("dnf5", path=command.ENVIRONMENT["PATH"]) else "dnf4"
+
+
+def key_address(key, directory, index):
+    """The address of a repository's key; an armored key becomes a file in that directory."""
+    if not key.lstrip().startswith("-----BEGIN"):
+        return key
+    path = os.path.join(directory, "key-%d.asc" % index)
+    files.write_atomically(path, key.lstrip().encode())
+    return "file://" + path
 
 
 class Tail:

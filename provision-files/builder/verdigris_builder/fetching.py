@@ -4,17 +4,21 @@ The libraries for HTTP and XML are imported where they are used: they are a thir
 """
 
 import bz2
+import contextlib
 import gzip
 import hashlib
 import io
 import lzma
 import os
+import signal
 import subprocess
+import tempfile
 
 from . import files, paths
 from .errors import infrastructure_fault
 
-TIMEOUT = 20
+TIMEOUT = 20  # for each step: a name, a connection, some bytes
+DEADLINE = 120  # for all of it: a server that sends a byte now and then ends no step
 MAX_REPOMD = 8 << 20
 MAX_PRIMARY = 24 << 20
 MAX_PRIMARY_OPEN = 256 << 20
@@ -29,14 +33,28 @@ def expand(url, chroot):
     return url.rstrip("/") + "/"
 
 
+@contextlib.contextmanager
+def deadline(seconds):
+    """TimeoutError (an OSError) in the main thread when the block takes longer. Nothing else in the driver process uses this timer."""
+    def late(*_):
+        raise TimeoutError("it took longer than %g seconds" % seconds)
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def read(url, limit):
-    """The body of a URL; OSError when it cannot be had or is too large."""
+    """The body of a URL; OSError when it cannot be had in time or is too large."""
     import http.client
     import urllib.request
     opener = urllib.request.build_opener()
     opener.addheaders = [("User-Agent", "verdigris-builder"), ("Cache-Control", "no-cache")]
     try:
-        with opener.open(url, timeout=TIMEOUT) as answer:
+        with deadline(DEADLINE), opener.open(url, timeout=TIMEOUT) as answer:
             data = answer.read(limit + 1)
     except (http.client.HTTPException, ValueError) as error:
         raise OSError("%s: %s" % (url, error)) from error
@@ -96,16 +114,34 @@ def _unpacked(data, name):
     elif name.endswith(".bz2"):
         stream = bz2.BZ2File(io.BytesIO(data))
     elif name.endswith(".zst"):
-        done = subprocess.run(["zstd", "-dcq", "--memory=128MB"], input=data, stdout=subprocess.PIPE, timeout=30, check=True)
-        stream = io.BytesIO(done.stdout)
+        return io.BytesIO(bounded(_zstd(data)))
     elif name.endswith(".xml"):
         stream = io.BytesIO(data)
     else:
         raise ValueError("unknown compression of %s" % name)
-    opened = stream.read(MAX_PRIMARY_OPEN + 1)
-    if len(opened) > MAX_PRIMARY_OPEN:
+    return io.BytesIO(bounded(stream.read(MAX_PRIMARY_OPEN + 1)))
+
+
+def bounded(data):
+    """The data, unless it is what a small file was blown up to."""
+    if len(data) > MAX_PRIMARY_OPEN:
         raise ValueError("the metadata is too large")
-    return io.BytesIO(opened)
+    return data
+
+
+def _zstd(data):
+    """Decompressed by the program, which is ended as soon as it has said too much or takes too long."""
+    with tempfile.TemporaryFile() as source, deadline(30):
+        source.write(data)
+        source.seek(0)
+        with subprocess.Popen(["zstd", "-dcq", "--memory=128MB"], stdin=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as program:
+            try:
+                opened = program.stdout.read(MAX_PRIMARY_OPEN + 1)
+                if len(opened) <= MAX_PRIMARY_OPEN and program.wait() != 0:
+                    raise ValueError("zstd refuses the metadata")
+            finally:
+                program.kill()
+    return opened
 
 
 def _names(stream):

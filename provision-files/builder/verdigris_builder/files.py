@@ -90,6 +90,14 @@ def open_regular(name, directory):
     return descriptor
 
 
+def is_regular(name, directory):
+    """Whether a directory descriptor holds a regular file of that name."""
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
 def kind(mode):
     """What a directory entry is, for people."""
     for test, word in ((stat.S_ISREG, "regular file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "symbolic link"),

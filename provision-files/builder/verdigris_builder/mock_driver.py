@@ -10,6 +10,7 @@ import pwd
 import re
 import shutil
 
+from . import build as builds
 from . import command, dnf, files, paths, verdicts
 from .errors import BuildStop, infrastructure_fault, package_fault, service_fault
 
@@ -21,6 +22,23 @@ INFRASTRUCTURE = {20: "the chroot is invalid or cannot be set up", 25: "the chro
                   129: "mock was ended by SIGHUP", 137: "mock was killed", 141: "mock was ended by SIGPIPE", 143: "mock was ended by SIGTERM"}
 SERVICE = {2: "mock was run without its wrapper", 3: "mock refuses its configuration", 5: "mock refuses its command line",
            6: "mock refuses the user it was run as", 110: "mock lost count of its own states"}
+# What a 32-bit chroot can be built on; every other one is built on its own kind.
+LEGAL_HOSTS = {"i686": ("i386", "i586", "i686", "x86_64"), "i586": ("i586", "i686", "x86_64")}
+MAIN = """[main]
+keepcache=1
+reposdir=/dev/null
+logfile=/var/log/dnf.log
+debuglevel=2
+retries=3
+obsoletes=1
+gpgcheck=0
+assumeyes=1
+install_weak_deps=0
+metadata_expire=0
+best=1
+protected_packages=
+plugins=1
+"""
 SKIPPED = re.compile(r"(?:Architecture is (?:not included|excluded)|No compatible architectures found for build|"
                      r"is excluded by|no matching ExclusiveArch)", re.IGNORECASE)
 
@@ -30,8 +48,8 @@ def problems(chroot):
     found = []
     if shutil.which("mock", path=mock_path()) is None:
         found.append("mock is not installed")
-    if not os.path.isfile(site_configuration(chroot)):
-        found.append("there is no %s" % site_configuration(chroot))
+    if not chroot["base"] and not os.path.isfile(site_configuration(chroot["name"])):
+        found.append("there is no %s" % site_configuration(chroot["name"]))
     try:
         user = pwd.getpwnam(paths.MOCK_USER)
         group = grp.getgrnam(paths.MOCK_GROUP)
@@ -42,39 +60,64 @@ def problems(chroot):
     return found
 
 
+def only_mock(chroot, why):
+    """The sentence for a chroot that nothing here can build for."""
+    return "the chroot %s has no repositories, so only mock could build for it: %s" % (chroot["name"], "; ".join(why))
+
+
 def mock_path():
     """Where mock is looked for."""
     return os.environ.get("VERDIGRIS_MOCK_PATH", command.ENVIRONMENT["PATH"])
 
 
 def site_configuration(chroot):
-    """mock's own configuration of that chroot."""
+    """The distribution's own configuration of a chroot that mock knows by its name (from mock-core-configs)."""
     return os.path.join(paths.MOCK_CONFIGS, chroot + ".cfg")
 
 
-def configuration(task, chroot):
-    """The text of the attempt's mock configuration. Every value from outside is a Python literal made by repr()."""
-    name = chroot["name"]
-    lines = ["include(%r)" % site_configuration(name), "config_opts['root'] = %r" % name,
-             "config_opts['rpmbuild_networking'] = %r" % task["enable_net"], "config_opts['use_host_resolv'] = %r" % task["enable_net"],
-             "config_opts['cleanup_on_success'] = True", "config_opts['cleanup_on_failure'] = True"]
-    if task["isolation"] != "default":
-        lines.append("config_opts['isolation'] = %r" % task["isolation"])
-    if task["buildroot_packages"]:
-        lines.append("config_opts['chroot_setup_cmd'] = %r" % ("install " + " ".join(task["buildroot_packages"])))
+def configuration(task, chroot, directory):
+    """The text of the attempt's mock configuration. Every value from outside is a Python literal made by repr().
+
+    A chroot without repositories is one that mock knows by its name. Armored keys become files in the directory.
+    """
+    known = site_configuration(chroot["name"])
+    lines = definition(chroot) if chroot["base"] else ["include(%r)" % known]
+    # Without a terminal mock keeps rpmbuild's output to itself, and people want to follow it. "default" is whatever mock finds on this
+    # machine; the runner has to know which one it is.
+    isolation = "nspawn" if task["isolation"] == "nspawn" else "simple"
+    lines += ["config_opts['root'] = %r" % chroot["name"], "config_opts['print_main_output'] = True", "config_opts['isolation'] = %r" % isolation,
+              "config_opts['rpmbuild_networking'] = %r" % task["enable_net"], "config_opts['use_host_resolv'] = %r" % task["enable_net"],
+              "config_opts['cleanup_on_success'] = True", "config_opts['cleanup_on_failure'] = True"]
+    packages = task["buildroot_packages"] or chroot["buildroot_packages"]
+    if packages:
+        lines.append("config_opts['chroot_setup_cmd'] = %r" % ("install " + " ".join(packages)))
     if task["additional_packages"]:
         lines.append("config_opts['chroot_additional_packages'] = %r" % " ".join(task["additional_packages"]))
     for macro, value in {**chroot["macros"], **task["macros"]}.items():
         lines.append("config_opts['macros'][%r] = %r" % ("%" + macro, value))
     lines.append("_verdigris = 'dnf.conf' if 'dnf.conf' in config_opts else 'yum.conf'")
-    for entry in task["repositories"]:
-        section = ["", "[%s]" % entry["id"], "name=" + entry["name"], "baseurl=" + entry["baseurl"], "enabled=1", "skip_if_unavailable=0",
-                   "metadata_expire=0", "cost=1", "best=1", "gpgcheck=%d" % entry["gpgcheck"]]
-        if entry["gpgkey"] and not entry["gpgkey"].lstrip().startswith("-----BEGIN"):
-            section.append("gpgkey=" + entry["gpgkey"])
-        if entry["priority"]:
-            section.append("priority=%d" % entry["priority"])
-        lines.append("config_opts[_verdigris] += %r" % ("\n".join(section) + "\n"))
+    for index, entry in enumerate(chroot["base"] + task["repositories"]):
+        lines.append("config_opts[_verdigris] += %r" % section(entry, entry in chroot["base"], index, directory))
+    return "\n".join(lines) + "\n"
+
+
+def definition(chroot):
+    """What a configuration of mock-core-configs would say, for a chroot of our own definition; its repositories are added later."""
+    target = builds.rpm_arch(chroot)
+    manager = "dnf5" if dnf.manager() == "dnf5" else "dnf"
+    options = {"target_arch": target, "legal_host_arches": LEGAL_HOSTS.get(target, (target,)), "dist": chroot["release"],
+               "releasever": chroot["release"], "package_manager": manager, "dnf.conf": MAIN}
+    return ["config_opts[%r] = %r" % item for item in options.items()]
+
+
+def section(entry, base, index, directory):
+    """One repository of dnf.conf."""
+    lines = ["", "[%s]" % entry["id"], "name=" + entry["name"], "baseurl=" + entry["baseurl"], "enabled=1", "skip_if_unavailable=0",
+             "metadata_expire=0", "cost=%d" % (1000 if base else 1), "best=1", "gpgcheck=%d" % entry["gpgcheck"]]
+    if entry["gpgkey"]:
+        lines.append("gpgkey=" + dnf.key_address(entry["gpgkey"], directory, index))
+    if entry["priority"]:
+        lines.append("priority=%d" % entry["priority"])
     return "\n".join(lines) + "\n"
 
 
@@ -91,9 +134,6 @@ class MockDriver:
         source = self.build.stage()
         self.build.join_background()
         os.unlink(os.path.join(self.build.attempt.results, "hw_info.log"))  # mock writes its own
-        for entry in self.task["repositories"]:
-            if entry["gpgkey"] and entry["gpgkey"].lstrip().startswith("-----BEGIN"):
-                raise service_fault("mock", "the mock driver takes a gpgkey only as a URL (repository %s)" % entry["id"])
         try:
             user = pwd.getpwnam(paths.MOCK_USER)
         except KeyError as error:
@@ -102,7 +142,7 @@ class MockDriver:
         os.makedirs(results, mode=0o755)
         os.chmod(self.directory, 0o711)
         config = os.path.join(self.directory, self.chroot["name"] + ".cfg")
-        files.write_atomically(config, configuration(self.task, self.chroot).encode())
+        files.write_atomically(config, configuration(self.task, self.chroot, self.directory).encode())
         readable = os.path.join(self.directory, self.task["source"]["file"])
         os.link(source, readable)
         os.chmod(readable, 0o644)
@@ -128,13 +168,11 @@ class MockDriver:
         return argv
 
     def collect(self, results):
-        """Packages and logs; state.log of the builder is kept in mock.log, mock's own takes its name."""
+        """Packages and logs. mock's state.log takes the place of ours, whose lines are in the live log too."""
         self.log.close()
-        for name in LOGS:
-            path = os.path.join(self.build.attempt.results, name)
-            if os.path.lexists(path):
-                os.unlink(path)
         directory = files.open_directory(results)
+        if files.is_regular("state.log", directory):
+            os.unlink(os.path.join(self.build.attempt.results, "state.log"))
         try:
             succeeded = self.status == 0
             self.build.collector.take(directory, lambda name: name in LOGS or name.endswith(".src.rpm")
@@ -165,7 +203,6 @@ class MockDriver:
             return stop
         reason, shown = verdicts.build_failed(results, status)
         return package_fault("build", reason, exit=status, evidence=shown)
-
 
 
 def tail(results, log, count=400):

@@ -4,9 +4,8 @@ import os
 import platform
 import shutil
 
-from . import SCHEMA_VERSION, chroots, command, files, mock_driver, mounting, paths, roots, system
+from . import SCHEMA_VERSION, chroots, command, dnf, files, mock_driver, mounting, paths, roots, system
 from .errors import BuildStop, CommandError
-from .livelog import BuildLog
 
 MINIMUM_FREE = 1 << 30
 TOOLS = ("rpm", "rpmbuild", "unshare", "mount", "rm", "sh")
@@ -26,16 +25,16 @@ def ready(name):
     if os.geteuid() != 0:
         problems.append("this is not root")
     problems += ["the program %s is missing" % tool for tool in TOOLS if tool != "rpmbuild" and not which(tool)]
-    managers = [kind for kind, program in (("dnf4", "dnf"), ("dnf5", "dnf5")) if which(program)]
-    if not managers:
+    manager = dnf.manager() if which("dnf") or which("dnf5") else None
+    if manager is None:
         problems.append("neither dnf nor dnf5 is installed")
     problems += try_isolation()
     names = chroots.listed()
     driver, base = "chroot", None
     if name is not None:
-        driver, base = check_chroot(name, managers, problems)
+        driver, base = check_chroot(name, problems)
     document = {"ready": not problems, "problems": problems, "driver": driver, "free_bytes": free, "chroots": names,
-                "python": platform.python_version(), "kernel": platform.release(), "package_manager": managers[0] if managers else None,
+                "python": platform.python_version(), "kernel": platform.release(), "package_manager": manager,
                 "base_root": base, "schema_version": SCHEMA_VERSION}
     return document, 0 if not problems else 1
 
@@ -45,14 +44,16 @@ def which(program):
     return shutil.which(program, path=command.ENVIRONMENT["PATH"])
 
 
-def check_chroot(name, managers, problems):
+def check_chroot(name, problems):
     """(driver, base root's document or None) for one chroot; adds to the problems."""
     try:
         chroot = chroots.load(name)
-        if not mock_driver.problems(name):
+        why = mock_driver.problems(chroot)
+        if not why:
             return "mock", None
-        if chroot["package_manager"] not in managers:
-            problems.append("the chroot %s wants %s, which is not installed" % (name, chroot["package_manager"]))
+        if not chroot["base"]:
+            problems.append(mock_driver.only_mock(chroot, why))
+            return "chroot", None
         directory, want = roots.find(chroot, chroot["buildroot_packages"])
         return "chroot", {"chroot": name, "path": directory or roots.own_path(want), "fresh": directory is not None}
     except (CommandError, BuildStop) as error:
@@ -87,32 +88,3 @@ def try_isolation():
         return []
     text = b"".join(said).decode("utf-8", "replace").strip().splitlines()
     return ["namespaces or overlay are not possible here: %s" % (text[-1] if text else "status %d" % status)]
-
-
-def warm(name):
-    """Make the base root of a chroot if it is not there; the answer of `warm`."""
-    chroot = chroots.load(name)
-    paths.make_state_directories()
-    directory, want = roots.find(chroot, chroot["buildroot_packages"])
-    if directory:
-        return {"chroot": name, "path": directory, "made": False}
-    place = os.path.join(paths.STATE, "warm")
-    os.makedirs(place, exist_ok=True)
-    for old in os.listdir(place):
-        os.unlink(os.path.join(place, old))
-    said = []
-
-    def child():
-        system.die_with_parent()
-        system.unshare(system.CLONE_NEWNS)
-        system.make_private()
-        log = BuildLog(place, 64 << 20)
-        try:
-            roots.obtain(chroot, chroot["buildroot_packages"], log)
-        except BuildStop as error:
-            os.write(1, str(error).encode())
-            return 1
-        return 0
-    if command.run(child, said.append) != 0:
-        raise CommandError("fault", b"".join(said).decode("utf-8", "replace")[-2000:] or "the base root cannot be made")
-    return {"chroot": name, "path": roots.own_path(want), "made": True}

@@ -38,7 +38,7 @@ def start(name, epoch, data):
         for other in attempts.every():
             if other.running():
                 raise CommandError("busy", "attempt %s is running on this builder" % other.name)
-        driver = choose_driver(job)
+        driver = choose_driver(job, chroot)
         attempt.make_directories()
         files.write_json(attempt.task, job)
         pid = detach(attempt, job, chroot, driver, holder)
@@ -61,15 +61,15 @@ def check(attempt, job, chroot):
         raise task.bad("source.size", "the uploaded file has %d bytes, not %d" % (size, job["source"]["size"]))
 
 
-def choose_driver(job):
-    """The driver's name; mock only where it is really usable."""
-    if job["driver"] == "auto":
-        return "mock" if not mock_driver.problems(job["chroot"]) else "chroot"
-    if job["driver"] == "mock":
-        problems = mock_driver.problems(job["chroot"])
-        if problems:
-            raise CommandError("bad_task", "task: driver: mock cannot be used here: " + "; ".join(problems))
-    return job["driver"]
+def choose_driver(job, chroot):
+    """The driver's name; mock only where it is really usable, our own only where it knows what a root is made of."""
+    problems = mock_driver.problems(chroot)
+    if job["driver"] == "mock" and problems:
+        raise CommandError("bad_task", "task: driver: mock cannot be used here: " + "; ".join(problems))
+    driver = job["driver"] if job["driver"] != "auto" else "chroot" if problems else "mock"
+    if driver == "chroot" and not chroot["base"]:
+        raise CommandError("bad_task", mock_driver.only_mock(chroot, problems or ["the task wants the driver chroot"]))
+    return driver
 
 
 def detach(attempt, job, chroot, driver, holder):
@@ -158,7 +158,7 @@ class Supervisor:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         # nspawn tells systemd its process numbers, which must be the host's; every other build gets its own numbers.
-        own_pids = self.driver == "chroot" or self.job["isolation"] == "simple"
+        own_pids = self.driver == "chroot" or self.job["isolation"] != "nspawn"
         signal.setitimer(signal.ITIMER_REAL, self.job["timeout_seconds"])
         if own_pids:
             system.unshare(system.CLONE_NEWPID)

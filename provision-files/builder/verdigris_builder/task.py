@@ -121,7 +121,7 @@ def link_local(host):
     return address.is_link_local or address == ipaddress.ip_address("fd00:ec2::254")
 
 
-def gpgkey(value, where):
+def gpgkey(value, where, schemes):
     """None, a URL, or an armored public key."""
     if value is None or value == "":
         return None
@@ -129,7 +129,7 @@ def gpgkey(value, where):
         if len(value) > 200_000 or not value.isascii() or "\0" in value:
             raise bad(where, "the armored key is too long or not ASCII")
         return value
-    return url(value, where)
+    return url(value, where, schemes)
 
 
 def repository(value, where, schemes=("http", "https")):
@@ -141,7 +141,7 @@ def repository(value, where, schemes=("http", "https")):
         "name": line(value["name"], where + ".name", 200),
         "baseurl": url(value["baseurl"], where + ".baseurl", schemes),
         "gpgcheck": boolean(value["gpgcheck"], where + ".gpgcheck"),
-        "gpgkey": gpgkey(value.get("gpgkey"), where + ".gpgkey") if "file" not in schemes else value.get("gpgkey"),
+        "gpgkey": gpgkey(value.get("gpgkey"), where + ".gpgkey", schemes),
         "priority": None if priority is None else integer(priority, where + ".priority", 1, 99),
     }
     if found["id"] in ("main", "."):
