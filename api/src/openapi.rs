@@ -74,24 +74,35 @@ impl OpenApi for Described {
 
 /// The methods of the operations at an address.
 pub(crate) fn methods_at(address: &str) -> Vec<Method> {
-    let fits = |path: &str| {
-        let mut names = address.split('/').filter(|name| !name.is_empty());
-        let mut parts = path.split('/').filter(|part| !part.is_empty());
-        parts.all(|part| {
-            names
-                .next()
-                .is_some_and(|name| part.starts_with([':', '{']) || part == name)
-        }) && names.next().is_none()
-    };
-    let mut methods: Vec<Method> = Operations::meta()
+    let mut fitting: Vec<(usize, Method)> = Operations::meta()
         .into_iter()
         .flat_map(|api| api.paths)
-        .filter(|path| fits(&path.path))
-        .flat_map(|path| path.operations)
-        .map(|operation| operation.method)
+        .filter_map(|path| Some((parameters(&path.path, address)?, path.operations)))
+        .flat_map(|(count, operations)| {
+            operations
+                .into_iter()
+                .map(move |operation| (count, operation.method))
+        })
         .collect();
-    methods.dedup();
-    methods
+    // `/build/list` fits `/build/{build_id}` as well; the router takes the one with fewer parameters.
+    let fewest = fitting.iter().map(|(count, _)| *count).min();
+    fitting.retain(|(count, _)| Some(*count) == fewest);
+    fitting.into_iter().map(|(_, method)| method).collect()
+}
+
+/// How many parameters it takes to make the path of an operation into an address; none when it cannot be.
+fn parameters(path: &str, address: &str) -> Option<usize> {
+    let mut names = address.split('/').filter(|name| !name.is_empty());
+    let mut count: usize = 0;
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        let name = names.next()?;
+        if part.starts_with([':', '{']) {
+            count = count.saturating_add(1);
+        } else if part != name {
+            return None;
+        }
+    }
+    names.next().is_none().then_some(count)
 }
 
 /// The OpenAPI document as JSON, for people to read and for the copy in `api/openapi.json`. The same program

@@ -4,11 +4,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use cloud::{Cloud, Instance, InstanceState};
-use model::{BuilderState, Timestamp};
+use model::{BuilderState, FleetId, Timestamp};
 use store::{Builder, Change, Lease, Sighting};
 use tracing::{info, warn};
 
@@ -16,6 +17,8 @@ use crate::{Error, Parts, STRAY_GRACE};
 
 /// How long an instance must not be found before it counts as gone.
 const ABSENCE_BELIEVED_AFTER: Duration = Duration::from_secs(60);
+/// How long after it was told to end an instance that the cloud does not know counts as ended.
+const END_BELIEVED_AFTER: Duration = Duration::from_secs(600);
 /// How often, at least, it must not have been found by then.
 const ABSENCES_BELIEVED: u32 = 3;
 
@@ -38,85 +41,118 @@ impl Absences {
     }
 }
 
-/// Looks at every cloud that has builders of ours, or all of them when `thorough`.
-///
-/// # Errors
-/// When the database is away or the lease is lost; a cloud that is away is only logged.
-pub(crate) async fn observe(
-    parts: &Parts,
-    lease: &Lease,
-    builders: &[Builder],
-    absences: &mut Absences,
-    thorough: bool,
-) -> Result<(), Error> {
-    for (name, cloud) in &parts.clouds {
-        let ours: Vec<&Builder> = builders
-            .iter()
-            .filter(|builder| builder.cloud == *name && !builder.state.is_final())
-            .collect();
-        if ours.is_empty() && !thorough {
-            continue;
-        }
-        // The list first, our rows after it: a row that is younger than the list is then no stray's.
-        let listed = match cloud.list(parts.fleet.fleet).await {
-            Ok(listed) => listed,
-            Err(error) => {
-                warn!(cloud = name, "Cannot list the instances of cloud {name}: {error}");
-                continue;
-            }
-        };
-        let mut by_id: BTreeMap<&str, &Instance> =
-            listed.iter().map(|found| (found.id.as_str(), found)).collect();
-        let asked = ask_for_missing(cloud.as_ref(), &ours, &by_id).await;
-        by_id.extend(asked.iter().map(|found| (found.id.as_str(), found)));
-        for builder in ours {
-            apply(parts, lease, builder, &by_id, absences).await?;
-        }
-        sort_out_strays(parts, lease, name, cloud.as_ref(), &listed).await?;
-    }
-    Ok(())
+/// What one cloud said when it was asked.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Its name in the fleet.
+    pub(crate) cloud: String,
+    /// Every instance with the fleet's tag, and those found by a direct question.
+    instances: BTreeMap<String, Instance>,
+    /// The ids that the list lacked and that were asked for one by one, with an answer: only what is among these
+    /// and was not found is absent.
+    asked: BTreeSet<String>,
 }
 
-/// A direct question about the instances that the list lacks.
-async fn ask_for_missing(
-    cloud: &dyn Cloud,
-    builders: &[&Builder],
-    listed: &BTreeMap<&str, &Instance>,
-) -> Vec<Instance> {
-    let missing: Vec<String> = builders
-        .iter()
-        .filter_map(|builder| builder.instance_id.clone())
-        .filter(|id| !listed.contains_key(id.as_str()))
+/// What to ask a cloud, and what to tell it.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// Its name in the fleet.
+    pub(crate) name: String,
+    /// Itself.
+    pub(crate) cloud: Arc<dyn Cloud>,
+    /// Whose instances.
+    pub(crate) fleet: FleetId,
+    /// Instances that should be there: asked for one by one when the list lacks them.
+    pub(crate) known: Vec<String>,
+    /// Instances to end: ours by their tag, and nobody's.
+    pub(crate) strays: Vec<String>,
+}
+
+/// Ends strays and asks for all that is ours. Rows are read after it: one that is younger than the list is then no
+/// stray's.
+///
+/// # Errors
+/// When the list was not had: nothing is known then.
+pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
+    let Look {
+        name,
+        cloud,
+        fleet,
+        known,
+        strays,
+    } = look;
+    end_strays(&name, cloud.as_ref(), &strays).await;
+    let listed = cloud.list(fleet).await.map_err(|source| Error::Cloud {
+        cloud: name.clone(),
+        source,
+    })?;
+    let mut instances: BTreeMap<String, Instance> = listed
+        .into_iter()
+        .map(|found| (found.id.clone(), found))
         .collect();
-    match cloud.describe(&missing).await {
-        Ok(found) => found,
-        Err(error) => {
-            warn!("Cannot look up {} instances: {error}", missing.len());
-            Vec::new()
+    let missing: Vec<String> = known
+        .into_iter()
+        .filter(|id| !instances.contains_key(id))
+        .collect();
+    let asked = match cloud.describe(&missing).await {
+        Ok(found) => {
+            instances.extend(found.into_iter().map(|found| (found.id.clone(), found)));
+            missing.into_iter().collect()
         }
+        Err(error) => {
+            warn!(
+                cloud = name,
+                "Cannot look up {} instances: {error}",
+                missing.len()
+            );
+            BTreeSet::new()
+        }
+    };
+    Ok(Seen {
+        cloud: name,
+        instances,
+        asked,
+    })
+}
+
+/// Draws the conclusions of one look.
+///
+/// # Errors
+/// When the database is away or the lease is lost.
+pub(crate) async fn conclude(
+    parts: &Parts,
+    lease: &Lease,
+    seen: &Seen,
+    absences: &mut Absences,
+) -> Result<(), Error> {
+    let known = parts
+        .store
+        .fleet_snapshot(parts.fleet.fleet, runtime::clock::now())
+        .await?
+        .builders;
+    for builder in known.iter().filter(|builder| builder.cloud == seen.cloud) {
+        apply(parts, lease, builder, seen, absences).await?;
     }
+    sort_out_strays(parts, lease, seen, &known).await
 }
 
 async fn apply(
     parts: &Parts,
     lease: &Lease,
     builder: &Builder,
-    instances: &BTreeMap<&str, &Instance>,
+    seen: &Seen,
     absences: &mut Absences,
 ) -> Result<(), Error> {
     let now = runtime::clock::now();
     let Some(id) = &builder.instance_id else {
         return Ok(());
     };
-    let change = match instances.get(id.as_str()) {
+    let change = match seen.instances.get(id) {
         Some(instance) => {
             absences.seen(id);
             meaning(parts, builder, instance, now)
         }
-        None if absences.note(id, now) => {
-            let words = format!("the cloud no longer knows instance {id}");
-            gone(builder.state, words)
-        }
+        None if seen.asked.contains(id) && absences.note(id, now) => absent(builder, id, now),
         None => None,
     };
     let Some((to, change)) = change else { return Ok(()) };
@@ -168,6 +204,20 @@ fn meaning(
     }
 }
 
+/// What it means that the cloud no longer knows an instance. One that was told to end long ago has ended, and the
+/// cloud has forgotten it since, as EC2 does after an hour: nobody was there to see its last state.
+fn absent(builder: &Builder, id: &str, now: Timestamp) -> Option<(BuilderState, Change)> {
+    let words = format!("the cloud no longer knows instance {id}");
+    if builder.state != BuilderState::Terminating {
+        return gone(builder.state, words);
+    }
+    let change = Change {
+        reason: words,
+        ..Change::default()
+    };
+    (now.since(builder.entered_at) >= END_BELIEVED_AFTER).then_some((BuilderState::Terminated, change))
+}
+
 /// Where a builder goes whose instance is of no more use.
 fn gone(state: BuilderState, reason: String) -> Option<(BuilderState, Change)> {
     let change = Change {
@@ -182,21 +232,14 @@ fn gone(state: BuilderState, reason: String) -> Option<(BuilderState, Change)> {
 
 /// Instances with our tag that no builder's row has: those of a launch whose answer was lost get their
 /// builder back, others are ended after a while.
-async fn sort_out_strays(
-    parts: &Parts,
-    lease: &Lease,
-    name: &str,
-    cloud: &dyn Cloud,
-    listed: &[Instance],
-) -> Result<(), Error> {
+async fn sort_out_strays(parts: &Parts, lease: &Lease, seen: &Seen, known: &[Builder]) -> Result<(), Error> {
     let now = runtime::clock::now();
-    let known = parts.store.fleet_snapshot(parts.fleet.fleet, now).await?.builders;
     let known_ids: BTreeSet<&str> = known
         .iter()
         .filter_map(|builder| builder.instance_id.as_deref())
         .collect();
     let mut strays = Vec::new();
-    for instance in listed {
+    for instance in seen.instances.values() {
         let is_over = matches!(
             instance.state,
             InstanceState::Terminated | InstanceState::ShuttingDown
@@ -221,23 +264,40 @@ async fn sort_out_strays(
             _ => strays.push(Sighting::of(&instance.id, instance.state.as_str())),
         }
     }
-    parts.store.record_sightings(lease, name, &strays, now).await?;
-    for stray in parts.store.strays(name).await? {
-        if stray.times_seen < 2 || now.since(stray.first_at) < STRAY_GRACE {
-            continue;
-        }
+    Ok(parts
+        .store
+        .record_sightings(lease, &seen.cloud, &strays, now)
+        .await?)
+}
+
+/// The instances of a cloud that nobody knows and that were watched for long enough.
+///
+/// # Errors
+/// When the database is away.
+pub(crate) async fn due_strays(parts: &Parts, cloud: &str) -> Result<Vec<String>, Error> {
+    let now = runtime::clock::now();
+    let strays = parts.store.strays(cloud).await?;
+    Ok(strays
+        .into_iter()
+        .filter(|stray| stray.times_seen >= 2 && now.since(stray.first_at) >= STRAY_GRACE)
+        .map(|stray| stray.instance_id)
+        .collect())
+}
+
+async fn end_strays(name: &str, cloud: &dyn Cloud, strays: &[String]) {
+    for id in strays {
         warn!(
-            instance.id = stray.instance_id,
-            "Ending instance {}: it has our tag and no builder.", stray.instance_id
+            instance.id = id,
+            "Ending instance {id}: it has our tag and no builder."
         );
-        if let Err(error) = cloud.terminate(&stray.instance_id).await {
+        if let Err(error) = cloud.terminate(id).await {
             warn!(
-                instance.id = stray.instance_id,
-                "Cannot end instance {}: {error}", stray.instance_id
+                cloud = name,
+                instance.id = id,
+                "Cannot end instance {id}: {error}"
             );
         }
     }
-    Ok(())
 }
 
 async fn adopt(parts: &Parts, lease: &Lease, builder: &Builder, instance: &Instance) -> Result<(), Error> {

@@ -1,40 +1,62 @@
 //! One round after another: lease, observe, plan, commit, act.
+//!
+//! Whatever waits for a cloud or a machine runs beside the rounds: looks at clouds, one for each cloud, and steps, one
+//! for each builder. A cloud that is slow or away so delays nothing but its own builders, and never the lease.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
+
+use futures_util::FutureExt as _;
 
 use model::{
     BuilderId, BuilderState, PoolName,
     builder::Deadlines,
     plan::{self, Action, Plan, Snapshot},
 };
-use runtime::{CancellationToken, clock, supervisor::chain};
+use runtime::{Backoff, CancellationToken, clock, supervisor::chain};
 use sha2::{Digest as _, Sha256};
 use store::{Builder, Change, FleetView, Lease, NewBuilder};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
-use crate::{Error, Parts, observe, step};
+use crate::{
+    Error, Parts,
+    observe::{self, Seen},
+    step,
+};
 
 /// How often the clouds are asked when something is under way, and when nothing is.
-const OBSERVE_EVERY: Duration = Duration::from_millis(400);
-const OBSERVE_ALL_EVERY: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
+const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(30);
 /// How many builders are worked on at once.
 const MOST_STEPS: usize = 64;
+
+/// How long a builder is left alone after a step that failed, longer with every failure in a row.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A controller of one fleet.
 #[derive(Debug)]
 pub struct Controller {
     parts: Arc<Parts>,
     absences: observe::Absences,
-    steps: JoinSet<BuilderId>,
+    looks: JoinSet<(String, Option<Seen>)>,
+    looking: BTreeSet<String>,
+    /// When each cloud was last asked.
+    looked: BTreeMap<String, Instant>,
+    /// What clouds said and nobody has thought about yet.
+    seen: Vec<Seen>,
+    steps: JoinSet<(BuilderId, bool)>,
     in_step: BTreeSet<BuilderId>,
-    observed: Option<Instant>,
-    observed_all: Option<Instant>,
+    pauses: BTreeMap<BuilderId, (Backoff, Instant)>,
 }
 
 impl Controller {
@@ -44,10 +66,13 @@ impl Controller {
         Self {
             parts: Arc::new(parts),
             absences: observe::Absences::default(),
+            looks: JoinSet::new(),
+            looking: BTreeSet::new(),
+            looked: BTreeMap::new(),
+            seen: Vec::new(),
             steps: JoinSet::new(),
             in_step: BTreeSet::new(),
-            observed: None,
-            observed_all: None,
+            pauses: BTreeMap::new(),
         }
     }
 
@@ -70,11 +95,15 @@ impl Controller {
                         lease.epoch = lease.epoch,
                         "This controller leads fleet {}.", self.parts.fleet.name
                     );
-                    if let Err(error) = self.lead(&lease, &stop).await {
+                    let parts = Arc::clone(&self.parts);
+                    let led = tokio::select! {
+                        lost = keep_lease(&parts, &lease) => Err(lost),
+                        led = self.lead(&lease, &stop) => led,
+                    };
+                    if let Err(error) = led {
                         warn!("No longer leading: {}", chain(&error));
                     }
-                    self.steps.shutdown().await;
-                    self.in_step.clear();
+                    self.drop_everything().await;
                     if let Err(error) = self.parts.store.release_lease(&lease, clock::now()).await {
                         debug!("The lease was not released: {error}");
                     }
@@ -90,41 +119,24 @@ impl Controller {
         Ok(())
     }
 
-    /// Rounds until the lease is lost or the end is asked for.
+    async fn drop_everything(&mut self) {
+        self.steps.shutdown().await;
+        self.looks.shutdown().await;
+        self.in_step.clear();
+        self.looking.clear();
+        self.looked.clear();
+        self.seen.clear();
+    }
+
+    /// Rounds until the end is asked for.
     async fn lead(&mut self, lease: &Lease, stop: &CancellationToken) -> Result<(), Error> {
         let spec = self.parts.fleet.controller.clone();
         self.record_pools(lease).await?;
-        let mut renewed = Instant::now();
-        let mut failures = 0_u32;
         while !stop.is_cancelled() {
-            // Acting ends at two thirds of the lease's time, by a clock that nobody can set.
-            if renewed.elapsed() > spec.lease.ttl.get().mul_f64(0.66) {
-                return Err(Error::Contradiction(
-                    "the lease could not be renewed in time".to_owned(),
-                ));
-            }
-            if renewed.elapsed() >= spec.lease.renew.get() || failures > 0 {
-                let asked = Instant::now();
-                match self
-                    .parts
-                    .store
-                    .renew_lease(lease, spec.lease.ttl.get(), clock::now())
-                    .await
-                {
-                    Ok(()) => renewed = asked,
-                    Err(error @ (store::Error::Conflict { .. } | store::Error::LeaseLost { .. })) => {
-                        return Err(error.into());
-                    }
-                    Err(error) => warn!("Cannot renew the lease: {}", chain(&error)),
-                }
-            }
             let is_busy = match self.round(lease).await {
-                Ok(is_busy) => {
-                    failures = 0;
-                    is_busy
-                }
+                Ok(is_busy) => is_busy,
+                Err(Error::Store(error @ store::Error::LeaseLost { .. })) => return Err(error.into()),
                 Err(error) => {
-                    failures = failures.saturating_add(1);
                     warn!("A round failed: {}", chain(&error));
                     true
                 }
@@ -139,63 +151,48 @@ impl Controller {
         Ok(())
     }
 
-    /// Waits for the next round: a step that ended begins it at once.
+    /// Waits for the next round: a step or a look that ended begins it at once.
     async fn wait(&mut self, pause: Duration, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
-            Some(ended) = self.steps.join_next() => self.ended(ended),
+            Some(ended) = self.steps.join_next() => self.step_ended(ended),
+            Some(ended) = self.looks.join_next() => self.look_ended(ended),
         }
         while let Some(ended) = self.steps.try_join_next() {
-            self.ended(ended);
+            self.step_ended(ended);
+        }
+        while let Some(ended) = self.looks.try_join_next() {
+            self.look_ended(ended);
         }
     }
 
-    fn ended(&mut self, ended: Result<BuilderId, tokio::task::JoinError>) {
-        match ended {
-            Ok(id) => {
-                self.in_step.remove(&id);
-            }
-            // Which builder it was is not known: all that still run are asked for again.
-            Err(cause) if cause.is_panic() => {
-                error!("A step ended badly: {cause}");
-                self.in_step.clear();
-                self.steps.abort_all();
-            }
-            Err(_) => {}
+    fn step_ended(&mut self, ended: Result<(BuilderId, bool), JoinError>) {
+        // Panics are caught inside: what is left is a task that was aborted, and with it all that this remembers.
+        let Ok((id, is_good)) = ended else { return };
+        self.in_step.remove(&id);
+        if is_good {
+            self.pauses.remove(&id);
+            return;
         }
+        let fresh = || (Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), Instant::now());
+        let (backoff, not_before) = self.pauses.entry(id).or_insert_with(fresh);
+        *not_before = Instant::now() + backoff.pause();
+    }
+
+    fn look_ended(&mut self, ended: Result<(String, Option<Seen>), JoinError>) {
+        let Ok((cloud, seen)) = ended else { return };
+        self.looking.remove(&cloud);
+        self.seen.extend(seen);
     }
 
     /// One round; whether anything is under way.
     async fn round(&mut self, lease: &Lease) -> Result<bool, Error> {
-        let now = clock::now();
-        let mut view = self
-            .parts
-            .store
-            .fleet_snapshot(self.parts.fleet.fleet, now)
-            .await?;
-        let thorough = self
-            .observed_all
-            .is_none_or(|last| last.elapsed() >= OBSERVE_ALL_EVERY);
-        let waits_for_cloud = view.builders.iter().any(|builder| {
-            matches!(
-                builder.state,
-                BuilderState::Pending | BuilderState::Terminating | BuilderState::Resolving
-            )
-        });
-        let due = waits_for_cloud && self.observed.is_none_or(|last| last.elapsed() >= OBSERVE_EVERY);
-        if thorough || due {
-            observe::observe(&self.parts, lease, &view.builders, &mut self.absences, thorough).await?;
-            self.observed = Some(Instant::now());
-            if thorough {
-                self.observed_all = self.observed;
-            }
-            view = self
-                .parts
-                .store
-                .fleet_snapshot(self.parts.fleet.fleet, clock::now())
-                .await?;
+        for seen in std::mem::take(&mut self.seen) {
+            observe::conclude(&self.parts, lease, &seen, &mut self.absences).await?;
         }
+        let view = self.view().await?;
+        self.look(&view.builders).await?;
         let plan = plan::plan(&snapshot(&self.parts, &view));
         self.commit(lease, &view, &plan).await?;
         let launched = plan
@@ -205,17 +202,65 @@ impl Controller {
         let builders = if plan.actions.is_empty() {
             view.builders
         } else {
-            self.parts
-                .store
-                .fleet_snapshot(self.parts.fleet.fleet, clock::now())
-                .await?
-                .builders
+            self.view().await?.builders
         };
         self.act(lease, &builders);
+        // Why things wait is for people to read: it never keeps anything from being done.
+        if let Err(error) = self.parts.store.set_waits(lease, &plan.waits).await {
+            warn!("Cannot write down what waits for what: {}", chain(&error));
+        }
         let is_moving = builders
             .iter()
             .any(|builder| builder.state != BuilderState::Ready);
         Ok(launched || is_moving || !view.queue.is_empty() || !self.in_step.is_empty())
+    }
+
+    async fn view(&self) -> Result<FleetView, Error> {
+        let fleet = self.parts.fleet.fleet;
+        Ok(self.parts.store.fleet_snapshot(fleet, clock::now()).await?)
+    }
+
+    /// Begins a look at every cloud where one is due.
+    async fn look(&mut self, builders: &[Builder]) -> Result<(), Error> {
+        for (name, cloud) in &self.parts.clouds {
+            let ours = || {
+                builders
+                    .iter()
+                    .filter(|builder| builder.cloud == *name && !builder.state.is_final())
+            };
+            let waits = ours().any(|builder| {
+                matches!(
+                    builder.state,
+                    BuilderState::Pending | BuilderState::Terminating | BuilderState::Resolving
+                )
+            });
+            let every = if waits { LOOK_EVERY } else { LOOK_ANYWAY_EVERY };
+            let is_due = self.looked.get(name).is_none_or(|last| last.elapsed() >= every);
+            if !is_due || self.looking.contains(name) {
+                continue;
+            }
+            let look = observe::Look {
+                name: name.clone(),
+                cloud: Arc::clone(cloud),
+                fleet: self.parts.fleet.fleet,
+                known: ours().filter_map(|builder| builder.instance_id.clone()).collect(),
+                strays: observe::due_strays(&self.parts, name).await?,
+            };
+            self.looked.insert(name.clone(), Instant::now());
+            self.looking.insert(name.clone());
+            let name = name.clone();
+            self.looks.spawn(async move {
+                let seen = match caught("a look at a cloud", observe::look(look)).await {
+                    Ok(seen) => Some(seen),
+                    Err(error) => {
+                        warn!(cloud = name, "Cloud {name} tells nothing: {}", chain(&error));
+                        None
+                    }
+                };
+                (name, seen)
+            });
+        }
+        Ok(())
     }
 
     async fn record_pools(&self, lease: &Lease) -> Result<(), Error> {
@@ -265,7 +310,7 @@ impl Controller {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(self.parts.store.set_waits(lease, &plan.waits).await?)
+        Ok(())
     }
 
     async fn move_on(
@@ -323,21 +368,71 @@ impl Controller {
 
     /// Begins a step for every builder that needs one and has none.
     fn act(&mut self, lease: &Lease, builders: &[Builder]) {
+        let now = Instant::now();
+        self.pauses
+            .retain(|id, _| builders.iter().any(|builder| builder.id == *id));
         for builder in builders.iter().filter(|builder| step::is_needed(builder)) {
             if self.steps.len() >= MOST_STEPS {
                 break;
             }
-            if !self.in_step.insert(builder.id) {
+            let pauses = self
+                .pauses
+                .get(&builder.id)
+                .is_some_and(|(_, until)| *until > now);
+            if pauses || !self.in_step.insert(builder.id) {
                 continue;
             }
             let (parts, lease, builder) = (Arc::clone(&self.parts), *lease, builder.clone());
             self.steps.spawn(async move {
                 let id = builder.id;
-                if let Err(error) = step::step(&parts, &lease, builder).await {
-                    warn!(builder.id = %id, "A step of builder {id} failed: {}", chain(&error));
+                let done = caught("a step of a builder", step::step(&parts, &lease, builder)).await;
+                if let Err(error) = &done {
+                    warn!(builder.id = %id, "A step of builder {id} failed: {}", chain(error));
                 }
-                id
+                (id, done.is_ok())
             });
+        }
+    }
+}
+
+/// Renews the lease until that fails for good; why.
+async fn keep_lease(parts: &Parts, lease: &Lease) -> Error {
+    let spec = parts.fleet.controller.lease.clone();
+    // Acting ends at two thirds of the lease's time, by a clock that nobody can set.
+    let usable = spec.ttl.get().mul_f64(0.66);
+    let mut renewed = Instant::now();
+    let mut pause = spec.renew.get();
+    loop {
+        tokio::time::sleep(pause).await;
+        let asked = Instant::now();
+        let renewal = parts.store.renew_lease(lease, spec.ttl.get(), clock::now());
+        match tokio::time::timeout_at(renewed + usable, renewal).await {
+            Ok(Ok(())) => {
+                renewed = asked;
+                pause = spec.renew.get();
+            }
+            Ok(Err(error @ (store::Error::Conflict { .. } | store::Error::LeaseLost { .. }))) => {
+                return error.into();
+            }
+            Ok(Err(error)) => {
+                warn!("Cannot renew the lease: {}", chain(&error));
+                pause = FIRST_PAUSE;
+            }
+            Err(_) => return Error::Contradiction("the lease could not be renewed in time".to_owned()),
+        }
+        if renewed.elapsed() >= usable {
+            return Error::Contradiction("the lease could not be renewed in time".to_owned());
+        }
+    }
+}
+
+/// A panic as an error: one bad row or answer must not take the others' work with it.
+async fn caught<T>(what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(done) => done,
+        Err(_) => {
+            error!("A fault of this program: {what} panicked.");
+            Err(Error::Contradiction(format!("{what} panicked")))
         }
     }
 }

@@ -61,9 +61,9 @@ pub(crate) struct UpArguments {
         value_name = "DIR"
     )]
     pub(crate) directory: PathBuf,
-    /// The address to listen on.
-    #[arg(long, default_value = "127.0.0.1:5080", value_name = "ADDRESS:PORT")]
-    pub(crate) listen: SocketAddr,
+    /// The address to listen on, instead of `http.listen` in the directory's verdigris.toml: 127.0.0.1:5080.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
     /// The machine image of the embedded cloud; made by `cargo xtask image`.
     #[arg(long, env = "VERDIGRIS_IMAGE", value_name = "DIR")]
     pub(crate) image: PathBuf,
@@ -71,12 +71,12 @@ pub(crate) struct UpArguments {
     /// more than once.
     #[arg(long = "mirror", value_name = "NAME=DIR", value_parser = mirror)]
     pub(crate) mirrors: Vec<(String, PathBuf)>,
-    /// The most builders at once.
-    #[arg(long, default_value_t = 4, value_name = "COUNT")]
-    pub(crate) builders: u32,
-    /// How many builders to hold ready.
-    #[arg(long, default_value_t = 2, value_name = "COUNT")]
-    pub(crate) idle: u32,
+    /// The most builders at once: 4. For the first start; later it is `max` in the directory's fleet.yaml.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) builders: Option<u32>,
+    /// How many builders to hold ready: 2. For the first start; later it is `idle` in fleet.yaml.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) idle: Option<u32>,
 }
 
 fn mirror(text: &str) -> Result<(String, PathBuf), String> {
@@ -136,9 +136,10 @@ pub(crate) struct ChrootCreate {
     /// What people see beside the name.
     #[arg(long, default_value = "")]
     pub(crate) comment: String,
-    /// A repository to install the build root from, where builders have no mock: ID=URL. `{farm}` at the
-    /// start of the URL stands for the farm's own address. May be given more than once.
-    #[arg(long = "repository", value_name = "ID=URL")]
+    /// A repository to install the build root from; without any, builders with mock use mock's own
+    /// configuration of that name. `{farm}` at the start of a URL stands for the farm's own address. Packages
+    /// are verified with the key; without one they are not. May be given more than once.
+    #[arg(long = "repository", value_name = "ID=URL[,gpgkey=URL]")]
     pub(crate) repositories: Vec<String>,
     /// A package of the minimal build root; may be given more than once.
     #[arg(long = "buildroot-package", value_name = "PACKAGE")]

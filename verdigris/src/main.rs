@@ -8,6 +8,7 @@ mod assets;
 mod cli;
 mod database;
 mod fleet;
+mod lock;
 mod operator;
 mod parts;
 mod roles;

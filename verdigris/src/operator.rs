@@ -88,21 +88,9 @@ pub(crate) async fn check(config: &Config) -> anyhow::Result<ExitCode> {
 /// `verdigris config show`.
 pub(crate) fn show(config: &Config) -> anyhow::Result<()> {
     let mut settings = Settings::load(config.config.as_deref())?;
-    settings.database.url = without_password(&settings.database.url);
+    settings.database.url = store::without_secrets(&settings.database.url);
     say(&serde_json::to_string_pretty(&settings)?);
     Ok(())
-}
-
-/// A database's address with its password starred out.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let Some((login, place)) = rest.split_once('@') else {
-        return url.to_owned();
-    };
-    let user = login.split_once(':').map_or(login, |(user, _)| user);
-    format!("{scheme}://{user}:***@{place}")
 }
 
 /// `verdigris user create`.
@@ -167,6 +155,14 @@ pub(crate) async fn create_chroots(arguments: &ChrootCreate) -> anyhow::Result<(
         .map(|name| name.parse())
         .collect::<Result<Vec<ChrootName>, _>>()?;
     let definition = definition(&arguments.repositories, &arguments.buildroot_packages)?;
+    for repository in &definition.repositories {
+        if repository.gpgkey.is_none() {
+            say(&format!(
+                "warning: packages from `{}` will not be verified; add `,gpgkey=URL` to the repository",
+                repository.id
+            ));
+        }
+    }
     let store = database::open(&settings).await?;
     let existing = store.chroots().await?;
     if let Some(twice) = names
@@ -194,23 +190,58 @@ fn definition(repositories: &[String], packages: &[String]) -> anyhow::Result<Ch
         ..ChrootDefinition::default()
     };
     for text in repositories {
-        let (id, url) = text
-            .split_once('=')
-            .with_context(|| format!("`{text}` is not ID=URL"))?;
-        let is_known = ["http://", "https://", "file:", "{farm}/"]
+        let repository = base_repository(text)?;
+        let is_twice = definition
+            .repositories
             .iter()
-            .any(|start| url.starts_with(start));
-        anyhow::ensure!(
-            is_known,
-            "`{url}` is no address of a repository: http, https, file or {{farm}}/..."
-        );
-        definition.repositories.push(BaseRepository {
-            id: id.to_owned(),
-            baseurl: url.to_owned(),
-            gpgkey: None,
-        });
+            .any(|other| other.id == repository.id);
+        anyhow::ensure!(!is_twice, "two repositories have the id `{}`", repository.id);
+        definition.repositories.push(repository);
     }
     Ok(definition)
+}
+
+/// Reads `ID=URL` or `ID=URL,gpgkey=URL`.
+fn base_repository(text: &str) -> anyhow::Result<BaseRepository> {
+    let (id, rest) = text
+        .split_once('=')
+        .with_context(|| format!("`{text}` is not ID=URL"))?;
+    let is_id = id.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && id
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_.:-".contains(c))
+        && id != "main";
+    anyhow::ensure!(
+        is_id,
+        "`{id}` is no id of a repository: letters, digits and `_.:-`"
+    );
+    let (baseurl, key) = match rest.split_once(',') {
+        None => (rest, None),
+        Some((baseurl, option)) => {
+            let key = option
+                .strip_prefix("gpgkey=")
+                .with_context(|| format!("`{option}` is not gpgkey=URL"))?;
+            (baseurl, Some(address(key)?))
+        }
+    };
+    Ok(BaseRepository {
+        id: id.to_owned(),
+        baseurl: address(baseurl)?,
+        gpgkey: key,
+    })
+}
+
+/// An address as builders take it.
+fn address(text: &str) -> anyhow::Result<String> {
+    let is_known = ["http://", "https://", "file:/", "{farm}/"].iter().any(|start| {
+        text.strip_prefix(start)
+            .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic() && c != ','))
+    });
+    anyhow::ensure!(
+        is_known,
+        "`{text}` is no address of a repository or a key: http, https, file or {{farm}}/..."
+    );
+    Ok(text.to_owned())
 }
 
 /// `verdigris chroot list`.
@@ -227,21 +258,24 @@ pub(crate) async fn list_chroots(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the first user, an operator, when there is none of that name; `None` when there is.
-pub(crate) async fn first_operator(store: &Store, name: &OwnerName) -> anyhow::Result<Option<IssuedToken>> {
-    if store.user_by_name(name).await?.is_some() {
-        return Ok(None);
-    }
-    let user = store
-        .create_user(
-            &NewUser {
+/// Makes the operator if need be; a new token unless one is at hand already.
+pub(crate) async fn operator_with_token(
+    store: &Store,
+    name: &OwnerName,
+    has_token: bool,
+) -> anyhow::Result<Option<IssuedToken>> {
+    let user = match store.user_by_name(name).await? {
+        Some(_) if has_token => return Ok(None),
+        Some(user) => user,
+        None => {
+            let new = NewUser {
                 name: name.clone(),
                 is_operator: true,
-            },
-            clock::now(),
-        )
-        .await;
-    let user = user.map_err(|error| anyhow::anyhow!("making the operator {name}: {}", chain(&error)))?;
+            };
+            let made = store.create_user(&new, clock::now()).await;
+            made.map_err(|error| anyhow::anyhow!("making the operator {name}: {}", chain(&error)))?
+        }
+    };
     Ok(Some(
         store.issue_token(user.id, TOKEN_LIFETIME, clock::now()).await?,
     ))
@@ -249,25 +283,44 @@ pub(crate) async fn first_operator(store: &Store, name: &OwnerName) -> anyhow::R
 
 #[cfg(test)]
 mod tests {
-    use super::{definition, without_password};
-
-    #[test]
-    fn a_database_address_is_shown_without_its_password() {
-        assert_eq!(
-            without_password("postgres://u:secret@h/db"),
-            "postgres://u:***@h/db"
-        );
-        assert_eq!(
-            without_password("sqlite:///var/lib/x.db"),
-            "sqlite:///var/lib/x.db"
-        );
-    }
+    use super::{base_repository, definition};
 
     #[test]
     fn a_repository_needs_an_id_and_an_address() {
         let good = definition(&["base={farm}/mirrors/microdistro/".to_owned()], &[]).unwrap();
         assert_eq!(good.repositories[0].id, "base");
-        assert!(definition(&["base".to_owned()], &[]).is_err());
-        assert!(definition(&["base=ftp://x".to_owned()], &[]).is_err());
+        assert_eq!(good.repositories[0].gpgkey, None);
+        for bad in [
+            "base",
+            "base=ftp://x",
+            "=http://x/",
+            "a b=http://x/",
+            "main=http://x/",
+            "base=http://",
+            "base=http://x y/",
+        ] {
+            assert!(definition(&[bad.to_owned()], &[]).is_err(), "{bad}");
+        }
+        let twice = ["base=http://x/".to_owned(), "base=http://y/".to_owned()];
+        assert!(definition(&twice, &[]).is_err());
+    }
+
+    #[test]
+    fn a_repository_may_have_a_key_and_no_other_option() {
+        let text = "base=https://x/$basearch/?a=b,gpgkey=file:///usr/share/keys/x";
+        let found = base_repository(text).unwrap();
+        assert_eq!(found.baseurl, "https://x/$basearch/?a=b");
+        assert_eq!(found.gpgkey.as_deref(), Some("file:///usr/share/keys/x"));
+        for bad in [
+            "base=http://x/,",
+            "base=http://x/,gpgkey=",
+            "base=http://x/,gpgkey=key.asc",
+            "base=http://x/,gpgkey=-----BEGIN PGP PUBLIC KEY BLOCK-----",
+            "base=http://x/,key=http://x/k",
+            "base=http://x/,gpgkey=http://x/k,gpgkey=http://x/l",
+            "base=http://x/,priority=1",
+        ] {
+            assert!(base_repository(bad).is_err(), "{bad}");
+        }
     }
 }

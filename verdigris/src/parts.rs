@@ -75,7 +75,7 @@ pub(crate) fn worker(settings: &Settings, secrets: &Secrets, store: &Store) -> a
         passphrase: Arc::new(secrets.passphrase()?),
         host_name: host_of(&settings.http.public_url()),
         builder_url: settings.http.builder_url(),
-        name: settings.worker.name.clone().unwrap_or_else(host_name),
+        name: worker_name(settings)?,
         parallel: settings.worker.parallel.max(1),
         limits: worker::Limits {
             log_bytes: settings.worker.max_log.bytes(),
@@ -84,6 +84,16 @@ pub(crate) fn worker(settings: &Settings, secrets: &Secrets, store: &Store) -> a
             min_free_bytes: settings.storage.min_free.bytes(),
         },
     })
+}
+
+/// The worker's name: the host's, where the settings give none.
+pub(crate) fn worker_name(settings: &Settings) -> anyhow::Result<String> {
+    let name = settings.worker.name.clone().unwrap_or_else(host_name);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
+        bail!("worker.name: `{name}` is not a name of at most 64 letters, digits, dots and dashes");
+    }
+    Ok(name)
 }
 
 /// The controller's role.
@@ -100,6 +110,10 @@ pub(crate) fn controller(
         clouds.insert(name.clone(), Arc::new(client));
     }
     parts.clouds = clouds;
+    if embedded.is_some() {
+        // It holds its directory's lock: one that comes is the one before, started again, and need not wait.
+        parts.holder = format!("{}:up", host_name());
+    }
     Ok(parts)
 }
 

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tracing::info;
 
-use crate::{cli::Config, database, parts, secrets::Secrets};
+use crate::{cli::Config, database, lock::lock, parts, secrets::Secrets};
 
 /// How long tasks may take to finish when the process is told to stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(20);
@@ -76,6 +76,12 @@ pub(crate) async fn worker(config: &Config) -> anyhow::Result<()> {
     let settings = settings(config)?;
     let secrets = Secrets::open(&settings.storage.secrets())?;
     let store = database::open(&settings).await?;
+    // By its name a worker takes its attempts up again: two of one name would take them from each other.
+    let name = parts::worker_name(&settings)?;
+    let _lock = lock(
+        &settings.storage.directory.join(format!("worker-{name}.lock")),
+        &format!("another worker named {name} runs on this machine; set `worker.name`"),
+    )?;
     let worker = worker::Worker::new(parts::worker(&settings, &secrets, &store)?);
     let supervisor = Supervisor::new();
     supervisor.spawn("worker", worker.run(supervisor.stop_token()));

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, TryLockError},
     path::{Path, PathBuf},
 };
 
@@ -11,15 +10,16 @@ use anyhow::{Context as _, bail};
 use devcloud::{Cloud, CloudConfig, ImageConfig};
 use model::{ChrootDefinition, OwnerName, chroot::BaseRepository};
 use runtime::{Settings, Supervisor, clock};
-use store::{Chroot, IssuedToken, Store};
-use tracing::{error, info};
+use store::{Chroot, Store};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::{
     GUEST,
     cli::UpArguments,
     database,
-    operator::{copr_section, first_operator},
+    lock::lock,
+    operator::{copr_section, operator_with_token},
     parts::{self, Embedded},
     roles, say,
     secrets::{Secrets, write_private},
@@ -30,14 +30,24 @@ const FARM_PORT_IN_CLOUD: u16 = 80;
 /// The distribution that a farm without the outside world builds on.
 const MICRODISTRO: &str = "microdistro";
 
+/// How many builders a new farm may have, and how many it holds ready.
+const DEFAULT_BUILDERS: u32 = 4;
+const DEFAULT_IDLE: u32 = 2;
+
 /// Runs the farm until it is told to stop.
 pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
     let directory = std::path::absolute(&arguments.directory)?;
     fs_err::create_dir_all(&directory)?;
     let settings = settings(&arguments, &directory)?;
     runtime::telemetry::start(&settings.log)?;
-    // Held, unread, until the end.
-    let _lock = lock(&directory)?;
+    // Held, unread, until the end: two farms in one directory would fight over everything in it.
+    let _lock = lock(
+        &directory.join("lock"),
+        &format!(
+            "another `verdigris up` runs in {}; stop it first, or use --directory",
+            directory.display()
+        ),
+    )?;
     let secrets = Secrets::open(&settings.storage.secrets())?;
     let store = database::connect(&settings).await?;
     for applied in store.migrate().await? {
@@ -51,16 +61,17 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
         )
     })?;
     let operator = operator_name()?;
-    let token = first_operator(&store, &operator).await?;
+    let token = keep_credentials(&store, &operator, &directory, &settings).await?;
     first_chroot(&store, &settings.http.mirrors).await?;
     first_fleet_file(&directory, &arguments, &image.id)?;
     // From here on there are machines: whatever goes wrong, the cloud is shut down.
     let cloud = start_cloud(&directory, &settings, &secrets, image).await?;
     let supervisor = Supervisor::new();
-    let ended = match start_roles(&supervisor, &settings, &secrets, &store, &cloud, listener) {
+    let started = start_roles(&supervisor, &settings, &secrets, &store, &cloud, listener)
+        .and_then(|()| roles::stop_at_signals(supervisor.stop_token()));
+    let ended = match started {
         Ok(()) => {
-            greet(&directory, &settings, &operator, token.as_ref())?;
-            roles::stop_at_signals(supervisor.stop_token())?;
+            greet(&directory, &settings, &operator, token.as_deref());
             supervisor
                 .wait(roles::GRACE)
                 .await
@@ -75,15 +86,41 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
     ended
 }
 
-/// The settings: `verdigris.toml` of the directory where there is one, and what the command line says.
+/// The settings: `verdigris.toml` of the directory, made at the first start, and what the command line says. With that
+/// file the operator's commands find the farm.
 fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Result<Settings> {
     let file = directory.join("verdigris.toml");
-    let mut settings = Settings::load(file.is_file().then_some(file.as_path()))?;
-    settings.storage.directory = directory.to_owned();
-    settings.http.listen = arguments.listen;
-    let in_directory = format!("sqlite://{}", directory.join("verdigris.db").display());
-    if settings.database == runtime::settings::DatabaseSettings::default() {
-        settings.database.url = in_directory;
+    let database = format!("sqlite://{}", directory.join("verdigris.db").display());
+    if !file.exists() {
+        let text = format!(
+            "# The settings of this farm; docs/operating.md lists them all.\n\n\
+             [database]\nurl = {database:?}\n\n[storage]\ndirectory = {directory:?}\n"
+        );
+        fs_err::write(&file, text)?;
+    }
+    let mut settings = Settings::load(Some(&file))?;
+    let default = Settings::default();
+    if settings.storage.directory == default.storage.directory {
+        settings.storage.directory = directory.to_owned();
+    } else if settings.storage.directory != directory {
+        bail!(
+            "{}: storage.directory is {}, but this is {}: a farm that was moved has its new place written there",
+            file.display(),
+            settings.storage.directory.display(),
+            directory.display()
+        );
+    }
+    if settings.database == default.database {
+        settings.database.url = database;
+    }
+    if let Some(listen) = arguments.listen {
+        settings.http.listen = listen;
+    }
+    if settings.http.builder_url.is_some() {
+        bail!(
+            "{}: http.builder_url is not for `verdigris up`, whose builders reach it through the embedded cloud",
+            file.display()
+        );
     }
     settings.http.builder_url = Some(format!(
         "http://{}:{FARM_PORT_IN_CLOUD}",
@@ -101,22 +138,6 @@ fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Result<Setting
     }
     settings.worker.name.get_or_insert_with(|| "up".to_owned());
     Ok(settings)
-}
-
-/// Two farms in one directory would fight over everything in it.
-fn lock(directory: &Path) -> anyhow::Result<File> {
-    let path = directory.join("lock");
-    let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!(
-                "another `verdigris up` runs in {}; stop it first, or use --directory",
-                directory.display()
-            )
-        }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
-    }
 }
 
 /// Who started the farm; `admin` for root and for names that are none here.
@@ -156,8 +177,15 @@ async fn first_chroot(store: &Store, mirrors: &BTreeMap<String, PathBuf>) -> any
 fn first_fleet_file(directory: &Path, arguments: &UpArguments, image: &str) -> anyhow::Result<()> {
     let path = directory.join("fleet.yaml");
     if path.exists() {
+        if arguments.builders.is_some() || arguments.idle.is_some() {
+            warn!(
+                "--builders and --idle are for the first start; {} says it now.",
+                path.display()
+            );
+        }
         return Ok(());
     }
+    let builders = arguments.builders.unwrap_or(DEFAULT_BUILDERS);
     let text = format!(
         "# The fleet of this farm: one pool of builders on the cloud that runs inside `verdigris up`.\n\
          # See docs/fleet.md for what may be written here; `verdigris fleet plan` shows what it leads to.\n\
@@ -172,8 +200,8 @@ fn first_fleet_file(directory: &Path, arguments: &UpArguments, image: &str) -> a
          size: {{min: 0, max: {max}, idle: {idle}}}\n    offerings:\n      - types: [c7i.xlarge]\n",
         fleet = Uuid::now_v7(),
         port = devcloud::config::default_ssh_port(),
-        max = arguments.builders,
-        idle = arguments.idle.min(arguments.builders),
+        max = builders,
+        idle = arguments.idle.unwrap_or(DEFAULT_IDLE).min(builders),
     );
     fs_err::write(&path, text)?;
     parts::fleet_file(&path)?;
@@ -220,30 +248,45 @@ fn start_roles(
     Ok(())
 }
 
-/// Says where the farm is and how to use it. The token is shown once, and kept in a file for the operator.
-fn greet(
+/// Where copr-cli's section for the operator is kept.
+fn credentials_file(directory: &Path) -> PathBuf {
+    directory.join("copr.conf")
+}
+
+/// Makes the operator, and writes a section for copr-cli where there is none; the section then. Done before anything
+/// else can fail, since a token is shown once.
+async fn keep_credentials(
+    store: &Store,
+    operator: &OwnerName,
     directory: &Path,
     settings: &Settings,
-    operator: &OwnerName,
-    token: Option<&IssuedToken>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<String>> {
+    let file = credentials_file(directory);
+    let Some(token) = operator_with_token(store, operator, file.exists()).await? else {
+        return Ok(None);
+    };
+    let section = copr_section(operator, &token, &settings.http.public_url());
+    write_private(&file, &format!("{section}\n"))?;
+    Ok(Some(section))
+}
+
+/// Says where the farm is and how to use it; a new section for copr-cli is shown as well.
+fn greet(directory: &Path, settings: &Settings, operator: &OwnerName, section: Option<&str>) {
     let url = settings.http.public_url();
-    let file = directory.join("copr.conf");
-    if let Some(token) = token {
-        let section = copr_section(operator, token, &url);
-        write_private(&file, &format!("{section}\n"))?;
+    let file = credentials_file(directory);
+    if let Some(section) = section {
         say(&format!(
             "\nThe operator of this farm is {operator}. For copr-cli, in {} already:\n",
             file.display()
         ));
-        say(&section);
+        say(section);
     }
     say(&format!(
-        "\nThe farm is up: {url}\n  copr-cli --config {} create demo --chroot microdistro-1-x86_64\n  \
-         copr-cli --config {} build demo PACKAGE.src.rpm\n  dnf copr enable --hub {url} {operator}/demo \
-         microdistro-1-x86_64\nCtrl-C stops it; the next `verdigris up` goes on.\n",
-        file.display(),
-        file.display()
+        "\nThe farm is up: {url}\n  copr-cli --config {file} create demo --chroot microdistro-1-x86_64\n  \
+         copr-cli --config {file} build demo PACKAGE.src.rpm\n  dnf copr enable --hub {url} {operator}/demo \
+         microdistro-1-x86_64\n  verdigris fleet status --config {config}\n\
+         Ctrl-C stops it; the next `verdigris up` goes on.\n",
+        file = file.display(),
+        config = directory.join("verdigris.toml").display()
     ));
-    Ok(())
 }

@@ -21,8 +21,13 @@ use crate::{
 pub(crate) const BUILDER_DEADLINE: Duration = Duration::from_secs(90);
 /// How often a worker shows that it is there, and learns of a wish to cancel.
 const RENEW_EVERY: Duration = Duration::from_millis(700);
-/// How long a builder may be out of reach before its attempt is given up.
+/// How long a builder may be out of reach before its attempt is given up: with a build on it, and before.
 const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_BEFORE_THE_START: Duration = Duration::from_secs(15);
+/// How much longer than the build's own time an attempt may take: for sources, results, and lost connections.
+const TIME_AROUND_THE_BUILD: Duration = Duration::from_secs(3600);
+/// Before a log is followed again that ended though its build runs.
+const PAUSE_BETWEEN_FOLLOWS: Duration = Duration::from_millis(500);
 
 /// Why following an attempt ended.
 enum End {
@@ -36,27 +41,48 @@ enum End {
     Fenced,
 }
 
-/// Drives it to its end. What cannot be written down is left to the controller, which gives the builder up
-/// when its worker is silent.
-pub(crate) async fn drive(parts: &Parts, allocation: &Allocation) {
+/// Drives it to its end; whether that is written down. What cannot be is left to the controller, which gives the
+/// builder up when its worker is silent.
+pub(crate) async fn drive(parts: &Parts, allocation: &Allocation) -> bool {
     let id = allocation.attempt.id;
     let outcome = match follow_to_the_end(parts, allocation).await {
         Ok(Some(outcome)) => outcome,
-        Ok(None) => return info!(attempt.id = %id, "Attempt {id} is no longer ours."),
+        Ok(None) | Err(Error::Fenced) => {
+            info!(attempt.id = %id, "Attempt {id} is no longer ours.");
+            return true;
+        }
         Err(error) => failure_of(&error),
     };
+    match hand_in(parts, allocation, &outcome).await {
+        Ok(()) => true,
+        Err(error) => {
+            warn!(attempt.id = %id, "The end of attempt {id} was refused: {}", chain(&error));
+            // What the database finds wrong with it would be wrong again: at least the attempt must end.
+            let failure = failure_of(&Error::Store(error));
+            hand_in(parts, allocation, &failure).await.is_ok()
+        }
+    }
+}
+
+/// Writes the end down, as soon as the database is there. That it is no longer ours to end is fine.
+async fn hand_in(parts: &Parts, allocation: &Allocation, outcome: &Outcome) -> Result<(), store::Error> {
+    let id = allocation.attempt.id;
     let mut pauses = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     loop {
-        match parts
+        let finished = parts
             .store
-            .finish_attempt(allocation.epoch, &parts.name, &outcome, clock::now())
-            .await
-        {
-            Ok(()) => return info!(attempt.id = %id, "Attempt {id} ended: {}.", words(&outcome)),
-            Err(store::Error::Unavailable { .. }) => tokio::time::sleep(pauses.pause()).await,
-            Err(error) => {
-                return warn!(attempt.id = %id, "The end of attempt {id} was refused: {}", chain(&error));
+            .finish_attempt(allocation.epoch, &parts.name, outcome, clock::now());
+        match finished.await {
+            Ok(()) => {
+                info!(attempt.id = %id, "Attempt {id} ended: {}.", words(outcome));
+                return Ok(());
             }
+            Err(store::Error::Unavailable { .. }) => tokio::time::sleep(pauses.pause()).await,
+            Err(store::Error::Conflict { what }) => {
+                info!(attempt.id = %id, "Attempt {id} was ended by another: {what}");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         }
     }
 }
@@ -76,7 +102,12 @@ fn failure_of(error: &Error) -> Outcome {
         Error::Connection(_) | Error::Builder(_) => Blame::Infrastructure,
         Error::Refused(_) => Blame::Package,
         Error::Repository(cause) if cause.is_bad_package() => Blame::Package,
-        Error::Store(_) | Error::Repository(_) | Error::File { .. } | Error::Lost(_) => Blame::Service,
+        Error::Store(_)
+        | Error::Repository(_)
+        | Error::File { .. }
+        | Error::Lost(_)
+        | Error::Task(_)
+        | Error::Fenced => Blame::Service,
     };
     Outcome::Failed {
         blame,
@@ -84,6 +115,49 @@ fn failure_of(error: &Error) -> Outcome {
         evidence: None,
         result_directory: None,
     }
+}
+
+/// How well a builder was reached so far.
+struct Reach {
+    /// Since when it is out of reach.
+    lost: Option<Instant>,
+    /// Whether a build of ours is, or was, on it.
+    has_build: bool,
+    pauses: Backoff,
+}
+
+impl Reach {
+    fn new(has_build: bool) -> Self {
+        Self {
+            lost: None,
+            has_build,
+            pauses: Backoff::new(Duration::from_millis(200), Duration::from_secs(5)),
+        }
+    }
+
+    fn made(&mut self, has_build: bool) {
+        *self = Self::new(self.has_build || has_build);
+    }
+
+    /// How long to wait before the next try; `None` when there were enough.
+    fn failed(&mut self) -> Option<Duration> {
+        let since = *self.lost.get_or_insert_with(Instant::now);
+        let patience = if self.has_build {
+            PATIENCE
+        } else {
+            PATIENCE_BEFORE_THE_START
+        };
+        (since.elapsed() <= patience).then(|| self.pauses.pause())
+    }
+}
+
+/// When an attempt's time is over, whatever its builder says.
+fn time_limit(allocation: &Allocation) -> Instant {
+    let attempt = &allocation.attempt;
+    let whole = Duration::from_secs(attempt.options.timeout_seconds).saturating_add(TIME_AROUND_THE_BUILD);
+    let now = clock::now();
+    let used = now.since(attempt.started_at.unwrap_or(now));
+    Instant::now() + whole.saturating_sub(used)
 }
 
 /// Connects, as often as it takes, until there is an outcome. `None` when the allocation was taken away.
@@ -94,18 +168,17 @@ async fn follow_to_the_end(parts: &Parts, allocation: &Allocation) -> Result<Opt
         parts.limits.log_bytes,
     )
     .await?;
-    let mut pauses = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-    let mut out_of_reach: Option<Instant> = None;
+    let limit = time_limit(allocation);
+    let mut reach = Reach::new(log.size() > 0);
     loop {
-        let error = match visit(parts, allocation, &mut log).await {
+        let error = match visit(parts, allocation, &mut log, (&mut reach, limit)).await {
             Ok(outcome) => return Ok(outcome),
             Err(error @ Error::Connection(_)) => error,
             Err(error) => return Err(error),
         };
-        let since = *out_of_reach.get_or_insert_with(Instant::now);
-        if since.elapsed() > PATIENCE {
+        let Some(pause) = reach.failed().filter(|_| Instant::now() < limit) else {
             return Err(error);
-        }
+        };
         debug!(attempt.id = %allocation.attempt.id, "Will connect again: {}", chain(&error));
         match renew(parts, allocation, log.size()).await? {
             Some(false) => {}
@@ -113,30 +186,37 @@ async fn follow_to_the_end(parts: &Parts, allocation: &Allocation) -> Result<Opt
             Some(true) => return Ok(Some(Outcome::Canceled)),
             None => return Ok(None),
         }
-        tokio::time::sleep(pauses.pause()).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
 /// One connection's worth of work.
-async fn visit(parts: &Parts, allocation: &Allocation, log: &mut LiveLog) -> Result<Option<Outcome>, Error> {
+async fn visit(
+    parts: &Parts,
+    allocation: &Allocation,
+    log: &mut LiveLog,
+    (reach, limit): (&mut Reach, Instant),
+) -> Result<Option<Outcome>, Error> {
     let builder = Builder::connect(parts, allocation).await?;
     let status = builder.status().await?;
-    if status.state == "unknown" {
+    let is_new = status.state == "unknown";
+    reach.made(!is_new);
+    if is_new {
         if allocation.attempt.cancel_requested {
             return Ok(Some(Outcome::Canceled));
         }
+        if !await_repository(parts, allocation).await? {
+            return Ok(None);
+        }
         builder.start(parts, allocation).await?;
+        reach.made(true);
     }
-    let end = match follow(parts, allocation, &builder, log).await? {
+    let outcome = match follow(parts, allocation, (&builder, limit), log).await? {
         End::Cancelled => {
-            builder.cancel().await?;
-            builder.close().await;
-            return Ok(Some(Outcome::Canceled));
+            builder.cancel(allocation.epoch).await?;
+            Outcome::Canceled
         }
         End::Fenced => return Ok(None),
-        end => end,
-    };
-    let outcome = match end {
         End::Finished(verdict) => {
             let collecting = collect::collect(parts, allocation, &builder, &verdict);
             match keep_renewing(parts, allocation, log.size(), collecting).await? {
@@ -144,28 +224,51 @@ async fn visit(parts: &Parts, allocation: &Allocation, log: &mut LiveLog) -> Res
                 None => return Ok(None),
             }
         }
-        End::BuildLost | End::Cancelled | End::Fenced => Outcome::Failed {
-            blame: Blame::Infrastructure,
-            reason: "the build process vanished from its builder".to_owned(),
-            evidence: None,
-            result_directory: None,
-        },
+        End::BuildLost => failure_of(&Error::Builder(
+            "the build process vanished from its builder".to_owned(),
+        )),
     };
     builder.close().await;
     Ok(Some(outcome))
+}
+
+/// A build may use the repository of its own project, so that it begins when that is there, which for a new
+/// project takes a moment. Whether the allocation is still ours then.
+async fn await_repository(parts: &Parts, allocation: &Allocation) -> Result<bool, Error> {
+    let attempt = &allocation.attempt;
+    let key = (attempt.project, &attempt.directory, &attempt.chroot);
+    let begun = Instant::now();
+    while !parts.store.is_published(key).await? {
+        if begun.elapsed() > PATIENCE {
+            return Err(Error::Lost(format!(
+                "the repository of {}/{} for {} has not been published yet",
+                attempt.owner, attempt.directory, attempt.chroot
+            )));
+        }
+        if renew(parts, allocation, 0).await?.is_none() {
+            return Ok(false);
+        }
+        tokio::time::sleep(PAUSE_BETWEEN_FOLLOWS).await;
+    }
+    Ok(true)
 }
 
 /// Copies the log until the build has ended.
 async fn follow(
     parts: &Parts,
     allocation: &Allocation,
-    builder: &Builder,
+    (builder, limit): (&Builder, Instant),
     log: &mut LiveLog,
 ) -> Result<End, Error> {
-    let limit = Duration::from_secs(allocation.attempt.options.timeout_seconds.saturating_add(3600));
-    let mut stream = builder.follow(log.size(), limit).await?;
+    let left = || limit.saturating_duration_since(Instant::now());
+    let mut stream = builder.follow(log.size(), left()).await?;
     let mut renewed: Option<Instant> = None;
     loop {
+        if left().is_zero() {
+            return Err(Error::Builder(
+                "the build neither ended in its time nor was it ended by its builder".to_owned(),
+            ));
+        }
         if renewed.is_none_or(|last| last.elapsed() >= RENEW_EVERY) {
             match renew(parts, allocation, log.size()).await? {
                 Some(true) => return Ok(End::Cancelled),
@@ -174,7 +277,7 @@ async fn follow(
             }
         }
         let progress = match tokio::time::timeout(RENEW_EVERY, stream.next()).await {
-            Ok(progress) => progress.map_err(Error::Connection)?,
+            Ok(progress) => progress?,
             Err(_) => continue,
         };
         match progress {
@@ -190,7 +293,8 @@ async fn follow(
                 if let Some(end) = end_of(status)? {
                     return Ok(end);
                 }
-                stream = builder.follow(log.size(), limit).await?;
+                tokio::time::sleep(PAUSE_BETWEEN_FOLLOWS).await;
+                stream = builder.follow(log.size(), left()).await?;
             }
         }
     }

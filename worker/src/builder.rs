@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::AttemptId;
+use model::{AttemptId, Epoch};
 use serde::Deserialize;
 use serde_json::Value;
 use shell::{
@@ -17,6 +17,8 @@ const PROGRAM: &str = "/usr/libexec/verdigris/verdigris-builder";
 /// Where results lie on the builder.
 const ATTEMPTS: &str = "/var/lib/verdigris/attempts";
 const CALL_LIMIT: Duration = Duration::from_secs(60);
+/// What even a slow builder reads and hashes in a second, in bytes.
+const HASHED_PER_SECOND: u64 = 20 << 20;
 /// A manifest with all that the limits allow is smaller than this.
 const ANSWER_LIMIT: usize = 16 << 20;
 
@@ -70,11 +72,9 @@ impl Builder {
         let missing = |what: &str| Error::Builder(format!("builder {} has no {what} on record", row.id));
         let address = row.address.as_deref().ok_or_else(|| missing("address"))?;
         let host_key = row.host_key.as_deref().ok_or_else(|| missing("host key"))?;
-        let policy = HostKeyPolicy::Pinned(HostKey::parse(host_key).map_err(Error::Connection)?);
+        let policy = HostKeyPolicy::Pinned(HostKey::parse(host_key)?);
         let endpoint = Endpoint::new(address, row.port, "root");
-        let connection = Connection::open(&endpoint, &parts.key, &policy, Timeouts::default())
-            .await
-            .map_err(Error::Connection)?;
+        let connection = Connection::open(&endpoint, &parts.key, &policy, Timeouts::default()).await?;
         Ok(Self {
             connection,
             attempt: allocation.attempt.id,
@@ -92,28 +92,22 @@ impl Builder {
         &self,
         command: &Command,
         input: Vec<u8>,
+        deadline: Duration,
     ) -> Result<T, Error> {
         let options = RunOptions {
-            deadline: CALL_LIMIT,
+            deadline,
             output_limit: ANSWER_LIMIT,
         };
-        let output = self
-            .connection
-            .run(command, Input::from(input), options)
-            .await
-            .map_err(Error::Connection)?;
+        let output = self.connection.run(command, Input::from(input), options).await?;
         match output.exit {
             Exit::Code(0) if !output.truncated => serde_json::from_slice(&output.stdout)
                 .map_err(|cause| Error::Builder(format!("an answer that is not understood: {cause}"))),
             Exit::Code(0) => Err(Error::Builder("an answer that is too long".to_owned())),
-            Exit::Code(code) => {
-                let said = format!("{}{}", output.stdout_text(), output.stderr_text());
-                let said: String = said.chars().take(500).collect();
-                Err(Error::Builder(format!(
-                    "verdigris-builder ended with {code}: {}",
-                    said.trim()
-                )))
-            }
+            Exit::Code(code) => Err(complaint(
+                code,
+                &output.stdout,
+                &format!("{}{}", output.stdout_text(), output.stderr_text()),
+            )),
             Exit::Signal(signal) => Err(Error::Builder(format!(
                 "verdigris-builder was killed by {signal}"
             ))),
@@ -127,7 +121,7 @@ impl Builder {
 
     /// How the build stands.
     pub(crate) async fn status(&self) -> Result<Status, Error> {
-        self.ask(&self.command("status"), Vec::new()).await
+        self.ask(&self.command("status"), Vec::new(), CALL_LIMIT).await
     }
 
     /// Puts the source on the builder and starts the build; both do no harm when done before.
@@ -156,18 +150,16 @@ impl Builder {
             .connection
             .run(&make, Input::Empty, RunOptions::within(CALL_LIMIT))
             .await;
-        made.and_then(|output| output.require_success("making the attempt's directory"))
-            .map_err(Error::Connection)?;
-        self.connection
-            .upload(&mut file, &upload)
-            .await
-            .map_err(Error::Connection)?;
+        made.and_then(|output| output.require_success("making the attempt's directory"))?;
+        self.connection.upload(&mut file, &upload).await?;
         let command = self
             .command("start")
             .argument("--epoch")
             .argument(allocation.epoch.to_string());
         let task = task::task(parts, allocation).to_string();
-        self.ask::<Value>(&command, task.into_bytes()).await.map(drop)
+        self.ask::<Value>(&command, task.into_bytes(), CALL_LIMIT)
+            .await
+            .map(drop)
     }
 
     /// The live log from an offset on, until the build ends.
@@ -177,22 +169,25 @@ impl Builder {
             .argument("--offset")
             .argument(offset.to_string())
             .argument("--follow");
-        self.connection
-            .stream(&command, limit)
-            .await
-            .map_err(Error::Connection)
+        Ok(self.connection.stream(&command, limit).await?)
     }
 
     /// Kills the build.
-    pub(crate) async fn cancel(&self) -> Result<(), Error> {
-        self.ask::<Value>(&self.command("cancel"), Vec::new())
+    pub(crate) async fn cancel(&self, epoch: Epoch) -> Result<(), Error> {
+        let command = self
+            .command("cancel")
+            .argument("--epoch")
+            .argument(epoch.to_string());
+        self.ask::<Value>(&command, Vec::new(), CALL_LIMIT)
             .await
             .map(drop)
     }
 
-    /// What there is to collect.
-    pub(crate) async fn manifest(&self) -> Result<Offer, Error> {
-        self.ask(&self.command("manifest"), Vec::new()).await
+    /// What there is to collect. The builder reads all of it, at most `bytes`, to say so.
+    pub(crate) async fn manifest(&self, bytes: u64) -> Result<Offer, Error> {
+        let reading = Duration::from_secs(bytes / HASHED_PER_SECOND);
+        self.ask(&self.command("manifest"), Vec::new(), CALL_LIMIT + reading)
+            .await
     }
 
     /// Copies one result file here; its size and digest are for the caller to compare.
@@ -207,14 +202,46 @@ impl Builder {
             max_bytes: size,
             deadline: Duration::from_secs(3600),
         };
-        self.connection
-            .download(file, &download)
-            .await
-            .map_err(Error::Connection)
+        Ok(self.connection.download(file, &download).await?)
     }
 
     /// Ends the connection.
     pub(crate) async fn close(self) {
         self.connection.close().await;
+    }
+}
+
+/// The error document of `verdigris-builder`.
+#[derive(Deserialize)]
+struct Complaint {
+    error: String,
+}
+
+/// What an exit code means; they are listed in `provision-files/builder/README.md`.
+fn complaint(code: u32, stdout: &[u8], said: &str) -> Error {
+    let words = match serde_json::from_slice::<Complaint>(stdout) {
+        Ok(complaint) => complaint.error,
+        Err(_) => said.trim().to_owned(),
+    };
+    let words: String = words.chars().take(500).collect();
+    match code {
+        2 => Error::Task(words),
+        4 => Error::Fenced,
+        code => Error::Builder(format!("verdigris-builder ended with {code}: {words}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, complaint};
+
+    #[test]
+    fn an_exit_code_tells_whose_fault_it_is() {
+        let document = br#"{"error": "task: no such key", "code": "bad_task"}"#;
+        let refused = complaint(2, document, "");
+        assert!(matches!(&refused, Error::Task(words) if words == "task: no such key"));
+        assert!(matches!(complaint(4, b"{}", ""), Error::Fenced));
+        let other = complaint(6, b"no JSON", "no JSON\nat all");
+        assert!(matches!(&other, Error::Builder(words) if words.ends_with("with 6: no JSON\nat all")));
     }
 }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use model::Blame;
 use repository::{
-    BuildDirectory, Manifest, PackageMetadata, RepositoryId, SigningKey, manifest::ManifestLimits,
+    BuildDirectory, Manifest, PackageMetadata, RepositoryId, SigningKey,
+    manifest::{ManifestEntry, ManifestLimits},
 };
 use runtime::clock;
+use serde_json::Value;
 use store::{Allocation, Attempt, BuiltPackage, CollectedPackage, Outcome};
 use tokio::fs::File;
 use tracing::warn;
@@ -40,14 +42,12 @@ pub(crate) async fn collect(
     }
     let repository = repository_of(allocation);
     let build = build_directory(attempt)?;
-    let (staged, manifest) = fetch(parts, builder, (&repository, &build), |_| true).await?;
+    let (staged, manifest) = fetch(parts, allocation, builder, Wanted::Everything).await?;
     let key = signing_key(parts, attempt.project).await?;
     let publisher = parts.publisher.clone();
     let architecture = attempt.chroot.architecture().to_owned();
     let (placed_in, packages) = blocking(move || {
         let packages = sign_all(&staged, &manifest, &key, &build, &architecture)?;
-        // Signing changed the files: what is placed is described by what is there now.
-        let manifest = describe(&staged)?;
         publisher.place_results(&repository, &build, &staged, &manifest)?;
         Ok((build.to_string(), packages))
     })
@@ -96,11 +96,7 @@ async fn failed(
     let attempt = &allocation.attempt;
     let repository = repository_of(allocation);
     let build = build_directory(attempt)?;
-    let fetched = fetch(parts, builder, (&repository, &build), |name| {
-        !name.ends_with(".rpm")
-    })
-    .await;
-    let result_directory = match fetched {
+    let result_directory = match fetch(parts, allocation, builder, Wanted::Logs).await {
         Ok((staged, manifest)) => {
             let publisher = parts.publisher.clone();
             let directory = build.to_string();
@@ -130,17 +126,24 @@ async fn failed(
     })
 }
 
-/// Copies the wanted files of the manifest into an empty directory here.
+/// Which results are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// All there are; packages that cannot be taken make the build a failure.
+    Everything,
+    /// All but packages.
+    Logs,
+}
+
+/// Copies the wanted files of the manifest into an empty directory here; what is there then.
 async fn fetch(
     parts: &Parts,
+    allocation: &Allocation,
     builder: &Builder,
-    (repository, build): (&RepositoryId, &BuildDirectory),
-    is_wanted: fn(&str) -> bool,
+    wanted: Wanted,
 ) -> Result<(PathBuf, Manifest), Error> {
-    let offer = builder.manifest().await?;
-    if let Some(refused) = offer.refused.first() {
-        warn!("A builder holds results that cannot be taken, the first: {refused}");
-    }
+    let offer = builder.manifest(parts.limits.result_bytes).await?;
+    check_refused(&offer.refused, wanted)?;
     let limits = ManifestLimits {
         files: parts.limits.result_files,
         total_bytes: parts.limits.result_bytes,
@@ -157,26 +160,48 @@ async fn fetch(
             source: std::io::ErrorKind::StorageFull.into(),
         });
     }
-    let (publisher, id, directory) = (parts.publisher.clone(), repository.clone(), build.clone());
-    let staged = blocking(move || Ok(publisher.stage(&id, &directory)?)).await?;
-    for entry in all.entries().filter(|entry| is_wanted(&entry.name)) {
-        let path = staged.join(&entry.name);
-        let failed = |source| Error::File {
-            what: format!("writing {}", path.display()),
-            source,
-        };
-        let mut file = File::create_new(&path).await.map_err(failed)?;
-        let got = builder.fetch(&entry.name, entry.size, &mut file).await?;
-        file.sync_all().await.map_err(failed)?;
-        if got.size != entry.size || got.sha256 != entry.sha256 {
-            return Err(Error::Builder(format!(
-                "{} is not what its manifest says",
-                entry.name
-            )));
+    let (publisher, id) = (parts.publisher.clone(), repository_of(allocation));
+    let (directory, epoch) = (build_directory(&allocation.attempt)?, allocation.epoch);
+    let staged = blocking(move || Ok(publisher.stage(&id, &directory, epoch)?)).await?;
+    let mut taken = Vec::new();
+    for entry in all.entries() {
+        if wanted == Wanted::Everything || !entry.name.ends_with(".rpm") {
+            take(builder, &staged, entry).await?;
+            taken.push(entry.clone());
         }
     }
-    let manifest = describe(&staged)?;
-    Ok((staged, manifest))
+    Ok((staged, Manifest::new(taken, &limits)?))
+}
+
+/// A package that the builder holds and will not hand over would be missing from a build that succeeded.
+fn check_refused(refused: &[Value], wanted: Wanted) -> Result<(), Error> {
+    for one in refused {
+        let field = |name: &str| one.get(name).and_then(Value::as_str).unwrap_or_default();
+        let words = format!("the result {} cannot be taken: {}", field("name"), field("why"));
+        if wanted == Wanted::Everything && field("name").ends_with(".rpm") {
+            return Err(Error::Refused(words));
+        }
+        warn!("{words}");
+    }
+    Ok(())
+}
+
+async fn take(builder: &Builder, staged: &Path, entry: &ManifestEntry) -> Result<(), Error> {
+    let path = staged.join(&entry.name);
+    let failed = |source| Error::File {
+        what: format!("writing {}", path.display()),
+        source,
+    };
+    let mut file = File::create_new(&path).await.map_err(failed)?;
+    let got = builder.fetch(&entry.name, entry.size, &mut file).await?;
+    file.sync_all().await.map_err(failed)?;
+    if got.size != entry.size || got.sha256 != entry.sha256 {
+        return Err(Error::Builder(format!(
+            "{} is not what its manifest says",
+            entry.name
+        )));
+    }
+    Ok(())
 }
 
 fn free_bytes(path: &Path) -> Result<u64, Error> {
@@ -185,31 +210,6 @@ fn free_bytes(path: &Path) -> Result<u64, Error> {
         source: cause.into(),
     })?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
-/// A manifest of what lies in a directory of ours.
-fn describe(directory: &Path) -> Result<Manifest, Error> {
-    let mut files = Vec::new();
-    let failed = |source| Error::File {
-        what: format!("reading {}", directory.display()),
-        source,
-    };
-    for entry in fs_err::read_dir(directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let (size, sha256) = digest(&entry.path())?;
-        files.push(serde_json::json!({
-            "name": entry.file_name().to_string_lossy(), "size": size, "sha256": sha256,
-        }));
-    }
-    let no_limits = ManifestLimits {
-        files: usize::MAX,
-        total_bytes: u64::MAX,
-        ..ManifestLimits::default()
-    };
-    Ok(Manifest::parse(
-        serde_json::Value::Array(files).to_string().as_bytes(),
-        &no_limits,
-    )?)
 }
 
 fn digest(path: &Path) -> Result<(u64, String), Error> {
@@ -263,11 +263,7 @@ fn sign_all(
                 epoch: i64::from(signed.epoch),
                 version: signed.version.clone(),
                 release: signed.release.clone(),
-                architecture: if signed.is_source() {
-                    "src".to_owned()
-                } else {
-                    signed.arch.clone()
-                },
+                architecture: signed.arch.clone(),
             },
             metadata_json: serde_json::to_string(&metadata)
                 .map_err(|cause| Error::Lost(cause.to_string()))?,
@@ -276,8 +272,38 @@ fn sign_all(
     Ok(packages)
 }
 
-/// Whether packages of an architecture belong into a chroot of another: an i686 package of a multilib
-/// x86_64 build does.
+/// The names under which rpm makes packages for 32-bit x86.
+const I386: [&str; 5] = ["i386", "i486", "i586", "i686", "athlon"];
+
+/// Whether packages of an architecture belong into a chroot of another: an i686 package of a chroot for i386, or of a
+/// multilib build for x86_64, does.
 fn fits(package: &str, chroot: &str) -> bool {
-    package == chroot || (chroot == "x86_64" && matches!(package, "i386" | "i486" | "i586" | "i686"))
+    package == chroot || (I386.contains(&package) && (chroot == "x86_64" || I386.contains(&chroot)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Error, Wanted, check_refused, fits};
+
+    #[test]
+    fn packages_fit_into_chroots_that_can_run_them() {
+        for (package, chroot) in [("x86_64", "x86_64"), ("i686", "x86_64"), ("i686", "i386")] {
+            assert!(fits(package, chroot), "{package} in {chroot}");
+        }
+        for (package, chroot) in [("x86_64", "i386"), ("aarch64", "x86_64"), ("i686", "aarch64")] {
+            assert!(!fits(package, chroot), "{package} in {chroot}");
+        }
+    }
+
+    #[test]
+    fn a_package_that_is_not_handed_over_fails_a_build_that_succeeded_and_no_other() {
+        let link = [json!({"name": "evil-1-1.noarch.rpm", "why": "it is a symbolic link"})];
+        let refused = check_refused(&link, Wanted::Everything).unwrap_err();
+        assert!(matches!(&refused, Error::Refused(words) if words.contains("evil-1-1.noarch.rpm")));
+        assert!(check_refused(&link, Wanted::Logs).is_ok());
+        let log = [json!({"name": "core\\x00", "why": "its name"})];
+        assert!(check_refused(&log, Wanted::Everything).is_ok());
+    }
 }

@@ -16,15 +16,16 @@ mod publish;
 mod signer;
 mod task;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use model::Epoch;
 use repository::{Passphrase, Publisher};
 use runtime::{CancellationToken, clock, supervisor::chain};
 use shell::ClientKey;
 use store::{Allocation, Store};
-use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tokio::task::{JoinError, JoinSet};
+use tracing::{debug, error, info, warn};
 
 /// How often a worker looks for something to do.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
@@ -86,6 +87,12 @@ pub enum Error {
     /// The builder cannot be reached, or the connection to it was lost: try to connect again.
     #[error("the connection to the builder")]
     Connection(#[source] shell::Error),
+    /// The builder knows of a later allocation: this one is over.
+    #[error("a later allocation of the attempt has been on its builder")]
+    Fenced,
+    /// The builder finds fault with what we ask of it.
+    #[error("the builder refuses the task: {0}")]
+    Task(String),
     /// The builder says or does what no builder of ours does.
     #[error("the builder misbehaves: {0}")]
     Builder(String),
@@ -109,12 +116,28 @@ pub enum Error {
     Lost(String),
 }
 
+impl From<shell::Error> for Error {
+    /// By what the caller does about it: connect again, look at our own disk, or give the builder up.
+    fn from(error: shell::Error) -> Self {
+        match error {
+            shell::Error::Local { what, cause } => Self::File {
+                what: format!("the local side of {what}"),
+                source: cause,
+            },
+            error if error.is_worth_retrying() => Self::Connection(error),
+            error => Self::Builder(chain(&error)),
+        }
+    }
+}
+
 /// A worker.
 #[derive(Debug)]
 pub struct Worker {
     parts: Arc<Parts>,
-    attempts: JoinSet<Epoch>,
+    attempts: JoinSet<(Epoch, bool)>,
     driven: BTreeSet<Epoch>,
+    /// Allocations whose end could not be written down: left alone until the controller takes them away.
+    abandoned: BTreeSet<Epoch>,
 }
 
 impl Worker {
@@ -125,6 +148,7 @@ impl Worker {
             parts: Arc::new(parts),
             attempts: JoinSet::new(),
             driven: BTreeSet::new(),
+            abandoned: BTreeSet::new(),
         }
     }
 
@@ -149,25 +173,25 @@ impl Worker {
         publishing.await.map_err(|cause| Error::Lost(cause.to_string()))
     }
 
-    fn ended(&mut self, ended: Result<Epoch, tokio::task::JoinError>) {
-        match ended {
-            Ok(epoch) => {
-                self.driven.remove(&epoch);
-            }
-            Err(cause) => {
-                // Which one it was is not known: every attempt of ours that nobody drives is taken up again.
-                warn!("An attempt's task was lost: {cause}");
-                self.attempts.abort_all();
-                self.driven.clear();
-            }
+    fn ended(&mut self, ended: Result<(Epoch, bool), JoinError>) {
+        // Panics are caught inside: what is left is a task that was aborted because the worker ends.
+        let Ok((epoch, is_settled)) = ended else { return };
+        self.driven.remove(&epoch);
+        if !is_settled {
+            self.abandoned.insert(epoch);
         }
     }
 
     /// Takes up what is offered, what is ours from before a restart, and what a silent worker left.
     async fn look(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let store = self.parts.store.clone();
-        for allocation in store.accepted_allocations(None).await? {
-            if self.driven.contains(&allocation.epoch) || self.driven.len() >= self.parts.parallel {
+        let accepted = store.accepted_allocations(None).await?;
+        self.abandoned
+            .retain(|epoch| accepted.iter().any(|allocation| allocation.epoch == *epoch));
+        for allocation in accepted {
+            let is_known =
+                self.driven.contains(&allocation.epoch) || self.abandoned.contains(&allocation.epoch);
+            if is_known || self.driven.len() >= self.parts.parallel {
                 continue;
             }
             let now = clock::now();
@@ -215,10 +239,14 @@ impl Worker {
         let (parts, stop) = (Arc::clone(&self.parts), stop.clone());
         self.attempts.spawn(async move {
             tokio::select! {
-                () = stop.cancelled() => {}
-                () = attempt::drive(&parts, &allocation) => {}
+                () = stop.cancelled() => (epoch, true),
+                driven = AssertUnwindSafe(attempt::drive(&parts, &allocation)).catch_unwind() => {
+                    (epoch, driven.unwrap_or_else(|_| {
+                        error!("A fault of this program: what drives attempt {} panicked.", allocation.attempt.id);
+                        false
+                    }))
+                }
             }
-            epoch
         });
     }
 }

@@ -7,22 +7,38 @@ use std::{sync::Arc, time::Duration};
 use model::{ChrootName, DirectoryName};
 use repository::{PackageMetadata, RepositoryId};
 use runtime::{CancellationToken, clock, supervisor::chain};
-use store::{Project, Publication, SnapshotRecord};
-use tracing::{info, warn};
+use store::{Project, Publication, RepositoryKey, SnapshotRecord};
+use tokio::task::{JoinError, JoinSet};
+use tracing::{error, info, warn};
 
 use crate::{Error, Parts, blocking, signer::signing_key};
 
 const LOOK_EVERY: Duration = Duration::from_millis(150);
-/// How many repositories one round takes on.
+/// How many repositories are looked for, and how many are published at once.
 const MOST_AT_ONCE: u64 = 16;
+const MOST_AT_ONCE_HERE: usize = 4;
+/// How often a publication shows that it goes on; its lease lasts a minute.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
 
-/// Publishes what there is to publish until told to stop.
+/// Publishes what there is to publish until told to stop; what is being written then is finished first.
 pub(crate) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
+    let mut running = JoinSet::new();
+    let mut is_new = true;
     while !stop.is_cancelled() {
+        // What a worker of this name was publishing when it was killed would otherwise wait for its lease's end.
+        if is_new {
+            match parts.store.give_up_publications(&parts.name).await {
+                Ok(()) => is_new = false,
+                Err(error) => warn!("Cannot give up earlier publications: {}", chain(&error)),
+            }
+        }
         match parts.store.publishable(MOST_AT_ONCE, clock::now()).await {
             Ok(repositories) => {
                 for (project, directory, chroot) in repositories {
-                    publish(&parts, &project, &directory, &chroot).await;
+                    if running.len() < MOST_AT_ONCE_HERE && !is_new {
+                        let parts = Arc::clone(&parts);
+                        running.spawn(async move { publish(&parts, &project, &directory, &chroot).await });
+                    }
                 }
             }
             Err(error) => warn!("Cannot look for publications: {}", chain(&error)),
@@ -30,12 +46,24 @@ pub(crate) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
+            Some(ended) = running.join_next() => report(ended),
         }
+    }
+    while let Some(ended) = running.join_next().await {
+        report(ended);
+    }
+}
+
+/// Its lease ends by itself; another publication follows then.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(cause) = ended {
+        error!("A fault of this program: a publication was lost: {cause}");
     }
 }
 
 async fn publish(parts: &Parts, project: &Project, directory: &DirectoryName, chroot: &ChrootName) {
     let place = format!("{}/{directory}/{chroot}", project.owner);
+    let key = (project.id, directory, chroot);
     let begun = parts
         .store
         .begin_publication(project.id, directory, chroot, &parts.name, clock::now())
@@ -50,40 +78,55 @@ async fn publish(parts: &Parts, project: &Project, directory: &DirectoryName, ch
         directory: directory.clone(),
         chroot: chroot.clone(),
     };
-    match write(parts, project, id, &publication).await {
+    let written = tokio::select! {
+        written = write(parts, project, id, &publication) => written,
+        lost = keep_lease(parts, key, publication.number) => Err(lost.into()),
+    };
+    let now = clock::now();
+    let recorded = match written {
         Ok(record) => {
-            let finished = parts.store.finish_publication(
-                (project.id, directory, chroot),
-                &record,
-                &parts.name,
-                &publication.attempts,
-                clock::now(),
-            );
-            match finished.await {
-                Ok(()) => info!(
-                    "Published {place} number {} with {} packages.",
-                    record.number,
-                    publication.packages.len()
-                ),
-                Err(error) => warn!("The publication of {place} was not recorded: {}", chain(&error)),
+            let (packages, attempts) = (publication.packages.len(), &publication.attempts);
+            let finished = parts
+                .store
+                .finish_publication(key, &record, &parts.name, attempts, now);
+            let finished = finished.await;
+            if finished.is_ok() {
+                info!(
+                    "Published {place} number {} with {packages} packages.",
+                    record.number
+                );
             }
+            finished
         }
         Err(error) => {
             let words = chain(&error);
             warn!("The publication of {place} failed: {words}");
-            let failed = parts.store.fail_publication(
-                (project.id, directory, chroot),
-                publication.number,
-                &parts.name,
-                &words,
-                clock::now(),
-            );
-            if let Err(error) = failed.await {
-                warn!(
-                    "A failed publication of {place} was not recorded: {}",
-                    chain(&error)
-                );
-            }
+            let failed = parts
+                .store
+                .fail_publication(key, publication.number, &parts.name, &words, now);
+            failed.await
+        }
+    };
+    if let Err(error) = recorded {
+        warn!(
+            "What became of a publication of {place} was not recorded: {}",
+            chain(&error)
+        );
+    }
+}
+
+/// Shows that the publication goes on, until it is no longer ours.
+async fn keep_lease(parts: &Parts, key: RepositoryKey<'_>, number: u64) -> store::Error {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let renewed = parts
+            .store
+            .renew_publication(key, number, &parts.name, clock::now())
+            .await;
+        match renewed {
+            Ok(()) => {}
+            Err(error @ store::Error::Conflict { .. }) => return error,
+            Err(error) => warn!("Cannot renew a publication: {}", chain(&error)),
         }
     }
 }

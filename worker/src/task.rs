@@ -67,6 +67,7 @@ pub(crate) fn task(parts: &Parts, allocation: &Allocation) -> Value {
             "%vendor": format!("Verdigris - {} {}", "project", attempt.project_name),
         },
         "enable_net": attempt.options.enable_net.unwrap_or(false),
+        "isolation": isolation(attempt.options.isolation.as_deref()),
     })
 }
 
@@ -77,3 +78,14 @@ fn base_url(parts: &Parts, url: &str, attempt: &store::Attempt) -> String {
         None => url.to_owned(),
     }
 }
+
+/// Mock's isolation as builders know it: Copr's clients have a word more, for "as it was".
+fn isolation(option: Option<&str>) -> &str {
+    match option {
+        Some(word @ ("simple" | "nspawn")) => word,
+        _ => "default",
+    }
+}
+
+#[cfg(test)]
+mod tests;

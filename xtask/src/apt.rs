@@ -141,7 +141,7 @@ pub(crate) fn download(work: &Path, packages: &[&str], total: usize, log: &Path)
         .context("downloading Debian packages (`apt-get update` helps where a file is not found)")
 }
 
-/// Downloads the source of one Debian package, at one version, into `target`, through a configuration of our own: the system's need not name any source
+/// Downloads the source of one Debian package, the newest that there is, into `target`, through a configuration of our own: the system's need not name any source
 /// archive. apt checks the archive's signature and the files' digests.
 pub(crate) fn download_source(work: &Path, target: &Path, source: &str, log: &Path) -> Result<()> {
     let lists = work.join("lists");

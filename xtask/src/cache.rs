@@ -98,6 +98,12 @@ impl Scratch {
         &self.path
     }
 
+    /// Leaves it where it is, for a person to look at; the next scratch directory beside it removes it.
+    pub(crate) fn leave(mut self) -> PathBuf {
+        self.kept = true;
+        self.path.clone()
+    }
+
     /// Moves the whole directory to its place, which must be free.
     pub(crate) fn keep_as(mut self, place: &Path) -> Result<()> {
         fs_err::rename(&self.path, place)?;

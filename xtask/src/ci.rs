@@ -18,7 +18,7 @@ struct Check {
 const CHECKS: &[Check] = &[
     Check {
         name: "setup",
-        run: |cache| setup::run(cache, true),
+        run: |cache| setup::run(cache, setup::Purpose::Tests, true),
     },
     Check {
         name: "format",

@@ -1,13 +1,19 @@
 //! The whole farm at work on real input: three packages from upstream releases, one of which needs another; one that
 //! fails; and dnf, which installs what was built with both signature checks on.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::{
-    cache::Cache,
+    cache::{Cache, Scratch},
     examples,
     farm::{CHROOT, Farm},
     image,
@@ -18,16 +24,40 @@ use crate::{
 
 /// Runs the demo; with `once` it ends instead of keeping the farm up.
 pub(crate) fn run(cache: &Cache, install: bool, once: bool) -> Result<()> {
-    setup::run(cache, install)?;
-    image::run(cache)?;
+    setup::run(cache, setup::Purpose::Farm, install)?;
+    image::builder(cache)?;
     let packages = ["broken", "hello", "lzo", "lzop"];
     let [broken, hello, lzo, lzop] = packages.map(|name| examples::source_package(cache, name));
-    fs_err::create_dir_all(cache.path("demo"))?;
-    let place = tempfile::tempdir_in(cache.path("demo"))?;
-    let step = Step::start("the farm (building the program first)");
+    let packages = [broken?, hello?, lzo?, lzop?];
+    let _lock = cache.lock("demo")?;
+    let place = Scratch::beside(&cache.path("demo"))?;
+    let step = Step::start("the farm (building the program first, which takes minutes the first time)");
     let mut farm = Farm::start(cache, place.path(), 2)?;
     step.done(farm.url());
+    // Ctrl-C ends the farm, which gets it as well; what is left to this program is to tidy up.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))?;
+    let shown = show(cache, &farm, &packages);
+    match shown {
+        Ok(()) if once => Ok(()),
+        Ok(()) => {
+            say("\nThe farm goes on running; Ctrl-C ends it.");
+            farm.wait()
+        }
+        Err(_) if interrupted.load(Ordering::Relaxed) => {
+            say("\nInterrupted.");
+            Ok(())
+        }
+        Err(error) => {
+            say(format!("\nThe farm's last words:\n{}", farm.last_words()));
+            drop(farm);
+            let place = place.leave();
+            Err(error.context(format!("what the demo left is in {}", place.display())))
+        }
+    }
+}
 
+fn show(cache: &Cache, farm: &Farm, [broken, hello, lzo, lzop]: &[PathBuf; 4]) -> Result<()> {
     farm.copr_cli(&[
         "create",
         "demo",
@@ -37,18 +67,14 @@ pub(crate) fn run(cache: &Cache, install: bool, once: bool) -> Result<()> {
         "The demo of Verdigris",
     ])?;
     say(format!("project {}/coprs/admin/demo/", farm.url()));
-    let failing = farm.submit("demo", &broken?)?;
-    build(&farm, "hello", &hello?)?;
-    build(&farm, "lzo", &lzo?)?;
-    build(&farm, "lzop", &lzop?)?;
-    show_failure(&farm, failing)?;
-    install_and_run(cache, &farm)?;
-    addresses(&farm);
-    if once {
-        return Ok(());
-    }
-    say("\nThe farm goes on running; Ctrl-C ends it.");
-    farm.wait()
+    let failing = farm.submit("demo", broken)?;
+    build(farm, "hello", hello)?;
+    build(farm, "lzo", lzo)?;
+    build(farm, "lzop", lzop)?;
+    show_failure(farm, failing)?;
+    install_and_run(cache, farm)?;
+    addresses(farm);
+    Ok(())
 }
 
 /// Submits a package and shows its log as it grows.
@@ -73,8 +99,9 @@ fn show_failure(farm: &Farm, number: i64) -> Result<()> {
     let attempts = farm.json(&format!("/api/builds/{number}/attempts"))?;
     let last = attempts.as_array().and_then(|attempts| attempts.last());
     let last = last.context("a failed build without an attempt")?;
-    for field in ["blame", "reason", "evidence"] {
-        step.note(format!("{field}: {}", last.get(field).unwrap_or(&Value::Null)));
+    for field in ["blame", "reason"] {
+        let words = last.get(field).and_then(Value::as_str).unwrap_or("none");
+        step.note(format!("{field}: {words}"));
     }
     step.done(state);
     Ok(())

@@ -68,6 +68,14 @@ fn tarball(cache: &Cache, description: &Path, sources: &Path) -> Result<()> {
         apt::download_source(&work, &cache.path("sources"), &source.debian_source, &log)
             .with_context(|| format!("fetching {} {}", source.debian_source, source.version))?;
     }
+    if !kept.is_file() {
+        bail!(
+            "Debian's source package {} no longer holds {}: {} has to name a newer release",
+            source.debian_source,
+            source.tarball,
+            description.display()
+        );
+    }
     let found = sha256_file(&kept)?;
     if found != source.sha256 {
         bail!(

@@ -35,7 +35,7 @@ pub(crate) struct Farm {
 impl Farm {
     /// Builds the program and starts a farm with an empty directory.
     pub(crate) fn start(cache: &Cache, directory: &Path, idle: u32) -> Result<Self> {
-        cargo()?.args(["build", "--workspace", "--quiet"]).show()?;
+        cargo()?.args(["build", "--workspace"]).show()?;
         fs_err::create_dir_all(directory)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log = fs_err::File::create(directory.join("farm.log"))?.into_parts().0;
@@ -235,6 +235,14 @@ impl Farm {
     /// Waits until the farm ends, as Ctrl-C makes it.
     pub(crate) fn wait(&mut self) -> Result<()> {
         self.process.wait().map(drop).context("waiting for the farm")
+    }
+
+    /// What the farm wrote last.
+    pub(crate) fn last_words(&self) -> String {
+        let log = fs_err::read_to_string(self.directory.join("farm.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
+        last.join("\n")
     }
 }
 

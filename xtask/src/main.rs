@@ -88,7 +88,7 @@ enum Command {
 fn main() -> Result<()> {
     let cache = Cache::locate()?;
     match Arguments::parse().command {
-        Command::Setup { no_install } => setup::run(&cache, !no_install),
+        Command::Setup { no_install } => setup::run(&cache, setup::Purpose::Tests, !no_install),
         Command::Image => image::run(&cache),
         Command::Microdistro => microdistro::make(&cache).map(drop),
         Command::Tidy { bless } => tidy::run(bless),

@@ -51,7 +51,8 @@ pub(crate) fn make(cache: &Cache) -> Result<PathBuf> {
             fs_err::remove_file(&log)?;
         }
         let made = build(scratch.path(), &log, &step)?;
-        fs_err::create_dir(&place)?;
+        // One that was killed in the middle may have left an empty place.
+        fs_err::create_dir_all(&place)?;
         fs_err::rename(scratch.path().join("repo"), &repository)?;
         step.done(format!("{made} packages in {}", repository.display()));
     }

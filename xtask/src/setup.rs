@@ -7,11 +7,23 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::apt;
-use crate::cache::{Cache, sha256, write_atomically};
+use crate::cache::{Cache, write_atomically};
 use crate::process::{Tool, find, is_root};
 use crate::progress::{Step, say};
 
-/// What the farm, devcloud, the builder image and the tests call, by Debian's names.
+/// What a system has to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To run a farm: the demo and the benchmarks.
+    Farm,
+    /// To run every test besides.
+    Tests,
+}
+
+/// What only tests call.
+const TEST_PACKAGES: &[&str] = &["dpkg-dev", "gnupg", "postgresql", "sqlite3", "wget"];
+
+/// What the farm, devcloud, the builder image and the demo call, by Debian's names.
 const PACKAGES: &[&str] = &[
     "apt",
     "ca-certificates",
@@ -19,9 +31,7 @@ const PACKAGES: &[&str] = &[
     "createrepo-c",
     "dnf",
     "dnf-plugins-core",
-    "dpkg-dev",
     "gcc",
-    "gnupg",
     "iproute2",
     "libc6-dev",
     "make",
@@ -30,14 +40,11 @@ const PACKAGES: &[&str] = &[
     "nftables",
     "openssh-client",
     "openssh-server",
-    "postgresql",
     "python3",
     "python3-venv",
     "rpm",
-    "sqlite3",
     "uidmap",
     "util-linux",
-    "wget",
     "xz-utils",
     "zstd",
 ];
@@ -104,13 +111,13 @@ impl Missing {
 }
 
 /// Installs what is missing, or says what is.
-pub(crate) fn run(cache: &Cache, install: bool) -> Result<()> {
-    let missing = look(cache)?;
+pub(crate) fn run(cache: &Cache, purpose: Purpose, install: bool) -> Result<()> {
+    let missing = look(cache, purpose)?;
     if missing.is_empty() {
         return Ok(());
     }
     if !install {
-        say("missing; these commands install it (or run `cargo xtask setup` without --no-install):");
+        say("missing; these commands install it, or the same without --no-install does:");
         missing
             .iter()
             .flat_map(Missing::commands)
@@ -120,7 +127,7 @@ pub(crate) fn run(cache: &Cache, install: bool) -> Result<()> {
     for one in &missing {
         one.install(cache)?;
     }
-    let left = look(cache)?;
+    let left = look(cache, purpose)?;
     if !left.is_empty() {
         bail!("still missing after the installation: {left:?}");
     }
@@ -132,20 +139,18 @@ pub(crate) fn python_tool(cache: &Cache, name: &str) -> PathBuf {
     cache.path("venv/bin").join(name)
 }
 
-fn look(cache: &Cache) -> Result<Vec<Missing>> {
+fn look(cache: &Cache, purpose: Purpose) -> Result<Vec<Missing>> {
     if find("dpkg-query").is_none() {
         bail!(
-            "this system has no Debian packages; Debian 12 is the tested one. Install by hand what these packages \
-             hold, then run on Debian or in a Debian container: {}",
-            PACKAGES.join(" ")
+            "this system has no Debian packages: images and chroots are made out of them. Debian 12 is the tested system"
         );
     }
     let mut missing = Vec::new();
-    let packages = missing_packages()?;
+    let packages = missing_packages(purpose)?;
     if !packages.is_empty() {
         missing.push(Missing::Packages(packages));
     }
-    if nextest(cache).is_none() {
+    if purpose == Purpose::Tests && nextest(cache).is_none() {
         missing.push(Missing::Nextest);
     }
     if !is_root()
@@ -154,20 +159,49 @@ fn look(cache: &Cache) -> Result<Vec<Missing>> {
         missing.push(Missing::SubordinateIds(user));
     }
     let venv = cache.path("venv");
-    if fs_err::read_to_string(stamp(&venv)).ok().as_deref() != Some(&sha256(REQUIREMENTS)) {
+    if !has_requirements(&venv) {
         missing.push(Missing::Python(venv));
     }
     Ok(missing)
 }
 
-fn missing_packages() -> Result<Vec<&'static str>> {
+/// Whether all Python packages are there with their versions, by the directories that describe them.
+fn has_requirements(venv: &Path) -> bool {
+    let Some(places) = fs_err::read_dir(venv.join("lib")).ok() else {
+        return false;
+    };
+    let installed: BTreeSet<String> = places
+        .flatten()
+        .filter_map(|python| fs_err::read_dir(python.path().join("site-packages")).ok())
+        .flat_map(|packages| packages.flatten())
+        .map(|package| package.file_name().to_string_lossy().to_lowercase())
+        .collect();
+    let wanted = REQUIREMENTS.lines().filter_map(|line| line.split_once("=="));
+    venv.join("bin/python3").exists()
+        && wanted
+            .into_iter()
+            .all(|(name, version)| installed.contains(&description(name, version)))
+}
+
+/// The name of the directory in which pip describes a package.
+fn description(name: &str, version: &str) -> String {
+    let name = name.to_lowercase().replace(['-', '.'], "_");
+    format!("{name}-{version}.dist-info")
+}
+
+fn missing_packages(purpose: Purpose) -> Result<Vec<&'static str>> {
     // A status of 1 only says that some are unknown, so the whole list is asked for.
     let text = Tool::new("dpkg-query")
         .args(["--show", "--showformat", "${Package} ${db:Status-Status}\\n"])
         .output()?;
     let installed = parse_installed(&text);
+    let for_tests: &[&str] = match purpose {
+        Purpose::Farm => &[],
+        Purpose::Tests => TEST_PACKAGES,
+    };
     Ok(PACKAGES
         .iter()
+        .chain(for_tests)
         .copied()
         .filter(|name| !installed.contains(name))
         .collect())
@@ -239,13 +273,8 @@ fn install_python(cache: &Cache, venv: &Path) -> Result<()> {
             step.note("installing");
         }
     })?;
-    fs_err::write(stamp(venv), sha256(REQUIREMENTS))?;
     step.done(venv.display().to_string());
     Ok(())
-}
-
-fn stamp(venv: &Path) -> PathBuf {
-    venv.join(".verdigris-requirements")
 }
 
 /// The caller's name, if no range of subordinate ids is theirs: without one there are no user namespaces with more than one id.

@@ -9,7 +9,7 @@ use crate::{image, setup};
 
 /// Sets up, makes the images (and so the micro-distribution), and runs all tests; `arguments` go to the runner.
 pub(crate) fn run(cache: &Cache, install: bool, arguments: &[String]) -> Result<()> {
-    setup::run(cache, install)?;
+    setup::run(cache, setup::Purpose::Tests, install)?;
     image::run(cache)?;
     let Some(runner) = setup::nextest(cache) else {
         bail!("cargo-nextest is missing: `cargo xtask setup` installs it");

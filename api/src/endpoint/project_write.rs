@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long an answer waits for a new project's repositories, and how often it looks.
-const REPOSITORY_TIMEOUT: Duration = Duration::from_secs(5);
+const REPOSITORY_TIMEOUT: Duration = Duration::from_secs(20);
 const REPOSITORY_POLL: Duration = Duration::from_millis(50);
 
 pub(crate) struct ProjectWriteApi(pub(crate) ApiState);
@@ -260,8 +260,8 @@ impl ProjectWriteApi {
             .as_str()
             .parse()
             .map_err(|error| ApiError::Internal(format!("a project's name: {error}")))?;
-        let snapshots = self.0.store().snapshots((project.id, &directory, chroot)).await?;
-        Ok(!snapshots.is_empty())
+        let key = (project.id, &directory, chroot);
+        Ok(self.0.store().is_published(key).await?)
     }
 
     async fn change(

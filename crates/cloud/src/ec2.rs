@@ -294,6 +294,7 @@ where
         "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "SlowDown" => Error::Throttled {
             code: code.to_owned(),
         },
+        "IdempotentInstanceTerminated" => Error::Ended,
         "" | "InternalError" | "InternalFailure" | "Unavailable" | "ServiceUnavailable" => Error::Unclear {
             what: DisplayErrorContext(error).to_string(),
         },

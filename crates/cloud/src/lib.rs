@@ -181,6 +181,9 @@ pub enum Error {
         /// The cloud's words.
         message: String,
     },
+    /// The machine of this launch has been made and has ended: asking with its token again gives nothing.
+    #[error("the machine of this launch has ended already")]
+    Ended,
     /// It is not known whether anything was done: no answer, or one that says nothing.
     #[error("no clear answer from the cloud: {what}")]
     Unclear {
@@ -195,7 +198,7 @@ impl Error {
     pub const fn may_have_acted(&self) -> bool {
         match self {
             Self::Unclear { .. } => true,
-            Self::NoCapacity { .. } | Self::Throttled { .. } | Self::Refused { .. } => false,
+            Self::NoCapacity { .. } | Self::Throttled { .. } | Self::Refused { .. } | Self::Ended => false,
         }
     }
 }

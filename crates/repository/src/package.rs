@@ -175,7 +175,7 @@ impl Package {
     /// Whether it is a source package.
     #[must_use]
     pub fn is_source(&self) -> bool {
-        self.arch == "src"
+        matches!(self.arch.as_str(), "src" | "nosrc")
     }
 }
 
@@ -317,9 +317,20 @@ impl Identity {
             epoch: epoch.map_err(|_| Error::malformed(path, "the epoch is larger than 32 bits"))?,
             version: part(tag::VERSION, "version", 100)?,
             release: part(tag::RELEASE, "release", 100)?,
-            arch: if rpm.is_source() { "src".to_owned() } else { arch },
+            arch: if rpm.is_source() {
+                source_arch(&rpm.header)
+            } else {
+                arch
+            },
         })
     }
+}
+
+/// What rpm, dnf and createrepo_c call a source package's architecture: `nosrc` when some of its sources or patches are
+/// not in it.
+fn source_arch(header: &crate::header::Header) -> String {
+    let is_whole = !header.has(tag::NO_SOURCE) && !header.has(tag::NO_PATCH);
+    if is_whole { "src" } else { "nosrc" }.to_owned()
 }
 
 /// The grammar of names, versions, releases and architectures: what is safe in a file name and an address.

@@ -11,7 +11,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
-use model::quantity::{ByteSize, Span};
+use model::quantity::ByteSize;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Error, yaml::nearest};
@@ -176,8 +176,6 @@ pub struct WorkerSettings {
     pub name: Option<String>,
     /// How many attempts it drives at once.
     pub parallel: usize,
-    /// How long a build may take that does not say.
-    pub build_timeout: Span,
     /// The largest log of one attempt.
     pub max_log: ByteSize,
     /// The largest sum of one attempt's results.
@@ -189,7 +187,6 @@ impl Default for WorkerSettings {
         Self {
             name: None,
             parallel: 32,
-            build_timeout: Span::seconds(5 * 3600),
             max_log: ByteSize::mebibytes(256),
             max_results: ByteSize::mebibytes(16 * 1024),
         }

@@ -5,15 +5,23 @@
 //! PostgreSQL both are one pool, and rows that a decision depends on are locked. Reads of more than one
 //! statement see one moment on both.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use sea_orm::{
-    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction,
+    DbBackend, DbErr, EntityTrait as _, IsolationLevel, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
-use crate::error::{Error, Failure, Result, is_worth_a_retry, translate};
+use crate::{
+    entity::event,
+    error::{Error, Failure, Result, is_worth_a_retry, translate},
+};
 
 /// How long any one operation may take, repetitions included.
 const OPERATION_LIMIT: Duration = Duration::from_secs(10);
@@ -24,6 +32,10 @@ const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
 const LOCK_LIMIT: Duration = Duration::from_secs(4);
 /// How often a transaction is begun when the database asks for another try.
 const TRIES: u32 = 6;
+/// The key of the lock on PostgreSQL under which events are written: "vevents" as a number.
+const EVENTS_LOCK: i64 = 0x76_6576_656e_7473;
+/// How many events one statement inserts; databases bound the number of parameters.
+const EVENTS_AT_ONCE: usize = 500;
 
 /// Where the database is.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,18 +77,36 @@ struct Inner {
 /// An open transaction; everything that queries takes one. Bodies of transactions get it by value, since a
 /// future that borrows it cannot be shown to be `Send`.
 #[derive(Clone)]
-pub(crate) struct Tx(Arc<DatabaseTransaction>);
+pub(crate) struct Tx(Arc<Open>);
+
+struct Open {
+    transaction: DatabaseTransaction,
+    /// What is to be told of it, in order.
+    events: Mutex<Vec<event::ActiveModel>>,
+}
 
 impl Deref for Tx {
     type Target = DatabaseTransaction;
 
     fn deref(&self) -> &DatabaseTransaction {
-        &self.0
+        &self.0.transaction
+    }
+}
+
+impl Tx {
+    /// Has an event written at the end of the transaction.
+    pub(crate) fn tell(&self, event: event::ActiveModel) {
+        self.0
+            .events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(event);
     }
 }
 
 /// The address without what must not reach a log: password and parameters.
-fn without_secrets(url: &str) -> String {
+#[must_use]
+pub fn without_secrets(url: &str) -> String {
     let bare = url.split_once('?').map_or(url, |(bare, _)| bare);
     let Some((scheme, rest)) = bare.split_once("://") else {
         return bare.to_owned();
@@ -259,10 +289,21 @@ async fn once<T, F>(
 where
     F: Future<Output = Result<T, Failure>> + Send,
 {
-    let transaction = Arc::new(connection.begin_with_options(options).await?);
-    let outcome = body(Tx(Arc::clone(&transaction))).await;
-    let transaction = Arc::try_unwrap(transaction)
+    let open = Arc::new(Open {
+        transaction: connection.begin_with_options(options).await?,
+        events: Mutex::default(),
+    });
+    let outcome = body(Tx(Arc::clone(&open))).await;
+    let Open { transaction, events } = Arc::try_unwrap(open)
         .map_err(|_| DbErr::Custom("a transaction is used after the end of its body".to_owned()))?;
+    let outcome = match outcome {
+        Ok(value) => {
+            let events = events.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let written = write_events(&transaction, events).await;
+            written.map(|()| value).map_err(Failure::from)
+        }
+        failed => failed,
+    };
     match outcome {
         Ok(value) => {
             transaction.commit().await?;
@@ -276,6 +317,29 @@ where
             Err(failure)
         }
     }
+}
+
+/// Writes events as the last act of their transaction. One transaction does so at a time, so that events
+/// become visible in the order of their numbers: a reader who goes on after the last number that it saw
+/// would otherwise miss those of a transaction that took its numbers earlier and ended later. SQLite has one
+/// writer anyway; on PostgreSQL there is a lock, and whoever holds it waits for no other.
+async fn write_events(
+    transaction: &DatabaseTransaction,
+    events: Vec<event::ActiveModel>,
+) -> Result<(), DbErr> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        let lock = format!("SELECT pg_advisory_xact_lock({EVENTS_LOCK})");
+        transaction.execute_unprepared(&lock).await?;
+    }
+    for some in events.chunks(EVENTS_AT_ONCE) {
+        event::Entity::insert_many(some.iter().cloned())
+            .exec_without_returning(transaction)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn within<T>(limit: Duration, database: &str, work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -20,7 +20,7 @@ mod query;
 pub mod testing;
 mod types;
 
-pub use database::{DatabaseSettings, Store};
+pub use database::{DatabaseSettings, Store, without_secrets};
 pub use error::{Error, Result};
 pub use types::{
     Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder,

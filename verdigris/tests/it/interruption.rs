@@ -1,6 +1,6 @@
 //! The farm is killed in the middle of things, and starts again.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use crate::{
     farm::{CHROOT, Farm, eventually},
@@ -25,6 +25,11 @@ fn a_build_survives_the_death_of_the_whole_farm_and_nothing_is_left_over() {
     );
 
     farm.up();
+    assert_ne!(
+        cgroups(&farm),
+        Vec::<String>::new(),
+        "where groups are looked for"
+    );
     farm.wait_for(build, &["succeeded"]);
     let monitor = farm.json(&format!("/api_3/build/{build}"));
     assert_eq!(monitor["state"], "succeeded");
@@ -34,7 +39,7 @@ fn a_build_survives_the_death_of_the_whole_farm_and_nothing_is_left_over() {
         processes_of(&directory).is_empty()
     });
     assert_eq!(mounts_of(&directory), Vec::<String>::new());
-    eventually("no cgroup is left", || cgroups().is_empty());
+    assert_eq!(cgroups(&farm), Vec::<String>::new());
 }
 
 #[test]
@@ -84,19 +89,14 @@ fn mounts_of(directory: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Groups of this test's farm have no process; those that other tests use at this moment do.
-fn cgroups() -> Vec<String> {
-    std::thread::sleep(Duration::from_millis(20));
-    let mut left = Vec::new();
-    for root in ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"] {
-        let Ok(entries) = fs::read_dir(root) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let events = fs::read_to_string(entry.path().join("cgroup.events")).unwrap_or_default();
-            if name.starts_with("verdigris-devcloud-") && events.contains("populated 0") {
-                left.push(name);
-            }
-        }
-    }
-    left
+/// Control groups of the farm's cloud, which carry the id of its ledger.
+fn cgroups(farm: &Farm) -> Vec<String> {
+    let ledger = fs::read(farm.path("data/devcloud/ledger.json")).unwrap();
+    let ledger: serde_json::Value = serde_json::from_slice(&ledger).unwrap();
+    let name = format!("verdigris-devcloud-vd-{}", ledger["owner_id"].as_str().unwrap());
+    // Version 2 alone, or version 1 with one tree for each controller.
+    let trees = ["", "unified", "memory", "pids", "cpu"].map(|tree| Path::new("/sys/fs/cgroup").join(tree));
+    let places = trees.map(|tree| tree.join(&name));
+    let left = places.into_iter().filter(|place| place.exists());
+    left.map(|place| place.display().to_string()).collect()
 }

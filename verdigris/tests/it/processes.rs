@@ -48,11 +48,7 @@ impl Processes {
             mirror.display()
         );
         fs::write(self.path("verdigris.toml"), settings).unwrap();
-        let port = if fs::metadata("/proc/self").is_ok() && is_root() {
-            22
-        } else {
-            2222
-        };
+        let port = devcloud::config::default_ssh_port();
         let fleet = format!(
             r#"
 schema: 1
@@ -118,13 +114,6 @@ pools:
             .map(read)
             .join("\n----\n")
     }
-}
-
-fn is_root() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    status
-        .lines()
-        .any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(1) == Some("0"))
 }
 
 #[test]

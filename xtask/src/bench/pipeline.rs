@@ -14,7 +14,7 @@ use super::{
     table::{Times, heading},
 };
 use crate::{
-    cache::Cache,
+    cache::{Cache, Scratch},
     examples,
     farm::{CHROOT, Farm},
     image,
@@ -37,8 +37,8 @@ struct Passage {
 
 /// Measures and prints.
 pub(super) fn run(cache: &Cache, install: bool, runs: u32) -> Result<()> {
-    setup::run(cache, install)?;
-    image::run(cache)?;
+    setup::run(cache, setup::Purpose::Farm, install)?;
+    image::builder(cache)?;
     let package = examples::source_package(cache, PACKAGE)?;
     let bare = bare_builds(cache, &package, runs)?;
     let (warm, mut starts) = farm_builds(cache, &package, runs, Readiness::Warm)?;
@@ -88,10 +88,8 @@ fn farm_builds(
         Readiness::Warm => "a farm with a builder ready",
         Readiness::Cold => "a farm without builders",
     });
-    fs_err::create_dir_all(cache.path("bench"))?;
-    let place = tempfile::Builder::new()
-        .prefix("farm-")
-        .tempdir_in(cache.path("bench"))?;
+    let _lock = cache.lock("bench-farm")?;
+    let place = Scratch::beside(&cache.path("bench-farm"))?;
     let idle = if readiness == Readiness::Warm { 1 } else { 0 };
     let farm = Farm::start(cache, place.path(), idle)?;
     farm.copr_cli(&["create", "bench", "--chroot", CHROOT])?;

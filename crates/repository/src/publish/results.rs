@@ -6,7 +6,7 @@ use std::{
 };
 
 use fs_err::File;
-use model::BuildId;
+use model::{BuildId, Epoch};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{BuildDirectory, Publisher, RepositoryId};
@@ -16,14 +16,16 @@ use crate::{Error, Manifest, Result, disk};
 const STAGING: &str = ".staging";
 
 impl Publisher {
-    /// Makes an empty directory in which the files of one build are collected, checked and signed. What an
-    /// earlier try left in it is gone.
+    /// Makes an empty directory in which the files of one build are collected, checked and signed under one
+    /// allocation. What earlier tries left is gone; one that still goes on under an older allocation, which a
+    /// worker may not have noticed yet, has its place taken away and fails.
     ///
     /// # Errors
     /// The disk fails.
-    pub fn stage(&self, repository: &RepositoryId, build: &BuildDirectory) -> Result<PathBuf> {
-        let staging = self.directory(repository).join(STAGING).join(build.to_string());
-        disk::remove_any(&staging)?;
+    pub fn stage(&self, repository: &RepositoryId, build: &BuildDirectory, epoch: Epoch) -> Result<PathBuf> {
+        let all = self.directory(repository).join(STAGING).join(build.to_string());
+        disk::remove_any(&all)?;
+        let staging = all.join(epoch.to_string());
         fs_err::create_dir_all(&staging)?;
         Ok(staging)
     }

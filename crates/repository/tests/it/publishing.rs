@@ -279,7 +279,7 @@ fn results_are_placed_at_once_and_replaced_at_once() {
     let (_temporary, publisher, id, _key) = set_up();
     let build = build_directory(123, "hello");
     for content in ["first", "second"] {
-        let staged = publisher.stage(&id, &build).unwrap();
+        let staged = publisher.stage(&id, &build, model::Epoch(1)).unwrap();
         fs_err::write(staged.join("build.log.gz"), content).unwrap();
         fs_err::write(staged.join("success"), "").unwrap();
         let placed = publisher
@@ -306,7 +306,7 @@ fn results_that_differ_from_the_manifest_stay_outside() {
     let (_temporary, publisher, id, _key) = set_up();
     let build = build_directory(5, "hello");
     let names = manifest(&["a", "b"]);
-    let staged = publisher.stage(&id, &build).unwrap();
+    let staged = publisher.stage(&id, &build, model::Epoch(1)).unwrap();
     fs_err::write(staged.join("a"), "").unwrap();
     let refused = |why: &str| {
         let error = publisher.place_results(&id, &build, &staged, &names).unwrap_err();

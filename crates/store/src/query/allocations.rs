@@ -283,8 +283,8 @@ impl Store {
                 &format!("taken over from {from_worker}"),
             )
             .on(Some(row.builder))
-            .write(&tx, now)
-            .await
+            .write(&tx, now);
+            Ok(())
         })
         .await
     }
@@ -319,6 +319,6 @@ async fn occupy(
     }
     Entry::of_builder(id, actor, "an attempt runs")
         .states(Some(BuilderState::Reserved.as_str()), BuilderState::Busy.as_str())
-        .write(tx, now)
-        .await
+        .write(tx, now);
+    Ok(())
 }

@@ -59,8 +59,8 @@ async fn reserve(
             Some(BuilderState::Ready.as_str()),
             BuilderState::Reserved.as_str(),
         )
-        .write(tx, now)
-        .await
+        .write(tx, now);
+    Ok(())
 }
 
 async fn offer(tx: &Tx, attempt: AttemptId, builder: &Builder, now: Timestamp) -> Result<Epoch, Failure> {

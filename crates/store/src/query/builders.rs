@@ -139,8 +139,8 @@ impl Store {
             Entry::of_builder(new.id, "controller", &new.reason)
                 .states(None, BuilderState::Planned.as_str())
                 .detail(serde_json::json!({"pool": new.pool}))
-                .write(&tx, now)
-                .await
+                .write(&tx, now);
+            Ok(())
         })
         .await
     }
@@ -245,7 +245,8 @@ impl Store {
                 return Err(Error::not_found(format!("builder {id}")).into());
             }
             let why = if cordoned { "cordoned" } else { "uncordoned" };
-            Entry::of_builder(id, actor, why).write(&tx, now).await
+            Entry::of_builder(id, actor, why).write(&tx, now);
+            Ok(())
         })
         .await
     }

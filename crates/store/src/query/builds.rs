@@ -126,8 +126,8 @@ impl Store {
             build::Entity::delete_by_id(id.0).exec(&*tx).await?;
             Entry::of_build(id, "api", "build deleted")
                 .detail(serde_json::json!({"project": build.project, "package": build.package}))
-                .write(&tx, now)
-                .await
+                .write(&tx, now);
+            Ok(())
         })
         .await
     }

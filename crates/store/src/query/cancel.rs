@@ -77,8 +77,7 @@ impl Store {
                     "requested": outcome.requested,
                     "publishing": outcome.publishing,
                 }))
-                .write(&tx, now)
-                .await?;
+                .write(&tx, now);
             Ok(outcome)
         })
         .await

@@ -59,9 +59,8 @@ impl Store {
                 .exec_without_returning(&*tx)
                 .await;
             or_conflict(insert, || format!("there is a chroot {} already", chroot.name))?;
-            Entry::new("chroot", &chroot.name, "operator", "chroot made")
-                .write(&tx, now)
-                .await
+            Entry::new("chroot", &chroot.name, "operator", "chroot made").write(&tx, now);
+            Ok(())
         })
         .await
     }
@@ -82,9 +81,8 @@ impl Store {
             if updated.rows_affected == 0 {
                 return Err(Error::not_found(format!("chroot {}", chroot.name)).into());
             }
-            Entry::new("chroot", &chroot.name, "operator", "chroot changed")
-                .write(&tx, now)
-                .await
+            Entry::new("chroot", &chroot.name, "operator", "chroot changed").write(&tx, now);
+            Ok(())
         })
         .await
     }

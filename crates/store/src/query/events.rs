@@ -1,4 +1,4 @@
-//! Events: written by every other module, read by the audit page.
+//! Events: told by every other module, written at the end of the transaction, read by the audit page.
 
 use model::{AttemptId, BuildId, BuilderId, Timestamp};
 use sea_orm::{
@@ -11,7 +11,7 @@ use crate::{
     convert::{Row, reason},
     database::{Store, Tx},
     entity::event,
-    error::{Failure, Result},
+    error::Result,
 };
 
 /// An event to write.
@@ -81,9 +81,9 @@ impl Entry {
         self
     }
 
-    /// Writes it.
-    pub(super) async fn write(self, tx: &Tx, now: Timestamp) -> Result<(), Failure> {
-        event::Entity::insert(event::ActiveModel {
+    /// Has it written when the transaction ends well.
+    pub(super) fn write(self, tx: &Tx, now: Timestamp) {
+        tx.tell(event::ActiveModel {
             id: NotSet,
             at: Set(now.as_micros()),
             actor: Set(self.actor),
@@ -95,10 +95,7 @@ impl Entry {
             detail: Set(self.detail.map(|detail| detail.to_string())),
             build: Set(self.build),
             builder: Set(self.builder),
-        })
-        .exec_without_returning(&**tx)
-        .await?;
-        Ok(())
+        });
     }
 }
 

@@ -61,8 +61,8 @@ async fn drain(
     }
     Entry::of_builder(id, actor, why)
         .states(Some(from.as_str()), BuilderState::Draining.as_str())
-        .write(tx, now)
-        .await
+        .write(tx, now);
+    Ok(())
 }
 
 fn package_row(attempt: Uuid, package: &CollectedPackage) -> Result<collected_package::ActiveModel> {

@@ -179,8 +179,8 @@ impl Store {
             .await?;
             Entry::new("pool", name, "controller", "its specification changed")
                 .detail(serde_json::json!({"hash": hash}))
-                .write(&tx, now)
-                .await
+                .write(&tx, now);
+            Ok(())
         })
         .await
     }

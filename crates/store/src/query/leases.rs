@@ -96,8 +96,7 @@ impl Store {
                 .epoch;
             Entry::new("fleet", fleet, "controller", &format!("lease taken by {holder}"))
                 .detail(serde_json::json!({"epoch": epoch}))
-                .write(&tx, now)
-                .await?;
+                .write(&tx, now);
             Ok(Some(Lease { fleet, epoch }))
         })
         .await
@@ -151,9 +150,8 @@ impl Store {
             if updated.rows_affected != 1 {
                 return Err(lost(lease).into());
             }
-            Entry::new("fleet", lease.fleet, "controller", "lease given back")
-                .write(&tx, now)
-                .await
+            Entry::new("fleet", lease.fleet, "controller", "lease given back").write(&tx, now);
+            Ok(())
         })
         .await
     }

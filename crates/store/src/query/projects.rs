@@ -143,8 +143,7 @@ impl Store {
             }
             Entry::new("project", id, &format!("user:{}", maker.name), "project made")
                 .detail(serde_json::json!({"owner": new.owner, "name": new.name}))
-                .write(&tx, now)
-                .await?;
+                .write(&tx, now);
             one(projects_of(&tx, vec![row]).await?, id)
         })
         .await
@@ -228,9 +227,8 @@ impl Store {
                 .filter(project::Column::Id.eq(id.0))
                 .exec(&*tx)
                 .await?;
-            Entry::new("project", id, "api", "settings changed")
-                .write(&tx, now)
-                .await
+            Entry::new("project", id, "api", "settings changed").write(&tx, now);
+            Ok(())
         })
         .await
     }
@@ -289,8 +287,8 @@ impl Store {
                 .await?;
             Entry::new("project", id, "api", "project deleted")
                 .detail(serde_json::json!({"owner": row.owner, "name": row.name}))
-                .write(&tx, now)
-                .await
+                .write(&tx, now);
+            Ok(())
         })
         .await
     }

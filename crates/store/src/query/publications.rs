@@ -330,6 +330,29 @@ impl Store {
         .await
     }
 
+    /// Gives up all that a worker of this name publishes: for a worker that was started again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn give_up_publications(&self, worker: &str) -> Result<()> {
+        self.write(|tx| async move {
+            repository::Entity::update_many()
+                .set(repository::ActiveModel {
+                    lease_worker: Set(None),
+                    lease_number: Set(None),
+                    lease_wanted: Set(None),
+                    lease_at: Set(None),
+                    ..Default::default()
+                })
+                .filter(repository::Column::LeaseWorker.eq(worker))
+                .exec(&*tx)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// A publication worked: its snapshot is visible, and the attempts in it succeeded.
     ///
     /// # Errors
@@ -385,8 +408,8 @@ impl Store {
             .await?;
             Entry::new("repository", name(key), &actor, &why)
                 .detail(serde_json::json!({"attempts": attempts, "repomd_sha256": record.repomd_sha256}))
-                .write(&tx, now)
-                .await
+                .write(&tx, now);
+            Ok(())
         })
         .await
     }
@@ -415,9 +438,25 @@ impl Store {
             };
             release(&tx, key, (number, worker), columns).await?;
             let why = format!("publication {number} failed: {why}");
-            Entry::new("repository", name(key), &actor(worker), &why)
-                .write(&tx, now)
-                .await
+            Entry::new("repository", name(key), &actor(worker), &why).write(&tx, now);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether a repository has been published at all: a new one has not for a moment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn is_published(&self, key: RepositoryKey<'_>) -> Result<bool> {
+        self.read(|tx| async move {
+            let published = repository::Entity::find()
+                .filter(is(key))
+                .filter(repository::Column::Published.gt(0))
+                .one(&*tx)
+                .await?;
+            Ok(published.is_some())
         })
         .await
     }

@@ -2,17 +2,25 @@
 //! it, so that the web process never holds one.
 
 use model::{ProjectId, Timestamp};
-use sea_orm::{ActiveValue::Set, EntityTrait as _, QuerySelect as _, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+    sea_query::OnConflict,
+};
 
 use super::projects::live;
-use crate::{LockedKey, database::Store, entity::signing_key, error::Result};
+use crate::{
+    LockedKey,
+    database::Store,
+    entity::{project, signing_key},
+    error::{Error, Result},
+};
 
 impl Store {
     /// The key of a project, if it has one already. For signers only.
     ///
     /// # Errors
     ///
-    /// [`crate::Error::NotFound`] when there is no such project.
+    /// [`Error::NotFound`] when there is no such project.
     pub async fn signing_key(&self, project: ProjectId) -> Result<Option<LockedKey>> {
         let row = self
             .read(|tx| async move {
@@ -32,7 +40,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::NotFound`] when there is no such project.
+    /// [`Error::NotFound`] when there is no such project.
     pub async fn keep_signing_key(
         &self,
         project: ProjectId,
@@ -41,7 +49,13 @@ impl Store {
     ) -> Result<LockedKey> {
         let row = self
             .write(|tx| async move {
-                live(&tx, project).await?;
+                // Locked, so that a deletion at the same time does not leave the key behind.
+                let found = project::Entity::find_by_id(project.0)
+                    .filter(project::Column::DeletedAt.is_null())
+                    .lock_shared()
+                    .one(&*tx)
+                    .await?;
+                found.ok_or_else(|| Error::not_found(format!("project {project}")))?;
                 signing_key::Entity::insert(signing_key::ActiveModel {
                     project: Set(project.0),
                     fingerprint: Set(key.fingerprint.clone()),
@@ -57,7 +71,7 @@ impl Store {
                 .exec_without_returning(&*tx)
                 .await?;
                 let kept = signing_key::Entity::find_by_id(project.0).one(&*tx).await?;
-                kept.ok_or_else(|| crate::Error::corrupt("signing_key", project, "it was not kept").into())
+                kept.ok_or_else(|| Error::corrupt("signing_key", project, "it was not kept").into())
             })
             .await?;
         Ok(LockedKey {
@@ -71,7 +85,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Unavailable`].
+    /// [`Error::Unavailable`].
     pub async fn key_fingerprint(&self, project: ProjectId) -> Result<Option<String>> {
         self.read(|tx| async move {
             Ok(signing_key::Entity::find_by_id(project.0)

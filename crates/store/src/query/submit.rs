@@ -241,16 +241,14 @@ impl Store {
             for attempt in attempts.values() {
                 Entry::of_attempt(model::AttemptId(*attempt), id, &actor, "queued")
                     .states(None, AttemptState::Waiting.as_str())
-                    .write(&tx, now)
-                    .await?;
+                    .write(&tx, now);
             }
             let build = load_one(&tx, id)
                 .await?
                 .ok_or_else(|| Error::not_found(format!("build {id}")))?;
             Entry::of_build(id, &actor, "submitted")
                 .states(None, build.state.as_str())
-                .write(&tx, now)
-                .await?;
+                .write(&tx, now);
             Ok(build)
         })
         .await

@@ -62,8 +62,8 @@ pub(super) async fn move_builder(
     }
     Entry::of_builder(builder.id, ACTOR, &change.reason)
         .states(Some(from.as_str()), to.as_str())
-        .write(tx, now)
-        .await
+        .write(tx, now);
+    Ok(())
 }
 
 fn columns(

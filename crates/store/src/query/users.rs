@@ -53,9 +53,7 @@ impl Store {
                 let row = or_conflict(insert.exec_with_returning(&*tx).await, || {
                     format!("there is a user {} already", new.name)
                 })?;
-                Entry::new("user", &new.name, "operator", "account made")
-                    .write(&tx, now)
-                    .await?;
+                Entry::new("user", &new.name, "operator", "account made").write(&tx, now);
                 Ok(row)
             })
             .await?;

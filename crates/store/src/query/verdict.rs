@@ -145,8 +145,8 @@ pub(super) async fn advance(
     Entry::of_attempt(id, BuildId(row.build), actor, why)
         .states(Some(from.as_str()), to.as_str())
         .on(builder)
-        .write(tx, now)
-        .await
+        .write(tx, now);
+    Ok(())
 }
 
 /// Ends an attempt, moves its chroot along and derives the state of its build. A loss, and a failure that
@@ -221,8 +221,8 @@ async fn queue_again(tx: &Tx, row: &attempt::Model, (actor, now): (&str, Timesta
     let why = format!("another attempt after {}", AttemptId(row.id));
     Entry::of_attempt(AttemptId(id), BuildId(row.build), actor, &why)
         .states(None, AttemptState::Waiting.as_str())
-        .write(tx, now)
-        .await
+        .write(tx, now);
+    Ok(())
 }
 
 async fn update_chroot(
@@ -312,6 +312,6 @@ pub(super) async fn refresh_build(
         .await?;
     Entry::of_build(id, actor, "derived from its chroots")
         .states(Some(old.as_str()), new.as_str())
-        .write(tx, now)
-        .await
+        .write(tx, now);
+    Ok(())
 }

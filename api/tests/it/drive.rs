@@ -1,0 +1,167 @@
+//! The parts of the controller and a worker, played by hand.
+
+use std::time::Duration;
+
+use model::{AttemptState, BuildId, BuilderId, BuilderState, FleetId, LaunchId};
+use runtime::clock::now;
+use store::{
+    Attempt, Builder, BuiltPackage, Change, CollectedPackage, Lease, NewBuilder, NewLaunch, Outcome,
+    SnapshotRecord, Store,
+};
+use uuid::Uuid;
+
+const WORKER: &str = "worker-1";
+
+fn soon() -> model::Timestamp {
+    now().plus(Duration::from_secs(600))
+}
+
+/// Makes a builder ready.
+pub(crate) async fn ready_builder(store: &Store) -> (Lease, Builder) {
+    let fleet = FleetId(Uuid::now_v7());
+    let lease = store
+        .acquire_lease(fleet, "test", Duration::from_secs(600), now())
+        .await
+        .unwrap()
+        .unwrap();
+    let new = NewBuilder {
+        id: BuilderId(Uuid::now_v7()),
+        pool: "dev".parse().unwrap(),
+        cloud: "devcloud".to_owned(),
+        image: "img-1".to_owned(),
+        spec_hash: "hash".to_owned(),
+        port: 22,
+        reason: "a test wants it".to_owned(),
+        deadline: soon(),
+    };
+    store.plan_builder(&lease, &new, now()).await.unwrap();
+    let builder = store.builder(new.id).await.unwrap().unwrap();
+    let launch = NewLaunch {
+        id: LaunchId(Uuid::now_v7()),
+        offering: "small".to_owned(),
+        params_hash: "hash".to_owned(),
+        host_key_public: "ssh-ed25519 AAAA".to_owned(),
+        host_key_secret: "secret".to_owned(),
+    };
+    let mut builder = store
+        .begin_launch(&lease, &builder, &launch, soon(), now())
+        .await
+        .unwrap();
+    for state in [
+        BuilderState::Pending,
+        BuilderState::Booting,
+        BuilderState::Provisioning,
+        BuilderState::Checking,
+        BuilderState::Ready,
+    ] {
+        let change = Change {
+            reason: format!("{state} for a test"),
+            deadline: Some(soon()),
+            instance_id: Some("i-123".to_owned()),
+            address: Some("127.0.0.1".to_owned()),
+            ..Change::default()
+        };
+        builder = store
+            .transition(&lease, &builder, state, &change, now())
+            .await
+            .unwrap();
+    }
+    (lease, builder)
+}
+
+/// Gives a build's waiting attempt to a builder and takes it up as a worker.
+pub(crate) async fn run(store: &Store, build: i64) -> Attempt {
+    let (lease, builder) = ready_builder(store).await;
+    let attempts = store.attempts_of(BuildId(build)).await.unwrap();
+    let waiting = attempts
+        .iter()
+        .find(|attempt| attempt.state == AttemptState::Waiting)
+        .expect("nothing waits");
+    let epoch = store
+        .assign(&lease, waiting.id, &builder, soon(), now())
+        .await
+        .unwrap();
+    store
+        .accept_allocation(epoch, WORKER, soon(), now())
+        .await
+        .unwrap();
+    store.attempt(waiting.id).await.unwrap().unwrap()
+}
+
+/// Ends a running attempt with a failure of the package.
+pub(crate) async fn fail(store: &Store, attempt: &Attempt, reason: &str) {
+    let outcome = Outcome::Failed {
+        blame: model::Blame::Package,
+        reason: reason.to_owned(),
+        evidence: Some(serde_json::json!({"line": "error: <b>bad</b> exit status"})),
+        result_directory: Some(format!("{:08}-hello", attempt.build.0)),
+    };
+    store
+        .finish_attempt(attempt.epoch.unwrap(), WORKER, &outcome, now())
+        .await
+        .unwrap();
+}
+
+/// Ends a running attempt well and publishes it.
+pub(crate) async fn succeed(store: &Store, attempt: &Attempt) {
+    let named = |architecture: &str| BuiltPackage {
+        name: "hello".to_owned(),
+        epoch: 0,
+        version: "1.0".to_owned(),
+        release: "1".to_owned(),
+        architecture: architecture.to_owned(),
+    };
+    let packages = [
+        ("hello-1.0-1.noarch.rpm", "noarch"),
+        ("hello-1.0-1.src.rpm", "src"),
+    ]
+    .map(|(file_name, architecture)| CollectedPackage {
+        file_name: file_name.to_owned(),
+        sha256: "ab".repeat(32),
+        size: 10,
+        is_source: architecture == "src",
+        package: named(architecture),
+        metadata_json: "{}".to_owned(),
+    })
+    .to_vec();
+    let outcome = Outcome::Collected {
+        result_directory: format!("{:08}-hello", attempt.build.0),
+        packages,
+    };
+    store
+        .finish_attempt(attempt.epoch.unwrap(), WORKER, &outcome, now())
+        .await
+        .unwrap();
+    publish(store, (attempt.project, &attempt.directory, &attempt.chroot)).await;
+}
+
+/// Publishes a repository, as far as the database knows.
+pub(crate) async fn publish(store: &Store, key: store::RepositoryKey<'_>) {
+    let (project, directory, chroot) = key;
+    let begun = store
+        .begin_publication(project, directory, chroot, WORKER, now())
+        .await
+        .unwrap();
+    let publication = begun.expect("nothing to publish");
+    let record = SnapshotRecord {
+        number: publication.number,
+        revision: "1".to_owned(),
+        repomd_sha256: "cd".repeat(32),
+    };
+    store
+        .finish_publication(key, &record, WORKER, &publication.attempts, now())
+        .await
+        .unwrap();
+}
+
+/// What a worker does for new projects: gives each repository its first state.
+pub(crate) async fn make_repositories(store: Store) {
+    loop {
+        // A database that is away in a test is not this task's business.
+        for (project, chroot) in store.unpublished_repositories().await.unwrap_or_default() {
+            let directory = project.name.as_str().parse().unwrap();
+            publish(&store, (project.id, &directory, &chroot)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

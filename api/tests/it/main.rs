@@ -1,0 +1,22 @@
+//! The HTTP side from the outside: requests against a real SQLite database in a temporary directory, source
+//! packages made by a real rpmbuild, the real `copr-cli`, and a builder's and worker's part played by hand.
+
+// Tells clippy that helpers here are test code too.
+#![cfg(test)]
+
+mod builds;
+mod callers;
+mod client;
+mod drive;
+mod errors;
+mod farm;
+mod logs;
+mod openapi;
+mod pages;
+mod projects;
+mod refusals;
+mod results;
+mod rpms;
+mod schema;
+mod server;
+mod upload;

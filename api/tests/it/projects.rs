@@ -1,0 +1,265 @@
+//! Projects and chroots.
+
+use poem::http::Method;
+use serde_json::json;
+
+use crate::farm::{CHROOT, Farm, OTHER_CHROOT};
+
+#[tokio::test]
+async fn a_new_project_is_shown_as_copr_shows_it() {
+    let farm = Farm::start().await;
+    // Exactly what copr-cli 2.6 sends for `create demo --chroot ... --description d ...`.
+    let body = json!({
+        "name": "demo", "chroots": [CHROOT, OTHER_CHROOT], "description": "d", "instructions": "i",
+        "homepage": null, "contact": null, "additional_repos": ["copr://alice/other"], "unlisted_on_hp": true,
+        "enable_net": true, "persistent": false, "auto_prune": true, "bootstrap": "image", "bootstrap_image": null,
+        "isolation": "nspawn", "follow_fedora_branching": false, "devel_mode": true, "delete_after_days": "30",
+        "multilib": true, "module_hotfixes": true, "fedora_review": true, "appstream": false,
+        "runtime_dependencies": ["https://example.org/r/"], "packit_forge_projects_allowed": ["github.com/a/b"],
+        "repo_priority": "10", "storage": null,
+    });
+    let added = farm
+        .post(
+            &farm.alice,
+            "/api_3/project/add/alice?ownername=alice&exist_ok=False",
+            body,
+        )
+        .await
+        .good();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&added).unwrap());
+    let shown = farm
+        .get("/api_3/project?ownername=alice&projectname=demo&unknown=1")
+        .await
+        .good();
+    assert_eq!(shown, added);
+
+    // Its repositories were made before the answer; its key is the signers' business, never this process's.
+    let (owner, name) = ("alice".parse().unwrap(), "demo".parse().unwrap());
+    let project = farm.store.project(&owner, &name).await.unwrap().unwrap();
+    assert_eq!(farm.store.signing_key(project.id).await.unwrap(), None);
+    assert!(farm.store.unpublished_repositories().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_project_that_exists_is_an_error_unless_that_is_fine() {
+    let farm = Farm::start().await;
+    let first = farm.project("p1").await;
+    let body = json!({"name": "p1", "chroots": [CHROOT]});
+    let error = farm
+        .post(&farm.alice, "/api_3/project/add/alice", body.clone())
+        .await
+        .error(400);
+    assert_eq!(error, "name: You already have a project named 'p1'.");
+    let again = farm
+        .post(
+            &farm.alice,
+            "/api_3/project/add/alice?exist_ok=True",
+            body.clone(),
+        )
+        .await
+        .good();
+    assert_eq!(again, first);
+    let error = farm
+        .post(&farm.operator, "/api_3/project/add/alice", body)
+        .await
+        .error(400);
+    assert_eq!(error, "name: User 'alice' already has a project named 'p1'.");
+}
+
+#[tokio::test]
+async fn of_two_projects_made_at_once_under_one_name_one_wins() {
+    let farm = Farm::start().await;
+    let body = || json!({"name": "race", "chroots": [CHROOT]});
+    let (one, other) = tokio::join!(
+        farm.post(&farm.alice, "/api_3/project/add/alice", body()),
+        farm.post(&farm.alice, "/api_3/project/add/alice", body()),
+    );
+    let (winner, loser) = if one.status.is_success() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    winner.good();
+    assert_eq!(loser.error(400), "name: You already have a project named 'race'.");
+    let listed = farm.get("/api_3/project/list?ownername=alice").await.good();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_project_is_refused() {
+    let farm = Farm::start().await;
+    let add = |body| farm.post(&farm.alice, "/api_3/project/add/alice", body);
+    for (body, expected) in [
+        (
+            json!({"name": "a", "chroots": ["x"]}),
+            "chroots: 'x' is not a valid choice for this field.",
+        ),
+        (
+            json!({"name": "a"}),
+            "chroots: At least one chroot must be selected",
+        ),
+        (
+            json!({"name": "a", "chroots": []}),
+            "chroots: At least one chroot must be selected",
+        ),
+        (json!({"chroots": [CHROOT]}), "name: This field is required."),
+        (
+            json!({"name": "123", "chroots": [CHROOT]}),
+            "name: `123` is not a valid project name: it must not be a number.",
+        ),
+        (
+            json!({"name": "../x", "chroots": [CHROOT]}),
+            "name: `../x` is not a valid project name: it must not start with a dot or a dash.",
+        ),
+        (
+            json!({"name": "a", "chroots": [CHROOT], "persistent": true, "auto_prune": false, "storage": "pulp"}),
+            "persistent: Non-admin cannot create persistent project.\n\
+             auto_prune: Non-admin cannot disable auto-prunning.\nstorage: Non-admin cannot set storage",
+        ),
+        (
+            json!({"name": "a", "chroots": [CHROOT], "delete_after_days": "721"}),
+            "delete_after_days: Number must be between -1 and 720.",
+        ),
+        (
+            json!({"name": "a", "chroots": [CHROOT], "additional_repos": ["file:///etc"]}),
+            "repos: A URL must be http, https or copr://owner/project: file:///etc",
+        ),
+        (
+            json!({"name": "a", "chroots": [CHROOT], "homepage": "javascript:alert(1)"}),
+            "homepage: Invalid URL.",
+        ),
+    ] {
+        assert_eq!(add(body).await.error(400), expected);
+    }
+    assert_eq!(farm.get("/api_3/project/list").await.good()["items"], json!([]));
+    assert!(farm.files("results").is_empty());
+}
+
+#[tokio::test]
+async fn an_edit_changes_only_what_it_names() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    let edit = |body| farm.call(&farm.alice, Method::PUT, "/api_3/project/edit/alice/p1/", body);
+    let changed = edit(json!({
+        "description": "about", "repos": ["http://example.org/$chroot/"], "enable_net": "True", "repo_priority": "7",
+        "contact": null, "isolation": "unchanged",
+    }))
+    .await
+    .good();
+    assert_eq!(changed["description"], "about");
+    assert_eq!(
+        changed["additional_repos"],
+        json!(["http://example.org/$chroot/"])
+    );
+    assert_eq!(changed["enable_net"], true);
+    assert_eq!(changed["repo_priority"], 7);
+    assert_eq!(changed["isolation"], "default");
+    let again = edit(json!({"homepage": "https://example.org/", "chroots": [CHROOT]}))
+        .await
+        .good();
+    assert_eq!(again["description"], "about");
+    assert_eq!(again["homepage"], "https://example.org/");
+    assert!(
+        edit(json!({"chroots": [OTHER_CHROOT]}))
+            .await
+            .error(400)
+            .starts_with("chroots: ")
+    );
+    assert_eq!(
+        edit(json!({"chroots": ["x"]})).await.error(400),
+        "chroots: 'x' is not a valid choice for this field."
+    );
+
+    let config =
+        format!("/api_3/project-chroot/build-config?ownername=alice&projectname=p1&chrootname={CHROOT}");
+    let config = farm.get(&config).await.good();
+    assert_eq!(config["enable_net"], true);
+    assert_eq!(
+        config["repos"][0]["baseurl"],
+        format!("http://farm.example:8080/results/alice/p1/{CHROOT}/")
+    );
+    assert_eq!(
+        config["repos"][1]["baseurl"],
+        format!("http://example.org/{CHROOT}/")
+    );
+}
+
+#[tokio::test]
+async fn lists_are_paged_and_end() {
+    let farm = Farm::start().await;
+    for name in ["one", "two", "three"] {
+        farm.project(name).await;
+    }
+    let names = |reply: &serde_json::Value| -> Vec<String> {
+        reply["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let all = farm.get("/api_3/project/list?ownername=alice").await.good();
+    assert_eq!(names(&all), ["one", "two", "three"]);
+    assert_eq!(
+        all["meta"],
+        json!({"limit": null, "offset": 0, "order": "id", "order_type": "ASC"})
+    );
+    let page = farm.get("/api_3/project/list?limit=2&offset=1").await.good();
+    assert_eq!(names(&page), ["two", "three"]);
+    assert_eq!(page["meta"]["limit"], 2);
+    assert_eq!(page["meta"]["offset"], 1);
+    assert!(names(&farm.get("/api_3/project/list?limit=2&offset=3").await.good()).is_empty());
+    assert!(names(&farm.get("/api_3/project/list?ownername=nobody").await.good()).is_empty());
+    assert!(names(&farm.get("/api_3/project/list?ownername=a/b").await.good()).is_empty());
+    assert_eq!(
+        names(&farm.get("/api_3/project/search?query=thre").await.good()),
+        ["three"]
+    );
+}
+
+#[tokio::test]
+async fn the_chroots_are_a_plain_map() {
+    let farm = Farm::start().await;
+    let chroots = farm.get("/api_3/mock-chroots/list?pagination=None").await.good();
+    assert_eq!(chroots, json!({CHROOT: "A tiny one.", OTHER_CHROOT: ""}));
+    assert_eq!(farm.get("/api_3/").await.good(), json!({"version": 3}));
+    farm.project("p1").await;
+    let path = format!("/api_3/project-chroot?ownername=alice&projectname=p1&chrootname={CHROOT}");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&farm.get(&path).await.good()).unwrap());
+}
+
+#[tokio::test]
+async fn a_deleted_project_leaves_no_files_and_its_neighbours_stay() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    farm.project("p10").await;
+    for directory in ["alice/p1/c", "alice/p1:pr:1/c", "alice/p10/c"] {
+        let directory = farm.path("results").join(directory);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("file"), "x").unwrap();
+    }
+    farm.call(
+        &farm.alice,
+        Method::DELETE,
+        "/api_3/project/delete/alice/p1",
+        json!({"verify": true}),
+    )
+    .await
+    .good();
+    assert_eq!(farm.files("results"), ["alice/p10/c/file"]);
+    farm.get("/results/alice/p1/c/file").await.error(404);
+
+    farm.build("p10").await;
+    let delete = farm
+        .call(
+            &farm.alice,
+            Method::DELETE,
+            "/api_3/project/delete/alice/p10",
+            json!({}),
+        )
+        .await;
+    assert_eq!(
+        delete.error(400),
+        "Cannot delete a project with builds in progress."
+    );
+}
