@@ -72,10 +72,10 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
     let ended = match started {
         Ok(()) => {
             greet(&directory, &settings, &operator, token.as_deref());
-            supervisor
-                .wait(roles::GRACE)
-                .await
-                .map_err(|words| anyhow::anyhow!(words))
+            tokio::select! {
+                ended = supervisor.wait(roles::GRACE) => ended.map_err(|words| anyhow::anyhow!(words)),
+                lost = cloud.failed() => Err(anyhow::Error::from(lost).context("the embedded cloud")),
+            }
         }
         Err(error) => Err(error),
     };

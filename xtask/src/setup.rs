@@ -176,11 +176,14 @@ fn has_requirements(venv: &Path) -> bool {
         .flat_map(|packages| packages.flatten())
         .map(|package| package.file_name().to_string_lossy().to_lowercase())
         .collect();
-    let wanted = REQUIREMENTS.lines().filter_map(|line| line.split_once("=="));
     venv.join("bin/python3").exists()
-        && wanted
-            .into_iter()
-            .all(|(name, version)| installed.contains(&description(name, version)))
+        && requirements().all(|(name, version)| installed.contains(&description(name, version)))
+}
+
+/// Names and versions of all Python packages.
+fn requirements() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = REQUIREMENTS.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once("=="))
 }
 
 /// The name of the directory in which pip describes a package.

@@ -43,7 +43,7 @@ fn python_packages_are_found_by_what_pip_leaves() {
     fs_err::create_dir_all(&packages).unwrap();
     fs_err::create_dir_all(venv.path().join("bin")).unwrap();
     fs_err::write(venv.path().join("bin/python3"), "").unwrap();
-    for (name, version) in REQUIREMENTS.lines().filter_map(|line| line.split_once("==")) {
+    for (name, version) in requirements() {
         assert!(!has_requirements(venv.path()), "{name} is missing");
         fs_err::create_dir(packages.join(description(name, version))).unwrap();
     }

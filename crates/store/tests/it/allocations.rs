@@ -1,0 +1,276 @@
+//! Allocations from the worker's side: who may act for an attempt, and who may no longer.
+
+use model::{AttemptState, Blame, BuildState, BuilderState, Epoch, builder::Deadlines};
+use store::AllocationState;
+
+use crate::{
+    farm::{Farm, WORKER, assert_conflict, assert_not_found, because, collected, failed, the_one_winner},
+    support::at,
+};
+
+on_both_databases!(
+    of_two_workers_who_take_an_offer_up_one_does,
+    an_offer_that_was_taken_up_is_its_workers,
+    an_offer_that_was_withdrawn_is_not_taken_up,
+    signs_of_life_give_the_builder_time_and_keep_the_logs_length,
+    nobody_but_its_worker_acts_on_an_allocation,
+    a_late_worker_is_refused_and_changes_nothing,
+    a_silent_workers_allocation_is_anothers_and_a_living_ones_is_not,
+    of_two_who_take_over_one_does,
+    a_worker_that_was_started_again_goes_on,
+);
+
+async fn of_two_workers_who_take_an_offer_up_one_does(farm: Farm) {
+    let id = farm.submit().await.id;
+    let epoch = farm.assign(id).await;
+    let (here, there) = (farm.store.clone(), farm.database.connect().await);
+    let (left, right) = tokio::join!(
+        here.accept_allocation(epoch, "left", at(120), at(4)),
+        there.accept_allocation(epoch, "right", at(120), at(4)),
+    );
+    the_one_winner(vec![left, right]);
+    assert_eq!(farm.store.offered_allocations(10).await.unwrap(), []);
+    assert_eq!(farm.store.accepted_allocations(None).await.unwrap().len(), 1);
+}
+
+async fn an_offer_that_was_taken_up_is_its_workers(farm: Farm) {
+    let id = farm.submit().await.id;
+    let epoch = farm.assign(id).await;
+    farm.store
+        .accept_allocation(epoch, "left", at(120), at(4))
+        .await
+        .unwrap();
+
+    assert_eq!(
+        farm.states(id).await,
+        (BuildState::Running, BuildState::Running, AttemptState::Running)
+    );
+    let chroot = farm.chroot_of(id).await;
+    assert_eq!((chroot.started_at, chroot.ended_at), (Some(at(4)), None));
+    let accepted = farm.store.accepted_allocations(Some("left")).await.unwrap();
+    assert_eq!(accepted.len(), 1);
+    let allocation = &accepted[0];
+    assert_eq!(
+        (allocation.epoch, allocation.state),
+        (epoch, AllocationState::Accepted)
+    );
+    assert_eq!(
+        (allocation.worker.as_deref(), allocation.renewed_at),
+        (Some("left"), at(4))
+    );
+    assert_eq!(
+        (allocation.builder.state, allocation.builder.deadline),
+        (BuilderState::Busy, Some(at(120)))
+    );
+    assert_eq!(allocation.attempt.started_at, Some(at(4)));
+    assert_eq!(farm.store.accepted_allocations(Some("right")).await.unwrap(), []);
+    assert_conflict(farm.store.accept_allocation(epoch, "left", at(120), at(5)).await);
+    assert_conflict(
+        farm.store
+            .accept_allocation(Epoch(4711), "left", at(120), at(5))
+            .await,
+    );
+}
+
+async fn an_offer_that_was_withdrawn_is_not_taken_up(farm: Farm) {
+    for to in [BuilderState::Ready, BuilderState::Draining] {
+        let id = farm.submit().await.id;
+        let epoch = farm.assign(id).await;
+        let lost = farm.open_attempt(id).await;
+        let builder = farm.builder(lost.builder.unwrap()).await;
+        let change = because("no worker took it up");
+        farm.store
+            .transition(&farm.lease, &builder, to, &change, at(61))
+            .await
+            .unwrap();
+
+        assert_conflict(farm.store.accept_allocation(epoch, WORKER, at(120), at(62)).await);
+        assert_eq!(farm.attempt(lost.id).await.state, AttemptState::Lost);
+        let next = farm.open_attempt(id).await;
+        assert_eq!(
+            (next.number, next.state, next.queued_at),
+            (2, AttemptState::Waiting, at(61))
+        );
+        assert_eq!(farm.builder(builder.id).await.state, to);
+    }
+    assert_eq!(farm.store.offered_allocations(10).await.unwrap(), []);
+}
+
+async fn signs_of_life_give_the_builder_time_and_keep_the_logs_length(farm: Farm) {
+    let id = farm.submit().await.id;
+    let epoch = farm.begin(id).await;
+    let before = farm.builder(farm.open_attempt(id).await.builder.unwrap()).await;
+    let renewal = farm
+        .store
+        .renew_allocation(epoch, WORKER, 4096, at(200), at(100))
+        .await
+        .unwrap();
+    assert!(!renewal.cancel_requested);
+    assert_eq!(farm.open_attempt(id).await.log_bytes, 4096);
+    let builder = farm.builder(before.id).await;
+    assert_eq!(
+        (builder.deadline, builder.entered_at),
+        (Some(at(200)), before.entered_at)
+    );
+    let accepted = farm.store.accepted_allocations(None).await.unwrap();
+    assert_eq!(accepted[0].renewed_at, at(100));
+
+    // A controller that saw the old deadline must not act on it any more.
+    let change = because("late");
+    let overdue = farm
+        .store
+        .transition(&farm.lease, &before, BuilderState::Draining, &change, at(121))
+        .await;
+    assert_conflict(overdue);
+    assert_eq!(farm.open_attempt(id).await.state, AttemptState::Running);
+
+    farm.store.cancel_build(id, "user:alice", at(101)).await.unwrap();
+    let renewal = farm
+        .store
+        .renew_allocation(epoch, WORKER, 5000, at(210), at(102))
+        .await
+        .unwrap();
+    assert!(renewal.cancel_requested);
+}
+
+async fn nobody_but_its_worker_acts_on_an_allocation(farm: Farm) {
+    let id = farm.submit().await.id;
+    let epoch = farm.assign(id).await;
+    let outcome = collected(id);
+    // Not even its own before it took it up.
+    for worker in [WORKER, "other"] {
+        assert_conflict(
+            farm.store
+                .renew_allocation(epoch, worker, 1, at(200), at(3))
+                .await,
+        );
+        assert_conflict(farm.store.finish_attempt(epoch, worker, &outcome, at(3)).await);
+    }
+    farm.accept(epoch).await;
+    let before = (farm.build(id).await, farm.last_event().await);
+    for worker in ["other", "", "worker-1 "] {
+        assert_conflict(
+            farm.store
+                .renew_allocation(epoch, worker, 1, at(200), at(5))
+                .await,
+        );
+        assert_conflict(farm.store.finish_attempt(epoch, worker, &outcome, at(5)).await);
+    }
+    assert_eq!((farm.build(id).await, farm.last_event().await), before);
+    assert_eq!(farm.open_attempt(id).await.log_bytes, 0);
+    farm.finish(epoch, &outcome).await;
+}
+
+/// The worker was cut off; its builder was given up, and the attempt after it runs already.
+async fn a_late_worker_is_refused_and_changes_nothing(farm: Farm) {
+    let id = farm.submit().await.id;
+    let late = farm.begin(id).await;
+    farm.store
+        .lose_attempt(late, "its builder does not answer", at(30))
+        .await
+        .unwrap();
+    let now = farm.begin(id).await;
+    assert!(now > late);
+    let before = (
+        farm.build(id).await,
+        farm.store.attempts_of(id).await.unwrap(),
+        farm.last_event().await,
+    );
+
+    assert_conflict(
+        farm.store
+            .renew_allocation(late, WORKER, 9999, at(900), at(40))
+            .await,
+    );
+    for outcome in [
+        collected(id),
+        failed(Blame::Package, "no"),
+        failed(Blame::Infrastructure, "disk"),
+    ] {
+        assert_conflict(farm.store.finish_attempt(late, WORKER, &outcome, at(40)).await);
+    }
+    assert_conflict(farm.store.accept_allocation(late, WORKER, at(900), at(40)).await);
+    assert_conflict(
+        farm.store
+            .take_over_allocation(late, WORKER, WORKER, at(900), at(40))
+            .await,
+    );
+    assert_conflict(farm.store.lose_attempt(late, "again", at(40)).await);
+    assert_not_found(farm.store.lose_attempt(Epoch(4711), "never was", at(40)).await);
+
+    let after = (
+        farm.build(id).await,
+        farm.store.attempts_of(id).await.unwrap(),
+        farm.last_event().await,
+    );
+    assert_eq!(after, before);
+    assert_eq!(farm.store.built_packages(id).await.unwrap(), []);
+    farm.finish(now, &collected(id)).await;
+}
+
+async fn a_silent_workers_allocation_is_anothers_and_a_living_ones_is_not(farm: Farm) {
+    let id = farm.submit().await.id;
+    let epoch = farm.begin(id).await;
+    farm.store
+        .renew_allocation(epoch, WORKER, 10, at(160), at(100))
+        .await
+        .unwrap();
+    let take = async |from: &str, stale_before| {
+        farm.store
+            .take_over_allocation(epoch, from, "other", stale_before, at(150))
+            .await
+    };
+    assert_conflict(take(WORKER, at(99)).await);
+    assert_conflict(take(WORKER, at(100)).await);
+    assert_conflict(take("somebody", at(140)).await);
+    take(WORKER, at(101)).await.unwrap();
+
+    assert_conflict(
+        farm.store
+            .renew_allocation(epoch, WORKER, 11, at(300), at(151))
+            .await,
+    );
+    assert_conflict(
+        farm.store
+            .finish_attempt(epoch, WORKER, &collected(id), at(151))
+            .await,
+    );
+    let accepted = farm.store.accepted_allocations(Some("other")).await.unwrap();
+    assert_eq!((accepted[0].epoch, accepted[0].renewed_at), (epoch, at(150)));
+    // It has the time of a sign of life to begin with.
+    let deadline = at(150).plus(Deadlines::default().busy);
+    assert_eq!(accepted[0].builder.deadline, Some(deadline));
+    farm.store
+        .finish_attempt(epoch, "other", &collected(id), at(152))
+        .await
+        .unwrap();
+    assert_eq!(farm.open_attempt(id).await.state, AttemptState::Publishing);
+}
+
+async fn of_two_who_take_over_one_does(farm: Farm) {
+    let id = farm.submit().await.id;
+    let epoch = farm.begin(id).await;
+    let (here, there) = (farm.store.clone(), farm.database.connect().await);
+    let (left, right) = tokio::join!(
+        here.take_over_allocation(epoch, WORKER, "left", at(100), at(150)),
+        there.take_over_allocation(epoch, WORKER, "right", at(100), at(150)),
+    );
+    the_one_winner(vec![left, right]);
+    assert_eq!(farm.store.accepted_allocations(None).await.unwrap().len(), 1);
+}
+
+async fn a_worker_that_was_started_again_goes_on(farm: Farm) {
+    let id = farm.submit().await.id;
+    let epoch = farm.begin(id).await;
+    // It need not wait until it counts as silent.
+    farm.store
+        .take_over_allocation(epoch, WORKER, WORKER, at(0), at(5))
+        .await
+        .unwrap();
+    farm.finish(epoch, &collected(id)).await;
+    assert_conflict(
+        farm.store
+            .take_over_allocation(epoch, WORKER, WORKER, at(0), at(6))
+            .await,
+    );
+}

@@ -1,0 +1,305 @@
+//! Giving ready builders to waiting attempts, and what those who wait are told.
+
+use model::{AttemptId, AttemptState, BuildState, BuilderState, plan::Wait};
+use store::{AllocationState, BuildOptions, NewUpload};
+use uuid::Uuid;
+
+use crate::{
+    farm::{CHROOT, Farm, assert_conflict, assert_not_found, the_one_winner},
+    support::at,
+};
+
+on_both_databases!(
+    the_queue_is_told_oldest_first,
+    an_assignment_moves_attempt_builder_and_build_at_once,
+    of_two_who_assign_one_builder_one_wins,
+    of_two_who_assign_one_attempt_one_wins,
+    a_builder_that_changed_since_it_was_looked_at_is_not_assigned,
+    an_attempt_that_does_not_wait_is_not_assigned,
+    later_allocations_have_higher_numbers,
+    who_waits_is_told_why_until_it_has_a_builder,
+    active_attempts_are_counted_by_owner,
+);
+
+async fn the_queue_is_told_oldest_first(farm: Farm) {
+    let late = farm
+        .store
+        .submit_upload(&farm.upload(&[CHROOT]), at(30))
+        .await
+        .unwrap();
+    let background = NewUpload {
+        options: BuildOptions {
+            background: true,
+            ..BuildOptions::default()
+        },
+        ..farm.upload(&[CHROOT])
+    };
+    let early = farm.store.submit_upload(&background, at(20)).await.unwrap();
+    let view = farm.store.fleet_snapshot(farm.lease.fleet, at(40)).await.unwrap();
+    assert_eq!(view.at, at(40));
+    let queue: Vec<_> = view
+        .queue
+        .iter()
+        .map(|it| (it.build, it.background, it.queued_at))
+        .collect();
+    assert_eq!(queue, [(early.id, true, at(20)), (late.id, false, at(30))]);
+    assert_eq!(
+        (view.queue[0].chroot.as_str(), &view.queue[0].owner),
+        (CHROOT, &farm.user.name)
+    );
+}
+
+async fn an_assignment_moves_attempt_builder_and_build_at_once(farm: Farm) {
+    let id = farm.submit().await.id;
+    let (waiting, ready) = (farm.open_attempt(id).await, farm.ready_builder().await);
+    let before = farm.last_event().await;
+    let epoch = farm
+        .store
+        .assign(&farm.lease, waiting.id, &ready, at(60), at(3))
+        .await
+        .unwrap();
+
+    assert_eq!(
+        farm.states(id).await,
+        (BuildState::Starting, BuildState::Starting, AttemptState::Assigned)
+    );
+    let attempt = farm.attempt(waiting.id).await;
+    assert_eq!((attempt.epoch, attempt.builder), (Some(epoch), Some(ready.id)));
+    let builder = farm.builder(ready.id).await;
+    assert_eq!(
+        (builder.state, builder.version),
+        (BuilderState::Reserved, ready.version + 1)
+    );
+    assert_eq!((builder.entered_at, builder.deadline), (at(3), Some(at(60))));
+
+    let offered = farm.store.offered_allocations(10).await.unwrap();
+    assert_eq!(offered.len(), 1);
+    assert_eq!(
+        (offered[0].epoch, offered[0].state),
+        (epoch, AllocationState::Offered)
+    );
+    assert_eq!((&offered[0].attempt, &offered[0].builder), (&attempt, &builder));
+    assert_eq!((&offered[0].worker, offered[0].offered_at), (&None, at(3)));
+
+    let events = farm.events_after(before).await;
+    let told: Vec<_> = events
+        .iter()
+        .map(|it| {
+            (
+                it.subject_kind.as_str(),
+                it.old_state.as_deref(),
+                it.new_state.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("builder", Some("ready"), Some("reserved")),
+            ("attempt", Some("waiting"), Some("assigned")),
+            ("build", Some("pending"), Some("starting")),
+        ]
+    );
+    assert_eq!(events[1].builder, Some(ready.id));
+}
+
+async fn of_two_who_assign_one_builder_one_wins(farm: Farm) {
+    let (first, second) = (farm.submit().await.id, farm.submit().await.id);
+    let (left, right) = (
+        farm.open_attempt(first).await.id,
+        farm.open_attempt(second).await.id,
+    );
+    let builder = farm.ready_builder().await;
+    let (here, there) = (farm.store.clone(), farm.database.connect().await);
+    let (one, other) = tokio::join!(
+        here.assign(&farm.lease, left, &builder, at(60), at(3)),
+        there.assign(&farm.lease, right, &builder, at(60), at(3)),
+    );
+    let epoch = the_one_winner(vec![one, other]);
+    let states = [farm.attempt(left).await, farm.attempt(right).await];
+    let assigned: Vec<_> = states
+        .iter()
+        .filter(|it| it.state == AttemptState::Assigned)
+        .collect();
+    assert_eq!(assigned.len(), 1);
+    assert_eq!(assigned[0].epoch, Some(epoch));
+}
+
+async fn of_two_who_assign_one_attempt_one_wins(farm: Farm) {
+    let id = farm.submit().await.id;
+    let attempt = farm.open_attempt(id).await.id;
+    let (left, right) = (farm.ready_builder().await, farm.ready_builder().await);
+    let (here, there) = (farm.store.clone(), farm.database.connect().await);
+    let (one, other) = tokio::join!(
+        here.assign(&farm.lease, attempt, &left, at(60), at(3)),
+        there.assign(&farm.lease, attempt, &right, at(60), at(3)),
+    );
+    let epoch = the_one_winner(vec![one, other]);
+    let attempt = farm.attempt(attempt).await;
+    assert_eq!(attempt.epoch, Some(epoch));
+    for builder in [farm.builder(left.id).await, farm.builder(right.id).await] {
+        let expected = if attempt.builder == Some(builder.id) {
+            BuilderState::Reserved
+        } else {
+            BuilderState::Ready
+        };
+        assert_eq!(builder.state, expected);
+    }
+}
+
+async fn a_builder_that_changed_since_it_was_looked_at_is_not_assigned(farm: Farm) {
+    let id = farm.submit().await.id;
+    let attempt = farm.open_attempt(id).await.id;
+    let assign = async |builder| {
+        farm.store
+            .assign(&farm.lease, attempt, builder, at(60), at(9))
+            .await
+    };
+    let before = farm.last_event().await;
+
+    let looked_at = farm.ready_builder().await;
+    farm.store
+        .set_cordon(looked_at.id, true, "operator", at(3))
+        .await
+        .unwrap();
+    assert_conflict(assign(&looked_at).await);
+    farm.store
+        .set_cordon(looked_at.id, false, "operator", at(3))
+        .await
+        .unwrap();
+    farm.go(&looked_at, BuilderState::Checking).await;
+    assert_conflict(assign(&looked_at).await);
+    // Ready again, but who knows what it went through.
+    let checked = farm.builder(looked_at.id).await;
+    let again = farm.go(&checked, BuilderState::Ready).await;
+    assert_conflict(assign(&looked_at).await);
+    for state in [BuilderState::Planned, BuilderState::Booting] {
+        let unready = farm.builder_in(state).await;
+        let answer = farm
+            .store
+            .assign(&farm.lease, attempt, &unready, at(60), at(9))
+            .await;
+        assert_conflict(answer);
+    }
+    assert_eq!(farm.attempt(attempt).await.state, AttemptState::Waiting);
+    let events = farm.events_after(before).await;
+    assert!(
+        events.iter().all(|event| event.subject_kind == "builder"),
+        "{events:?}"
+    );
+
+    assign(&again).await.unwrap();
+}
+
+async fn an_attempt_that_does_not_wait_is_not_assigned(farm: Farm) {
+    let id = farm.submit().await.id;
+    let attempt = farm.open_attempt(id).await.id;
+    farm.collect(id).await;
+    let builder = farm.ready_builder().await;
+    assert_conflict(
+        farm.store
+            .assign(&farm.lease, attempt, &builder, at(60), at(9))
+            .await,
+    );
+    farm.publish(CHROOT).await;
+    assert_conflict(
+        farm.store
+            .assign(&farm.lease, attempt, &builder, at(60), at(9))
+            .await,
+    );
+    let cancelled = farm.submit().await.id;
+    let attempt = farm.open_attempt(cancelled).await.id;
+    farm.store
+        .cancel_build(cancelled, "user:alice", at(9))
+        .await
+        .unwrap();
+    assert_conflict(
+        farm.store
+            .assign(&farm.lease, attempt, &builder, at(60), at(9))
+            .await,
+    );
+    let nothing = AttemptId(Uuid::now_v7());
+    assert_not_found(
+        farm.store
+            .assign(&farm.lease, nothing, &builder, at(60), at(9))
+            .await,
+    );
+    assert_eq!(farm.builder(builder.id).await, builder);
+}
+
+async fn later_allocations_have_higher_numbers(farm: Farm) {
+    let mut last = None;
+    for _ in 0..3 {
+        let build = farm.submit().await.id;
+        let epoch = farm.begin(build).await;
+        assert!(Some(epoch) > last, "{epoch} {last:?}");
+        // Not even after a deletion is a number given out again.
+        farm.finish(epoch, &store::Outcome::Canceled).await;
+        farm.store.delete_build(build, at(9)).await.unwrap();
+        last = Some(epoch);
+    }
+}
+
+async fn who_waits_is_told_why_until_it_has_a_builder(farm: Farm) {
+    let id = farm.submit().await.id;
+    let attempt = farm.open_attempt(id).await.id;
+    let wait = |position, reason: &str| Wait {
+        attempt,
+        position,
+        reason: reason.to_owned(),
+    };
+    let told = async || {
+        let chroot = farm.chroot_of(id).await;
+        (chroot.waiting_reason, chroot.queue_position)
+    };
+    assert_eq!(told().await, (None, None));
+    farm.store
+        .set_waits(&farm.lease, &[wait(7, "pool small is at its maximum")])
+        .await
+        .unwrap();
+    assert_eq!(
+        told().await,
+        (Some("pool small is at its maximum".to_owned()), Some(7))
+    );
+    farm.store
+        .set_waits(&farm.lease, &[wait(1, "a builder boots")])
+        .await
+        .unwrap();
+    assert_eq!(told().await, (Some("a builder boots".to_owned()), Some(1)));
+
+    let epoch = farm.begin(id).await;
+    assert_eq!(told().await, (None, None));
+    let stranger = Wait {
+        attempt: AttemptId(Uuid::now_v7()),
+        ..wait(2, "nobody")
+    };
+    farm.store
+        .set_waits(&farm.lease, &[wait(1, "too late"), stranger])
+        .await
+        .unwrap();
+    assert_eq!(told().await, (None, None));
+    farm.store.lose_attempt(epoch, "gone", at(9)).await.unwrap();
+    assert_eq!(
+        told().await,
+        (None, None),
+        "another attempt waits; nobody has said why yet"
+    );
+}
+
+async fn active_attempts_are_counted_by_owner(farm: Farm) {
+    let active = async || {
+        farm.store
+            .fleet_snapshot(farm.lease.fleet, at(9))
+            .await
+            .unwrap()
+            .active
+    };
+    let (first, second) = (farm.submit().await.id, farm.submit().await.id);
+    farm.submit().await;
+    assert!(active().await.is_empty());
+    farm.assign(first).await;
+    let epoch = farm.begin(second).await;
+    assert_eq!(active().await, [(farm.user.name.clone(), 2)].into());
+    farm.finish(epoch, &crate::farm::collected(second)).await;
+    assert_eq!(active().await, [(farm.user.name.clone(), 1)].into());
+}

@@ -1,0 +1,372 @@
+//! Builds: submitting, looking at, listing and deleting them, and the state that follows from their chroots.
+
+use model::{AttemptState, Blame, BuildId, BuildState, UserId};
+use store::{BuildFilter, BuildOptions, EventFilter, NewUpload, Outcome, Page, ProjectSettings};
+
+use crate::{
+    farm::{
+        CHROOT, Farm, NO_PROJECT, OTHER_CHROOT, assert_conflict, assert_invalid, assert_not_found, chroot,
+        collected, failed, package_file, result_directory,
+    },
+    support::at,
+};
+
+on_both_databases!(
+    a_build_is_there_at_once_with_an_attempt_for_each_chroot,
+    chroots_that_the_source_is_not_for_are_skipped,
+    a_submission_that_makes_no_sense_is_refused_and_leaves_nothing,
+    a_builds_state_follows_from_its_chroots,
+    what_a_build_leaves_open_is_as_its_project_says,
+    builds_are_listed_newest_first_by_what_they_are_asked_for,
+    the_packages_of_a_build_are_told_by_chroot,
+    many_who_submit_a_new_package_at_once_share_it,
+    a_build_is_deleted_only_when_it_is_over,
+    a_published_build_that_is_deleted_leaves_the_repository,
+);
+
+async fn a_build_is_there_at_once_with_an_attempt_for_each_chroot(farm: Farm) {
+    let before = farm.last_event().await;
+    let upload = NewUpload {
+        directory: "tools:pr:7".parse().unwrap(),
+        ..farm.upload(&[OTHER_CHROOT, CHROOT])
+    };
+    let build = farm.store.submit_upload(&upload, at(9)).await.unwrap();
+    assert_eq!(farm.build(build.id).await, build);
+
+    assert_eq!(
+        (build.state, build.source_state),
+        (BuildState::Pending, BuildState::Succeeded)
+    );
+    assert_eq!(
+        (&build.owner, &build.project_name),
+        (&farm.project.owner, &farm.project.name)
+    );
+    assert_eq!(build.submitter.as_ref(), Some(&farm.user.name));
+    assert_eq!(
+        (build.directory.as_str(), build.version.as_deref()),
+        ("tools:pr:7", Some("1.0-1"))
+    );
+    assert_eq!(
+        (&build.source, &build.source_file),
+        (&upload.srpm, &upload.srpm.file_name)
+    );
+    assert_eq!(
+        (build.submitted_at, build.started_at, build.ended_at),
+        (at(9), None, None)
+    );
+    let names: Vec<&str> = build.chroots.iter().map(|chroot| chroot.name.as_str()).collect();
+    assert_eq!(names, [CHROOT, OTHER_CHROOT]);
+
+    let attempts = farm.store.attempts_of(build.id).await.unwrap();
+    assert_eq!(attempts.len(), 2);
+    for attempt in &attempts {
+        assert_eq!((attempt.state, attempt.number), (AttemptState::Waiting, 1));
+        assert_eq!(
+            (attempt.queued_at, attempt.epoch, attempt.builder),
+            (at(9), None, None)
+        );
+        assert_eq!(
+            (&attempt.source, &attempt.directory),
+            (&upload.srpm, &upload.directory)
+        );
+        assert_eq!(farm.attempt(attempt.id).await, *attempt);
+    }
+    let events = farm.events_after(before).await;
+    let kinds: Vec<&str> = events.iter().map(|event| event.subject_kind.as_str()).collect();
+    assert_eq!(kinds, ["attempt", "attempt", "build"]);
+    for event in events {
+        assert_eq!(
+            (event.actor.as_str(), event.build),
+            ("user:alice", Some(build.id))
+        );
+    }
+}
+
+async fn chroots_that_the_source_is_not_for_are_skipped(farm: Farm) {
+    let not_for = |name: &str| (chroot(name), "ExclusiveArch: s390x".to_owned());
+    let upload = NewUpload {
+        skipped: vec![not_for(OTHER_CHROOT)],
+        ..farm.upload(&[CHROOT])
+    };
+    let build = farm.store.submit_upload(&upload, at(9)).await.unwrap();
+    assert_eq!(build.state, BuildState::Pending);
+    let skipped = &build.chroots[1];
+    assert_eq!((skipped.state, skipped.attempts), (BuildState::Skipped, 0));
+    let verdict = skipped.failure.as_ref().unwrap();
+    assert_eq!(
+        (verdict.blame, verdict.reason.as_str()),
+        (Blame::Package, "ExclusiveArch: s390x")
+    );
+    assert_eq!(farm.store.attempts_of(build.id).await.unwrap().len(), 1);
+
+    let nowhere = NewUpload {
+        skipped: vec![not_for(CHROOT), not_for(OTHER_CHROOT)],
+        ..farm.upload(&[])
+    };
+    let build = farm.store.submit_upload(&nowhere, at(9)).await.unwrap();
+    assert_eq!((build.state, build.ended_at), (BuildState::Skipped, Some(at(9))));
+    assert_eq!(farm.store.attempts_of(build.id).await.unwrap(), []);
+}
+
+async fn a_submission_that_makes_no_sense_is_refused_and_leaves_nothing(farm: Farm) {
+    let good = || farm.upload(&[CHROOT]);
+    let before = farm.last_event().await;
+    for directory in ["other", "toolsmith", "tool"] {
+        let elsewhere = NewUpload {
+            directory: directory.parse().unwrap(),
+            ..good()
+        };
+        assert_invalid(farm.store.submit_upload(&elsewhere, at(1)).await);
+    }
+    let mut skipped_too = good();
+    skipped_too
+        .skipped
+        .push((chroot(CHROOT), "not for it".to_owned()));
+    let mut unspeakable = good();
+    unspeakable.version = "1.0\0".to_owned();
+    let mut endless = good();
+    endless.srpm.size = u64::MAX;
+    for upload in [
+        farm.upload(&[]),
+        farm.upload(&["beos-5-x86_64"]),
+        farm.upload(&[CHROOT, CHROOT]),
+        skipped_too,
+        unspeakable,
+        endless,
+    ] {
+        assert_invalid(farm.store.submit_upload(&upload, at(1)).await);
+    }
+    let mut by_nobody = good();
+    by_nobody.submitter = UserId(4711);
+    assert_not_found(farm.store.submit_upload(&by_nobody, at(1)).await);
+    let mut to_nowhere = good();
+    to_nowhere.project = NO_PROJECT;
+    assert_not_found(farm.store.submit_upload(&to_nowhere, at(1)).await);
+
+    assert_eq!(farm.store.recent_builds(10).await.unwrap(), []);
+    assert_eq!(farm.raw().await.number("SELECT count(*) FROM package").await, 0);
+    assert_eq!(farm.last_event().await, before);
+}
+
+/// Both chroots go their ways; the words are those that copr-cli waits for.
+async fn a_builds_state_follows_from_its_chroots(farm: Farm) {
+    let id = farm.submit_for(&[CHROOT, OTHER_CHROOT]).await.id;
+    let attempts = farm.store.attempts_of(id).await.unwrap();
+    let state = async || farm.build(id).await.state;
+    let mut epochs = Vec::new();
+    for attempt in &attempts {
+        let builder = farm.ready_builder().await;
+        epochs.push(
+            farm.store
+                .assign(&farm.lease, attempt.id, &builder, at(60), at(3))
+                .await
+                .unwrap(),
+        );
+        assert_eq!(state().await, BuildState::Starting);
+    }
+    farm.accept(epochs[0]).await;
+    assert_eq!(state().await, BuildState::Running);
+    farm.finish(epochs[0], &failed(Blame::Package, "no")).await;
+    assert_eq!(
+        state().await,
+        BuildState::Starting,
+        "the other one is still to come"
+    );
+    farm.accept(epochs[1]).await;
+    farm.finish(epochs[1], &collected(id)).await;
+    let build = farm.build(id).await;
+    assert_eq!((build.state, build.ended_at), (BuildState::Running, None));
+    farm.publish(attempts[1].chroot.as_str()).await;
+
+    let build = farm.build(id).await;
+    assert_eq!(build.state, BuildState::Failed, "one failure is enough");
+    assert_eq!((build.started_at, build.ended_at), (Some(at(4)), Some(at(7))));
+    // The list is asked by what was stored, and each change was told.
+    let filter = BuildFilter {
+        state: Some(BuildState::Failed),
+        ..BuildFilter::default()
+    };
+    assert_eq!(
+        farm.store.builds(&filter, Page::default()).await.unwrap(),
+        [build]
+    );
+    let events = farm
+        .events(EventFilter {
+            build: Some(id),
+            ..EventFilter::default()
+        })
+        .await;
+    let of_build = events.iter().filter(|event| event.subject_kind == "build");
+    let told: Vec<_> = of_build.filter_map(|event| event.new_state.as_deref()).collect();
+    assert_eq!(
+        told,
+        ["pending", "starting", "running", "starting", "running", "failed"]
+    );
+}
+
+async fn what_a_build_leaves_open_is_as_its_project_says(farm: Farm) {
+    let settings = ProjectSettings {
+        enable_net: true,
+        isolation: "nspawn".to_owned(),
+        bootstrap: "image".to_owned(),
+        additional_repos: vec!["https://example.org/repo".to_owned()],
+        ..ProjectSettings::default()
+    };
+    farm.store
+        .update_project_settings(farm.project.id, &settings, at(1))
+        .await
+        .unwrap();
+    let open = farm.submit().await;
+    let decided = NewUpload {
+        options: BuildOptions {
+            enable_net: Some(false),
+            isolation: Some("simple".to_owned()),
+            ..BuildOptions::default()
+        },
+        ..farm.upload(&[CHROOT])
+    };
+    let decided = farm.store.submit_upload(&decided, at(2)).await.unwrap();
+    assert_eq!(open.options, BuildOptions::default());
+
+    for (build, net, isolation) in [(open.id, true, "nspawn"), (decided.id, false, "simple")] {
+        let attempt = farm.open_attempt(build).await;
+        assert_eq!(attempt.options.enable_net, Some(net));
+        assert_eq!(attempt.options.isolation.as_deref(), Some(isolation));
+        assert_eq!(attempt.options.bootstrap.as_deref(), Some("image"));
+        assert_eq!(attempt.additional_repos, settings.additional_repos);
+    }
+}
+
+async fn builds_are_listed_newest_first_by_what_they_are_asked_for(farm: Farm) {
+    let first = farm.submit().await;
+    let mut world = farm.upload(&[CHROOT]);
+    world.package = "world".parse().unwrap();
+    let second = farm.store.submit_upload(&world, at(2)).await.unwrap();
+    let other = farm
+        .store
+        .create_project(&farm.new_project("other"), at(2))
+        .await
+        .unwrap();
+    world.project = other.id;
+    world.directory = "other".parse().unwrap();
+    let third = farm.store.submit_upload(&world, at(3)).await.unwrap();
+
+    let ids = async |filter: BuildFilter, limit: Option<u64>, offset: u64| {
+        let builds = farm.store.builds(&filter, Page { limit, offset }).await.unwrap();
+        builds.into_iter().map(|build| build.id).collect::<Vec<BuildId>>()
+    };
+    let all = BuildFilter::default();
+    assert_eq!(ids(all.clone(), None, 0).await, [third.id, second.id, first.id]);
+    assert_eq!(ids(all.clone(), Some(1), 1).await, [second.id]);
+    let of_project = BuildFilter {
+        project: Some(farm.project.id),
+        ..all.clone()
+    };
+    assert_eq!(ids(of_project.clone(), None, 0).await, [second.id, first.id]);
+    let of_package = BuildFilter {
+        package: Some("world".parse().unwrap()),
+        ..all.clone()
+    };
+    assert_eq!(ids(of_package.clone(), None, 0).await, [third.id, second.id]);
+    let of_both = BuildFilter {
+        project: of_project.project,
+        ..of_package
+    };
+    assert_eq!(ids(of_both, None, 0).await, [second.id]);
+    let running = BuildFilter {
+        state: Some(BuildState::Running),
+        ..all
+    };
+    assert_eq!(ids(running, None, 0).await, []);
+    let recent = farm.store.recent_builds(2).await.unwrap();
+    assert_eq!(recent, [third, second]);
+    assert_eq!(farm.store.build(BuildId(4711)).await.unwrap(), None);
+}
+
+async fn the_packages_of_a_build_are_told_by_chroot(farm: Farm) {
+    let id = farm.submit_for(&[CHROOT, OTHER_CHROOT]).await.id;
+    assert_eq!(farm.store.built_packages(id).await.unwrap(), []);
+    for attempt in farm.store.attempts_of(id).await.unwrap() {
+        let builder = farm.ready_builder().await;
+        let epoch = farm
+            .store
+            .assign(&farm.lease, attempt.id, &builder, at(60), at(3))
+            .await
+            .unwrap();
+        farm.accept(epoch).await;
+        let mut packages = vec![package_file("hello-libs"), package_file("hello")];
+        if attempt.chroot.as_str() == OTHER_CHROOT {
+            packages.truncate(1);
+        }
+        let outcome = Outcome::Collected {
+            result_directory: result_directory(id),
+            packages,
+        };
+        farm.finish(epoch, &outcome).await;
+    }
+    let (hello, libs) = (package_file("hello").package, package_file("hello-libs").package);
+    assert_eq!(
+        farm.store.built_packages(id).await.unwrap(),
+        [
+            (chroot(CHROOT), vec![hello, libs.clone()]),
+            (chroot(OTHER_CHROOT), vec![libs])
+        ]
+    );
+}
+
+async fn many_who_submit_a_new_package_at_once_share_it(farm: Farm) {
+    let mut submissions = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (store, upload) = (
+            farm.database.connect().await,
+            farm.upload(&[CHROOT, OTHER_CHROOT]),
+        );
+        submissions.spawn(async move { store.submit_upload(&upload, at(1)).await.unwrap().id });
+    }
+    let mut ids = submissions.join_all().await;
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 8);
+    assert_eq!(farm.raw().await.number("SELECT count(*) FROM package").await, 1);
+    assert_eq!(farm.raw().await.number("SELECT count(*) FROM attempt").await, 16);
+}
+
+async fn a_build_is_deleted_only_when_it_is_over(farm: Farm) {
+    let id = farm.submit().await.id;
+    assert_conflict(farm.store.delete_build(id, at(2)).await);
+    let epoch = farm.begin(id).await;
+    // The build is cancelled, but its worker is still at it.
+    farm.store.cancel_build(id, "user:alice", at(5)).await.unwrap();
+    assert_eq!(farm.build(id).await.state, BuildState::Canceled);
+    assert_conflict(farm.store.delete_build(id, at(5)).await);
+    farm.finish(epoch, &Outcome::Canceled).await;
+
+    farm.store.delete_build(id, at(6)).await.unwrap();
+    assert_eq!(farm.store.build(id).await.unwrap(), None);
+    assert_eq!(farm.store.attempts_of(id).await.unwrap(), []);
+    assert_not_found(farm.store.delete_build(id, at(7)).await);
+    let next = farm.submit().await.id;
+    assert!(next > id, "an id is never given out again");
+}
+
+async fn a_published_build_that_is_deleted_leaves_the_repository(farm: Farm) {
+    let gone = farm.published_build().await;
+    let stays = farm.published_build().await;
+    farm.store.delete_build(gone.id, at(20)).await.unwrap();
+
+    let due = farm.store.publishable(10, at(20)).await.unwrap();
+    assert!(due.iter().any(|(_, _, name)| name.as_str() == CHROOT), "{due:?}");
+    let (directory, name) = (farm.directory(), chroot(CHROOT));
+    let begun = farm
+        .store
+        .begin_publication(farm.project.id, &directory, &name, "w", at(21))
+        .await;
+    let publication = begun.unwrap().unwrap();
+    assert_eq!(publication.attempts, []);
+    let kept: Vec<_> = publication
+        .packages
+        .iter()
+        .map(|package| &package.result_directory)
+        .collect();
+    assert_eq!(kept, [&result_directory(stays.id)]);
+}

@@ -1,0 +1,82 @@
+//! Chroots that the farm knows.
+
+use model::chroot::BaseRepository;
+
+use crate::{
+    farm::{
+        CHROOT, Farm, OTHER_CHROOT, assert_conflict, assert_invalid, assert_not_found, chroot, new_chroot,
+    },
+    support::at,
+};
+
+on_both_databases!(
+    chroots_are_listed_by_name_as_they_were_made,
+    a_chroot_is_made_once,
+    a_chroot_is_changed_and_a_missing_one_is_not,
+    a_retired_chroot_is_offered_to_nobody_and_its_attempts_go_on,
+);
+
+async fn chroots_are_listed_by_name_as_they_were_made(farm: Farm) {
+    // People's order of texts puts the lower case first, and looks past the dash.
+    let mut big = new_chroot("Epel-9-x86_64");
+    big.comment = "for \"enterprises\" – mostly".to_owned();
+    big.definition.repositories.push(BaseRepository {
+        id: "base".to_owned(),
+        baseurl: "{farm}/mirror/epel".to_owned(),
+        gpgkey: None,
+    });
+    farm.store.create_chroot(&big, at(1)).await.unwrap();
+    farm.store
+        .create_chroot(&new_chroot("epel-10-x86_64"), at(1))
+        .await
+        .unwrap();
+
+    let chroots = farm.store.chroots().await.unwrap();
+    let names: Vec<&str> = chroots.iter().map(|chroot| chroot.name.as_str()).collect();
+    assert_eq!(names, ["Epel-9-x86_64", "epel-10-x86_64", CHROOT, OTHER_CHROOT]);
+    assert_eq!(chroots[0], big);
+    assert_eq!(farm.store.chroot(&big.name).await.unwrap(), Some(big));
+    assert_eq!(farm.store.chroot(&chroot("beos-5-x86_64")).await.unwrap(), None);
+}
+
+async fn a_chroot_is_made_once(farm: Farm) {
+    assert_conflict(farm.store.create_chroot(&new_chroot(CHROOT), at(1)).await);
+    let mut unspeakable = new_chroot("beos-5-x86_64");
+    unspeakable.comment = "NUL \0".to_owned();
+    assert_invalid(farm.store.create_chroot(&unspeakable, at(1)).await);
+    assert_eq!(farm.store.chroots().await.unwrap().len(), 2);
+}
+
+async fn a_chroot_is_changed_and_a_missing_one_is_not(farm: Farm) {
+    let mut changed = new_chroot(CHROOT);
+    changed.comment = "The old one.".to_owned();
+    changed.definition.buildroot_packages = vec!["bash".to_owned()];
+    farm.store.update_chroot(&changed, at(1)).await.unwrap();
+    assert_eq!(farm.store.chroot(&changed.name).await.unwrap(), Some(changed));
+    let other = farm.store.chroot(&chroot(OTHER_CHROOT)).await.unwrap();
+    assert_eq!(other, Some(new_chroot(OTHER_CHROOT)));
+    assert_not_found(
+        farm.store
+            .update_chroot(&new_chroot("beos-5-x86_64"), at(1))
+            .await,
+    );
+}
+
+async fn a_retired_chroot_is_offered_to_nobody_and_its_attempts_go_on(farm: Farm) {
+    let before = farm.submit().await.id;
+    let mut retired = new_chroot(CHROOT);
+    retired.is_active = false;
+    farm.store.update_chroot(&retired, at(2)).await.unwrap();
+
+    assert_invalid(farm.store.create_project(&farm.new_project("late"), at(3)).await);
+    assert_invalid(farm.store.submit_upload(&farm.upload(&[CHROOT]), at(3)).await);
+    assert_invalid(
+        farm.store
+            .submit_upload(&farm.upload(&[OTHER_CHROOT, CHROOT]), at(3))
+            .await,
+    );
+    farm.submit_for(&[OTHER_CHROOT]).await;
+    farm.collect(before).await;
+    farm.publish(CHROOT).await;
+    assert_eq!(farm.build(before).await.state, model::BuildState::Succeeded);
+}

@@ -1,0 +1,141 @@
+//! Databases that are not there, not ours, or hold what nobody writes.
+
+use std::time::Duration;
+
+use store::{DatabaseSettings, Error, Page, ProjectFilter, Store, testing::PostgresServer};
+
+use crate::{
+    farm::{Farm, assert_invalid},
+    support::{Database, Start as _, at, check},
+};
+
+on_both_databases!(
+    a_row_that_nobody_writes_is_named,
+    clones_and_other_connections_see_what_was_written,
+    a_read_sees_one_moment_while_others_write,
+);
+
+async fn connect(url: &str) -> Result<Store, Error> {
+    let settings = DatabaseSettings {
+        url: url.to_owned(),
+        max_connections: 2,
+    };
+    Store::connect(&settings).await
+}
+
+async fn a_row_that_nobody_writes_is_named(farm: Farm) {
+    let id = farm.submit().await.id;
+    let raw = farm.raw().await;
+    let assert_corrupt = |error: Error, expected: &str| {
+        assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+        assert!(error.to_string().contains(expected), "{error}");
+    };
+    raw.execute("UPDATE build SET options = 'nonsense'").await;
+    assert_corrupt(farm.store.build(id).await.unwrap_err(), "column options");
+    raw.execute("UPDATE project SET settings = 'nonsense'").await;
+    let everything = ProjectFilter::default();
+    assert_corrupt(
+        farm.store
+            .projects(&everything, Page::default())
+            .await
+            .unwrap_err(),
+        "table project",
+    );
+    raw.execute("UPDATE account SET name = '../etc'").await;
+    let issued = farm
+        .store
+        .issue_token(farm.user.id, Duration::from_secs(60), at(1))
+        .await
+        .unwrap();
+    let user = farm.store.authenticate(&issued.login, &issued.token, at(2)).await;
+    assert_corrupt(user.unwrap_err(), "table account");
+}
+
+async fn clones_and_other_connections_see_what_was_written(farm: Farm) {
+    let other = farm.database.connect().await;
+    let build = farm.submit().await;
+    for store in [&farm.store.clone(), &other] {
+        assert_eq!(store.build(build.id).await.unwrap().as_ref(), Some(&build));
+    }
+    drop(farm.store);
+    assert_eq!(other.build(build.id).await.unwrap(), Some(build));
+}
+
+/// A build and its chroots are read by two statements: they have to agree.
+async fn a_read_sees_one_moment_while_others_write(farm: Farm) {
+    let writer = farm.database.connect().await;
+    let upload = farm.upload(&[crate::farm::CHROOT]);
+    let writing = tokio::spawn(async move {
+        for _ in 0..40 {
+            let id = writer.submit_upload(&upload, at(1)).await.unwrap().id;
+            writer.cancel_build(id, "user:alice", at(2)).await.unwrap();
+        }
+    });
+    let mut most = 0;
+    while most < 40 {
+        let builds = farm.store.recent_builds(100).await.unwrap();
+        for build in &builds {
+            assert_eq!(build.chroots.len(), 1);
+            assert_eq!(build.canceled, build.chroots[0].state.is_final(), "{build:?}");
+        }
+        most = builds.len();
+    }
+    writing.await.unwrap();
+}
+
+#[test]
+fn an_address_of_another_kind_is_refused_and_its_password_not_repeated() {
+    check(Box::pin(async {
+        for url in [
+            "mysql://farm:s3cret@db/farm",
+            "sqlite://:memory:",
+            "",
+            "farm.sqlite",
+        ] {
+            let refusal = connect(url).await;
+            assert!(!format!("{refusal:?}").contains("s3cret"), "{refusal:?}");
+            assert_invalid(refusal);
+        }
+    }));
+}
+
+#[test]
+fn a_database_that_is_not_there_is_unavailable() {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = format!(
+        "sqlite://{}",
+        directory.path().join("no/such/farm.sqlite").display()
+    );
+    check(Box::pin(async move {
+        // Nobody listens at the port of the discard protocol.
+        for url in [nowhere.as_str(), "postgres://farm:s3cret@127.0.0.1:9/farm"] {
+            let error = connect(url).await.unwrap_err();
+            assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+            assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+        }
+    }));
+}
+
+#[test]
+fn a_server_that_comes_back_is_used_again_by_the_same_store() {
+    let mut server = PostgresServer::start().unwrap_or_else(|error| panic!("{error}"));
+    let database = Database::postgres(&server);
+    check(Box::pin(async move {
+        let farm = Farm::start(database).await;
+        let build = farm.submit().await;
+        server.stop();
+        let (read, written) = tokio::join!(
+            farm.store.build(build.id),
+            farm.store.cancel_build(build.id, "user:alice", at(2)),
+        );
+        assert!(matches!(read, Err(Error::Unavailable { .. })), "{read:?}");
+        assert!(matches!(written, Err(Error::Unavailable { .. })), "{written:?}");
+
+        server.restart().unwrap();
+        assert_eq!(farm.store.build(build.id).await.unwrap(), Some(build.clone()));
+        farm.store
+            .cancel_build(build.id, "user:alice", at(2))
+            .await
+            .unwrap();
+    }));
+}

@@ -1,0 +1,25 @@
+//! The store against real databases: every behaviour on SQLite and on PostgreSQL.
+
+#![cfg(test)]
+
+#[macro_use]
+mod support;
+
+mod allocations;
+mod assignment;
+mod builders;
+mod builds;
+mod cancel;
+mod chroots;
+mod claims;
+mod connections;
+mod events;
+mod farm;
+mod leases;
+mod migrations;
+mod projects;
+mod publications;
+mod sightings;
+mod signing_keys;
+mod users;
+mod verdicts;

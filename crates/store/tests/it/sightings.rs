@@ -1,0 +1,123 @@
+//! Instances with our tag that no builder has.
+
+use model::BuilderState;
+use store::{Change, Sighting};
+
+use crate::{
+    farm::{Farm, assert_invalid, because},
+    support::at,
+};
+
+on_both_databases!(
+    an_instance_counts_by_the_lists_in_a_row_that_it_was_in,
+    what_a_live_builder_has_is_no_stray,
+    clouds_are_looked_at_each_for_itself,
+    what_is_gone_for_long_is_forgotten,
+    what_no_database_holds_is_refused,
+);
+
+async fn see(farm: &Farm, seen: &[(&str, &str)], now: u64) {
+    let seen: Vec<_> = seen.iter().map(|(id, state)| Sighting::of(id, state)).collect();
+    farm.store
+        .record_sightings(&farm.lease, "dev", &seen, at(now))
+        .await
+        .unwrap();
+}
+
+/// Id, state, first and last moment, lists in a row.
+async fn strays(farm: &Farm) -> Vec<(String, String, u64, u64, u32)> {
+    let seconds = |moment: model::Timestamp| moment.since(at(0)).as_secs();
+    let strays = farm.store.strays("dev").await.unwrap();
+    strays
+        .into_iter()
+        .map(|it| {
+            (
+                it.instance_id,
+                it.state,
+                seconds(it.first_at),
+                seconds(it.last_at),
+                it.times_seen,
+            )
+        })
+        .collect()
+}
+
+fn stray(id: &str, state: &str, times: (u64, u64, u32)) -> (String, String, u64, u64, u32) {
+    (id.to_owned(), state.to_owned(), times.0, times.1, times.2)
+}
+
+async fn an_instance_counts_by_the_lists_in_a_row_that_it_was_in(farm: Farm) {
+    see(&farm, &[], 5).await;
+    assert_eq!(strays(&farm).await, []);
+    see(&farm, &[("i-1", "pending")], 10).await;
+    see(&farm, &[("i-2", "running"), ("i-1", "running")], 20).await;
+    let expected = [
+        stray("i-1", "running", (10, 20, 2)),
+        stray("i-2", "running", (20, 20, 1)),
+    ];
+    assert_eq!(strays(&farm).await, expected);
+    see(&farm, &[("i-2", "running")], 30).await;
+    assert_eq!(strays(&farm).await, [stray("i-2", "running", (20, 30, 2))]);
+    // A list that left it out: the count begins anew.
+    see(&farm, &[("i-1", "running")], 40).await;
+    assert_eq!(strays(&farm).await, [stray("i-1", "running", (40, 40, 1))]);
+    // A cloud that lists one twice.
+    see(&farm, &[("i-1", "running"), ("i-1", "stopping")], 50).await;
+    assert_eq!(strays(&farm).await, [stray("i-1", "stopping", (40, 50, 2))]);
+}
+
+async fn what_a_live_builder_has_is_no_stray(farm: Farm) {
+    see(&farm, &[("i-1", "running"), ("i-2", "running")], 10).await;
+    let launching = farm.builder_in(BuilderState::Launching).await;
+    let change = Change {
+        instance_id: Some("i-1".to_owned()),
+        ..because("found by its tag")
+    };
+    let pending = farm
+        .store
+        .transition(&farm.lease, &launching, BuilderState::Pending, &change, at(11));
+    let pending = pending.await.unwrap();
+    assert_eq!(strays(&farm).await, [stray("i-2", "running", (10, 10, 1))]);
+    // The builder is given up, and the instance still there.
+    let ending = farm.go(&pending, BuilderState::Terminating).await;
+    assert_eq!(strays(&farm).await.len(), 1);
+    farm.go(&ending, BuilderState::Terminated).await;
+    assert_eq!(strays(&farm).await.len(), 2);
+}
+
+async fn clouds_are_looked_at_each_for_itself(farm: Farm) {
+    see(&farm, &[("i-1", "running")], 10).await;
+    let elsewhere = [Sighting::of("i-1", "stopped")];
+    farm.store
+        .record_sightings(&farm.lease, "aws", &elsewhere, at(20))
+        .await
+        .unwrap();
+    farm.store
+        .record_sightings(&farm.lease, "aws", &[], at(30))
+        .await
+        .unwrap();
+    assert_eq!(farm.store.strays("aws").await.unwrap(), []);
+    assert_eq!(strays(&farm).await, [stray("i-1", "running", (10, 10, 1))]);
+}
+
+async fn what_is_gone_for_long_is_forgotten(farm: Farm) {
+    const WEEK: u64 = 7 * 24 * 3600;
+    see(&farm, &[("i-1", "running"), ("i-2", "running")], 0).await;
+    see(&farm, &[("i-2", "running")], WEEK).await;
+    let rows = "SELECT instance_id FROM sighting ORDER BY instance_id";
+    assert_eq!(farm.raw().await.texts(rows).await, ["i-1", "i-2"]);
+    see(&farm, &[("i-2", "running")], WEEK + 1).await;
+    assert_eq!(farm.raw().await.texts(rows).await, ["i-2"]);
+}
+
+async fn what_no_database_holds_is_refused(farm: Farm) {
+    for (id, state) in [("i-\0", "running"), ("i-1", "run\0ning")] {
+        let seen = [Sighting::of("i-2", "running"), Sighting::of(id, state)];
+        assert_invalid(
+            farm.store
+                .record_sightings(&farm.lease, "dev", &seen, at(1))
+                .await,
+        );
+    }
+    assert_eq!(strays(&farm).await, []);
+}
