@@ -5,7 +5,7 @@ use std::fmt::Display;
 use model::{ChrootName, DirectoryName};
 use repository::{
     RepoDependency, RepoFile,
-    repo_file::{chroot_pattern, repo_file},
+    repo_file::{address_as_id, chroot_pattern, repo_file},
 };
 use store::Project;
 
@@ -59,17 +59,8 @@ fn expand(state: &ApiState, address: &str, chroot: &ChrootName) -> String {
         .replace("$basearch", architecture)
 }
 
-/// An address as it may stand in the id of a repository: Copr's rule.
-pub(crate) fn address_as_id(address: &str) -> String {
-    address
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join("_")
-}
-
-/// The repositories that installed packages of a project need: those of other projects first, as Copr numbers
-/// them.
+/// The repositories that installed packages of a project need: those of other projects first, as in
+/// Copr.
 pub(crate) fn dependencies(project: &Project) -> Vec<RepoDependency> {
     let mut dependencies: Vec<RepoDependency> = project
         .settings
@@ -127,20 +118,4 @@ pub(crate) fn host(state: &ApiState) -> String {
         _ => authority,
     };
     without_port.to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::address_as_id;
-
-    #[test]
-    fn an_address_becomes_an_id_as_in_copr() {
-        for (address, id) in [
-            ("https://example.org/r/", "https_example_org_r"),
-            ("copr://alice/lib", "copr_alice_lib"),
-            ("http://x/$chroot//a--b", "http_x_chroot_a_b"),
-        ] {
-            assert_eq!(address_as_id(address), id);
-        }
-    }
 }

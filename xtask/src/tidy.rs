@@ -2,6 +2,7 @@
 //! written. Also a test. Every finding says where it is and what to do.
 
 mod floors;
+mod links;
 mod migrations;
 mod text;
 
@@ -70,10 +71,12 @@ fn look(root: &Path, workspace: &Workspace) -> Result<Vec<Finding>> {
             "is missing: it holds the Apache License 2.0",
         ));
     }
-    for file in files(root)? {
+    let files = files(root)?;
+    for file in &files {
         // One that is no text holds no words.
-        if let Ok(text) = fs_err::read_to_string(root.join(&file)) {
-            findings.extend(text::check(&file, &text));
+        if let Ok(text) = fs_err::read_to_string(root.join(file)) {
+            findings.extend(text::check(file, &text));
+            findings.extend(links::check(file, &text, &files));
         }
     }
     Ok(findings)

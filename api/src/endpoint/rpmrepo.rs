@@ -76,39 +76,28 @@ impl RpmrepoApi {
     /// dnf 5 copies `opts` into the sections that it writes: without an id there is no section.
     fn dependencies(&self, project: &Project) -> Vec<DnfDependency> {
         let host = repositories::host(&self.0);
-        let needed_by = format!("Copr {host}/{}/{}", project.owner, project.name);
+        let needed_by = format!("{}/{}", project.owner, project.name);
         let pair = |name: &str, value: String| (name.to_owned(), value);
         let mut found = Vec::new();
-        for (dependency, number) in repositories::dependencies(project).into_iter().zip(1_u64..) {
-            found.push(match dependency {
-                RepoDependency::Project { owner, directory } => DnfDependency {
-                    kind: "copr".to_owned(),
-                    opts: BTreeMap::from([
-                        pair("id", format!("coprdep:{host}:{owner}:{directory}")),
-                        pair(
-                            "name",
-                            format!("{needed_by} runtime dependency #{number} - {owner}/{directory}"),
-                        ),
-                    ]),
-                    data: BTreeMap::from([
+        // In this answer, unlike in a `.repo` file, Copr counts on from its own projects to foreign repositories.
+        for (dependency, number) in repositories::dependencies(project).into_iter().zip(1..) {
+            let (id, name) = dependency.id_and_name(&host, &needed_by, number);
+            let (kind, data) = match dependency {
+                RepoDependency::Project { owner, directory } => (
+                    "copr",
+                    BTreeMap::from([
                         pair("owner", owner.to_string()),
                         pair("projectname", directory.to_string()),
                     ]),
-                },
+                ),
                 RepoDependency::External { base_url } => {
-                    let id = repositories::address_as_id(&base_url);
-                    DnfDependency {
-                        kind: "external_baseurl".to_owned(),
-                        opts: BTreeMap::from([
-                            pair("id", format!("coprdep:{id}")),
-                            pair(
-                                "name",
-                                format!("{needed_by} external runtime dependency #{number} - {id}"),
-                            ),
-                        ]),
-                        data: BTreeMap::from([pair("pattern", base_url)]),
-                    }
+                    ("external_baseurl", BTreeMap::from([pair("pattern", base_url)]))
                 }
+            };
+            found.push(DnfDependency {
+                kind: kind.to_owned(),
+                opts: BTreeMap::from([pair("id", id), pair("name", name)]),
+                data,
             });
         }
         found

@@ -137,6 +137,7 @@ async fn dnf_gets_a_repo_file() {
     let lines: Vec<&str> = sections[1].lines().collect();
     assert_eq!(lines[0], "[coprdep:farm.example:bob:lib]");
     for line in [
+        "name=Copr farm.example/alice/p1 runtime dependency #1 - bob/lib",
         "baseurl=http://farm.example:8080/results/bob/lib/fedora-$releasever-$basearch/",
         "gpgkey=http://farm.example:8080/results/bob/lib/pubkey.gpg",
         "gpgcheck=1",
@@ -145,8 +146,13 @@ async fn dnf_gets_a_repo_file() {
         assert!(lines.contains(&line), "{line} is missing: {text}");
     }
     let lines: Vec<&str> = sections[2].lines().collect();
-    assert!(lines[0].starts_with("[coprdep:https_"), "{text}");
-    for line in ["baseurl=https://example.org/r/", "gpgcheck=0", "enabled=1"] {
+    assert_eq!(lines[0], "[coprdep:https_example_org_r]");
+    for line in [
+        "name=Copr farm.example/alice/p1 external runtime dependency #1 - https_example_org_r",
+        "baseurl=https://example.org/r/",
+        "gpgcheck=0",
+        "enabled=1",
+    ] {
         assert!(lines.contains(&line), "{line} is missing: {text}");
     }
 }

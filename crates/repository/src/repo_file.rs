@@ -49,6 +49,36 @@ pub enum RepoDependency {
     },
 }
 
+impl RepoDependency {
+    /// The id and the name of its section. `host` is the farm's, without a port; `needed_by` is `OWNER/PROJECT`;
+    /// `number` counts from 1.
+    #[must_use]
+    pub fn id_and_name(&self, host: &str, needed_by: &str, number: usize) -> (String, String) {
+        match self {
+            Self::Project { owner, directory } => (
+                format!("coprdep:{host}:{}:{directory}", id_owner(owner)),
+                format!("Copr {host}/{needed_by} runtime dependency #{number} - {owner}/{directory}"),
+            ),
+            Self::External { base_url } => {
+                let id = address_as_id(base_url);
+                let name = format!("Copr {host}/{needed_by} external runtime dependency #{number} - {id}");
+                (format!("coprdep:{id}"), name)
+            }
+        }
+    }
+}
+
+/// An address as it may stand in the id of a repository: runs of other characters than letters and digits become
+/// one `_`, and none is at the ends.
+#[must_use]
+pub fn address_as_id(address: &str) -> String {
+    address
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("_")
+}
+
 /// The last part of a repository's address: with `$releasever` for distributions whose chroots are named like
 /// their releases, always with `$basearch`.
 #[must_use]
@@ -95,11 +125,26 @@ pub fn repo_file(repo: &RepoFile<'_>) -> Result<String> {
     if let Some(priority) = repo.priority {
         line(&mut out, "priority", &priority.to_string());
     }
-    for (number, dependency) in repo.dependencies.iter().enumerate() {
+    let needed_by = format!("{owner}/{directory}");
+    // Copr counts its own projects and foreign repositories each from 1.
+    let (mut projects, mut others) = (0_usize, 0_usize);
+    for dependency in &repo.dependencies {
+        let number = match dependency {
+            RepoDependency::Project { .. } => &mut projects,
+            RepoDependency::External { .. } => &mut others,
+        };
+        *number = number.saturating_add(1);
+        let (id, name) = dependency.id_and_name(host, &needed_by, *number);
+        let (base_url, key) = dependency_addresses(results, chroot, dependency)?;
         out.push('\n');
         section(
             &mut out,
-            &dependency_section(repo, host, number.saturating_add(1), dependency)?,
+            &Section {
+                id,
+                name,
+                base_url,
+                key,
+            },
         );
         out.push_str("enabled=1\nenabled_metadata=1\n");
     }
@@ -113,23 +158,17 @@ struct Section {
     key: Option<String>,
 }
 
-fn dependency_section(
-    repo: &RepoFile<'_>,
-    host: &str,
-    number: usize,
+/// Where a dependency is, and its key if it has one.
+fn dependency_addresses(
+    results: &str,
+    chroot: &str,
     dependency: &RepoDependency,
-) -> Result<Section> {
-    let results = repo.results_url.trim_end_matches('/');
-    let chroot = repo.chroot;
+) -> Result<(String, Option<String>)> {
     match dependency {
-        RepoDependency::Project { owner, directory } => Ok(Section {
-            id: format!("coprdep:{host}:{}:{directory}", id_owner(owner)),
-            name: format!(
-                "Copr {host}/{owner}/{directory} runtime dependency #{number} - {owner}/{directory}"
-            ),
-            base_url: format!("{results}/{owner}/{directory}/{chroot}/"),
-            key: Some(format!("{results}/{owner}/{directory}/pubkey.gpg")),
-        }),
+        RepoDependency::Project { owner, directory } => Ok((
+            format!("{results}/{owner}/{directory}/{chroot}/"),
+            Some(format!("{results}/{owner}/{directory}/pubkey.gpg")),
+        )),
         RepoDependency::External { base_url } => {
             let base_url = checked("dependency", base_url)?;
             let known = ["http://", "https://", "ftp://"]
@@ -142,19 +181,7 @@ fn dependency_section(
                     "it must begin with http://, https:// or ftp://",
                 ));
             }
-            let id: String = base_url
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-                .collect();
-            Ok(Section {
-                id: format!("coprdep:{id}"),
-                name: format!(
-                    "Copr {host}/{}/{} external runtime dependency #{number} - {id}",
-                    repo.owner, repo.directory
-                ),
-                base_url: base_url.to_owned(),
-                key: None,
-            })
+            Ok((base_url.to_owned(), None))
         }
     }
 }

@@ -1,6 +1,6 @@
 use model::{ChrootName, DirectoryName, OwnerName};
 
-use super::{RepoDependency, RepoFile, chroot_pattern, repo_file};
+use super::{RepoDependency, RepoFile, address_as_id, chroot_pattern, repo_file};
 
 fn plain<'a>(owner: &'a OwnerName, directory: &'a DirectoryName) -> RepoFile<'a> {
     RepoFile {
@@ -47,6 +47,10 @@ fn options_and_dependencies_follow() {
             owner: "bob".parse().unwrap(),
             directory: "base".parse().unwrap(),
         },
+        RepoDependency::Project {
+            owner: "@g".parse().unwrap(),
+            directory: "more".parse().unwrap(),
+        },
         RepoDependency::External {
             base_url: "https://repo.example.org/$releasever/".to_owned(),
         },
@@ -59,18 +63,33 @@ fn options_and_dependencies_follow() {
     assert!(text.contains(
         "repo_gpgcheck=0\ncost=1100\nenabled=1\nenabled_metadata=1\nmodule_hotfixes=1\npriority=5\n"
     ));
-    assert!(
-        text.contains("\n\n[coprdep:copr.example.org:bob:base]\n"),
-        "{text}"
-    );
-    assert!(
-        text.contains("\n\n[coprdep:https___repo_example_org__releasever_]\n"),
-        "{text}"
-    );
+    for section in [
+        "\n\n[coprdep:copr.example.org:bob:base]\n\
+         name=Copr copr.example.org/ann/demo:pr:1 runtime dependency #1 - bob/base\n",
+        "\n\n[coprdep:copr.example.org:group_g:more]\n\
+         name=Copr copr.example.org/ann/demo:pr:1 runtime dependency #2 - @g/more\n",
+        "\n\n[coprdep:https_repo_example_org_releasever]\n\
+         name=Copr copr.example.org/ann/demo:pr:1 external runtime dependency #1 - \
+         https_repo_example_org_releasever\n",
+    ] {
+        assert!(text.contains(section), "{section} is missing: {text}");
+    }
     assert!(
         text.contains("baseurl=https://repo.example.org/$releasever/\n"),
         "{text}"
     );
+}
+
+#[test]
+fn an_address_becomes_an_id_as_in_copr() {
+    for (address, id) in [
+        ("https://example.org/r/", "https_example_org_r"),
+        ("copr://alice/lib", "copr_alice_lib"),
+        ("http://x/$chroot//a--b", "http_x_chroot_a_b"),
+        ("/__/", ""),
+    ] {
+        assert_eq!(address_as_id(address), id);
+    }
 }
 
 #[test]
