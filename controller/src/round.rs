@@ -19,7 +19,7 @@ use model::{
 };
 use runtime::{Backoff, CancellationToken, clock, supervisor::chain};
 use sha2::{Digest as _, Sha256};
-use store::{Builder, Change, FleetView, Lease, NewBuilder};
+use store::{Builder, Change, FleetView, Lease, NewBuilder, News};
 use tokio::{
     task::{JoinError, JoinSet},
     time::Instant,
@@ -36,6 +36,8 @@ use crate::{
 /// How often the clouds are asked when something is under way, and when nothing is.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
 const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(30);
+/// What happens together is thought about together.
+const PAUSE_AFTER_NEWS: Duration = Duration::from_millis(10);
 /// How many builders are worked on at once.
 const MOST_STEPS: usize = 64;
 
@@ -57,6 +59,7 @@ pub struct Controller {
     steps: JoinSet<(BuilderId, bool)>,
     in_step: BTreeSet<BuilderId>,
     pauses: BTreeMap<BuilderId, (Backoff, Instant)>,
+    news: News,
 }
 
 impl Controller {
@@ -64,6 +67,7 @@ impl Controller {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
+            news: parts.store.news(),
             parts: Arc::new(parts),
             absences: observe::Absences::default(),
             looks: JoinSet::new(),
@@ -151,13 +155,14 @@ impl Controller {
         Ok(())
     }
 
-    /// Waits for the next round: a step or a look that ended begins it at once.
+    /// Waits for the next round: a step or a look that ended, or news, begins it at once.
     async fn wait(&mut self, pause: Duration, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
             Some(ended) = self.steps.join_next() => self.step_ended(ended),
             Some(ended) = self.looks.join_next() => self.look_ended(ended),
+            () = self.news.next() => tokio::time::sleep(PAUSE_AFTER_NEWS).await,
         }
         while let Some(ended) = self.steps.try_join_next() {
             self.step_ended(ended);

@@ -73,6 +73,7 @@ pub(crate) fn worker(settings: &Settings, secrets: &Secrets, store: &Store) -> a
         sources: absolute(&settings.storage.sources())?,
         key: Arc::new(secrets.builder_key()?),
         passphrase: Arc::new(secrets.passphrase()?),
+        unlocked: worker::UnlockedKeys::default(),
         host_name: host_of(&settings.http.public_url()),
         builder_url: settings.http.builder_url(),
         name: worker_name(settings)?,

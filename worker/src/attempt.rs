@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::Blame;
 use runtime::{Backoff, clock, supervisor::chain};
 use shell::{Chunk, Progress};
-use store::{Allocation, Outcome};
+use store::{Allocation, AllocationState, Outcome};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -123,6 +123,8 @@ struct Reach {
     lost: Option<Instant>,
     /// Whether a build of ours is, or was, on it.
     has_build: bool,
+    /// Whether nobody has connected for this allocation yet.
+    is_first: bool,
     pauses: Backoff,
 }
 
@@ -131,12 +133,16 @@ impl Reach {
         Self {
             lost: None,
             has_build,
+            is_first: true,
             pauses: Backoff::new(Duration::from_millis(200), Duration::from_secs(5)),
         }
     }
 
     fn made(&mut self, has_build: bool) {
-        *self = Self::new(self.has_build || has_build);
+        *self = Self {
+            is_first: false,
+            ..Self::new(self.has_build || has_build)
+        };
     }
 
     /// How long to wait before the next try; `None` when there were enough.
@@ -198,8 +204,9 @@ async fn visit(
     (reach, limit): (&mut Reach, Instant),
 ) -> Result<Option<Outcome>, Error> {
     let builder = Builder::connect(parts, allocation).await?;
-    let status = builder.status().await?;
-    let is_new = status.state == "unknown";
+    // Nobody has been on the builder of an allocation that was taken up just now: nothing is there to ask about.
+    let is_first = std::mem::take(&mut reach.is_first) && allocation.state == AllocationState::Offered;
+    let is_new = is_first || builder.status().await?.state == "unknown";
     reach.made(!is_new);
     if is_new {
         if allocation.attempt.cancel_requested {

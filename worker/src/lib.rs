@@ -23,12 +23,13 @@ use model::Epoch;
 use repository::{Passphrase, Publisher};
 use runtime::{CancellationToken, clock, supervisor::chain};
 use shell::ClientKey;
+pub use signer::UnlockedKeys;
 use store::{Allocation, Store};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
 /// How often a worker looks for something to do.
-const LOOK_EVERY: Duration = Duration::from_millis(150);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a worker may be silent before another takes over its attempts.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -45,6 +46,8 @@ pub struct Parts {
     pub key: Arc<ClientKey>,
     /// What unlocks the projects' signing keys.
     pub passphrase: Arc<Passphrase>,
+    /// The keys that were unlocked already.
+    pub unlocked: UnlockedKeys,
     /// The farm's host in the user ids of signing keys, such as `copr.example.org`.
     pub host_name: String,
     /// The farm's address as builders reach it, without a slash at its end.
@@ -159,6 +162,7 @@ impl Worker {
     /// Never for what may pass: a database that is away is waited for.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let publishing = tokio::spawn(publish::run(Arc::clone(&self.parts), stop.clone()));
+        let mut news = self.parts.store.news();
         while !stop.is_cancelled() {
             if let Err(error) = self.look(&stop).await {
                 warn!("Cannot look for work: {}", chain(&error));
@@ -166,6 +170,7 @@ impl Worker {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = news.next() => {}
                 Some(ended) = self.attempts.join_next() => self.ended(ended),
             }
         }

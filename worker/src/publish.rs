@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use crate::{Error, Parts, blocking, signer::signing_key};
 
-const LOOK_EVERY: Duration = Duration::from_millis(150);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How many repositories are looked for, and how many are published at once.
 const MOST_AT_ONCE: u64 = 16;
 const MOST_AT_ONCE_HERE: usize = 4;
@@ -23,6 +23,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// Publishes what there is to publish until told to stop; what is being written then is finished first.
 pub(crate) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
     let mut running = JoinSet::new();
+    let mut news = parts.store.news();
     let mut is_new = true;
     while !stop.is_cancelled() {
         // What a worker of this name was publishing when it was killed would otherwise wait for its lease's end.
@@ -46,6 +47,7 @@ pub(crate) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = news.next() => {}
             Some(ended) = running.join_next() => report(ended),
         }
     }

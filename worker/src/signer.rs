@@ -1,6 +1,11 @@
 //! The signing keys of projects: made when a project first needs one, locked before they are stored, open only in this
 //! process's memory. Nothing else of the farm holds the passphrase.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use model::ProjectId;
 use repository::{KeyAlgorithm, SigningKey};
 use runtime::clock;
@@ -8,14 +13,44 @@ use store::LockedKey;
 
 use crate::{Error, Parts, blocking};
 
+/// How many keys are kept unlocked.
+const MOST_UNLOCKED: usize = 256;
+
+/// Keys that were unlocked, which takes a good part of a second each time, by design. Kept beside the locked text that
+/// they came from: one that is replaced in the database is not used again.
+#[derive(Clone, Debug, Default)]
+pub struct UnlockedKeys(Arc<Mutex<BTreeMap<ProjectId, (String, Arc<SigningKey>)>>>);
+
+impl UnlockedKeys {
+    fn find(&self, project: ProjectId, locked: &str) -> Option<Arc<SigningKey>> {
+        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (text, key) = keys.get(&project)?;
+        (text == locked).then(|| Arc::clone(key))
+    }
+
+    fn keep(&self, project: ProjectId, locked: String, key: Arc<SigningKey>) {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= MOST_UNLOCKED {
+            keys.clear();
+        }
+        keys.insert(project, (locked, key));
+    }
+}
+
 /// A project's key, made now if it has none.
-pub(crate) async fn signing_key(parts: &Parts, project: ProjectId) -> Result<SigningKey, Error> {
+pub(crate) async fn signing_key(parts: &Parts, project: ProjectId) -> Result<Arc<SigningKey>, Error> {
     let locked = match parts.store.signing_key(project).await? {
-        Some(locked) => locked,
-        None => make(parts, project).await?,
+        Some(locked) => locked.secret_key,
+        None => make(parts, project).await?.secret_key,
     };
-    let passphrase = parts.passphrase.clone();
-    blocking(move || Ok(SigningKey::from_locked(&locked.secret_key, &passphrase)?)).await
+    if let Some(key) = parts.unlocked.find(project, &locked) {
+        return Ok(key);
+    }
+    let (text, passphrase) = (locked.clone(), parts.passphrase.clone());
+    let key = blocking(move || Ok(SigningKey::from_locked(&text, &passphrase)?)).await?;
+    let key = Arc::new(key);
+    parts.unlocked.keep(project, locked, Arc::clone(&key));
+    Ok(key)
 }
 
 async fn make(parts: &Parts, project: ProjectId) -> Result<LockedKey, Error> {

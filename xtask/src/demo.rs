@@ -26,13 +26,13 @@ use crate::{
 pub(crate) fn run(cache: &Cache, install: bool, once: bool) -> Result<()> {
     setup::run(cache, setup::Purpose::Farm, install)?;
     image::builder(cache)?;
-    let packages = ["broken", "hello", "lzo", "lzop"];
-    let [broken, hello, lzo, lzop] = packages.map(|name| examples::source_package(cache, name));
-    let packages = [broken?, hello?, lzo?, lzop?];
+    let packages = ["broken", "hello", "lzo", "squashfs-tools"];
+    let [broken, hello, lzo, squashfs] = packages.map(|name| examples::source_package(cache, name));
+    let packages = [broken?, hello?, lzo?, squashfs?];
     let _lock = cache.lock("demo")?;
     let place = Scratch::beside(&cache.path("demo"))?;
     let step = Step::start("the farm (building the program first, which takes minutes the first time)");
-    let mut farm = Farm::start(cache, place.path(), 2)?;
+    let mut farm = Farm::start(cache, place.path(), 1)?;
     step.done(farm.url());
     // Ctrl-C ends the farm, which gets it as well; what is left to this program is to tidy up.
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -57,7 +57,7 @@ pub(crate) fn run(cache: &Cache, install: bool, once: bool) -> Result<()> {
     }
 }
 
-fn show(cache: &Cache, farm: &Farm, [broken, hello, lzo, lzop]: &[PathBuf; 4]) -> Result<()> {
+fn show(cache: &Cache, farm: &Farm, [broken, hello, lzo, squashfs]: &[PathBuf; 4]) -> Result<()> {
     farm.copr_cli(&[
         "create",
         "demo",
@@ -67,11 +67,15 @@ fn show(cache: &Cache, farm: &Farm, [broken, hello, lzo, lzop]: &[PathBuf; 4]) -
         "The demo of Verdigris",
     ])?;
     say(format!("project {}/coprs/admin/demo/", farm.url()));
-    let failing = farm.submit("demo", broken)?;
-    build(farm, "hello", hello)?;
-    build(farm, "lzo", lzo)?;
-    build(farm, "lzop", lzop)?;
-    show_failure(farm, failing)?;
+    // squashfs-tools needs what lzo makes; the others need nothing, so that both lines go on side by side.
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| build(farm, "hello", hello).and_then(|()| fail(farm, broken)));
+        let in_turn = build(farm, "lzo", lzo).and_then(|()| build(farm, "squashfs-tools", squashfs));
+        match beside.join() {
+            Ok(built) => built.and(in_turn),
+            Err(_) => bail!("following the build of hello failed"),
+        }
+    })?;
     install_and_run(cache, farm)?;
     addresses(farm);
     Ok(())
@@ -90,7 +94,9 @@ fn build(farm: &Farm, name: &str, package: &Path) -> Result<()> {
     Ok(())
 }
 
-fn show_failure(farm: &Farm, number: i64) -> Result<()> {
+/// Submits a package that cannot be built, and shows why that is.
+fn fail(farm: &Farm, package: &Path) -> Result<()> {
+    let number = farm.submit("demo", package)?;
     let step = Step::start(format!("build {number}: broken, which cannot succeed"));
     let state = farm.follow(number, "broken", |_| {})?;
     if state != "failed" {
@@ -109,11 +115,11 @@ fn show_failure(farm: &Farm, number: i64) -> Result<()> {
 
 /// Installs the three packages into a scratch root and runs the programs in it.
 fn install_and_run(cache: &Cache, farm: &Farm) -> Result<()> {
-    let step = Step::start("dnf install hello lzo lzop, with gpgcheck=1 repo_gpgcheck=1");
-    farm.dnf(cache, "demo", &["install", "hello", "lzo", "lzop"])?;
+    let step = Step::start("dnf install hello lzo squashfs-tools, with gpgcheck=1 repo_gpgcheck=1");
+    farm.dnf(cache, "demo", &["install", "hello", "lzo", "squashfs-tools"])?;
     for command in [
         ["/usr/bin/hello", "--greeting=built by Verdigris"],
-        ["/usr/bin/lzop", "--version"],
+        ["/usr/sbin/mksquashfs", "-version"],
     ] {
         let said = Tool::in_namespace("chroot")
             .arg(farm.root())

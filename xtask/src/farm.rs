@@ -197,7 +197,7 @@ impl Farm {
         self.directory.join("root")
     }
 
-    /// Waits for a build's end, handing on each new part of its log; the state it ended in.
+    /// Waits for a build's end, handing on each new line of its log; the state it ended in.
     pub(crate) fn follow(&self, build: i64, package: &str, mut show: impl FnMut(&str)) -> Result<String> {
         let log = format!("/results/admin/demo/{CHROOT}/{build:08}-{package}/builder-live.log");
         let started = Instant::now();
@@ -205,9 +205,8 @@ impl Farm {
         loop {
             let state = self.state(build)?;
             let is_over = ["succeeded", "failed", "canceled", "skipped"].contains(&state.as_str());
-            if let Ok((200, text)) = self.get(&log)
-                && let Some(fresh) = text.get(shown..)
-            {
+            // 404 before there is a log, 416 when there is nothing new in it.
+            if let (206, fresh) = self.get_with(&log, &format!("Range: bytes={shown}-\r\n"))? {
                 let whole = fresh.rfind('\n').map_or(0, |end| end + 1);
                 fresh.get(..whole).unwrap_or_default().lines().for_each(&mut show);
                 shown += whole;
@@ -218,7 +217,7 @@ impl Farm {
             if started.elapsed() > PATIENCE {
                 bail!("build {build} is still {state} after {} s", PATIENCE.as_secs());
             }
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 

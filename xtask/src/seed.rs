@@ -44,6 +44,7 @@ for device in null zero random urandom; do : >"dev/$device"; mount --bind "/dev/
 printf '%s\n' '[main]' 'plugins=0' 'reposdir=/dev/null' 'install_weak_deps=0' 'gpgcheck=0' 'cachedir=/run/dnf' \
   '[base]' 'name=base' 'baseurl=file:///run/repository' >run/dnf.conf
 chroot . dnf -y -q -c /run/dnf.conf --releasever=1 --installroot="/$path" install "$@"
+chroot "$path" /sbin/ldconfig
 rm -rf "$path/var/cache/dnf" "$path"/var/log/dnf* "$path"/var/log/hawkey* "$path/var/lib/dnf"
 "#;
 

@@ -71,8 +71,8 @@ impl FromStr for Blame {
 ///
 /// ```text
 /// waiting ── planned ──▶ assigned ── accepted ──▶ running ── collected ──▶ publishing ──▶ succeeded
-///    │                       │                       │                         (retried until it works)
-///    │                       └──── builder lost ─────┴──▶ lost      (a new attempt follows)
+///    │  ◀── not taken up ────┘                       │                         (retried until it works)
+///    │                                               └──▶ lost      (a new attempt follows)
 ///    └── cancel, at any point before publishing ──▶ canceled        running ──▶ failed, skipped
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -142,7 +142,7 @@ impl AttemptState {
     pub const fn may_become(self, next: Self) -> bool {
         match self {
             Self::Waiting => matches!(next, Self::Assigned | Self::Canceled),
-            Self::Assigned => matches!(next, Self::Running | Self::Lost | Self::Canceled),
+            Self::Assigned => matches!(next, Self::Running | Self::Waiting | Self::Lost | Self::Canceled),
             Self::Running => {
                 matches!(
                     next,

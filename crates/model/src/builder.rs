@@ -148,7 +148,9 @@ impl BuilderState {
             S::Planned => Some(S::Abandoned),
             S::Launching => Some(S::Resolving),
             S::Pending | S::Booting | S::Provisioning | S::Checking | S::Draining => Some(S::Terminating),
-            S::Reserved | S::Busy | S::Cleaning | S::Held => Some(S::Draining),
+            // No worker took it up, so that nothing has happened to it: it is as ready as it was.
+            S::Reserved => Some(S::Ready),
+            S::Busy | S::Cleaning | S::Held => Some(S::Draining),
             S::Ready | S::Resolving | S::Terminating | S::Terminated | S::Abandoned => None,
         }
     }

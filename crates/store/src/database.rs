@@ -17,6 +17,7 @@ use sea_orm::{
     TransactionTrait,
 };
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use tokio::sync::watch;
 
 use crate::{
     entity::event,
@@ -72,6 +73,8 @@ struct Inner {
     name: String,
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    /// How many transactions of this process wrote events.
+    told: watch::Sender<u64>,
 }
 
 /// An open transaction; everything that queries takes one. Bodies of transactions get it by value, since a
@@ -197,13 +200,22 @@ impl Store {
         })
         .await?;
         Ok(Self {
-            inner: Arc::new(Inner { name, writer, reader }),
+            inner: Arc::new(Inner {
+                name,
+                writer,
+                reader,
+                told: watch::Sender::new(0),
+            }),
         })
     }
 
     /// The address without the password, for messages.
     pub(crate) fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    pub(crate) fn told(&self) -> &watch::Sender<u64> {
+        &self.inner.told
     }
 
     pub(crate) fn backend(&self) -> DbBackend {
@@ -266,7 +278,14 @@ impl Store {
             loop {
                 tries += 1;
                 let error = match once(connection, options, &body).await {
-                    Ok(value) => return Ok(value),
+                    Ok((value, has_told)) => {
+                        if has_told {
+                            self.inner
+                                .told
+                                .send_modify(|count| *count = count.wrapping_add(1));
+                        }
+                        return Ok(value);
+                    }
                     Err(Failure::Answer(error)) => return Err(error),
                     Err(Failure::Database(error)) => error,
                 };
@@ -285,7 +304,7 @@ async fn once<T, F>(
     connection: &DatabaseConnection,
     options: TransactionOptions,
     body: &impl Fn(Tx) -> F,
-) -> Result<T, Failure>
+) -> Result<(T, bool), Failure>
 where
     F: Future<Output = Result<T, Failure>> + Send,
 {
@@ -299,10 +318,11 @@ where
     let outcome = match outcome {
         Ok(value) => {
             let events = events.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let has_told = !events.is_empty();
             let written = write_events(&transaction, events).await;
-            written.map(|()| value).map_err(Failure::from)
+            written.map(|()| (value, has_told)).map_err(Failure::from)
         }
-        failed => failed,
+        Err(failure) => Err(failure),
     };
     match outcome {
         Ok(value) => {

@@ -15,6 +15,7 @@ mod database;
 mod entity;
 mod error;
 mod migration;
+mod news;
 mod query;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -22,6 +23,7 @@ mod types;
 
 pub use database::{DatabaseSettings, Store, without_secrets};
 pub use error::{Error, Result};
+pub use news::News;
 pub use types::{
     Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder,
     BuiltPackage, CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, Failure, FleetView,

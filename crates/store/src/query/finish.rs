@@ -1,6 +1,8 @@
 //! Ends of attempts: what a worker hands in, and what a lost builder means.
 
-use model::{AttemptState, Blame, BuilderId, BuilderState, Epoch, Timestamp, builder::Deadlines};
+use model::{
+    AttemptState, Blame, BuildId, BuildState, BuilderId, BuilderState, Epoch, Timestamp, builder::Deadlines,
+};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, EntityTrait as _, QueryFilter as _,
@@ -12,13 +14,13 @@ use super::{
     allocations::{actor, held, move_allocation, not_held},
     events::Entry,
     submit::want_publication,
-    verdict::{End, end, lock_attempt},
+    verdict::{End, advance, end, lock_attempt, refresh_build, set_chroot},
 };
 use crate::{
     AllocationState, CollectedPackage, Outcome,
     convert::{Row, check_text, to_number},
     database::{Store, Tx},
-    entity::{allocation, attempt, build, builder, collected_package},
+    entity::{allocation, attempt, build, build_chroot, builder, collected_package},
     error::{Error, Failure, Result},
 };
 
@@ -164,6 +166,32 @@ pub(super) async fn fence(
         return Err(Error::conflict(format!("allocation {} moved on", allocation.epoch)).into());
     }
     end(tx, attempt, End::new(AttemptState::Lost, None, why), (actor, now)).await
+}
+
+/// Takes back an allocation that no worker took up: its attempt waits again, none the worse for it. The caller has
+/// locked the attempt's build.
+pub(super) async fn withdraw(
+    tx: &Tx,
+    allocation: &allocation::Model,
+    attempt: &attempt::Model,
+    (actor, why, now): (&str, &str, Timestamp),
+) -> Result<(), Failure> {
+    let columns = ended(AllocationState::Fenced, now);
+    if !move_allocation(tx, allocation.epoch, (AllocationState::Offered, None), columns).await? {
+        return Err(Error::conflict(format!("allocation {} moved on", allocation.epoch)).into());
+    }
+    let columns = attempt::ActiveModel {
+        epoch: Set(None),
+        builder: Set(None),
+        ..Default::default()
+    };
+    advance(tx, attempt, AttemptState::Waiting, columns, (actor, why, now)).await?;
+    let columns = build_chroot::ActiveModel {
+        state: Set(BuildState::Pending.as_str().to_owned()),
+        ..Default::default()
+    };
+    set_chroot(tx, attempt, columns).await?;
+    refresh_build(tx, BuildId(attempt.build), (actor, now)).await
 }
 
 /// The open allocation that a condition finds.

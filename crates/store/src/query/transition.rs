@@ -11,12 +11,12 @@ use sea_orm::{
 use super::{
     builders::builder_of,
     events::Entry,
-    finish::{fence, open_allocation},
+    finish::{fence, open_allocation, withdraw},
     leases::check_lease,
     verdict::lock_attempt,
 };
 use crate::{
-    Builder, Change, Lease,
+    AllocationState, Builder, Change, Lease,
     convert::{or_conflict, reason},
     database::{Store, Tx},
     entity::{allocation, builder, launch_attempt, pool},
@@ -168,6 +168,9 @@ async fn take_attempt_away(
     let Some(found) = open_allocation(tx, is_its).await? else {
         return Ok(());
     };
+    if found.state == AllocationState::Offered.as_str() && !attempt.cancel_requested {
+        return withdraw(tx, &found, &attempt, (ACTOR, &change.reason, now)).await;
+    }
     fence(tx, &found, &attempt, (ACTOR, &change.reason, now)).await
 }
 
