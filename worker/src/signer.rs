@@ -19,7 +19,10 @@ const MOST_UNLOCKED: usize = 256;
 /// Keys that were unlocked, which takes a good part of a second each time, by design. Kept beside the locked text that
 /// they came from: one that is replaced in the database is not used again.
 #[derive(Clone, Debug, Default)]
-pub struct UnlockedKeys(Arc<Mutex<BTreeMap<ProjectId, (String, Arc<SigningKey>)>>>);
+pub struct UnlockedKeys(Arc<Mutex<BTreeMap<ProjectId, Unlocked>>>);
+
+/// A key's locked text, and the key.
+type Unlocked = (String, Arc<SigningKey>);
 
 impl UnlockedKeys {
     fn find(&self, project: ProjectId, locked: &str) -> Option<Arc<SigningKey>> {

@@ -1,9 +1,13 @@
-//! Runs every test: makes sure that all they need is there, then the test runner, then the documentation's examples.
+//! Runs every test: makes sure that all they need is there, then the test runner, the documentation's examples, and the
+//! tests of the builder's scripts.
+
+use std::process::ExitStatus;
 
 use anyhow::{Result, bail};
 
 use crate::cache::Cache;
 use crate::process::Tool;
+use crate::progress::say;
 use crate::workspace::{cargo, root};
 use crate::{image, setup};
 
@@ -28,11 +32,34 @@ pub(crate) fn run(cache: &Cache, install: bool, arguments: &[String]) -> Result<
     } else {
         None
     };
-    if !tested.success() {
-        bail!("tests failed ({tested})");
+    let scripts = if arguments.is_empty() {
+        Some(builder_scripts()?)
+    } else {
+        None
+    };
+    for (what, status) in [
+        ("tests", Some(tested)),
+        ("examples in the documentation", examples),
+        ("tests of the builder's scripts", scripts),
+    ] {
+        if let Some(status) = status.filter(|status| !status.success()) {
+            bail!("{what} failed ({status})");
+        }
     }
-    match examples {
-        Some(status) if !status.success() => bail!("examples in the documentation failed ({status})"),
-        _ => Ok(()),
-    }
+    Ok(())
+}
+
+/// The scripts that run on builders are Python and have tests of their own, which make namespaces and mounts as root.
+fn builder_scripts() -> Result<ExitStatus> {
+    say("==> tests of the builder's scripts");
+    Tool::as_root("python3")
+        .args([
+            "-m",
+            "unittest",
+            "discover",
+            "-s",
+            "provision-files/builder/tests",
+        ])
+        .dir(&root()?)
+        .status()
 }

@@ -27,7 +27,7 @@ async fn wrong_or_missing_credentials_are_answered_as_copr_answers_them() {
         "Basic OnRva2Vu",
         "Bearer abc",
         "Basic YWxpY2U6d3Jvbmc=",
-        &good[..good.len() - 6],
+        good.split_at(good.len() - 6).0,
         &format!("Basic {}", "A".repeat(9000)),
     ] {
         let reply = farm

@@ -66,7 +66,7 @@ impl Events {
             }
             let waiting = tokio::time::timeout(std::time::Duration::from_secs(20), self.stream.next());
             let bytes = waiting.await.expect("no event within 20 s")?.unwrap();
-            self.buffer.push_str(&String::from_utf8(bytes.to_vec()).unwrap());
+            self.buffer.push_str(std::str::from_utf8(&bytes).unwrap());
         }
     }
 }

@@ -221,11 +221,11 @@ async fn too_large_a_file_is_413_and_too_full_a_disk_507() {
 #[tokio::test]
 async fn what_would_leave_too_little_free_disk_is_refused_before_it_is_sent() {
     let free = || {
-        let disk = rustix::fs::statvfs(&std::env::temp_dir()).unwrap();
+        let disk = rustix::fs::statvfs(std::env::temp_dir()).unwrap();
         disk.f_bavail * disk.f_frsize
     };
     let farm = Farm::start_with(|settings| {
-        let disk = rustix::fs::statvfs(&std::env::temp_dir()).unwrap();
+        let disk = rustix::fs::statvfs(std::env::temp_dir()).unwrap();
         settings.min_free_bytes = disk.f_bavail * disk.f_frsize / 2;
         settings.max_upload_bytes = u64::MAX / 4;
     })

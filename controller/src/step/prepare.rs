@@ -53,7 +53,7 @@ pub(super) async fn prepare(parts: &Parts, lease: &Lease, mut builder: Builder) 
 
 /// Who answered at a builder's address.
 enum Reached {
-    Connection(Connection),
+    Connection(Box<Connection>),
     /// Nobody, in all its time.
     Nobody,
     /// A machine with another host key.
@@ -88,7 +88,7 @@ async fn connect(parts: &Parts, builder: &Builder) -> Result<Reached, Error> {
     let mut pauses = Backoff::new(Duration::from_millis(60), Duration::from_secs(2));
     while builder.deadline.is_none_or(|deadline| clock::now() < deadline) {
         match Connection::open(&endpoint, &parts.key, &policy, timeouts).await {
-            Ok(connection) => return Ok(Reached::Connection(connection)),
+            Ok(connection) => return Ok(Reached::Connection(Box::new(connection))),
             Err(error @ shell::Error::HostKeyMismatch { .. }) => {
                 return Ok(Reached::Stranger(error.to_string()));
             }

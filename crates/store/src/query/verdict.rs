@@ -18,9 +18,6 @@ use crate::{
 
 /// How many attempts that a worker began a build chroot has before it fails for good.
 pub(super) const MOST_ATTEMPTS: u64 = 3;
-/// How many attempts it has altogether: those that no worker took up are no fault of the build, but they
-/// must not go on for ever.
-const MOST_NUMBER: i64 = 20;
 
 /// The words of the states of attempts that are not over.
 pub(super) const OPEN: [&str; 4] = [
@@ -209,7 +206,7 @@ async fn has_another(tx: &Tx, row: &attempt::Model) -> Result<bool, Failure> {
         .filter(attempt::Column::StartedAt.is_not_null())
         .count(&**tx)
         .await?;
-    Ok(begun < MOST_ATTEMPTS && row.number < MOST_NUMBER)
+    Ok(begun < MOST_ATTEMPTS)
 }
 
 async fn queue_again(tx: &Tx, row: &attempt::Model, (actor, now): (&str, Timestamp)) -> Result<(), Failure> {

@@ -76,8 +76,8 @@ async fn an_offer_that_was_withdrawn_is_not_taken_up(farm: Farm) {
     for to in [BuilderState::Ready, BuilderState::Draining] {
         let id = farm.submit().await.id;
         let epoch = farm.assign(id).await;
-        let lost = farm.open_attempt(id).await;
-        let builder = farm.builder(lost.builder.unwrap()).await;
+        let offered = farm.open_attempt(id).await;
+        let builder = farm.builder(offered.builder.unwrap()).await;
         let change = because("no worker took it up");
         farm.store
             .transition(&farm.lease, &builder, to, &change, at(61))
@@ -85,12 +85,13 @@ async fn an_offer_that_was_withdrawn_is_not_taken_up(farm: Farm) {
             .unwrap();
 
         assert_conflict(farm.store.accept_allocation(epoch, WORKER, at(120), at(62)).await);
-        assert_eq!(farm.attempt(lost.id).await.state, AttemptState::Lost);
-        let next = farm.open_attempt(id).await;
+        let waiting = farm.open_attempt(id).await;
+        assert_eq!((waiting.id, waiting.number), (offered.id, 1), "the same attempt");
         assert_eq!(
-            (next.number, next.state, next.queued_at),
-            (2, AttemptState::Waiting, at(61))
+            (waiting.state, waiting.builder, waiting.epoch, waiting.queued_at),
+            (AttemptState::Waiting, None, None, offered.queued_at)
         );
+        assert_eq!(farm.chroot_of(id).await.state, BuildState::Pending);
         assert_eq!(farm.builder(builder.id).await.state, to);
     }
     assert_eq!(farm.store.offered_allocations(10).await.unwrap(), []);

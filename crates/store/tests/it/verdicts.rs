@@ -19,7 +19,7 @@ on_both_databases!(
     a_failure_of_our_own_is_tried_again_like_one_of_the_infrastructure,
     a_second_attempt_that_works_leaves_no_blame,
     a_lost_builder_means_another_attempt,
-    attempts_that_no_worker_took_up_do_not_count_but_end_too,
+    an_attempt_that_no_worker_takes_up_waits_on_unharmed,
     a_source_that_is_not_meant_for_a_chroot_is_skipped,
     a_builder_is_drained_after_its_attempt_whatever_became_of_it,
     an_end_is_written_down_once,
@@ -223,12 +223,12 @@ async fn a_lost_builder_means_another_attempt(farm: Farm) {
     assert_eq!(farm.states(id).await.0, BuildState::Pending);
 }
 
-async fn attempts_that_no_worker_took_up_do_not_count_but_end_too(farm: Farm) {
+/// As when no worker runs for a day.
+async fn an_attempt_that_no_worker_takes_up_waits_on_unharmed(farm: Farm) {
     let id = farm.submit().await.id;
     let builder = farm.ready_builder().await.id;
-    for number in 1..=20 {
-        let attempt = farm.open_attempt(id).await;
-        assert_eq!(attempt.number, number);
+    let attempt = farm.open_attempt(id).await;
+    for _ in 0..25 {
         let ready = farm.builder(builder).await;
         farm.store
             .assign(&farm.lease, attempt.id, &ready, at(60), at(3))
@@ -236,15 +236,18 @@ async fn attempts_that_no_worker_took_up_do_not_count_but_end_too(farm: Farm) {
             .unwrap();
         farm.go(&farm.builder(builder).await, BuilderState::Ready).await;
     }
+    let waiting = farm.open_attempt(id).await;
+    assert_eq!(
+        (waiting.id, waiting.number, waiting.state),
+        (attempt.id, 1, AttemptState::Waiting)
+    );
     assert_eq!(
         farm.states(id).await,
-        (BuildState::Failed, BuildState::Failed, AttemptState::Lost)
+        (BuildState::Pending, BuildState::Pending, AttemptState::Waiting)
     );
-    let chroot = farm.chroot_of(id).await;
-    assert_eq!(
-        (chroot.failure.unwrap().blame, chroot.attempts),
-        (Blame::Infrastructure, 20)
-    );
+    farm.collect(id).await;
+    farm.publish(CHROOT).await;
+    assert_eq!(farm.chroot_of(id).await.attempts, 1);
 }
 
 async fn a_source_that_is_not_meant_for_a_chroot_is_skipped(farm: Farm) {
