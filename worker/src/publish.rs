@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{ChrootName, DirectoryName};
+use model::{BuildId, ChrootName, DirectoryName};
 use repository::{PackageMetadata, RepositoryId};
 use runtime::{CancellationToken, clock, supervisor::chain};
 use store::{Project, Publication, RepositoryKey, SnapshotRecord};
@@ -81,7 +81,7 @@ async fn publish(parts: &Parts, project: &Project, directory: &DirectoryName, ch
         chroot: chroot.clone(),
     };
     let written = tokio::select! {
-        written = write(parts, project, id, &publication) => written,
+        written = write(parts, project, id.clone(), &publication) => written,
         lost = keep_lease(parts, key, publication.number) => Err(lost.into()),
     };
     let now = clock::now();
@@ -97,6 +97,9 @@ async fn publish(parts: &Parts, project: &Project, directory: &DirectoryName, ch
                     "Published {place} number {} with {packages} packages.",
                     record.number
                 );
+                if let Err(error) = remove_deleted(parts, id).await {
+                    warn!("Files of deleted builds are left in {place}: {}", chain(&error));
+                }
             }
             finished
         }
@@ -115,6 +118,23 @@ async fn publish(parts: &Parts, project: &Project, directory: &DirectoryName, ch
             chain(&error)
         );
     }
+}
+
+/// Takes the files of deleted builds off the disk, now that no metadata names them. What stays behind goes with the
+/// next publication.
+async fn remove_deleted(parts: &Parts, id: RepositoryId) -> Result<(), Error> {
+    let (publisher, repository) = (Arc::clone(&parts.publisher), id.clone());
+    let builds = blocking(move || Ok(publisher.builds(&repository)?)).await?;
+    let ids: Vec<BuildId> = builds.iter().map(|build| build.build).collect();
+    let existing = parts.store.existing_builds(&ids).await?;
+    let publisher = Arc::clone(&parts.publisher);
+    blocking(move || {
+        for build in builds.iter().filter(|build| !existing.contains(&build.build)) {
+            publisher.remove_build(&id, build)?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Shows that the publication goes on, until it is no longer ours.

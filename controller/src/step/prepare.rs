@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use model::BuilderState;
+use model::{BuilderState, fleet::ProvisionSpec};
 use provisioner::{Mode, Report};
 use runtime::{Backoff, clock, supervisor::chain};
 use serde_json::{Map, Value, json};
@@ -37,6 +37,7 @@ pub(super) async fn prepare(parts: &Parts, lease: &Lease, mut builder: Builder) 
         .await?;
     }
     let vars = variables(parts, &builder).await?;
+    let was_checking = builder.state == BuilderState::Checking;
     if builder.state == BuilderState::Provisioning {
         let to = BuilderState::Checking;
         let Some(next) = play(parts, lease, &builder, &connection, (&vars, to)).await? else {
@@ -45,7 +46,12 @@ pub(super) async fn prepare(parts: &Parts, lease: &Lease, mut builder: Builder) 
         builder = next;
     }
     if builder.state == BuilderState::Checking {
-        play(parts, lease, &builder, &connection, (&vars, BuilderState::Ready)).await?;
+        // Left there by a controller that was interrupted, it may have booted anew since: what only the memory of its
+        // kernel holds is gone then. Playing the playbook again brings it back and changes nothing else.
+        let is_new = !was_checking || again(parts, lease, &builder, &connection, &vars).await?;
+        if is_new {
+            play(parts, lease, &builder, &connection, (&vars, BuilderState::Ready)).await?;
+        }
     }
     connection.close().await;
     Ok(())
@@ -99,7 +105,8 @@ async fn connect(parts: &Parts, builder: &Builder) -> Result<Reached, Error> {
     Ok(Reached::Nobody)
 }
 
-/// Runs the playbook of the builder's stage. `None` when it failed: the builder is on its way out then.
+/// Runs the playbook of the builder's stage and moves the builder on. `None` when it failed: the builder is on its way
+/// out then.
 async fn play(
     parts: &Parts,
     lease: &Lease,
@@ -107,34 +114,70 @@ async fn play(
     connection: &Connection,
     (vars, next): (&Map<String, Value>, BuilderState),
 ) -> Result<Option<Builder>, Error> {
-    let provision = parts
-        .fleet
-        .pools
-        .get(&builder.pool)
-        .and_then(|pool| parts.fleet.provision.get(&pool.provision))
-        .ok_or_else(|| Error::Contradiction(format!("pool {} is no longer in fleet.yaml", builder.pool)))?;
+    let provision = provision_of(parts, builder)?;
     let deadlines = parts.deadlines(&builder.pool);
-    let (playbook, limit) = if builder.state == BuilderState::Provisioning {
+    let playbook = if builder.state == BuilderState::Provisioning {
         (&provision.playbook, deadlines.provision)
     } else {
         (&provision.check, deadlines.check)
     };
-    match parts
+    match run(parts, builder, connection, vars, playbook).await {
+        Ok(words) => advance(parts, lease, builder, next, because(words))
+            .await
+            .map(Some),
+        Err(words) => give_up(parts, lease, builder, words).await.map(|()| None),
+    }
+}
+
+/// Runs the provisioning playbook once more; whether it went well. The builder is on its way out otherwise.
+async fn again(
+    parts: &Parts,
+    lease: &Lease,
+    builder: &Builder,
+    connection: &Connection,
+    vars: &Map<String, Value>,
+) -> Result<bool, Error> {
+    let provision = provision_of(parts, builder)?;
+    let limit = parts.deadlines(&builder.pool).provision;
+    match run(parts, builder, connection, vars, (&provision.playbook, limit)).await {
+        Ok(_) => Ok(true),
+        Err(words) => give_up(parts, lease, builder, words).await.map(|()| false),
+    }
+}
+
+fn provision_of<'a>(parts: &'a Parts, builder: &Builder) -> Result<&'a ProvisionSpec, Error> {
+    let pool = parts.fleet.pools.get(&builder.pool);
+    let provision = pool.and_then(|pool| parts.fleet.provision.get(&pool.provision));
+    provision.ok_or_else(|| Error::Contradiction(format!("pool {} is no longer in fleet.yaml", builder.pool)))
+}
+
+async fn give_up(parts: &Parts, lease: &Lease, builder: &Builder, words: String) -> Result<(), Error> {
+    let to = BuilderState::Terminating;
+    advance(parts, lease, builder, to, because(words)).await.map(drop)
+}
+
+/// Runs one playbook; what came of it, in words.
+async fn run(
+    parts: &Parts,
+    builder: &Builder,
+    connection: &Connection,
+    vars: &Map<String, Value>,
+    (playbook, limit): (&String, Duration),
+) -> Result<String, String> {
+    let played = parts
         .provisioner
         .run(connection, playbook, vars, Mode::Apply, limit)
-        .await
-    {
+        .await;
+    match played {
         Ok(report) => {
-            info!(builder.id = %builder.id, "Playbook {playbook} on builder {}: {}", builder.id, summary(&report));
-            let change = because(format!("{playbook}: {}", summary(&report)));
-            advance(parts, lease, builder, next, change).await.map(Some)
+            let words = format!("{playbook}: {}", summary(&report));
+            info!(builder.id = %builder.id, "Played on builder {}: {words}", builder.id);
+            Ok(words)
         }
         Err(error) => {
-            let words = chain(&error);
-            warn!(builder.id = %builder.id, "Playbook {playbook} failed on builder {}: {words}", builder.id);
-            let change = because(format!("{playbook}: {words}"));
-            advance(parts, lease, builder, BuilderState::Terminating, change).await?;
-            Ok(None)
+            let words = format!("{playbook}: {}", chain(&error));
+            warn!(builder.id = %builder.id, "Failed on builder {}: {words}", builder.id);
+            Err(words)
         }
     }
 }

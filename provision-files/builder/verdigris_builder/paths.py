@@ -11,6 +11,7 @@ CACHE = STATE + "/cache"
 HOMES = STATE + "/homes"
 START_LOCK = STATE + "/start.lock"
 CHROOTS = PREFIX + "/etc/verdigris/chroots"
+METADATA_RULES = PREFIX + "/etc/verdigris/metadata.nft"
 MOCK_CONFIGS = PREFIX + "/etc/mock"
 IMAGE_ROOTS = PREFIX + "/usr/lib/verdigris/roots"
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    farm::{CHROOT, Farm, text},
+    farm::{CHROOT, Farm, eventually, text},
     packages::{BROKEN, GREETING, SLOW, source_package},
 };
 
@@ -85,6 +85,37 @@ fn a_broken_package_fails_with_its_reason_and_its_log_is_kept() {
     let (status, body) = farm.get(&log).unwrap();
     assert_eq!(status, 200, "{log}");
     assert!(body.contains("undeclared"), "{body}");
+}
+
+#[test]
+fn a_deleted_build_leaves_the_repository_and_the_disk() {
+    let farm = Farm::start();
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    let package = source_package(farm.directory.path(), GREETING);
+    let [first, second] = [(); 2].map(|()| {
+        let build = farm.submit("demo", &package);
+        farm.wait_for(build, &["succeeded"]);
+        build
+    });
+    let results = |build: i64| format!("/results/admin/demo/{CHROOT}/{build:08}-greeting");
+    let log = |build: i64| farm.get(&format!("{}/build.log", results(build)));
+    assert_eq!(log(first).unwrap().0, 200);
+    farm.copr(&["delete-build", &first.to_string()]);
+    eventually("the files of the deleted build are gone", || {
+        log(first).unwrap().0 == 404
+    });
+    assert_eq!(log(second).unwrap().0, 200);
+    let listed = farm.dnf(
+        "demo",
+        &["--disablerepo=base", "repoquery", "--location", "greeting.x86_64"],
+    );
+    assert!(listed.status.success(), "{}", text(&listed.stderr));
+    let package = format!("{}/greeting-1.0-1.x86_64.rpm", results(second));
+    assert!(
+        text(&listed.stdout).trim().ends_with(&package),
+        "{}",
+        text(&listed.stdout)
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Where things lie below the results root. Paths are made of checked names only, never of text.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use model::{BuildId, ChrootName, DirectoryName, OwnerName, PackageName};
 
@@ -71,6 +71,28 @@ impl BuildDirectory {
         format!("{self}/{file}")
     }
 }
+
+impl FromStr for BuildDirectory {
+    type Err = NotABuildDirectory;
+
+    /// What [`fmt::Display`] wrote, and nothing else.
+    fn from_str(text: &str) -> Result<Self, NotABuildDirectory> {
+        let parsed = text.split_once('-').and_then(|(build, package)| {
+            Some(Self {
+                build: BuildId(build.parse().ok()?),
+                package: package.parse().ok()?,
+            })
+        });
+        parsed
+            .filter(|parsed| parsed.to_string() == text)
+            .ok_or(NotABuildDirectory)
+    }
+}
+
+/// A name that no build's directory has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not the name of a build's directory")]
+pub struct NotABuildDirectory;
 
 impl fmt::Display for BuildDirectory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -86,6 +86,18 @@ impl Publisher {
         disk::remove_any(&self.build_directory(repository, build))
     }
 
+    /// The builds whose files are there, in no order.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn builds(&self, repository: &RepositoryId) -> Result<Vec<BuildDirectory>> {
+        let mut found = Vec::new();
+        for entry in fs_err::read_dir(self.directory(repository))? {
+            found.extend(entry?.file_name().to_str().and_then(|name| name.parse().ok()));
+        }
+        Ok(found)
+    }
+
     fn place(&self, target: &Path, staged: &Path, manifest: &Manifest) -> Result<PathBuf> {
         check_staged(staged, manifest)?;
         let Some(parent) = target.parent() else {

@@ -296,9 +296,28 @@ fn results_are_placed_at_once_and_replaced_at_once() {
         );
         assert!(!staged.exists());
     }
+    assert_eq!(publisher.builds(&id).unwrap(), std::slice::from_ref(&build));
     publisher.remove_build(&id, &build).unwrap();
     publisher.remove_build(&id, &build).unwrap();
+    assert_eq!(publisher.builds(&id).unwrap(), []);
     assert!(!publisher.build_directory(&id, &build).exists());
+}
+
+#[test]
+fn only_the_names_of_builds_directories_name_builds() {
+    assert_eq!("00000123-hello".parse(), Ok(build_directory(123, "hello")));
+    assert_eq!("123456789-a-b".parse(), Ok(build_directory(123_456_789, "a-b")));
+    for other in [
+        "repodata",
+        "srpm-builds",
+        "123-hello",
+        "00000123",
+        "00000123-",
+        "-1-a",
+        "00000123-../x",
+    ] {
+        assert!(other.parse::<repository::BuildDirectory>().is_err(), "{other}");
+    }
 }
 
 #[test]

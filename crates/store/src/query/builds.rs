@@ -1,6 +1,6 @@
 //! Builds: looking at them and deleting them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{BuildId, BuildState, ChrootName, DirectoryName, ProjectId, Timestamp};
 use sea_orm::{
@@ -21,6 +21,9 @@ use crate::{
     entity::{attempt, build, collected_package, package},
     error::{Error, Result},
 };
+
+/// How many ids one statement asks for; databases bound the number of parameters.
+const IDS_AT_ONCE: usize = 500;
 
 impl Store {
     /// The build of that id.
@@ -96,6 +99,30 @@ impl Store {
             packages.sort();
         }
         Ok(packages.into_iter().collect())
+    }
+
+    /// Which of these builds there are; the others were deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn existing_builds(&self, ids: &[BuildId]) -> Result<BTreeSet<BuildId>> {
+        let mut found = BTreeSet::new();
+        for some in ids.chunks(IDS_AT_ONCE) {
+            let rows: Vec<i64> = self
+                .read(|tx| async move {
+                    Ok(build::Entity::find()
+                        .select_only()
+                        .column(build::Column::Id)
+                        .filter(build::Column::Id.is_in(some.iter().map(|id| id.0)))
+                        .into_tuple()
+                        .all(&*tx)
+                        .await?)
+                })
+                .await?;
+            found.extend(rows.into_iter().map(BuildId));
+        }
+        Ok(found)
     }
 
     /// Deletes a build that is over. Its packages leave the repositories with the next publication, which

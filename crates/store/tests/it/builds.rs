@@ -353,6 +353,11 @@ async fn a_published_build_that_is_deleted_leaves_the_repository(farm: Farm) {
     let gone = farm.published_build().await;
     let stays = farm.published_build().await;
     farm.store.delete_build(gone.id, at(20)).await.unwrap();
+    let asked = [gone.id, stays.id, BuildId(4711)];
+    assert_eq!(
+        farm.store.existing_builds(&asked).await.unwrap(),
+        [stays.id].into()
+    );
 
     let due = farm.store.publishable(10, at(20)).await.unwrap();
     assert!(due.iter().any(|(_, _, name)| name.as_str() == CHROOT), "{due:?}");
