@@ -325,17 +325,32 @@ where
         Err(failure) => Err(failure),
     };
     match outcome {
-        Ok(value) => {
-            transaction.commit().await?;
-            Ok(value)
-        }
+        Ok(value) => match transaction.commit().await {
+            Ok(()) => Ok(value),
+            Err(error) => {
+                leave_nothing_open(connection).await;
+                Err(error.into())
+            }
+        },
         Err(failure) => {
             if let Err(error) = transaction.rollback().await {
                 // The connection is as good as gone, and the transaction with it.
                 tracing::debug!(%error, "A rollback failed.");
+                leave_nothing_open(connection).await;
             }
             Err(failure)
         }
+    }
+}
+
+/// After an end that failed, as on a full disk, SQLite and the pool may differ about whether a transaction is open on the one
+/// connection that writes. Left open, it would swallow all later ones, which would then seem to succeed. That there is none
+/// to end is fine.
+async fn leave_nothing_open(connection: &DatabaseConnection) {
+    if connection.get_database_backend() == DbBackend::Sqlite
+        && let Err(error) = connection.execute_unprepared("ROLLBACK").await
+    {
+        tracing::debug!(%error, "There was no transaction to end.");
     }
 }
 
