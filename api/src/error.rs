@@ -303,6 +303,13 @@ impl From<store::Error> for ApiError {
                     "The database cannot be reached at the moment. Please try again.".to_owned(),
                 )
             }
+            store::Error::NoSpace { .. } => {
+                tracing::error!(error = %with_causes(&error), "The database's disk is full.");
+                Self::OutOfSpace(
+                    "The farm's disk is full: nothing can be stored until its operator makes room."
+                        .to_owned(),
+                )
+            }
             other => Self::Internal(with_causes(&other)),
         }
     }

@@ -138,18 +138,13 @@ pub fn openapi_document() -> String {
 fn straighten(operation: &mut Value) {
     let needs_login = operation.get("security").is_some();
     let has_body = operation.get("requestBody").is_some();
-    let is_upload = operation.get("operationId").and_then(Value::as_str) == Some("create_build_from_upload");
     if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
         if !needs_login {
             responses.remove("401");
             responses.remove("403");
         }
-        if !has_body {
-            for status in ["408", "413", "415"] {
-                responses.remove(status);
-            }
-        }
-        if is_upload && let Some(mut full) = responses.get("413").cloned() {
+        // What needs a login may write, and whatever writes needs room.
+        if needs_login && let Some(mut full) = responses.get("413").cloned() {
             if let Some(full) = full.as_object_mut() {
                 full.insert(
                     "description".to_owned(),
@@ -157,6 +152,11 @@ fn straighten(operation: &mut Value) {
                 );
             }
             responses.insert("507".to_owned(), full);
+        }
+        if !has_body {
+            for status in ["408", "413", "415"] {
+                responses.remove(status);
+            }
         }
         for response in responses.values_mut() {
             if let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) {

@@ -77,7 +77,7 @@ async fn hand_in(parts: &Parts, allocation: &Allocation, outcome: &Outcome) -> R
                 info!(attempt.id = %id, "Attempt {id} ended: {}.", words(outcome));
                 return Ok(());
             }
-            Err(store::Error::Unavailable { .. }) => tokio::time::sleep(pauses.pause()).await,
+            Err(error) if error.is_temporary() => tokio::time::sleep(pauses.pause()).await,
             Err(store::Error::Conflict { what }) => {
                 info!(attempt.id = %id, "Attempt {id} was ended by another: {what}");
                 return Ok(());
@@ -319,7 +319,7 @@ fn end_of(status: Status) -> Result<Option<End>, Error> {
 }
 
 /// Shows that the worker is there. Whether a cancel is wanted; `None` when the allocation is no longer
-/// ours. A database that is away is no reason to stop: the build goes on.
+/// ours. A database that is away or full is no reason to stop: the build goes on.
 async fn renew(parts: &Parts, allocation: &Allocation, log_bytes: u64) -> Result<Option<bool>, Error> {
     let now = clock::now();
     let size = i64::try_from(log_bytes).unwrap_or(i64::MAX);
@@ -331,7 +331,7 @@ async fn renew(parts: &Parts, allocation: &Allocation, log_bytes: u64) -> Result
     {
         Ok(renewal) => Ok(Some(renewal.cancel_requested)),
         Err(store::Error::Conflict { .. }) => Ok(None),
-        Err(error @ store::Error::Unavailable { .. }) => {
+        Err(error) if error.is_temporary() => {
             warn!("Cannot renew an allocation: {}", chain(&error));
             Ok(Some(false))
         }

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::cache::Cache;
 use crate::progress::say;
 use crate::workspace::cargo;
-use crate::{openapi, setup, test, tidy};
+use crate::{setup, test, tidy};
 
 /// One step and what it does.
 struct Check {
@@ -35,10 +35,6 @@ const CHECKS: &[Check] = &[
     Check {
         name: "test",
         run: |cache| test::run(cache, true, &[]),
-    },
-    Check {
-        name: "openapi",
-        run: |_| openapi::run(true),
     },
     Check {
         name: "docs",

@@ -12,12 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::Value;
 
-use crate::{
-    cache::Cache,
-    process::Tool,
-    setup,
-    workspace::{self, cargo},
-};
+use crate::{cache::Cache, process::Tool, setup, workspace};
 
 pub(crate) use crate::microdistro::CHROOT;
 
@@ -35,12 +30,12 @@ pub(crate) struct Farm {
 impl Farm {
     /// Builds the program and starts a farm with an empty directory.
     pub(crate) fn start(cache: &Cache, directory: &Path, idle: u32) -> Result<Self> {
-        cargo()?.args(["build", "--workspace"]).show()?;
+        let program = workspace::program()?;
         fs_err::create_dir_all(directory)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log = fs_err::File::create(directory.join("farm.log"))?.into_parts().0;
         let mirror = cache.path("microdistro/current/repo");
-        let process = Command::new(program()?)
+        let process = Command::new(program)
             .args(["up", "--directory"])
             .arg(directory.join("data"))
             .args([
@@ -260,14 +255,4 @@ fn read_json(path: &str, (status, body): (u16, String)) -> Result<Value> {
         bail!("{path} answers {status}: {body}");
     }
     serde_json::from_str(&body).with_context(|| format!("{path} answers no JSON"))
-}
-
-/// The program, where cargo puts it.
-fn program() -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = match target {
-        Some(target) => target,
-        None => workspace::root()?.join("target"),
-    };
-    Ok(target.join("debug/verdigris"))
 }

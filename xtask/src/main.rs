@@ -64,11 +64,7 @@ enum Command {
         arguments: Vec<String>,
     },
     /// Write the API's description, api/openapi.json.
-    Openapi {
-        /// Only compare it with what is there.
-        #[arg(long)]
-        check: bool,
-    },
+    Openapi,
     /// Start the whole farm, build real packages in it, and install them with dnf.
     Demo {
         /// End when all is shown, instead of keeping the farm up.
@@ -96,7 +92,7 @@ fn main() -> Result<()> {
             no_install,
             arguments,
         } => test::run(&cache, !no_install, &arguments),
-        Command::Openapi { check } => openapi::run(check),
+        Command::Openapi => openapi::run(),
         Command::Demo { once, no_install } => demo::run(&cache, !no_install, once),
         Command::Bench(bench) => bench::run(&cache, &bench),
         Command::Ci => ci::run(&cache),

@@ -16,7 +16,10 @@ use sea_orm::{
     DbBackend, DbErr, EntityTrait as _, IsolationLevel, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
 };
-use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    Connection as _,
+    sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous},
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -137,6 +140,7 @@ fn common(url: &str, connections: u32) -> ConnectOptions {
 
 fn sqlite(url: &str, connections: u32, may_write: bool) -> ConnectOptions {
     let mut options = common(url, connections);
+    options.map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(is_between_transactions(connection)));
     options.map_sqlx_sqlite_opts(move |options| {
         let options = options
             .create_if_missing(may_write)
@@ -151,6 +155,19 @@ fn sqlite(url: &str, connections: u32, may_write: bool) -> ConnectOptions {
         }
     });
     options
+}
+
+/// Whether a connection may be used again. SQLite itself ends a transaction that finds the disk full; the driver, whose own
+/// end of it then fails, goes on counting it as open and makes the next one a savepoint inside it. After the first savepoint
+/// that is rolled back, all that follow would seem to succeed, be seen by nobody and be lost at the end.
+async fn is_between_transactions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // The answer comes after what the driver had queued: an end of the transaction before.
+    connection.ping().await?;
+    let is_usable = !connection.is_in_transaction();
+    if !is_usable {
+        tracing::debug!("A connection whose transaction could not be ended is closed.");
+    }
+    Ok(is_usable)
 }
 
 fn postgres(url: &str, connections: u32) -> ConnectOptions {
@@ -325,32 +342,17 @@ where
         Err(failure) => Err(failure),
     };
     match outcome {
-        Ok(value) => match transaction.commit().await {
-            Ok(()) => Ok(value),
-            Err(error) => {
-                leave_nothing_open(connection).await;
-                Err(error.into())
-            }
-        },
+        Ok(value) => {
+            transaction.commit().await?;
+            Ok(value)
+        }
         Err(failure) => {
             if let Err(error) = transaction.rollback().await {
                 // The connection is as good as gone, and the transaction with it.
                 tracing::debug!(%error, "A rollback failed.");
-                leave_nothing_open(connection).await;
             }
             Err(failure)
         }
-    }
-}
-
-/// After an end that failed, as on a full disk, SQLite and the pool may differ about whether a transaction is open on the one
-/// connection that writes. Left open, it would swallow all later ones, which would then seem to succeed. That there is none
-/// to end is fine.
-async fn leave_nothing_open(connection: &DatabaseConnection) {
-    if connection.get_database_backend() == DbBackend::Sqlite
-        && let Err(error) = connection.execute_unprepared("ROLLBACK").await
-    {
-        tracing::debug!(%error, "There was no transaction to end.");
     }
 }
 

@@ -40,6 +40,14 @@ pub enum Error {
         /// What happened.
         why: String,
     },
+    /// There is no room left where the database is. An operator has to make some; what needs no room goes on.
+    #[error("the database {database} has no room left: {why}")]
+    NoSpace {
+        /// Its address without the password.
+        database: String,
+        /// What it said.
+        why: String,
+    },
     /// A row holds what no version of this program writes. An operator has to look at it.
     #[error("corrupt row in table {table}, id {id}: {why}")]
     Corrupt {
@@ -76,6 +84,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the same may work later, when the database is there again or has room.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::NoSpace { .. })
+    }
+
     pub(crate) fn not_found(what: impl Into<String>) -> Self {
         Self::NotFound { what: what.into() }
     }
@@ -134,6 +148,13 @@ pub(crate) fn translate(error: DbErr, database: &str) -> Error {
     if let Some(SqlErr::ForeignKeyConstraintViolation(why)) = error.sql_err() {
         return Error::conflict(format!("what it refers to does not exist: {why}"));
     }
+    // PostgreSQL: disk_full. SQLite: FULL.
+    if code(&error).is_some_and(|code| matches!(code.as_str(), "53100" | "13")) {
+        return Error::NoSpace {
+            database: database.to_owned(),
+            why: error.to_string(),
+        };
+    }
     if is_unavailable(&error) || is_worth_a_retry(&error) {
         return Error::Unavailable {
             database: database.to_owned(),
@@ -170,11 +191,11 @@ fn is_unavailable(error: &DbErr) -> bool {
         Some(sqlx::Error::Database(_)) => code(error).is_some_and(|code| {
             // Classes 08 (connection), 53 (resources), 57 (operator intervention, which includes a statement
             // that ran out of time), 25P03 (idle in a transaction) and lock_not_available; SQLite: I/O,
-            // full disk, cannot open.
+            // cannot open.
             ["08", "53", "57"]
                 .iter()
                 .any(|class| code.len() == 5 && code.starts_with(class))
-                || matches!(code.as_str(), "55P03" | "25P03" | "10" | "13" | "14")
+                || matches!(code.as_str(), "55P03" | "25P03" | "10" | "14")
         }),
         Some(
             sqlx::Error::Io(_)

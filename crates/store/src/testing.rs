@@ -1,4 +1,4 @@
-//! A PostgreSQL server for tests: its own data directory, a free port on loopback, no socket elsewhere, gone
+//! What tests of databases need, here and in other crates: a disk that is soon full, and a PostgreSQL server: its own data directory, a free port on loopback, no socket elsewhere, gone
 //! with the value. Everything here blocks; it is for tests only.
 //!
 //! PostgreSQL refuses to run as root, so that root runs it as `postgres`, or as `nobody` where there is no
@@ -19,6 +19,10 @@ use std::{
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
+pub use small_disk::SmallDisk;
+
+mod small_disk;
+
 /// How long the server may take to answer.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How often a port is chosen anew, when another program took it meanwhile.
@@ -27,7 +31,7 @@ const USER: &str = "verdigris";
 /// What has to be in one place: a distribution may link only some of them into `PATH`.
 const PROGRAMS: [&str; 3] = ["initdb", "postgres", "createdb"];
 
-/// Why there is no server.
+/// Why there is no server, or no disk.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -65,11 +65,21 @@ pub(crate) fn verdigris() -> Command {
 impl Farm {
     /// Starts a farm and waits until it answers.
     pub(crate) fn start() -> Self {
+        Self::start_with(|_| String::new())
+    }
+
+    /// Starts a farm whose `verdigris.toml` says what `settings` answers for its directory.
+    pub(crate) fn start_with(settings: impl FnOnce(&Path) -> String) -> Self {
         let mut farm = Self {
             directory: tempfile::tempdir().unwrap(),
             port: free_port(),
             process: None,
         };
+        let text = settings(&farm.path("data"));
+        if !text.is_empty() {
+            fs::create_dir(farm.path("data")).unwrap();
+            fs::write(farm.path("data/verdigris.toml"), text).unwrap();
+        }
         farm.up();
         farm
     }

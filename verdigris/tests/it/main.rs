@@ -5,6 +5,7 @@
 mod bad_input;
 mod copr_client;
 mod farm;
+mod full_disk;
 mod interruption;
 mod moto;
 mod packages;

@@ -15,6 +15,7 @@ mod claims;
 mod connections;
 mod events;
 mod farm;
+mod full_disk;
 mod leases;
 mod migrations;
 mod projects;

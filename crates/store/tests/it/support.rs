@@ -5,7 +5,7 @@
 //! for each test, and a server for each, which takes one to two seconds to make, would take most of the time:
 //! the module's behaviours run side by side, each in a database of its own, and those that fail are named.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use model::Timestamp;
 use sea_orm::{
@@ -34,9 +34,16 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let mut database = Self::at(&directory.path().join("farm.sqlite"));
+        database._directory = Some(directory);
+        database
+    }
+
+    /// SQLite in a file of the test's own.
+    pub(crate) fn at(file: &Path) -> Self {
         Self {
-            url: format!("sqlite://{}", directory.path().join("farm.sqlite").display()),
-            _directory: Some(directory),
+            url: format!("sqlite://{}", file.display()),
+            _directory: None,
         }
     }
 
