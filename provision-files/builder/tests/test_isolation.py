@@ -1,11 +1,14 @@
 """What a build cannot see, reach or kill. The package "probe" tries, and prints lines that begin with PROBE."""
 
 import os
+import shutil
 import subprocess
 import sys
 import unittest
 
-from support import BuilderTest, microdistro, until_true
+from support import ENTRY, BuilderTest, microdistro, until_true
+
+RULES = os.path.join(os.path.dirname(ENTRY), "../firewall/metadata.nft")
 
 
 class Isolation(BuilderTest):
@@ -53,7 +56,8 @@ class Network(Isolation):
         """Run a program in that namespace."""
         return subprocess.run(["nsenter", "-t", str(holder), "-n", *argv], check=check, capture_output=True)
 
-    def test_a_build_has_no_network_no_capability_and_sees_nothing_of_the_host(self):
+    def neighbourhood(self):
+        """The builder's namespace, in which all its commands run from now on, with a server for it in another."""
         builder, outside = self.namespace(), self.namespace()
         self.inside(builder, "ip", "link", "add", "va", "type", "veth", "peer", "name", "vb", "netns", str(outside))
         for holder, device, addresses in ((builder, "va", ["10.99.0.1/24", "169.254.169.1/24"]), (outside, "vb", ["10.99.0.2/24", "169.254.169.254/24"])):
@@ -64,11 +68,18 @@ class Network(Isolation):
         server = subprocess.Popen(["nsenter", "-t", str(outside), "-n", sys.executable, "-m", "http.server", "8000", "--directory", microdistro()],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(lambda: (server.kill(), server.wait()))
-        reach = "exec 3<>/dev/tcp/169.254.169.254/8000"
-        until_true(lambda: self.inside(builder, "bash", "-c", reach, check=False).returncode == 0, "the metadata server, for root")
+        until_true(lambda: self.reaches_metadata(builder), "the metadata server, for root")
         self.addCleanup(setattr, self.builder, "wrapper", [])
         self.builder.wrapper = ["nsenter", "-t", str(builder), "-n"]
         self.builder.define(base=[{**self.builder.definition["base"][0], "baseurl": "http://10.99.0.2:8000/"}])
+        return builder
+
+    def reaches_metadata(self, builder):
+        """Whether root on the builder does."""
+        return self.inside(builder, "timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/169.254.169.254/8000", check=False).returncode == 0
+
+    def test_a_build_has_no_network_no_capability_and_sees_nothing_of_the_host(self):
+        builder = self.neighbourhood()
         target = {"farm_probe_host": "10.99.0.2", "farm_probe_port": "8000"}
         found = self.probe(enable_net=True, macros=target)
         self.assertEqual((found["network"], found["metadata"]), ("yes", "no"))
@@ -76,10 +87,24 @@ class Network(Isolation):
         found = self.probe(macros=target)
         self.assertEqual((found["network"], found["metadata"]), ("no", "no"))
         # Root on the builder still reaches it, and the rules are there once however many builds ran.
-        self.assertEqual(self.inside(builder, "bash", "-c", reach).returncode, 0)
+        self.assertTrue(self.reaches_metadata(builder))
         self.probe(enable_net=True, macros=target)
         rules = self.inside(builder, "ip", "rule", "show", "pref", "60").stdout.decode().splitlines()
         self.assertEqual(len(rules), 1, rules)
+
+    def test_rules_that_a_reboot_has_emptied_hide_the_metadata_service_again_from_root_too(self):
+        builder = self.neighbourhood()
+        place = os.path.join(self.builder.root, "etc/verdigris/metadata.nft")
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        shutil.copy(RULES, place)
+        self.addCleanup(os.unlink, place)
+        self.assertTrue(self.reaches_metadata(builder))
+        for _ in range(2):
+            found = self.probe(enable_net=True, macros={"farm_probe_host": "10.99.0.2", "farm_probe_port": "8000"})
+            self.assertEqual((found["network"], found["metadata"]), ("yes", "no"))
+            self.assertFalse(self.reaches_metadata(builder))
+        rules = self.inside(builder, "nft", "list", "ruleset").stdout.decode()
+        self.assertEqual(rules.count("169.254.0.0/16"), 1, rules)
 
 
 if __name__ == "__main__":

@@ -185,6 +185,17 @@ impl Farm {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// What `verdigris fleet status` says.
+    pub(crate) fn fleet_status(&self) -> Value {
+        let output = verdigris()
+            .args(["fleet", "status", "--json", "--config"])
+            .arg(self.path("data/verdigris.toml"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// copr-cli, unmodified, as the operator.
     pub(crate) fn copr_cli(&self, arguments: &[&str]) -> Output {
         Command::new(cached("venv/bin/copr-cli"))
@@ -290,7 +301,7 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
         assert!(started.elapsed() < PATIENCE, "it never came: {what}");
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -1,10 +1,12 @@
 //! The farm is killed in the middle of things, and starts again.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+
+use serde_json::Value;
 
 use crate::{
     farm::{CHROOT, Farm, eventually},
-    packages::{SLOW, source_package},
+    packages::{GREETING, SLOW, source_package},
 };
 
 #[test]
@@ -31,8 +33,7 @@ fn a_build_survives_the_death_of_the_whole_farm_and_nothing_is_left_over() {
         "where groups are looked for"
     );
     farm.wait_for(build, &["succeeded"]);
-    let monitor = farm.json(&format!("/api_3/build/{build}"));
-    assert_eq!(monitor["state"], "succeeded");
+    every_machine_is_a_builder_and_every_builder_a_machine(&farm);
 
     assert!(farm.stop(), "{}", farm.log());
     eventually("every process of the stopped farm's machines is gone", || {
@@ -40,6 +41,62 @@ fn a_build_survives_the_death_of_the_whole_farm_and_nothing_is_left_over() {
     });
     assert_eq!(mounts_of(&directory), Vec::<String>::new());
     assert_eq!(cgroups(&farm), Vec::<String>::new());
+}
+
+#[test]
+fn machines_that_are_made_builders_while_the_farm_dies_again_and_again_are_not_thrown_away() {
+    let mut farm = Farm::start();
+    // A machine is a builder after two to three seconds: while it boots, while it is provisioned, and twice while it is
+    // checked, when it has been rebooted with the farm and what provisioning left in its kernel is gone.
+    for milliseconds in [100, 300, 800] {
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        farm.kill();
+        farm.up();
+    }
+    for times in [1, 2] {
+        eventually("a builder is provisioned and about to be checked", || {
+            farm.log().matches(": builder.yml: ").count() >= times
+        });
+        farm.kill();
+        farm.up();
+    }
+    every_machine_is_a_builder_and_every_builder_a_machine(&farm);
+    let given_up: Vec<Value> = machines(&farm)
+        .into_iter()
+        .filter(|machine| machine["state"] != "running")
+        .collect();
+    assert_eq!(given_up, Vec::<Value>::new(), "{}", farm.log());
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    let build = farm.submit("demo", &source_package(farm.directory.path(), GREETING));
+    farm.wait_for(build, &["succeeded"]);
+    assert!(farm.stop(), "{}", farm.log());
+}
+
+/// What the cloud's own books say of every machine that it ever made.
+fn machines(farm: &Farm) -> Vec<Value> {
+    let instances = ledger(farm)["instances"].clone();
+    instances.as_object().unwrap().values().cloned().collect()
+}
+
+fn ledger(farm: &Farm) -> Value {
+    let text = fs::read(farm.path("data/devcloud/ledger.json")).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+/// Compares what the farm believes with what the cloud knows, once both have come to rest.
+fn every_machine_is_a_builder_and_every_builder_a_machine(farm: &Farm) {
+    eventually("the fleet and the cloud agree", || {
+        let is_paid = |machine: &Value| machine["state"] != "terminated";
+        let ids = |of: Vec<Value>, key: &str| -> BTreeSet<String> {
+            let ids = of.iter().filter_map(|one| one[key].as_str());
+            ids.map(str::to_owned).collect()
+        };
+        let machines = machines(farm).into_iter().filter(is_paid).collect();
+        let builders = farm.fleet_status()["builders"].as_array().unwrap().clone();
+        let is_ready = builders.iter().all(|builder| builder["state"] == "ready");
+        let (machines, builders) = (ids(machines, "id"), ids(builders, "instance_id"));
+        !machines.is_empty() && machines == builders && is_ready
+    });
 }
 
 #[test]
@@ -91,9 +148,10 @@ fn mounts_of(directory: &Path) -> Vec<String> {
 
 /// Control groups of the farm's cloud, which carry the id of its ledger.
 fn cgroups(farm: &Farm) -> Vec<String> {
-    let ledger = fs::read(farm.path("data/devcloud/ledger.json")).unwrap();
-    let ledger: serde_json::Value = serde_json::from_slice(&ledger).unwrap();
-    let name = format!("verdigris-devcloud-vd-{}", ledger["owner_id"].as_str().unwrap());
+    let name = format!(
+        "verdigris-devcloud-vd-{}",
+        ledger(farm)["owner_id"].as_str().unwrap()
+    );
     // Version 2 alone, or version 1 with one tree for each controller.
     let trees = ["", "unified", "memory", "pids", "cpu"].map(|tree| Path::new("/sys/fs/cgroup").join(tree));
     let places = trees.map(|tree| tree.join(&name));
