@@ -137,8 +137,24 @@ impl Farm {
         read_json(path, self.get(path)?)
     }
 
-    /// All that happened in the farm, oldest first.
-    pub(crate) fn events(&self) -> Result<Vec<Value>> {
+    /// All that happened in the farm, oldest first; `filter` is what else the query says, as in `&build=1`.
+    pub(crate) fn events(&self, filter: &str) -> Result<Vec<Value>> {
+        let mut events: Vec<Value> = Vec::new();
+        loop {
+            let last = events
+                .last()
+                .and_then(|event| event.get("id")?.as_i64())
+                .unwrap_or(0);
+            let answer = self.json_for_operators(&format!("/api/events?limit=1000&after={last}{filter}"))?;
+            match answer.as_array() {
+                Some(more) if !more.is_empty() => events.extend_from_slice(more),
+                _ => return Ok(events),
+            }
+        }
+    }
+
+    /// A GET as the operator whose answer is JSON.
+    pub(crate) fn json_for_operators(&self, path: &str) -> Result<Value> {
         let configuration = fs_err::read_to_string(self.configuration())?;
         let setting = |name: &str| {
             let mut lines = configuration.lines().filter_map(|line| line.split_once('='));
@@ -149,19 +165,37 @@ impl Farm {
         };
         let credentials = BASE64.encode(format!("{}:{}", setting("login"), setting("token")));
         let header = format!("Authorization: Basic {credentials}\r\n");
-        let mut events: Vec<Value> = Vec::new();
-        loop {
-            let last = events
-                .last()
-                .and_then(|event| event.get("id")?.as_i64())
-                .unwrap_or(0);
-            let path = format!("/api/events?limit=1000&after={last}");
-            let answer = read_json(&path, self.get_with(&path, &header)?)?;
-            match answer.as_array() {
-                Some(more) if !more.is_empty() => events.extend_from_slice(more),
-                _ => return Ok(events),
-            }
-        }
+        read_json(path, self.get_with(path, &header)?)
+    }
+
+    /// Runs a shell script as root on a builder that is ready, with a file as its standard input; what it prints.
+    pub(crate) fn on_a_ready_builder(&self, script: &str, input: &Path) -> Result<String> {
+        let builders = self.json_for_operators("/api/builders")?;
+        let ready = builders.as_array().into_iter().flatten().find_map(|builder| {
+            let text = |name: &str| builder.get(name).and_then(Value::as_str);
+            text("address").filter(|_| text("state") == Some("ready"))
+        });
+        let address = ready.context("no builder is ready")?;
+        let fleet = fs_err::read_to_string(self.directory.join("data/fleet.yaml"))?;
+        let port = fleet.split("port: ").nth(1).map(|rest| {
+            let digits = rest.chars().take_while(char::is_ascii_digit);
+            digits.collect::<String>()
+        });
+        Tool::new("ssh")
+            .args([
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "LogLevel=ERROR",
+            ])
+            .args(["-o", "UserKnownHostsFile=/dev/null", "-i"])
+            .arg(self.directory.join("data/secrets/builders.ed25519"))
+            .args(["-p", &port.context("fleet.yaml names no port")?])
+            .args([&format!("root@{address}"), script])
+            .input(input)?
+            .output()
     }
 
     /// dnf on a scratch root beside the farm's directory, with a project's repository, both signature checks on, and

@@ -65,6 +65,12 @@ impl Tool {
         self
     }
 
+    /// Gives it a file as its standard input.
+    pub(crate) fn input(mut self, file: &Path) -> Result<Self> {
+        self.command.stdin(fs_err::File::open(file)?.into_parts().0);
+        Ok(self)
+    }
+
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self

@@ -25,14 +25,17 @@ use crate::{
 /// The package that is built: small, but with configure, make and tests.
 const PACKAGE: &str = "hello";
 const PATIENCE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(250);
 
-/// What one submission took, in seconds.
+/// One submission, in seconds.
 struct Passage {
+    /// The bare build just before it, on the builder that it then got. The two are compared in pairs, since a machine that
+    /// others use as well is slower in some minutes than in others. A farm without builders has none to do it on.
+    bare: Option<f64>,
     /// From the start of copr-cli until its package could be installed.
     whole: f64,
-    /// The part until copr-cli said that the build exists: mostly a Python program's start.
-    client: f64,
+    /// From the farm's having taken the package.
+    accepted: f64,
 }
 
 /// Measures and prints.
@@ -40,35 +43,32 @@ pub(super) fn run(cache: &Cache, install: bool, runs: u32) -> Result<()> {
     setup::run(cache, setup::Purpose::Farm, install)?;
     image::builder(cache)?;
     let package = examples::source_package(cache, PACKAGE)?;
-    let bare = bare_builds(cache, &package, runs)?;
-    let (warm, mut starts) = farm_builds(cache, &package, runs, Readiness::Warm)?;
-    let (cold, more) = farm_builds(cache, &package, runs, Readiness::Cold)?;
+    let (warm, mut starts) = passages(cache, &package, runs, Readiness::Warm)?;
+    let (cold, more) = passages(cache, &package, runs, Readiness::Cold)?;
     starts.extend(more);
 
+    let bare = Times::of(warm.iter().filter_map(|one| one.bare).collect());
     let base = bare.median();
-    let of = |passages: &[Passage], part: fn(&Passage) -> f64| Times::of(passages.iter().map(part).collect());
-    let (after, whole) = (|p: &Passage| p.whole - p.client, |p: &Passage| p.whole);
+    let times = |passages: &[Passage], of: fn(&Passage) -> f64| Times::of(passages.iter().map(of).collect());
     say(heading(&format!("{PACKAGE} in {CHROOT}, seconds")));
-    say(bare.line("bare rpmbuild --rebuild in the chroot", None));
-    say(of(&warm, after).line("accepted to installable, builder ready", base));
-    say(of(&cold, after).line("accepted to installable, no builder", base));
-    say(of(&warm, whole).line("copr-cli's start to installable, ready", base));
-    say(of(&cold, whole).line("copr-cli's start to installable, no builder", base));
-    say(Times::of(starts).line("RunInstances to a ready builder", None));
-    say("\nA debug build of the farm, on the machine that also runs its builders.");
-    Ok(())
-}
-
-fn bare_builds(cache: &Cache, package: &Path, runs: u32) -> Result<Times> {
-    let step = Step::start("bare builds");
-    let mut count = Count::of("bare build", runs as usize);
-    let mut times = Vec::new();
-    for _ in 0..runs {
-        times.push(bare::build(cache, package)?);
-        count.one_more();
+    say(bare.line("bare rpmbuild --rebuild, on the builder", None));
+    for (passages, builder) in [(&warm, "builder ready"), (&cold, "no builder")] {
+        let line = |what: &str, of: fn(&Passage) -> f64| {
+            times(passages, of).line(&format!("{what}, {builder}"), base)
+        };
+        say(line("accepted to installable", |one| one.accepted));
+        say(line("copr-cli's start to installable", |one| one.whole));
+        let over = passages
+            .iter()
+            .filter_map(|one| Some(one.accepted - one.bare.or(base)?));
+        say(Times::of(over.collect()).line(&format!("accepted to installable over bare, {builder}"), None));
     }
-    step.done("measured");
-    Ok(Times::of(times))
+    say(Times::of(starts).line("RunInstances to a ready builder", None));
+    say(
+        "\nA debug build of the farm, on the machine that also runs its builders. Over bare: with a builder ready, the differences of \
+         pairs of a bare build and the farm's on the same builder; without one, those to the median of the bare builds.",
+    );
+    Ok(())
 }
 
 /// Whether a builder waits when the package comes.
@@ -78,7 +78,8 @@ enum Readiness {
     Cold,
 }
 
-fn farm_builds(
+/// Bare builds and the farm's, by turns; and how long builders took to be ready.
+fn passages(
     cache: &Cache,
     package: &Path,
     runs: u32,
@@ -97,7 +98,11 @@ fn farm_builds(
     let mut passages = Vec::new();
     for _ in 0..runs {
         await_fleet(&farm, readiness)?;
-        passages.push(passage(&farm, package)?);
+        let bare = match readiness {
+            Readiness::Warm => Some(bare::build(&farm, package)?),
+            Readiness::Cold => None,
+        };
+        passages.push(passage(&farm, package, bare)?);
         count.one_more();
     }
     farm.dnf(cache, "bench", &["repoquery", "--disablerepo=base", PACKAGE])
@@ -130,11 +135,11 @@ fn await_fleet(farm: &Farm, readiness: Readiness) -> Result<()> {
     }
 }
 
-/// One submission. A build has succeeded when it is in the published repository.
-fn passage(farm: &Farm, package: &Path) -> Result<Passage> {
-    let started = Instant::now();
+/// One submission. A build has succeeded when it is in the published repository; when that was, its events tell: asking
+/// for its state all the time would slow down what is measured.
+fn passage(farm: &Farm, package: &Path, bare: Option<f64>) -> Result<Passage> {
+    let (started, waiting) = (time::OffsetDateTime::now_utc(), Instant::now());
     let build = farm.submit("bench", package)?;
-    let client = started.elapsed().as_secs_f64();
     loop {
         match farm.state(build)?.as_str() {
             "succeeded" => break,
@@ -142,13 +147,25 @@ fn passage(farm: &Farm, package: &Path) -> Result<Passage> {
                 let attempts = farm.json(&format!("/api/builds/{build}/attempts"))?;
                 bail!("build {build} did not succeed: {attempts:#}");
             }
-            _ if started.elapsed() > PATIENCE => bail!("build {build} is not over after {PATIENCE:?}"),
+            _ if waiting.elapsed() > PATIENCE => bail!("build {build} is not over after {PATIENCE:?}"),
             _ => std::thread::sleep(POLL),
         }
     }
+    let events = farm.events(&format!("&build={build}"))?;
+    let when = |state: &str| {
+        let is_it = |event: &&Value| {
+            let is = |name: &str, value: &str| event.get(name).and_then(Value::as_str) == Some(value);
+            is("subject_kind", "build") && is("new_state", state)
+        };
+        let event = events.iter().find(is_it);
+        let at = event.and_then(|event| event.get("at")?.as_str());
+        moment(at.with_context(|| format!("no event says when build {build} was {state}"))?)
+    };
+    let (accepted, succeeded) = (when("pending")?, when("succeeded")?);
     Ok(Passage {
-        whole: started.elapsed().as_secs_f64(),
-        client,
+        bare,
+        whole: (succeeded - started).as_seconds_f64(),
+        accepted: (succeeded - accepted).as_seconds_f64(),
     })
 }
 
@@ -156,18 +173,18 @@ fn passage(farm: &Farm, package: &Path) -> Result<Passage> {
 fn starts(farm: &Farm) -> Result<Vec<f64>> {
     let mut launched = BTreeMap::new();
     let mut times = Vec::new();
-    for event in farm.events()? {
+    for event in farm.events("")? {
         let field = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
         if field("subject_kind") != "builder" {
             continue;
         }
-        let at = || unix_seconds(field("at"));
+        let at = || moment(field("at"));
         match field("new_state") {
             "launching" => {
                 launched.insert(field("subject_id").to_owned(), at()?);
             }
             "ready" => times.extend(match launched.remove(field("subject_id")) {
-                Some(begun) => Some(at()? - begun),
+                Some(begun) => Some((at()? - begun).as_seconds_f64()),
                 None => None,
             }),
             _ => {}
@@ -176,26 +193,21 @@ fn starts(farm: &Farm) -> Result<Vec<f64>> {
     Ok(times)
 }
 
-/// Seconds since 1970 of a moment in RFC 3339.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "differences of moments within an hour, in microseconds"
-)]
-fn unix_seconds(text: &str) -> Result<f64> {
+/// A moment in RFC 3339.
+fn moment(text: &str) -> Result<time::OffsetDateTime> {
     let format = &time::format_description::well_known::Rfc3339;
-    let moment = time::OffsetDateTime::parse(text, format).with_context(|| format!("the moment {text:?}"))?;
-    Ok((moment.unix_timestamp_nanos() / 1000) as f64 / 1e6)
+    time::OffsetDateTime::parse(text, format).with_context(|| format!("the moment {text:?}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::unix_seconds;
+    use super::moment;
 
     #[test]
     fn moments_differ_by_what_lies_between_them() {
         let [before, after] = ["2026-11-27T20:00:00.250000Z", "2026-11-27T20:00:02Z"]
-            .map(|text| unix_seconds(text).expect("a moment"));
-        assert!((after - before - 1.75).abs() < 1e-6);
-        assert!(unix_seconds("yesterday").is_err());
+            .map(|text| moment(text).expect("a moment"));
+        assert!(((after - before).as_seconds_f64() - 1.75).abs() < 1e-6);
+        assert!(moment("yesterday").is_err());
     }
 }
