@@ -446,13 +446,12 @@ async fn caught<T>(what: &str, work: impl Future<Output = Result<T, Error>>) -> 
 #[must_use]
 pub fn snapshot(parts: &Parts, view: &FleetView) -> Snapshot {
     let pools = parts.fleet.pools.iter().map(|(name, spec)| {
-        let (failures, last_failure) = view.pool_failures.get(name).copied().unwrap_or((0, None));
+        let fortune = view.fortunes.get(name).cloned().unwrap_or_default();
         (
             name.clone(),
             plan::Pool {
                 spec: spec.clone(),
-                failures,
-                last_failure,
+                fortune,
             },
         )
     });

@@ -37,10 +37,19 @@ pub struct Snapshot {
 pub struct Pool {
     /// What the operator wants.
     pub spec: PoolSpec,
+    /// How its last launches went.
+    pub fortune: Fortune,
+}
+
+/// How the last launches of a pool went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fortune {
     /// How many builders in a row never got ready.
     pub failures: u32,
     /// When the last of them was given up.
     pub last_failure: Option<Timestamp>,
+    /// Why it was.
+    pub last_reason: Option<String>,
 }
 
 /// A builder, as far as a plan needs to know it.

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Action, Builder, Plan, Pool, PoolReport, QueuedAttempt, Snapshot, Wait, by_preference, is_overdue,
+    Action, Builder, Fortune, Plan, Pool, PoolReport, QueuedAttempt, Snapshot, Wait, by_preference,
+    is_overdue,
 };
 use crate::{BuilderState, Timestamp, name::PoolName};
 
@@ -34,15 +35,10 @@ impl Account<'_> {
         }
         if let Some(until) = self.brake_until {
             if until > now {
-                return Err(Refusal::Braked {
-                    failures: self.pool.failures,
-                    until,
-                });
+                return Err(Refusal::Braked(self.pool.fortune.clone(), until));
             }
             if self.starting > 0 {
-                return Err(Refusal::Probing {
-                    failures: self.pool.failures,
-                });
+                return Err(Refusal::Probing(self.pool.fortune.clone()));
             }
         }
         if self.starting >= spec.launch.parallel {
@@ -61,8 +57,8 @@ impl Account<'_> {
 enum Refusal {
     Full(u32),
     Parallel(u32),
-    Braked { failures: u32, until: Timestamp },
-    Probing { failures: u32 },
+    Braked(Fortune, Timestamp),
+    Probing(Fortune),
 }
 
 impl Refusal {
@@ -72,13 +68,20 @@ impl Refusal {
             Self::Parallel(limit) => {
                 format!("pool {pool} starts {limit} builders already, as many as it may at once")
             }
-            Self::Braked { failures, until } => {
-                format!("pool {pool} is braked until {until}: its last {failures} builders never got ready")
+            Self::Braked(fortune, until) => {
+                format!("pool {pool} is braked until {until}: {}", misfortune(fortune))
             }
-            Self::Probing { failures } => {
-                format!("pool {pool} tries one builder: its last {failures} never got ready")
-            }
+            Self::Probing(fortune) => format!("pool {pool} tries one builder: {}", misfortune(fortune)),
         }
+    }
+}
+
+/// How many builders of a pool failed, and why the last one did: what an operator has to know first.
+fn misfortune(fortune: &Fortune) -> String {
+    let words = format!("its last {} builders never got ready", fortune.failures);
+    match &fortune.last_reason {
+        Some(reason) => format!("{words}, the last one because of this: {reason}"),
+        None => words,
     }
 }
 
@@ -141,11 +144,11 @@ fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolNa
 }
 
 fn brake_until(pool: &Pool) -> Option<Timestamp> {
-    let beyond = pool.failures.checked_sub(FAILURES_BEFORE_BRAKE)?;
+    let beyond = pool.fortune.failures.checked_sub(FAILURES_BEFORE_BRAKE)?;
     let pause = SHORTEST_BRAKE
         .saturating_mul(1 << beyond.min(6))
         .min(LONGEST_BRAKE);
-    Some(pool.last_failure?.plus(pause))
+    Some(pool.fortune.last_failure?.plus(pause))
 }
 
 fn serve_the_queue<'a>(

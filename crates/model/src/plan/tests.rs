@@ -27,8 +27,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
     };
     Pool {
         spec,
-        failures: 0,
-        last_failure: None,
+        fortune: Fortune::default(),
     }
 }
 
@@ -152,9 +151,18 @@ fn a_chroot_that_no_pool_offers_is_named_and_starts_nothing() {
 fn a_pool_whose_builders_never_get_ready_is_braked_and_then_probed() {
     let mut farm = snapshot(&[("x86", pool(0, 9, 2))]);
     let x86: PoolName = "x86".parse().unwrap();
-    farm.pools.get_mut(&x86).unwrap().failures = 3;
-    farm.pools.get_mut(&x86).unwrap().last_failure = Some(NOW.minus(Duration::from_secs(10)));
-    assert_eq!(launches(&plan(&farm)), 0);
+    farm.pools.get_mut(&x86).unwrap().fortune = Fortune {
+        failures: 3,
+        last_failure: Some(NOW.minus(Duration::from_secs(10))),
+        last_reason: Some("nobody answered".to_owned()),
+    };
+    let braked = plan(&farm);
+    assert_eq!(launches(&braked), 0);
+    let note = &braked.pools[0].note;
+    assert!(
+        note.contains("never got ready") && note.ends_with("nobody answered"),
+        "{note}"
+    );
     farm.now = NOW.plus(Duration::from_secs(60));
     assert_eq!(
         launches(&plan(&farm)),

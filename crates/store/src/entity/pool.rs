@@ -10,6 +10,7 @@ pub struct Model {
     pub current_hash: Option<String>,
     pub failures: i64,
     pub last_failure: Option<i64>,
+    pub last_reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -17,6 +17,8 @@ mod m20261124_000001_projects;
 mod m20261124_000002_builds;
 mod m20261124_000003_fleet;
 mod m20261127_000004_signing_keys;
+mod m20261128_000005_pool_reasons;
+mod m20261128_000006_builds_of_source;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -32,6 +34,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000002_builds::Migration),
             Box::new(m20261124_000003_fleet::Migration),
             Box::new(m20261127_000004_signing_keys::Migration),
+            Box::new(m20261128_000005_pool_reasons::Migration),
+            Box::new(m20261128_000006_builds_of_source::Migration),
         ]
     }
 }

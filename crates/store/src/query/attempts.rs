@@ -1,12 +1,18 @@
 //! Attempts as workers and people see them: one query, with what they refer to.
 
+use std::collections::BTreeSet;
+
 use model::{AttemptId, BuildId, BuilderId, Epoch, ProjectId, Timestamp};
 use sea_orm::{
     ColumnTrait as _, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _, QueryOrder as _,
     QueryResult, QuerySelect as _, Select,
 };
+use uuid::Uuid;
 
-use super::joins::{attempt_to_build, build_to_package, build_to_project, build_to_submitter};
+use super::{
+    builds::IDS_AT_ONCE,
+    joins::{attempt_to_build, build_to_package, build_to_project, build_to_submitter},
+};
 use crate::{
     Attempt, BuildOptions, ProjectSettings, StoredSource,
     convert::{Row, moment},
@@ -132,6 +138,30 @@ impl Store {
                 .pop())
         })
         .await
+    }
+
+    /// Which of these attempts there are; the others' builds were deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`].
+    pub async fn existing_attempts(&self, ids: &[AttemptId]) -> Result<BTreeSet<AttemptId>> {
+        let mut found = BTreeSet::new();
+        for some in ids.chunks(IDS_AT_ONCE) {
+            let rows: Vec<Uuid> = self
+                .read(|tx| async move {
+                    Ok(attempt::Entity::find()
+                        .select_only()
+                        .column(attempt::Column::Id)
+                        .filter(attempt::Column::Id.is_in(some.iter().map(|id| id.0)))
+                        .into_tuple()
+                        .all(&*tx)
+                        .await?)
+                })
+                .await?;
+            found.extend(rows.into_iter().map(AttemptId));
+        }
+        Ok(found)
     }
 
     /// The attempts of a build, oldest first.

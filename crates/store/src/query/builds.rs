@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How many ids one statement asks for; databases bound the number of parameters.
-const IDS_AT_ONCE: usize = 500;
+pub(super) const IDS_AT_ONCE: usize = 500;
 
 impl Store {
     /// The build of that id.
@@ -121,6 +121,30 @@ impl Store {
                 })
                 .await?;
             found.extend(rows.into_iter().map(BuildId));
+        }
+        Ok(found)
+    }
+
+    /// Which of these digests are those of sources of builds; nothing refers to the others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn used_sources(&self, digests: &[String]) -> Result<BTreeSet<String>> {
+        let mut found = BTreeSet::new();
+        for some in digests.chunks(IDS_AT_ONCE) {
+            let rows: Vec<String> = self
+                .read(|tx| async move {
+                    Ok(build::Entity::find()
+                        .select_only()
+                        .column(build::Column::SourceSha256)
+                        .filter(build::Column::SourceSha256.is_in(some))
+                        .into_tuple()
+                        .all(&*tx)
+                        .await?)
+                })
+                .await?;
+            found.extend(rows);
         }
         Ok(found)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{
     AttemptId, AttemptState, BuildId, FleetId, PoolName, Timestamp,
-    plan::{QueuedAttempt, Wait},
+    plan::{Fortune, QueuedAttempt, Wait},
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, JoinType, QueryFilter as _,
@@ -89,13 +89,17 @@ async fn active(tx: &Tx) -> Result<BTreeMap<model::OwnerName, u32>, Failure> {
         .collect()
 }
 
-async fn fortunes(tx: &Tx) -> Result<BTreeMap<PoolName, (u32, Option<Timestamp>)>, Failure> {
+async fn fortunes(tx: &Tx) -> Result<BTreeMap<PoolName, Fortune>, Failure> {
     let rows = pool::Entity::find().all(&**tx).await?;
     rows.into_iter()
         .map(|row| {
             let at = Row::new("pool", &row.name);
-            let failures = at.number("failures", row.failures)?;
-            Ok((at.parse("name", &row.name)?, (failures, moment(row.last_failure))))
+            let fortune = Fortune {
+                failures: at.number("failures", row.failures)?,
+                last_failure: moment(row.last_failure),
+                last_reason: row.last_reason,
+            };
+            Ok((at.parse("name", &row.name)?, fortune))
         })
         .collect()
 }
@@ -119,7 +123,7 @@ impl Store {
                 builders: builders_of(&tx, of_fleet).await?,
                 queue: queue(&tx).await?,
                 active: active(&tx).await?,
-                pool_failures: fortunes(&tx).await?,
+                fortunes: fortunes(&tx).await?,
             })
         })
         .await
@@ -165,6 +169,7 @@ impl Store {
                 current_hash: Set(Some(hash.to_owned())),
                 failures: Set(0),
                 last_failure: Set(None),
+                last_reason: Set(None),
             })
             .on_conflict(
                 OnConflict::column(pool::Column::Name)
@@ -172,6 +177,7 @@ impl Store {
                         pool::Column::CurrentHash,
                         pool::Column::Failures,
                         pool::Column::LastFailure,
+                        pool::Column::LastReason,
                     ])
                     .to_owned(),
             )

@@ -118,8 +118,14 @@ async fn close_launch(tx: &Tx, builder: &Builder, change: &Change, now: Timestam
     Ok(())
 }
 
-/// Remembers a pool's fortune: how many builders in a row were given up before they were ever ready.
-async fn note_fortune(tx: &Tx, builder: &Builder, to: BuilderState, now: Timestamp) -> Result<(), Failure> {
+/// Remembers a pool's fortune: how many builders in a row were given up before they were ever ready, and why the last one was.
+async fn note_fortune(
+    tx: &Tx,
+    builder: &Builder,
+    to: BuilderState,
+    change: &Change,
+    now: Timestamp,
+) -> Result<(), Failure> {
     let is_given_up = builder.ready_at.is_none()
         && BuilderState::STARTING.contains(&builder.state)
         && matches!(
@@ -135,13 +141,14 @@ async fn note_fortune(tx: &Tx, builder: &Builder, to: BuilderState, now: Timesta
     let mut on_conflict = OnConflict::column(pool::Column::Name);
     on_conflict.value(pool::Column::Failures, update);
     if is_given_up {
-        on_conflict.update_column(pool::Column::LastFailure);
+        on_conflict.update_columns([pool::Column::LastFailure, pool::Column::LastReason]);
     }
     pool::Entity::insert(pool::ActiveModel {
         name: Set(builder.pool.to_string()),
         current_hash: Set(None),
         failures: Set(first),
         last_failure: Set(is_given_up.then(|| now.as_micros())),
+        last_reason: Set(is_given_up.then(|| change.reason.clone())),
     })
     .on_conflict(on_conflict)
     .exec_without_returning(&**tx)
@@ -204,7 +211,7 @@ impl Store {
             take_attempt_away(&tx, builder, change, now).await?;
             move_builder(&tx, builder, to, (change, None), now).await?;
             close_launch(&tx, builder, change, now).await?;
-            note_fortune(&tx, builder, to, now).await?;
+            note_fortune(&tx, builder, to, change, now).await?;
             let moved = builder_of(&tx, builder.id).await?;
             moved.ok_or_else(|| Error::not_found(format!("builder {}", builder.id)).into())
         })

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use model::{
-    BuilderId, BuilderState, FleetId, LaunchId, OwnerName, PoolName, Timestamp, plan::QueuedAttempt,
+    BuilderId, BuilderState, FleetId, LaunchId, OwnerName, PoolName, Timestamp,
+    plan::{Fortune, QueuedAttempt},
 };
 
 /// The right to act on a fleet; part of every write of a controller.
@@ -167,8 +168,8 @@ pub struct FleetView {
     pub queue: Vec<QueuedAttempt>,
     /// How many attempts of each owner have a builder.
     pub active: BTreeMap<OwnerName, u32>,
-    /// For each pool: how many builders in a row never got ready, and when the last of them was given up.
-    pub pool_failures: BTreeMap<PoolName, (u32, Option<Timestamp>)>,
+    /// How the last launches of each pool went.
+    pub fortunes: BTreeMap<PoolName, Fortune>,
 }
 
 /// An instance with our tag and without a builder, in one list of a cloud.

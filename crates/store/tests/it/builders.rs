@@ -1,6 +1,6 @@
 //! The life of a builder: each move by compare-and-set, told in an event of the same transaction.
 
-use model::{BuilderId, BuilderState};
+use model::{BuilderId, BuilderState, plan::Fortune};
 use serde_json::json;
 use store::{Change, Error, EventFilter};
 use uuid::Uuid;
@@ -358,11 +358,19 @@ async fn builders_that_are_gone_are_listed_only_since_a_moment(farm: Farm) {
     assert_eq!(farm.builder(gone.id).await.state, BuilderState::Abandoned);
 }
 
+fn never_answered(failures: u32, last: u64) -> Option<Fortune> {
+    Some(Fortune {
+        failures,
+        last_failure: Some(at(last)),
+        last_reason: Some("it never answered".to_owned()),
+    })
+}
+
 async fn a_pools_misfortunes_in_a_row_are_counted(farm: Farm) {
     let pool = new_builder().pool;
     let fortune = async || {
         let view = farm.store.fleet_snapshot(farm.lease.fleet, at(60)).await.unwrap();
-        view.pool_failures.get(&pool).copied()
+        view.fortunes.get(&pool).cloned()
     };
     let give_up = async |now| {
         let builder = farm.builder_in(BuilderState::Booting).await;
@@ -374,27 +382,31 @@ async fn a_pools_misfortunes_in_a_row_are_counted(farm: Farm) {
     };
     assert_eq!(fortune().await, None);
     give_up(10).await;
-    assert_eq!(fortune().await, Some((1, Some(at(10)))));
+    assert_eq!(fortune().await, never_answered(1, 10));
     give_up(20).await;
-    assert_eq!(fortune().await, Some((2, Some(at(20)))));
+    assert_eq!(fortune().await, never_answered(2, 20));
 
     let ready = farm.ready_builder().await;
-    assert_eq!(fortune().await, Some((0, Some(at(20)))));
+    assert_eq!(fortune().await, never_answered(0, 20));
     farm.go(&ready, BuilderState::Draining).await;
     assert_eq!(
         fortune().await,
-        Some((0, Some(at(20)))),
+        never_answered(0, 20),
         "it was ready once: that is no misfortune"
     );
 
     // A new specification starts anew; the same one again does not.
-    for (hash, expected) in [("aa", (0, None)), ("bb", (0, None)), ("bb", (1, Some(at(30))))] {
+    for (hash, expected) in [
+        ("aa", Some(Fortune::default())),
+        ("bb", Some(Fortune::default())),
+        ("bb", never_answered(1, 30)),
+    ] {
         farm.store
             .record_pool(&farm.lease, &pool, &json!({"hash": hash}), hash, at(25))
             .await
             .unwrap();
-        assert_eq!(fortune().await, Some(expected), "{hash}");
-        if hash == "bb" && expected.0 == 0 {
+        assert_eq!(fortune().await, expected, "{hash}");
+        if hash == "bb" && expected == Some(Fortune::default()) {
             give_up(30).await;
         }
     }

@@ -22,6 +22,7 @@ on_both_databases!(
     many_who_submit_a_new_package_at_once_share_it,
     a_build_is_deleted_only_when_it_is_over,
     a_published_build_that_is_deleted_leaves_the_repository,
+    sources_and_attempts_of_deleted_builds_are_nobodys,
 );
 
 async fn a_build_is_there_at_once_with_an_attempt_for_each_chroot(farm: Farm) {
@@ -347,6 +348,32 @@ async fn a_build_is_deleted_only_when_it_is_over(farm: Farm) {
     assert_not_found(farm.store.delete_build(id, at(7)).await);
     let next = farm.submit().await.id;
     assert!(next > id, "an id is never given out again");
+}
+
+async fn sources_and_attempts_of_deleted_builds_are_nobodys(farm: Farm) {
+    let gone = farm.submit().await;
+    let mut upload = farm.upload(&[CHROOT]);
+    upload.srpm.sha256 = "ef".repeat(32);
+    let stays = farm.store.submit_upload(&upload, at(1)).await.unwrap();
+    let digests = [
+        gone.source.sha256.clone(),
+        stays.source.sha256.clone(),
+        "00".repeat(32),
+    ];
+    let attempt_of = async |id| farm.store.attempts_of(id).await.unwrap()[0].id;
+    let attempts = [attempt_of(gone.id).await, attempt_of(stays.id).await];
+    let used = farm.store.used_sources(&digests).await.unwrap();
+    assert_eq!(used, digests[..2].iter().cloned().collect());
+
+    farm.store
+        .cancel_build(gone.id, "user:alice", at(2))
+        .await
+        .unwrap();
+    farm.store.delete_build(gone.id, at(3)).await.unwrap();
+    let used = farm.store.used_sources(&digests).await.unwrap();
+    assert_eq!(used, [stays.source.sha256].into());
+    let existing = farm.store.existing_attempts(&attempts).await.unwrap();
+    assert_eq!(existing, [attempts[1]].into());
 }
 
 async fn a_published_build_that_is_deleted_leaves_the_repository(farm: Farm) {
