@@ -4,13 +4,10 @@
 use std::{io, path::PathBuf};
 
 use model::ChrootName;
-use repository::{BuildDirectory, Publisher, RepositoryId};
+use repository::{BuildDirectory, Publisher, RepositoryId, TRASH};
 use store::{Build, BuiltPackage, Project};
 
 use crate::state::ApiState;
-
-/// Where directories are moved before they are emptied, so that they vanish from their addresses at once.
-const TRASH: &str = ".trash";
 
 /// Removes all directories of a deleted project.
 pub(crate) async fn remove_project_results(state: &ApiState, project: &Project) {

@@ -3,7 +3,7 @@
 //! A worker takes up allocations that the controller offers, stages the source on the builder, starts the
 //! build there *detached*, follows its log by offset, collects the results by a checked manifest, signs them,
 //! and puts them into the project's repository. A worker that is killed finds its attempts again by its
-//! name, and the build on the builder has gone on meanwhile. Builders are hostile: nothing that one says is
+//! name, and the build on the builder has gone on meanwhile. Now and then it takes off the disk what nothing refers to. Builders are hostile: nothing that one says is
 //! believed without a check.
 //!
 //! It holds no cloud credentials and serves nobody. Start with [`Worker::run`] and `attempt`.
@@ -14,6 +14,7 @@ mod collect;
 mod log;
 mod publish;
 mod signer;
+mod sweep;
 mod task;
 
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
@@ -162,6 +163,7 @@ impl Worker {
     /// Never for what may pass: a database that is away is waited for.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let publishing = tokio::spawn(publish::run(Arc::clone(&self.parts), stop.clone()));
+        let sweeping = tokio::spawn(sweep::run(Arc::clone(&self.parts), stop.clone()));
         let mut news = self.parts.store.news();
         while !stop.is_cancelled() {
             if let Err(error) = self.look(&stop).await {
@@ -175,7 +177,10 @@ impl Worker {
             }
         }
         self.attempts.shutdown().await;
-        publishing.await.map_err(|cause| Error::Lost(cause.to_string()))
+        for task in [publishing, sweeping] {
+            task.await.map_err(|cause| Error::Lost(cause.to_string()))?;
+        }
+        Ok(())
     }
 
     fn ended(&mut self, ended: Result<(Epoch, bool), JoinError>) {

@@ -11,9 +11,14 @@ use tokio::{
 
 use crate::Error;
 
-/// Where the live log of an attempt is, below the root of all results.
+/// Where live logs are, below the root of all results.
+pub(crate) fn attempts(results: &Path) -> PathBuf {
+    results.join(".attempts")
+}
+
+/// Where the live log of an attempt is.
 pub(crate) fn directory(results: &Path, attempt: AttemptId) -> PathBuf {
-    results.join(".attempts").join(attempt.0.simple().to_string())
+    attempts(results).join(attempt.0.simple().to_string())
 }
 
 /// The growing log.

@@ -37,6 +37,7 @@ use model::Timestamp;
 use sha2::{Digest, Sha256};
 
 pub use layout::{BuildDirectory, RepositoryId};
+pub use results::{STAGING, TRASH};
 pub use snapshot::Snapshot;
 
 use crate::{

@@ -12,8 +12,11 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::{BuildDirectory, Publisher, RepositoryId};
 use crate::{Error, Manifest, Result, disk};
 
-/// Where files are collected before they are placed; on the same file system as the results.
-const STAGING: &str = ".staging";
+/// Where files are collected before they are placed, in each repository; on the same file system as the results.
+pub const STAGING: &str = ".staging";
+/// Where directories are moved before they are emptied, below the results' root, so that they vanish from their addresses at
+/// once.
+pub const TRASH: &str = ".trash";
 
 impl Publisher {
     /// Makes an empty directory in which the files of one build are collected, checked and signed under one

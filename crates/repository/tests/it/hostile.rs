@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use repository::{Error, PackageMetadata, read_binary_rpm, read_package, read_source_rpm};
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use repository::{
+    Error, PackageMetadata, read_binary_rpm, read_package, read_source_rpm,
+    testing::{forge, header_range, mend, number},
+};
 
 use crate::support::{build, is_source, run, simple, simple_spec, text};
 
@@ -180,48 +181,6 @@ fn counts_that_promise_gigabytes_are_refused_at_once() {
             "{at} {value}: {error}"
         );
     }
-}
-
-fn number(bytes: &[u8], at: usize) -> usize {
-    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
-}
-
-/// Where the header proper lies in a package.
-fn header_range(bytes: &[u8]) -> std::ops::Range<usize> {
-    let start = (96 + 16 + number(bytes, 104) * 16 + number(bytes, 108)).next_multiple_of(8);
-    start..start + 16 + number(bytes, start + 8) * 16 + number(bytes, start + 12)
-}
-
-/// Makes the digests over the header right again, as a hostile builder would; the one over header and payload
-/// becomes an entry that means nothing.
-fn mend(bytes: &mut [u8], header: std::ops::Range<usize>) {
-    let store = 112 + number(bytes, 104) * 16;
-    let sha256 = hex::encode(Sha256::digest(&bytes[header.clone()]));
-    let sha1 = hex::encode(Sha1::digest(&bytes[header]));
-    for entry in (112..store).step_by(16) {
-        let at = store + number(bytes, entry + 8);
-        match number(bytes, entry) {
-            273 => bytes[at..at + 64].copy_from_slice(sha256.as_bytes()),
-            269 => bytes[at..at + 40].copy_from_slice(sha1.as_bytes()),
-            1004 => bytes[entry..entry + 4].copy_from_slice(&9_999_u32.to_be_bytes()),
-            _ => {}
-        }
-    }
-}
-
-/// Replaces one text of the header by another of the same length, with right digests.
-fn forge(whole: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    assert_eq!(from.len(), to.len());
-    let mut bytes = whole.to_vec();
-    let header = header_range(&bytes);
-    let at = bytes[header.clone()]
-        .windows(from.len())
-        .position(|window| window == from)
-        .unwrap()
-        + header.start;
-    bytes[at..at + to.len()].copy_from_slice(to);
-    mend(&mut bytes, header);
-    bytes
 }
 
 #[test]

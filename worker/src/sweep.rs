@@ -1,0 +1,166 @@
+//! Takes off the disk what nothing refers to any more: sources and live logs of deleted builds, what interrupted
+//! collections left, and the files of deleted projects. Whatever is young is left alone, since a file is there before the
+//! row that refers to it. One file that cannot be removed keeps no other from it.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use model::AttemptId;
+use runtime::{CancellationToken, supervisor::chain};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::{Error, Parts, blocking, log};
+
+/// How often it is done, and how old something has to be.
+const EVERY: Duration = Duration::from_secs(3600);
+const GRACE: Duration = Duration::from_secs(3600);
+/// An attempt may be collected for so long; its staging directory is used until then.
+const GRACE_OF_STAGING: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// Sweeps now and then until told to stop.
+pub(crate) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
+    loop {
+        match sweep(&parts, GRACE, GRACE_OF_STAGING).await {
+            Ok(0) => {}
+            Ok(count) => info!("Removed {count} files and directories that nothing refers to any more."),
+            Err(error) => warn!("Cannot look for what nothing refers to: {}", chain(&error)),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// Removes what is old enough; how many things that were.
+async fn sweep(parts: &Parts, grace: Duration, grace_of_staging: Duration) -> Result<usize, Error> {
+    let results = parts.publisher.root().to_owned();
+    let (sources, logs) = (parts.sources.clone(), log::attempts(&results));
+    let (sources, logs) = blocking(move || Ok((stored_sources(&sources), children(&logs)))).await?;
+
+    let digests: Vec<String> = sources.iter().filter_map(|path| name_of(path)).collect();
+    let used = parts.store.used_sources(&digests).await?;
+    let unused = |path: &PathBuf| name_of(path).is_some_and(|digest| !used.contains(&digest));
+    let mut old: Vec<PathBuf> = sources.into_iter().filter(unused).collect();
+
+    let id_of = |path: &PathBuf| Some(AttemptId(Uuid::try_parse(&name_of(path)?).ok()?));
+    let ids: Vec<AttemptId> = logs.iter().filter_map(id_of).collect();
+    let existing: BTreeSet<AttemptId> = parts.store.existing_attempts(&ids).await?;
+    let is_gone = |path: &PathBuf| id_of(path).is_some_and(|id| !existing.contains(&id));
+    old.extend(logs.into_iter().filter(is_gone));
+
+    blocking(move || {
+        old.extend(children(&results.join(repository::TRASH)));
+        let staged = staging(&results);
+        Ok(remove(&old, grace) + remove(&staged, grace_of_staging))
+    })
+    .await
+}
+
+/// `XX/DIGEST` below the sources.
+fn stored_sources(root: &Path) -> Vec<PathBuf> {
+    let is_start = |path: &PathBuf| name_of(path).is_some_and(|name| name.len() == 2);
+    let starts = children(root).into_iter().filter(is_start);
+    starts.flat_map(|start| children(&start)).collect()
+}
+
+/// What is staged in each repository, `OWNER/DIRECTORY/CHROOT/.staging/BUILD`.
+fn staging(results: &Path) -> Vec<PathBuf> {
+    let is_plain = |path: &PathBuf| name_of(path).is_some_and(|name| !name.starts_with('.'));
+    let mut directories: Vec<PathBuf> = children(results).into_iter().filter(is_plain).collect();
+    for _ in 0..2 {
+        directories = directories.iter().flat_map(|path| children(path)).collect();
+    }
+    let stagings = directories.iter().map(|path| path.join(repository::STAGING));
+    stagings.flat_map(|path| children(&path)).collect()
+}
+
+/// The entries of a directory; none of one that is not there or cannot be read.
+fn children(directory: &Path) -> Vec<PathBuf> {
+    match std::fs::read_dir(directory) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+            Vec::new()
+        }
+        Err(error) => {
+            warn!("Cannot read {}: {error}", directory.display());
+            Vec::new()
+        }
+    }
+}
+
+fn name_of(path: &Path) -> Option<String> {
+    path.file_name()?.to_str().map(str::to_owned)
+}
+
+/// Removes those that are old enough, and directories that became empty; how many it were.
+fn remove(paths: &[PathBuf], grace: Duration) -> usize {
+    let mut count: usize = 0;
+    for path in paths {
+        // Asked last of all: a source that is submitted once more is young from then on.
+        if age(path).is_none_or(|age| age < grace) {
+            continue;
+        }
+        let removed = if path.is_dir() {
+            std::fs::remove_dir_all(path)
+        } else {
+            std::fs::remove_file(path)
+        };
+        match removed {
+            Ok(()) => count = count.saturating_add(1),
+            Err(error) => warn!("Cannot remove {}: {error}", path.display()),
+        }
+        if let Some(parent) = path.parent() {
+            // One that is not empty stays.
+            std::fs::remove_dir(parent).ok();
+        }
+    }
+    count
+}
+
+fn age(path: &Path) -> Option<Duration> {
+    let changed = std::fs::symlink_metadata(path).ok()?.modified().ok()?;
+    SystemTime::now().duration_since(changed).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use super::{remove, staging, stored_sources};
+
+    #[test]
+    fn what_is_old_goes_with_its_empty_directory_and_what_is_young_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let [old, young] = ["ab/abcd", "cd/cdef"].map(|name| root.path().join(name));
+        for path in [&old, &young] {
+            fs::create_dir_all(path).unwrap();
+            fs::write(path.join("x-1-1.src.rpm"), "x").unwrap();
+        }
+        let hours_ago = std::time::SystemTime::now() - Duration::from_secs(7200);
+        fs::File::open(&old).unwrap().set_modified(hours_ago).unwrap();
+        let mut found = stored_sources(root.path());
+        found.sort();
+        assert_eq!(found, [old.clone(), young.clone()]);
+        assert_eq!(remove(&found, Duration::from_secs(3600)), 1);
+        assert!(!old.parent().unwrap().exists() && young.exists());
+    }
+
+    #[test]
+    fn only_what_is_staged_is_found_below_the_results() {
+        let root = tempfile::tempdir().unwrap();
+        let staged = root
+            .path()
+            .join("alice/demo/fedora-43-x86_64/.staging/00000001-x");
+        fs::create_dir_all(&staged).unwrap();
+        fs::create_dir_all(root.path().join("alice/demo/fedora-43-x86_64/00000002-y")).unwrap();
+        fs::create_dir_all(root.path().join(".trash/1/2/.staging/3")).unwrap();
+        assert_eq!(staging(root.path()), [staged]);
+    }
+}
