@@ -108,6 +108,17 @@ pub(crate) fn text(
     .map_err(|error| ApiError::Internal(with_causes(&error)))
 }
 
+/// The command that makes dnf use a project. dnf takes a bare host for one that speaks HTTPS at its usual port; any other
+/// farm is named by its whole address.
+pub(crate) fn enable_command(state: &ApiState, project: &Project) -> String {
+    let address = state.settings().public_url.as_str();
+    let name = format!("{}/{}", project.owner, project.name);
+    match address.strip_prefix("https://") {
+        Some(host) if !host.contains([':', '/']) => format!("dnf copr enable {host}/{name}"),
+        _ => format!("dnf copr enable --hub {address} {name}"),
+    }
+}
+
 /// The host of the public address, without port: what `dnf` expects in a repository's id.
 pub(crate) fn host(state: &ApiState) -> String {
     let address = state.settings().public_url.as_str();

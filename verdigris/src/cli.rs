@@ -61,14 +61,14 @@ pub(crate) struct UpArguments {
         value_name = "DIR"
     )]
     pub(crate) directory: PathBuf,
-    /// The address to listen on, instead of `http.listen` in the directory's verdigris.toml: 127.0.0.1:5080.
+    /// The address to listen on: 127.0.0.1:5080. Kept as `http.listen` in the directory's verdigris.toml.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<SocketAddr>,
-    /// The machine image of the embedded cloud; made by `cargo xtask image`.
+    /// The machine image of the embedded cloud, which `cargo xtask image` makes. Needed once: kept as `devcloud.image`.
     #[arg(long, env = "VERDIGRIS_IMAGE", value_name = "DIR")]
-    pub(crate) image: PathBuf,
+    pub(crate) image: Option<PathBuf>,
     /// A distribution to build on, served to builders: NAME=DIR, a directory with `repodata`. May be given
-    /// more than once.
+    /// more than once, and is kept in `http.mirrors`.
     #[arg(long = "mirror", value_name = "NAME=DIR", value_parser = mirror)]
     pub(crate) mirrors: Vec<(String, PathBuf)>,
     /// The most builders at once: 4. For the first start; later it is `max` in the directory's fleet.yaml.

@@ -78,11 +78,36 @@ pub(crate) async fn check(config: &Config) -> anyhow::Result<ExitCode> {
         Ok("good".to_owned())
     };
     report("database", database.await);
+    let mirrors = async {
+        let store = database::open(&settings).await?;
+        let missing = missing_mirrors(&store, &settings).await?;
+        anyhow::ensure!(missing.is_empty(), "{}", missing.join("\n           "));
+        Ok("good".to_owned())
+    };
+    report("mirrors", mirrors.await);
     Ok(if is_good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Chroots whose build root would come from a mirror that this farm does not serve: nothing can be built in them.
+pub(crate) async fn missing_mirrors(store: &Store, settings: &Settings) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for chroot in store.chroots().await? {
+        for repository in &chroot.definition.repositories {
+            let rest = repository.baseurl.strip_prefix("{farm}/mirrors/");
+            let name = rest.map(|rest| rest.split('/').next().unwrap_or_default());
+            if let Some(name) = name.filter(|name| !settings.http.mirrors.contains_key(*name)) {
+                found.push(format!(
+                    "The chroot {} is made from the mirror `{name}`, which is not in `http.mirrors`: nothing can be built in it.",
+                    chroot.name
+                ));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// `verdigris config show`.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use devcloud::{Cloud, CloudConfig, ImageConfig};
-use model::{ChrootDefinition, OwnerName, chroot::BaseRepository};
+use model::{ChrootDefinition, OwnerName, chroot::BaseRepository, fleet::CredentialsSource};
 use runtime::{Settings, Supervisor, clock};
 use store::{Chroot, Store};
 use tracing::{error, info, warn};
@@ -19,11 +19,13 @@ use crate::{
     cli::UpArguments,
     database,
     lock::lock,
-    operator::{copr_section, operator_with_token},
+    operator::{self, copr_section, operator_with_token},
     parts::{self, Embedded},
     roles, say,
     secrets::{Secrets, write_private},
 };
+
+mod settings;
 
 /// The port of the cloud's gateway through which instances reach the farm.
 const FARM_PORT_IN_CLOUD: u16 = 80;
@@ -38,7 +40,7 @@ const DEFAULT_IDLE: u32 = 2;
 pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
     let directory = std::path::absolute(&arguments.directory)?;
     fs_err::create_dir_all(&directory)?;
-    let settings = settings(&arguments, &directory)?;
+    let settings = settings::settings(&arguments, &directory)?;
     runtime::telemetry::start(&settings.log)?;
     // Held, unread, until the end: two farms in one directory would fight over everything in it.
     let _lock = lock(
@@ -54,16 +56,15 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
         info!("Applied the migration {applied}.");
     }
     let listener = roles::listen(&settings).await?;
-    let image = ImageConfig::read(&arguments.image).with_context(|| {
-        format!(
-            "the machine image {}; `cargo xtask image` makes one",
-            arguments.image.display()
-        )
-    })?;
+    let image = image(&settings)?;
     let operator = operator_name()?;
     let token = keep_credentials(&store, &operator, &directory, &settings).await?;
     first_chroot(&store, &settings.http.mirrors).await?;
     first_fleet_file(&directory, &arguments, &image.id)?;
+    check_image(&settings, &image.id)?;
+    for missing in operator::missing_mirrors(&store, &settings).await? {
+        warn!("{missing}");
+    }
     // From here on there are machines: whatever goes wrong, the cloud is shut down.
     let cloud = start_cloud(&directory, &settings, &secrets, image).await?;
     let supervisor = Supervisor::new();
@@ -84,60 +85,6 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
     }
     info!("Stopped.");
     ended
-}
-
-/// The settings: `verdigris.toml` of the directory, made at the first start, and what the command line says. With that
-/// file the operator's commands find the farm.
-fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Result<Settings> {
-    let file = directory.join("verdigris.toml");
-    let database = format!("sqlite://{}", directory.join("verdigris.db").display());
-    if !file.exists() {
-        let text = format!(
-            "# The settings of this farm; docs/operating.md lists them all.\n\n\
-             [database]\nurl = {database:?}\n\n[storage]\ndirectory = {directory:?}\n"
-        );
-        fs_err::write(&file, text)?;
-    }
-    let mut settings = Settings::load(Some(&file))?;
-    let default = Settings::default();
-    if settings.storage.directory == default.storage.directory {
-        settings.storage.directory = directory.to_owned();
-    } else if settings.storage.directory != directory {
-        bail!(
-            "{}: storage.directory is {}, but this is {}: a farm that was moved has its new place written there",
-            file.display(),
-            settings.storage.directory.display(),
-            directory.display()
-        );
-    }
-    if settings.database == default.database {
-        settings.database.url = database;
-    }
-    if let Some(listen) = arguments.listen {
-        settings.http.listen = listen;
-    }
-    if settings.http.builder_url.is_some() {
-        bail!(
-            "{}: http.builder_url is not for `verdigris up`, whose builders reach it through the embedded cloud",
-            file.display()
-        );
-    }
-    settings.http.builder_url = Some(format!(
-        "http://{}:{FARM_PORT_IN_CLOUD}",
-        devcloud::hypervisor::GATEWAY
-    ));
-    for (name, mirror) in &arguments.mirrors {
-        let path = fs_err::canonicalize(mirror).with_context(|| format!("--mirror {name}"))?;
-        if !path.join("repodata").is_dir() {
-            bail!(
-                "--mirror {name}: {} is no repository: it has no `repodata`",
-                mirror.display()
-            );
-        }
-        settings.http.mirrors.insert(name.clone(), path);
-    }
-    settings.worker.name.get_or_insert_with(|| "up".to_owned());
-    Ok(settings)
 }
 
 /// Who started the farm; `admin` for root and for names that are none here.
@@ -170,6 +117,33 @@ async fn first_chroot(store: &Store, mirrors: &BTreeMap<String, PathBuf>) -> any
     };
     store.create_chroot(&chroot, clock::now()).await?;
     info!("Made the chroot {}.", chroot.name);
+    Ok(())
+}
+
+/// The machine image of the embedded cloud.
+fn image(settings: &Settings) -> anyhow::Result<ImageConfig> {
+    let advice = "`cargo xtask image` makes one";
+    let Some(path) = &settings.devcloud.image else {
+        bail!("the cloud of this farm has no machine image yet: name it once with --image DIR; {advice}");
+    };
+    ImageConfig::read(path).with_context(|| format!("the machine image {}; {advice}", path.display()))
+}
+
+/// A new image has a new id, which the operator's file has to name: builders would be asked for in vain otherwise.
+fn check_image(settings: &Settings, image: &str) -> anyhow::Result<()> {
+    let fleet = parts::fleet(settings)?;
+    for (name, spec) in &fleet.images {
+        let is_here = fleet
+            .clouds
+            .get(&spec.cloud)
+            .is_some_and(|cloud| cloud.credentials.source == CredentialsSource::Embedded);
+        if is_here && spec.id != image {
+            bail!(
+                "fleet.yaml: images.{name}.id is {}, but the machine image of the embedded cloud is {image}: write that there",
+                spec.id
+            );
+        }
+    }
     Ok(())
 }
 
@@ -262,12 +236,29 @@ async fn keep_credentials(
     settings: &Settings,
 ) -> anyhow::Result<Option<String>> {
     let file = credentials_file(directory);
+    let url = settings.http.public_url();
     let Some(token) = operator_with_token(store, operator, file.exists()).await? else {
+        move_to(&file, &url)?;
         return Ok(None);
     };
-    let section = copr_section(operator, &token, &settings.http.public_url());
+    let section = copr_section(operator, &token, &url);
     write_private(&file, &format!("{section}\n"))?;
     Ok(Some(section))
+}
+
+/// Has copr-cli's section name the farm's present address.
+fn move_to(file: &Path, url: &str) -> anyhow::Result<()> {
+    let text = fs_err::read_to_string(file)?;
+    let wanted = format!("copr_url = {url}");
+    let lines = text.lines().map(|line| {
+        let is_address = line.split('=').next().is_some_and(|key| key.trim() == "copr_url");
+        if is_address { wanted.as_str() } else { line }
+    });
+    let moved = lines.map(|line| format!("{line}\n")).collect::<String>();
+    if moved != text {
+        write_private(file, &moved)?;
+    }
+    Ok(())
 }
 
 /// Says where the farm is and how to use it; a new section for copr-cli is shown as well.

@@ -44,7 +44,7 @@ pub(crate) async fn show(state: &ApiState, owner: &str, name: &str) -> Result<Re
             "name": project.name.to_string(),
             "description": project.settings.description.clone().unwrap_or_default(),
             "instructions": project.settings.instructions.clone().unwrap_or_default(),
-            "host": repositories::host(state),
+            "enable": repositories::enable_command(state, &project),
             "fingerprint": state.store().key_fingerprint(project.id).await?,
             "public_key": format!("/results/{}/{}/pubkey.gpg", project.owner, project.name),
             "chroots": chroots,

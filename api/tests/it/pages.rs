@@ -73,7 +73,7 @@ async fn what_users_write_is_text_on_every_page() {
         "{project}"
     );
     assert!(
-        project.contains("dnf copr enable farm.example/alice/p1"),
+        project.contains("dnf copr enable --hub http://farm.example:8080 alice/p1"),
         "{project}"
     );
     let build = farm.get("/coprs/alice/p1/build/1/").await.text();

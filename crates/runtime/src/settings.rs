@@ -30,6 +30,8 @@ pub struct Settings {
     pub fleet: FleetSettings,
     /// The worker.
     pub worker: WorkerSettings,
+    /// The cloud inside `verdigris up`.
+    pub devcloud: DevcloudSettings,
     /// Logs.
     pub log: LogSettings,
 }
@@ -193,6 +195,14 @@ impl Default for WorkerSettings {
     }
 }
 
+/// The cloud inside `verdigris up`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DevcloudSettings {
+    /// The directory of the machine image that its instances boot.
+    pub image: Option<PathBuf>,
+}
+
 /// Logs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -222,7 +232,9 @@ pub enum LogFormat {
     Json,
 }
 
-const SECTIONS: [&str; 6] = ["database", "http", "storage", "fleet", "worker", "log"];
+const SECTIONS: [&str; 7] = [
+    "database", "http", "storage", "fleet", "worker", "devcloud", "log",
+];
 
 impl Settings {
     /// Reads the settings; without a file, defaults and environment. The environment variables are an
@@ -270,6 +282,7 @@ impl Settings {
             storage: section(figment, "storage", &mut mistakes),
             fleet: section(figment, "fleet", &mut mistakes),
             worker: section(figment, "worker", &mut mistakes),
+            devcloud: section(figment, "devcloud", &mut mistakes),
             log: section(figment, "log", &mut mistakes),
         };
         if mistakes.is_empty() {

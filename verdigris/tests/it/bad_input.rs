@@ -3,6 +3,8 @@
 
 use std::{fs, process::Output};
 
+use repository::testing::forge;
+
 use crate::{
     farm::{CHROOT, Farm, text, verdigris},
     packages::{GREETING, SLOW, binary_package, source_package},
@@ -37,8 +39,8 @@ fn what_is_no_source_package_is_refused_with_the_reason_and_leaves_nothing() {
             "binary",
         ),
         (
-            file("evil.src.rpm", &with_name(&bytes, "greeting", "../eting")),
-            "damaged",
+            file("evil.src.rpm", &forge(&bytes, b"\0greeting\0", b"\0../eting\0")),
+            "../eting",
         ),
     ];
     for (path, expected) in cases {
@@ -57,21 +59,6 @@ fn what_is_no_source_package_is_refused_with_the_reason_and_leaves_nothing() {
     );
     let left = walk(&farm.path("data/sources"));
     assert_eq!(left, Vec::<String>::new(), "no refused upload stays");
-}
-
-/// The package with another name of the same length in its lead and header. Digests are left as they were.
-fn with_name(bytes: &[u8], name: &str, other: &str) -> Vec<u8> {
-    assert_eq!(name.len(), other.len());
-    let mut changed = bytes.to_vec();
-    let mut at = 0;
-    while let Some(found) = changed[at..]
-        .windows(name.len())
-        .position(|window| window == name.as_bytes())
-    {
-        changed[at + found..at + found + name.len()].copy_from_slice(other.as_bytes());
-        at += found + name.len();
-    }
-    changed
 }
 
 fn walk(directory: &std::path::Path) -> Vec<String> {
@@ -189,7 +176,9 @@ fn an_upload_without_room_for_it_is_refused_before_it_is_stored() {
     farm.copr(&["create", "demo", "--chroot", CHROOT]);
     assert!(farm.stop(), "{}", farm.log());
     let settings = farm.path("data/verdigris.toml");
-    fs::write(&settings, "[storage]\nmin_free = \"900000GiB\"\n").unwrap();
+    let before = fs::read_to_string(&settings).unwrap();
+    let demanding = before.replace("[storage]\n", "[storage]\nmin_free = \"900000GiB\"\n");
+    fs::write(&settings, demanding).unwrap();
     farm.up();
     let (status, health) = farm.get("/health").unwrap();
     assert_eq!(status, 503, "{health}");
@@ -202,7 +191,7 @@ fn an_upload_without_room_for_it_is_refused_before_it_is_stored() {
 
     // With room again, the same farm takes the same package.
     assert!(farm.stop(), "{}", farm.log());
-    fs::remove_file(settings).unwrap();
+    fs::write(&settings, before).unwrap();
     farm.up();
     let build = farm.submit("demo", &package);
     farm.wait_for(build, &["succeeded"]);

@@ -42,7 +42,13 @@ fn a_package_goes_from_its_source_to_an_installed_program() {
     let package = destination.join(CHROOT).join("greeting-1.0-1.x86_64.rpm");
     assert!(package.is_file(), "{} was downloaded", package.display());
 
-    let installed = farm.dnf("demo", &["install", "greeting"]);
+    // As the project's page says, with dnf's own plugin for Copr.
+    let page = farm.get("/coprs/admin/demo/").unwrap().1;
+    let command = format!("dnf copr enable --hub {} admin/demo", farm.url());
+    assert!(page.contains(&command), "{page}");
+    let enabled = farm.dnf_as_enabled(&["copr", "enable", "--hub", &farm.url(), "admin/demo", CHROOT]);
+    assert!(enabled.status.success(), "{}", text(&enabled.stderr));
+    let installed = farm.dnf_as_enabled(&["--disableplugin=*", "install", "greeting"]);
     assert!(
         installed.status.success(),
         "{}\n{}",

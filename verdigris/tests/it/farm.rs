@@ -91,25 +91,18 @@ impl Farm {
             .append(true)
             .open(self.path("farm.log"))
             .unwrap();
-        let child = verdigris()
-            .arg("up")
-            .arg("--directory")
-            .arg(self.path("data"))
-            .args([
-                "--listen",
-                &format!("127.0.0.1:{}", self.port),
-                "--builders",
-                "3",
-                "--idle",
-                "1",
-            ])
-            .arg("--image")
-            .arg(cached("images/builder/current"))
-            .arg("--mirror")
-            .arg(format!(
-                "microdistro={}",
-                cached("microdistro/current/repo").display()
-            ))
+        let mut command = verdigris();
+        command.arg("up").arg("--directory").arg(self.path("data"));
+        // What the first start was told, every later one knows.
+        if !self.path("data/devcloud").exists() {
+            let mirror = cached("microdistro/current/repo");
+            command
+                .args(["--listen", &format!("127.0.0.1:{}", self.port)])
+                .args(["--builders", "3", "--idle", "1", "--image"])
+                .arg(cached("images/builder/current"))
+                .args(["--mirror", &format!("microdistro={}", mirror.display())]);
+        }
+        let child = command
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
@@ -154,6 +147,9 @@ impl Farm {
         let Some(mut child) = self.process.take() else {
             return true;
         };
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.success();
+        }
         let interrupted = Command::new("kill")
             .args(["-INT", &child.id().to_string()])
             .status()
@@ -267,26 +263,23 @@ impl Farm {
 
     /// dnf with this project's repository and the base distribution, both checks on, on a scratch root.
     pub(crate) fn dnf(&self, project: &str, arguments: &[&str]) -> Output {
-        let results = format!("{}/results/admin/{project}", self.url());
-        let base = cached("microdistro/current/repo").canonicalize().unwrap();
-        let config = format!(
-            "[main]\nreposdir=/dev/null\nplugins=0\ncachedir={cache}\nlogdir={cache}\ninstall_weak_deps=0\n\
-             [base]\nname=base\nbaseurl=file://{base}\ngpgcheck=0\n\
-             [farm]\nname=farm\nbaseurl={results}/{CHROOT}/\ngpgcheck=1\nrepo_gpgcheck=1\n\
-             gpgkey={results}/pubkey.gpg\nmetadata_expire=0\n",
-            cache = self.path("dnf-cache").display(),
-            base = base.display(),
+        dnf(self.directory.path(), &self.url(), project, arguments)
+    }
+
+    /// dnf with the projects that its plugin for Copr has enabled, and with that plugin.
+    pub(crate) fn dnf_as_enabled(&self, arguments: &[&str]) -> Output {
+        let [repositories, plugins] = ["repos.d", "plugins"].map(|name| self.path(name));
+        for directory in [&repositories, &plugins.join("copr.d")] {
+            fs::create_dir_all(directory).unwrap();
+        }
+        // The plugin's package brings one: without any file of settings it forgets what `--hub` says.
+        fs::write(plugins.join("copr.conf"), "[main]\n").unwrap();
+        let settings = format!(
+            "reposdir={}\nplugins=1\npluginconfpath={}",
+            repositories.display(),
+            plugins.display()
         );
-        fs::write(self.path("dnf.conf"), config).unwrap();
-        Command::new("dnf")
-            .args(["-y", "-q", "--releasever=1", "--setopt=persistdir=/var/lib/dnf"])
-            .arg("-c")
-            .arg(self.path("dnf.conf"))
-            .arg(format!("--installroot={}", self.path("root").display()))
-            .args(arguments)
-            .env("HOME", self.directory.path())
-            .output()
-            .unwrap()
+        dnf_with(self.directory.path(), &settings, "", arguments)
     }
 }
 
@@ -325,4 +318,36 @@ pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
         .map(|(_, body)| body.to_owned())
         .unwrap_or_default();
     Some((status, body))
+}
+
+/// dnf with a project's repository and the base distribution, both checks on, on a scratch root in `place`.
+pub(crate) fn dnf(place: &Path, farm: &str, project: &str, arguments: &[&str]) -> Output {
+    let results = format!("{farm}/results/admin/{project}");
+    let repository = format!(
+        "[farm]\nname=farm\nbaseurl={results}/{CHROOT}/\ngpgcheck=1\nrepo_gpgcheck=1\n\
+         gpgkey={results}/pubkey.gpg\nmetadata_expire=0\n"
+    );
+    dnf_with(place, "reposdir=/dev/null\nplugins=0", &repository, arguments)
+}
+
+fn dnf_with(place: &Path, settings: &str, repository: &str, arguments: &[&str]) -> Output {
+    let config = format!(
+        "[main]\n{settings}\ncachedir={cache}\nlogdir={cache}\ninstall_weak_deps=0\n\
+         [base]\nname=base\nbaseurl=file://{base}\ngpgcheck=0\n{repository}",
+        cache = place.join("dnf-cache").display(),
+        base = cached("microdistro/current/repo")
+            .canonicalize()
+            .unwrap()
+            .display(),
+    );
+    fs::write(place.join("dnf.conf"), config).unwrap();
+    Command::new("dnf")
+        .args(["-y", "-q", "--releasever=1", "--setopt=persistdir=/var/lib/dnf"])
+        .arg("-c")
+        .arg(place.join("dnf.conf"))
+        .arg(format!("--installroot={}", place.join("root").display()))
+        .args(arguments)
+        .env("HOME", place)
+        .output()
+        .unwrap()
 }

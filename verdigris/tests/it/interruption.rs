@@ -105,8 +105,6 @@ fn a_second_farm_in_the_same_directory_is_refused() {
     let second = crate::farm::verdigris()
         .args(["up", "--directory"])
         .arg(farm.path("data"))
-        .args(["--listen", "127.0.0.1:0", "--image"])
-        .arg(crate::farm::cached("images/builder/current"))
         .output()
         .unwrap();
     assert!(!second.status.success());

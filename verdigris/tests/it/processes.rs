@@ -9,9 +9,9 @@ use std::{
 use store::testing::PostgresServer;
 
 use crate::{
-    farm::{CHROOT, cached, eventually, free_port, get, text, verdigris},
+    farm::{CHROOT, cached, dnf, eventually, free_port, get, text, verdigris},
     moto::Running,
-    packages::{GREETING, source_package},
+    packages::{SLOW, source_package},
 };
 
 /// A program that is built beside the one under test.
@@ -98,7 +98,11 @@ pools:
     }
 
     fn spawn(&self, role: &str) -> Running {
-        let log = fs::File::create(self.path(&format!("{role}.log"))).unwrap();
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path(&format!("{role}.log")))
+            .unwrap();
         Running(
             self.command(&[role])
                 .stdout(Stdio::null())
@@ -106,6 +110,18 @@ pools:
                 .spawn()
                 .unwrap(),
         )
+    }
+
+    /// Waits for the state of the only build.
+    fn wait_for(&self, wanted: &str) {
+        let mut state = String::new();
+        eventually(&format!("the build is {wanted}, or over"), || {
+            let (_, body) = get(self.api_port, "/api_3/build/1").unwrap();
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            body["state"].as_str().unwrap().clone_into(&mut state);
+            [wanted, "succeeded", "failed"].contains(&state.as_str())
+        });
+        assert_eq!(state, wanted, "{}", self.logs());
     }
 
     fn logs(&self) -> String {
@@ -155,7 +171,8 @@ fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() 
         "--buildroot-package",
         "microdistro-buildroot",
     ]);
-    let _roles = [farm.spawn("api"), farm.spawn("controller"), farm.spawn("worker")];
+    let _api = farm.spawn("api");
+    let roles = [farm.spawn("controller"), farm.spawn("worker")];
     eventually("the api answers", || {
         get(farm.api_port, "/health").is_some_and(|(status, _)| status == 200)
     });
@@ -177,16 +194,17 @@ fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() 
         text(&output.stdout)
     };
     copr(&["create", "demo", "--chroot", CHROOT]);
-    let package = source_package(farm.directory.path(), GREETING);
+    let package = source_package(farm.directory.path(), SLOW);
     copr(&["build", "--nowait", "demo", package.to_str().unwrap()]);
-    let mut state = String::new();
-    eventually("the build ends", || {
-        let (_, body) = get(farm.api_port, "/api_3/build/1").unwrap();
-        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-        state = body["state"].as_str().unwrap().to_owned();
-        ["succeeded", "failed"].contains(&state.as_str())
-    });
-    assert_eq!(state, "succeeded", "{}", farm.logs());
-    let repository = format!("/results/admin/demo/{CHROOT}/repodata/repomd.xml");
-    assert_eq!(get(farm.api_port, &repository).unwrap().0, 200);
+    farm.wait_for("running");
+    // Both die in the middle of it; the build goes on, and others of their kind find it.
+    drop(roles);
+    let _roles = [farm.spawn("controller"), farm.spawn("worker")];
+    farm.wait_for("succeeded");
+
+    let url = format!("http://127.0.0.1:{}", farm.api_port);
+    let installed = dnf(farm.directory.path(), &url, "demo", &["install", "slow"]);
+    assert!(installed.status.success(), "{}", text(&installed.stderr));
+    let done = fs::read_to_string(farm.path("root/usr/share/slow/done")).unwrap();
+    assert_eq!(done, "done\n");
 }
