@@ -10,6 +10,7 @@
 mod observe;
 mod request;
 mod round;
+mod snapshot;
 mod step;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -17,8 +18,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use cloud::Cloud;
 use model::fleet::FleetSpec;
 use provisioner::Provisioner;
-pub use round::{Controller, snapshot};
+pub use round::Controller;
 use shell::ClientKey;
+pub use snapshot::snapshot;
 use store::Store;
 
 /// How long an instance that nobody knows is watched before it is ended.

@@ -14,11 +14,9 @@ use futures_util::FutureExt as _;
 
 use model::{
     BuilderId, BuilderState, PoolName,
-    builder::Deadlines,
-    plan::{self, Action, Plan, Snapshot},
+    plan::{self, Action, Plan},
 };
 use runtime::{Backoff, CancellationToken, clock, supervisor::chain};
-use sha2::{Digest as _, Sha256};
 use store::{Builder, Change, FleetView, Lease, NewBuilder, News};
 use tokio::{
     task::{JoinError, JoinSet},
@@ -30,6 +28,7 @@ use uuid::Uuid;
 use crate::{
     Error, Parts,
     observe::{self, Seen},
+    snapshot::snapshot,
     step,
 };
 
@@ -59,6 +58,10 @@ pub struct Controller {
     steps: JoinSet<(BuilderId, bool)>,
     in_step: BTreeSet<BuilderId>,
     pauses: BTreeMap<BuilderId, (Backoff, Instant)>,
+    /// The states in which builders had a step already.
+    stepped: BTreeSet<(BuilderId, BuilderState)>,
+    /// What is on record of the pools since this controller leads.
+    recorded: BTreeMap<PoolName, String>,
     news: News,
 }
 
@@ -77,6 +80,8 @@ impl Controller {
             steps: JoinSet::new(),
             in_step: BTreeSet::new(),
             pauses: BTreeMap::new(),
+            stepped: BTreeSet::new(),
+            recorded: BTreeMap::new(),
         }
     }
 
@@ -135,7 +140,7 @@ impl Controller {
     /// Rounds until the end is asked for.
     async fn lead(&mut self, lease: &Lease, stop: &CancellationToken) -> Result<(), Error> {
         let spec = self.parts.fleet.controller.clone();
-        self.record_pools(lease).await?;
+        self.recorded.clear();
         while !stop.is_cancelled() {
             let is_busy = match self.round(lease).await {
                 Ok(is_busy) => is_busy,
@@ -197,6 +202,7 @@ impl Controller {
             observe::conclude(&self.parts, lease, &seen, &mut self.absences).await?;
         }
         let view = self.view().await?;
+        self.record_pools(lease, &view).await?;
         self.look(&view.builders).await?;
         let plan = plan::plan(&snapshot(&self.parts, &view));
         self.commit(lease, &view, &plan).await?;
@@ -268,13 +274,19 @@ impl Controller {
         Ok(())
     }
 
-    async fn record_pools(&self, lease: &Lease) -> Result<(), Error> {
+    /// Writes down what the pools' builders are made from, when that is new.
+    async fn record_pools(&mut self, lease: &Lease, view: &FleetView) -> Result<(), Error> {
         for (name, pool) in &self.parts.fleet.pools {
+            let hash = self.parts.pool_hash(name, view);
+            if self.recorded.get(name) == Some(&hash) {
+                continue;
+            }
             let spec = serde_json::to_value(pool).map_err(|cause| Error::Contradiction(cause.to_string()))?;
             self.parts
                 .store
-                .record_pool(lease, name, &spec, &self.parts.pool_hash(name), clock::now())
+                .record_pool(lease, name, &spec, &hash, clock::now())
                 .await?;
+            self.recorded.insert(name.clone(), hash);
         }
         Ok(())
     }
@@ -297,7 +309,7 @@ impl Controller {
                         .assign(lease, *attempt, row, deadline, clock::now());
                     assigned.await.map(drop)
                 }
-                Action::Launch { pool, reason } => self.plan_builder(lease, pool, reason).await,
+                Action::Launch { pool, reason } => self.plan_builder(lease, view, pool, reason).await,
                 Action::Drain { builder, reason } => {
                     self.move_on(lease, by_id.get(builder).copied(), BuilderState::Draining, reason)
                         .await
@@ -345,7 +357,13 @@ impl Controller {
             .map(drop)
     }
 
-    async fn plan_builder(&self, lease: &Lease, pool: &PoolName, reason: &str) -> Result<(), store::Error> {
+    async fn plan_builder(
+        &self,
+        lease: &Lease,
+        view: &FleetView,
+        pool: &PoolName,
+        reason: &str,
+    ) -> Result<(), store::Error> {
         let fleet = &self.parts.fleet;
         let Some(spec) = fleet.pools.get(pool) else {
             return Ok(());
@@ -362,7 +380,7 @@ impl Controller {
             pool: pool.clone(),
             cloud: image.cloud.clone(),
             image: image.id.clone(),
-            spec_hash: self.parts.pool_hash(pool),
+            spec_hash: self.parts.pool_hash(pool, view),
             port: provision.connect.port,
             reason: reason.to_owned(),
             deadline: now.plus(self.parts.deadlines(pool).planned),
@@ -376,6 +394,8 @@ impl Controller {
         let now = Instant::now();
         self.pauses
             .retain(|id, _| builders.iter().any(|builder| builder.id == *id));
+        self.stepped
+            .retain(|(id, _)| builders.iter().any(|builder| builder.id == *id));
         for builder in builders.iter().filter(|builder| step::is_needed(builder)) {
             if self.steps.len() >= MOST_STEPS {
                 break;
@@ -387,10 +407,12 @@ impl Controller {
             if pauses || !self.in_step.insert(builder.id) {
                 continue;
             }
+            let is_first = self.stepped.insert((builder.id, builder.state));
             let (parts, lease, builder) = (Arc::clone(&self.parts), *lease, builder.clone());
             self.steps.spawn(async move {
                 let id = builder.id;
-                let done = caught("a step of a builder", step::step(&parts, &lease, builder)).await;
+                let step = step::step(&parts, &lease, builder, is_first);
+                let done = caught("a step of a builder", step).await;
                 if let Err(error) = &done {
                     warn!(builder.id = %id, "A step of builder {id} failed: {}", chain(error));
                 }
@@ -439,55 +461,5 @@ async fn caught<T>(what: &str, work: impl Future<Output = Result<T, Error>>) -> 
             error!("A fault of this program: {what} panicked.");
             Err(Error::Contradiction(format!("{what} panicked")))
         }
-    }
-}
-
-/// What the plan is made from.
-#[must_use]
-pub fn snapshot(parts: &Parts, view: &FleetView) -> Snapshot {
-    let pools = parts.fleet.pools.iter().map(|(name, spec)| {
-        let fortune = view.fortunes.get(name).cloned().unwrap_or_default();
-        (
-            name.clone(),
-            plan::Pool {
-                spec: spec.clone(),
-                fortune,
-            },
-        )
-    });
-    let builders = view.builders.iter().map(|builder| plan::Builder {
-        id: builder.id,
-        pool: builder.pool.clone(),
-        state: builder.state,
-        entered_at: builder.entered_at,
-        deadline: builder.deadline,
-        cordoned: builder.cordoned,
-    });
-    Snapshot {
-        now: clock::now(),
-        pools: pools.collect(),
-        builders: builders.collect(),
-        queue: view.queue.clone(),
-        active: view.active.clone(),
-    }
-}
-
-impl Parts {
-    /// The time limits of a pool's builders.
-    pub(crate) fn deadlines(&self, pool: &PoolName) -> Deadlines {
-        self.fleet
-            .pools
-            .get(pool)
-            .and_then(|spec| self.fleet.provision.get(&spec.provision))
-            .map_or_else(Deadlines::default, |provision| provision.timeouts.deadlines())
-    }
-
-    /// The digest of all that a builder of a pool is made from.
-    pub(crate) fn pool_hash(&self, pool: &PoolName) -> String {
-        let spec = self.fleet.pools.get(pool);
-        let image = spec.and_then(|spec| self.fleet.images.get(&spec.image));
-        let provision = spec.and_then(|spec| self.fleet.provision.get(&spec.provision));
-        let text = serde_json::json!([image, provision, self.provisioner.configuration_hash()]).to_string();
-        hex::encode(Sha256::digest(text.as_bytes()))
     }
 }

@@ -32,8 +32,13 @@ pub(crate) const fn is_needed(builder: &Builder) -> bool {
     }
 }
 
-/// Does it.
-pub(crate) async fn step(parts: &Parts, lease: &Lease, builder: Builder) -> Result<(), Error> {
+/// Does it; `is_first` says whether this controller has taken no such step for it before.
+pub(crate) async fn step(
+    parts: &Parts,
+    lease: &Lease,
+    builder: Builder,
+    is_first: bool,
+) -> Result<(), Error> {
     match builder.state {
         BuilderState::Planned => launch::launch(parts, lease, builder).await,
         BuilderState::Launching => launch::interrupted(parts, lease, &builder).await,
@@ -42,7 +47,7 @@ pub(crate) async fn step(parts: &Parts, lease: &Lease, builder: Builder) -> Resu
             prepare::prepare(parts, lease, builder).await
         }
         BuilderState::Draining => retire::drained(parts, lease, &builder).await,
-        BuilderState::Terminating => retire::terminate(parts, &builder).await,
+        BuilderState::Terminating => retire::terminate(parts, &builder, is_first).await,
         BuilderState::Pending
         | BuilderState::Ready
         | BuilderState::Reserved

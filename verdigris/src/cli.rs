@@ -123,8 +123,22 @@ enum UserCommand {
 enum ChrootCommand {
     /// Make chroots available to projects.
     Create(ChrootCreate),
+    /// Offer chroots to projects and builds.
+    Activate(ChrootNames),
+    /// Offer chroots to nobody any more; what is there stays, and builds that wait go on.
+    Deactivate(ChrootNames),
     /// Show the chroots.
     List(Config),
+}
+
+/// Chroots that are there.
+#[derive(Clone, Debug, Args)]
+struct ChrootNames {
+    /// Their names.
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    #[command(flatten)]
+    config: Config,
 }
 
 /// New chroots.
@@ -144,7 +158,7 @@ pub(crate) struct ChrootCreate {
     /// A package of the minimal build root; may be given more than once.
     #[arg(long = "buildroot-package", value_name = "PACKAGE")]
     pub(crate) buildroot_packages: Vec<String>,
-    /// Make them, but offer them to nobody yet.
+    /// Make them, but offer them to nobody until `chroot activate`.
     #[arg(long)]
     pub(crate) inactive: bool,
     #[command(flatten)]
@@ -191,6 +205,12 @@ impl Arguments {
             }
             Command::User(UserCommand::Token { name, config }) => operator::new_token(&config, &name).await?,
             Command::Chroot(ChrootCommand::Create(arguments)) => operator::create_chroots(&arguments).await?,
+            Command::Chroot(ChrootCommand::Activate(ChrootNames { names, config })) => {
+                operator::offer_chroots(&config, &names, true).await?;
+            }
+            Command::Chroot(ChrootCommand::Deactivate(ChrootNames { names, config })) => {
+                operator::offer_chroots(&config, &names, false).await?;
+            }
             Command::Chroot(ChrootCommand::List(config)) => operator::list_chroots(&config).await?,
             Command::Fleet(FleetCommand::Status { json, config }) => fleet::status(&config, json).await?,
             Command::Fleet(FleetCommand::Plan { json, config }) => fleet::plan(&config, json).await?,

@@ -189,22 +189,38 @@ pub(crate) async fn create_chroots(arguments: &ChrootCreate) -> anyhow::Result<(
         }
     }
     let store = database::open(&settings).await?;
-    let existing = store.chroots().await?;
-    if let Some(twice) = names
-        .iter()
-        .find(|name| existing.iter().any(|chroot| chroot.name == **name))
-    {
-        anyhow::bail!("the chroot {twice} exists already; none was made");
-    }
-    for name in names {
-        let chroot = Chroot {
+    let chroots: Vec<Chroot> = names
+        .into_iter()
+        .map(|name| Chroot {
             name,
             comment: arguments.comment.clone(),
             is_active: !arguments.inactive,
             definition: definition.clone(),
-        };
-        store.create_chroot(&chroot, clock::now()).await?;
+        })
+        .collect();
+    let made = store.create_chroots(&chroots, clock::now()).await;
+    made.context("none was made")?;
+    for chroot in chroots {
         say(&format!("created {}", chroot.name));
+    }
+    Ok(())
+}
+
+/// `verdigris chroot activate` and `deactivate`: whether new projects and builds may use them. Builds that are there go on.
+pub(crate) async fn offer_chroots(config: &Config, names: &[String], is_active: bool) -> anyhow::Result<()> {
+    let settings = Settings::load(config.config.as_deref())?;
+    let store = database::open(&settings).await?;
+    let mut chroots = Vec::new();
+    for name in names {
+        let name: ChrootName = name.parse()?;
+        let chroot = store.chroot(&name).await?;
+        chroots.push(chroot.with_context(|| format!("there is no chroot {name}; nothing was changed"))?);
+    }
+    for chroot in chroots {
+        let changed = Chroot { is_active, ..chroot };
+        store.update_chroot(&changed, clock::now()).await?;
+        let state = if is_active { "active" } else { "inactive" };
+        say(&format!("{} is {state}", changed.name));
     }
     Ok(())
 }

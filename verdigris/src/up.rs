@@ -40,8 +40,6 @@ const DEFAULT_IDLE: u32 = 2;
 pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
     let directory = std::path::absolute(&arguments.directory)?;
     fs_err::create_dir_all(&directory)?;
-    let settings = settings::settings(&arguments, &directory)?;
-    runtime::telemetry::start(&settings.log)?;
     // Held, unread, until the end: two farms in one directory would fight over everything in it.
     let _lock = lock(
         &directory.join("lock"),
@@ -50,6 +48,8 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
             directory.display()
         ),
     )?;
+    let settings = settings::settings(&arguments, &directory)?;
+    runtime::telemetry::start(&settings.log)?;
     let secrets = Secrets::open(&settings.storage.secrets())?;
     let store = database::connect(&settings).await?;
     for applied in store.migrate().await? {
@@ -62,6 +62,7 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
     first_chroot(&store, &settings.http.mirrors).await?;
     first_fleet_file(&directory, &arguments, &image.id)?;
     check_image(&settings, &image.id)?;
+    settings::keep(&arguments, &directory)?;
     for missing in operator::missing_mirrors(&store, &settings).await? {
         warn!("{missing}");
     }
@@ -115,8 +116,9 @@ async fn first_chroot(store: &Store, mirrors: &BTreeMap<String, PathBuf>) -> any
             macros: BTreeMap::new(),
         },
     };
-    store.create_chroot(&chroot, clock::now()).await?;
-    info!("Made the chroot {}.", chroot.name);
+    let name = chroot.name.clone();
+    store.create_chroots(&[chroot], clock::now()).await?;
+    info!("Made the chroot {name}.");
     Ok(())
 }
 

@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_BEFORE_THE_START: Duration = Duration::from_secs(15);
 /// How much longer than the build's own time an attempt may take: for sources, results, and lost connections.
 const TIME_AROUND_THE_BUILD: Duration = Duration::from_secs(3600);
+/// Before work is taken up again that found the farm's disk full.
+const PAUSE_ON_A_FULL_DISK: Duration = Duration::from_secs(2);
 /// Before a log is followed again that ended though its build runs.
 const PAUSE_BETWEEN_FOLLOWS: Duration = Duration::from_millis(500);
 
@@ -177,12 +179,17 @@ async fn follow_to_the_end(parts: &Parts, allocation: &Allocation) -> Result<Opt
     let limit = time_limit(allocation);
     let mut reach = Reach::new(log.size() > 0);
     loop {
-        let error = match visit(parts, allocation, &mut log, (&mut reach, limit)).await {
+        let (error, pause) = match visit(parts, allocation, &mut log, (&mut reach, limit)).await {
             Ok(outcome) => return Ok(outcome),
-            Err(error @ Error::Connection(_)) => error,
+            Err(error @ Error::Connection(_)) => (error, reach.failed()),
+            // Room is for an operator to make, and no reason to build everything anew.
+            Err(error) if error.is_full_disk() => {
+                warn!(attempt.id = %allocation.attempt.id, "Waiting for room on the disk: {}", chain(&error));
+                (error, Some(PAUSE_ON_A_FULL_DISK))
+            }
             Err(error) => return Err(error),
         };
-        let Some(pause) = reach.failed().filter(|_| Instant::now() < limit) else {
+        let Some(pause) = pause.filter(|_| Instant::now() < limit) else {
             return Err(error);
         };
         debug!(attempt.id = %allocation.attempt.id, "Will connect again: {}", chain(&error));
@@ -226,9 +233,15 @@ async fn visit(
         End::Fenced => return Ok(None),
         End::Finished(verdict) => {
             let collecting = collect::collect(parts, allocation, &builder, &verdict);
-            match keep_renewing(parts, allocation, log.size(), collecting).await? {
-                Some(outcome) => outcome,
-                None => return Ok(None),
+            let collecting = keep_renewing(parts, allocation, log.size(), collecting);
+            match tokio::time::timeout_at(limit, collecting).await {
+                Ok(collected) => match collected? {
+                    Some(outcome) => outcome,
+                    None => return Ok(None),
+                },
+                Err(_) => failure_of(&Error::Builder(
+                    "its results were not handed over in its time".to_owned(),
+                )),
             }
         }
         End::BuildLost => failure_of(&Error::Builder(
@@ -339,7 +352,8 @@ async fn renew(parts: &Parts, allocation: &Allocation, log_bytes: u64) -> Result
     }
 }
 
-/// Shows that the worker is there while something long is done. `None` when the allocation was lost.
+/// Shows that the worker is there while something long is done, which a wish to cancel ends. `None` when the allocation was
+/// lost.
 async fn keep_renewing<F>(
     parts: &Parts,
     allocation: &Allocation,
@@ -354,8 +368,10 @@ where
         tokio::select! {
             done = &mut work => return done.map(Some),
             () = tokio::time::sleep(RENEW_EVERY) => {
-                if renew(parts, allocation, log_bytes).await?.is_none() {
-                    return Ok(None);
+                match renew(parts, allocation, log_bytes).await? {
+                    Some(false) => {}
+                    Some(true) => return Ok(Some(Outcome::Canceled)),
+                    None => return Ok(None),
                 }
             }
         }

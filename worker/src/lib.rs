@@ -120,6 +120,20 @@ pub enum Error {
     Lost(String),
 }
 
+impl Error {
+    /// Whether there is no room on a disk of the farm's own: it may pass.
+    fn is_full_disk(&self) -> bool {
+        let is_full = |source: &std::io::Error| {
+            [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded].contains(&source.kind())
+        };
+        match self {
+            Self::File { source, .. } | Self::Repository(repository::Error::Io(source)) => is_full(source),
+            Self::Store(error) => matches!(error, store::Error::NoSpace { .. }),
+            _ => false,
+        }
+    }
+}
+
 impl From<shell::Error> for Error {
     /// By what the caller does about it: connect again, look at our own disk, or give the builder up.
     fn from(error: shell::Error) -> Self {
@@ -162,8 +176,9 @@ impl Worker {
     /// # Errors
     /// Never for what may pass: a database that is away is waited for.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        let publishing = tokio::spawn(publish::run(Arc::clone(&self.parts), stop.clone()));
-        let sweeping = tokio::spawn(sweep::run(Arc::clone(&self.parts), stop.clone()));
+        let mut beside = JoinSet::new();
+        beside.spawn(publish::run(Arc::clone(&self.parts), stop.clone()));
+        beside.spawn(sweep::run(Arc::clone(&self.parts), stop.clone()));
         let mut news = self.parts.store.news();
         while !stop.is_cancelled() {
             if let Err(error) = self.look(&stop).await {
@@ -174,11 +189,13 @@ impl Worker {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = news.next() => {}
                 Some(ended) = self.attempts.join_next() => self.ended(ended),
+                // Nothing would be published any more: better to end, and be started again.
+                Some(Err(cause)) = beside.join_next() => return Err(Error::Lost(cause.to_string())),
             }
         }
         self.attempts.shutdown().await;
-        for task in [publishing, sweeping] {
-            task.await.map_err(|cause| Error::Lost(cause.to_string()))?;
+        while let Some(ended) = beside.join_next().await {
+            ended.map_err(|cause| Error::Lost(cause.to_string()))?;
         }
         Ok(())
     }

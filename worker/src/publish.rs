@@ -168,9 +168,14 @@ async fn write(
                 .map_err(|cause| Error::Lost(format!("the metadata of {}: {cause}", package.file_name)))
         })
         .collect::<Result<Vec<PackageMetadata>, Error>>()?;
+    let place = (project.id, &id.directory, &id.chroot);
+    let is_first = !parts.store.is_published(place).await?;
     let key = signing_key(parts, project.id).await?;
     let (publisher, number) = (parts.publisher.clone(), publication.number);
     blocking(move || {
+        if is_first {
+            publisher.discard(&id)?;
+        }
         // The first time this makes the directories, the key's file and an empty repository.
         publisher.create_repository(&id, &key, clock::now())?;
         let snapshot = publisher.publish(&id, &metadata, &key, number, clock::now())?;

@@ -1,18 +1,19 @@
-//! Takes off the disk what nothing refers to any more: sources and live logs of deleted builds, what interrupted
-//! collections left, and the files of deleted projects. Whatever is young is left alone, since a file is there before the
+//! Takes off the disk what nothing refers to any more: sources and live logs of deleted builds, directories of deleted
+//! projects whose removal was interrupted, and what interrupted collections left. Whatever is young is left alone, since a file is there before the
 //! row that refers to it. One file that cannot be removed keeps no other from it.
 
 use std::{
-    collections::BTreeSet,
     io,
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use futures_util::FutureExt as _;
 use model::AttemptId;
 use runtime::{CancellationToken, supervisor::chain};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::{Error, Parts, blocking, log};
@@ -25,24 +26,28 @@ const GRACE_OF_STAGING: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// Sweeps now and then until told to stop.
 pub(crate) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
-    loop {
-        match sweep(&parts, GRACE, GRACE_OF_STAGING).await {
-            Ok(0) => {}
-            Ok(count) => info!("Removed {count} files and directories that nothing refers to any more."),
-            Err(error) => warn!("Cannot look for what nothing refers to: {}", chain(&error)),
+    while !stop.is_cancelled() {
+        match AssertUnwindSafe(sweep(&parts, &stop)).catch_unwind().await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(count)) => info!("Removed {count} files and directories that nothing refers to any more."),
+            Ok(Err(error)) => warn!("Cannot look for what nothing refers to: {}", chain(&error)),
+            Err(_) => error!("A fault of this program: the sweep of the disk panicked."),
         }
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => {}
             () = tokio::time::sleep(EVERY) => {}
         }
     }
 }
 
-/// Removes what is old enough; how many things that were.
-async fn sweep(parts: &Parts, grace: Duration, grace_of_staging: Duration) -> Result<usize, Error> {
+/// Removes what is old enough; how many things that were. Everything is listed before the database is asked: what is not
+/// there then was deleted, and is not just about to be written down.
+async fn sweep(parts: &Parts, stop: &CancellationToken) -> Result<usize, Error> {
     let results = parts.publisher.root().to_owned();
     let (sources, logs) = (parts.sources.clone(), log::attempts(&results));
-    let (sources, logs) = blocking(move || Ok((stored_sources(&sources), children(&logs)))).await?;
+    let place = results.clone();
+    let listed = move || Ok((stored_sources(&sources), children(&logs), directories(&place)));
+    let (sources, logs, projects) = blocking(listed).await?;
 
     let digests: Vec<String> = sources.iter().filter_map(|path| name_of(path)).collect();
     let used = parts.store.used_sources(&digests).await?;
@@ -51,16 +56,36 @@ async fn sweep(parts: &Parts, grace: Duration, grace_of_staging: Duration) -> Re
 
     let id_of = |path: &PathBuf| Some(AttemptId(Uuid::try_parse(&name_of(path)?).ok()?));
     let ids: Vec<AttemptId> = logs.iter().filter_map(id_of).collect();
-    let existing: BTreeSet<AttemptId> = parts.store.existing_attempts(&ids).await?;
+    let existing = parts.store.existing_attempts(&ids).await?;
     let is_gone = |path: &PathBuf| id_of(path).is_some_and(|id| !existing.contains(&id));
     old.extend(logs.into_iter().filter(is_gone));
 
+    let existing = parts.store.project_names().await?;
+    let is_gone = |path: &PathBuf| project_of(path).is_some_and(|name| !existing.contains(&name));
+    old.extend(projects.into_iter().filter(is_gone));
+
+    let stop = stop.clone();
     blocking(move || {
         old.extend(children(&results.join(repository::TRASH)));
         let staged = staging(&results);
-        Ok(remove(&old, grace) + remove(&staged, grace_of_staging))
+        Ok(remove(&old, GRACE, &stop) + remove(&staged, GRACE_OF_STAGING, &stop))
     })
     .await
+}
+
+/// The directories of projects, `OWNER/DIRECTORY`.
+fn directories(results: &Path) -> Vec<PathBuf> {
+    let is_plain = |path: &PathBuf| name_of(path).is_some_and(|name| !name.starts_with('.'));
+    let owners = children(results).into_iter().filter(is_plain);
+    owners.flat_map(|owner| children(&owner)).collect()
+}
+
+/// Owner and name of the project that a directory is of: `NAME` or `NAME:SUFFIX`.
+fn project_of(directory: &Path) -> Option<(String, String)> {
+    let owner = name_of(directory.parent()?)?;
+    let directory = name_of(directory)?;
+    let name = directory.split(':').next()?;
+    Some((owner, name.to_owned()))
 }
 
 /// `XX/DIGEST` below the sources.
@@ -72,12 +97,8 @@ fn stored_sources(root: &Path) -> Vec<PathBuf> {
 
 /// What is staged in each repository, `OWNER/DIRECTORY/CHROOT/.staging/BUILD`.
 fn staging(results: &Path) -> Vec<PathBuf> {
-    let is_plain = |path: &PathBuf| name_of(path).is_some_and(|name| !name.starts_with('.'));
-    let mut directories: Vec<PathBuf> = children(results).into_iter().filter(is_plain).collect();
-    for _ in 0..2 {
-        directories = directories.iter().flat_map(|path| children(path)).collect();
-    }
-    let stagings = directories.iter().map(|path| path.join(repository::STAGING));
+    let repositories = directories(results).into_iter().flat_map(|path| children(&path));
+    let stagings = repositories.map(|path| path.join(repository::STAGING));
     stagings.flat_map(|path| children(&path)).collect()
 }
 
@@ -99,10 +120,13 @@ fn name_of(path: &Path) -> Option<String> {
     path.file_name()?.to_str().map(str::to_owned)
 }
 
-/// Removes those that are old enough, and directories that became empty; how many it were.
-fn remove(paths: &[PathBuf], grace: Duration) -> usize {
+/// Removes those that are old enough, and directories that became empty, until told to stop; how many it were.
+fn remove(paths: &[PathBuf], grace: Duration, stop: &CancellationToken) -> usize {
     let mut count: usize = 0;
     for path in paths {
+        if stop.is_cancelled() {
+            break;
+        }
         // Asked last of all: a source that is submitted once more is young from then on.
         if age(path).is_none_or(|age| age < grace) {
             continue;
@@ -133,7 +157,9 @@ fn age(path: &Path) -> Option<Duration> {
 mod tests {
     use std::{fs, time::Duration};
 
-    use super::{remove, staging, stored_sources};
+    use runtime::CancellationToken;
+
+    use super::{project_of, remove, staging, stored_sources};
 
     #[test]
     fn what_is_old_goes_with_its_empty_directory_and_what_is_young_stays() {
@@ -148,7 +174,10 @@ mod tests {
         let mut found = stored_sources(root.path());
         found.sort();
         assert_eq!(found, [old.clone(), young.clone()]);
-        assert_eq!(remove(&found, Duration::from_secs(3600)), 1);
+        assert_eq!(
+            remove(&found, Duration::from_secs(3600), &CancellationToken::new()),
+            1
+        );
         assert!(!old.parent().unwrap().exists() && young.exists());
     }
 
@@ -162,5 +191,13 @@ mod tests {
         fs::create_dir_all(root.path().join("alice/demo/fedora-43-x86_64/00000002-y")).unwrap();
         fs::create_dir_all(root.path().join(".trash/1/2/.staging/3")).unwrap();
         assert_eq!(staging(root.path()), [staged]);
+    }
+
+    #[test]
+    fn a_directory_with_a_suffix_is_its_projects() {
+        for name in ["demo", "demo:pr:7"] {
+            let found = project_of(&std::path::Path::new("/results/@team").join(name));
+            assert_eq!(found, Some(("@team".to_owned(), "demo".to_owned())));
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! before the file or after it (Copr's own client sends them after); when they come first, a file that nobody
 //! may send is not written at all.
 
-use model::PackageName;
+use model::{ChrootName, PackageName};
 use poem::web::Multipart;
 use poem_openapi::{OpenApi, param::Path, payload::Json};
 use store::{Build, BuildOptions, NewUpload, Project};
@@ -29,7 +29,7 @@ pub(crate) struct BuildCreateApi(pub(crate) ApiState);
 struct Allowed {
     project: Project,
     arguments: BuildArguments,
-    chroots: Vec<model::ChrootName>,
+    chroots: Vec<ChrootName>,
 }
 
 #[OpenApi(tag = "Chapter::Build")]
@@ -120,7 +120,14 @@ impl BuildCreateApi {
                 project
             }
         };
-        let chroots = arguments.choose(&project.chroots)?;
+        let active = self.0.store().chroots().await?;
+        let is_active = |name: &&ChrootName| {
+            active
+                .iter()
+                .any(|chroot| chroot.is_active && chroot.name == **name)
+        };
+        let offered: Vec<ChrootName> = project.chroots.iter().filter(is_active).cloned().collect();
+        let chroots = arguments.choose(&offered)?;
         Ok(Allowed {
             project,
             arguments,

@@ -23,7 +23,6 @@ pub(crate) async fn show(state: &ApiState) -> Result<Response, ApiError> {
     state.pages().show(
         "home",
         &json!({
-            "title": "Verdigris",
             "has_builds": !rows.is_empty(),
             "builds": rows,
             "has_chroots": chroot.is_some(),

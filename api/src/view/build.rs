@@ -392,7 +392,7 @@ impl BuildArguments {
             mistakes.reject("exclude_chroots", "No chroot is left to build in.");
         }
         if offered.is_empty() {
-            mistakes.reject("chroots", "The project has no chroots.");
+            mistakes.reject("chroots", "The project has no chroots that are active.");
         }
         mistakes.finish()?;
         Ok(chosen)

@@ -130,7 +130,7 @@ impl Farm {
                 is_active: true,
                 definition,
             };
-            store.create_chroot(&chroot, now()).await.unwrap();
+            store.create_chroots(&[chroot], now()).await.unwrap();
         }
         let mut settings = ApiSettings {
             public_url: "http://farm.example:8080".to_owned(),

@@ -194,14 +194,11 @@ fn summary(report: &Report) -> String {
 /// What the playbooks may use: the farm's address and key, the chroots that the pool offers, and what
 /// `fleet.yaml` adds.
 async fn variables(parts: &Parts, builder: &Builder) -> Result<Map<String, Value>, Error> {
-    let pool = parts.fleet.pools.get(&builder.pool);
-    let mut chroots = Vec::new();
-    for chroot in parts.store.chroots().await? {
-        if !chroot.is_active || !pool.is_some_and(|pool| pool.offers(&chroot.name)) {
-            continue;
-        }
-        chroots.push(definition(&chroot, &parts.builder_url));
-    }
+    let known = parts.store.chroots().await?;
+    let chroots: Vec<Value> = parts
+        .chroots_of(&builder.pool, &known)
+        .map(|chroot| definition(chroot, &parts.builder_url))
+        .collect();
     let key = parts.key.public_openssh().map_err(Error::Keys)?;
     let vars = json!({
         "fleet": parts.fleet.name, "pool": builder.pool, "builder": builder.id.to_string(),
@@ -211,6 +208,7 @@ async fn variables(parts: &Parts, builder: &Builder) -> Result<Map<String, Value
         Value::Object(vars) => vars,
         _ => Map::new(),
     };
+    let pool = parts.fleet.pools.get(&builder.pool);
     let provision = pool.and_then(|pool| parts.fleet.provision.get(&pool.provision));
     for (name, value) in provision.iter().flat_map(|provision| &provision.vars) {
         vars.insert(name.clone(), value.clone());

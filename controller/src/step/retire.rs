@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use cloud::Cloud;
 use model::BuilderState;
 use runtime::clock;
 use store::{Builder, Lease};
-use tracing::warn;
+use tracing::{debug, info, warn};
 
 use super::{advance, because};
 use crate::{Error, Parts};
@@ -14,6 +15,26 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// From when on somebody should look at a machine that does not end.
 const ALARM_AFTER: Duration = Duration::from_secs(900);
+/// How much is told of the console of a machine that was never ready.
+const CONSOLE_LINES: usize = 20;
+
+/// Logs what a machine that was never ready wrote to its console: with it goes the only trace of why.
+async fn tell_console(cloud: &dyn Cloud, builder: &Builder, instance_id: &str) {
+    match cloud.console_output(instance_id).await {
+        Ok(text) => {
+            let text: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+            let lines: Vec<&str> = text.trim_end().lines().collect();
+            let last = lines
+                .get(lines.len().saturating_sub(CONSOLE_LINES)..)
+                .unwrap_or_default();
+            info!(
+                builder.id = %builder.id,
+                "The console of instance {instance_id} ends with:\n{}", last.join("\n")
+            );
+        }
+        Err(error) => debug!(builder.id = %builder.id, "No console of instance {instance_id}: {error}"),
+    }
+}
 
 /// There are no hooks to wait for.
 pub(super) async fn drained(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<(), Error> {
@@ -23,9 +44,9 @@ pub(super) async fn drained(parts: &Parts, lease: &Lease, builder: &Builder) -> 
         .map(drop)
 }
 
-/// Asks the cloud for the end. That it has come is for the observation to see, so this step only asks, and
-/// leaves more time between one question and the next the longer it takes.
-pub(super) async fn terminate(parts: &Parts, builder: &Builder) -> Result<(), Error> {
+/// Asks the cloud for the end; `is_first` says whether this controller has not done so before. That it has come is for the
+/// observation to see, so this step only asks, and leaves more time between one question and the next the longer it takes.
+pub(super) async fn terminate(parts: &Parts, builder: &Builder, is_first: bool) -> Result<(), Error> {
     let Some(instance_id) = &builder.instance_id else {
         return Err(Error::Contradiction(format!(
             "builder {} is terminating without an instance",
@@ -45,7 +66,13 @@ pub(super) async fn terminate(parts: &Parts, builder: &Builder) -> Result<(), Er
             "Instance {instance_id} of builder {} is not gone after {} s.", builder.id, waited.as_secs()
         );
     }
-    let asked = cloud.terminate(instance_id).await;
+    // It stays to be had for a while; nothing waits for it.
+    let telling = async {
+        if is_first && builder.ready_at.is_none() {
+            tell_console(cloud.as_ref(), builder, instance_id).await;
+        }
+    };
+    let ((), asked) = tokio::join!(telling, cloud.terminate(instance_id));
     let pause = (waited / 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
     tokio::time::sleep(pause).await;
     asked.map_err(|source| Error::Cloud {

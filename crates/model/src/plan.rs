@@ -67,6 +67,15 @@ pub struct Builder {
     pub deadline: Option<Timestamp>,
     /// Whether an operator wants no further attempts on it.
     pub cordoned: bool,
+    /// Whether its pool's builders are made otherwise by now: from another image, by other playbooks, for other chroots.
+    pub outdated: bool,
+}
+
+impl Builder {
+    /// Whether attempts may go to it.
+    fn is_for_use(&self) -> bool {
+        self.state == BuilderState::Ready && !self.cordoned && !self.outdated
+    }
 }
 
 /// An attempt that waits for a builder.
@@ -218,7 +227,7 @@ fn assign<'a>(snapshot: &'a Snapshot, plan: &mut Plan) -> Vec<&'a QueuedAttempt>
     let mut ready: Vec<&Builder> = snapshot
         .builders
         .iter()
-        .filter(|builder| builder.state == BuilderState::Ready && !builder.cordoned)
+        .filter(|builder| builder.is_for_use())
         .collect();
     ready.sort_by_key(|builder| (builder.entered_at, builder.id));
     for builder in ready {

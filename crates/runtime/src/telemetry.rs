@@ -1,5 +1,7 @@
 //! Logs of a process: one line for each event on standard error, as text for people or JSON for machines.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
@@ -7,17 +9,25 @@ use crate::{
     settings::{LogFormat, LogSettings},
 };
 
+/// What holds for libraries unless the filter names them: `pgp` warns of every key that it writes shorter than it was.
+const LIBRARIES: &str = "pgp=error";
+
 /// Sets up logging for the whole process.
 ///
 /// # Errors
 /// When the filter is no filter, or logging is set up already.
 pub fn start(settings: &LogSettings) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&settings.filter)
+    let filter = EnvFilter::try_new(format!("{LIBRARIES},{}", settings.filter))
         .map_err(|cause| Error::Logging(format!("`log.filter` = `{}`: {cause}", settings.filter)))?;
     let registry = tracing_subscriber::registry().with(filter);
     let done = match settings.format {
         LogFormat::Text => registry
-            .with(fmt::layer().with_writer(std::io::stderr).with_target(false))
+            .with(
+                fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_target(false),
+            )
             .try_init(),
         LogFormat::Json => registry
             .with(fmt::layer().json().with_writer(std::io::stderr))

@@ -134,12 +134,4 @@ impl Error {
             Self::Unreachable { .. } | Self::Lost { .. } | Self::Timeout { .. } | Self::Refused { .. }
         )
     }
-
-    /// Whether the connection on which this happened is over, so that going on needs a new one.
-    pub fn is_end_of_connection(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable { .. } | Self::Lost { .. } | Self::Protocol { .. }
-        )
-    }
 }

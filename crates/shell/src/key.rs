@@ -49,11 +49,6 @@ impl HostKey {
         &self.fingerprint
     }
 
-    /// The key as one line without a comment: algorithm and base64.
-    pub fn as_openssh(&self) -> &str {
-        &self.text
-    }
-
     pub(crate) fn algorithm(&self) -> Option<Algorithm> {
         PublicKey::from_openssh(&self.text)
             .ok()

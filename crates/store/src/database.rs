@@ -17,7 +17,7 @@ use sea_orm::{
     TransactionTrait,
 };
 use sqlx::{
-    Connection as _,
+    Connection as _, PgConnection,
     sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::sync::watch;
@@ -213,7 +213,15 @@ impl Store {
             Ok::<_, DbErr>((writer, reader))
         };
         let (writer, reader) = within(OPERATION_LIMIT, &name, async {
-            connect.await.map_err(|error| translate(error, &name))
+            let error = match connect.await {
+                Ok(connections) => return Ok(connections),
+                Err(error) => translate(error, &name),
+            };
+            // A pool goes on trying for a while, as it should while a server starts, and says only that the time is over.
+            match (&error, settings.url.starts_with("postgres://")) {
+                (Error::Unavailable { .. }, true) => Err(reach(&settings.url, &name).await.unwrap_or(error)),
+                _ => Err(error),
+            }
         })
         .await?;
         Ok(Self {
@@ -315,6 +323,15 @@ impl Store {
         };
         within(limit, self.name(), work).await
     }
+}
+
+/// Why a PostgreSQL server cannot be connected to; nothing when it can by now.
+async fn reach(url: &str, name: &str) -> Option<Error> {
+    let error = PgConnection::connect(url).await.err()?;
+    Some(Error::Unavailable {
+        database: name.to_owned(),
+        why: error.to_string(),
+    })
 }
 
 async fn once<T, F>(

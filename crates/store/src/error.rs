@@ -133,11 +133,22 @@ impl From<DbErr> for Failure {
     }
 }
 
+/// What SQLite's codes have in common with the extended ones, of which there are several for each.
+fn primary(code: &str) -> Option<u32> {
+    // PostgreSQL's have five places, and its digits alone are none of SQLite's.
+    (code.len() < 5)
+        .then(|| code.parse::<u32>().ok())
+        .flatten()
+        .map(|code| code & 0xff)
+}
+
 /// Whether the database asks for the whole transaction again: serialization failures, deadlocks and lost
 /// races for SQLite's one write lock. Nothing of the transaction has happened then.
 pub(crate) fn is_worth_a_retry(error: &DbErr) -> bool {
-    // PostgreSQL: serialization_failure, deadlock_detected. SQLite: BUSY, LOCKED, BUSY_SNAPSHOT.
-    code(error).is_some_and(|code| matches!(code.as_str(), "40001" | "40P01" | "5" | "6" | "517"))
+    // PostgreSQL: serialization_failure, deadlock_detected. SQLite: BUSY, LOCKED.
+    code(error).is_some_and(|code| {
+        matches!(code.as_str(), "40001" | "40P01") || matches!(primary(&code), Some(5 | 6))
+    })
 }
 
 /// The error for the caller.
@@ -149,7 +160,7 @@ pub(crate) fn translate(error: DbErr, database: &str) -> Error {
         return Error::conflict(format!("what it refers to does not exist: {why}"));
     }
     // PostgreSQL: disk_full. SQLite: FULL.
-    if code(&error).is_some_and(|code| matches!(code.as_str(), "53100" | "13")) {
+    if code(&error).is_some_and(|code| code == "53100" || primary(&code) == Some(13)) {
         return Error::NoSpace {
             database: database.to_owned(),
             why: error.to_string(),
@@ -195,7 +206,8 @@ fn is_unavailable(error: &DbErr) -> bool {
             ["08", "53", "57"]
                 .iter()
                 .any(|class| code.len() == 5 && code.starts_with(class))
-                || matches!(code.as_str(), "55P03" | "25P03" | "10" | "14")
+                || matches!(code.as_str(), "55P03" | "25P03")
+                || matches!(primary(&code), Some(10 | 14))
         }),
         Some(
             sqlx::Error::Io(_)

@@ -1,5 +1,6 @@
-//! What tests of databases need, here and in other crates: a disk that is soon full, and a PostgreSQL server: its own data directory, a free port on loopback, no socket elsewhere, gone
-//! with the value. Everything here blocks; it is for tests only.
+//! What tests of databases need, here and in other crates: a disk that is soon full, and a PostgreSQL server with its own
+//! data directory, on a free port of loopback, with no socket elsewhere, gone with the value. Everything here blocks; it is for
+//! tests only.
 //!
 //! PostgreSQL refuses to run as root, so that root runs it as `postgres`, or as `nobody` where there is no
 //! such user.

@@ -1,29 +1,26 @@
 //! The settings of a farm in one process: `verdigris.toml` in its directory. The first start makes it, and whatever the
 //! command line names is kept in it, so that the next start needs no options. With that file the operator's commands find the farm.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use runtime::Settings;
 use toml_edit::{DocumentMut, Item, TableLike, value};
 use tracing::info;
 
-use crate::{cli::UpArguments, up::FARM_PORT_IN_CLOUD};
+use crate::{cli::UpArguments, secrets::write_private, up::FARM_PORT_IN_CLOUD};
 
-/// Reads the file, after what the command line says was written into it.
+/// What the file says, made where there is none, and what the command line says instead of it.
 pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Result<Settings> {
-    let file = directory.join("verdigris.toml");
+    let file = file_in(directory);
     let database = format!("sqlite://{}", directory.join("verdigris.db").display());
     if !file.exists() {
         let text = format!(
             "# The settings of this farm; docs/operating.md lists them all.\n\n\
              [database]\nurl = {database:?}\n\n[storage]\ndirectory = {directory:?}\n"
         );
-        fs_err::write(&file, text)?;
+        write(&file, &text)?;
     }
-    // Whatever is wrong with it is told before it is changed.
-    Settings::load(Some(&file))?;
-    keep(arguments, &file)?;
     let mut settings = Settings::load(Some(&file))?;
     let default = Settings::default();
     if settings.storage.directory == default.storage.directory {
@@ -49,24 +46,26 @@ pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Res
         "http://{}:{FARM_PORT_IN_CLOUD}",
         devcloud::hypervisor::GATEWAY
     ));
+    settings.http.listen = arguments.listen.unwrap_or(settings.http.listen);
+    settings.devcloud.image = arguments.image.clone().or(settings.devcloud.image);
+    settings.http.mirrors.extend(arguments.mirrors.iter().cloned());
     for (name, path) in &mut settings.http.mirrors {
-        *path = fs_err::canonicalize(&*path)
-            .with_context(|| format!("{}: http.mirrors.{name}", file.display()))?;
-        if !path.join("repodata").is_dir() {
-            bail!(
-                "{}: http.mirrors.{name}: {} is no repository: it has no `repodata`",
-                file.display(),
-                path.display()
-            );
+        let what = || format!("the mirror {name}: {}", path.display());
+        let found = fs_err::canonicalize(&*path).with_context(what)?;
+        if !found.join("repodata").is_dir() {
+            bail!("{} is no repository: it has no `repodata`", what());
         }
+        *path = found;
     }
     settings.worker.name.get_or_insert_with(|| "up".to_owned());
     Ok(settings)
 }
 
-/// Writes the options of the command line into the file; its comments and its order stay as they are.
-fn keep(arguments: &UpArguments, file: &Path) -> anyhow::Result<()> {
-    let before = fs_err::read_to_string(file)?;
+/// Writes the options of the command line into the file; its comments and its order stay as they are. For when the farm has
+/// started with them: what it cannot start with is not kept.
+pub(super) fn keep(arguments: &UpArguments, directory: &Path) -> anyhow::Result<()> {
+    let file = file_in(directory);
+    let before = fs_err::read_to_string(&file)?;
     let mut document: DocumentMut = before.parse().with_context(|| file.display().to_string())?;
     if let Some(listen) = arguments.listen {
         set(&mut document, &["http"], "listen", &listen.to_string())?;
@@ -75,20 +74,24 @@ fn keep(arguments: &UpArguments, file: &Path) -> anyhow::Result<()> {
         set(&mut document, &["devcloud"], "image", &absolute(image)?)?;
     }
     for (name, mirror) in &arguments.mirrors {
-        let path = absolute(mirror)?;
-        if !Path::new(&path).join("repodata").is_dir() {
-            bail!("--mirror {name}: {path} is no repository: it has no `repodata`");
-        }
-        set(&mut document, &["http", "mirrors"], name, &path)?;
+        set(&mut document, &["http", "mirrors"], name, &absolute(mirror)?)?;
     }
     let after = document.to_string();
     if after != before {
-        let staged = file.with_extension("new");
-        fs_err::write(&staged, &after)?;
-        fs_err::rename(&staged, file)?;
+        write(&file, &after)?;
         info!("Wrote the options of this start into {}.", file.display());
     }
     Ok(())
+}
+
+fn file_in(directory: &Path) -> PathBuf {
+    directory.join("verdigris.toml")
+}
+
+/// Replaces the file in one step. It may hold the database's password: it is its user's alone. A link stays one.
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    let target = fs_err::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    write_private(&target, text)
 }
 
 /// Sets a value in a table below others, which are made where they are not there. One that is the same stays as it was written.
@@ -116,9 +119,9 @@ fn absolute(path: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
-    use super::{Settings, UpArguments, settings};
+    use super::{Settings, UpArguments, keep, settings};
 
     fn options() -> UpArguments {
         UpArguments {
@@ -143,6 +146,7 @@ mod tests {
             ..options()
         };
         let first = settings(&told, directory.path()).unwrap();
+        keep(&told, directory.path()).unwrap();
         let next = settings(&options(), directory.path()).unwrap();
         assert_eq!(next, first);
         assert_eq!(next.http.listen, "127.0.0.1:5999".parse().unwrap());
@@ -161,33 +165,46 @@ mod tests {
             listen: Some("127.0.0.1:1".parse().unwrap()),
             ..options()
         };
-        settings(&same, directory.path()).unwrap();
+        keep(&same, directory.path()).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), text);
         let image = UpArguments {
             image: Some("/images/builder".into()),
             ..options()
         };
-        settings(&image, directory.path()).unwrap();
+        keep(&image, directory.path()).unwrap();
         let changed = fs::read_to_string(&file).unwrap();
         assert!(changed.starts_with(text), "{changed}");
         assert!(Settings::load(Some(&file)).is_ok(), "{changed}");
     }
 
     #[test]
-    fn a_mirror_without_metadata_is_refused_and_not_kept() {
+    fn a_mirror_without_metadata_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let told = UpArguments {
             mirrors: vec![("house".to_owned(), directory.path().to_owned())],
             ..options()
         };
         let refused = settings(&told, directory.path()).unwrap_err().to_string();
-        assert!(refused.contains("--mirror house"), "{refused}");
         assert!(
-            settings(&options(), directory.path())
-                .unwrap()
-                .http
-                .mirrors
-                .is_empty()
+            refused.contains("the mirror house") && refused.contains("repodata"),
+            "{refused}"
         );
+    }
+
+    #[test]
+    fn the_file_is_its_users_alone_and_a_link_to_it_stays_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().join("real.toml");
+        let file = directory.path().join("verdigris.toml");
+        fs::write(&real, "").unwrap();
+        std::os::unix::fs::symlink(&real, &file).unwrap();
+        let told = UpArguments {
+            listen: Some("127.0.0.1:1".parse().unwrap()),
+            ..options()
+        };
+        keep(&told, directory.path()).unwrap();
+        assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
+        let mode = fs::metadata(&real).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -150,3 +150,47 @@ fn the_farm_stops_cleanly_and_goes_on_where_it_stopped() {
     assert!(second > first);
     farm.wait_for(second, &["succeeded"]);
 }
+
+#[test]
+fn a_chroot_made_while_builders_are_ready_can_be_built_in_at_once() {
+    let farm = Farm::start();
+    eventually("a builder is ready", || {
+        let builders = farm.fleet_status()["builders"].clone();
+        builders
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["state"] == "ready")
+    });
+    assert!(farm.operate(&["fleet", "plan"]).contains("nothing to do"));
+    let new = "microdistro-2-x86_64";
+    let mirror = "base={farm}/mirrors/microdistro/";
+    farm.operate(&[
+        "chroot",
+        "create",
+        new,
+        "--buildroot-package",
+        "microdistro-buildroot",
+        "--repository",
+        mirror,
+    ]);
+    farm.copr(&["create", "demo", "--chroot", new]);
+    let build = farm.submit("demo", &source_package(farm.directory.path(), GREETING));
+    farm.wait_for(build, &["succeeded"]);
+    let attempts = farm.json(&format!("/api/builds/{build}/attempts"));
+    assert_eq!(
+        attempts.as_array().unwrap().len(),
+        1,
+        "no builder refused it: {attempts}"
+    );
+
+    // One that is offered to nobody any more is no part of new builds.
+    farm.operate(&["chroot", "deactivate", new]);
+    let package = source_package(farm.directory.path(), GREETING);
+    let refused = farm.copr_cli(&["build", "--nowait", "demo", package.to_str().unwrap()]);
+    let said = text(&refused.stderr);
+    assert!(said.contains("no chroots that are active"), "{said}");
+    farm.operate(&["chroot", "activate", new]);
+    let build = farm.submit("demo", &package);
+    farm.wait_for(build, &["succeeded"]);
+}

@@ -181,15 +181,21 @@ impl Farm {
         serde_json::from_str(&body).unwrap()
     }
 
-    /// What `verdigris fleet status` says.
-    pub(crate) fn fleet_status(&self) -> Value {
+    /// One of the operator's commands, which must succeed; what it prints.
+    pub(crate) fn operate(&self, arguments: &[&str]) -> String {
         let output = verdigris()
-            .args(["fleet", "status", "--json", "--config"])
+            .args(arguments)
+            .arg("--config")
             .arg(self.path("data/verdigris.toml"))
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// What `verdigris fleet status` says.
+    pub(crate) fn fleet_status(&self) -> Value {
+        serde_json::from_str(&self.operate(&["fleet", "status", "--json"])).unwrap()
     }
 
     /// copr-cli, unmodified, as the operator.

@@ -55,7 +55,9 @@ fn machines_that_are_made_builders_while_the_farm_dies_again_and_again_are_not_t
     }
     for times in [1, 2] {
         eventually("a builder is provisioned and about to be checked", || {
-            farm.log().matches(": builder.yml: ").count() >= times
+            let log = farm.log();
+            let played = log.lines().filter(|line| line.contains("Played on builder"));
+            played.filter(|line| line.contains("builder.yml")).count() >= times
         });
         farm.kill();
         farm.up();
@@ -102,11 +104,20 @@ fn every_machine_is_a_builder_and_every_builder_a_machine(farm: &Farm) {
 #[test]
 fn a_second_farm_in_the_same_directory_is_refused() {
     let farm = Farm::start();
+    let settings = farm.path("data/verdigris.toml");
+    let before = fs::read_to_string(&settings).unwrap();
     let second = crate::farm::verdigris()
         .args(["up", "--directory"])
         .arg(farm.path("data"))
+        .args(["--listen", "127.0.0.1:0", "--image"])
+        .arg(crate::farm::cached("images/builder/current"))
         .output()
         .unwrap();
+    assert_eq!(
+        fs::read_to_string(&settings).unwrap(),
+        before,
+        "its options are nobody's"
+    );
     assert!(!second.status.success());
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(said.contains("another `verdigris up` runs in"), "{said}");

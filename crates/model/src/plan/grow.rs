@@ -18,7 +18,7 @@ struct Account<'a> {
     pool: &'a Pool,
     counted: u32,
     starting: u32,
-    /// Ready, not cordoned and not given away.
+    /// Ready for use and not given away.
     free: Vec<&'a Builder>,
     /// Supply on its way that no waiting attempt has claimed yet.
     unclaimed: u32,
@@ -62,6 +62,7 @@ enum Refusal {
 }
 
 impl Refusal {
+    /// For everybody: without what machines and clouds said.
     fn words(&self, pool: &PoolName) -> String {
         match self {
             Self::Full(max) => format!("pool {pool} is at its maximum of {max}"),
@@ -69,19 +70,35 @@ impl Refusal {
                 format!("pool {pool} starts {limit} builders already, as many as it may at once")
             }
             Self::Braked(fortune, until) => {
-                format!("pool {pool} is braked until {until}: {}", misfortune(fortune))
+                let failures = fortune.failures;
+                format!("pool {pool} is braked until {until}: its last {failures} builders never got ready")
             }
-            Self::Probing(fortune) => format!("pool {pool} tries one builder: {}", misfortune(fortune)),
+            Self::Probing(fortune) => {
+                let failures = fortune.failures;
+                format!("pool {pool} tries one builder: its last {failures} never got ready")
+            }
         }
     }
-}
 
-/// How many builders of a pool failed, and why the last one did: what an operator has to know first.
-fn misfortune(fortune: &Fortune) -> String {
-    let words = format!("its last {} builders never got ready", fortune.failures);
-    match &fortune.last_reason {
-        Some(reason) => format!("{words}, the last one because of this: {reason}"),
-        None => words,
+    /// For operators: with the reason of the last failure, which they have to know first.
+    fn note(&self, pool: &PoolName) -> String {
+        let words = self.words(pool);
+        match self {
+            Self::Braked(
+                Fortune {
+                    last_reason: Some(reason),
+                    ..
+                },
+                _,
+            )
+            | Self::Probing(Fortune {
+                last_reason: Some(reason),
+                ..
+            }) => {
+                format!("{words}; the last one: {reason}")
+            }
+            _ => words,
+        }
     }
 }
 
@@ -102,7 +119,7 @@ pub(super) fn grow(snapshot: &Snapshot, waiting: &[&QueuedAttempt], plan: &mut P
             note,
         });
     }
-    drain_builders_without_a_pool(snapshot, plan);
+    drain_what_no_pool_wants(snapshot, plan);
 }
 
 fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolName, Account<'a>> {
@@ -124,7 +141,7 @@ fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolNa
             BuilderState::STARTING.contains(&builder.state) && !is_overdue(builder, snapshot.now)
         });
         let mut free: Vec<_> = own()
-            .filter(|b| b.state == BuilderState::Ready && !b.cordoned && !given.contains(&b.id))
+            .filter(|builder| builder.is_for_use() && !given.contains(&builder.id))
             .collect();
         free.sort_by_key(|builder| (builder.entered_at, builder.id));
         accounts.insert(
@@ -221,7 +238,7 @@ fn hold_ready(name: &PoolName, account: &mut Account<'_>, now: Timestamp, plan: 
             return "as wanted".to_owned();
         };
         if let Err(refusal) = account.room(now) {
-            return refusal.words(name);
+            return refusal.note(name);
         }
         account.launch();
         account.unclaimed = account.unclaimed.saturating_add(1);
@@ -250,13 +267,21 @@ fn shrink(account: &mut Account<'_>, now: Timestamp, plan: &mut Plan) {
     }
 }
 
-fn drain_builders_without_a_pool(snapshot: &Snapshot, plan: &mut Plan) {
+fn drain_what_no_pool_wants(snapshot: &Snapshot, plan: &mut Plan) {
     for builder in &snapshot.builders {
-        if builder.state == BuilderState::Ready && !snapshot.pools.contains_key(&builder.pool) {
-            plan.actions.push(Action::Drain {
-                builder: builder.id,
-                reason: format!("pool {} is no longer in fleet.yaml", builder.pool),
-            });
-        }
+        let pool = &builder.pool;
+        let reason = if builder.state != BuilderState::Ready {
+            continue;
+        } else if !snapshot.pools.contains_key(pool) {
+            format!("pool {pool} is no longer in fleet.yaml")
+        } else if builder.outdated {
+            format!("builders of pool {pool} are made otherwise by now")
+        } else {
+            continue;
+        };
+        plan.actions.push(Action::Drain {
+            builder: builder.id,
+            reason,
+        });
     }
 }

@@ -53,6 +53,7 @@ fn builder(number: u128, pool: &str, state: BuilderState) -> Builder {
         entered_at: NOW.minus(Duration::from_secs(5)),
         deadline: None,
         cordoned: false,
+        outdated: false,
     }
 }
 
@@ -185,6 +186,24 @@ fn an_idle_builder_beyond_the_wanted_number_is_let_go_when_its_time_is_over() {
         reason: "ready for 10m and not needed".to_owned(),
     };
     assert_eq!(plan(&farm).actions, [expected]);
+}
+
+#[test]
+fn an_outdated_builder_gets_nothing_and_is_replaced() {
+    let mut farm = snapshot(&[("x86", pool(0, 9, 0))]);
+    farm.builders = vec![builder(1, "x86", BuilderState::Ready)];
+    farm.builders[0].outdated = true;
+    farm.queue.push(attempt(1, "alice"));
+    let plan = plan(&farm);
+    let is_drained =
+        |action: &Action| matches!(action, Action::Drain { builder, .. } if *builder == farm.builders[0].id);
+    assert_eq!(launches(&plan), 1);
+    assert!(plan.actions.iter().any(is_drained), "{plan:?}");
+    assert_eq!(plan.actions.len(), 2);
+    // One that is at work is left to end it.
+    farm.builders[0].state = BuilderState::Busy;
+    farm.queue.clear();
+    assert!(super::plan(&farm).actions.is_empty());
 }
 
 #[test]

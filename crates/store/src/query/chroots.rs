@@ -3,16 +3,16 @@
 use model::{ChrootName, Timestamp};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
 };
 
 use super::events::Entry;
 use crate::{
     Chroot,
     convert::{Row, check_text, or_conflict, to_json},
-    database::Store,
+    database::{Store, Tx},
     entity::chroot,
-    error::{Error, Result},
+    error::{Error, Failure, Result},
 };
 
 fn chroot(row: chroot::Model) -> Result<Chroot> {
@@ -41,25 +41,33 @@ fn columns(chroot: &Chroot, now: Timestamp) -> Result<chroot::ActiveModel> {
     })
 }
 
+/// Every chroot, ordered by name.
+pub(super) async fn chroots_in(tx: &Tx) -> Result<Vec<Chroot>, Failure> {
+    let rows = chroot::Entity::find().all(&**tx).await?;
+    let mut chroots: Vec<Chroot> = rows.into_iter().map(chroot).collect::<Result<_>>()?;
+    // Here, since PostgreSQL orders texts as people of its locale do.
+    chroots.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(chroots)
+}
+
 impl Store {
-    /// Makes a chroot.
+    /// Makes chroots, all of them or none.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] when there is one of that name.
-    pub async fn create_chroot(&self, chroot: &Chroot, now: Timestamp) -> Result<()> {
-        let row = chroot::ActiveModel {
-            name: Set(chroot.name.to_string()),
-            created_at: Set(now.as_micros()),
-            ..columns(chroot, now)?
-        };
-        let row = &row;
+    /// [`Error::Conflict`] when there is one of such a name.
+    pub async fn create_chroots(&self, chroots: &[Chroot], now: Timestamp) -> Result<()> {
         self.write(|tx| async move {
-            let insert = chroot::Entity::insert(row.clone())
-                .exec_without_returning(&*tx)
-                .await;
-            or_conflict(insert, || format!("there is a chroot {} already", chroot.name))?;
-            Entry::new("chroot", &chroot.name, "operator", "chroot made").write(&tx, now);
+            for chroot in chroots {
+                let row = chroot::ActiveModel {
+                    name: Set(chroot.name.to_string()),
+                    created_at: Set(now.as_micros()),
+                    ..columns(chroot, now)?
+                };
+                let insert = chroot::Entity::insert(row).exec_without_returning(&*tx).await;
+                or_conflict(insert, || format!("there is a chroot {} already", chroot.name))?;
+                Entry::new("chroot", &chroot.name, "operator", "chroot made").write(&tx, now);
+            }
             Ok(())
         })
         .await
@@ -93,20 +101,7 @@ impl Store {
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn chroots(&self) -> Result<Vec<Chroot>> {
-        let mut chroots: Vec<Chroot> = self
-            .read(|tx| async move {
-                Ok(chroot::Entity::find()
-                    .order_by_asc(chroot::Column::Name)
-                    .all(&*tx)
-                    .await?)
-            })
-            .await?
-            .into_iter()
-            .map(chroot)
-            .collect::<Result<_>>()?;
-        // PostgreSQL orders texts as people of its locale do.
-        chroots.sort_by(|left, right| left.name.cmp(&right.name));
-        Ok(chroots)
+        self.read(|tx| async move { chroots_in(&tx).await }).await
     }
 
     /// The chroot of that name.

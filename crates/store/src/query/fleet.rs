@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{
     builders::{builders_of, is_live},
+    chroots::chroots_in,
     events::Entry,
     joins::{attempt_to_build, attempt_to_chroot, build_to_project},
     leases::check_lease,
@@ -123,6 +124,7 @@ impl Store {
                 builders: builders_of(&tx, of_fleet).await?,
                 queue: queue(&tx).await?,
                 active: active(&tx).await?,
+                chroots: chroots_in(&tx).await?,
                 fortunes: fortunes(&tx).await?,
             })
         })

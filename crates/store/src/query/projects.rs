@@ -149,6 +149,26 @@ impl Store {
         .await
     }
 
+    /// Owner and name of every project, for whoever finds directories and asks whose they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn project_names(&self) -> Result<BTreeSet<(String, String)>> {
+        let rows: Vec<(String, String)> = self
+            .read(|tx| async move {
+                Ok(project::Entity::find()
+                    .select_only()
+                    .columns([project::Column::Owner, project::Column::Name])
+                    .filter(project::Column::DeletedAt.is_null())
+                    .into_tuple()
+                    .all(&*tx)
+                    .await?)
+            })
+            .await?;
+        Ok(rows.into_iter().collect())
+    }
+
     /// The owner's project of that name.
     ///
     /// # Errors

@@ -148,7 +148,7 @@ async fn note_fortune(
         current_hash: Set(None),
         failures: Set(first),
         last_failure: Set(is_given_up.then(|| now.as_micros())),
-        last_reason: Set(is_given_up.then(|| change.reason.clone())),
+        last_reason: Set(is_given_up.then(|| reason(&change.reason))),
     })
     .on_conflict(on_conflict)
     .exec_without_returning(&**tx)

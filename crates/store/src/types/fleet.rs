@@ -7,6 +7,8 @@ use model::{
     plan::{Fortune, QueuedAttempt},
 };
 
+use super::project::Chroot;
+
 /// The right to act on a fleet; part of every write of a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -168,6 +170,8 @@ pub struct FleetView {
     pub queue: Vec<QueuedAttempt>,
     /// How many attempts of each owner have a builder.
     pub active: BTreeMap<OwnerName, u32>,
+    /// Every chroot, ordered by name.
+    pub chroots: Vec<Chroot>,
     /// How the last launches of each pool went.
     pub fortunes: BTreeMap<PoolName, Fortune>,
 }

@@ -362,7 +362,7 @@ fn never_answered(failures: u32, last: u64) -> Option<Fortune> {
     Some(Fortune {
         failures,
         last_failure: Some(at(last)),
-        last_reason: Some("it never answered".to_owned()),
+        last_reason: Some("it never answered\u{fffd}".to_owned()),
     })
 }
 
@@ -374,7 +374,8 @@ async fn a_pools_misfortunes_in_a_row_are_counted(farm: Farm) {
     };
     let give_up = async |now| {
         let builder = farm.builder_in(BuilderState::Booting).await;
-        let change = because("it never answered");
+        // What a playbook printed is part of such words.
+        let change = because("it never answered\0");
         farm.store
             .transition(&farm.lease, &builder, BuilderState::Terminating, &change, at(now))
             .await

@@ -25,9 +25,9 @@ async fn chroots_are_listed_by_name_as_they_were_made(farm: Farm) {
         baseurl: "{farm}/mirror/epel".to_owned(),
         gpgkey: None,
     });
-    farm.store.create_chroot(&big, at(1)).await.unwrap();
+    farm.store.create_chroots(&[big.clone()], at(1)).await.unwrap();
     farm.store
-        .create_chroot(&new_chroot("epel-10-x86_64"), at(1))
+        .create_chroots(&[new_chroot("epel-10-x86_64")], at(1))
         .await
         .unwrap();
 
@@ -40,10 +40,12 @@ async fn chroots_are_listed_by_name_as_they_were_made(farm: Farm) {
 }
 
 async fn a_chroot_is_made_once(farm: Farm) {
-    assert_conflict(farm.store.create_chroot(&new_chroot(CHROOT), at(1)).await);
+    assert_conflict(farm.store.create_chroots(&[new_chroot(CHROOT)], at(1)).await);
     let mut unspeakable = new_chroot("beos-5-x86_64");
     unspeakable.comment = "NUL \0".to_owned();
-    assert_invalid(farm.store.create_chroot(&unspeakable, at(1)).await);
+    assert_invalid(farm.store.create_chroots(&[unspeakable], at(1)).await);
+    let all = [new_chroot("beos-5-x86_64"), new_chroot(CHROOT)];
+    assert_conflict(farm.store.create_chroots(&all, at(1)).await);
     assert_eq!(farm.store.chroots().await.unwrap().len(), 2);
 }
 

@@ -113,6 +113,8 @@ fn a_database_that_is_not_there_is_unavailable() {
             assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
             assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
         }
+        let refused = connect("postgres://127.0.0.1:9/farm").await.unwrap_err();
+        assert!(refused.to_string().contains("refused"), "{refused}");
     }));
 }
 

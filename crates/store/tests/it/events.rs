@@ -91,7 +91,7 @@ async fn an_operation_that_is_refused_tells_nothing(farm: Farm) {
     assert!(late.is_err());
     assert!(
         farm.store
-            .create_chroot(&crate::farm::new_chroot(CHROOT), at(9))
+            .create_chroots(&[crate::farm::new_chroot(CHROOT)], at(9))
             .await
             .is_err()
     );

@@ -156,7 +156,7 @@ impl Start for Farm {
         };
         let user = store.create_user(&alice, at(0)).await.unwrap();
         for name in [CHROOT, OTHER_CHROOT] {
-            store.create_chroot(&new_chroot(name), at(0)).await.unwrap();
+            store.create_chroots(&[new_chroot(name)], at(0)).await.unwrap();
         }
         let new = NewProject {
             owner: user.name.clone(),

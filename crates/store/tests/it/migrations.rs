@@ -62,7 +62,7 @@ async fn a_database_that_is_up_to_date_is_left_alone(database: Database) {
     let (store, raw) = (database.connect().await, database.raw().await);
     store.migrate().await.unwrap();
     store
-        .create_chroot(&new_chroot("fedora-43-x86_64"), at(0))
+        .create_chroots(&[new_chroot("fedora-43-x86_64")], at(0))
         .await
         .unwrap();
     let before = schema(&raw).await;

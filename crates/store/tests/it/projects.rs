@@ -233,7 +233,10 @@ async fn settings_are_replaced_and_a_search_finds_the_new_ones(farm: Farm) {
 async fn a_deleted_project_is_gone_and_its_name_is_free_but_not_its_id(farm: Farm) {
     let build = farm.published_build().await;
     let old = farm.project.id;
+    let name = (farm.project.owner.to_string(), farm.project.name.to_string());
+    assert_eq!(farm.store.project_names().await.unwrap(), [name].into());
     farm.store.delete_project(old, at(20)).await.unwrap();
+    assert_eq!(farm.store.project_names().await.unwrap(), [].into());
 
     assert_eq!(farm.store.project_by_id(old).await.unwrap(), None);
     assert_eq!(

@@ -1,0 +1,82 @@
+//! From the store's view of the fleet to what the planner looks at.
+
+use model::{
+    PoolName,
+    builder::Deadlines,
+    plan::{self, Snapshot},
+};
+use runtime::clock;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use store::{Chroot, FleetView};
+
+use crate::Parts;
+
+/// What the plan is made from.
+#[must_use]
+pub fn snapshot(parts: &Parts, view: &FleetView) -> Snapshot {
+    let pools = parts.fleet.pools.iter().map(|(name, spec)| {
+        let fortune = view.fortunes.get(name).cloned().unwrap_or_default();
+        (
+            name.clone(),
+            plan::Pool {
+                spec: spec.clone(),
+                fortune,
+            },
+        )
+    });
+    let builders = view.builders.iter().map(|builder| plan::Builder {
+        id: builder.id,
+        pool: builder.pool.clone(),
+        state: builder.state,
+        entered_at: builder.entered_at,
+        deadline: builder.deadline,
+        cordoned: builder.cordoned,
+        outdated: builder.spec_hash != parts.pool_hash(&builder.pool, view),
+    });
+    Snapshot {
+        now: clock::now(),
+        pools: pools.collect(),
+        builders: builders.collect(),
+        queue: view.queue.clone(),
+        active: view.active.clone(),
+    }
+}
+
+impl Parts {
+    /// The time limits of a pool's builders.
+    pub(crate) fn deadlines(&self, pool: &PoolName) -> Deadlines {
+        self.fleet
+            .pools
+            .get(pool)
+            .and_then(|spec| self.fleet.provision.get(&spec.provision))
+            .map_or_else(Deadlines::default, |provision| provision.timeouts.deadlines())
+    }
+
+    /// The chroots that a pool's builders are made for: also those that are offered to nobody any more, since builds of them
+    /// may wait.
+    pub(crate) fn chroots_of<'a>(
+        &'a self,
+        pool: &PoolName,
+        chroots: &'a [Chroot],
+    ) -> impl Iterator<Item = &'a Chroot> {
+        let spec = self.fleet.pools.get(pool);
+        chroots
+            .iter()
+            .filter(move |chroot| spec.is_some_and(|spec| spec.offers(&chroot.name)))
+    }
+
+    /// The digest of all that a builder of a pool is made from.
+    pub(crate) fn pool_hash(&self, pool: &PoolName, view: &FleetView) -> String {
+        let spec = self.fleet.pools.get(pool);
+        let image = spec.and_then(|spec| self.fleet.images.get(&spec.image));
+        let provision = spec.and_then(|spec| self.fleet.provision.get(&spec.provision));
+        let chroots: Vec<_> = self
+            .chroots_of(pool, &view.chroots)
+            .map(|chroot| json!([chroot.name, chroot.definition]))
+            .collect();
+        let files = self.provisioner.configuration_hash();
+        let text = json!([image, provision, files, chroots]).to_string();
+        hex::encode(Sha256::digest(text.as_bytes()))
+    }
+}
