@@ -32,7 +32,7 @@ pub(crate) fn run(cache: &Cache, install: bool, once: bool) -> Result<()> {
     let _lock = cache.lock("demo")?;
     let place = Scratch::beside(&cache.path("demo"))?;
     let step = Step::start("the farm (building the program first, which takes minutes the first time)");
-    let mut farm = Farm::start(cache, place.path(), 1)?;
+    let mut farm = Farm::start(cache, place.path(), 4, 1)?;
     step.done(farm.url());
     // Ctrl-C ends the farm, which gets it as well; what is left to this program is to tidy up.
     let interrupted = Arc::new(AtomicBool::new(false));

@@ -28,8 +28,8 @@ pub(crate) struct Farm {
 }
 
 impl Farm {
-    /// Builds the program and starts a farm with an empty directory.
-    pub(crate) fn start(cache: &Cache, directory: &Path, idle: u32) -> Result<Self> {
+    /// Builds the program and starts a farm with an empty directory, of at most so many builders and so many held ready.
+    pub(crate) fn start(cache: &Cache, directory: &Path, builders: u32, idle: u32) -> Result<Self> {
         let program = workspace::program()?;
         fs_err::create_dir_all(directory)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -41,6 +41,8 @@ impl Farm {
             .args([
                 "--listen",
                 &format!("127.0.0.1:{port}"),
+                "--builders",
+                &builders.to_string(),
                 "--idle",
                 &idle.to_string(),
             ])

@@ -65,7 +65,7 @@ pub(super) fn run(cache: &Cache, install: bool, runs: u32) -> Result<()> {
     }
     say(Times::of(starts).line("RunInstances to a ready builder", None));
     say(
-        "\nA debug build of the farm, on the machine that also runs its builders. Over bare: with a builder ready, the differences of \
+        "\nA debug build of the farm, on the machine that also runs its only builder. Over bare: with a builder ready, the differences of \
          pairs of a bare build and the farm's on the same builder; without one, those to the median of the bare builds.",
     );
     Ok(())
@@ -91,8 +91,9 @@ fn passages(
     });
     let _lock = cache.lock("bench-farm")?;
     let place = Scratch::beside(&cache.path("bench-farm"))?;
+    // One builder: its successor, which is another machine's work elsewhere, does not boot here beside the build.
     let idle = if readiness == Readiness::Warm { 1 } else { 0 };
-    let farm = Farm::start(cache, place.path(), idle)?;
+    let farm = Farm::start(cache, place.path(), 1, idle)?;
     farm.copr_cli(&["create", "bench", "--chroot", CHROOT])?;
     let mut count = Count::of("build", runs as usize);
     let mut passages = Vec::new();
