@@ -236,8 +236,9 @@ fn bootstrap(
     })?;
     if !is_root() {
         fs_err::create_dir(root)?;
+        // In a user namespace nobody may make devices; an instance gets those of its host.
         let unpack = Tool::in_namespace("tar")
-            .arg("--extract")
+            .args(["--extract", "--exclude=./dev/*"])
             .arg("--file")
             .arg(&target);
         unpack.arg("--directory").arg(root).log(log)?;
