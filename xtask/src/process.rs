@@ -1,6 +1,6 @@
 //! Running other programs, with errors that say which command failed, where, and what it printed last.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -19,7 +19,7 @@ pub(crate) struct Tool {
 impl Tool {
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program);
-        command.stdin(Stdio::null());
+        command.stdin(Stdio::null()).env("PATH", search_path());
         Self { command }
     }
 
@@ -157,13 +157,16 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Where programs are looked for. Debian keeps sbin out of a user's PATH, where `chroot` is, and much that `dnf` calls.
+fn search_path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
+}
+
 /// Where a program is, as the shell would find it.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    let paths = std::env::var_os("PATH")?;
-    // Debian keeps sbin out of a user's PATH, and `unshare` and `dnf` call programs there.
-    let more = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&paths)
-        .chain(more)
+    std::env::split_paths(&search_path())
         .map(|dir| dir.join(program))
         .find(|path| path.is_file())
 }
