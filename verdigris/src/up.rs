@@ -48,7 +48,7 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
             directory.display()
         ),
     )?;
-    let settings = settings::settings(&arguments, &directory)?;
+    let mut settings = settings::settings(&arguments, &directory)?;
     runtime::telemetry::start(&settings.log)?;
     let secrets = Secrets::open(&settings.storage.secrets())?;
     let store = database::connect(&settings).await?;
@@ -56,8 +56,10 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
         info!("Applied the migration {applied}.");
     }
     let listener = roles::listen(&settings).await?;
+    // With port 0 it is another.
+    settings.http.listen = listener.local_addr()?;
     let image = image(&settings)?;
-    let operator = operator_name()?;
+    let operator = operator_name(&directory)?;
     let token = keep_credentials(&store, &operator, &directory, &settings).await?;
     first_chroot(&store, &settings.http.mirrors).await?;
     first_fleet_file(&directory, &arguments, &image.id)?;
@@ -88,8 +90,13 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
     ended
 }
 
-/// Who started the farm; `admin` for root and for names that are none here.
-fn operator_name() -> anyhow::Result<OwnerName> {
+/// Whose section for copr-cli there is; without one who starts the farm, `admin` for root and for names that are none here.
+fn operator_name(directory: &Path) -> anyhow::Result<OwnerName> {
+    let section = std::fs::read_to_string(credentials_file(directory)).unwrap_or_default();
+    let mut settings = section.lines().filter_map(|line| line.split_once('='));
+    if let Some((_, name)) = settings.find(|(key, _)| key.trim() == "username") {
+        return Ok(name.trim().parse()?);
+    }
     let user = std::env::var("USER").ok().filter(|name| name != "root");
     match user.and_then(|name| name.parse().ok()) {
         Some(name) => Ok(name),

@@ -31,7 +31,12 @@ pub(crate) async fn collect(
     let attempt = &allocation.attempt;
     match verdict.result.as_str() {
         "succeeded" => {}
-        "cancelled" => return Ok(Outcome::Canceled),
+        // A wish of ours is heeded before this. It is how a build ends whose machine is shut down in good order.
+        "cancelled" => {
+            return Err(Error::Builder(
+                "the build was ended on its builder, and nobody here wished it".to_owned(),
+            ));
+        }
         "skipped" => {
             return Ok(Outcome::Skipped {
                 reason: verdict.reason.clone(),

@@ -40,7 +40,8 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSettings {
-    /// `sqlite:///path/of/file` or `postgres://user:password@host/database`.
+    /// `sqlite:///path/of/file` or `postgres://user:password@host/database`; `verdigris.db` in the storage directory when left
+    /// out.
     pub url: String,
     /// The most connections one process opens.
     pub max_connections: u32,
@@ -258,6 +259,18 @@ impl Settings {
         )
     }
 
+    /// The database is in the storage directory unless it is named.
+    #[must_use]
+    pub fn with_database(mut self) -> Self {
+        if self.database.url == DatabaseSettings::default().url {
+            let file = self.storage.directory.join("verdigris.db");
+            // What has a meaning in an address stands for itself in a path.
+            let path = file.display().to_string().replace('%', "%25").replace('?', "%3F");
+            self.database.url = format!("sqlite://{path}");
+        }
+        self
+    }
+
     fn extract(figment: &Figment, name: &str) -> Result<Self, Error> {
         let mut mistakes = Vec::new();
         match figment.extract::<BTreeMap<String, figment::value::Value>>() {
@@ -268,13 +281,13 @@ impl Settings {
                     mistakes.push(format!("  there is no section `[{section}]`{hint}"));
                 }
             }
-            Err(errors) => mistakes.extend(errors.into_iter().map(|error| format!("  {error}"))),
-        }
-        if !mistakes.is_empty() {
-            return Err(Error::Mistakes {
-                path: name.to_owned(),
-                mistakes,
-            });
+            // Not to be read at all: each section would say so once more.
+            Err(errors) => {
+                return Err(Error::Mistakes {
+                    path: name.to_owned(),
+                    mistakes: errors.into_iter().map(|error| format!("  {error}")).collect(),
+                });
+            }
         }
         let settings = Self {
             database: section(figment, "database", &mut mistakes),
@@ -286,7 +299,7 @@ impl Settings {
             log: section(figment, "log", &mut mistakes),
         };
         if mistakes.is_empty() {
-            Ok(settings)
+            Ok(settings.with_database())
         } else {
             Err(Error::Mistakes {
                 path: name.to_owned(),

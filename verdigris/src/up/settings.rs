@@ -13,11 +13,9 @@ use crate::{cli::UpArguments, secrets::write_private, up::FARM_PORT_IN_CLOUD};
 /// What the file says, made where there is none, and what the command line says instead of it.
 pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Result<Settings> {
     let file = file_in(directory);
-    let database = format!("sqlite://{}", directory.join("verdigris.db").display());
     if !file.exists() {
         let text = format!(
-            "# The settings of this farm; docs/operating.md lists them all.\n\n\
-             [database]\nurl = {database:?}\n\n[storage]\ndirectory = {directory:?}\n"
+            "# The settings of this farm; docs/operating.md lists them all.\n\n[storage]\ndirectory = {directory:?}\n"
         );
         write(&file, &text)?;
     }
@@ -25,6 +23,7 @@ pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Res
     let default = Settings::default();
     if settings.storage.directory == default.storage.directory {
         settings.storage.directory = directory.to_owned();
+        settings = settings.with_database();
     } else if settings.storage.directory != directory {
         bail!(
             "{}: storage.directory is {}, but this is {}: a farm that was moved has its new place written there",
@@ -32,9 +31,6 @@ pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Res
             settings.storage.directory.display(),
             directory.display()
         );
-    }
-    if settings.database == default.database {
-        settings.database.url = database;
     }
     if settings.http.builder_url.is_some() {
         bail!(

@@ -1,6 +1,6 @@
 //! A packager's day with copr-cli and dnf.
 
-use std::process::Command;
+use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
 use crate::{
     farm::{CHROOT, Farm, eventually, text},
@@ -143,9 +143,14 @@ fn the_farm_stops_cleanly_and_goes_on_where_it_stopped() {
     farm.copr(&["create", "demo", "--chroot", CHROOT]);
     let first = farm.submit("demo", &source_package(farm.directory.path(), GREETING));
     farm.wait_for(first, &["succeeded"]);
+    let running = farm.submit("demo", &source_package(farm.directory.path(), SLOW));
+    farm.wait_for(running, &["running"]);
     assert!(farm.stop(), "{}", farm.log());
     farm.up();
     assert_eq!(farm.state(first), "succeeded");
+    farm.wait_for(running, &["succeeded"]);
+    let database = std::fs::metadata(farm.path("data/verdigris.db")).unwrap();
+    assert_eq!(database.permissions().mode() & 0o777, 0o600, "keys are in it");
     let second = farm.submit("demo", &source_package(farm.directory.path(), GREETING));
     assert!(second > first);
     farm.wait_for(second, &["succeeded"]);

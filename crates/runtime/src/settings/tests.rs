@@ -12,6 +12,8 @@ fn what_is_left_out_has_its_default() {
     let settings = read("[http]\nlisten = \"127.0.0.1:9000\"\n").unwrap();
     assert_eq!(settings.http.public_url(), "http://127.0.0.1:9000");
     assert_eq!(settings.database, DatabaseSettings::default());
+    let moved = read("[storage]\ndirectory = \"/srv/50%?\"\n").unwrap();
+    assert_eq!(moved.database.url, "sqlite:///srv/50%25%3F/verdigris.db");
     assert_eq!(
         settings.storage.results(),
         Path::new("/var/lib/verdigris/results")
@@ -20,8 +22,9 @@ fn what_is_left_out_has_its_default() {
 
 #[test]
 fn all_mistakes_are_reported_at_once() {
-    let text = "[http]\nlisten = \"nowhere\"\n[storage]\nmin_free = \"12\"\n[worker]\nparalel = 3\n";
+    let text = "[databse]\nurl = \"x\"\n[http]\nlisten = \"nowhere\"\n[storage]\nmin_free = \"12\"\n[worker]\nparalel = 3\n";
     let message = read(text).unwrap_err().to_string();
+    assert!(message.contains("`[databse]`"), "{message}");
     assert!(
         message.contains("[http]") && message.contains("listen"),
         "{message}"
