@@ -1,5 +1,5 @@
-//! Takes off the disk what nothing refers to any more: sources and live logs of deleted builds, directories of deleted
-//! projects whose removal was interrupted, and what interrupted collections left. Whatever is young is left alone, since a file is there before the
+//! Takes off the disk what nothing refers to any more: sources and live logs of deleted builds, and what interrupted
+//! collections and removals left. Whatever is young is left alone, since a file is there before the
 //! row that refers to it. One file that cannot be removed keeps no other from it.
 
 use std::{
@@ -43,11 +43,14 @@ pub(crate) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
 /// Removes what is old enough; how many things that were. Everything is listed before the database is asked: what is not
 /// there then was deleted, and is not just about to be written down.
 async fn sweep(parts: &Parts, stop: &CancellationToken) -> Result<usize, Error> {
+    // Beside a database that knows nothing, by a mistake in the settings or after a loss, all would seem to be nobody's.
+    if parts.store.project_names().await?.is_empty() {
+        return Ok(0);
+    }
     let results = parts.publisher.root().to_owned();
     let (sources, logs) = (parts.sources.clone(), log::attempts(&results));
-    let place = results.clone();
-    let listed = move || Ok((stored_sources(&sources), children(&logs), directories(&place)));
-    let (sources, logs, projects) = blocking(listed).await?;
+    let listed = move || Ok((stored_sources(&sources), children(&logs)));
+    let (sources, logs) = blocking(listed).await?;
 
     let digests: Vec<String> = sources.iter().filter_map(|path| name_of(path)).collect();
     let used = parts.store.used_sources(&digests).await?;
@@ -59,10 +62,6 @@ async fn sweep(parts: &Parts, stop: &CancellationToken) -> Result<usize, Error> 
     let existing = parts.store.existing_attempts(&ids).await?;
     let is_gone = |path: &PathBuf| id_of(path).is_some_and(|id| !existing.contains(&id));
     old.extend(logs.into_iter().filter(is_gone));
-
-    let existing = parts.store.project_names().await?;
-    let is_gone = |path: &PathBuf| project_of(path).is_some_and(|name| !existing.contains(&name));
-    old.extend(projects.into_iter().filter(is_gone));
 
     let stop = stop.clone();
     blocking(move || {
@@ -78,14 +77,6 @@ fn directories(results: &Path) -> Vec<PathBuf> {
     let is_plain = |path: &PathBuf| name_of(path).is_some_and(|name| !name.starts_with('.'));
     let owners = children(results).into_iter().filter(is_plain);
     owners.flat_map(|owner| children(&owner)).collect()
-}
-
-/// Owner and name of the project that a directory is of: `NAME` or `NAME:SUFFIX`.
-fn project_of(directory: &Path) -> Option<(String, String)> {
-    let owner = name_of(directory.parent()?)?;
-    let directory = name_of(directory)?;
-    let name = directory.split(':').next()?;
-    Some((owner, name.to_owned()))
 }
 
 /// `XX/DIGEST` below the sources.
@@ -159,7 +150,7 @@ mod tests {
 
     use runtime::CancellationToken;
 
-    use super::{project_of, remove, staging, stored_sources};
+    use super::{remove, staging, stored_sources};
 
     #[test]
     fn what_is_old_goes_with_its_empty_directory_and_what_is_young_stays() {
@@ -191,13 +182,5 @@ mod tests {
         fs::create_dir_all(root.path().join("alice/demo/fedora-43-x86_64/00000002-y")).unwrap();
         fs::create_dir_all(root.path().join(".trash/1/2/.staging/3")).unwrap();
         assert_eq!(staging(root.path()), [staged]);
-    }
-
-    #[test]
-    fn a_directory_with_a_suffix_is_its_projects() {
-        for name in ["demo", "demo:pr:7"] {
-            let found = project_of(&std::path::Path::new("/results/@team").join(name));
-            assert_eq!(found, Some(("@team".to_owned(), "demo".to_owned())));
-        }
     }
 }
