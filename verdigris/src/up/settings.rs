@@ -57,12 +57,14 @@ pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Res
     Ok(settings)
 }
 
-/// Writes the options of the command line into the file; its comments and its order stay as they are. For when the farm has
-/// started with them: what it cannot start with is not kept.
+/// Writes the farm's directory and the options of the command line into the file; its comments and its order stay as they
+/// are. For when the farm has started with them: what it cannot start with is not kept.
 pub(super) fn keep(arguments: &UpArguments, directory: &Path) -> anyhow::Result<()> {
     let file = file_in(directory);
     let before = fs_err::read_to_string(&file)?;
     let mut document: DocumentMut = before.parse().with_context(|| file.display().to_string())?;
+    // Left out of a file that its operator wrote, it would be the default to all other commands.
+    set(&mut document, &["storage"], "directory", &absolute(directory)?)?;
     if let Some(listen) = arguments.listen {
         set(&mut document, &["http"], "listen", &listen.to_string())?;
     }
@@ -154,8 +156,14 @@ mod tests {
     fn an_operators_own_words_stay_in_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("verdigris.toml");
-        let text = "# ours\n[http]\nlisten = '127.0.0.1:1' # why\nmirrors = {}\n[log]\nformat = \"json\"\n";
-        fs::write(&file, text).unwrap();
+        let ours = "# ours\n[http]\nlisten = '127.0.0.1:1' # why\nmirrors = {}\n[log]\nformat = \"json\"\n";
+        fs::write(&file, ours).unwrap();
+        settings(&options(), directory.path()).unwrap();
+        keep(&options(), directory.path()).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with(ours), "{text}");
+        let kept = Settings::load(Some(&file)).unwrap();
+        assert_eq!(kept.storage.directory, directory.path());
         settings(&options(), directory.path()).unwrap();
         let same = UpArguments {
             listen: Some("127.0.0.1:1".parse().unwrap()),
@@ -169,7 +177,7 @@ mod tests {
         };
         keep(&image, directory.path()).unwrap();
         let changed = fs::read_to_string(&file).unwrap();
-        assert!(changed.starts_with(text), "{changed}");
+        assert!(changed.starts_with(ours), "{changed}");
         assert!(Settings::load(Some(&file)).is_ok(), "{changed}");
     }
 

@@ -45,7 +45,11 @@ fn a_build_survives_the_death_of_the_whole_farm_and_nothing_is_left_over() {
 
 #[test]
 fn machines_that_are_made_builders_while_the_farm_dies_again_and_again_are_not_thrown_away() {
-    let mut farm = Farm::start();
+    let mut farm = Farm::start_with(|data| {
+        let playbooks = data.with_file_name("playbooks");
+        playbooks_whose_first_two_checks_are_slow(&playbooks);
+        format!("[fleet]\nplaybooks = {:?}\n", playbooks.display().to_string())
+    });
     // A machine is a builder after two to three seconds: while it boots, while it is provisioned, and twice while it is
     // checked, when it has been rebooted with the farm and what provisioning left in its kernel is gone.
     for milliseconds in [100, 300, 800] {
@@ -53,12 +57,16 @@ fn machines_that_are_made_builders_while_the_farm_dies_again_and_again_are_not_t
         farm.kill();
         farm.up();
     }
+    let times_provisioned = |farm: &Farm| {
+        let log = farm.log();
+        let played = log.lines().filter(|line| line.contains("Played on builder"));
+        played.filter(|line| line.contains("builder.yml")).count()
+    };
     for times in [1, 2] {
         eventually("a builder is provisioned and about to be checked", || {
-            let log = farm.log();
-            let played = log.lines().filter(|line| line.contains("Played on builder"));
-            played.filter(|line| line.contains("builder.yml")).count() >= times
+            times_provisioned(&farm) >= times
         });
+        assert_eq!(farm.fleet_status()["builders"][0]["state"], "checking");
         farm.kill();
         farm.up();
     }
@@ -68,10 +76,26 @@ fn machines_that_are_made_builders_while_the_farm_dies_again_and_again_are_not_t
         .filter(|machine| machine["state"] != "running")
         .collect();
     assert_eq!(given_up, Vec::<Value>::new(), "{}", farm.log());
+    assert_eq!(times_provisioned(&farm), 3, "{}", farm.log());
     farm.copr(&["create", "demo", "--chroot", CHROOT]);
     let build = farm.submit("demo", &source_package(farm.directory.path(), GREETING));
     farm.wait_for(build, &["succeeded"]);
     assert!(farm.stop(), "{}", farm.log());
+}
+
+/// The project's own playbooks, but a machine's first two checks take so long that the farm can be killed meanwhile
+/// however busy this machine is. The third is as quick as ever.
+fn playbooks_whose_first_two_checks_are_slow(directory: &Path) {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../playbooks");
+    fs::create_dir(directory).unwrap();
+    fs::copy(own.join("builder.yml"), directory.join("builder.yml")).unwrap();
+    let check = fs::read_to_string(own.join("check.yml")).unwrap();
+    let slow = "times=$(cat /var/tmp/checks 2>/dev/null || echo 0); echo $((times + 1)) >/var/tmp/checks; \
+                test $times -ge 2 || sleep 20";
+    let task = format!("  tasks:\n    - name: Take some time\n      shell: {slow}\n\n");
+    let slowed = check.replacen("  tasks:\n", &task, 1);
+    assert_ne!(slowed, check);
+    fs::write(directory.join("check.yml"), slowed).unwrap();
 }
 
 /// What the cloud's own books say of every machine that it ever made.
