@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+mod check;
+
 use crate::{
     builder::Deadlines,
     glob::Glob,
@@ -348,59 +350,5 @@ impl Default for ShrinkSpec {
         Self {
             idle_for: Span::seconds(600),
         }
-    }
-}
-
-impl FleetSpec {
-    /// What is wrong between the parts of the file: each entry names the place and what it lacks.
-    #[must_use]
-    pub fn contradictions(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        if self.schema != 1 {
-            found.push(format!(
-                "schema: {} is not a known version; this program knows 1",
-                self.schema
-            ));
-        }
-        for (name, image) in &self.images {
-            if !self.clouds.contains_key(&image.cloud) {
-                found.push(format!(
-                    "images.{name}.cloud: there is no cloud `{}`",
-                    image.cloud
-                ));
-            }
-        }
-        for (name, cloud) in &self.clouds {
-            if cloud.credentials.source == CredentialsSource::File && cloud.credentials.path.is_none() {
-                found.push(format!(
-                    "clouds.{name}.credentials: `source: file` needs a `path`"
-                ));
-            }
-        }
-        for (name, pool) in &self.pools {
-            if !self.images.contains_key(&pool.image) {
-                found.push(format!("pools.{name}.image: there is no image `{}`", pool.image));
-            }
-            if !self.provision.contains_key(&pool.provision) {
-                found.push(format!(
-                    "pools.{name}.provision: there is no provision `{}`",
-                    pool.provision
-                ));
-            }
-            if pool.size.min > pool.size.max || pool.size.idle > pool.size.max {
-                found.push(format!("pools.{name}.size: min and idle must not be above max"));
-            }
-            if !pool.offerings.iter().any(|offering| !offering.types.is_empty()) {
-                found.push(format!(
-                    "pools.{name}.offerings: at least one instance type is needed"
-                ));
-            }
-            if !pool.labels.iter().any(|label| label.starts_with("arch:")) {
-                found.push(format!(
-                    "pools.{name}.labels: an `arch:` label is needed, such as arch:x86_64"
-                ));
-            }
-        }
-        found
     }
 }
