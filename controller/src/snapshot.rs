@@ -1,5 +1,7 @@
 //! From the store's view of the fleet to what the planner looks at.
 
+use std::collections::BTreeMap;
+
 use model::{
     PoolName,
     builder::Deadlines,
@@ -25,6 +27,8 @@ pub fn snapshot(parts: &Parts, view: &FleetView) -> Snapshot {
             },
         )
     });
+    let names = parts.fleet.pools.keys();
+    let hashes: BTreeMap<&PoolName, String> = names.map(|pool| (pool, parts.pool_hash(pool, view))).collect();
     let builders = view.builders.iter().map(|builder| plan::Builder {
         id: builder.id,
         pool: builder.pool.clone(),
@@ -32,7 +36,7 @@ pub fn snapshot(parts: &Parts, view: &FleetView) -> Snapshot {
         entered_at: builder.entered_at,
         deadline: builder.deadline,
         cordoned: builder.cordoned,
-        outdated: builder.spec_hash != parts.pool_hash(&builder.pool, view),
+        outdated: hashes.get(&builder.pool) != Some(&builder.spec_hash),
     });
     Snapshot {
         now: clock::now(),

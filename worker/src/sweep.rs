@@ -1,5 +1,5 @@
-//! Takes off the disk what nothing refers to any more: sources and live logs of deleted builds, and what interrupted
-//! collections and removals left. Whatever is young is left alone, since a file is there before the
+//! Takes off the disk what nothing refers to any more: sources and live logs of deleted builds, results of deleted projects,
+//! and what interrupted collections and removals left. Whatever is young is left alone, since a file is there before the
 //! row that refers to it. One file that cannot be removed keeps no other from it.
 
 use std::{
@@ -43,14 +43,16 @@ pub(crate) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
 /// Removes what is old enough; how many things that were. Everything is listed before the database is asked: what is not
 /// there then was deleted, and is not just about to be written down.
 async fn sweep(parts: &Parts, stop: &CancellationToken) -> Result<usize, Error> {
+    let results = parts.publisher.root().to_owned();
+    let (sources, logs, root) = (parts.sources.clone(), log::attempts(&results), results.clone());
+    let listed = move || Ok((stored_sources(&sources), children(&logs), directories(&root)));
+    let (sources, logs, directories) = blocking(listed).await?;
+    let projects = parts.store.project_names().await?;
     // Beside a database that knows nothing, by a mistake in the settings or after a loss, all would seem to be nobody's.
-    if parts.store.project_names().await?.is_empty() {
+    if projects.is_empty() {
         return Ok(0);
     }
-    let results = parts.publisher.root().to_owned();
-    let (sources, logs) = (parts.sources.clone(), log::attempts(&results));
-    let listed = move || Ok((stored_sources(&sources), children(&logs)));
-    let (sources, logs) = blocking(listed).await?;
+    let deleted = parts.store.deleted_project_names().await?;
 
     let digests: Vec<String> = sources.iter().filter_map(|path| name_of(path)).collect();
     let used = parts.store.used_sources(&digests).await?;
@@ -62,6 +64,10 @@ async fn sweep(parts: &Parts, stop: &CancellationToken) -> Result<usize, Error> 
     let existing = parts.store.existing_attempts(&ids).await?;
     let is_gone = |path: &PathBuf| id_of(path).is_some_and(|id| !existing.contains(&id));
     old.extend(logs.into_iter().filter(is_gone));
+
+    // Only of a project that is known to be deleted: one that is not known at all may be missing in an older database.
+    let is_deleted = |path: &PathBuf| project_of(path).is_some_and(|project| deleted.contains(&project));
+    old.extend(directories.into_iter().filter(is_deleted));
 
     let stop = stop.clone();
     blocking(move || {
@@ -77,6 +83,13 @@ fn directories(results: &Path) -> Vec<PathBuf> {
     let is_plain = |path: &PathBuf| name_of(path).is_some_and(|name| !name.starts_with('.'));
     let owners = children(results).into_iter().filter(is_plain);
     owners.flat_map(|owner| children(&owner)).collect()
+}
+
+/// The owner and the project of a directory; of `demo:custom:x` it is `demo`.
+fn project_of(directory: &Path) -> Option<(String, String)> {
+    let name = name_of(directory)?;
+    let project = name.split(':').next()?;
+    Some((name_of(directory.parent()?)?, project.to_owned()))
 }
 
 /// `XX/DIGEST` below the sources.
@@ -150,7 +163,7 @@ mod tests {
 
     use runtime::CancellationToken;
 
-    use super::{remove, staging, stored_sources};
+    use super::{directories, project_of, remove, staging, stored_sources};
 
     #[test]
     fn what_is_old_goes_with_its_empty_directory_and_what_is_young_stays() {
@@ -170,6 +183,24 @@ mod tests {
             1
         );
         assert!(!old.parent().unwrap().exists() && young.exists());
+    }
+
+    #[test]
+    fn directories_belong_to_projects() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["alice/demo", "alice/demo:custom:x", "@group/lib", ".trash/1"] {
+            fs::create_dir_all(root.path().join(name)).unwrap();
+        }
+        let mut found: Vec<_> = directories(root.path())
+            .iter()
+            .filter_map(|path| project_of(path))
+            .collect();
+        found.sort();
+        let of = |owner: &str, project: &str| (owner.to_owned(), project.to_owned());
+        assert_eq!(
+            found,
+            [of("@group", "lib"), of("alice", "demo"), of("alice", "demo")]
+        );
     }
 
     #[test]

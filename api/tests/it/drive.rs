@@ -93,7 +93,9 @@ pub(crate) async fn fail(store: &Store, attempt: &Attempt, reason: &str) {
     let outcome = Outcome::Failed {
         blame: model::Blame::Package,
         reason: reason.to_owned(),
-        evidence: Some(serde_json::json!({"line": "error: <b>bad</b> exit status"})),
+        evidence: Some(
+            serde_json::json!({"log": "build.log", "line": 7, "text": "error: <b>bad</b> exit status"}),
+        ),
         result_directory: Some(format!("{:08}-hello", attempt.build.0)),
     };
     store
@@ -158,8 +160,10 @@ pub(crate) async fn publish(store: &Store, key: store::RepositoryKey<'_>) {
 pub(crate) async fn make_repositories(store: Store) {
     loop {
         // A database that is away in a test is not this task's business.
-        for (project, chroot) in store.unpublished_repositories().await.unwrap_or_default() {
-            let directory = project.name.as_str().parse().unwrap();
+        let due = store
+            .publishable(100, model::Timestamp::from_micros(i64::MAX))
+            .await;
+        for (project, directory, chroot) in due.unwrap_or_default() {
             publish(&store, (project.id, &directory, &chroot)).await;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -37,7 +37,10 @@ async fn a_new_project_is_shown_as_copr_shows_it() {
     let (owner, name) = ("alice".parse().unwrap(), "demo".parse().unwrap());
     let project = farm.store.project(&owner, &name).await.unwrap().unwrap();
     assert_eq!(farm.store.signing_key(project.id).await.unwrap(), None);
-    assert!(farm.store.unpublished_repositories().await.unwrap().is_empty());
+    for chroot in &project.chroots {
+        let key = (project.id, &"demo".parse().unwrap(), chroot);
+        assert!(farm.store.is_published(key).await.unwrap(), "{chroot}");
+    }
 }
 
 #[tokio::test]

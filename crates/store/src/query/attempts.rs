@@ -9,10 +9,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{
-    builds::IDS_AT_ONCE,
-    joins::{attempt_to_build, build_to_package, build_to_project, build_to_submitter},
-};
+use super::joins::{attempt_to_build, build_to_package, build_to_project, build_to_submitter};
 use crate::{
     Attempt, BuildOptions, ProjectSettings, StoredSource,
     convert::{Row, moment},
@@ -146,22 +143,11 @@ impl Store {
     ///
     /// [`crate::Error::Unavailable`].
     pub async fn existing_attempts(&self, ids: &[AttemptId]) -> Result<BTreeSet<AttemptId>> {
-        let mut found = BTreeSet::new();
-        for some in ids.chunks(IDS_AT_ONCE) {
-            let rows: Vec<Uuid> = self
-                .read(|tx| async move {
-                    Ok(attempt::Entity::find()
-                        .select_only()
-                        .column(attempt::Column::Id)
-                        .filter(attempt::Column::Id.is_in(some.iter().map(|id| id.0)))
-                        .into_tuple()
-                        .all(&*tx)
-                        .await?)
-                })
-                .await?;
-            found.extend(rows.into_iter().map(AttemptId));
-        }
-        Ok(found)
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let found = self
+            .present::<attempt::Entity, _>(attempt::Column::Id, &ids)
+            .await?;
+        Ok(found.into_iter().map(AttemptId).collect())
     }
 
     /// The attempts of a build, oldest first.

@@ -22,9 +22,6 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How many ids one statement asks for; databases bound the number of parameters.
-pub(super) const IDS_AT_ONCE: usize = 500;
-
 impl Store {
     /// The build of that id.
     ///
@@ -107,22 +104,9 @@ impl Store {
     ///
     /// [`Error::Unavailable`].
     pub async fn existing_builds(&self, ids: &[BuildId]) -> Result<BTreeSet<BuildId>> {
-        let mut found = BTreeSet::new();
-        for some in ids.chunks(IDS_AT_ONCE) {
-            let rows: Vec<i64> = self
-                .read(|tx| async move {
-                    Ok(build::Entity::find()
-                        .select_only()
-                        .column(build::Column::Id)
-                        .filter(build::Column::Id.is_in(some.iter().map(|id| id.0)))
-                        .into_tuple()
-                        .all(&*tx)
-                        .await?)
-                })
-                .await?;
-            found.extend(rows.into_iter().map(BuildId));
-        }
-        Ok(found)
+        let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+        let found = self.present::<build::Entity, _>(build::Column::Id, &ids).await?;
+        Ok(found.into_iter().map(BuildId).collect())
     }
 
     /// Which of these digests are those of sources of builds; nothing refers to the others.
@@ -131,22 +115,8 @@ impl Store {
     ///
     /// [`Error::Unavailable`].
     pub async fn used_sources(&self, digests: &[String]) -> Result<BTreeSet<String>> {
-        let mut found = BTreeSet::new();
-        for some in digests.chunks(IDS_AT_ONCE) {
-            let rows: Vec<String> = self
-                .read(|tx| async move {
-                    Ok(build::Entity::find()
-                        .select_only()
-                        .column(build::Column::SourceSha256)
-                        .filter(build::Column::SourceSha256.is_in(some))
-                        .into_tuple()
-                        .all(&*tx)
-                        .await?)
-                })
-                .await?;
-            found.extend(rows);
-        }
-        Ok(found)
+        self.present::<build::Entity, _>(build::Column::SourceSha256, digests)
+            .await
     }
 
     /// Deletes a build that is over. Its packages leave the repositories with the next publication, which

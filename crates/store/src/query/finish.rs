@@ -240,26 +240,4 @@ impl Store {
         })
         .await
     }
-
-    /// Takes an allocation away since its builder is gone. Another attempt follows, unless there were too
-    /// many.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Conflict`] when the allocation is over already, [`Error::NotFound`].
-    pub async fn lose_attempt(&self, epoch: Epoch, reason: &str, now: Timestamp) -> Result<()> {
-        self.write(|tx| async move {
-            let found = allocation::Entity::find_by_id(epoch.0).one(&*tx).await?;
-            let found = found.ok_or_else(|| Error::not_found(format!("allocation {epoch}")))?;
-            let attempt = lock_attempt(&tx, found.attempt).await?;
-            let open = open_allocation(&tx, allocation::Column::Epoch.eq(epoch.0)).await?;
-            let open = open.ok_or_else(|| Error::conflict(format!("allocation {epoch} is over")))?;
-            let cause = ("controller", reason, now);
-            for state in [BuilderState::Reserved, BuilderState::Busy] {
-                drain(&tx, BuilderId(open.builder), state, cause).await?;
-            }
-            fence(&tx, &open, &attempt, cause).await
-        })
-        .await
-    }
 }

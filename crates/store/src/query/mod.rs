@@ -17,6 +17,7 @@ mod finish;
 mod fleet;
 mod joins;
 mod leases;
+mod present;
 mod projects;
 mod publications;
 mod sightings;

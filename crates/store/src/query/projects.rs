@@ -7,7 +7,7 @@ use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
-    sea_query::{ExprTrait as _, LikeExpr},
+    sea_query::{ExprTrait as _, LikeExpr, SimpleExpr},
 };
 
 use super::{events::Entry, submit::want_publication};
@@ -155,12 +155,32 @@ impl Store {
     ///
     /// [`Error::Unavailable`].
     pub async fn project_names(&self) -> Result<BTreeSet<(String, String)>> {
+        self.names_of_projects(project::Column::DeletedAt.is_null()).await
+    }
+
+    /// The owners and names of projects that were deleted, and not made again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn deleted_project_names(&self) -> Result<BTreeSet<(String, String)>> {
+        let mut names = self
+            .names_of_projects(project::Column::DeletedAt.is_not_null())
+            .await?;
+        for name in self.project_names().await? {
+            names.remove(&name);
+        }
+        Ok(names)
+    }
+
+    async fn names_of_projects(&self, condition: SimpleExpr) -> Result<BTreeSet<(String, String)>> {
+        let condition = &condition;
         let rows: Vec<(String, String)> = self
             .read(|tx| async move {
                 Ok(project::Entity::find()
                     .select_only()
                     .columns([project::Column::Owner, project::Column::Name])
-                    .filter(project::Column::DeletedAt.is_null())
+                    .filter(condition.clone())
                     .into_tuple()
                     .all(&*tx)
                     .await?)

@@ -201,21 +201,6 @@ impl Store {
         self.repositories(is_due(now), limit).await
     }
 
-    /// Repositories that were never published, of the main directories of projects.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`], [`Error::Corrupt`].
-    pub async fn unpublished_repositories(&self) -> Result<Vec<(Project, ChrootName)>> {
-        let never = Condition::all().add(repository::Column::Published.eq(0));
-        let found = self.repositories(never, Page::LONGEST).await?;
-        Ok(found
-            .into_iter()
-            .filter(|(project, directory, _)| directory.as_str() == project.name.as_str())
-            .map(|(project, _, chroot)| (project, chroot))
-            .collect())
-    }
-
     async fn repositories(
         &self,
         condition: Condition,

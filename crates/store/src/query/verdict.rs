@@ -164,9 +164,7 @@ pub(super) async fn end(
         chroot_state = BuildState::Canceled;
     } else if is_loss {
         again = has_another(tx, row).await?;
-        // One that no worker began cannot fail; it is lost, and the chroot fails all the same.
-        let may_fail = state_of(row)?.may_become(AttemptState::Failed);
-        end.state = if again || !may_fail {
+        end.state = if again {
             AttemptState::Lost
         } else {
             AttemptState::Failed

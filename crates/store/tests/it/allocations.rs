@@ -4,7 +4,7 @@ use model::{AttemptState, Blame, BuildState, BuilderState, Epoch, builder::Deadl
 use store::AllocationState;
 
 use crate::{
-    farm::{Farm, WORKER, assert_conflict, assert_not_found, because, collected, failed, the_one_winner},
+    farm::{Farm, WORKER, assert_conflict, because, collected, failed, the_one_winner},
     support::at,
 };
 
@@ -166,10 +166,7 @@ async fn nobody_but_its_worker_acts_on_an_allocation(farm: Farm) {
 async fn a_late_worker_is_refused_and_changes_nothing(farm: Farm) {
     let id = farm.submit().await.id;
     let late = farm.begin(id).await;
-    farm.store
-        .lose_attempt(late, "its builder does not answer", at(30))
-        .await
-        .unwrap();
+    farm.lose_builder(id, "it does not answer", at(30)).await;
     let now = farm.begin(id).await;
     assert!(now > late);
     let before = (
@@ -196,8 +193,6 @@ async fn a_late_worker_is_refused_and_changes_nothing(farm: Farm) {
             .take_over_allocation(late, WORKER, WORKER, at(900), at(40))
             .await,
     );
-    assert_conflict(farm.store.lose_attempt(late, "again", at(40)).await);
-    assert_not_found(farm.store.lose_attempt(Epoch(4711), "never was", at(40)).await);
 
     let after = (
         farm.build(id).await,

@@ -267,7 +267,7 @@ async fn who_waits_is_told_why_until_it_has_a_builder(farm: Farm) {
         .unwrap();
     assert_eq!(told().await, (Some("a builder boots".to_owned()), Some(1)));
 
-    let epoch = farm.begin(id).await;
+    farm.begin(id).await;
     assert_eq!(told().await, (None, None));
     let stranger = Wait {
         attempt: AttemptId(Uuid::now_v7()),
@@ -278,7 +278,7 @@ async fn who_waits_is_told_why_until_it_has_a_builder(farm: Farm) {
         .await
         .unwrap();
     assert_eq!(told().await, (None, None));
-    farm.store.lose_attempt(epoch, "gone", at(9)).await.unwrap();
+    farm.lose_builder(id, "gone", at(9)).await;
     assert_eq!(
         told().await,
         (None, None),

@@ -170,7 +170,6 @@ async fn a_move_whose_event_cannot_be_written_does_not_happen(farm: Farm) {
         launched.map(drop),
         farm.store.plan_builder(&farm.lease, &new_builder(), at(9)).await,
         farm.store.accept_allocation(epoch, "w", at(60), at(9)).await,
-        farm.store.lose_attempt(epoch, "x", at(9)).await,
     ] {
         assert!(matches!(answer, Err(Error::Refused { .. })), "{answer:?}");
     }

@@ -92,12 +92,9 @@ async fn what_is_offered_is_ended_by_the_worker_that_takes_it_up(farm: Farm) {
 
 async fn what_is_offered_and_withdrawn_is_cancelled_and_not_tried_again(farm: Farm) {
     let id = farm.submit().await.id;
-    let epoch = farm.assign(id).await;
+    farm.assign(id).await;
     cancel(&farm, id).await.unwrap();
-    farm.store
-        .lose_attempt(epoch, "nobody took it up", at(70))
-        .await
-        .unwrap();
+    farm.lose_builder(id, "nobody took it up", at(70)).await;
     assert_eq!(farm.states(id).await, CANCELLED);
     assert_eq!(farm.store.attempts_of(id).await.unwrap().len(), 1);
 }
@@ -139,7 +136,7 @@ async fn a_loss_after_a_cancellation_is_not_tried_again(farm: Farm) {
         let epoch = farm.begin(id).await;
         cancel(&farm, id).await.unwrap();
         match end {
-            "the builder is gone" => farm.store.lose_attempt(epoch, end, at(9)).await.unwrap(),
+            "the builder is gone" => farm.lose_builder(id, end, at(9)).await,
             "the disk is full" => farm.finish(epoch, &failed(Blame::Infrastructure, end)).await,
             _ => farm.finish(epoch, &failed(Blame::Cancelled, end)).await,
         }
@@ -251,9 +248,9 @@ async fn an_assignment_and_a_cancellation_at_once_agree(farm: Farm) {
             cancel(&farm, id),
         );
         match assigned {
-            Ok(epoch) => {
+            Ok(_) => {
                 assert_eq!(cancelled.unwrap(), REQUESTED);
-                farm.store.lose_attempt(epoch, "withdrawn", at(9)).await.unwrap();
+                farm.lose_builder(id, "withdrawn", at(9)).await;
             }
             Err(refusal) => {
                 assert!(matches!(refusal, Error::Conflict { .. }), "{refusal:?}");

@@ -280,6 +280,16 @@ impl Farm {
         moved.unwrap()
     }
 
+    /// Gives the builder up that a build's open attempt is on.
+    pub(crate) async fn lose_builder(&self, build: BuildId, why: &str, now: model::Timestamp) {
+        let id = self.open_attempt(build).await.builder.unwrap();
+        let (builder, change) = (self.builder(id).await, because(why));
+        self.store
+            .transition(&self.lease, &builder, BuilderState::Draining, &change, now)
+            .await
+            .unwrap();
+    }
+
     pub(crate) async fn launch(&self, builder: &Builder) -> Builder {
         let launched = self
             .store

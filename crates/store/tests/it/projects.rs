@@ -82,20 +82,18 @@ async fn a_new_project_is_found_by_name_and_by_id(farm: Farm) {
 }
 
 async fn a_new_project_has_a_repository_to_publish_for_each_chroot(farm: Farm) {
-    let unpublished = farm.store.unpublished_repositories().await.unwrap();
-    let found: Vec<_> = unpublished
-        .iter()
-        .map(|(project, name)| (project.id, name.as_str()))
-        .collect();
-    assert_eq!(
-        found,
-        [(farm.project.id, CHROOT), (farm.project.id, OTHER_CHROOT)]
-    );
+    let due = async || {
+        let due = farm.store.publishable(10, at(1000)).await.unwrap();
+        let names = due
+            .into_iter()
+            .map(|(project, _, name)| (project.id, name.to_string()));
+        names.collect::<Vec<_>>()
+    };
+    let of = |name: &str| (farm.project.id, name.to_owned());
+    assert_eq!(due().await, [of(CHROOT), of(OTHER_CHROOT)]);
 
     farm.publish(CHROOT).await;
-    let unpublished = farm.store.unpublished_repositories().await.unwrap();
-    assert_eq!(unpublished.len(), 1);
-    assert_eq!(unpublished[0].1.as_str(), OTHER_CHROOT);
+    assert_eq!(due().await, [of(OTHER_CHROOT)]);
 }
 
 async fn a_name_is_unique_to_its_owner(farm: Farm) {
@@ -234,9 +232,16 @@ async fn a_deleted_project_is_gone_and_its_name_is_free_but_not_its_id(farm: Far
     let build = farm.published_build().await;
     let old = farm.project.id;
     let name = (farm.project.owner.to_string(), farm.project.name.to_string());
-    assert_eq!(farm.store.project_names().await.unwrap(), [name].into());
+    let known = async || {
+        let (live, deleted) = (
+            farm.store.project_names().await,
+            farm.store.deleted_project_names().await,
+        );
+        (live.unwrap(), deleted.unwrap())
+    };
+    assert_eq!(known().await, ([name.clone()].into(), [].into()));
     farm.store.delete_project(old, at(20)).await.unwrap();
-    assert_eq!(farm.store.project_names().await.unwrap(), [].into());
+    assert_eq!(known().await, ([].into(), [name.clone()].into()));
 
     assert_eq!(farm.store.project_by_id(old).await.unwrap(), None);
     assert_eq!(
@@ -275,6 +280,7 @@ async fn a_deleted_project_is_gone_and_its_name_is_free_but_not_its_id(farm: Far
         .await
         .unwrap();
     assert!(again.id > old);
+    assert_eq!(known().await, ([name].into(), [].into()));
 }
 
 async fn a_project_with_a_build_that_is_not_over_stays(farm: Farm) {

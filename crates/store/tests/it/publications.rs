@@ -381,8 +381,6 @@ async fn directories_and_chroots_are_repositories_of_their_own(farm: Farm) {
         assert_eq!(publication.packages.len(), expected.len());
         finish(&farm, key, &publication, 7).await.unwrap();
     }
-    let unpublished = farm.store.unpublished_repositories().await.unwrap();
-    assert_eq!(unpublished, []);
     assert_eq!(farm.store.publishable(10, at(1000)).await.unwrap(), []);
 }
 

@@ -6,7 +6,7 @@ use store::Outcome;
 
 use crate::{
     farm::{
-        CHROOT, Farm, WORKER, assert_conflict, assert_invalid, because, collected, failed, package_file,
+        CHROOT, Farm, WORKER, assert_conflict, assert_invalid, collected, failed, package_file,
         result_directory,
     },
     support::at,
@@ -174,37 +174,18 @@ async fn a_second_attempt_that_works_leaves_no_blame(farm: Farm) {
 
 async fn a_lost_builder_means_another_attempt(farm: Farm) {
     let id = farm.submit().await.id;
-    // Lost under its worker, lost by the controller's word, and lost before a worker took it up.
     let epoch = farm.begin(id).await;
     let first = farm.open_attempt(id).await;
     farm.store
         .renew_allocation(epoch, WORKER, 77, at(90), at(10))
         .await
         .unwrap();
-    farm.store
-        .lose_attempt(epoch, "its instance is gone", at(11))
-        .await
-        .unwrap();
+    farm.lose_builder(id, "its instance is gone", at(11)).await;
     farm.begin(id).await;
     let second = farm.open_attempt(id).await;
-    let busy = farm.builder(second.builder.unwrap()).await;
-    let change = because("no sign of life");
-    farm.store
-        .transition(&farm.lease, &busy, BuilderState::Draining, &change, at(12))
-        .await
-        .unwrap();
-    let epoch = farm.assign(id).await;
-    let third = farm.open_attempt(id).await;
-    farm.store
-        .lose_attempt(epoch, "its instance is gone", at(13))
-        .await
-        .unwrap();
+    farm.lose_builder(id, "no sign of life", at(12)).await;
 
-    for (before, reason) in [
-        (&first, "its instance is gone"),
-        (&second, "no sign of life"),
-        (&third, "its instance is gone"),
-    ] {
+    for (before, reason) in [(&first, "its instance is gone"), (&second, "no sign of life")] {
         let lost = farm.attempt(before.id).await;
         assert_eq!(
             (lost.state, lost.blame),
@@ -215,10 +196,10 @@ async fn a_lost_builder_means_another_attempt(farm: Farm) {
         assert_eq!(builder.state, BuilderState::Draining);
     }
     assert_eq!(farm.attempt(first.id).await.log_bytes, 77, "the old log is kept");
-    let fourth = farm.open_attempt(id).await;
+    let third = farm.open_attempt(id).await;
     assert_eq!(
-        (fourth.number, fourth.state, fourth.log_bytes),
-        (4, AttemptState::Waiting, 0)
+        (third.number, third.state, third.log_bytes),
+        (3, AttemptState::Waiting, 0)
     );
     assert_eq!(farm.states(id).await.0, BuildState::Pending);
 }
