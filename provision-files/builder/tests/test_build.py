@@ -148,6 +148,11 @@ class Failing(BuilderTest):
         _, status = self.builder.build("hello", repositories=[gone])
         self.assert_verdict(status, result="failed", blame="infrastructure", kind="repository", phase="dependencies")
 
+    def test_a_build_that_is_killed_with_all_its_processes_says_so(self):
+        _, status = self.builder.build("killed")
+        verdict = self.assert_verdict(status, result="failed", blame="package", kind="build", phase="build", exit=137)
+        self.assertEqual(verdict["reason"], "the build was killed by SIGKILL")
+
     def test_a_build_tree_replaced_by_a_link_gives_nothing_of_the_host(self):
         task, status = self.builder.build("vanish")
         self.assert_verdict(status, result="failed", blame="package")

@@ -46,6 +46,17 @@ MESSAGES = [
 class Words(unittest.TestCase):
     """No root needed here."""
 
+    def test_a_signal_is_named_unless_rpmbuild_had_its_word(self):
+        with tempfile.TemporaryDirectory() as directory:
+            log = os.path.join(directory, "build.log")
+            with open(log, "w", encoding="utf-8") as file:
+                file.write("+ make\n+ ./last-line\n")
+            for status, name in ((137, "SIGKILL"), (143, "SIGTERM"), (228, "signal 100")):
+                self.assertEqual(verdicts.build_failed(directory, status), ("the build was killed by %s" % name, None))
+            with open(log, "a", encoding="utf-8") as file:
+                file.write("error: Bad exit status from /var/tmp/r (%build)\n")
+            self.assertIn("the %build stage failed", verdicts.build_failed(directory, 137)[0])
+
     def test_the_line_that_shows_why_is_found(self):
         for text, part, stage in FAILURES:
             with self.subTest(text=text[:60]), tempfile.TemporaryDirectory() as directory:

@@ -6,6 +6,7 @@ little: the line number leads into the log.
 
 import os
 import re
+import signal
 
 from . import files
 
@@ -115,12 +116,23 @@ def following(results, log, hit):
 
 
 def build_failed(results, status, log="build.log"):
-    """(reason, evidence) of a build that rpmbuild ended with an error."""
+    """(reason, evidence) of a build that rpmbuild, or a signal that rpmbuild got, ended."""
     shown, stage = evidence(results, log)
+    if status > 128 and stage is None:
+        # Nobody was left to say why: what the log ends with is no cause.
+        return "the build was killed by %s" % signal_name(status - 128), None
     what = "the %s stage failed" % stage if stage else "rpmbuild failed"
     if shown:
         return "%s: %s" % (what, clean(shown["text"], 600)), shown
     return "%s with exit status %s" % (what, status), None
+
+
+def signal_name(number):
+    """SIGKILL for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "signal %d" % number
 
 
 def no_space_in(results, log, tail=400):
