@@ -30,6 +30,7 @@ mod spool;
 mod state;
 mod static_file;
 mod view;
+mod web_address;
 
 pub use error::Error;
 pub use openapi::openapi_document;

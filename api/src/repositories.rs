@@ -5,7 +5,7 @@ use std::fmt::Display;
 use model::{ChrootName, DirectoryName};
 use repository::{
     RepoDependency, RepoFile,
-    repo_file::{address_as_id, chroot_pattern, repo_file},
+    repo_file::{address_as_id, chroot_pattern, host_of, repo_file},
 };
 use store::Project;
 
@@ -119,14 +119,7 @@ pub(crate) fn enable_command(state: &ApiState, project: &Project) -> String {
     }
 }
 
-/// The host of the public address, without port: what `dnf` expects in a repository's id.
+/// The farm's host in the ids of its repositories.
 pub(crate) fn host(state: &ApiState) -> String {
-    let address = state.settings().public_url.as_str();
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    let without_port = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    without_port.to_owned()
+    host_of(&state.settings().public_url)
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use model::{AttemptId, Epoch};
+use model::{AttemptId, ChrootName, Epoch};
 use serde_json::{Value, json};
 use store::{Allocation, StoredSource};
 
@@ -38,7 +38,8 @@ pub(crate) fn task(parts: &Parts, allocation: &Allocation) -> Value {
     })];
     let additional = attempt.additional_repos.iter().enumerate().map(|(index, url)| {
         json!({
-            "id": format!("additional_{index}"), "name": url, "baseurl": base_url(parts, url, attempt),
+            "id": format!("additional_{index}"), "name": format!("Additional repository {index}"),
+            "baseurl": base_url(&parts.builder_url, url, &attempt.chroot),
             "gpgcheck": false,
         })
     });
@@ -71,11 +72,12 @@ pub(crate) fn task(parts: &Parts, allocation: &Allocation) -> Value {
     })
 }
 
-/// An additional repository's address: `copr://owner/project` names another project of this farm.
-fn base_url(parts: &Parts, url: &str, attempt: &store::Attempt) -> String {
+/// An additional repository's address: `copr://owner/project` names another project of this farm, and `$chroot` is the
+/// chroot's name. The other variables are dnf's own.
+fn base_url(farm: &str, url: &str, chroot: &ChrootName) -> String {
     match url.strip_prefix("copr://") {
-        Some(project) => format!("{}/results/{project}/{}/", parts.builder_url, attempt.chroot),
-        None => url.to_owned(),
+        Some(project) => format!("{farm}/results/{project}/{chroot}/"),
+        None => url.replace("$chroot", chroot.as_str()),
     }
 }
 

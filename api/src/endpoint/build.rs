@@ -1,6 +1,9 @@
 //! Reading, cancelling and deleting builds.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use model::{BuildId, BuildState};
 use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
@@ -16,6 +19,10 @@ use crate::{
     state::ApiState,
     view::{self, BuildIds, BuildView, BuiltPackages, SourceChrootView},
 };
+
+/// How long deleting waits for builders to end what was cancelled just before, and how often it looks.
+const END_TIMEOUT: Duration = Duration::from_secs(15);
+const END_POLL: Duration = Duration::from_millis(100);
 
 pub(crate) struct BuildApi(pub(crate) ApiState);
 
@@ -162,6 +169,7 @@ impl BuildApi {
         let build = find_build(&self.0, build_id.0).await?;
         self.check_may_change(&caller, &build).await?;
         let shown = BuildView::new(&build, self.0.settings());
+        self.await_end(&build).await?;
         self.remove(&build).await?;
         Ok(Json(shown))
     }
@@ -192,6 +200,9 @@ impl BuildApi {
             return Err(ApiError::Invalid(mistakes.join("\n")));
         }
         for build in &builds {
+            self.await_end(build).await?;
+        }
+        for build in &builds {
             self.remove(build).await?;
         }
         Ok(Json(wanted))
@@ -211,24 +222,43 @@ impl BuildApi {
         )))
     }
 
-    async fn remove(&self, build: &Build) -> Answer<()> {
-        if !build.state.is_final() {
-            return Err(ApiError::Invalid(format!(
-                "Build {} has not ended: cancel it first.",
-                build.id
-            )));
+    /// Waits until nothing of a build goes on any more. One that is cancelled says so at once, but its builders are told
+    /// only then.
+    async fn await_end(&self, build: &Build) -> Answer<()> {
+        let started = Instant::now();
+        loop {
+            let Some(now) = self.0.store().build(build.id).await? else {
+                return Ok(());
+            };
+            if !now.state.is_final() {
+                return Err(not_over(build));
+            }
+            if now.chroots.iter().all(|chroot| chroot.state.is_final()) {
+                return Ok(());
+            }
+            if started.elapsed() > END_TIMEOUT || self.0.shutdown().is_cancelled() {
+                return Err(ApiError::Invalid(format!(
+                    "Build {} is cancelled, but its builder has not ended it yet: try again in a moment.",
+                    build.id
+                )));
+            }
+            tokio::time::sleep(END_POLL).await;
         }
+    }
+
+    async fn remove(&self, build: &Build) -> Answer<()> {
         let packages = self.0.store().built_packages(build.id).await?;
         match self.0.store().delete_build(build.id, self.0.now()).await {
             Ok(()) => {
                 removal::remove_packageless_results(&self.0, build, &packages).await;
                 Ok(())
             }
-            Err(store::Error::Conflict { .. }) => Err(ApiError::Invalid(format!(
-                "Build {} has not ended: cancel it first.",
-                build.id
-            ))),
+            Err(store::Error::Conflict { .. }) => Err(not_over(build)),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn not_over(build: &Build) -> ApiError {
+    ApiError::Invalid(format!("Build {} has not ended: cancel it first.", build.id))
 }

@@ -2,6 +2,7 @@
 
 use model::{Blame, BuildState};
 use poem::{Response, http::StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{Attempt, Build, BuildChroot};
 
@@ -155,21 +156,19 @@ const fn blame_text(blame: Blame) -> &'static str {
     }
 }
 
-/// Evidence for people: text as it is, a list line by line, anything else as JSON.
+/// Where a log shows why, as `provision-files/builder/README.md` has it.
+#[derive(Deserialize)]
+struct Evidence {
+    log: String,
+    line: u64,
+    text: String,
+}
+
+/// Evidence for people: the line of the log and its place. Builders may send anything; what has another shape is shown as it is.
 fn evidence_text(evidence: &Value) -> String {
-    let lines = |items: &[Value]| {
-        let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-        texts.map(|texts| texts.join("\n"))
-    };
-    let text = match evidence {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => lines(items).unwrap_or_else(|| evidence.to_string()),
-        Value::Object(object) => match (object.get("lines"), object.get("line")) {
-            (Some(Value::Array(items)), _) => lines(items).unwrap_or_else(|| evidence.to_string()),
-            (_, Some(Value::String(line))) => line.clone(),
-            _ => serde_json::to_string_pretty(evidence).unwrap_or_default(),
-        },
-        other => other.to_string(),
+    let text = match Evidence::deserialize(evidence) {
+        Ok(Evidence { log, line, text }) => format!("{log}, line {line}:\n{text}"),
+        Err(_) => serde_json::to_string_pretty(evidence).unwrap_or_default(),
     };
     text.chars().take(LONGEST_EVIDENCE).collect()
 }

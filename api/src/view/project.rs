@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use poem_openapi::Object;
 use store::{Project, ProjectSettings};
 
-use crate::{arguments::FromFields, fields::Fields, settings::ApiSettings, view::chroot_url};
+use crate::{arguments::FromFields, fields::Fields, settings::ApiSettings, view::chroot_url, web_address};
 
 /// The version of Copr's API that is spoken.
 #[derive(Debug, Object)]
@@ -244,20 +244,17 @@ impl ProjectEditArguments {
         }
         if let Some(homepage) = self.homepage.as_deref()
             && !homepage.is_empty()
-            && !is_web_address(homepage)
+            && let Some(mistake) = web_address::mistake(homepage)
         {
-            fields.reject("homepage", "Invalid URL.");
+            fields.reject("homepage", format!("Invalid URL: {mistake}."));
         }
         for (name, repositories) in [
             ("repos", &self.repos),
             ("runtime_dependencies", &self.runtime_dependencies),
         ] {
             for repository in repositories.iter().flatten() {
-                if !is_repository(repository) {
-                    fields.reject(
-                        name,
-                        format!("A URL must be http, https or copr://owner/project: {repository}"),
-                    );
+                if let Some(mistake) = web_address::repository_mistake(repository) {
+                    fields.reject(name, format!("'{repository}' is refused: {mistake}."));
                 }
             }
         }
@@ -313,26 +310,6 @@ impl ProjectEditArguments {
         set(&mut settings.repo_priority, self.repo_priority.map(Some));
         settings
     }
-}
-
-fn has_no_control(text: &str) -> bool {
-    !text.chars().any(|c| c.is_control() || c.is_whitespace())
-}
-
-fn is_web_address(text: &str) -> bool {
-    has_no_control(text)
-        && ["http://", "https://"].iter().any(|scheme| {
-            text.strip_prefix(scheme)
-                .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
-        })
-}
-
-fn is_repository(text: &str) -> bool {
-    let copr = text.strip_prefix("copr://").and_then(|rest| rest.split_once('/'));
-    is_web_address(text)
-        || copr.is_some_and(|(owner, name)| {
-            owner.parse::<model::OwnerName>().is_ok() && name.parse::<model::DirectoryName>().is_ok()
-        })
 }
 
 /// A new project: its name, and what can be said about any project.

@@ -79,7 +79,7 @@ async fn what_users_write_is_text_on_every_page() {
     let build = farm.get("/coprs/alice/p1/build/1/").await.text();
     assert!(build.contains("The package is at fault:"), "{build}");
     assert!(
-        build.contains("error: &lt;b&gt;bad&lt;/b&gt; exit status"),
+        build.contains("build.log, line 7:\nerror: &lt;b&gt;bad&lt;/b&gt; exit status"),
         "{build}"
     );
     assert!(build.contains("It failed in 1 of 1 chroot."), "{build}");

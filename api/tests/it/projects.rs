@@ -125,11 +125,11 @@ async fn what_cannot_be_a_project_is_refused() {
         ),
         (
             json!({"name": "a", "chroots": [CHROOT], "additional_repos": ["file:///etc"]}),
-            "repos: A URL must be http, https or copr://owner/project: file:///etc",
+            "repos: 'file:///etc' is refused: it must begin with http:// or https:// and a host.",
         ),
         (
             json!({"name": "a", "chroots": [CHROOT], "homepage": "javascript:alert(1)"}),
-            "homepage: Invalid URL.",
+            "homepage: Invalid URL: it must begin with http:// or https:// and a host.",
         ),
     ] {
         assert_eq!(add(body).await.error(400), expected);
