@@ -4,9 +4,10 @@ use anyhow::Context as _;
 use model::{BuilderState, plan::Action};
 use runtime::{Settings, clock};
 use serde_json::json;
+use shell::ClientKey;
 use store::Builder;
 
-use crate::{cli::Config, database, parts, say, secrets::Secrets};
+use crate::{cli::Config, database, parts, say};
 
 /// `verdigris fleet status`.
 pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<()> {
@@ -65,10 +66,10 @@ fn describe(builder: &Builder) -> serde_json::Value {
 /// `verdigris fleet plan`.
 pub(crate) async fn plan(config: &Config, as_json: bool) -> anyhow::Result<()> {
     let settings = Settings::load(config.config.as_deref())?;
-    let secrets = Secrets::open(&settings.storage.secrets())?;
     let store = database::open(&settings).await?;
-    // The clouds are not asked: their keys are not needed to look at a plan.
-    let parts = parts::planner(&settings, &secrets, &store).context("reading the fleet")?;
+    // Neither clouds nor builders are asked: no secrets are needed to look at a plan.
+    let parts =
+        parts::planner(&settings, ClientKey::generate("plan")?, &store).context("reading the fleet")?;
     let view = store.fleet_snapshot(parts.fleet.fleet, clock::now()).await?;
     let plan = model::plan(&controller::snapshot(&parts, &view));
     if as_json {

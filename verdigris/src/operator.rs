@@ -59,14 +59,7 @@ pub(crate) async fn check(config: &Config) -> anyhow::Result<ExitCode> {
         "playbooks",
         parts::provisioner(&settings).map(|_| "good".to_owned()),
     );
-    report(
-        "secrets",
-        Secrets::open(&settings.storage.secrets()).and_then(|secrets| {
-            secrets.passphrase()?;
-            secrets.builder_key()?;
-            Ok("good".to_owned())
-        }),
-    );
+    report("secrets", Secrets::check(&settings.storage.secrets()));
     let database = async {
         let store = database::connect(&settings).await?;
         let pending = store.pending_migrations().await?;

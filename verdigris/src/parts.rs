@@ -9,6 +9,7 @@ use provisioner::Provisioner;
 use repository::Publisher;
 use runtime::Settings;
 use serde::Deserialize;
+use shell::ClientKey;
 use store::Store;
 
 use crate::{
@@ -57,12 +58,6 @@ pub(crate) fn api(settings: &Settings) -> anyhow::Result<api::ApiSettings> {
     })
 }
 
-/// The host of an address.
-fn host_of(url: &str) -> String {
-    let host = url.split("://").last().unwrap_or_default();
-    host.split([':', '/']).next().unwrap_or("localhost").to_owned()
-}
-
 /// The worker's role.
 pub(crate) fn worker(settings: &Settings, secrets: &Secrets, store: &Store) -> anyhow::Result<worker::Parts> {
     let results = absolute(&settings.storage.results())?;
@@ -74,7 +69,7 @@ pub(crate) fn worker(settings: &Settings, secrets: &Secrets, store: &Store) -> a
         key: Arc::new(secrets.builder_key()?),
         passphrase: Arc::new(secrets.passphrase()?),
         unlocked: worker::UnlockedKeys::default(),
-        host_name: host_of(&settings.http.public_url()),
+        host_name: repository::repo_file::host_of(&settings.http.public_url()),
         builder_url: settings.http.builder_url(),
         name: worker_name(settings)?,
         parallel: settings.worker.parallel.max(1),
@@ -104,7 +99,7 @@ pub(crate) fn controller(
     store: &Store,
     embedded: Option<&Embedded>,
 ) -> anyhow::Result<controller::Parts> {
-    let mut parts = planner(settings, secrets, store)?;
+    let mut parts = planner(settings, secrets.builder_key()?, store)?;
     let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
     for (name, spec) in &parts.fleet.clouds {
         let client = ec2(spec, embedded).with_context(|| format!("clouds.{name}"))?;
@@ -118,10 +113,10 @@ pub(crate) fn controller(
     Ok(parts)
 }
 
-/// A controller without clouds, which can only plan.
+/// A controller without clouds, which can only plan; for that, any key will do.
 pub(crate) fn planner(
     settings: &Settings,
-    secrets: &Secrets,
+    key: ClientKey,
     store: &Store,
 ) -> anyhow::Result<controller::Parts> {
     Ok(controller::Parts {
@@ -129,7 +124,7 @@ pub(crate) fn planner(
         fleet: Arc::new(fleet(settings)?),
         clouds: BTreeMap::new(),
         provisioner: Arc::new(provisioner(settings)?),
-        key: Arc::new(secrets.builder_key()?),
+        key: Arc::new(key),
         builder_url: settings.http.builder_url(),
         holder: format!("{}:{}", host_name(), std::process::id()),
     })

@@ -11,6 +11,9 @@ use repository::Passphrase;
 use serde::{Deserialize, Serialize};
 use shell::ClientKey;
 
+const PASSPHRASE: &str = "signing.passphrase";
+const BUILDER_KEY: &str = "builders.ed25519";
+
 /// The directory of secrets.
 #[derive(Clone, Debug)]
 pub(crate) struct Secrets {
@@ -39,18 +42,44 @@ impl Secrets {
         })
     }
 
+    /// Looks at the secrets in a directory and makes none; a word on them.
+    pub(crate) fn check(directory: &Path) -> anyhow::Result<String> {
+        let secrets = Self {
+            directory: directory.to_owned(),
+        };
+        let mut missing = Vec::new();
+        for name in [PASSPHRASE, BUILDER_KEY] {
+            if !secrets.exists(name)? {
+                missing.push(name);
+            } else if name == PASSPHRASE {
+                secrets.passphrase()?;
+            } else {
+                secrets.builder_key()?;
+            }
+        }
+        Ok(if missing.is_empty() {
+            "good".to_owned()
+        } else {
+            format!(
+                "good; {} will be made in {} when first needed",
+                missing.join(" and "),
+                directory.display()
+            )
+        })
+    }
+
     /// What the projects' signing keys are locked with.
     pub(crate) fn passphrase(&self) -> anyhow::Result<Passphrase> {
-        let text = self.text("signing.passphrase", random_text)?;
-        Passphrase::new(text.trim()).with_context(|| self.named("signing.passphrase"))
+        let text = self.text(PASSPHRASE, random_text)?;
+        Passphrase::new(text.trim()).with_context(|| self.named(PASSPHRASE))
     }
 
     /// What opens builders.
     pub(crate) fn builder_key(&self) -> anyhow::Result<ClientKey> {
-        let text = self.text("builders.ed25519", || {
+        let text = self.text(BUILDER_KEY, || {
             Ok(ClientKey::generate("verdigris")?.private_openssh()?)
         })?;
-        ClientKey::parse(&text).with_context(|| self.named("builders.ed25519"))
+        ClientKey::parse(&text).with_context(|| self.named(BUILDER_KEY))
     }
 
     /// The access key of the embedded cloud.
@@ -65,6 +94,12 @@ impl Secrets {
         serde_json::from_str(&text).with_context(|| self.named("devcloud.json"))
     }
 
+    /// Whether there is such a file; that its directory cannot be read is an error.
+    fn exists(&self, name: &str) -> anyhow::Result<bool> {
+        let path = self.directory.join(name);
+        path.try_exists().with_context(|| self.named(name))
+    }
+
     fn named(&self, file: &str) -> String {
         format!("the secret {}", self.directory.join(file).display())
     }
@@ -73,7 +108,7 @@ impl Secrets {
     /// one wins and both read the same.
     fn text(&self, name: &str, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<String> {
         let path = self.directory.join(name);
-        if !path.exists() {
+        if !self.exists(name)? {
             let mut staged = tempfile::NamedTempFile::new_in(&self.directory)?;
             staged.write_all(make()?.as_bytes())?;
             staged.as_file().sync_all()?;
@@ -127,7 +162,11 @@ mod tests {
     #[test]
     fn a_secret_is_made_once_and_only_its_user_can_read_it() {
         let directory = tempfile::tempdir().unwrap();
-        let secrets = Secrets::open(&directory.path().join("secrets")).unwrap();
+        let place = directory.path().join("secrets");
+        let said = Secrets::check(&place).unwrap();
+        assert!(said.contains("builders.ed25519 will be made"), "{said}");
+        assert!(!place.exists(), "looking makes nothing");
+        let secrets = Secrets::open(&place).unwrap();
         let first = secrets.builder_key().unwrap().public_openssh().unwrap();
         assert_eq!(secrets.builder_key().unwrap().public_openssh().unwrap(), first);
         let path = directory.path().join("secrets/builders.ed25519");
@@ -137,6 +176,8 @@ mod tests {
         );
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let refused = secrets.builder_key().unwrap_err().to_string();
+        assert!(refused.contains("can be read by others"), "{refused}");
+        let refused = Secrets::check(&place).unwrap_err().to_string();
         assert!(refused.contains("can be read by others"), "{refused}");
     }
 }

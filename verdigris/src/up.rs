@@ -281,6 +281,12 @@ fn greet(directory: &Path, settings: &Settings, operator: &OwnerName, section: O
         ));
         say(section);
     }
+    if settings.http.listen.ip().is_unspecified() && settings.http.public_url.is_none() {
+        warn!(
+            "The farm listens on every address of this machine but is named {url}, which other machines cannot reach: \
+             write http.public_url into verdigris.toml for them."
+        );
+    }
     say(&format!(
         "\nThe farm is up: {url}\n  copr-cli --config {file} create demo --chroot microdistro-1-x86_64\n  \
          copr-cli --config {file} build demo PACKAGE.src.rpm\n  dnf copr enable --hub {url} {operator}/demo \

@@ -12,7 +12,7 @@ use crate::{Error, Result, error::shortened};
 /// What goes into a `.repo` file.
 #[derive(Clone, Debug)]
 pub struct RepoFile<'a> {
-    /// Host name of the farm; a port is left out of the repository's id.
+    /// Host name of the farm, as [`host_of`] has it.
     pub host: &'a str,
     /// Owner of the project.
     pub owner: &'a OwnerName,
@@ -96,13 +96,24 @@ pub fn chroot_pattern(chroot: &model::ChrootName) -> String {
     }
 }
 
+/// The host of a farm's address as it stands in the ids of repositories and keys: without a port, and an IPv6 address
+/// without what `dnf` takes for the end of a section or of a part of the id, so that `http://[::1]:5080` is at `__1`.
+#[must_use]
+pub fn host_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _port)) => address.replace(':', "_"),
+        None => authority.split(':').next().unwrap_or_default().to_owned(),
+    }
+}
+
 /// The text of a `.repo` file.
 ///
 /// # Errors
 /// [`Error::RepoValue`] when a value would break the file.
 pub fn repo_file(repo: &RepoFile<'_>) -> Result<String> {
     let host = checked("host", repo.host)?;
-    let host = host.rsplit_once(':').map_or(host, |(name, _port)| name);
     let results = checked("results_url", repo.results_url)?.trim_end_matches('/');
     let chroot = checked("chroot", repo.chroot)?;
     let (owner, directory) = (repo.owner, repo.directory);

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -62,7 +62,8 @@ impl Default for DatabaseSettings {
 pub struct HttpSettings {
     /// The address to listen on.
     pub listen: SocketAddr,
-    /// The farm's address as people and dnf reach it; the listening address when left out.
+    /// The farm's address as people and dnf reach it; the listening address when left out, or that of the machine itself
+    /// where it listens on all.
     pub public_url: Option<String>,
     /// The farm's address as builders reach it; the public one when left out.
     pub builder_url: Option<String>,
@@ -85,13 +86,21 @@ impl Default for HttpSettings {
 }
 
 impl HttpSettings {
-    /// The farm's address as people reach it, without a slash at its end.
+    /// The farm's address as people reach it, without a slash at its end. One that listens on all of its machine's addresses
+    /// has none of them for a name: it is reached on its own machine then, until `public_url` is set.
     #[must_use]
     pub fn public_url(&self) -> String {
+        let mut here = self.listen;
+        if here.ip().is_unspecified() {
+            here.set_ip(match here {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
         let url = self
             .public_url
             .clone()
-            .unwrap_or_else(|| format!("http://{}", self.listen));
+            .unwrap_or_else(|| format!("http://{here}"));
         url.trim_end_matches('/').to_owned()
     }
 

@@ -135,6 +135,13 @@ fn a_running_build_is_cancelled_and_never_published() {
     let listed = farm.dnf("demo", &["--disablerepo=base", "repoquery", "*"]);
     assert!(listed.status.success(), "{}", text(&listed.stderr));
     assert_eq!(text(&listed.stdout).trim(), "");
+
+    // Its builder is only being told to end it when the next wish arrives.
+    let build = farm.submit("demo", &source_package(farm.directory.path(), SLOW));
+    farm.wait_for(build, &["running"]);
+    farm.copr(&["cancel", &build.to_string()]);
+    farm.copr(&["delete-build", &build.to_string()]);
+    assert_eq!(farm.get(&format!("/api_3/build/{build}")).unwrap().0, 404);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 use model::{ChrootName, DirectoryName, OwnerName};
 
-use super::{RepoDependency, RepoFile, address_as_id, chroot_pattern, repo_file};
+use super::{RepoDependency, RepoFile, address_as_id, chroot_pattern, host_of, repo_file};
 
 fn plain<'a>(owner: &'a OwnerName, directory: &'a DirectoryName) -> RepoFile<'a> {
     RepoFile {
-        host: "copr.example.org:8080",
+        host: "copr.example.org",
         owner,
         directory,
         results_url: "https://copr.example.org:8080/results/",
@@ -13,6 +13,19 @@ fn plain<'a>(owner: &'a OwnerName, directory: &'a DirectoryName) -> RepoFile<'a>
         priority: None,
         module_hotfixes: false,
         dependencies: Vec::new(),
+    }
+}
+
+#[test]
+fn a_farm_is_named_by_its_host_alone() {
+    for (url, host) in [
+        ("https://copr.example.org:8080/farm", "copr.example.org"),
+        ("http://127.0.0.1:5080", "127.0.0.1"),
+        ("http://[fd00::1]:5080", "fd00__1"),
+        ("http://[::1]", "__1"),
+        ("farm", "farm"),
+    ] {
+        assert_eq!(host_of(url), host, "{url}");
     }
 }
 

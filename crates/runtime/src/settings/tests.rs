@@ -55,3 +55,18 @@ fn a_file_that_is_not_there_is_named() {
         .to_string();
     assert_eq!(message, "cannot read /nowhere/verdigris.toml");
 }
+
+#[test]
+fn a_farm_that_listens_everywhere_is_reached_on_its_own_machine_or_where_it_says() {
+    for (text, url) in [
+        ("[http]\nlisten = \"0.0.0.0:5080\"\n", "http://127.0.0.1:5080"),
+        ("[http]\nlisten = \"[::]:5080\"\n", "http://[::1]:5080"),
+        ("[http]\nlisten = \"192.0.2.1:80\"\n", "http://192.0.2.1:80"),
+        (
+            "[http]\nlisten = \"0.0.0.0:5080\"\npublic_url = \"https://farm.example.org/\"\n",
+            "https://farm.example.org",
+        ),
+    ] {
+        assert_eq!(read(text).unwrap().http.public_url(), url, "{text}");
+    }
+}
