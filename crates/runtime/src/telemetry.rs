@@ -9,8 +9,9 @@ use crate::{
     settings::{LogFormat, LogSettings},
 };
 
-/// What holds for libraries unless the filter names them: `pgp` warns of every key that it writes shorter than it was.
-const LIBRARIES: &str = "pgp=error";
+/// What holds for libraries unless the filter names them: `pgp` warns of every key that it writes shorter than it was, and
+/// the others tell what this program tells itself.
+const LIBRARIES: &str = "pgp=error,sea_orm_migration=warn,poem=warn";
 
 /// Sets up logging for the whole process.
 ///
