@@ -8,6 +8,7 @@
 //! It alone reads cloud credentials. It never sees sources, results or signing keys. Start with `round`.
 
 mod observe;
+mod pauses;
 mod request;
 mod round;
 mod snapshot;

@@ -1,5 +1,5 @@
-//! What is asked of a cloud for a builder. It is a function of the builder's row, so that a request whose
-//! answer was lost can be repeated word for word.
+//! What is asked of a cloud for a builder. It is a function of the builder's row and of the cloud's part of the fleet file, so
+//! that a request whose answer was lost can be repeated word for word.
 
 use cloud::LaunchRequest;
 use model::fleet::{CloudProfile, FleetSpec, OfferingSpec};
@@ -31,14 +31,15 @@ pub(crate) fn offering(offerings: &[OfferingSpec], nth: usize) -> Option<String>
     all.get(nth.checked_rem(all.len())?).cloned()
 }
 
-/// The cloud-init text that gives an instance its host key and lets the farm in.
+/// The cloud-init text that gives an instance its host key and lets the farm in, as root: images that cloud-init would keep
+/// root out of are told not to, since builds are started by root.
 pub(crate) fn user_data(host_key: &ClientKey, key: &ClientKey) -> Result<String, Error> {
     let private = host_key.private_openssh().map_err(Error::Keys)?;
     let public = host_key.public_openssh().map_err(Error::Keys)?;
     let login = key.public_openssh().map_err(Error::Keys)?;
     let indented: String = private.lines().map(|line| format!("    {line}\n")).collect();
     Ok(format!(
-        "#cloud-config\nssh_keys:\n  ed25519_private: |\n{indented}  ed25519_public: {}\nssh_authorized_keys:\n  - {}\n",
+        "#cloud-config\ndisable_root: false\nssh_keys:\n  ed25519_private: |\n{indented}  ed25519_public: {}\nssh_authorized_keys:\n  - {}\n",
         public.trim(),
         login.trim()
     ))
@@ -82,8 +83,8 @@ pub(crate) fn launch_request(
     })
 }
 
-/// The digest of what decides about a launch, kept beside its token: the same token is only ever used with
-/// the same parameters.
+/// The digest of what a launch chose anew, kept beside its token for whoever looks into the books: what cost money was asked
+/// for with this image, this offering and this host key.
 pub(crate) fn parameters_hash(image: &str, offering: &str, public_host_key: &str) -> String {
     let mut digest = Sha256::new();
     for part in [image, offering, public_host_key] {
@@ -121,7 +122,8 @@ mod tests {
         let host_key = shell::ClientKey::generate("host").unwrap();
         let key = shell::ClientKey::generate("farm").unwrap();
         let text = user_data(&host_key, &key).unwrap();
-        assert!(text.starts_with("#cloud-config\nssh_keys:\n  ed25519_private: |\n    -----BEGIN OPENSSH"));
+        assert!(text.starts_with("#cloud-config\ndisable_root: false\nssh_keys:\n"));
+        assert!(text.contains("  ed25519_private: |\n    -----BEGIN OPENSSH"));
         assert!(text.contains(key.public_openssh().unwrap().trim()));
         assert_eq!(
             text.matches("PRIVATE KEY").count(),

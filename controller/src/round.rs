@@ -16,7 +16,7 @@ use model::{
     BuilderId, BuilderState, PoolName,
     plan::{self, Action, Plan},
 };
-use runtime::{Backoff, CancellationToken, clock, supervisor::chain};
+use runtime::{CancellationToken, clock, supervisor::chain};
 use store::{Builder, Change, FleetView, Lease, NewBuilder, News};
 use tokio::{
     task::{JoinError, JoinSet},
@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crate::{
     Error, Parts,
     observe::{self, Seen},
+    pauses::Pauses,
     snapshot::snapshot,
     step,
 };
@@ -40,9 +41,8 @@ const PAUSE_AFTER_NEWS: Duration = Duration::from_millis(10);
 /// How many builders are worked on at once.
 const MOST_STEPS: usize = 64;
 
-/// How long a builder is left alone after a step that failed, longer with every failure in a row.
+/// Before the lease is renewed again after a failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A controller of one fleet.
 #[derive(Debug)]
@@ -55,9 +55,9 @@ pub struct Controller {
     looked: BTreeMap<String, Instant>,
     /// What clouds said and nobody has thought about yet.
     seen: Vec<Seen>,
-    steps: JoinSet<(BuilderId, bool)>,
+    steps: JoinSet<(BuilderId, Option<Duration>)>,
     in_step: BTreeSet<BuilderId>,
-    pauses: BTreeMap<BuilderId, (Backoff, Instant)>,
+    pauses: Pauses,
     /// The states in which builders had a step already.
     stepped: BTreeSet<(BuilderId, BuilderState)>,
     /// What is on record of the pools since this controller leads.
@@ -79,7 +79,7 @@ impl Controller {
             seen: Vec::new(),
             steps: JoinSet::new(),
             in_step: BTreeSet::new(),
-            pauses: BTreeMap::new(),
+            pauses: Pauses::default(),
             stepped: BTreeSet::new(),
             recorded: BTreeMap::new(),
         }
@@ -177,17 +177,11 @@ impl Controller {
         }
     }
 
-    fn step_ended(&mut self, ended: Result<(BuilderId, bool), JoinError>) {
+    fn step_ended(&mut self, ended: Result<(BuilderId, Option<Duration>), JoinError>) {
         // Panics are caught inside: what is left is a task that was aborted, and with it all that this remembers.
-        let Ok((id, is_good)) = ended else { return };
+        let Ok((id, rest)) = ended else { return };
         self.in_step.remove(&id);
-        if is_good {
-            self.pauses.remove(&id);
-            return;
-        }
-        let fresh = || (Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), Instant::now());
-        let (backoff, not_before) = self.pauses.entry(id).or_insert_with(fresh);
-        *not_before = Instant::now() + backoff.pause();
+        self.pauses.after_step(id, rest, Instant::now());
     }
 
     fn look_ended(&mut self, ended: Result<(String, Option<Seen>), JoinError>) {
@@ -392,19 +386,14 @@ impl Controller {
     /// Begins a step for every builder that needs one and has none.
     fn act(&mut self, lease: &Lease, builders: &[Builder]) {
         let now = Instant::now();
-        self.pauses
-            .retain(|id, _| builders.iter().any(|builder| builder.id == *id));
-        self.stepped
-            .retain(|(id, _)| builders.iter().any(|builder| builder.id == *id));
+        let is_there = |id: BuilderId| builders.iter().any(|builder| builder.id == id);
+        self.pauses.retain(is_there);
+        self.stepped.retain(|(id, _)| is_there(*id));
         for builder in builders.iter().filter(|builder| step::is_needed(builder)) {
             if self.steps.len() >= MOST_STEPS {
                 break;
             }
-            let pauses = self
-                .pauses
-                .get(&builder.id)
-                .is_some_and(|(_, until)| *until > now);
-            if pauses || !self.in_step.insert(builder.id) {
+            if self.pauses.holds(builder.id, now) || !self.in_step.insert(builder.id) {
                 continue;
             }
             let is_first = self.stepped.insert((builder.id, builder.state));
@@ -416,7 +405,7 @@ impl Controller {
                 if let Err(error) = &done {
                     warn!(builder.id = %id, "A step of builder {id} failed: {}", chain(error));
                 }
-                (id, done.is_ok())
+                (id, done.ok())
             });
         }
     }

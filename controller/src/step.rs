@@ -5,6 +5,8 @@ mod launch;
 mod prepare;
 mod retire;
 
+use std::time::Duration;
+
 use model::BuilderState;
 use store::{Builder, Change, Lease};
 
@@ -32,22 +34,23 @@ pub(crate) const fn is_needed(builder: &Builder) -> bool {
     }
 }
 
-/// Does it; `is_first` says whether this controller has taken no such step for it before.
+/// Does it; `is_first` says whether this controller has taken no such step for it before. The answer is for how long the
+/// builder is to be left alone: steps do not wait for that themselves, since only so many are taken at once.
 pub(crate) async fn step(
     parts: &Parts,
     lease: &Lease,
     builder: Builder,
     is_first: bool,
-) -> Result<(), Error> {
+) -> Result<Duration, Error> {
     match builder.state {
-        BuilderState::Planned => launch::launch(parts, lease, builder).await,
-        BuilderState::Launching => launch::interrupted(parts, lease, &builder).await,
-        BuilderState::Resolving => launch::resolve(parts, lease, &builder).await,
+        BuilderState::Planned => return launch::launch(parts, lease, builder).await,
+        BuilderState::Launching => launch::interrupted(parts, lease, &builder).await?,
+        BuilderState::Resolving => return launch::resolve(parts, lease, &builder).await,
         BuilderState::Booting | BuilderState::Provisioning | BuilderState::Checking => {
-            prepare::prepare(parts, lease, builder).await
+            prepare::prepare(parts, lease, builder).await?;
         }
-        BuilderState::Draining => retire::drained(parts, lease, &builder).await,
-        BuilderState::Terminating => retire::terminate(parts, &builder, is_first).await,
+        BuilderState::Draining => retire::drained(parts, lease, &builder).await?,
+        BuilderState::Terminating => return retire::terminate(parts, &builder, is_first).await,
         BuilderState::Pending
         | BuilderState::Ready
         | BuilderState::Reserved
@@ -55,8 +58,9 @@ pub(crate) async fn step(
         | BuilderState::Cleaning
         | BuilderState::Held
         | BuilderState::Terminated
-        | BuilderState::Abandoned => Ok(()),
+        | BuilderState::Abandoned => {}
     }
+    Ok(Duration::ZERO)
 }
 
 /// Moves a builder on, with the time limit of the state it comes to.

@@ -19,30 +19,18 @@ const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3);
 const RESOLVING_AT_LEAST: Duration = Duration::from_secs(600);
 const PAUSE_BETWEEN_QUESTIONS: Duration = Duration::from_secs(3);
 
-/// Commits token and parameters, then calls.
-pub(super) async fn launch(parts: &Parts, lease: &Lease, builder: Builder) -> Result<(), Error> {
-    let tried = builder.launches;
-    if tried > 0 && clock::now().since(builder.entered_at) < PAUSE_AFTER_REFUSAL {
-        tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
+/// Commits token and parameters, then calls; or says for how long a cloud that refused is to be left alone.
+pub(super) async fn launch(parts: &Parts, lease: &Lease, builder: Builder) -> Result<Duration, Error> {
+    let refused_for = clock::now().since(builder.entered_at);
+    if builder.launches > 0 && refused_for < PAUSE_AFTER_REFUSAL {
+        return Ok(PAUSE_AFTER_REFUSAL.saturating_sub(refused_for));
     }
-    let Some(pool) = parts.fleet.pools.get(&builder.pool) else {
-        let change = because(format!("pool {} is no longer in fleet.yaml", builder.pool));
-        return advance(parts, lease, &builder, BuilderState::Abandoned, change)
-            .await
-            .map(drop);
-    };
-    if tried >= pool.launch.attempts {
-        let change = because(format!("{tried} launches were refused"));
-        return advance(parts, lease, &builder, BuilderState::Abandoned, change)
-            .await
-            .map(drop);
-    }
-    let nth = usize::try_from(tried).unwrap_or(usize::MAX);
-    let Some(offering) = request::offering(&pool.offerings, nth) else {
-        let change = because(format!("pool {} has no offering", builder.pool));
-        return advance(parts, lease, &builder, BuilderState::Abandoned, change)
-            .await
-            .map(drop);
+    let offering = match next_offering(parts, &builder) {
+        Ok(offering) => offering,
+        Err(why) => {
+            advance(parts, lease, &builder, BuilderState::Abandoned, because(why)).await?;
+            return Ok(Duration::ZERO);
+        }
     };
     let host_key = ClientKey::generate(&builder.id.to_string()).map_err(Error::Keys)?;
     let public = host_key.public_openssh().map_err(Error::Keys)?;
@@ -59,7 +47,20 @@ pub(super) async fn launch(parts: &Parts, lease: &Lease, builder: Builder) -> Re
         .store
         .begin_launch(lease, &builder, &launch, deadline, now)
         .await?;
-    call(parts, lease, &builder).await
+    call(parts, lease, &builder).await?;
+    Ok(Duration::ZERO)
+}
+
+/// What a builder's next launch asks for, or why there is none.
+fn next_offering(parts: &Parts, builder: &Builder) -> Result<String, String> {
+    let tried = builder.launches;
+    let pool = parts.fleet.pools.get(&builder.pool);
+    let pool = pool.ok_or_else(|| format!("pool {} is no longer in fleet.yaml", builder.pool))?;
+    if tried >= pool.launch.attempts {
+        return Err(format!("{tried} launches were refused"));
+    }
+    let nth = usize::try_from(tried).unwrap_or(usize::MAX);
+    request::offering(&pool.offerings, nth).ok_or_else(|| format!("pool {} has no offering", builder.pool))
 }
 
 /// Makes the call that a row announces, and writes down what came of it.
@@ -127,7 +128,7 @@ pub(super) async fn interrupted(parts: &Parts, lease: &Lease, builder: &Builder)
 /// Repeats the question with the same token and the same parameters: if a machine was made, it is the
 /// answer. Observing adopts it by its tag as well. A refusal does not prove that the first question was
 /// refused as well, so that only ten minutes without a machine of that tag end the doubt.
-pub(super) async fn resolve(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<(), Error> {
+pub(super) async fn resolve(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<Duration, Error> {
     let (launch, answer) = ask(parts, builder).await?;
     let (to, change) = match answer {
         Ok(instance) => given(launch, instance),
@@ -138,11 +139,11 @@ pub(super) async fn resolve(parts: &Parts, lease: &Lease, builder: &Builder) -> 
         }
         Err(error) => {
             debug!(builder.id = %builder.id, "It is not known yet what became of the launch: {error}");
-            tokio::time::sleep(PAUSE_BETWEEN_QUESTIONS).await;
-            return Ok(());
+            return Ok(PAUSE_BETWEEN_QUESTIONS);
         }
     };
-    advance(parts, lease, builder, to, change).await.map(drop)
+    advance(parts, lease, builder, to, change).await?;
+    Ok(Duration::ZERO)
 }
 
 /// Whether its time of doubt is over and the cloud lists no machine for it.

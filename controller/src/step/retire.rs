@@ -46,7 +46,7 @@ pub(super) async fn drained(parts: &Parts, lease: &Lease, builder: &Builder) -> 
 
 /// Asks the cloud for the end; `is_first` says whether this controller has not done so before. That it has come is for the
 /// observation to see, so this step only asks, and leaves more time between one question and the next the longer it takes.
-pub(super) async fn terminate(parts: &Parts, builder: &Builder, is_first: bool) -> Result<(), Error> {
+pub(super) async fn terminate(parts: &Parts, builder: &Builder, is_first: bool) -> Result<Duration, Error> {
     let Some(instance_id) = &builder.instance_id else {
         return Err(Error::Contradiction(format!(
             "builder {} is terminating without an instance",
@@ -73,10 +73,9 @@ pub(super) async fn terminate(parts: &Parts, builder: &Builder, is_first: bool) 
         }
     };
     let ((), asked) = tokio::join!(telling, cloud.terminate(instance_id));
-    let pause = (waited / 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-    tokio::time::sleep(pause).await;
     asked.map_err(|source| Error::Cloud {
         cloud: builder.cloud.clone(),
         source,
-    })
+    })?;
+    Ok((waited / 2).clamp(FIRST_PAUSE, LONGEST_PAUSE))
 }

@@ -137,9 +137,13 @@ fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolNa
         let count = |wanted: &dyn Fn(&Builder) -> bool| {
             u32::try_from(own().filter(|builder| wanted(builder)).count()).unwrap_or(u32::MAX)
         };
-        let starting = count(&|builder| {
+        let starts = |builder: &Builder| {
             BuilderState::STARTING.contains(&builder.state) && !is_overdue(builder, snapshot.now)
-        });
+        };
+        let starting = count(&starts);
+        // Of a launch without an answer nobody knows whether a machine comes of it, for as long as its cloud is away: it
+        // takes its place in the pool, but no attempt is made to wait for it.
+        let unclaimed = count(&|builder| starts(builder) && builder.state != BuilderState::Resolving);
         let mut free: Vec<_> = own()
             .filter(|builder| builder.is_for_use() && !given.contains(&builder.id))
             .collect();
@@ -151,7 +155,7 @@ fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolNa
                 counted: count(&|builder| builder.state.counts()),
                 starting,
                 free,
-                unclaimed: starting,
+                unclaimed,
                 brake_until: brake_until(pool),
                 launches: 0,
             },

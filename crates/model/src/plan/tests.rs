@@ -90,6 +90,20 @@ fn a_ready_builder_goes_to_the_attempt_that_waits() {
 }
 
 #[test]
+fn nobody_waits_for_a_cloud_that_does_not_answer_while_another_has_room() {
+    let mut away = pool(0, 4, 0);
+    away.spec.priority = 1;
+    let mut farm = snapshot(&[("away", away), ("here", pool(0, 4, 0))]);
+    farm.builders.push(builder(1, "away", BuilderState::Resolving));
+    farm.queue.push(attempt(7, "alice"));
+    let launched = plan(&farm);
+    assert_eq!(launches(&launched), 1, "{launched:?}");
+    // One that is on its way is waited for.
+    farm.builders.push(builder(2, "here", BuilderState::Booting));
+    assert_eq!(launches(&plan(&farm)), 0);
+}
+
+#[test]
 fn the_second_request_of_one_owner_waits_behind_the_first_of_another() {
     let mut farm = snapshot(&[("x86", pool(0, 1, 0))]);
     farm.queue = vec![attempt(1, "alice"), attempt(2, "alice"), attempt(3, "bob")];
