@@ -102,6 +102,7 @@ fn words(outcome: &Outcome) -> String {
 fn failure_of(error: &Error) -> Outcome {
     let blame = match error {
         Error::Connection(_) | Error::Builder(_) => Blame::Infrastructure,
+        Error::Repository(repository::Error::Manifest(_)) => Blame::Infrastructure,
         Error::Refused(_) => Blame::Package,
         Error::Repository(cause) if cause.is_bad_package() => Blame::Package,
         Error::Store(_)
@@ -219,8 +220,10 @@ async fn visit(
         if allocation.attempt.cancel_requested {
             return Ok(Some(Outcome::Canceled));
         }
-        if !await_repository(parts, allocation).await? {
-            return Ok(None);
+        match await_repository(parts, allocation, limit).await? {
+            None => {}
+            Some(End::Cancelled) => return Ok(Some(Outcome::Canceled)),
+            Some(_) => return Ok(None),
         }
         builder.start(parts, allocation).await?;
         reach.made(true);
@@ -253,24 +256,29 @@ async fn visit(
 }
 
 /// A build may use the repository of its own project, so that it begins when that is there, which for a new
-/// project takes a moment. Whether the allocation is still ours then.
-async fn await_repository(parts: &Parts, allocation: &Allocation) -> Result<bool, Error> {
+/// project takes a moment, and longer on a full disk. What ended the waiting, if it was not that.
+async fn await_repository(
+    parts: &Parts,
+    allocation: &Allocation,
+    limit: Instant,
+) -> Result<Option<End>, Error> {
     let attempt = &allocation.attempt;
     let key = (attempt.project, &attempt.directory, &attempt.chroot);
-    let begun = Instant::now();
     while !parts.store.is_published(key).await? {
-        if begun.elapsed() > PATIENCE {
+        if Instant::now() > limit {
             return Err(Error::Lost(format!(
                 "the repository of {}/{} for {} has not been published yet",
                 attempt.owner, attempt.directory, attempt.chroot
             )));
         }
-        if renew(parts, allocation, 0).await?.is_none() {
-            return Ok(false);
+        match renew(parts, allocation, 0).await? {
+            Some(false) => {}
+            Some(true) => return Ok(Some(End::Cancelled)),
+            None => return Ok(Some(End::Fenced)),
         }
         tokio::time::sleep(PAUSE_BETWEEN_FOLLOWS).await;
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// Copies the log until the build has ended.

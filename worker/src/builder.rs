@@ -20,7 +20,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(60);
 /// What even a slow builder reads and hashes in a second, in bytes.
 const HASHED_PER_SECOND: u64 = 20 << 20;
 /// A manifest with all that the limits allow is smaller than this.
-const ANSWER_LIMIT: usize = 16 << 20;
+pub(crate) const ANSWER_LIMIT: usize = 16 << 20;
 
 /// An open connection to the builder of one attempt.
 #[derive(Debug)]

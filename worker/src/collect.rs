@@ -17,7 +17,7 @@ use tracing::warn;
 
 use crate::{
     Error, Parts, blocking,
-    builder::{Builder, Verdict},
+    builder::{ANSWER_LIMIT, Builder, Verdict},
     signer::signing_key,
 };
 
@@ -152,7 +152,7 @@ async fn fetch(
     let limits = ManifestLimits {
         files: parts.limits.result_files,
         total_bytes: parts.limits.result_bytes,
-        ..ManifestLimits::default()
+        manifest_bytes: ANSWER_LIMIT,
     };
     let all = Manifest::parse(offer.files.to_string().as_bytes(), &limits)?;
     let free = free_bytes(parts.publisher.root())?;

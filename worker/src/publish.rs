@@ -2,7 +2,7 @@
 //! builds in it as there are. One that fails is tried again; it never turns a built package into a failed
 //! build.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use model::{BuildId, ChrootName, DirectoryName};
 use repository::{PackageMetadata, RepositoryId};
@@ -97,7 +97,7 @@ async fn publish(parts: &Parts, project: &Project, directory: &DirectoryName, ch
                     "Published {place} number {} with {packages} packages.",
                     record.number
                 );
-                if let Err(error) = remove_deleted(parts, id).await {
+                if let Err(error) = remove_deleted(parts, id, &publication).await {
                     warn!("Files of deleted builds are left in {place}: {}", chain(&error));
                 }
             }
@@ -106,6 +106,9 @@ async fn publish(parts: &Parts, project: &Project, directory: &DirectoryName, ch
         Err(error) => {
             let words = chain(&error);
             warn!("The publication of {place} failed: {words}");
+            if let Error::Repository(repository::Error::NumberTaken { highest, .. }) = error {
+                skip_numbers(parts, key, highest).await;
+            }
             let failed = parts
                 .store
                 .fail_publication(key, publication.number, &parts.name, &words, now);
@@ -120,11 +123,23 @@ async fn publish(parts: &Parts, project: &Project, directory: &DirectoryName, ch
     }
 }
 
+/// An older database was put beside newer results: it goes on after the highest number there.
+async fn skip_numbers(parts: &Parts, key: RepositoryKey<'_>, highest: u64) {
+    if let Err(error) = parts.store.number_publications_after(key, highest).await {
+        warn!("Cannot number publications after {highest}: {}", chain(&error));
+    }
+}
+
 /// Takes the files of deleted builds off the disk, now that no metadata names them. What stays behind goes with the
-/// next publication.
-async fn remove_deleted(parts: &Parts, id: RepositoryId) -> Result<(), Error> {
+/// next publication: also builds that were deleted while this one was written, which names them still.
+async fn remove_deleted(parts: &Parts, id: RepositoryId, written: &Publication) -> Result<(), Error> {
     let (publisher, repository) = (Arc::clone(&parts.publisher), id.clone());
-    let builds = blocking(move || Ok(publisher.builds(&repository)?)).await?;
+    let mut builds = blocking(move || Ok(publisher.builds(&repository)?)).await?;
+    let packages = written.packages.iter();
+    let named: BTreeSet<&str> = packages
+        .map(|package| package.result_directory.as_str())
+        .collect();
+    builds.retain(|build| !named.contains(build.to_string().as_str()));
     let ids: Vec<BuildId> = builds.iter().map(|build| build.build).collect();
     let existing = parts.store.existing_builds(&ids).await?;
     let publisher = Arc::clone(&parts.publisher);

@@ -144,6 +144,8 @@ pub enum Error {
         repository: String,
         /// The number.
         number: u64,
+        /// The highest number that the repository has.
+        highest: u64,
     },
     /// The snapshot was never made or is pruned.
     #[error("{repository} has no snapshot {number}")]

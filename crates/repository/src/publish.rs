@@ -308,23 +308,22 @@ fn switch_to_new(
     let content = content_digest(repository, &packages)?;
     let all = read_all(directory)?;
     let live = snapshot::live(directory)?;
+    let highest = all.iter().map(|snapshot| snapshot.number).max().unwrap_or(0);
+    let taken = || Error::NumberTaken {
+        repository: repository.to_string(),
+        number: publication.number,
+        highest,
+    };
     if let Some(same) = all.iter().find(|snapshot| snapshot.number == publication.number) {
         if same.content != content {
-            return Err(Error::NumberTaken {
-                repository: repository.to_string(),
-                number: publication.number,
-            });
+            return Err(taken());
         }
         // Written completely by an earlier call that did not live to see it.
         switch(directory, same.number)?;
         return Ok(same.clone());
     }
-    let highest = all.iter().map(|snapshot| snapshot.number).max();
-    if highest.is_some_and(|highest| publication.number < highest) {
-        return Err(Error::NumberTaken {
-            repository: repository.to_string(),
-            number: publication.number,
-        });
+    if publication.number < highest {
+        return Err(taken());
     }
     // Clients compare revisions, so one is never lower than the one before, even if the clock was set back.
     let seconds = u64::try_from(publication.now.as_seconds()).unwrap_or(0);

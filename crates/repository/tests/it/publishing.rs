@@ -149,7 +149,17 @@ fn the_same_publication_again_is_the_same_snapshot_and_another_is_refused() {
     let other = publisher.publish(&id, &all, &key, 7, later(3)).unwrap_err();
     assert!(matches!(other, Error::NumberTaken { number: 7, .. }), "{other}");
     let lower = publisher.publish(&id, &all, &key, 6, later(3)).unwrap_err();
-    assert!(matches!(lower, Error::NumberTaken { number: 6, .. }), "{lower}");
+    assert!(
+        matches!(
+            lower,
+            Error::NumberTaken {
+                number: 6,
+                highest: 7,
+                ..
+            }
+        ),
+        "{lower}"
+    );
     let twice = [all[0].clone(), all[0].clone()];
     let twice = publisher.publish(&id, &twice, &key, 8, later(3)).unwrap_err();
     assert!(matches!(twice, Error::DuplicatePackage { .. }), "{twice}");

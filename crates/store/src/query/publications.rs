@@ -429,6 +429,26 @@ impl Store {
         .await
     }
 
+    /// Has the next publications of a repository a number above `highest`: snapshots up to it are on the disk already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn number_publications_after(&self, key: RepositoryKey<'_>, highest: u64) -> Result<()> {
+        let next = i64::try_from(highest).unwrap_or(i64::MAX).saturating_add(1);
+        self.write(|tx| async move {
+            let columns = repository::ActiveModel {
+                next_number: Set(next),
+                ..Default::default()
+            };
+            let behind = is(key).add(repository::Column::NextNumber.lt(next));
+            let update = repository::Entity::update_many().set(columns);
+            update.filter(behind).exec(&*tx).await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Whether a repository has been published at all: a new one has not for a moment.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ on_both_databases!(
     only_what_waits_for_the_repository_is_finished_in_it,
     directories_and_chroots_are_repositories_of_their_own,
     snapshots_are_told_in_order_with_numbers_of_their_own,
+    numbers_go_on_after_the_highest_on_the_disk,
     a_repository_that_nobody_made_is_not_published,
 );
 
@@ -413,6 +414,24 @@ async fn snapshots_are_told_in_order_with_numbers_of_their_own(farm: Farm) {
             .unwrap(),
         []
     );
+}
+
+/// As with a database that is older than the results beside it.
+async fn numbers_go_on_after_the_highest_on_the_disk(farm: Farm) {
+    let key = Key::of(&farm, CHROOT);
+    let first = begin(&farm, &key, 5).await;
+    farm.store
+        .number_publications_after(key.get(), 100)
+        .await
+        .unwrap();
+    farm.store
+        .fail_publication(key.get(), first.number, WORKER, "it is taken", at(6))
+        .await
+        .unwrap();
+    assert_eq!(begin(&farm, &key, 600).await.number, 101);
+    // Never back.
+    farm.store.number_publications_after(key.get(), 7).await.unwrap();
+    assert_eq!(begin(&farm, &key, 1000).await.number, 102);
 }
 
 async fn a_repository_that_nobody_made_is_not_published(farm: Farm) {
