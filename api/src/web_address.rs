@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// The longest that builders take.
-const LONGEST: usize = 2000;
+/// The longest that builders take, less what `$chroot` may become.
+const LONGEST: usize = 1800;
 /// Characters that would end a value in a configuration file or a command.
 const UNSAFE: [char; 6] = ['"', '\'', '<', '>', '\\', '`'];
 /// Amazon's metadata service by IPv6.
@@ -25,7 +25,12 @@ pub(crate) fn mistake(text: &str) -> Option<&'static str> {
     let Some(url) = Url::parse(text).ok().filter(|_| is_web) else {
         return Some("it must begin with http:// or https:// and a host");
     };
-    if !url.username().is_empty() || url.password().is_some() {
+    // Also an empty name, which the parser leaves out.
+    let authority = text
+        .split("://")
+        .nth(1)
+        .and_then(|rest| rest.split(['/', '?', '#']).next());
+    if authority.is_some_and(|authority| authority.contains('@')) {
         return Some("a name or password in it would be shown to everybody");
     }
     let address = match url.host() {
@@ -76,6 +81,7 @@ mod tests {
             ("example.org", "must begin"),
             ("http://example.org:port/", "must begin"),
             ("http://user:secret@example.org/", "password"),
+            ("http://@example.org/", "password"),
             ("http://example.org/a b", "characters"),
             ("http://example.org/'x'", "characters"),
             ("http://example.org/\n[evil]", "characters"),

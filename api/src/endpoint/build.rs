@@ -1,7 +1,7 @@
 //! Reading, cancelling and deleting builds.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -169,7 +169,7 @@ impl BuildApi {
         let build = find_build(&self.0, build_id.0).await?;
         self.check_may_change(&caller, &build).await?;
         let shown = BuildView::new(&build, self.0.settings());
-        self.await_end(&build).await?;
+        self.await_end(&build, Instant::now()).await?;
         self.remove(&build).await?;
         Ok(Json(shown))
     }
@@ -184,7 +184,8 @@ impl BuildApi {
         let wanted = arguments.check()?;
         let mut builds = Vec::new();
         let mut mistakes = Vec::new();
-        for id in &wanted.builds {
+        // Also of an id that is named twice.
+        for id in wanted.builds.iter().collect::<BTreeSet<_>>() {
             match self.0.store().build(BuildId(*id)).await? {
                 None => mistakes.push(format!("Build {id} does not exist.")),
                 Some(build) if !build.state.is_final() => {
@@ -199,8 +200,9 @@ impl BuildApi {
         if !mistakes.is_empty() {
             return Err(ApiError::Invalid(mistakes.join("\n")));
         }
+        let begun = Instant::now();
         for build in &builds {
-            self.await_end(build).await?;
+            self.await_end(build, begun).await?;
         }
         for build in &builds {
             self.remove(build).await?;
@@ -222,10 +224,9 @@ impl BuildApi {
         )))
     }
 
-    /// Waits until nothing of a build goes on any more. One that is cancelled says so at once, but its builders are told
-    /// only then.
-    async fn await_end(&self, build: &Build) -> Answer<()> {
-        let started = Instant::now();
+    /// Waits until nothing of a build goes on any more, until so long after `begun`. One that is cancelled says so at once,
+    /// but its builders are told only then.
+    async fn await_end(&self, build: &Build, begun: Instant) -> Answer<()> {
         loop {
             let Some(now) = self.0.store().build(build.id).await? else {
                 return Ok(());
@@ -236,7 +237,7 @@ impl BuildApi {
             if now.chroots.iter().all(|chroot| chroot.state.is_final()) {
                 return Ok(());
             }
-            if started.elapsed() > END_TIMEOUT || self.0.shutdown().is_cancelled() {
+            if begun.elapsed() > END_TIMEOUT || self.0.shutdown().is_cancelled() {
                 return Err(ApiError::Invalid(format!(
                     "Build {} is cancelled, but its builder has not ended it yet: try again in a moment.",
                     build.id
