@@ -148,6 +148,13 @@ class Failing(BuilderTest):
         _, status = self.builder.build("hello", repositories=[gone])
         self.assert_verdict(status, result="failed", blame="infrastructure", kind="repository", phase="dependencies")
 
+    def test_an_additional_repository_that_its_server_does_not_know_is_the_packages_fault(self):
+        wrong = {"id": "additional_0", "name": "wrong", "baseurl": self.shared.base_url + "nonesuch/", "gpgcheck": False}
+        _, status = self.builder.build("hello", repositories=[wrong])
+        verdict = self.assert_verdict(status, result="failed", blame="package", kind="repository", phase="dependencies")
+        self.assertIn("nonesuch/repodata/repomd.xml", verdict["reason"])
+        self.assertIn("404", verdict["reason"])
+
     def test_a_build_that_is_killed_with_all_its_processes_says_so(self):
         _, status = self.builder.build("killed")
         verdict = self.assert_verdict(status, result="failed", blame="package", kind="build", phase="build", exit=137)

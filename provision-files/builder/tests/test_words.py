@@ -38,6 +38,10 @@ MESSAGES = [
     ("Curl error (7): Couldn't connect to server for http://x/\n", "infrastructure", "repository", []),
     ("Error: Error downloading packages:\n  Status code: 404 for http://x/y.rpm\n", "infrastructure", "repository", []),
     ("Error Summary\n-------------\nDisk Requirements:\n   At least 12MB more space needed on the / filesystem.\n", "infrastructure", "disk", []),
+    ("Errors during downloading metadata for repository 'additional_0':\n  - Status code: 404 for http://x/repodata/repomd.xml\n"
+     "Error: Failed to download metadata for repo 'additional_0': Cannot download repomd.xml\n", "package", "repository", []),
+    ("Errors during downloading metadata for repository 'additional_0':\n  - Status code: 503 for http://x/repodata/repomd.xml\n"
+     "Error: Failed to download metadata for repo 'additional_0': Cannot download repomd.xml\n", "infrastructure", "repository", []),
     ("Package x.rpm is not signed\nError: GPG check FAILED\n", "package", "dependencies", []),
     ("Error: something never seen\n", "infrastructure", "root", []),
 ]

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 
-from . import command, files, mounting, paths, system
+from . import command, files, mounting, paths, system, task
 from .errors import disk_full, infrastructure_fault, package_fault
 
 CACHE_INSIDE = "/var/cache/verdigris-dnf"
@@ -19,6 +19,9 @@ CONFLICT = re.compile(r"^\s*Problem(?: \d+)?: (.+)$", re.M)
 UNREACHABLE = re.compile(r"^.*(?:Failed to download metadata|Cannot download|Error downloading|Curl error|Status code: \d+|"
                          r"Cannot prepare internal mirrorlist|All mirrors were tried|Could not resolve host|checksum doesn't match|"
                          r"Downloading successful, but checksum).*$", re.M)
+# A server that answers and has no such thing, for a repository that the user named.
+REFUSED = re.compile(r"Status code: 4\d\d|HTTP error:? 4\d\d")
+ADDITIONAL = re.compile(r"repo(?:sitory)? ['\"]" + task.ADDITIONAL)
 NO_SPACE = re.compile(r"No space left on device|needs \d+ ?[KMG]?i?B more space|Disk Requirements", re.I)
 SIGNATURE = re.compile(r"^.*(?:GPG check FAILED|is not signed|Public key .* is not installed|GPG Keys? are configured).*$", re.M)
 
@@ -130,6 +133,8 @@ def classify(text, what, base=False):
         return disk_full("while installing packages")
     found = UNREACHABLE.search(text)
     if found:
+        if not base and REFUSED.search(text) and ADDITIONAL.search(text):
+            return package_fault("repository", "an additional repository cannot be read: " + found.group(0).strip()[:500])
         return infrastructure_fault("repository", "a package repository cannot be read: " + found.group(0).strip()[:500])
     hits = [hit for pattern in MISSING for hit in pattern.finditer(text)]
     missing = list(dict.fromkeys(hit.group(1).strip() for hit in hits))

@@ -14,8 +14,8 @@ import signal
 import subprocess
 import tempfile
 
-from . import files, paths
-from .errors import infrastructure_fault
+from . import files, paths, task
+from .errors import infrastructure_fault, package_fault
 
 TIMEOUT = 20  # for each step: a name, a connection, some bytes
 DEADLINE = 120  # for all of it: a server that sends a byte now and then ends no step
@@ -69,8 +69,12 @@ def repomd(repository, chroot):
     try:
         return read(url, MAX_REPOMD)
     except OSError as error:
-        reason = getattr(error, "reason", None) or error
-        raise infrastructure_fault("repository", "the repository %s cannot be read: %s: %s" % (repository["id"], url, reason)) from error
+        code = getattr(error, "code", None)
+        reason = error if code else getattr(error, "reason", None) or error
+        # A server that answers and has no such thing will not have it for another builder either.
+        is_wrong = code is not None and 400 <= code < 500 and task.is_additional(repository["id"])
+        fault = package_fault if is_wrong else infrastructure_fault
+        raise fault("repository", "the repository %s cannot be read: %s: %s" % (repository["id"], url, reason)) from error
 
 
 def digest(data):

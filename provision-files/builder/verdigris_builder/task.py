@@ -14,6 +14,7 @@ from .errors import CommandError
 
 MAX_TASK_BYTES = 1 << 20
 MAX_LIST = 1000
+ADDITIONAL = "additional_"
 BIG = 1 << 53
 
 ATTEMPT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -149,6 +150,11 @@ def repository(value, where, schemes=("http", "https")):
     if found["gpgcheck"] and not found["gpgkey"]:
         raise bad(where, "gpgcheck needs a gpgkey")
     return found
+
+
+def is_additional(repository_id):
+    """Whether a repository of a task is one that the user named; such ids are `additional_` and a number."""
+    return repository_id.startswith(ADDITIONAL)
 
 
 def repositories(value, where):
