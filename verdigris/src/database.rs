@@ -9,7 +9,7 @@ use store::{DatabaseSettings, Store};
 /// Connects; the schema is whatever it is.
 pub(crate) async fn connect(settings: &Settings) -> anyhow::Result<Store> {
     let database = DatabaseSettings {
-        url: settings.database.url.clone(),
+        url: settings.database_url(),
         max_connections: settings.database.max_connections,
     };
     make_private(&database.url);

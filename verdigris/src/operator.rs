@@ -106,7 +106,7 @@ pub(crate) async fn missing_mirrors(store: &Store, settings: &Settings) -> anyho
 /// `verdigris config show`.
 pub(crate) fn show(config: &Config) -> anyhow::Result<()> {
     let mut settings = Settings::load(config.config.as_deref())?;
-    settings.database.url = store::without_secrets(&settings.database.url);
+    settings.database.url = Some(store::without_secrets(&settings.database_url()));
     say(&serde_json::to_string_pretty(&settings)?);
     Ok(())
 }

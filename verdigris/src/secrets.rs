@@ -1,7 +1,7 @@
 //! The farm's own secrets, each a file that only its user can read, made when it is first needed.
 
 use std::{
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -47,6 +47,12 @@ impl Secrets {
         let secrets = Self {
             directory: directory.to_owned(),
         };
+        if std::fs::read_dir(directory).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+            return Ok(format!(
+                "{} may not be read here: only controllers and workers need them",
+                directory.display()
+            ));
+        }
         let mut missing = Vec::new();
         for name in [PASSPHRASE, BUILDER_KEY] {
             if !secrets.exists(name)? {
@@ -113,7 +119,7 @@ impl Secrets {
             staged.write_all(make()?.as_bytes())?;
             staged.as_file().sync_all()?;
             if let Err(error) = staged.persist_noclobber(&path)
-                && error.error.kind() != std::io::ErrorKind::AlreadyExists
+                && error.error.kind() != ErrorKind::AlreadyExists
             {
                 return Err(error.error).with_context(|| self.named(name));
             }

@@ -38,8 +38,9 @@ const DEFAULT_IDLE: u32 = 2;
 
 /// Runs the farm until it is told to stop.
 pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
-    let directory = std::path::absolute(&arguments.directory)?;
-    fs_err::create_dir_all(&directory)?;
+    fs_err::create_dir_all(&arguments.directory)?;
+    // One place has one name, whatever way leads to it.
+    let directory = fs_err::canonicalize(&arguments.directory)?;
     // Held, unread, until the end: two farms in one directory would fight over everything in it.
     let _lock = lock(
         &directory.join("lock"),

@@ -41,8 +41,8 @@ pub struct Settings {
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSettings {
     /// `sqlite:///path/of/file` or `postgres://user:password@host/database`; `verdigris.db` in the storage directory when left
-    /// out.
-    pub url: String,
+    /// out: see [`Settings::database_url`].
+    pub url: Option<String>,
     /// The most connections one process opens.
     pub max_connections: u32,
 }
@@ -50,7 +50,7 @@ pub struct DatabaseSettings {
 impl Default for DatabaseSettings {
     fn default() -> Self {
         Self {
-            url: "sqlite:///var/lib/verdigris/verdigris.db".to_owned(),
+            url: None,
             max_connections: 8,
         }
     }
@@ -268,16 +268,15 @@ impl Settings {
         )
     }
 
-    /// The database is in the storage directory unless it is named.
+    /// The database's address: in the storage directory unless it is named.
     #[must_use]
-    pub fn with_database(mut self) -> Self {
-        if self.database.url == DatabaseSettings::default().url {
+    pub fn database_url(&self) -> String {
+        self.database.url.clone().unwrap_or_else(|| {
             let file = self.storage.directory.join("verdigris.db");
             // What has a meaning in an address stands for itself in a path.
             let path = file.display().to_string().replace('%', "%25").replace('?', "%3F");
-            self.database.url = format!("sqlite://{path}");
-        }
-        self
+            format!("sqlite://{path}")
+        })
     }
 
     fn extract(figment: &Figment, name: &str) -> Result<Self, Error> {
@@ -308,7 +307,7 @@ impl Settings {
             log: section(figment, "log", &mut mistakes),
         };
         if mistakes.is_empty() {
-            Ok(settings.with_database())
+            Ok(settings)
         } else {
             Err(Error::Mistakes {
                 path: name.to_owned(),

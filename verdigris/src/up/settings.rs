@@ -23,14 +23,15 @@ pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Res
     let default = Settings::default();
     if settings.storage.directory == default.storage.directory {
         settings.storage.directory = directory.to_owned();
-        settings = settings.with_database();
-    } else if settings.storage.directory != directory {
+    } else if fs_err::canonicalize(&settings.storage.directory).ok().as_deref() != Some(directory) {
         bail!(
             "{}: storage.directory is {}, but this is {}: a farm that was moved has its new place written there",
             file.display(),
             settings.storage.directory.display(),
             directory.display()
         );
+    } else {
+        settings.storage.directory = directory.to_owned();
     }
     if settings.http.builder_url.is_some() {
         bail!(
@@ -117,7 +118,11 @@ fn absolute(path: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+    use std::{
+        fs,
+        os::unix::fs::PermissionsExt as _,
+        path::{Path, PathBuf},
+    };
 
     use super::{Settings, UpArguments, keep, settings};
 
@@ -179,6 +184,20 @@ mod tests {
         let changed = fs::read_to_string(&file).unwrap();
         assert!(changed.starts_with(ours), "{changed}");
         assert!(Settings::load(Some(&file)).is_ok(), "{changed}");
+    }
+
+    #[test]
+    fn another_way_to_the_same_directory_is_no_other_farm() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().canonicalize().unwrap();
+        let file = place.join("verdigris.toml");
+        let name = |path: &Path| format!("[storage]\ndirectory = {path:?}\n");
+        let roundabout = place.join("..").join(place.file_name().unwrap());
+        fs::write(&file, name(&roundabout)).unwrap();
+        assert_eq!(settings(&options(), &place).unwrap().storage.directory, place);
+        fs::write(&file, name(Path::new("/nowhere"))).unwrap();
+        let refused = settings(&options(), &place).unwrap_err().to_string();
+        assert!(refused.contains("a farm that was moved"), "{refused}");
     }
 
     #[test]

@@ -13,7 +13,12 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(settings.http.public_url(), "http://127.0.0.1:9000");
     assert_eq!(settings.database, DatabaseSettings::default());
     let moved = read("[storage]\ndirectory = \"/srv/50%?\"\n").unwrap();
-    assert_eq!(moved.database.url, "sqlite:///srv/50%25%3F/verdigris.db");
+    assert_eq!(moved.database_url(), "sqlite:///srv/50%25%3F/verdigris.db");
+    let named = "[storage]\ndirectory = \"/srv/farm\"\n[database]\nurl = \"sqlite:///var/lib/verdigris/verdigris.db\"\n";
+    assert_eq!(
+        read(named).unwrap().database_url(),
+        "sqlite:///var/lib/verdigris/verdigris.db"
+    );
     assert_eq!(
         settings.storage.results(),
         Path::new("/var/lib/verdigris/results")
