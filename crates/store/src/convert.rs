@@ -63,6 +63,15 @@ impl<'a> Row<'a> {
     }
 }
 
+/// Those that can be read; of the others it is told what is wrong with them. For where one bad row must not keep the others
+/// from being served.
+pub(crate) fn readable<T>(rows: impl Iterator<Item = Result<T>>) -> impl Iterator<Item = T> {
+    rows.filter_map(|row| {
+        row.inspect_err(|error| tracing::error!(%error, "A row is left out."))
+            .ok()
+    })
+}
+
 /// A moment or nothing.
 pub(crate) fn moment(micros: Option<i64>) -> Option<Timestamp> {
     micros.map(Timestamp::from_micros)

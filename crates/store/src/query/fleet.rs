@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     FleetView, Lease,
-    convert::{Row, moment, reason, to_number},
+    convert::{Row, moment, readable, reason, to_number},
     database::{Store, Tx},
     entity::{attempt, build, build_chroot, builder, pool, pool_version, project},
     error::{Failure, Result},
@@ -53,7 +53,8 @@ async fn queue(tx: &Tx) -> Result<Vec<QueuedAttempt>, Failure> {
         .into_tuple()
         .all(&**tx)
         .await?;
-    rows.into_iter()
+    let queued = rows
+        .into_iter()
         .map(|(id, build, chroot, owner, background, queued_at)| {
             let id = AttemptId(id);
             let at = Row::new("attempt", &id);
@@ -65,8 +66,8 @@ async fn queue(tx: &Tx) -> Result<Vec<QueuedAttempt>, Failure> {
                 background,
                 queued_at: Timestamp::from_micros(queued_at),
             })
-        })
-        .collect()
+        });
+    Ok(readable(queued).collect())
 }
 
 async fn active(tx: &Tx) -> Result<BTreeMap<model::OwnerName, u32>, Failure> {
@@ -82,34 +83,34 @@ async fn active(tx: &Tx) -> Result<BTreeMap<model::OwnerName, u32>, Failure> {
         .into_tuple()
         .all(&**tx)
         .await?;
-    rows.into_iter()
-        .map(|(owner, count)| {
-            let at = Row::new("project", &owner);
-            Ok((at.parse("owner", &owner)?, at.number("count", count)?))
-        })
-        .collect()
+    let counts = rows.into_iter().map(|(owner, count)| {
+        let at = Row::new("project", &owner);
+        Ok((at.parse("owner", &owner)?, at.number("count", count)?))
+    });
+    Ok(readable(counts).collect())
 }
 
 async fn fortunes(tx: &Tx) -> Result<BTreeMap<PoolName, Fortune>, Failure> {
     let rows = pool::Entity::find().all(&**tx).await?;
-    rows.into_iter()
-        .map(|row| {
-            let at = Row::new("pool", &row.name);
-            let fortune = Fortune {
-                failures: at.number("failures", row.failures)?,
-                last_failure: moment(row.last_failure),
-                last_reason: row.last_reason,
-            };
-            Ok((at.parse("name", &row.name)?, fortune))
-        })
-        .collect()
+    let fortunes = rows.into_iter().map(|row| {
+        let at = Row::new("pool", &row.name);
+        let fortune = Fortune {
+            failures: at.number("failures", row.failures)?,
+            last_failure: moment(row.last_failure),
+            last_reason: row.last_reason,
+        };
+        Ok((at.parse("name", &row.name)?, fortune))
+    });
+    Ok(readable(fortunes).collect())
 }
 
 /// An attempt that waits: its id, build and chroot, and the reason and place that are on record.
 type WaitRow = (Uuid, i64, String, Option<String>, Option<i64>);
 
 impl Store {
-    /// The fleet and the queue as of one moment, for the planner.
+    /// The fleet and the queue as of one moment, for the planner. What cannot be read of the queue and of the pools' fortunes is
+    /// left out, so that all else goes on; of builders and chroots nothing is, since a machine without its builder's row would
+    /// be ended.
     ///
     /// # Errors
     ///

@@ -13,6 +13,7 @@ on_both_databases!(
     a_row_that_nobody_writes_is_named,
     clones_and_other_connections_see_what_was_written,
     a_read_sees_one_moment_while_others_write,
+    one_bad_row_keeps_no_others_from_the_planner,
 );
 
 async fn connect(url: &str) -> Result<Store, Error> {
@@ -49,6 +50,27 @@ async fn a_row_that_nobody_writes_is_named(farm: Farm) {
         .unwrap();
     let user = farm.store.authenticate(&issued.login, &issued.token, at(2)).await;
     assert_corrupt(user.unwrap_err(), "table account");
+}
+
+async fn one_bad_row_keeps_no_others_from_the_planner(farm: Farm) {
+    let good = farm.submit().await.id;
+    let other = farm.store.create_project(&farm.new_project("other"), at(1)).await;
+    let mut upload = farm.upload(&[crate::farm::CHROOT]);
+    upload.project = other.unwrap().id;
+    upload.directory = "other".parse().unwrap();
+    let bad = farm.store.submit_upload(&upload, at(1)).await.unwrap();
+    let queue = async || {
+        let view = farm.store.fleet_snapshot(farm.lease.fleet, at(2)).await.unwrap();
+        let queued = view.queue.iter().map(|attempt| attempt.build);
+        queued.collect::<Vec<_>>()
+    };
+    assert_eq!(queue().await, [good, bad.id]);
+    let raw = farm.raw().await;
+    raw.execute("UPDATE project SET owner = '../etc' WHERE name = 'other'")
+        .await;
+    raw.execute("INSERT INTO pool (name, failures) VALUES ('../etc', 1)")
+        .await;
+    assert_eq!(queue().await, [good]);
 }
 
 async fn clones_and_other_connections_see_what_was_written(farm: Farm) {
