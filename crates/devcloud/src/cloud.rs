@@ -53,7 +53,7 @@ impl Cloud {
         check(&config)?;
         let ledger = Ledger::open(&config.state_dir)?;
         let machines = real::start(&config, &ledger.snapshot().owner_id).await?;
-        Self::begin(config, ledger, machines).await
+        Self::begin_or_end(config, ledger, machines).await
     }
 
     /// Starts a cloud on other machines, such as [`crate::testing::FakeMachines`].
@@ -63,15 +63,32 @@ impl Cloud {
     pub async fn start_with(config: CloudConfig, machines: Arc<dyn Machines>) -> Result<Self, Error> {
         check(&config)?;
         let ledger = Ledger::open(&config.state_dir)?;
-        Self::begin(config, ledger, machines).await
+        Self::begin_or_end(config, ledger, machines).await
+    }
+
+    /// What cannot begin leaves nothing behind: no task, and of the machines' side no process and no control group.
+    async fn begin_or_end(
+        config: CloudConfig,
+        ledger: Ledger,
+        machines: Arc<dyn Machines>,
+    ) -> Result<Self, Error> {
+        let ending = CancellationToken::new();
+        let begun = Self::begin(config, ledger, Arc::clone(&machines), ending.clone()).await;
+        if begun.is_err() {
+            ending.cancel();
+            if let Err(error) = machines.shutdown().await {
+                tracing::error!("The machines' side did not end: {error}");
+            }
+        }
+        begun
     }
 
     async fn begin(
         mut config: CloudConfig,
         ledger: Ledger,
         machines: Arc<dyn Machines>,
+        ending: CancellationToken,
     ) -> Result<Self, Error> {
-        let ending = CancellationToken::new();
         let address = config.listen;
         let listener = TcpListener::bind(address)
             .await

@@ -2,16 +2,34 @@
 
 use std::time::Duration;
 
-use devcloud::{Cloud, Forward, ledger::InstanceState};
+use devcloud::{Cloud, Error, Forward, ledger::InstanceState};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
 use crate::{
+    hypervisor::support::{groups_of, processes_of},
     real::{Harness, Served},
     support::{boto3, free_port, reaches, until},
 };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cloud_that_cannot_listen_leaves_nothing_of_its_machines_side() {
+    let mut harness = Harness::new().await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    harness.config.listen = taken.local_addr().unwrap();
+    let refused = Cloud::start(harness.config.clone()).await.map(drop).unwrap_err();
+    assert!(matches!(refused, Error::Listen { .. }), "{refused}");
+    let ledger = std::fs::read(harness.config.state_dir.join("ledger.json")).unwrap();
+    let ledger: serde_json::Value = serde_json::from_slice(&ledger).unwrap();
+    let owner = ledger["owner_id"].as_str().unwrap();
+    assert_eq!(
+        groups_of(&format!("vd-{owner}")),
+        Vec::<std::path::PathBuf>::new()
+    );
+    assert_eq!(processes_of(&harness.config.state_dir), Vec::<String>::new());
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_instance_is_launched_logged_into_stopped_started_and_gone_without_a_trace() {

@@ -207,7 +207,7 @@ async fn kill_9_of_the_holder_leaves_no_process_mount_or_namespace_and_a_restart
 
 #[tokio::test]
 async fn the_death_of_the_hypervisor_process_is_an_error_of_its_own() {
-    let farm = Farm::start("").await;
+    let mut farm = Farm::start("").await;
     let machine = farm.run(1).await;
     support::kill_hypervisor(&farm.state_dir());
     tokio::time::timeout(PATIENCE, farm.hypervisor.closed())
@@ -226,6 +226,14 @@ async fn the_death_of_the_hypervisor_process_is_an_error_of_its_own() {
         .shutdown()
         .await
         .expect("what is gone can be shut down");
+    // What it could not take away any more, the next one does.
+    farm.restart().await;
+    farm.hypervisor.terminate(&machine.instance_id).await.unwrap();
+    farm.hypervisor.shutdown().await.unwrap();
+    assert_eq!(
+        groups_of(&cloud_id(farm.directory.path())),
+        Vec::<std::path::PathBuf>::new()
+    );
 }
 
 /// The namespaces of machines and their hypervisor, beyond this process's own.
