@@ -10,7 +10,7 @@ use poem_openapi::{
 };
 use store::{Project, User};
 
-use crate::{error::ApiError, state::ApiState};
+use crate::{http::error::ApiError, state::ApiState};
 
 /// The name of the way to log in, in the OpenAPI document.
 const SCHEME: &str = "token";

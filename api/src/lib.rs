@@ -5,34 +5,26 @@
 //! streamed to disk, never held in memory. This crate reaches no cloud and no builder: it writes to the
 //! database what is wanted, and others do it.
 //!
-//! Start with [`app`] and the outermost layer `middleware`, then `endpoint` (the operations of the OpenAPI
-//! document, which [`openapi_document`] prints) and `page` (everything else). `view` has what goes over the
-//! wire, `caller` who may do what, `error` what becomes of failures, `spool` how an upload becomes a source.
+//! Start with [`app`] in `site` and the outermost layer `http::middleware`, then `endpoint` (the operations of
+//! the OpenAPI document, which [`openapi_document`] prints) and `page` (everything else). `view` has what goes
+//! over the wire, `caller` who may do what, `lookup` how names become rows, `http` what is about HTTP in
+//! general (`http::error`: what becomes of failures), `files` what is on disk (`files::spool`: how an upload
+//! becomes a source).
 
-mod address;
-mod arguments;
-mod beneath;
 mod caller;
-mod disk;
 mod endpoint;
-mod error;
-mod fields;
-mod log;
-mod middleware;
+mod files;
+mod http;
+mod lookup;
 mod openapi;
 mod page;
-mod paging;
-mod removal;
 mod repositories;
 mod settings;
 mod site;
-mod spool;
 mod state;
-mod static_file;
 mod view;
-mod web_address;
 
-pub use error::Error;
+pub use http::error::Error;
 pub use openapi::openapi_document;
 pub use settings::{ApiSettings, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_LOG_STREAMS, DEFAULT_TOKEN_LIFETIME};
 pub use site::{app, serve};

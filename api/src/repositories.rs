@@ -10,7 +10,7 @@ use repository::{
 use store::Project;
 
 use crate::{
-    error::{ApiError, with_causes},
+    http::error::{ApiError, with_causes},
     state::ApiState,
     view::{RepositoryView, chroot_url},
 };

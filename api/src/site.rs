@@ -1,21 +1,25 @@
 //! The whole of what is served: the API's operations where they are, pages and files everywhere else; and the
 //! server around it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use poem::{
     Endpoint, EndpointExt as _, Request, Response, Route, Server,
     endpoint::BoxEndpoint,
+    error::MethodNotAllowedError,
     http::{HeaderValue, header},
     listener::{Acceptor as _, TcpAcceptor},
 };
 use tokio::net::TcpListener;
 
 use crate::{
-    error::Error,
-    middleware::Gate,
-    openapi::{openapi_document, service},
-    page,
+    files::spool,
+    http::{
+        error::{ApiError, Error},
+        middleware::Gate,
+    },
+    openapi::{methods_at, openapi_document, service},
+    page::{self, Pages},
     state::ApiState,
 };
 
@@ -28,6 +32,7 @@ const GRACE: Duration = Duration::from_secs(10);
 struct Site {
     operations: BoxEndpoint<'static, Response>,
     document: String,
+    pages: Arc<Pages>,
     state: ApiState,
 }
 
@@ -46,30 +51,62 @@ impl Endpoint for Site {
             return Ok(response);
         }
         if path == "/api_3" || path.starts_with("/api_3/") || path.starts_with("/api/") {
-            return self.operations.call(request).await;
+            let (method, path) = (request.method().clone(), path.to_owned());
+            return self.operations.call(request).await.map_err(|error| {
+                if error.is::<MethodNotAllowedError>() {
+                    return ApiError::MethodNotAllowed(method, methods_at(&path)).into();
+                }
+                error
+            });
         }
-        Ok(page::dispatch(&self.state, &request).await?)
+        Ok(page::dispatch(&self.state, &self.pages, &request).await?)
     }
 }
 
-/// Everything that is served, as one endpoint.
-pub fn app(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
+/// Everything that is served, as one endpoint. What broken uploads left in the spool is cleared away first.
+///
+/// # Errors
+/// When the spool cannot be read, or a page template of ours is broken.
+pub fn app(state: ApiState) -> Result<impl Endpoint<Output = Response> + 'static, Error> {
+    sweep_spool(&state)?;
+    let pages = Arc::new(Pages::new()?);
     let operations = Route::new().nest("/", service(&state)).boxed();
     let site = Site {
         operations,
         document: openapi_document(),
+        pages: Arc::clone(&pages),
         state: state.clone(),
     };
-    Gate { inner: site, state }
+    Ok(Gate {
+        inner: site,
+        state,
+        failure_page: Box::new(move |failure| pages.error(failure)),
+    })
+}
+
+fn sweep_spool(state: &ApiState) -> Result<(), Error> {
+    let directory = &state.settings().spool_dir;
+    let swept = spool::sweep(directory).map_err(|source| Error::Directory {
+        path: directory.display().to_string(),
+        source,
+    })?;
+    if swept > 0 {
+        tracing::info!(
+            files = swept,
+            "Removed what unfinished uploads had left in the spool directory."
+        );
+    }
+    Ok(())
 }
 
 /// Serves on `listener` until the state's shutdown token is cancelled; then streams end, requests may finish
 /// for ten seconds, and it returns.
 ///
 /// # Errors
-/// [`Error::Serve`] when the listener fails.
+/// As [`app`], and [`Error::Serve`] when the listener fails.
 pub async fn serve(listener: TcpListener, state: ApiState) -> Result<(), Error> {
     let shutdown = state.shutdown().clone();
+    let app = app(state.clone())?;
     let acceptor = TcpAcceptor::from_tokio(listener).map_err(Error::Serve)?;
     if let Some(address) = acceptor.local_addr().first() {
         tracing::info!(%address, public_url = state.settings().public_url, "Serving HTTP.");
@@ -77,7 +114,7 @@ pub async fn serve(listener: TcpListener, state: ApiState) -> Result<(), Error> 
     Server::new_with_acceptor(acceptor)
         .name("api")
         .idle_timeout(IDLE)
-        .run_with_graceful_shutdown(app(state), async move { shutdown.cancelled().await }, Some(GRACE))
+        .run_with_graceful_shutdown(app, async move { shutdown.cancelled().await }, Some(GRACE))
         .await
         .map_err(Error::Serve)
 }

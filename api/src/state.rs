@@ -1,4 +1,4 @@
-//! What every handler can reach: the database, the settings, the pages, and the sign to stop.
+//! What every handler can reach: the database, the settings, and the sign to stop.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use runtime::CancellationToken;
 use store::Store;
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::{disk, error::Error, page::Pages, settings::ApiSettings, spool};
+use crate::{files::disk, http::error::Error, settings::ApiSettings};
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
@@ -16,7 +16,6 @@ pub struct ApiState(Arc<Inner>);
 struct Inner {
     store: Store,
     settings: ApiSettings,
-    pages: Pages,
     shutdown: CancellationToken,
     log_streams: Arc<Semaphore>,
     /// Held from the moment a source is renamed into place until the database knows of it, or it is removed
@@ -25,11 +24,10 @@ struct Inner {
 }
 
 impl ApiState {
-    /// Checks the directories, clears away what broken uploads left, and compiles the pages.
+    /// Makes the directories and checks them.
     ///
     /// # Errors
-    /// When a directory cannot be used, spool and sources lie on different file systems, or a template of
-    /// ours is broken.
+    /// When a directory cannot be used, or spool and sources lie on different file systems.
     pub fn new(store: Store, settings: ApiSettings, shutdown: CancellationToken) -> Result<Self, Error> {
         for directory in [&settings.results_root, &settings.spool_dir, &settings.source_root] {
             fs_err::create_dir_all(directory).map_err(|source| Error::Directory {
@@ -38,22 +36,10 @@ impl ApiState {
             })?;
         }
         disk::same_file_system(&settings.spool_dir, &settings.source_root)?;
-        let swept = spool::sweep(&settings.spool_dir).map_err(|source| Error::Directory {
-            path: settings.spool_dir.display().to_string(),
-            source,
-        })?;
-        if swept > 0 {
-            tracing::info!(
-                files = swept,
-                "Removed what unfinished uploads had left in the spool directory."
-            );
-        }
         let log_streams = Arc::new(Semaphore::new(settings.max_log_streams));
-        let pages = Pages::new()?;
         Ok(Self(Arc::new(Inner {
             store,
             settings,
-            pages,
             shutdown,
             log_streams,
             placing: Mutex::new(()),
@@ -66,10 +52,6 @@ impl ApiState {
 
     pub(crate) fn settings(&self) -> &ApiSettings {
         &self.0.settings
-    }
-
-    pub(crate) fn pages(&self) -> &Pages {
-        &self.0.pages
     }
 
     pub(crate) fn shutdown(&self) -> &CancellationToken {

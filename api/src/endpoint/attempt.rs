@@ -13,10 +13,11 @@ use poem_openapi::{
 };
 use store::Attempt;
 
-use super::{Answer, Chapter, find_build, shown};
+use super::Chapter;
 use crate::{
-    error::ApiError,
-    log,
+    files::log,
+    http::error::{Answer, ApiError},
+    lookup::{find_build, shown},
     state::ApiState,
     view::{AttemptView, LogChunk, LogView},
 };

@@ -9,13 +9,16 @@ use model::{BuildId, BuildState};
 use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
 use store::{Build, BuildFilter};
 
-use super::{Answer, Chapter, find_build, find_project};
+use super::Chapter;
 use crate::{
-    arguments::Arguments,
     caller::Caller,
-    error::ApiError,
-    paging::{Items, Paging},
-    removal,
+    files::removal,
+    http::{
+        arguments::Arguments,
+        error::{Answer, ApiError},
+        paging::{Items, Paging},
+    },
+    lookup::{find_build, find_project},
     state::ApiState,
     view::{self, BuildIds, BuildView, BuiltPackages, SourceChrootView},
 };

@@ -2,9 +2,13 @@
 
 use poem_openapi::{OpenApi, param::Query, payload::Json};
 
-use super::{Answer, Chapter, find_build, find_build_chroot, find_project};
+use super::Chapter;
 use crate::{
-    paging::{Items, Paging},
+    http::{
+        error::Answer,
+        paging::{Items, Paging},
+    },
+    lookup::{find_build, find_build_chroot, find_project},
     repositories,
     state::ApiState,
     view::{self, BuildChrootConfigView, BuildChrootView, BuiltPackages},

@@ -9,13 +9,16 @@ use poem::web::Multipart;
 use poem_openapi::{OpenApi, param::Path, payload::Json};
 use store::{Build, BuildOptions, NewUpload, Project};
 
-use super::{Answer, Chapter, find_project, shown};
+use super::Chapter;
 use crate::{
-    arguments::{Arguments, FileForm, FromFields as _, bad_form, parse_object, read_part},
     caller::Caller,
-    error::ApiError,
+    files::spool::{self, CheckedSource, Spooled},
+    http::{
+        arguments::{Arguments, FileForm, FromFields as _, bad_form, parse_object, read_part},
+        error::{Answer, ApiError},
+    },
+    lookup::{find_project, shown},
     settings::DEFAULT_BUILD_TIMEOUT,
-    spool::{self, CheckedSource, Spooled},
     state::ApiState,
     view::{BuildArguments, BuildView, Message, UploadArguments},
 };
@@ -53,7 +56,7 @@ impl BuildCreateApi {
         method = "post",
         operation_id = "create_build_from_upload"
     )]
-    async fn upload(&self, caller: Caller, form: FileForm) -> Answer<Json<BuildView>> {
+    async fn upload(&self, caller: Caller, form: FileForm<UploadArguments>) -> Answer<Json<BuildView>> {
         let mut form = form;
         let outcome = self.take(&caller, &mut form).await;
         match outcome {
@@ -136,7 +139,7 @@ impl BuildCreateApi {
     }
 
     /// Reads both parts, in either order, and submits.
-    async fn take(&self, caller: &Caller, form: &mut FileForm) -> Answer<Build> {
+    async fn take(&self, caller: &Caller, form: &mut FileForm<UploadArguments>) -> Answer<Build> {
         let mut allowed: Option<Allowed> = None;
         let mut file: Option<(Spooled, String)> = None;
         while let Some(field) = form.parts.next_field().await.map_err(|error| bad_form(&error))? {

@@ -4,8 +4,13 @@ use model::{BuildId, BuilderId};
 use poem_openapi::{OpenApi, param::Query, payload::Json};
 use store::EventFilter;
 
-use super::{Answer, Chapter};
-use crate::{caller::Operator, error::ApiError, state::ApiState, view::EventView};
+use super::Chapter;
+use crate::{
+    caller::Operator,
+    http::error::{Answer, ApiError},
+    state::ApiState,
+    view::EventView,
+};
 
 /// The most events of one answer.
 const MOST: u64 = 1000;

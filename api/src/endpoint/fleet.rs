@@ -2,20 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use model::BuildState;
 use poem_openapi::{OpenApi, param::Query, payload::Json};
-use store::{BuildFilter, Builder};
 
-use super::{Answer, Chapter};
+use super::Chapter;
 use crate::{
     caller::Caller,
-    paging::Paging,
+    http::error::Answer,
+    lookup::{builders_by_state, waiting},
     state::ApiState,
-    view::{BuilderView, FleetView, PoolView, QueueEntry, QueueView},
+    view::{BuilderView, FleetView, PoolView, QueueView},
 };
-
-/// The most entries of the queue that one answer shows.
-const LONGEST_QUEUE: i64 = 1000;
 
 /// For how long a builder that is gone is still shown, when it is asked for.
 const SHOW_GONE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
@@ -43,7 +39,7 @@ impl FleetApi {
             .collect();
         let (queue, _) = waiting(&self.0).await?;
         Ok(Json(FleetView {
-            builders: by_state(&builders),
+            builders: builders_by_state(&builders),
             pools,
             queue: i64::try_from(queue.len()).unwrap_or(i64::MAX),
         }))
@@ -75,39 +71,4 @@ impl FleetApi {
         let (entries, truncated) = waiting(&self.0).await?;
         Ok(Json(QueueView { entries, truncated }))
     }
-}
-
-/// How many builders are in which state.
-pub(crate) fn by_state(builders: &[Builder]) -> BTreeMap<String, i64> {
-    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
-    for builder in builders {
-        let count = counts.entry(builder.state.to_string()).or_default();
-        *count = count.saturating_add(1);
-    }
-    counts
-}
-
-/// The build chroots that wait, and whether there are more.
-pub(crate) async fn waiting(state: &ApiState) -> Answer<(Vec<QueueEntry>, bool)> {
-    let mut entries = Vec::new();
-    let mut truncated = false;
-    // A build of which one chroot runs counts as running while others still wait.
-    for wanted in [BuildState::Pending, BuildState::Running, BuildState::Starting] {
-        let filter = BuildFilter {
-            state: Some(wanted),
-            ..BuildFilter::default()
-        };
-        let page = Paging::read(Some(LONGEST_QUEUE), None, None, None)?;
-        let builds = page.builds(state.store(), &filter).await?;
-        truncated |= i64::try_from(builds.len()).is_ok_and(|count| count >= LONGEST_QUEUE);
-        for build in &builds {
-            let chroots = build
-                .chroots
-                .iter()
-                .filter(|chroot| chroot.state == BuildState::Pending);
-            entries.extend(chroots.map(|chroot| QueueEntry::new(build, chroot)));
-        }
-    }
-    entries.sort_by_key(|entry| (entry.position.unwrap_or(i64::MAX), entry.build));
-    Ok((entries, truncated))
 }

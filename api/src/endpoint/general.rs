@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use model::Timestamp;
 use poem_openapi::{OpenApi, payload::Json};
 
-use super::{Answer, Chapter};
+use super::Chapter;
 use crate::{
     caller::Caller,
-    error::ApiError,
+    http::error::{Answer, ApiError},
     state::ApiState,
     view::{IdentityView, TokenView, VersionView},
 };

@@ -6,10 +6,13 @@ use poem::Request;
 use poem_openapi::{OpenApi, param::Query, payload::Json};
 use store::{Build, BuildChroot, BuildFilter};
 
-use super::{Answer, Chapter, find_project, shown};
+use super::Chapter;
 use crate::{
-    error::ApiError,
-    paging::Paging,
+    http::{
+        error::{Answer, ApiError},
+        paging::Paging,
+    },
+    lookup::{find_project, shown},
     state::ApiState,
     view::{self, MonitorChroot, MonitorPackage, MonitorView},
 };

@@ -6,11 +6,14 @@ use model::BuildState;
 use poem_openapi::{OpenApi, param::Query, payload::Json, types::Any};
 use store::{Build, BuildFilter, Project};
 
-use super::{Answer, Chapter, find_project, shown};
+use super::Chapter;
 use crate::{
-    error::ApiError,
-    fields::read_flag,
-    paging::{Items, Paging},
+    http::{
+        error::{Answer, ApiError},
+        fields::read_flag,
+        paging::{Items, Paging},
+    },
+    lookup::{find_project, shown},
     state::ApiState,
     view::{BuildView, PackageBuilds, PackageView},
 };

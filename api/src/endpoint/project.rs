@@ -3,10 +3,13 @@
 use poem_openapi::{OpenApi, param::Query, payload::Json};
 use store::ProjectFilter;
 
-use super::{Answer, Chapter, find_project};
+use super::Chapter;
 use crate::{
-    error::ApiError,
-    paging::{Items, Paging},
+    http::{
+        error::{Answer, ApiError},
+        paging::{Items, Paging},
+    },
+    lookup::find_project,
     state::ApiState,
     view::ProjectView,
 };

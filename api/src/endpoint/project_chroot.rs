@@ -2,8 +2,10 @@
 
 use poem_openapi::{OpenApi, param::Query, payload::Json};
 
-use super::{Answer, Chapter, find_project, find_project_chroot};
+use super::Chapter;
 use crate::{
+    http::error::Answer,
+    lookup::{find_project, find_project_chroot},
     repositories,
     state::ApiState,
     view::{ProjectChrootConfigView, ProjectChrootView},

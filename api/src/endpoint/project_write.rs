@@ -6,13 +6,16 @@ use model::{ChrootName, DirectoryName, OwnerName, ProjectName};
 use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
 use store::{NewProject, Project, ProjectSettings};
 
-use super::{Answer, Chapter, find_project, shown};
+use super::Chapter;
 use crate::{
-    arguments::Arguments,
     caller::Caller,
-    error::ApiError,
-    fields::read_flag,
-    removal,
+    files::removal,
+    http::{
+        arguments::Arguments,
+        error::{Answer, ApiError},
+        fields::read_flag,
+    },
+    lookup::{find_project, shown},
     state::ApiState,
     view::{NoArguments, ProjectAddArguments, ProjectEditArguments, ProjectView},
 };

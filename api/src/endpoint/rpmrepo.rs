@@ -6,8 +6,10 @@ use poem_openapi::{OpenApi, param::Path, payload::Json};
 use repository::RepoDependency;
 use store::Project;
 
-use super::{Answer, Chapter, find_project};
+use super::Chapter;
 use crate::{
+    http::error::Answer,
+    lookup::find_project,
     repositories,
     state::ApiState,
     view::{DnfArchitecture, DnfDependency, DnfDirectory, DnfRepositories},

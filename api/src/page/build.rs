@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{Attempt, Build, BuildChroot};
 
-use super::{redirect as send, short_moment, state_mark};
+use super::{Pages, redirect as send, short_moment, state_mark};
 use crate::{
-    endpoint::{find_build, find_project, shown},
-    error::ApiError,
-    log::LOG,
+    files::log::LOG,
+    http::error::ApiError,
+    lookup::{find_build, find_project, shown},
     state::ApiState,
     view,
 };
@@ -35,9 +35,8 @@ pub(crate) async fn redirect(state: &ApiState, id: &str) -> Result<Response, Api
 
 pub(crate) async fn show(
     state: &ApiState,
-    owner: &str,
-    project: &str,
-    id: &str,
+    pages: &Pages,
+    (owner, project, id): (&str, &str, &str),
 ) -> Result<Response, ApiError> {
     let project = find_project(state, owner, project).await?;
     let build = find_build(state, number(id)?).await?;
@@ -51,7 +50,7 @@ pub(crate) async fn show(
         .map(|chroot| chroot_row(state, &build, chroot, &attempts))
         .collect();
     let word = build.state.to_string();
-    state.pages().show(
+    pages.show(
         "build",
         &json!({
             "title": format!("Build {}", build.id),

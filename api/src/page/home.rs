@@ -3,13 +3,13 @@
 use poem::Response;
 use serde_json::{Value, json};
 
-use super::build_row;
-use crate::{error::ApiError, state::ApiState};
+use super::{Pages, build_row};
+use crate::{http::error::ApiError, state::ApiState};
 
 /// How many builds the front page shows.
 const RECENT: u64 = 20;
 
-pub(crate) async fn show(state: &ApiState) -> Result<Response, ApiError> {
+pub(crate) async fn show(state: &ApiState, pages: &Pages) -> Result<Response, ApiError> {
     let builds = state.store().recent_builds(RECENT).await?;
     let mut rows: Vec<Value> = Vec::new();
     for build in &builds {
@@ -20,7 +20,7 @@ pub(crate) async fn show(state: &ApiState) -> Result<Response, ApiError> {
         .iter()
         .find(|chroot| chroot.is_active)
         .map(|chroot| chroot.name.to_string());
-    state.pages().show(
+    pages.show(
         "home",
         &json!({
             "has_builds": !rows.is_empty(),
@@ -32,8 +32,6 @@ pub(crate) async fn show(state: &ApiState) -> Result<Response, ApiError> {
     )
 }
 
-pub(crate) fn token(state: &ApiState) -> Result<Response, ApiError> {
-    state
-        .pages()
-        .show("token", &json!({"title": "API token", "url": state.url("")}))
+pub(crate) fn token(state: &ApiState, pages: &Pages) -> Result<Response, ApiError> {
+    pages.show("token", &json!({"title": "API token", "url": state.url("")}))
 }

@@ -8,8 +8,8 @@ use poem::Response;
 use rustix::fs::{AtFlags, Dir, FileType, statat};
 use serde_json::{Value, json};
 
-use super::short_moment;
-use crate::{address, error::ApiError, state::ApiState};
+use super::{Pages, short_moment};
+use crate::http::{address, error::ApiError};
 
 /// The most entries that are shown.
 const MOST: usize = 20_000;
@@ -61,7 +61,7 @@ pub(crate) fn read(directory: &File) -> io::Result<Vec<Entry>> {
 }
 
 /// The page with the list.
-pub(crate) fn show(state: &ApiState, path: &str, entries: &[Entry]) -> Result<Response, ApiError> {
+pub(crate) fn show(pages: &Pages, path: &str, entries: &[Entry]) -> Result<Response, ApiError> {
     let rows: Vec<Value> = entries
         .iter()
         .map(|entry| {
@@ -74,7 +74,7 @@ pub(crate) fn show(state: &ApiState, path: &str, entries: &[Entry]) -> Result<Re
             })
         })
         .collect();
-    state.pages().show_inert(
+    pages.show_inert(
         "index",
         &json!({"path": path, "entries": rows, "is_empty": entries.is_empty()}),
     )

@@ -8,10 +8,9 @@ use serde_json::json;
 use store::BuildFilter;
 
 use crate::{
-    disk,
-    endpoint::{fleet_by_state, waiting},
-    error::ApiError,
-    paging::Paging,
+    files::disk,
+    http::{error::ApiError, paging::Paging},
+    lookup::{builders_by_state, waiting},
     state::ApiState,
     view::HealthView,
 };
@@ -69,7 +68,7 @@ pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
 /// Numbers in Prometheus' text format.
 pub(crate) async fn metrics(state: &ApiState) -> Result<Response, ApiError> {
     let builders = state.store().builders(None).await?;
-    let counts = fleet_by_state(&builders);
+    let counts = builders_by_state(&builders);
     let mut out = String::new();
     let labelled: BTreeMap<&str, i64> = BuilderState::ALL
         .into_iter()

@@ -4,15 +4,24 @@ use poem::Response;
 use serde_json::{Value, json};
 use store::BuildFilter;
 
-use super::build_row;
+use super::{Pages, build_row};
 use crate::{
-    endpoint::find_project, error::ApiError, paging::Paging, repositories, state::ApiState, view::chroot_url,
+    http::{error::ApiError, paging::Paging},
+    lookup::find_project,
+    repositories,
+    state::ApiState,
+    view::chroot_url,
 };
 
 /// How many builds the page shows.
 const LAST_BUILDS: i64 = 20;
 
-pub(crate) async fn show(state: &ApiState, owner: &str, name: &str) -> Result<Response, ApiError> {
+pub(crate) async fn show(
+    state: &ApiState,
+    pages: &Pages,
+    owner: &str,
+    name: &str,
+) -> Result<Response, ApiError> {
     let project = find_project(state, owner, name).await?;
     let filter = BuildFilter {
         project: Some(project.id),
@@ -36,7 +45,7 @@ pub(crate) async fn show(state: &ApiState, owner: &str, name: &str) -> Result<Re
             })
         })
         .collect();
-    state.pages().show(
+    pages.show(
         "project",
         &json!({
             "title": format!("{}/{}", project.owner, project.name),

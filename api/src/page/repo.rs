@@ -9,8 +9,8 @@ use poem::{
 use serde_json::json;
 
 use crate::{
-    endpoint::{find_project, shown},
-    error::ApiError,
+    http::error::ApiError,
+    lookup::{find_project, shown},
     repositories,
     state::ApiState,
 };

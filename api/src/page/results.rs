@@ -9,15 +9,20 @@ use model::{BuildId, ChrootName};
 use poem::{Request, Response, http::StatusCode};
 use store::Build;
 
-use super::{index, index::Entry, redirect};
+use super::{
+    Pages,
+    index::{self, Entry},
+    redirect,
+};
 use crate::{
-    address,
-    beneath::open_beneath,
-    error::ApiError,
-    log::{self, LOG},
-    spool,
+    files::{
+        beneath::open_beneath,
+        log::{self, LOG},
+        spool,
+        static_file::{self, Caching},
+    },
+    http::{address, error::ApiError},
     state::ApiState,
-    static_file::{self, Caching},
     view,
 };
 
@@ -43,6 +48,7 @@ enum Found {
 
 pub(crate) async fn show(
     state: &ApiState,
+    pages: &Pages,
     request: &Request,
     names: &[&str],
     ends_in_slash: bool,
@@ -70,7 +76,7 @@ pub(crate) async fn show(
                 &format!("/results/{}/", path.join("/")),
             ))
         }
-        Found::Directory(entries) => index::show(state, &names.join("/"), &entries),
+        Found::Directory(entries) => index::show(pages, &names.join("/"), &entries),
     }
 }
 

@@ -7,8 +7,10 @@ use poem_openapi::Object;
 use store::{Build, BuildChroot};
 
 use crate::{
-    arguments::FromFields,
-    fields::{Fields, MistakeStyle},
+    http::{
+        arguments::FromFields,
+        fields::{Fields, MistakeStyle},
+    },
     settings::{ApiSettings, MAX_BUILD_TIMEOUT},
     view::chroot_url,
 };
@@ -363,7 +365,7 @@ impl BuildArguments {
     pub(crate) fn choose(
         &self,
         offered: &[model::ChrootName],
-    ) -> Result<Vec<model::ChrootName>, crate::error::ApiError> {
+    ) -> Result<Vec<model::ChrootName>, crate::http::error::ApiError> {
         let mut mistakes = Fields::new(serde_json::Map::new(), Self::STYLE);
         let mut chosen: Vec<_> = offered.to_vec();
         if let Some(patterns) = self.chroots.as_ref().filter(|patterns| !patterns.is_empty()) {

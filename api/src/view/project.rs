@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use poem_openapi::Object;
 use store::{Project, ProjectSettings};
 
-use crate::{arguments::FromFields, fields::Fields, settings::ApiSettings, view::chroot_url, web_address};
+use crate::{
+    http::{arguments::FromFields, fields::Fields, web_address},
+    settings::ApiSettings,
+    view::chroot_url,
+};
 
 /// The version of Copr's API that is spoken.
 #[derive(Debug, Object)]

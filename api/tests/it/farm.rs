@@ -147,7 +147,7 @@ impl Farm {
         adjust(&mut settings);
         let shutdown = CancellationToken::new();
         let state = ApiState::new(store.clone(), settings, shutdown.clone()).unwrap();
-        let endpoint = app(state.clone()).boxed();
+        let endpoint = app(state.clone()).unwrap().boxed();
         let alice = account(&store, "alice", false).await;
         let bob = account(&store, "bob", false).await;
         let operator = account(&store, "root", true).await;

@@ -40,7 +40,11 @@ impl Events {
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
-        let response = api::app(farm.state.clone()).call(request.finish()).await.unwrap();
+        let response = api::app(farm.state.clone())
+            .unwrap()
+            .call(request.finish())
+            .await
+            .unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.content_type(), Some("text/event-stream"));
         Self {

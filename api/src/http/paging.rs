@@ -3,7 +3,7 @@
 use poem_openapi::{Object, types::Type};
 use store::{Build, BuildFilter, Page, Project, ProjectFilter, Store};
 
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 /// The most items of one answer. Clients that want more take pages.
 const MOST: u64 = 10_000;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 /// How mistakes are worded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

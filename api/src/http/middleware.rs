@@ -22,9 +22,10 @@ use poem::{
 };
 
 use crate::{
-    arguments::too_large,
-    error::ApiError,
-    page,
+    http::{
+        arguments::{content_length, too_large},
+        error::ApiError,
+    },
     settings::{MAX_BODY_BYTES, UPLOAD_OVERHEAD_BYTES},
     state::ApiState,
 };
@@ -49,10 +50,14 @@ const ALIASES: [(&str, Method); 5] = [
 const DRAIN_BYTES: u64 = 64 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
+/// Shows a failure as a page; none when not even that works.
+pub(crate) type FailurePage = Box<dyn Fn(&ApiError) -> Option<Response> + Send + Sync>;
+
 /// The outermost endpoint.
 pub(crate) struct Gate<E> {
     pub(crate) inner: E,
     pub(crate) state: ApiState,
+    pub(crate) failure_page: FailurePage,
 }
 
 /// How reading a body went wrong, seen from outside the handler.
@@ -68,7 +73,7 @@ impl<E: Endpoint> Endpoint for Gate<E> {
         let id = uuid::Uuid::now_v7().simple().to_string();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let wants_page = page::wants_page(&request);
+        let wants_page = wants_page(&request);
         request.set_data(self.state.clone());
         normalise(&mut request);
         let aliased = apply_alias(&mut request);
@@ -136,28 +141,29 @@ impl<E: Endpoint> Gate<E> {
         let refusal = if let Some(refusal) = error.downcast_ref::<ApiError>() {
             refusal
         } else {
-            raised = ApiError::from_poem(error, path, method);
+            raised = ApiError::from_poem(error, path);
             &raised
         };
         if let ApiError::Internal(detail) = refusal {
             tracing::error!(request = id, %method, path, detail, "A request failed by our own fault.");
         }
-        if wants_page && let Some(page) = self.state.pages().error(refusal) {
+        if wants_page && let Some(page) = (self.failure_page)(refusal) {
             return page;
         }
         refusal.to_response()
     }
 }
 
-/// The length that a client has promised for the body.
-pub(crate) fn content_length(request: &Request) -> Option<u64> {
-    request
-        .headers()
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+/// Whether a failure of this request is best shown as a page.
+fn wants_page(request: &Request) -> bool {
+    let path = request.uri().path();
+    let is_api = path.starts_with("/api") && path.trim_end_matches('/') != "/api";
+    !is_api
+        && request
+            .headers()
+            .get(header::ACCEPT)
+            .and_then(|accept| accept.to_str().ok())
+            .is_some_and(|accept| accept.contains("text/html"))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

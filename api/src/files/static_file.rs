@@ -9,7 +9,7 @@ use poem::{
 use time::{OffsetDateTime, macros::format_description};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 /// What forbids a result to act as the console, whatever a browser takes it for.
 pub(crate) const INERT: &str =

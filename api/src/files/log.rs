@@ -12,7 +12,7 @@ use model::AttemptId;
 use store::Attempt;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{beneath::open_beneath, error::ApiError, state::ApiState, view::LogChunk};
+use crate::{files::beneath::open_beneath, http::error::ApiError, state::ApiState, view::LogChunk};
 
 /// Where workers keep what belongs to an attempt, below the results.
 const ATTEMPTS: &str = ".attempts";

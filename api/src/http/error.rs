@@ -15,8 +15,6 @@ use poem_openapi::{
     types::Type,
 };
 
-use crate::openapi::methods_at;
-
 /// What stops the HTTP process itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -94,6 +92,9 @@ pub(crate) enum ApiError {
     #[error("{0}")]
     OutOfSpace(String),
 }
+
+/// What a handler answers with: its result, or why there is none.
+pub(crate) type Answer<T> = Result<T, ApiError>;
 
 /// What a failure looks like: text for people, several lines when several things are wrong.
 #[derive(Debug, Object)]
@@ -214,14 +215,11 @@ impl ApiError {
     }
 
     /// What an error of poem's own means: its texts speak of types, ours of what to do.
-    pub(crate) fn from_poem(error: &poem::Error, path: &str, method: &Method) -> Self {
+    pub(crate) fn from_poem(error: &poem::Error, path: &str) -> Self {
         use poem::error as raised;
         use poem_openapi::error as parsing;
         if error.is::<raised::NotFoundError>() {
             return no_route(path);
-        }
-        if error.is::<raised::MethodNotAllowedError>() {
-            return Self::MethodNotAllowed(method.clone(), methods_at(path));
         }
         if let Some(parameter) = error.downcast_ref::<parsing::ParseParamError>() {
             return bad_parameter(parameter.name, &parameter.reason);

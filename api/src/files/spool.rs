@@ -12,7 +12,11 @@ use rustix::fs::{FlockOperation, flock};
 use store::StoredSource;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::{arguments::too_large, disk, error::ApiError, state::ApiState};
+use crate::{
+    files::disk,
+    http::{arguments::too_large, error::ApiError},
+    state::ApiState,
+};
 
 /// How the names of our files in the spool begin.
 const PREFIX: &str = "upload-";
@@ -199,7 +203,7 @@ pub(crate) async fn inspect(spooled: Spooled, file_name: &str) -> Result<Checked
                 .replace(&spooled.path.display().to_string(), file_name);
             return Err(ApiError::Invalid(format!("pkgs: {text}.")));
         }
-        Err(error) => return Err(ApiError::Internal(crate::error::with_causes(&error))),
+        Err(error) => return Err(ApiError::Internal(crate::http::error::with_causes(&error))),
     };
     let kind = if file_name.ends_with(".nosrc.rpm") {
         "nosrc"

@@ -13,15 +13,27 @@ use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt as _;
 
 use crate::{
-    address::decode_form,
-    error::ApiError,
-    fields::{Fields, MistakeStyle},
-    middleware::content_length,
+    http::{
+        address::decode_form,
+        error::ApiError,
+        fields::{Fields, MistakeStyle},
+    },
     settings::MAX_BODY_BYTES,
 };
 
 /// How long a body that is not a file may take to arrive.
 const ARGUMENTS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The length that a client has promised for the body.
+pub(crate) fn content_length(request: &Request) -> Option<u64> {
+    request
+        .headers()
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
 
 /// A struct that is read from the arguments of a body. Its schema documents it; this reads it.
 pub(crate) trait FromFields: Type + Sized + Send + Sync {
@@ -234,29 +246,30 @@ pub(crate) fn bad_form(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::Invalid(format!("The multipart form cannot be read: {error}."))
 }
 
-/// A multipart form with arguments in a part `json` and a file in a part `pkgs`, in either order. poem's own
+/// A multipart form with arguments `T` in a part `json` and a file in a part `pkgs`, in either order. poem's own
 /// type would first write every file into the temporary directory, which may be memory.
-pub(crate) struct FileForm {
+pub(crate) struct FileForm<T> {
     /// The parts that have not been read yet.
     pub(crate) parts: Multipart,
     /// How many bytes the client has promised; 0 when it did not say.
     pub(crate) expected: u64,
+    arguments: std::marker::PhantomData<T>,
 }
 
-impl<'a> ApiExtractor<'a> for FileForm {
+impl<'a, T: FromFields> ApiExtractor<'a> for FileForm<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        <crate::view::UploadArguments as Type>::register(registry);
+        T::register(registry);
     }
 
     fn request_meta() -> Option<MetaRequest> {
         let mut schema = MetaSchema::new("object");
         schema.required = vec!["json", "pkgs"];
         schema.properties = vec![
-            ("json", <crate::view::UploadArguments as Type>::schema_ref()),
+            ("json", T::schema_ref()),
             (
                 "pkgs",
                 MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "binary"))),
@@ -291,6 +304,7 @@ impl<'a> ApiExtractor<'a> for FileForm {
                 .await
                 .map_err(|error| bad_form(&error))?,
             expected: content_length(request).unwrap_or(0),
+            arguments: std::marker::PhantomData,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{io, os::unix::fs::MetadataExt as _, path::Path};
 
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// Bytes that are free for us on the file system of `path`.
 pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {

@@ -1,0 +1,10 @@
+//! HTTP in general: addresses, bodies and their fields, errors, pages of lists, and what happens to every
+//! request. Nothing here knows an operation or a page.
+
+pub(crate) mod address;
+pub(crate) mod arguments;
+pub(crate) mod error;
+pub(crate) mod fields;
+pub(crate) mod middleware;
+pub(crate) mod paging;
+pub(crate) mod web_address;
