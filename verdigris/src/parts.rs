@@ -59,10 +59,14 @@ pub(crate) fn api(settings: &Settings) -> anyhow::Result<api::ApiSettings> {
 }
 
 /// The worker's role.
-pub(crate) fn worker(settings: &Settings, secrets: &Secrets, store: &Store) -> anyhow::Result<worker::Parts> {
+pub(crate) fn worker(
+    settings: &Settings,
+    secrets: &Secrets,
+    store: &Store,
+) -> anyhow::Result<worker::Context> {
     let results = absolute(&settings.storage.results())?;
     fs_err::create_dir_all(&results)?;
-    Ok(worker::Parts {
+    Ok(worker::Context {
         store: store.clone(),
         publisher: Arc::new(Publisher::new(results)),
         sources: absolute(&settings.storage.sources())?,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::{
-    Error, Parts,
+    Context, Error,
     builder::{Builder, Status, Verdict},
     collect,
     log::LiveLog,
@@ -45,9 +45,9 @@ enum End {
 
 /// Drives it to its end; whether that is written down. What cannot be is left to the controller, which gives the
 /// builder up when its worker is silent.
-pub(crate) async fn drive(parts: &Parts, allocation: &Allocation) -> bool {
+pub(crate) async fn drive(context: &Context, allocation: &Allocation) -> bool {
     let id = allocation.attempt.id;
-    let outcome = match follow_to_the_end(parts, allocation).await {
+    let outcome = match follow_to_the_end(context, allocation).await {
         Ok(Some(outcome)) => outcome,
         Ok(None) | Err(Error::Fenced) => {
             info!(attempt.id = %id, "Attempt {id} is no longer ours.");
@@ -55,25 +55,25 @@ pub(crate) async fn drive(parts: &Parts, allocation: &Allocation) -> bool {
         }
         Err(error) => failure_of(&error),
     };
-    match hand_in(parts, allocation, &outcome).await {
+    match hand_in(context, allocation, &outcome).await {
         Ok(()) => true,
         Err(error) => {
             warn!(attempt.id = %id, "The end of attempt {id} was refused: {}", chain(&error));
             // What the database finds wrong with it would be wrong again: at least the attempt must end.
             let failure = failure_of(&Error::Store(error));
-            hand_in(parts, allocation, &failure).await.is_ok()
+            hand_in(context, allocation, &failure).await.is_ok()
         }
     }
 }
 
 /// Writes the end down, as soon as the database is there. That it is no longer ours to end is fine.
-async fn hand_in(parts: &Parts, allocation: &Allocation, outcome: &Outcome) -> Result<(), store::Error> {
+async fn hand_in(context: &Context, allocation: &Allocation, outcome: &Outcome) -> Result<(), store::Error> {
     let id = allocation.attempt.id;
     let mut pauses = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     loop {
-        let finished = parts
+        let finished = context
             .store
-            .finish_attempt(allocation.epoch, &parts.name, outcome, clock::now());
+            .finish_attempt(allocation.epoch, &context.name, outcome, clock::now());
         match finished.await {
             Ok(()) => {
                 info!(attempt.id = %id, "Attempt {id} ended: {}.", words(outcome));
@@ -170,17 +170,17 @@ fn time_limit(allocation: &Allocation) -> Instant {
 }
 
 /// Connects, as often as it takes, until there is an outcome. `None` when the allocation was taken away.
-async fn follow_to_the_end(parts: &Parts, allocation: &Allocation) -> Result<Option<Outcome>, Error> {
+async fn follow_to_the_end(context: &Context, allocation: &Allocation) -> Result<Option<Outcome>, Error> {
     let mut log = LiveLog::open(
-        parts.publisher.root(),
+        context.publisher.root(),
         allocation.attempt.id,
-        parts.limits.log_bytes,
+        context.limits.log_bytes,
     )
     .await?;
     let limit = time_limit(allocation);
     let mut reach = Reach::new(log.size() > 0);
     loop {
-        let (error, pause) = match visit(parts, allocation, &mut log, (&mut reach, limit)).await {
+        let (error, pause) = match visit(context, allocation, &mut log, (&mut reach, limit)).await {
             Ok(outcome) => return Ok(outcome),
             Err(error @ Error::Connection(_)) => (error, reach.failed()),
             // Room is for an operator to make, and no reason to build everything anew.
@@ -194,7 +194,7 @@ async fn follow_to_the_end(parts: &Parts, allocation: &Allocation) -> Result<Opt
             return Err(error);
         };
         debug!(attempt.id = %allocation.attempt.id, "Will connect again: {}", chain(&error));
-        match renew(parts, allocation, log.size()).await? {
+        match renew(context, allocation, log.size()).await? {
             Some(false) => {}
             // Out of reach, nothing can be killed: the builder is drained, which ends it.
             Some(true) => return Ok(Some(Outcome::Canceled)),
@@ -206,12 +206,12 @@ async fn follow_to_the_end(parts: &Parts, allocation: &Allocation) -> Result<Opt
 
 /// One connection's worth of work.
 async fn visit(
-    parts: &Parts,
+    context: &Context,
     allocation: &Allocation,
     log: &mut LiveLog,
     (reach, limit): (&mut Reach, Instant),
 ) -> Result<Option<Outcome>, Error> {
-    let builder = Builder::connect(parts, allocation).await?;
+    let builder = Builder::connect(context, allocation).await?;
     // Nobody has been on the builder of an allocation that was taken up just now: nothing is there to ask about.
     let is_first = std::mem::take(&mut reach.is_first) && allocation.state == AllocationState::Offered;
     let is_new = is_first || builder.status().await?.state == "unknown";
@@ -220,23 +220,23 @@ async fn visit(
         if allocation.attempt.cancel_requested {
             return Ok(Some(Outcome::Canceled));
         }
-        match await_repository(parts, allocation, limit).await? {
+        match await_repository(context, allocation, limit).await? {
             None => {}
             Some(End::Cancelled) => return Ok(Some(Outcome::Canceled)),
             Some(_) => return Ok(None),
         }
-        builder.start(parts, allocation).await?;
+        builder.start(context, allocation).await?;
         reach.made(true);
     }
-    let outcome = match follow(parts, allocation, (&builder, limit), log).await? {
+    let outcome = match follow(context, allocation, (&builder, limit), log).await? {
         End::Cancelled => {
             builder.cancel(allocation.epoch).await?;
             Outcome::Canceled
         }
         End::Fenced => return Ok(None),
         End::Finished(verdict) => {
-            let collecting = collect::collect(parts, allocation, &builder, &verdict);
-            let collecting = keep_renewing(parts, allocation, log.size(), collecting);
+            let collecting = collect::collect(context, allocation, &builder, &verdict);
+            let collecting = keep_renewing(context, allocation, log.size(), collecting);
             match tokio::time::timeout_at(limit, collecting).await {
                 Ok(collected) => match collected? {
                     Some(outcome) => outcome,
@@ -258,20 +258,20 @@ async fn visit(
 /// A build may use the repository of its own project, so that it begins when that is there, which for a new
 /// project takes a moment, and longer on a full disk. What ended the waiting, if it was not that.
 async fn await_repository(
-    parts: &Parts,
+    context: &Context,
     allocation: &Allocation,
     limit: Instant,
 ) -> Result<Option<End>, Error> {
     let attempt = &allocation.attempt;
     let key = (attempt.project, &attempt.directory, &attempt.chroot);
-    while !parts.store.is_published(key).await? {
+    while !context.store.is_published(key).await? {
         if Instant::now() > limit {
             return Err(Error::Lost(format!(
                 "the repository of {}/{} for {} has not been published yet",
                 attempt.owner, attempt.directory, attempt.chroot
             )));
         }
-        match renew(parts, allocation, 0).await? {
+        match renew(context, allocation, 0).await? {
             Some(false) => {}
             Some(true) => return Ok(Some(End::Cancelled)),
             None => return Ok(Some(End::Fenced)),
@@ -283,7 +283,7 @@ async fn await_repository(
 
 /// Copies the log until the build has ended.
 async fn follow(
-    parts: &Parts,
+    context: &Context,
     allocation: &Allocation,
     (builder, limit): (&Builder, Instant),
     log: &mut LiveLog,
@@ -298,7 +298,7 @@ async fn follow(
             ));
         }
         if renewed.is_none_or(|last| last.elapsed() >= RENEW_EVERY) {
-            match renew(parts, allocation, log.size()).await? {
+            match renew(context, allocation, log.size()).await? {
                 Some(true) => return Ok(End::Cancelled),
                 Some(false) => renewed = Some(Instant::now()),
                 None => return Ok(End::Fenced),
@@ -341,13 +341,13 @@ fn end_of(status: Status) -> Result<Option<End>, Error> {
 
 /// Shows that the worker is there. Whether a cancel is wanted; `None` when the allocation is no longer
 /// ours. A database that is away or full is no reason to stop: the build goes on.
-async fn renew(parts: &Parts, allocation: &Allocation, log_bytes: u64) -> Result<Option<bool>, Error> {
+async fn renew(context: &Context, allocation: &Allocation, log_bytes: u64) -> Result<Option<bool>, Error> {
     let now = clock::now();
     let size = i64::try_from(log_bytes).unwrap_or(i64::MAX);
     let deadline = now.plus(BUILDER_DEADLINE);
-    match parts
+    match context
         .store
-        .renew_allocation(allocation.epoch, &parts.name, size, deadline, now)
+        .renew_allocation(allocation.epoch, &context.name, size, deadline, now)
         .await
     {
         Ok(renewal) => Ok(Some(renewal.cancel_requested)),
@@ -363,7 +363,7 @@ async fn renew(parts: &Parts, allocation: &Allocation, log_bytes: u64) -> Result
 /// Shows that the worker is there while something long is done, which a wish to cancel ends. `None` when the allocation was
 /// lost.
 async fn keep_renewing<F>(
-    parts: &Parts,
+    context: &Context,
     allocation: &Allocation,
     log_bytes: u64,
     work: F,
@@ -376,7 +376,7 @@ where
         tokio::select! {
             done = &mut work => return done.map(Some),
             () = tokio::time::sleep(RENEW_EVERY) => {
-                match renew(parts, allocation, log_bytes).await? {
+                match renew(context, allocation, log_bytes).await? {
                     Some(false) => {}
                     Some(true) => return Ok(Some(Outcome::Canceled)),
                     None => return Ok(None),

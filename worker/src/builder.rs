@@ -11,7 +11,7 @@ use shell::{
 use store::{Allocation, Attempt};
 use tokio::fs::File;
 
-use crate::{Error, Parts, task};
+use crate::{Context, Error, task};
 
 const PROGRAM: &str = "/usr/libexec/verdigris/verdigris-builder";
 /// Where results lie on the builder.
@@ -67,14 +67,14 @@ pub(crate) struct Offer {
 
 impl Builder {
     /// Connects with the host key on record: any other machine at that address is refused.
-    pub(crate) async fn connect(parts: &Parts, allocation: &Allocation) -> Result<Self, Error> {
+    pub(crate) async fn connect(context: &Context, allocation: &Allocation) -> Result<Self, Error> {
         let row = &allocation.builder;
         let missing = |what: &str| Error::Builder(format!("builder {} has no {what} on record", row.id));
         let address = row.address.as_deref().ok_or_else(|| missing("address"))?;
         let host_key = row.host_key.as_deref().ok_or_else(|| missing("host key"))?;
         let policy = HostKeyPolicy::Pinned(HostKey::parse(host_key)?);
         let endpoint = Endpoint::new(address, row.port, "root");
-        let connection = Connection::open(&endpoint, &parts.key, &policy, Timeouts::default()).await?;
+        let connection = Connection::open(&endpoint, &context.key, &policy, Timeouts::default()).await?;
         Ok(Self {
             connection,
             attempt: allocation.attempt.id,
@@ -125,9 +125,9 @@ impl Builder {
     }
 
     /// Puts the source on the builder and starts the build; both do no harm when done before.
-    pub(crate) async fn start(&self, parts: &Parts, allocation: &Allocation) -> Result<(), Error> {
+    pub(crate) async fn start(&self, context: &Context, allocation: &Allocation) -> Result<(), Error> {
         let Attempt { source, .. } = &allocation.attempt;
-        let local = task::source_path(&parts.sources, source);
+        let local = task::source_path(&context.sources, source);
         let what = || format!("reading the source {}", source.file_name);
         let mut file = File::open(&local)
             .await
@@ -156,7 +156,7 @@ impl Builder {
             .command("start")
             .argument("--epoch")
             .argument(allocation.epoch.to_string());
-        let task = task::task(parts, allocation).to_string();
+        let task = task::task(context, allocation).to_string();
         self.ask::<Value>(&command, task.into_bytes(), CALL_LIMIT)
             .await
             .map(drop)

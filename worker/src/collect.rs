@@ -16,14 +16,14 @@ use tokio::fs::File;
 use tracing::warn;
 
 use crate::{
-    Error, Parts, blocking,
+    Context, Error, blocking,
     builder::{ANSWER_LIMIT, Builder, Verdict},
     signer::signing_key,
 };
 
 /// Collects what a finished build left and says what that means.
 pub(crate) async fn collect(
-    parts: &Parts,
+    context: &Context,
     allocation: &Allocation,
     builder: &Builder,
     verdict: &Verdict,
@@ -42,14 +42,14 @@ pub(crate) async fn collect(
                 reason: verdict.reason.clone(),
             });
         }
-        "failed" => return failed(parts, allocation, builder, verdict).await,
+        "failed" => return failed(context, allocation, builder, verdict).await,
         other => return Err(Error::Builder(format!("a verdict `{other}`"))),
     }
     let repository = repository_of(allocation);
     let build = build_directory(attempt)?;
-    let (staged, manifest) = fetch(parts, allocation, builder, Wanted::Everything).await?;
-    let key = signing_key(parts, attempt.project).await?;
-    let publisher = parts.publisher.clone();
+    let (staged, manifest) = fetch(context, allocation, builder, Wanted::Everything).await?;
+    let key = signing_key(context, attempt.project).await?;
+    let publisher = context.publisher.clone();
     let architecture = attempt.chroot.architecture().to_owned();
     let (placed_in, packages) = blocking(move || {
         let packages = sign_all(&staged, &manifest, &key, &build, &architecture)?;
@@ -93,7 +93,7 @@ fn build_directory(attempt: &Attempt) -> Result<BuildDirectory, Error> {
 
 /// The logs of a build that failed are kept as results are; its packages, if any, are not.
 async fn failed(
-    parts: &Parts,
+    context: &Context,
     allocation: &Allocation,
     builder: &Builder,
     verdict: &Verdict,
@@ -101,9 +101,9 @@ async fn failed(
     let attempt = &allocation.attempt;
     let repository = repository_of(allocation);
     let build = build_directory(attempt)?;
-    let result_directory = match fetch(parts, allocation, builder, Wanted::Logs).await {
+    let result_directory = match fetch(context, allocation, builder, Wanted::Logs).await {
         Ok((staged, manifest)) => {
-            let publisher = parts.publisher.clone();
+            let publisher = context.publisher.clone();
             let directory = build.to_string();
             blocking(move || Ok(publisher.place_results(&repository, &build, &staged, &manifest)?)).await?;
             Some(directory)
@@ -142,21 +142,21 @@ enum Wanted {
 
 /// Copies the wanted files of the manifest into an empty directory here; what is there then.
 async fn fetch(
-    parts: &Parts,
+    context: &Context,
     allocation: &Allocation,
     builder: &Builder,
     wanted: Wanted,
 ) -> Result<(PathBuf, Manifest), Error> {
-    let offer = builder.manifest(parts.limits.result_bytes).await?;
+    let offer = builder.manifest(context.limits.result_bytes).await?;
     check_refused(&offer.refused, wanted)?;
     let limits = ManifestLimits {
-        files: parts.limits.result_files,
-        total_bytes: parts.limits.result_bytes,
+        files: context.limits.result_files,
+        total_bytes: context.limits.result_bytes,
         manifest_bytes: ANSWER_LIMIT,
     };
     let all = Manifest::parse(offer.files.to_string().as_bytes(), &limits)?;
-    let free = free_bytes(parts.publisher.root())?;
-    if free < parts.limits.min_free_bytes.saturating_add(all.total_bytes()) {
+    let free = free_bytes(context.publisher.root())?;
+    if free < context.limits.min_free_bytes.saturating_add(all.total_bytes()) {
         return Err(Error::File {
             what: format!(
                 "collecting {} bytes of results with {free} bytes of disk free",
@@ -165,7 +165,7 @@ async fn fetch(
             source: std::io::ErrorKind::StorageFull.into(),
         });
     }
-    let (publisher, id) = (parts.publisher.clone(), repository_of(allocation));
+    let (publisher, id) = (context.publisher.clone(), repository_of(allocation));
     let (directory, epoch) = (build_directory(&allocation.attempt)?, allocation.epoch);
     let staged = blocking(move || Ok(publisher.stage(&id, &directory, epoch)?)).await?;
     let mut taken = Vec::new();

@@ -12,10 +12,13 @@ mod attempt;
 mod builder;
 mod collect;
 mod log;
+mod prune;
 mod publish;
 mod signer;
 mod sweep;
 mod task;
+#[cfg(test)]
+mod testing;
 
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
@@ -36,7 +39,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// What a worker works with.
 #[derive(Clone)]
-pub struct Parts {
+pub struct Context {
     /// The database.
     pub store: Store,
     /// The tree of published results.
@@ -74,9 +77,9 @@ pub struct Limits {
     pub min_free_bytes: u64,
 }
 
-impl std::fmt::Debug for Parts {
+impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parts")
+        f.debug_struct("Context")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
@@ -151,7 +154,7 @@ impl From<shell::Error> for Error {
 /// A worker.
 #[derive(Debug)]
 pub struct Worker {
-    parts: Arc<Parts>,
+    context: Arc<Context>,
     attempts: JoinSet<(Epoch, bool)>,
     driven: BTreeSet<Epoch>,
     /// Allocations whose end could not be written down: left alone until the controller takes them away.
@@ -161,9 +164,9 @@ pub struct Worker {
 impl Worker {
     /// A worker that has not begun.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(context: Context) -> Self {
         Self {
-            parts: Arc::new(parts),
+            context: Arc::new(context),
             attempts: JoinSet::new(),
             driven: BTreeSet::new(),
             abandoned: BTreeSet::new(),
@@ -177,9 +180,9 @@ impl Worker {
     /// Never for what may pass: a database that is away is waited for.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let mut beside = JoinSet::new();
-        beside.spawn(publish::run(Arc::clone(&self.parts), stop.clone()));
-        beside.spawn(sweep::run(Arc::clone(&self.parts), stop.clone()));
-        let mut news = self.parts.store.news();
+        beside.spawn(publish::run(Arc::clone(&self.context), stop.clone()));
+        beside.spawn(sweep::run(Arc::clone(&self.context), stop.clone()));
+        let mut news = self.context.store.news();
         while !stop.is_cancelled() {
             if let Err(error) = self.look(&stop).await {
                 warn!("Cannot look for work: {}", chain(&error));
@@ -211,23 +214,23 @@ impl Worker {
 
     /// Takes up what is offered, what is ours from before a restart, and what a silent worker left.
     async fn look(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let store = self.parts.store.clone();
+        let store = self.context.store.clone();
         let accepted = store.accepted_allocations(None).await?;
         self.abandoned
             .retain(|epoch| accepted.iter().any(|allocation| allocation.epoch == *epoch));
         for allocation in accepted {
             let is_known =
                 self.driven.contains(&allocation.epoch) || self.abandoned.contains(&allocation.epoch);
-            if is_known || self.driven.len() >= self.parts.parallel {
+            if is_known || self.driven.len() >= self.context.parallel {
                 continue;
             }
             let now = clock::now();
             let holder = allocation.worker.clone().unwrap_or_default();
-            let is_ours = holder == self.parts.name;
+            let is_ours = holder == self.context.name;
             if is_ours || now.since(allocation.renewed_at) > SILENCE {
                 let stale_before = now.minus(SILENCE);
                 let taken = store
-                    .take_over_allocation(allocation.epoch, &holder, &self.parts.name, stale_before, now)
+                    .take_over_allocation(allocation.epoch, &holder, &self.context.name, stale_before, now)
                     .await;
                 match taken {
                     Ok(()) => self.drive(allocation, stop),
@@ -236,7 +239,7 @@ impl Worker {
                 }
             }
         }
-        let free = self.parts.parallel.saturating_sub(self.driven.len());
+        let free = self.context.parallel.saturating_sub(self.driven.len());
         for allocation in store
             .offered_allocations(u64::try_from(free).unwrap_or(u64::MAX))
             .await?
@@ -244,7 +247,7 @@ impl Worker {
             let now = clock::now();
             let deadline = now.plus(attempt::BUILDER_DEADLINE);
             match store
-                .accept_allocation(allocation.epoch, &self.parts.name, deadline, now)
+                .accept_allocation(allocation.epoch, &self.context.name, deadline, now)
                 .await
             {
                 Ok(()) => self.drive(allocation, stop),
@@ -263,11 +266,11 @@ impl Worker {
             "Build {} ({}) goes to builder {}.", allocation.attempt.build, allocation.attempt.chroot,
             allocation.builder.id
         );
-        let (parts, stop) = (Arc::clone(&self.parts), stop.clone());
+        let (context, stop) = (Arc::clone(&self.context), stop.clone());
         self.attempts.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => (epoch, true),
-                driven = AssertUnwindSafe(attempt::drive(&parts, &allocation)).catch_unwind() => {
+                driven = AssertUnwindSafe(attempt::drive(&context, &allocation)).catch_unwind() => {
                     (epoch, driven.unwrap_or_else(|_| {
                         error!("A fault of this program: what drives attempt {} panicked.", allocation.attempt.id);
                         false

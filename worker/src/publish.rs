@@ -2,16 +2,24 @@
 //! builds in it as there are. One that fails is tried again; it never turns a built package into a failed
 //! build.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use model::{BuildId, ChrootName, DirectoryName};
-use repository::{PackageMetadata, RepositoryId};
-use runtime::{CancellationToken, clock, supervisor::chain};
-use store::{Project, Publication, RepositoryKey, SnapshotRecord};
-use tokio::task::{JoinError, JoinSet};
+use model::{AttemptId, BuildId};
+use repository::{PackageMetadata, Publisher, RepositoryId};
+use runtime::{Backoff, CancellationToken, clock, supervisor::chain};
+use store::{Publication, RepositoryKey, RepositoryPlace, SnapshotRecord};
+use tokio::{task::JoinSet, time::Instant};
 use tracing::{error, info, warn};
 
-use crate::{Error, Parts, blocking, signer::signing_key};
+use crate::{
+    Context, Error, blocking,
+    prune::{prune, record, repository_id},
+    signer::signing_key,
+};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How many repositories are looked for, and how many are published at once.
@@ -19,146 +27,191 @@ const MOST_AT_ONCE: u64 = 16;
 const MOST_AT_ONCE_HERE: usize = 4;
 /// How often a publication shows that it goes on; its lease lasts a minute.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How long a repository is left alone whose failure could not even be written down.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Publishes what there is to publish until told to stop; what is being written then is finished first.
-pub(crate) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
+pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     let mut running = JoinSet::new();
-    let mut news = parts.store.news();
+    let mut queue = Queue::default();
+    let mut news = context.store.news();
     let mut is_new = true;
     while !stop.is_cancelled() {
         // What a worker of this name was publishing when it was killed would otherwise wait for its lease's end.
         if is_new {
-            match parts.store.give_up_publications(&parts.name).await {
+            match context.store.give_up_publications(&context.name).await {
                 Ok(()) => is_new = false,
                 Err(error) => warn!("Cannot give up earlier publications: {}", chain(&error)),
             }
         }
-        match parts.store.publishable(MOST_AT_ONCE, clock::now()).await {
-            Ok(repositories) => {
-                for (project, directory, chroot) in repositories {
-                    if running.len() < MOST_AT_ONCE_HERE && !is_new {
-                        let parts = Arc::clone(&parts);
-                        running.spawn(async move { publish(&parts, &project, &directory, &chroot).await });
+        if !is_new && running.len() < MOST_AT_ONCE_HERE {
+            match context.store.publishable(MOST_AT_ONCE, clock::now()).await {
+                Ok(due) => {
+                    for place in queue.choose(due, MOST_AT_ONCE_HERE.saturating_sub(running.len())) {
+                        let context = Arc::clone(&context);
+                        running.spawn(async move {
+                            let is_done = publish(&context, &place).await;
+                            (repository_id(&place), is_done)
+                        });
                     }
                 }
+                Err(error) => warn!("Cannot look for publications: {}", chain(&error)),
             }
-            Err(error) => warn!("Cannot look for publications: {}", chain(&error)),
         }
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = news.next() => {}
-            Some(ended) = running.join_next() => report(ended),
+            Some(ended) = running.join_next() => queue.ended(ended),
         }
     }
     while let Some(ended) = running.join_next().await {
-        report(ended);
+        queue.ended(ended);
     }
 }
 
-/// Its lease ends by itself; another publication follows then.
-fn report(ended: Result<(), JoinError>) {
-    if let Err(cause) = ended {
-        error!("A fault of this program: a publication was lost: {cause}");
+/// Which repositories are published here, and which are left alone for a while since their last publication failed: the
+/// database knows of most failures, but not of one that it had no part in.
+#[derive(Default)]
+struct Queue {
+    running: BTreeSet<RepositoryId>,
+    pauses: BTreeMap<RepositoryId, (Backoff, Instant)>,
+}
+
+impl Queue {
+    /// The first of those that are due and neither under way here nor in a pause; they are under way from then on.
+    fn choose(&mut self, due: Vec<RepositoryPlace>, most: usize) -> Vec<RepositoryPlace> {
+        let now = Instant::now();
+        let mut chosen = Vec::new();
+        for place in due {
+            let id = repository_id(&place);
+            let rests = self.pauses.get(&id).is_some_and(|(_, until)| *until > now);
+            if chosen.len() < most && !rests && self.running.insert(id) {
+                chosen.push(place);
+            }
+        }
+        chosen
+    }
+
+    /// Of a publication that was lost the lease ends by itself; another follows then.
+    fn ended(&mut self, ended: Result<(RepositoryId, bool), tokio::task::JoinError>) {
+        match ended {
+            Ok((id, is_done)) => {
+                self.running.remove(&id);
+                if is_done {
+                    self.pauses.remove(&id);
+                    return;
+                }
+                let (pauses, until) = self
+                    .pauses
+                    .entry(id)
+                    .or_insert_with(|| (Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), Instant::now()));
+                *until = Instant::now() + pauses.pause();
+            }
+            Err(cause) => {
+                error!("A fault of this program: a publication was lost: {cause}");
+                // Which one it was is not told. Two of one repository do no harm: one of them gets its lease.
+                self.running.clear();
+            }
+        }
     }
 }
 
-async fn publish(parts: &Parts, project: &Project, directory: &DirectoryName, chroot: &ChrootName) {
-    let place = format!("{}/{directory}/{chroot}", project.owner);
-    let key = (project.id, directory, chroot);
-    let begun = parts
+/// Publishes one repository, if it is still due; whether its database and disk did all that was asked of them.
+pub(crate) async fn publish(context: &Context, place: &RepositoryPlace) -> bool {
+    let (key, id) = (place.key(), &repository_id(place));
+    let begun = context
         .store
-        .begin_publication(project.id, directory, chroot, &parts.name, clock::now())
+        .begin_publication(key, &context.name, clock::now())
         .await;
-    let publication = match begun {
-        Ok(Some(publication)) => publication,
-        Ok(None) => return,
-        Err(error) => return warn!("Cannot begin a publication of {place}: {}", chain(&error)),
-    };
-    let id = RepositoryId {
-        owner: project.owner.clone(),
-        directory: directory.clone(),
-        chroot: chroot.clone(),
+    let number = match begun {
+        Ok(Some(number)) => number,
+        Ok(None) => return true,
+        Err(error) => {
+            warn!("Cannot begin a publication of {id}: {}", chain(&error));
+            return false;
+        }
     };
     let written = tokio::select! {
-        written = write(parts, project, id.clone(), &publication) => written,
-        lost = keep_lease(parts, key, publication.number) => Err(lost.into()),
+        written = write(context, place, number) => written,
+        lost = keep_lease(context, key, number) => Err(lost.into()),
     };
-    let now = clock::now();
-    let recorded = match written {
-        Ok(record) => {
-            let (packages, attempts) = (publication.packages.len(), &publication.attempts);
-            let finished = parts
-                .store
-                .finish_publication(key, &record, &parts.name, attempts, now);
-            let finished = finished.await;
-            if finished.is_ok() {
-                info!(
-                    "Published {place} number {} with {packages} packages.",
-                    record.number
-                );
-                if let Err(error) = remove_deleted(parts, id, &publication).await {
-                    warn!("Files of deleted builds are left in {place}: {}", chain(&error));
-                }
+    let finished = match written {
+        Ok(written) => finish(context, key, &written).await.map(|()| written),
+        Err(error) => Err(error),
+    };
+    match finished {
+        Ok(written) => {
+            info!(
+                "Published {id} number {number} with {} packages.",
+                written.named.len()
+            );
+            if let Err(error) = tidy_up(context, place, &written).await {
+                warn!("What {id} no longer needs is left there: {}", chain(&error));
             }
-            finished
+            true
         }
         Err(error) => {
-            let words = chain(&error);
-            warn!("The publication of {place} failed: {words}");
-            if let Error::Repository(repository::Error::NumberTaken { highest, .. }) = error {
-                skip_numbers(parts, key, highest).await;
+            warn!("The publication of {id} failed: {}", chain(&error));
+            if let Err(error) = give_up(context, key, number, &error).await {
+                warn!(
+                    "That a publication of {id} failed was not recorded: {}",
+                    chain(&error)
+                );
+                return false;
             }
-            let failed = parts
-                .store
-                .fail_publication(key, publication.number, &parts.name, &words, now);
-            failed.await
+            true
         }
-    };
-    if let Err(error) = recorded {
-        warn!(
-            "What became of a publication of {place} was not recorded: {}",
-            chain(&error)
-        );
     }
 }
 
-/// An older database was put beside newer results: it goes on after the highest number there.
-async fn skip_numbers(parts: &Parts, key: RepositoryKey<'_>, highest: u64) {
-    if let Err(error) = parts.store.number_publications_after(key, highest).await {
-        warn!("Cannot number publications after {highest}: {}", chain(&error));
-    }
+/// A snapshot that is live.
+struct Written {
+    record: SnapshotRecord,
+    /// The attempts that waited for it and whose packages are in it.
+    attempts: Vec<AttemptId>,
+    /// The directories of the builds that it names.
+    named: BTreeSet<String>,
 }
 
-/// Takes the files of deleted builds off the disk, now that no metadata names them. What stays behind goes with the
-/// next publication: also builds that were deleted while this one was written, which names them still.
-async fn remove_deleted(parts: &Parts, id: RepositoryId, written: &Publication) -> Result<(), Error> {
-    let (publisher, repository) = (Arc::clone(&parts.publisher), id.clone());
-    let mut builds = blocking(move || Ok(publisher.builds(&repository)?)).await?;
-    let packages = written.packages.iter();
-    let named: BTreeSet<&str> = packages
-        .map(|package| package.result_directory.as_str())
-        .collect();
-    builds.retain(|build| !named.contains(build.to_string().as_str()));
-    let ids: Vec<BuildId> = builds.iter().map(|build| build.build).collect();
-    let existing = parts.store.existing_builds(&ids).await?;
-    let publisher = Arc::clone(&parts.publisher);
-    blocking(move || {
-        for build in builds.iter().filter(|build| !existing.contains(&build.build)) {
-            publisher.remove_build(&id, build)?;
-        }
-        Ok(())
-    })
-    .await
+async fn finish(context: &Context, key: RepositoryKey<'_>, written: &Written) -> Result<(), Error> {
+    let (record, attempts) = (&written.record, &written.attempts);
+    let finished = context
+        .store
+        .finish_publication(key, record, &context.name, attempts, clock::now());
+    Ok(finished.await?)
+}
+
+/// Gives the lease back, so that the next try need not wait until it ends, and has it wait its pause.
+async fn give_up(
+    context: &Context,
+    key: RepositoryKey<'_>,
+    number: u64,
+    why: &Error,
+) -> Result<(), store::Error> {
+    if let Error::Repository(repository::Error::NumberTaken { highest, .. }) = why {
+        // An older database was put beside newer results: it goes on after the highest number there.
+        context.store.number_publications_after(key, *highest).await?;
+    }
+    let why = chain(why);
+    let failed = context
+        .store
+        .fail_publication(key, number, &context.name, &why, clock::now());
+    match failed.await {
+        // It is another's by now, or its project is gone.
+        Err(store::Error::Conflict { .. }) => Ok(()),
+        other => other,
+    }
 }
 
 /// Shows that the publication goes on, until it is no longer ours.
-async fn keep_lease(parts: &Parts, key: RepositoryKey<'_>, number: u64) -> store::Error {
+async fn keep_lease(context: &Context, key: RepositoryKey<'_>, number: u64) -> store::Error {
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
-        let renewed = parts
+        let renewed = context
             .store
-            .renew_publication(key, number, &parts.name, clock::now())
+            .renew_publication(key, number, &context.name, clock::now())
             .await;
         match renewed {
             Ok(()) => {}
@@ -169,37 +222,80 @@ async fn keep_lease(parts: &Parts, key: RepositoryKey<'_>, number: u64) -> store
 }
 
 /// Writes the new snapshot and switches to it.
-async fn write(
-    parts: &Parts,
-    project: &Project,
-    id: RepositoryId,
-    publication: &Publication,
-) -> Result<SnapshotRecord, Error> {
-    let metadata = publication
-        .packages
-        .iter()
-        .map(|package| {
-            serde_json::from_str(&package.metadata_json)
-                .map_err(|cause| Error::Lost(format!("the metadata of {}: {cause}", package.file_name)))
-        })
-        .collect::<Result<Vec<PackageMetadata>, Error>>()?;
-    let place = (project.id, &id.directory, &id.chroot);
-    let is_first = !parts.store.is_published(place).await?;
-    let key = signing_key(parts, project.id).await?;
-    let (publisher, number) = (parts.publisher.clone(), publication.number);
+async fn write(context: &Context, place: &RepositoryPlace, number: u64) -> Result<Written, Error> {
+    let is_first = !context.store.is_published(place.key()).await?;
+    let signing = signing_key(context, place.project).await?;
+    let publication = context.store.publication(place.key(), number).await?;
+    let (publisher, id) = (Arc::clone(&context.publisher), repository_id(place));
     blocking(move || {
+        let (attempts, named, metadata) = readable(publication);
+        let now = clock::now();
         if is_first {
             publisher.discard(&id)?;
         }
-        // The first time this makes the directories, the key's file and an empty repository.
-        publisher.create_repository(&id, &key, clock::now())?;
-        let snapshot = publisher.publish(&id, &metadata, &key, number, clock::now())?;
-        publisher.prune(&id, &repository::Retention::default(), clock::now())?;
-        Ok(SnapshotRecord {
-            number,
-            revision: snapshot.revision.to_string(),
-            repomd_sha256: snapshot.repomd_sha256,
+        if !is_whole(&publisher, &id) {
+            // The first time this makes the directories, the key's file and an empty repository.
+            publisher.create_repository(&id, &signing, now)?;
+        }
+        let snapshot = publisher.publish(&id, &metadata, &signing, number, now)?;
+        Ok(Written {
+            record: record(&snapshot),
+            attempts,
+            named,
         })
     })
     .await
 }
+
+/// Whether a repository and its key's file are there.
+fn is_whole(publisher: &Publisher, id: &RepositoryId) -> bool {
+    let key = publisher.directory(id).parent().map(|it| it.join("pubkey.gpg"));
+    key.is_some_and(|path| path.is_file()) && publisher.live(id).is_ok()
+}
+
+/// What a publication can be made of: the attempts that it finishes, the directories of its builds, and its metadata. A
+/// package whose metadata cannot be read is left out, and its attempt goes on waiting: the others are not kept from their
+/// users by it.
+fn readable(publication: Publication) -> (Vec<AttemptId>, BTreeSet<String>, Vec<PackageMetadata>) {
+    let mut metadata = Vec::with_capacity(publication.packages.len());
+    let (mut named, mut broken) = (BTreeSet::new(), BTreeSet::new());
+    for package in publication.packages {
+        match serde_json::from_str::<PackageMetadata>(&package.metadata_json) {
+            Ok(described) => metadata.push(described),
+            Err(cause) => {
+                error!(
+                    "The metadata of {} of attempt {} cannot be read, so that it is left out: {cause}",
+                    package.file_name, package.attempt
+                );
+                broken.insert(package.attempt);
+            }
+        }
+        named.insert(package.result_directory);
+    }
+    let mut attempts = publication.attempts;
+    attempts.retain(|attempt| !broken.contains(attempt));
+    (attempts, named, metadata)
+}
+
+/// After a publication: removes snapshots that are superseded for long enough, and the files of deleted builds, now that no
+/// metadata names them. What stays behind goes with the next publication: also builds that were deleted while this one was
+/// written, which names them still.
+async fn tidy_up(context: &Context, place: &RepositoryPlace, written: &Written) -> Result<(), Error> {
+    prune(context, place).await?;
+    let (publisher, id) = (Arc::clone(&context.publisher), repository_id(place));
+    let mut builds = blocking(move || Ok(publisher.builds(&id)?)).await?;
+    builds.retain(|build| !written.named.contains(&build.to_string()));
+    let ids: Vec<BuildId> = builds.iter().map(|build| build.build).collect();
+    let existing = context.store.existing_builds(&ids).await?;
+    let (publisher, id) = (Arc::clone(&context.publisher), repository_id(place));
+    blocking(move || {
+        for build in builds.iter().filter(|build| !existing.contains(&build.build)) {
+            publisher.remove_build(&id, build)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests;

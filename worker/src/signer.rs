@@ -11,7 +11,7 @@ use repository::{KeyAlgorithm, SigningKey};
 use runtime::clock;
 use store::LockedKey;
 
-use crate::{Error, Parts, blocking};
+use crate::{Context, Error, blocking};
 
 /// How many keys are kept unlocked.
 const MOST_UNLOCKED: usize = 256;
@@ -41,26 +41,26 @@ impl UnlockedKeys {
 }
 
 /// A project's key, made now if it has none.
-pub(crate) async fn signing_key(parts: &Parts, project: ProjectId) -> Result<Arc<SigningKey>, Error> {
-    let locked = match parts.store.signing_key(project).await? {
+pub(crate) async fn signing_key(context: &Context, project: ProjectId) -> Result<Arc<SigningKey>, Error> {
+    let locked = match context.store.signing_key(project).await? {
         Some(locked) => locked.secret_key,
-        None => make(parts, project).await?.secret_key,
+        None => make(context, project).await?.secret_key,
     };
-    if let Some(key) = parts.unlocked.find(project, &locked) {
+    if let Some(key) = context.unlocked.find(project, &locked) {
         return Ok(key);
     }
-    let (text, passphrase) = (locked.clone(), parts.passphrase.clone());
+    let (text, passphrase) = (locked.clone(), context.passphrase.clone());
     let key = blocking(move || Ok(SigningKey::from_locked(&text, &passphrase)?)).await?;
     let key = Arc::new(key);
-    parts.unlocked.keep(project, locked, Arc::clone(&key));
+    context.unlocked.keep(project, locked, Arc::clone(&key));
     Ok(key)
 }
 
-async fn make(parts: &Parts, project: ProjectId) -> Result<LockedKey, Error> {
-    let Some(found) = parts.store.project_by_id(project).await? else {
+async fn make(context: &Context, project: ProjectId) -> Result<LockedKey, Error> {
+    let Some(found) = context.store.project_by_id(project).await? else {
         return Err(Error::Refused(format!("project {project} is gone")));
     };
-    let (host, passphrase) = (parts.host_name.clone(), parts.passphrase.clone());
+    let (host, passphrase) = (context.host_name.clone(), context.passphrase.clone());
     let made = blocking(move || {
         let key = SigningKey::generate(
             &found.owner,
@@ -76,5 +76,8 @@ async fn make(parts: &Parts, project: ProjectId) -> Result<LockedKey, Error> {
         })
     })
     .await?;
-    Ok(parts.store.keep_signing_key(project, &made, clock::now()).await?)
+    Ok(context
+        .store
+        .keep_signing_key(project, &made, clock::now())
+        .await?)
 }

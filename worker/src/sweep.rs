@@ -16,7 +16,7 @@ use runtime::{CancellationToken, supervisor::chain};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use crate::{Error, Parts, blocking, log};
+use crate::{Context, Error, blocking, log, prune::prune_all};
 
 /// How often it is done, and how old something has to be.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -25,13 +25,16 @@ const GRACE: Duration = Duration::from_secs(3600);
 const GRACE_OF_STAGING: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// Sweeps now and then until told to stop.
-pub(crate) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
+pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match AssertUnwindSafe(sweep(&parts, &stop)).catch_unwind().await {
+        match AssertUnwindSafe(sweep(&context, &stop)).catch_unwind().await {
             Ok(Ok(0)) => {}
             Ok(Ok(count)) => info!("Removed {count} files and directories that nothing refers to any more."),
             Ok(Err(error)) => warn!("Cannot look for what nothing refers to: {}", chain(&error)),
             Err(_) => error!("A fault of this program: the sweep of the disk panicked."),
+        }
+        if let Err(error) = prune_all(&context, &stop).await {
+            warn!("Cannot look for superseded snapshots: {}", chain(&error));
         }
         tokio::select! {
             () = stop.cancelled() => {}
@@ -42,26 +45,26 @@ pub(crate) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
 
 /// Removes what is old enough; how many things that were. Everything is listed before the database is asked: what is not
 /// there then was deleted, and is not just about to be written down.
-async fn sweep(parts: &Parts, stop: &CancellationToken) -> Result<usize, Error> {
-    let results = parts.publisher.root().to_owned();
-    let (sources, logs, root) = (parts.sources.clone(), log::attempts(&results), results.clone());
+async fn sweep(context: &Context, stop: &CancellationToken) -> Result<usize, Error> {
+    let results = context.publisher.root().to_owned();
+    let (sources, logs, root) = (context.sources.clone(), log::attempts(&results), results.clone());
     let listed = move || Ok((stored_sources(&sources), children(&logs), directories(&root)));
     let (sources, logs, directories) = blocking(listed).await?;
-    let projects = parts.store.project_names().await?;
+    let projects = context.store.project_names().await?;
     // Beside a database that knows nothing, by a mistake in the settings or after a loss, all would seem to be nobody's.
     if projects.is_empty() {
         return Ok(0);
     }
-    let deleted = parts.store.deleted_project_names().await?;
+    let deleted = context.store.deleted_project_names().await?;
 
     let digests: Vec<String> = sources.iter().filter_map(|path| name_of(path)).collect();
-    let used = parts.store.used_sources(&digests).await?;
+    let used = context.store.used_sources(&digests).await?;
     let unused = |path: &PathBuf| name_of(path).is_some_and(|digest| !used.contains(&digest));
     let mut old: Vec<PathBuf> = sources.into_iter().filter(unused).collect();
 
     let id_of = |path: &PathBuf| Some(AttemptId(Uuid::try_parse(&name_of(path)?).ok()?));
     let ids: Vec<AttemptId> = logs.iter().filter_map(id_of).collect();
-    let existing = parts.store.existing_attempts(&ids).await?;
+    let existing = context.store.existing_attempts(&ids).await?;
     let is_gone = |path: &PathBuf| id_of(path).is_some_and(|id| !existing.contains(&id));
     old.extend(logs.into_iter().filter(is_gone));
 

@@ -6,7 +6,7 @@ use model::{AttemptId, ChrootName, Epoch};
 use serde_json::{Value, json};
 use store::{Allocation, StoredSource};
 
-use crate::Parts;
+use crate::Context;
 
 /// The version of the task's format.
 const SCHEMA_VERSION: u32 = 1;
@@ -23,23 +23,23 @@ pub(crate) fn source_path(sources: &Path, source: &StoredSource) -> PathBuf {
 }
 
 /// The task for an allocation.
-pub(crate) fn task(parts: &Parts, allocation: &Allocation) -> Value {
+pub(crate) fn task(context: &Context, allocation: &Allocation) -> Value {
     let attempt = &allocation.attempt;
     let results = format!(
         "{}/results/{}/{}/{}/",
-        parts.builder_url, attempt.owner, attempt.directory, attempt.chroot
+        context.builder_url, attempt.owner, attempt.directory, attempt.chroot
     );
     let mut repositories = vec![json!({
         "id": "verdigris_project",
         "name": format!("{}/{}", attempt.owner, attempt.directory),
         "baseurl": results,
         "gpgcheck": true,
-        "gpgkey": format!("{}/results/{}/{}/pubkey.gpg", parts.builder_url, attempt.owner, attempt.directory),
+        "gpgkey": format!("{}/results/{}/{}/pubkey.gpg", context.builder_url, attempt.owner, attempt.directory),
     })];
     let additional = attempt.additional_repos.iter().enumerate().map(|(index, url)| {
         json!({
             "id": format!("additional_{index}"), "name": format!("Additional repository {index}"),
-            "baseurl": base_url(&parts.builder_url, url, &attempt.chroot),
+            "baseurl": base_url(&context.builder_url, url, &attempt.chroot),
             "gpgcheck": false,
         })
     });
@@ -57,9 +57,9 @@ pub(crate) fn task(parts: &Parts, allocation: &Allocation) -> Value {
         },
         "timeout_seconds": attempt.options.timeout_seconds,
         "limits": {
-            "log_bytes": parts.limits.log_bytes,
-            "result_bytes": parts.limits.result_bytes,
-            "result_files": parts.limits.result_files,
+            "log_bytes": context.limits.log_bytes,
+            "result_bytes": context.limits.result_bytes,
+            "result_files": context.limits.result_files,
         },
         "repositories": repositories,
         "macros": {

@@ -139,12 +139,9 @@ pub(crate) async fn succeed(store: &Store, attempt: &Attempt) {
 
 /// Publishes a repository, as far as the database knows.
 pub(crate) async fn publish(store: &Store, key: store::RepositoryKey<'_>) {
-    let (project, directory, chroot) = key;
-    let begun = store
-        .begin_publication(project, directory, chroot, WORKER, now())
-        .await
-        .unwrap();
-    let publication = begun.expect("nothing to publish");
+    let begun = store.begin_publication(key, WORKER, now()).await.unwrap();
+    let number = begun.expect("nothing to publish");
+    let publication = store.publication(key, number).await.unwrap();
     let record = SnapshotRecord {
         number: publication.number,
         revision: "1".to_owned(),
@@ -163,8 +160,8 @@ pub(crate) async fn make_repositories(store: Store) {
         let due = store
             .publishable(100, model::Timestamp::from_micros(i64::MAX))
             .await;
-        for (project, directory, chroot) in due.unwrap_or_default() {
-            publish(&store, (project.id, &directory, &chroot)).await;
+        for place in due.unwrap_or_default() {
+            publish(&store, place.key()).await;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -22,6 +22,7 @@
 //! All steps that change a repository hold its lock, across processes too.
 
 mod layout;
+mod lock;
 mod results;
 mod snapshot;
 
@@ -32,7 +33,6 @@ use std::{
     time::Duration,
 };
 
-use fs_err::File;
 use model::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -44,6 +44,7 @@ use crate::{
     Error, PackageMetadata, Result, SigningKey, disk,
     metadata::{Repodata, write_repodata},
 };
+use lock::Lock;
 use snapshot::{LINK, SNAPSHOTS, read_all};
 
 /// How long superseded states stay.
@@ -53,14 +54,17 @@ pub struct Retention {
     pub keep: usize,
     /// A snapshot stays so long after another has taken its place.
     pub grace: Duration,
+    /// Beyond so many, the oldest go even before that: each may be as large as the repository's metadata.
+    pub most: usize,
 }
 
 impl Default for Retention {
-    /// Five snapshots, and a day.
+    /// Five snapshots, and a day, but no more than 64.
     fn default() -> Self {
         Self {
             keep: 5,
             grace: Duration::from_secs(24 * 60 * 60),
+            most: MAX_CARRIED,
         }
     }
 }
@@ -216,8 +220,8 @@ impl Publisher {
         Ok(wanted)
     }
 
-    /// Removes snapshots that are neither live, nor among the newest, nor superseded just now. Gives their
-    /// numbers.
+    /// Removes snapshots that are neither live, nor among the newest, nor superseded just now, and the oldest of too many.
+    /// Gives their numbers.
     ///
     /// # Errors
     /// [`Error::NoRepository`], or the disk fails; calling again goes on.
@@ -233,10 +237,11 @@ impl Publisher {
         let live = snapshot::live(&directory)?.map(|snapshot| snapshot.number);
         let all = read_all(&directory)?;
         let protected = all.len().saturating_sub(retention.keep);
+        let surplus = all.len().saturating_sub(retention.most.max(retention.keep));
         let mut removed = Vec::new();
         for (position, (snapshot, next)) in all.iter().zip(all.iter().skip(1)).enumerate() {
-            let superseded = now.since(next.created);
-            if position >= protected || superseded < retention.grace || Some(snapshot.number) == live {
+            let is_old = now.since(next.created) >= retention.grace || position < surplus;
+            if position >= protected || !is_old || Some(snapshot.number) == live {
                 continue;
             }
             // Renamed first: a half removed snapshot must never look like one.
@@ -276,17 +281,6 @@ impl Publisher {
 fn no_repository(repository: &RepositoryId) -> Error {
     Error::NoRepository {
         repository: repository.to_string(),
-    }
-}
-
-/// The exclusive right to change one repository.
-struct Lock(#[expect(dead_code, reason = "closing the file gives the lock back")] File);
-
-impl Lock {
-    fn take(directory: &Path) -> Result<Self> {
-        let file = File::create(directory.join(SNAPSHOTS).join(".lock"))?;
-        file.file().lock()?;
-        Ok(Self(file))
     }
 }
 

@@ -29,5 +29,6 @@ pub use types::{
     BuiltPackage, CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, Failure, FleetView,
     IssuedToken, LaunchAttempt, Lease, LockedKey, NewBuilder, NewLaunch, NewProject, NewUpload, NewUser,
     Outcome, Page, Project, ProjectFilter, ProjectSettings, Publication, PublishedPackage, PublishedSnapshot,
-    Renewal, RepositoryKey, Sighting, SnapshotRecord, StoredSource, Stray, UnknownWord, User,
+    Renewal, RepositoryKey, RepositoryPlace, Sighting, SnapshotRecord, StoredSource, Stray, UnknownWord,
+    User,
 };

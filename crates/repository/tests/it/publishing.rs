@@ -229,6 +229,7 @@ fn rollback_and_pruning_keep_what_they_should() {
     let retention = Retention {
         keep: 3,
         grace: Duration::from_secs(2 * 3600),
+        most: 64,
     };
     let removed = publisher.prune(&id, &retention, later(8 * 60 + 30)).unwrap();
     assert_eq!(
@@ -266,13 +267,36 @@ fn rollback_and_pruning_keep_what_they_should() {
                 &id,
                 &Retention {
                     keep: 1,
-                    grace: Duration::ZERO
+                    grace: Duration::ZERO,
+                    most: 64
                 },
                 later(601)
             )
             .unwrap(),
         [2, 6, 7, 8, 9]
     );
+}
+
+/// A project that builds all day would otherwise fill the disk within the day.
+#[test]
+fn of_many_snapshots_the_oldest_go_before_their_grace_is_over() {
+    let (temporary, publisher, id, key) = set_up();
+    let all = packages(temporary.path(), 8);
+    for number in 1..=7_u64 {
+        let part = &all[..usize::try_from(number).unwrap()];
+        publisher.publish(&id, part, &key, number, later(number)).unwrap();
+    }
+    let retention = Retention {
+        keep: 2,
+        grace: Duration::from_secs(24 * 3600),
+        most: 5,
+    };
+    assert_eq!(publisher.prune(&id, &retention, later(8)).unwrap(), [0, 1, 2]);
+    assert_eq!(
+        publisher.prune(&id, &retention, later(8)).unwrap(),
+        Vec::<u64>::new()
+    );
+    read_as_client(&publisher.directory(&id).join("repodata"));
 }
 
 fn manifest(names: &[&str]) -> Manifest {

@@ -21,6 +21,8 @@ pub struct Model {
     pub failures: i64,
     pub failure: Option<String>,
     pub not_before: Option<i64>,
+    /// When the oldest wish that no publication has taken up was made.
+    pub wanted_at: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

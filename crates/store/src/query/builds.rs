@@ -11,7 +11,7 @@ use super::{
     build_views::{load, load_one},
     events::Entry,
     joins::package_to_attempt,
-    submit::want_publication,
+    repositories::want_publication,
     verdict::lock_build,
 };
 use crate::{
@@ -142,7 +142,7 @@ impl Store {
                 .filter(|chroot| chroot.state == BuildState::Succeeded);
             let directory: &DirectoryName = &build.directory;
             for chroot in published {
-                want_publication(&tx, (build.project, directory, &chroot.name)).await?;
+                want_publication(&tx, (build.project, directory, &chroot.name), now).await?;
             }
             build::Entity::delete_by_id(id.0).exec(&*tx).await?;
             Entry::of_build(id, "api", "build deleted")

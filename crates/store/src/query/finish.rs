@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     allocations::{actor, held, move_allocation, not_held},
     events::Entry,
-    submit::want_publication,
+    repositories::want_publication,
     verdict::{End, advance, end, lock_attempt, refresh_build, set_chroot},
 };
 use crate::{
@@ -95,7 +95,12 @@ fn package_row(attempt: Uuid, package: &CollectedPackage) -> Result<collected_pa
     })
 }
 
-async fn keep_packages(tx: &Tx, row: &attempt::Model, packages: &[CollectedPackage]) -> Result<(), Failure> {
+async fn keep_packages(
+    tx: &Tx,
+    row: &attempt::Model,
+    packages: &[CollectedPackage],
+    now: Timestamp,
+) -> Result<(), Failure> {
     for some in packages.chunks(ROWS_AT_ONCE) {
         let rows = some
             .iter()
@@ -111,7 +116,8 @@ async fn keep_packages(tx: &Tx, row: &attempt::Model, packages: &[CollectedPacka
         .ok_or_else(|| Error::not_found(format!("build {}", row.build)))?;
     let directory = Row::new("build", &build.id).parse("directory", &build.directory)?;
     let chroot = Row::new("attempt", &row.id).parse("chroot", &row.chroot)?;
-    want_publication(tx, (model::ProjectId(build.project), &directory, &chroot)).await
+    let key = (model::ProjectId(build.project), &directory, &chroot);
+    want_publication(tx, key, now).await
 }
 
 /// What an outcome means for an attempt that its user may want ended.
@@ -234,7 +240,7 @@ impl Store {
             let verdict = verdict(outcome, row.cancel_requested);
             if let (Outcome::Collected { packages, .. }, AttemptState::Publishing) = (outcome, verdict.state)
             {
-                keep_packages(&tx, &row, packages).await?;
+                keep_packages(&tx, &row, packages, now).await?;
             }
             end(&tx, &row, verdict, (&actor, now)).await
         })

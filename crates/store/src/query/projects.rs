@@ -10,7 +10,7 @@ use sea_orm::{
     sea_query::{ExprTrait as _, LikeExpr, SimpleExpr},
 };
 
-use super::{events::Entry, submit::want_publication};
+use super::{events::Entry, repositories::want_publication};
 use crate::{
     NewProject, Page, Project, ProjectFilter, ProjectSettings,
     convert::{Row, check_text, or_conflict, to_json},
@@ -139,7 +139,7 @@ impl Store {
                 .await?;
             }
             for chroot in chroots {
-                want_publication(&tx, (id, directory, chroot)).await?;
+                want_publication(&tx, (id, directory, chroot), now).await?;
             }
             Entry::new("project", id, &format!("user:{}", maker.name), "project made")
                 .detail(serde_json::json!({"owner": new.owner, "name": new.name}))

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use model::{AttemptId, AttemptState, BuildId, ChrootName, DirectoryName, ProjectId, Timestamp};
+use model::{AttemptId, AttemptState, BuildId, Timestamp};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _,
@@ -15,17 +15,17 @@ use uuid::Uuid;
 
 use super::{
     allocations::actor,
-    builds::built_package,
     events::Entry,
-    joins::{attempt_to_build, package_to_attempt},
-    projects::projects_of,
+    joins::attempt_to_build,
+    repositories::{matches_key, places, repository_label},
+    snapshots::snapshot_row,
     verdict::{End, end, lock_build},
 };
 use crate::{
-    Page, Project, Publication, PublishedPackage, PublishedSnapshot, RepositoryKey, SnapshotRecord,
+    Page, RepositoryKey, RepositoryPlace, SnapshotRecord,
     convert::{Row, reason, to_number},
     database::{Store, Tx},
-    entity::{attempt, build, collected_package, project, repository, snapshot},
+    entity::{attempt, build, repository, snapshot},
     error::{Error, Failure, Result},
 };
 
@@ -33,24 +33,14 @@ use crate::{
 const LEASE: Duration = Duration::from_secs(60);
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// How many attempts succeed in one transaction, which locks the build of each.
+const ATTEMPTS_AT_ONCE: usize = 100;
 
 fn pause_after(failures: i64) -> Duration {
     let doubled = u32::try_from(failures)
         .ok()
         .and_then(|failures| 1_u64.checked_shl(failures));
     Duration::from_secs(doubled.unwrap_or(u64::MAX)).min(LONGEST_PAUSE)
-}
-
-fn name((project, directory, chroot): RepositoryKey<'_>) -> String {
-    format!("repository {project}/{directory}/{chroot}")
-}
-
-fn is(key: RepositoryKey<'_>) -> Condition {
-    let (project, directory, chroot) = key;
-    Condition::all()
-        .add(repository::Column::Project.eq(project.0))
-        .add(repository::Column::Directory.eq(directory.as_str()))
-        .add(repository::Column::Chroot.eq(chroot.as_str()))
 }
 
 /// Out of date, not being published, and not in a pause after a failure.
@@ -72,70 +62,64 @@ fn is_due(now: Timestamp) -> Condition {
 
 /// The lease of a publication under way.
 fn is_held(key: RepositoryKey<'_>, number: u64, worker: &str) -> Result<Condition> {
-    Ok(is(key)
+    Ok(matches_key(key)
         .add(repository::Column::LeaseNumber.eq(to_number("number", number)?))
         .add(repository::Column::LeaseWorker.eq(worker)))
 }
 
-fn lost(key: RepositoryKey<'_>, number: u64, worker: &str) -> Failure {
+fn lease_lost(key: RepositoryKey<'_>, number: u64, worker: &str) -> Failure {
     let what = format!(
         "publication {number} of {} is not, or no longer, {worker}'s",
-        name(key)
+        repository_label(key)
     );
     Error::conflict(what).into()
 }
 
-/// The attempts in a state whose results belong into a repository.
-async fn attempts_in(
+/// Which of these attempts have results that wait to be visible in a repository.
+async fn waiting_among(
     tx: &Tx,
     (project, directory, chroot): RepositoryKey<'_>,
-    state: AttemptState,
-) -> Result<Vec<attempt::Model>, Failure> {
-    Ok(attempt::Entity::find()
+    attempts: &[AttemptId],
+) -> Result<BTreeSet<Uuid>, Failure> {
+    let found: Vec<Uuid> = attempt::Entity::find()
+        .select_only()
+        .column(attempt::Column::Id)
         .join(JoinType::InnerJoin, attempt_to_build())
+        .filter(attempt::Column::Id.is_in(attempts.iter().map(|id| id.0)))
         .filter(build::Column::Project.eq(project.0))
         .filter(build::Column::Directory.eq(directory.as_str()))
         .filter(attempt::Column::Chroot.eq(chroot.as_str()))
-        .filter(attempt::Column::State.eq(state.as_str()))
-        .order_by_asc(attempt::Column::Build)
-        .all(&**tx)
-        .await?)
-}
-
-async fn packages_of(tx: &Tx, key: RepositoryKey<'_>) -> Result<Vec<PublishedPackage>, Failure> {
-    let (project, directory, chroot) = key;
-    let visible = [AttemptState::Publishing, AttemptState::Succeeded].map(AttemptState::as_str);
-    let rows = collected_package::Entity::find()
-        .join(JoinType::InnerJoin, package_to_attempt())
-        .join(JoinType::InnerJoin, attempt_to_build())
-        .filter(build::Column::Project.eq(project.0))
-        .filter(build::Column::Directory.eq(directory.as_str()))
-        .filter(attempt::Column::Chroot.eq(chroot.as_str()))
-        .filter(attempt::Column::State.is_in(visible))
-        .select_also(attempt::Entity)
-        .order_by_asc(attempt::Column::Build)
-        .order_by_asc(collected_package::Column::FileName)
+        .filter(attempt::Column::State.eq(AttemptState::Publishing.as_str()))
+        .into_tuple()
         .all(&**tx)
         .await?;
-    rows.into_iter()
-        .filter_map(|(package, attempt)| Some((package, attempt?)))
-        .map(|(row, attempt)| {
-            let id = AttemptId(attempt.id);
-            let result_directory = attempt
-                .result_directory
-                .ok_or_else(|| Error::corrupt("attempt", id, "column result_directory: it is not set"))?;
-            Ok(PublishedPackage {
-                attempt: id,
-                result_directory,
-                file_name: row.file_name.clone(),
-                sha256: row.sha256.clone(),
-                size: Row::new("collected_package", &id).number("size", row.size)?,
-                is_source: row.is_source,
-                metadata_json: row.metadata_json.clone(),
-                package: built_package(row),
-            })
-        })
-        .collect()
+    Ok(found.into_iter().collect())
+}
+
+/// The attempts in a written snapshot succeeded.
+async fn succeed(
+    tx: &Tx,
+    key: RepositoryKey<'_>,
+    (number, worker): (u64, &str),
+    attempts: &[AttemptId],
+    now: Timestamp,
+) -> Result<repository::Model, Failure> {
+    let rows = lock_all(tx, attempts).await?;
+    let row = lease(tx, key, number, worker).await?;
+    let waiting = waiting_among(tx, key, attempts).await?;
+    if let Some(id) = attempts.iter().find(|id| !waiting.contains(&id.0)) {
+        let what = format!(
+            "attempt {id} does not wait for a publication of {}",
+            repository_label(key)
+        );
+        return Err(Error::conflict(what).into());
+    }
+    let why = format!("published in snapshot {number}");
+    for attempt in rows {
+        let success = End::new(AttemptState::Succeeded, None, &why);
+        end(tx, &attempt, success, (&actor(worker), now)).await?;
+    }
+    Ok(row)
 }
 
 /// Gives a publication's lease back, with what else there is to say.
@@ -157,7 +141,7 @@ async fn release(
         .exec(&**tx)
         .await?;
     if updated.rows_affected != 1 {
-        return Err(lost(key, number, worker));
+        return Err(lease_lost(key, number, worker));
     }
     Ok(())
 }
@@ -173,7 +157,7 @@ async fn lease(
         .lock_exclusive()
         .one(&**tx)
         .await?
-        .ok_or_else(|| lost(key, number, worker))
+        .ok_or_else(|| lease_lost(key, number, worker))
 }
 
 /// Locks the builds of attempts, in the order of their ids, and answers the attempts as they are then.
@@ -188,81 +172,45 @@ async fn lock_all(tx: &Tx, ids: &[AttemptId]) -> Result<Vec<attempt::Model>, Fai
 }
 
 impl Store {
-    /// Repositories that are out of date and that nobody publishes.
+    /// Repositories that are out of date and that nobody publishes: the oldest wish first, whosever it is. One that failed
+    /// stands where its pause ends.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`], [`Error::Corrupt`].
-    pub async fn publishable(
-        &self,
-        limit: u64,
-        now: Timestamp,
-    ) -> Result<Vec<(Project, DirectoryName, ChrootName)>> {
-        self.repositories(is_due(now), limit).await
-    }
-
-    async fn repositories(
-        &self,
-        condition: Condition,
-        limit: u64,
-    ) -> Result<Vec<(Project, DirectoryName, ChrootName)>> {
-        let condition = &condition;
+    /// [`Error::Unavailable`].
+    pub async fn publishable(&self, limit: u64, now: Timestamp) -> Result<Vec<RepositoryPlace>> {
         self.read(|tx| async move {
             let rows = repository::Entity::find()
-                .filter(condition.clone())
-                .order_by_asc(repository::Column::LeaseAt)
-                .order_by_asc(repository::Column::Project)
-                .order_by_asc(repository::Column::Directory)
-                .order_by_asc(repository::Column::Chroot)
+                .filter(is_due(now))
+                .order_by_asc(repository::Column::WantedAt)
                 .limit(Page::bounded(limit))
                 .all(&*tx)
                 .await?;
-            let ids: BTreeSet<i64> = rows.iter().map(|row| row.project).collect();
-            let projects = project::Entity::find()
-                .filter(project::Column::Id.is_in(ids))
-                .all(&*tx)
-                .await?;
-            let projects = projects_of(&tx, projects).await?;
-            let mut found = Vec::with_capacity(rows.len());
-            for row in rows {
-                let id = format!("{}/{}/{}", row.project, row.directory, row.chroot);
-                let at = Row::new("repository", &id);
-                let project = projects.iter().find(|project| project.id.0 == row.project);
-                let project =
-                    project.ok_or_else(|| Error::corrupt("repository", &id, "its project is gone"))?;
-                let (directory, chroot) = (
-                    at.parse("directory", &row.directory)?,
-                    at.parse("chroot", &row.chroot)?,
-                );
-                found.push((project.clone(), directory, chroot));
-            }
-            Ok(found)
+            places(&tx, rows).await
         })
         .await
     }
 
-    /// Begins to publish a repository: takes its lease and answers all that it shall hold. `None` when
-    /// another worker publishes it, or there is no need, or it is in a pause after a failure.
+    /// Begins to publish a repository: takes its lease, which is lost 60 seconds after it was taken or renewed, and answers
+    /// the number of the snapshot to write. What shall be in it, [`Store::publication`] tells. `None` when another worker
+    /// publishes it, or there is no need, or it is in a pause after a failure.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] when there is no such repository.
     pub async fn begin_publication(
         &self,
-        project: ProjectId,
-        directory: &DirectoryName,
-        chroot: &ChrootName,
+        key: RepositoryKey<'_>,
         worker: &str,
         now: Timestamp,
-    ) -> Result<Option<Publication>> {
-        let key = (project, directory, chroot);
+    ) -> Result<Option<u64>> {
         self.write(|tx| async move {
             let row = repository::Entity::find()
-                .filter(is(key))
+                .filter(matches_key(key))
                 .lock_exclusive()
                 .one(&*tx)
                 .await?;
-            let row = row.ok_or_else(|| Error::not_found(name(key)))?;
+            let row = row.ok_or_else(|| Error::not_found(repository_label(key)))?;
             let updated = repository::Entity::update_many()
                 .set(repository::ActiveModel {
                     lease_worker: Set(Some(worker.to_owned())),
@@ -272,19 +220,16 @@ impl Store {
                     next_number: Set(row.next_number.saturating_add(1)),
                     ..Default::default()
                 })
-                .filter(is(key))
+                .filter(matches_key(key))
                 .filter(is_due(now))
                 .exec(&*tx)
                 .await?;
             if updated.rows_affected != 1 {
                 return Ok(None);
             }
-            let attempts = attempts_in(&tx, key, AttemptState::Publishing).await?;
-            Ok(Some(Publication {
-                number: Row::new("repository", &name(key)).number("next_number", row.next_number)?,
-                attempts: attempts.into_iter().map(|row| AttemptId(row.id)).collect(),
-                packages: packages_of(&tx, key).await?,
-            }))
+            let label = repository_label(key);
+            let number = Row::new("repository", &label).number("next_number", row.next_number)?;
+            Ok(Some(number))
         })
         .await
     }
@@ -308,7 +253,7 @@ impl Store {
                 .exec(&*tx)
                 .await?;
             if updated.rows_affected != 1 {
-                return Err(lost(key, number, worker));
+                return Err(lease_lost(key, number, worker));
             }
             Ok(())
         })
@@ -338,12 +283,13 @@ impl Store {
         .await
     }
 
-    /// A publication worked: its snapshot is visible, and the attempts in it succeeded.
+    /// A publication worked: its snapshot is visible, and the attempts in it succeeded. Many attempts take several
+    /// transactions; of a call that fails in between, some have succeeded, and the next publication finishes the others.
     ///
     /// # Errors
     ///
     /// [`Error::Conflict`] when the publication is no longer the worker's, or one of the attempts is not
-    /// waiting for it: nothing is changed then.
+    /// waiting for it.
     pub async fn finish_publication(
         &self,
         key: RepositoryKey<'_>,
@@ -352,26 +298,18 @@ impl Store {
         attempts: &[AttemptId],
         now: Timestamp,
     ) -> Result<()> {
-        self.write(|tx| async move {
-            let rows = lock_all(&tx, attempts).await?;
-            let row = lease(&tx, key, record.number, worker).await?;
-            let waiting = attempts_in(&tx, key, AttemptState::Publishing).await?;
-            let waiting: BTreeSet<Uuid> = waiting.into_iter().map(|row| row.id).collect();
-            if let Some(id) = attempts.iter().find(|id| !waiting.contains(&id.0)) {
-                let what = format!("attempt {id} does not wait for a publication of {}", name(key));
-                return Err(Error::conflict(what).into());
-            }
-            let actor = actor(worker);
-            let why = format!("published in snapshot {}", record.number);
-            for row in rows {
-                end(
-                    &tx,
-                    &row,
-                    End::new(AttemptState::Succeeded, None, &why),
-                    (&actor, now),
-                )
+        let mine = (record.number, worker);
+        let mut left = attempts;
+        while let Some((some, rest)) = left
+            .split_at_checked(ATTEMPTS_AT_ONCE)
+            .filter(|(_, rest)| !rest.is_empty())
+        {
+            self.write(|tx| async move { succeed(&tx, key, mine, some, now).await.map(drop) })
                 .await?;
-            }
+            left = rest;
+        }
+        self.write(|tx| async move {
+            let row = succeed(&tx, key, mine, left, now).await?;
             let columns = repository::ActiveModel {
                 published: Set(row.lease_wanted.unwrap_or(row.published)),
                 failures: Set(0),
@@ -379,20 +317,15 @@ impl Store {
                 not_before: Set(None),
                 ..Default::default()
             };
-            release(&tx, key, (record.number, worker), columns).await?;
-            snapshot::Entity::insert(snapshot::ActiveModel {
-                project: Set(row.project),
-                directory: Set(row.directory),
-                chroot: Set(row.chroot),
-                number: Set(to_number("number", record.number)?),
-                revision: Set(record.revision.clone()),
-                repomd_sha256: Set(record.repomd_sha256.clone()),
-                at: Set(now.as_micros()),
-            })
-            .exec_without_returning(&*tx)
-            .await?;
-            Entry::new("repository", name(key), &actor, &why)
-                .detail(serde_json::json!({"attempts": attempts, "repomd_sha256": record.repomd_sha256}))
+            release(&tx, key, mine, columns).await?;
+            snapshot::Entity::insert(snapshot_row(key, record, now)?)
+                .exec_without_returning(&*tx)
+                .await?;
+            let why = format!("published in snapshot {}", record.number);
+            Entry::new("repository", repository_label(key), &actor(worker), &why)
+                .detail(
+                    serde_json::json!({"attempts": attempts.len(), "repomd_sha256": record.repomd_sha256}),
+                )
                 .write(&tx, now);
             Ok(())
         })
@@ -414,87 +347,20 @@ impl Store {
     ) -> Result<()> {
         self.write(|tx| async move {
             let row = lease(&tx, key, number, worker).await?;
-            let pause = pause_after(row.failures);
+            let not_before = now.plus(pause_after(row.failures)).as_micros();
             let columns = repository::ActiveModel {
                 failures: Set(row.failures.saturating_add(1)),
                 failure: Set(Some(reason(why))),
-                not_before: Set(Some(now.plus(pause).as_micros())),
+                not_before: Set(Some(not_before)),
+                // Behind those that wait by then: one that fails again and again is not served before others.
+                wanted_at: Set(not_before),
                 ..Default::default()
             };
             release(&tx, key, (number, worker), columns).await?;
             let why = format!("publication {number} failed: {why}");
-            Entry::new("repository", name(key), &actor(worker), &why).write(&tx, now);
+            Entry::new("repository", repository_label(key), &actor(worker), &why).write(&tx, now);
             Ok(())
         })
         .await
-    }
-
-    /// Has the next publications of a repository a number above `highest`: snapshots up to it are on the disk already.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`].
-    pub async fn number_publications_after(&self, key: RepositoryKey<'_>, highest: u64) -> Result<()> {
-        let next = i64::try_from(highest).unwrap_or(i64::MAX).saturating_add(1);
-        self.write(|tx| async move {
-            let columns = repository::ActiveModel {
-                next_number: Set(next),
-                ..Default::default()
-            };
-            let behind = is(key).add(repository::Column::NextNumber.lt(next));
-            let update = repository::Entity::update_many().set(columns);
-            update.filter(behind).exec(&*tx).await?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Whether a repository has been published at all: a new one has not for a moment.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`].
-    pub async fn is_published(&self, key: RepositoryKey<'_>) -> Result<bool> {
-        self.read(|tx| async move {
-            let published = repository::Entity::find()
-                .filter(is(key))
-                .filter(repository::Column::Published.gt(0))
-                .one(&*tx)
-                .await?;
-            Ok(published.is_some())
-        })
-        .await
-    }
-
-    /// The snapshots of a repository, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`], [`Error::Corrupt`].
-    pub async fn snapshots(&self, key: RepositoryKey<'_>) -> Result<Vec<PublishedSnapshot>> {
-        let (project, directory, chroot) = key;
-        let rows = self
-            .read(|tx| async move {
-                Ok(snapshot::Entity::find()
-                    .filter(snapshot::Column::Project.eq(project.0))
-                    .filter(snapshot::Column::Directory.eq(directory.as_str()))
-                    .filter(snapshot::Column::Chroot.eq(chroot.as_str()))
-                    .order_by_asc(snapshot::Column::Number)
-                    .all(&*tx)
-                    .await?)
-            })
-            .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(PublishedSnapshot {
-                    record: SnapshotRecord {
-                        number: Row::new("snapshot", &name(key)).number("number", row.number)?,
-                        revision: row.revision,
-                        repomd_sha256: row.repomd_sha256,
-                    },
-                    at: Timestamp::from_micros(row.at),
-                })
-            })
-            .collect()
     }
 }

@@ -9,11 +9,11 @@ use model::{
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
-    sea_query::{Expr, ExprTrait as _, OnConflict},
+    sea_query::OnConflict,
 };
 use uuid::Uuid;
 
-use super::{build_views::load_one, events::Entry, verdict::new_attempt};
+use super::{build_views::load_one, events::Entry, repositories::want_publication, verdict::new_attempt};
 use crate::{
     Build, NewUpload, RepositoryKey,
     convert::{check_text, reason, to_json, to_number},
@@ -22,45 +22,12 @@ use crate::{
     error::{Error, Failure, Result},
 };
 
-/// Marks a repository as out of date, and makes its row when there is none.
-pub(super) async fn want_publication(tx: &Tx, key: RepositoryKey<'_>) -> Result<(), Failure> {
-    let (ProjectId(project), directory, chroot) = key;
-    let wanted = repository::Column::Wanted;
-    repository::Entity::insert(repository::ActiveModel {
-        project: Set(project),
-        directory: Set(directory.to_string()),
-        chroot: Set(chroot.to_string()),
-        wanted: Set(1),
-        published: Set(0),
-        next_number: Set(1),
-        lease_worker: Set(None),
-        lease_number: Set(None),
-        lease_wanted: Set(None),
-        lease_at: Set(None),
-        failures: Set(0),
-        failure: Set(None),
-        not_before: Set(None),
-    })
-    .on_conflict(
-        OnConflict::columns([
-            repository::Column::Project,
-            repository::Column::Directory,
-            repository::Column::Chroot,
-        ])
-        .value(wanted, Expr::col((repository::Entity, wanted)).add(1))
-        .to_owned(),
-    )
-    .exec_without_returning(&**tx)
-    .await?;
-    Ok(())
-}
-
 /// Makes the row of a repository that has none; it is out of date then, since it was never published.
-async fn make_repository(tx: &Tx, key: RepositoryKey<'_>) -> Result<(), Failure> {
+async fn make_repository(tx: &Tx, key: RepositoryKey<'_>, now: Timestamp) -> Result<(), Failure> {
     let (ProjectId(project), directory, chroot) = key;
     let id = (project, directory.to_string(), chroot.to_string());
     if repository::Entity::find_by_id(id).one(&**tx).await?.is_none() {
-        want_publication(tx, key).await?;
+        want_publication(tx, key, now).await?;
     }
     Ok(())
 }
@@ -228,7 +195,7 @@ impl Store {
                 .exec_without_returning(&*tx)
                 .await?;
             for chroot in &new.chroots {
-                make_repository(&tx, (new.project, &new.directory, chroot)).await?;
+                make_repository(&tx, (new.project, &new.directory, chroot), now).await?;
             }
             let rows = attempts
                 .iter()

@@ -18,5 +18,7 @@ pub use build::{
 pub use event::{Event, EventFilter};
 pub use fleet::{Builder, Change, FleetView, LaunchAttempt, Lease, NewBuilder, NewLaunch, Sighting, Stray};
 pub use project::{Chroot, LockedKey, NewProject, Page, Project, ProjectFilter, ProjectSettings};
-pub use publication::{Publication, PublishedPackage, PublishedSnapshot, RepositoryKey, SnapshotRecord};
+pub use publication::{
+    Publication, PublishedPackage, PublishedSnapshot, RepositoryKey, RepositoryPlace, SnapshotRecord,
+};
 pub use user::{IssuedToken, NewUser, User};

@@ -1,14 +1,34 @@
 //! Publications: the changes of repositories.
 
-use model::{AttemptId, ChrootName, DirectoryName, ProjectId, Timestamp};
+use model::{AttemptId, ChrootName, DirectoryName, OwnerName, ProjectId, Timestamp};
 
 use super::BuiltPackage;
 
 /// One RPM repository: a chroot of a project directory.
 pub type RepositoryKey<'a> = (ProjectId, &'a DirectoryName, &'a ChrootName);
 
-/// The right, and what is needed, to publish a repository anew. The right is lost 60 seconds after it was
-/// taken or renewed.
+/// A repository, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryPlace {
+    /// Its project.
+    pub project: ProjectId,
+    /// The project's owner.
+    pub owner: OwnerName,
+    /// The project's directory that it belongs to.
+    pub directory: DirectoryName,
+    /// What its packages are for.
+    pub chroot: ChrootName,
+}
+
+impl RepositoryPlace {
+    /// What names it in the database.
+    #[must_use]
+    pub const fn key(&self) -> RepositoryKey<'_> {
+        (self.project, &self.directory, &self.chroot)
+    }
+}
+
+/// What a publication that was begun makes visible.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Publication {
     /// The number of the snapshot to write. Each try has its own, so that tries never share files.

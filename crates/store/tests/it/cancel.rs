@@ -123,7 +123,7 @@ async fn results_that_come_after_a_cancellation_are_not_published(farm: Farm) {
     assert_eq!(farm.states(id).await, CANCELLED);
     assert_eq!(farm.store.built_packages(id).await.unwrap(), []);
     let due = farm.store.publishable(10, at(9)).await.unwrap();
-    assert!(due.iter().all(|(_, _, name)| name.as_str() != CHROOT), "{due:?}");
+    assert!(due.iter().all(|place| place.chroot.as_str() != CHROOT), "{due:?}");
 }
 
 async fn a_loss_after_a_cancellation_is_not_tried_again(farm: Farm) {

@@ -367,11 +367,9 @@ impl Farm {
     pub(crate) async fn publish(&self, name: &str) -> u64 {
         let (directory, chroot) = (self.directory(), chroot(name));
         let key = (self.project.id, &directory, &chroot);
-        let begun = self
-            .store
-            .begin_publication(key.0, key.1, key.2, WORKER, at(6))
-            .await;
-        let publication = begun.unwrap().expect("a repository that is out of date");
+        let begun = self.store.begin_publication(key, WORKER, at(6)).await.unwrap();
+        let number = begun.expect("a repository that is out of date");
+        let publication = self.store.publication(key, number).await.unwrap();
         let record = record(publication.number);
         let attempts = &publication.attempts;
         self.store

@@ -20,6 +20,8 @@ mod leases;
 mod migrations;
 mod projects;
 mod publications;
+mod publishing;
+mod repositories;
 mod sightings;
 mod signing_keys;
 mod users;

@@ -86,7 +86,7 @@ async fn a_new_project_has_a_repository_to_publish_for_each_chroot(farm: Farm) {
         let due = farm.store.publishable(10, at(1000)).await.unwrap();
         let names = due
             .into_iter()
-            .map(|(project, _, name)| (project.id, name.to_string()));
+            .map(|place| (place.project, place.chroot.to_string()));
         names.collect::<Vec<_>>()
     };
     let of = |name: &str| (farm.project.id, name.to_owned());

@@ -1,13 +1,14 @@
 //! Publications: every wish is fulfilled, one worker at a time, many builds at once.
 
-use model::{AttemptState, BuildState, ChrootName, DirectoryName, ProjectId};
-use store::{Error, NewUpload, Outcome, Publication};
+use model::{AttemptState, BuildState};
+use store::{NewUpload, Outcome};
 
 use crate::{
     farm::{
-        CHROOT, Farm, NO_PROJECT, OTHER_CHROOT, WORKER, assert_conflict, assert_not_found, chroot,
-        package_file, record, result_directory,
+        CHROOT, Farm, NO_PROJECT, OTHER_CHROOT, WORKER, assert_conflict, assert_not_found, package_file,
+        record, result_directory,
     },
+    publishing::{Key, begin, finish, is_due, try_begin},
     support::at,
 };
 
@@ -27,51 +28,6 @@ on_both_databases!(
     numbers_go_on_after_the_highest_on_the_disk,
     a_repository_that_nobody_made_is_not_published,
 );
-
-struct Key {
-    project: ProjectId,
-    directory: DirectoryName,
-    chroot: ChrootName,
-}
-
-impl Key {
-    fn of(farm: &Farm, name: &str) -> Self {
-        Self {
-            project: farm.project.id,
-            directory: farm.directory(),
-            chroot: chroot(name),
-        }
-    }
-
-    fn get(&self) -> store::RepositoryKey<'_> {
-        (self.project, &self.directory, &self.chroot)
-    }
-}
-
-async fn try_begin(farm: &Farm, key: &Key, worker: &str, now: u64) -> Option<Publication> {
-    let begun = farm
-        .store
-        .begin_publication(key.project, &key.directory, &key.chroot, worker, at(now))
-        .await;
-    begun.unwrap()
-}
-
-async fn begin(farm: &Farm, key: &Key, now: u64) -> Publication {
-    try_begin(farm, key, WORKER, now).await.unwrap()
-}
-
-async fn finish(farm: &Farm, key: &Key, publication: &Publication, now: u64) -> Result<(), Error> {
-    let record = record(publication.number);
-    farm.store
-        .finish_publication(key.get(), &record, WORKER, &publication.attempts, at(now))
-        .await
-}
-
-async fn is_due(farm: &Farm, key: &Key, now: u64) -> bool {
-    let due = farm.store.publishable(100, at(now)).await.unwrap();
-    due.iter()
-        .any(|(project, directory, name)| (project.id, directory, name) == key.get())
-}
 
 async fn results_make_their_repository_due_until_it_is_published(farm: Farm) {
     let key = Key::of(&farm, CHROOT);
@@ -135,10 +91,12 @@ async fn of_many_workers_who_begin_a_publication_one_does(farm: Farm) {
         let (store, key) = (farm.database.connect().await, Key::of(&farm, CHROOT));
         workers.spawn(async move {
             let worker = format!("worker-{number}");
-            let begun = store
-                .begin_publication(key.project, &key.directory, &key.chroot, &worker, at(6))
-                .await;
-            begun.unwrap().map(|publication| (worker, publication))
+            let number = store
+                .begin_publication(key.get(), &worker, at(6))
+                .await
+                .unwrap()?;
+            let publication = store.publication(key.get(), number).await.unwrap();
+            Some((worker, publication))
         });
     }
     let begun: Vec<_> = workers.join_all().await.into_iter().flatten().collect();
@@ -436,21 +394,17 @@ async fn numbers_go_on_after_the_highest_on_the_disk(farm: Farm) {
 
 async fn a_repository_that_nobody_made_is_not_published(farm: Farm) {
     let mut key = Key::of(&farm, "beos-5-x86_64");
-    let begin = async |key: &Key| {
-        farm.store
-            .begin_publication(key.project, &key.directory, &key.chroot, WORKER, at(6))
-            .await
-    };
-    assert_not_found(begin(&key).await);
+    let try_key = async |key: &Key| farm.store.begin_publication(key.get(), WORKER, at(6)).await;
+    assert_not_found(try_key(&key).await);
     key = Key {
         project: NO_PROJECT,
         ..Key::of(&farm, CHROOT)
     };
-    assert_not_found(begin(&key).await);
+    assert_not_found(try_key(&key).await);
     // The project goes away under the worker.
     let key = Key::of(&farm, CHROOT);
-    let publication = begin(&key).await.unwrap().unwrap();
+    let publication = begin(&farm, &key, 6).await;
     farm.store.delete_project(farm.project.id, at(6)).await.unwrap();
     assert_conflict(finish(&farm, &key, &publication, 7).await);
-    assert_not_found(begin(&key).await);
+    assert_not_found(try_key(&key).await);
 }
