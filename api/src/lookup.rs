@@ -1,21 +1,12 @@
-//! Finding what an address or an argument names, and what several answers count. Operations and pages use it alike.
+//! Finding what an address or an argument names. Operations and pages use it alike.
 
-use std::collections::BTreeMap;
-
-use model::{BuildId, BuildState, ChrootName};
-use store::{Build, BuildChroot, BuildFilter, Builder, Project};
+use model::{BuildId, ChrootName};
+use store::{Build, BuildChroot, Project};
 
 use crate::{
-    http::{
-        error::{Answer, ApiError},
-        paging::Paging,
-    },
+    http::error::{Answer, ApiError},
     state::ApiState,
-    view::QueueEntry,
 };
-
-/// The most entries of the queue that one answer shows.
-const LONGEST_QUEUE: i64 = 1000;
 
 /// The project of that name.
 pub(crate) async fn find_project(state: &ApiState, owner: &str, name: &str) -> Answer<Project> {
@@ -71,39 +62,4 @@ pub(crate) fn shown(text: &str) -> String {
         out.push('…');
     }
     out
-}
-
-/// How many builders are in which state.
-pub(crate) fn builders_by_state(builders: &[Builder]) -> BTreeMap<String, i64> {
-    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
-    for builder in builders {
-        let count = counts.entry(builder.state.to_string()).or_default();
-        *count = count.saturating_add(1);
-    }
-    counts
-}
-
-/// The build chroots that wait, and whether there are more.
-pub(crate) async fn waiting(state: &ApiState) -> Answer<(Vec<QueueEntry>, bool)> {
-    let mut entries = Vec::new();
-    let mut truncated = false;
-    // A build of which one chroot runs counts as running while others still wait.
-    for wanted in [BuildState::Pending, BuildState::Running, BuildState::Starting] {
-        let filter = BuildFilter {
-            state: Some(wanted),
-            ..BuildFilter::default()
-        };
-        let page = Paging::read(Some(LONGEST_QUEUE), None, None, None)?;
-        let builds = page.builds(state.store(), &filter).await?;
-        truncated |= i64::try_from(builds.len()).is_ok_and(|count| count >= LONGEST_QUEUE);
-        for build in &builds {
-            let chroots = build
-                .chroots
-                .iter()
-                .filter(|chroot| chroot.state == BuildState::Pending);
-            entries.extend(chroots.map(|chroot| QueueEntry::new(build, chroot)));
-        }
-    }
-    entries.sort_by_key(|entry| (entry.position.unwrap_or(i64::MAX), entry.build));
-    Ok((entries, truncated))
 }

@@ -195,7 +195,7 @@ impl Controller {
         for seen in std::mem::take(&mut self.seen) {
             observe::conclude(&self.parts, lease, &seen, &mut self.absences).await?;
         }
-        let view = self.view().await?;
+        let mut view = self.view().await?;
         self.record_pools(lease, &view).await?;
         self.look(&view.builders).await?;
         let plan = plan::plan(&snapshot(&self.parts, &view));
@@ -205,13 +205,13 @@ impl Controller {
             .iter()
             .any(|action| !matches!(action, Action::Assign { .. }));
         let builders = if plan.actions.is_empty() {
-            view.builders
+            std::mem::take(&mut view.builders)
         } else {
             self.view().await?.builders
         };
         self.act(lease, &builders);
         // Why things wait is for people to read: it never keeps anything from being done.
-        if let Err(error) = self.parts.store.set_waits(lease, &plan.waits).await {
+        if let Err(error) = self.parts.store.set_waits(lease, &view, &plan.waits).await {
             warn!("Cannot write down what waits for what: {}", chain(&error));
         }
         let is_moving = builders

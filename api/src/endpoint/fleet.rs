@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use poem_openapi::{OpenApi, param::Query, payload::Json};
+use store::Page;
 
 use super::Chapter;
 use crate::{
     caller::Caller,
     http::error::Answer,
-    lookup::{builders_by_state, waiting},
     state::ApiState,
-    view::{BuilderView, FleetView, PoolView, QueueView},
+    view::{BuilderView, FleetView, PoolView, QueueEntry, QueueView},
 };
 
 /// For how long a builder that is gone is still shown, when it is asked for.
@@ -23,25 +23,26 @@ impl FleetApi {
     /// Counts the builders by pool and state, and what waits for one.
     #[oai(path = "/api/fleet", method = "get", operation_id = "get_fleet")]
     async fn fleet(&self) -> Answer<Json<FleetView>> {
-        let builders = self.0.store().builders(None).await?;
+        let counts = self.0.store().counts().await?;
+        let mut builders: BTreeMap<String, i64> = BTreeMap::new();
         let mut pools: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
-        for builder in &builders {
-            let count = pools
-                .entry(builder.pool.to_string())
+        for ((pool, state), count) in &counts.builders {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            pools
+                .entry(pool.to_string())
                 .or_default()
-                .entry(builder.state.to_string())
-                .or_default();
-            *count = count.saturating_add(1);
+                .insert(state.to_string(), count);
+            let sum = builders.entry(state.to_string()).or_default();
+            *sum = sum.saturating_add(count);
         }
         let pools = pools
             .into_iter()
             .map(|(name, builders)| PoolView { name, builders })
             .collect();
-        let (queue, _) = waiting(&self.0).await?;
         Ok(Json(FleetView {
-            builders: builders_by_state(&builders),
+            builders,
             pools,
-            queue: i64::try_from(queue.len()).unwrap_or(i64::MAX),
+            queue: i64::try_from(counts.waiting).unwrap_or(i64::MAX),
         }))
     }
 
@@ -68,7 +69,9 @@ impl FleetApi {
     /// Lists what waits for a builder, in the order in which it will get one, and why it waits.
     #[oai(path = "/api/queue", method = "get", operation_id = "get_queue")]
     async fn queue(&self) -> Answer<Json<QueueView>> {
-        let (entries, truncated) = waiting(&self.0).await?;
+        let queue = self.0.store().queue(Page::default()).await?;
+        let entries: Vec<QueueEntry> = queue.entries.into_iter().map(QueueEntry::new).collect();
+        let truncated = u64::try_from(entries.len()).is_ok_and(|shown| shown < queue.total);
         Ok(Json(QueueView { entries, truncated }))
     }
 }

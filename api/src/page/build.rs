@@ -1,5 +1,7 @@
 //! The page of a build: what came of it, why, and where to look.
 
+use std::collections::BTreeMap;
+
 use model::{Blame, BuildState};
 use poem::{Response, http::StatusCode};
 use serde::Deserialize;
@@ -44,10 +46,19 @@ pub(crate) async fn show(
         return Err(ApiError::no_build(build.id.0));
     }
     let attempts = state.store().attempts_of(build.id).await?;
+    let waits = |chroot: &BuildChroot| chroot.state == BuildState::Pending;
+    let positions = if build.chroots.iter().any(waits) {
+        state.store().queue_positions(build.id).await?
+    } else {
+        BTreeMap::new()
+    };
     let chroots: Vec<Value> = build
         .chroots
         .iter()
-        .map(|chroot| chroot_row(state, &build, chroot, &attempts))
+        .map(|chroot| {
+            let position = positions.get(&chroot.name).copied().unwrap_or(0);
+            chroot_row(state, (&build, chroot), &attempts, position)
+        })
         .collect();
     let word = build.state.to_string();
     pages.show(
@@ -103,7 +114,12 @@ fn verdict(build: &Build) -> String {
     }
 }
 
-fn chroot_row(state: &ApiState, build: &Build, chroot: &BuildChroot, attempts: &[Attempt]) -> Value {
+fn chroot_row(
+    state: &ApiState,
+    (build, chroot): (&Build, &BuildChroot),
+    attempts: &[Attempt],
+    position: u64,
+) -> Value {
     let word = chroot.state.to_string();
     let results = view::result_url(build, chroot, state.settings());
     let begun = chroot.started_at.is_some();
@@ -139,7 +155,7 @@ fn chroot_row(state: &ApiState, build: &Build, chroot: &BuildChroot, attempts: &
         "reason": reason.unwrap_or_default(),
         "evidence": evidence.unwrap_or_default(),
         "waiting": waiting.unwrap_or_default(),
-        "position": chroot.queue_position.filter(|_| chroot.state == BuildState::Pending).unwrap_or(0),
+        "position": position,
         "results": results.clone().filter(|_| begun).unwrap_or_default(),
         "log": results.filter(|_| begun).map(|url| format!("{url}{LOG}")).unwrap_or_default(),
         "attempts": rows,

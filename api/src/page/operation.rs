@@ -5,21 +5,18 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use model::{BuildState, BuilderState};
 use poem::{Response, http::StatusCode};
 use serde_json::json;
-use store::BuildFilter;
 
-use crate::{
-    files::disk,
-    http::{error::ApiError, paging::Paging},
-    lookup::{builders_by_state, waiting},
-    state::ApiState,
-    view::HealthView,
-};
+use crate::{files::disk, http::error::ApiError, state::ApiState, view::HealthView};
 
 /// Whether the database answers and there is room for uploads.
 pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
-    let database = match state.store().check().await {
-        Ok(()) => "ok".to_owned(),
-        Err(error) => {
+    let database = match (state.store().check().await, state.store().check_writes().await) {
+        (Ok(()), Ok(())) => "ok".to_owned(),
+        (Ok(()), Err(error)) => {
+            tracing::warn!(%error, "The database takes no changes.");
+            "The database takes no changes.".to_owned()
+        }
+        (Err(error), _) => {
             tracing::warn!(%error, "The database is not well.");
             "The database cannot be reached, or its schema does not fit.".to_owned()
         }
@@ -67,34 +64,35 @@ pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
 
 /// Numbers in Prometheus' text format.
 pub(crate) async fn metrics(state: &ApiState) -> Result<Response, ApiError> {
-    let builders = state.store().builders(None).await?;
-    let counts = builders_by_state(&builders);
+    let counts = state.store().counts().await?;
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let mut out = String::new();
-    let labelled: BTreeMap<&str, i64> = BuilderState::ALL
+    let of_state = |wanted: BuilderState| {
+        let of_pools = counts.builders.iter().filter(|((_, state), _)| *state == wanted);
+        number(of_pools.map(|(_, count)| *count).sum())
+    };
+    let builders: BTreeMap<&str, i64> = BuilderState::ALL
         .into_iter()
         .filter(|state| !state.is_final())
-        .map(|state| (state.as_str(), counts.get(state.as_str()).copied().unwrap_or(0)))
+        .map(|state| (state.as_str(), of_state(state)))
         .collect();
-    gauge(&mut out, "verdigris_builders", "Builders by state.", &labelled);
-    let (queue, _) = waiting(state).await?;
-    let length = i64::try_from(queue.len()).unwrap_or(i64::MAX);
+    gauge(&mut out, "verdigris_builders", "Builders by state.", &builders);
     gauge(
         &mut out,
         "verdigris_queue_length",
         "Build chroots that wait for a builder.",
-        &BTreeMap::from([("", length)]),
+        &BTreeMap::from([("", number(counts.waiting))]),
     );
-    let mut builds = BTreeMap::new();
-    for wanted in BuildState::ALL.into_iter().filter(|state| !state.is_final()) {
-        let filter = BuildFilter {
-            state: Some(wanted),
-            ..BuildFilter::default()
-        };
-        let found = Paging::read(None, None, None, None)?
-            .builds(state.store(), &filter)
-            .await?;
-        builds.insert(wanted.as_str(), i64::try_from(found.len()).unwrap_or(i64::MAX));
-    }
+    let builds = BuildState::ALL
+        .into_iter()
+        .filter(|state| !state.is_final())
+        .map(|state| {
+            (
+                state.as_str(),
+                number(counts.builds.get(&state).copied().unwrap_or(0)),
+            )
+        })
+        .collect();
     gauge(
         &mut out,
         "verdigris_builds",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::Timestamp;
 use poem_openapi::Object;
-use store::{Attempt, Build, BuildChroot, Builder, Event};
+use store::{Attempt, Builder, Event};
 
 use super::moment;
 
@@ -109,17 +109,17 @@ pub(crate) struct QueueEntry {
 
 impl QueueEntry {
     /// From the database's view.
-    pub(crate) fn new(build: &Build, chroot: &BuildChroot) -> Self {
+    pub(crate) fn new(entry: store::QueueEntry) -> Self {
         Self {
-            position: chroot.queue_position,
-            build: build.id.0,
-            owner: build.owner.to_string(),
-            project: build.project_name.to_string(),
-            package: build.package.as_ref().map(ToString::to_string),
-            chroot: chroot.name.to_string(),
-            background: build.is_background,
-            submitted_at: build.submitted_at.to_string(),
-            reason: chroot.waiting_reason.clone(),
+            position: i64::try_from(entry.position).ok(),
+            build: entry.build.0,
+            owner: entry.owner.to_string(),
+            project: entry.project.to_string(),
+            package: entry.package.map(|package| package.to_string()),
+            chroot: entry.chroot.to_string(),
+            background: entry.background,
+            submitted_at: entry.submitted_at.to_string(),
+            reason: entry.reason,
         }
     }
 }

@@ -8,7 +8,7 @@
 use std::{
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sea_orm::{
@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use crate::{
     entity::event,
     error::{Error, Failure, Result, is_worth_a_retry, translate},
+    health::LastTry,
 };
 
 /// How long any one operation may take, repetitions included.
@@ -40,6 +41,14 @@ const TRIES: u32 = 6;
 const EVENTS_LOCK: i64 = 0x76_6576_656e_7473;
 /// How many events one statement inserts; databases bound the number of parameters.
 const EVENTS_AT_ONCE: usize = 500;
+
+/// How many of SQLite's instructions, some microseconds each thousand, pass between two looks at the clock.
+const INSTRUCTIONS: i32 = 10_000;
+
+tokio::task_local! {
+    /// When the time of the operation is over that a task is in.
+    static DEADLINE: Instant;
+}
 
 /// Where the database is.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,6 +87,7 @@ struct Inner {
     reader: DatabaseConnection,
     /// How many transactions of this process wrote events.
     told: watch::Sender<u64>,
+    last_try: LastTry,
 }
 
 /// An open transaction; everything that queries takes one. Bodies of transactions get it by value, since a
@@ -140,7 +150,12 @@ fn common(url: &str, connections: u32) -> ConnectOptions {
 
 fn sqlite(url: &str, connections: u32, may_write: bool) -> ConnectOptions {
     let mut options = common(url, connections);
-    options.map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(is_between_transactions(connection)));
+    // `is_usable` asks the connection's thread already.
+    options.test_before_acquire(false);
+    options.map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(is_usable(connection)));
+    options.map_sqlx_sqlite_pool_opts(|options| {
+        options.after_connect(|connection, _| Box::pin(interrupt_in_time(connection)))
+    });
     options.map_sqlx_sqlite_opts(move |options| {
         let options = options
             .create_if_missing(may_write)
@@ -157,17 +172,31 @@ fn sqlite(url: &str, connections: u32, may_write: bool) -> ConnectOptions {
     options
 }
 
-/// Whether a connection may be used again. SQLite itself ends a transaction that finds the disk full; the driver, whose own
-/// end of it then fails, goes on counting it as open and makes the next one a savepoint inside it. After the first savepoint
-/// that is rolled back, all that follow would seem to succeed, be seen by nobody and be lost at the end.
-async fn is_between_transactions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+/// Whether a connection may be used again. SQLite itself ends a transaction that finds the disk full, or that is interrupted; the
+/// driver, whose own end of it then fails, goes on counting it as open and makes the next one a savepoint inside it. After the
+/// first savepoint that is rolled back, all that follow would seem to succeed, be seen by nobody and be lost at the end.
+async fn is_usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     // The answer comes after what the driver had queued: an end of the transaction before.
-    connection.ping().await?;
+    interrupt_in_time(connection).await?;
     let is_usable = !connection.is_in_transaction();
     if !is_usable {
         tracing::debug!("A connection whose transaction could not be ended is closed.");
     }
     Ok(is_usable)
+}
+
+/// Has SQLite interrupt a statement that still runs when the time of the operation is over. Who waits for an answer only goes
+/// away; the thread of the connection would go on, and with it the one write lock stay taken. PostgreSQL has
+/// `statement_timeout`.
+async fn interrupt_in_time(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let deadline = DEADLINE
+        .try_with(|deadline| *deadline)
+        .unwrap_or_else(|_| Instant::now() + OPERATION_LIMIT);
+    connection
+        .lock_handle()
+        .await?
+        .set_progress_handler(INSTRUCTIONS, move || Instant::now() < deadline);
+    Ok(())
 }
 
 fn postgres(url: &str, connections: u32) -> ConnectOptions {
@@ -230,6 +259,7 @@ impl Store {
                 writer,
                 reader,
                 told: watch::Sender::new(0),
+                last_try: LastTry::default(),
             }),
         })
     }
@@ -241,6 +271,10 @@ impl Store {
 
     pub(crate) fn told(&self) -> &watch::Sender<u64> {
         &self.inner.told
+    }
+
+    pub(crate) fn last_try(&self) -> &LastTry {
+        &self.inner.last_try
     }
 
     pub(crate) fn backend(&self) -> DbBackend {
@@ -321,7 +355,8 @@ impl Store {
                 tokio::time::sleep(Duration::from_millis(5 << tries)).await;
             }
         };
-        within(limit, self.name(), work).await
+        let deadline = Instant::now() + limit;
+        within(limit, self.name(), DEADLINE.scope(deadline, work)).await
     }
 }
 
@@ -406,22 +441,4 @@ async fn within<T>(limit: Duration, database: &str, work: impl Future<Output = R
 }
 
 #[cfg(test)]
-mod tests {
-    use super::without_secrets;
-
-    #[test]
-    fn an_address_in_a_message_has_no_password() {
-        for (url, expected) in [
-            ("sqlite:///var/lib/farm.db", "sqlite:///var/lib/farm.db"),
-            ("postgres://farm:s3cret@db/farm", "postgres://farm@db/farm"),
-            (
-                "postgres://farm:s3@cret@db:5432/farm?sslmode=require",
-                "postgres://farm@db:5432/farm",
-            ),
-            ("postgres://db/farm?password=s3cret", "postgres://db/farm"),
-            ("nonsense", "nonsense"),
-        ] {
-            assert_eq!(without_secrets(url), expected);
-        }
-    }
-}
+mod tests;

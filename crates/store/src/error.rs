@@ -201,13 +201,13 @@ fn is_unavailable(error: &DbErr) -> bool {
     match runtime(error) {
         Some(sqlx::Error::Database(_)) => code(error).is_some_and(|code| {
             // Classes 08 (connection), 53 (resources), 57 (operator intervention, which includes a statement
-            // that ran out of time), 25P03 (idle in a transaction) and lock_not_available; SQLite: I/O,
-            // cannot open.
+            // that ran out of time), 25P03 (idle in a transaction) and lock_not_available; SQLite:
+            // interrupted, I/O, cannot open.
             ["08", "53", "57"]
                 .iter()
                 .any(|class| code.len() == 5 && code.starts_with(class))
                 || matches!(code.as_str(), "55P03" | "25P03")
-                || matches!(primary(&code), Some(10 | 14))
+                || matches!(primary(&code), Some(9 | 10 | 14))
         }),
         Some(
             sqlx::Error::Io(_)

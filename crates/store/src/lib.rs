@@ -14,6 +14,7 @@ mod convert;
 mod database;
 mod entity;
 mod error;
+mod health;
 mod migration;
 mod news;
 mod query;
@@ -26,9 +27,10 @@ pub use error::{Error, Result};
 pub use news::News;
 pub use types::{
     Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder,
-    BuiltPackage, CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, Failure, FleetView,
-    IssuedToken, LaunchAttempt, Lease, LockedKey, NewBuilder, NewLaunch, NewProject, NewUpload, NewUser,
-    Outcome, Page, Project, ProjectFilter, ProjectSettings, Publication, PublishedPackage, PublishedSnapshot,
-    Renewal, RepositoryKey, RepositoryPlace, Sighting, SnapshotRecord, StoredSource, Stray, UnknownWord,
-    User,
+    BuiltPackage, CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, Failure, FarmCounts,
+    FleetView, IssuedToken, LastBuilds, LaunchAttempt, Lease, LockedKey, MonitorPage, NewBuilder, NewLaunch,
+    NewProject, NewUpload, NewUser, Outcome, Package, PackageBuilds, PackageChroots, PackageOrder, Page,
+    Project, ProjectFilter, ProjectSettings, Publication, PublishedPackage, PublishedSnapshot, QueueEntry,
+    QueuePage, Renewal, RepositoryKey, RepositoryPlace, Sighting, SnapshotRecord, StoredSource, Stray,
+    UnknownWord, User,
 };

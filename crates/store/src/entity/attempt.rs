@@ -21,6 +21,10 @@ pub struct Model {
     pub log_bytes: i64,
     pub cancel_requested: bool,
     pub queued_at: i64,
+    /// The project's owner, who shares the fleet with others. Here, so that the order of service needs no other table.
+    pub owner: String,
+    pub is_background: bool,
+    pub waiting_reason: Option<String>,
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
 }

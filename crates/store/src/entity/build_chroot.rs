@@ -13,12 +13,13 @@ pub struct Model {
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
     pub result_directory: Option<String>,
-    pub waiting_reason: Option<String>,
-    pub queue_position: Option<i64>,
     pub blame: Option<String>,
     pub reason: Option<String>,
     pub evidence: Option<String>,
     pub attempts: i64,
+    /// As in its build, so that the last build of a package in each chroot is found by one index.
+    pub package: Option<i64>,
+    pub directory: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

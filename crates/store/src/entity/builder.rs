@@ -26,6 +26,8 @@ pub struct Model {
     pub deadline: Option<i64>,
     pub created_at: i64,
     pub ready_at: Option<i64>,
+    /// Set as long as it is terminated or abandoned.
+    pub ended_at: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -14,6 +14,8 @@ pub struct Model {
     pub search: String,
     pub created_at: i64,
     pub deleted_at: Option<i64>,
+    /// When the last row of a deleted project was gone.
+    pub cleared_at: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

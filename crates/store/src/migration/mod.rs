@@ -19,6 +19,7 @@ mod m20261124_000003_fleet;
 mod m20261127_000004_signing_keys;
 mod m20261128_000005_pool_reasons;
 mod m20261128_000006_builds_of_source;
+mod m20261128_000007_live_rows;
 mod m20261128_000010_due_repositories;
 
 /// How long a migration may take, waiting for another process that migrates included.
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000004_signing_keys::Migration),
             Box::new(m20261128_000005_pool_reasons::Migration),
             Box::new(m20261128_000006_builds_of_source::Migration),
+            Box::new(m20261128_000007_live_rows::Migration),
             Box::new(m20261128_000010_due_repositories::Migration),
         ]
     }

@@ -78,6 +78,13 @@ async fn extend(tx: &Tx, builder: Uuid, deadline: Timestamp) -> Result<(), Failu
     Ok(())
 }
 
+/// The allocations in a state that are not over: only they are in the index that this uses.
+fn open(state: AllocationState) -> Select<allocation::Entity> {
+    allocation::Entity::find()
+        .filter(allocation::Column::State.eq(state.as_str()))
+        .filter(allocation::Column::EndedAt.is_null())
+}
+
 async fn views(tx: &Tx, query: Select<allocation::Entity>) -> Result<Vec<Allocation>, Failure> {
     let rows = query.order_by_asc(allocation::Column::Epoch).all(&**tx).await?;
     if rows.is_empty() {
@@ -120,16 +127,9 @@ impl Store {
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn offered_allocations(&self, limit: u64) -> Result<Vec<Allocation>> {
-        self.read(|tx| async move {
-            let offered = allocation::Column::State.eq(AllocationState::Offered.as_str());
-            views(
-                &tx,
-                allocation::Entity::find()
-                    .filter(offered)
-                    .limit(Page::bounded(limit)),
-            )
-            .await
-        })
+        self.read(
+            |tx| async move { views(&tx, open(AllocationState::Offered).limit(Page::bounded(limit))).await },
+        )
         .await
     }
 
@@ -140,8 +140,7 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn accepted_allocations(&self, worker: Option<&str>) -> Result<Vec<Allocation>> {
         self.read(|tx| async move {
-            let accepted = allocation::Column::State.eq(AllocationState::Accepted.as_str());
-            let mut query = allocation::Entity::find().filter(accepted).limit(Page::LONGEST);
+            let mut query = open(AllocationState::Accepted).limit(Page::LONGEST);
             if let Some(worker) = worker {
                 query = query.filter(allocation::Column::Worker.eq(worker));
             }

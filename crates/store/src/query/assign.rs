@@ -107,14 +107,13 @@ impl Store {
             let columns = attempt::ActiveModel {
                 epoch: Set(Some(epoch.0)),
                 builder: Set(Some(builder.id.0)),
+                waiting_reason: Set(None),
                 ..Default::default()
             };
             let why = format!("builder {} is reserved for it", builder.id);
             advance(&tx, &row, AttemptState::Assigned, columns, (ACTOR, &why, now)).await?;
             let columns = build_chroot::ActiveModel {
                 state: Set(BuildState::Starting.as_str().to_owned()),
-                waiting_reason: Set(None),
-                queue_position: Set(None),
                 ..Default::default()
             };
             set_chroot(&tx, &row, columns).await?;

@@ -1,8 +1,8 @@
 //! Builds as clients see them: one query for the builds with what they refer to, one for all their chroots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Blame, BuildId, BuildState, ProjectId, Timestamp, build::derive_state};
+use model::{AttemptState, Blame, BuildId, BuildState, ProjectId, Timestamp, build::derive_state};
 use sea_orm::{
     ColumnTrait as _, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _, QueryOrder as _,
     QueryResult, QuerySelect as _, Select,
@@ -13,7 +13,7 @@ use crate::{
     Build, BuildChroot, BuildOptions, Failure as Verdict, StoredSource,
     convert::{Row, moment},
     database::Tx,
-    entity::{account, build, build_chroot, package, project},
+    entity::{account, attempt, build, build_chroot, package, project},
     error::{Failure, Result},
 };
 
@@ -37,7 +37,8 @@ impl FromQueryResult for Joined {
     }
 }
 
-/// The builds that a query finds, newest first. The query may filter by all that is joined.
+/// The builds that a query finds, newest first, but for those of projects that are deleted. The query may filter by all that
+/// is joined.
 pub(super) async fn load(
     tx: &Tx,
     narrow: impl FnOnce(Select<build::Entity>) -> Select<build::Entity> + Send,
@@ -50,6 +51,7 @@ pub(super) async fn load(
         .column_as(project::Column::Name, "project_name")
         .column_as(package::Column::Name, "package_name")
         .column_as(account::Column::Name, "submitter_name")
+        .filter(project::Column::DeletedAt.is_null())
         .order_by_desc(build::Column::Id);
     let rows = narrow(query).into_model::<Joined>().all(&**tx).await?;
     let mut chroots: BTreeMap<i64, Vec<BuildChroot>> = BTreeMap::new();
@@ -59,8 +61,13 @@ pub(super) async fn load(
             .filter(build_chroot::Column::Build.is_in(ids))
             .all(&**tx)
             .await?;
+        let mut reasons = waiting_reasons(tx, &found).await?;
         for row in found {
-            chroots.entry(row.build).or_default().push(build_chroot(row)?);
+            let reason = reasons.remove(&(row.build, row.chroot.clone()));
+            chroots
+                .entry(row.build)
+                .or_default()
+                .push(build_chroot(row, reason)?);
         }
     }
     rows.into_iter()
@@ -69,6 +76,37 @@ pub(super) async fn load(
             Ok(build(row, chroots)?)
         })
         .collect()
+}
+
+/// Why those of these chroots that wait do so, as far as somebody has said it.
+async fn waiting_reasons(
+    tx: &Tx,
+    chroots: &[build_chroot::Model],
+) -> Result<BTreeMap<(i64, String), String>, Failure> {
+    let waiting: BTreeSet<i64> = chroots
+        .iter()
+        .filter(|chroot| chroot.state == BuildState::Pending.as_str())
+        .map(|chroot| chroot.build)
+        .collect();
+    if waiting.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows: Vec<(i64, String, Option<String>)> = attempt::Entity::find()
+        .select_only()
+        .columns([
+            attempt::Column::Build,
+            attempt::Column::Chroot,
+            attempt::Column::WaitingReason,
+        ])
+        .filter(attempt::Column::Build.is_in(waiting))
+        .filter(attempt::Column::State.eq(AttemptState::Waiting.as_str()))
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    let told = rows
+        .into_iter()
+        .filter_map(|(build, chroot, reason)| Some(((build, chroot), reason?)));
+    Ok(told.collect())
 }
 
 /// The build of that id.
@@ -123,7 +161,7 @@ fn build(row: Joined, mut chroots: Vec<BuildChroot>) -> Result<Build> {
     })
 }
 
-fn build_chroot(row: build_chroot::Model) -> Result<BuildChroot> {
+fn build_chroot(row: build_chroot::Model, waiting_reason: Option<String>) -> Result<BuildChroot> {
     let id = format!("{}/{}", row.build, row.chroot);
     let at = Row::new("build_chroot", &id);
     let blame: Option<Blame> = at.parse_maybe("blame", row.blame.as_deref())?;
@@ -134,8 +172,7 @@ fn build_chroot(row: build_chroot::Model) -> Result<BuildChroot> {
         started_at: moment(row.started_at),
         ended_at: moment(row.ended_at),
         result_directory: row.result_directory,
-        waiting_reason: row.waiting_reason,
-        queue_position: row.queue_position,
+        waiting_reason,
         failure: blame.map(|blame| Verdict {
             blame,
             reason: row.reason.unwrap_or_default(),

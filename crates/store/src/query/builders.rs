@@ -17,10 +17,12 @@ use crate::{
     error::{Error, Failure, Result},
 };
 
+/// Of how many builders one statement asks for the launches; databases bound the number of parameters.
+const LAUNCHES_OF: usize = 500;
+
 /// The condition that a builder is not terminated or abandoned.
 pub(super) fn is_live() -> sea_orm::sea_query::SimpleExpr {
-    let finals = BuilderState::ALL.into_iter().filter(|state| state.is_final());
-    builder::Column::State.is_not_in(finals.map(BuilderState::as_str))
+    builder::Column::EndedAt.is_null()
 }
 
 /// The builders that a condition finds, oldest first.
@@ -32,9 +34,9 @@ pub(super) async fn builders_of(tx: &Tx, condition: Condition) -> Result<Vec<Bui
         .all(&**tx)
         .await?;
     let mut launches: BTreeMap<uuid::Uuid, (Option<launch_attempt::Model>, u32)> = BTreeMap::new();
-    if !rows.is_empty() {
+    for some in rows.chunks(LAUNCHES_OF) {
         let found = launch_attempt::Entity::find()
-            .filter(launch_attempt::Column::Builder.is_in(rows.iter().map(|row| row.id)))
+            .filter(launch_attempt::Column::Builder.is_in(some.iter().map(|row| row.id)))
             .order_by_asc(launch_attempt::Column::AskedAt)
             .order_by_asc(launch_attempt::Column::Id)
             .all(&**tx)
@@ -117,6 +119,7 @@ fn new_row(FleetId(fleet): FleetId, new: &NewBuilder, now: Timestamp) -> builder
         deadline: Set(Some(new.deadline.as_micros())),
         created_at: Set(now.as_micros()),
         ready_at: Set(None),
+        ended_at: Set(None),
     }
 }
 
@@ -194,13 +197,17 @@ impl Store {
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn builders(&self, include_final_since: Option<Timestamp>) -> Result<Vec<Builder>> {
-        let mut condition = Condition::any().add(is_live());
-        if let Some(since) = include_final_since {
-            condition = condition.add(builder::Column::EnteredAt.gte(since.as_micros()));
-        }
-        let condition = &condition;
-        self.read(|tx| async move { builders_of(&tx, condition.clone()).await })
-            .await
+        self.read(|tx| async move {
+            let mut builders = builders_of(&tx, Condition::all().add(is_live())).await?;
+            if let Some(since) = include_final_since {
+                // For itself, since no index holds both those that live and those that do not.
+                let ended = Condition::all().add(builder::Column::EndedAt.gte(since.as_micros()));
+                builders.extend(builders_of(&tx, ended).await?);
+                builders.sort_by_key(|builder| (builder.created_at, builder.id));
+            }
+            Ok(builders)
+        })
+        .await
     }
 
     /// The builder of that id.

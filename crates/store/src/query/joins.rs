@@ -2,19 +2,12 @@
 
 use sea_orm::{EntityTrait as _, RelationDef};
 
-use crate::entity::{account, attempt, build, build_chroot, collected_package, package, project};
+use crate::entity::{account, attempt, build, collected_package, package, project};
 
 pub(super) fn attempt_to_build() -> RelationDef {
     attempt::Entity::belongs_to(build::Entity)
         .from(attempt::Column::Build)
         .to(build::Column::Id)
-        .into()
-}
-
-pub(super) fn attempt_to_chroot() -> RelationDef {
-    attempt::Entity::belongs_to(build_chroot::Entity)
-        .from((attempt::Column::Build, attempt::Column::Chroot))
-        .to((build_chroot::Column::Build, build_chroot::Column::Chroot))
         .into()
 }
 

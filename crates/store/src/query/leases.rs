@@ -38,6 +38,16 @@ pub(super) async fn check_lease(tx: &Tx, lease: &Lease) -> Result<(), Failure> {
     }
 }
 
+/// Refuses the transaction when the lease is not the latest one. It may be taken before the transaction ends: only for what
+/// does no harm then.
+pub(super) async fn check_lease_unlocked(tx: &Tx, lease: &Lease) -> Result<(), Failure> {
+    let row = fleet_lease::Entity::find_by_id(lease.fleet.0).one(&**tx).await?;
+    match row {
+        Some(row) if row.epoch == lease.epoch => Ok(()),
+        _ => Err(lost(lease).into()),
+    }
+}
+
 impl Store {
     /// Takes the lease of a fleet, if nobody has it, or its time is over, or `holder` has it, which is a
     /// controller that was started again. The new epoch fences the one before in any case.

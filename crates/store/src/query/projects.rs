@@ -100,6 +100,7 @@ async fn insert_project(tx: &Tx, new: &NewProject, now: Timestamp) -> Result<pro
         search: Set(search_text(new.owner.as_str(), new.name.as_str(), &new.settings)),
         created_at: Set(now.as_micros()),
         deleted_at: Set(None),
+        cleared_at: Set(None),
     });
     or_conflict(insert.exec_with_returning(&**tx).await, || {
         format!("there is a project {}/{} already", new.owner, new.name)

@@ -13,7 +13,12 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{build_views::load_one, events::Entry, repositories::want_publication, verdict::new_attempt};
+use super::{
+    build_views::load_one,
+    events::Entry,
+    repositories::want_publication,
+    verdict::{OfBuild, new_attempt},
+};
 use crate::{
     Build, NewUpload, RepositoryKey,
     convert::{check_text, reason, to_json, to_number},
@@ -32,8 +37,8 @@ async fn make_repository(tx: &Tx, key: RepositoryKey<'_>, now: Timestamp) -> Res
     Ok(())
 }
 
-/// Refuses a directory of another project, and chroots that are not the project's, not active, or named twice.
-async fn check(tx: &Tx, new: &NewUpload) -> Result<(), Failure> {
+/// The project. Refuses a directory of another project, and chroots that are not the project's, not active, or named twice.
+async fn check(tx: &Tx, new: &NewUpload) -> Result<project::Model, Failure> {
     check_text("version", &new.version)?;
     check_text("source file name", &new.srpm.file_name)?;
     let project = project::Entity::find_by_id(new.project.0)
@@ -81,7 +86,7 @@ async fn check(tx: &Tx, new: &NewUpload) -> Result<(), Failure> {
     if seen.is_empty() {
         return Err(Error::invalid("a build needs a chroot").into());
     }
-    Ok(())
+    Ok(project)
 }
 
 async fn find_or_make_package(tx: &Tx, project: ProjectId, name: &PackageName) -> Result<i64, Failure> {
@@ -106,8 +111,7 @@ async fn find_or_make_package(tx: &Tx, project: ProjectId, name: &PackageName) -
     Ok(row.ok_or_else(|| Error::not_found(format!("package {name}")))?.id)
 }
 
-async fn insert_build(tx: &Tx, new: &NewUpload, now: Timestamp) -> Result<BuildId, Failure> {
-    let package = find_or_make_package(tx, new.project, &new.package).await?;
+async fn insert_build(tx: &Tx, new: &NewUpload, package: i64, now: Timestamp) -> Result<BuildId, Failure> {
     let states: Vec<BuildState> = new
         .chroots
         .iter()
@@ -138,7 +142,7 @@ async fn insert_build(tx: &Tx, new: &NewUpload, now: Timestamp) -> Result<BuildI
 }
 
 fn chroot_row(
-    build: BuildId,
+    (build, package, new): (BuildId, i64, &NewUpload),
     name: &ChrootName,
     skipped: Option<&str>,
     now: Timestamp,
@@ -155,12 +159,12 @@ fn chroot_row(
         started_at: Set(None),
         ended_at: Set(skipped.map(|_| now.as_micros())),
         result_directory: Set(None),
-        waiting_reason: Set(None),
-        queue_position: Set(None),
         blame: Set(skipped.map(|_| Blame::Package.as_str().to_owned())),
         reason: Set(skipped.map(reason)),
         evidence: Set(None),
         attempts: Set(i64::from(skipped.is_none())),
+        package: Set(Some(package)),
+        directory: Set(new.directory.to_string()),
     }
 }
 
@@ -181,25 +185,32 @@ impl Store {
             .collect();
         let attempts = &attempts;
         self.write(|tx| async move {
-            check(&tx, new).await?;
+            let project = check(&tx, new).await?;
             let submitter = account::Entity::find_by_id(new.submitter.0).one(&*tx).await?;
             let submitter = submitter.ok_or_else(|| Error::not_found(format!("user {}", new.submitter)))?;
             let actor = format!("user:{}", submitter.name);
-            let id = insert_build(&tx, new, now).await?;
-            let wanted = new.chroots.iter().map(|name| chroot_row(id, name, None, now));
+            let package = find_or_make_package(&tx, new.project, &new.package).await?;
+            let id = insert_build(&tx, new, package, now).await?;
+            let of = (id, package, new);
+            let wanted = new.chroots.iter().map(|name| chroot_row(of, name, None, now));
             let skipped = new
                 .skipped
                 .iter()
-                .map(|(name, why)| chroot_row(id, name, Some(why), now));
+                .map(|(name, why)| chroot_row(of, name, Some(why), now));
             build_chroot::Entity::insert_many(wanted.chain(skipped))
                 .exec_without_returning(&*tx)
                 .await?;
             for chroot in &new.chroots {
                 make_repository(&tx, (new.project, &new.directory, chroot), now).await?;
             }
+            let of = OfBuild {
+                build: id.0,
+                owner: &project.owner,
+                is_background: new.options.background,
+            };
             let rows = attempts
                 .iter()
-                .map(|(chroot, attempt)| new_attempt(*attempt, (id.0, chroot.as_str()), 1, now));
+                .map(|(chroot, attempt)| new_attempt(*attempt, of, (chroot.as_str(), 1), now));
             if !attempts.is_empty() {
                 attempt::Entity::insert_many(rows)
                     .exec_without_returning(&*tx)

@@ -77,6 +77,7 @@ fn columns(
         reason: Set(Some(reason(&change.reason))),
         entered_at: Set(now.as_micros()),
         deadline: Set(change.deadline.map(Timestamp::as_micros)),
+        ended_at: Set(to.is_final().then(|| now.as_micros())),
         ..Default::default()
     };
     if change.instance_id.is_some() {

@@ -55,16 +55,27 @@ impl End {
     }
 }
 
+/// What is the same for every attempt of a build.
+#[derive(Clone, Copy)]
+pub(super) struct OfBuild<'a> {
+    /// The build.
+    pub(super) build: i64,
+    /// The owner of its project.
+    pub(super) owner: &'a str,
+    /// Whether it yields to everything that is not.
+    pub(super) is_background: bool,
+}
+
 /// The row of an attempt that waits.
 pub(super) fn new_attempt(
     id: Uuid,
-    (build, chroot): (i64, &str),
-    number: i64,
+    of: OfBuild<'_>,
+    (chroot, number): (&str, i64),
     now: Timestamp,
 ) -> attempt::ActiveModel {
     attempt::ActiveModel {
         id: Set(id),
-        build: Set(build),
+        build: Set(of.build),
         chroot: Set(chroot.to_owned()),
         number: Set(number),
         state: Set(AttemptState::Waiting.as_str().to_owned()),
@@ -77,6 +88,9 @@ pub(super) fn new_attempt(
         log_bytes: Set(0),
         cancel_requested: Set(false),
         queued_at: Set(now.as_micros()),
+        owner: Set(of.owner.to_owned()),
+        is_background: Set(of.is_background),
+        waiting_reason: Set(None),
         started_at: Set(None),
         ended_at: Set(None),
     }
@@ -210,7 +224,12 @@ async fn has_another(tx: &Tx, row: &attempt::Model) -> Result<bool, Failure> {
 async fn queue_again(tx: &Tx, row: &attempt::Model, (actor, now): (&str, Timestamp)) -> Result<(), Failure> {
     let id = Uuid::now_v7();
     let number = row.number.saturating_add(1);
-    attempt::Entity::insert(new_attempt(id, (row.build, &row.chroot), number, now))
+    let of = OfBuild {
+        build: row.build,
+        owner: &row.owner,
+        is_background: row.is_background,
+    };
+    attempt::Entity::insert(new_attempt(id, of, (&row.chroot, number), now))
         .exec_without_returning(&**tx)
         .await?;
     let why = format!("another attempt after {}", AttemptId(row.id));
@@ -231,8 +250,6 @@ async fn update_chroot(
     let mut columns = build_chroot::ActiveModel {
         state: Set(state.as_str().to_owned()),
         ended_at: Set(state.is_final().then(|| now.as_micros())),
-        waiting_reason: Set(None),
-        queue_position: Set(None),
         ..Default::default()
     };
     if is_verdict {

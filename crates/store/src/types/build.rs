@@ -129,8 +129,6 @@ pub struct BuildChroot {
     pub result_directory: Option<String>,
     /// Why it waits, in words.
     pub waiting_reason: Option<String>,
-    /// Its place in the queue, from 1.
-    pub queue_position: Option<i64>,
     /// Why it failed, was skipped or cancelled.
     pub failure: Option<Failure>,
     /// How many attempts there were, the present one included.

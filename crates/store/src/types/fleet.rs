@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use model::{
-    BuilderId, BuilderState, FleetId, LaunchId, OwnerName, PoolName, Timestamp,
+    AttemptId, BuildId, BuildState, BuilderId, BuilderState, ChrootName, FleetId, LaunchId, OwnerName,
+    PackageName, PoolName, ProjectName, Timestamp,
     plan::{Fortune, QueuedAttempt},
 };
 
@@ -166,14 +167,63 @@ pub struct FleetView {
     pub at: Timestamp,
     /// Every builder that is not terminated or abandoned, oldest first.
     pub builders: Vec<Builder>,
-    /// Every attempt without a builder, oldest first.
+    /// The attempts without a builder, those first that are served first; only the front of a very long queue.
     pub queue: Vec<QueuedAttempt>,
+    /// Why they wait, as far as somebody has said it.
+    pub reasons: BTreeMap<AttemptId, String>,
     /// How many attempts of each owner have a builder.
     pub active: BTreeMap<OwnerName, u32>,
     /// Every chroot, ordered by name.
     pub chroots: Vec<Chroot>,
     /// How the last launches of each pool went.
     pub fortunes: BTreeMap<PoolName, Fortune>,
+}
+
+/// An attempt that waits for a builder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueEntry {
+    /// Its place in the order of service, from 1.
+    pub position: u64,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Its build.
+    pub build: BuildId,
+    /// What it builds for.
+    pub chroot: ChrootName,
+    /// Whose project it is.
+    pub owner: OwnerName,
+    /// The project's name.
+    pub project: ProjectName,
+    /// What it builds.
+    pub package: Option<PackageName>,
+    /// Whether it yields to everything that is not.
+    pub background: bool,
+    /// When its build was submitted.
+    pub submitted_at: Timestamp,
+    /// Since when it waits.
+    pub queued_at: Timestamp,
+    /// Why it waits, in words; `None` before the planner has seen it.
+    pub reason: Option<String>,
+}
+
+/// A part of the queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueuePage {
+    /// In the order of service.
+    pub entries: Vec<QueueEntry>,
+    /// How many attempts wait in all.
+    pub total: u64,
+}
+
+/// How many there are of what is not over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FarmCounts {
+    /// Builders that are not terminated or abandoned, by pool and state.
+    pub builders: BTreeMap<(PoolName, BuilderState), u64>,
+    /// Builds that have not ended, by state; a state without builds is left out.
+    pub builds: BTreeMap<BuildState, u64>,
+    /// Attempts that wait for a builder.
+    pub waiting: u64,
 }
 
 /// An instance with our tag and without a builder, in one list of a cloud.

@@ -5,6 +5,7 @@ mod attempt;
 mod build;
 mod event;
 mod fleet;
+mod package;
 mod project;
 mod publication;
 mod user;
@@ -16,7 +17,11 @@ pub use build::{
     Build, BuildChroot, BuildFilter, BuildOptions, CancelOutcome, Failure, NewUpload, StoredSource,
 };
 pub use event::{Event, EventFilter};
-pub use fleet::{Builder, Change, FleetView, LaunchAttempt, Lease, NewBuilder, NewLaunch, Sighting, Stray};
+pub use fleet::{
+    Builder, Change, FarmCounts, FleetView, LaunchAttempt, Lease, NewBuilder, NewLaunch, QueueEntry,
+    QueuePage, Sighting, Stray,
+};
+pub use package::{LastBuilds, MonitorPage, Package, PackageBuilds, PackageChroots, PackageOrder};
 pub use project::{Chroot, LockedKey, NewProject, Page, Project, ProjectFilter, ProjectSettings};
 pub use publication::{
     Publication, PublishedPackage, PublishedSnapshot, RepositoryKey, RepositoryPlace, SnapshotRecord,

@@ -10,7 +10,7 @@ use crate::{
 };
 
 on_both_databases!(
-    the_queue_is_told_oldest_first,
+    the_queue_is_told_in_the_order_of_service,
     an_assignment_moves_attempt_builder_and_build_at_once,
     of_two_who_assign_one_builder_one_wins,
     of_two_who_assign_one_attempt_one_wins,
@@ -21,7 +21,7 @@ on_both_databases!(
     active_attempts_are_counted_by_owner,
 );
 
-async fn the_queue_is_told_oldest_first(farm: Farm) {
+async fn the_queue_is_told_in_the_order_of_service(farm: Farm) {
     let late = farm
         .store
         .submit_upload(&farm.upload(&[CHROOT]), at(30))
@@ -42,7 +42,7 @@ async fn the_queue_is_told_oldest_first(farm: Farm) {
         .iter()
         .map(|it| (it.build, it.background, it.queued_at))
         .collect();
-    assert_eq!(queue, [(early.id, true, at(20)), (late.id, false, at(30))]);
+    assert_eq!(queue, [(late.id, false, at(30)), (early.id, true, at(20))]);
     assert_eq!(
         (view.queue[0].chroot.as_str(), &view.queue[0].owner),
         (CHROOT, &farm.user.name)
@@ -243,45 +243,42 @@ async fn later_allocations_have_higher_numbers(farm: Farm) {
 async fn who_waits_is_told_why_until_it_has_a_builder(farm: Farm) {
     let id = farm.submit().await.id;
     let attempt = farm.open_attempt(id).await.id;
-    let wait = |position, reason: &str| Wait {
+    let wait = |reason: &str| Wait {
         attempt,
-        position,
+        position: 1,
         reason: reason.to_owned(),
     };
-    let told = async || {
-        let chroot = farm.chroot_of(id).await;
-        (chroot.waiting_reason, chroot.queue_position)
+    let view = async || farm.store.fleet_snapshot(farm.lease.fleet, at(2)).await.unwrap();
+    let tell = async |waits: &[Wait]| {
+        farm.store
+            .set_waits(&farm.lease, &view().await, waits)
+            .await
+            .unwrap();
     };
-    assert_eq!(told().await, (None, None));
-    farm.store
-        .set_waits(&farm.lease, &[wait(7, "pool small is at its maximum")])
-        .await
-        .unwrap();
-    assert_eq!(
-        told().await,
-        (Some("pool small is at its maximum".to_owned()), Some(7))
-    );
-    farm.store
-        .set_waits(&farm.lease, &[wait(1, "a builder boots")])
-        .await
-        .unwrap();
-    assert_eq!(told().await, (Some("a builder boots".to_owned()), Some(1)));
+    let told = async || farm.chroot_of(id).await.waiting_reason;
+    assert_eq!(told().await, None);
+    tell(&[wait("pool small is at its maximum")]).await;
+    assert_eq!(told().await.as_deref(), Some("pool small is at its maximum"));
+    assert_eq!(view().await.reasons[&attempt], "pool small is at its maximum");
+    tell(&[wait("a builder boots")]).await;
+    assert_eq!(told().await.as_deref(), Some("a builder boots"));
 
+    let old = view().await;
     farm.begin(id).await;
-    assert_eq!(told().await, (None, None));
+    assert_eq!(told().await, None);
     let stranger = Wait {
         attempt: AttemptId(Uuid::now_v7()),
-        ..wait(2, "nobody")
+        ..wait("nobody")
     };
     farm.store
-        .set_waits(&farm.lease, &[wait(1, "too late"), stranger])
+        .set_waits(&farm.lease, &old, &[wait("too late"), stranger])
         .await
         .unwrap();
-    assert_eq!(told().await, (None, None));
+    assert_eq!(told().await, None);
     farm.lose_builder(id, "gone", at(9)).await;
     assert_eq!(
         told().await,
-        (None, None),
+        None,
         "another attempt waits; nobody has said why yet"
     );
 }

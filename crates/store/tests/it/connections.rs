@@ -66,8 +66,11 @@ async fn one_bad_row_keeps_no_others_from_the_planner(farm: Farm) {
     };
     assert_eq!(queue().await, [good, bad.id]);
     let raw = farm.raw().await;
-    raw.execute("UPDATE project SET owner = '../etc' WHERE name = 'other'")
-        .await;
+    raw.execute(&format!(
+        "UPDATE attempt SET owner = '../etc' WHERE build = {}",
+        bad.id
+    ))
+    .await;
     raw.execute("INSERT INTO pool (name, failures) VALUES ('../etc', 1)")
         .await;
     assert_eq!(queue().await, [good]);

@@ -177,7 +177,8 @@ async fn a_leader_of_old_can_write_nothing(farm: Farm) {
     assert_lease_lost(store.assign(&old, attempt, &ready, at(60), at(16)).await);
     assert_lease_lost(store.record_pool(&old, &pool, &json!({}), "00ff", at(16)).await);
     assert_lease_lost(store.record_sightings(&old, "dev", &seen, at(16)).await);
-    assert_lease_lost(store.set_waits(&old, &[wait]).await);
+    let view = store.fleet_snapshot(new.fleet, at(16)).await.unwrap();
+    assert_lease_lost(store.set_waits(&old, &view, &[wait]).await);
 
     assert_eq!(store.strays("dev").await.unwrap(), []);
     let after = (

@@ -1,0 +1,257 @@
+//! The queue: attempts that wait for a builder, in the order in which they are served. That order is the planner's
+//! ([`model::plan`]): what is not background first; then the n-th request of an owner, counting those that have a builder,
+//! after everybody's (n-1)-th; then age. Places are computed when somebody asks, since each attempt that is served moves all
+//! others. One index holds all that this needs, of attempts that are not over only.
+
+use std::collections::BTreeMap;
+
+use model::{AttemptId, AttemptState, BuildId, BuildState, ChrootName, PoolName, Timestamp, plan::Wait};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult, QueryFilter as _, Statement,
+    Value, sea_query::Expr,
+};
+use uuid::Uuid;
+
+use super::leases::check_lease_unlocked;
+use crate::{
+    FarmCounts, FleetView, Lease, Page, QueueEntry, QueuePage,
+    convert::{Row, readable, reason},
+    database::{Store, Tx},
+    entity::attempt,
+    error::{Failure, Result},
+};
+
+/// How many attempts one transaction gives their reasons: few enough that others hardly wait for it.
+const REASONS_AT_ONCE: usize = 500;
+
+/// The attempts that wait, with `nth`: the how-manieth request of its owner each is.
+const RANKED: &str = "\
+    WITH active AS (
+        SELECT owner, count(*) AS n FROM attempt
+        WHERE ended_at IS NULL AND state IN ('assigned', 'running') GROUP BY owner
+    ), ranked AS (
+        SELECT attempt.id, attempt.build, attempt.owner, attempt.is_background, attempt.queued_at,
+            coalesce(active.n, 0) + row_number() OVER (
+                PARTITION BY attempt.owner ORDER BY attempt.is_background, attempt.queued_at, attempt.id
+            ) AS nth
+        FROM attempt LEFT JOIN active ON active.owner = attempt.owner
+        WHERE attempt.ended_at IS NULL AND attempt.state = 'waiting'
+    )";
+const IN_ORDER: &str = "ORDER BY is_background, nth, queued_at, id";
+
+/// An attempt that waits, as the planner needs it.
+#[derive(FromQueryResult)]
+pub(super) struct Waiting {
+    pub(super) id: Uuid,
+    pub(super) build: i64,
+    pub(super) chroot: String,
+    pub(super) owner: String,
+    pub(super) is_background: bool,
+    pub(super) queued_at: i64,
+    pub(super) waiting_reason: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+struct EntryRow {
+    position: i64,
+    id: Uuid,
+    build: i64,
+    chroot: String,
+    owner: String,
+    project: String,
+    package: Option<String>,
+    is_background: bool,
+    submitted_at: i64,
+    queued_at: i64,
+    waiting_reason: Option<String>,
+}
+
+fn entry(row: EntryRow) -> Result<QueueEntry> {
+    let id = AttemptId(row.id);
+    let at = Row::new("attempt", &id);
+    let of_build = Row::new("build", &row.build);
+    Ok(QueueEntry {
+        position: at.number("position", row.position)?,
+        attempt: id,
+        build: BuildId(row.build),
+        chroot: at.parse("chroot", &row.chroot)?,
+        owner: at.parse("owner", &row.owner)?,
+        project: of_build.parse("name of its project", &row.project)?,
+        package: of_build.parse_maybe("name of its package", row.package.as_deref())?,
+        background: row.is_background,
+        submitted_at: Timestamp::from_micros(row.submitted_at),
+        queued_at: Timestamp::from_micros(row.queued_at),
+        reason: row.waiting_reason,
+    })
+}
+
+fn statement(tx: &Tx, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(tx.get_database_backend(), sql, values)
+}
+
+fn number(value: u64) -> Value {
+    i64::try_from(value).unwrap_or(i64::MAX).into()
+}
+
+/// The first attempts to be served.
+pub(super) async fn first(tx: &Tx, limit: u64) -> Result<Vec<Waiting>, Failure> {
+    let sql = format!(
+        "{RANKED} SELECT ranked.id, ranked.build, attempt.chroot, ranked.owner, ranked.is_background,
+            ranked.queued_at, attempt.waiting_reason
+        FROM (SELECT * FROM ranked {IN_ORDER} LIMIT $1) AS ranked
+        JOIN attempt ON attempt.id = ranked.id"
+    );
+    let query = Waiting::find_by_statement(statement(tx, &sql, [number(limit)]));
+    Ok(query.all(&**tx).await?)
+}
+
+/// How many attempts wait.
+async fn length(tx: &Tx) -> Result<u64, Failure> {
+    let sql = "SELECT count(*) AS n FROM attempt WHERE ended_at IS NULL AND state = 'waiting'";
+    let row = tx.query_one_raw(statement(tx, sql, [])).await?;
+    let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    Ok(count.unsigned_abs())
+}
+
+impl Store {
+    /// The queue from the front: who is served next, and how many wait in all.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`]. What cannot be read is left out.
+    pub async fn queue(&self, page: Page) -> Result<QueuePage> {
+        let sql = &format!(
+            "{RANKED} SELECT place.position, place.id, place.build, attempt.chroot, place.owner,
+                project.name AS project, package.name AS package, place.is_background,
+                build.submitted_at, place.queued_at, attempt.waiting_reason
+            FROM (
+                SELECT ranked.*, row_number() OVER ({IN_ORDER}) AS position FROM ranked
+                {IN_ORDER} LIMIT $1 OFFSET $2
+            ) AS place
+            JOIN attempt ON attempt.id = place.id
+            JOIN build ON build.id = place.build
+            JOIN project ON project.id = build.project
+            LEFT JOIN package ON package.id = build.package
+            ORDER BY place.position"
+        );
+        self.read(|tx| async move {
+            let values = [number(page.limit()), number(page.offset())];
+            let rows = EntryRow::find_by_statement(statement(&tx, sql, values))
+                .all(&*tx)
+                .await?;
+            Ok(QueuePage {
+                total: length(&tx).await?,
+                entries: readable(rows.into_iter().map(entry)).collect(),
+            })
+        })
+        .await
+    }
+
+    /// The places in the queue, from 1, of the chroots of a build that wait.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
+    pub async fn queue_positions(&self, build: BuildId) -> Result<BTreeMap<ChrootName, u64>> {
+        let sql = &format!(
+            "{RANKED} SELECT attempt.chroot, place.position
+            FROM (SELECT id, build, row_number() OVER ({IN_ORDER}) AS position FROM ranked) AS place
+            JOIN attempt ON attempt.id = place.id
+            WHERE place.build = $1"
+        );
+        let rows = self
+            .read(|tx| async move { Ok(tx.query_all_raw(statement(&tx, sql, [build.0.into()])).await?) })
+            .await?;
+        let mut positions = BTreeMap::new();
+        for row in rows {
+            let parsed = (row.try_get_by_index::<String>(0), row.try_get_by_index::<i64>(1));
+            if let (Ok(chroot), Ok(position)) = parsed {
+                let chroot = Row::new("attempt", &build).parse("chroot", &chroot)?;
+                positions.insert(chroot, position.unsigned_abs());
+            }
+        }
+        Ok(positions)
+    }
+
+    /// How many builders, builds and attempts there are that are not over.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`]. What cannot be read is left out.
+    pub async fn counts(&self) -> Result<FarmCounts> {
+        self.read(|tx| async move {
+            let builders =
+                "SELECT pool, state, count(*) FROM builder WHERE ended_at IS NULL GROUP BY pool, state";
+            let live = BuildState::ALL.into_iter().filter(|state| !state.is_final());
+            let words: Vec<String> = live.map(|state| format!("'{state}'")).collect();
+            let builds = format!(
+                "SELECT state, count(*) FROM build WHERE state IN ({}) GROUP BY state",
+                words.join(", ")
+            );
+            let mut counts = FarmCounts {
+                waiting: length(&tx).await?,
+                ..FarmCounts::default()
+            };
+            for row in tx.query_all_raw(statement(&tx, builders, [])).await? {
+                let (pool, state): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+                let count: i64 = row.try_get_by_index(2)?;
+                let at = Row::new("builder", &pool);
+                let key = at
+                    .parse::<PoolName>("pool", &pool)
+                    .and_then(|name| Ok((name, at.parse("state", &state)?)));
+                counts
+                    .builders
+                    .extend(readable(std::iter::once(key)).map(|key| (key, count.unsigned_abs())));
+            }
+            for row in tx.query_all_raw(statement(&tx, &builds, [])).await? {
+                let (state, count): (String, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+                let state = Row::new("build", &state).parse("state", &state)?;
+                counts.builds.insert(state, count.unsigned_abs());
+            }
+            Ok(counts)
+        })
+        .await
+    }
+
+    /// Writes down why attempts wait, where that differs from what `view` says: in pieces, each a short transaction that locks
+    /// nothing but the attempts, so that the lease can be renewed and taken meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::LeaseLost`].
+    pub async fn set_waits(&self, lease: &Lease, view: &FleetView, waits: &[Wait]) -> Result<()> {
+        let changed = changes(view, waits);
+        for (reason, ids) in &changed {
+            for some in ids.chunks(REASONS_AT_ONCE) {
+                self.write(|tx| async move {
+                    check_lease_unlocked(&tx, lease).await?;
+                    attempt::Entity::update_many()
+                        .col_expr(attempt::Column::WaitingReason, Expr::value(Some(reason.as_str())))
+                        .filter(attempt::Column::Id.is_in(some.iter().copied()))
+                        .filter(attempt::Column::State.eq(AttemptState::Waiting.as_str()))
+                        .exec(&*tx)
+                        .await?;
+                    Ok(())
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The attempts by their new reasons, in the order of their ids, so that two who write them do not wait for each other in a
+/// circle.
+fn changes(view: &FleetView, waits: &[Wait]) -> BTreeMap<String, Vec<Uuid>> {
+    let mut changed: BTreeMap<String, Vec<Uuid>> = BTreeMap::new();
+    for wait in waits {
+        let new = reason(&wait.reason);
+        if view.reasons.get(&wait.attempt) != Some(&new) {
+            changed.entry(new).or_default().push(wait.attempt.0);
+        }
+    }
+    for ids in changed.values_mut() {
+        ids.sort_unstable();
+    }
+    changed
+}

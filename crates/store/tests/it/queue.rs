@@ -1,0 +1,201 @@
+//! The queue: the order of service, places, pages and counts.
+
+use std::collections::BTreeMap;
+
+use model::{
+    BuildId, BuildState, BuilderState, DirectoryName, ProjectId,
+    plan::{self, Snapshot},
+};
+use store::{BuildOptions, NewProject, NewUser, Page};
+
+use crate::{
+    farm::{CHROOT, Farm, OTHER_CHROOT, chroot, collected},
+    support::at,
+};
+
+on_both_databases!(
+    the_queue_is_in_the_order_in_which_the_planner_serves,
+    a_page_of_the_queue_begins_at_the_front_and_says_how_many_wait,
+    what_has_a_builder_is_out_of_the_queue_and_counts_for_its_owner,
+    what_is_not_over_is_counted_exactly,
+);
+
+/// A project of another owner.
+async fn project_of(farm: &Farm, owner: &str) -> ProjectId {
+    let new = NewUser {
+        name: owner.parse().unwrap(),
+        is_operator: false,
+    };
+    let user = farm.store.create_user(&new, at(0)).await.unwrap();
+    let new = NewProject {
+        owner: user.name,
+        created_by: user.id,
+        ..farm.new_project("other")
+    };
+    farm.store.create_project(&new, at(0)).await.unwrap().id
+}
+
+/// A build of one chroot in a project of that name.
+async fn submit(farm: &Farm, project: (ProjectId, &str), seconds: u64, background: bool) -> BuildId {
+    let mut upload = farm.upload(&[CHROOT]);
+    upload.project = project.0;
+    upload.directory = project.1.parse::<DirectoryName>().unwrap();
+    upload.options = BuildOptions {
+        background,
+        ..BuildOptions::default()
+    };
+    farm.store.submit_upload(&upload, at(seconds)).await.unwrap().id
+}
+
+async fn places(farm: &Farm) -> Vec<BuildId> {
+    let queue = farm.store.queue(Page::default()).await.unwrap();
+    let expected: Vec<u64> = (1..).take(queue.entries.len()).collect();
+    let positions: Vec<u64> = queue.entries.iter().map(|entry| entry.position).collect();
+    assert_eq!(positions, expected);
+    queue.entries.iter().map(|entry| entry.build).collect()
+}
+
+/// The builds that wait, as the planner would serve them if builders came.
+async fn planned(farm: &Farm) -> Vec<BuildId> {
+    let view = farm.store.fleet_snapshot(farm.lease.fleet, at(99)).await.unwrap();
+    let of: BTreeMap<_, _> = view.queue.iter().map(|it| (it.id, it.build)).collect();
+    let plan = plan::plan(&Snapshot {
+        now: at(99),
+        pools: BTreeMap::new(),
+        builders: Vec::new(),
+        queue: view.queue.clone(),
+        active: view.active,
+    });
+    plan.waits.iter().map(|wait| of[&wait.attempt]).collect()
+}
+
+async fn the_queue_is_in_the_order_in_which_the_planner_serves(farm: Farm) {
+    let bob = (project_of(&farm, "bob").await, "other");
+    let carol = (project_of(&farm, "carol").await, "other");
+    let alice = (farm.project.id, "tools");
+    let mut expected = Vec::new();
+    for (project, seconds, background) in [
+        (alice, 1, true),
+        (alice, 2, false),
+        (alice, 3, false),
+        (bob, 4, false),
+        (alice, 4, false),
+        (bob, 5, true),
+        (bob, 6, false),
+        (carol, 7, false),
+    ] {
+        expected.push(submit(&farm, project, seconds, background).await);
+    }
+    let in_words = [1, 3, 7, 2, 6, 4, 5, 0].map(|index| expected[index]);
+    assert_eq!(
+        places(&farm).await,
+        in_words,
+        "everybody's first, everybody's second, alice's third, and then what is background"
+    );
+    assert_eq!(planned(&farm).await, in_words);
+    // Who has a builder already has had a turn.
+    farm.assign(expected[1]).await;
+    let in_words = [3, 7, 2, 6, 4, 5, 0].map(|index| expected[index]);
+    assert_eq!(places(&farm).await, in_words);
+    assert_eq!(planned(&farm).await, in_words);
+    farm.assign(expected[2]).await;
+    farm.assign(expected[4]).await;
+    submit(&farm, alice, 8, false).await;
+    assert_eq!(places(&farm).await, planned(&farm).await);
+    // The planner gets them in that order, so that what it leaves out of a very long queue is the end.
+    let view = farm.store.fleet_snapshot(farm.lease.fleet, at(9)).await.unwrap();
+    let queued: Vec<BuildId> = view.queue.iter().map(|attempt| attempt.build).collect();
+    assert_eq!(queued, places(&farm).await);
+}
+
+async fn a_page_of_the_queue_begins_at_the_front_and_says_how_many_wait(farm: Farm) {
+    let mut all = Vec::new();
+    for seconds in 1..=5 {
+        all.push(submit(&farm, (farm.project.id, "tools"), seconds, false).await);
+    }
+    let page = |limit, offset| Page {
+        limit: Some(limit),
+        offset,
+    };
+    let shown = async |page| {
+        let queue = farm.store.queue(page).await.unwrap();
+        assert_eq!(queue.total, 5);
+        let entries = queue.entries.into_iter();
+        entries
+            .map(|entry| (entry.position, entry.build))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(page(2, 0)).await, [(1, all[0]), (2, all[1])]);
+    assert_eq!(shown(page(2, 3)).await, [(4, all[3]), (5, all[4])]);
+    assert_eq!(shown(page(2, 5)).await, []);
+    let entry = farm.store.queue(page(1, 2)).await.unwrap().entries.remove(0);
+    assert_eq!(
+        (
+            entry.owner.as_str(),
+            entry.project.as_str(),
+            entry.package.unwrap().as_str()
+        ),
+        ("alice", "tools", "hello")
+    );
+    assert_eq!((entry.chroot.as_str(), entry.submitted_at), (CHROOT, at(3)));
+    let places = farm.store.queue_positions(all[4]).await.unwrap();
+    assert_eq!(places, BTreeMap::from([(chroot(CHROOT), 5)]));
+}
+
+async fn what_has_a_builder_is_out_of_the_queue_and_counts_for_its_owner(farm: Farm) {
+    let id = farm.submit_for(&[CHROOT, OTHER_CHROOT]).await.id;
+    let places = farm.store.queue_positions(id).await.unwrap();
+    assert_eq!(
+        places.into_values().collect::<std::collections::BTreeSet<_>>(),
+        [1, 2].into()
+    );
+    farm.store.cancel_build(id, "user:alice", at(2)).await.unwrap();
+    assert_eq!(farm.store.queue_positions(id).await.unwrap(), BTreeMap::new());
+    assert_eq!(farm.store.queue(Page::default()).await.unwrap().total, 0);
+
+    let id = farm.submit().await.id;
+    farm.begin(id).await;
+    assert_eq!(farm.store.queue(Page::default()).await.unwrap().total, 0);
+    farm.lose_builder(id, "gone", at(9)).await;
+    assert_eq!(places_of(&farm, id).await, [1], "another attempt waits");
+}
+
+async fn places_of(farm: &Farm, id: BuildId) -> Vec<u64> {
+    let places = farm.store.queue_positions(id).await.unwrap();
+    places.into_values().collect()
+}
+
+async fn what_is_not_over_is_counted_exactly(farm: Farm) {
+    assert_eq!(farm.store.counts().await.unwrap(), store::FarmCounts::default());
+    farm.published_build().await;
+    let running = farm.submit().await.id;
+    farm.begin(running).await;
+    let done = farm.submit().await.id;
+    let epoch = farm.begin(done).await;
+    farm.finish(epoch, &collected(done)).await;
+    for _ in 0..3 {
+        farm.submit_for(&[CHROOT, OTHER_CHROOT]).await;
+    }
+    farm.planned_builder().await;
+    let gone = farm.planned_builder().await;
+    farm.go(&gone, BuilderState::Abandoned).await;
+
+    let counts = farm.store.counts().await.unwrap();
+    assert_eq!(counts.waiting, 6, "one for each chroot");
+    assert_eq!(
+        counts.builds,
+        BTreeMap::from([(BuildState::Pending, 3), (BuildState::Running, 2)])
+    );
+    let pool: model::PoolName = "small".parse().unwrap();
+    let of = |state| counts.builders.get(&(pool.clone(), state)).copied();
+    assert_eq!(
+        [BuilderState::Planned, BuilderState::Busy, BuilderState::Draining].map(of),
+        [Some(1), Some(1), Some(2)]
+    );
+    assert_eq!(of(BuilderState::Abandoned), None);
+    assert_eq!(farm.store.builders(None).await.unwrap().len(), 4);
+    let gone_since = farm.store.builders(Some(at(0))).await.unwrap();
+    assert_eq!(gone_since.len(), 5);
+    assert!(gone_since.is_sorted_by_key(|builder| (builder.created_at, builder.id)));
+    assert_eq!(farm.store.builders(Some(at(50))).await.unwrap().len(), 4);
+}
