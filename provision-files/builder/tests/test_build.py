@@ -72,9 +72,22 @@ class Succeeding(BuilderTest):
         self.assertIn(b"extra=1 usual=0 color=green; rm m4=/usr/bin/m4", self.builder.result(task["attempt"], "build.log"))
 
     def test_generated_build_requirements_are_installed(self):
-        task, status = self.builder.build("dynamic")
+        """Two rounds: what the second one generates is told by a tool of the first, and is a package of the project."""
+        library, status = self.builder.build("libgreet")
         self.assert_verdict(status, result="succeeded")
-        self.assertIn(b"m4", self.builder.result(task["attempt"], "root.log"))
+        repository, server = package_repository(self.shared, self.builder, [library["attempt"]], "project")
+        self.addCleanup(server.shutdown)
+        task, status = self.builder.build("dynamic", repositories=[repository])
+        self.assert_verdict(status, result="succeeded")
+        root_log = self.builder.result(task["attempt"], "root.log")
+        self.assertIn(b"Build requirements to install: (m4 if bash), m4\n", root_log)
+        self.assertIn(b"Build requirements to install: (libgreet-devel >= 2 with libgreet-devel < 3)\n", root_log)
+        document = self.builder.ok("manifest", "--attempt", task["attempt"])
+        rpms = [entry["name"] for entry in document["files"] if entry["name"].endswith(".rpm")]
+        self.assertEqual(rpms, ["dynamic-1-1.md1.src.rpm", "dynamic-1-1.md1.x86_64.rpm"])
+        self.assertEqual(document["refused"], [])
+        self.assertEqual(document["passed_over"], [{"name": "dynamic-1-1.md1.buildreqs.nosrc.rpm",
+                                                    "reason": "it is not the source package of this build"}])
 
     def test_a_long_line_is_split_in_the_log(self):
         task, status = self.builder.build("longline")

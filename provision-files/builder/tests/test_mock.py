@@ -99,7 +99,7 @@ class StubMock(BuilderTest):
 
     def test_a_stub_of_mock_gets_its_configuration_and_its_results_are_collected(self):
         repository = {"id": "project", "name": "it's \"mine\"", "baseurl": "http://example.org/x/", "gpgcheck": False, "priority": 3}
-        success = 'cp "$source" "$results/hello-1.0-1.src.rpm"; echo root > "$results/root.log"; echo built > "$results/build.log"; echo the build speaks; exit 0'
+        success = 'cp "$source" "$results/hello-1.0-1.src.rpm"; cp "$source" "$results/hello-1.0-1.buildreqs.nosrc.rpm"; echo root > "$results/root.log"; echo built > "$results/build.log"; echo the build speaks; exit 0'
         task, status = self.mock(success, repositories=[repository], macros={"farm_color": "it's 'green'"}, additional_packages=["m4"],
                                  **{"with": ["extra"], "isolation": "simple"})
         self.assert_verdict(status, result="succeeded", exit=0)
@@ -108,7 +108,10 @@ class StubMock(BuilderTest):
         self.assertEqual(sorted(self.builder.names(attempt)), sorted([
             "build.log", "root.log", "state.log", "hw_info.log", "installed_pkgs.log", "builder-live.log", "mock.log", "results.json", "success",
             "hello-1.0-1.src.rpm"]))
-        self.assertEqual([entry["name"] for entry in self.builder.ok("manifest", "--attempt", attempt)["refused"]], ["arguments.txt"])
+        document = self.builder.ok("manifest", "--attempt", attempt)
+        self.assertEqual(document["refused"], [])
+        self.assertEqual({entry["name"]: entry["reason"] for entry in document["passed_over"]}, {
+            "arguments.txt": "it is no result of mock", "hello-1.0-1.buildreqs.nosrc.rpm": "it holds the package hello-1.0-1.src.rpm"})
         self.assertEqual(json.loads(self.builder.result(attempt, "results.json"))["packages"][0]["name"], "hello")
         self.assertEqual(self.builder.result(attempt, "state.log"), b"user nobody\n")
         self.assertIn("stub mock speaks\nthe build speaks\n", self.builder.log(attempt))

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import unittest
 
-from support import BuilderTest
+from support import BuilderTest, until_true
+
+from verdigris_builder import files
 
 
 class Results(BuilderTest):
@@ -19,15 +21,42 @@ class Results(BuilderTest):
         document = self.builder.ok("manifest", "--attempt", task["attempt"])
         refused = {entry["name"]: entry["why"] for entry in document["refused"]}
         self.assertEqual(refused, {"link.rpm": "it is a symbolic link", "fifo.rpm": "it is a fifo", "a name.rpm": "the name is not allowed",
-                                   "..sneaky.rpm": "the name is not allowed", "-rf.rpm": "the name is not allowed",
-                                   "notes.txt": "it is no result of this kind", "elsewhere": "it is a symbolic link",
-                                   "stolen.src.rpm": "it is a symbolic link"})
+                                   "..sneaky.rpm": "the name is not allowed", "-rf.rpm": "the name is not allowed"})
+        passed_over = {entry["name"]: entry["reason"] for entry in document["passed_over"]}
+        self.assertEqual(passed_over, {"notes.txt": "it is no package", "elsewhere": "it is no package", "broken.rpm": "it is no RPM package",
+                                       "stolen.src.rpm": "it is not the source package of this build"})
         names = [entry["name"] for entry in document["files"]]
-        rpms = ["hostile-1-1.md1.src.rpm", "hostile-1-1.md1.x86_64.rpm"]
-        self.assertEqual([name for name in names if name.endswith(".rpm")], ["broken.rpm", *rpms])
-        # One that rpm cannot read has no line, and the others keep theirs.
+        rpms = ["damaged.rpm", "hostile-1-1.md1.src.rpm", "hostile-1-1.md1.x86_64.rpm"]
+        self.assertEqual([name for name in names if name.endswith(".rpm")], rpms)
+        # One that rpm cannot read has no line, and the others keep theirs; the worker decides about it.
         packages = json.loads(self.builder.result(task["attempt"], "results.json"))["packages"]
         self.assertEqual([(entry["name"], entry["version"], entry["arch"]) for entry in packages], [("hostile", "1", "src"), ("hostile", "1", "x86_64")])
+
+    def test_packages_that_a_build_leaves_beside_its_results_are_passed_over_with_a_line_in_the_log(self):
+        task, status = self.builder.build("strays")
+        self.assert_verdict(status, result="succeeded")
+        document = self.builder.ok("manifest", "--attempt", task["attempt"])
+        rpms = [entry["name"] for entry in document["files"] if entry["name"].endswith(".rpm")]
+        self.assertEqual(rpms, ["strays-1-1.md1.src.rpm", "strays-1-1.md1.x86_64.rpm"])
+        self.assertEqual(document["refused"], [])
+        passed_over = {entry["name"]: entry["reason"] for entry in document["passed_over"]}
+        self.assertEqual(passed_over, {
+            "inner-1-1.src.rpm": "it is a source package", "inner-1-1.nosrc.rpm": "it is a source package",
+            "copy.rpm": "it holds the package inner-1-1.noarch.rpm", "inner-1-1.noarch.rpm": "it is no source package",
+            "other-1-1.src.rpm": "it is not the source package of this build"})
+        log = self.builder.log(task["attempt"])
+        for name, reason in passed_over.items():
+            self.assertIn("\nPassed over %s: %s\n" % (name, reason), log)
+
+    def test_a_source_package_without_its_sources_is_a_result(self):
+        task, status = self.builder.build("nosource")
+        self.assert_verdict(status, result="succeeded")
+        document = self.builder.ok("manifest", "--attempt", task["attempt"])
+        rpms = [entry["name"] for entry in document["files"] if entry["name"].endswith(".rpm")]
+        self.assertEqual(rpms, ["nosource-1-1.buildreqs.nosrc.rpm", "nosource-1-1.buildreqs.x86_64.rpm"])
+        self.assertEqual((document["refused"], document["passed_over"]), ([], []))
+        packages = json.loads(self.builder.result(task["attempt"], "results.json"))["packages"]
+        self.assertEqual([entry["arch"] for entry in packages], ["src", "x86_64"])
 
     def test_the_manifest_lists_regular_files_only(self):
         task, _ = self.builder.build("elsewhere")
@@ -54,8 +83,11 @@ class Results(BuilderTest):
 
     def test_clean_removes_a_very_deep_tree(self):
         task, _ = self.builder.build("elsewhere")
+        # After the verdict its supervisor still removes the attempt's scratch directory.
+        lock = self.builder.state("attempts", task["attempt"], "lock")
+        until_true(lambda: not files.locked(lock), "the end of the supervisor")
         deep = self.builder.state("attempts", task["attempt"], "scratch")
-        os.makedirs(deep, exist_ok=True)
+        os.makedirs(deep)
         script = "import os\nfor _ in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\n"
         subprocess.run([sys.executable, "-c", script], cwd=deep, check=True)
         self.assertEqual(self.builder.ok("clean", "--attempt", task["attempt"])["kept"], [])

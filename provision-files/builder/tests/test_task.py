@@ -96,6 +96,11 @@ class Tasks(unittest.TestCase):
             with self.subTest(data=data[:30]), self.assertRaises(CommandError):
                 task.parse(data, ATTEMPT, 1)
 
+    def test_an_architecture_has_a_name_for_packages_and_one_for_repositories(self):
+        for arch, package, base in (("x86_64", "x86_64", "x86_64"), ("i386", "i686", "i386"), ("i586", "i586", "i386"), ("armhfp", "armv7hl", "armhfp"),
+                                    ("riscv64", "riscv64", "riscv64")):
+            self.assertEqual((chroots.rpm_arch({"arch": arch}), chroots.base_arch({"arch": arch})), (package, base))
+
     def test_a_damaged_chroot_definition_is_refused(self):
         good = {"name": CHROOT, "os": "fedora", "release": "42", "arch": "x86_64", "base": [REPOSITORY], "buildroot_packages": ["@buildsys-build"]}
         self.assertEqual(chroots.parse(json.dumps(good).encode(), CHROOT)["dbpath"], "/usr/lib/sysimage/rpm")

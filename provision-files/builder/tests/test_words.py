@@ -1,5 +1,6 @@
 """Pure parts: what log lines mean, splitting of lines, small parsers."""
 
+import json
 import os
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import time
 import unittest
 from unittest import mock
 
-import support  # noqa: F401  (finds the package)
+import support
 
 from verdigris_builder import chroot_driver, collect, dnf, fetching, livelog, task, verdicts
 from verdigris_builder.errors import BuildStop
@@ -92,6 +93,38 @@ class Words(unittest.TestCase):
                 self.assertEqual(written.replace(b"\n", b""), data.replace(b"\n", b""))
                 self.assertLessEqual(max(map(len, written.split(b"\n"))), livelog.MAX_LINE)
 
+    def test_no_letter_is_cut_by_the_end_of_a_line_or_of_the_log_wherever_the_chunks_end(self):
+        letters = "\u00e9", "\u20ac", "\U0001f4a9"
+        for letter in letters:
+            for before in range(4):
+                data = b"x" * before + letter.encode() * 12000 + b"\n"
+                for size in (1, 3, 4096, 16383, 16384, 16385, 100000):
+                    limit = 20000 + before
+                    with self.subTest(letter=letter, before=before, size=size), tempfile.TemporaryDirectory() as directory:
+                        log = livelog.BuildLog(directory, limit)
+                        with self.assertRaises(BuildStop):
+                            for start in range(0, len(data), size):
+                                log.write("build.log", data[start:start + size])
+                        log.close()
+                        with open(os.path.join(directory, "build.log"), "rb") as file:
+                            written = file.read()
+                        self.assertLessEqual(len(written), limit)
+                        self.assertGreater(len(written), limit - 4)
+                        for line in written.split(b"\n"):
+                            line.decode()  # raises inside a letter
+                            self.assertLessEqual(len(line), livelog.MAX_LINE)
+                        self.assertEqual(len(written.split(b"\n")), 2)
+
+    def test_bytes_that_are_no_letters_are_kept_as_they_are(self):
+        data = b"\xff\x80\x80\xe2\x28" * 10000 + b"\xf0\x9f"
+        with tempfile.TemporaryDirectory() as directory:
+            log = livelog.BuildLog(directory, 1 << 20)
+            for start in range(0, len(data), 999):
+                log.write("build.log", data[start:start + 999])
+            log.close()
+            with open(os.path.join(directory, "build.log"), "rb") as file:
+                self.assertEqual(file.read().replace(b"\n", b""), data)
+
     def test_the_log_limit_is_exact_and_counts_the_line_feeds_of_split_lines(self):
         with tempfile.TemporaryDirectory() as directory:
             log = livelog.BuildLog(directory, 5000)
@@ -123,9 +156,21 @@ class Words(unittest.TestCase):
         for name in ("", ".", "..", ".x", "-x", "a/b", "a b", "a\n", "a..b", "\u00e9", "a\0", "x" * 201, "a%b", "a:b"):
             self.assertFalse(collect.good_name(name), name)
 
-    def test_variables_of_a_base_address_are_expanded(self):
-        chroot = {"release": "42", "arch": "x86_64"}
-        self.assertEqual(fetching.expand("http://x/$releasever/${basearch}", chroot), "http://x/42/x86_64/")
+    def test_variables_of_a_base_address_mean_what_they_mean_to_copr_and_dnf(self):
+        with open(os.path.join(support.HERE, "addresses.json"), encoding="utf-8") as file:
+            examples = json.load(file)
+        self.assertGreater(len(examples), 10)
+        for example in examples:
+            _, release, arch = example["chroot"].rsplit("-", 2)
+            chroot = {"name": example["chroot"], "release": release, "arch": arch}
+            with self.subTest(address=example["address"], chroot=example["chroot"]):
+                self.assertEqual(fetching.expand(example["address"], chroot), example["expanded"])
+
+    def test_a_file_of_a_repository_is_asked_for_before_the_query_of_its_address(self):
+        chroot = {"name": "fedora-42-x86_64", "release": "42", "arch": "x86_64"}
+        for address, wanted in (("http://x/a", "http://x/a/repodata/repomd.xml"), ("http://x/a//", "http://x/a/repodata/repomd.xml"),
+                                ("http://x", "http://x/repodata/repomd.xml"), ("http://x/a/?key=$arch", "http://x/a/repodata/repomd.xml?key=x86_64")):
+            self.assertEqual(fetching.file_address(address, chroot, "repodata/repomd.xml"), wanted)
 
     def test_a_server_that_drips_is_given_up(self):
         server = socket.create_server(("127.0.0.1", 0))

@@ -27,7 +27,7 @@ class Attempt:
         self.results = os.path.join(self.directory, "results")
         self.scratch = os.path.join(self.directory, "scratch")
         self.live_log = os.path.join(self.results, "builder-live.log")
-        for part in ("task", "state", "verdict", "refused"):
+        for part in ("task", "state", "verdict", "left"):
             setattr(self, part, os.path.join(self.directory, part + ".json"))
         self.phase_file = os.path.join(self.directory, "phase.json")
         self.lock = os.path.join(self.directory, "lock")

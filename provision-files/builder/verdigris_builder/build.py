@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import platform
 import subprocess
 
 from . import collect, command, dnf, files, paths
@@ -11,8 +10,10 @@ from .errors import service_fault
 from .livelog import BuildLog
 
 HARDWARE = ("uname -a", "lscpu", "free -m", "df -h .")
-# Every line is whole by itself: for a file that rpm cannot read there is none.
-QUERY = "%{NAME}\\t%{EPOCH}\\t%{VERSION}\\t%{RELEASE}\\t%|SOURCEPACKAGE?{src}:{%{ARCH}}|\\n"
+RPM_MAGIC = b"\xed\xab\xee\xdb"
+# Every line is whole by itself: for a file that rpm cannot read there is none. The last column ends the file's name.
+QUERY = ("%{NAME}\\t%{EPOCH}\\t%{VERSION}\\t%{RELEASE}\\t%|SOURCEPACKAGE?{src}:{%{ARCH}}|\\t"
+         "%|SOURCEPACKAGE?{%|NOSOURCE?{nosrc}:{%|NOPATCH?{nosrc}:{src}|}|}:{%{ARCH}}|\\n")
 
 
 class Build:
@@ -71,34 +72,60 @@ class Build:
 
     def write_results_json(self):
         """results.json as Copr's clients know it, from the headers of the collected packages."""
-        packages = sorted(name for name in os.listdir(self.attempt.results) if name.endswith(".rpm"))
         found = []
-        if packages:
-            arguments = ["rpm", "-qp", "--nosignature", "--nodigest", "--qf", QUERY,
-                         *[os.path.join(self.attempt.results, name) for name in packages]]
-            _, text = command.output(arguments, {"HOME": dnf.rpm_home(self.chroot["dbpath"])})
-            for row in [line.split("\t") for line in text.splitlines() if line.count("\t") == 4]:
-                epoch = int(row[1]) if row[1].isdigit() else None
-                found.append({"name": row[0], "epoch": epoch, "version": row[2], "release": row[3], "arch": row[4]})
+        for row in self.rows(self.settle()):
+            epoch = int(row[1]) if row[1].isdigit() else None
+            found.append({"name": row[0], "epoch": epoch, "version": row[2], "release": row[3], "arch": row[4]})
         data = json.dumps({"packages": found}, indent=4).encode() + b"\n"
         files.write_atomically(os.path.join(self.attempt.results, "results.json"), data)
 
+    def settle(self):
+        """Pass over what rpmbuild cannot have written: a file that is no RPM, or has another name than its header says. The names left.
+
+        A package that this machine's rpm cannot read stays: the worker decides about it.
+        """
+        packages = sorted(name for name in os.listdir(self.attempt.results) if name.endswith(".rpm"))
+        right = {file_name(row) for row in self.rows(packages)}
+        for name in [name for name in packages if name not in right]:
+            with open(os.path.join(self.attempt.results, name), "rb") as file:
+                is_rpm = file.read(len(RPM_MAGIC)) == RPM_MAGIC
+            rows = self.rows([name]) if is_rpm else []
+            if rows or not is_rpm:
+                self.collector.drop(name, "it holds the package %s" % collect.shown(file_name(rows[0])) if rows else "it is no RPM package")
+                packages.remove(name)
+        return packages
+
+    def rows(self, packages):
+        """What the headers of results say, in the columns of QUERY: a row for each that can be read."""
+        if not packages:
+            return []
+        arguments = ["rpm", "-qp", "--nosignature", "--nodigest", "--qf", QUERY, *[os.path.join(self.attempt.results, name) for name in packages]]
+        _, text = command.output(arguments, {"HOME": dnf.rpm_home(self.chroot["dbpath"])})
+        return [line.split("\t") for line in text.splitlines() if line.count("\t") == 5]
+
     def close(self):
-        """Write down what was refused and close the logs."""
+        """Write down what was left behind and close the logs."""
         self.join_background()
-        if self.collector.refused:
-            for entry in self.collector.refused:
-                self.log.say("Refused result %s: %s" % (entry["name"], entry["why"]))
-            files.write_json(self.attempt.refused, self.collector.refused)
+        refused, passed_over = self.collector.refused, self.collector.passed_over
+        for entry in refused:
+            self.log.say("Refused result %s: %s" % (entry["name"], entry["why"]))
+        for entry in passed_over:
+            self.log.say("Passed over %s: %s" % (entry["name"], entry["reason"]))
+        if refused or passed_over:
+            files.write_json(self.attempt.left, {"refused": refused, "passed_over": passed_over})
         self.log.close()
         self.collector.close()
 
 
-def rpm_arch(chroot):
-    """The architecture as rpmbuild's --target wants it."""
-    return {"i386": "i686"}.get(chroot["arch"], chroot["arch"])
+def file_name(row):
+    """The name under which rpmbuild writes the package of a row of QUERY."""
+    return "%s-%s-%s.%s.rpm" % (row[0], row[2], row[3], row[5])
 
 
-def other_personality(chroot):
-    """Whether the chroot is a 32-bit one on a 64-bit machine."""
-    return chroot["arch"] in ("i386", "i586", "i686", "armhfp", "armv7hl") and platform.machine() in ("x86_64", "aarch64")
+def stray(name, source=False):
+    """Why an entry of RPMS or SRPMS is no result, by its name, or None."""
+    if not name.endswith(".rpm"):
+        return "it is no package"
+    if name.endswith((".src.rpm", ".nosrc.rpm")) != source:
+        return "it is no source package" if source else "it is a source package"
+    return None

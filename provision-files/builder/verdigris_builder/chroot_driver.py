@@ -10,7 +10,7 @@ import re
 import shutil
 
 from . import build as builds
-from . import dnf, fetching, files, mounting, paths, roots, sandbox, verdicts
+from . import chroots, dnf, fetching, files, mounting, paths, roots, sandbox, verdicts
 from .errors import BuildStop, disk_full, infrastructure_fault, package_fault
 
 TREE = "builddir/build"
@@ -38,6 +38,7 @@ class ChrootDriver:
         self.root = os.path.join(self.scratch, "root")
         self.upper = os.path.join(self.scratch, "upper")
         self.status = None
+        self.sources = []
 
     def run(self):
         """The whole build; the exit status of rpmbuild is in `status`."""
@@ -103,7 +104,7 @@ class ChrootDriver:
 
     def options(self):
         """rpmbuild's options for this task."""
-        found = ["--target", builds.rpm_arch(self.chroot)]
+        found = ["--target", chroots.rpm_arch(self.chroot)]
         for name in self.task["with"]:
             found += ["--with", name]
         for name in self.task["without"]:
@@ -113,8 +114,9 @@ class ChrootDriver:
     def inside(self, script, arguments, sink, network=False):
         """Run a shell script of ours in the sandbox; the arguments are its positional parameters."""
         argv = ["/bin/bash", "-c", script, "sh", *arguments]
-        if builds.other_personality(self.chroot):
-            argv = ["/usr/bin/setarch", builds.rpm_arch(self.chroot), *argv]
+        personality = chroots.personality(self.chroot)
+        if personality:
+            argv = ["/usr/bin/setarch", personality, *argv]
         return sandbox.run(self.root, argv, sink, network)
 
     def make_source(self):
@@ -127,6 +129,9 @@ class ChrootDriver:
             raise package_fault("source", "the SRPM %s" % what, exit=status, evidence=verdicts.evidence(self.build.attempt.results)[0])
         if status != 0:
             self.failed("spec", status)
+        self.sources = self.in_srpms(lambda directory: [name for name in os.listdir(directory) if builds.stray(name, source=True) is None])
+        if not self.sources:
+            raise package_fault("source", "rpmbuild made no source package")
 
     def failed(self, kind, status):
         """Raise the verdict of an rpmbuild that failed; never returns."""
@@ -163,28 +168,35 @@ class ChrootDriver:
                 self.manager.upgrade(self.root)
                 return
 
-    def source_package(self):
-        """A private name for the source package made inside, whose name and place the build user chose."""
-        target = os.path.join(self.scratch, "requirements.src.rpm")
-        upper = os.open(self.upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    def in_srpms(self, look):
+        """What `look` makes of a descriptor of SRPMS, which the build user may have replaced by anything."""
         try:
-            directory = files.open_directory(TREE + "/SRPMS", upper)
+            upper = os.open(self.upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                names = [name for name in os.listdir(directory) if name.endswith(".rpm")]
-                names.sort(key=lambda name: (not name.endswith(".buildreqs.nosrc.rpm"), name))
-                for name in names:
-                    os.close(files.open_regular(name, directory))
-                    if os.path.lexists(target):
-                        os.unlink(target)
-                    os.link(name, target, src_dir_fd=directory, follow_symlinks=False)
-                    return target
+                directory = files.open_directory(TREE + "/SRPMS", upper)
+            finally:
+                os.close(upper)
+            try:
+                return look(directory)
             finally:
                 os.close(directory)
         except OSError as error:
             raise package_fault("source", "the source package made inside cannot be read: %s" % error.strerror) from error
-        finally:
-            os.close(upper)
-        raise package_fault("source", "rpmbuild made no source package")
+
+    def source_package(self):
+        """A private name for the package whose requirements are to be installed: the one that rpmbuild leaves for those that were
+        generated, else the source package."""
+        target = os.path.join(self.scratch, "requirements.src.rpm")
+
+        def link(directory):
+            generated = [name for name in sorted(os.listdir(directory)) if name.endswith(".buildreqs.nosrc.rpm") and name not in self.sources]
+            name = (generated or self.sources)[0]
+            os.close(files.open_regular(name, directory))
+            if os.path.lexists(target):
+                os.unlink(target)
+            os.link(name, target, src_dir_fd=directory, follow_symlinks=False)
+        self.in_srpms(link)
+        return target
 
     def binary(self):
         """rpmbuild -bb in the sandbox. It says itself what is missing, so dnf (a third of a second and more) runs only then; the same
@@ -213,25 +225,26 @@ class ChrootDriver:
 
     def collect_source(self):
         """The rebuilt source package is a result of failed builds too; what is wrong with it shows elsewhere."""
+        def stray(name):
+            why = builds.stray(name, source=True)
+            return why or (None if name in self.sources else "it is not the source package of this build")
         try:
-            self.take("SRPMS", lambda name: name.endswith((".src.rpm", ".nosrc.rpm")) and ".buildreqs." not in name)
+            self.take("SRPMS", stray)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 raise
 
     def collect_packages(self):
         """Every package under RPMS and its architectures' directories."""
-        wanted = lambda name: name.endswith(".rpm") and not name.endswith((".src.rpm", ".nosrc.rpm"))  # noqa: E731
         try:
-            for name in [None, *self.take("RPMS", wanted)]:
-                if name is not None:
-                    self.take("RPMS/" + name, wanted)
+            for name in self.take("RPMS", builds.stray):
+                self.take("RPMS/" + name, builds.stray)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 raise
             self.build.collector.refuse("RPMS", "it is no plain directory any more")
 
-    def take(self, where, wanted):
+    def take(self, where, stray):
         """Collect one directory of the build tree's upper layer; names of its subdirectories."""
         upper = os.open(self.upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -239,7 +252,7 @@ class ChrootDriver:
         finally:
             os.close(upper)
         try:
-            self.build.collector.take(directory, wanted)
+            self.build.collector.take(directory, stray)
             return [entry.name for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
         finally:
             os.close(directory)

@@ -1,12 +1,16 @@
 """Chroot definitions: what a chroot name means on this builder. Pushed by the provisioner, so trusted, but still checked."""
 
 import os
+import platform
 import re
 
 from . import paths, task
 from .errors import CommandError
 
 MAX_BYTES = 256 << 10
+# Chroots are named by the base architecture, packages by the one that the compiler aims at.
+RPM_ARCH = {"i386": "i686", "armhfp": "armv7hl"}
+BASE_ARCH = {"i486": "i386", "i586": "i386", "i686": "i386", "athlon": "i386", "armv7hl": "armhfp"}
 
 
 def load(name):
@@ -41,6 +45,23 @@ def parse(data, name):
     found["macros"] = task.macros(raw.get("macros", {}), "macros")
     found["dbpath"] = dbpath(found["os"], found["release"])
     return found
+
+
+def rpm_arch(chroot):
+    """The architecture of a chroot's packages, as rpmbuild's --target and dnf's `$arch` have it."""
+    return RPM_ARCH.get(chroot["arch"], chroot["arch"])
+
+
+def base_arch(chroot):
+    """dnf's `$basearch`: 32-bit x86 has one for all its architectures."""
+    return BASE_ARCH.get(chroot["arch"], chroot["arch"])
+
+
+def personality(chroot):
+    """What setarch calls the machine that a 32-bit chroot wants to see on a 64-bit one, or None."""
+    if platform.machine() not in ("x86_64", "aarch64"):
+        return None
+    return {"i486": "i486", "i586": "i586", "i686": "i686", "armv7hl": "linux32"}.get(rpm_arch(chroot))
 
 
 def dbpath(system, release):

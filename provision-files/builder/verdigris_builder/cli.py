@@ -131,8 +131,10 @@ def manifest(arguments):
     if state["state"] == "running":
         raise CommandError("busy", "attempt %s is still running" % attempt.name)
     limits = files.read_json(attempt.task)["limits"]
-    listed, refused = collect.manifest(attempt.results, limits, files.read_json(attempt.refused) or [])
-    return {"attempt": attempt.name, "state": state["state"], "files": listed, "refused": refused, "verdict": state["verdict"]}, 0
+    left = files.read_json(attempt.left) or {"refused": [], "passed_over": []}
+    listed, refused = collect.manifest(attempt.results, limits, left["refused"])
+    return {"attempt": attempt.name, "state": state["state"], "files": listed, "refused": refused, "passed_over": left["passed_over"],
+            "verdict": state["verdict"]}, 0
 
 
 def cancel(arguments):

@@ -26,22 +26,28 @@ def shown(name):
 
 
 class Collector:
-    """Moves files into the results directory (same file system) and remembers what it refused."""
+    """Moves files into the results directory (same file system) and remembers what it left behind, and why."""
 
     def __init__(self, results, limits):
         self.directory = os.open(results, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self.limits, self.refused, self.count, self.size = limits, [], 0, 0
+        self.limits, self.count, self.size = limits, 0, 0
+        self.refused, self.passed_over = [], []
 
-    def take(self, directory, wanted):
-        """Move every regular file whose name `wanted(name)` accepts from a directory descriptor; the rest is refused.
+    def take(self, directory, stray):
+        """Move the results out of a directory descriptor. `stray(name)` says why an entry is no result, or None.
 
-        The caller makes sure that nothing of the build runs any more.
+        What is no result is passed over; a result that cannot be taken is refused. The caller makes sure that nothing of the build runs
+        any more.
         """
         for name in sorted(os.listdir(directory)):
             found = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
                 continue
-            why = self.objection(name, found, wanted)
+            why = stray(name)
+            if why:
+                self.pass_over(name, why)
+                continue
+            why = self.objection(name, found)
             if why:
                 self.refuse(name, why)
                 continue
@@ -53,14 +59,12 @@ class Collector:
                 raise package_fault("result_limit", "the results are larger than %d bytes" % self.limits["result_bytes"])
             self.move(name, directory)
 
-    def objection(self, name, found, wanted):
-        """Why a directory entry is not taken, or None."""
+    def objection(self, name, found):
+        """Why a result is not taken, or None."""
         if not good_name(name):
             return "the name is not allowed"
         if not stat.S_ISREG(found.st_mode):
             return "it is a %s" % files.kind(found.st_mode)
-        if not wanted(name):
-            return "it is no result of this kind"
         try:
             os.stat(name, dir_fd=self.directory, follow_symlinks=False)
         except FileNotFoundError:
@@ -98,9 +102,19 @@ class Collector:
             os.close(source)
 
     def refuse(self, name, why):
-        """Remember an entry that stays behind."""
+        """Remember a result that stays behind."""
         if len(self.refused) < REFUSED_LISTED:
             self.refused.append({"name": shown(name), "why": why})
+
+    def pass_over(self, name, reason):
+        """Remember an entry that is no result."""
+        if len(self.passed_over) < REFUSED_LISTED:
+            self.passed_over.append({"name": shown(name), "reason": reason})
+
+    def drop(self, name, reason):
+        """Pass over a file that was taken already."""
+        os.unlink(name, dir_fd=self.directory)
+        self.pass_over(name, reason)
 
     def close(self):
         """Let go of the results directory."""

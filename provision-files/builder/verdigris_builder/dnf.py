@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 
-from . import command, files, mounting, paths, system, task
+from . import chroots, command, fetching, files, mounting, paths, system, task
 from .errors import disk_full, infrastructure_fault, package_fault
 
 CACHE_INSIDE = "/var/cache/verdigris-dnf"
@@ -43,7 +43,7 @@ class Dnf:
                  "install_weak_deps=0", "best=1", "obsoletes=1", "metadata_expire=0", "timeout=20", "retries=2", "debuglevel=2",
                  "history_record=0", "protected_packages=", "gpgcheck=0", "logdir=/var/log", ""]
         for index, entry in enumerate(self.repositories):
-            lines += ["[%s]" % entry["id"], "name=" + entry["name"], "baseurl=" + entry["baseurl"], "enabled=1",
+            lines += ["[%s]" % entry["id"], "name=" + entry["name"], "baseurl=" + fetching.expand(entry["baseurl"], self.chroot), "enabled=1",
                       "gpgcheck=%d" % entry["gpgcheck"], "skip_if_unavailable=0", "cost=%d" % (1000 if entry in self.chroot["base"] else 1)]
             if entry["gpgkey"]:
                 lines.append("gpgkey=" + key_address(entry["gpgkey"], self.directory, index))
@@ -61,7 +61,7 @@ class Dnf:
             tail.add(data)
             sink(data)
         program = ["dnf5"] if manager() == "dnf5" else ["dnf", "--disableplugin=local"]
-        argv = program + ["-y", "-c", self.config, "--releasever=" + self.chroot["release"], "--forcearch=" + self.chroot["arch"],
+        argv = program + ["-y", "-c", self.config, "--releasever=" + self.chroot["release"], "--forcearch=" + chroots.rpm_arch(self.chroot),
                           "--installroot=" + root, *arguments]
         cache = os.path.join(paths.CACHE, "dnf", self.chroot["name"])
         os.makedirs(cache, exist_ok=True)

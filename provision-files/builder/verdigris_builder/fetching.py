@@ -10,11 +10,12 @@ import hashlib
 import io
 import lzma
 import os
+import re
 import signal
 import subprocess
 import tempfile
 
-from . import files, paths, task
+from . import chroots, files, paths, task
 from .errors import infrastructure_fault, package_fault
 
 TIMEOUT = 20  # for each step: a name, a connection, some bytes
@@ -22,15 +23,22 @@ DEADLINE = 120  # for all of it: a server that sends a byte now and then ends no
 MAX_REPOMD = 8 << 20
 MAX_PRIMARY = 24 << 20
 MAX_PRIMARY_OPEN = 256 << 20
+VARIABLE = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))")
 REPO = "{http://linux.duke.edu/metadata/repo}"
 COMMON = "{http://linux.duke.edu/metadata/common}"
 
 
-def expand(url, chroot):
-    """dnf's two variables in a base address."""
-    for name, value in (("releasever", chroot["release"]), ("basearch", chroot["arch"])):
-        url = url.replace("${%s}" % name, value).replace("$" + name, value)
-    return url.rstrip("/") + "/"
+def expand(address, chroot):
+    """Copr's and dnf's variables in a base address, with or without braces; a name goes as far as dnf reads it, and others stay."""
+    known = {"chroot": chroot["name"], "distname": chroot["name"].rsplit("-", 2)[0], "releasever": chroot["release"],
+             "arch": chroots.rpm_arch(chroot), "basearch": chroots.base_arch(chroot)}
+    return VARIABLE.sub(lambda found: known.get(found.group(1) or found.group(2), found.group(0)), address)
+
+
+def file_address(base, chroot, path):
+    """Where a file of a repository is. As librepo has it, the query of a base address stays at the end."""
+    place, mark, query = expand(base, chroot).partition("?")
+    return place.rstrip("/") + "/" + path + mark + query
 
 
 @contextlib.contextmanager
@@ -65,7 +73,7 @@ def read(url, limit):
 
 def repomd(repository, chroot):
     """The bytes of repomd.xml, or the verdict that the repository cannot be reached."""
-    url = expand(repository["baseurl"], chroot) + "repodata/repomd.xml"
+    url = file_address(repository["baseurl"], chroot, "repodata/repomd.xml")
     try:
         return read(url, MAX_REPOMD)
     except OSError as error:
@@ -90,21 +98,21 @@ def package_names(repository, chroot):
     if isinstance(known, list):
         return set(known)
     try:
-        found = _names(_primary(description, expand(repository["baseurl"], chroot)))
+        found = _names(_primary(description, lambda path: file_address(repository["baseurl"], chroot, path)))
     except (OSError, ValueError, SyntaxError, EOFError, lzma.LZMAError, subprocess.SubprocessError):  # a ParseError is a SyntaxError
         return None
     files.write_json(cached, sorted(found))
     return found
 
 
-def _primary(description, base):
-    """The opened primary.xml named by a repomd.xml."""
+def _primary(description, address):
+    """The opened primary.xml named by a repomd.xml; `address` is a function of its place in the repository."""
     import xml.etree.ElementTree
     for entry in xml.etree.ElementTree.fromstring(description):
         if entry.tag == REPO + "data" and entry.get("type") == "primary":
             location = entry.find(REPO + "location")
             href = location.get("href", "") if location is not None else ""
-            data = read(base + href, MAX_PRIMARY)
+            data = read(address(href), MAX_PRIMARY)
             return _unpacked(data, href)
     raise ValueError("no primary metadata")
 

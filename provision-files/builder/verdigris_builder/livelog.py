@@ -8,6 +8,7 @@ from .errors import disk_full, package_fault
 
 MAX_LINE = 16 << 10
 LIVE = "builder-live.log"
+LONGEST_REST = 3  # bytes of a letter behind its first one
 
 
 class BuildLog:
@@ -40,17 +41,20 @@ class BuildLog:
             raise
 
     def split(self, name, data):
-        """Break lines longer than MAX_LINE; the column is remembered between calls."""
+        """Break lines longer than MAX_LINE, never inside a letter; the column is remembered between calls.
+
+        A letter whose end has not come yet keeps its place on the line, so that it is not broken by the next call either.
+        """
         column = self.columns.get(name, 0)
-        if b"\n" in data and column + len(data) <= MAX_LINE:
+        if b"\n" in data and column + len(data) + LONGEST_REST <= MAX_LINE:
             self.columns[name] = len(data) - data.rfind(b"\n") - 1
             return data
         pieces = []
         for segment in _lines(data):
-            while column + len(segment.rstrip(b"\n")) > MAX_LINE:
-                room = MAX_LINE - column
-                pieces += [segment[:room], b"\n"]
-                segment, column = segment[room:], 0
+            while column + len(segment.rstrip(b"\n")) + unfinished(segment)[1] > MAX_LINE:
+                cut = whole(segment, MAX_LINE - column)
+                pieces += [segment[:cut], b"\n"]
+                segment, column = segment[cut:], 0
             pieces.append(segment)
             column = 0 if segment.endswith(b"\n") else column + len(segment)
         self.columns[name] = column
@@ -60,14 +64,15 @@ class BuildLog:
         """Bytes from a build process: to its log and the live log; stops the build at the limit."""
         data = self.split(name, data)
         room = self.limit - self.written
-        if len(data) <= room:
+        if len(data) + unfinished(data)[1] <= room:
             self.put(name, data)
             self.put(LIVE, data)
             self.written += len(data)
             self.last_line_open = not data.endswith(b"\n")
             return
-        self.put(name, data[:room])
-        self.put(LIVE, data[:room])
+        cut = whole(data, room)
+        self.put(name, data[:cut])
+        self.put(LIVE, data[:cut])
         self.written = self.limit
         reason = "the build wrote more than the limit of %d bytes to its log" % self.limit
         self.put(LIVE, ("\n[%s]\n" % reason).encode())
@@ -95,6 +100,22 @@ class BuildLog:
         for descriptor in self.descriptors.values():
             os.close(descriptor)
         self.descriptors.clear()
+
+
+def unfinished(data):
+    """(bytes there, bytes lacking) of a letter in UTF-8 that has begun at the end of the data; (0, 0) when there is none."""
+    for there in range(1, min(LONGEST_REST, len(data)) + 1):
+        byte = data[-there]
+        if not 0x80 <= byte < 0xC0:
+            length = 2 if 0xC2 <= byte < 0xE0 else 3 if 0xE0 <= byte < 0xF0 else 4 if 0xF0 <= byte < 0xF5 else 1
+            return (there, length - there) if length > there else (0, 0)
+    return 0, 0
+
+
+def whole(data, room):
+    """How many bytes of the data, at most `room`, can be taken without cutting its last letter."""
+    piece = data[:max(room, 0)]
+    return len(piece) - unfinished(piece)[0]
 
 
 def _lines(data):

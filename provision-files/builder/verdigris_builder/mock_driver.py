@@ -10,8 +10,7 @@ import pwd
 import re
 import shutil
 
-from . import build as builds
-from . import command, dnf, files, paths, verdicts
+from . import chroots, command, dnf, files, paths, verdicts
 from .errors import BuildStop, infrastructure_fault, package_fault, service_fault
 
 LOGS = ("build.log", "root.log", "state.log", "hw_info.log", "installed_pkgs.log")
@@ -23,7 +22,8 @@ INFRASTRUCTURE = {20: "the chroot is invalid or cannot be set up", 25: "the chro
 SERVICE = {2: "mock was run without its wrapper", 3: "mock refuses its configuration", 5: "mock refuses its command line",
            6: "mock refuses the user it was run as", 110: "mock lost count of its own states"}
 # What a 32-bit chroot can be built on; every other one is built on its own kind.
-LEGAL_HOSTS = {"i686": ("i386", "i586", "i686", "x86_64"), "i586": ("i586", "i686", "x86_64")}
+LEGAL_HOSTS = {"i686": ("i386", "i586", "i686", "x86_64"), "i586": ("i586", "i686", "x86_64"),
+               "armv7hl": ("armv7l", "armv8l", "aarch64")}
 MAIN = """[main]
 keepcache=1
 reposdir=/dev/null
@@ -103,7 +103,7 @@ def configuration(task, chroot, directory):
 
 def definition(chroot):
     """What a configuration of mock-core-configs would say, for a chroot of our own definition; its repositories are added later."""
-    target = builds.rpm_arch(chroot)
+    target = chroots.rpm_arch(chroot)
     manager = "dnf5" if dnf.manager() == "dnf5" else "dnf"
     options = {"target_arch": target, "legal_host_arches": LEGAL_HOSTS.get(target, (target,)), "dist": chroot["release"],
                "releasever": chroot["release"], "package_manager": manager, "dnf.conf": MAIN}
@@ -154,6 +154,7 @@ class MockDriver:
         self.build.enter("collect", "collecting results")
         self.collect(results)
         if self.status != 0:
+            self.build.settle()
             raise self.verdict()
         self.build.write_results_json()
 
@@ -174,11 +175,17 @@ class MockDriver:
         if files.is_regular("state.log", directory):
             os.unlink(os.path.join(self.build.attempt.results, "state.log"))
         try:
-            succeeded = self.status == 0
-            self.build.collector.take(directory, lambda name: name in LOGS or name.endswith(".src.rpm")
-                                      or name.endswith(".nosrc.rpm") or (name.endswith(".rpm") and succeeded))
+            self.build.collector.take(directory, self.stray)
         finally:
             os.close(directory)
+
+    def stray(self, name):
+        """Why an entry of mock's result directory is no result, by its name, or None."""
+        if name in LOGS or name.endswith((".src.rpm", ".nosrc.rpm")):
+            return None
+        if not name.endswith(".rpm"):
+            return "it is no result of mock"
+        return None if self.status == 0 else "the build failed"
 
     def verdict(self):
         """What mock's exit code and logs say."""
