@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use model::{ChrootName, DirectoryName};
+use model::{ChrootName, DirectoryName, RepositoryAddress, repository_address::fill_for_dnf};
 use repository::{
     RepoDependency, RepoFile,
     repo_file::{address_as_id, chroot_pattern, host_of, repo_file},
@@ -33,30 +33,28 @@ pub(crate) fn of_builds(
     }];
     repositories.extend(project.settings.additional_repos.iter().map(|address| {
         let id = address_as_id(address);
+        let (baseurl, priority) = expand(state, address, chroot);
         RepositoryView {
             name: format!("Additional repo {id}"),
             id,
-            baseurl: expand(state, address, chroot),
-            priority: None,
+            baseurl,
+            priority,
             module_hotfixes: None,
         }
     }));
     repositories
 }
 
-/// An address as a project names it, with its variables filled in.
-fn expand(state: &ApiState, address: &str, chroot: &ChrootName) -> String {
-    if let Some((owner, project)) = address
-        .strip_prefix("copr://")
-        .and_then(|rest| rest.split_once('/'))
-    {
-        return state.url(&format!("/results/{owner}/{project}/{chroot}/"));
+/// An address as a project names it with its variables filled in, and its priority.
+fn expand(state: &ApiState, named: &str, chroot: &ChrootName) -> (String, Option<i64>) {
+    match RepositoryAddress::parse(named) {
+        Ok(address) => {
+            let base = address.base(&state.url("/results"), chroot);
+            (fill_for_dnf(&base, chroot), address.priority.map(i64::from))
+        }
+        // It was checked when it was stored.
+        Err(_) => (named.to_owned(), None),
     }
-    let (_, release, architecture) = chroot.parts();
-    address
-        .replace("$chroot", chroot.as_str())
-        .replace("$releasever", release)
-        .replace("$basearch", architecture)
 }
 
 /// The repositories that installed packages of a project need: those of other projects first, as in
@@ -66,20 +64,9 @@ pub(crate) fn dependencies(project: &Project) -> Vec<RepoDependency> {
         .settings
         .runtime_dependencies
         .iter()
-        .filter_map(|address| match address.strip_prefix("copr://") {
-            None => Some(RepoDependency::External {
-                base_url: address.clone(),
-            }),
-            Some(rest) => {
-                let (owner, directory) = rest.split_once('/')?;
-                Some(RepoDependency::Project {
-                    owner: owner.parse().ok()?,
-                    directory: directory.parse().ok()?,
-                })
-            }
-        })
+        .filter_map(|named| RepoDependency::parse(named).ok())
         .collect();
-    dependencies.sort_by_key(|dependency| matches!(dependency, RepoDependency::External { .. }));
+    dependencies.sort_by_key(RepoDependency::is_external);
     dependencies
 }
 

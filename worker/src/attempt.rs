@@ -15,6 +15,7 @@ use crate::{
     builder::{Builder, Status, Verdict},
     collect,
     log::LiveLog,
+    task,
 };
 
 /// How long a busy builder is believed to be so without a sign of its worker.
@@ -255,7 +256,7 @@ async fn visit(
     Ok(Some(outcome))
 }
 
-/// A build may use the repository of its own project, so that it begins when that is there, which for a new
+/// A build may use the repositories of its own project, so that it begins when they are there, which for a new
 /// project takes a moment, and longer on a full disk. What ended the waiting, if it was not that.
 async fn await_repository(
     context: &Context,
@@ -263,20 +264,22 @@ async fn await_repository(
     limit: Instant,
 ) -> Result<Option<End>, Error> {
     let attempt = &allocation.attempt;
-    let key = (attempt.project, &attempt.directory, &attempt.chroot);
-    while !context.store.is_published(key).await? {
-        if Instant::now() > limit {
-            return Err(Error::Lost(format!(
-                "the repository of {}/{} for {} has not been published yet",
-                attempt.owner, attempt.directory, attempt.chroot
-            )));
+    for directory in task::directories(&attempt.directory) {
+        let key = (attempt.project, &directory, &attempt.chroot);
+        while !context.store.is_published(key).await? {
+            if Instant::now() > limit {
+                return Err(Error::Lost(format!(
+                    "the repository of {}/{directory} for {} has not been published yet",
+                    attempt.owner, attempt.chroot
+                )));
+            }
+            match renew(context, allocation, 0).await? {
+                Some(false) => {}
+                Some(true) => return Ok(Some(End::Cancelled)),
+                None => return Ok(Some(End::Fenced)),
+            }
+            tokio::time::sleep(PAUSE_BETWEEN_FOLLOWS).await;
         }
-        match renew(context, allocation, 0).await? {
-            Some(false) => {}
-            Some(true) => return Ok(Some(End::Cancelled)),
-            None => return Ok(Some(End::Fenced)),
-        }
-        tokio::time::sleep(PAUSE_BETWEEN_FOLLOWS).await;
     }
     Ok(None)
 }

@@ -283,7 +283,9 @@ const I386: [&str; 5] = ["i386", "i486", "i586", "i686", "athlon"];
 /// Whether packages of an architecture belong into a chroot of another: an i686 package of a chroot for i386, or of a
 /// multilib build for x86_64, does.
 fn fits(package: &str, chroot: &str) -> bool {
-    package == chroot || (I386.contains(&package) && (chroot == "x86_64" || I386.contains(&chroot)))
+    package == chroot
+        || package == model::repository_address::package_architecture(chroot)
+        || (I386.contains(&package) && (chroot == "x86_64" || I386.contains(&chroot)))
 }
 
 #[cfg(test)]
@@ -294,7 +296,12 @@ mod tests {
 
     #[test]
     fn packages_fit_into_chroots_that_can_run_them() {
-        for (package, chroot) in [("x86_64", "x86_64"), ("i686", "x86_64"), ("i686", "i386")] {
+        for (package, chroot) in [
+            ("x86_64", "x86_64"),
+            ("i686", "x86_64"),
+            ("i686", "i386"),
+            ("armv7hl", "armhfp"),
+        ] {
             assert!(fits(package, chroot), "{package} in {chroot}");
         }
         for (package, chroot) in [("x86_64", "i386"), ("aarch64", "x86_64"), ("i686", "aarch64")] {

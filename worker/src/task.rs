@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use model::{AttemptId, ChrootName, Epoch};
+use model::{AttemptId, ChrootName, DirectoryName, Epoch, OwnerName, RepositoryAddress};
 use serde_json::{Value, json};
 use store::{Allocation, StoredSource};
 
@@ -25,25 +25,6 @@ pub(crate) fn source_path(sources: &Path, source: &StoredSource) -> PathBuf {
 /// The task for an allocation.
 pub(crate) fn task(context: &Context, allocation: &Allocation) -> Value {
     let attempt = &allocation.attempt;
-    let results = format!(
-        "{}/results/{}/{}/{}/",
-        context.builder_url, attempt.owner, attempt.directory, attempt.chroot
-    );
-    let mut repositories = vec![json!({
-        "id": "verdigris_project",
-        "name": format!("{}/{}", attempt.owner, attempt.directory),
-        "baseurl": results,
-        "gpgcheck": true,
-        "gpgkey": format!("{}/results/{}/{}/pubkey.gpg", context.builder_url, attempt.owner, attempt.directory),
-    })];
-    let additional = attempt.additional_repos.iter().enumerate().map(|(index, url)| {
-        json!({
-            "id": format!("additional_{index}"), "name": format!("Additional repository {index}"),
-            "baseurl": base_url(&context.builder_url, url, &attempt.chroot),
-            "gpgcheck": false,
-        })
-    });
-    repositories.extend(additional);
     let Epoch(epoch) = allocation.epoch;
     json!({
         "schema_version": SCHEMA_VERSION,
@@ -61,7 +42,11 @@ pub(crate) fn task(context: &Context, allocation: &Allocation) -> Value {
             "result_bytes": context.limits.result_bytes,
             "result_files": context.limits.result_files,
         },
-        "repositories": repositories,
+        "repositories": repositories(
+            &format!("{}/results", context.builder_url),
+            (&attempt.owner, &attempt.directory, &attempt.chroot),
+            &attempt.additional_repos,
+        ),
         "macros": {
             "%copr_username": attempt.owner.as_str(),
             "%copr_projectname": attempt.project_name.as_str(),
@@ -72,13 +57,45 @@ pub(crate) fn task(context: &Context, allocation: &Allocation) -> Value {
     })
 }
 
-/// An additional repository's address: `copr://owner/project` names another project of this farm, and `$chroot` is the
-/// chroot's name. The other variables are dnf's own.
-fn base_url(farm: &str, url: &str, chroot: &ChrootName) -> String {
-    match url.strip_prefix("copr://") {
-        Some(project) => format!("{farm}/results/{project}/{chroot}/"),
-        None => url.replace("$chroot", chroot.as_str()),
+/// The repositories of an attempt beside its chroot's own: the project's, that of its directory if it is built in another
+/// one, and those that the project names. `results` is the address of the farm's results.
+fn repositories(
+    results: &str,
+    (owner, directory, chroot): (&OwnerName, &DirectoryName, &ChrootName),
+    additional: &[String],
+) -> Vec<Value> {
+    let ids = ["verdigris_project", "verdigris_directory"];
+    let own = ids
+        .into_iter()
+        .zip(directories(directory))
+        .map(|(id, directory)| {
+            let place = format!("{results}/{owner}/{directory}");
+            json!({
+                "id": id, "name": format!("{owner}/{directory}"), "gpgcheck": true,
+                "baseurl": format!("{place}/{chroot}/"), "gpgkey": format!("{place}/pubkey.gpg"),
+            })
+        });
+    let additional = additional.iter().enumerate().map(|(index, text)| {
+        // What is stored was taken by the api; were it not, the builder would refuse it with its reason.
+        let (base, priority) = match RepositoryAddress::parse(text) {
+            Ok(address) => (address.base(results, chroot), address.priority),
+            Err(_) => (text.clone(), None),
+        };
+        json!({
+            "id": format!("additional_{index}"), "name": format!("Additional repository {index}"),
+            "baseurl": base, "gpgcheck": false, "priority": priority,
+        })
+    });
+    own.chain(additional).collect()
+}
+
+/// The directories whose packages a build in a directory sees: the project's own, then that one.
+pub(crate) fn directories(directory: &DirectoryName) -> Vec<DirectoryName> {
+    let mut found = vec![directory.main()];
+    if found.first() != Some(directory) {
+        found.push(directory.clone());
     }
+    found
 }
 
 /// Mock's isolation as builders know it: Copr's clients have a word more, for "as it was".

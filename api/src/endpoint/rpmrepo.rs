@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use model::RepositoryPlace;
 use poem_openapi::{OpenApi, param::Path, payload::Json};
-use repository::RepoDependency;
 use store::Project;
 
 use super::Chapter;
@@ -84,21 +84,24 @@ impl RpmrepoApi {
         // In this answer, unlike in a `.repo` file, Copr counts on from its own projects to foreign repositories.
         for (dependency, number) in repositories::dependencies(project).into_iter().zip(1..) {
             let (id, name) = dependency.id_and_name(&host, &needed_by, number);
-            let (kind, data) = match dependency {
-                RepoDependency::Project { owner, directory } => (
+            let priority = dependency.address.priority;
+            let (kind, data) = match dependency.address.place {
+                RepositoryPlace::Farm { owner, directory } => (
                     "copr",
                     BTreeMap::from([
                         pair("owner", owner.to_string()),
                         pair("projectname", directory.to_string()),
                     ]),
                 ),
-                RepoDependency::External { base_url } => {
-                    ("external_baseurl", BTreeMap::from([pair("pattern", base_url)]))
+                RepositoryPlace::Web(pattern) => {
+                    ("external_baseurl", BTreeMap::from([pair("pattern", pattern)]))
                 }
             };
+            let mut opts = BTreeMap::from([pair("id", id), pair("name", name)]);
+            opts.extend(priority.map(|priority| pair("priority", priority.to_string())));
             found.push(DnfDependency {
                 kind: kind.to_owned(),
-                opts: BTreeMap::from([pair("id", id), pair("name", name)]),
+                opts,
                 data,
             });
         }

@@ -2,10 +2,16 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use model::{RepositoryAddress, RepositoryPlace, repository_address::fill};
 use url::{Host, Url};
 
-/// The longest that builders take, less what `$chroot` may become.
+/// The longest that is taken.
 const LONGEST: usize = 1800;
+/// The longest that builders take, with variables filled in.
+const LONGEST_EXPANDED: usize = 2000;
+/// No name of a chroot is longer.
+const LONGEST_VALUE: usize = 255;
+const VARIABLES: [&str; 5] = ["chroot", "distname", "releasever", "basearch", "arch"];
 /// Characters that would end a value in a configuration file or a command.
 const UNSAFE: [char; 6] = ['"', '\'', '<', '>', '\\', '`'];
 /// Amazon's metadata service by IPv6.
@@ -47,13 +53,20 @@ pub(crate) fn mistake(text: &str) -> Option<&'static str> {
 
 /// What is wrong with an address of a repository: of the web, or `copr://OWNER/PROJECT` on this farm.
 pub(crate) fn repository_mistake(text: &str) -> Option<&'static str> {
-    let Some(project) = text.strip_prefix("copr://") else {
-        return mistake(text);
-    };
-    let is_project = project.split_once('/').is_some_and(|(owner, name)| {
-        owner.parse::<model::OwnerName>().is_ok() && name.parse::<model::DirectoryName>().is_ok()
-    });
-    (!is_project).then_some("a project of this farm is named copr://OWNER/PROJECT")
+    match RepositoryAddress::parse(text) {
+        Err(why) => Some(why),
+        Ok(RepositoryAddress { place, .. }) => match place {
+            RepositoryPlace::Farm { .. } => None,
+            RepositoryPlace::Web(address) => {
+                let longest = "x".repeat(LONGEST_VALUE);
+                let expanded = fill(&address, |name| {
+                    VARIABLES.contains(&name).then_some(longest.as_str())
+                });
+                let is_long = expanded.len() > LONGEST_EXPANDED;
+                mistake(&address).or_else(|| is_long.then_some("it is too long with its variables filled in"))
+            }
+        },
+    }
 }
 
 #[cfg(test)]
@@ -69,7 +82,13 @@ mod tests {
         ] {
             assert_eq!(mistake(good), None, "{good}");
         }
-        assert_eq!(repository_mistake("copr://@group/lib:custom:x"), None);
+        for good in [
+            "copr://@group/lib:custom:x",
+            "copr://alice/lib?priority=5",
+            "https://example.org/$distname/$chroot/$releasever_major/?priority=99&a=b",
+        ] {
+            assert_eq!(repository_mistake(good), None, "{good}");
+        }
     }
 
     #[test]
@@ -91,11 +110,18 @@ mod tests {
             ("http://[fd00:ec2::254]/", "link-local"),
             ("http://[fe80::1]/", "link-local"),
             ("copr://nobody", "copr://OWNER/PROJECT"),
+            ("https://example.org/?priority=0", "from 1 to 99"),
+            ("copr://alice/lib?priority=100", "from 1 to 99"),
+            ("https://example.org/?priority=1&priority=1", "twice"),
         ] {
             let said = repository_mistake(bad).unwrap_or_default();
             assert!(said.contains(part), "{bad}: {said}");
         }
         let long = format!("http://example.org/{}", "x".repeat(2000));
         assert!(mistake(&long).is_some());
+        // Short itself, but not on every builder.
+        let grows = format!("http://example.org/{}", "$chroot/".repeat(200));
+        assert_eq!(mistake(&grows), None);
+        assert!(repository_mistake(&grows).is_some_and(|said| said.contains("filled in")));
     }
 }

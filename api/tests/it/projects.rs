@@ -128,6 +128,10 @@ async fn what_cannot_be_a_project_is_refused() {
             "repos: 'file:///etc' is refused: it must begin with http:// or https:// and a host.",
         ),
         (
+            json!({"name": "a", "chroots": [CHROOT], "additional_repos": ["https://x/?priority=0"]}),
+            "repos: 'https://x/?priority=0' is refused: priority must be a number from 1 to 99.",
+        ),
+        (
             json!({"name": "a", "chroots": [CHROOT], "homepage": "javascript:alert(1)"}),
             "homepage: Invalid URL: it must begin with http:// or https:// and a host.",
         ),
@@ -144,7 +148,8 @@ async fn an_edit_changes_only_what_it_names() {
     farm.project("p1").await;
     let edit = |body| farm.call(&farm.alice, Method::PUT, "/api_3/project/edit/alice/p1/", body);
     let changed = edit(json!({
-        "description": "about", "repos": ["http://example.org/$chroot/"], "enable_net": "True", "repo_priority": "7",
+        "description": "about", "repos": ["http://example.org/$chroot/",
+        "http://example.org/$distname/$releasever_major/$arch/$releasever/?priority=3", "copr://bob/lib?priority=4"], "enable_net": "True", "repo_priority": "7",
         "contact": null, "isolation": "unchanged",
     }))
     .await
@@ -152,7 +157,11 @@ async fn an_edit_changes_only_what_it_names() {
     assert_eq!(changed["description"], "about");
     assert_eq!(
         changed["additional_repos"],
-        json!(["http://example.org/$chroot/"])
+        json!([
+            "http://example.org/$chroot/",
+            "http://example.org/$distname/$releasever_major/$arch/$releasever/?priority=3",
+            "copr://bob/lib?priority=4"
+        ])
     );
     assert_eq!(changed["enable_net"], true);
     assert_eq!(changed["repo_priority"], 7);
@@ -185,6 +194,16 @@ async fn an_edit_changes_only_what_it_names() {
         config["repos"][1]["baseurl"],
         format!("http://example.org/{CHROOT}/")
     );
+    assert_eq!(
+        config["repos"][2]["baseurl"],
+        "http://example.org/microdistro/$releasever_major/x86_64/1/"
+    );
+    assert_eq!(config["repos"][2]["priority"], 3);
+    assert_eq!(
+        config["repos"][3]["baseurl"],
+        format!("http://farm.example:8080/results/bob/lib/{CHROOT}/")
+    );
+    assert_eq!(config["repos"][3]["priority"], 4);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ pub mod id;
 pub mod name;
 pub mod plan;
 pub mod quantity;
+pub mod repository_address;
 pub mod time;
 
 pub use attempt::{AttemptState, Blame};
@@ -27,4 +28,5 @@ pub use glob::Glob;
 pub use id::{AttemptId, BuildId, BuilderId, Epoch, FleetId, LaunchId, PackageId, ProjectId, UserId};
 pub use name::{ChrootName, DirectoryName, InvalidName, OwnerName, PackageName, PoolName, ProjectName};
 pub use plan::plan;
+pub use repository_address::{RepositoryAddress, RepositoryPlace};
 pub use time::Timestamp;

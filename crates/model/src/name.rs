@@ -147,6 +147,15 @@ names! {
     ChrootName, "chroot name", chroot;
 }
 
+impl DirectoryName {
+    /// The directory of its project itself: without a suffix.
+    #[must_use]
+    pub fn main(&self) -> Self {
+        let name = self.0.split(':').next().unwrap_or(&self.0);
+        Self(name.to_owned())
+    }
+}
+
 impl ChrootName {
     /// `fedora`, `43` and `x86_64` of `fedora-43-x86_64`; the name may itself hold dashes.
     #[must_use]

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use model::{DirectoryName, OwnerName};
+use model::{DirectoryName, OwnerName, RepositoryAddress, RepositoryPlace, repository_address::fill};
 
 use crate::{Error, Result, error::shortened};
 
@@ -34,33 +34,42 @@ pub struct RepoFile<'a> {
 
 /// A repository that the project's packages need when they run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RepoDependency {
-    /// Another project of the same farm.
-    Project {
-        /// Its owner.
-        owner: OwnerName,
-        /// Its directory.
-        directory: DirectoryName,
-    },
-    /// Any other repository.
-    External {
-        /// Its address, which may hold `$releasever` and `$basearch`.
-        base_url: String,
-    },
+pub struct RepoDependency {
+    /// As the project names it.
+    pub named: String,
+    /// What that means.
+    pub address: RepositoryAddress,
 }
 
 impl RepoDependency {
+    /// Takes an address apart.
+    ///
+    /// # Errors
+    /// As [`RepositoryAddress::parse`].
+    pub fn parse(named: &str) -> std::result::Result<Self, &'static str> {
+        Ok(Self {
+            address: RepositoryAddress::parse(named)?,
+            named: named.to_owned(),
+        })
+    }
+
+    /// Whether it is none of this farm's.
+    #[must_use]
+    pub const fn is_external(&self) -> bool {
+        matches!(self.address.place, RepositoryPlace::Web(_))
+    }
+
     /// The id and the name of its section. `host` is the farm's, without a port; `needed_by` is `OWNER/PROJECT`;
     /// `number` counts from 1.
     #[must_use]
     pub fn id_and_name(&self, host: &str, needed_by: &str, number: usize) -> (String, String) {
-        match self {
-            Self::Project { owner, directory } => (
+        match &self.address.place {
+            RepositoryPlace::Farm { owner, directory } => (
                 format!("coprdep:{host}:{}:{directory}", id_owner(owner)),
                 format!("Copr {host}/{needed_by} runtime dependency #{number} - {owner}/{directory}"),
             ),
-            Self::External { base_url } => {
-                let id = address_as_id(base_url);
+            RepositoryPlace::Web(_) => {
+                let id = address_as_id(&self.named);
                 let name = format!("Copr {host}/{needed_by} external runtime dependency #{number} - {id}");
                 (format!("coprdep:{id}"), name)
             }
@@ -140,9 +149,10 @@ pub fn repo_file(repo: &RepoFile<'_>) -> Result<String> {
     // Copr counts its own projects and foreign repositories each from 1.
     let (mut projects, mut others) = (0_usize, 0_usize);
     for dependency in &repo.dependencies {
-        let number = match dependency {
-            RepoDependency::Project { .. } => &mut projects,
-            RepoDependency::External { .. } => &mut others,
+        let number = if dependency.is_external() {
+            &mut others
+        } else {
+            &mut projects
         };
         *number = number.saturating_add(1);
         let (id, name) = dependency.id_and_name(host, &needed_by, *number);
@@ -158,6 +168,9 @@ pub fn repo_file(repo: &RepoFile<'_>) -> Result<String> {
             },
         );
         out.push_str("enabled=1\nenabled_metadata=1\n");
+        if let Some(priority) = dependency.address.priority {
+            line(&mut out, "priority", &priority.to_string());
+        }
     }
     Ok(out)
 }
@@ -169,19 +182,26 @@ struct Section {
     key: Option<String>,
 }
 
-/// Where a dependency is, and its key if it has one.
+/// Where a dependency is, and its key if it has one. dnf knows no `$chroot` and no `$distname`: they are filled in
+/// here, with the pattern of this file's chroot, so that dnf's own variables in it mean what they mean to dnf.
 fn dependency_addresses(
     results: &str,
     chroot: &str,
     dependency: &RepoDependency,
 ) -> Result<(String, Option<String>)> {
-    match dependency {
-        RepoDependency::Project { owner, directory } => Ok((
+    match &dependency.address.place {
+        RepositoryPlace::Farm { owner, directory } => Ok((
             format!("{results}/{owner}/{directory}/{chroot}/"),
             Some(format!("{results}/{owner}/{directory}/pubkey.gpg")),
         )),
-        RepoDependency::External { base_url } => {
-            let base_url = checked("dependency", base_url)?;
+        RepositoryPlace::Web(address) => {
+            let name = chroot.rsplitn(3, '-').nth(2).unwrap_or_default();
+            let base_url = fill(address, |variable| match variable {
+                "chroot" => Some(chroot),
+                "distname" => Some(name),
+                _ => None,
+            });
+            let base_url = checked("dependency", &base_url)?;
             let known = ["http://", "https://", "ftp://"]
                 .iter()
                 .any(|scheme| base_url.starts_with(scheme));

@@ -10,3 +10,4 @@ mod interruption;
 mod moto;
 mod packages;
 mod processes;
+mod requirements;

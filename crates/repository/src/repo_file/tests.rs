@@ -56,17 +56,10 @@ fn options_and_dependencies_follow() {
     repo.priority = Some(5);
     repo.module_hotfixes = true;
     repo.dependencies = vec![
-        RepoDependency::Project {
-            owner: "bob".parse().unwrap(),
-            directory: "base".parse().unwrap(),
-        },
-        RepoDependency::Project {
-            owner: "@g".parse().unwrap(),
-            directory: "more".parse().unwrap(),
-        },
-        RepoDependency::External {
-            base_url: "https://repo.example.org/$releasever/".to_owned(),
-        },
+        RepoDependency::parse("copr://bob/base").unwrap(),
+        RepoDependency::parse("copr://@g/more?priority=3").unwrap(),
+        RepoDependency::parse("https://repo.example.org/$releasever/").unwrap(),
+        RepoDependency::parse("https://repo.example.org/$chroot/$distname/?priority=9&a=b").unwrap(),
     ];
     let text = repo_file(&repo).unwrap();
     assert!(
@@ -87,10 +80,14 @@ fn options_and_dependencies_follow() {
     ] {
         assert!(text.contains(section), "{section} is missing: {text}");
     }
-    assert!(
-        text.contains("baseurl=https://repo.example.org/$releasever/\n"),
-        "{text}"
-    );
+    for line in [
+        "baseurl=https://repo.example.org/$releasever/\n",
+        "baseurl=https://repo.example.org/fedora-$releasever-$basearch/fedora/?a=b\n",
+        "enabled_metadata=1\npriority=3\n",
+        "enabled_metadata=1\npriority=9\n",
+    ] {
+        assert!(text.contains(line), "{line} is missing: {text}");
+    }
 }
 
 #[test]
@@ -116,9 +113,7 @@ fn a_value_cannot_add_a_line() {
         "",
     ] {
         let mut repo = plain(&owner, &directory);
-        repo.dependencies = vec![RepoDependency::External {
-            base_url: url.to_owned(),
-        }];
+        repo.dependencies = vec![RepoDependency::parse(url).unwrap()];
         assert!(repo_file(&repo).is_err(), "{url:?}");
     }
     let mut repo = plain(&owner, &directory);

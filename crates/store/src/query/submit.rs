@@ -201,7 +201,10 @@ impl Store {
                 .exec_without_returning(&*tx)
                 .await?;
             for chroot in &new.chroots {
-                make_repository(&tx, (new.project, &new.directory, chroot), now).await?;
+                // A build in a directory sees the project's own packages too.
+                for directory in BTreeSet::from([new.directory.main(), new.directory.clone()]) {
+                    make_repository(&tx, (new.project, &directory, chroot), now).await?;
+                }
             }
             let of = OfBuild {
                 build: id.0,
