@@ -67,6 +67,10 @@ pub(crate) struct UpArguments {
     /// The machine image of the embedded cloud, which `cargo xtask image` makes. Needed once: kept as `devcloud.image`.
     #[arg(long, env = "VERDIGRIS_IMAGE", value_name = "DIR")]
     pub(crate) image: Option<PathBuf>,
+    /// Let builders of the embedded cloud reach the network of this machine and what is behind it; needs slirp4netns. Kept
+    /// as `devcloud.public_network`.
+    #[arg(long)]
+    pub(crate) public_network: bool,
     /// A distribution to build on, served to builders: NAME=DIR, a directory with `repodata`. May be given
     /// more than once, and is kept in `http.mirrors`.
     #[arg(long = "mirror", value_name = "NAME=DIR", value_parser = mirror)]

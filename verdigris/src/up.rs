@@ -203,6 +203,7 @@ async fn start_cloud(
     let mut config = CloudConfig::new(directory.join("devcloud"), &key.access_key, &key.secret_key);
     config.images = vec![image];
     config.helper = vec!["/proc/self/exe".into(), GUEST.into()];
+    config.outside = settings.devcloud.public_network;
     config.forwards = vec![devcloud::Forward {
         port: FARM_PORT_IN_CLOUD,
         target: settings.http.listen,

@@ -43,6 +43,7 @@ const PACKAGES: &[&str] = &[
     "python3",
     "python3-venv",
     "rpm",
+    "slirp4netns",
     "uidmap",
     "util-linux",
     "xz-utils",

@@ -30,6 +30,8 @@ pub struct CloudConfig {
     pub ssh_port: u16,
     /// Ports of the gateway address that are carried to addresses of the host.
     pub forwards: Vec<Forward>,
+    /// Whether instances reach the network outside, by translation of addresses. Needs slirp4netns.
+    pub outside: bool,
     /// How much the cloud has.
     pub capacity: Capacity,
     /// Memory limit of machines in percent of what their instance type says; `None` sets no limit.
@@ -58,6 +60,7 @@ impl CloudConfig {
             public_network: 88,
             ssh_port: default_ssh_port(),
             forwards: Vec::new(),
+            outside: false,
             capacity: Capacity::default(),
             memory_percent: None,
             terminated_retention: Duration::from_secs(3600),

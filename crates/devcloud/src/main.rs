@@ -53,6 +53,9 @@ struct Serve {
     /// A port at 10.88.0.1 inside the cloud that leads to an address of this host.
     #[arg(long = "forward", value_name = "PORT=ADDRESS:PORT", value_parser = parse_forward)]
     forwards: Vec<Forward>,
+    /// Let instances reach the network outside, by translation of addresses (needs slirp4netns).
+    #[arg(long)]
+    outside: bool,
     /// How many instances may be there at once.
     #[arg(long, default_value_t = 256)]
     max_instances: u32,
@@ -111,6 +114,7 @@ fn run(serve: Serve) -> Result<(), Box<dyn std::error::Error>> {
         config.ssh_port = serve.ssh_port.unwrap_or(config.ssh_port);
         config.public_network = serve.public_network;
         config.forwards = serve.forwards;
+        config.outside = serve.outside;
         config.capacity.max_instances = serve.max_instances;
         config.capacity.instances = serve.max_instances;
         config.memory_percent = serve.memory_percent;

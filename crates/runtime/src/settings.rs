@@ -211,6 +211,8 @@ impl Default for WorkerSettings {
 pub struct DevcloudSettings {
     /// The directory of the machine image that its instances boot.
     pub image: Option<PathBuf>,
+    /// Whether its instances reach the network outside, by translation of addresses.
+    pub public_network: bool,
 }
 
 /// Logs.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use runtime::Settings;
-use toml_edit::{DocumentMut, Item, TableLike, value};
+use toml_edit::{DocumentMut, Item, TableLike, Value, value};
 use tracing::info;
 
 use crate::{cli::UpArguments, secrets::write_private, up::FARM_PORT_IN_CLOUD};
@@ -45,6 +45,7 @@ pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Res
     ));
     settings.http.listen = arguments.listen.unwrap_or(settings.http.listen);
     settings.devcloud.image = arguments.image.clone().or(settings.devcloud.image);
+    settings.devcloud.public_network |= arguments.public_network;
     settings.http.mirrors.extend(arguments.mirrors.iter().cloned());
     for (name, path) in &mut settings.http.mirrors {
         let what = || format!("the mirror {name}: {}", path.display());
@@ -65,15 +66,18 @@ pub(super) fn keep(arguments: &UpArguments, directory: &Path) -> anyhow::Result<
     let before = fs_err::read_to_string(&file)?;
     let mut document: DocumentMut = before.parse().with_context(|| file.display().to_string())?;
     // Left out of a file that its operator wrote, it would be the default to all other commands.
-    set(&mut document, &["storage"], "directory", &absolute(directory)?)?;
+    set(&mut document, &["storage"], "directory", absolute(directory)?)?;
     if let Some(listen) = arguments.listen {
-        set(&mut document, &["http"], "listen", &listen.to_string())?;
+        set(&mut document, &["http"], "listen", listen.to_string())?;
     }
     if let Some(image) = &arguments.image {
-        set(&mut document, &["devcloud"], "image", &absolute(image)?)?;
+        set(&mut document, &["devcloud"], "image", absolute(image)?)?;
+    }
+    if arguments.public_network {
+        set(&mut document, &["devcloud"], "public_network", true)?;
     }
     for (name, mirror) in &arguments.mirrors {
-        set(&mut document, &["http", "mirrors"], name, &absolute(mirror)?)?;
+        set(&mut document, &["http", "mirrors"], name, absolute(mirror)?)?;
     }
     let after = document.to_string();
     if after != before {
@@ -94,7 +98,13 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// Sets a value in a table below others, which are made where they are not there. One that is the same stays as it was written.
-fn set(document: &mut DocumentMut, tables: &[&str], key: &str, text: &str) -> anyhow::Result<()> {
+fn set(
+    document: &mut DocumentMut,
+    tables: &[&str],
+    key: &str,
+    wanted: impl Into<Value>,
+) -> anyhow::Result<()> {
+    let wanted = wanted.into();
     let mut table: &mut dyn TableLike = document.as_table_mut();
     for name in tables {
         let item = table.entry(name).or_insert_with(toml_edit::table);
@@ -102,8 +112,9 @@ fn set(document: &mut DocumentMut, tables: &[&str], key: &str, text: &str) -> an
             .as_table_like_mut()
             .with_context(|| format!("`{name}` is no table"))?;
     }
-    if table.get(key).and_then(Item::as_str) != Some(text) {
-        table.insert(key, value(text));
+    let plain = |value: &Value| (value.as_str().map(str::to_owned), value.as_bool());
+    if table.get(key).and_then(Item::as_value).map(plain) != Some(plain(&wanted)) {
+        table.insert(key, value(wanted));
     }
     Ok(())
 }
@@ -131,6 +142,7 @@ mod tests {
             directory: PathBuf::new(),
             listen: None,
             image: None,
+            public_network: false,
             mirrors: Vec::new(),
             builders: None,
             idle: None,
@@ -145,6 +157,7 @@ mod tests {
         let told = UpArguments {
             listen: Some("127.0.0.1:5999".parse().unwrap()),
             image: Some("/images/builder".into()),
+            public_network: true,
             mirrors: vec![("house".to_owned(), mirror.clone())],
             ..options()
         };
@@ -155,6 +168,7 @@ mod tests {
         assert_eq!(next.http.listen, "127.0.0.1:5999".parse().unwrap());
         assert_eq!(next.http.mirrors["house"], mirror);
         assert_eq!(next.devcloud.image, Some("/images/builder".into()));
+        assert!(next.devcloud.public_network);
     }
 
     #[test]

@@ -182,7 +182,7 @@ fn mounts_of(directory: &Path) -> Vec<String> {
 /// Control groups of the farm's cloud, which carry the id of its ledger.
 fn cgroups(farm: &Farm) -> Vec<String> {
     let name = format!(
-        "verdigris-devcloud-vd-{}",
+        "verdigris-devcloud.vd-{}",
         ledger(farm)["owner_id"].as_str().unwrap()
     );
     // Version 2 alone, or version 1 with one tree for each controller.

@@ -1,9 +1,6 @@
 //! The seam between the control side and the machines: a trait that the hypervisor and the tests' fake implement.
 
-use std::{
-    net::{Ipv4Addr, SocketAddrV4},
-    time::Duration,
-};
+use std::{net::SocketAddrV4, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -11,13 +8,8 @@ use tokio::{
     sync::broadcast,
 };
 
+pub use crate::hypervisor::{GATEWAY, METADATA};
 use crate::machine::{MachineSpec, MachineState};
-
-/// The cloud's own address inside its network: instances reach the host's forwarded ports here.
-pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 1);
-
-/// The address of the metadata service inside the cloud's network.
-pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
 /// Any error of the machines' side. The control side never looks inside: it retries or gives the instance up.
 pub type MachineError = Box<dyn std::error::Error + Send + Sync>;

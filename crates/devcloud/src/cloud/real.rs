@@ -38,6 +38,7 @@ pub(super) async fn start(config: &CloudConfig, owner_id: &str) -> Result<Arc<dy
         state_dir,
         helper: config.helper.clone(),
         cloud_id: format!("vd-{owner_id}"),
+        outside: config.outside,
     };
     let (endings, _) = broadcast::channel(ENDINGS);
     let hypervisor = begin(&config, &endings).await.map_err(|error| Error::Machines {

@@ -18,8 +18,8 @@ use rustix::{
 use super::{hypervisor::Context, network};
 use crate::{
     hypervisor::{
-        Failure,
-        cgroup::Groups,
+        Failure, OUTSIDE_NAMES,
+        cgroup::{Groups, Limits},
         launch::console_path,
         protocol::{self, InitConfig, InitReport, InitRequest},
     },
@@ -34,6 +34,10 @@ const POLITE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long killed processes may take to vanish; longer is a process stuck in the kernel.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many processes and threads a machine may have: far more than a build wants, and few enough that one machine does
+/// not take them all from the host, whose usual number is 32768.
+const PROCESSES_MAX: u32 = 4096;
 
 /// A console that has grown beyond this is begun anew at the next start of its machine.
 const CONSOLE_MAX: u64 = 1024 * 1024;
@@ -80,10 +84,14 @@ pub(super) fn boot(
     disk: &Path,
     link_up: bool,
 ) -> Result<(Running, Child), Failure> {
-    let groups = context
-        .hierarchies
-        .make_machine(&spec.instance_id, spec.memory_bytes);
-    let started = network::attach(&spec.instance_id, spec.private_address, link_up)
+    let groups = context.hierarchies.make_machine(
+        &spec.instance_id,
+        Limits {
+            memory_bytes: spec.memory_bytes,
+            processes: Some(PROCESSES_MAX),
+        },
+    );
+    let started = network::attach(&spec.instance_id, spec.private_address, link_up, context.outside)
         .and_then(|()| start(context, spec, disk, &groups));
     match started {
         Ok((init, control, child)) => {
@@ -205,6 +213,7 @@ fn meet(context: &Context, spec: &MachineSpec, disk: &Path, control: &OwnedFd) -
         layers: spec.layers.clone(),
         disk: disk.to_owned(),
         rootless: context.rootless,
+        name_server: context.outside.then_some(OUTSIDE_NAMES),
     };
     protocol::send(control, &config, None).map_err(|error| Failure::step(what(), error))?;
     set_socket_timeout(control, Timeout::Recv, Some(ROOT_PATIENCE))

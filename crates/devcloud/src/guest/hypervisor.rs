@@ -40,6 +40,8 @@ pub(super) struct Context {
     pub(super) rootless: bool,
     pub(super) helper_arguments: Vec<String>,
     pub(super) hierarchies: Hierarchies,
+    /// Whether there is a way to the outside.
+    pub(super) outside: bool,
     /// Where answers and events go.
     control: OwnedFd,
 }
@@ -81,6 +83,7 @@ fn serve() -> io::Result<()> {
     let welcome = Welcome {
         leftovers: machines.list().into_iter().map(|(id, _)| id).collect(),
         limits_memory: context.hierarchies.limits_memory(),
+        limits_processes: context.hierarchies.limits_processes(),
         can_freeze: context.hierarchies.can_freeze(),
     };
     protocol::send(&socket, &Ok::<_, Failure>(welcome), None)?;
@@ -88,48 +91,61 @@ fn serve() -> io::Result<()> {
         discard(entry.path());
     }
 
+    let obeyed = obey(&machines, &socket);
+    // The kernel takes everything else of the machines away when this process ends.
+    context.hierarchies.remove();
+    obeyed
+}
+
+/// Does what the control socket asks until it closes or asks for the end.
+fn obey(machines: &Arc<Machines>, socket: &OwnedFd) -> io::Result<()> {
+    let context = machines.context();
     let under_way = Arc::new(AtomicUsize::new(0));
-    while let Some((call, _)) = protocol::receive::<Call>(&socket)? {
+    while let Some((call, _)) = protocol::receive::<Call>(socket)? {
         let number = call.number;
-        if matches!(call.request, Request::Shutdown) {
+        let result = if matches!(call.request, Request::Shutdown) {
             machines.end_all();
             context.hierarchies.remove();
-            context.tell(
-                &Reply::Answer {
-                    number,
-                    result: Ok(Answer::Done),
-                },
-                None,
-            );
-            return Ok(());
-        }
-        if under_way.fetch_add(1, Ordering::AcqRel) >= CALLS_MAX {
-            under_way.fetch_sub(1, Ordering::AcqRel);
-            let failure = Failure::step("take the request", "too many are under way");
-            context.tell(
-                &Reply::Answer {
-                    number,
-                    result: Err(failure),
-                },
-                None,
-            );
+            Ok(Answer::Done)
+        } else if let Err(failure) = begin(machines, &under_way, call) {
+            Err(failure)
+        } else {
             continue;
-        }
-        let (machines, under_way) = (Arc::clone(&machines), Arc::clone(&under_way));
-        let work = move || {
-            let (result, descriptor) = match answer(&machines, call.request) {
-                Ok((answer, descriptor)) => (Ok(answer), descriptor),
-                Err(failure) => (Err(failure), None),
-            };
-            machines
-                .context()
-                .tell(&Reply::Answer { number, result }, descriptor.as_ref());
-            under_way.fetch_sub(1, Ordering::AcqRel);
         };
-        // Owned by the process: it is done when its answer is sent, and ends with the namespace.
-        thread::Builder::new().stack_size(256 * 1024).spawn(work)?;
+        let ending = result.is_ok();
+        context.tell(&Reply::Answer { number, result }, None);
+        if ending {
+            break;
+        }
     }
     Ok(())
+}
+
+/// Begins a request on a thread of its own. Where none can be started this request fails, and no other and no machine
+/// is the worse for it.
+fn begin(machines: &Arc<Machines>, under_way: &Arc<AtomicUsize>, call: Call) -> Result<(), Failure> {
+    if under_way.fetch_add(1, Ordering::AcqRel) >= CALLS_MAX {
+        under_way.fetch_sub(1, Ordering::AcqRel);
+        return Err(Failure::step("take the request", "too many are under way"));
+    }
+    let (worker, count) = (Arc::clone(machines), Arc::clone(under_way));
+    let work = move || {
+        let number = call.number;
+        let (result, descriptor) = match answer(&worker, call.request) {
+            Ok((answer, descriptor)) => (Ok(answer), descriptor),
+            Err(failure) => (Err(failure), None),
+        };
+        worker
+            .context()
+            .tell(&Reply::Answer { number, result }, descriptor.as_ref());
+        count.fetch_sub(1, Ordering::AcqRel);
+    };
+    // Owned by the process: it is done when its answer is sent, and ends with the namespace.
+    let started = thread::Builder::new().stack_size(256 * 1024).spawn(work);
+    started.map(drop).map_err(|error| {
+        under_way.fetch_sub(1, Ordering::AcqRel);
+        Failure::step("start a thread for the request", error)
+    })
 }
 
 /// Makes this mount namespace and network fit for machines.
@@ -152,6 +168,7 @@ fn set_up(greeting: Greeting, control: OwnedFd) -> Result<Machines, Failure> {
         hierarchies: Hierarchies::make(&greeting.cloud_id),
         state_dir: greeting.state_dir,
         rootless: greeting.rootless,
+        outside: greeting.outside,
         helper_arguments: greeting.helper_arguments,
         control,
     };
@@ -183,6 +200,7 @@ fn answer(machines: &Arc<Machines>, request: Request) -> Result<(Answer, Option<
             })?;
             Ok((Answer::Descriptor, Some(listener.into())))
         }
+        Request::JoinOutside => done(network::join_outside()),
         Request::Shutdown => Err(Failure::step("shut down", "it is under way")),
     }
 }

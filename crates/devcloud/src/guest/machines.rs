@@ -247,14 +247,19 @@ impl Machines {
             .iter()
             .map(|(id, slot)| (id.clone(), Arc::clone(slot)))
             .collect();
+        let end = |id: &str, slot: &Slot| {
+            let mut body = lock(&slot.body);
+            if let Err(failure) = self.halt(slot, &mut body, true) {
+                tracing::warn!(id, ?failure, "A machine is left to the kernel.");
+            }
+        };
         thread::scope(|scope| {
             for (id, slot) in &slots {
-                scope.spawn(move || {
-                    let mut body = lock(&slot.body);
-                    if let Err(failure) = self.halt(slot, &mut body, true) {
-                        tracing::warn!(id, ?failure, "A machine is left to the kernel.");
-                    }
-                });
+                let apart = thread::Builder::new().spawn_scoped(scope, move || end(id, slot));
+                if apart.is_err() {
+                    // No more threads are to be had: one after the other, then.
+                    end(id, slot);
+                }
             }
         });
     }

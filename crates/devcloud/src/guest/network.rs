@@ -1,4 +1,4 @@
-//! The cloud's network: a bridge in a network namespace with no way out, and a namespace and a pair of virtual
+//! The cloud's network: a bridge in a network namespace with no way out but the one that was asked for, and a namespace and a pair of virtual
 //! Ethernet devices for each machine. All by `ip` of iproute2.
 
 use std::{
@@ -8,7 +8,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::hypervisor::{Failure, GATEWAY, METADATA, mac_address};
+use crate::hypervisor::{
+    Failure, GATEWAY, METADATA, NETWORK_BITS, OUTSIDE_DEVICE, OUTSIDE_GATEWAY, mac_address,
+};
 
 /// The bridge of the cloud.
 const BRIDGE: &str = "br0";
@@ -36,7 +38,7 @@ pub(super) fn up() -> Result<(), Failure> {
         &format!(
             "link set lo up\n\
              link add {BRIDGE} address {mac} type bridge\n\
-             addr add {GATEWAY}/16 dev {BRIDGE}\n\
+             addr add {GATEWAY}/{NETWORK_BITS} dev {BRIDGE}\n\
              addr add {METADATA}/32 dev {BRIDGE}\n\
              link set {BRIDGE} up\n\
              netns add first\n\
@@ -45,10 +47,18 @@ pub(super) fn up() -> Result<(), Failure> {
     )
 }
 
+/// Takes the device of the way to the outside into the bridge.
+pub(super) fn join_outside() -> Result<(), Failure> {
+    ip(None, &format!("link set {OUTSIDE_DEVICE} master {BRIDGE} up\n"))
+}
+
 /// Makes the network of one machine.
-pub(super) fn attach(id: &str, address: Ipv4Addr, link_up: bool) -> Result<(), Failure> {
+///
+/// Without a way to the outside everything goes to the gateway; with one, what is for the metadata service does.
+pub(super) fn attach(id: &str, address: Ipv4Addr, link_up: bool, outside: bool) -> Result<(), Failure> {
     let (link, mac) = (link(address), mac_address(address));
     let state = if link_up { "up" } else { "down" };
+    let router = if outside { OUTSIDE_GATEWAY } else { GATEWAY };
     ip(
         None,
         &format!(
@@ -61,9 +71,10 @@ pub(super) fn attach(id: &str, address: Ipv4Addr, link_up: bool) -> Result<(), F
         Some(id),
         &format!(
             "link set lo up\n\
-             addr add {address}/16 dev eth0\n\
+             addr add {address}/{NETWORK_BITS} dev eth0\n\
              link set eth0 up\n\
-             route add default via {GATEWAY}\n"
+             route add {METADATA} via {GATEWAY}\n\
+             route add default via {router}\n"
         ),
     )
 }

@@ -1,30 +1,89 @@
-//! Control groups of machines: one per machine below one per cloud, in the version 2 tree and, where memory
-//! lives in version 1, in that hierarchy too.
+//! Control groups of machines: one per machine below one per cloud, in the version 2 tree and, where a controller
+//! lives in version 1, in its hierarchy too.
 //!
-//! They are the one thing of a machine that the kernel does not take away with the hypervisor process, so both
-//! sides use this module: the hypervisor process makes and removes them, this process sweeps what a killed
-//! predecessor of the same cloud left. Where no hierarchy is writable machines run without.
+//! They are the one thing of a machine that the kernel does not take away with the hypervisor process. That process
+//! makes them and removes them at its end. When it is killed they stay, empty, until the next hypervisor on this host
+//! sweeps: it finds the owner of a cloud's groups gone by the lock that a living one holds on their directory.
+//! Where no hierarchy is writable machines run without.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
+};
+
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, Signal, kill_process},
 };
 
 /// How long the kernel may take to let an emptied group go.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long a sweep that is under way may hold a group's lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the names of clouds' groups begin with. Groups of versions that took no lock are named `verdigris-devcloud-`:
+/// nobody can say whether their owners live, so they are left alone.
+const PREFIX: &str = "verdigris-devcloud.";
+
+/// A controller that limits machines, by its name and the file that holds its limit in either version.
+struct Controller {
+    name: &'static str,
+    version1: &'static str,
+    version2: &'static str,
+}
+
+const MEMORY: Controller = Controller {
+    name: "memory",
+    version1: "memory.limit_in_bytes",
+    version2: "memory.max",
+};
+
+const PROCESSES: Controller = Controller {
+    name: "pids",
+    version1: "pids.max",
+    version2: "pids.max",
+};
+
+/// The group of one cloud in one hierarchy. It is its owner's for as long as the lock is held.
+#[derive(Clone, Debug)]
+struct CloudGroup {
+    path: PathBuf,
+    _lock: Arc<File>,
+}
+
 /// The hierarchies that this cloud's groups are in.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hierarchies {
     /// The cloud's group in the version 2 tree.
-    unified: Option<PathBuf>,
-    /// Whether version 2 limits memory here.
-    unified_memory: bool,
-    /// The cloud's group in the version 1 memory hierarchy.
-    memory: Option<PathBuf>,
+    unified: Option<CloudGroup>,
+    memory: Limited,
+    processes: Limited,
+}
+
+/// Where a controller's limits are enforced.
+#[derive(Clone, Debug, Default)]
+enum Limited {
+    #[default]
+    Nowhere,
+    /// In the version 2 tree.
+    Unified,
+    /// In a version 1 hierarchy of its own, where this is the cloud's group.
+    Own(CloudGroup),
+}
+
+impl Limited {
+    fn own(&self) -> Option<&CloudGroup> {
+        match self {
+            Self::Own(group) => Some(group),
+            Self::Nowhere | Self::Unified => None,
+        }
+    }
 }
 
 /// The groups of one machine.
@@ -32,49 +91,105 @@ pub(crate) struct Hierarchies {
 pub(crate) struct Groups {
     unified: Option<PathBuf>,
     memory: Option<PathBuf>,
+    processes: Option<PathBuf>,
+}
+
+/// What a machine may use at most.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) processes: Option<u32>,
 }
 
 /// The name of the cloud's group.
 fn cloud_group(cloud_id: &str) -> String {
-    format!("verdigris-devcloud-{cloud_id}")
+    format!("{PREFIX}{cloud_id}")
 }
 
-/// Where hierarchies are mounted: version 2 (alone, or beside version 1), and version 1's memory.
-fn roots() -> (Option<PathBuf>, Option<PathBuf>) {
-    let unified = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+/// Where the version 2 tree is mounted: alone, or beside version 1.
+fn unified_root() -> Option<PathBuf> {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
         .map(PathBuf::from)
         .into_iter()
-        .find(|root| root.join("cgroup.procs").exists() && root.join("cgroup.controllers").exists());
-    let memory = Some(PathBuf::from("/sys/fs/cgroup/memory"))
-        .filter(|root| root.join("memory.limit_in_bytes").exists());
-    (unified, memory)
+        .find(|root| root.join("cgroup.procs").exists() && root.join("cgroup.controllers").exists())
+}
+
+/// Where a controller's version 1 hierarchy is mounted, if that is where the controller lives.
+fn own_root(controller: &Controller) -> Option<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup").join(controller.name);
+    // The root group of `pids` has no limit, so its tasks file tells the version.
+    root.join("tasks").exists().then_some(root)
+}
+
+fn roots() -> impl Iterator<Item = PathBuf> {
+    let own = [&MEMORY, &PROCESSES].into_iter().filter_map(own_root);
+    unified_root().into_iter().chain(own)
+}
+
+impl CloudGroup {
+    /// Makes the cloud's group in a hierarchy and takes it for this process. `None` where that is not allowed.
+    fn make(root: &Path, cloud_id: &str) -> Option<Self> {
+        let path = root.join(cloud_group(cloud_id));
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            if !make_group(&path) {
+                return None;
+            }
+            if let Some(lock) = take(&path) {
+                return Some(Self {
+                    path,
+                    _lock: Arc::new(lock),
+                });
+            }
+            if Instant::now() >= deadline {
+                tracing::warn!(path = %path.display(), "Machines run without this control group: another process holds it.");
+                return None;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Takes the lock of a cloud's group. `None` when its owner lives, or when it was swept away meanwhile.
+fn take(path: &Path) -> Option<File> {
+    let directory = File::open(path).ok()?;
+    flock(&directory, FlockOperation::NonBlockingLockExclusive).ok()?;
+    let (locked, found) = (directory.metadata().ok()?, fs::metadata(path).ok()?);
+    ((locked.dev(), locked.ino()) == (found.dev(), found.ino())).then_some(directory)
 }
 
 impl Hierarchies {
     /// Makes the cloud's groups where that is allowed.
     pub(crate) fn make(cloud_id: &str) -> Self {
-        let (unified, memory) = roots();
-        let name = cloud_group(cloud_id);
-        let make = |root: Option<PathBuf>| {
-            root.map(|root| root.join(&name))
-                .filter(|group| make_group(group))
+        let unified = unified_root().and_then(|root| CloudGroup::make(&root, cloud_id));
+        let limited = |controller: &Controller| {
+            let handed_down = unified.as_ref().is_some_and(|group| {
+                // Fails where the controller is not of this tree, or is not handed down to this group.
+                let wanted = format!("+{}", controller.name);
+                write(&group.path.join("cgroup.subtree_control"), &wanted).is_ok()
+            });
+            if handed_down {
+                return Limited::Unified;
+            }
+            own_root(controller)
+                .and_then(|root| CloudGroup::make(&root, cloud_id))
+                .map_or(Limited::Nowhere, Limited::Own)
         };
-        let unified = make(unified);
-        let unified_memory = unified.as_ref().is_some_and(|group| {
-            // Fails where memory is not a controller of this tree, or is not handed down to it.
-            write(&group.join("cgroup.subtree_control"), "+memory").is_ok()
-        });
-        let memory = if unified_memory { None } else { make(memory) };
         Self {
+            memory: limited(&MEMORY),
+            processes: limited(&PROCESSES),
             unified,
-            unified_memory,
-            memory,
         }
     }
 
     /// Whether a machine's memory limit is enforced.
     pub(crate) fn limits_memory(&self) -> bool {
-        self.unified_memory || self.memory.is_some()
+        !matches!(self.memory, Limited::Nowhere)
+    }
+
+    /// Whether a machine's number of processes is.
+    pub(crate) fn limits_processes(&self) -> bool {
+        !matches!(self.processes, Limited::Nowhere)
     }
 
     /// Whether machines can be frozen.
@@ -82,51 +197,73 @@ impl Hierarchies {
         self.unified.is_some()
     }
 
-    /// Makes the groups of one machine and sets its limit. What of it fails is logged and left out.
-    pub(crate) fn make_machine(&self, id: &str, memory_bytes: Option<u64>) -> Groups {
-        let make = |cloud: &Option<PathBuf>| {
+    /// Makes the groups of one machine and sets its limits. What of it fails is logged and left out.
+    pub(crate) fn make_machine(&self, id: &str, limits: Limits) -> Groups {
+        let make = |cloud: Option<&CloudGroup>| {
             cloud
-                .as_ref()
-                .map(|cloud| cloud.join(id))
+                .map(|cloud| cloud.path.join(id))
                 .filter(|path| make_group(path))
         };
         let groups = Groups {
-            unified: make(&self.unified),
-            memory: make(&self.memory),
+            unified: make(self.unified.as_ref()),
+            memory: make(self.memory.own()),
+            processes: make(self.processes.own()),
         };
-        if let Some(bytes) = memory_bytes {
-            let file = if self.unified_memory {
-                groups.unified.as_ref().map(|group| group.join("memory.max"))
-            } else {
-                groups
-                    .memory
+        let set = |controller: &Controller, limited: &Limited, own: &Option<PathBuf>, value: u64| {
+            let file = match limited {
+                Limited::Nowhere => return,
+                Limited::Unified => groups
+                    .unified
                     .as_ref()
-                    .map(|group| group.join("memory.limit_in_bytes"))
+                    .map(|group| group.join(controller.version2)),
+                Limited::Own(_) => own.as_ref().map(|group| group.join(controller.version1)),
             };
             if let Some(file) = file
-                && let Err(error) = write(&file, &bytes.to_string())
+                && let Err(error) = write(&file, &value.to_string())
             {
-                tracing::warn!(id, bytes, %error, "The machine's memory limit could not be set.");
+                let name = controller.name;
+                tracing::warn!(id, name, value, %error, "A limit of the machine could not be set.");
             }
+        };
+        if let Some(bytes) = limits.memory_bytes {
+            set(&MEMORY, &self.memory, &groups.memory, bytes);
+        }
+        if let Some(processes) = limits.processes {
+            set(
+                &PROCESSES,
+                &self.processes,
+                &groups.processes,
+                u64::from(processes),
+            );
         }
         groups
     }
 
-    /// Removes the cloud's own groups, when no machine is left in them.
+    /// Ends what still runs in the cloud's groups and removes them.
     pub(crate) fn remove(&self) {
-        for group in [&self.unified, &self.memory].into_iter().flatten() {
-            remove_group(group);
+        for group in self.groups() {
+            remove_cloud(&group.path);
         }
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &CloudGroup> {
+        self.unified
+            .iter()
+            .chain(self.memory.own())
+            .chain(self.processes.own())
     }
 }
 
 impl Groups {
-    /// The files to which a process writes `0` to move itself into the groups.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = PathBuf> {
-        [&self.unified, &self.memory]
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.unified, &self.memory, &self.processes]
             .into_iter()
             .flatten()
-            .map(|group| group.join("cgroup.procs"))
+    }
+
+    /// The files to which a process writes `0` to move itself into the groups.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = PathBuf> {
+        self.all().map(|group| group.join("cgroup.procs"))
     }
 
     /// Freezes or thaws every process; returns when the kernel says so, or after a second: a process in an
@@ -154,7 +291,7 @@ impl Groups {
 
     /// Removes the groups of an ended machine.
     pub(crate) fn remove(&self) {
-        for group in [&self.unified, &self.memory].into_iter().flatten() {
+        for group in self.all() {
             remove_group(group);
         }
     }
@@ -164,21 +301,61 @@ impl Groups {
 ///
 /// Only for a caller that holds the lock of the cloud's state directory: it kills what it finds.
 pub(crate) fn sweep(cloud_id: &str) {
-    let (unified, memory) = roots();
-    for root in [unified, memory].into_iter().flatten() {
+    for root in roots() {
         let group = root.join(cloud_group(cloud_id));
-        if !group.is_dir() {
-            continue;
+        if group.is_dir() {
+            remove_cloud(&group);
         }
-        for machine in subgroups(&group) {
-            if machine.join("cgroup.kill").exists()
-                && let Err(error) = write(&machine.join("cgroup.kill"), "1")
-            {
-                tracing::warn!(path = %machine.display(), %error, "A left control group could not be killed.");
+    }
+}
+
+/// Removes the empty groups that killed hypervisors of whatever state directory left on this host.
+///
+/// A group whose owner lives is known by its lock, and one in which a process is left cannot be removed at all.
+pub(crate) fn sweep_abandoned() {
+    for root in roots() {
+        let names_cloud = |path: &PathBuf| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))
+        };
+        for group in subgroups(&root).into_iter().filter(names_cloud) {
+            let Some(lock) = take(&group) else { continue };
+            match remove_tree(&group) {
+                Ok(()) => {
+                    tracing::info!(path = %group.display(), "The control group of a killed cloud was removed.")
+                }
+                Err(error) => tracing::debug!(path = %group.display(), %error, "A control group stays."),
             }
-            remove_group(&machine);
+            drop(lock);
         }
-        remove_group(&group);
+    }
+}
+
+/// Ends every process in a cloud's group and removes it.
+fn remove_cloud(group: &Path) {
+    for machine in subgroups(group) {
+        kill_all(&machine);
+    }
+    remove_group(group);
+}
+
+/// Ends every process of a group, with what is below it.
+fn kill_all(group: &Path) {
+    let switch = group.join("cgroup.kill");
+    if switch.exists() {
+        if let Err(error) = write(&switch, "1") {
+            tracing::warn!(path = %group.display(), %error, "A control group could not be killed.");
+        }
+        return;
+    }
+    // Version 1, or a kernel before 5.14: whoever forks meanwhile is found when the group is removed.
+    for process in fs::read_to_string(group.join("cgroup.procs"))
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| Pid::from_raw(line.parse().ok()?))
+    {
+        // One that has ended meanwhile is what is wanted.
+        kill_process(process, Signal::KILL).ok();
     }
 }
 

@@ -13,6 +13,8 @@ pub struct HypervisorConfig {
     pub helper: Vec<OsString>,
     /// Names the control groups; the same at each start over one state directory. 1 to 32 of `a-z`, `0-9`, `-`.
     pub cloud_id: String,
+    /// Whether machines reach the network outside, by translation of addresses.
+    pub outside: bool,
 }
 
 /// A machine that ended by itself.

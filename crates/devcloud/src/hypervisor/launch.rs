@@ -12,9 +12,20 @@ use std::{
 };
 
 use rustix::fs::{FlockOperation, flock};
-use tokio::{process::Command, time::Instant};
+use tokio::{
+    net::UnixStream,
+    process::Command,
+    time::{Instant, timeout},
+};
 
-use super::{Error, HypervisorConfig, protocol::Greeting};
+use super::{
+    Error, Failure, HypervisorConfig, cgroup,
+    protocol::{Greeting, Welcome},
+    replies::receive,
+};
+
+/// How long the hypervisor process may take to bring its network up.
+const START_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a predecessor may take to end with all its machines.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +45,7 @@ pub(super) struct Plan {
     program: PathBuf,
     arguments: Vec<String>,
     cloud_id: String,
+    pub(super) outside: bool,
 }
 
 impl Plan {
@@ -92,6 +104,7 @@ impl Plan {
             program,
             arguments,
             cloud_id: config.cloud_id.clone(),
+            outside: config.outside,
         })
     }
 
@@ -100,6 +113,7 @@ impl Plan {
         Greeting {
             state_dir: self.state_dir.clone(),
             cloud_id: self.cloud_id.clone(),
+            outside: self.outside,
             rootless: self.rootless,
             helper_arguments: self.arguments.clone(),
         }
@@ -171,8 +185,22 @@ impl Plan {
         }
     }
 
+    /// Waits for the hypervisor process's first words.
+    pub(super) async fn welcomed(&self, socket: &UnixStream) -> Result<Welcome, Error> {
+        match timeout(START_PATIENCE, receive::<Result<Welcome, Failure>>(socket)).await {
+            Ok(Ok(Some((Ok(welcome), _)))) => Ok(welcome),
+            Ok(Ok(Some((Err(failure), _)))) => Err(Error::Unavailable {
+                reason: Error::from(failure).to_string(),
+            }),
+            Ok(_) => Err(self.explain()),
+            Err(_) => Err(Error::Timeout {
+                what: "start of the hypervisor process".to_owned(),
+            }),
+        }
+    }
+
     /// Why the hypervisor process ended before it said a word.
-    pub(super) fn explain(&self) -> Error {
+    fn explain(&self) -> Error {
         let said = std::fs::read(self.state_dir.join(LOG)).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         let lines: Vec<&str> = said.lines().rev().take(3).collect();
@@ -210,4 +238,19 @@ pub(super) fn io_error(what: &str) -> impl FnOnce(io::Error) -> Error {
 /// The path of a machine's console log. It is outside the disk, which is removed when the machine is terminated.
 pub(crate) fn console_path(state_dir: &Path, id: &str) -> PathBuf {
     state_dir.join(CONSOLES).join(format!("{id}.log"))
+}
+
+/// Removes the control groups that this cloud left, and those of other clouds that were killed if asked for, on a
+/// thread that may wait.
+pub(super) async fn sweep(cloud_id: &str, others_too: bool) {
+    let cloud_id = cloud_id.to_owned();
+    let work = move || {
+        cgroup::sweep(&cloud_id);
+        if others_too {
+            cgroup::sweep_abandoned();
+        }
+    };
+    if let Err(error) = tokio::task::spawn_blocking(work).await {
+        tracing::error!(%error, "The sweep of control groups failed.");
+    }
 }

@@ -6,26 +6,26 @@
 
 pub(crate) mod cgroup;
 mod config;
+mod console;
 mod error;
 pub(crate) mod launch;
+mod outside;
 pub(crate) mod protocol;
 mod replies;
 
 use std::{
     collections::HashMap,
-    io::{self, SeekFrom},
     net::{Ipv4Addr, SocketAddrV4, TcpListener as StdListener, TcpStream as StdStream},
     os::fd::OwnedFd,
-    path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncSeekExt as _, Interest},
+    io::Interest,
     net::{TcpListener, TcpStream, UnixStream},
     process::Child,
     sync::{broadcast, oneshot, watch},
@@ -39,11 +39,12 @@ pub use self::{
     error::Error,
 };
 use self::{
-    launch::{Plan, console_path, io_error},
+    launch::{Plan, io_error, sweep},
+    outside::Outside,
     protocol::{Answer, Call, Request, Welcome},
-    replies::{lock, read_replies, receive},
+    replies::{lock, read_replies},
 };
-use crate::machine::{MachineSpec, MachineState, is_instance_id};
+use crate::machine::{MachineSpec, MachineState};
 
 /// The cloud's own address inside its network; machines reach forwarded ports of the host here.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 1);
@@ -51,8 +52,17 @@ pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 1);
 /// The address of the metadata service inside the cloud's network (Amazon's).
 pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
-/// How long the hypervisor process may take to bring its network up.
-const START_PATIENCE: Duration = Duration::from_secs(20);
+/// How many bits of an address name the cloud's network, 10.88.0.0.
+pub(crate) const NETWORK_BITS: u8 = 16;
+
+/// The device of the way to the outside, in the machines' network.
+pub(crate) const OUTSIDE_DEVICE: &str = "outside0";
+
+/// Who carries packets of machines to the outside, where there is a way; the address is slirp4netns's own choice.
+pub(crate) const OUTSIDE_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 2);
+
+/// Who answers questions for names there.
+pub(crate) const OUTSIDE_NAMES: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 3);
 
 /// How long a call may take beside what it waits for itself: a loaded host is slow, not broken.
 const CALL_PATIENCE: Duration = Duration::from_secs(60);
@@ -79,6 +89,8 @@ struct Inner {
     closed: watch::Receiver<bool>,
     reader: JoinHandle<()>,
     child: tokio::sync::Mutex<Child>,
+    /// Closed when this value goes.
+    outside: Mutex<Option<Outside>>,
 }
 
 impl Drop for Inner {
@@ -105,8 +117,8 @@ impl Hypervisor {
     pub async fn start(config: HypervisorConfig) -> Result<Self, Error> {
         let plan = Plan::new(&config)?;
         let lock = plan.lock().await?;
-        // The lock says that no other process owns these groups.
-        sweep(&config.cloud_id).await;
+        // The lock says that no other process owns this cloud's groups.
+        sweep(&config.cloud_id, true).await;
         let (ours, theirs) = protocol::pair().map_err(io_error("make the control socket"))?;
         protocol::send(&ours, &plan.greeting(), None).map_err(io_error("greet the hypervisor process"))?;
         let socket = protocol::watched(ours)
@@ -118,20 +130,7 @@ impl Hypervisor {
             .map_err(|error| Error::Unavailable {
                 reason: format!("`unshare` of util-linux cannot be run: {error}"),
             })?;
-        let welcome = match timeout(START_PATIENCE, receive::<Result<Welcome, Failure>>(&socket)).await {
-            Ok(Ok(Some((Ok(welcome), _)))) => welcome,
-            Ok(Ok(Some((Err(failure), _)))) => {
-                return Err(Error::Unavailable {
-                    reason: Error::from(failure).to_string(),
-                });
-            }
-            Ok(_) => return Err(plan.explain()),
-            Err(_) => {
-                return Err(Error::Timeout {
-                    what: "start of the hypervisor process".to_owned(),
-                });
-            }
-        };
+        let welcome = plan.welcomed(&socket).await?;
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let waiting = Arc::new(Mutex::new(Waiting::new()));
         let (closing, closed) = watch::channel(false);
@@ -144,9 +143,16 @@ impl Hypervisor {
         tracing::info!(
             rootless = plan.rootless,
             limits_memory = welcome.limits_memory,
+            limits_processes = welcome.limits_processes,
             leftovers = welcome.leftovers.len(),
             "The hypervisor is up."
         );
+        let outside = match child.id() {
+            Some(process) if config.outside => {
+                Some(Outside::open(&plan.state_dir, process, closed.clone()).await?)
+            }
+            _ => None,
+        };
         let inner = Inner {
             plan,
             cloud_id: config.cloud_id,
@@ -158,10 +164,21 @@ impl Hypervisor {
             closed,
             reader,
             child: tokio::sync::Mutex::new(child),
+            outside: Mutex::new(outside),
         };
-        Ok(Self {
+        let hypervisor = Self {
             inner: Arc::new(inner),
-        })
+        };
+        if hypervisor.reaches_outside() {
+            hypervisor.done(Request::JoinOutside).await?;
+        }
+        Ok(hypervisor)
+    }
+
+    /// Whether machines reach the network outside.
+    #[must_use]
+    pub fn reaches_outside(&self) -> bool {
+        self.inner.plan.outside
     }
 
     /// Machines that had a disk at start, from an earlier run: to be started again or terminated.
@@ -174,6 +191,12 @@ impl Hypervisor {
     #[must_use]
     pub fn limits_memory(&self) -> bool {
         self.inner.welcome.limits_memory
+    }
+
+    /// Whether the number of a machine's processes is limited on this host.
+    #[must_use]
+    pub fn limits_processes(&self) -> bool {
+        self.inner.welcome.limits_processes
     }
 
     /// Whether machines can be frozen on this host.
@@ -361,44 +384,6 @@ impl Hypervisor {
             .map_err(io_error(&format!("listen on {address}")))
     }
 
-    /// The last bytes of what a machine wrote to its console, also after it was terminated; empty if nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoSuchMachine`] for what is no instance id; [`Error::Io`].
-    pub async fn console_output(&self, id: &str, max_bytes: usize) -> Result<Vec<u8>, Error> {
-        let path = self.console(id)?;
-        let read = async {
-            let mut file = match tokio::fs::File::open(&path).await {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-                Err(error) => return Err(error),
-            };
-            let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX);
-            let length = file.metadata().await?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(limit))).await?;
-            let mut bytes = Vec::new();
-            file.take(limit).read_to_end(&mut bytes).await?;
-            Ok(bytes)
-        };
-        read.await.map_err(io_error(&format!("read {}", path.display())))
-    }
-
-    /// Removes the console that a terminated machine left.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoSuchMachine`] for what is no instance id; [`Error::Io`].
-    pub async fn forget(&self, id: &str) -> Result<(), Error> {
-        let path = self.console(id)?;
-        match tokio::fs::remove_file(&path).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(io_error(&format!("remove {}", path.display()))(error))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Machines that end by themselves from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<MachineEvent> {
@@ -432,16 +417,17 @@ impl Hypervisor {
                 .await
                 .map_err(io_error("end the hypervisor process"))?,
         }
-        sweep(&self.inner.cloud_id).await;
-        Ok(())
-    }
-
-    fn console(&self, id: &str) -> Result<PathBuf, Error> {
-        if is_instance_id(id) {
-            Ok(console_path(&self.inner.plan.state_dir, id))
-        } else {
-            Err(Error::NoSuchMachine { id: id.to_owned() })
+        let outside = self
+            .inner
+            .outside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(outside) = outside {
+            outside.close().await;
         }
+        sweep(&self.inner.cloud_id, false).await;
+        Ok(())
     }
 
     async fn done(&self, request: Request) -> Result<(), Error> {
@@ -481,14 +467,6 @@ impl Hypervisor {
         let answer = timeout(CALL_PATIENCE.saturating_add(extra), exchange).await;
         lock(&inner.waiting).remove(&number);
         answer.unwrap_or(Err(Error::Timeout { what }))
-    }
-}
-
-/// Removes left control groups on a thread that may wait.
-async fn sweep(cloud_id: &str) {
-    let cloud_id = cloud_id.to_owned();
-    if let Err(error) = tokio::task::spawn_blocking(move || cgroup::sweep(&cloud_id)).await {
-        tracing::error!(%error, "The sweep of control groups failed.");
     }
 }
 

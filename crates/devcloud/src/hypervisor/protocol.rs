@@ -35,6 +35,8 @@ pub(crate) struct Greeting {
     pub(crate) state_dir: PathBuf,
     pub(crate) cloud_id: String,
     pub(crate) rootless: bool,
+    /// Whether there will be a way to the outside.
+    pub(crate) outside: bool,
     /// The leading arguments after the program that lead to [`crate::guest::main`].
     pub(crate) helper_arguments: Vec<String>,
 }
@@ -46,6 +48,7 @@ pub(crate) struct Welcome {
     /// Machines with a disk from an earlier run.
     pub(crate) leftovers: Vec<String>,
     pub(crate) limits_memory: bool,
+    pub(crate) limits_processes: bool,
     pub(crate) can_freeze: bool,
 }
 
@@ -94,6 +97,8 @@ pub(crate) enum Request {
     Listen {
         address: SocketAddrV4,
     },
+    /// The device of the way to the outside is there: it joins the machines' network.
+    JoinOutside,
     Shutdown,
 }
 
@@ -133,6 +138,8 @@ pub(crate) struct InitConfig {
     pub(crate) disk: PathBuf,
     /// Overlay metadata goes into `user.*` attributes: in a user namespace the `trusted.*` ones are out of reach.
     pub(crate) rootless: bool,
+    /// Who answers questions for names, where somebody does.
+    pub(crate) name_server: Option<Ipv4Addr>,
 }
 
 /// What the first process of a machine says.

@@ -2,6 +2,7 @@
 
 mod ends;
 mod faults;
+mod outside;
 pub(crate) mod support;
 
 use std::{fs, time::Instant};

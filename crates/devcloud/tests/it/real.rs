@@ -138,7 +138,7 @@ impl Harness {
                 found.push(format!("mount seen by process {}", entry.file_name().display()));
             }
         }
-        let name = format!("verdigris-devcloud-vd-{}", self.state().owner_id);
+        let name = format!("verdigris-devcloud.vd-{}", self.state().owner_id);
         for tree in ["", "unified", "memory", "pids", "cpu"] {
             let path = Path::new("/sys/fs/cgroup").join(tree).join(&name);
             if path.exists() {

@@ -266,8 +266,12 @@ fn settle(config: &InitConfig) -> io::Result<()> {
     };
     let hosts = format!("127.0.0.1 localhost\n{} {names}\n", config.private_address);
     write_file(Path::new("/etc/hosts"), 0o644, hosts.as_bytes())?;
-    // There is no name server, and one that cannot be reached costs dnf ten seconds a call.
-    write_file(Path::new("/etc/resolv.conf"), 0o644, b"")
+    // Where there is no name server none is named: one that cannot be reached costs dnf ten seconds a call.
+    let resolver = config
+        .name_server
+        .map(|address| format!("nameserver {address}\n"))
+        .unwrap_or_default();
+    write_file(Path::new("/etc/resolv.conf"), 0o644, resolver.as_bytes())
 }
 
 /// Puts a whole new file in the place of whatever was there, a link included.

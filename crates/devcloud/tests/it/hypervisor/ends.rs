@@ -146,7 +146,7 @@ fn start_holder(directory: &Path) -> Child {
 }
 
 #[tokio::test]
-async fn kill_9_of_the_holder_leaves_no_process_mount_or_namespace_and_a_restart_no_group() {
+async fn kill_9_of_the_holder_leaves_no_process_mount_namespace_or_group() {
     support::require_machines();
     let directory = tempfile::tempdir().unwrap();
     let state_dir = directory.path().join("state");
@@ -182,8 +182,9 @@ async fn kill_9_of_the_holder_leaves_no_process_mount_or_namespace_and_a_restart
             .collect()
     })
     .await;
+    until_none("control groups", || groups_of(&cloud_id(directory.path()))).await;
 
-    // The next one finds the disks, and takes away what the kernel could not.
+    // The next one finds the disks.
     let hypervisor = support::start(directory.path()).await;
     let ids = [support::spec(1).instance_id, support::spec(2).instance_id];
     assert_eq!(hypervisor.leftovers(), ids);
@@ -234,6 +235,41 @@ async fn the_death_of_the_hypervisor_process_is_an_error_of_its_own() {
         groups_of(&cloud_id(farm.directory.path())),
         Vec::<std::path::PathBuf>::new()
     );
+}
+
+#[tokio::test]
+async fn the_groups_of_a_killed_cloud_are_swept_by_any_other_and_those_of_living_ones_are_not() {
+    let killed = Farm::start("").await;
+    let machine = killed.run(1).await;
+    // It has no machine, so that its groups are as empty as those of the dead.
+    let beside = Farm::start("").await;
+    let (killed_id, beside_id) = (
+        cloud_id(killed.directory.path()),
+        cloud_id(beside.directory.path()),
+    );
+    let living = groups_of(&beside_id);
+    assert_eq!(groups_of(&killed_id).len(), living.len());
+    support::kill_hypervisor(&killed.state_dir());
+    tokio::time::timeout(PATIENCE, killed.hypervisor.closed())
+        .await
+        .expect("the end is noticed");
+    until_none("processes", || processes_of(&killed.state_dir())).await;
+
+    let next = Farm::start("").await;
+    until_none("groups of the killed cloud", || groups_of(&killed_id)).await;
+    assert_eq!(groups_of(&beside_id), living, "the living one keeps its groups");
+    beside.hypervisor.run(&machine).await.unwrap();
+    for group in &living {
+        assert!(
+            group.join(&machine.instance_id).is_dir(),
+            "no group for a machine in {}",
+            group.display()
+        );
+    }
+    // A cloud that is only dropped leaves nothing either.
+    let next_id = cloud_id(next.directory.path());
+    drop(next);
+    until_none("groups of the dropped cloud", || groups_of(&next_id)).await;
 }
 
 /// The namespaces of machines and their hypervisor, beyond this process's own.

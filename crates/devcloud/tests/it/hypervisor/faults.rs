@@ -1,6 +1,6 @@
 //! Faults that a farm has to live with, made on purpose.
 
-use std::{net::SocketAddrV4, time::Duration};
+use std::{fs, net::SocketAddrV4, path::Path, time::Duration};
 
 use devcloud::{
     hypervisor::{Error, GATEWAY},
@@ -8,7 +8,7 @@ use devcloud::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::support::{Farm, PATIENCE, greeting};
+use super::support::{Farm, PATIENCE, cloud_id, greeting, groups_of, hypervisor_process};
 
 #[tokio::test]
 async fn a_partition_loses_packets_without_closing_and_heals() {
@@ -193,4 +193,63 @@ async fn the_hosts_side_listens_at_the_gateway() {
         (text.unwrap().as_str(), peer),
         ("from the host\n", machine.private_address.into())
     );
+}
+
+#[tokio::test]
+async fn a_machine_that_starts_processes_without_end_takes_none_from_its_neighbours() {
+    let mut farm = Farm::start("").await;
+    let (greedy, other) = (farm.run(1).await, farm.run(2).await);
+    if !farm.hypervisor.limits_processes() {
+        return;
+    }
+    let limit = groups_of(&cloud_id(farm.directory.path()))
+        .into_iter()
+        .map(|group| group.join(&greedy.instance_id).join("pids.max"))
+        .find(|file| file.exists())
+        .expect("the machine has a limit");
+    assert_eq!(fs::read_to_string(&limit).unwrap(), "4096\n");
+    // The same with a limit that a test can reach without filling the host.
+    let current = fs::read_to_string(limit.with_file_name("pids.current")).unwrap();
+    let few = current.trim().parse::<u32>().unwrap() + 40;
+    fs::write(&limit, few.to_string()).unwrap();
+    let (greedy_port, port) = (farm.forward(&greedy).await, farm.forward(&other).await);
+    let many = "for i in $(seq 80); do sleep 1000 >/dev/null 2>&1 </dev/null & done; jobs -p | wc -l";
+    let refused = farm.ssh(greedy_port, &format!("bash -c '{many}'")).await;
+    assert!(
+        refused.as_ref().is_err() || refused.as_ref().is_ok_and(|count| count.trim() != "80"),
+        "80 processes were started where {few} are allowed: {refused:?}"
+    );
+    assert_eq!(farm.ssh(port, "echo lives").await.unwrap(), "lives\n");
+    farm.hypervisor.terminate(&greedy.instance_id).await.unwrap();
+    assert_eq!(farm.ssh(port, "echo lives").await.unwrap(), "lives\n");
+}
+
+#[tokio::test]
+async fn a_thread_that_cannot_be_started_fails_one_request_and_ends_no_machine() {
+    let mut farm = Farm::start("").await;
+    let machine = farm.run(1).await;
+    let port = farm.forward(&machine).await;
+    let hierarchy = Path::new("/sys/fs/cgroup/pids");
+    if !hierarchy.join("tasks").exists() || farm.hypervisor.rootless() {
+        return;
+    }
+    // In a group of its own the hypervisor process may have the threads that it has, and not one more.
+    let group = hierarchy.join(format!("test-{}", cloud_id(farm.directory.path())));
+    fs::create_dir(&group).unwrap();
+    let process = hypervisor_process(&farm.state_dir()).as_raw_nonzero().to_string();
+    fs::write(group.join("cgroup.procs"), &process).unwrap();
+    fs::write(group.join("pids.max"), "0").unwrap();
+    let refused = farm.hypervisor.machines().await;
+    assert!(
+        matches!(&refused, Err(Error::Failed { what, .. }) if what == "start a thread for the request"),
+        "{refused:?}"
+    );
+    fs::write(group.join("pids.max"), "max").unwrap();
+    assert_eq!(
+        farm.hypervisor.machines().await.unwrap(),
+        [(machine.instance_id.clone(), MachineState::Running)]
+    );
+    assert_eq!(farm.ssh(port, "echo lives").await.unwrap(), "lives\n");
+    fs::write(hierarchy.join("cgroup.procs"), &process).unwrap();
+    fs::remove_dir(&group).unwrap();
 }

@@ -42,10 +42,20 @@ impl Drop for Farm {
 impl Farm {
     /// A hypervisor whose machines get a fresh login key, and this user data.
     pub(crate) async fn start(user_data: impl Into<String>) -> Self {
+        Self::start_with(user_data, |_| ()).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn start_with(
+        user_data: impl Into<String>,
+        change: impl FnOnce(&mut HypervisorConfig),
+    ) -> Self {
         require_machines();
         let directory = tempfile::tempdir().unwrap();
         let key = make_key(directory.path(), "login");
-        let hypervisor = start(directory.path()).await;
+        let mut config = hypervisor_config(directory.path());
+        change(&mut config);
+        let hypervisor = Hypervisor::start(config).await.unwrap();
         let mut farm = Self {
             hypervisor,
             directory,
@@ -164,22 +174,9 @@ impl Farm {
         let output = tokio::process::Command::new("ssh")
             .arg("-i")
             .arg(&self.key)
-            .args([
-                "-p",
-                &port.to_string(),
-                "-F",
-                "none",
-                "-o",
-                "BatchMode=yes",
-                "-o",
-                "LogLevel=ERROR",
-            ])
-            .args([
-                "-o",
-                "StrictHostKeyChecking=no",
-                "-o",
-                "UserKnownHostsFile=/dev/null",
-            ])
+            .args(["-p", &port.to_string()])
+            .args("-F none -o BatchMode=yes -o LogLevel=ERROR".split(' '))
+            .args("-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null".split(' '))
             .args(["-o", "ConnectTimeout=20", "root@127.0.0.1", command])
             .stdin(Stdio::null())
             .kill_on_drop(true)
@@ -215,12 +212,16 @@ pub(crate) async fn start(directory: &Path) -> Hypervisor {
 }
 
 pub(crate) async fn try_start(directory: &Path) -> Result<Hypervisor, Error> {
-    Hypervisor::start(HypervisorConfig {
+    Hypervisor::start(hypervisor_config(directory)).await
+}
+
+fn hypervisor_config(directory: &Path) -> HypervisorConfig {
+    HypervisorConfig {
         state_dir: directory.join("state"),
         helper: vec![OsString::from(env!("CARGO_BIN_EXE_devcloud")), "guest".into()],
         cloud_id: cloud_id(directory),
-    })
-    .await
+        outside: false,
+    }
 }
 
 /// A cloud's name that no other test has: from its temporary directory's.
@@ -440,8 +441,14 @@ pub(crate) fn processes_of(state_dir: &Path) -> Vec<String> {
 
 /// Kills the hypervisor process itself, as the kernel does when memory runs out.
 pub(crate) fn kill_hypervisor(state_dir: &Path) {
+    let pid = hypervisor_process(state_dir);
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// The hypervisor process of a state directory.
+pub(crate) fn hypervisor_process(state_dir: &Path) -> rustix::process::Pid {
     let log = state_dir.join("hypervisor.log");
-    let mut killed = 0;
+    let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
         let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
@@ -450,18 +457,17 @@ pub(crate) fn kill_hypervisor(state_dir: &Path) {
         let ours = fs::read_link(entry.path().join("fd/2")).is_ok_and(|file| file == log);
         if ours && first {
             let pid = entry.file_name().to_string_lossy().parse().unwrap();
-            let pid = rustix::process::Pid::from_raw(pid).unwrap();
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-            killed += 1;
+            found.push(rustix::process::Pid::from_raw(pid).unwrap());
         }
     }
-    assert_eq!(killed, 1, "the hypervisor process was found");
+    assert_eq!(found.len(), 1, "the hypervisor process was found");
+    found[0]
 }
 
 /// The control groups of a cloud, in all hierarchies.
 pub(crate) fn groups_of(cloud_id: &str) -> Vec<PathBuf> {
-    let name = format!("verdigris-devcloud-{cloud_id}");
-    ["", "unified", "memory"]
+    let name = format!("verdigris-devcloud.{cloud_id}");
+    ["", "unified", "memory", "pids"]
         .iter()
         .map(|tree| Path::new("/sys/fs/cgroup").join(tree).join(&name))
         .filter(|path| path.exists())
