@@ -16,7 +16,7 @@ use tokio::fs::File;
 use tracing::warn;
 
 use crate::{
-    Context, Error, blocking,
+    Context, Error, archive, blocking,
     builder::{ANSWER_LIMIT, Builder, Verdict},
     signer::signing_key,
 };
@@ -51,9 +51,11 @@ pub(crate) async fn collect(
     let key = signing_key(context, attempt.project).await?;
     let publisher = context.publisher.clone();
     let architecture = attempt.chroot.architecture().to_owned();
+    let account = archive::account(attempt, verdict, clock::now());
     let (placed_in, packages) = blocking(move || {
         let packages = sign_all(&staged, &manifest, &key, &build, &architecture)?;
-        publisher.place_results(&repository, &build, &staged, &manifest)?;
+        let whole = archive::complete(&staged, &manifest, &account)?;
+        publisher.place_results(&repository, &build, &staged, &whole)?;
         Ok((build.to_string(), packages))
     })
     .await?;
@@ -105,7 +107,12 @@ async fn failed(
         Ok((staged, manifest)) => {
             let publisher = context.publisher.clone();
             let directory = build.to_string();
-            blocking(move || Ok(publisher.place_results(&repository, &build, &staged, &manifest)?)).await?;
+            let account = archive::account(attempt, verdict, clock::now());
+            blocking(move || {
+                let whole = archive::complete(&staged, &manifest, &account)?;
+                Ok(publisher.place_results(&repository, &build, &staged, &whole)?)
+            })
+            .await?;
             Some(directory)
         }
         Err(error @ Error::Connection(_)) => return Err(error),

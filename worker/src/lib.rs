@@ -8,6 +8,7 @@
 //!
 //! It holds no cloud credentials and serves nobody. Start with [`Worker::run`] and `attempt`.
 
+mod archive;
 mod attempt;
 mod builder;
 mod collect;

@@ -1,6 +1,6 @@
 //! Making, changing and deleting projects.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use model::{ChrootName, DirectoryName, OwnerName, ProjectName};
 use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
@@ -53,7 +53,7 @@ impl ProjectWriteApi {
         if let Some(project) = self.0.store().project(&owner, &name).await? {
             return self.already_there(&caller, &project, exist_ok);
         }
-        check_operator_settings(&caller, &arguments.rest)?;
+        check_operator_settings(&caller, &arguments.rest, &ProjectSettings::default())?;
         let chroots = self
             .read_chroots(arguments.rest.chroots.as_deref().unwrap_or_default())
             .await?;
@@ -99,19 +99,27 @@ impl ProjectWriteApi {
     ) -> Answer<Json<ProjectView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;
         caller.check_may_edit(&project)?;
-        let arguments = arguments.check()?;
-        check_operator_settings(&caller, &arguments)?;
-        let chroots = match arguments.chroots.as_deref() {
+        let mut arguments = arguments.check()?;
+        check_operator_settings(&caller, &arguments, &project.settings)?;
+        if !caller.0.is_operator {
+            // They say what is so already. Should an operator change it in this moment, the owner must not undo that.
+            arguments.persistent = None;
+            arguments.auto_prune = None;
+        }
+        match arguments.chroots.as_deref() {
             Some([]) => {
                 return Err(ApiError::Invalid(
                     "chroots: At least one chroot must be selected".to_owned(),
                 ));
             }
-            Some(names) => Some(self.read_chroots(names).await?),
-            None => None,
-        };
-        let settings = arguments.apply(project.settings.clone());
-        let changed = self.change(&project, settings, chroots).await?;
+            Some(names) => self.check_same_chroots(&project, names).await?,
+            None => {}
+        }
+        let changed = self
+            .0
+            .store()
+            .change_project_settings(project.id, |stored| arguments.apply(stored), self.0.now())
+            .await?;
         Ok(Json(ProjectView::new(&changed, self.0.settings())))
     }
 
@@ -267,27 +275,23 @@ impl ProjectWriteApi {
         Ok(self.0.store().is_published(key).await?)
     }
 
-    async fn change(
-        &self,
-        project: &Project,
-        settings: ProjectSettings,
-        chroots: Option<Vec<ChrootName>>,
-    ) -> Answer<Project> {
-        if chroots.is_some_and(|chroots| chroots != project.chroots) {
-            return Err(ApiError::Invalid(
-                "chroots: this server cannot change the chroots of a project yet; make a new project."
-                    .to_owned(),
-            ));
+    async fn check_same_chroots(&self, project: &Project, names: &[String]) -> Answer<()> {
+        let wanted: BTreeSet<ChrootName> = self.read_chroots(names).await?.into_iter().collect();
+        if wanted == project.chroots.iter().cloned().collect() {
+            return Ok(());
         }
-        self.0
-            .store()
-            .update_project_settings(project.id, &settings, self.0.now())
-            .await?;
-        find_project(&self.0, project.owner.as_str(), project.name.as_str()).await
+        Err(ApiError::Invalid(
+            "chroots: this server cannot change the chroots of a project yet; make a new project.".to_owned(),
+        ))
     }
 }
 
-fn check_operator_settings(caller: &Caller, arguments: &ProjectEditArguments) -> Answer<()> {
+/// Refuses what only operators may change of a project whose settings are `present`.
+fn check_operator_settings(
+    caller: &Caller,
+    arguments: &ProjectEditArguments,
+    present: &ProjectSettings,
+) -> Answer<()> {
     let storage = arguments.storage.as_deref().filter(|storage| !storage.is_empty());
     if storage.is_some_and(|storage| storage != "backend") && caller.0.is_operator {
         return Err(ApiError::Invalid("storage: Must be one of: backend.".to_owned()));
@@ -295,19 +299,30 @@ fn check_operator_settings(caller: &Caller, arguments: &ProjectEditArguments) ->
     if caller.0.is_operator {
         return Ok(());
     }
-    let mut mistakes = Vec::new();
-    if arguments.persistent == Some(true) {
-        mistakes.push("persistent: Non-admin cannot create persistent project.");
+    // The words are Copr's, where it has any.
+    let mut refusals = Vec::new();
+    match arguments
+        .persistent
+        .filter(|wanted| *wanted != present.persistent)
+    {
+        Some(true) => refusals.push("Non-admin cannot create persistent project."),
+        Some(false) => refusals.push("Non-admin cannot lift the protection of a persistent project."),
+        None => {}
     }
-    if arguments.auto_prune == Some(false) {
-        mistakes.push("auto_prune: Non-admin cannot disable auto-prunning.");
+    match arguments
+        .auto_prune
+        .filter(|wanted| *wanted != present.auto_prune)
+    {
+        Some(false) => refusals.push("Non-admin cannot disable auto-prunning."),
+        Some(true) => refusals.push("Non-admin cannot enable auto-prunning that an admin has disabled."),
+        None => {}
     }
     if storage.is_some() {
-        mistakes.push("storage: Non-admin cannot set storage");
+        refusals.push("Non-admin cannot set storage");
     }
-    if mistakes.is_empty() {
+    if refusals.is_empty() {
         Ok(())
     } else {
-        Err(ApiError::Invalid(mistakes.join("\n")))
+        Err(ApiError::Forbidden(refusals.join("\n")))
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     http::{
         arguments::{content_length, too_large},
         error::ApiError,
+        origin,
     },
     settings::{MAX_BODY_BYTES, UPLOAD_OVERHEAD_BYTES},
     state::ApiState,
@@ -105,6 +106,11 @@ impl<E: Endpoint> Gate<E> {
         if content_length(&request).is_some_and(|length| length > limit) {
             drain(request.take_body()).await;
             return Err(too_large(limit).into());
+        }
+        if origin::is_foreign(&request, &self.state.settings().public_url) {
+            drain(request.take_body()).await;
+            let why = "A page of another site has made your browser send this: nothing was done.";
+            return Err(ApiError::Forbidden(why.to_owned()).into());
         }
         let trouble = Arc::new(AtomicU8::new(BODY_FINE));
         let body = request.take_body();

@@ -6,5 +6,6 @@ pub(crate) mod arguments;
 pub(crate) mod error;
 pub(crate) mod fields;
 pub(crate) mod middleware;
+mod origin;
 pub(crate) mod paging;
 pub(crate) mod web_address;

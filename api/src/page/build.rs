@@ -123,7 +123,10 @@ fn chroot_row(
     let word = chroot.state.to_string();
     let results = view::result_url(build, chroot, state.settings());
     let begun = chroot.started_at.is_some();
-    let reason = chroot.failure.as_ref().map(|failure| failure.reason.clone());
+    let reason = chroot
+        .failure
+        .as_ref()
+        .map(|failure| view::reason_for_users(Some(failure.blame), &failure.reason));
     let evidence = chroot
         .failure
         .as_ref()
@@ -141,7 +144,7 @@ fn chroot_row(
                 "number": attempt.number,
                 "id": attempt.id.to_string(),
                 "state": attempt.state.to_string(),
-                "reason": attempt.reason.clone().unwrap_or_default(),
+                "reason": view::reason_for_users(attempt.blame, attempt.reason.as_deref().unwrap_or_default()),
                 "builder": attempt.builder.map(|builder| builder.to_string()).unwrap_or_default(),
                 "log": format!("/api/attempts/{}/log", attempt.id),
             })

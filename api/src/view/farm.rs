@@ -6,7 +6,10 @@ use model::Timestamp;
 use poem_openapi::Object;
 use store::{Attempt, Builder, Event};
 
-use super::moment;
+use super::{
+    moment,
+    redact::{reason_for_users, without_machine},
+};
 
 /// The builders of one pool.
 #[derive(Debug, Default, Object)]
@@ -70,7 +73,11 @@ impl BuilderView {
             id: builder.id.to_string(),
             pool: builder.pool.to_string(),
             state: builder.state.to_string(),
-            reason: builder.reason,
+            reason: if for_operator {
+                builder.reason
+            } else {
+                reason_of(&builder)
+            },
             since: builder.entered_at.to_string(),
             deadline: moment(builder.deadline),
             created_at: builder.created_at.to_string(),
@@ -82,6 +89,21 @@ impl BuilderView {
             address: builder.address.filter(|_| for_operator),
         }
     }
+}
+
+/// Why a builder is where it is, for users.
+fn reason_of(builder: &Builder) -> Option<String> {
+    let mut reason = without_machine(builder.reason.as_deref()?);
+    // Also in forms that no other cloud has.
+    for (known, word) in [
+        (&builder.instance_id, "[instance]"),
+        (&builder.address, "[address]"),
+    ] {
+        if let Some(known) = known.as_deref().filter(|known| !known.is_empty()) {
+            reason = reason.replace(known, word);
+        }
+    }
+    Some(reason)
 }
 
 /// A build chroot that waits.
@@ -175,7 +197,10 @@ impl AttemptView {
             state: attempt.state.to_string(),
             builder: attempt.builder.map(|builder| builder.to_string()),
             blame: attempt.blame.map(|blame| blame.to_string()),
-            reason: attempt.reason.clone(),
+            reason: attempt
+                .reason
+                .as_deref()
+                .map(|reason| reason_for_users(attempt.blame, reason)),
             log_bytes: attempt.log_bytes,
             queued_at: attempt.queued_at.to_string(),
             started_at: moment(attempt.started_at),

@@ -6,6 +6,7 @@ mod build;
 mod farm;
 mod package;
 mod project;
+mod redact;
 
 pub(crate) use build::{
     BuildArguments, BuildChrootConfigView, BuildChrootView, BuildIds, BuildView, BuiltPackages, Message,
@@ -22,6 +23,7 @@ pub(crate) use project::{
     ProjectAddArguments, ProjectChrootConfigView, ProjectChrootView, ProjectEditArguments, ProjectView,
     TokenView, VersionView,
 };
+pub(crate) use redact::reason_for_users;
 
 use std::fmt::Display;
 

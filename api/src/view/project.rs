@@ -135,7 +135,7 @@ impl ProjectView {
 }
 
 /// What can be said about a project; what is not said stays as it is.
-#[derive(Debug, Default, Object)]
+#[derive(Clone, Debug, Default, Object)]
 #[oai(rename = "ProjectEdit")]
 pub(crate) struct ProjectEditArguments {
     /// All chroots it shall have; given, it replaces the set.
@@ -266,52 +266,53 @@ impl ProjectEditArguments {
     }
 
     /// The settings after the change.
-    pub(crate) fn apply(self, mut settings: ProjectSettings) -> ProjectSettings {
+    pub(crate) fn apply(&self, mut settings: ProjectSettings) -> ProjectSettings {
         fn set<T>(field: &mut T, value: Option<T>) {
             if let Some(value) = value {
                 *field = value;
             }
         }
         let choice = |value: Option<String>| value.filter(|value| value != "unchanged");
-        set(&mut settings.description, self.description.map(Some));
-        set(&mut settings.instructions, self.instructions.map(Some));
+        let this = self.clone();
+        set(&mut settings.description, this.description.map(Some));
+        set(&mut settings.instructions, this.instructions.map(Some));
         set(
             &mut settings.homepage,
-            self.homepage
+            this.homepage
                 .map(|text| Some(text).filter(|text| !text.is_empty())),
         );
         set(
             &mut settings.contact,
-            self.contact
+            this.contact
                 .map(|text| Some(text).filter(|text| !text.is_empty())),
         );
-        set(&mut settings.additional_repos, self.repos);
-        set(&mut settings.unlisted_on_hp, self.unlisted_on_hp);
-        set(&mut settings.enable_net, self.enable_net);
-        set(&mut settings.persistent, self.persistent);
-        set(&mut settings.auto_prune, self.auto_prune);
-        set(&mut settings.bootstrap, choice(self.bootstrap));
-        set(&mut settings.isolation, choice(self.isolation));
+        set(&mut settings.additional_repos, this.repos);
+        set(&mut settings.unlisted_on_hp, this.unlisted_on_hp);
+        set(&mut settings.enable_net, this.enable_net);
+        set(&mut settings.persistent, this.persistent);
+        set(&mut settings.auto_prune, this.auto_prune);
+        set(&mut settings.bootstrap, choice(this.bootstrap));
+        set(&mut settings.isolation, choice(this.isolation));
         set(
             &mut settings.follow_fedora_branching,
-            self.follow_fedora_branching,
+            this.follow_fedora_branching,
         );
-        set(&mut settings.devel_mode, self.devel_mode);
+        set(&mut settings.devel_mode, this.devel_mode);
         set(
             &mut settings.delete_after_days,
-            self.delete_after_days
+            this.delete_after_days
                 .map(|days| Some(days).filter(|days| *days >= 0)),
         );
-        set(&mut settings.multilib, self.multilib);
-        set(&mut settings.module_hotfixes, self.module_hotfixes);
-        set(&mut settings.fedora_review, self.fedora_review);
-        set(&mut settings.appstream, self.appstream);
-        set(&mut settings.runtime_dependencies, self.runtime_dependencies);
+        set(&mut settings.multilib, this.multilib);
+        set(&mut settings.module_hotfixes, this.module_hotfixes);
+        set(&mut settings.fedora_review, this.fedora_review);
+        set(&mut settings.appstream, this.appstream);
+        set(&mut settings.runtime_dependencies, this.runtime_dependencies);
         set(
             &mut settings.packit_forge_projects_allowed,
-            self.packit_forge_projects_allowed,
+            this.packit_forge_projects_allowed,
         );
-        set(&mut settings.repo_priority, self.repo_priority.map(Some));
+        set(&mut settings.repo_priority, this.repo_priority.map(Some));
         settings
     }
 }

@@ -1,6 +1,6 @@
 //! Builds through their life, as clients see them.
 
-use model::BuildId;
+use model::{Blame, BuildId};
 use poem::http::Method;
 use serde_json::{Value, json};
 
@@ -119,6 +119,24 @@ async fn a_failure_is_shown_with_its_reason() {
 }
 
 #[tokio::test]
+async fn the_reason_of_a_failure_of_the_farm_names_no_machine() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    farm.build("p1").await;
+    let attempt = drive::run(&farm.store, 1).await;
+    let reason = "connecting to 10.0.0.7:22 (i-0abc1234def567890): refused";
+    drive::fail_by(&farm.store, &attempt, Blame::Infrastructure, reason).await;
+    let attempts = farm.get("/api/builds/1/attempts").await.good();
+    assert_eq!(
+        attempts[0]["reason"],
+        "connecting to [address] ([instance]): refused"
+    );
+    let page = farm.get("/coprs/alice/p1/build/1/").await.text();
+    assert!(page.contains("connecting to [address]"), "{page}");
+    assert!(!page.contains("10.0.0.7") && !page.contains("i-0abc"), "{page}");
+}
+
+#[tokio::test]
 async fn lists_of_builds_are_newest_first_filtered_and_end() {
     let farm = Farm::start().await;
     farm.project("p1").await;
@@ -215,12 +233,14 @@ async fn the_fleet_is_public_but_not_where_its_machines_are() {
     let seen = farm.get_as(&farm.alice, "/api/builders").await.good();
     assert_eq!(seen[0]["state"], "ready");
     assert_eq!(seen[0]["address"], json!(null));
+    assert_eq!(seen[0]["reason"], "instance [instance] at [address] is ready");
     let seen = farm
         .get_as(&farm.operator, "/api/builders?gone=true")
         .await
         .good();
     assert_eq!(seen[0]["address"], "127.0.0.1");
     assert_eq!(seen[0]["instance_id"], "i-123");
+    assert_eq!(seen[0]["reason"], "instance i-123 at 127.0.0.1 is ready");
     let metrics = farm.get("/metrics").await.text();
     assert!(
         metrics.contains("verdigris_builders{state=\"ready\"} 1\n"),

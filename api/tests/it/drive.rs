@@ -55,7 +55,7 @@ pub(crate) async fn ready_builder(store: &Store) -> (Lease, Builder) {
         BuilderState::Ready,
     ] {
         let change = Change {
-            reason: format!("{state} for a test"),
+            reason: format!("instance i-123 at 127.0.0.1 is {state}"),
             deadline: Some(soon()),
             instance_id: Some("i-123".to_owned()),
             address: Some("127.0.0.1".to_owned()),
@@ -90,8 +90,13 @@ pub(crate) async fn run(store: &Store, build: i64) -> Attempt {
 
 /// Ends a running attempt with a failure of the package.
 pub(crate) async fn fail(store: &Store, attempt: &Attempt, reason: &str) {
+    fail_by(store, attempt, model::Blame::Package, reason).await;
+}
+
+/// Ends a running attempt with a failure for which that one is answerable.
+pub(crate) async fn fail_by(store: &Store, attempt: &Attempt, blame: model::Blame, reason: &str) {
     let outcome = Outcome::Failed {
-        blame: model::Blame::Package,
+        blame,
         reason: reason.to_owned(),
         evidence: Some(
             serde_json::json!({"log": "build.log", "line": 7, "text": "error: <b>bad</b> exit status"}),

@@ -39,7 +39,7 @@ async fn an_empty_farm_says_how_to_begin() {
     let text = page(&farm.get("/").await);
     assert!(text.contains("Nothing has been built here yet"), "{text}");
     assert!(
-        text.contains("copr-cli create demo --chroot fedora-43-x86_64"),
+        text.contains("copr-cli create demo --chroot microdistro-1-x86_64"),
         "{text}"
     );
     let text = page(&farm.get("/api/").await);
@@ -225,7 +225,7 @@ async fn dnf_is_told_which_chroots_there_are() {
         let data: serde_json::Value = serde_json::from_slice(&data).unwrap();
         assert_eq!(
             data,
-            json!({"available chroots": [OTHER_CHROOT, CHROOT]}),
+            json!({"available chroots": [CHROOT, OTHER_CHROOT]}),
             "{path}"
         );
     }

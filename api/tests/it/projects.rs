@@ -1,7 +1,7 @@
 //! Projects and chroots.
 
 use poem::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::farm::{CHROOT, Farm, OTHER_CHROOT};
 
@@ -115,11 +115,6 @@ async fn what_cannot_be_a_project_is_refused() {
             "name: `../x` is not a valid project name: it must not start with a dot or a dash.",
         ),
         (
-            json!({"name": "a", "chroots": [CHROOT], "persistent": true, "auto_prune": false, "storage": "pulp"}),
-            "persistent: Non-admin cannot create persistent project.\n\
-             auto_prune: Non-admin cannot disable auto-prunning.\nstorage: Non-admin cannot set storage",
-        ),
-        (
             json!({"name": "a", "chroots": [CHROOT], "delete_after_days": "721"}),
             "delete_after_days: Number must be between -1 and 720.",
         ),
@@ -212,7 +207,7 @@ async fn lists_are_paged_and_end() {
     for name in ["one", "two", "three"] {
         farm.project(name).await;
     }
-    let names = |reply: &serde_json::Value| -> Vec<String> {
+    let names = |reply: &Value| -> Vec<String> {
         reply["items"]
             .as_array()
             .unwrap()
@@ -284,4 +279,100 @@ async fn a_deleted_project_leaves_no_files_and_its_neighbours_stay() {
         delete.error(400),
         "Cannot delete a project with builds in progress."
     );
+}
+
+#[tokio::test]
+async fn what_only_operators_may_change_is_forbidden_to_owners() {
+    let farm = Farm::start().await;
+    let add = "/api_3/project/add/alice";
+    let all = json!({"name": "p1", "chroots": [CHROOT], "persistent": true, "auto_prune": false, "storage": "pulp"});
+    assert_eq!(
+        farm.post(&farm.alice, add, all).await.error(403),
+        "Non-admin cannot create persistent project.\nNon-admin cannot disable auto-prunning.\n\
+         Non-admin cannot set storage"
+    );
+    farm.get("/api_3/project?ownername=alice&projectname=p1")
+        .await
+        .error(404);
+
+    farm.project("p1").await;
+    let edit = "/api_3/project/edit/alice/p1";
+    let protect = json!({"persistent": true, "auto_prune": false});
+    farm.call(&farm.alice, Method::PUT, edit, protect.clone())
+        .await
+        .error(403);
+    let protected = farm
+        .call(&farm.operator, Method::PUT, edit, protect.clone())
+        .await
+        .good();
+    assert_eq!(protected["persistent"], true);
+    assert_eq!(protected["auto_prune"], false);
+    assert_eq!(
+        farm.call(&farm.alice, Method::PUT, edit, json!({"persistent": false}))
+            .await
+            .error(403),
+        "Non-admin cannot lift the protection of a persistent project."
+    );
+    farm.call(&farm.alice, Method::PUT, edit, json!({"auto_prune": true}))
+        .await
+        .error(403);
+    // What is so already may be said again, as tools that send all they know do.
+    let same = json!({"persistent": true, "auto_prune": false, "description": "changed"});
+    let changed = farm.call(&farm.alice, Method::PUT, edit, same).await.good();
+    assert_eq!(
+        (&changed["persistent"], &changed["description"]),
+        (&json!(true), &json!("changed"))
+    );
+    farm.call(
+        &farm.alice,
+        Method::DELETE,
+        "/api_3/project/delete/alice/p1",
+        json!({"verify": true}),
+    )
+    .await
+    .error(400);
+}
+
+#[tokio::test]
+async fn edits_at_the_same_time_keep_what_the_others_did() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    let edit = |body: Value| farm.call(&farm.alice, Method::PUT, "/api_3/project/edit/alice/p1", body);
+    for round in 0..4 {
+        let (one, two, three) = tokio::join!(
+            edit(json!({"description": format!("d{round}")})),
+            edit(json!({"instructions": format!("i{round}")})),
+            edit(json!({"contact": format!("c{round}")})),
+        );
+        for reply in [one, two, three] {
+            reply.good();
+        }
+        let project = farm
+            .get("/api_3/project?ownername=alice&projectname=p1")
+            .await
+            .good();
+        for (field, letter) in [("description", "d"), ("instructions", "i"), ("contact", "c")] {
+            assert_eq!(project[field], format!("{letter}{round}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_chroots_of_a_project_may_be_sent_back_in_any_order() {
+    let farm = Farm::start().await;
+    let body = json!({"name": "p1", "chroots": [CHROOT, OTHER_CHROOT]});
+    farm.post(&farm.alice, "/api_3/project/add/alice", body)
+        .await
+        .good();
+    let edit = "/api_3/project/edit/alice/p1";
+    for chroots in [[OTHER_CHROOT, CHROOT], [CHROOT, OTHER_CHROOT]] {
+        farm.call(&farm.alice, Method::PUT, edit, json!({"chroots": chroots}))
+            .await
+            .good();
+    }
+    let error = farm
+        .call(&farm.alice, Method::PUT, edit, json!({"chroots": [CHROOT]}))
+        .await
+        .error(400);
+    assert!(error.starts_with("chroots: "), "{error}");
 }

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use poem::http::{Method, StatusCode};
+use poem::{
+    Request,
+    http::{Method, StatusCode},
+};
 use serde_json::json;
 
 use crate::{
@@ -257,4 +260,64 @@ async fn a_source_that_cannot_be_put_into_its_place_leaves_neither_build_nor_fil
         .await
         .good();
     assert_eq!(builds["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing_by_any_address() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    farm.build("p1").await;
+    let document = document();
+    let mut addresses: Vec<(Method, String)> = operations(&document)
+        .into_iter()
+        .filter(|operation| operation.method != Method::GET)
+        .map(|operation| {
+            let path = operation
+                .path
+                .replace("{ownername}", "alice")
+                .replace("{projectname}", "p1");
+            (
+                operation.method,
+                path.replace("{build_id}", "1").replace("{kind}", "url"),
+            )
+        })
+        .collect();
+    // What old clients send for them.
+    let posts: Vec<_> = addresses
+        .iter()
+        .map(|(_, path)| (Method::POST, path.clone()))
+        .collect();
+    addresses.extend(posts);
+    let before = farm.get_as(&farm.operator, "/api/events?limit=1000").await.good();
+    for (method, path) in addresses {
+        for (name, value) in [
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+        ] {
+            let request = Request::builder()
+                .method(method.clone())
+                .uri_str(&path)
+                .header("authorization", farm.alice.authorization())
+                .header(name, value)
+                .content_type("application/x-www-form-urlencoded")
+                .body("name=p2&description=stolen&builds=1");
+            let error = farm.send(request).await.error(403);
+            assert!(error.contains("another site"), "{method} {path}: {error}");
+        }
+    }
+    let after = farm.get_as(&farm.operator, "/api/events?limit=1000").await.good();
+    assert_eq!(before, after);
+
+    let own = Request::builder()
+        .method(Method::PUT)
+        .uri_str("/api_3/project/edit/alice/p1")
+        .header("authorization", farm.alice.authorization())
+        .header("origin", "http://farm.example:8080")
+        .content_type("application/json")
+        .body(json!({"description": "ours"}).to_string());
+    assert_eq!(farm.send(own).await.good()["description"], "ours");
+    farm.get_with("/api_3/project/list", "origin", "https://evil.example")
+        .await
+        .good();
 }

@@ -18,8 +18,9 @@ class Succeeding(BuilderTest):
         self.assert_verdict(status, result="succeeded", blame=None, kind="ok", exit=0)
         self.assertEqual((status["state"], status["phase"]), ("finished", "done"))
         attempt = task["attempt"]
-        rpms = ["hello-1.0-1.md1.src.rpm", "hello-1.0-1.md1.x86_64.rpm"]
-        self.assertEqual(sorted(self.builder.names(attempt)), sorted(LOGS + rpms))
+        made = ["hello-1.0-1.md1.src.rpm", "hello-1.0-1.md1.x86_64.rpm", "hello.spec"]
+        self.assertEqual(sorted(self.builder.names(attempt)), sorted(LOGS + made))
+        self.assertIn(b"Name: ", self.builder.result(attempt, "hello.spec"))
         packages = json.loads(self.builder.result(attempt, "results.json"))["packages"]
         want = {"name": "hello", "epoch": None, "version": "1.0", "release": "1.md1"}
         self.assertEqual(packages, [{**want, "arch": "src"}, {**want, "arch": "x86_64"}])

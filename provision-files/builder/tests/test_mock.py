@@ -107,7 +107,8 @@ class StubMock(BuilderTest):
         attempt = task["attempt"]
         self.assertEqual(sorted(self.builder.names(attempt)), sorted([
             "build.log", "root.log", "state.log", "hw_info.log", "installed_pkgs.log", "builder-live.log", "mock.log", "results.json", "success",
-            "hello-1.0-1.src.rpm"]))
+            "hello-1.0-1.src.rpm", "hello.spec"]))
+        self.assertIn(b"Name: ", self.builder.result(attempt, "hello.spec"))
         document = self.builder.ok("manifest", "--attempt", attempt)
         self.assertEqual(document["refused"], [])
         self.assertEqual({entry["name"]: entry["reason"] for entry in document["passed_over"]}, {

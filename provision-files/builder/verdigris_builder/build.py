@@ -129,3 +129,8 @@ def stray(name, source=False):
     if name.endswith((".src.rpm", ".nosrc.rpm")) != source:
         return "it is no source package" if source else "it is a source package"
     return None
+
+
+def no_spec(name):
+    """Why an entry of a directory with the spec file is no result, by its name, or None."""
+    return None if name.endswith(".spec") else "it is no spec file"

@@ -224,15 +224,16 @@ class ChrootDriver:
             self.failed("build", status)
 
     def collect_source(self):
-        """The rebuilt source package is a result of failed builds too; what is wrong with it shows elsewhere."""
+        """The rebuilt source package and the spec file are results of failed builds too; what is wrong with them shows elsewhere."""
         def stray(name):
             why = builds.stray(name, source=True)
             return why or (None if name in self.sources else "it is not the source package of this build")
-        try:
-            self.take("SRPMS", stray)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                raise
+        for where, why_not in (("SRPMS", stray), ("SPECS", builds.no_spec)):
+            try:
+                self.take(where, why_not)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise
 
     def collect_packages(self):
         """Every package under RPMS and its architectures' directories."""

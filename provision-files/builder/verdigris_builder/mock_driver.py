@@ -10,6 +10,7 @@ import pwd
 import re
 import shutil
 
+from . import build as builds
 from . import chroots, command, dnf, files, paths, verdicts
 from .errors import BuildStop, infrastructure_fault, package_fault, service_fault
 
@@ -39,6 +40,7 @@ best=1
 protected_packages=
 plugins=1
 """
+UNPACK_SPEC = 'cd "$1" && rpm2cpio "$2" | cpio --extract --quiet --no-absolute-filenames "*.spec"'
 SKIPPED = re.compile(r"(?:Architecture is (?:not included|excluded)|No compatible architectures found for build|"
                      r"is excluded by|no matching ExclusiveArch)", re.IGNORECASE)
 
@@ -153,6 +155,7 @@ class MockDriver:
         self.log.state("Finish: mock (exit status %d)" % self.status)
         self.build.enter("collect", "collecting results")
         self.collect(results)
+        self.collect_spec(readable)
         if self.status != 0:
             self.build.settle()
             raise self.verdict()
@@ -176,6 +179,19 @@ class MockDriver:
             os.unlink(os.path.join(self.build.attempt.results, "state.log"))
         try:
             self.build.collector.take(directory, self.stray)
+        finally:
+            os.close(directory)
+
+    def collect_spec(self, source):
+        """The spec file out of the source package, which mock leaves in a root that it removes. A build is not judged by it."""
+        user = pwd.getpwnam(paths.MOCK_USER)
+        specs = os.path.join(self.directory, "specs")
+        os.mkdir(specs, mode=0o700)
+        os.chown(specs, user.pw_uid, user.pw_gid)
+        command.output(["runuser", "-u", paths.MOCK_USER, "--", "sh", "-c", UNPACK_SPEC, "sh", specs, source])
+        directory = files.open_directory(specs)
+        try:
+            self.build.collector.take(directory, builds.no_spec)
         finally:
             os.close(directory)
 

@@ -41,27 +41,27 @@ fn columns(chroot: &Chroot, now: Timestamp) -> Result<chroot::ActiveModel> {
     })
 }
 
-/// Every chroot, ordered by name.
+/// Every chroot, in the order in which they were made.
 pub(super) async fn chroots_in(tx: &Tx) -> Result<Vec<Chroot>, Failure> {
-    let rows = chroot::Entity::find().all(&**tx).await?;
-    let mut chroots: Vec<Chroot> = rows.into_iter().map(chroot).collect::<Result<_>>()?;
+    let mut rows = chroot::Entity::find().all(&**tx).await?;
     // Here, since PostgreSQL orders texts as people of its locale do.
-    chroots.sort_by(|left, right| left.name.cmp(&right.name));
-    Ok(chroots)
+    rows.sort_by(|left, right| (left.created_at, &left.name).cmp(&(right.created_at, &right.name)));
+    Ok(rows.into_iter().map(chroot).collect::<Result<_>>()?)
 }
 
 impl Store {
-    /// Makes chroots, all of them or none.
+    /// Makes chroots, all of them or none. Lists show them in this order.
     ///
     /// # Errors
     ///
     /// [`Error::Conflict`] when there is one of such a name.
     pub async fn create_chroots(&self, chroots: &[Chroot], now: Timestamp) -> Result<()> {
         self.write(|tx| async move {
-            for chroot in chroots {
+            // A microsecond apart, so that they keep their order.
+            for (chroot, made_at) in chroots.iter().zip(now.as_micros()..) {
                 let row = chroot::ActiveModel {
                     name: Set(chroot.name.to_string()),
-                    created_at: Set(now.as_micros()),
+                    created_at: Set(made_at),
                     ..columns(chroot, now)?
                 };
                 let insert = chroot::Entity::insert(row).exec_without_returning(&*tx).await;
@@ -95,7 +95,7 @@ impl Store {
         .await
     }
 
-    /// Every chroot, ordered by name.
+    /// Every chroot, in the order in which they were made.
     ///
     /// # Errors
     ///

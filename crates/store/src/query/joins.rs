@@ -2,7 +2,7 @@
 
 use sea_orm::{EntityTrait as _, RelationDef};
 
-use crate::entity::{account, attempt, build, collected_package, package, project};
+use crate::entity::{account, attempt, build, chroot, collected_package, package, project, project_chroot};
 
 pub(super) fn attempt_to_build() -> RelationDef {
     attempt::Entity::belongs_to(build::Entity)
@@ -29,6 +29,13 @@ pub(super) fn build_to_submitter() -> RelationDef {
     build::Entity::belongs_to(account::Entity)
         .from(build::Column::Submitter)
         .to(account::Column::Id)
+        .into()
+}
+
+pub(super) fn project_chroot_to_chroot() -> RelationDef {
+    project_chroot::Entity::belongs_to(chroot::Entity)
+        .from(project_chroot::Column::Chroot)
+        .to(chroot::Column::Name)
         .into()
 }
 

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{ChrootName, DirectoryName, OwnerName, ProjectId, ProjectName, Timestamp};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait as _, JoinType, PaginatorTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
     sea_query::{ExprTrait as _, LikeExpr, SimpleExpr},
 };
 
-use super::{events::Entry, repositories::want_publication};
+use super::{events::Entry, joins::project_chroot_to_chroot, repositories::want_publication};
 use crate::{
     NewProject, Page, Project, ProjectFilter, ProjectSettings,
     convert::{Row, check_text, or_conflict, to_json},
@@ -44,21 +44,27 @@ fn like(text: &str) -> LikeExpr {
 /// The projects of these rows, with their chroots, in the same order.
 pub(super) async fn projects_of(tx: &Tx, rows: Vec<project::Model>) -> Result<Vec<Project>, Failure> {
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let mut chroots: BTreeMap<i64, Vec<ChrootName>> = BTreeMap::new();
+    let mut chroots: BTreeMap<i64, Vec<(i64, ChrootName)>> = BTreeMap::new();
     if !ids.is_empty() {
-        for row in project_chroot::Entity::find()
+        let found: Vec<(i64, String, i64)> = project_chroot::Entity::find()
+            .select_only()
+            .columns([project_chroot::Column::Project, project_chroot::Column::Chroot])
+            .column(chroot::Column::CreatedAt)
+            .join(JoinType::InnerJoin, project_chroot_to_chroot())
             .filter(project_chroot::Column::Project.is_in(ids))
+            .into_tuple()
             .all(&**tx)
-            .await?
-        {
-            let name = Row::new("project_chroot", &row.project).parse("chroot", &row.chroot)?;
-            chroots.entry(row.project).or_default().push(name);
+            .await?;
+        for (project, name, made_at) in found {
+            let name = Row::new("project_chroot", &project).parse("chroot", &name)?;
+            chroots.entry(project).or_default().push((made_at, name));
         }
     }
     rows.into_iter()
         .map(|row| {
             let mut chroots = chroots.remove(&row.id).unwrap_or_default();
             chroots.sort();
+            let chroots = chroots.into_iter().map(|(_, name)| name).collect();
             let at = Row::new("project", &row.id);
             Ok(Project {
                 id: ProjectId(row.id),
@@ -246,32 +252,71 @@ impl Store {
         .await
     }
 
-    /// Replaces a project's settings.
+    /// Changes a project's settings. `change` is given those that are stored at this moment, while nobody else can
+    /// change them: of two edits at the same time each keeps what the other did. It may be called more than once.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] when there is no such project.
-    pub async fn update_project_settings(
+    pub async fn change_project_settings<F>(
         &self,
         id: ProjectId,
-        settings: &ProjectSettings,
+        change: F,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Project>
+    where
+        F: Fn(ProjectSettings) -> ProjectSettings + Send + Sync,
+    {
+        let change = &change;
         self.write(|tx| async move {
-            let row = live(&tx, id).await?;
+            let row = project::Entity::find_by_id(id.0)
+                .filter(project::Column::DeletedAt.is_null())
+                .lock_exclusive()
+                .one(&*tx)
+                .await?
+                .ok_or_else(|| Error::not_found(format!("project {id}")))?;
+            let stored: ProjectSettings = Row::new("project", &id).json("settings", &row.settings)?;
+            let settings = change(stored);
+            let changed = project::Model {
+                settings: to_json("settings", &settings)?,
+                search: search_text(&row.owner, &row.name, &settings),
+                ..row
+            };
             project::Entity::update_many()
                 .set(project::ActiveModel {
-                    settings: Set(to_json("settings", settings)?),
-                    search: Set(search_text(&row.owner, &row.name, settings)),
+                    settings: Set(changed.settings.clone()),
+                    search: Set(changed.search.clone()),
                     ..Default::default()
                 })
                 .filter(project::Column::Id.eq(id.0))
                 .exec(&*tx)
                 .await?;
             Entry::new("project", id, "api", "settings changed").write(&tx, now);
-            Ok(())
+            one(projects_of(&tx, vec![changed]).await?, id)
         })
         .await
+    }
+
+    /// The directories of a project for which there are repositories: its main one and those with a suffix.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn project_directories(&self, id: ProjectId) -> Result<BTreeSet<DirectoryName>> {
+        let names: Vec<String> = self
+            .read(|tx| async move {
+                Ok(repository::Entity::find()
+                    .select_only()
+                    .distinct()
+                    .column(repository::Column::Directory)
+                    .filter(repository::Column::Project.eq(id.0))
+                    .into_tuple()
+                    .all(&*tx)
+                    .await?)
+            })
+            .await?;
+        let at = Row::new("project", &id);
+        names.iter().map(|name| at.parse("directory", name)).collect()
     }
 
     /// Deletes a project with its builds and its signing key. Its row stays, so that its id is never given
@@ -289,7 +334,7 @@ impl Store {
                 .await?
                 .ok_or_else(|| Error::not_found(format!("project {id}")))?;
             let open = attempt::Entity::find()
-                .join(sea_orm::JoinType::InnerJoin, super::joins::attempt_to_build())
+                .join(JoinType::InnerJoin, super::joins::attempt_to_build())
                 .filter(build::Column::Project.eq(id.0))
                 .filter(attempt::Column::State.is_in(super::verdict::OPEN))
                 .count(&*tx)

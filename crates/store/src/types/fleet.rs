@@ -173,7 +173,7 @@ pub struct FleetView {
     pub reasons: BTreeMap<AttemptId, String>,
     /// How many attempts of each owner have a builder.
     pub active: BTreeMap<OwnerName, u32>,
-    /// Every chroot, ordered by name.
+    /// Every chroot, in the order in which they were made.
     pub chroots: Vec<Chroot>,
     /// How the last launches of each pool went.
     pub fortunes: BTreeMap<PoolName, Fortune>,

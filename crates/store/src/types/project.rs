@@ -92,7 +92,7 @@ pub struct Project {
     pub name: ProjectName,
     /// Its settings.
     pub settings: ProjectSettings,
-    /// What it builds for, ordered by name.
+    /// What it builds for, in the order in which the farm's chroots were made.
     pub chroots: Vec<ChrootName>,
     /// Since when it exists.
     pub created_at: Timestamp,

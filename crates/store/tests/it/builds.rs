@@ -214,7 +214,7 @@ async fn what_a_build_leaves_open_is_as_its_project_says(farm: Farm) {
         ..ProjectSettings::default()
     };
     farm.store
-        .update_project_settings(farm.project.id, &settings, at(1))
+        .change_project_settings(farm.project.id, |_| settings.clone(), at(1))
         .await
         .unwrap();
     let open = farm.submit().await;

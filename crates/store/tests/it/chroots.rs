@@ -1,6 +1,7 @@
 //! Chroots that the farm knows.
 
 use model::chroot::BaseRepository;
+use store::NewProject;
 
 use crate::{
     farm::{
@@ -10,14 +11,35 @@ use crate::{
 };
 
 on_both_databases!(
-    chroots_are_listed_by_name_as_they_were_made,
+    chroots_are_listed_in_the_order_in_which_they_were_made,
+    chroots_that_are_made_together_keep_their_order,
     a_chroot_is_made_once,
     a_chroot_is_changed_and_a_missing_one_is_not,
     a_retired_chroot_is_offered_to_nobody_and_its_attempts_go_on,
 );
 
-async fn chroots_are_listed_by_name_as_they_were_made(farm: Farm) {
-    // People's order of texts puts the lower case first, and looks past the dash.
+async fn chroots_that_are_made_together_keep_their_order(farm: Farm) {
+    let names = ["fedora-rawhide-x86_64", "epel-9-x86_64", "amazon-2-x86_64"];
+    farm.store
+        .create_chroots(&names.map(new_chroot), at(9))
+        .await
+        .unwrap();
+    let listed = farm.store.chroots().await.unwrap();
+    let listed: Vec<&str> = listed.iter().map(|chroot| chroot.name.as_str()).skip(2).collect();
+    assert_eq!(listed, names);
+    let new = NewProject {
+        chroots: vec![chroot(names[2]), chroot(names[1]), chroot(names[0])],
+        ..farm.new_project("ordered")
+    };
+    let project = farm.store.create_project(&new, at(10)).await.unwrap();
+    assert_eq!(
+        project.chroots,
+        names.map(chroot),
+        "a project has them in the farm's order"
+    );
+}
+
+async fn chroots_are_listed_in_the_order_in_which_they_were_made(farm: Farm) {
     let mut big = new_chroot("Epel-9-x86_64");
     big.comment = "for \"enterprises\" – mostly".to_owned();
     big.definition.repositories.push(BaseRepository {
@@ -33,8 +55,8 @@ async fn chroots_are_listed_by_name_as_they_were_made(farm: Farm) {
 
     let chroots = farm.store.chroots().await.unwrap();
     let names: Vec<&str> = chroots.iter().map(|chroot| chroot.name.as_str()).collect();
-    assert_eq!(names, ["Epel-9-x86_64", "epel-10-x86_64", CHROOT, OTHER_CHROOT]);
-    assert_eq!(chroots[0], big);
+    assert_eq!(names, [CHROOT, OTHER_CHROOT, "Epel-9-x86_64", "epel-10-x86_64"]);
+    assert_eq!(chroots[2], big);
     assert_eq!(farm.store.chroot(&big.name).await.unwrap(), Some(big));
     assert_eq!(farm.store.chroot(&chroot("beos-5-x86_64")).await.unwrap(), None);
 }

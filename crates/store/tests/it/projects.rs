@@ -1,7 +1,7 @@
 //! Projects: making, finding, changing and deleting them.
 
 use model::{OwnerName, UserId};
-use store::{NewProject, Page, ProjectFilter, ProjectSettings};
+use store::{NewProject, NewUpload, Page, ProjectFilter, ProjectSettings, Store};
 
 use crate::{
     farm::{
@@ -19,7 +19,9 @@ on_both_databases!(
     a_project_that_makes_no_sense_is_refused_and_leaves_nothing,
     pages_of_a_list_hold_every_project_once,
     a_search_finds_texts_as_they_are_whatever_the_case,
-    settings_are_replaced_and_a_search_finds_the_new_ones,
+    settings_are_changed_and_a_search_finds_the_new_ones,
+    of_edits_at_the_same_time_none_is_lost,
+    a_project_knows_its_directories,
     a_deleted_project_is_gone_and_its_name_is_free_but_not_its_id,
     a_project_with_a_build_that_is_not_over_stays,
 );
@@ -201,18 +203,20 @@ async fn a_search_finds_texts_as_they_are_whatever_the_case(farm: Farm) {
     assert_invalid(farm.store.projects(&with_text("\0"), Page::default()).await);
 }
 
-async fn settings_are_replaced_and_a_search_finds_the_new_ones(farm: Farm) {
+async fn settings_are_changed_and_a_search_finds_the_new_ones(farm: Farm) {
     let settings = ProjectSettings {
         description: Some("hammers".to_owned()),
         enable_net: true,
         ..ProjectSettings::default()
     };
     let before = farm.last_event().await;
-    farm.store
-        .update_project_settings(farm.project.id, &settings, at(5))
+    let changed = farm
+        .store
+        .change_project_settings(farm.project.id, |_| settings.clone(), at(5))
         .await
         .unwrap();
     let project = farm.store.project_by_id(farm.project.id).await.unwrap().unwrap();
+    assert_eq!(project, changed);
     assert_eq!(project.settings, settings);
     assert_eq!(
         names(&farm, &with_text("HAMMER"), Page::default()).await,
@@ -223,9 +227,51 @@ async fn settings_are_replaced_and_a_search_finds_the_new_ones(farm: Farm) {
     assert_eq!(events[0].subject_kind, "project");
     assert_not_found(
         farm.store
-            .update_project_settings(NO_PROJECT, &settings, at(5))
+            .change_project_settings(NO_PROJECT, |_| settings.clone(), at(5))
             .await,
     );
+}
+
+async fn of_edits_at_the_same_time_none_is_lost(farm: Farm) {
+    let there = farm.database.connect().await;
+    let add = |store: &Store, number: usize| {
+        let (store, id) = (store.clone(), farm.project.id);
+        async move {
+            let change = move |mut settings: ProjectSettings| {
+                settings
+                    .runtime_dependencies
+                    .push(format!("https://example.org/{number}"));
+                settings
+            };
+            store.change_project_settings(id, change, at(5)).await.unwrap();
+        }
+    };
+    for number in (0..8).step_by(2) {
+        tokio::join!(add(&farm.store, number), add(&there, number + 1));
+    }
+    let project = farm.store.project_by_id(farm.project.id).await.unwrap().unwrap();
+    let mut kept = project.settings.runtime_dependencies;
+    kept.sort();
+    let all: Vec<String> = (0..8)
+        .map(|number| format!("https://example.org/{number}"))
+        .collect();
+    assert_eq!(kept, all);
+}
+
+async fn a_project_knows_its_directories(farm: Farm) {
+    let names = async || {
+        let found = farm.store.project_directories(farm.project.id).await.unwrap();
+        found.into_iter().map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["tools"]);
+    for directory in ["tools:pr:2", "tools:custom:x", "tools:pr:2"] {
+        let upload = NewUpload {
+            directory: directory.parse().unwrap(),
+            ..farm.upload(&[CHROOT, OTHER_CHROOT])
+        };
+        farm.store.submit_upload(&upload, at(3)).await.unwrap();
+    }
+    assert_eq!(names().await, ["tools", "tools:custom:x", "tools:pr:2"]);
 }
 
 async fn a_deleted_project_is_gone_and_its_name_is_free_but_not_its_id(farm: Farm) {

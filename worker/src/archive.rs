@@ -1,0 +1,229 @@
+//! What Copr's clients fetch of a build beside its results: each log compressed, under its name and `.gz`, which is what
+//! `copr-cli download-build --logs` takes, and `backend.log`, the farm's own account of the attempt.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use flate2::{Compression, GzBuilder};
+use model::Timestamp;
+use repository::{
+    Manifest,
+    manifest::{ManifestEntry, ManifestLimits},
+};
+use sha2::{Digest as _, Sha256};
+use store::Attempt;
+
+use crate::{Error, builder::Verdict};
+
+/// The farm's account of an attempt.
+const ACCOUNT: &str = "backend.log";
+/// Bytes that are compressed at a time.
+const PIECE: usize = 256 << 10;
+
+/// What the farm tells of an attempt: when it waited, when it ran, what its builder said of it and what was taken. No machine is
+/// named: users read this.
+pub(crate) fn account(attempt: &Attempt, verdict: &Verdict, collected_at: Timestamp) -> String {
+    let mut text = String::new();
+    let package = attempt
+        .package
+        .as_ref()
+        .map_or_else(|| "a source".to_owned(), ToString::to_string);
+    let mut line = |at: Option<Timestamp>, words: String| {
+        if let Some(at) = at {
+            // Writing into a string cannot fail.
+            writeln!(text, "[{at}] {words}").ok();
+        }
+    };
+    let what = format!(
+        "Build {} of {package} for {}, attempt {}, is in the queue.",
+        attempt.build, attempt.chroot, attempt.number
+    );
+    line(Some(attempt.queued_at), what);
+    line(attempt.started_at, "A builder has taken it up.".to_owned());
+    let blame = verdict.blame.as_deref().map_or_else(String::new, |blame| {
+        format!(" (answerable: {})", printable(blame))
+    });
+    let reason = match verdict.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {}", printable(reason)),
+    };
+    line(
+        Some(collected_at),
+        format!("The builder says: {}{blame}{reason}", printable(&verdict.result)),
+    );
+    text
+}
+
+/// A builder's words without line ends and other control characters.
+fn printable(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(2000).collect()
+}
+
+/// Adds the compressed logs and the account to what is staged; the manifest with them in it.
+pub(crate) fn complete(staged: &Path, manifest: &Manifest, account: &str) -> Result<Manifest, Error> {
+    let mut entries: Vec<ManifestEntry> = manifest.entries().cloned().collect();
+    let told = format!(
+        "{account}{} files with {} bytes were collected.\n",
+        manifest.len(),
+        manifest.total_bytes()
+    );
+    if manifest.get(ACCOUNT).is_none() {
+        fs_err::write(staged.join(ACCOUNT), &told).map_err(|source| failed(ACCOUNT, source))?;
+        entries.push(ManifestEntry {
+            name: ACCOUNT.to_owned(),
+            size: u64::try_from(told.len()).unwrap_or(u64::MAX),
+            sha256: hex::encode(Sha256::digest(told.as_bytes())),
+        });
+    }
+    let logs: Vec<String> = entries
+        .iter()
+        .filter(|entry| entry.name.ends_with(".log"))
+        .map(|entry| entry.name.clone())
+        .collect();
+    for log in logs {
+        let name = format!("{log}.gz");
+        if manifest.get(&name).is_none() {
+            let (size, sha256) = compress(staged, &log, &name).map_err(|source| failed(&name, source))?;
+            entries.push(ManifestEntry { name, size, sha256 });
+        }
+    }
+    // What the builder sent was measured before; what is added to it here is bounded by that.
+    let limits = ManifestLimits {
+        files: entries.len(),
+        total_bytes: u64::MAX,
+        ..ManifestLimits::default()
+    };
+    Ok(Manifest::new(entries, &limits)?)
+}
+
+fn failed(name: &str, source: io::Error) -> Error {
+    Error::File {
+        what: format!("writing {name}"),
+        source,
+    }
+}
+
+fn compress(directory: &Path, log: &str, name: &str) -> io::Result<(u64, String)> {
+    let mut log = fs_err::File::open(directory.join(log))?;
+    let path = directory.join(name);
+    // Without a time of making: the same log gives the same file.
+    let mut packed = GzBuilder::new()
+        .mtime(0)
+        .write(fs_err::File::create_new(&path)?, Compression::default());
+    io::copy(&mut log, &mut packed)?;
+    packed.finish()?.sync_all()?;
+    digest(&path)
+}
+
+fn digest(path: &Path) -> io::Result<(u64, String)> {
+    let mut file = fs_err::File::open(path)?;
+    let (mut digest, mut size) = (Sha256::new(), 0_u64);
+    let mut piece = vec![0; PIECE];
+    loop {
+        let count = file.read(&mut piece)?;
+        let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            return Ok((size, hex::encode(digest.finalize())));
+        };
+        digest.update(bytes);
+        size = size.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read as _, path::Path};
+
+    use repository::{Manifest, manifest::ManifestLimits};
+    use sha2::{Digest as _, Sha256};
+
+    use super::{complete, printable};
+
+    /// A staged directory with these files, and its manifest.
+    fn staged(files: &[(&str, &str)]) -> (tempfile::TempDir, Manifest) {
+        let directory = tempfile::tempdir().unwrap();
+        let entries = files.iter().map(|(name, text)| {
+            std::fs::write(directory.path().join(name), text).unwrap();
+            repository::manifest::ManifestEntry {
+                name: (*name).to_owned(),
+                size: text.len() as u64,
+                sha256: hex::encode(Sha256::digest(text.as_bytes())),
+            }
+        });
+        let manifest = Manifest::new(entries.collect(), &ManifestLimits::default()).unwrap();
+        (directory, manifest)
+    }
+
+    fn unpacked(path: &Path) -> String {
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap())
+            .read_to_string(&mut text)
+            .unwrap();
+        text
+    }
+
+    #[test]
+    fn every_log_is_there_compressed_too_and_nothing_else_is() {
+        let (directory, manifest) = staged(&[
+            ("builder-live.log", "one\ntwo\n"),
+            ("build.log", ""),
+            ("hello.spec", "Name: hello\n"),
+        ]);
+        let whole = complete(directory.path(), &manifest, "the account\n").unwrap();
+        let names: Vec<&str> = whole.entries().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "backend.log",
+                "backend.log.gz",
+                "build.log",
+                "build.log.gz",
+                "builder-live.log",
+                "builder-live.log.gz",
+                "hello.spec"
+            ]
+        );
+        assert_eq!(
+            unpacked(&directory.path().join("builder-live.log.gz")),
+            "one\ntwo\n"
+        );
+        assert_eq!(unpacked(&directory.path().join("build.log.gz")), "");
+        let account = std::fs::read_to_string(directory.path().join("backend.log")).unwrap();
+        assert_eq!(account, "the account\n3 files with 20 bytes were collected.\n");
+        for entry in whole.entries() {
+            let bytes = std::fs::read(directory.path().join(&entry.name)).unwrap();
+            assert_eq!(entry.size, bytes.len() as u64, "{}", entry.name);
+            assert_eq!(
+                entry.sha256,
+                hex::encode(Sha256::digest(&bytes)),
+                "{}",
+                entry.name
+            );
+        }
+    }
+
+    #[test]
+    fn files_of_these_names_that_the_builder_sent_are_kept() {
+        let (directory, manifest) = staged(&[
+            ("a.log", "text"),
+            ("a.log.gz", "theirs"),
+            ("backend.log", "theirs"),
+        ]);
+        let whole = complete(directory.path(), &manifest, "ours").unwrap();
+        assert_eq!(whole.len(), 4);
+        for name in ["a.log.gz", "backend.log"] {
+            assert_eq!(
+                std::fs::read_to_string(directory.path().join(name)).unwrap(),
+                "theirs"
+            );
+        }
+    }
+
+    #[test]
+    fn a_builder_adds_no_line_of_its_own_to_the_account() {
+        assert_eq!(printable("made\n[2026] it up\u{1b}[0m"), "made[2026] it up[0m");
+        assert_eq!(printable(&"x".repeat(5000)).len(), 2000);
+    }
+}
