@@ -224,14 +224,9 @@ fn definition(repositories: &[String], packages: &[String]) -> anyhow::Result<Ch
         ..ChrootDefinition::default()
     };
     for text in repositories {
-        let repository = base_repository(text)?;
-        let is_twice = definition
-            .repositories
-            .iter()
-            .any(|other| other.id == repository.id);
-        anyhow::ensure!(!is_twice, "two repositories have the id `{}`", repository.id);
-        definition.repositories.push(repository);
+        definition.repositories.push(base_repository(text)?);
     }
+    definition.check()?;
     Ok(definition)
 }
 
@@ -240,15 +235,6 @@ fn base_repository(text: &str) -> anyhow::Result<BaseRepository> {
     let (id, rest) = text
         .split_once('=')
         .with_context(|| format!("`{text}` is not ID=URL"))?;
-    let is_id = id.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && id
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_.:-".contains(c))
-        && id != "main";
-    anyhow::ensure!(
-        is_id,
-        "`{id}` is no id of a repository: letters, digits and `_.:-`"
-    );
     let (baseurl, key) = match rest.split_once(',') {
         None => (rest, None),
         Some((baseurl, option)) => {

@@ -12,9 +12,9 @@ mod ci;
 mod demo;
 mod examples;
 mod farm;
+mod generated;
 mod image;
 mod microdistro;
-mod openapi;
 mod process;
 mod progress;
 mod seed;
@@ -65,6 +65,8 @@ enum Command {
     },
     /// Write the API's description, api/openapi.json.
     Openapi,
+    /// Write the builder's copy of the grammar of names, names.py.
+    Names,
     /// Start the whole farm, build real packages in it, and install them with dnf.
     Demo {
         /// End when all is shown, instead of keeping the farm up.
@@ -92,7 +94,8 @@ fn main() -> Result<()> {
             no_install,
             arguments,
         } => test::run(&cache, !no_install, &arguments),
-        Command::Openapi => openapi::run(),
+        Command::Openapi => generated::run(generated::OPENAPI),
+        Command::Names => generated::run(generated::NAMES),
         Command::Demo { once, no_install } => demo::run(&cache, !no_install, once),
         Command::Bench(bench) => bench::run(&cache, &bench),
         Command::Ci => ci::run(&cache),

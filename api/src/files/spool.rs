@@ -166,7 +166,8 @@ pub(crate) struct CheckedSource {
     pub(crate) stored: StoredSource,
 }
 
-/// The name of an uploaded file, as far as it may be shown and used.
+/// The name that an uploaded file has at its user's. It is only shown: a source is stored under the name that its
+/// header gives it, and that keeps to the grammar of file names.
 pub(crate) fn check_file_name(name: Option<&str>) -> Result<String, ApiError> {
     let name = name.unwrap_or_default();
     let refuse = |why: &str| {
@@ -205,13 +206,8 @@ pub(crate) async fn inspect(spooled: Spooled, file_name: &str) -> Result<Checked
         }
         Err(error) => return Err(ApiError::Internal(crate::http::error::with_causes(&error))),
     };
-    let kind = if file_name.ends_with(".nosrc.rpm") {
-        "nosrc"
-    } else {
-        "src"
-    };
     let stored = StoredSource {
-        file_name: format!("{}-{}-{}.{kind}.rpm", header.name, header.version, header.release),
+        file_name: header.file_name(),
         sha256: header.sha256.clone(),
         size: header.size,
     };

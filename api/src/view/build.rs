@@ -339,7 +339,7 @@ impl BuildArguments {
         }
         if let Some(directory) = self.project_dirname.as_deref() {
             let main = directory.split(':').next().unwrap_or_default();
-            if directory.parse::<model::DirectoryName>().is_err() || main != self.projectname {
+            if main != self.projectname {
                 fields.reject(
                     "project_dirname",
                     format!(
@@ -347,6 +347,8 @@ impl BuildArguments {
                         self.projectname
                     ),
                 );
+            } else if let Err(error) = directory.parse::<model::DirectoryName>() {
+                fields.reject("project_dirname", format!("{error}."));
             }
         }
         for name in ["after_build_id", "with_build_id"] {

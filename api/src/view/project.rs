@@ -321,7 +321,7 @@ impl ProjectEditArguments {
 #[derive(Debug, Object)]
 #[oai(rename = "ProjectAdd")]
 pub(crate) struct ProjectAddArguments {
-    /// Its name: letters, digits, `.`, `_`, `-`, `+`; not only digits.
+    /// Its name: at most 100 letters, digits, `.`, `_`, `-`; it begins with a letter, a digit or `_` and is no number.
     pub(crate) name: String,
     /// The rest.
     #[oai(flatten)]

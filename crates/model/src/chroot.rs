@@ -1,8 +1,15 @@
 //! What a chroot to build in is made of, where mock does not know it by name already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+
+use crate::name::{Grammar, InvalidName};
+
+/// How many repositories of a distribution a builder takes for one chroot.
+const MAX_REPOSITORIES: usize = 50;
+/// How many packages a builder takes in one list.
+const MAX_PACKAGES: usize = 1000;
 
 /// How the root of a chroot is made. One without repositories is for builders with mock, which use mock's own
 /// configuration of the same name.
@@ -31,4 +38,128 @@ pub struct BaseRepository {
     /// The address of the key that its packages are signed with; without one signatures are not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpgkey: Option<String>,
+}
+
+/// What builders would refuse in a definition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDefinition {
+    /// The id of a repository, or what is to be installed.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// dnf's own section, or the repositories that a build adds.
+    #[error(
+        "the repository id `{0}` is reserved: `main` and what begins with `additional_` or `verdigris_` has a meaning of its own"
+    )]
+    ReservedId(String),
+    /// dnf does not tell letters of both cases apart.
+    #[error("two repositories have the id `{0}`")]
+    SameId(String),
+    /// A list that is too long.
+    #[error("there are {found} {what}; at most {limit} are taken")]
+    TooMany {
+        /// `repositories` or `packages of the build root`.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+impl ChrootDefinition {
+    /// Checks what builders check before they build in such a chroot.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), InvalidDefinition> {
+        for (what, found, limit) in [
+            ("repositories", self.repositories.len(), MAX_REPOSITORIES),
+            (
+                "packages of the build root",
+                self.buildroot_packages.len(),
+                MAX_PACKAGES,
+            ),
+        ] {
+            if found > limit {
+                return Err(InvalidDefinition::TooMany { what, found, limit });
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for repository in &self.repositories {
+            Grammar::Repository.check(&repository.id)?;
+            let id = repository.id.to_ascii_lowercase();
+            if id == "main"
+                || ["additional_", "verdigris_"]
+                    .iter()
+                    .any(|start| id.starts_with(start))
+            {
+                return Err(InvalidDefinition::ReservedId(repository.id.clone()));
+            }
+            if !seen.insert(id) {
+                return Err(InvalidDefinition::SameId(repository.id.clone()));
+            }
+        }
+        for package in &self.buildroot_packages {
+            Grammar::Installable.check(package)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BaseRepository, ChrootDefinition};
+
+    fn definition(ids: &[&str], packages: &[&str]) -> ChrootDefinition {
+        let repository = |id: &&str| BaseRepository {
+            id: (*id).to_owned(),
+            baseurl: "http://example.org/".to_owned(),
+            gpgkey: None,
+        };
+        ChrootDefinition {
+            repositories: ids.iter().map(repository).collect(),
+            buildroot_packages: packages.iter().map(|name| (*name).to_owned()).collect(),
+            ..ChrootDefinition::default()
+        }
+    }
+
+    #[test]
+    fn what_builders_take_is_taken() {
+        for good in [
+            definition(&[], &[]),
+            definition(
+                &["base", "updates-testing"],
+                &["@buildsys-build", "gcc-c++", "/usr/bin/m4"],
+            ),
+            definition(&["r"], &["x"; 1000]),
+        ] {
+            assert_eq!(good.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_builders_refuse_is_refused_with_its_rule() {
+        for (bad, rule) in [
+            (definition(&["a b"], &[]), "`a b` is not a valid repository id"),
+            (definition(&["main"], &[]), "`main` is reserved"),
+            (definition(&["Additional_0"], &[]), "`Additional_0` is reserved"),
+            (
+                definition(&["verdigris_project"], &[]),
+                "`verdigris_project` is reserved",
+            ),
+            (
+                definition(&["base", "BASE"], &[]),
+                "two repositories have the id `BASE`",
+            ),
+            (
+                definition(&["base"], &["--nogpgcheck"]),
+                "`--nogpgcheck` is not a valid package to install",
+            ),
+            (definition(&["x"; 51], &[]), "51 repositories"),
+            (definition(&["x"], &["x"; 1001]), "1001 packages"),
+        ] {
+            let said = bad.check().unwrap_err().to_string();
+            assert!(said.contains(rule), "{said}");
+        }
+    }
 }

@@ -1,17 +1,232 @@
 //! Names that people choose or that files carry, parsed once at the edge into types. A value of such a type
 //! is safe as one component of a path or an address: it holds no slash, no NUL, no leading dot.
+//!
+//! This is the only grammar of names. What a builder checks again in Python,
+//! `provision-files/builder/verdigris_builder/names.py`, is generated from it by `cargo xtask names`, and both are
+//! tested with one list of examples, so that what is taken here is taken there.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+/// How many bytes a file system gives to one name.
+const FILE_SYSTEM: usize = 255;
+/// What is put behind a file's name while the file is written; the longest is that of an upload to a builder.
+const TEMPORARY: &str = ".part.XXXXXX";
+
+/// One word of a name: ASCII letters and digits, and a few other characters.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    /// The most bytes.
+    longest: usize,
+    /// What it may begin with, beside letters and digits.
+    first: &'static str,
+    /// What it may go on with, beside letters and digits.
+    rest: &'static str,
+}
+
+/// Neither an owner nor a project may hold a plus sign: both stand in the ids of repositories, where dnf refuses it.
+const OWNER: Word = word(64, "_", "._-");
+const PROJECT: Word = word(100, "_", "._-");
+/// All that follows a project's name and the first colon, of whatever parts.
+const SUFFIX: Word = word(100, "_", "._-");
+/// What rpmbuild takes in `Name:`.
+const PACKAGE: Word = word(200, "_", "._+-");
+/// What rpmbuild takes in `Version:` and `Release:`.
+const VERSION: Word = word(200, "._+~^", "._+~^");
+const ARCHITECTURE: Word = word(32, "", "_");
+const POOL: Word = word(64, "", "._-");
+const DISTRIBUTION: Word = word(100, "", "._+-");
+const RELEASE: Word = word(100, "", "._+");
+/// A chroot's three words with the dashes between them.
+const CHROOT: usize = 100;
+const FILE: Word = word(FILE_SYSTEM - TEMPORARY.len(), "_", "._+~^-");
+const REPOSITORY: Word = word(128, "", "_.:-");
+const INSTALLABLE: Word = word(256, "@/_", "@/_.+():~^*-");
+
+const fn word(longest: usize, first: &'static str, rest: &'static str) -> Word {
+    Word { longest, first, rest }
+}
+
+/// A kind of name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grammar {
+    /// A user, or a group written `@group`.
+    Owner,
+    /// A project; not only digits, as Copr has it.
+    Project,
+    /// A project's name, or that and a suffix of parts with a colon before each (`demo:pr:7`).
+    Directory,
+    /// `Name:` of an RPM package.
+    Package,
+    /// `Version:` or `Release:` of an RPM package.
+    Version,
+    /// An architecture of RPM packages or of a chroot.
+    Architecture,
+    /// A pool of builders in `fleet.yaml`.
+    Pool,
+    /// A mock chroot, `NAME-RELEASE-ARCHITECTURE`, whose name may itself hold dashes.
+    Chroot,
+    /// A source package or a result of a build. Shorter than the file system's 255 bytes by the longest suffix
+    /// that such a file has while it is written.
+    File,
+    /// The id of a repository in dnf's configuration.
+    Repository,
+    /// What dnf is told to install: a package, a group with `@`, a path, a capability.
+    Installable,
+}
+
+impl Grammar {
+    /// What such a name is called.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Owner => "owner name",
+            Self::Project => "project name",
+            Self::Directory => "project directory",
+            Self::Package => "package name",
+            Self::Version => "version",
+            Self::Architecture => "architecture",
+            Self::Pool => "pool name",
+            Self::Chroot => "chroot name",
+            Self::File => "file name",
+            Self::Repository => "repository id",
+            Self::Installable => "package to install",
+        }
+    }
+
+    /// Whether a text is such a name.
+    ///
+    /// # Errors
+    /// Names the kind, the text and the rule that it breaks.
+    pub fn check(self, text: &str) -> Result<(), InvalidName> {
+        let found = match self {
+            Self::Owner => OWNER.check(text.strip_prefix('@').unwrap_or(text)),
+            Self::Project => project(text),
+            Self::Directory => directory(text),
+            Self::Package => PACKAGE.check(text),
+            Self::Version => VERSION.check(text),
+            Self::Architecture => ARCHITECTURE.check(text),
+            Self::Pool => POOL.check(text),
+            Self::Chroot => chroot(text),
+            Self::File => FILE.check(text),
+            Self::Repository => REPOSITORY.check(text),
+            Self::Installable => INSTALLABLE.check(text),
+        };
+        found.map_err(|fault| InvalidName {
+            grammar: self,
+            text: text.to_owned(),
+            fault,
+        })
+    }
+}
+
+impl Word {
+    fn check(&self, text: &str) -> Result<(), Fault> {
+        let Some(first) = text.chars().next() else {
+            return Err(Fault::Empty);
+        };
+        if text.len() > self.longest {
+            return Err(Fault::TooLong(self.longest));
+        }
+        if !first.is_ascii_alphanumeric() && !self.first.contains(first) {
+            return Err(Fault::Begins(self.first));
+        }
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || self.rest.contains(c);
+        if let Some(other) = text.chars().skip(1).find(|c| !is_allowed(*c)) {
+            return Err(Fault::Holds {
+                found: other,
+                also: self.rest,
+            });
+        }
+        if text.contains("..") {
+            return Err(Fault::Dots);
+        }
+        Ok(())
+    }
+}
+
+fn project(text: &str) -> Result<(), Fault> {
+    PROJECT.check(text)?;
+    if text.chars().all(|c| c.is_ascii_digit()) {
+        return Err(Fault::Number);
+    }
+    Ok(())
+}
+
+fn directory(text: &str) -> Result<(), Fault> {
+    let Some((name, suffix)) = text.split_once(':') else {
+        return project(text);
+    };
+    project(name)?;
+    if suffix.len() > SUFFIX.longest {
+        return Err(Fault::LongSuffix(SUFFIX.longest));
+    }
+    suffix.split(':').try_for_each(|part| SUFFIX.check(part))
+}
+
+fn chroot(text: &str) -> Result<(), Fault> {
+    if text.len() > CHROOT {
+        return Err(Fault::TooLong(CHROOT));
+    }
+    let mut words = text.rsplitn(3, '-');
+    let (Some(architecture), Some(release), Some(distribution)) = (words.next(), words.next(), words.next())
+    else {
+        return Err(Fault::NoChroot);
+    };
+    if [architecture, release, distribution].contains(&"") {
+        return Err(Fault::NoChroot);
+    }
+    ARCHITECTURE.check(architecture)?;
+    RELEASE.check(release)?;
+    DISTRIBUTION.check(distribution)
+}
+
+/// The rule that a name breaks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Fault {
+    #[error("it is empty")]
+    Empty,
+    #[error("it is longer than {0} bytes")]
+    TooLong(usize),
+    #[error("what follows its first colon is longer than {0} bytes")]
+    LongSuffix(usize),
+    #[error("it must begin with a letter or a digit{}", listed(" or one of ", .0))]
+    Begins(&'static str),
+    #[error("it holds {found:?}; letters and digits of ASCII are allowed{}", listed(", and ", .also))]
+    Holds { found: char, also: &'static str },
+    #[error("it must not hold two dots in a row")]
+    Dots,
+    #[error("it must not be a number")]
+    Number,
+    #[error("it must be NAME-RELEASE-ARCHITECTURE, such as fedora-43-x86_64")]
+    NoChroot,
+}
+
+/// Characters with what leads to them; nothing where there are none.
+fn listed(before: &str, characters: &str) -> String {
+    if characters.is_empty() {
+        return String::new();
+    }
+    let spaced: Vec<String> = characters.chars().map(String::from).collect();
+    format!("{before}{}", spaced.join(" "))
+}
+
 /// A name that breaks the grammar of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a valid {kind}: {why}", shortened(.text))]
+#[error("`{}` is not a valid {}: {fault}", shortened(.text), .grammar.label())]
 pub struct InvalidName {
-    kind: &'static str,
+    grammar: Grammar,
     text: String,
-    why: &'static str,
+    fault: Fault,
+}
+
+impl InvalidName {
+    /// The rule that the name breaks, as the end of a sentence: "it is empty".
+    #[must_use]
+    pub fn why(&self) -> String {
+        self.fault.to_string()
+    }
 }
 
 /// At most the first 80 characters, control characters escaped: names come from anywhere and end in logs.
@@ -23,69 +238,8 @@ fn shortened(text: &str) -> String {
     out
 }
 
-fn plain(text: &str, longest: usize, extra: &str) -> Result<(), &'static str> {
-    if text.is_empty() {
-        return Err("it is empty");
-    }
-    if text.len() > longest {
-        return Err("it is too long");
-    }
-    if text.starts_with(['.', '-']) {
-        return Err("it must not start with a dot or a dash");
-    }
-    if !text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
-    {
-        return Err("it holds a character that is not allowed");
-    }
-    if text.contains("..") {
-        return Err("it must not hold two dots in a row");
-    }
-    Ok(())
-}
-
-fn owner(text: &str) -> Result<(), &'static str> {
-    plain(text.strip_prefix('@').unwrap_or(text), 64, "._-+")
-}
-
-fn project(text: &str) -> Result<(), &'static str> {
-    plain(text, 100, "._-+")?;
-    if text.chars().all(|c| c.is_ascii_digit()) {
-        return Err("it must not be a number");
-    }
-    Ok(())
-}
-
-fn directory(text: &str) -> Result<(), &'static str> {
-    let (name, suffix) = text
-        .split_once(':')
-        .map_or((text, None), |(name, rest)| (name, Some(rest)));
-    project(name)?;
-    match suffix {
-        None => Ok(()),
-        Some(suffix) => suffix.split(':').try_for_each(|part| plain(part, 100, "._-+")),
-    }
-}
-
-fn package(text: &str) -> Result<(), &'static str> {
-    plain(text, 200, "._-+")
-}
-
-fn pool(text: &str) -> Result<(), &'static str> {
-    plain(text, 64, "._-")
-}
-
-fn chroot(text: &str) -> Result<(), &'static str> {
-    plain(text, 100, "._-+")?;
-    match text.rsplitn(3, '-').collect::<Vec<_>>().as_slice() {
-        [arch, release, os] if !arch.is_empty() && !release.is_empty() && !os.is_empty() => Ok(()),
-        _ => Err("it must be NAME-RELEASE-ARCHITECTURE, such as fedora-43-x86_64"),
-    }
-}
-
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident, $kind:literal, $check:ident);+ $(;)?) => {$(
+    ($($(#[$doc:meta])* $name:ident, $grammar:ident);+ $(;)?) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -103,10 +257,7 @@ macro_rules! names {
             type Err = InvalidName;
 
             fn from_str(text: &str) -> Result<Self, InvalidName> {
-                match $check(text) {
-                    Ok(()) => Ok(Self(text.to_owned())),
-                    Err(why) => Err(InvalidName { kind: $kind, text: text.to_owned(), why }),
-                }
+                text.to_owned().try_into()
             }
         }
 
@@ -114,7 +265,8 @@ macro_rules! names {
             type Error = InvalidName;
 
             fn try_from(text: String) -> Result<Self, InvalidName> {
-                text.parse()
+                Grammar::$grammar.check(&text)?;
+                Ok(Self(text))
             }
         }
 
@@ -134,17 +286,17 @@ macro_rules! names {
 
 names! {
     /// Who owns projects: a user, or a group written `@group`.
-    OwnerName, "owner name", owner;
-    /// A project's name, unique to its owner; not all digits, as Copr has it.
-    ProjectName, "project name", project;
-    /// A project's directory: the project's name, or that and `:` with a suffix (`demo:pr:7`).
-    DirectoryName, "project directory", directory;
+    OwnerName, Owner;
+    /// A project's name, unique to its owner.
+    ProjectName, Project;
+    /// A project's directory.
+    DirectoryName, Directory;
     /// The name of a source package.
-    PackageName, "package name", package;
+    PackageName, Package;
     /// A pool of builders in `fleet.yaml`.
-    PoolName, "pool name", pool;
-    /// A mock chroot, `NAME-RELEASE-ARCHITECTURE`.
-    ChrootName, "chroot name", chroot;
+    PoolName, Pool;
+    /// A mock chroot.
+    ChrootName, Chroot;
 }
 
 impl DirectoryName {
@@ -178,5 +330,7 @@ impl ChrootName {
     }
 }
 
+#[cfg(test)]
+mod python;
 #[cfg(test)]
 mod tests;

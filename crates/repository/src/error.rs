@@ -46,17 +46,17 @@ pub enum Error {
         /// The file.
         file: PathBuf,
     },
-    /// A name, version, release or architecture outside the grammar.
+    /// A name, version, release or architecture outside its grammar, or all of them too long for one file name.
     #[error("`{}`: its {field} {value:?} is not acceptable: {why}", file.display())]
     BadName {
         /// The file.
         file: PathBuf,
-        /// `name`, `version`, `release` or `architecture`.
+        /// `name`, `version`, `release`, `architecture`, or `file name` for what they make together.
         field: &'static str,
         /// The value, shortened.
         value: String,
         /// The rule it breaks.
-        why: &'static str,
+        why: String,
     },
     /// A count or size beyond what an honest package has.
     #[error("`{}`: {what} is {found}, and the limit is {limit}", file.display())]

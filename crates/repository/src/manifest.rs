@@ -9,10 +9,11 @@ use std::{
     io::{self, Write},
 };
 
+use model::name::Grammar;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result, error::shortened};
+use crate::{Error, Result};
 
 /// One file that a builder offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,8 +88,9 @@ impl Manifest {
         let mut entries = BTreeMap::new();
         let mut total = 0_u64;
         for entry in list {
-            check_name(&entry.name)
-                .map_err(|why| refused(format!("the name {:?}: {why}", shortened(&entry.name))))?;
+            Grammar::File
+                .check(&entry.name)
+                .map_err(|error| refused(error.to_string()))?;
             if entry.sha256.len() != 64
                 || !entry
                     .sha256
@@ -150,30 +152,6 @@ impl Manifest {
 
 fn refused(why: String) -> Error {
     Error::Manifest(why)
-}
-
-/// The grammar of result files: one path component of letters, digits and `. _ + ~ ^ - : = @ ,`, at most 255
-/// bytes, beginning with a letter, a digit or an underscore.
-///
-/// # Errors
-/// The rule that is broken, as the end of a sentence.
-pub fn check_name(name: &str) -> std::result::Result<(), &'static str> {
-    if name.is_empty() {
-        return Err("it is empty");
-    }
-    if name.len() > 255 {
-        return Err("it is longer than 255 bytes");
-    }
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
-        return Err("it must begin with a letter, a digit or an underscore");
-    }
-    if !name
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "._+~^-:=@,".contains(c))
-    {
-        return Err("only letters, digits and . _ + ~ ^ - : = @ , are allowed");
-    }
-    Ok(())
 }
 
 /// Writes a received file and makes sure that it is the announced one.

@@ -9,6 +9,8 @@ mod verify;
 
 use std::path::Path;
 
+use model::name::Grammar;
+
 use crate::{
     Error, Result,
     error::shortened,
@@ -31,6 +33,8 @@ pub struct SourcePackage {
     pub version: String,
     /// Release.
     pub release: String,
+    /// `src`, or `nosrc` when some of its sources or patches are not in it.
+    pub arch: String,
     /// One line about the package.
     pub summary: String,
     /// Where its home is.
@@ -59,6 +63,12 @@ impl SourcePackage {
             Some(epoch) => format!("{epoch}:{}-{}", self.version, self.release),
             None => format!("{}-{}", self.version, self.release),
         }
+    }
+
+    /// `NAME-VERSION-RELEASE.src.rpm` or `.nosrc.rpm`, the name a package's file has by convention.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        file_name(&self.name, &self.version, &self.release, &self.arch)
     }
 
     /// Whether the package wants to be built for an architecture, by its `ExclusiveArch` and `ExcludeArch`.
@@ -152,10 +162,7 @@ impl Package {
     /// `NAME-VERSION-RELEASE.ARCH.rpm`, the name a package's file has by convention.
     #[must_use]
     pub fn file_name(&self) -> String {
-        format!(
-            "{}-{}-{}.{}.rpm",
-            self.name, self.version, self.release, self.arch
-        )
+        file_name(&self.name, &self.version, &self.release, &self.arch)
     }
 
     /// `NAME-EPOCH:VERSION-RELEASE.ARCH`, the epoch only if it is not 0.
@@ -203,6 +210,7 @@ pub fn read_source_rpm(path: &Path) -> Result<SourcePackage> {
         epoch: identity.epoch,
         version: identity.version,
         release: identity.release,
+        arch: identity.arch,
         summary: content::text(header, tag::SUMMARY),
         url: content::text(header, tag::URL),
         license: content::text(header, tag::LICENSE),
@@ -297,32 +305,44 @@ struct Identity {
 
 impl Identity {
     fn read(rpm: &RpmFile, path: &Path) -> Result<Self> {
-        let part = |tag, field, longest| {
+        let part = |tag, field, grammar| {
             let bytes = rpm.header.text(tag).unwrap_or_default();
-            let value = String::from_utf8_lossy(bytes);
-            match acceptable(&value, longest) {
-                Ok(()) => Ok(value.into_owned()),
-                Err(why) => Err(Error::BadName {
-                    file: path.to_owned(),
-                    field,
-                    value: shortened(&value),
-                    why,
-                }),
-            }
+            check(path, field, grammar, &String::from_utf8_lossy(bytes))
         };
-        let arch = part(tag::ARCHITECTURE, "architecture", 32)?;
+        let arch = part(tag::ARCHITECTURE, "architecture", Grammar::Architecture)?;
         let epoch = rpm.header.number(tag::EPOCH).map(u32::try_from).transpose();
-        Ok(Self {
-            name: part(tag::NAME, "name", 200)?,
+        let identity = Self {
+            name: part(tag::NAME, "name", Grammar::Package)?,
             epoch: epoch.map_err(|_| Error::malformed(path, "the epoch is larger than 32 bits"))?,
-            version: part(tag::VERSION, "version", 100)?,
-            release: part(tag::RELEASE, "release", 100)?,
+            version: part(tag::VERSION, "version", Grammar::Version)?,
+            release: part(tag::RELEASE, "release", Grammar::Version)?,
             arch: if rpm.is_source() {
                 source_arch(&rpm.header)
             } else {
                 arch
             },
-        })
+        };
+        // Each is short enough, and all together may still be more than a file system takes.
+        let whole = file_name(
+            &identity.name,
+            &identity.version,
+            &identity.release,
+            &identity.arch,
+        );
+        check(path, "file name", Grammar::File, &whole)?;
+        Ok(identity)
+    }
+}
+
+fn check(path: &Path, field: &'static str, grammar: Grammar, value: &str) -> Result<String> {
+    match grammar.check(value) {
+        Ok(()) => Ok(value.to_owned()),
+        Err(error) => Err(Error::BadName {
+            file: path.to_owned(),
+            field,
+            value: shortened(value),
+            why: error.why(),
+        }),
     }
 }
 
@@ -333,27 +353,9 @@ fn source_arch(header: &crate::header::Header) -> String {
     if is_whole { "src" } else { "nosrc" }.to_owned()
 }
 
-/// The grammar of names, versions, releases and architectures: what is safe in a file name and an address.
-fn acceptable(text: &str, longest: usize) -> std::result::Result<(), &'static str> {
-    if text.is_empty() {
-        return Err("it is empty");
-    }
-    if text.len() > longest {
-        return Err("it is too long");
-    }
-    if text.starts_with(['.', '-']) {
-        return Err("it must not start with a dot or a dash");
-    }
-    if !text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "._+~^-".contains(c))
-    {
-        return Err("only letters, digits and . _ + ~ ^ - are allowed");
-    }
-    if text.contains("..") {
-        return Err("it must not hold two dots in a row");
-    }
-    Ok(())
+/// The name that a package's file has by convention.
+fn file_name(name: &str, version: &str, release: &str, arch: &str) -> String {
+    format!("{name}-{version}-{release}.{arch}.rpm")
 }
 
 #[cfg(test)]

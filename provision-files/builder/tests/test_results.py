@@ -67,7 +67,7 @@ class Results(BuilderTest):
         os.mknod(os.path.join(results, "null"), 0o20644, os.makedev(1, 3))
         os.mkdir(os.path.join(results, "directory"))
         os.makedirs(os.path.join(results, "x..y"))
-        for name in ("new\nline", "caf\u00e9.rpm", "\udcff.rpm", "a;b", ".hidden", "x" * 230, "..evil"):
+        for name in ("new\nline", "caf\u00e9.rpm", "\udcff.rpm", "a;b", ".hidden", "x" * 250, "..evil"):
             with open(os.path.join(results, name), "wb") as file:
                 file.write(b"x")
         document = self.builder.ok("manifest", "--attempt", attempt)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -12,7 +13,7 @@ from unittest import mock
 
 import support
 
-from verdigris_builder import chroot_driver, collect, dnf, fetching, livelog, task, verdicts
+from verdigris_builder import chroot_driver, dnf, fetching, livelog, names, task, verdicts
 from verdigris_builder.errors import BuildStop
 
 # (log, part of the evidence, failed stage)
@@ -150,11 +151,18 @@ class Words(unittest.TestCase):
         self.assertFalse(one.write_verdict(verdicts.make("cancelled", "cancelled", "cancelled", "no")))
         self.assertEqual(one.read_verdict()["verdict"]["result"], "failed")
 
-    def test_result_names_have_a_grammar(self):
-        for name in ("a-1-1.x86_64.rpm", "gtk+~rc1^2.rpm", "_x", "build.log"):
-            self.assertTrue(collect.good_name(name), name)
-        for name in ("", ".", "..", ".x", "-x", "a/b", "a b", "a\n", "a..b", "\u00e9", "a\0", "x" * 201, "a%b", "a:b"):
-            self.assertFalse(collect.good_name(name), name)
+    def test_names_are_those_of_the_farm(self):
+        grammars = {"owner name": names.OWNER, "project directory": names.DIRECTORY, "chroot name": names.CHROOT, "file name": names.FILE_NAME,
+                    "repository id": names.REPOSITORY_ID, "package to install": names.INSTALLABLE}
+        with open(os.path.join(os.path.dirname(__file__), "names.json"), encoding="utf-8") as file:
+            examples = json.load(file)
+        for label, grammar in grammars.items():
+            for good, verdict in (("good", True), ("bad", False)):
+                for text in examples[label][good]:
+                    # {x*64} stands for 64 letters
+                    name = re.sub(r"\{(.)\*(\d+)\}", lambda found: found[1] * int(found[2]), text)
+                    with self.subTest(label=label, name=name[:100], length=len(name)):
+                        self.assertEqual(bool(grammar.fullmatch(name)), verdict)
 
     def test_variables_of_a_base_address_mean_what_they_mean_to_copr_and_dnf(self):
         with open(os.path.join(support.HERE, "addresses.json"), encoding="utf-8") as file:

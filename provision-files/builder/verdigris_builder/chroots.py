@@ -4,7 +4,7 @@ import os
 import platform
 import re
 
-from . import paths, task
+from . import names, paths, task
 from .errors import CommandError
 
 MAX_BYTES = 256 << 10
@@ -15,7 +15,7 @@ BASE_ARCH = {"i486": "i386", "i586": "i386", "i686": "i386", "athlon": "i386", "
 
 def load(name):
     """The definition of a chroot, or CommandError when there is none or it is damaged."""
-    if not task.CHROOT.fullmatch(name):
+    if not names.CHROOT.fullmatch(name):
         raise CommandError("bad_task", "%r is not a chroot name" % name[:80])
     path = os.path.join(paths.CHROOTS, name + ".json")
     try:
@@ -34,14 +34,14 @@ def parse(data, name):
     raw = task.keys(task.load(data), "chroot", ("name", "os", "release", "arch", "base", "buildroot_packages"), ("macros",))
     if raw["name"] != name:
         raise task.bad("name", "is %r, not %r" % (raw["name"], name))
-    word = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+    word = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")  # a chroot's name has at most 100 characters, and these are its parts
     found = {key: task.text(raw[key], key, word, "a word") for key in ("os", "release", "arch")}
     if not isinstance(raw["base"], list) or len(raw["base"]) > 50:  # none: mock has to know the chroot by its name
         raise task.bad("base", "is not a list of at most 50 repositories")
     found["name"] = name
     found["base"] = [task.repository(item, "base[%d]" % i, ("http", "https", "file"))
                      for i, item in enumerate(raw["base"])]
-    found["buildroot_packages"] = task.names(raw["buildroot_packages"], "buildroot_packages", task.PACKAGE, "a package name")
+    found["buildroot_packages"] = task.names(raw["buildroot_packages"], "buildroot_packages", names.INSTALLABLE, "a package name")
     found["macros"] = task.macros(raw.get("macros", {}), "macros")
     found["dbpath"] = dbpath(found["os"], found["release"])
     return found
@@ -80,4 +80,4 @@ def listed():
         files = sorted(os.listdir(paths.CHROOTS))
     except FileNotFoundError:
         return []
-    return [file[:-5] for file in files if file.endswith(".json") and task.CHROOT.fullmatch(file[:-5])]
+    return [file[:-5] for file in files if file.endswith(".json") and names.CHROOT.fullmatch(file[:-5])]

@@ -11,6 +11,7 @@ import urllib.parse
 
 from . import SCHEMA_VERSION
 from .errors import CommandError
+from .names import CHROOT, DIRECTORY, FILE_NAME, INSTALLABLE, OWNER, REPOSITORY_ID
 
 MAX_TASK_BYTES = 1 << 20
 MAX_LIST = 1000
@@ -18,13 +19,7 @@ ADDITIONAL = "additional_"
 BIG = 1 << 53
 
 ATTEMPT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-CHROOT = re.compile(r"[a-z0-9][a-z0-9._+]{0,63}(-[a-z0-9._+]{1,32}){2}", re.IGNORECASE)
-FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~^-]{0,199}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-OWNER = re.compile(r"@?[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}(:[A-Za-z0-9._+:-]{1,100})?")
-REPOSITORY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
-PACKAGE = re.compile(r"[A-Za-z0-9@/_][A-Za-z0-9@/_.+():~^*-]{0,255}")
 CONDITIONAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}")
 MACRO = re.compile(r"%?[A-Za-z_][A-Za-z0-9_]{2,99}")
 # Macros that decide where rpmbuild works and who it is; changing them breaks the builder, not the package.
@@ -237,14 +232,14 @@ def parse(data, attempt, epoch):
         raise bad("source.file", "%s does not end with .src.rpm" % json.dumps(file))
     packages = raw.get("buildroot_packages")
     if packages is not None:
-        packages = names(packages, "buildroot_packages", PACKAGE, "a package name")
+        packages = names(packages, "buildroot_packages", INSTALLABLE, "a package name")
         if not packages:
             raise bad("buildroot_packages", "is empty")
     return {
         "schema_version": SCHEMA_VERSION, "attempt": attempt, "epoch": epoch,
         "build": integer(raw["build"], "build", 1, BIG),
         "project": {"owner": text(project["owner"], "project.owner", OWNER, "an owner"),
-                    "name": text(project["name"], "project.name", PROJECT, "a project name")},
+                    "name": text(project["name"], "project.name", DIRECTORY, "a project's directory")},
         "chroot": text(raw["chroot"], "chroot", CHROOT, "a chroot name"),
         "source": {"file": file, "sha256": text(source["sha256"], "source.sha256", SHA256, "a SHA-256 in lower-case hex"),
                    "size": integer(source["size"], "source.size", 1, BIG)},
@@ -254,7 +249,7 @@ def parse(data, attempt, epoch):
                    "result_files": integer(limits["result_files"], "limits.result_files", 1, 1_000_000)},
         "repositories": repositories(raw.get("repositories", []), "repositories"),
         "buildroot_packages": packages,
-        "additional_packages": names(raw.get("additional_packages", []), "additional_packages", PACKAGE, "a package name"),
+        "additional_packages": names(raw.get("additional_packages", []), "additional_packages", INSTALLABLE, "a package name"),
         "with": names(raw.get("with", []), "with", CONDITIONAL, "a conditional"),
         "without": names(raw.get("without", []), "without", CONDITIONAL, "a conditional"),
         "macros": macros(raw.get("macros", {}), "macros"),

@@ -8,6 +8,7 @@ mod farm;
 mod full_disk;
 mod interruption;
 mod moto;
+mod names;
 mod packages;
 mod processes;
 mod requirements;

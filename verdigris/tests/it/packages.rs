@@ -66,10 +66,12 @@ gcc -o broken broken.c
 
 /// Makes a source package of a spec file in a directory.
 pub(crate) fn source_package(directory: &Path, spec: &str) -> PathBuf {
-    let name = spec
-        .lines()
-        .find_map(|line| line.strip_prefix("Name: "))
-        .expect("a name");
+    let field = |field: &str| {
+        spec.lines()
+            .find_map(|line| line.strip_prefix(field))
+            .expect(field)
+    };
+    let [name, version, release] = ["Name: ", "Version: ", "Release: "].map(field);
     let file = directory.join(format!("{name}.spec"));
     fs::write(&file, spec).unwrap();
     let output = Command::new("rpmbuild")
@@ -83,7 +85,7 @@ pub(crate) fn source_package(directory: &Path, spec: &str) -> PathBuf {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    directory.join(format!("rpmbuild/SRPMS/{name}-1.0-1.src.rpm"))
+    directory.join(format!("rpmbuild/SRPMS/{name}-{version}-{release}.src.rpm"))
 }
 
 /// Makes a binary package of a spec file without build requirements.
