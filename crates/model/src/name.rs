@@ -28,8 +28,11 @@ struct Word {
 /// Neither an owner nor a project may hold a plus sign: both stand in the ids of repositories, where dnf refuses it.
 const OWNER: Word = word(64, "_", "._-");
 const PROJECT: Word = word(100, "_", "._-");
-/// All that follows a project's name and the first colon, of whatever parts.
-const SUFFIX: Word = word(100, "_", "._-");
+/// What follows a colon in the name of a project's directory.
+const PART: Word = word(100, "_", "._-");
+/// A project's directory as a whole. `copr:HOST:OWNER:DIRECTORY` is the id of its repository, and dnf makes a directory
+/// named by the id and 17 bytes more: with the longest owner there is room for a host of 33 bytes.
+const DIRECTORY: usize = 128;
 /// What rpmbuild takes in `Name:`.
 const PACKAGE: Word = word(200, "_", "._+-");
 /// What rpmbuild takes in `Version:` and `Release:`.
@@ -158,11 +161,11 @@ fn directory(text: &str) -> Result<(), Fault> {
     let Some((name, suffix)) = text.split_once(':') else {
         return project(text);
     };
-    project(name)?;
-    if suffix.len() > SUFFIX.longest {
-        return Err(Fault::LongSuffix(SUFFIX.longest));
+    if text.len() > DIRECTORY {
+        return Err(Fault::TooLong(DIRECTORY));
     }
-    suffix.split(':').try_for_each(|part| SUFFIX.check(part))
+    project(name)?;
+    suffix.split(':').try_for_each(|part| PART.check(part))
 }
 
 fn chroot(text: &str) -> Result<(), Fault> {
@@ -189,8 +192,6 @@ enum Fault {
     Empty,
     #[error("it is longer than {0} bytes")]
     TooLong(usize),
-    #[error("what follows its first colon is longer than {0} bytes")]
-    LongSuffix(usize),
     #[error("it must begin with a letter or a digit{}", listed(" or one of ", .0))]
     Begins(&'static str),
     #[error("it holds {found:?}; letters and digits of ASCII are allowed{}", listed(", and ", .also))]

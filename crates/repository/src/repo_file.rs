@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use model::{DirectoryName, OwnerName, RepositoryAddress, RepositoryPlace, repository_address::fill};
+use sha2::{Digest as _, Sha256};
 
 use crate::{Error, Result, error::shortened};
 
@@ -77,15 +78,25 @@ impl RepoDependency {
     }
 }
 
+/// The longest id of an address. dnf names directories by ids, and ignores a repository whose id is too long for one.
+const LONGEST_ID: usize = 180;
+
 /// An address as it may stand in the id of a repository: runs of other characters than letters and digits become
-/// one `_`, and none is at the ends.
+/// one `_`, and none is at the ends. Of a long one the beginning and a digest are left.
 #[must_use]
 pub fn address_as_id(address: &str) -> String {
-    address
+    let id = address
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
-        .join("_")
+        .join("_");
+    match id.get(..LONGEST_ID.saturating_sub(17)) {
+        Some(start) if id.len() > LONGEST_ID => {
+            let digest = hex::encode(Sha256::digest(address));
+            format!("{start}_{}", digest.get(..16).unwrap_or_default())
+        }
+        _ => id,
+    }
 }
 
 /// The last part of a repository's address: with `$releasever` for distributions whose chroots are named like

@@ -39,7 +39,7 @@ fn the_longest_and_oddest_names_that_are_taken_are_built_and_installed() {
     let package = source_package(farm.directory.path(), &spec);
 
     let project = format!("_{}", "p".repeat(99));
-    let directory = format!("{project}:{}", "s".repeat(100));
+    let directory = format!("{project}:{}", "s".repeat(27));
     farm.copr(&["create", &project, "--chroot", CHROOT, "--chroot", DASHED]);
     let build = farm.submit(&directory, &package);
 
@@ -76,7 +76,7 @@ fn names_that_no_builder_or_client_could_take_are_refused_where_they_are_chosen(
         farm.directory.path(),
         &longest_package().1.replace("Version: 1.0", "Version: 1.00"),
     );
-    let directory = format!("demo:{}", "s".repeat(101));
+    let directory = format!("demo:a:{}:b", "s".repeat(120));
     let cases: [(&[&str], &str); 4] = [
         (
             &["create", "+plus", "--chroot", CHROOT],
@@ -88,7 +88,7 @@ fn names_that_no_builder_or_client_could_take_are_refused_where_they_are_chosen(
         ),
         (
             &["build", "--nowait", &directory, package.to_str().unwrap()],
-            "longer than 100 bytes",
+            "longer than 128 bytes",
         ),
         (
             &["build", "--nowait", "demo", longer.to_str().unwrap()],

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    ARCHITECTURE, CHROOT, DISTRIBUTION, FILE, INSTALLABLE, OWNER, PROJECT, RELEASE, REPOSITORY, SUFFIX, Word,
+    ARCHITECTURE, CHROOT, DIRECTORY, DISTRIBUTION, FILE, INSTALLABLE, OWNER, PART, PROJECT, RELEASE,
+    REPOSITORY, Word,
 };
 
 const HEAD: &str = r#""""The grammars of names: the builder's copy. Generated from crates/model/src/name.rs by `cargo xtask names`; never edit it.
@@ -35,11 +36,10 @@ pub(super) fn module() -> String {
 }
 
 fn directory() -> String {
-    let part = word(&SUFFIX, "*");
     format!(
-        r"{NO_DOTS}(?![0-9]+(?::|\Z)){}(?::(?=.{{1,{}}}\Z){part}(?::{part})*)?",
+        r"(?=.{{1,{DIRECTORY}}}\Z){NO_DOTS}(?![0-9]+(?::|\Z)){}(?::{})*",
         sized(&PROJECT),
-        SUFFIX.longest
+        sized(&PART)
     )
 }
 

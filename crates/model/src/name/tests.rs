@@ -81,12 +81,14 @@ fn a_file_name_leaves_room_for_every_suffix_of_a_file_that_is_written() {
 }
 
 #[test]
-fn the_longest_directory_and_build_directory_fit_into_a_file_system() {
-    let directory = format!("{}:{}", "p".repeat(PROJECT.longest), "s".repeat(SUFFIX.longest));
-    assert!(directory.parse::<DirectoryName>().is_ok());
-    assert!(directory.len() <= FILE_SYSTEM);
+fn the_longest_names_fit_into_what_is_made_of_them() {
     // A build's directory is named by its number, a dash and its package.
     assert!(i64::MAX.to_string().len() + 1 + PACKAGE.longest <= FILE_SYSTEM);
+    // dnf's cache of a repository is named by its id, a dash and 16 digits. A group's owner begins with `group_` there.
+    let host = "copr.farm-of-the-example.org";
+    let owner = format!("group_{}", "o".repeat(OWNER.longest));
+    let id = format!("copr:{host}:{owner}:{}", "d".repeat(DIRECTORY));
+    assert!(id.len() + 17 <= FILE_SYSTEM, "{}", id.len());
 }
 
 #[test]

@@ -30,6 +30,23 @@ fn a_farm_is_named_by_its_host_alone() {
 }
 
 #[test]
+fn the_id_of_an_address_is_short_enough_for_dnf_and_still_its_own() {
+    assert_eq!(
+        address_as_id("https://example.org/$basearch/"),
+        "https_example_org_basearch"
+    );
+    let ids = ["a", "b"].map(|end| address_as_id(&format!("https://example.org/{}{end}/", "x/".repeat(800))));
+    assert!(
+        ids.iter()
+            .all(|id| id.len() == 180 && id.starts_with("https_example_org_x_x")),
+        "{ids:?}"
+    );
+    assert_ne!(ids[0], ids[1]);
+    // dnf names a directory by the id, a dash and 16 digits.
+    assert!("coprdep:".len() + 180 + 17 <= 255);
+}
+
+#[test]
 fn the_text_is_the_one_that_copr_serves() {
     let (owner, directory) = ("@copr".parse().unwrap(), "copr-dev".parse().unwrap());
     assert_eq!(
