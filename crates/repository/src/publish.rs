@@ -4,7 +4,6 @@
 //!
 //! ```text
 //! OWNER/DIRECTORY/pubkey.gpg
-//! OWNER/DIRECTORY/srpm-builds/00000123/
 //! OWNER/DIRECTORY/CHROOT/00000123-PACKAGE/*.rpm ...
 //! OWNER/DIRECTORY/CHROOT/repodata -> .snapshots/00000007
 //! OWNER/DIRECTORY/CHROOT/.snapshots/00000007/repomd.xml, repomd.xml.asc, DIGEST-primary.xml.gz ...
@@ -297,8 +296,7 @@ fn switch_to_new(
     directory: &Path,
     publication: &Publication<'_>,
 ) -> Result<Snapshot> {
-    let mut packages: Vec<&PackageMetadata> = publication.packages.iter().collect();
-    packages.sort_by(|a, b| a.href.cmp(&b.href));
+    let packages = newest_first(publication.packages);
     let content = content_digest(repository, &packages)?;
     let all = read_all(directory)?;
     let live = snapshot::live(directory)?;
@@ -353,6 +351,21 @@ fn switch_to_new(
     disk::sync_directory(&directory.join(SNAPSHOTS))?;
     switch(directory, snapshot.number)?;
     Ok(snapshot)
+}
+
+/// The packages in the order of the metadata: the newest build first. Of packages with one name, version and release
+/// dnf (libsolv) installs the one that stands first.
+fn newest_first(packages: &[PackageMetadata]) -> Vec<&PackageMetadata> {
+    let build = |package: &PackageMetadata| {
+        let directory = package.href.split('/').next().unwrap_or_default();
+        directory
+            .parse::<BuildDirectory>()
+            .ok()
+            .map(|directory| directory.build)
+    };
+    let mut sorted: Vec<&PackageMetadata> = packages.iter().collect();
+    sorted.sort_by_cached_key(|package| (std::cmp::Reverse(build(package)), package.href.clone()));
+    sorted
 }
 
 /// A digest of which packages lie where, to know a repeated call again.

@@ -7,7 +7,7 @@ use std::{
 
 use repository::{PackageMetadata, Publisher, RepositoryId, SigningKey};
 
-use crate::support::{NOW, add, key, repository, run, simple, text};
+use crate::support::{NOW, add, build, is_source, key, repository, run, simple, simple_spec, text};
 
 struct Farm {
     temporary: tempfile::TempDir,
@@ -163,6 +163,33 @@ fn dnf_refuses_a_changed_repomd() {
 }
 
 #[test]
+fn of_two_builds_of_one_version_dnf_installs_the_newer() {
+    let farm = Farm::new();
+    // Numbers of which the text's order is not the order.
+    let packages: Vec<PackageMetadata> = [(99_999_999, "older"), (100_000_000, "newer")]
+        .into_iter()
+        .map(|(number, content)| {
+            let spec = simple_spec("twice", "1").replace("echo 1 >", &format!("echo {content} >"));
+            let built = build(farm.temporary.path(), content, spec);
+            let package = built.iter().find(|path| !is_source(path)).unwrap();
+            add(&farm.publisher, &farm.id, number, package, &farm.key)
+        })
+        .collect();
+    let file = farm.root().join("usr/share/twice/version");
+    for (number, order) in [(1, [0, 1]), (2, [1, 0])] {
+        let packages = order.map(|index: usize| packages[index].clone());
+        farm.publisher
+            .publish(&farm.id, &packages, &farm.key, number, NOW)
+            .unwrap();
+        let output = farm.dnf(&["install", "--refresh", "twice"]);
+        assert!(output.status.success(), "{}", words(&output));
+        assert_eq!(fs_err::read_to_string(&file).unwrap(), "newer\n");
+        let removed = farm.dnf(&["remove", "twice"]);
+        assert!(removed.status.success(), "{}", words(&removed));
+    }
+}
+
+#[test]
 fn dnf_refuses_a_missing_signature() {
     let farm = Farm::new();
     let packages = [farm.add(1, "hello")];
@@ -185,7 +212,7 @@ fn dnf_refuses_a_package_signed_by_another_key() {
     // The index is right and signed; only the package's own signature is a stranger's.
     let file = farm.publisher.directory(&farm.id).join(&package.href);
     repository::sign_package(&file, &key(), NOW).unwrap();
-    package = PackageMetadata::new(&repository::read_binary_rpm(&file).unwrap(), &package.href);
+    package = PackageMetadata::new(&repository::read_package(&file).unwrap(), &package.href);
     farm.publisher
         .publish(&farm.id, &[package], &farm.key, 1, NOW)
         .unwrap();
