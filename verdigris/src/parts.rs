@@ -6,8 +6,8 @@ use anyhow::{Context as _, bail};
 use cloud::{Cloud, Ec2, Ec2Settings};
 use model::fleet::{CloudSpec, CredentialsSource, FleetSpec};
 use provisioner::Provisioner;
-use repository::Publisher;
-use runtime::Settings;
+use repository::{KeyAlgorithm, Publisher};
+use runtime::{Settings, settings::SigningKeys};
 use serde::Deserialize;
 use shell::ClientKey;
 use store::Store;
@@ -73,6 +73,10 @@ pub(crate) fn worker(
         key: Arc::new(secrets.builder_key()?),
         passphrase: Arc::new(secrets.passphrase()?),
         unlocked: worker::UnlockedKeys::default(),
+        key_algorithm: match settings.worker.signing_keys {
+            SigningKeys::Ed25519 => KeyAlgorithm::Ed25519,
+            SigningKeys::Rsa4096 => KeyAlgorithm::Rsa4096,
+        },
         host_name: repository::repo_file::host_of(&settings.http.public_url()),
         builder_url: settings.http.builder_url(),
         name: worker_name(settings)?,

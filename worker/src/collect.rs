@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use model::Blame;
 use repository::{
-    BuildDirectory, Manifest, PackageMetadata, RepositoryId, SigningKey,
+    BuildDirectory, Manifest, Package, PackageMetadata, RepositoryId, SigningKey,
     manifest::{ManifestEntry, ManifestLimits},
 };
 use runtime::clock;
@@ -244,22 +244,20 @@ fn sign_all(
     build: &BuildDirectory,
     architecture: &str,
 ) -> Result<Vec<CollectedPackage>, Error> {
+    let installed = match manifest.get(INSTALLED) {
+        Some(entry) => fs_err::read(staged.join(&entry.name)).map_err(|source| Error::File {
+            what: format!("reading {INSTALLED}"),
+            source,
+        })?,
+        None => Vec::new(),
+    };
+    let installed = String::from_utf8_lossy(&installed);
     let mut packages = Vec::new();
     for entry in manifest.entries().filter(|entry| entry.name.ends_with(".rpm")) {
         let path = staged.join(&entry.name);
         let found = repository::read_package(&path)?;
-        if found.file_name() != entry.name {
-            return Err(Error::Refused(format!(
-                "{} holds the package {}",
-                entry.name,
-                found.file_name()
-            )));
-        }
-        if !found.is_source() && found.arch != "noarch" && !fits(&found.arch, architecture) {
-            return Err(Error::Refused(format!(
-                "{} is not for {architecture}",
-                entry.name
-            )));
+        if let Some(why) = objection(&found, &entry.name, architecture, &installed) {
+            return Err(Error::Refused(format!("{} {why}", entry.name)));
         }
         repository::sign_package(&path, key, clock::now())?;
         let signed = repository::read_package(&path)?;
@@ -284,35 +282,60 @@ fn sign_all(
     Ok(packages)
 }
 
-/// The names under which rpm makes packages for 32-bit x86.
-const I386: [&str; 5] = ["i386", "i486", "i586", "i686", "athlon"];
+/// The name of the list of packages that the build root had, which the builder writes.
+const INSTALLED: &str = "installed_pkgs.log";
 
-/// Whether packages of an architecture belong into a chroot of another: an i686 package of a chroot for i386, or of a
-/// multilib build for x86_64, does.
-fn fits(package: &str, chroot: &str) -> bool {
-    package == chroot
-        || package == model::repository_address::package_architecture(chroot)
-        || (I386.contains(&package) && (chroot == "x86_64" || I386.contains(&chroot)))
+/// Why a package is not taken, behind its name.
+fn objection(found: &Package, file_name: &str, architecture: &str, installed: &str) -> Option<String> {
+    if found.file_name() != file_name {
+        return Some(format!("holds the package {}", found.file_name()));
+    }
+    if found.format >= 6 && !reads_format_6(installed) {
+        return Some(format!(
+            "has the package format {}, which clients of the chroot may not verify: by {INSTALLED} its rpm is not version 6",
+            found.format
+        ));
+    }
+    if !found.is_source() && !repository::belongs(&found.arch, architecture) {
+        return Some(format!("is not for {architecture}"));
+    }
+    None
+}
+
+/// Whether the chroot's own rpm, by the list of its packages, reads and verifies packages of format 6: rpm 6 does.
+fn reads_format_6(installed: &str) -> bool {
+    let names = installed.lines().filter_map(|line| line.split(' ').next());
+    let mut majors = names.filter_map(|name| {
+        let version = name.strip_prefix("rpm-")?;
+        let version = version
+            .split_once(':')
+            .map_or(version, |(_epoch, version)| version);
+        version.split_once('.')?.0.parse::<u32>().ok()
+    });
+    majors.any(|major| major >= 6)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{Error, Wanted, check_refused, fits};
+    use super::{Error, Wanted, check_refused, reads_format_6};
 
     #[test]
-    fn packages_fit_into_chroots_that_can_run_them() {
-        for (package, chroot) in [
-            ("x86_64", "x86_64"),
-            ("i686", "x86_64"),
-            ("i686", "i386"),
-            ("armv7hl", "armhfp"),
+    fn only_a_chroot_with_rpm_6_reads_format_6() {
+        for (installed, reads) in [
+            (
+                "bash-5.2-1.x86_64 1 2 3 installed\nrpm-6.0.1-1.fc44.x86_64 1 2 3 installed\n",
+                true,
+            ),
+            ("rpm-1:10.1-1.x86_64 1 2 3 installed\n", true),
+            (
+                "rpm-4.18.0+dfsg-1.x86_64 1 2 3 installed\nrpm-libs-6.0-1.x86_64 1 2 3 installed\n",
+                false,
+            ),
+            ("", false),
         ] {
-            assert!(fits(package, chroot), "{package} in {chroot}");
-        }
-        for (package, chroot) in [("x86_64", "i386"), ("aarch64", "x86_64"), ("i686", "aarch64")] {
-            assert!(!fits(package, chroot), "{package} in {chroot}");
+            assert_eq!(reads_format_6(installed), reads, "{installed}");
         }
     }
 

@@ -25,7 +25,7 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, path::PathBuf, sync::A
 
 use futures_util::FutureExt as _;
 use model::Epoch;
-use repository::{Passphrase, Publisher};
+use repository::{KeyAlgorithm, Passphrase, Publisher};
 use runtime::{CancellationToken, clock, supervisor::chain};
 use shell::ClientKey;
 pub use signer::UnlockedKeys;
@@ -53,6 +53,8 @@ pub struct Context {
     pub passphrase: Arc<Passphrase>,
     /// The keys that were unlocked already.
     pub unlocked: UnlockedKeys,
+    /// The algorithm of the keys that it makes.
+    pub key_algorithm: KeyAlgorithm,
     /// The farm's host in the user ids of signing keys, such as `copr.example.org`.
     pub host_name: String,
     /// The farm's address as builders reach it, without a slash at its end.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use model::ProjectId;
-use repository::{KeyAlgorithm, SigningKey};
+use repository::SigningKey;
 use runtime::clock;
 use store::LockedKey;
 
@@ -61,14 +61,9 @@ async fn make(context: &Context, project: ProjectId) -> Result<LockedKey, Error>
         return Err(Error::Refused(format!("project {project} is gone")));
     };
     let (host, passphrase) = (context.host_name.clone(), context.passphrase.clone());
+    let algorithm = context.key_algorithm;
     let made = blocking(move || {
-        let key = SigningKey::generate(
-            &found.owner,
-            &found.name,
-            &host,
-            KeyAlgorithm::Ed25519,
-            clock::now(),
-        )?;
+        let key = SigningKey::generate(&found.owner, &found.name, &host, algorithm, clock::now())?;
         Ok(LockedKey {
             fingerprint: key.fingerprint(),
             public_key: key.public_armored()?,

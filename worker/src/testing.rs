@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use model::{BuildId, BuilderId, BuilderState, ChrootDefinition, ChrootName, FleetId, LaunchId, Timestamp};
-use repository::{Passphrase, Publisher, RepositoryId};
+use repository::{KeyAlgorithm, Passphrase, Publisher, RepositoryId};
 use runtime::clock;
 use shell::ClientKey;
 use store::{
@@ -70,6 +70,7 @@ impl Farm {
             key: Arc::new(ClientKey::generate("a test").unwrap()),
             passphrase: Arc::new(Passphrase::new("a passphrase of tests").unwrap()),
             unlocked: UnlockedKeys::default(),
+            key_algorithm: KeyAlgorithm::Ed25519,
             host_name: "farm.test".to_owned(),
             builder_url: "http://farm.test".to_owned(),
             name: "worker-1".to_owned(),

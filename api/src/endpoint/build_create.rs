@@ -226,19 +226,17 @@ fn new_upload(
     let directory = directory_name
         .parse()
         .map_err(|error| ApiError::Invalid(format!("project_dirname: {error}.")))?;
-    let (chroots, others): (Vec<_>, Vec<_>) = chroots
-        .into_iter()
-        .partition(|chroot| header.builds_on(chroot.architecture()));
-    let skipped = others
-        .into_iter()
-        .map(|chroot| {
-            let reason = format!(
-                "The spec file excludes the architecture {}.",
-                chroot.architecture()
-            );
-            (chroot, reason)
-        })
-        .collect();
+    let (mut wanted, mut skipped) = (Vec::new(), Vec::new());
+    for chroot in chroots {
+        let architecture = chroot.architecture();
+        match header.restrictions.objection(architecture) {
+            None => wanted.push(chroot),
+            Some(why) => {
+                let reason = format!("The spec file excludes the architecture {architecture}: {why}.");
+                skipped.push((chroot, reason));
+            }
+        }
+    }
     let timeout = arguments
         .timeout
         .and_then(|seconds| u64::try_from(seconds).ok())
@@ -250,7 +248,7 @@ fn new_upload(
         package,
         version: header.evr(),
         srpm,
-        chroots,
+        chroots: wanted,
         skipped,
         options: BuildOptions {
             timeout_seconds: timeout.unwrap_or(DEFAULT_BUILD_TIMEOUT),

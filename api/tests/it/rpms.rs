@@ -72,3 +72,12 @@ pub(crate) fn for_s390x() -> &'static Rpm {
         build("-bs", &spec, &["--target", "s390x"])
     })
 }
+
+/// A source package for the architectures of a macro that this system does not know.
+pub(crate) fn for_a_macro() -> &'static Rpm {
+    static RPM: OnceLock<Rpm> = OnceLock::new();
+    RPM.get_or_init(|| {
+        let spec = SPEC.replace("BuildArch: noarch", "ExclusiveArch: %{zig_arches}");
+        build("-bs", &spec, &[])
+    })
+}

@@ -335,6 +335,22 @@ async fn a_package_for_another_architecture_is_skipped_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_list_of_architectures_with_a_macro_that_is_not_known_here_skips_nothing() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    let (srpm, json) = (rpms::for_a_macro(), arguments());
+    let build = farm
+        .upload(
+            &farm.alice,
+            &[Part::file(&srpm.name, &srpm.bytes), Part::json(&json)],
+        )
+        .await
+        .good();
+    assert_ne!(build["state"], "skipped", "rpmbuild in the chroot decides");
+    assert_eq!(build["chroots"], json!([CHROOT]));
+}
+
+#[tokio::test]
 async fn many_uploads_of_one_file_at_once_all_become_builds() {
     let farm = Farm::start().await;
     farm.project("p1").await;

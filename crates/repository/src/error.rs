@@ -40,12 +40,6 @@ pub enum Error {
         /// The file.
         file: PathBuf,
     },
-    /// A source package where a binary package is expected.
-    #[error("`{}` is a source package, and a binary package is wanted", file.display())]
-    SourceWhereBinaryExpected {
-        /// The file.
-        file: PathBuf,
-    },
     /// A name, version, release or architecture outside its grammar, or all of them too long for one file name.
     #[error("`{}`: its {field} {value:?} is not acceptable: {why}", file.display())]
     BadName {
@@ -193,7 +187,6 @@ impl Error {
             Self::NotAnRpm { .. }
                 | Self::Truncated { .. }
                 | Self::BinaryWhereSourceExpected { .. }
-                | Self::SourceWhereBinaryExpected { .. }
                 | Self::BadName { .. }
                 | Self::TooLarge { .. }
                 | Self::Malformed { .. }

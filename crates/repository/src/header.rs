@@ -1,6 +1,6 @@
 //! The RPM file format, read with every bound checked: lead, signature header, header, payload.
 //!
-//! The format (rpm's `docs/manual/format_v4.md`): a lead of 96 bytes; a header with the signatures and digests,
+//! The format (rpm's `docs/manual/format_v4.md` and `format_v6.md`): a lead of 96 bytes; a header with the signatures and digests,
 //! padded to 8 bytes; the header proper; the compressed payload. A header is a magic number, the count of its
 //! index entries, the size of its store, the entries (tag, type, offset, count), the store.
 //!
@@ -180,6 +180,11 @@ impl RpmFile {
             header_end,
             modified: metadata.mtime(),
         })
+    }
+
+    /// The format of the file: 6 where the header says so, else 4. (Format 3, without digests, is refused elsewhere.)
+    pub(crate) fn format(&self) -> u64 {
+        self.header.number(tag::RPM_FORMAT).unwrap_or(4).max(4)
     }
 
     /// Whether the package is a source package, by rpm's own rule and by the mark of newer rpm.

@@ -1,7 +1,7 @@
 //! A project's signing key: made once, kept locked, published as `pubkey.gpg`.
 //!
 //! Keys are OpenPGP version 4, because that is what `rpm` 4.x and GnuPG 2.2 verify. [`KeyAlgorithm::Ed25519`] is
-//! small and fast; rpm before 4.16 (EL 8 and older) cannot verify it, so a project for such systems takes
+//! small and fast; rpm before 4.16 (EL 8 and older) cannot verify it, so a farm for such systems makes
 //! [`KeyAlgorithm::Rsa4096`]. At rest the secret part is encrypted by OpenPGP's own method (AES-256, the
 //! passphrase stretched by salted, iterated SHA-256), so that GnuPG can open the file with the passphrase too.
 //! An unlocked key lives in memory only; its `Debug` text shows the fingerprint and nothing else.
@@ -128,7 +128,7 @@ impl SigningKey {
         secret
             .verify_bindings()
             .map_err(|error| Error::key("verify", error))?;
-        // Subkeys are never used here, and rpm before 4.19 would not verify what they sign.
+        // A key of the farm has none, and what one of a stranger's signed would be another key's to verify.
         secret.public_subkeys.clear();
         secret.secret_subkeys.clear();
         let key = Self { secret };
@@ -192,7 +192,10 @@ impl SigningKey {
     }
 
     /// A detached signature over `data`, armored, as `repomd.xml.asc` is.
-    pub(crate) fn sign_armored(&self, data: &[u8], now: Timestamp) -> Result<String> {
+    ///
+    /// # Errors
+    /// The key cannot sign.
+    pub fn sign_armored(&self, data: &[u8], now: Timestamp) -> Result<String> {
         self.sign(data, now)?
             .to_armored_string(ArmorOptions::default())
             .map_err(|error| Error::key("use", error))

@@ -30,9 +30,9 @@ pub mod testing;
 
 pub use error::{Error, Result};
 pub use key::{KeyAlgorithm, Passphrase, SigningKey};
-pub use manifest::{Manifest, ManifestEntry, ManifestLimits, VerifiedWriter};
+pub use manifest::{Manifest, ManifestEntry, ManifestLimits};
 pub use metadata::PackageMetadata;
-pub use package::{Package, SourcePackage, read_binary_rpm, read_package, read_source_rpm};
+pub use package::{Package, SourcePackage, belongs, read_package, read_source_rpm};
 pub use publish::{BuildDirectory, Publisher, RepositoryId, Retention, STAGING, Snapshot, TRASH};
 pub use repo_file::{RepoDependency, RepoFile, repo_file};
 pub use sign::sign_package;

@@ -1,17 +1,12 @@
 //! What may leave a builder: a flat list of regular files with size and digest.
 //!
-//! The builder is hostile. It names the files, but a name is a single component within a grammar; it tells
-//! sizes, but their number and sum are bounded before the first byte is fetched; it sends bytes, but a
-//! [`VerifiedWriter`] refuses the first one too many and, at the end, anything that is not what was announced.
+//! The builder is hostile. It names the files, but a name is a single component within a grammar; it tells sizes, but their
+//! number and sum are bounded before the first byte is fetched. Whoever fetches a file compares it with its entry here.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::{self, Write},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::name::Grammar;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
@@ -152,83 +147,6 @@ impl Manifest {
 
 fn refused(why: String) -> Error {
     Error::Manifest(why)
-}
-
-/// Writes a received file and makes sure that it is the announced one.
-///
-/// Nothing beyond the announced size is ever passed on. Until [`VerifiedWriter::finish`] succeeded, what was
-/// written is not to be used.
-#[derive(Debug)]
-pub struct VerifiedWriter<W> {
-    inner: W,
-    entry: ManifestEntry,
-    digest: Sha256,
-    written: u64,
-}
-
-impl<W: Write> VerifiedWriter<W> {
-    /// Starts to receive a file.
-    pub fn new(entry: &ManifestEntry, inner: W) -> Self {
-        Self {
-            inner,
-            entry: entry.clone(),
-            digest: Sha256::new(),
-            written: 0,
-        }
-    }
-
-    /// Bytes received so far.
-    pub const fn written(&self) -> u64 {
-        self.written
-    }
-
-    /// Ends the file and gives the inner writer back.
-    ///
-    /// # Errors
-    /// [`Error::ResultFile`] when the file is shorter than announced or has another digest.
-    pub fn finish(mut self) -> Result<W> {
-        let fault = |why| Error::ResultFile {
-            name: self.entry.name.clone(),
-            why,
-        };
-        if self.written != self.entry.size {
-            return Err(fault(format!(
-                "it ended after {} of {} bytes",
-                self.written, self.entry.size
-            )));
-        }
-        let digest = hex::encode(self.digest.finalize());
-        if digest != self.entry.sha256 {
-            return Err(fault(format!(
-                "its SHA-256 is {digest}, announced was {}",
-                self.entry.sha256
-            )));
-        }
-        self.inner.flush()?;
-        Ok(self.inner)
-    }
-}
-
-impl<W: Write> Write for VerifiedWriter<W> {
-    /// Refuses, with nothing written, whatever would exceed the announced size.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let after = self.written.saturating_add(bytes.len() as u64);
-        if after > self.entry.size {
-            let why = format!(
-                "the result file {:?} is longer than the announced {} bytes",
-                self.entry.name, self.entry.size
-            );
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
-        }
-        let taken = self.inner.write(bytes)?;
-        self.digest.update(bytes.get(..taken).unwrap_or(bytes));
-        self.written = self.written.saturating_add(taken as u64);
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }
 
 #[cfg(test)]

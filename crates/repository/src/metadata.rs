@@ -10,7 +10,7 @@ mod xml;
 
 use serde::{Deserialize, Serialize};
 
-use crate::package::{Dependency, FileEntry, FileKind, Package};
+use crate::package::{Dependency, FileEntry, FileKind, Package, is_primary_file};
 
 pub(crate) use repodata::{Repodata, write_repodata};
 
@@ -59,25 +59,6 @@ impl PackageMetadata {
             other: other(package),
         }
     }
-
-    /// The same package at another place, as when a build is forked to another project.
-    #[must_use]
-    pub fn at(&self, href: &str) -> Self {
-        // The texts before it are escaped, so that the first such element is the element.
-        let old = location(&self.href);
-        let primary = self.primary.replacen(&old, &location(href), 1);
-        Self {
-            href: href.to_owned(),
-            primary,
-            ..self.clone()
-        }
-    }
-}
-
-/// Whether `primary.xml` lists a file: clients that have only this file resolve requirements on such paths.
-/// The rule is older than any client in use and is the same in all of them.
-pub(crate) fn is_primary_file(path: &str) -> bool {
-    path.starts_with("/etc/") || path == "/usr/lib/sendmail" || path.contains("bin/")
 }
 
 fn location(href: &str) -> String {
@@ -247,6 +228,3 @@ fn other(package: &Package) -> String {
     out.push_str("</package>\n");
     out
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,7 @@
 //! `rpmkeys --checksig --nosignature`, so that a package that was cut or changed on its way is refused here and
 //! not by the client. The payload is read once, as a stream, and never unpacked.
 
+mod architecture;
 mod content;
 mod verify;
 
@@ -17,6 +18,7 @@ use crate::{
     header::{RpmFile, tag},
 };
 
+pub use architecture::{Restrictions, belongs};
 pub use content::{Changelog, Dependency, FileEntry, FileKind};
 
 /// The largest sum of the lengths of all file names of a package: what `filelists.xml` will hold.
@@ -41,10 +43,8 @@ pub struct SourcePackage {
     pub url: String,
     /// Its licence.
     pub license: String,
-    /// `ExclusiveArch:`; empty means all.
-    pub exclusive_arch: Vec<String>,
-    /// `ExcludeArch:`.
-    pub exclude_arch: Vec<String>,
+    /// Where it may be built.
+    pub restrictions: Restrictions,
     /// `BuildRequires:`, those of rpm itself (`rpmlib(...)`) left out.
     pub build_requires: Vec<Dependency>,
     /// The spec file's and the sources' names.
@@ -53,6 +53,8 @@ pub struct SourcePackage {
     pub size: u64,
     /// SHA-256 of the file, in hex.
     pub sha256: String,
+    /// The format of the file: 4, or 6 as rpm 6 writes it.
+    pub format: u64,
 }
 
 impl SourcePackage {
@@ -69,23 +71,6 @@ impl SourcePackage {
     #[must_use]
     pub fn file_name(&self) -> String {
         file_name(&self.name, &self.version, &self.release, &self.arch)
-    }
-
-    /// Whether the package wants to be built for an architecture, by its `ExclusiveArch` and `ExcludeArch`.
-    /// A package that names `noarch` among its architectures can be built anywhere.
-    #[must_use]
-    pub fn builds_on(&self, architecture: &str) -> bool {
-        // Chroots are named by the base architecture, packages by the one that the compiler aims at.
-        let same: &[&str] = match architecture {
-            "i386" => &["i386", "i486", "i586", "i686"],
-            "armhfp" => &["armhfp", "armv7hl"],
-            other => &[other],
-        };
-        let named = |list: &[String]| list.iter().any(|name| same.contains(&name.as_str()));
-        let exclusive = &self.exclusive_arch;
-        let included =
-            exclusive.is_empty() || named(exclusive) || exclusive.iter().any(|name| name == "noarch");
-        included && !named(&self.exclude_arch)
     }
 }
 
@@ -136,6 +121,8 @@ pub struct Package {
     pub header_end: u64,
     /// SHA-256 of the whole file, in hex: the package's id in metadata.
     pub sha256: String,
+    /// The format of the file: 4, or 6 as rpm 6 writes it.
+    pub format: u64,
     /// `Provides:`.
     pub provides: Vec<Dependency>,
     /// `Requires:`, as metadata wants them: what the package provides itself is left out.
@@ -200,7 +187,6 @@ pub fn read_source_rpm(path: &Path) -> Result<SourcePackage> {
     let sha256 = verify::verify(&mut rpm, path)?;
     let header = &rpm.header;
     let identity = Identity::read(&rpm, path)?;
-    let names = |tag| header.texts(tag).map(content::decode).collect();
     let build_requires = content::dependencies(header, path, content::REQUIRES)?
         .into_iter()
         .filter(|dependency| !dependency.name.starts_with("rpmlib("))
@@ -214,8 +200,7 @@ pub fn read_source_rpm(path: &Path) -> Result<SourcePackage> {
         summary: content::text(header, tag::SUMMARY),
         url: content::text(header, tag::URL),
         license: content::text(header, tag::LICENSE),
-        exclusive_arch: names(tag::EXCLUSIVE_ARCHITECTURE),
-        exclude_arch: names(tag::EXCLUDE_ARCHITECTURE),
+        restrictions: Restrictions::read(header),
         build_requires,
         files: content::files(header, path)?
             .into_iter()
@@ -223,21 +208,8 @@ pub fn read_source_rpm(path: &Path) -> Result<SourcePackage> {
             .collect(),
         size: rpm.size,
         sha256,
+        format: rpm.format(),
     })
-}
-
-/// Reads and verifies a binary package.
-///
-/// # Errors
-/// Says what is wrong with the file: see the first group of [`Error`].
-pub fn read_binary_rpm(path: &Path) -> Result<Package> {
-    let package = read_package(path)?;
-    if package.is_source() {
-        return Err(Error::SourceWhereBinaryExpected {
-            file: path.to_owned(),
-        });
-    }
-    Ok(package)
 }
 
 /// Reads and verifies a package of either kind: a repository of Copr's holds both.
@@ -281,6 +253,7 @@ pub fn read_package(path: &Path) -> Result<Package> {
         header_start: rpm.header_start,
         header_end: rpm.header_end,
         sha256,
+        format: rpm.format(),
         provides: relations.provides,
         requires: relations.requires,
         conflicts: relations.conflicts,
@@ -356,6 +329,12 @@ fn source_arch(header: &crate::header::Header) -> String {
 /// The name that a package's file has by convention.
 fn file_name(name: &str, version: &str, release: &str, arch: &str) -> String {
     format!("{name}-{version}-{release}.{arch}.rpm")
+}
+
+/// Whether `primary.xml` lists a file: clients that have only this metadata resolve requirements on such paths.
+/// The rule is older than any client in use and is the same in all of them.
+pub(crate) fn is_primary_file(path: &str) -> bool {
+    path.starts_with("/etc/") || path == "/usr/lib/sendmail" || path.contains("bin/")
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Signing packages: a new signature header in front of an unchanged package.
 //!
-//! The signature is the one that `rpmsign` makes: version 4, over the header, which holds the payload's digest.
-//! Older signatures are dropped, everything else of the signature header stays, and header and payload are
-//! copied byte for byte. Space that rpm reserved for signatures is used up, so that the file usually keeps its
-//! size. The file is replaced in one step: a reader has the unsigned package or the signed one.
+//! The signature is the one that `rpmsign` makes: over the header, which holds the payload's digest. A package of format 4
+//! has it in the tag for its algorithm; one of format 6 in the tag `OPENPGP`, in base64, and in the old tag as well, where
+//! rpm 4 finds it and rpm 6 does not look (as after `rpmsign --rpmv4`). Older signatures are dropped, everything else of the
+//! signature header stays, and header and payload are copied byte for byte. Space that rpm reserved for signatures is used
+//! up, so that the file usually keeps its size. The file is replaced in one step: a reader has the unsigned package or the
+//! signed one.
 
 use std::{
     io::{self, Read, Seek, SeekFrom, Write},
@@ -11,6 +13,7 @@ use std::{
     path::Path,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use fs_err::File;
 use model::Timestamp;
 
@@ -28,8 +31,12 @@ const SIGNATURES: [u32; 5] = [
     tag::SIGNATURE_GPG,
 ];
 
+/// The space for signatures of format 4 and of format 6.
+const RESERVED: [u32; 2] = [tag::SIGNATURE_RESERVED, tag::SIGNATURE_RESERVED_6];
 /// Type number of binary data.
 const BINARY: u32 = 7;
+/// Type number of an array of texts.
+const TEXTS: u32 = 8;
 
 /// Signs a package in its place.
 ///
@@ -40,12 +47,17 @@ const BINARY: u32 = 7;
 pub fn sign_package(path: &Path, key: &SigningKey, now: Timestamp) -> Result<()> {
     let mut rpm = RpmFile::open(path)?;
     let signature = key.sign_bytes(rpm.header.raw(), now)?;
-    let signature_tag = if key.is_dsa()? {
+    let by_algorithm = if key.is_dsa()? {
         tag::SIGNATURE_DSA
     } else {
         tag::SIGNATURE_RSA
     };
-    let header = signature_header(&rpm.signature, signature_tag, signature)
+    let mut signatures = Vec::new();
+    if rpm.format() >= 6 {
+        signatures.push(Item::text(tag::SIGNATURE_OPENPGP, &BASE64.encode(&signature)));
+    }
+    signatures.extend(Item::binary(by_algorithm, signature));
+    let header = signature_header(&rpm.signature, signatures)
         .ok_or_else(|| Error::malformed(path, "its signature header has no room for a signature"))?;
 
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
@@ -60,14 +72,6 @@ pub fn sign_package(path: &Path, key: &SigningKey, now: Timestamp) -> Result<()>
     }
     fs_err::rename(&temporary, path)?;
     disk::sync_directory(directory)
-}
-
-/// An armored detached signature, as `repomd.xml.asc` is.
-///
-/// # Errors
-/// The key cannot sign.
-pub fn sign_detached(data: &[u8], key: &SigningKey, now: Timestamp) -> Result<String> {
-    key.sign_armored(data, now)
 }
 
 fn write_signed(rpm: &mut RpmFile, header: &[u8], temporary: &Path) -> Result<()> {
@@ -98,12 +102,36 @@ struct Item {
     data: Vec<u8>,
 }
 
-/// The old signature header with the new signature instead of all old ones, padded to 8 bytes.
-fn signature_header(old: &Header, signature_tag: u32, signature: Vec<u8>) -> Option<Vec<u8>> {
+impl Item {
+    /// Nothing when the data is longer than a header can count.
+    fn binary(tag: u32, data: Vec<u8>) -> Option<Self> {
+        Some(Self {
+            tag,
+            number: BINARY,
+            count: u32::try_from(data.len()).ok()?,
+            width: 1,
+            data,
+        })
+    }
+
+    /// An array of one text.
+    fn text(tag: u32, text: &str) -> Self {
+        Self {
+            tag,
+            number: TEXTS,
+            count: 1,
+            width: 0,
+            data: [text.as_bytes(), b"\0"].concat(),
+        }
+    }
+}
+
+/// The old signature header with the new signatures instead of all old ones, padded to 8 bytes.
+fn signature_header(old: &Header, signatures: Vec<Item>) -> Option<Vec<u8>> {
     let mut items: Vec<Item> = old
         .entries()
         .iter()
-        .filter(|entry| entry.tag != tag::HEADER_SIGNATURES && entry.tag != tag::SIGNATURE_RESERVED)
+        .filter(|entry| entry.tag != tag::HEADER_SIGNATURES && !RESERVED.contains(&entry.tag))
         .filter(|entry| !SIGNATURES.contains(&entry.tag))
         .map(|entry| Item {
             tag: entry.tag,
@@ -113,7 +141,7 @@ fn signature_header(old: &Header, signature_tag: u32, signature: Vec<u8>) -> Opt
             data: old.data(entry).to_vec(),
         })
         .collect();
-    items.push(binary(signature_tag, signature)?);
+    items.extend(signatures);
     items.sort_by_key(|item| item.tag);
     let without = build(&items)?;
     let wanted = usize::try_from(old.len()).ok()?.next_multiple_of(8);
@@ -122,23 +150,13 @@ fn signature_header(old: &Header, signature_tag: u32, signature: Vec<u8>) -> Opt
         .checked_sub(without.len())
         .and_then(|room| room.checked_sub(16))
         .filter(|room| *room > 0);
-    let reserved = old.has(tag::SIGNATURE_RESERVED).then_some(spare).flatten();
-    let Some(reserved) = reserved else {
+    let reserved = RESERVED.into_iter().find(|tag| old.has(*tag)).zip(spare);
+    let Some((tag, room)) = reserved else {
         return Some(without);
     };
-    items.push(binary(tag::SIGNATURE_RESERVED, vec![0; reserved])?);
+    items.push(Item::binary(tag, vec![0; room])?);
     items.sort_by_key(|item| item.tag);
     build(&items)
-}
-
-fn binary(tag: u32, data: Vec<u8>) -> Option<Item> {
-    Some(Item {
-        tag,
-        number: BINARY,
-        count: u32::try_from(data.len()).ok()?,
-        width: 1,
-        data,
-    })
 }
 
 /// A header of the items, with the region entry that rpm wants first: its data is a trailer at the end of the

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
+use sha3::Sha3_256;
 
 /// The number at a place of a package.
 #[must_use]
@@ -30,11 +31,13 @@ pub fn header_range(bytes: &[u8]) -> Range<usize> {
 pub fn mend(bytes: &mut [u8], header: Range<usize>) {
     let store = 112 + number(bytes, 104) * 16;
     let sha256 = hex::encode(Sha256::digest(&bytes[header.clone()]));
+    let sha3 = hex::encode(Sha3_256::digest(&bytes[header.clone()]));
     let sha1 = hex::encode(Sha1::digest(&bytes[header]));
     for entry in (112..store).step_by(16) {
         let at = store + number(bytes, entry + 8);
         match number(bytes, entry) {
             273 => bytes[at..at + 64].copy_from_slice(sha256.as_bytes()),
+            279 => bytes[at..at + 64].copy_from_slice(sha3.as_bytes()),
             269 => bytes[at..at + 40].copy_from_slice(sha1.as_bytes()),
             1004 => bytes[entry..entry + 4].copy_from_slice(&9_999_u32.to_be_bytes()),
             _ => {}

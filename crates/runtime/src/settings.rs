@@ -192,6 +192,18 @@ pub struct WorkerSettings {
     pub max_log: ByteSize,
     /// The largest sum of one attempt's results.
     pub max_results: ByteSize,
+    /// The algorithm of the signing keys that it makes for new projects.
+    pub signing_keys: SigningKeys,
+}
+
+/// The algorithm of signing keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SigningKeys {
+    /// EdDSA, which rpm verifies since 4.16.
+    Ed25519,
+    /// RSA with 4096 bits, which every rpm verifies.
+    Rsa4096,
 }
 
 impl Default for WorkerSettings {
@@ -201,6 +213,7 @@ impl Default for WorkerSettings {
             parallel: 32,
             max_log: ByteSize::mebibytes(256),
             max_results: ByteSize::mebibytes(16 * 1024),
+            signing_keys: SigningKeys::Ed25519,
         }
     }
 }

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -13,7 +14,7 @@ from unittest import mock
 
 import support
 
-from verdigris_builder import chroot_driver, dnf, fetching, livelog, names, task, verdicts
+from verdigris_builder import build, chroot_driver, dnf, fetching, livelog, names, task, verdicts
 from verdigris_builder.errors import BuildStop
 
 # (log, part of the evidence, failed stage)
@@ -221,6 +222,30 @@ class Words(unittest.TestCase):
         with mock.patch.object(chroot_driver.mounting, "unmount_below", lambda _: order.append("unmount")), self.assertRaises(BuildStop):
             driver.run()
         self.assertEqual(order, ["join", "unmount"])
+
+    def test_the_format_of_a_package_is_read_from_its_header(self):
+        def header(*entries):
+            index = b"".join(struct.pack(">IIII", tag, 4, 4 * number, 1) for number, (tag, _) in enumerate(entries))
+            store = b"".join(struct.pack(">I", value) for _, value in entries)
+            return b"\x8e\xad\xe8\x01\0\0\0\0" + struct.pack(">II", len(entries), len(store)) + index + store
+
+        for entries, wanted in ((((1000, 1), (5114, 6)), 6), (((1000, 6),), 4)):
+            signature = header((1000, 1), (1004, 2), (1007, 3))  # 76 bytes: four of padding follow
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(b"\0" * 96 + signature + b"\0" * 4 + header(*entries))
+                file.flush()
+                self.assertEqual(build.package_format(file.name), wanted)
+
+    def test_a_source_of_a_format_that_the_chroot_cannot_unpack_is_named_so(self):
+        attempt = mock.Mock(scratch="/nowhere", input="/nowhere", results=tempfile.mkdtemp())
+        self.addCleanup(os.rmdir, attempt.results)
+        driver = chroot_driver.ChrootDriver(mock.Mock(attempt=attempt))
+        driver.task = {"source": {"file": "x-1-1.src.rpm"}}
+        driver.options, driver.inside = (lambda: []), (lambda *_: 100)
+        for number, words in ((6, "has the package format 6"), (4, "cannot be unpacked")):
+            with mock.patch.object(build, "package_format", lambda _, number=number: number):
+                with self.assertRaisesRegex(BuildStop, words):
+                    driver.make_source()
 
     def test_ordinary_hosts_are_not_link_local(self):
         for host in ("example.org", "10.0.0.1", "127.0.0.1", "fade.example", "face", "::1", ""):

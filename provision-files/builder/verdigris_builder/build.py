@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import struct
 import subprocess
 
 from . import collect, command, dnf, files, paths
@@ -115,6 +116,23 @@ class Build:
             files.write_json(self.attempt.left, {"refused": refused, "passed_over": passed_over})
         self.log.close()
         self.collector.close()
+
+
+def package_format(path):
+    """The format of an RPM package's file: what its header says in RPMFORMAT (tag 5114), else 4."""
+    with open(path, "rb") as file:
+        def header(at):
+            file.seek(at)
+            count, size = struct.unpack(">8xII", file.read(16))
+            return at + 16, count, at + 16 + 16 * count + size
+
+        _, _, end = header(96)
+        index, count, _ = header(end + -end % 8)
+        for tag, kind, offset, _ in struct.iter_unpack(">IIII", file.read(16 * count)):
+            if (tag, kind) == (5114, 4):
+                file.seek(index + 16 * count + offset)
+                return struct.unpack(">I", file.read(4))[0]
+    return 4
 
 
 def file_name(row):

@@ -126,6 +126,9 @@ class ChrootDriver:
         self.status = status
         if status in (100, 101):
             what = "cannot be unpacked" if status == 100 else "does not hold exactly one spec file"
+            number = builds.package_format(os.path.join(self.build.attempt.input, self.task["source"]["file"]))
+            if status == 100 and number > 4:  # every rpm reads format 4
+                what = "has the package format %d, and the rpm of the chroot cannot unpack it" % number
             raise package_fault("source", "the SRPM %s" % what, exit=status, evidence=verdicts.evidence(self.build.attempt.results)[0])
         if status != 0:
             self.failed("spec", status)

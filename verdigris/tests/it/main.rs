@@ -9,6 +9,7 @@ mod full_disk;
 mod interruption;
 mod moto;
 mod names;
+mod odd_packages;
 mod packages;
 mod processes;
 mod requirements;

@@ -11,6 +11,9 @@ pub(crate) const SIGNATURE_LONG_SIZE: u32 = 270;
 pub(crate) const SIGNATURE_LONG_ARCHIVE_SIZE: u32 = 271;
 pub(crate) const SIGNATURE_SHA256: u32 = 273;
 pub(crate) const SIGNATURE_OPENPGP: u32 = 278;
+pub(crate) const SIGNATURE_SHA3_256: u32 = 279;
+/// Space for signatures in packages of format 6.
+pub(crate) const SIGNATURE_RESERVED_6: u32 = 999;
 pub(crate) const SIGNATURE_SIZE: u32 = 1000;
 pub(crate) const SIGNATURE_PGP: u32 = 1002;
 pub(crate) const SIGNATURE_MD5: u32 = 1004;
@@ -47,10 +50,13 @@ pub(crate) const CONFLICT_FLAGS: u32 = 1053;
 pub(crate) const CONFLICT_NAME: u32 = 1054;
 pub(crate) const CONFLICT_VERSION: u32 = 1055;
 pub(crate) const EXCLUDE_ARCHITECTURE: u32 = 1059;
+pub(crate) const EXCLUDE_OS: u32 = 1060;
 pub(crate) const EXCLUSIVE_ARCHITECTURE: u32 = 1061;
+pub(crate) const EXCLUSIVE_OS: u32 = 1062;
 pub(crate) const CHANGELOG_TIME: u32 = 1080;
 pub(crate) const CHANGELOG_NAME: u32 = 1081;
 pub(crate) const CHANGELOG_TEXT: u32 = 1082;
+pub(crate) const BUILD_ARCHITECTURES: u32 = 1089;
 pub(crate) const OBSOLETE_NAME: u32 = 1090;
 pub(crate) const SOURCE_PACKAGE: u32 = 1106;
 pub(crate) const PROVIDE_FLAGS: u32 = 1112;
@@ -75,6 +81,10 @@ pub(crate) const ENHANCE_VERSION: u32 = 5056;
 pub(crate) const ENHANCE_FLAGS: u32 = 5057;
 pub(crate) const PAYLOAD_DIGEST: u32 = 5092;
 pub(crate) const PAYLOAD_DIGEST_ALGORITHM: u32 = 5093;
+pub(crate) const PAYLOAD_SIZE: u32 = 5112;
+pub(crate) const RPM_FORMAT: u32 = 5114;
+pub(crate) const PAYLOAD_SHA512: u32 = 5121;
+pub(crate) const PAYLOAD_SHA3_256: u32 = 5123;
 
 /// Whether an entry of the header proper has data of the type that rpm wants for its tag. Tags that are not
 /// read here may have any.
@@ -103,7 +113,10 @@ pub(crate) const fn has_right_kind(tag: u32, kind: Kind) -> bool {
         | ENHANCE_NAME
         | ENHANCE_VERSION
         | EXCLUDE_ARCHITECTURE
+        | EXCLUDE_OS
         | EXCLUSIVE_ARCHITECTURE
+        | EXCLUSIVE_OS
+        | BUILD_ARCHITECTURES
         | CHANGELOG_NAME
         | CHANGELOG_TEXT
         | BASE_NAMES
@@ -125,9 +138,10 @@ pub(crate) const fn has_right_kind(tag: u32, kind: Kind) -> bool {
         | SUGGEST_FLAGS
         | SUPPLEMENT_FLAGS
         | ENHANCE_FLAGS
-        | PAYLOAD_DIGEST_ALGORITHM => matches!(kind, Kind::Int32),
+        | PAYLOAD_DIGEST_ALGORITHM
+        | RPM_FORMAT => matches!(kind, Kind::Int32),
         FILE_MODES => matches!(kind, Kind::Int16),
-        LONG_SIZE => matches!(kind, Kind::Int64),
+        LONG_SIZE | PAYLOAD_SIZE => matches!(kind, Kind::Int64),
         _ => true,
     }
 }

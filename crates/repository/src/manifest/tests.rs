@@ -1,10 +1,6 @@
-use std::io::Write as _;
-
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 
-use super::{Manifest, ManifestEntry, ManifestLimits, VerifiedWriter};
-use crate::Error;
+use super::{Manifest, ManifestEntry, ManifestLimits};
 
 const DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -101,36 +97,4 @@ proptest! {
             prop_assert!(manifest.entries().all(|entry| root.join(&entry.name).parent() == Some(root)));
         }
     }
-
-    #[test]
-    fn a_verified_file_is_the_announced_one(
-        announced in proptest::collection::vec(any::<u8>(), 0..50),
-        sent in proptest::collection::vec(any::<u8>(), 0..50),
-        piece in 1..20_usize,
-    ) {
-        let entry = ManifestEntry {
-            name: "x".to_owned(),
-            size: announced.len() as u64,
-            sha256: hex::encode(Sha256::digest(&announced)),
-        };
-        let mut writer = VerifiedWriter::new(&entry, Vec::new());
-        let taken = sent.chunks(piece).try_for_each(|part| writer.write_all(part));
-        prop_assert!(writer.written() <= entry.size);
-        let result = taken.map_err(Error::from).and_then(|()| writer.finish());
-        prop_assert_eq!(result.ok(), (sent == announced).then_some(announced));
-    }
-}
-
-#[test]
-fn the_first_byte_too_many_is_refused_before_it_is_written() {
-    let mut writer = VerifiedWriter::new(&entry("x", 3), Vec::new());
-    writer.write_all(b"abc").unwrap();
-    let error = writer.write_all(b"d").unwrap_err();
-    assert!(error.to_string().contains("announced 3 bytes"), "{error}");
-    assert_eq!(writer.written(), 3);
-    let error = writer.finish().unwrap_err();
-    assert!(
-        matches!(&error, Error::ResultFile { why, .. } if why.contains("SHA-256")),
-        "{error}"
-    );
 }

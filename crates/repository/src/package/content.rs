@@ -1,21 +1,23 @@
 //! What a header says: texts, files, relations to other packages, change log.
 //!
-//! The selection is createrepo_c's, because clients expect the metadata it writes: requirements that the package
-//! meets itself are left out, of the many versioned requirements on the C library the highest stays, change
-//! log entries of the same second are spread. Where two arrays should have the same length and do not, the
-//! header is refused.
+//! The selection is createrepo_c's (1.2.5), because clients expect the metadata it writes: requirements that the package
+//! meets itself are left out, of the many versioned requirements on the C library the highest stays ([`c_library`] says
+//! where that differs), change log entries of the same second are spread. Where two arrays should have the same length and
+//! do not, the header is refused.
+
+mod c_library;
 
 use std::{
-    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
 
+use super::is_primary_file;
 use crate::{
     Error, Result,
     header::{Header, tag},
-    metadata::is_primary_file,
 };
+use c_library::CLibrary;
 
 /// How many change log entries metadata has; createrepo_c's default.
 const CHANGELOGS: usize = 10;
@@ -23,7 +25,9 @@ const CHANGELOGS: usize = 10;
 const MAX_NAME: usize = 4096;
 
 const FLAG_COMPARISON: u64 = 0x0f;
-const FLAG_PREREQUIRED: u64 = (1 << 6) | (1 << 9) | (1 << 10);
+/// Marked `pre`, or needed by a scriptlet that runs before or right after the files are there: `%posttrans` (5), `%pretrans`
+/// (7), `%pre` (9), `%post` (10).
+const FLAG_PREREQUIRED: u64 = (1 << 5) | (1 << 6) | (1 << 7) | (1 << 9) | (1 << 10);
 const FLAG_MISSING_OK: u64 = 1 << 19;
 const FILE_GHOST: u64 = 1 << 6;
 const MODE_TYPE: u64 = 0o170_000;
@@ -330,7 +334,7 @@ fn requires(header: &Header, path: &Path, files: &[FileEntry]) -> Result<(Vec<De
     let provided: BTreeSet<_> = provided.iter().map(Raw::key).collect();
     // The last requirement of each name, to leave out the same one again.
     let mut seen = BTreeMap::new();
-    let mut c_library: Option<Dependency> = None;
+    let mut c_library = CLibrary::default();
     let mut requires = Vec::new();
     let mut recommends = Vec::new();
     for row in raw(header, path, REQUIRES)? {
@@ -351,48 +355,13 @@ fn requires(header: &Header, path: &Path, files: &[FileEntry]) -> Result<(Vec<De
         if row.flags & FLAG_MISSING_OK != 0 {
             dependency.pre = false;
             recommends.push(dependency);
-        } else if dependency.name.starts_with("libc.so.6") {
-            match &c_library {
-                Some(highest) if compare_versioned(&highest.name, &dependency.name) != Ordering::Less => {}
-                _ => c_library = Some(dependency),
-            }
-        } else {
+        } else if let Some(other) = c_library.take(dependency) {
             seen.insert(row.name, mark);
-            requires.push(dependency);
+            requires.push(other);
         }
     }
-    requires.extend(c_library);
+    requires.extend(c_library.highest());
     Ok((requires, recommends))
-}
-
-/// Compares `libc.so.6(GLIBC_2.4)(64bit)` and the like by the version in the first parentheses; a name
-/// without a version is lower than any with one.
-pub(super) fn compare_versioned(left: &str, right: &str) -> Ordering {
-    fn version(name: &str) -> Option<&str> {
-        let inside = name.split_once('(')?.1.split_once(')')?.0;
-        inside
-            .find(|c: char| c.is_ascii_digit())
-            .and_then(|at| inside.get(at..))
-    }
-    match (version(left), version(right)) {
-        (Some(left), Some(right)) => compare_parts(left, right),
-        (left, right) => left.is_some().cmp(&right.is_some()),
-    }
-}
-
-/// rpm's comparison of versions, as far as versions of the C library need it: runs of digits by value, runs
-/// of letters by order, the longer one wins.
-fn compare_parts(left: &str, right: &str) -> Ordering {
-    let parts = |text: &str| -> Vec<(u64, String)> {
-        text.split(|c: char| !c.is_ascii_alphanumeric())
-            .filter(|part| !part.is_empty())
-            .map(|part| {
-                part.parse()
-                    .map_or_else(|_| (0, part.to_owned()), |number| (number, String::new()))
-            })
-            .collect()
-    };
-    parts(left).cmp(&parts(right))
 }
 
 /// The newest entries of the change log, the oldest of them first.

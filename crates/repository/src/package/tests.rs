@@ -1,18 +1,20 @@
 use proptest::prelude::*;
 
-use super::content::{compare_versioned, decode};
+use super::{content::decode, is_primary_file};
 
 #[test]
-fn versions_of_the_c_library_are_compared_as_numbers() {
-    let ordered = [
-        "libc.so.6()(64bit)",
-        "libc.so.6(GLIBC_2.4)(64bit)",
-        "libc.so.6(GLIBC_2.4.1)(64bit)",
-        "libc.so.6(GLIBC_2.34)(64bit)",
-    ];
-    for pair in ordered.windows(2) {
-        assert!(compare_versioned(pair[0], pair[1]).is_lt(), "{pair:?}");
-        assert!(compare_versioned(pair[1], pair[0]).is_gt(), "{pair:?}");
+fn files_of_the_primary_list_are_chosen_as_clients_expect() {
+    for path in [
+        "/etc/passwd",
+        "/usr/bin/ls",
+        "/opt/x/sbin/y",
+        "/usr/lib/sendmail",
+        "/srv/cgi-bin/x",
+    ] {
+        assert!(is_primary_file(path), "{path}");
+    }
+    for path in ["/usr/share/x", "/usr/lib/sendmail2", "/opt/etc/x", "/usr/bin"] {
+        assert!(!is_primary_file(path), "{path}");
     }
 }
 

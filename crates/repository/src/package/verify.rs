@@ -1,4 +1,8 @@
 //! The digests of a package: those of the header, those of the payload, and the one of the whole file.
+//!
+//! Format 4 has SHA-1 and SHA-256 of the header, MD5 and size of header and payload, and one digest of the payload whose
+//! algorithm it names. Format 6 (rpm's `docs/manual/format_v6.md`) has SHA-256 and SHA3-256 of the header, and SHA-256,
+//! SHA-512 and SHA3-256 of the payload with its size. Every one that is there is checked.
 
 use std::{
     io::{self, Read, Write},
@@ -7,7 +11,8 @@ use std::{
 
 use md5::Md5;
 use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha384, Sha512};
+use sha2::{Digest, Sha256, Sha384, Sha512, digest::DynDigest};
+use sha3::Sha3_256;
 
 use crate::{
     Error, Result,
@@ -18,120 +23,151 @@ use crate::{
 pub(super) fn verify(rpm: &mut RpmFile, path: &Path) -> Result<String> {
     verify_size(rpm, path)?;
     let has_md5 = rpm.signature.bytes(tag::SIGNATURE_MD5).is_some();
+    let no_digest = |part| Error::NoDigest {
+        file: path.to_owned(),
+        part,
+    };
     if !verify_header(rpm, path)? && !has_md5 {
-        return Err(Error::NoDigest {
-            file: path.to_owned(),
-            part: "header",
-        });
+        return Err(no_digest("header"));
     }
-    let expected = payload_digest(rpm, path)?;
-    if expected.is_none() && !has_md5 {
-        return Err(Error::NoDigest {
-            file: path.to_owned(),
-            part: "payload",
-        });
-    }
-
     let mut sinks = Sinks {
         whole: Sha256::new(),
-        md5: has_md5.then(Md5::new),
-        payload: expected.as_ref().map(|(hasher, _)| hasher.clone()),
+        expected: payload_digests(rpm, path)?,
     };
-    let raw_header = rpm.header.raw();
-    sinks.whole.update(&rpm.lead);
-    sinks.whole.update(rpm.signature.raw());
-    sinks.whole.update(&rpm.padding);
-    sinks.whole.update(raw_header);
-    if let Some(md5) = &mut sinks.md5 {
-        md5.update(raw_header);
+    if let Some(expected) = rpm.signature.bytes(tag::SIGNATURE_MD5) {
+        let mut hasher = Md5::new();
+        Digest::update(&mut hasher, rpm.header.raw());
+        sinks.expected.push(Expected {
+            what: "MD5 of header and payload",
+            value: hex::encode(expected),
+            hasher: Box::new(hasher),
+        });
+    }
+    if sinks.expected.is_empty() {
+        return Err(no_digest("payload"));
+    }
+    for part in [&rpm.lead[..], rpm.signature.raw(), &rpm.padding, rpm.header.raw()] {
+        Digest::update(&mut sinks.whole, part);
     }
     io::copy(
         &mut Read::by_ref(&mut rpm.file).take(rpm.size.saturating_sub(rpm.header_end)),
         &mut sinks,
     )?;
-
-    if let (Some(hasher), Some((_, expected))) = (sinks.payload, expected) {
-        compare(path, "payload digest", &expected, &hasher.finish())?;
-    }
-    if let (Some(md5), Some(expected)) = (sinks.md5, rpm.signature.bytes(tag::SIGNATURE_MD5)) {
-        compare(
-            path,
-            "MD5 of header and payload",
-            &hex::encode(expected),
-            &hex::encode(md5.finalize()),
-        )?;
+    for Expected { what, value, hasher } in sinks.expected {
+        compare(path, what, &value, &hex::encode(hasher.finalize()))?;
     }
     Ok(hex::encode(sinks.whole.finalize()))
 }
 
-/// The signature header says how long header and payload are together.
+/// The signature header says how long header and payload are together, or the header how long the payload is.
 fn verify_size(rpm: &RpmFile, path: &Path) -> Result<()> {
-    let claimed = rpm
+    let together = rpm
         .signature
         .number(tag::SIGNATURE_LONG_SIZE)
-        .or_else(|| rpm.signature.number(tag::SIGNATURE_SIZE));
-    let Some(claimed) = claimed else { return Ok(()) };
-    let needed = rpm.header_start.saturating_add(claimed);
-    match rpm.size.cmp(&needed) {
-        std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Less => Err(Error::Truncated {
-            file: path.to_owned(),
-            what: "the package",
-            needed,
-            found: rpm.size,
-        }),
-        std::cmp::Ordering::Greater => Err(Error::malformed(
-            path,
-            format!("{} bytes follow after its end", rpm.size.saturating_sub(needed)),
-        )),
+        .or_else(|| rpm.signature.number(tag::SIGNATURE_SIZE))
+        .map(|size| rpm.header_start.saturating_add(size));
+    let payload = rpm
+        .header
+        .number(tag::PAYLOAD_SIZE)
+        .map(|size| rpm.header_end.saturating_add(size));
+    for needed in [together, payload].into_iter().flatten() {
+        match rpm.size.cmp(&needed) {
+            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Less => {
+                return Err(Error::Truncated {
+                    file: path.to_owned(),
+                    what: "the package",
+                    needed,
+                    found: rpm.size,
+                });
+            }
+            std::cmp::Ordering::Greater => {
+                return Err(Error::malformed(
+                    path,
+                    format!("{} bytes follow after its end", rpm.size.saturating_sub(needed)),
+                ));
+            }
+        }
     }
+    Ok(())
 }
 
 /// Checks every digest of the header there is; says whether there was one.
 fn verify_header(rpm: &RpmFile, path: &Path) -> Result<bool> {
     let raw = rpm.header.raw();
     let mut found = false;
-    if let Some(expected) = rpm.signature.text(tag::SIGNATURE_SHA256) {
-        found = true;
-        let expected = String::from_utf8_lossy(expected);
-        compare(
-            path,
+    for (tag, what, digest) in [
+        (
+            tag::SIGNATURE_SHA256,
             "SHA-256 of the header",
-            &expected,
-            &hex::encode(Sha256::digest(raw)),
-        )?;
-    }
-    if let Some(expected) = rpm.signature.text(tag::SIGNATURE_SHA1) {
-        found = true;
-        let expected = String::from_utf8_lossy(expected);
-        compare(
-            path,
-            "SHA-1 of the header",
-            &expected,
-            &hex::encode(Sha1::digest(raw)),
-        )?;
+            hex_of::<Sha256> as fn(&[u8]) -> String,
+        ),
+        (
+            tag::SIGNATURE_SHA3_256,
+            "SHA3-256 of the header",
+            hex_of::<Sha3_256>,
+        ),
+        (tag::SIGNATURE_SHA1, "SHA-1 of the header", hex_of::<Sha1>),
+    ] {
+        if let Some(expected) = rpm.signature.text(tag) {
+            found = true;
+            compare(path, what, &String::from_utf8_lossy(expected), &digest(raw))?;
+        }
     }
     Ok(found)
 }
 
-/// The payload's digest as the header has it, with the hasher to make it; nothing in packages of old rpm.
-fn payload_digest(rpm: &RpmFile, path: &Path) -> Result<Option<(PayloadHasher, String)>> {
-    let Some(expected) = rpm.header.text(tag::PAYLOAD_DIGEST) else {
-        return Ok(None);
+fn hex_of<D: Digest>(bytes: &[u8]) -> String {
+    hex::encode(D::digest(bytes))
+}
+
+/// One digest that the package claims, and what makes it of the bytes.
+struct Expected {
+    what: &'static str,
+    /// In hex.
+    value: String,
+    hasher: Box<dyn DynDigest>,
+}
+
+/// The payload's digests as the header has them; none in packages of old rpm.
+fn payload_digests(rpm: &RpmFile, path: &Path) -> Result<Vec<Expected>> {
+    let mut found = Vec::new();
+    let mut add = |tag, what, hasher: fn() -> Box<dyn DynDigest>| {
+        if let Some(value) = rpm.header.text(tag) {
+            found.push(Expected {
+                what,
+                value: String::from_utf8_lossy(value).into_owned(),
+                hasher: hasher(),
+            });
+        }
     };
-    // The numbers are OpenPGP's.
-    let hasher = match rpm.header.number(tag::PAYLOAD_DIGEST_ALGORITHM) {
-        Some(8) => PayloadHasher::Sha256(Sha256::new()),
-        Some(9) => PayloadHasher::Sha384(Sha384::new()),
-        Some(10) => PayloadHasher::Sha512(Sha512::new()),
-        other => {
+    add(tag::PAYLOAD_SHA512, "SHA-512 of the payload", || {
+        Box::new(Sha512::new())
+    });
+    add(tag::PAYLOAD_SHA3_256, "SHA3-256 of the payload", || {
+        Box::new(Sha3_256::new())
+    });
+    let Some(value) = rpm.header.text(tag::PAYLOAD_DIGEST) else {
+        return Ok(found);
+    };
+    // Format 6 names no algorithm: its digest is SHA-256. The numbers of format 4 are OpenPGP's.
+    let hasher: Box<dyn DynDigest> = match rpm.header.number(tag::PAYLOAD_DIGEST_ALGORITHM) {
+        None | Some(8) => Box::new(Sha256::new()),
+        Some(9) => Box::new(Sha384::new()),
+        Some(10) => Box::new(Sha512::new()),
+        Some(other) => {
             return Err(Error::malformed(
                 path,
-                format!("the payload digest has the unknown algorithm {other:?}"),
+                format!("the payload digest has the unknown algorithm {other}"),
             ));
         }
     };
-    Ok(Some((hasher, String::from_utf8_lossy(expected).into_owned())))
+    found.push(Expected {
+        what: "payload digest",
+        value: String::from_utf8_lossy(value).into_owned(),
+        hasher,
+    });
+    Ok(found)
 }
 
 fn compare(path: &Path, digest: &'static str, expected: &str, found: &str) -> Result<()> {
@@ -146,46 +182,17 @@ fn compare(path: &Path, digest: &'static str, expected: &str, found: &str) -> Re
     })
 }
 
-#[derive(Clone)]
-enum PayloadHasher {
-    Sha256(Sha256),
-    Sha384(Sha384),
-    Sha512(Sha512),
-}
-
-impl PayloadHasher {
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha256(hasher) => hasher.update(bytes),
-            Self::Sha384(hasher) => hasher.update(bytes),
-            Self::Sha512(hasher) => hasher.update(bytes),
-        }
-    }
-
-    fn finish(self) -> String {
-        match self {
-            Self::Sha256(hasher) => hex::encode(hasher.finalize()),
-            Self::Sha384(hasher) => hex::encode(hasher.finalize()),
-            Self::Sha512(hasher) => hex::encode(hasher.finalize()),
-        }
-    }
-}
-
 /// Where the payload's bytes go, in one pass.
 struct Sinks {
     whole: Sha256,
-    md5: Option<Md5>,
-    payload: Option<PayloadHasher>,
+    expected: Vec<Expected>,
 }
 
 impl Write for Sinks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.whole.update(bytes);
-        if let Some(md5) = &mut self.md5 {
-            md5.update(bytes);
-        }
-        if let Some(payload) = &mut self.payload {
-            payload.update(bytes);
+        Digest::update(&mut self.whole, bytes);
+        for one in &mut self.expected {
+            one.hasher.update(bytes);
         }
         Ok(bytes.len())
     }

@@ -42,8 +42,7 @@ impl Publisher {
     /// Moves the collected files of a build into its final directory, all at once.
     ///
     /// The staged directory must hold exactly the regular files of the manifest. Sizes and digests are not
-    /// compared again: they were when the files came in ([`crate::VerifiedWriter`]), and signing has changed the
-    /// packages since. An earlier directory of the same build is replaced, in the same step.
+    /// compared again: they were when the files came in, and signing has changed the packages since. An earlier directory of the same build is replaced, in the same step.
     ///
     /// # Errors
     /// [`Error::ResultFile`] names a file that is missing, additional, or not a regular file; nothing is moved.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use repository::{
-    Error, PackageMetadata, read_binary_rpm, read_package, read_source_rpm,
+    Error, PackageMetadata, read_package, read_source_rpm,
     testing::{forge, header_range, mend, number},
 };
 
@@ -41,8 +41,9 @@ fn a_source_package_is_read() {
         (package.name.as_str(), package.evr().as_str()),
         ("hello", "2:1.2-1")
     );
-    assert_eq!(package.exclusive_arch, ["x86_64", "i686"]);
-    assert_eq!(package.exclude_arch, ["s390x"]);
+    assert_eq!(package.restrictions.exclusive_arch, ["x86_64", "i686"]);
+    assert_eq!(package.restrictions.exclude_arch, ["s390x"]);
+    assert_eq!(package.file_name(), "hello-1.2-1.src.rpm");
     assert_eq!(package.files, ["hello.spec"]);
     let needs: Vec<&str> = package
         .build_requires
@@ -50,20 +51,25 @@ fn a_source_package_is_read() {
         .map(|need| need.name.as_str())
         .collect();
     assert_eq!(needs, ["(a or b)", "make"]);
-    assert!(package.builds_on("x86_64") && package.builds_on("i386"));
-    assert!(!package.builds_on("aarch64") && !package.builds_on("s390x"));
-    let error = read_binary_rpm(&path).unwrap_err();
-    assert!(
-        matches!(error, Error::SourceWhereBinaryExpected { .. }) && error.is_bad_package(),
-        "{error}"
-    );
+    for (chroot, is_built) in [
+        ("x86_64", true),
+        ("i386", true),
+        ("aarch64", false),
+        ("s390x", false),
+    ] {
+        assert_eq!(
+            package.restrictions.objection(chroot).is_none(),
+            is_built,
+            "{chroot}"
+        );
+    }
 }
 
 #[test]
 fn a_binary_package_is_not_a_source() {
     let temporary = tempfile::tempdir().unwrap();
     let path = simple(temporary.path(), "hello", "1");
-    assert_eq!(read_binary_rpm(&path).unwrap().nevra(), "hello-1-1.noarch");
+    assert_eq!(read_package(&path).unwrap().nevra(), "hello-1-1.noarch");
     assert!(matches!(
         read_source_rpm(&path).unwrap_err(),
         Error::BinaryWhereSourceExpected { .. }
@@ -180,6 +186,30 @@ fn counts_that_promise_gigabytes_are_refused_at_once() {
             matches!(error, Error::TooLarge { .. } | Error::Truncated { .. }),
             "{at} {value}: {error}"
         );
+    }
+}
+
+#[test]
+fn a_name_that_is_too_long_as_a_whole_is_refused_though_each_part_is_short_enough() {
+    let temporary = tempfile::tempdir().unwrap();
+    let name = "n".repeat(100);
+    for (release, is_taken) in [("1".repeat(132), true), ("1".repeat(133), false)] {
+        // NAME-1-RELEASE.src.rpm: 243 and 244 bytes.
+        let spec = simple_spec(&name, "1").replace("Release: 1", &format!("Release: {release}"));
+        let path = build(temporary.path(), &release, spec)
+            .into_iter()
+            .find(|path| is_source(path))
+            .unwrap();
+        match read_source_rpm(&path) {
+            Ok(package) => assert!(is_taken && package.file_name().len() == 243),
+            Err(error) => {
+                assert!(!is_taken && error.is_bad_package());
+                assert!(
+                    error.to_string().ends_with("it is longer than 243 bytes"),
+                    "{error}"
+                );
+            }
+        }
     }
 }
 

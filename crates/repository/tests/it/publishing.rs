@@ -24,7 +24,7 @@ fn set_up() -> (tempfile::TempDir, Publisher, RepositoryId, SigningKey) {
 
 /// Packages of a real one under many names: the metadata alone matters here.
 fn packages(directory: &Path, count: usize) -> Vec<PackageMetadata> {
-    let package = repository::read_binary_rpm(&simple(directory, "hello", "1")).unwrap();
+    let package = repository::read_package(&simple(directory, "hello", "1")).unwrap();
     (0..count)
         .map(|number| PackageMetadata::new(&package, &format!("{number:08}-hello/hello.rpm")))
         .collect()

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use repository::{Passphrase, SigningKey, read_binary_rpm, sign::sign_detached, sign_package};
+use repository::{Passphrase, SigningKey, read_package, sign_package};
 
 use crate::support::{NOW, key, must, run, simple, text};
 
 /// Imports a key into a key ring of its own.
-fn ring(directory: &Path, key: &SigningKey) -> String {
+pub(crate) fn ring(directory: &Path, key: &SigningKey) -> String {
     let public = directory.join("pubkey.gpg");
     fs_err::write(&public, key.public_armored().unwrap()).unwrap();
     let ring = directory.join(format!("ring-{}", key.key_id()));
@@ -17,11 +17,11 @@ fn ring(directory: &Path, key: &SigningKey) -> String {
 }
 
 fn payload(path: &Path) -> Vec<u8> {
-    let package = read_binary_rpm(path).unwrap();
+    let package = read_package(path).unwrap();
     fs_err::read(path).unwrap()[usize::try_from(package.header_start).unwrap()..].to_vec()
 }
 
-fn assert_signed(path: &Path, ring: &str, key: &SigningKey) {
+pub(crate) fn assert_signed(path: &Path, ring: &str, key: &SigningKey) {
     let output = must("rpmkeys", &["--dbpath", ring, "--checksig", "-v", text(path)]);
     // rpm 4.18 shows the short form, the last eight digits.
     let id = key.key_id().split_off(8).to_lowercase();
@@ -56,7 +56,21 @@ fn rpm_accepts_our_signature_and_the_content_stays() {
     // rpm's own tools still understand the signature header.
     must("rpmsign", &["--delsign", text(&path)]);
     assert_eq!(payload(&path), before);
-    read_binary_rpm(&path).unwrap();
+    read_package(&path).unwrap();
+}
+
+#[test]
+fn a_package_whose_file_has_the_longest_name_is_signed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join(format!("{}.rpm", "n".repeat(239)));
+    assert_eq!(
+        model::name::Grammar::File.check(path.file_name().unwrap().to_str().unwrap()),
+        Ok(())
+    );
+    fs_err::copy(simple(temporary.path(), "hello", "1"), &path).unwrap();
+    let key = key();
+    sign_package(&path, &key, NOW).unwrap();
+    assert_signed(&path, &ring(temporary.path(), &key), &key);
 }
 
 #[test]
@@ -139,7 +153,7 @@ fn gnupg_verifies_our_detached_signature_and_opens_our_locked_key() {
         ["pubkey.gpg", "repomd.xml", "repomd.xml.asc", "secret.asc"].map(|name| temporary.path().join(name));
     fs_err::write(&public, key.public_armored().unwrap()).unwrap();
     fs_err::write(&data, "<repomd/>\n").unwrap();
-    fs_err::write(&signature, sign_detached(b"<repomd/>\n", &key, NOW).unwrap()).unwrap();
+    fs_err::write(&signature, key.sign_armored(b"<repomd/>\n", NOW).unwrap()).unwrap();
     gnupg.must(&["--import", text(&public)]);
     let output = gnupg.must(&["--status-fd", "1", "--verify", text(&signature), text(&data)]);
     assert!(

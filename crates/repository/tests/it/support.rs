@@ -34,6 +34,22 @@ pub(crate) fn must(program: &str, arguments: &[&str]) -> String {
     text
 }
 
+/// A program of the Python environment that `cargo xtask setup` makes.
+pub(crate) fn python_tool(name: &str) -> String {
+    let from = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cache = from("VERDIGRIS_CACHE")
+        .or_else(|| from("XDG_CACHE_HOME").map(|path| path.join("verdigris")))
+        .or_else(|| from("HOME").map(|path| path.join(".cache/verdigris")))
+        .expect("HOME is set");
+    text(&cache.join("venv/bin").join(name)).to_owned()
+}
+
+/// Makes, converts or checks packages of format 6.
+pub(crate) fn format6(arguments: &[&str]) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/format6.py");
+    must(&python_tool("python3"), &[&[script][..], arguments].concat())
+}
+
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("test paths are UTF-8")
 }
