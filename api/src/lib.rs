@@ -24,7 +24,7 @@ mod site;
 mod state;
 mod view;
 
-pub use http::error::Error;
+pub use http::{error::Error, web_address::mistake as address_mistake};
 pub use openapi::openapi_document;
 pub use settings::{ApiSettings, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_LOG_STREAMS, DEFAULT_TOKEN_LIFETIME};
 pub use site::{app, serve};

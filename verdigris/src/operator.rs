@@ -261,6 +261,12 @@ fn address(text: &str) -> anyhow::Result<String> {
         is_known,
         "`{text}` is no address of a repository or a key: http, https, file or {{farm}}/..."
     );
+    if !text.starts_with("file:") {
+        let whole = text.replacen("{farm}/", "http://farm/", 1);
+        if let Some(mistake) = api::address_mistake(&whole) {
+            anyhow::bail!("`{text}` is refused: {mistake}");
+        }
+    }
     Ok(text.to_owned())
 }
 
@@ -318,6 +324,8 @@ mod tests {
             "main=http://x/",
             "base=http://",
             "base=http://x y/",
+            "base=http://user:secret@x/",
+            "base=http://169.254.169.254/latest/",
         ] {
             assert!(definition(&[bad.to_owned()], &[]).is_err(), "{bad}");
         }

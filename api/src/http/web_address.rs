@@ -19,7 +19,8 @@ const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// What is wrong with an address of the web; the rules are those of `provision-files/builder/verdigris_builder/task.py`, so
 /// that what is taken here is taken there.
-pub(crate) fn mistake(text: &str) -> Option<&'static str> {
+#[must_use]
+pub fn mistake(text: &str) -> Option<&'static str> {
     let is_plain = text.chars().all(|c| c.is_ascii_graphic() && !UNSAFE.contains(&c));
     if !is_plain || text.len() > LONGEST {
         return Some("it is too long or has characters that an address cannot have");

@@ -11,6 +11,9 @@ use crate::{
     view::chroot_url,
 };
 
+/// How many repositories a project may name in a list: far fewer than a builder takes for one build.
+const MAX_REPOSITORIES: usize = 100;
+
 /// The version of Copr's API that is spoken.
 #[derive(Debug, Object)]
 #[oai(rename = "Version")]
@@ -256,7 +259,14 @@ impl ProjectEditArguments {
             ("repos", &self.repos),
             ("runtime_dependencies", &self.runtime_dependencies),
         ] {
-            for repository in repositories.iter().flatten() {
+            let all = repositories.as_deref().unwrap_or_default();
+            if all.len() > MAX_REPOSITORIES {
+                fields.reject(
+                    name,
+                    format!("At most {MAX_REPOSITORIES} repositories can be named."),
+                );
+            }
+            for repository in all {
                 if let Some(mistake) = web_address::repository_mistake(repository) {
                     fields.reject(name, format!("'{repository}' is refused: {mistake}."));
                 }
