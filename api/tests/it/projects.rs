@@ -112,7 +112,7 @@ async fn what_cannot_be_a_project_is_refused() {
         ),
         (
             json!({"name": "../x", "chroots": [CHROOT]}),
-            "name: `../x` is not a valid project name: it must not start with a dot or a dash.",
+            "name: `../x` is not a valid project name: it must begin with a letter, a digit or _.",
         ),
         (
             json!({"name": "a", "chroots": [CHROOT], "delete_after_days": "721"}),

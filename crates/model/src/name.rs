@@ -192,9 +192,9 @@ enum Fault {
     Empty,
     #[error("it is longer than {0} bytes")]
     TooLong(usize),
-    #[error("it must begin with a letter or a digit{}", listed(" or one of ", .0))]
+    #[error("it must begin with {}", beginnings(.0))]
     Begins(&'static str),
-    #[error("it holds {found:?}; letters and digits of ASCII are allowed{}", listed(", and ", .also))]
+    #[error("it holds {found:?}; letters and digits of ASCII are allowed, and {}", spaced(.also))]
     Holds { found: char, also: &'static str },
     #[error("it must not hold two dots in a row")]
     Dots,
@@ -204,13 +204,17 @@ enum Fault {
     NoChroot,
 }
 
-/// Characters with what leads to them; nothing where there are none.
-fn listed(before: &str, characters: &str) -> String {
-    if characters.is_empty() {
-        return String::new();
+fn beginnings(more: &str) -> String {
+    match more.len() {
+        0 => "a letter or a digit".to_owned(),
+        1 => format!("a letter, a digit or {more}"),
+        _ => format!("a letter, a digit or one of {}", spaced(more)),
     }
-    let spaced: Vec<String> = characters.chars().map(String::from).collect();
-    format!("{before}{}", spaced.join(" "))
+}
+
+fn spaced(characters: &str) -> String {
+    let all: Vec<String> = characters.chars().map(String::from).collect();
+    all.join(" ")
 }
 
 /// A name that breaks the grammar of its kind.

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -62,12 +62,17 @@ pub(crate) fn write_synced(path: &Path, content: &[u8]) -> Result<()> {
 
 /// Replaces a file by new content in one step: a reader sees the old text or the new, also after a crash.
 pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+    let Some(parent) = path.parent() else {
         return Err(io::Error::other(format!("`{}` has no directory", path.display())).into());
     };
-    let temporary = parent.join(format!(".{}.new", name.to_string_lossy()));
-    write_synced(&temporary, content)?;
-    fs_err::rename(&temporary, path)?;
+    // A name of its own: two may replace the same file at once, as two repositories of a project its key.
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(parent)?;
+    temporary.write_all(content)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|failed| failed.error)?;
     sync_directory(parent)
 }
 

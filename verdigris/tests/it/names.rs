@@ -74,7 +74,7 @@ fn names_that_no_builder_or_client_could_take_are_refused_where_they_are_chosen(
     let package = source_package(farm.directory.path(), &longest_package().1);
     let longer = source_package(
         farm.directory.path(),
-        &longest_package().1.replace("Version: 1.0", "Version: 1.00"),
+        &longest_package().1.replace("Version: 1.0", "Version: 1.00000"),
     );
     let directory = format!("demo:a:{}:b", "s".repeat(120));
     let cases: [(&[&str], &str); 4] = [

@@ -102,7 +102,7 @@ fn the_error_names_the_kind_the_text_and_the_rule() {
         (
             "+plus",
             Grammar::Project,
-            "`+plus` is not a valid project name: it must begin with a letter or a digit or one of _",
+            "`+plus` is not a valid project name: it must begin with a letter, a digit or _",
         ),
         ("", Grammar::Owner, "`` is not a valid owner name: it is empty"),
         (

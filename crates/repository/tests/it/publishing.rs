@@ -380,3 +380,29 @@ fn results_that_differ_from_the_manifest_stay_outside() {
     fs_err::write(staged.join(".hidden"), "").unwrap();
     refused("not in the manifest");
 }
+
+#[test]
+fn repositories_of_one_project_that_are_made_at_once_share_its_key() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (publisher, key) = (Publisher::new(temporary.path()), key());
+    let public = temporary.path().join("ann/demo/pubkey.gpg");
+    for round in 0..20 {
+        std::thread::scope(|scope| {
+            for chroot in ["fedora-43-x86_64", "fedora-44-x86_64", "fedora-45-x86_64"] {
+                let (publisher, key) = (&publisher, &key);
+                scope.spawn(move || {
+                    let id = RepositoryId::parse("ann", "demo", chroot).unwrap();
+                    publisher.write_public_key(&id, key).unwrap();
+                });
+            }
+        });
+        assert_eq!(
+            fs_err::read_to_string(&public).unwrap(),
+            key.public_armored().unwrap(),
+            "{round}"
+        );
+        fs_err::remove_file(&public).unwrap();
+    }
+    let left = fs_err::read_dir(public.parent().unwrap()).unwrap().count();
+    assert_eq!(left, 0, "nothing half written is left");
+}
