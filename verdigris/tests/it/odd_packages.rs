@@ -16,19 +16,24 @@ fn one_file(name: &str, content: &str) -> String {
     )
 }
 
-/// Makes a package of format 6 out of one of format 4, in its place.
-fn to_format_6(package: &Path) {
+/// Makes packages of format 6.
+fn format6(arguments: &[&str]) {
     let script = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../crates/repository/tests/it/format6.py"
     );
-    let new = package.with_extension("new");
     let output = Command::new(cached("venv/bin/python3"))
-        .args([script, "convert"])
-        .args([package, &new])
+        .arg(script)
+        .args(arguments)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// Makes a package of format 6 out of one of format 4, in its place.
+fn to_format_6(package: &Path) {
+    let new = package.with_extension("new");
+    format6(&["convert", package.to_str().unwrap(), new.to_str().unwrap()]);
     fs::rename(new, package).unwrap();
 }
 
@@ -48,7 +53,7 @@ fn of_two_builds_of_one_version_the_newer_is_installed() {
 }
 
 #[test]
-fn a_source_package_of_format_6_is_built_and_a_macro_of_architectures_is_left_to_rpmbuild() {
+fn a_source_of_format_6_is_built_a_result_is_not_taken_and_a_macro_of_architectures_is_left_to_rpmbuild() {
     let farm = Farm::start();
     farm.copr(&["create", "demo", "--chroot", CHROOT]);
     let six = source_package(farm.directory.path(), &one_file("bug-vsix", "six"));
@@ -57,6 +62,18 @@ fn a_source_package_of_format_6_is_built_and_a_macro_of_architectures_is_left_to
     let macros = "Name: bug-exclmacro\nVersion: 1\nRelease: 1\nSummary: x\nLicense: CC0-1.0\nExclusiveArch: %{zig_arches}\n\
                   %description\nx\n%files\n";
     let macros = farm.submit("demo", &source_package(farm.directory.path(), macros));
+
+    // A build that brings a package from elsewhere.
+    let foreign = "Name: foreign\nVersion: 1\nRelease: 1\nSummary: x\nLicense: CC0-1.0\nSource0: six-1-1.noarch.rpm\n\
+                   %description\nx\n%install\nmkdir -p %{_rpmdir}/noarch; cp %{SOURCE0} %{_rpmdir}/noarch/\n%files\n";
+    let sources = farm.path("rpmbuild/SOURCES");
+    fs::create_dir_all(&sources).unwrap();
+    format6(&[
+        "make",
+        "six",
+        sources.join("six-1-1.noarch.rpm").to_str().unwrap(),
+    ]);
+    let foreign = farm.submit("demo", &source_package(farm.directory.path(), foreign));
 
     farm.wait_for(six, &["succeeded"]);
     let installed = farm.dnf("demo", &["install", "bug-vsix"]);
@@ -69,6 +86,15 @@ fn a_source_package_of_format_6_is_built_and_a_macro_of_architectures_is_left_to
         attempts
             .to_string()
             .contains("Architecture is not included: x86_64"),
+        "{attempts}"
+    );
+    // The chroot's rpm is 4.18: a result of format 6 is not its own.
+    farm.wait_for(foreign, &["failed"]);
+    let attempts = farm.json(&format!("/api/builds/{foreign}/attempts"));
+    assert!(
+        attempts
+            .to_string()
+            .contains("six-1-1.noarch.rpm has the package format 6"),
         "{attempts}"
     );
 }

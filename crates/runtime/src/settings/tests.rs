@@ -45,6 +45,20 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn the_algorithm_of_signing_keys_is_chosen_by_its_name() {
+    assert_eq!(read("").unwrap().worker.signing_keys, SigningKeys::Ed25519);
+    let old = read("[worker]\nsigning_keys = \"rsa4096\"\n").unwrap();
+    assert_eq!(old.worker.signing_keys, SigningKeys::Rsa4096);
+    let message = read("[worker]\nsigning_keys = \"dsa\"\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("[worker]") && message.contains("rsa4096"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_section_that_does_not_exist_is_named_with_the_nearest_one() {
     let message = read("[databse]\nurl = \"x\"\n").unwrap_err().to_string();
     assert!(
