@@ -30,15 +30,15 @@ const OWNER: Word = word(64, "_", "._-");
 const PROJECT: Word = word(100, "_", "._-");
 /// What follows a colon in the name of a project's directory.
 const PART: Word = word(100, "_", "._-");
-/// A project's directory as a whole. `copr:HOST:OWNER:DIRECTORY` is the id of its repository, and dnf makes a directory
-/// named by the id and 17 bytes more: with the longest owner there is room for a host of 33 bytes.
-const DIRECTORY: usize = 128;
+/// A project's directory as a whole. `copr:HOST:OWNER:DIRECTORY` is the id of its repository, and dnf makes files named by
+/// the id and 23 bytes more: with the longest owner there is room for a host of 35 bytes.
+const DIRECTORY: usize = 120;
 /// What rpmbuild takes in `Name:`.
 const PACKAGE: Word = word(200, "_", "._+-");
 /// What rpmbuild takes in `Version:` and `Release:`.
 const VERSION: Word = word(200, "._+~^", "._+~^");
 const ARCHITECTURE: Word = word(32, "", "_");
-const POOL: Word = word(64, "", "._-");
+const POOL: Word = word(64, "_", "._-");
 const DISTRIBUTION: Word = word(100, "", "._+-");
 const RELEASE: Word = word(100, "", "._+");
 /// A chroot's three words with the dashes between them.

@@ -78,7 +78,7 @@ impl RepoDependency {
     }
 }
 
-/// The longest id of an address. dnf names directories by ids, and ignores a repository whose id is too long for one.
+/// The longest id of an address. dnf names files by ids and 23 bytes more, and fails where that is too long for a name.
 const LONGEST_ID: usize = 180;
 
 /// An address as it may stand in the id of a repository: runs of other characters than letters and digits become

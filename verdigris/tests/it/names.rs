@@ -39,7 +39,7 @@ fn the_longest_and_oddest_names_that_are_taken_are_built_and_installed() {
     let package = source_package(farm.directory.path(), &spec);
 
     let project = format!("_{}", "p".repeat(99));
-    let directory = format!("{project}:{}", "s".repeat(27));
+    let directory = format!("{project}:{}", "s".repeat(19));
     farm.copr(&["create", &project, "--chroot", CHROOT, "--chroot", DASHED]);
     let build = farm.submit(&directory, &package);
 
@@ -88,7 +88,7 @@ fn names_that_no_builder_or_client_could_take_are_refused_where_they_are_chosen(
         ),
         (
             &["build", "--nowait", &directory, package.to_str().unwrap()],
-            "longer than 128 bytes",
+            "longer than 120 bytes",
         ),
         (
             &["build", "--nowait", "demo", longer.to_str().unwrap()],

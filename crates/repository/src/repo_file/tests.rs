@@ -42,8 +42,8 @@ fn the_id_of_an_address_is_short_enough_for_dnf_and_still_its_own() {
         "{ids:?}"
     );
     assert_ne!(ids[0], ids[1]);
-    // dnf names a directory by the id, a dash and 16 digits.
-    assert!("coprdep:".len() + 180 + 17 <= 255);
+    // dnf names a file by the id and this.
+    assert!("coprdep:".len() + 180 + "-filenames.solvx.XXXXXX".len() <= 255);
 }
 
 #[test]
