@@ -1,6 +1,7 @@
 //! The rules of the house that no compiler checks: who may import whom, how big a file may be, what may not be
 //! written. Also a test. Every finding says where it is and what to do.
 
+mod circles;
 mod floors;
 mod links;
 mod migrations;
@@ -63,6 +64,7 @@ pub(crate) fn run(bless: bool) -> Result<()> {
 
 fn look(root: &Path, workspace: &Workspace) -> Result<Vec<Finding>> {
     let mut findings = floors::check(root, workspace)?;
+    findings.extend(circles::check(root, workspace)?);
     findings.extend(migrations::check(root)?);
     if !root.join("LICENSE").exists() {
         findings.push(Finding::new(
