@@ -26,6 +26,6 @@ mod view;
 
 pub use http::{error::Error, web_address::mistake as address_mistake};
 pub use openapi::openapi_document;
-pub use settings::{ApiSettings, DEFAULT_BODY_TIMEOUT, DEFAULT_MAX_LOG_STREAMS, DEFAULT_TOKEN_LIFETIME};
+pub use settings::{ApiSettings, DEFAULT_TOKEN_LIFETIME, Limits};
 pub use site::{app, serve};
 pub use state::ApiState;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     OpenApi, OpenApiService,
-    registry::{MetaApi, Registry},
+    registry::{MetaApi, MetaOperation, MetaSchemaRef, Registry},
 };
 use serde_json::Value;
 
@@ -72,16 +72,20 @@ impl OpenApi for Described {
     fn add_routes(self, _table: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
 }
 
-/// The methods of the operations at an address.
+/// The methods of the operations at an address; none where none of them could be meant.
 pub(crate) fn methods_at(address: &str) -> Vec<Method> {
     let mut fitting: Vec<(usize, Method)> = Operations::meta()
         .into_iter()
         .flat_map(|api| api.paths)
-        .filter_map(|path| Some((parameters(&path.path, address)?, path.operations)))
-        .flat_map(|(count, operations)| {
-            operations
-                .into_iter()
-                .map(move |operation| (count, operation.method))
+        .flat_map(|path| {
+            let fits = move |operation: MetaOperation| {
+                let is_number = |name: &str| {
+                    let parameter = operation.params.iter().find(|parameter| parameter.name == name);
+                    parameter.is_some_and(|parameter| is_integer(&parameter.schema))
+                };
+                Some((parameters(&path.path, address, is_number)?, operation.method))
+            };
+            path.operations.into_iter().filter_map(fits)
         })
         .collect();
     // `/build/list` fits `/build/{build_id}` as well; the router takes the one with fewer parameters.
@@ -90,13 +94,21 @@ pub(crate) fn methods_at(address: &str) -> Vec<Method> {
     fitting.into_iter().map(|(_, method)| method).collect()
 }
 
-/// How many parameters it takes to make the path of an operation into an address; none when it cannot be.
-fn parameters(path: &str, address: &str) -> Option<usize> {
+fn is_integer(schema: &MetaSchemaRef) -> bool {
+    matches!(schema, MetaSchemaRef::Inline(schema) if schema.ty == "integer")
+}
+
+/// How many parameters it takes to make the path of an operation into an address; none when it cannot be, also for want of
+/// a number where there has to be one.
+fn parameters(path: &str, address: &str, is_number: impl Fn(&str) -> bool) -> Option<usize> {
     let mut names = address.split('/').filter(|name| !name.is_empty());
     let mut count: usize = 0;
     for part in path.split('/').filter(|part| !part.is_empty()) {
         let name = names.next()?;
-        if part.starts_with([':', '{']) {
+        if let Some(parameter) = part.strip_prefix([':', '{']) {
+            if is_number(parameter.trim_end_matches('}')) && name.parse::<i64>().is_err() {
+                return None;
+            }
             count = count.saturating_add(1);
         } else if part != name {
             return None;

@@ -2,6 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
+
+use crate::http::pace::Pace;
+
 /// How the HTTP process is set up. Every path is absolute; `spool_dir` and `source_root` lie on one file
 /// system, because an upload becomes a source by being renamed.
 #[derive(Clone)]
@@ -23,10 +27,55 @@ pub struct ApiSettings {
     pub min_free_bytes: u64,
     /// For how long a new API token is good.
     pub token_lifetime: Duration,
-    /// The longest silence of a client in the middle of a body.
+    /// What clients may take of the server's connections and time.
+    pub limits: Limits,
+}
+
+/// What clients may take of the server's connections and time. A client is an IPv4 address or an IPv6 network of 64 bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once. Never more than the process has descriptors for beside its other work.
+    pub connections: usize,
+    /// Connections of one client at once, and never more than half of all. Those of trusted proxies do not count.
+    pub connections_per_client: usize,
+    /// Proxies in front, whose header `X-Forwarded-For` names the client.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a connection may wait for the whole head of its next request.
+    pub head_timeout: Duration,
+    /// The longest silence of a client in the middle of a body, and the longest time in which he takes nothing of an answer.
     pub body_timeout: Duration,
-    /// The most log streams that are open at once.
-    pub max_log_streams: usize,
+    /// How many bytes a second a client has to send of a long body, or take of a long answer, on the average since it began.
+    /// [`Self::body_timeout`] is his from the start.
+    pub min_rate: u64,
+    /// Log streams at once.
+    pub log_streams: usize,
+    /// Log streams of one client at once.
+    pub log_streams_per_client: usize,
+}
+
+impl Limits {
+    /// The slowest that a body or an answer may be.
+    pub(crate) const fn pace(&self) -> Pace {
+        Pace {
+            patience: self.body_timeout,
+            min_rate: self.min_rate,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            connections_per_client: 256,
+            trusted_proxies: Vec::new(),
+            head_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(60),
+            min_rate: 1 << 10,
+            log_streams: 1000,
+            log_streams_per_client: 32,
+        }
+    }
 }
 
 /// The longest body of a request that is not an upload, in bytes.
@@ -43,12 +92,6 @@ pub(crate) const MAX_BUILD_TIMEOUT: u64 = 30 * 3600;
 
 /// How long a token lasts in Copr.
 pub const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(180 * 24 * 3600);
-
-/// How long a client may be silent in the middle of a body by default.
-pub const DEFAULT_BODY_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How many log streams may be open at once by default.
-pub const DEFAULT_MAX_LOG_STREAMS: usize = 1000;
 
 impl ApiSettings {
     /// An address on this farm: `path` begins with a slash.

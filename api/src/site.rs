@@ -1,14 +1,13 @@
 //! The whole of what is served: the API's operations where they are, pages and files everywhere else; and the
 //! server around it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt as _, Request, Response, Route, Server,
+    Endpoint, EndpointExt as _, Request, Response, Route,
     endpoint::BoxEndpoint,
-    error::MethodNotAllowedError,
+    error::{MethodNotAllowedError, NotFoundError},
     http::{HeaderValue, header},
-    listener::{Acceptor as _, TcpAcceptor},
 };
 use tokio::net::TcpListener;
 
@@ -17,17 +16,12 @@ use crate::{
     http::{
         error::{ApiError, Error},
         middleware::Gate,
+        server,
     },
     openapi::{methods_at, openapi_document, service},
     page::{self, Pages},
     state::ApiState,
 };
-
-/// A connection on which nothing happens for so long is closed. A log that is followed shows life every 15 s.
-const IDLE: Duration = Duration::from_secs(75);
-
-/// How long requests may go on after the sign to stop.
-const GRACE: Duration = Duration::from_secs(10);
 
 struct Site {
     operations: BoxEndpoint<'static, Response>,
@@ -53,10 +47,13 @@ impl Endpoint for Site {
         if path == "/api_3" || path.starts_with("/api_3/") || path.starts_with("/api/") {
             let (method, path) = (request.method().clone(), path.to_owned());
             return self.operations.call(request).await.map_err(|error| {
-                if error.is::<MethodNotAllowedError>() {
-                    return ApiError::MethodNotAllowed(method, methods_at(&path)).into();
+                if !error.is::<MethodNotAllowedError>() {
+                    return error;
                 }
-                error
+                match methods_at(&path) {
+                    none if none.is_empty() => NotFoundError.into(),
+                    methods => ApiError::MethodNotAllowed(method, methods).into(),
+                }
             });
         }
         Ok(page::dispatch(&self.state, &self.pages, &request).await?)
@@ -107,14 +104,11 @@ fn sweep_spool(state: &ApiState) -> Result<(), Error> {
 pub async fn serve(listener: TcpListener, state: ApiState) -> Result<(), Error> {
     let shutdown = state.shutdown().clone();
     let app = app(state.clone())?;
-    let acceptor = TcpAcceptor::from_tokio(listener).map_err(Error::Serve)?;
-    if let Some(address) = acceptor.local_addr().first() {
+    let limits = state.settings().limits.clone();
+    if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, public_url = state.settings().public_url, "Serving HTTP.");
     }
-    Server::new_with_acceptor(acceptor)
-        .name("api")
-        .idle_timeout(IDLE)
-        .run_with_graceful_shutdown(app, async move { shutdown.cancelled().await }, Some(GRACE))
+    server::serve(listener, app, limits, shutdown)
         .await
         .map_err(Error::Serve)
 }

@@ -1,13 +1,17 @@
 //! What every handler can reach: the database, the settings, and the sign to stop.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use model::Timestamp;
 use runtime::CancellationToken;
 use store::Store;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
-use crate::{files::disk, http::error::Error, settings::ApiSettings};
+use crate::{
+    files::{disk, log::follow::FollowedLogs},
+    http::{clients::Quota, error::Error},
+    settings::ApiSettings,
+};
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
@@ -17,7 +21,8 @@ struct Inner {
     store: Store,
     settings: ApiSettings,
     shutdown: CancellationToken,
-    log_streams: Arc<Semaphore>,
+    log_streams: Arc<Quota>,
+    followed_logs: Arc<FollowedLogs>,
     /// Held from the moment a source is renamed into place until the database knows of it, or it is removed
     /// again: two uploads of the same bytes must not remove each other's file.
     placing: Mutex<()>,
@@ -36,12 +41,14 @@ impl ApiState {
             })?;
         }
         disk::same_file_system(&settings.spool_dir, &settings.source_root)?;
-        let log_streams = Arc::new(Semaphore::new(settings.max_log_streams));
+        let limits = &settings.limits;
+        let log_streams = Quota::new(limits.log_streams, limits.log_streams_per_client);
         Ok(Self(Arc::new(Inner {
             store,
             settings,
             shutdown,
             log_streams,
+            followed_logs: Arc::default(),
             placing: Mutex::new(()),
         })))
     }
@@ -58,8 +65,12 @@ impl ApiState {
         &self.0.shutdown
     }
 
-    pub(crate) fn log_streams(&self) -> &Arc<Semaphore> {
+    pub(crate) fn log_streams(&self) -> &Arc<Quota> {
         &self.0.log_streams
+    }
+
+    pub(crate) fn followed_logs(&self) -> &Arc<FollowedLogs> {
+        &self.0.followed_logs
     }
 
     pub(crate) fn placing(&self) -> &Mutex<()> {
@@ -72,9 +83,5 @@ impl ApiState {
 
     pub(crate) fn now(&self) -> Timestamp {
         runtime::clock::now()
-    }
-
-    pub(crate) fn body_timeout(&self) -> Duration {
-        self.0.settings.body_timeout
     }
 }

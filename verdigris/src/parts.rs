@@ -52,10 +52,23 @@ pub(crate) fn api(settings: &Settings) -> anyhow::Result<api::ApiSettings> {
         max_upload_bytes: settings.http.max_upload.bytes(),
         min_free_bytes: settings.storage.min_free.bytes(),
         token_lifetime: api::DEFAULT_TOKEN_LIFETIME,
-        body_timeout: api::DEFAULT_BODY_TIMEOUT,
-        max_log_streams: api::DEFAULT_MAX_LOG_STREAMS,
+        limits: limits(&settings.http),
         public_url: settings.http.public_url(),
     })
+}
+
+/// What clients of the HTTP role may take.
+fn limits(http: &runtime::settings::HttpSettings) -> api::Limits {
+    api::Limits {
+        connections: http.max_connections,
+        connections_per_client: http.max_connections_per_client,
+        trusted_proxies: http.trusted_proxies.iter().map(|network| network.get()).collect(),
+        head_timeout: http.head_timeout.get(),
+        body_timeout: http.body_timeout.get(),
+        min_rate: http.min_rate.bytes(),
+        log_streams: http.max_log_streams,
+        log_streams_per_client: http.max_log_streams_per_client,
+    }
 }
 
 /// The worker's role.

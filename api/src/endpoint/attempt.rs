@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, stream::BoxStream};
 use model::AttemptId;
-use poem::web::sse::Event;
+use poem::{Request, web::sse::Event};
 use poem_openapi::{
     OpenApi,
     param::{Header, Path, Query},
@@ -15,8 +15,11 @@ use store::Attempt;
 
 use super::Chapter;
 use crate::{
-    files::log,
-    http::error::{Answer, ApiError},
+    files::log::{self, follow::News, pieces::USUAL_PIECE},
+    http::{
+        clients::Client,
+        error::{Answer, ApiError},
+    },
     lookup::{find_build, shown},
     state::ApiState,
     view::{AttemptView, LogChunk, LogView},
@@ -65,7 +68,7 @@ impl AttemptApi {
             &self.0,
             &attempt,
             offset.0.unwrap_or(0),
-            limit.0.unwrap_or(log::USUAL_PIECE),
+            limit.0.unwrap_or(USUAL_PIECE),
         )
         .await?;
         Ok(Json(LogView {
@@ -86,6 +89,7 @@ impl AttemptApi {
     )]
     async fn stream(
         &self,
+        request: &Request,
         /// The attempt's id.
         attempt_id: Path<String>,
         /// Where to begin, in bytes.
@@ -101,13 +105,31 @@ impl AttemptApi {
                 ApiError::Invalid(format!("Last-Event-ID: '{}' is not an offset.", shown(id)))
             })?,
         };
-        let stream = log::follow(&self.0, &attempt, start)?;
+        let client = request.data::<Client>().copied();
+        let stream = log::follow(&self.0, &attempt, start, client)?.map(chunk).boxed();
         Ok(EventStream::new(stream).keep_alive(KEEP_ALIVE).to_event(|chunk| {
             let kind = if chunk.state.is_some() { "end" } else { "log" };
             Event::message(chunk.to_json_string())
                 .event_type(kind)
                 .id(chunk.next_offset.to_string())
         }))
+    }
+}
+
+fn chunk(news: News) -> LogChunk {
+    match news {
+        News::Piece(piece) => LogChunk {
+            offset: piece.offset,
+            next_offset: piece.next_offset,
+            text: piece.text,
+            state: None,
+        },
+        News::End { offset, state } => LogChunk {
+            offset,
+            next_offset: offset,
+            text: String::new(),
+            state: Some(state),
+        },
     }
 }
 

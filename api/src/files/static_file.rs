@@ -8,8 +8,16 @@ use poem::{
 };
 use time::{OffsetDateTime, macros::format_description};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio_util::io::ReaderStream;
 
+use super::log::pieces::read_at;
 use crate::http::error::ApiError;
+
+/// What is read whole, in bytes.
+const SMALL: u64 = 64 << 10;
+
+/// How much of a larger file is read at a time, in bytes.
+const CHUNK: usize = 256 << 10;
 
 /// What forbids a result to act as the console, whatever a browser takes it for.
 pub(crate) const INERT: &str =
@@ -138,14 +146,35 @@ pub(crate) async fn respond(
         &length.to_string(),
     );
     if request.method() != Method::HEAD {
-        let mut file = tokio::fs::File::from_std(file);
-        file.seek(io::SeekFrom::Start(start))
-            .await
-            .map_err(|error| failed(&error))?;
-        // Exactly the promised length, also when the file grows meanwhile.
-        response.set_body(Body::from_async_read(file.take(length)));
+        response.set_body(
+            content(file, start, length)
+                .await
+                .map_err(|error| failed(&error))?,
+        );
     }
     Ok(response)
+}
+
+/// Exactly the promised length, also when the file grows meanwhile. A small one is read at once and goes out with the head.
+async fn content(file: File, start: u64, length: u64) -> io::Result<Body> {
+    if length <= SMALL {
+        let read = tokio::task::spawn_blocking(move || read_at(&file, start, length));
+        let bytes = read.await.map_err(io::Error::other)??;
+        if u64::try_from(bytes.len()).is_ok_and(|count| count < length) {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "a result became shorter",
+            ));
+        }
+        return Ok(bytes.into());
+    }
+    let mut file = tokio::fs::File::from_std(file);
+    file.seek(io::SeekFrom::Start(start)).await?;
+    file.set_max_buf_size(CHUNK);
+    Ok(Body::from_bytes_stream(ReaderStream::with_capacity(
+        file.take(length),
+        CHUNK,
+    )))
 }
 
 fn failed(error: &io::Error) -> ApiError {

@@ -82,6 +82,9 @@ pub(crate) enum ApiError {
     /// 416: a range outside the thing.
     #[error("{0}")]
     RangeNotSatisfiable(String),
+    /// 429: more of these than one client may have; it may work later.
+    #[error("{0}")]
+    TooMany(String),
     /// 500: our fault. The text is for the log only.
     #[error("{0}")]
     Internal(String),
@@ -108,7 +111,7 @@ pub(crate) struct ErrorBody {
 }
 
 /// The statuses that any operation may answer with, for the OpenAPI document.
-const STATUSES: [(u16, &str); 10] = [
+const STATUSES: [(u16, &str); 11] = [
     (400, "Something in the request cannot be; the text says what."),
     (401, "Not logged in, or the token is wrong or expired."),
     (403, "The caller may not do this."),
@@ -120,6 +123,10 @@ const STATUSES: [(u16, &str); 10] = [
     (409, "It is not in a state in which this can be done."),
     (413, "The body is larger than is taken."),
     (415, "The body is in a form that is not understood."),
+    (
+        429,
+        "There are too many connections or followed logs from this address: try again later.",
+    ),
     (
         500,
         "Our fault; the header `X-Request-Id` names the entry in the log.",
@@ -163,6 +170,7 @@ impl ApiError {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::OutOfSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
@@ -208,7 +216,7 @@ impl ApiError {
                 headers.insert(header::ALLOW, value);
             }
         }
-        if matches!(self, Self::Unavailable(_)) {
+        if matches!(self, Self::Unavailable(_) | Self::TooMany(_)) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response

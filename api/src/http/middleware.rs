@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,12 +20,15 @@ use poem::{
     Body, Endpoint, Request, Response,
     http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery},
 };
+use tokio::time::Instant;
 
 use crate::{
     http::{
         arguments::{content_length, too_large},
         error::ApiError,
         origin,
+        pace::Pace,
+        server::Mistake,
     },
     settings::{MAX_BODY_BYTES, UPLOAD_OVERHEAD_BYTES},
     state::ApiState,
@@ -115,15 +118,26 @@ impl<E: Endpoint> Gate<E> {
         let trouble = Arc::new(AtomicU8::new(BODY_FINE));
         let body = request.take_body();
         if !body.is_empty() {
-            let limited = limited(body, limit, self.state.body_timeout(), Arc::clone(&trouble));
+            let limited = limited(
+                body,
+                limit,
+                self.state.settings().limits.pace(),
+                Arc::clone(&trouble),
+            );
             request.set_body(Body::from_bytes_stream(limited));
+        }
+        if let Some(Mistake(mistake)) = request.data::<Mistake>() {
+            return Err(ApiError::Invalid((*mistake).to_owned()).into());
         }
         let outcome = AssertUnwindSafe(self.inner.call(request)).catch_unwind().await;
         // The handler saw no more than a failed read; only here it is known why.
         match trouble.load(Ordering::Relaxed) {
             BODY_TOO_LARGE => return Err(too_large(limit).into()),
             BODY_TOO_SLOW => {
-                return Err(ApiError::Timeout("The body of the request stopped arriving.".to_owned()).into());
+                return Err(ApiError::Timeout(
+                    "The body of the request stopped arriving, or arrives too slowly.".to_owned(),
+                )
+                .into());
             }
             _ => {}
         }
@@ -217,19 +231,21 @@ fn apply_alias(request: &mut Request) -> bool {
 fn limited(
     body: Body,
     limit: u64,
-    patience: Duration,
+    pace: Pace,
     trouble: Arc<AtomicU8>,
 ) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
     let stream = Box::pin(body.into_bytes_stream());
+    let started = Instant::now();
     futures_util::stream::unfold((stream, 0_u64, false), move |(mut stream, seen, ended)| {
         let trouble = Arc::clone(&trouble);
         async move {
             if ended {
                 return None;
             }
+            let patience = pace.left(started.elapsed(), seen).unwrap_or(Duration::ZERO);
             let Ok(next) = tokio::time::timeout(patience, stream.next()).await else {
                 trouble.store(BODY_TOO_SLOW, Ordering::Relaxed);
-                let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "the client went silent");
+                let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "the client is too slow");
                 return Some((Err(error), (stream, seen, true)));
             };
             match next? {

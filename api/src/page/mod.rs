@@ -28,20 +28,26 @@ use crate::{
 /// The stylesheet of all pages.
 const STYLE: &str = include_str!("../../console/style.css");
 
-/// Answers what is not part of the API.
+/// Answers what is not part of the API. Nothing of it can be changed: another method finds what it names, and is then refused.
 pub(crate) async fn dispatch(
     state: &ApiState,
     pages: &Pages,
     request: &Request,
 ) -> Result<Response, ApiError> {
+    let found = find(state, pages, request).await?;
+    let method = request.method();
+    if [Method::GET, Method::HEAD].contains(method) || found.status() == StatusCode::NOT_FOUND {
+        return Ok(found);
+    }
+    Err(ApiError::MethodNotAllowed(
+        method.clone(),
+        vec![Method::GET, Method::HEAD],
+    ))
+}
+
+async fn find(state: &ApiState, pages: &Pages, request: &Request) -> Result<Response, ApiError> {
     let nothing = || ApiError::NotFound("There is nothing at this address.".to_owned());
     let (names, ends_in_slash) = address::split(request.uri().path()).ok_or_else(nothing)?;
-    if ![Method::GET, Method::HEAD].contains(request.method()) {
-        return Err(ApiError::MethodNotAllowed(
-            request.method().clone(),
-            vec![Method::GET, Method::HEAD],
-        ));
-    }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     match names.as_slice() {
         [] => home::show(state, pages).await,

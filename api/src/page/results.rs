@@ -11,7 +11,7 @@ use store::Build;
 
 use super::{
     Pages,
-    index::{self, Entry},
+    index::{self, Entry, Listing},
     redirect,
 };
 use crate::{
@@ -43,7 +43,7 @@ enum Found {
         name: String,
         caching: Caching,
     },
-    Directory(Vec<Entry>),
+    Directory(Listing),
 }
 
 pub(crate) async fn show(
@@ -61,7 +61,7 @@ pub(crate) async fn show(
         [owner, directory, SOURCES, build, rest @ ..] => {
             source(state, (owner, directory), build, rest).await?
         }
-        _ => stored_or_live(state, names).await?,
+        _ => stored_or_live(state, names, index::wanted_page(request).ok_or_else(nothing)?).await?,
     };
     match found {
         Found::File { .. } if ends_in_slash => Err(nothing()),
@@ -76,7 +76,7 @@ pub(crate) async fn show(
                 &format!("/results/{}/", path.join("/")),
             ))
         }
-        Found::Directory(entries) => index::show(pages, &names.join("/"), &entries),
+        Found::Directory(listing) => index::show(pages, names, &listing),
     }
 }
 
@@ -98,7 +98,7 @@ pub(crate) async fn mirrored(
     if ends_in_slash || names.iter().any(|name| name.starts_with('.')) {
         return Err(nothing());
     }
-    match stored(root, names).await? {
+    match stored(root, names, 1).await? {
         Some(Found::File { file, name, caching }) => {
             static_file::respond(request, file, static_file::content_type(&name), caching).await
         }
@@ -106,8 +106,8 @@ pub(crate) async fn mirrored(
     }
 }
 
-async fn stored_or_live(state: &ApiState, names: &[&str]) -> Result<Found, ApiError> {
-    let stored = stored(state.settings().results_root.clone(), names).await?;
+async fn stored_or_live(state: &ApiState, names: &[&str], page: usize) -> Result<Found, ApiError> {
+    let stored = stored(state.settings().results_root.clone(), names, page).await?;
     match (names, stored) {
         ([owner, directory, chroot, build, LOG], None) => {
             let place = (*owner, *directory, *chroot, *build);
@@ -131,17 +131,18 @@ async fn stored_or_live(state: &ApiState, names: &[&str]) -> Result<Found, ApiEr
 
 /// The list of a build's directory, with the live log in it where the log is not stored yet.
 fn with_log(stored: Option<Found>, live: Option<File>) -> Result<Found, ApiError> {
-    let mut entries = match stored {
-        Some(Found::Directory(entries)) => entries,
+    let mut listing = match stored {
+        Some(Found::Directory(listing)) => listing,
         Some(file) => return Ok(file),
-        None => Vec::new(),
+        None if live.is_none() => return Err(nothing()),
+        None => Listing::of(Vec::new()),
     };
-    match live {
-        Some(log) if entries.iter().all(|entry| entry.name != LOG) => entries.push(log_entry(&log)?),
-        None if entries.is_empty() => return Err(nothing()),
-        _ => {}
+    if let Some(log) = live
+        && listing.entries.iter().all(|entry| entry.name != LOG)
+    {
+        listing.entries.push(log_entry(&log)?);
     }
-    Ok(Found::Directory(entries))
+    Ok(Found::Directory(listing))
 }
 
 fn log_entry(log: &File) -> Result<Entry, ApiError> {
@@ -161,7 +162,7 @@ fn log_entry(log: &File) -> Result<Entry, ApiError> {
 }
 
 /// What is on disk.
-async fn stored(root: PathBuf, names: &[&str]) -> Result<Option<Found>, ApiError> {
+async fn stored(root: PathBuf, names: &[&str], page: usize) -> Result<Option<Found>, ApiError> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let looked = tokio::task::spawn_blocking(move || {
         let file = match open_beneath(&root, &names) {
@@ -171,7 +172,7 @@ async fn stored(root: PathBuf, names: &[&str]) -> Result<Option<Found>, ApiError
         };
         let kind = file.metadata()?.file_type();
         if kind.is_dir() {
-            return index::read(&file).map(|entries| Some(Found::Directory(entries)));
+            return index::read(&file, page).map(|listing| listing.map(Found::Directory));
         }
         let name = names.last().cloned().unwrap_or_default();
         let caching = Caching::of(&name);
@@ -252,12 +253,12 @@ async fn source(
             _ => ApiError::Internal(format!("cannot open a source: {error}")),
         })?;
     match rest {
-        [] => Ok(Found::Directory(vec![Entry {
+        [] => Ok(Found::Directory(Listing::of(vec![Entry {
             name: build.source.file_name.clone(),
             is_directory: false,
             size: build.source.size,
             modified: build.submitted_at,
-        }])),
+        }]))),
         [wanted] if *wanted == build.source.file_name => Ok(Found::File {
             file,
             name: build.source.file_name.clone(),

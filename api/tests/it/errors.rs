@@ -209,12 +209,29 @@ async fn wrong_methods_are_405_and_old_clients_may_post() {
         .await
         .error(405);
     assert_eq!(error, "The method PUT is not allowed for this address.");
-    farm.call(&farm.alice, Method::POST, "/results/alice", json!({}))
-        .await
-        .error(405);
-    farm.call(&farm.alice, Method::DELETE, "/health", json!({}))
-        .await
-        .error(405);
+    std::fs::create_dir_all(farm.path("results/alice")).unwrap();
+    for (method, address, status) in [
+        (Method::POST, "/results/alice/", 405),
+        (Method::DELETE, "/health", 405),
+        (Method::POST, "/coprs/alice/p1/", 405),
+        (Method::PUT, "/api_3/build/7", 405),
+        // What is not there is not there, whatever the method.
+        (Method::POST, "/results/nobody/", 404),
+        (Method::POST, "/nothing", 404),
+        (Method::DELETE, "/coprs/alice/p2/", 404),
+        (Method::PUT, "/coprs/alice/p1/repo/fedora-12/dnf.repo", 404),
+        (Method::POST, "/api/nothing", 404),
+        (Method::PUT, "/api_3/build/seven", 404),
+        (Method::DELETE, "/api/builds/x/attempts", 404),
+    ] {
+        let reply = farm.call(&farm.alice, method.clone(), address, json!({})).await;
+        reply.error(status);
+        assert_eq!(
+            reply.header("allow").is_empty(),
+            status == 404,
+            "{method} {address}"
+        );
+    }
 
     let reply = farm
         .post(

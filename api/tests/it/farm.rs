@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use api::{ApiSettings, ApiState, app};
+use api::{ApiSettings, ApiState, Limits, app};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use model::{ChrootDefinition, ChrootName};
 use poem::{
@@ -141,8 +141,11 @@ impl Farm {
             max_upload_bytes: 4 << 20,
             min_free_bytes: 0,
             token_lifetime: Duration::from_secs(3600),
-            body_timeout: Duration::from_secs(5),
-            max_log_streams: 4,
+            limits: Limits {
+                body_timeout: Duration::from_secs(5),
+                log_streams: 4,
+                ..Limits::default()
+            },
         };
         adjust(&mut settings);
         let shutdown = CancellationToken::new();
@@ -350,8 +353,18 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Serves a farm under the address that it listens at.
+    /// Serves a farm under the address that it listens at; silent clients are let go after a second.
     pub(crate) async fn start() -> Self {
+        Self::with(Limits {
+            body_timeout: Duration::from_secs(1),
+            log_streams: 4,
+            ..Limits::default()
+        })
+        .await
+    }
+
+    /// Serves a farm with other limits.
+    pub(crate) async fn with(limits: Limits) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut farm = Farm::start().await;
@@ -364,8 +377,7 @@ impl Served {
             max_upload_bytes: 64 << 20,
             min_free_bytes: 0,
             token_lifetime: Duration::from_secs(3600),
-            body_timeout: Duration::from_secs(1),
-            max_log_streams: 4,
+            limits,
         };
         farm.state = ApiState::new(farm.store.clone(), settings, farm.shutdown.clone()).unwrap();
         let task = tokio::spawn(api::serve(listener, farm.state.clone()));

@@ -7,6 +7,7 @@
 mod builds;
 mod callers;
 mod client;
+mod connections;
 mod drive;
 mod errors;
 mod farm;

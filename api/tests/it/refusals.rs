@@ -194,7 +194,9 @@ async fn a_method_that_an_address_does_not_have_is_refused_with_those_that_it_ha
             assert_eq!(allowed, there, "{method} {path}");
         }
     }
-    for path in ["/", "/health", "/results/alice/", "/coprs/alice/p1/", "/nothing"] {
+    farm.project("p1").await;
+    std::fs::create_dir_all(farm.path("results/alice")).unwrap();
+    for path in ["/", "/health", "/results/alice/", "/coprs/alice/p1/"] {
         let reply = farm
             .ask(None, &Method::POST, path, "application/json", "{}")
             .await;

@@ -270,3 +270,63 @@ async fn a_mirror_serves_its_files() {
     farm.get("/mirrors/small/repodata/").await.error(404);
     farm.get("/mirrors/small").await.error(404);
 }
+
+#[tokio::test]
+async fn a_long_list_comes_in_pages_in_order_and_nothing_of_it_is_missing() {
+    let farm = Farm::start().await;
+    let chroot = farm.path("results/alice/p1").join(CHROOT);
+    for number in (1..=2100).rev() {
+        std::fs::create_dir_all(chroot.join(format!("{number:08}-hello"))).unwrap();
+    }
+    symlink(".snapshots/1", chroot.join("repodata")).unwrap();
+    std::fs::write(chroot.join("aaa.txt"), "x").unwrap();
+    let links = |text: &str| -> Vec<String> {
+        let links = text.split("<td><a href=\"").skip(1);
+        links
+            .map(|rest| rest.split('"').next().unwrap().to_owned())
+            .collect()
+    };
+    let mut seen = Vec::new();
+    let mut next = Some("?page=1".to_owned());
+    while let Some(query) = next {
+        let page = farm.get(&at(&query)).await;
+        assert_eq!(page.status, StatusCode::OK);
+        let found = links(&page.text());
+        assert!(found.len() <= 1000, "{query}: {}", found.len());
+        seen.extend(found);
+        let text = page.text();
+        let link = text
+            .split("<a href=\"")
+            .find(|rest| rest.contains("rel=\"next\""));
+        next = link.map(|rest| rest.split('"').next().unwrap().to_owned());
+    }
+    let mut expected: Vec<String> = (1..=2100).map(|number| format!("{number:08}-hello/")).collect();
+    expected.extend(["repodata/".to_owned(), "aaa.txt".to_owned()]);
+    assert_eq!(seen, expected);
+    assert_eq!(links(&farm.get(&at("")).await.text()), expected[..1000]);
+    for none in [
+        "?page=0",
+        "?page=4",
+        "?page=x",
+        "?page=-1",
+        "?page=99999999999999999999",
+    ] {
+        farm.get(&at(none)).await.error(404);
+    }
+}
+
+#[tokio::test]
+async fn a_list_has_one_main_part_and_a_heading_that_breaks() {
+    let farm = Farm::start().await;
+    repository(&farm);
+    let text = farm.get(&at("")).await.text();
+    assert_eq!(
+        (text.matches("<main>").count(), text.matches("<h1>").count()),
+        (1, 1)
+    );
+    assert!(
+        text.contains(&format!("<h1>alice/<wbr>p1/<wbr>{CHROOT}</h1>")),
+        "{text}"
+    );
+    assert!(!text.contains("<nav"), "a short list has no pages: {text}");
+}

@@ -39,7 +39,7 @@ async fn a_client_that_stops_in_the_middle_of_a_body_is_let_go() {
         let answer = talk(&served, request.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
         assert!(
-            answer.contains("\"error\":\"The body of the request stopped arriving.\""),
+            answer.contains("\"error\":\"The body of the request stopped arriving, or arrives too slowly.\""),
             "{answer}"
         );
     }

@@ -94,6 +94,12 @@ pub struct ByteSize(u64);
 const BINARY_UNITS: [(&str, u32); 5] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
 
 impl ByteSize {
+    /// So many times 2¹⁰ bytes.
+    #[must_use]
+    pub const fn kibibytes(count: u64) -> Self {
+        Self(count << 10)
+    }
+
     /// So many times 2²⁰ bytes.
     #[must_use]
     pub const fn mebibytes(count: u64) -> Self {

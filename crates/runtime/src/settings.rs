@@ -11,10 +11,14 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
-use model::quantity::ByteSize;
+use model::quantity::{ByteSize, Span};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Error, yaml::nearest};
+
+mod network;
+
+pub use network::{InvalidNetwork, Network};
 
 /// Everything that an operator may set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -71,6 +75,24 @@ pub struct HttpSettings {
     pub max_upload: ByteSize,
     /// Directories served below `/mirrors/NAME/`, for distributions that builders reach nowhere else.
     pub mirrors: BTreeMap<String, PathBuf>,
+    /// The most connections at once; fewer where the process may not have that many files open.
+    pub max_connections: usize,
+    /// The most connections of one client at once: of an IPv4 address, or a /64 network of IPv6.
+    pub max_connections_per_client: usize,
+    /// Proxies in front of the farm: their connections are not counted as one client's, and the header `X-Forwarded-For`
+    /// of theirs names the client.
+    pub trusted_proxies: Vec<Network>,
+    /// How long a connection may wait for the whole head of its next request.
+    pub head_timeout: Span,
+    /// The longest silence in the middle of a body, and the longest time in which nothing of an answer is taken.
+    pub body_timeout: Span,
+    /// How much a client has to send or take per second, on the average, once a body or an answer took longer than
+    /// `body_timeout`.
+    pub min_rate: ByteSize,
+    /// The most logs that are followed at once.
+    pub max_log_streams: usize,
+    /// The most logs that one client follows at once.
+    pub max_log_streams_per_client: usize,
 }
 
 impl Default for HttpSettings {
@@ -81,6 +103,14 @@ impl Default for HttpSettings {
             builder_url: None,
             max_upload: ByteSize::mebibytes(2048),
             mirrors: BTreeMap::new(),
+            max_connections: 4096,
+            max_connections_per_client: 256,
+            trusted_proxies: Vec::new(),
+            head_timeout: Span::seconds(30),
+            body_timeout: Span::seconds(60),
+            min_rate: ByteSize::kibibytes(1),
+            max_log_streams: 1000,
+            max_log_streams_per_client: 32,
         }
     }
 }
