@@ -1,15 +1,19 @@
 //! The settings of a process: defaults, then `verdigris.toml`, then `VERDIGRIS_SECTION__KEY` from the
 //! environment. Unknown keys are errors, and all mistakes are reported at once.
 
+mod environment;
+mod words;
+
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
 use figment::{
     Figment,
-    providers::{Env, Format, Serialized, Toml},
+    providers::{Format, Serialized, Toml},
 };
 use model::quantity::{ByteSize, Span};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -36,6 +40,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// The cloud inside `verdigris up`.
     pub devcloud: DevcloudSettings,
+    /// Where controller and worker answer probes.
+    pub health: HealthSettings,
     /// Logs.
     pub log: LogSettings,
 }
@@ -258,6 +264,14 @@ pub struct DevcloudSettings {
     pub public_network: bool,
 }
 
+/// Where controller and worker answer probes; the api does so where it serves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthSettings {
+    /// The address to listen on; none when left out.
+    pub listen: Option<SocketAddr>,
+}
+
 /// Logs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -287,18 +301,29 @@ pub enum LogFormat {
     Json,
 }
 
-const SECTIONS: [&str; 7] = [
-    "database", "http", "storage", "fleet", "worker", "devcloud", "log",
+const SECTIONS: [&str; 8] = [
+    "database", "http", "storage", "fleet", "worker", "devcloud", "health", "log",
 ];
 
 impl Settings {
-    /// Reads the settings; without a file, defaults and environment. The environment variables are an
-    /// argument so that tests need not change the process's own.
+    /// Reads the settings: defaults, the file, if there is one, and the process's environment.
     ///
     /// # Errors
     /// All mistakes of all sections at once.
     pub fn load(file: Option<&Path>) -> Result<Self, Error> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        Self::load_with(file, std::env::vars_os())
+    }
+
+    /// Like [`Settings::load`], with another environment than the process's own.
+    ///
+    /// # Errors
+    /// All mistakes of all sections at once.
+    pub fn load_with(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Error> {
+        let defaults = Figment::from(Serialized::defaults(Self::default()));
+        let mut figment = defaults.clone();
         if let Some(path) = file {
             let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
                 path: path.display().to_string(),
@@ -307,10 +332,9 @@ impl Settings {
             figment = figment.merge(Toml::string(&text));
         }
         let name = file.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
-        Self::extract(
-            &figment.merge(Env::prefixed("VERDIGRIS_").filter(is_setting).split("__")),
-            &name,
-        )
+        let mut mistakes = Vec::new();
+        let figment = environment::merge(figment, &defaults, variables, &mut mistakes);
+        Self::extract(&figment, &name, mistakes)
     }
 
     /// The database's address: in the storage directory unless it is named.
@@ -324,21 +348,24 @@ impl Settings {
         })
     }
 
-    fn extract(figment: &Figment, name: &str) -> Result<Self, Error> {
-        let mut mistakes = Vec::new();
+    fn extract(figment: &Figment, name: &str, mut mistakes: Vec<String>) -> Result<Self, Error> {
         match figment.extract::<BTreeMap<String, figment::value::Value>>() {
             Ok(map) => {
                 for section in map.keys().filter(|key| !SECTIONS.contains(&key.as_str())) {
                     let hint = nearest(section, &SECTIONS)
                         .map_or_else(String::new, |near| format!(", did you mean `[{near}]`?"));
-                    mistakes.push(format!("  there is no section `[{section}]`{hint}"));
+                    let place = figment
+                        .find_metadata(section)
+                        .filter(|metadata| environment::is_variable(&metadata.name))
+                        .map_or_else(String::new, |metadata| format!("{}: ", metadata.name));
+                    mistakes.push(format!("  {place}there is no section `[{section}]`{hint}"));
                 }
             }
             // Not to be read at all: each section would say so once more.
             Err(errors) => {
                 return Err(Error::Mistakes {
                     path: name.to_owned(),
-                    mistakes: errors.into_iter().map(|error| format!("  {error}")).collect(),
+                    mistakes: lines(errors),
                 });
             }
         }
@@ -349,6 +376,7 @@ impl Settings {
             fleet: section(figment, "fleet", &mut mistakes),
             worker: section(figment, "worker", &mut mistakes),
             devcloud: section(figment, "devcloud", &mut mistakes),
+            health: section(figment, "health", &mut mistakes),
             log: section(figment, "log", &mut mistakes),
         };
         if mistakes.is_empty() {
@@ -369,31 +397,26 @@ impl Settings {
 pub fn parse_toml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Error> {
     let mistakes = |errors: figment::Error| Error::Mistakes {
         path: name.to_owned(),
-        mistakes: errors.into_iter().map(|error| format!("  {error}")).collect(),
+        mistakes: lines(errors),
     };
     Figment::from(Toml::string(text)).extract().map_err(mistakes)
-}
-
-/// `VERDIGRIS_CACHE` and the like belong to the tools around the farm; a setting has a section.
-fn is_setting(key: &figment::value::UncasedStr) -> bool {
-    key.as_str().contains("__")
 }
 
 fn section<T: DeserializeOwned + Default>(figment: &Figment, name: &str, mistakes: &mut Vec<String>) -> T {
     match figment.extract_inner::<T>(name) {
         Ok(section) => section,
         Err(errors) => {
-            mistakes.extend(errors.into_iter().map(|error| {
-                let hint = match &error.kind {
-                    figment::error::Kind::UnknownField(field, known) => nearest(field, known)
-                        .map_or_else(String::new, |near| format!(", did you mean `{near}`?")),
-                    _ => String::new(),
-                };
-                format!("  [{name}] {error}{hint}")
-            }));
+            mistakes.extend(lines(errors));
             T::default()
         }
     }
+}
+
+fn lines(errors: figment::Error) -> Vec<String> {
+    errors
+        .into_iter()
+        .map(|error| format!("  {}", words::mistake(&error)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -89,3 +89,114 @@ fn a_farm_that_listens_everywhere_is_reached_on_its_own_machine_or_where_it_says
         assert_eq!(read(text).unwrap().http.public_url(), url, "{text}");
     }
 }
+
+fn from_environment(variables: &[(&str, &str)]) -> Result<Settings, Error> {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Settings::load_with(None, variables)
+}
+
+#[test]
+fn a_text_in_the_environment_is_a_text_whatever_it_looks_like() {
+    for name in [
+        "007",
+        "12345678",
+        "true",
+        "1e3",
+        "[x]",
+        "{a=b}",
+        "\"quoted\"",
+        "a,b",
+        "",
+    ] {
+        let settings = from_environment(&[
+            ("VERDIGRIS_WORKER__NAME", name),
+            ("VERDIGRIS_DATABASE__URL", name),
+            ("VERDIGRIS_STORAGE__DIRECTORY", name),
+            ("VERDIGRIS_HTTP__MIRRORS__OLD", name),
+        ])
+        .unwrap();
+        assert_eq!(settings.worker.name.as_deref(), Some(name));
+        assert_eq!(settings.database.url.as_deref(), Some(name));
+        assert_eq!(settings.storage.directory, Path::new(name));
+        assert_eq!(
+            settings.http.mirrors.get("old").map(PathBuf::as_path),
+            Some(Path::new(name))
+        );
+    }
+}
+
+#[test]
+fn numbers_and_tables_in_the_environment_are_what_the_setting_is() {
+    let settings = from_environment(&[
+        ("VERDIGRIS_WORKER__PARALLEL", " 64 "),
+        ("VERDIGRIS_HTTP__MIRRORS", "{base = \"/srv/base\"}"),
+        ("VERDIGRIS_HTTP__MAX_UPLOAD", "3GiB"),
+        ("VERDIGRIS_HTTP__TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
+        ("VERDIGRIS_HEALTH__LISTEN", "0.0.0.0:5081"),
+        ("VERDIGRIS_LOG__FORMAT", "json"),
+        ("VERDIGRIS_CACHE", "not ours"),
+        ("VERDIGRISH__WORKER__PARALLEL", "not ours"),
+    ])
+    .unwrap();
+    assert_eq!(settings.worker.parallel, 64);
+    assert_eq!(settings.http.mirrors["base"], Path::new("/srv/base"));
+    assert_eq!(settings.http.max_upload, ByteSize::mebibytes(3072));
+    assert_eq!(settings.http.trusted_proxies.len(), 2);
+    assert_eq!(settings.health.listen.unwrap().port(), 5081);
+    assert_eq!(settings.log.format, LogFormat::Json);
+}
+
+#[test]
+fn a_mistake_in_the_environment_names_the_variable() {
+    for (name, value, words) in [
+        ("VERDIGRIS_WORKER__PARALLEL", "many", "`many` is no whole number"),
+        (
+            "VERDIGRIS_WORKER__PARALLEL",
+            "-4",
+            "expected a whole number that is not negative and not too large, found the number -4",
+        ),
+        ("VERDIGRIS_HTTP__MAX_UPLOAD", "12", "is not a size with a unit"),
+        (
+            "VERDIGRIS_HTTP__LISTEN",
+            "everywhere",
+            "is no address with a port",
+        ),
+        ("VERDIGRIS_HTTP__MIRRORS", "base", "is no table"),
+        ("VERDIGRIS_LOG__FORMAT", "xml", "`xml` is none of `text`, `json`"),
+        (
+            "VERDIGRIS_WORKER__PARALEL",
+            "4",
+            "there is no setting `paralel`, did you mean `parallel`?",
+        ),
+        (
+            "VERDIGRIS_DATABSE__URL",
+            "x",
+            "there is no section `[databse]`, did you mean `[database]`?",
+        ),
+    ] {
+        let message = from_environment(&[(name, value)]).unwrap_err().to_string();
+        let line = message.lines().nth(1).unwrap();
+        assert!(line.starts_with(&format!("  {name}: ")), "{message}");
+        assert!(line.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_file_names_section_and_key_without_the_readers_words() {
+    let message =
+        read("[http]\nmax_upload = 12\n[worker]\nparallel = \"4\"\n[storage]\ndirectory = [\"a\"]\n")
+            .unwrap_err()
+            .to_string();
+    for line in [
+        "  [worker] parallel: expected a whole number that is not negative and not too large, found `4`",
+        "  [storage] directory: expected a path, found a list",
+    ] {
+        assert!(message.lines().any(|found| found == line), "{message}");
+    }
+    assert!(message.contains("  [http] max_upload: "), "{message}");
+    for theirs in ["default.", "TOML", "for key", "unsigned int", "usize"] {
+        assert!(!message.contains(theirs), "{message}");
+    }
+}
