@@ -35,14 +35,14 @@ pub(crate) fn codename() -> Result<String> {
     field("VERSION_CODENAME").context("/etc/os-release names no VERSION_CODENAME")
 }
 
-/// Debian's own archives among those that the system is set up for. Fetches apt's lists first where there are none.
-pub(crate) fn archives() -> Result<Vec<Archive>> {
+/// Debian's own archives among those that the system is set up for. Fetches apt's lists first where there are none; what it says then goes to `log`.
+pub(crate) fn archives(log: &Path) -> Result<Vec<Archive>> {
     let found = listed_archives()?;
     if !found.is_empty() {
         return Ok(found);
     }
     say("    apt has no lists of packages yet");
-    update()?;
+    update(log)?;
     let found = listed_archives()?;
     if found.is_empty() {
         bail!("apt knows no archive whose origin is Debian: look at /etc/apt/sources.list.d");
@@ -50,9 +50,44 @@ pub(crate) fn archives() -> Result<Vec<Archive>> {
     Ok(found)
 }
 
-/// Fetches the lists of packages.
-pub(crate) fn update() -> Result<()> {
-    Tool::as_root("apt-get").args(["-q", "update"]).show()
+/// Fetches the lists of packages; what apt says goes to `log`.
+pub(crate) fn update(log: &Path) -> Result<()> {
+    Tool::as_root("apt-get").args(["-q", "update"]).log(log)
+}
+
+/// Installs packages of the system; what apt says goes to `log`.
+pub(crate) fn install(names: &[&str], log: &Path) -> Result<()> {
+    let mut count = Count::per_cent("installed");
+    let install = Tool::as_root("env").args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    install
+        .args(["-q", "install", "--yes", "--no-install-recommends"])
+        .args(["-o", "APT::Status-Fd=1"])
+        .args(names)
+        .watch(log, |line| {
+            if let Some(done) = progress_of(line) {
+                count.set(done);
+            }
+        })
+}
+
+/// Per cent of the whole, from a line that apt writes for programs: `dlstatus:FILE:PER CENT:TEXT` while it fetches, the first
+/// half of the work, and `pmstatus:PACKAGE:PER CENT:TEXT` while it installs.
+fn progress_of(line: &str) -> Option<u64> {
+    let mut fields = line.split(':');
+    let before = match fields.next()? {
+        "dlstatus" => 0.0,
+        "pmstatus" => 50.0,
+        _ => return None,
+    };
+    // A package's name may have an architecture behind a colon.
+    let done = fields.skip(1).find_map(|field| field.parse::<f64>().ok())?;
+    let done = before + done.clamp(0.0, 100.0) / 2.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 100"
+    )]
+    Some(done as u64)
 }
 
 fn listed_archives() -> Result<Vec<Archive>> {
@@ -154,7 +189,7 @@ pub(crate) fn download_source(work: &Path, target: &Path, source: &str, log: &Pa
         uri,
         suite,
         component,
-    } in archives()?
+    } in archives(log)?
     {
         text.push_str(&format!("deb-src {uri} {suite} {component}\n"));
     }

@@ -15,7 +15,8 @@ struct Check {
     run: fn(&Cache) -> Result<()>,
 }
 
-const CHECKS: &[Check] = &[
+/// All steps; the tests are the last, so that the runner's closing lines are the last thing to read.
+const STEPS: &[Check] = &[
     Check {
         name: "setup",
         run: |cache| setup::run(cache, setup::Purpose::Tests, true),
@@ -33,12 +34,12 @@ const CHECKS: &[Check] = &[
         run: |_| clippy(),
     },
     Check {
-        name: "test",
-        run: |cache| test::run(cache, true, &[]),
-    },
-    Check {
         name: "docs",
         run: |_| docs(),
+    },
+    Check {
+        name: "test",
+        run: |cache| test::run(cache, true, &[]),
     },
 ];
 
@@ -63,11 +64,22 @@ fn docs() -> Result<()> {
         .show()
 }
 
-/// Runs all checks up to the first that fails, and prints a table.
+/// Runs all steps but the tests.
+pub(crate) fn check(cache: &Cache) -> Result<()> {
+    let all_but_tests = STEPS.split_last().map_or(STEPS, |(_, others)| others);
+    run_steps(cache, all_but_tests)
+}
+
+/// Runs all steps.
 pub(crate) fn run(cache: &Cache) -> Result<()> {
+    run_steps(cache, STEPS)
+}
+
+/// Runs steps up to the first that fails, and prints a table.
+fn run_steps(cache: &Cache, steps: &[Check]) -> Result<()> {
     let mut times = Vec::new();
     let mut failure = None;
-    for check in CHECKS {
+    for check in steps {
         say(format!("==> ci: {}", check.name));
         let started = Instant::now();
         let result = (check.run)(cache);
@@ -77,7 +89,7 @@ pub(crate) fn run(cache: &Cache) -> Result<()> {
             break;
         }
     }
-    say(table(&times));
+    say(table(steps, &times));
     match failure {
         None => Ok(()),
         Some((name, error)) => bail!("{name}: {error:#}"),
@@ -85,9 +97,9 @@ pub(crate) fn run(cache: &Cache) -> Result<()> {
 }
 
 /// One line for each step: its result and its time.
-fn table(times: &[(&str, Duration, bool)]) -> String {
+fn table(steps: &[Check], times: &[(&str, Duration, bool)]) -> String {
     let mut text = String::from("\nci:");
-    for check in CHECKS {
+    for check in steps {
         let ran = times.iter().find(|(name, ..)| *name == check.name);
         let line = match ran {
             Some((_, time, true)) => format!("ok       {:>7.1} s", time.as_secs_f64()),

@@ -180,7 +180,7 @@ fn make_base(image: &Image, codename: &str, digest: &str, place: &Path) -> Resul
         fs_err::remove_file(&log)?;
     }
     let root = scratch.path().join("root");
-    bootstrap(image, codename, &apt::archives()?, &root, &log, &step)?;
+    bootstrap(image, codename, &apt::archives(&log)?, &root, &log, &step)?;
     image.write_description(scratch.path(), digest, &["root"])?;
     scratch.keep_as(place)?;
     step.done(place.display().to_string());

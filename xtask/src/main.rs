@@ -23,6 +23,8 @@ mod test;
 mod tidy;
 mod workspace;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -79,11 +81,25 @@ enum Command {
     /// Measure the farm beside its peers in the same run, and print a table.
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Run all that a change has to pass.
+    /// Run all that a change has to pass beside the tests: format, tidy, clippy, documentation.
+    Check,
+    /// Run all that a change has to pass: `check` and `test`.
     Ci,
 }
 
-fn main() -> Result<()> {
+/// What fails is told in words. A stack backtrace, which RUST_BACKTRACE would add to an error returned from here, shows where
+/// this program noticed it, and hides what the person can do.
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let cache = Cache::locate()?;
     match Arguments::parse().command {
         Command::Setup { no_install } => setup::run(&cache, setup::Purpose::Tests, !no_install),
@@ -98,6 +114,7 @@ fn main() -> Result<()> {
         Command::Names => generated::run(generated::NAMES),
         Command::Demo { once, no_install } => demo::run(&cache, !no_install, once),
         Command::Bench(bench) => bench::run(&cache, &bench),
+        Command::Check => ci::check(&cache),
         Command::Ci => ci::run(&cache),
     }
 }

@@ -66,7 +66,7 @@ pub(crate) fn make(cache: &Cache) -> Result<PathBuf> {
 /// Makes `repo` below `work`; how many packages are in it.
 fn build(work: &Path, log: &Path, step: &Step) -> Result<usize> {
     // Lists first: on a fresh machine apt has none.
-    apt::archives()?;
+    apt::archives(log)?;
     let wanted = tables::BUILD_ROOT
         .iter()
         .chain(tables::ON_REQUEST)

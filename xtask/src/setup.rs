@@ -100,7 +100,7 @@ impl Missing {
 
     fn install(&self, cache: &Cache) -> Result<()> {
         match self {
-            Self::Packages(names) => install_packages(names),
+            Self::Packages(names) => install_packages(cache, names),
             Self::Nextest => install_nextest(cache),
             Self::Python(venv) => install_python(cache, venv),
             Self::SubordinateIds(user) => Tool::as_root("usermod")
@@ -217,18 +217,15 @@ fn parse_installed(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-fn install_packages(names: &[&str]) -> Result<()> {
+fn install_packages(cache: &Cache, names: &[&str]) -> Result<()> {
     let step = Step::start(format!("Debian packages: {}", names.join(" ")));
     apt::codename()?;
     if !is_root() {
         step.note("the administrator's rights are needed: sudo may ask for your password");
     }
-    apt::update()?;
-    let install = Tool::as_root("env").args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-    install
-        .args(["-q", "install", "--yes", "--no-install-recommends"])
-        .args(names)
-        .show()?;
+    let log = cache.path("apt.log");
+    apt::update(&log)?;
+    apt::install(names, &log)?;
     step.done(format!("{} packages", names.len()));
     Ok(())
 }
@@ -257,7 +254,8 @@ fn install_nextest(cache: &Cache) -> Result<()> {
 
 fn install_python(cache: &Cache, venv: &Path) -> Result<()> {
     let _lock = cache.lock("python")?;
-    let step = Step::start("Python environment with copr-cli, boto3, awscli, moto and ansible-core");
+    let step =
+        Step::start("Python environment with copr-cli, boto3, awscli, moto, ansible-core and Helm's engine");
     let log = cache.path("venv.log");
     // One that works is brought up to date in place: somebody may be running programs out of it.
     if !Tool::new(venv.join("bin/python3"))

@@ -1,5 +1,5 @@
 //! Runs every test: makes sure that all they need is there, then the test runner, the documentation's examples, and the
-//! tests of the builder's scripts.
+//! tests of the builder's scripts and of the chart.
 
 use std::process::ExitStatus;
 
@@ -37,10 +37,16 @@ pub(crate) fn run(cache: &Cache, install: bool, arguments: &[String]) -> Result<
     } else {
         None
     };
+    let charts = if arguments.is_empty() {
+        Some(chart(cache)?)
+    } else {
+        None
+    };
     for (what, status) in [
         ("tests", Some(tested)),
         ("examples in the documentation", examples),
         ("tests of the builder's scripts", scripts),
+        ("tests of the chart", charts),
     ] {
         if let Some(status) = status.filter(|status| !status.success()) {
             bail!("{what} failed ({status})");
@@ -60,6 +66,15 @@ fn builder_scripts() -> Result<ExitStatus> {
             "-s",
             "provision-files/builder/tests",
         ])
+        .dir(&root()?)
+        .status()
+}
+
+/// The chart is rendered by Helm's own engine, which the Python environment brings.
+fn chart(cache: &Cache) -> Result<ExitStatus> {
+    say("==> tests of the chart");
+    Tool::new(setup::python_tool(cache, "python3"))
+        .args(["-m", "unittest", "discover", "-s", "charts/tests"])
         .dir(&root()?)
         .status()
 }

@@ -23,3 +23,21 @@ fn a_simulated_installation_lists_the_packages() {
     let names = parse_simulation(text).into_iter().collect::<Vec<_>>();
     assert_eq!(names, ["gcc-12-base", "libc6"]);
 }
+
+#[test]
+fn what_apt_tells_programs_becomes_per_cent_of_fetching_and_installing() {
+    for (line, expected) in [
+        ("dlstatus:1:0.0000:Retrieving file 1 of 48", Some(0)),
+        ("dlstatus:48:99.8:Retrieving file 48 of 48", Some(49)),
+        ("pmstatus:dpkg-exec:0.0000:Running dpkg", Some(50)),
+        (
+            "pmstatus:libwrap0:amd64:20.0000:Installing libwrap0 (amd64)",
+            Some(60),
+        ),
+        ("pmstatus:rpm:100.0000:Installed rpm (amd64)", Some(100)),
+        ("Setting up rpm (4.18.0+dfsg-1+deb12u1) ...", None),
+        ("pmstatus:rpm", None),
+    ] {
+        assert_eq!(progress_of(line), expected, "{line}");
+    }
+}
