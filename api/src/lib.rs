@@ -18,6 +18,7 @@ mod http;
 mod lookup;
 mod openapi;
 mod page;
+mod probe;
 mod repositories;
 mod settings;
 mod site;
@@ -26,6 +27,7 @@ mod view;
 
 pub use http::{error::Error, web_address::mistake as address_mistake};
 pub use openapi::openapi_document;
+pub use probe::serve_probes;
 pub use settings::{ApiSettings, DEFAULT_TOKEN_LIFETIME, Limits};
 pub use site::{app, serve};
 pub use state::ApiState;

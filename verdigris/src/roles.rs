@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime::{CancellationToken, Settings, Supervisor};
+use store::Store;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -67,6 +68,7 @@ pub(crate) async fn controller(config: &Config) -> anyhow::Result<()> {
     let store = database::open(&settings).await?;
     let controller = controller::Controller::new(parts::controller(&settings, &secrets, &store, None)?);
     let supervisor = Supervisor::new();
+    probes(&settings, &store, &supervisor).await?;
     supervisor.spawn("controller", controller.run(supervisor.stop_token()));
     wait(supervisor).await
 }
@@ -84,8 +86,23 @@ pub(crate) async fn worker(config: &Config) -> anyhow::Result<()> {
     )?;
     let worker = worker::Worker::new(parts::worker(&settings, &secrets, &store)?);
     let supervisor = Supervisor::new();
+    probes(&settings, &store, &supervisor).await?;
     supervisor.spawn("worker", worker.run(supervisor.stop_token()));
     wait(supervisor).await
+}
+
+/// Answers probes where the settings say so, for a role that serves nothing else.
+async fn probes(settings: &Settings, store: &Store, supervisor: &Supervisor) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    let Some(address) = settings.health.listen else {
+        return Ok(());
+    };
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address} (`health.listen`)"))?;
+    let stop = supervisor.stop_token();
+    supervisor.spawn("probes", api::serve_probes(listener, store.clone(), stop));
+    Ok(())
 }
 
 /// The listener of the HTTP service.

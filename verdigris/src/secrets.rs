@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -124,11 +124,10 @@ impl Secrets {
                 return Err(error.error).with_context(|| self.named(name));
             }
         }
-        let mode = std::fs::metadata(&path)
-            .with_context(|| self.named(name))?
-            .permissions()
-            .mode();
-        if mode & 0o077 != 0 {
+        let found = std::fs::metadata(&path).with_context(|| self.named(name))?;
+        let mode = found.permissions().mode();
+        let is_ours = found.uid() == rustix::process::geteuid().as_raw();
+        if mode & forbidden(is_ours) != 0 {
             bail!(
                 "{} can be read by others (mode {:o}): chmod 600 it",
                 path.display(),
@@ -137,6 +136,12 @@ impl Secrets {
         }
         std::fs::read_to_string(&path).with_context(|| self.named(name))
     }
+}
+
+/// The bits of a secret's mode that must not be set. A file that belongs to somebody else reaches this process by its group:
+/// that is how Kubernetes mounts Secrets for processes without root (owner root, the pod's `fsGroup`, mode 0440).
+fn forbidden(is_ours: bool) -> u32 {
+    if is_ours { 0o077 } else { 0o037 }
 }
 
 /// 256 random bits.
@@ -185,5 +190,20 @@ mod tests {
         assert!(refused.contains("can be read by others"), "{refused}");
         let refused = Secrets::check(&place).unwrap_err().to_string();
         assert!(refused.contains("can be read by others"), "{refused}");
+    }
+
+    #[test]
+    fn a_secret_of_another_user_may_be_read_by_its_group_as_kubernetes_mounts_it() {
+        for (mode, is_ours, is_good) in [
+            (0o600, true, true),
+            (0o400, true, true),
+            (0o440, true, false),
+            (0o440, false, true),
+            (0o444, false, false),
+            (0o460, false, false),
+            (0o640, false, true),
+        ] {
+            assert_eq!(mode & forbidden(is_ours) == 0, is_good, "{mode:o} {is_ours}");
+        }
     }
 }

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{address, error::ApiError},
+    probe,
     state::ApiState,
 };
 
@@ -54,6 +55,7 @@ async fn find(state: &ApiState, pages: &Pages, request: &Request) -> Result<Resp
         ["api"] => home::token(state, pages),
         ["style.css"] => Ok(style()),
         ["health"] => operation::health(state).await,
+        ["health", "live"] => Ok(probe::live()),
         ["metrics"] => operation::metrics(state).await,
         ["mirrors", name, rest @ ..] => results::mirrored(state, request, name, rest, ends_in_slash).await,
         ["results", rest @ ..] => results::show(state, pages, request, rest, ends_in_slash).await,

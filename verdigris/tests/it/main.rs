@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod chart;
 mod copr_client;
 mod farm;
 mod full_disk;

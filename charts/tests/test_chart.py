@@ -1,0 +1,229 @@
+"""The chart, rendered by Helm's own engine (4.2.3, as helm-python-sdk brings it).
+
+Run with the Python of the set-up: it has the engine and the schemas of Kubernetes. `UPDATE_GOLDEN=1` writes the golden files anew.
+"""
+
+import os
+import pathlib
+import shutil
+import unittest
+import warnings
+
+import helm_python as helm
+import kubernetes_validate
+import yaml
+
+HERE = pathlib.Path(__file__).parent
+CHART = HERE.parent / "verdigris"
+GOLDEN = HERE / "golden"
+VALUES = ["minimal", "external", "large"]
+# The oldest that the chart says it runs on, one between, and the newest that the validator knows.
+KUBERNETES = ["1.27", "1.32", "1.37"]
+
+
+def values(name):
+    """The values of a file in the chart's folder `ci`, as `helm install -f` reads them."""
+    return helm.values_from_yaml((CHART / "ci" / f"{name}-values.yaml").read_text())
+
+
+def render(given):
+    """The chart's files by name. It is loaded anew each time: a render changes the loaded one (helm-python-sdk 0.2.2)."""
+    return helm.Chart.load(str(CHART)).render(given, name="farm", namespace="build")
+
+
+def documents(given):
+    """What a cluster would be given, without the notes."""
+    found = []
+    for name, text in sorted(render(given).items()):
+        if not name.endswith("NOTES.txt"):
+            found += [document for document in yaml.safe_load_all(text) if document]
+    return found
+
+
+def by_kind(found, kind, end=""):
+    """The one document of a kind whose name ends so."""
+    [one] = [d for d in found if d["kind"] == kind and d["metadata"]["name"].endswith(end)]
+    return one
+
+
+def merged(base, change):
+    """Values with some of them replaced."""
+    result = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+class Rendered(unittest.TestCase):
+    maxDiff = None
+
+    def test_each_set_of_values_gives_its_golden_files(self):
+        for name in VALUES:
+            folder = GOLDEN / name
+            found = {
+                pathlib.Path(file).name: text.strip() + "\n"
+                for file, text in render(values(name)).items()
+                if text.strip()
+            }
+            if os.environ.get("UPDATE_GOLDEN"):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                for file, text in found.items():
+                    (folder / file).write_text(text)
+            self.assertEqual(sorted(found), sorted(path.name for path in folder.iterdir()))
+            for file, text in found.items():
+                with self.subTest(name, file=file):
+                    self.assertEqual((folder / file).read_text(), text)
+
+    def test_every_document_is_valid_for_three_versions_of_kubernetes(self):
+        for name in VALUES:
+            for document in documents(values(name)):
+                for version in KUBERNETES:
+                    with self.subTest(name, kind=document["kind"], version=version):
+                        # An unknown kind is only a warning to the validator, and passes unseen.
+                        with warnings.catch_warnings():
+                            warnings.simplefilter("error")
+                            kubernetes_validate.validate(document, version, strict=True)
+
+    def test_helm_finds_nothing_to_complain_of(self):
+        for name in VALUES:
+            with self.subTest(name):
+                found = helm.lint(str(CHART), values(name))
+                worst = [m for m in found.get("messages", []) if m.get("severity", 0) >= 2]
+                self.assertEqual(worst, [], found)
+
+
+class Roles(unittest.TestCase):
+    def pod(self, role, given):
+        return by_kind(documents(given), "Deployment", f"-{role}")["spec"]["template"]["spec"]
+
+    def test_no_process_is_root_or_writes_to_its_image(self):
+        found = documents(values("minimal"))
+        pods = [d["spec"]["template"]["spec"] for d in found if d["kind"] in ("Deployment", "Job")]
+        self.assertEqual(len(pods), 4)
+        for pod in pods:
+            self.assertTrue(pod["securityContext"]["runAsNonRoot"])
+            self.assertFalse(pod["automountServiceAccountToken"])
+            [container] = pod["containers"]
+            context = container["securityContext"]
+            self.assertTrue(context["readOnlyRootFilesystem"])
+            self.assertFalse(context["allowPrivilegeEscalation"])
+            self.assertEqual(context["capabilities"]["drop"], ["ALL"])
+
+    def test_each_process_has_the_keys_that_it_needs_and_no_other(self):
+        given = merged(values("minimal"), {"cloudCredentials": {"filesSecret": "files"}})
+        keys = {}
+        for role in ("api", "controller", "worker"):
+            pod = self.pod(role, given)
+            secrets = [v["secret"] for v in pod["volumes"] if "secret" in v]
+            keys[role] = sorted(
+                item["key"] for secret in secrets for item in secret.get("items", [{"key": "files"}])
+            )
+            env_from = pod["containers"][0].get("envFrom", [])
+            self.assertEqual(bool(env_from), role == "controller")
+        self.assertEqual(
+            keys,
+            {
+                "api": [],
+                "controller": ["builders.ed25519", "files"],
+                "worker": ["builders.ed25519", "signing.passphrase"],
+            },
+        )
+
+    def test_the_migration_runs_before_the_release_and_needs_nothing_of_it(self):
+        found = documents(values("minimal"))
+        job = by_kind(found, "Job")
+        self.assertEqual(job["metadata"]["annotations"]["helm.sh/hook"], "pre-install,pre-upgrade")
+        pod = job["spec"]["template"]["spec"]
+        self.assertNotIn("serviceAccountName", pod)
+        [address] = [e for e in pod["containers"][0]["env"] if e["name"] == "VERDIGRIS_DATABASE__URL"]
+        name = address["valueFrom"]["secretKeyRef"]["name"]
+        secret = by_kind(found, "Secret", name)
+        self.assertIn("helm.sh/hook", secret["metadata"]["annotations"])
+        self.assertLess(int(secret["metadata"]["annotations"]["helm.sh/hook-weight"]), 0)
+
+    def test_names_leave_room_for_the_pods_own_ending(self):
+        for document in documents(values("large")):
+            # Kubernetes adds 17 characters to a Deployment's name for a pod; a label holds 63.
+            self.assertLessEqual(len(document["metadata"]["name"]), 63)
+            if document["kind"] == "Deployment":
+                self.assertLessEqual(len(document["metadata"]["name"]) + 17, 80)
+
+    def test_numbers_of_settings_are_not_written_as_floating_point(self):
+        environment = {e["name"]: e.get("value") for e in self.pod("worker", values("large"))["containers"][0]["env"]}
+        self.assertEqual(environment["VERDIGRIS_WORKER__PARALLEL"], "1000000")
+        self.assertEqual(environment["VERDIGRIS_DATABASE__MAX_CONNECTIONS"], "40")
+
+    def test_the_fleet_file_arrives_letter_by_letter(self):
+        given = values("large")
+        self.assertEqual(by_kind(documents(given), "ConfigMap")["data"]["fleet.yaml"], given["fleet"]["yaml"])
+
+    def test_pods_are_replaced_when_the_fleet_file_changes_and_not_otherwise(self):
+        def mark(given):
+            template = by_kind(documents(given), "Deployment", "-controller")["spec"]["template"]
+            return template["metadata"]["annotations"]["checksum/fleet"]
+
+        given = values("minimal")
+        changed = merged(given, {"fleet": {"yaml": given["fleet"]["yaml"] + "# another\n"}})
+        self.assertEqual(mark(given), mark(values("minimal")))
+        self.assertNotEqual(mark(given), mark(changed))
+
+    def test_a_default_is_taken_away_by_null(self):
+        [container] = self.pod("api", values("large"))["containers"]
+        self.assertNotIn("limits", container["resources"])
+        given = merged(values("minimal"), {"securityContext": None, "podSecurityContext": None})
+        self.assertNotIn("securityContext", self.pod("api", given))
+
+    def test_the_ingress_has_the_host_of_the_public_address_without_its_port(self):
+        [rule] = by_kind(documents(values("external")), "Ingress")["spec"]["rules"]
+        self.assertEqual(rule["host"], "build.example.org")
+
+    def test_results_outlive_the_release_unless_they_shall_not(self):
+        kept = by_kind(documents(values("minimal")), "PersistentVolumeClaim")
+        self.assertEqual(kept["metadata"]["annotations"]["helm.sh/resource-policy"], "keep")
+        self.assertNotIn("annotations", by_kind(documents(values("large")), "PersistentVolumeClaim")["metadata"])
+
+
+class Refused(unittest.TestCase):
+    def test_what_cannot_work_is_refused_before_it_is_installed(self):
+        base = values("minimal")
+        wrong = {
+            "image/repository": {"image": {"repository": ""}},
+            "publicUrl": {"publicUrl": "build.example.org"},
+            "publicUrl ": {"publicUrl": ""},
+            "builderUrl": {"builderUrl": "10.0.0.5:5080"},
+            "database": {"database": {"url": ""}},
+            "database ": {"database": {"existingSecret": "both"}},
+            "database/url": {"database": {"url": "sqlite:///farm.db"}},
+            "secrets/existingSecret": {"secrets": {"existingSecret": ""}},
+            "secrets/existingSecret ": {"secrets": {"existingSecret": "Not_A_Name"}},
+            "fleet": {"fleet": {"yaml": ""}},
+            "fleet ": {"fleet": {"existingConfigMap": "both"}},
+            "storage/size": {"storage": {"size": "100"}},
+            # Null takes a default away.
+            "missing property 'size'": {"storage": {"size": None}},
+            "missing property 'replicas'": {"worker": {"replicas": None}},
+            "storage/accessModes": {"storage": {"accessModes": []}},
+            "api/replicas": {"api": {"replicas": -1}},
+            "api/replicas ": {"api": {"replicas": "2"}},
+            "api/service/port": {"api": {"service": {"port": 70000}}},
+            "worker": {"worker": {"service": {"port": 80}}},
+            "worker/terminationGracePeriodSeconds": {"worker": {"terminationGracePeriodSeconds": 5}},
+            "api/resources": {"api": {"resources": {"limit": {"memory": "1Gi"}}}},
+            "api/resources/limits/memory": {"api": {"resources": {"limits": {"memory": "1GiB"}}}},
+            "invalid propertyName 'htpp'": {"settings": {"htpp": {"max_upload": "1GiB"}}},
+            "settings/http/listen": {"settings": {"http": {"listen": "0.0.0.0:1"}}},
+            "settings/database/url": {"settings": {"database": {"url": "postgres://here"}}},
+            "settings/http/mirrors": {"settings": {"http": {"mirrors": {"a": "b"}}}},
+            "additional properties 'replica'": {"replica": 3},
+        }
+        for where, change in wrong.items():
+            with self.subTest(where, change=change):
+                with self.assertRaises(helm.HelmError) as refused:
+                    render(merged(base, change))
+                self.assertIn(where.strip(), str(refused.exception))
+
+
+if __name__ == "__main__":
+    unittest.main()
