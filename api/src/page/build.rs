@@ -154,7 +154,7 @@ fn chroot_row(
         "name": chroot.name.to_string(),
         "mark": state_mark(&word),
         "state": word,
-        "blame": chroot.failure.as_ref().map(|failure| blame_text(failure.blame)).unwrap_or_default(),
+        "blame": chroot.failure.as_ref().map(|failure| blame_text(chroot.state, failure.blame)).unwrap_or_default(),
         "reason": reason.unwrap_or_default(),
         "evidence": evidence.unwrap_or_default(),
         "waiting": waiting.unwrap_or_default(),
@@ -165,8 +165,10 @@ fn chroot_row(
     })
 }
 
-const fn blame_text(blame: Blame) -> &'static str {
+const fn blame_text(state: BuildState, blame: Blame) -> &'static str {
     match blame {
+        // That a package is not made for an architecture is nobody's fault.
+        _ if matches!(state, BuildState::Skipped) => "It was not built",
         Blame::Package => "The package is at fault",
         Blame::Infrastructure => "The infrastructure is at fault, not the package",
         Blame::Service => "The build service is at fault, not the package",

@@ -332,6 +332,12 @@ async fn a_package_for_another_architecture_is_skipped_with_its_reason() {
     let chroot = farm.get(&path).await.good();
     assert_eq!(chroot["state"], "skipped");
     assert_eq!(chroot["result_url"], json!(null));
+    let page = farm
+        .get(&format!("/coprs/alice/p1/build/{}/", build["id"]))
+        .await
+        .text();
+    assert!(page.contains("It was not built:"), "{page}");
+    assert!(!page.contains("at fault"), "{page}");
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ import unittest
 
 from support import ENTRY, BuilderTest, processes_with, until_true
 
+from verdigris_builder import processes
+
 SLEEPS = ("sleep 98764", "sleep 98765")
 
 
@@ -69,6 +71,27 @@ class Life(BuilderTest):
         os.kill(driver, signal.SIGKILL)
         self.assert_verdict(self.builder.wait(task["attempt"]), result="failed", blame="service", kind="crash")
         self.assertEqual(self.sleeping(), {})
+
+    def test_a_build_that_is_ended_by_the_machines_shutdown_is_the_infrastructures(self):
+        task, answer = self.begin_sleeper()
+        os.kill(answer["pid"], signal.SIGTERM)
+        self.assert_verdict(self.builder.wait(task["attempt"]), result="failed", blame="infrastructure", kind="stopped", phase="build")
+        self.assertEqual(self.sleeping(), {})
+
+    def test_a_program_of_a_build_that_is_killed_from_outside_is_the_infrastructures(self):
+        task, _ = self.begin_sleeper()
+        for pid in processes_with(SLEEPS[0]):
+            os.kill(pid, signal.SIGKILL)
+        verdict = self.assert_verdict(self.builder.wait(task["attempt"]), result="failed", blame="infrastructure", kind="killed", phase="build")
+        self.assertIn("Killed", verdict["evidence"]["text"])
+
+    def test_rpmbuild_killed_from_outside_is_the_infrastructures(self):
+        task, answer = self.begin_sleeper()
+        for pid in processes.descendants(answer["pid"]):
+            with open("/proc/%d/cmdline" % pid, "rb") as file:
+                if file.read().startswith(b"rpmbuild\0"):
+                    os.kill(pid, signal.SIGKILL)
+        self.assert_verdict(self.builder.wait(task["attempt"]), result="failed", blame="infrastructure", kind="killed", exit=137)
 
     def test_a_build_survives_the_end_of_the_session_that_started_it(self):
         srpm = self.shared.srpm("sleeper")

@@ -131,7 +131,7 @@ class StubMock(BuilderTest):
                                   (mirror, ("failed", "infrastructure", "repository", 30)), ("exit 20", ("failed", "infrastructure", "mock", 20)),
                                   ("exit 60", ("failed", "infrastructure", "mock", 60)), ("exit 3", ("failed", "service", "mock", 3)),
                                   ("exit 11", ("failed", "package", "timeout", 11)), (skipped, ("skipped", "package", "architecture", 1)),
-                                  ("echo 'No space left on device' > $results/root.log; exit 30", ("failed", "infrastructure", "disk", 30))):
+                                  ("echo 'No space left on device' > $results/root.log; exit 30", ("failed", "infrastructure", "root", 30))):
             with self.subTest(behaviour=behaviour):
                 task, status = self.mock(behaviour)
                 verdict = status["verdict"]

@@ -14,7 +14,7 @@ from unittest import mock
 
 import support
 
-from verdigris_builder import build, chroot_driver, dnf, fetching, livelog, names, task, verdicts
+from verdigris_builder import build, chroot_driver, dnf, evidence, fetching, livelog, measured, names, task, verdicts
 from verdigris_builder.errors import BuildStop
 
 # (log, part of the evidence, failed stage)
@@ -31,6 +31,47 @@ FAILURES = [
     ("/var/tmp/rpm-tmp.x: line 3: frobnicate: command not found\nerror: Bad exit status from /var/tmp/r (%build)\n", "frobnicate", "%build"),
     ("FAIL: test-hello\nmake: *** [Makefile:3: check] Error 1\nerror: Bad exit status from /var/tmp/r (%check)\n", "FAIL: test-hello", "%check"),
     ("", None, None),
+    # The last line that is no trace, or the trace when nothing stands behind it.
+    ("+ make\nmake: *** No rule to make target 'x', needed by 'y'.  Stop.\nerror: Bad exit status from /var/tmp/r (%build)\n", "No rule to make target", "%build"),
+    ("+ ./x\nit is over\n\nerror: Bad exit status from /var/tmp/r (%build)\n", "it is over", "%build"),
+    ("+ ./x\nit is fine\n+ grep -q y z\nerror: Bad exit status from /var/tmp/r (%check)\n", "+ grep -q y z", "%check"),
+    # Earlier stages went well, whatever they printed; only the one that failed counts.
+    ("Executing(%build): x\ny.c:1:1: error: only tried\nExecuting(%check): x\n+ ./t\nnot ok 3 - adds\nerror: Bad exit status from /var/tmp/r (%check)\n", "not ok 3", "%check"),
+    # Colours, and what was written over.
+    ("+ x\n\x1b[01m\x1b[Kx.c:4:1:\x1b[m\x1b[K \x1b[01;31merror: \x1b[mno\nmake: *** [Makefile:1: x] Error 1\nerror: Bad exit status from /r (%build)\n", "x.c:4:1: error: no", "%build"),
+    ("+ x\n 10%\r 50%\r100% and no more\nerror: Bad exit status from /r (%build)\n", "100% and no more", "%build"),
+]
+WELL = {"least_free_bytes": 50 << 30, "least_free_files": 1 << 20, "read_only": False, "oom_kills": 0, "killed": 0, "all_killed": False}
+UNKNOWN = dict.fromkeys(WELL)
+FAILED = "\nerror: Bad exit status from /var/tmp/r (%build)\n"
+# (build.log, exit status, readings that differ from a builder that is well, damaged files, (blame, kind))
+JUDGED = [
+    # Words alone are the package's.
+    ("+ x\nNo space left on device" + FAILED, 1, {}, [], ("package", "build")), ("+ x\nKilled" + FAILED, 1, {}, [], ("package", "build")),
+    ("+ x\ntouch: x: Read-only file system" + FAILED, 1, {}, [], ("package", "build")),
+    ("+ x\nx: cannot execute binary file: Exec format error" + FAILED, 1, {}, [], ("package", "build")),
+    # Measurements are the builder's.
+    ("+ x\ncp: No space left on device" + FAILED, 1, {"least_free_bytes": 200 << 20}, [], ("infrastructure", "disk")),
+    ("+ x\ncp: No space left on device" + FAILED, 1, {"least_free_files": 0, "least_free_bytes": 900 << 20}, [], ("infrastructure", "disk")),
+    ("+ x\nwhatever" + FAILED, 1, {"least_free_bytes": 4096}, [], ("infrastructure", "disk")),
+    ("+ x\nwhatever" + FAILED, 1, {"least_free_bytes": 200 << 20}, [], ("package", "build")),
+    ("+ x\nwhatever" + FAILED, 1, {"read_only": True}, [], ("infrastructure", "disk")),
+    ("+ x\ngcc: fatal error: Killed signal terminated program cc1" + FAILED, 1, {"killed": 1}, [], ("infrastructure", "killed")),
+    ("+ x\ngcc: fatal error: Killed signal terminated program cc1" + FAILED, 1, {"killed": 1, "oom_kills": 1}, [], ("package", "memory")),
+    ("+ x\nx.c:1:1: error: no\nKilled" + FAILED, 1, {"killed": 1}, [], ("package", "build")),
+    ("+ x\nx: cannot execute binary file: Exec format error" + FAILED, 1, {}, ["/usr/bin/x"], ("infrastructure", "root")),
+    ("+ x\nwhatever" + FAILED, 1, {}, ["/usr/bin/x"], ("package", "build")),
+    ("", 127, {}, [], ("infrastructure", "root")),
+    # rpmbuild itself is killed: from outside, for want of memory, by the build with all that it may kill, or by its own fault.
+    ("+ x\n", 137, {"killed": 1}, [], ("infrastructure", "killed")), ("+ x\n", 143, {}, [], ("infrastructure", "killed")),
+    ("+ x\n", 137, {"killed": 3, "oom_kills": 1}, [], ("package", "memory")), ("+ x\n", 137, {"killed": 3, "all_killed": True}, [], ("package", "build")),
+    ("+ x\n", 139, {}, [], ("package", "build")),
+    # Where nothing could be measured the words have to do.
+    ("+ x\nNo space left on device" + FAILED, 1, UNKNOWN, None, ("infrastructure", "disk")),
+    ("+ x\ntouch: x: Read-only file system" + FAILED, 1, UNKNOWN, None, ("infrastructure", "disk")),
+    ("+ x\ngcc: fatal error: Killed signal terminated program cc1" + FAILED, 1, UNKNOWN, None, ("infrastructure", "killed")),
+    ("+ x\nx.c:1:1: error: no" + FAILED, 1, UNKNOWN, None, ("package", "build")),
+    ("error: Architecture is not included: x86_64\n", 1, {}, [], ("package", "architecture")),
 ]
 # (dnf's output, blame, kind, missing)
 MESSAGES = [
@@ -45,7 +86,11 @@ MESSAGES = [
      "Error: Failed to download metadata for repo 'additional_0': Cannot download repomd.xml\n", "package", "repository", []),
     ("Errors during downloading metadata for repository 'additional_0':\n  - Status code: 503 for http://x/repodata/repomd.xml\n"
      "Error: Failed to download metadata for repo 'additional_0': Cannot download repomd.xml\n", "infrastructure", "repository", []),
-    ("Package x.rpm is not signed\nError: GPG check FAILED\n", "package", "dependencies", []),
+    # Only the distribution's and the farm's own packages have to be signed.
+    ("Package x.rpm is not signed\nError: GPG check FAILED\n", "infrastructure", "signature", []),
+    ("Error: Transaction test error:\n  file /usr/bin/bash from install of a-1-1.noarch conflicts with file from package bash-5-1.x86_64\n", "package", "dependencies", []),
+    ("Error: \n Problem: conflicting requests\n  - package a-1-1.noarch conflicts with bash provided by bash-5-1.x86_64\n", "package", "dependencies", []),
+    ("error: %pretrans(a-1-1.noarch) scriptlet failed, exit status 1\nError: Transaction failed\n", "package", "dependencies", []),
     ("Error: something never seen\n", "infrastructure", "root", []),
 ]
 
@@ -53,34 +98,60 @@ MESSAGES = [
 class Words(unittest.TestCase):
     """No root needed here."""
 
-    def test_a_signal_is_named_unless_rpmbuild_had_its_word(self):
-        with tempfile.TemporaryDirectory() as directory:
-            log = os.path.join(directory, "build.log")
-            with open(log, "w", encoding="utf-8") as file:
-                file.write("+ make\n+ ./last-line\n")
-            for status, name in ((137, "SIGKILL"), (143, "SIGTERM"), (228, "signal 100")):
-                self.assertEqual(verdicts.build_failed(directory, status), ("the build was killed by %s" % name, None))
-            with open(log, "a", encoding="utf-8") as file:
-                file.write("error: Bad exit status from /var/tmp/r (%build)\n")
-            self.assertIn("the %build stage failed", verdicts.build_failed(directory, 137)[0])
-
     def test_the_line_that_shows_why_is_found(self):
         for text, part, stage in FAILURES:
             with self.subTest(text=text[:60]), tempfile.TemporaryDirectory() as directory:
+                found = self.search(directory, text)
+                self.assertEqual(found.stage, stage)
+                if part is None:
+                    self.assertIsNone(found.evidence)
+                else:
+                    self.assertIn(part, found.evidence["text"])
+
+    def search(self, directory, text):
+        """The search in a build.log of that text."""
+        with open(os.path.join(directory, "build.log"), "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        return evidence.search(directory)
+
+    def test_the_end_of_a_very_long_log_is_searched_and_its_lines_are_counted(self):
+        with tempfile.TemporaryDirectory() as directory, mock.patch.object(evidence, "SCAN", 1000):
+            found = self.search(directory, "Executing(%build): x\n" + "a line of it\n" * 1000 + "KIT: it is over\nerror: Bad exit status from /var/tmp/x (%build)\n")
+            self.assertEqual(found.evidence, {"log": "build.log", "line": 1002, "text": "KIT: it is over"})
+            self.assertEqual([number for number, _ in evidence.lines(directory, "build.log")][-3:], [1001, 1002, 1003])
+
+    def test_what_was_measured_decides_whose_fault_it_is(self):
+        for text, status, readings, damaged, wanted in JUDGED:
+            with self.subTest(text=text[-60:], status=status, readings=readings), tempfile.TemporaryDirectory() as directory:
                 with open(os.path.join(directory, "build.log"), "w", encoding="utf-8") as file:
                     file.write(text)
-                shown, found = verdicts.evidence(directory)
-                self.assertEqual(found, stage)
-                if part is None:
-                    self.assertIsNone(shown)
-                else:
-                    self.assertIn(part, shown["text"])
+                stop = verdicts.of_rpmbuild(directory, status, "build", "x86_64", {**WELL, **readings}, lambda: damaged)
+                self.assertEqual((stop.blame, stop.kind), wanted, str(stop))
 
     def test_dnfs_messages_have_a_blame(self):
         for text, blame, kind, missing in MESSAGES:
             with self.subTest(text=text[:60]):
                 stop = dnf.classify(text, "it failed")
                 self.assertEqual((stop.blame, stop.kind, stop.more.get("missing", [])), (blame, kind, missing))
+
+    def test_the_evidence_of_a_conflict_is_the_line_that_names_it(self):
+        for text, part in (("Error: Transaction test error:\n  file /x from install of a-1-1.noarch conflicts with file from package b-1-1.noarch\n\n", "file /x from"),
+                           ("Error: \n Problem: conflicting requests\n  - package a-1-1.noarch conflicts with b provided by b-1-1.noarch\n", "- package a-1-1"),
+                           ("Error: \n Problem: package a-1-1.noarch conflicts with b provided by b-1-1.noarch\n  - conflicting requests\n", "Problem: package a")):
+            stop = dnf.classify(text, "it failed")
+            self.assertIn(part, stop.more["find"][1])
+            self.assertIn(part, str(stop))
+            self.assertEqual(dnf.classify(text, "it failed", base=True).blame, "infrastructure")
+
+    def test_a_disk_is_full_when_it_is_and_not_when_a_scriptlet_says_so(self):
+        said = "cp: No space left on device\nError: something\n"
+        for free, kind in ((None, "disk"), (5 << 20, "disk"), (50 << 30, "root")):
+            self.assertEqual(dnf.classify(said, "it failed", free=free).kind, kind)
+
+    def test_damaged_files_are_told_from_configuration_that_was_changed(self):
+        said = ("S.5......    /usr/bin/make\n..5......  c /etc/profile\nmissing     /usr/lib/x.so\n.......T.    /usr/bin/true\nmissing   d /usr/share/doc/x\n"
+                "S.5......  g /var/lib/x\n")
+        self.assertEqual(measured.DAMAGED.findall(said), ["/usr/bin/make", "/usr/lib/x.so"])
 
     def test_lines_are_split_and_bytes_counted_wherever_the_chunks_end(self):
         data = b"short\n" + b"y" * 50000 + b"\n" + b"z" * 16384 + b"\r\n" + b"end"

@@ -104,6 +104,10 @@ class Build:
         _, text = command.output(arguments, {"HOME": dnf.rpm_home(self.chroot["dbpath"])})
         return [line.split("\t") for line in text.splitlines() if line.count("\t") == 5]
 
+    def note(self, readings):
+        """Keep what was measured, for people who doubt the verdict."""
+        self.log.say("=== Measured: %s" % json.dumps(readings))
+
     def close(self):
         """Write down what was left behind and close the logs."""
         self.join_background()
@@ -119,7 +123,14 @@ class Build:
 
 
 def package_format(path):
-    """The format of an RPM package's file: what its header says in RPMFORMAT (tag 5114), else 4."""
+    """The format of an RPM package's file: what its header says in RPMFORMAT (tag 5114), else 4, also for a file that is damaged."""
+    try:
+        return _format(path)
+    except struct.error:
+        return 4
+
+
+def _format(path):
     with open(path, "rb") as file:
         def header(at):
             file.seek(at)

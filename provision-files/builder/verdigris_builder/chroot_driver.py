@@ -10,12 +10,12 @@ import re
 import shutil
 
 from . import build as builds
-from . import chroots, dnf, fetching, files, mounting, paths, roots, sandbox, verdicts
-from .errors import BuildStop, disk_full, infrastructure_fault, package_fault
+from . import chroots, dnf, evidence, fetching, files, measured, mounting, paths, roots, sandbox, verdicts
+from .errors import infrastructure_fault, package_fault
 
 TREE = "builddir/build"
-ARCHITECTURE = re.compile(r"Architecture is (?:not included|excluded): |No compatible architectures found for build")
 UNMET = re.compile(r"^\s*(\S.*?) is needed by \S+$", re.MULTILINE)
+CONFLICT = re.compile(r"^\s*(\S.*?) conflicts with \S+$", re.MULTILINE)
 UNPACK = """cd /builddir/build
 rpm -i --nosignature /builddir/in.src.rpm || exit 100
 set -- "$@" SPECS/*.spec
@@ -39,6 +39,8 @@ class ChrootDriver:
         self.upper = os.path.join(self.scratch, "upper")
         self.status = None
         self.sources = []
+        self.measure = None
+        self.installed_with = ""  # what dnf said when it last installed build requirements
 
     def run(self):
         """The whole build; the exit status of rpmbuild is in `status`."""
@@ -67,6 +69,7 @@ class ChrootDriver:
         mounting.overlay(base, self.upper, os.path.join(self.scratch, "work"), self.root)
         mounting.api_filesystems(self.root)
         self.manager = dnf.Dnf(self.chroot, self.task["repositories"], os.path.join(self.scratch, "dnf"), self.log)
+        self.measure = measured.Measured(self.scratch, self.build.attempt.cgroup())
         self.make_user()
         self.make_tree(source)
 
@@ -117,7 +120,7 @@ class ChrootDriver:
         personality = chroots.personality(self.chroot)
         if personality:
             argv = ["/usr/bin/setarch", personality, *argv]
-        return sandbox.run(self.root, argv, sink, network)
+        return sandbox.run(self.root, argv, sink, self.measure, network)
 
     def make_source(self):
         """Unpack the SRPM and build it again inside, so that its requirements are those of this chroot."""
@@ -129,7 +132,7 @@ class ChrootDriver:
             number = builds.package_format(os.path.join(self.build.attempt.input, self.task["source"]["file"]))
             if status == 100 and number > 4:  # every rpm reads format 4
                 what = "has the package format %d, and the rpm of the chroot cannot unpack it" % number
-            raise package_fault("source", "the SRPM %s" % what, exit=status, evidence=verdicts.evidence(self.build.attempt.results)[0])
+            raise package_fault("source", "the SRPM %s" % what, exit=status, evidence=evidence.search(self.build.attempt.results).evidence)
         if status != 0:
             self.failed("spec", status)
         self.sources = self.in_srpms(lambda directory: [name for name in os.listdir(directory) if builds.stray(name, source=True) is None])
@@ -141,16 +144,13 @@ class ChrootDriver:
         results = self.build.attempt.results
         if status == 125:
             raise infrastructure_fault("mount", "the sandbox of the build cannot be made", exit=status, find=("build.log", "verdigris sandbox"))
-        full = verdicts.no_space_in(results, "build.log")
-        if full or files.free_bytes(self.scratch) < 1 << 20:
-            raise with_more(disk_full("while building"), exit=status, evidence=full)
-        for _, line in verdicts.lines(results, "build.log"):
-            found = ARCHITECTURE.search(line)
-            if found:
-                raise BuildStop("skipped", "package", "architecture", "the package is not made for %s: %s" % (self.chroot["arch"], line.strip()),
-                                exit=status, find=("build.log", found.group(0)))
-        reason, shown = verdicts.build_failed(results, status)
-        raise package_fault(kind, reason, exit=status, evidence=shown)
+        readings = self.measure.document()
+        self.build.note(readings)
+        raise verdicts.of_rpmbuild(results, status, kind, self.chroot["arch"], readings, self.damaged)
+
+    def damaged(self):
+        """Files of the build root that are not as their packages say."""
+        return measured.damaged_files(self.root, self.chroot["dbpath"])
 
     def requirements(self):
         """What has to be there before rpmbuild is asked: newer packages that the project offers, and the task's own wishes."""
@@ -217,14 +217,24 @@ class ChrootDriver:
             earlier = missing
             self.build.enter("dependencies", "generated build requirements" if gate.opened else "missing build requirements")
             self.log.write("root.log", ("Build requirements to install: %s\n" % ", ".join(missing[:200])).encode())
-            self.manager.build_requirements(self.root, self.source_package())
+            self.installed_with = self.manager.build_requirements(self.root, self.source_package())
         gate.open()
         self.log.state("Finish: rpmbuild (exit status %d)" % status)
         if missing:
-            raise package_fault("dependencies", "the build requirements are not met: %s" % ", ".join(missing[:20]), exit=status,
-                                missing=missing, find=("build.log", missing[0]))
+            self.unmet(missing, status)
         if status != 0:
             self.failed("build", status)
+
+    def unmet(self, missing, status):
+        """Raise the verdict of requirements that are not there though dnf did what it was asked; never returns."""
+        failed = dnf.SCRIPTLET.search(self.installed_with)
+        if failed:
+            line = failed.group(0).strip()
+            raise package_fault("dependencies", "a build requirement cannot be installed: " + line, exit=status, missing=missing, find=("root.log", line))
+        conflicts = [name for name in missing if CONFLICT.match(name)]
+        what = "the build requirements conflict" if conflicts else "the build requirements are not met"
+        raise package_fault("dependencies", "%s: %s" % (what, ", ".join((conflicts or missing)[:20])), exit=status,
+                            missing=[name for name in missing if name not in conflicts], find=("build.log", (conflicts or missing)[0]))
 
     def collect_source(self):
         """The rebuilt source package and the spec file are results of failed builds too; what is wrong with them shows elsewhere."""
@@ -291,11 +301,11 @@ class Gate:
             driver.log.write("build.log", data)
 
     def missing(self, status):
-        """Requirements that ended the run. rpm has status 11 for that since 4.15; before, only the text tells."""
+        """Requirements that ended the run, and conflicts as the whole line. rpm has status 11 for that since 4.15; before, only the text tells."""
         if status == 0 or "error: Failed build dependencies:" not in self.tail.text():
             return []
         text = self.tail.text().rpartition("error: Failed build dependencies:")[2]
-        return UNMET.findall(text)
+        return UNMET.findall(text) + [found.group(0).strip() for found in CONFLICT.finditer(text)]
 
 
 def files_text(path):
@@ -314,9 +324,3 @@ def write_inside(path, text):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     os.chmod(path, 0o644)
-
-
-def with_more(stop, **more):
-    """The same BuildStop with further details."""
-    stop.more.update({key: value for key, value in more.items() if value is not None})
-    return stop

@@ -8,11 +8,12 @@ import traceback
 from . import processes, system
 
 CHUNK = 64 << 10
+LOOK_MS = 100
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
 
-def run(child, sink):
-    """Fork; the child calls `child()` (which execs, or returns an exit status). Output goes to `sink(bytes)`.
+def run(child, sink, look=None):
+    """Fork; the child calls `child()` (which execs, or returns an exit status). Output goes to `sink(bytes)`; `look()` is called now and then.
 
     Returns the exit status, 128 + N for signal N. When the sink raises, the child is killed and the error goes on.
     """
@@ -24,7 +25,7 @@ def run(child, sink):
         _child(child, reader, writer)
     os.close(writer)
     try:
-        _pump(reader, pid, sink)
+        _pump(reader, pid, sink, look)
         status = os.waitpid(pid, 0)[1]
     except BaseException:
         os.kill(pid, 9)
@@ -85,7 +86,7 @@ def _child(child, reader, writer):
         os._exit(code)
 
 
-def _pump(reader, pid, sink):
+def _pump(reader, pid, sink, look):
     """Pass on what comes until the end of the pipe, or until the child has ended and the pipe is empty."""
     os.set_blocking(reader, False)
     ended = os.pidfd_open(pid)
@@ -94,7 +95,9 @@ def _pump(reader, pid, sink):
         poll.register(reader, select.POLLIN)
         poll.register(ended, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            ready = {descriptor for descriptor, _ in poll.poll(None if look is None else LOOK_MS)}
+            if look:
+                look()
             if reader in ready:
                 data = os.read(reader, CHUNK)
                 if not data:

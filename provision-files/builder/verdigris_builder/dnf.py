@@ -15,15 +15,24 @@ from .errors import disk_full, infrastructure_fault, package_fault
 CACHE_INSIDE = "/var/cache/verdigris-dnf"
 MISSING = (re.compile(r"No matching package to install: '([^']+)'"), re.compile(r"No match for argument: (.+)"),
            re.compile(r"^\s*(?:- )?nothing provides (\S+(?: [<>=]+ \S+)?) needed by", re.M), re.compile(r"Unable to find a match: (.+)"))
-CONFLICT = re.compile(r"^\s*Problem(?: \d+)?: (.+)$", re.M)
+SCRIPTLET = re.compile(r"^.*(?:%\w+\(\S+\) scriptlet failed|lua script failed: \[string \"%|Error in \S+ scriptlet in rpm package).*$", re.M)
+# Why packages cannot be installed together, the most telling first.
+CONFLICTS = tuple(re.compile(pattern, re.M) for pattern in (
+    r"^.*\bfile \S.* conflicts (?:with file from package|between attempted installs of) .*$", r"^.*\bpackage \S+ conflicts with .*$",
+    SCRIPTLET.pattern, r"^.*\b(?:package )?\S+ obsoletes .*$", r"^.*\bcannot install both .*$",
+    r"^\s*Problem(?: \d+)?: (?!conflicting requests).+$", r"^\s*- .*$", r"^\s*Problem(?: \d+)?: .+$"))
 UNREACHABLE = re.compile(r"^.*(?:Failed to download metadata|Cannot download|Error downloading|Curl error|Status code: \d+|"
                          r"Cannot prepare internal mirrorlist|All mirrors were tried|Could not resolve host|checksum doesn't match|"
-                         r"Downloading successful, but checksum).*$", re.M)
+                         r"incorrect checksum|Downloading successful, but checksum|Interrupted by header checksum|parser error).*$", re.M)
 # A server that answers and has no such thing, for a repository that the user named.
 REFUSED = re.compile(r"Status code: 4\d\d|HTTP error:? 4\d\d")
 ADDITIONAL = re.compile(r"repo(?:sitory)? ['\"]" + task.ADDITIONAL)
-NO_SPACE = re.compile(r"No space left on device|needs \d+ ?[KMG]?i?B more space|Disk Requirements", re.I)
-SIGNATURE = re.compile(r"^.*(?:GPG check FAILED|is not signed|Public key .* is not installed|GPG Keys? are configured).*$", re.M)
+NEEDS_SPACE = re.compile(r"^.*(?:needs \d+ ?[KMG]?i?B(?: more space)? on the|more space needed on the|Disk Requirements).*$", re.I | re.M)
+NO_SPACE = re.compile(r"^.*No space left on device.*$", re.M)
+LOW_BYTES = 1 << 30
+SIGNATURE = re.compile(r"^.*(?:is not signed|Public key .* is not installed|GPG check FAILED|GPG Keys? are configured|OpenPGP check .* failed|"
+                       r"[Ss]ignature verification failed|BAD signature).*$", re.M)
+PREFIX = re.compile(r"^(?:DEBUG|INFO|WARNING|ERROR) \S+\.py:\d+:\s{1,2}", re.M)
 
 
 class Dnf:
@@ -80,8 +89,8 @@ class Dnf:
         self.checked(self.run(root, ["install", "--", *packages]), "the packages of the build root cannot be installed", base=True)
 
     def build_requirements(self, root, source):
-        """Install what a source package (path on the host) needs."""
-        self.checked(self.run(root, ["builddep", "--", source]), "the build requirements cannot be installed")
+        """Install what a source package (path on the host) needs; the end of what dnf said."""
+        return self.checked(self.run(root, ["builddep", "--", source]), "the build requirements cannot be installed")
 
     def additional(self, root, packages):
         """Install what the task asks for besides."""
@@ -92,10 +101,11 @@ class Dnf:
         self.checked(self.run(root, ["upgrade"]), "the build root cannot be brought up to date")
 
     def checked(self, outcome, what, base=False):
-        """Turn a failed run into a verdict."""
+        """Turn a failed run into a verdict; what a good one said."""
         status, text = outcome
         if status != 0:
-            raise classify(text, what, base)
+            raise classify(text, what, base, files.free_bytes(self.directory))
+        return text
 
 
 def manager():
@@ -127,30 +137,47 @@ class Tail:
         return self.data.decode("utf-8", "replace")
 
 
-def classify(text, what, base=False):
-    """The verdict that dnf's output stands for. Downloads before names: a missing mirror also makes packages missing."""
-    if NO_SPACE.search(text):
-        return disk_full("while installing packages")
+def classify(text, what, base=False, free=None):
+    """The verdict that dnf's output stands for. Downloads before names: a missing mirror also makes packages missing.
+
+    `base` says that the distribution's own packages were to be installed, `free` how many bytes the disk has left.
+    """
+    text = PREFIX.sub("", text)
+    full = NEEDS_SPACE.search(text) or (NO_SPACE.search(text) if free is None or free < LOW_BYTES else None)
+    if full:
+        return verdict_of(disk_full("while installing packages"), full)
     found = UNREACHABLE.search(text)
     if found:
+        reason = found.group(0).strip()[:500]
         if not base and REFUSED.search(text) and ADDITIONAL.search(text):
-            return package_fault("repository", "an additional repository cannot be read: " + found.group(0).strip()[:500])
-        return infrastructure_fault("repository", "a package repository cannot be read: " + found.group(0).strip()[:500])
+            return verdict_of(package_fault("repository", "an additional repository cannot be read: " + reason), found)
+        return verdict_of(infrastructure_fault("repository", "a package repository cannot be read: " + reason), found)
     hits = [hit for pattern in MISSING for hit in pattern.finditer(text)]
     missing = list(dict.fromkeys(hit.group(1).strip() for hit in hits))
     fault = infrastructure_fault if base else package_fault
     kind = "root" if base else "dependencies"
     if missing:
-        reason = "%s: nothing provides %s" % (what, ", ".join(missing[:20]))
-        return fault(kind, reason, missing=missing[:50], find=("root.log", hits[0].group(0).strip()))
-    for pattern, more in ((SIGNATURE, "the signature is not accepted: %s"), (CONFLICT, "%s")):
-        found = pattern.search(text)
+        return verdict_of(fault(kind, "%s: nothing provides %s" % (what, ", ".join(missing[:20])), missing=missing[:50]), hits[0])
+    found = SIGNATURE.search(text)
+    if found:
+        # Only repositories of the distribution and of the farm are asked for signatures.
+        named = ADDITIONAL.search(text) and not base
+        line = "%s: the signature is not accepted: %s" % (what, found.group(0).strip()[:500])
+        return verdict_of(package_fault("dependencies", line) if named else infrastructure_fault("signature", line), found)
+    for pattern in CONFLICTS:
+        found = pattern.search(text) if "Problem" in text or "Error" in text or SCRIPTLET.search(text) else None
         if found:
-            line = found.group(0).strip()
-            return fault(kind, "%s: %s" % (what, (more % line)[:500]), find=("root.log", line))
+            return verdict_of(fault(kind, "%s: %s" % (what, found.group(0).strip()[:500])), found)
     lines = [entry.strip() for entry in text.splitlines() if entry.strip()]
     errors = [entry for entry in lines if entry.lower().startswith(("error", "failed"))] or lines[-1:] or ["no message"]
-    return infrastructure_fault("root", "%s: %s" % (what, errors[0][:500]), find=("root.log", errors[0]))
+    telling = next((entry for entry in errors if not entry.endswith(":")), errors[0])
+    return infrastructure_fault("root", "%s: %s" % (what, telling[:500]), find=("root.log", telling))
+
+
+def verdict_of(stop, found):
+    """The verdict, with the line that a pattern has found as its evidence."""
+    stop.more["find"] = ("root.log", found.group(0).strip().splitlines()[0])
+    return stop
 
 
 def rpm_home(dbpath):

@@ -4,6 +4,7 @@ mock refuses plain root, so it runs through `runuser` as the build user the prov
 by a user hostile code may have influenced, so it is collected like everything else.
 """
 
+import collections
 import grp
 import os
 import pwd
@@ -11,7 +12,7 @@ import re
 import shutil
 
 from . import build as builds
-from . import chroots, command, dnf, files, paths, verdicts
+from . import chroots, command, dnf, evidence, files, measured, paths, verdicts
 from .errors import BuildStop, infrastructure_fault, package_fault, service_fault
 
 LOGS = ("build.log", "root.log", "state.log", "hw_info.log", "installed_pkgs.log")
@@ -128,7 +129,7 @@ class MockDriver:
 
     def __init__(self, build):
         self.build, self.task, self.chroot, self.log = build, build.task, build.chroot, build.log
-        self.status = None
+        self.status = self.measure = None
         self.directory = os.path.join(build.attempt.directory, "mock")
 
     def run(self):
@@ -149,6 +150,7 @@ class MockDriver:
         os.link(source, readable)
         os.chmod(readable, 0o644)
         os.chown(results, user.pw_uid, user.pw_gid)
+        self.measure = measured.Measured(self.directory, self.build.attempt.cgroup())
         self.build.enter("build", "mock")
         environment = {"PATH": mock_path(), "HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
         self.status = command.program(self.argv(config, readable, results), self.log.sink("mock.log"), environment)
@@ -204,10 +206,12 @@ class MockDriver:
         return None if self.status == 0 else "the build failed"
 
     def verdict(self):
-        """What mock's exit code and logs say."""
+        """What mock's exit code says, and for the codes that leave it open what was measured and what the logs say."""
         results, status = self.build.attempt.results, self.status
-        full = verdicts.no_space_in(results, "build.log") or verdicts.no_space_in(results, "root.log")
-        if full:
+        readings = self.measure.document()
+        self.build.note(readings)
+        full = evidence.search(results, "build.log").full or evidence.search(results, "root.log").full
+        if verdicts.is_full(full, readings):
             return infrastructure_fault("disk", "no space left on device on the builder (in mock)", exit=status, evidence=full)
         if status in SERVICE:
             return service_fault("mock", SERVICE[status], exit=status, find=("mock.log", "ERROR"))
@@ -216,21 +220,19 @@ class MockDriver:
         if status == 11:
             return package_fault("timeout", "mock ended a command that took too long", exit=status)
         for log in ("build.log", "mock.log", "root.log"):
-            for _, line in verdicts.lines(results, log):
+            for number, line in evidence.lines(results, log):
                 if SKIPPED.search(line):
                     return BuildStop("skipped", "package", "architecture", "the package is not made for %s: %s" % (self.chroot["arch"], line.strip()),
-                                     exit=status, find=(log, line))
-        if status in (30, 31) or not verdicts.evidence(results)[0]:
-            stop = dnf.classify(tail(results, "root.log") + tail(results, "mock.log"), "the build requirements cannot be installed")
+                                     exit=status, evidence=evidence.shown(log, (number, line)))
+        if status in (30, 31) or not evidence.search(results).evidence:
+            stop = dnf.classify(tail(results, "root.log") + tail(results, "mock.log"), "the build requirements cannot be installed",
+                                free=readings["least_free_bytes"])
             stop.more["exit"] = status
             return stop
-        reason, shown = verdicts.build_failed(results, status)
-        return package_fault("build", reason, exit=status, evidence=shown)
+        return verdicts.of_rpmbuild(results, status, "build", self.chroot["arch"], readings, None)
 
 
 def tail(results, log, count=400):
     """The last lines of a log as text."""
-    kept = []
-    for _, line in verdicts.lines(results, log):
-        kept = (kept + [line])[-count:]
+    kept = collections.deque((line for _, line in evidence.lines(results, log)), count)
     return "\n".join(kept) + "\n"

@@ -15,12 +15,13 @@ import time
 import traceback
 
 from . import attempt as attempts
-from . import chroot_driver, chroots, command, files, mock_driver, mounting, paths, processes, system, task, verdicts
+from . import chroot_driver, chroots, command, evidence, files, mock_driver, mounting, paths, processes, system, task, verdicts
 from .build import Build
-from .errors import BuildStop, CommandError, disk_full
+from .errors import BuildStop, CommandError, disk_full, infrastructure_fault
 
 MAX_REPORT = 1 << 20
 CACHE_BYTES = 6 << 30
+CANCEL = signal.SIGUSR1  # SIGTERM is what everything gets when a machine is shut down
 UNTIL_BUILD = ("staging", "root", "source", "dependencies")
 
 
@@ -150,7 +151,8 @@ class Supervisor:
         os.umask(0o022)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: self.end("cancelled"))
+        signal.signal(CANCEL, lambda *_: self.end("cancelled"))
+        signal.signal(signal.SIGTERM, lambda *_: self.end("stopped"))
         signal.signal(signal.SIGALRM, lambda *_: self.end("timeout"))
         self.lock = files.lock(self.attempt.lock)
         self.attempt.reserve_verdict()
@@ -201,6 +203,8 @@ class Supervisor:
         phase = self.attempt.read_phase() or "staging"
         if self.ended_by == "cancelled":
             return cancelled(phase)
+        if self.ended_by == "stopped":
+            return verdicts.make("failed", "infrastructure", "stopped", "the builder was shut down, or somebody ended the build on it", phase=phase)
         try:
             return json.loads(report)
         except ValueError:
@@ -215,10 +219,7 @@ class Supervisor:
         mock = self.driver == "mock"
         blame = "infrastructure" if phase in UNTIL_BUILD and phase != "source" and not mock else "package"
         log = "root.log" if blame == "infrastructure" else "build.log"
-        last = None
-        for number, text in verdicts.lines(self.attempt.results, log):
-            last = {"log": log, "line": number, "text": text}
-        return verdicts.make("failed", blame, "timeout", reason, phase=phase, evidence=last)
+        return verdicts.make("failed", blame, "timeout", reason, phase=phase, evidence=evidence.last_line(self.attempt.results, log))
 
     def finish(self, verdict):
         """Verdict first (whoever waits can go on), then free the disk. A full disk turns a success into its own verdict."""
@@ -239,7 +240,7 @@ def driver_process(supervisor, writer, own_pids):
     """The child: own mounts, then the build; never returns."""
     try:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGHUP, signal.SIGPIPE):
+        for number in (CANCEL, signal.SIGTERM, signal.SIGALRM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         os.close(supervisor.lock)
         system.die_with_parent()
@@ -282,6 +283,8 @@ def stop_verdict(error, results, phase):
     """The verdict of an exception."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         error = disk_full("in the phase %s" % phase)
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EIO):
+        error = infrastructure_fault("disk", "the builder's disk fails: %s" % error)
     if isinstance(error, BuildStop):
         return verdicts.from_stop(error, results, phase)
     return verdicts.make("failed", "service", "crash", "the builder's scripts failed: %s" % last_line(error), phase=phase)
@@ -319,7 +322,7 @@ def cancel(name, epoch=None, polite=0.5):
     if state is None:
         raise CommandError("unknown", "attempt %s was never started here" % name)
     if attempt.running():
-        processes.send(state["pid"], state["start_time"], signal.SIGTERM)
+        processes.send(state["pid"], state["start_time"], CANCEL)
         wait(lambda: not attempt.running(), polite)
     if attempt.running():
         kill_hard(attempt, state)

@@ -65,6 +65,11 @@ def make_private():
     mount(None, "/", None, MS_REC | MS_PRIVATE)
 
 
+def account(path):
+    """Let the kernel write a record of every process of this pid namespace that ends to the file (acct(2)); None ends that."""
+    _check(LIBC.acct(_bytes(path)), "acct")
+
+
 def pivot_root(directory):
     """Make the directory (a mount point) the root and let go of the old one."""
     os.chdir(directory)

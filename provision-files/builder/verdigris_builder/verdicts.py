@@ -1,33 +1,29 @@
-"""Verdicts: one shape, and the search for the line in a log that shows why.
+"""Verdicts: one shape, and what the end of an rpmbuild means.
 
-The rules go from specific to general and were made for what rpmbuild, gcc, make and the common test runners print. A wrong guess costs
-little: the line number leads into the log.
+Whose fault a failure is follows from what was measured (`measured.py`); what a log says explains it, and decides only where nothing could be
+measured.
 """
 
-import os
 import re
 import signal
 
-from . import files
+from . import evidence
+from .errors import BuildStop, infrastructure_fault, package_fault
 
 MAX_TEXT = 800
-MAX_SCAN = 64 << 20
-STAGE = re.compile(r"error: Bad exit status from \S+ \((%\w+)\)")
-# (pattern, which hit counts). Earlier rules win.
-CAUSES = (
-    (re.compile(r"^(?:error: )?(?:Installed \(but unpackaged\) file\(s\) found:)"), "first"),
-    (re.compile(r"^\s*(?:error: )?(?:File not found|Directory not found|File must begin with|Not a directory|File listed twice)[^:]*: "), "first"),
-    (re.compile(r"^error: (?:Failed build dependencies|line \d+: |Unknown tag|Macro %|Bad source|Bad file|Unable to open|Empty %files|Recursion|"
-                r"query of specfile|Package already exists|.*field must be present|.*%\w+ .*(?:failed|unclosed))"), "first"),
-    (re.compile(r"^\s*\S+?:\d+:(?:\d+:)? (?:fatal )?error: "), "first"),
-    (re.compile(r"^error(?:\[E\d+\])?: (?!Bad exit status|could not compile|aborting)"), "first"),
-    (re.compile(r"(?:undefined reference to|ld: cannot find|collect2: error|undefined symbol)"), "first"),
-    (re.compile(r"(?:^|\s)\S*(?:Error|Exception): \S|^Traceback \(most recent call last\)|^E\s{3}"), "last"),
-    (re.compile(r"(?:command not found|No such file or directory|Permission denied|Killed|Segmentation fault|Network is unreachable|"
-                r"Connection refused|Temporary failure in name resolution|Hunk #\d+ FAILED|CMake Error|configure: error)"), "last"),
-    (re.compile(r"(?:FAILED|FAIL:|\*\*\* .*Error \d+|Assertion .* failed)"), "first"),
-)
-LAST_RESORTS = (re.compile(r"^\+ "), STAGE, re.compile(r"error", re.IGNORECASE))
+ARCHITECTURE = re.compile(r"Architecture is (?:not included|excluded): |No compatible architectures found for build")
+LOW_BYTES = 1 << 30  # below that a builder takes no build either
+LOW_FILES = 1000
+NO_BYTES = 1 << 20
+# rpmbuild was not ended by what it did itself.
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPWR)
+# Lines that make it worth to compare the build root's files with their packages.
+SUSPICIOUS = re.compile(r"Exec format error|cannot execute|bad interpreter|error while loading shared libraries|ELF|file too short|Bus error|"
+                        r"Segmentation fault|Illegal instruction|Input/output error|Structure needs cleaning|internal compiler error|"
+                        r"No such file or directory|not found|file not recognized|/(?:usr|lib|lib64|bin|etc)/")
+# The same where the files cannot be compared: only what hardly a package can bring about.
+BROKEN = re.compile(r"(?:/(?:usr/)?s?bin/\S+|rpm-tmp\.\w+): .*(?:Exec format error|cannot execute binary file|Input/output error)|"
+                    r"error while loading shared libraries: \S+: (?:file too short|invalid ELF header|cannot read file data)|Structure needs cleaning")
 
 
 def make(result, blame, kind, reason, phase=None, exit=None, evidence=None, missing=()):
@@ -43,7 +39,7 @@ def from_stop(stop, results, phase):
     more = dict(stop.more)
     find = more.pop("find", None)
     if find and not more.get("evidence"):
-        more["evidence"] = find_text(results, *find)
+        more["evidence"] = evidence.find_text(results, *find)
     return make(stop.result, stop.blame, stop.kind, stop.reason, phase=phase, **more)
 
 
@@ -53,78 +49,84 @@ def clean(text, limit=MAX_TEXT):
     return text if len(text) <= limit else text[:limit - 3] + "..."
 
 
-def lines(results, log):
-    """(number, text) of a log's lines, without following links, bounded."""
-    try:
-        directory = os.open(results, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        descriptor = files.open_regular(log, directory)
-    except OSError:
-        return
-    finally:
-        os.close(directory)
-    with os.fdopen(descriptor, "rb") as file:
-        seen = 0
-        for number, data in enumerate(file, 1):
-            seen += len(data)
-            if seen > MAX_SCAN:
-                return
-            yield number, data[:4096].decode("utf-8", "replace").rstrip("\n")
+def of_rpmbuild(results, status, kind, arch, measured, damaged, log="build.log"):
+    """The BuildStop of an rpmbuild that ended with that status, not 0.
+
+    `measured` is a document of `measured.Measured`; `damaged()` lists the damaged files of the build root, or is None where it cannot be told.
+    """
+    found = evidence.search(results, log)
+    builders = of_the_builder(found, status, measured, damaged)
+    if builders:
+        return with_more(builders, exit=status)
+    if status > 128 and found.stage is None:
+        reason = "the build was killed by %s" % signal_name(status - 128)
+        return package_fault(kind, reason, exit=status) if not measured["oom_kills"] else out_of_memory(None, status)
+    if measured["oom_kills"] and found.killed:
+        return out_of_memory(found.killed, status)
+    skipped = skipped_for(results, log, arch, status)
+    if skipped:
+        return skipped
+    what = "the %s stage failed" % found.stage if found.stage else "rpmbuild failed"
+    if found.evidence:
+        return package_fault(kind, "%s: %s" % (what, clean(found.evidence["text"], 600)), exit=status, evidence=found.evidence)
+    return package_fault(kind, "%s with exit status %s" % (what, status), exit=status)
 
 
-def find_text(results, log, text):
-    """The first line that holds the text."""
-    for number, line in lines(results, log):
-        if text in line:
-            return {"log": log, "line": number, "text": line}
+def of_the_builder(found, status, measured, damaged):
+    """The BuildStop of a failure that the builder's own state explains, or None."""
+    if status in (126, 127):
+        return infrastructure_fault("root", "the build root cannot run rpmbuild", evidence=found.evidence)
+    if measured["read_only"] or (measured["read_only"] is None and found.read_only):
+        return infrastructure_fault("disk", "the builder's file system has become read-only", evidence=found.read_only)
+    if is_full(found.full, measured):
+        return infrastructure_fault("disk", "no space left on device on the builder (while building)", evidence=found.full)
+    if not measured["oom_kills"]:
+        killer = "something outside the build, and not for want of memory"
+        if status > 128 and found.stage is None and status - 128 in FROM_OUTSIDE and not measured["all_killed"]:
+            return infrastructure_fault("killed", "rpmbuild was killed by %s from %s" % (signal_name(status - 128), killer))
+        if found.killed and is_cause(found) and (measured["killed"] is None or measured["killed"]) and not measured["all_killed"]:
+            return infrastructure_fault("killed", "a program of the build was killed by %s: %s" % (killer, clean(found.killed["text"], 300)),
+                                        evidence=found.killed)
+    text = found.evidence["text"] if found.evidence else ""
+    if SUSPICIOUS.search(text) or status > 128:
+        names = damaged() if damaged else None
+        if names or (names is None and BROKEN.search(text)):
+            reason = "the build root is damaged: %s" % (", ".join(names[:5]) if names else clean(text, 300))
+            return infrastructure_fault("root", reason, evidence=found.evidence)
     return None
 
 
-def evidence(results, log="build.log"):
-    """(evidence or None, failed stage such as %build or None) of a failed rpmbuild."""
-    best = [None] * len(CAUSES)
-    resorts = [None] * len(LAST_RESORTS)
-    stage = None
-    for number, line in lines(results, log):
-        found = STAGE.search(line)
-        if found and stage is None:
-            stage = found.group(1)
-        for index, (pattern, which) in enumerate(CAUSES):
-            if (best[index] is None or which == "last") and pattern.search(line):
-                best[index] = (number, line)
-                break
-        if stage is None or found:
-            for index, pattern in enumerate(LAST_RESORTS):
-                if pattern.search(line):
-                    resorts[index] = (number, line)
-    for hit in best + resorts:
-        if hit:
-            return {"log": log, "line": hit[0], "text": following(results, log, hit)}, stage
-    return None, stage
+def is_cause(found):
+    """Whether the line about a killed program is what the stage failed for."""
+    return found.evidence is None or found.evidence["line"] == found.killed["line"] or not found.evidence["text"].strip()
 
 
-def following(results, log, hit):
-    """A heading such as "unpackaged file(s) found:" says nothing without the line after it."""
-    number, text = hit
-    if text.rstrip().endswith(("found:", "dependencies:")):
-        for other, line in lines(results, log):
-            if other == number + 1:
-                return "%s %s" % (text.strip(), line.strip())
-    return text
+def is_full(said, measured):
+    """Whether the disk was full: by what is left of it, with the log's word for it while that is not next to nothing."""
+    free, names = measured["least_free_bytes"], measured["least_free_files"]
+    if free is None:
+        return said is not None
+    return free < NO_BYTES or (said is not None and (free < LOW_BYTES or (names is not None and names < LOW_FILES)))
 
 
-def build_failed(results, status, log="build.log"):
-    """(reason, evidence) of a build that rpmbuild, or a signal that rpmbuild got, ended."""
-    shown, stage = evidence(results, log)
-    if status > 128 and stage is None:
-        # Nobody was left to say why: what the log ends with is no cause.
-        return "the build was killed by %s" % signal_name(status - 128), None
-    what = "the %s stage failed" % stage if stage else "rpmbuild failed"
-    if shown:
-        return "%s: %s" % (what, clean(shown["text"], 600)), shown
-    return "%s with exit status %s" % (what, status), None
+def out_of_memory(shown, status):
+    """The build used up the memory that it was given."""
+    return package_fault("memory", "the build ran out of memory, and the kernel ended a program of it", exit=status, evidence=shown)
+
+
+def skipped_for(results, log, arch, status):
+    """The verdict of a package that is not made for the architecture, or None."""
+    for number, line in evidence.lines(results, log):
+        if ARCHITECTURE.search(line):
+            return BuildStop("skipped", "package", "architecture", "the package is not made for %s: %s" % (arch, line.strip()),
+                             exit=status, evidence=evidence.shown(log, (number, line)))
+    return None
+
+
+def with_more(stop, **more):
+    """The same BuildStop with further details."""
+    stop.more.update({key: value for key, value in more.items() if value is not None})
+    return stop
 
 
 def signal_name(number):
@@ -133,13 +135,3 @@ def signal_name(number):
         return signal.Signals(number).name
     except ValueError:
         return "signal %d" % number
-
-
-def no_space_in(results, log, tail=400):
-    """The last line near the end of a log that says the disk is full, as evidence."""
-    found, last = None, 0
-    for number, line in lines(results, log):
-        last = number
-        if "No space left on device" in line or "Disk quota exceeded" in line:
-            found = {"log": log, "line": number, "text": line}
-    return found if found and found["line"] > last - tail else None
