@@ -56,6 +56,17 @@ const NEXTEST: &str = "0.9.143";
 /// Every Python package with its version.
 const REQUIREMENTS: &str = include_str!("../python-requirements.txt");
 
+/// The package that has Ansible's collections in it, of which the tests use one. It is 54 MB to load and would be 210 MB
+/// in 21,000 files to install; the one is 4 MB.
+const COLLECTIONS: &str = "ansible==12.3.0";
+
+/// What of that package is taken.
+const COLLECTION: &str = "ansible_collections/amazon/aws/";
+
+/// Takes a part out of a zipped package: the package, where to, what.
+const EXTRACT: &str = "import sys, zipfile; package = zipfile.ZipFile(sys.argv[1]); \
+                       package.extractall(sys.argv[2], [n for n in package.namelist() if n.startswith(sys.argv[3])])";
+
 /// Debian's own Python: another that comes first in PATH may lack the module that makes environments.
 const PYTHON: &str = "/usr/bin/python3";
 
@@ -65,6 +76,7 @@ enum Missing {
     Packages(Vec<&'static str>),
     Nextest,
     Python(PathBuf),
+    Collection,
     SubordinateIds(String),
 }
 
@@ -90,6 +102,9 @@ impl Missing {
                     format!("{venv}/bin/pip install --requirement xtask/python-requirements.txt"),
                 ]
             }
+            Self::Collection => vec![format!(
+                "cargo xtask setup    # {COLLECTION} out of the Python package {COLLECTIONS}"
+            )],
             Self::SubordinateIds(user) => {
                 vec![format!(
                     "{sudo}usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
@@ -103,6 +118,7 @@ impl Missing {
             Self::Packages(names) => install_packages(cache, names),
             Self::Nextest => install_nextest(cache),
             Self::Python(venv) => install_python(cache, venv),
+            Self::Collection => install_collection(cache),
             Self::SubordinateIds(user) => Tool::as_root("usermod")
                 .args(["--add-subuids", "100000-165535", "--add-subgids", "100000-165535"])
                 .arg(user)
@@ -162,6 +178,9 @@ fn look(cache: &Cache, purpose: Purpose) -> Result<Vec<Missing>> {
     let venv = cache.path("venv");
     if !has_requirements(&venv) {
         missing.push(Missing::Python(venv));
+    }
+    if purpose == Purpose::Tests && !collection_mark(cache).exists() {
+        missing.push(Missing::Collection);
     }
     Ok(missing)
 }
@@ -276,6 +295,45 @@ fn install_python(cache: &Cache, venv: &Path) -> Result<()> {
         }
     })?;
     step.done(venv.display().to_string());
+    Ok(())
+}
+
+/// The file that says which version of the collection is there, and that all of it is.
+fn collection_mark(cache: &Cache) -> PathBuf {
+    cache.path("collections").join(COLLECTIONS.replace("==", "-"))
+}
+
+fn install_collection(cache: &Cache) -> Result<()> {
+    let _lock = cache.lock("collections")?;
+    let mark = collection_mark(cache);
+    if mark.exists() {
+        return Ok(());
+    }
+    let step = Step::start("Ansible's collection amazon.aws: 54 MB to load");
+    let log = cache.path("collections.log");
+    let python = cache.path("venv/bin/python3");
+    let loaded = cache.path("collections.loaded");
+    if loaded.exists() {
+        fs_err::remove_dir_all(&loaded)?;
+    }
+    Tool::new(&python)
+        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"])
+        .arg(&loaded)
+        .arg(COLLECTIONS)
+        .log(&log)?;
+    let package = fs_err::read_dir(&loaded)?
+        .next()
+        .context("pip loaded nothing")??
+        .path();
+    Tool::new(&python)
+        .args(["-c", EXTRACT])
+        .arg(&package)
+        .arg(cache.path("collections"))
+        .arg(COLLECTION)
+        .log(&log)?;
+    fs_err::remove_dir_all(&loaded)?;
+    write_atomically(&mark, b"")?;
+    step.done("amazon.aws");
     Ok(())
 }
 

@@ -1,15 +1,11 @@
 //! The cloud as a value: started with its settings, it serves its API until it is shut down.
 //!
-//! Start order: lock and read the ledger, start the machines' side, open the metadata service and the forwards,
+//! Start order: lock and read the ledger, start the hypervisor, open the metadata service and the forwards,
 //! recover the instances that the ledger lists, then serve. Shutdown goes the other way and keeps disks and
-//! ledger, so that the next start brings the same instances back. Between the two the machines' side is watched
+//! ledger, so that the next start brings the same instances back. Between the two the hypervisor is watched
 //! over, and started again when it dies.
 
-mod addresses;
-mod faults;
 mod inside;
-mod life;
-mod machines;
 mod real;
 mod supervise;
 
@@ -18,13 +14,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use addresses::{allocate, private_dns_name, public_dns_name};
-pub(crate) use faults::{Fault, Faults, LostAnswer};
-pub(crate) use life::Life;
-pub use machines::{GATEWAY, METADATA, MachineError, MachineFuture, Machines};
-
 use self::{inside::Inside, supervise::Supervisor};
-use crate::{CloudConfig, Error, Forward, api, ledger::Ledger};
+pub use crate::machines::{GATEWAY, METADATA, MachineError, MachineFuture, Machines};
+use crate::{CloudConfig, Error, Forward, addresses, api, faults::Faults, ledger::Ledger, life::Life};
 
 /// How often terminated instances are looked through for those to forget.
 const FORGETTING: Duration = Duration::from_secs(30);
@@ -48,7 +40,7 @@ impl Cloud {
     ///
     /// # Errors
     /// [`Error`]: a wrong setting, a state directory in use, a damaged ledger, an address that is taken, or a
-    /// machines' side that cannot start here.
+    /// hypervisor that cannot start here.
     pub async fn start(config: CloudConfig) -> Result<Self, Error> {
         check(&config)?;
         let ledger = Ledger::open(&config.state_dir)?;
@@ -66,7 +58,7 @@ impl Cloud {
         Self::begin_or_end(config, ledger, machines).await
     }
 
-    /// What cannot begin leaves nothing behind: no task, and of the machines' side no process and no control group.
+    /// What cannot begin leaves nothing behind: no task, and of the hypervisor no process and no control group.
     async fn begin_or_end(
         config: CloudConfig,
         ledger: Ledger,
@@ -77,7 +69,7 @@ impl Cloud {
         if begun.is_err() {
             ending.cancel();
             if let Err(error) = machines.shutdown().await {
-                tracing::error!("The machines' side did not end: {error}");
+                tracing::error!("The hypervisor did not end: {error}");
             }
         }
         begun
@@ -181,7 +173,7 @@ impl Cloud {
         self.inside.remove_forward(port).await
     }
 
-    /// Returns when the cloud cannot go on: its machines' side died and could not be brought back. The API has
+    /// Returns when the cloud cannot go on: its hypervisor died and could not be brought back. The API has
     /// stopped answering then; what is left to do is [`Cloud::shutdown`].
     pub async fn failed(&self) -> Error {
         let mut lost = self.lost.subscribe();
@@ -196,7 +188,7 @@ impl Cloud {
     /// start brings them back.
     ///
     /// # Errors
-    /// [`Error::Machines`] when the machines' side did not end cleanly; everything else is ended all the same.
+    /// [`Error::Machines`] when the hypervisor did not end cleanly; everything else is ended all the same.
     pub async fn shutdown(mut self) -> Result<(), Error> {
         self.ended = true;
         self.ending.cancel();

@@ -20,6 +20,8 @@ pub struct CloudConfig {
     pub secret_key: String,
     /// The region's name; its one availability zone is this name followed by `a`.
     pub region: String,
+    /// Whose dialect the API speaks.
+    pub profile: Profile,
     /// Where the API listens. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// The program, with its first arguments, that runs `guest::main`; `/proc/self/exe` is this executable.
@@ -55,6 +57,7 @@ impl CloudConfig {
             access_key: access_key.into(),
             secret_key: secret_key.into(),
             region: "dev-1".to_owned(),
+            profile: Profile::Aws,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             helper: vec!["/proc/self/exe".into(), "guest".into()],
             public_network: 88,
@@ -72,6 +75,23 @@ impl CloudConfig {
     pub fn zone(&self) -> String {
         format!("{}a", self.region)
     }
+
+    /// Its id, which EC2 keeps apart from its name.
+    #[must_use]
+    pub fn zone_id(&self) -> String {
+        format!("{}-az1", self.region)
+    }
+}
+
+/// Whose dialect of EC2 is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Amazon's of today.
+    #[default]
+    Aws,
+    /// Eucalyptus's: signatures of version 2 too, instance types in its own form, everything on one page, and what it
+    /// does not know is refused.
+    Eucalyptus,
 }
 
 /// The usual port of public addresses. It is not 22: an ordinary user may not listen there, and where the host's own

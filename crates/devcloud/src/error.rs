@@ -37,8 +37,8 @@ pub enum Error {
     /// The cloud is ending and takes no more changes.
     #[error("the cloud is ending")]
     Ending,
-    /// The machines' side died and could not be brought back. Instances are in the ledger, and on their disks.
-    #[error("the machines' side died and could not be brought back: {reason}")]
+    /// The hypervisor died and could not be brought back. Instances are in the ledger, and on their disks.
+    #[error("the hypervisor died and could not be brought back: {reason}")]
     Lost {
         /// Why not.
         reason: String,
@@ -87,14 +87,14 @@ pub enum Error {
         /// What stands in the way.
         reason: String,
     },
-    /// The machines' side refused or failed.
-    #[error("the machines' side failed to {action}")]
+    /// The hypervisor refused or failed.
+    #[error("the hypervisor failed to {action}")]
     Machines {
         /// What was asked of it.
         action: &'static str,
         /// Why it failed.
         #[source]
-        source: crate::cloud::MachineError,
+        source: crate::machines::MachineError,
     },
 }
 

@@ -7,22 +7,25 @@
 //! It must never import another crate of the farm, never keep a fact only in memory that a client has been told
 //! (the [`ledger`] holds them all), and never leave a process, mount or namespace that the ledger does not list.
 //!
-//! Start reading at [`cloud`]; `api` is what clients see, `hypervisor` and `guest` are the machines.
+//! Start reading at [`cloud`]; `api` is what clients see. Their language is the package `devcloud-dialect`, the machines are
+//! the package `devcloud-machines`, which this one shows as [`hypervisor`], [`guest`] and [`machine`].
 
+mod addresses;
 mod api;
 pub mod cloud;
 pub mod config;
-mod encoding;
 mod error;
-pub mod guest;
-pub mod hypervisor;
+mod faults;
 mod images;
+mod instance_types;
 pub mod ledger;
-pub mod machine;
+mod life;
+mod machines;
 mod metadata;
 pub mod proxy;
 pub mod testing;
 
 pub use cloud::Cloud;
-pub use config::{Capacity, CloudConfig, Forward, ImageConfig};
+pub use config::{Capacity, CloudConfig, Forward, ImageConfig, Profile};
+pub use devcloud_machines::{guest, hypervisor, machine};
 pub use error::{Error, describe};

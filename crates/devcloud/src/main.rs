@@ -5,8 +5,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
-use devcloud::{Cloud, CloudConfig, Error, Forward, ImageConfig};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use devcloud::{Cloud, CloudConfig, Error, Forward, ImageConfig, Profile};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -44,6 +44,9 @@ struct Serve {
     /// The region's name.
     #[arg(long, default_value = "dev-1")]
     region: String,
+    /// Whose dialect of EC2 is spoken.
+    #[arg(long, value_enum, default_value_t = Dialect::Aws)]
+    profile: Dialect,
     /// Port of public addresses that leads to an instance's sshd [default: 2222].
     #[arg(long)]
     ssh_port: Option<u16>,
@@ -65,6 +68,12 @@ struct Serve {
     /// Seconds for which a terminated instance can be described.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     retention: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Dialect {
+    Aws,
+    Eucalyptus,
 }
 
 fn parse_forward(text: &str) -> Result<Forward, String> {
@@ -111,6 +120,10 @@ fn run(serve: Serve) -> Result<(), Box<dyn std::error::Error>> {
             .collect::<Result<_, Error>>()?;
         config.listen = serve.listen;
         config.region = serve.region;
+        config.profile = match serve.profile {
+            Dialect::Aws => Profile::Aws,
+            Dialect::Eucalyptus => Profile::Eucalyptus,
+        };
         config.ssh_port = serve.ssh_port.unwrap_or(config.ssh_port);
         config.public_network = serve.public_network;
         config.forwards = serve.forwards;

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, Forward,
-    cloud::{GATEWAY, Machines},
+    machines::{GATEWAY, Machines},
 };
 
 /// How many connections one relay carries at once; more wait in the listener's queue.

@@ -15,9 +15,9 @@ use tokio::{
 };
 
 use crate::{
-    cloud::{MachineError, MachineFuture, Machines},
     hypervisor,
     machine::{MachineSpec, MachineState},
+    machines::{MachineError, MachineFuture, Machines},
 };
 
 /// The greeting that a connection to a fake machine gets.
@@ -94,7 +94,7 @@ impl FakeMachines {
         self.endings.send(id.to_owned()).ok();
     }
 
-    /// The machines' side dies, and every machine with it. Calls fail until it is started again.
+    /// The hypervisor dies, and every machine with it. Calls fail until it is started again.
     pub fn die(&self) {
         self.with(Inner::stop_all);
         self.dead.send_replace(true);

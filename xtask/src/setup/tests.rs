@@ -16,7 +16,15 @@ fn every_python_package_has_one_exact_version() {
         lines.iter().all(|line| line.split("==").count() == 2),
         "{lines:?}"
     );
-    for wanted in ["copr-cli", "copr", "boto3", "awscli", "moto", "ansible-core"] {
+    for wanted in [
+        "ansible-core",
+        "apache-libcloud",
+        "awscli",
+        "boto3",
+        "copr",
+        "copr-cli",
+        "moto",
+    ] {
         assert!(
             lines.iter().any(|line| line.split("==").next() == Some(wanted)),
             "{wanted} is not listed"

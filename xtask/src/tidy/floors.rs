@@ -11,7 +11,9 @@ use crate::workspace::{Package, Workspace};
 /// What of ours each crate may import. A crate that is not listed has no place in the house yet.
 const FLOORS: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("devcloud", &[]),
+    ("devcloud-dialect", &[]),
+    ("devcloud-machines", &[]),
+    ("devcloud", &["devcloud-dialect", "devcloud-machines"]),
     ("xtask", &[]),
     ("store", &["model"]),
     ("cloud", &["model"]),
@@ -55,9 +57,12 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("russh", &["shell"]),
     ("sea-orm", &["store"]),
     ("sea-orm-", &["store"]),
-    ("serde-saphyr", &["provisioner", "runtime"]),
+    ("serde-saphyr", &["devcloud-machines", "provisioner", "runtime"]),
     ("sqlx", &["store"]),
-    ("tracing-subscriber", &["devcloud", "runtime"]),
+    (
+        "tracing-subscriber",
+        &["devcloud", "devcloud-machines", "runtime"],
+    ),
 ];
 
 /// What `model` may not know: it gets the time, and its order reaches plans that must be the same every time.

@@ -1,90 +1,174 @@
-//! The table of actions: the parameters each one knows, and its handler.
+//! The actions: for each one what it is asked for, and what answers it, in one table.
 
-use super::{
-    Service, error::ApiError, images, instances, key_pairs, parameters::Parameters, places, security_groups,
-    tags, types, xml::Xml,
-};
+use std::future::Future;
 
-/// The parameters that an action knows, by their first part; `None` for an action that is not there.
-fn known(action: &str) -> Option<&'static [&'static str]> {
-    Some(match action {
-        "RunInstances" => instances::run::PARAMETERS,
-        "DescribeInstances" => instances::describe::PARAMETERS,
-        "TerminateInstances" | "StopInstances" | "StartInstances" | "RebootInstances" => {
-            instances::change::PARAMETERS
+use devcloud_dialect::{Api, ApiError, Form, Xml, request::*};
+use futures_util::future::BoxFuture;
+use poem::http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use super::service::Service;
+use crate::config::Profile;
+
+/// One request on its way to its action.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) service: &'a Service,
+    pub(super) form: &'a Form,
+    pub(super) dry_run: DryRun,
+}
+
+/// Whether a request is only to be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DryRun(pub(super) bool);
+
+impl DryRun {
+    /// Ends a trial. To be called when everything else was checked and nothing was changed.
+    pub(super) fn end(self) -> Result<(), ApiError> {
+        if self.0 {
+            let message = "Request would have succeeded, but DryRun flag is set.";
+            let error = ApiError::new("DryRunOperation", message);
+            return Err(error.with_status(StatusCode::PRECONDITION_FAILED));
         }
-        "DescribeInstanceStatus" => instances::status::PARAMETERS,
-        "GetConsoleOutput" => instances::console::PARAMETERS,
-        "DescribeInstanceAttribute" => instances::attributes::DESCRIBE,
-        "ModifyInstanceAttribute" => instances::attributes::MODIFY,
-        "ImportKeyPair" => key_pairs::IMPORT,
-        "CreateKeyPair" => key_pairs::CREATE,
-        "DescribeKeyPairs" => key_pairs::DESCRIBE,
-        "DeleteKeyPair" => key_pairs::DELETE,
-        "CreateTags" | "DeleteTags" => tags::CHANGE,
-        "DescribeTags" => tags::DESCRIBE,
-        "DescribeImages" => images::PARAMETERS,
-        "DescribeInstanceTypes" => types::PARAMETERS,
-        "DescribeRegions" => places::REGIONS,
-        "DescribeAvailabilityZones" => places::ZONES,
-        "DescribeAccountAttributes" => places::ATTRIBUTES,
-        "CreateSecurityGroup" => security_groups::CREATE,
-        "DescribeSecurityGroups" => security_groups::DESCRIBE,
-        "DeleteSecurityGroup" => security_groups::DELETE,
-        "AuthorizeSecurityGroupIngress" | "RevokeSecurityGroupIngress" => security_groups::RULES,
-        _ => return None,
+        Ok(())
+    }
+}
+
+/// A request that changes nothing.
+pub(super) trait Question: DeserializeOwned + Send {
+    /// Answers it.
+    fn answer(self, service: &Service) -> impl Future<Output = Result<Xml, ApiError>> + Send;
+}
+
+/// A request that changes something, unless it is a trial.
+pub(super) trait Change: DeserializeOwned + Send {
+    /// Makes the change, or refuses it without having changed anything.
+    fn make(self, call: Call<'_>) -> impl Future<Output = Result<Xml, ApiError>> + Send;
+}
+
+type Handler = for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<Xml, ApiError>>;
+
+fn question<R: Question>(call: Call<'_>) -> BoxFuture<'_, Result<Xml, ApiError>> {
+    Box::pin(async move {
+        let xml = call.form.decode::<R>()?.answer(call.service).await?;
+        call.dry_run.end()?;
+        Ok(xml)
     })
 }
+
+fn change<R: Change>(call: Call<'_>) -> BoxFuture<'_, Result<Xml, ApiError>> {
+    Box::pin(async move { call.form.decode::<R>()?.make(call).await })
+}
+
+/// All actions, by service and name.
+#[rustfmt::skip]
+pub(super) const ACTIONS: &[(Api, &str, Handler)] = &[
+    (Api::Ec2, "AuthorizeSecurityGroupIngress", change::<AuthorizeSecurityGroupIngress>),
+    (Api::Ec2, "CreateKeyPair", change::<CreateKeyPair>),
+    (Api::Ec2, "CreateSecurityGroup", change::<CreateSecurityGroup>),
+    (Api::Ec2, "CreateTags", change::<CreateTags>),
+    (Api::Ec2, "DeleteKeyPair", change::<DeleteKeyPair>),
+    (Api::Ec2, "DeleteSecurityGroup", change::<DeleteSecurityGroup>),
+    (Api::Ec2, "DeleteTags", change::<DeleteTags>),
+    (Api::Ec2, "DescribeAccountAttributes", question::<DescribeAccountAttributes>),
+    (Api::Ec2, "DescribeAddresses", question::<DescribeAddresses>),
+    (Api::Ec2, "DescribeAvailabilityZones", question::<DescribeAvailabilityZones>),
+    (Api::Ec2, "DescribeImages", question::<DescribeImages>),
+    (Api::Ec2, "DescribeInstanceAttribute", question::<DescribeInstanceAttribute>),
+    (Api::Ec2, "DescribeInstanceStatus", question::<DescribeInstanceStatus>),
+    (Api::Ec2, "DescribeInstanceTypeOfferings", question::<DescribeInstanceTypeOfferings>),
+    (Api::Ec2, "DescribeInstanceTypes", question::<DescribeInstanceTypes>),
+    (Api::Ec2, "DescribeInstances", question::<DescribeInstances>),
+    (Api::Ec2, "DescribeKeyPairs", question::<DescribeKeyPairs>),
+    (Api::Ec2, "DescribeNetworkInterfaces", question::<DescribeNetworkInterfaces>),
+    (Api::Ec2, "DescribePlacementGroups", question::<DescribePlacementGroups>),
+    (Api::Ec2, "DescribeRegions", question::<DescribeRegions>),
+    (Api::Ec2, "DescribeSecurityGroups", question::<DescribeSecurityGroups>),
+    (Api::Ec2, "DescribeSubnets", question::<DescribeSubnets>),
+    (Api::Ec2, "DescribeTags", question::<DescribeTags>),
+    (Api::Ec2, "DescribeVpcAttribute", question::<DescribeVpcAttribute>),
+    (Api::Ec2, "DescribeVpcs", question::<DescribeVpcs>),
+    (Api::Ec2, "GetConsoleOutput", question::<GetConsoleOutput>),
+    (Api::Ec2, "ImportKeyPair", change::<ImportKeyPair>),
+    (Api::Ec2, "ModifyInstanceAttribute", change::<ModifyInstanceAttribute>),
+    (Api::Ec2, "RebootInstances", change::<RebootInstances>),
+    (Api::Ec2, "RevokeSecurityGroupIngress", change::<RevokeSecurityGroupIngress>),
+    (Api::Ec2, "RunInstances", change::<RunInstances>),
+    (Api::Ec2, "StartInstances", change::<StartInstances>),
+    (Api::Ec2, "StopInstances", change::<StopInstances>),
+    (Api::Ec2, "TerminateInstances", change::<TerminateInstances>),
+    (Api::Iam, "GetUser", question::<GetUser>),
+    (Api::Sts, "GetCallerIdentity", question::<GetCallerIdentity>),
+];
+
+/// Parameters that Amazon knows and Eucalyptus does not, by action: its binding refuses them
+/// (read in the source of Eucalyptus 4.4).
+const NOT_EUCALYPTUS: &[(&str, &[&str])] = &[
+    (
+        "RunInstances",
+        &[
+            "CapacityReservationSpecification",
+            "CpuOptions",
+            "CreditSpecification",
+            "DisableApiStop",
+            "EnclaveOptions",
+            "HibernationOptions",
+            "InstanceMarketOptions",
+            "MaintenanceOptions",
+            "MetadataOptions",
+            "Placement.AvailabilityZoneId",
+            "Placement.GroupId",
+            "Placement.HostId",
+            "PrivateDnsNameOptions",
+        ],
+    ),
+    ("CreateKeyPair", &["KeyFormat", "KeyType", "TagSpecification"]),
+    ("ImportKeyPair", &["TagSpecification"]),
+    ("DescribeKeyPairs", &["IncludePublicKey", "KeyPairId"]),
+    ("DeleteKeyPair", &["KeyPairId"]),
+];
 
 /// Answers one action.
 pub(super) async fn dispatch(
     service: &Service,
+    api: Api,
     action: &str,
-    parameters: &Parameters,
+    form: &Form,
 ) -> Result<Xml, ApiError> {
-    let Some(known) = known(action) else {
+    let handler = ACTIONS
+        .iter()
+        .find(|(owner, name, _)| (*owner, *name) == (api, action))
+        .map(|(_, _, handler)| handler);
+    let Some(handler) = handler else {
         let message = format!("The action {action} is not valid for this web service.");
         return Err(ApiError::new("InvalidAction", message));
     };
-    parameters.check_names(known)?;
-    match action {
-        "RunInstances" => instances::run::run(service, parameters).await,
-        "DescribeInstances" => instances::describe::describe(service, parameters),
-        "TerminateInstances" => instances::change::terminate(service, parameters).await,
-        "StopInstances" => instances::change::stop(service, parameters).await,
-        "StartInstances" => instances::change::start(service, parameters).await,
-        "RebootInstances" => instances::change::reboot(service, parameters).await,
-        "DescribeInstanceStatus" => instances::status::describe(service, parameters),
-        "GetConsoleOutput" => instances::console::get(service, parameters).await,
-        "DescribeInstanceAttribute" => instances::attributes::describe(service, parameters),
-        "ModifyInstanceAttribute" => instances::attributes::modify(service, parameters).await,
-        "ImportKeyPair" => key_pairs::import(service, parameters).await,
-        "CreateKeyPair" => key_pairs::create(service, parameters).await,
-        "DescribeKeyPairs" => key_pairs::describe(service, parameters),
-        "DeleteKeyPair" => key_pairs::delete(service, parameters).await,
-        "CreateTags" => tags::create(service, parameters).await,
-        "DeleteTags" => tags::delete(service, parameters).await,
-        "DescribeTags" => tags::describe(service, parameters),
-        "DescribeImages" => images::describe(service, parameters),
-        "DescribeInstanceTypes" => types::describe(service, parameters),
-        "DescribeRegions" => places::regions(service, parameters),
-        "DescribeAvailabilityZones" => places::zones(service, parameters),
-        "DescribeAccountAttributes" => places::attributes(service, parameters),
-        "CreateSecurityGroup" => security_groups::create(service, parameters).await,
-        "DescribeSecurityGroups" => security_groups::describe(service, parameters),
-        "DeleteSecurityGroup" => security_groups::delete(service, parameters).await,
-        "AuthorizeSecurityGroupIngress" => security_groups::rules::authorize(service, parameters).await,
-        "RevokeSecurityGroupIngress" => security_groups::rules::revoke(service, parameters).await,
-        _ => Err(ApiError::internal()),
+    if service.config.profile == Profile::Eucalyptus {
+        refuse_amazons(action, form)?;
     }
+    let dry_run = DryRun(form.dry_run()?);
+    handler(Call {
+        service,
+        form,
+        dry_run,
+    })
+    .await
 }
 
-/// Answers `DryRun=true` once everything else was checked.
-pub(super) fn refuse_dry_run(parameters: &Parameters) -> Result<(), ApiError> {
-    if parameters.boolean("DryRun")? == Some(true) {
-        let message = "Request would have succeeded, but DryRun flag is set.";
-        let error = ApiError::new("DryRunOperation", message);
-        return Err(error.with_status(poem::http::StatusCode::PRECONDITION_FAILED));
+/// Refuses parameters that Eucalyptus does not know.
+fn refuse_amazons(action: &str, form: &Form) -> Result<(), ApiError> {
+    let unknown = NOT_EUCALYPTUS
+        .iter()
+        .filter(|(name, _)| *name == action)
+        .flat_map(|(_, unknown)| *unknown);
+    for name in unknown {
+        let below = |full: &str| {
+            full.strip_prefix(name)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if let Some((full, _)) = form.asked().find(|(full, _)| below(full)) {
+            return Err(ApiError::unknown_parameter(full));
+        }
     }
     Ok(())
 }

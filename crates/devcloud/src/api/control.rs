@@ -8,10 +8,11 @@ use poem::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Service;
+use super::service::Service;
 use crate::{
-    cloud::{Fault, LostAnswer, MachineError},
     describe,
+    faults::{Fault, LostAnswer},
+    machines::MachineError,
 };
 
 /// Answers a request to `/_devcloud/{path}`.

@@ -1,27 +1,10 @@
 //! DescribeImages: the images of the settings.
 
-use super::{
-    Service,
-    error::ApiError,
-    filters::{Filters, tag_values},
-    instances::view,
-    paging::Page,
-    parameters::Parameters,
-    xml::Xml,
+use devcloud_dialect::{
+    ApiError, Filters, Page, Xml, ids::is_resource_id, request::DescribeImages, tag_values,
 };
-use crate::encoding::is_resource_id;
 
-/// What DescribeImages knows.
-pub(super) const PARAMETERS: &[&str] = &[
-    "ExecutableBy",
-    "Filter",
-    "ImageId",
-    "IncludeDeprecated",
-    "IncludeDisabled",
-    "MaxResults",
-    "NextToken",
-    "Owner",
-];
+use super::{actions::Question, service::Service, view};
 
 const FILTERS: &[&str] = &[
     "architecture",
@@ -38,69 +21,86 @@ const FILTERS: &[&str] = &[
     "virtualization-type",
 ];
 
-pub(super) fn describe(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    let ids = parameters.list("ImageId")?;
-    let images = &service.config.images;
-    for id in &ids {
+impl Question for DescribeImages {
+    async fn answer(self, service: &Service) -> Result<Xml, ApiError> {
+        let ids = self.image_id;
+        let images = &service.config.images;
+        check_ids(service, &ids)?;
+        let filters = Filters::check(self.filter, FILTERS)?;
+        let page = Page::check("DescribeImages", self.max_results, self.next_token.as_deref(), 1)?;
+        let state = service.ledger.snapshot();
+        let owners = self.owner;
+        let ours = owners.is_empty()
+            || owners
+                .iter()
+                .any(|owner| owner == "self" || *owner == state.owner_id);
+        // Images are the account's own: nobody else may launch them, nor is any deprecated or disabled.
+        let executable = self.executable_by.is_empty() || self.executable_by.iter().any(|who| who == "self");
+        let mut found: Vec<_> = images
+            .iter()
+            .filter(|image| ours && executable && (ids.is_empty() || ids.contains(&image.id)))
+            .filter(|image| {
+                filters.pass(|name| match name {
+                    "architecture" => vec![image.architecture.clone()],
+                    "description" => vec![image.description.clone()],
+                    "image-id" => vec![image.id.clone()],
+                    "image-type" => vec!["machine".to_owned()],
+                    "is-public" => vec!["false".to_owned()],
+                    "name" => vec![image.name.clone()],
+                    "owner-id" => vec![state.owner_id.clone()],
+                    "root-device-type" => vec!["ebs".to_owned()],
+                    "state" => vec!["available".to_owned()],
+                    "virtualization-type" => vec!["hvm".to_owned()],
+                    other => tag_values(state.tags.get(&image.id), other),
+                })
+            })
+            .collect();
+        found.sort_by(|one, other| one.id.cmp(&other.id));
+        let (found, next) = page.cut(found, |image| image.id.clone());
+        let mut xml = Xml::default();
+        xml.list("imagesSet", found, |xml, image| {
+            xml.put("imageId", &image.id);
+            xml.put("imageLocation", format!("{}/{}", state.owner_id, image.name));
+            xml.put("imageState", "available");
+            xml.put("imageOwnerId", &state.owner_id);
+            xml.put("isPublic", false);
+            xml.put("architecture", &image.architecture);
+            xml.put("imageType", "machine");
+            xml.put("name", &image.name);
+            xml.put("description", &image.description);
+            xml.put("rootDeviceType", "ebs");
+            xml.put("rootDeviceName", "/dev/sda1");
+            xml.list("blockDeviceMapping", ["/dev/sda1"], |xml, device| {
+                xml.put("deviceName", device);
+                xml.element("ebs", |xml| {
+                    xml.put("deleteOnTermination", true);
+                    xml.put("volumeType", "standard");
+                    xml.put("encrypted", false);
+                });
+            });
+            xml.put("virtualizationType", "hvm");
+            xml.put("hypervisor", "xen");
+            xml.put("creationDate", "2024-01-01T00:00:00.000Z");
+            view::tags(xml, &state, &image.id);
+        });
+        xml.put_some("nextToken", next);
+        Ok(xml)
+    }
+}
+
+/// Every image that is named has to be there.
+fn check_ids(service: &Service, ids: &[String]) -> Result<(), ApiError> {
+    for id in ids {
         if !is_resource_id(id, "ami") {
             return Err(ApiError::new(
                 "InvalidAMIID.Malformed",
                 format!("Invalid id: \"{id}\""),
             ));
         }
-        if !images.iter().any(|image| image.id == *id) {
+        if !service.config.images.iter().any(|image| image.id == *id) {
             let message = format!("The image id '[{id}]' does not exist");
             return Err(ApiError::new("InvalidAMIID.NotFound", message));
         }
     }
-    let filters = Filters::parse(parameters, FILTERS)?;
-    let page = Page::parse(parameters, "DescribeImages", 1)?;
-    let state = service.ledger.snapshot();
-    let owners = parameters.list("Owner")?;
-    let ours = owners.is_empty()
-        || owners
-            .iter()
-            .any(|owner| owner == "self" || *owner == state.owner_id);
-    let mut found: Vec<_> = images
-        .iter()
-        .filter(|image| ours && (ids.is_empty() || ids.contains(&image.id)))
-        .filter(|image| {
-            filters.pass(|name| match name {
-                "architecture" => vec![image.architecture.clone()],
-                "description" => vec![image.description.clone()],
-                "image-id" => vec![image.id.clone()],
-                "image-type" => vec!["machine".to_owned()],
-                "is-public" => vec!["false".to_owned()],
-                "name" => vec![image.name.clone()],
-                "owner-id" => vec![state.owner_id.clone()],
-                "root-device-type" => vec!["ebs".to_owned()],
-                "state" => vec!["available".to_owned()],
-                "virtualization-type" => vec!["hvm".to_owned()],
-                other => tag_values(state.tags.get(&image.id), other),
-            })
-        })
-        .collect();
-    found.sort_by(|one, other| one.id.cmp(&other.id));
-    let (found, next) = page.cut(found, |image| image.id.clone());
-    let mut xml = Xml::default();
-    xml.list("imagesSet", found, |xml, image| {
-        xml.put("imageId", &image.id);
-        xml.put("imageLocation", format!("{}/{}", state.owner_id, image.name));
-        xml.put("imageState", "available");
-        xml.put("imageOwnerId", &state.owner_id);
-        xml.put("isPublic", false);
-        xml.put("architecture", &image.architecture);
-        xml.put("imageType", "machine");
-        xml.put("name", &image.name);
-        xml.put("description", &image.description);
-        xml.put("rootDeviceType", "ebs");
-        xml.put("rootDeviceName", "/dev/sda1");
-        xml.element("blockDeviceMapping", |_| {});
-        xml.put("virtualizationType", "hvm");
-        xml.put("hypervisor", "xen");
-        xml.put("creationDate", "2024-01-01T00:00:00.000Z");
-        view::tags(xml, &state, &image.id);
-    });
-    xml.put_some("nextToken", next);
-    Ok(xml)
+    Ok(())
 }

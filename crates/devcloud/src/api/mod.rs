@@ -2,30 +2,33 @@
 //!
 //! A request is read within bounds, its signature is checked, its parameters are compared with those that the
 //! action knows, and the action's handler answers with XML. Handlers change the ledger and nothing else; the
-//! machines follow through [`crate::cloud::Life`].
+//! machines follow through [`crate::life::Life`].
 
 mod actions;
 mod connection;
 mod control;
-mod error;
-mod filters;
+mod identity;
 mod images;
 mod instances;
 mod key_pairs;
-mod paging;
-mod parameters;
+mod network;
 mod places;
 mod security_groups;
-mod signature;
+mod service;
 mod tags;
-pub(crate) mod types;
-mod xml;
+mod types;
+mod view;
+mod vpc;
 
 #[cfg(test)]
 pub(crate) mod samples;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
+use devcloud_dialect::{
+    Api, ApiError, Form, Xml, ids,
+    signature::{self, Credentials, Scheme, Signed},
+};
 use poem::{
     Endpoint, Request, Response, Server,
     error::ReadBodyError,
@@ -36,17 +39,9 @@ use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    CloudConfig, Error,
-    cloud::{Faults, Life, LostAnswer, Machines},
-    encoding::random,
-    ledger::Ledger,
-};
-use connection::{Connections, SwitchedAcceptor};
-use error::ApiError;
-use parameters::Parameters;
-use signature::{Credentials, Signed};
-use xml::Xml;
+use self::connection::{Connections, SwitchedAcceptor};
+pub(crate) use self::service::Service;
+use crate::{Error, config::Profile, faults::LostAnswer};
 
 /// The longest body that is read.
 const BODY: usize = 1024 * 1024;
@@ -63,15 +58,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How long an answer that is to be lost by hanging hangs.
 const HANG: Duration = Duration::from_secs(600);
 
-/// What handlers work with.
-pub(crate) struct Service {
-    pub(crate) ledger: Ledger,
-    pub(crate) life: Arc<Life>,
-    pub(crate) machines: Arc<dyn Machines>,
-    pub(crate) faults: Faults,
-    pub(crate) config: Arc<CloudConfig>,
-}
-
 /// The API, serving until `ending`.
 pub(crate) fn serve(
     listener: TcpListener,
@@ -84,7 +70,7 @@ pub(crate) fn serve(
     })?;
     let connections = Connections::default();
     let acceptor = SwitchedAcceptor::new(listener, address, connections.clone());
-    let api = Api {
+    let api = Ec2 {
         service,
         connections,
         ending: ending.clone(),
@@ -100,13 +86,13 @@ pub(crate) fn serve(
     })
 }
 
-struct Api {
+struct Ec2 {
     service: Arc<Service>,
     connections: Connections,
     ending: CancellationToken,
 }
 
-impl Endpoint for Api {
+impl Endpoint for Ec2 {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
@@ -121,14 +107,12 @@ impl Endpoint for Api {
             Ok(Err(ReadBodyError::PayloadTooLarge)) => {
                 let message = format!("The request is longer than {BODY} bytes");
                 let error = ApiError::new("RequestEntityTooLarge", message);
-                return Ok(failure(
-                    &error.with_status(StatusCode::PAYLOAD_TOO_LARGE),
-                    &request_id,
-                ));
+                let error = error.with_status(StatusCode::PAYLOAD_TOO_LARGE);
+                return Ok(failure(Api::Ec2, &error, &request_id));
             }
             Ok(Err(_)) | Err(_) => {
                 let error = ApiError::new("IncompleteBody", "The request's body did not arrive");
-                return Ok(failure(&error, &request_id));
+                return Ok(failure(Api::Ec2, &error, &request_id));
             }
         };
         if let Some(path) = request.uri().path().strip_prefix("/_devcloud/") {
@@ -137,7 +121,7 @@ impl Endpoint for Api {
         let response = match self.answer(&request, &body, &request_id).await {
             Ok(Answered { xml, lost: None }) => xml_response(StatusCode::OK, xml),
             Ok(Answered { lost: Some(how), .. }) => self.lose(how, peer).await,
-            Err(error) => failure(&error, &request_id),
+            Err((api, error)) => failure(api, &error, &request_id),
         };
         Ok(response)
     }
@@ -149,20 +133,33 @@ struct Answered {
     lost: Option<LostAnswer>,
 }
 
-impl Api {
-    async fn answer(&self, request: &Request, body: &[u8], request_id: &str) -> Result<Answered, ApiError> {
+impl Ec2 {
+    /// Answers a request. An error comes with the service in whose form it is to be told.
+    async fn answer(
+        &self,
+        request: &Request,
+        body: &[u8],
+        request_id: &str,
+    ) -> Result<Answered, (Api, ApiError)> {
+        let api = self.caller(request, body).map_err(|error| (Api::Ec2, error))?;
+        self.act(api, request.uri(), body, request_id)
+            .await
+            .map_err(|error| (api, error))
+    }
+
+    /// Checks the signature, and says for which service it was made.
+    fn caller(&self, request: &Request, body: &[u8]) -> Result<Api, ApiError> {
         let (method, uri): (&Method, &Uri) = (request.method(), request.uri());
         if *method != Method::GET && *method != Method::POST {
             let error = ApiError::new("UnsupportedOperation", "The API answers GET and POST");
             return Err(error.with_status(StatusCode::METHOD_NOT_ALLOWED));
         }
-        let query = uri.query().unwrap_or_default();
         let config = &self.service.config;
-        signature::verify(
+        let scheme = signature::verify(
             &Signed {
                 method,
                 path: uri.path(),
-                query,
+                query: uri.query().unwrap_or_default(),
                 headers: request.headers(),
                 body,
             },
@@ -172,24 +169,41 @@ impl Api {
             },
             OffsetDateTime::now_utc(),
         )?;
+        match scheme {
+            Scheme::Version4 { service } => Api::of_scope(&service).ok_or_else(|| {
+                ApiError::auth_failure("Credential should be scoped to correct service: 'ec2'.")
+            }),
+            Scheme::Version2 if config.profile == Profile::Eucalyptus => Ok(Api::Ec2),
+            Scheme::Version2 => Err(ApiError::auth_failure(
+                "Signatures of version 2 are not accepted: sign with version 4",
+            )),
+        }
+    }
+
+    async fn act(&self, api: Api, uri: &Uri, body: &[u8], request_id: &str) -> Result<Answered, ApiError> {
         let body = std::str::from_utf8(body)
             .map_err(|_| ApiError::new("MalformedQueryString", "The request's body is not UTF-8"))?;
-        let parameters = Parameters::parse(&[query, body])?;
-        let action = parameters.optional("Action").ok_or_else(|| {
+        let form = Form::parse(&[uri.query().unwrap_or_default(), body])?;
+        let action = form.get("Action").ok_or_else(|| {
             ApiError::new(
                 "MissingAction",
                 "The request is missing an action or a required parameter",
             )
         })?;
-        if parameters.optional("Version").is_none() {
-            return Err(ApiError::missing("Version"));
+        let version = form.get("Version").ok_or_else(|| ApiError::missing("Version"))?;
+        if !api.has_version(version) {
+            let message = format!(
+                "The requested version ({version}) of service {} does not exist",
+                api.name()
+            );
+            return Err(ApiError::new("NoSuchVersion", message));
         }
-        let answer = actions::dispatch(&self.service, action, &parameters).await;
+        let answer = actions::dispatch(&self.service, api, action, &form).await;
         match &answer {
             Ok(_) => tracing::debug!(action, request_id, "Answered."),
             Err(error) => tracing::debug!(action, request_id, code = %error.code, error.message, "Refused."),
         }
-        let xml = Xml::response(action, request_id, &answer?);
+        let xml = answer?.response(api, version, action, request_id);
         let lost = if action == "RunInstances" {
             self.service.faults.next_lost_answer()
         } else {
@@ -218,8 +232,28 @@ impl Api {
     }
 }
 
-fn failure(error: &ApiError, request_id: &str) -> Response {
-    xml_response(error.status, Xml::error(&error.code, &error.message, request_id))
+fn failure(api: Api, error: &ApiError, request_id: &str) -> Response {
+    xml_response(error.status, Xml::error(api, error, request_id))
+}
+
+/// What of the operator's errors a client of the API is told.
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        if matches!(error, Error::Ending) {
+            return Self::new("Unavailable", "The cloud is ending")
+                .with_status(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        tracing::error!(error = crate::describe(&error), "A request failed.");
+        let told = Self::internal();
+        if matches!(error, Error::PublicPort { .. }) {
+            // Whoever asks can be the one who chose the port.
+            return Self {
+                message: error.to_string(),
+                ..told
+            };
+        }
+        told
+    }
 }
 
 fn xml_response(status: StatusCode, xml: String) -> Response {
@@ -232,7 +266,7 @@ fn xml_response(status: StatusCode, xml: String) -> Response {
 
 /// A request id in the form of a UUID. It only has to be told apart in logs.
 fn request_id() -> String {
-    let digits = hex::encode(random::<16>().unwrap_or_default());
+    let digits = hex::encode(ids::random::<16>().unwrap_or_default());
     let mut id = String::with_capacity(36);
     for (place, digit) in digits.chars().enumerate() {
         if matches!(place, 8 | 12 | 16 | 20) {

@@ -29,6 +29,7 @@ pub(crate) fn instance(id: &str) -> Instance {
         },
         shutdown_behavior: ShutdownBehavior::Stop,
         termination_protected: false,
+        stop_protected: false,
         private_address: "10.88.1.1".parse().unwrap(),
         public_address: "127.88.1.1".parse().unwrap(),
         root_volume_id: "vol-00000000000000001".to_owned(),

@@ -1,48 +1,22 @@
 //! Security groups: recorded with their rules and shown again. Nothing enforces them.
 
-pub(super) mod rules;
+mod rules;
 
 use std::collections::BTreeMap;
 
+use devcloud_dialect::{
+    ApiError, Filters, Page, Xml,
+    ids::{is_resource_id, resource_id},
+    request::{CreateSecurityGroup, DeleteSecurityGroup, DescribeSecurityGroups},
+    tag_values,
+};
+
 use super::{
-    Service,
-    actions::refuse_dry_run,
-    error::ApiError,
-    filters::{Filters, tag_values},
-    instances::view,
-    paging::Page,
-    parameters::Parameters,
-    tags,
-    xml::Xml,
+    actions::{Call, Change, Question},
+    service::Service,
+    tags, view, vpc,
 };
-use crate::{
-    encoding::{is_resource_id, resource_id},
-    ledger::{InstanceState, Permission, SecurityGroup, State},
-};
-
-/// What CreateSecurityGroup knows.
-pub(super) const CREATE: &[&str] = &["GroupDescription", "GroupName", "TagSpecification", "VpcId"];
-
-/// What DescribeSecurityGroups knows.
-pub(super) const DESCRIBE: &[&str] = &["Filter", "GroupId", "GroupName", "MaxResults", "NextToken"];
-
-/// What DeleteSecurityGroup knows.
-pub(super) const DELETE: &[&str] = &["GroupId", "GroupName"];
-
-/// What the actions on rules know.
-pub(super) const RULES: &[&str] = &[
-    "CidrIp",
-    "FromPort",
-    "GroupId",
-    "GroupName",
-    "IpPermissions",
-    "IpProtocol",
-    "SecurityGroupRuleId",
-    "SourceSecurityGroupName",
-    "SourceSecurityGroupOwnerId",
-    "TagSpecification",
-    "ToPort",
-];
+use crate::ledger::{InstanceState, Permission, SecurityGroup, State};
 
 /// The group of this id.
 fn by_id<'a>(state: &'a State, id: &str) -> Result<&'a SecurityGroup, ApiError> {
@@ -95,99 +69,122 @@ pub(super) fn resolve(state: &State, ids: &[String], names: &[String]) -> Result
 }
 
 /// The one group that `GroupId` or `GroupName` names.
-fn named(state: &State, parameters: &Parameters) -> Result<String, ApiError> {
-    match (parameters.optional("GroupId"), parameters.optional("GroupName")) {
+fn named(state: &State, id: Option<&str>, name: Option<&str>) -> Result<String, ApiError> {
+    match (id, name) {
         (Some(id), _) => Ok(by_id(state, id)?.id.clone()),
         (None, Some(name)) => Ok(by_name(state, name)?.id.clone()),
         (None, None) => Err(ApiError::missing("GroupId")),
     }
 }
 
-pub(super) async fn create(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    let name = parameters.required("GroupName")?.to_owned();
-    let description = parameters.required("GroupDescription")?.to_owned();
-    for (parameter, text) in [("GroupName", &name), ("GroupDescription", &description)] {
-        if text.chars().count() > 255 || text.chars().any(char::is_control) || text.starts_with("sg-") {
-            let reason = "It must have at most 255 printable characters and not begin with sg-.";
-            return Err(ApiError::invalid(parameter, text, reason));
+impl Change for CreateSecurityGroup {
+    async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        let (service, dry_run) = (call.service, call.dry_run);
+        let name = self.group_name.ok_or_else(|| ApiError::missing("GroupName"))?.0;
+        let description = self
+            .group_description
+            .ok_or_else(|| ApiError::missing("GroupDescription"))?
+            .0;
+        if let Some(vpc) = &self.vpc_id {
+            vpc::check_vpc(&service.ledger.snapshot(), vpc)?;
         }
+        let specifications = tags::Specifications::check(&self.tag_specification, &["security-group"])?;
+        let group = service
+            .ledger
+            .commit(move |state| {
+                if by_name(state, &name).is_ok() {
+                    let message = format!("The security group '{name}' already exists");
+                    return Err(ApiError::new("InvalidGroup.Duplicate", message));
+                }
+                dry_run.end()?;
+                let group = SecurityGroup {
+                    id: resource_id("sg")?,
+                    name,
+                    description,
+                    ingress: Vec::new(),
+                };
+                specifications.apply(state, &[("security-group", &group.id)]);
+                state.security_groups.insert(group.id.clone(), group.clone());
+                Ok(group)
+            })
+            .await?;
+        let mut xml = Xml::default();
+        xml.put("return", true);
+        xml.put("groupId", &group.id);
+        view::tags(&mut xml, &service.ledger.snapshot(), &group.id);
+        Ok(xml)
     }
-    let specifications = tags::Specifications::parse(parameters)?;
-    let dry_run = refuse_dry_run(parameters);
-    let group = service
-        .ledger
-        .commit(move |state| {
-            if by_name(state, &name).is_ok() {
-                let message = format!("The security group '{name}' already exists");
-                return Err(ApiError::new("InvalidGroup.Duplicate", message));
-            }
-            dry_run?;
-            let group = SecurityGroup {
-                id: resource_id("sg")?,
-                name,
-                description,
-                ingress: Vec::new(),
-            };
-            specifications.apply(state, &[("security-group", &group.id)]);
-            state.security_groups.insert(group.id.clone(), group.clone());
-            Ok(group)
-        })
-        .await?;
-    let mut xml = Xml::default();
-    xml.put("return", true);
-    xml.put("groupId", &group.id);
-    view::tags(&mut xml, &service.ledger.snapshot(), &group.id);
-    Ok(xml)
 }
 
-pub(super) fn describe(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    let (ids, names) = (parameters.list("GroupId")?, parameters.list("GroupName")?);
-    let filters = Filters::parse(
-        parameters,
-        &[
-            "description",
-            "group-id",
-            "group-name",
-            "ip-permission.cidr",
-            "owner-id",
-            "tag-key",
-            "tag:",
-        ],
-    )?;
-    let page = Page::parse(parameters, "DescribeSecurityGroups", 5)?;
-    let state = service.ledger.snapshot();
-    let asked = if ids.is_empty() && names.is_empty() {
-        state.security_groups.keys().cloned().collect()
-    } else {
-        resolve(&state, &ids, &names)?
-    };
-    let mut found: Vec<&SecurityGroup> = asked
-        .iter()
-        .filter_map(|id| state.security_groups.get(id))
-        .collect();
-    found.retain(|group| {
-        filters.pass(|name| match name {
-            "description" => vec![group.description.clone()],
-            "group-id" => vec![group.id.clone()],
-            "group-name" => vec![group.name.clone()],
-            "ip-permission.cidr" => group.ingress.iter().map(|rule| rule.source.clone()).collect(),
-            "owner-id" => vec![state.owner_id.clone()],
-            other => tag_values(state.tags.get(&group.id), other),
-        })
+impl Question for DescribeSecurityGroups {
+    async fn answer(self, service: &Service) -> Result<Xml, ApiError> {
+        let (ids, names) = (self.group_id, self.group_name);
+        let filters = Filters::check(
+            self.filter,
+            &[
+                "description",
+                "group-id",
+                "group-name",
+                "ip-permission.cidr",
+                "owner-id",
+                "tag-key",
+                "tag:",
+                "vpc-id",
+            ],
+        )?;
+        let page = Page::check(
+            "DescribeSecurityGroups",
+            self.max_results,
+            self.next_token.as_deref(),
+            5,
+        )?;
+        let state = service.ledger.snapshot();
+        let asked = if ids.is_empty() && names.is_empty() {
+            state.security_groups.keys().cloned().collect()
+        } else {
+            resolve(&state, &ids, &names)?
+        };
+        let mut found: Vec<&SecurityGroup> = asked
+            .iter()
+            .filter_map(|id| state.security_groups.get(id))
+            .collect();
+        found.retain(|group| {
+            filters.pass(|name| match name {
+                "description" => vec![group.description.clone()],
+                "group-id" => vec![group.id.clone()],
+                "group-name" => vec![group.name.clone()],
+                "ip-permission.cidr" => group.ingress.iter().map(|rule| rule.source.clone()).collect(),
+                "owner-id" => vec![state.owner_id.clone()],
+                "vpc-id" => vec![vpc::vpc_id(&state)],
+                other => tag_values(state.tags.get(&group.id), other),
+            })
+        });
+        let (found, next) = page.cut(found, |group| group.id.clone());
+        let mut xml = Xml::default();
+        xml.list("securityGroupInfo", found, |xml, group| {
+            xml.put("ownerId", &state.owner_id);
+            xml.put("groupId", &group.id);
+            xml.put("groupName", &group.name);
+            xml.put("groupDescription", &group.description);
+            permissions(xml, &state, group);
+            everything_goes_out(xml);
+            xml.put("vpcId", vpc::vpc_id(&state));
+            view::tags(xml, &state, &group.id);
+        });
+        xml.put_some("nextToken", next);
+        Ok(xml)
+    }
+}
+
+/// The rule for what goes out: EC2's usual one, which cannot be changed here.
+fn everything_goes_out(xml: &mut Xml) {
+    xml.list("ipPermissionsEgress", ["-1"], |xml, protocol| {
+        xml.put("ipProtocol", protocol);
+        xml.element("groups", |_| {});
+        xml.list("ipRanges", ["0.0.0.0/0"], |xml, range| xml.put("cidrIp", range));
+        xml.element("ipv6Ranges", |_| {});
+        xml.element("prefixListIds", |_| {});
     });
-    let (found, next) = page.cut(found, |group| group.id.clone());
-    let mut xml = Xml::default();
-    xml.list("securityGroupInfo", found, |xml, group| {
-        xml.put("ownerId", &state.owner_id);
-        xml.put("groupId", &group.id);
-        xml.put("groupName", &group.name);
-        xml.put("groupDescription", &group.description);
-        permissions(xml, &state, group);
-        xml.element("ipPermissionsEgress", |_| {});
-        view::tags(xml, &state, &group.id);
-    });
-    xml.put_some("nextToken", next);
-    Ok(xml)
 }
 
 /// The rules, those of the same protocol and ports together.
@@ -211,41 +208,58 @@ fn permissions(xml: &mut Xml, state: &State, group: &SecurityGroup) {
         xml.list("groups", groups, |xml, rule| {
             xml.put("userId", &state.owner_id);
             xml.put("groupId", &rule.source);
+            xml.put_some("description", rule.description.as_ref());
         });
-        xml.list("ipRanges", narrow, |xml, rule| xml.put("cidrIp", &rule.source));
-        xml.list("ipv6Ranges", wide, |xml, rule| xml.put("cidrIpv6", &rule.source));
+        for (list, member, rules) in [("ipRanges", "cidrIp", narrow), ("ipv6Ranges", "cidrIpv6", wide)] {
+            xml.list(list, rules, |xml, rule| {
+                xml.put(member, &rule.source);
+                xml.put_some("description", rule.description.as_ref());
+            });
+        }
         xml.element("prefixListIds", |_| {});
     });
 }
 
-pub(super) async fn delete(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    let id = named(&service.ledger.snapshot(), parameters)?;
-    let dry_run = refuse_dry_run(parameters);
-    let id = service
-        .ledger
-        .commit(move |state| {
-            let group = by_id(state, &id)?;
-            if group.name == "default" {
-                let message =
-                    format!("the specified group: \"{id}\" name: \"default\" cannot be deleted by a user");
-                return Err(ApiError::new("CannotDelete", message));
-            }
-            let alive = state
-                .instances
-                .values()
-                .filter(|one| one.state != InstanceState::Terminated);
-            if alive.into_iter().any(|instance| instance.group_ids.contains(&id)) {
-                let message = format!("resource {id} has a dependent object");
-                return Err(ApiError::new("DependencyViolation", message));
-            }
-            dry_run?;
-            state.security_groups.remove(&id);
-            state.tags.remove(&id);
-            Ok(id)
-        })
-        .await?;
-    let mut xml = Xml::default();
-    xml.put("return", true);
-    xml.put("groupId", id);
-    Ok(xml)
+impl Change for DeleteSecurityGroup {
+    async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        let (service, dry_run) = (call.service, call.dry_run);
+        let id = named(
+            &service.ledger.snapshot(),
+            self.group_id.as_deref(),
+            self.group_name.as_deref(),
+        )?;
+        let id = service
+            .ledger
+            .commit(move |state| {
+                let group = by_id(state, &id)?;
+                if group.name == "default" {
+                    let message = format!(
+                        "the specified group: \"{id}\" name: \"default\" cannot be deleted by a user"
+                    );
+                    return Err(ApiError::new("CannotDelete", message));
+                }
+                let alive = state
+                    .instances
+                    .values()
+                    .filter(|one| one.state != InstanceState::Terminated);
+                let named_by_another = state
+                    .security_groups
+                    .values()
+                    .any(|other| other.id != id && other.ingress.iter().any(|rule| rule.source == id));
+                let used = alive.into_iter().any(|instance| instance.group_ids.contains(&id));
+                if used || named_by_another {
+                    let message = format!("resource {id} has a dependent object");
+                    return Err(ApiError::new("DependencyViolation", message));
+                }
+                dry_run.end()?;
+                state.security_groups.remove(&id);
+                state.tags.remove(&id);
+                Ok(id)
+            })
+            .await?;
+        let mut xml = Xml::default();
+        xml.put("return", true);
+        xml.put("groupId", id);
+        Ok(xml)
+    }
 }

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Service, actions::refuse_dry_run, error::ApiError, filters::Filters, paging::Page,
-    parameters::Parameters, xml::Xml,
+use devcloud_dialect::{
+    ApiError, Filters, Page, Xml,
+    ids::is_resource_id,
+    request::{CreateTags, DeleteTags, DescribeTags, Tag, TagSpecification},
 };
-use crate::{CloudConfig, encoding::is_resource_id, ledger::State};
 
-/// What CreateTags and DeleteTags know.
-pub(super) const CHANGE: &[&str] = &["ResourceId", "Tag"];
-
-/// What DescribeTags knows.
-pub(super) const DESCRIBE: &[&str] = &["Filter", "MaxResults", "NextToken"];
+use super::{
+    actions::{Call, Change, Question},
+    service::Service,
+    vpc,
+};
+use crate::{CloudConfig, ledger::State};
 
 /// EC2's limit of tags of one resource.
 const MOST: usize = 50;
@@ -24,18 +25,13 @@ const RESOURCES: &[(&str, &str, &str)] = &[
     ("ami", "image", "InvalidAMIID.NotFound"),
     ("key", "key-pair", "InvalidKeyPair.NotFound"),
     ("sg", "security-group", "InvalidGroup.NotFound"),
+    ("eni", "network-interface", "InvalidNetworkInterfaceID.NotFound"),
+    ("vpc", "vpc", "InvalidVpcID.NotFound"),
+    ("subnet", "subnet", "InvalidSubnetID.NotFound"),
 ];
 
-/// Types that `TagSpecification` may name; those that do not exist here are accepted and come to nothing.
-const SPECIFIED: &[&str] = &[
-    "instance",
-    "volume",
-    "key-pair",
-    "security-group",
-    "network-interface",
-    "spot-instances-request",
-    "elastic-gpu",
-];
+/// What a launch makes that can be tagged.
+pub(super) const OF_LAUNCHES: &[&str] = &["instance", "network-interface", "volume"];
 
 /// `TagSpecification.N` of a call that makes something.
 #[derive(Clone, Debug, Default)]
@@ -44,27 +40,19 @@ pub(super) struct Specifications {
 }
 
 impl Specifications {
-    /// Reads and checks the specifications.
-    pub(super) fn parse(parameters: &Parameters) -> Result<Self, ApiError> {
+    /// Checks specifications for a call that makes things of the types `made`.
+    pub(super) fn check(specifications: &[TagSpecification], made: &[&str]) -> Result<Self, ApiError> {
         let mut by_type = BTreeMap::new();
-        for specification in parameters.structures("TagSpecification")? {
-            let kind = specification
-                .word("ResourceType", SPECIFIED)?
-                .ok_or_else(|| ApiError::missing(&specification.name("ResourceType")))?;
-            let mut tags = BTreeMap::new();
-            for tag in specification.structures("Tag")? {
-                let (key, value) = parse_tag(&tag)?;
-                if tags.insert(key.clone(), value).is_some() {
-                    return Err(ApiError::new(
-                        "InvalidParameterValue",
-                        format!("Duplicate tag key '{key}'"),
-                    ));
-                }
+        for specification in specifications {
+            let kind = specification.resource_type.as_str();
+            if !made.contains(&kind) {
+                let message = format!("'{kind}' is not a valid taggable resource type for this operation.");
+                return Err(ApiError::new("InvalidParameterValue", message));
             }
-            if tags.len() > MOST {
-                return Err(too_many());
-            }
-            if by_type.insert(kind.to_owned(), tags).is_some() {
+            if by_type
+                .insert(kind.to_owned(), collect(&specification.tag)?)
+                .is_some()
+            {
                 let message = format!("Two tag specifications are for '{kind}'");
                 return Err(ApiError::new("InvalidParameterValue", message));
             }
@@ -89,24 +77,19 @@ fn too_many() -> ApiError {
     )
 }
 
-fn parse_tag(tag: &Parameters) -> Result<(String, String), ApiError> {
-    let key = tag.required("Key")?;
-    let value = tag.raw("Value").unwrap_or_default();
-    check_text(tag, "Key", key, 127)?;
-    check_text(tag, "Value", value, 255)?;
-    if key.to_ascii_lowercase().starts_with("aws:") {
-        let message = "Tag keys starting with 'aws:' are reserved for internal use";
-        return Err(ApiError::new("InvalidParameterValue", message));
+/// Tags by their keys, each of which may be there once.
+fn collect(given: &[Tag]) -> Result<BTreeMap<String, String>, ApiError> {
+    let mut tags = BTreeMap::new();
+    for tag in given {
+        if tags.insert(tag.key.0.clone(), tag.value.0.clone()).is_some() {
+            let message = format!("Duplicate tag key '{}' specified.", tag.key.0);
+            return Err(ApiError::new("InvalidParameterValue", message));
+        }
     }
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-fn check_text(tag: &Parameters, name: &str, text: &str, most: usize) -> Result<(), ApiError> {
-    if text.chars().count() > most || text.chars().any(char::is_control) {
-        let reason = format!("It must have at most {most} printable characters.");
-        return Err(ApiError::invalid(&tag.name(name), text, &reason));
+    if tags.len() > MOST {
+        return Err(too_many());
     }
-    Ok(())
+    Ok(tags)
 }
 
 /// `ResourceId.N`, each of which has to exist.
@@ -129,6 +112,9 @@ fn resources(config: &CloudConfig, state: &State, ids: &[String]) -> Result<(), 
                 .any(|instance| instance.root_volume_id == *id),
             "ami" => config.images.iter().any(|image| image.id == *id),
             "key" => state.key_pairs.values().any(|key| key.id == *id),
+            "eni" => state.instances.contains_key(&vpc::interface_owner(id)),
+            "vpc" => *id == vpc::vpc_id(state),
+            "subnet" => *id == vpc::subnet_id(state),
             _ => state.security_groups.contains_key(id),
         };
         if !exists {
@@ -138,8 +124,7 @@ fn resources(config: &CloudConfig, state: &State, ids: &[String]) -> Result<(), 
     Ok(())
 }
 
-fn required_resources(parameters: &Parameters) -> Result<Vec<String>, ApiError> {
-    let ids = parameters.list("ResourceId")?;
+fn required_resources(ids: Vec<String>) -> Result<Vec<String>, ApiError> {
     match ids.len() {
         0 => Err(ApiError::missing("ResourceId")),
         1..=1000 => Ok(ids),
@@ -150,104 +135,101 @@ fn required_resources(parameters: &Parameters) -> Result<Vec<String>, ApiError> 
     }
 }
 
-pub(super) async fn create(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    let ids = required_resources(parameters)?;
-    let mut tags = BTreeMap::new();
-    for tag in parameters.structures("Tag")? {
-        let (key, value) = parse_tag(&tag)?;
-        tags.insert(key, value);
-    }
-    if tags.is_empty() {
-        return Err(ApiError::missing("Tag"));
-    }
-    resources(&service.config, &service.ledger.snapshot(), &ids)?;
-    refuse_dry_run(parameters)?;
-    let config = service.config.clone();
-    service
-        .ledger
-        .commit(move |state| {
-            resources(&config, state, &ids)?;
-            for id in ids {
-                let all = state.tags.entry(id).or_default();
-                all.extend(tags.clone());
-                if all.len() > MOST {
-                    return Err(too_many());
+impl Change for CreateTags {
+    async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        let ids = required_resources(self.resource_id)?;
+        let tags = collect(&self.tag)?;
+        if tags.is_empty() {
+            return Err(ApiError::missing("Tag"));
+        }
+        let (service, dry_run) = (call.service, call.dry_run);
+        let config = service.config.clone();
+        service
+            .ledger
+            .commit(move |state| {
+                resources(&config, state, &ids)?;
+                for id in ids {
+                    let all = state.tags.entry(id).or_default();
+                    all.extend(tags.clone());
+                    if all.len() > MOST {
+                        return Err(too_many());
+                    }
                 }
-            }
-            Ok(())
-        })
-        .await?;
-    Ok(returned())
+                dry_run.end()
+            })
+            .await?;
+        Ok(returned())
+    }
 }
 
-pub(super) async fn delete(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    let ids = required_resources(parameters)?;
-    let mut doomed = Vec::new();
-    for tag in parameters.structures("Tag")? {
-        doomed.push((
-            tag.required("Key")?.to_owned(),
-            tag.raw("Value").map(str::to_owned),
-        ));
-    }
-    refuse_dry_run(parameters)?;
-    service
-        .ledger
-        .commit(move |state| {
-            for id in &ids {
-                let Some(tags) = state.tags.get_mut(id) else {
-                    continue;
-                };
-                // No tag named means all of them; a key without a value means whatever its value is.
-                tags.retain(|key, value| {
-                    let hit = |(name, wanted): &(String, Option<String>)| {
-                        name == key && wanted.as_ref().is_none_or(|wanted| wanted == value)
+impl Change for DeleteTags {
+    async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        let ids = required_resources(self.resource_id)?;
+        let doomed: Vec<(String, Option<String>)> =
+            self.tag.into_iter().map(|tag| (tag.key, tag.value)).collect();
+        call.dry_run.end()?;
+        let service = call.service;
+        service
+            .ledger
+            .commit(move |state| {
+                for id in &ids {
+                    let Some(tags) = state.tags.get_mut(id) else {
+                        continue;
                     };
-                    !doomed.is_empty() && !doomed.iter().any(hit)
-                });
-                if tags.is_empty() {
-                    state.tags.remove(id);
+                    // No tag named means all of them; a key without a value means whatever its value is.
+                    tags.retain(|key, value| {
+                        let hit = |(name, wanted): &(String, Option<String>)| {
+                            name == key && wanted.as_ref().is_none_or(|wanted| wanted == value)
+                        };
+                        !doomed.is_empty() && !doomed.iter().any(hit)
+                    });
+                    if tags.is_empty() {
+                        state.tags.remove(id);
+                    }
                 }
-            }
-            Ok::<_, ApiError>(())
-        })
-        .await?;
-    Ok(returned())
+                Ok::<_, ApiError>(())
+            })
+            .await?;
+        Ok(returned())
+    }
 }
 
-pub(super) fn describe(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    let filters = Filters::parse(
-        parameters,
-        &["key", "resource-id", "resource-type", "value", "tag:"],
-    )?;
-    let page = Page::parse(parameters, "DescribeTags", 5)?;
-    let state = service.ledger.snapshot();
-    let mut found = Vec::new();
-    for (id, tags) in &state.tags {
-        let kind = kind(id);
-        for (key, value) in tags {
-            let passes = filters.pass(|name| match name {
-                "key" => vec![key.clone()],
-                "resource-id" => vec![id.clone()],
-                "resource-type" => vec![kind.to_owned()],
-                "value" => vec![value.clone()],
-                other if other.strip_prefix("tag:") == Some(key) => vec![value.clone()],
-                _ => Vec::new(),
-            });
-            if passes {
-                found.push((id, kind, key, value));
+impl Question for DescribeTags {
+    async fn answer(self, service: &Service) -> Result<Xml, ApiError> {
+        let filters = Filters::check(
+            self.filter,
+            &["key", "resource-id", "resource-type", "value", "tag:"],
+        )?;
+        let page = Page::check("DescribeTags", self.max_results, self.next_token.as_deref(), 5)?;
+        let state = service.ledger.snapshot();
+        let mut found = Vec::new();
+        for (id, tags) in &state.tags {
+            let kind = kind(id);
+            for (key, value) in tags {
+                let passes = filters.pass(|name| match name {
+                    "key" => vec![key.clone()],
+                    "resource-id" => vec![id.clone()],
+                    "resource-type" => vec![kind.to_owned()],
+                    "value" => vec![value.clone()],
+                    other if other.strip_prefix("tag:") == Some(key) => vec![value.clone()],
+                    _ => Vec::new(),
+                });
+                if passes {
+                    found.push((id, kind, key, value));
+                }
             }
         }
+        let (found, next) = page.cut(found, |(id, _, key, _)| format!("{id} {key}"));
+        let mut xml = Xml::default();
+        xml.list("tagSet", found, |xml, (id, kind, key, value)| {
+            xml.put("resourceId", id);
+            xml.put("resourceType", kind);
+            xml.put("key", key);
+            xml.put("value", value);
+        });
+        xml.put_some("nextToken", next);
+        Ok(xml)
     }
-    let (found, next) = page.cut(found, |(id, _, key, _)| format!("{id} {key}"));
-    let mut xml = Xml::default();
-    xml.list("tagSet", found, |xml, (id, kind, key, value)| {
-        xml.put("resourceId", id);
-        xml.put("resourceType", kind);
-        xml.put("key", key);
-        xml.put("value", value);
-    });
-    xml.put_some("nextToken", next);
-    Ok(xml)
 }
 
 fn kind(id: &str) -> &'static str {

@@ -4,14 +4,25 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Service, actions::dispatch, error::ApiError, parameters::Parameters};
+use devcloud_dialect::{Api, ApiError, Form};
+
+use super::{Service, actions::dispatch};
 use crate::{
     CloudConfig, ImageConfig,
-    cloud::{Faults, Life},
+    faults::Faults,
     images::image_id,
     ledger::{InstanceState, Ledger},
+    life::Life,
     testing::FakeMachines,
 };
+
+mod answers;
+mod parameters;
+
+/// How many elements of this name an answer has.
+fn count(answer: &str, element: &str) -> usize {
+    answer.matches(&format!("<{element}>")).count()
+}
 
 struct Harness {
     service: Service,
@@ -55,9 +66,9 @@ impl Harness {
     }
 
     async fn call(&self, action: &str, form: &str) -> Result<String, ApiError> {
-        let parameters = Parameters::parse(&[form])?;
-        let xml = dispatch(&self.service, action, &parameters).await?;
-        Ok(super::Xml::response(action, "request", &xml))
+        let form = Form::parse(&[form])?;
+        let xml = dispatch(&self.service, Api::Ec2, action, &form).await?;
+        Ok(xml.response(Api::Ec2, "2016-11-15", action, "request"))
     }
 
     async fn refused(&self, action: &str, form: &str) -> String {

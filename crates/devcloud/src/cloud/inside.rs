@@ -1,15 +1,15 @@
 //! What the cloud serves inside the network of its machines: the metadata service, and ports of the gateway that
-//! lead to the host. All of it ends with the machines' side, and is opened again when that was started again.
+//! lead to the host. All of it ends with the hypervisor, and is opened again when that was started again.
 
 use std::{net::SocketAddrV4, sync::Arc};
 
 use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::machines::{METADATA, Machines};
 use crate::{
     CloudConfig, Error, Forward,
     ledger::Ledger,
+    machines::{METADATA, Machines},
     metadata,
     proxy::{Relay, start_forward},
 };
@@ -53,7 +53,7 @@ impl Inside {
         Ok(Arc::new(inside))
     }
 
-    /// Opens everything again in the network of a new machines' side.
+    /// Opens everything again in the network of a new hypervisor.
     pub(super) async fn reopen(&self) -> Result<(), Error> {
         let mut open = self.open.lock().await;
         end(open.metadata.take()).await;

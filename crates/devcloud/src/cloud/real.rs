@@ -12,11 +12,11 @@ use tokio::{
     sync::broadcast,
 };
 
-use super::machines::{MachineFuture, Machines};
 use crate::{
     CloudConfig, Error,
     hypervisor::{self, Hypervisor, HypervisorConfig},
     machine::{MachineSpec, MachineState},
+    machines::{MachineFuture, Machines},
 };
 
 /// How many endings may wait to be looked at.

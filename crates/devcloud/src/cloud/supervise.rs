@@ -1,4 +1,4 @@
-//! When the machines' side dies under the cloud, as by the kernel's hand when memory runs out: it is started again
+//! When the hypervisor dies under the cloud, as by the kernel's hand when memory runs out: it is started again
 //! and the instances of the ledger are booted from their disks, as after a restart of the cloud itself.
 //!
 //! What dies again and again is given up: the API stops answering, rather than answer as if all were well, and
@@ -9,13 +9,13 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Life, Machines, inside::Inside};
-use crate::{Error, describe};
+use super::inside::Inside;
+use crate::{Error, describe, life::Life, machines::Machines};
 
-/// How many times within [`WINDOW`] the machines' side is started again.
+/// How many times within [`WINDOW`] the hypervisor is started again.
 const RESTARTS: usize = 5;
 
-/// A machines' side that has lived longer than this is thought well again.
+/// A hypervisor that has lived longer than this is thought well again.
 const WINDOW: Duration = Duration::from_secs(600);
 
 /// The wait before the first of them; each further one waits twice as long.
@@ -45,10 +45,7 @@ impl Supervisor {
                 brought_back = self.bring_back(&mut restarts) => brought_back,
             };
             if let Err(reason) = brought_back {
-                tracing::error!(
-                    reason,
-                    "The machines' side is given up; the cloud serves no more."
-                );
+                tracing::error!(reason, "The hypervisor is given up; the cloud serves no more.");
                 self.lost.send_replace(Some(reason));
                 self.ending.cancel();
                 return;
@@ -58,7 +55,7 @@ impl Supervisor {
 
     /// Tries until machines can run again. The error says why not.
     async fn bring_back(&self, restarts: &mut VecDeque<Instant>) -> Result<(), String> {
-        tracing::error!("The machines' side has died, and every machine with it; it is started again.");
+        tracing::error!("The hypervisor has died, and every machine with it; it is started again.");
         // Nothing is decided by what a dead side answers, nor before the ledger knows what is left.
         let _pause = self.life.pause().await;
         self.life.close_addresses().await;
@@ -77,12 +74,12 @@ impl Supervisor {
             restarts.push_back(Instant::now());
             match self.start_again().await {
                 Ok(()) => {
-                    tracing::info!("The machines' side is back; the instances boot from their disks.");
+                    tracing::info!("The hypervisor is back; the instances boot from their disks.");
                     return Ok(());
                 }
                 Err(error) => {
                     reason = describe(&error);
-                    tracing::error!(reason, "The machines' side could not be started again.");
+                    tracing::error!(reason, "The hypervisor could not be started again.");
                 }
             }
         }

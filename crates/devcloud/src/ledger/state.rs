@@ -1,11 +1,16 @@
 //! What the ledger holds. The field names are the file's format: a change of them is a change of [`VERSION`].
 
-use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::encoding::{random, resource_id};
+use devcloud_dialect::ids::{random, resource_id};
 
 /// The format of the file.
 const VERSION: u32 = 1;
@@ -92,7 +97,7 @@ impl State {
         self.instances.get_mut(id).map(Arc::make_mut)
     }
 
-    /// Forgets terminated instances whose time is over, their tags, and tokens older than two days that no
+    /// Forgets terminated instances whose time is over, the tags of what was theirs, and tokens older than two days that no
     /// instance bears any more.
     pub(crate) fn forget(&mut self, now: OffsetDateTime, retention: std::time::Duration) {
         self.instances
@@ -103,7 +108,14 @@ impl State {
             tokens,
             ..
         } = self;
-        tags.retain(|id, _| !id.starts_with("i-") || instances.contains_key(id));
+        // An interface is its instance's by its number, a disk by being named there.
+        let disks: BTreeSet<&String> = instances.values().map(|one| &one.root_volume_id).collect();
+        tags.retain(|id, _| match id.split_once('-') {
+            Some(("i", _)) => instances.contains_key(id),
+            Some(("eni", digits)) => instances.contains_key(&format!("i-{digits}")),
+            Some(("vol", _)) => disks.contains(id),
+            _ => true,
+        });
         tokens.retain(|_, token| {
             now - token.time < time::Duration::days(2)
                 || token.instances.iter().any(|id| instances.contains_key(id))
@@ -129,7 +141,7 @@ pub struct Instance {
     pub architecture: String,
     /// The image's layers at the time of the launch, topmost first.
     pub layers: Vec<PathBuf>,
-    /// A name of the table in `api::types`.
+    /// A name of the table in `instance_types`.
     pub instance_type: String,
     /// The key pair's name.
     pub key_name: Option<String>,
@@ -151,6 +163,9 @@ pub struct Instance {
     pub shutdown_behavior: ShutdownBehavior,
     /// Whether TerminateInstances is refused.
     pub termination_protected: bool,
+    /// Whether StopInstances is refused.
+    #[serde(default)]
+    pub stop_protected: bool,
     /// Its address inside the cloud's network.
     pub private_address: Ipv4Addr,
     /// The loopback address of the host that leads to it.
@@ -348,7 +363,7 @@ pub struct KeyPair {
     pub name: String,
     /// `ed25519` or `rsa`.
     pub kind: String,
-    /// SHA-256 of the key in base64, as OpenSSH shows it after the colon.
+    /// As EC2 makes it: of an Ed25519 key OpenSSH's SHA-256 in base64, of an RSA key another digest in hexadecimal pairs.
     pub fingerprint: String,
     /// One line in OpenSSH's format.
     pub public_key: String,
@@ -385,6 +400,9 @@ pub struct Permission {
     pub source: String,
     /// `sgr-` and 17 digits.
     pub rule_id: String,
+    /// A sentence for people.
+    #[serde(default)]
+    pub description: Option<String>,
 }
 
 /// Serialisation of maps whose values are shared.

@@ -5,7 +5,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use time::OffsetDateTime;
 
-use crate::encoding::random;
+use devcloud_dialect::ids::random;
 
 /// Bytes before the HMAC: the end in seconds since 1970, and a nonce.
 const HEAD: usize = 16;

@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     CloudConfig,
-    cloud::{private_dns_name, public_dns_name},
+    addresses::{private_dns_name, public_dns_name},
     hypervisor::mac_address,
     ledger::{Instance, State},
 };

@@ -3,7 +3,7 @@
 use std::{net::SocketAddrV4, sync::Arc};
 
 use devcloud::{
-    Cloud, Error, Forward,
+    Cloud, Error, Forward, Profile,
     cloud::{GATEWAY, METADATA, Machines},
     ledger::InstanceState,
     machine::MachineState,
@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::{boto3, config, fake_image, launch, reaches, until};
+use crate::support::{boto3, client, config, fake_image, launch, reaches, until};
 
 /// A cloud whose machines are none.
 pub(crate) struct Harness {
@@ -35,7 +35,12 @@ impl Harness {
     }
 
     async fn try_start(&self) -> Result<Cloud, Error> {
+        self.start_as(Profile::Aws).await
+    }
+
+    async fn start_as(&self, profile: Profile) -> Result<Cloud, Error> {
         let mut config = config(self.directory.path());
+        config.profile = profile;
         config.images.push(fake_image(self.directory.path()));
         let machines: Arc<dyn Machines> = self.machines.clone();
         Cloud::start_with(config, machines).await
@@ -47,8 +52,12 @@ impl Harness {
 }
 
 async fn scenario(name: &str) {
+    scenario_as(Profile::Aws, name).await;
+}
+
+async fn scenario_as(profile: Profile, name: &str) {
     let harness = Harness::new();
-    let cloud = harness.start().await;
+    let cloud = harness.start_as(profile).await.unwrap();
     boto3(&cloud.endpoint(), &harness.image, &[name]).await;
     let listed = cloud.ledger().snapshot();
     for (id, state) in harness.machines.states() {
@@ -65,7 +74,33 @@ async fn boto3_launches_describes_and_terminates_with_tokens_and_tags() {
 
 #[tokio::test]
 async fn boto3_signs_with_version_2() {
-    scenario("signature_version_2").await;
+    scenario_as(Profile::Eucalyptus, "signature_version_2").await;
+}
+
+#[tokio::test]
+async fn libcloud_handles_nodes_sizes_images_and_key_pairs_of_eucalyptus() {
+    let harness = Harness::new();
+    let cloud = harness.start_as(Profile::Eucalyptus).await.unwrap();
+    client(
+        "python",
+        "libcloud_client.py",
+        &[&cloud.endpoint(), &harness.image],
+    )
+    .await;
+    cloud.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn ansibles_amazon_aws_makes_finds_and_removes_instances_keys_and_groups() {
+    let harness = Harness::new();
+    let cloud = harness.start().await;
+    let (endpoint, image) = (
+        format!("endpoint={}", cloud.endpoint()),
+        format!("image={}", harness.image),
+    );
+    let arguments = ["-i", "localhost,", "-e", &endpoint, "-e", &image];
+    client("ansible-playbook", "amazon_aws.yml", &arguments).await;
+    cloud.shutdown().await.unwrap();
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 Each scenario asserts what it expects and ends with status 0. The keys are those of the tests."""
 import base64
+import hashlib
 import json
 import subprocess
 import sys
@@ -10,16 +11,20 @@ import urllib.error
 import urllib.request
 
 import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
+from cryptography.hazmat.primitives import serialization
 
 ENDPOINT, IMAGE = sys.argv[1], sys.argv[2]
 PUBLIC_KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKtQ2jMTmBvQ0mP8c1z8yqJ5h0Q2E2Xq0bq1cZ0cQ0aB test"
 
 
-def client(key="test-key", secret="test-secret", **more):
+def client(key="test-key", secret="test-secret", service="ec2", **more):
     return boto3.client(
-        "ec2",
+        service,
         endpoint_url=ENDPOINT,
         region_name="dev-1",
         aws_access_key_id=key,
@@ -274,6 +279,21 @@ def pages_and_filters():
     assert ids_of(tag_key=["k1"]) == [], "a refused call has tagged nothing"
 
 
+def key_der(private, public):
+    """A private key as PKCS #8, or a public key as X.509 has it, by another library than the cloud's."""
+    encoding = serialization.Encoding.DER
+    if private:
+        key = serialization.load_pem_private_key(private, None)
+        return key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    key = serialization.load_ssh_public_key(public)
+    return key.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def colons(digest):
+    text = digest.hexdigest()
+    return ":".join(text[place : place + 2] for place in range(0, len(text), 2))
+
+
 def key_pairs():
     imported = ec2.import_key_pair(KeyName="mine", PublicKeyMaterial=PUBLIC_KEY)
     refused("InvalidKeyPair.Duplicate", ec2.import_key_pair, KeyName="mine", PublicKeyMaterial=PUBLIC_KEY)
@@ -284,6 +304,12 @@ def key_pairs():
         public = subprocess.run(["ssh-keygen", "-y", "-f", "/dev/stdin"], input=made["KeyMaterial"], capture_output=True, text=True, check=True)
         shown = ec2.describe_key_pairs(KeyNames=[kind], IncludePublicKey=True)["KeyPairs"][0]
         assert shown["PublicKey"].split()[:2] == public.stdout.split()[:2], (shown, public.stdout)
+        if kind == "rsa":
+            der = key_der(made["KeyMaterial"].encode(), None)
+            assert made["KeyFingerprint"] == colons(hashlib.sha1(der)), made
+            again = ec2.import_key_pair(KeyName="rsa-imported", PublicKeyMaterial=public.stdout.encode())
+            der = key_der(None, public.stdout.encode())
+            assert again["KeyFingerprint"] == colons(hashlib.md5(der)), again
         assert shown["KeyType"] == kind and shown["KeyPairId"] == made["KeyPairId"], shown
     [instance] = run(KeyName="mine")
     refused("InvalidKeyPair.NotFound", run, KeyName="gone")
@@ -329,8 +355,32 @@ def places():
     assert small["ProcessorInfo"]["SupportedArchitectures"] == ["x86_64"], small
     pages = ec2.get_paginator("describe_instance_types").paginate(PaginationConfig={"PageSize": 5})
     assert "c7i.xlarge" in [one["InstanceType"] for page in pages for one in page["InstanceTypes"]]
+    offerings = ec2.describe_instance_type_offerings(Filters=[{"Name": "instance-type", "Values": ["t3.*"]}])
+    assert {one["Location"] for one in offerings["InstanceTypeOfferings"]} == {"dev-1"}, offerings
+    caller = client(service="sts").get_caller_identity()
+    assert image["OwnerId"] == caller["Account"], (image, caller)
+    assert client(service="iam").get_user()["User"]["Arn"] == caller["Arn"], caller
+    try:
+        client(service="iam").get_user(UserName="nobody")
+        raise AssertionError("a user that is not there was found")
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "NoSuchEntity", error.response
+    [vpc] = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    [subnet] = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc["VpcId"]]}])["Subnets"]
+    assert subnet["DefaultForAz"] and subnet["AvailabilityZone"] == "dev-1a", subnet
+    assert subnet["AvailableIpAddressCount"] > 60000, subnet
+    assert ec2.describe_vpc_attribute(VpcId=vpc["VpcId"], Attribute="enableDnsSupport")["EnableDnsSupport"] == {"Value": False}
+    assert ec2.describe_addresses()["Addresses"] == [] and ec2.describe_placement_groups()["PlacementGroups"] == []
     attributes = ec2.describe_account_attributes(AttributeNames=["max-instances"])["AccountAttributes"]
     assert attributes[0]["AttributeValues"][0]["AttributeValue"] == "256", attributes
+
+
+def signed(body, service="ec2"):
+    """Sends a form as it is, signed for a service."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    request = AWSRequest("POST", ENDPOINT + "/", data=body, headers=headers)
+    SigV4Auth(Credentials("test-key", "test-secret"), service, "dev-1").add_auth(request)
+    return raw(body.encode(), dict(request.headers))
 
 
 def raw(body, headers={}, path="/"):
@@ -359,7 +409,17 @@ def errors():
     refused("InvalidParameterCombination", run, least=2, most=1)
     refused("InvalidParameterValue", run, UserData="x" * 16385)
     refused("InvalidParameterValue", run, Placement={"AvailabilityZone": "moon-1a"})
-    refused("InvalidAction", ec2.describe_vpcs)
+    refused("InvalidAction", ec2.describe_volumes)
+    refused("AuthFailure", client(signature_version="v2").describe_instances, 401)
+    code, text = signed("Action=DescribeInstances&Version=1999-01-01")
+    assert code == 400 and "NoSuchVersion" in text and "1999-01-01" in text, text
+    code, text = signed("Action=DescribeInstances&Version=2016-11-15", "s3")
+    assert code == 401 and "AuthFailure" in text and "correct service" in text, text
+    code, text = signed("Action=DescribeInstances&Version=2014-02-01")
+    assert code == 200 and "http://ec2.amazonaws.com/doc/2014-02-01/" in text, text
+    code, text = signed("Action=DescribeInstances&Version=2016-11-15&MaxResult=5")
+    assert code == 400 and "UnknownParameter" in text and "MaxResult is" in text, text
+    refused("DryRunOperation", ec2.describe_instances, 412, DryRun=True)
     assert len(instances()) == 1, "what was refused has launched nothing"
     code, text = raw(b"Action=DescribeInstances&Version=2016-11-15")
     assert code == 403 and "MissingAuthenticationToken" in text, text

@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cloud_that_cannot_listen_leaves_nothing_of_its_machines_side() {
+async fn a_cloud_that_cannot_listen_leaves_nothing_of_its_hypervisor() {
     let mut harness = Harness::new().await;
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     harness.config.listen = taken.local_addr().unwrap();

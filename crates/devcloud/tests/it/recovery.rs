@@ -1,4 +1,4 @@
-//! The machines' side dies under a cloud that goes on.
+//! The hypervisor dies under a cloud that goes on.
 
 use std::{net::SocketAddrV4, time::Duration};
 
@@ -33,7 +33,7 @@ async fn recovered(cloud: &Cloud, id: &str) {
 }
 
 #[tokio::test]
-async fn when_the_machines_side_dies_instances_and_services_inside_come_back() {
+async fn when_the_hypervisor_dies_instances_and_services_inside_come_back() {
     let harness = ec2::Harness::new();
     let cloud = harness.start().await;
     let host = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -80,7 +80,7 @@ async fn when_the_machines_side_dies_instances_and_services_inside_come_back() {
 }
 
 #[tokio::test]
-async fn a_machines_side_that_does_not_come_back_ends_the_cloud_with_an_error() {
+async fn a_hypervisor_that_does_not_come_back_ends_the_cloud_with_an_error() {
     let harness = ec2::Harness::new();
     let cloud = harness.start().await;
     let ids = launch(&cloud, &harness.image, 1).await;

@@ -47,33 +47,42 @@ pub(crate) fn free_port() -> u16 {
 
 /// Runs a scenario of `ec2_client.py` and returns what it printed.
 pub(crate) async fn boto3(endpoint: &str, image: &str, scenario: &[&str]) -> String {
-    let python = cache().join("venv/bin/python");
+    let arguments = [&[endpoint, image], scenario].concat();
+    client("python", "ec2_client.py", &arguments).await
+}
+
+/// Runs a program of the Python environment on a file of this directory, and returns what it printed.
+pub(crate) async fn client(program: &str, file: &str, arguments: &[&str]) -> String {
+    let path = cache().join("venv/bin").join(program);
     assert!(
-        python.exists(),
+        path.exists(),
         "{} is missing: run `cargo xtask setup`",
-        python.display()
+        path.display()
     );
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/ec2_client.py");
-    let mut command = tokio::process::Command::new(python);
+    let mut command = tokio::process::Command::new(path);
     command
-        .arg(script)
-        .args([endpoint, image])
-        .args(scenario)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(file))
+        .args(arguments)
         .kill_on_drop(true);
     command.env("AWS_EC2_METADATA_DISABLED", "true");
+    command.env("ANSIBLE_COLLECTIONS_PATH", cache().join("collections"));
+    command.env("ANSIBLE_LOCALHOST_WARNING", "false");
     for name in ["AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
         command.env_remove(name);
     }
-    let output = tokio::time::timeout(Duration::from_secs(180), command.output())
+    let output = tokio::time::timeout(Duration::from_secs(300), command.output())
         .await
-        .expect("the client ends within three minutes")
+        .expect("the client ends within five minutes")
         .expect("the client can be run");
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let (printed, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(
         output.status.success(),
-        "{scenario:?} failed (is boto3 missing? run `cargo xtask setup`):\n{errors}"
+        "{file} {arguments:?} failed (is something missing? run `cargo xtask setup`):\n{printed}\n{errors}"
     );
-    String::from_utf8(output.stdout).unwrap()
+    printed.into_owned()
 }
 
 /// Launches instances with boto3 and returns their ids when they run.

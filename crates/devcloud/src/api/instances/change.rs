@@ -4,29 +4,26 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use devcloud_dialect::{
+    ApiError, Xml,
+    request::{RebootInstances, StartInstances, StopInstances, TerminateInstances},
+};
+
 use super::{find_all, required_ids, view};
 use crate::{
-    api::{Service, actions::refuse_dry_run, error::ApiError, parameters::Parameters, xml::Xml},
+    api::actions::{Call, Change},
     ledger::{Instance, InstanceState, StateReason},
 };
 
-/// What these actions know.
-pub(in crate::api) const PARAMETERS: &[&str] = &[
-    "InstanceId",
-    "Force",
-    "Hibernate",
-    "SkipOsShutdown",
-    "AdditionalInfo",
-];
-
 /// What one action does to one instance: `Ok(None)` leaves it as it is.
-type Step = fn(&Instance) -> Result<Option<Change>, ApiError>;
+type Step = fn(&Instance) -> Result<Option<Move>, ApiError>;
 
 /// How an instance is changed.
-type Change = fn(&mut Instance);
+type Move = fn(&mut Instance);
 
-pub(in crate::api) async fn terminate(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    change(service, parameters, |instance| {
+impl Change for TerminateInstances {
+    async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        change(call, self.instance_id, |instance| {
         if instance.termination_protected {
             let message = format!(
                 "The instance '{}' may not be terminated. Modify its 'disableApiTermination' instance attribute \
@@ -41,10 +38,17 @@ pub(in crate::api) async fn terminate(service: &Service, parameters: &Parameters
         })
     })
     .await
+    }
 }
 
-pub(in crate::api) async fn stop(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    change(service, parameters, |instance| match instance.state {
+impl Change for StopInstances {
+    async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        if self.hibernate == Some(true) {
+            let message = "No instance here was launched to be hibernated";
+            return Err(ApiError::new("UnsupportedHibernationConfiguration", message));
+        }
+        // `Force` asks for what is done anyway: a machine that does not end politely is killed.
+        change(call, self.instance_id, |instance| match instance.state {
         _ if instance.spot => {
             let message = format!(
                 "You can't stop the Spot Instance '{}' because it is associated with a one-time Spot Instance request.",
@@ -52,34 +56,46 @@ pub(in crate::api) async fn stop(service: &Service, parameters: &Parameters) -> 
             );
             Err(ApiError::new("UnsupportedOperation", message))
         }
+        _ if instance.stop_protected => {
+            let message = format!(
+                "The instance '{}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again.",
+                instance.id
+            );
+            Err(ApiError::new("OperationNotPermitted", message))
+        }
         InstanceState::Stopped | InstanceState::Stopping => Ok(None),
         InstanceState::Running => Ok(Some(|instance| instance.enter(InstanceState::Stopping, by_user()))),
         _ => Err(wrong_state(instance, "from which it can be stopped")),
     })
     .await
+    }
 }
 
-pub(in crate::api) async fn start(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    change(service, parameters, |instance| match instance.state {
-        InstanceState::Running | InstanceState::Pending => Ok(None),
-        InstanceState::Stopped => Ok(Some(|instance| {
-            instance.launch_time = OffsetDateTime::now_utc();
-            instance.enter(InstanceState::Pending, None);
-        })),
-        _ => Err(wrong_state(instance, "from which it can be started")),
-    })
-    .await
+impl Change for StartInstances {
+    async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        change(call, self.instance_id, |instance| match instance.state {
+            InstanceState::Running | InstanceState::Pending => Ok(None),
+            InstanceState::Stopped => Ok(Some(|instance| {
+                instance.launch_time = OffsetDateTime::now_utc();
+                instance.enter(InstanceState::Pending, None);
+            })),
+            _ => Err(wrong_state(instance, "from which it can be started")),
+        })
+        .await
+    }
 }
 
-pub(in crate::api) async fn reboot(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    change(service, parameters, |instance| match instance.state {
-        InstanceState::Running => Ok(Some(|instance| instance.reboot_requested = true)),
-        _ => Err(wrong_state(instance, "in which it can be rebooted")),
-    })
-    .await?;
-    let mut xml = Xml::default();
-    xml.put("return", true);
-    Ok(xml)
+impl Change for RebootInstances {
+    async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        change(call, self.instance_id, |instance| match instance.state {
+            InstanceState::Running => Ok(Some(|instance| instance.reboot_requested = true)),
+            _ => Err(wrong_state(instance, "in which it can be rebooted")),
+        })
+        .await?;
+        let mut xml = Xml::default();
+        xml.put("return", true);
+        Ok(xml)
+    }
 }
 
 fn by_user() -> Option<StateReason> {
@@ -94,9 +110,9 @@ fn wrong_state(instance: &Instance, what: &str) -> ApiError {
     ApiError::new("IncorrectInstanceState", message)
 }
 
-async fn change(service: &Service, parameters: &Parameters, step: Step) -> Result<Xml, ApiError> {
-    let ids = required_ids(parameters)?;
-    let dry_run = refuse_dry_run(parameters);
+async fn change(call: Call<'_>, ids: Vec<String>, step: Step) -> Result<Xml, ApiError> {
+    let ids = required_ids(ids)?;
+    let (service, dry_run) = (call.service, call.dry_run);
     let changes = service
         .ledger
         .commit(move |state| {
@@ -106,7 +122,7 @@ async fn change(service: &Service, parameters: &Parameters, step: Step) -> Resul
                 let change = step(&instance)?;
                 changes.push((instance.id.clone(), instance.state, change));
             }
-            dry_run?;
+            dry_run.end()?;
             let mut done = Vec::new();
             for (id, before, change) in changes {
                 if let Some(instance) = state.instance_mut(&id) {

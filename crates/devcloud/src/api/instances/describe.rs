@@ -2,28 +2,22 @@
 
 use std::sync::Arc;
 
+use devcloud_dialect::{ApiError, Filters, Page, Xml, request::DescribeInstances, tag_values};
+
 use super::{find_all, view};
 use crate::{
-    api::{
-        Service,
-        error::ApiError,
-        filters::{Filters, tag_values},
-        paging::Page,
-        parameters::Parameters,
-        xml::Xml,
-    },
-    cloud::{private_dns_name, public_dns_name},
+    addresses::{private_dns_name, public_dns_name},
+    api::{actions::Question, service::Service, vpc},
+    config::Profile,
     ledger::{Instance, State},
 };
-
-/// What DescribeInstances knows.
-pub(in crate::api) const PARAMETERS: &[&str] = &["InstanceId", "Filter", "MaxResults", "NextToken"];
 
 const FILTERS: &[&str] = &[
     "architecture",
     "availability-zone",
     "client-token",
     "dns-name",
+    "hypervisor",
     "group-id",
     "image-id",
     "instance-id",
@@ -36,48 +30,65 @@ const FILTERS: &[&str] = &[
     "ip-address",
     "key-name",
     "launch-index",
+    "launch-time",
+    "monitoring-state",
+    "network-interface.network-interface-id",
     "owner-id",
     "private-dns-name",
     "private-ip-address",
     "reservation-id",
+    "root-device-name",
     "root-device-type",
+    "source-dest-check",
     "state-reason-code",
+    "subnet-id",
     "tag-key",
     "tag-value",
     "tag:",
+    "tenancy",
+    "virtualization-type",
+    "vpc-id",
 ];
 
-pub(in crate::api) fn describe(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    let ids = parameters.list("InstanceId")?;
-    let page = Page::parse(parameters, "DescribeInstances", 5)?;
-    if !ids.is_empty() && page.is_asked_for() {
-        let message = "The parameter instancesSet cannot be used with the parameter maxResults";
-        return Err(ApiError::new("InvalidParameterCombination", message));
+impl Question for DescribeInstances {
+    async fn answer(self, service: &Service) -> Result<Xml, ApiError> {
+        let ids = self.instance_id;
+        let max_results = match service.config.profile {
+            Profile::Aws => self.max_results,
+            // It takes the parameter and gives everything.
+            Profile::Eucalyptus => None,
+        };
+        let page = Page::check("DescribeInstances", max_results, self.next_token.as_deref(), 5)?;
+        if !ids.is_empty() && page.is_asked_for() {
+            let message = "The parameter instancesSet cannot be used with the parameter maxResults";
+            return Err(ApiError::new("InvalidParameterCombination", message));
+        }
+        let filters = Filters::check(self.filter, FILTERS)?;
+        let state = service.ledger.snapshot();
+        let mut found: Vec<Arc<Instance>> = if ids.is_empty() {
+            state.instances.values().cloned().collect()
+        } else {
+            find_all(&state, &ids)?.into_iter().cloned().collect()
+        };
+        found.retain(|instance| filters.pass(|name| values(service, &state, instance, name)));
+        found.sort_by_key(|instance| instance.sequence);
+        found.dedup_by_key(|instance| instance.sequence);
+        let (found, next) = page.cut(found, |instance| format!("{:020}", instance.sequence));
+        let mut xml = Xml::default();
+        let reservations = found.chunk_by(|one, other| one.reservation_id == other.reservation_id);
+        xml.list("reservationSet", reservations, |xml, instances| {
+            view::reservation(xml, service, &state, instances);
+        });
+        xml.put_some("nextToken", next);
+        Ok(xml)
     }
-    let filters = Filters::parse(parameters, FILTERS)?;
-    let state = service.ledger.snapshot();
-    let mut found: Vec<Arc<Instance>> = if ids.is_empty() {
-        state.instances.values().cloned().collect()
-    } else {
-        find_all(&state, &ids)?.into_iter().cloned().collect()
-    };
-    found.retain(|instance| filters.pass(|name| values(service, &state, instance, name)));
-    found.sort_by_key(|instance| instance.sequence);
-    found.dedup_by_key(|instance| instance.sequence);
-    let (found, next) = page.cut(found, |instance| format!("{:020}", instance.sequence));
-    let mut xml = Xml::default();
-    let reservations = found.chunk_by(|one, other| one.reservation_id == other.reservation_id);
-    xml.list("reservationSet", reservations, |xml, instances| {
-        view::reservation(xml, service, &state, instances);
-    });
-    xml.put_some("nextToken", next);
-    Ok(xml)
 }
 
 /// What an instance has under the name of a filter.
 fn values(service: &Service, state: &State, instance: &Instance, name: &str) -> Vec<String> {
     let region = service.life.region();
     let public = view::has_public_address(instance);
+    let there = view::has_interface(instance);
     let one = |value: &str| vec![value.to_owned()];
     let some = |value: Option<&String>| value.cloned().into_iter().collect();
     match name {
@@ -85,6 +96,16 @@ fn values(service: &Service, state: &State, instance: &Instance, name: &str) -> 
         "availability-zone" => one(&instance.zone),
         "client-token" => some(instance.client_token.as_ref()),
         "dns-name" if public => vec![public_dns_name(instance.public_address, region)],
+        "hypervisor" => one("xen"),
+        "monitoring-state" => one("disabled"),
+        "root-device-name" => one("/dev/sda1"),
+        "source-dest-check" => one("true"),
+        "tenancy" => one("default"),
+        "virtualization-type" => one("hvm"),
+        "launch-time" => vec![view::timestamp(instance.launch_time)],
+        "network-interface.network-interface-id" if there => vec![vpc::interface_id(instance)],
+        "subnet-id" if there => vec![vpc::subnet_id(state)],
+        "vpc-id" if there => vec![vpc::vpc_id(state)],
         "group-id" | "instance.group-id" => instance.group_ids.clone(),
         "image-id" => one(&instance.image_id),
         "instance-id" => one(&instance.id),

@@ -1,20 +1,18 @@
 //! Actions on instances, one file for each kind of action.
 
-pub(super) mod attributes;
-pub(super) mod change;
-pub(super) mod console;
-pub(super) mod describe;
-pub(super) mod run;
-pub(super) mod status;
+mod attributes;
+mod change;
+mod console;
+mod describe;
+mod run;
+mod status;
 pub(super) mod view;
 
 use std::sync::Arc;
 
-use super::error::ApiError;
-use crate::{
-    encoding::is_resource_id,
-    ledger::{Instance, State},
-};
+use devcloud_dialect::{ApiError, ids::is_resource_id};
+
+use crate::ledger::{Instance, State};
 
 /// The instances of these ids, or why not: one that is unknown fails the whole request.
 fn find_all<'a>(state: &'a State, ids: &[String]) -> Result<Vec<&'a Arc<Instance>>, ApiError> {
@@ -51,8 +49,7 @@ fn find_one<'a>(state: &'a State, id: &str) -> Result<&'a Arc<Instance>, ApiErro
 }
 
 /// `InstanceId.N`, which has to name at least one and at most 1000, each once.
-fn required_ids(parameters: &super::parameters::Parameters) -> Result<Vec<String>, ApiError> {
-    let mut ids = parameters.list("InstanceId")?;
+fn required_ids(mut ids: Vec<String>) -> Result<Vec<String>, ApiError> {
     if ids.is_empty() {
         return Err(ApiError::missing("InstanceId"));
     }
@@ -65,4 +62,9 @@ fn required_ids(parameters: &super::parameters::Parameters) -> Result<Vec<String
     let mut seen = std::collections::BTreeSet::new();
     ids.retain(|id| seen.insert(id.clone()));
     Ok(ids)
+}
+
+/// The one id of a call that is about one instance.
+fn required_id(id: Option<String>) -> Result<String, ApiError> {
+    id.ok_or_else(|| ApiError::missing("InstanceId"))
 }

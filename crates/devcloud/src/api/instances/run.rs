@@ -1,59 +1,36 @@
 //! RunInstances: checks everything, writes the instances into the ledger in one change, and has them started.
 
+mod refusals;
+
 use std::{net::Ipv4Addr, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use devcloud_dialect::{
+    ApiError, Form, Xml,
+    ids::{is_resource_id, resource_id},
+    request::{self, HttpTokens, MarketType, RunInstances, Switch},
+    within,
+};
 use poem::http::StatusCode;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::view;
 use crate::{
+    addresses::allocate,
     api::{
-        Service, actions::refuse_dry_run, error::ApiError, parameters::Parameters, security_groups, tags,
-        types, xml::Xml,
+        actions::{Call, Change},
+        security_groups,
+        service::Service,
+        tags, vpc,
     },
-    cloud::allocate,
-    config::{Capacity, ImageConfig},
-    encoding::{is_resource_id, resource_id},
+    config::{Capacity, ImageConfig, Profile},
+    instance_types,
     ledger::{Instance, InstanceState, LaunchToken, MetadataOptions, ShutdownBehavior, State, StateReason},
 };
 
 /// EC2's limit of user data, before its base64.
 const USER_DATA: usize = 16 * 1024;
-
-/// What RunInstances knows.
-pub(in crate::api) const PARAMETERS: &[&str] = &[
-    "BlockDeviceMapping",
-    "CapacityReservationSpecification",
-    "ClientToken",
-    "CpuOptions",
-    "CreditSpecification",
-    "DisableApiStop",
-    "DisableApiTermination",
-    "EbsOptimized",
-    "EnclaveOptions",
-    "HibernationOptions",
-    "IamInstanceProfile",
-    "ImageId",
-    "InstanceInitiatedShutdownBehavior",
-    "InstanceMarketOptions",
-    "InstanceType",
-    "KeyName",
-    "MaintenanceOptions",
-    "MaxCount",
-    "MetadataOptions",
-    "MinCount",
-    "Monitoring",
-    "NetworkInterface",
-    "Placement",
-    "PrivateDnsNameOptions",
-    "SecurityGroup",
-    "SecurityGroupId",
-    "SubnetId",
-    "TagSpecification",
-    "UserData",
-];
 
 /// What was asked for, checked as far as it can be without the ledger.
 struct Launch {
@@ -65,6 +42,8 @@ struct Launch {
     user_data: Option<String>,
     client_token: Option<String>,
     parameter_hash: String,
+    /// Whether a token used again has to come with the same parameters; to Eucalyptus it alone decides.
+    checks_token: bool,
     group_ids: Vec<String>,
     group_names: Vec<String>,
     zone: String,
@@ -72,6 +51,7 @@ struct Launch {
     metadata: MetadataOptions,
     shutdown_behavior: ShutdownBehavior,
     termination_protected: bool,
+    stop_protected: bool,
     tags: tags::Specifications,
     /// How many of the first instances are a fault's and never open their address.
     without_ssh: usize,
@@ -80,98 +60,93 @@ struct Launch {
     capacity: Capacity,
 }
 
-pub(in crate::api) async fn run(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    let mut launch = Launch::parse(service, parameters)?;
-    refuse_dry_run(parameters)?;
-    if let Some(code) = service.faults.next_failure() {
-        // EC2 reports a lack of capacity as a failure of its own.
-        let status = if code.starts_with("Insufficient") || code.starts_with("Internal") {
-            StatusCode::INTERNAL_SERVER_ERROR
-        } else if code == "RequestLimitExceeded" {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::BAD_REQUEST
-        };
-        return Err(
-            ApiError::new(code, "This failure was asked for at the control endpoint").with_status(status),
-        );
-    }
-    launch.without_ssh = service.faults.take_without_ssh(launch.most);
-    let (ids, new) = service.ledger.commit(move |state| launch.commit(state)).await?;
-    if new {
-        for id in &ids {
-            service.life.settle_soon(id.clone());
+impl Change for RunInstances {
+    async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        let service = call.service;
+        let mut launch = Launch::check(self, call)?;
+        call.dry_run.end()?;
+        if let Some(code) = service.faults.next_failure() {
+            return Err(failure(code));
         }
+        launch.without_ssh = service.faults.take_without_ssh(launch.most);
+        let (ids, new) = service.ledger.commit(move |state| launch.commit(state)).await?;
+        if new {
+            for id in &ids {
+                service.life.settle_soon(id.clone());
+            }
+        }
+        let state = service.ledger.snapshot();
+        let instances: Vec<Arc<Instance>> = ids
+            .iter()
+            .filter_map(|id| state.instances.get(id))
+            .cloned()
+            .collect();
+        let mut xml = Xml::default();
+        view::reservation(&mut xml, service, &state, &instances);
+        Ok(xml)
     }
-    let state = service.ledger.snapshot();
-    let instances: Vec<Arc<Instance>> = ids
-        .iter()
-        .filter_map(|id| state.instances.get(id))
-        .cloned()
-        .collect();
-    let mut xml = Xml::default();
-    view::reservation(&mut xml, service, &state, &instances);
-    Ok(xml)
+}
+
+/// A failure that was asked for.
+fn failure(code: String) -> ApiError {
+    // EC2 reports a lack of capacity as a failure of its own.
+    let status = if code.starts_with("Insufficient") || code.starts_with("Internal") {
+        StatusCode::INTERNAL_SERVER_ERROR
+    } else if code == "RequestLimitExceeded" {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    ApiError::new(code, "This failure was asked for at the control endpoint").with_status(status)
 }
 
 impl Launch {
-    fn parse(service: &Service, parameters: &Parameters) -> Result<Self, ApiError> {
-        let (least, most) = counts(parameters)?;
+    /// Checks everything that can be checked without changing the ledger.
+    fn check(request: RunInstances, call: Call<'_>) -> Result<Self, ApiError> {
+        let service = call.service;
         let config = &service.config;
-        let type_name = parameters.optional("InstanceType").unwrap_or(types::DEFAULT);
-        let instance_type = types::find(type_name).ok_or_else(|| {
+        let (least, most) = counts(&request)?;
+        let type_name = request
+            .instance_type
+            .as_deref()
+            .unwrap_or(instance_types::DEFAULT);
+        let instance_type = instance_types::find(type_name).ok_or_else(|| {
             ApiError::new(
                 "InvalidParameterValue",
                 format!("Invalid value '{type_name}' for InstanceType."),
             )
         })?;
-        let placement = parameters.structure("Placement");
-        let zone = config.zone();
-        if let Some(asked) = placement
-            .optional("AvailabilityZone")
-            .filter(|asked| *asked != zone)
-        {
-            let message = format!("Invalid availability zone: [{asked}]. There is only {zone}.");
-            return Err(ApiError::new("InvalidParameterValue", message));
-        }
-        let client_token = parameters.optional("ClientToken").map(str::to_owned);
-        if let Some(token) = &client_token
-            && (token.len() > 64 || !token.is_ascii())
-        {
-            return Err(ApiError::invalid(
-                "ClientToken",
-                token,
-                "It must have at most 64 ASCII characters.",
-            ));
-        }
-        let words = ["stop", "terminate"];
-        let shutdown_behavior = match parameters.word("InstanceInitiatedShutdownBehavior", &words)? {
-            Some("terminate") => ShutdownBehavior::Terminate,
-            _ => ShutdownBehavior::Stop,
-        };
-        let market = parameters.structure("InstanceMarketOptions");
-        let interfaces = parameters.structures("NetworkInterface")?;
-        let mut group_ids = parameters.list("SecurityGroupId")?;
-        for interface in &interfaces {
-            group_ids.extend(interface.list("SecurityGroupId")?);
+        let image = image(service, request.image_id.as_deref())?;
+        refusals::check(service, &request)?;
+        let tags = tags::Specifications::check(&request.tag_specification, tags::OF_LAUNCHES)?;
+        let user_data = user_data(request.user_data.as_deref())?;
+        let metadata = metadata_options(&request.metadata_options)?;
+        let mut group_ids = request.security_group_id;
+        for interface in request.network_interface {
+            group_ids.extend(interface.security_group_id);
         }
         Ok(Self {
             least,
             most,
-            image: image(service, parameters)?,
+            image,
             instance_type: instance_type.name,
-            key_name: parameters.optional("KeyName").map(str::to_owned),
-            user_data: user_data(parameters)?,
-            client_token,
-            parameter_hash: parameter_hash(parameters),
+            key_name: request.key_name,
+            user_data,
+            client_token: request.client_token.map(|token| token.0),
+            parameter_hash: parameter_hash(call.form),
+            checks_token: config.profile == Profile::Aws,
             group_ids,
-            group_names: parameters.list("SecurityGroup")?,
-            zone,
-            spot: market.word("MarketType", &["spot"])?.is_some(),
-            metadata: metadata_options(&parameters.structure("MetadataOptions"))?,
-            shutdown_behavior,
-            termination_protected: parameters.boolean("DisableApiTermination")?.unwrap_or(false),
-            tags: tags::Specifications::parse(parameters)?,
+            group_names: request.security_group,
+            zone: config.zone(),
+            spot: request.instance_market_options.market_type == Some(MarketType::Spot),
+            metadata,
+            shutdown_behavior: match request.instance_initiated_shutdown_behavior {
+                Some(request::ShutdownBehavior::Terminate) => ShutdownBehavior::Terminate,
+                Some(request::ShutdownBehavior::Stop) | None => ShutdownBehavior::Stop,
+            },
+            termination_protected: request.disable_api_termination.unwrap_or(false),
+            stop_protected: request.disable_api_stop.unwrap_or(false),
+            tags,
             without_ssh: 0,
             public_network: config.public_network,
             ssh_port: config.ssh_port,
@@ -206,7 +181,11 @@ impl Launch {
             );
             self.tags.apply(
                 state,
-                &[("instance", &instance.id), ("volume", &instance.root_volume_id)],
+                &[
+                    ("instance", &instance.id),
+                    ("volume", &instance.root_volume_id),
+                    ("network-interface", &vpc::interface_id(&instance)),
+                ],
             );
             ids.push(instance.id.clone());
             state.instances.insert(instance.id.clone(), Arc::new(instance));
@@ -262,6 +241,7 @@ impl Launch {
             metadata: self.metadata,
             shutdown_behavior: self.shutdown_behavior,
             termination_protected: self.termination_protected,
+            stop_protected: self.stop_protected,
             private_address,
             public_address,
             root_volume_id: resource_id("vol")?,
@@ -284,7 +264,7 @@ impl Launch {
         else {
             return Ok(None);
         };
-        if used.parameters != self.parameter_hash {
+        if self.checks_token && used.parameters != self.parameter_hash {
             let message = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).";
             return Err(ApiError::new("IdempotentParameterMismatch", message));
         }
@@ -336,14 +316,15 @@ fn takes_place(state: InstanceState) -> bool {
     !matches!(state, InstanceState::Stopped | InstanceState::Terminated)
 }
 
-fn counts(parameters: &Parameters) -> Result<(usize, usize), ApiError> {
-    let number = |name: &str| -> Result<usize, ApiError> {
-        let number = parameters
-            .integer(name, 1, 1000)?
-            .ok_or_else(|| ApiError::missing(name))?;
+fn counts(request: &RunInstances) -> Result<(usize, usize), ApiError> {
+    let number = |name: &str, number: Option<i64>| -> Result<usize, ApiError> {
+        let number = within(name, number.ok_or_else(|| ApiError::missing(name))?, 1, 1000)?;
         usize::try_from(number).map_err(|_| ApiError::internal())
     };
-    let (least, most) = (number("MinCount")?, number("MaxCount")?);
+    let (least, most) = (
+        number("MinCount", request.min_count)?,
+        number("MaxCount", request.max_count)?,
+    );
     if least > most {
         let message = "MinCount must not be greater than MaxCount";
         return Err(ApiError::new("InvalidParameterCombination", message));
@@ -351,8 +332,8 @@ fn counts(parameters: &Parameters) -> Result<(usize, usize), ApiError> {
     Ok((least, most))
 }
 
-fn image(service: &Service, parameters: &Parameters) -> Result<ImageConfig, ApiError> {
-    let id = parameters.required("ImageId")?;
+fn image(service: &Service, id: Option<&str>) -> Result<ImageConfig, ApiError> {
+    let id = id.ok_or_else(|| ApiError::missing("ImageId"))?;
     if !is_resource_id(id, "ami") {
         return Err(ApiError::new(
             "InvalidAMIID.Malformed",
@@ -368,8 +349,8 @@ fn image(service: &Service, parameters: &Parameters) -> Result<ImageConfig, ApiE
     })
 }
 
-fn user_data(parameters: &Parameters) -> Result<Option<String>, ApiError> {
-    let Some(encoded) = parameters.optional("UserData") else {
+fn user_data(encoded: Option<&str>) -> Result<Option<String>, ApiError> {
+    let Some(encoded) = encoded else {
         return Ok(None);
     };
     // Some clients break the base64 into lines.
@@ -387,19 +368,24 @@ fn user_data(parameters: &Parameters) -> Result<Option<String>, ApiError> {
     Ok(Some(plain))
 }
 
-fn metadata_options(options: &Parameters) -> Result<MetadataOptions, ApiError> {
-    let hop_limit = options.integer("HttpPutResponseHopLimit", 1, 64)?.unwrap_or(1);
+fn metadata_options(options: &request::MetadataOptions) -> Result<MetadataOptions, ApiError> {
+    let hop_limit = within(
+        "MetadataOptions.HttpPutResponseHopLimit",
+        options.http_put_response_hop_limit.unwrap_or(1),
+        1,
+        64,
+    )?;
     Ok(MetadataOptions {
-        tokens_required: options.word("HttpTokens", &["optional", "required"])? == Some("required"),
+        tokens_required: options.http_tokens == Some(HttpTokens::Required),
         hop_limit: u8::try_from(hop_limit).map_err(|_| ApiError::internal())?,
-        enabled: options.word("HttpEndpoint", &["enabled", "disabled"])? != Some("disabled"),
+        enabled: options.http_endpoint != Some(Switch::Disabled),
     })
 }
 
 /// A digest of all that a client token stands for.
-fn parameter_hash(parameters: &Parameters) -> String {
+fn parameter_hash(form: &Form) -> String {
     let mut digest = Sha256::new();
-    for (name, value) in parameters.without_signature(&["Action", "Version", "ClientToken", "DryRun"]) {
+    for (name, value) in form.asked().filter(|(name, _)| *name != "ClientToken") {
         for part in [name, value] {
             digest.update(part.len().to_le_bytes());
             digest.update(part.as_bytes());

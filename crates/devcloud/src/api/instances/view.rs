@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use time::{OffsetDateTime, UtcOffset, macros::format_description};
+use devcloud_dialect::Xml;
+use time::{UtcOffset, macros::format_description};
 
 use crate::{
-    api::{Service, xml::Xml},
-    cloud::{private_dns_name, public_dns_name},
+    addresses::{private_dns_name, public_dns_name},
+    api::{
+        service::Service,
+        view::{groups, tags},
+        vpc,
+    },
+    config::Profile,
+    instance_types,
     ledger::{Instance, InstanceState, State},
 };
 
-/// A time as EC2 writes it.
-pub(crate) fn timestamp(time: OffsetDateTime) -> String {
-    let layout = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    // The layout has only parts that every time has.
-    time.to_offset(UtcOffset::UTC).format(&layout).unwrap_or_default()
-}
+pub(super) use crate::api::view::{has_interface, has_public_address, timestamp};
 
 /// What a reservation has besides its instances, and those of `instances`.
 pub(super) fn reservation(xml: &mut Xml, service: &Service, state: &State, instances: &[Arc<Instance>]) {
@@ -36,33 +38,9 @@ pub(super) fn instance_state(xml: &mut Xml, name: &'static str, state: InstanceS
     });
 }
 
-/// The tags of a resource.
-pub(crate) fn tags(xml: &mut Xml, state: &State, id: &str) {
-    if let Some(tags) = state.tags.get(id).filter(|tags| !tags.is_empty()) {
-        xml.list("tagSet", tags, |xml, (key, value)| {
-            xml.put("key", key);
-            xml.put("value", value);
-        });
-    }
-}
-
-fn groups(xml: &mut Xml, state: &State, instance: &Instance) {
-    let groups = instance
-        .group_ids
-        .iter()
-        .filter_map(|id| state.security_groups.get(id));
-    xml.list("groupSet", groups, |xml, group| {
-        xml.put("groupId", &group.id);
-        xml.put("groupName", &group.name);
-    });
-}
-
 fn instance(xml: &mut Xml, service: &Service, state: &State, instance: &Instance) {
     let region = service.life.region();
-    let alive = !matches!(
-        instance.state,
-        InstanceState::Terminated | InstanceState::ShuttingDown
-    );
+    let alive = has_interface(instance);
     let public = has_public_address(instance);
     xml.put("instanceId", &instance.id);
     xml.put("imageId", &instance.image_id);
@@ -89,7 +67,10 @@ fn instance(xml: &mut Xml, service: &Service, state: &State, instance: &Instance
     });
     xml.element("monitoring", |xml| xml.put("state", "disabled"));
     if alive {
+        xml.put("subnetId", vpc::subnet_id(state));
+        xml.put("vpcId", vpc::vpc_id(state));
         xml.put("privateIpAddress", instance.private_address);
+        xml.put("sourceDestCheck", true);
     }
     if public {
         xml.put("ipAddress", instance.public_address);
@@ -107,7 +88,15 @@ fn instance(xml: &mut Xml, service: &Service, state: &State, instance: &Instance
         instance.client_token.as_deref().unwrap_or_default(),
     );
     tags(xml, state, &instance.id);
-    xml.element("networkInterfaceSet", |_| {});
+    xml.list("networkInterfaceSet", alive.then_some(instance), |xml, one| {
+        vpc::interface(xml, state, one);
+    });
+    if service.config.profile == Profile::Aws {
+        metadata_options(xml, instance);
+    }
+}
+
+fn metadata_options(xml: &mut Xml, instance: &Instance) {
     xml.element("metadataOptions", |xml| {
         xml.put("state", "applied");
         xml.put(
@@ -127,6 +116,8 @@ fn instance(xml: &mut Xml, service: &Service, state: &State, instance: &Instance
                 "disabled"
             },
         );
+        xml.put("httpProtocolIpv6", "disabled");
+        xml.put("instanceMetadataTags", "disabled");
     });
 }
 
@@ -137,8 +128,19 @@ fn hardware(xml: &mut Xml, instance: &Instance, alive: bool) {
     xml.put("virtualizationType", "hvm");
     xml.put("ebsOptimized", false);
     xml.put_some("instanceLifecycle", instance.spot.then_some("spot"));
+    if let Some(kind) = instance_types::find(&instance.instance_type) {
+        xml.element("cpuOptions", |xml| {
+            xml.put("coreCount", kind.processors);
+            xml.put("threadsPerCore", 1);
+        });
+    }
     xml.put("rootDeviceType", "ebs");
     xml.put("rootDeviceName", "/dev/sda1");
+    block_devices(xml, instance, alive);
+}
+
+/// The disks of an instance: its root, as long as it is there.
+pub(super) fn block_devices(xml: &mut Xml, instance: &Instance, alive: bool) {
     let volumes = alive.then_some(&instance.root_volume_id);
     xml.list("blockDeviceMapping", volumes, |xml, volume| {
         xml.put("deviceName", "/dev/sda1");
@@ -149,11 +151,6 @@ fn hardware(xml: &mut Xml, instance: &Instance, alive: bool) {
             xml.put("deleteOnTermination", true);
         });
     });
-}
-
-/// Whether the public address leads somewhere now.
-pub(super) fn has_public_address(instance: &Instance) -> bool {
-    instance.state == InstanceState::Running
 }
 
 /// `reason`: a sentence with a time, as EC2 gives it for what users did.

@@ -1,114 +1,139 @@
 //! AuthorizeSecurityGroupIngress and RevokeSecurityGroupIngress.
 
-use std::net::IpAddr;
+use devcloud_dialect::{
+    ApiError, Xml,
+    ids::resource_id,
+    request::{
+        AuthorizeSecurityGroupIngress, GroupPair, GroupRules, RevokeSecurityGroupIngress,
+        text::{Network, Protocol},
+    },
+    within,
+};
 
 use super::{by_id, by_name, named};
 use crate::{
-    api::{Service, actions::refuse_dry_run, error::ApiError, parameters::Parameters, xml::Xml},
-    encoding::resource_id,
+    api::actions::{Call, Change},
     ledger::{Permission, State},
 };
 
 /// EC2's limit of rules of one group.
 const MOST: usize = 60;
 
-pub(in crate::api) async fn authorize(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    let state = service.ledger.snapshot();
-    let id = named(&state, parameters)?;
-    let asked = parse(&state, parameters)?;
-    let dry_run = refuse_dry_run(parameters);
-    let (id, added) = service
-        .ledger
-        .commit(move |state| {
-            by_id(state, &id)?;
-            let group = state
-                .security_groups
-                .get_mut(&id)
-                .ok_or_else(ApiError::internal)?;
-            let mut added = Vec::new();
-            for mut rule in asked {
-                if group.ingress.iter().any(|old| same(old, &rule)) {
-                    let message = format!(
-                        "the specified rule \"peer: {}, {}\" already exists",
-                        rule.source, rule.protocol
-                    );
-                    return Err(ApiError::new("InvalidPermission.Duplicate", message));
-                }
-                rule.rule_id = resource_id("sgr")?;
-                group.ingress.push(rule.clone());
-                added.push(rule);
-            }
-            if group.ingress.len() > MOST {
-                let message = format!("A security group can have at most {MOST} rules");
-                return Err(ApiError::new("RulesPerSecurityGroupLimitExceeded", message));
-            }
-            dry_run?;
-            Ok((id, added))
-        })
-        .await?;
-    let mut xml = Xml::default();
-    xml.put("return", true);
-    xml.list("securityGroupRuleSet", added, |xml, rule| {
-        xml.put("securityGroupRuleId", rule.rule_id);
-        xml.put("groupId", &id);
-        xml.put("groupOwnerId", &state.owner_id);
-        xml.put("isEgress", false);
-        xml.put("ipProtocol", rule.protocol);
-        xml.put_some("fromPort", rule.from_port);
-        xml.put_some("toPort", rule.to_port);
-        let member = if rule.source.contains(':') {
-            "cidrIpv6"
-        } else {
-            "cidrIpv4"
-        };
-        if !rule.source.starts_with("sg-") {
-            xml.put(member, rule.source);
+impl Change for AuthorizeSecurityGroupIngress {
+    async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        let (service, dry_run) = (call.service, call.dry_run);
+        let rules = self.0;
+        let state = service.ledger.snapshot();
+        let id = named(&state, rules.group_id.as_deref(), rules.group_name.as_deref())?;
+        if !rules.security_group_rule_id.is_empty() {
+            return Err(ApiError::unknown_parameter("SecurityGroupRuleId"));
         }
-    });
-    Ok(xml)
+        let asked = permissions(&state, &rules)?;
+        let (id, added) = service
+            .ledger
+            .commit(move |state| {
+                by_id(state, &id)?;
+                let group = state
+                    .security_groups
+                    .get_mut(&id)
+                    .ok_or_else(ApiError::internal)?;
+                let mut added = Vec::new();
+                for mut rule in asked {
+                    if group.ingress.iter().any(|old| same(old, &rule)) {
+                        let message = format!(
+                            "the specified rule \"peer: {}, {}\" already exists",
+                            rule.source, rule.protocol
+                        );
+                        return Err(ApiError::new("InvalidPermission.Duplicate", message));
+                    }
+                    rule.rule_id = resource_id("sgr")?;
+                    group.ingress.push(rule.clone());
+                    added.push(rule);
+                }
+                if group.ingress.len() > MOST {
+                    let message = format!("A security group can have at most {MOST} rules");
+                    return Err(ApiError::new("RulesPerSecurityGroupLimitExceeded", message));
+                }
+                dry_run.end()?;
+                Ok((id, added))
+            })
+            .await?;
+        let mut xml = Xml::default();
+        xml.put("return", true);
+        xml.list("securityGroupRuleSet", added, |xml, rule| {
+            xml.put("securityGroupRuleId", rule.rule_id);
+            xml.put("groupId", &id);
+            xml.put("groupOwnerId", &state.owner_id);
+            xml.put("isEgress", false);
+            xml.put("ipProtocol", rule.protocol);
+            xml.put_some("fromPort", rule.from_port);
+            xml.put_some("toPort", rule.to_port);
+            let member = if rule.source.contains(':') {
+                "cidrIpv6"
+            } else {
+                "cidrIpv4"
+            };
+            if rule.source.starts_with("sg-") {
+                xml.element("referencedGroupInfo", |xml| {
+                    xml.put("groupId", &rule.source);
+                    xml.put("userId", &state.owner_id);
+                });
+            } else {
+                xml.put(member, rule.source);
+            }
+            xml.put_some("description", rule.description);
+        });
+        Ok(xml)
+    }
 }
 
-pub(in crate::api) async fn revoke(service: &Service, parameters: &Parameters) -> Result<Xml, ApiError> {
-    let state = service.ledger.snapshot();
-    let id = named(&state, parameters)?;
-    let rule_ids = parameters.list("SecurityGroupRuleId")?;
-    let asked = if rule_ids.is_empty() {
-        parse(&state, parameters)?
-    } else {
-        Vec::new()
-    };
-    let dry_run = refuse_dry_run(parameters);
-    service
-        .ledger
-        .commit(move |state| {
-            by_id(state, &id)?;
-            let group = state
-                .security_groups
-                .get_mut(&id)
-                .ok_or_else(ApiError::internal)?;
-            for rule_id in &rule_ids {
-                if !group.ingress.iter().any(|old| old.rule_id == *rule_id) {
-                    let message = format!("The security group rule ID '{rule_id}' does not exist");
-                    return Err(ApiError::new("InvalidSecurityGroupRuleId.NotFound", message));
+impl Change for RevokeSecurityGroupIngress {
+    async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        let (service, dry_run) = (call.service, call.dry_run);
+        let rules = self.0;
+        let state = service.ledger.snapshot();
+        let id = named(&state, rules.group_id.as_deref(), rules.group_name.as_deref())?;
+        let asked = if rules.security_group_rule_id.is_empty() {
+            permissions(&state, &rules)?
+        } else if rules.ip_permissions.is_empty() && rules.ip_protocol.is_none() {
+            Vec::new()
+        } else {
+            let message = "Rules are named by their ids or by what they say, not by both";
+            return Err(ApiError::new("InvalidParameterCombination", message));
+        };
+        let rule_ids = rules.security_group_rule_id;
+        service
+            .ledger
+            .commit(move |state| {
+                by_id(state, &id)?;
+                let group = state
+                    .security_groups
+                    .get_mut(&id)
+                    .ok_or_else(ApiError::internal)?;
+                for rule_id in &rule_ids {
+                    if !group.ingress.iter().any(|old| old.rule_id == *rule_id) {
+                        let message = format!("The security group rule ID '{rule_id}' does not exist");
+                        return Err(ApiError::new("InvalidSecurityGroupRuleId.NotFound", message));
+                    }
                 }
-            }
-            if asked
-                .iter()
-                .any(|rule| !group.ingress.iter().any(|old| same(old, rule)))
-            {
-                let message = "The specified rule does not exist in this security group.";
-                return Err(ApiError::new("InvalidPermission.NotFound", message));
-            }
-            dry_run?;
-            group
-                .ingress
-                .retain(|old| !rule_ids.contains(&old.rule_id) && !asked.iter().any(|rule| same(old, rule)));
-            Ok::<_, ApiError>(())
-        })
-        .await?;
-    let mut xml = Xml::default();
-    xml.put("return", true);
-    Ok(xml)
+                if asked
+                    .iter()
+                    .any(|rule| !group.ingress.iter().any(|old| same(old, rule)))
+                {
+                    let message = "The specified rule does not exist in this security group.";
+                    return Err(ApiError::new("InvalidPermission.NotFound", message));
+                }
+                dry_run.end()?;
+                group.ingress.retain(|old| {
+                    !rule_ids.contains(&old.rule_id) && !asked.iter().any(|rule| same(old, rule))
+                });
+                Ok::<_, ApiError>(())
+            })
+            .await?;
+        let mut xml = Xml::default();
+        xml.put("return", true);
+        Ok(xml)
+    }
 }
 
 fn same(one: &Permission, other: &Permission) -> bool {
@@ -116,43 +141,65 @@ fn same(one: &Permission, other: &Permission) -> bool {
         == (&other.protocol, other.from_port, other.to_port, &other.source)
 }
 
-/// Reads `IpPermissions.N`, or the older form with one rule among the parameters.
-fn parse(state: &State, parameters: &Parameters) -> Result<Vec<Permission>, ApiError> {
+/// One protocol and range of ports.
+struct Traffic<'a> {
+    /// What errors put before the names of parameters, with its last dot.
+    prefix: &'a str,
+    protocol: Option<&'a Protocol>,
+    ports: [Option<i64>; 2],
+}
+
+/// The rules of `IpPermissions.N`, or of the older form with one rule among the parameters.
+fn permissions(state: &State, asked: &GroupRules) -> Result<Vec<Permission>, ApiError> {
     let mut rules = Vec::new();
-    for permission in parameters.structures("IpPermissions")? {
-        let mut sources = Vec::new();
-        for (list, member) in [("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6")] {
-            for range in permission.structures(list)? {
-                sources.push(network(&range, member)?);
-            }
-        }
-        for list in ["Groups", "UserIdGroupPairs"] {
-            for group in permission.structures(list)? {
-                sources.push(match group.optional("GroupId") {
-                    Some(id) => by_id(state, id)?.id.clone(),
-                    None => by_name(state, group.required("GroupName")?)?.id.clone(),
-                });
-            }
+    for (place, permission) in asked.ip_permissions.iter().enumerate() {
+        let prefix = format!("IpPermissions.{}.", place + 1);
+        let narrow = permission
+            .ip_ranges
+            .iter()
+            .map(|range| (range.cidr_ip.0.clone(), range.description.clone()));
+        let wide = permission
+            .ipv6_ranges
+            .iter()
+            .map(|range| (range.cidr_ipv6.0.clone(), range.description.clone()));
+        let mut sources: Vec<(String, Option<String>)> = narrow.chain(wide).collect();
+        for pair in permission.groups.iter().chain(&permission.user_id_group_pairs) {
+            sources.push((other_group(state, pair, &prefix)?, pair.description.clone()));
         }
         if sources.is_empty() {
-            return Err(ApiError::missing(&permission.name("IpRanges")));
+            return Err(ApiError::missing(&format!("{prefix}IpRanges")));
         }
-        for source in sources {
-            rules.push(rule(&permission, source)?);
+        let traffic = Traffic {
+            prefix: &prefix,
+            protocol: permission.ip_protocol.as_ref(),
+            ports: [permission.from_port, permission.to_port],
+        };
+        for (source, description) in sources {
+            rules.push(Permission {
+                description,
+                ..rule(&traffic, source)?
+            });
         }
     }
-    if rules.is_empty() && parameters.optional("IpProtocol").is_some() {
-        rules.push(rule(parameters, network(parameters, "CidrIp")?)?);
+    if let Some(rule) = older_form(asked)? {
+        rules.push(rule);
     }
-    if let Some(name) = parameters.optional("SourceSecurityGroupName") {
-        let source = by_name(state, name)?.id.clone();
-        let protocol = "-1".to_owned();
+    if let Some(owner) = asked
+        .source_security_group_owner_id
+        .as_ref()
+        .filter(|owner| **owner != state.owner_id)
+    {
+        let reason = "There are only this account's groups.";
+        return Err(ApiError::invalid("SourceSecurityGroupOwnerId", owner, reason));
+    }
+    if let Some(name) = &asked.source_security_group_name {
         rules.push(Permission {
-            protocol,
+            protocol: "-1".to_owned(),
             from_port: None,
             to_port: None,
-            source,
+            source: by_name(state, name)?.id.clone(),
             rule_id: String::new(),
+            description: None,
         });
     }
     if rules.is_empty() {
@@ -161,30 +208,59 @@ fn parse(state: &State, parameters: &Parameters) -> Result<Vec<Permission>, ApiE
     Ok(rules)
 }
 
-fn rule(parameters: &Parameters, source: String) -> Result<Permission, ApiError> {
-    let protocol = match parameters.required("IpProtocol")? {
-        "6" => "tcp",
-        "17" => "udp",
-        "1" => "icmp",
-        other => other,
-    };
-    let known =
-        matches!(protocol, "tcp" | "udp" | "icmp" | "icmpv6" | "-1") || protocol.parse::<u8>().is_ok();
-    if !known {
-        let name = parameters.name("IpProtocol");
-        return Err(ApiError::invalid(
-            &name,
-            protocol,
-            "It must be tcp, udp, icmp, icmpv6, a number or -1.",
-        ));
+/// The one rule among the parameters. A part of one is refused, not passed over.
+fn older_form(asked: &GroupRules) -> Result<Option<Permission>, ApiError> {
+    let ports = [asked.from_port, asked.to_port];
+    let given = asked.ip_protocol.is_some() || asked.cidr_ip.is_some() || ports.iter().any(Option::is_some);
+    if !given {
+        return Ok(None);
     }
-    let port = |name: &str| -> Result<Option<i32>, ApiError> {
-        Ok(parameters
-            .integer(name, -1, 65_535)?
-            .and_then(|number| i32::try_from(number).ok()))
+    if !asked.ip_permissions.is_empty() {
+        let message =
+            "The parameter ipPermissions may not be used with ipProtocol, cidrIp, fromPort and toPort";
+        return Err(ApiError::new("InvalidParameterCombination", message));
+    }
+    let Network(source) = asked.cidr_ip.clone().ok_or_else(|| ApiError::missing("CidrIp"))?;
+    let traffic = Traffic {
+        prefix: "",
+        protocol: asked.ip_protocol.as_ref(),
+        ports,
     };
-    let (from_port, to_port) = (port("FromPort")?, port("ToPort")?);
-    if matches!(protocol, "tcp" | "udp") {
+    rule(&traffic, source).map(Some)
+}
+
+/// The group that a pair names: one of the account's own.
+fn other_group(state: &State, pair: &GroupPair, prefix: &str) -> Result<String, ApiError> {
+    if let Some(user) = pair.user_id.as_ref().filter(|user| **user != state.owner_id) {
+        let reason = "There are only this account's groups.";
+        return Err(ApiError::invalid(&format!("{prefix}Groups.UserId"), user, reason));
+    }
+    if let Some(vpc) = &pair.vpc_id {
+        crate::api::vpc::check_vpc(state, vpc)?;
+    }
+    let group = match (&pair.group_id, &pair.group_name) {
+        (Some(id), _) => by_id(state, id)?,
+        (None, Some(name)) => by_name(state, name)?,
+        (None, None) => return Err(ApiError::missing(&format!("{prefix}Groups.GroupId"))),
+    };
+    Ok(group.id.clone())
+}
+
+fn rule(traffic: &Traffic<'_>, source: String) -> Result<Permission, ApiError> {
+    let name = |member: &str| format!("{}{member}", traffic.prefix);
+    let Protocol(protocol) = traffic
+        .protocol
+        .ok_or_else(|| ApiError::missing(&name("IpProtocol")))?
+        .clone();
+    let port = |member: &str, number: Option<i64>| -> Result<Option<i32>, ApiError> {
+        let number = number
+            .map(|number| within(&name(member), number, -1, 65_535))
+            .transpose()?;
+        Ok(number.and_then(|number| i32::try_from(number).ok()))
+    };
+    let [from, to] = traffic.ports;
+    let (from_port, to_port) = (port("FromPort", from)?, port("ToPort", to)?);
+    if matches!(protocol.as_str(), "tcp" | "udp") {
         match (from_port, to_port) {
             (Some(from), Some(to)) if from <= to && from >= 0 => {}
             _ => {
@@ -200,32 +276,11 @@ fn rule(parameters: &Parameters, source: String) -> Result<Permission, ApiError>
         (from_port, to_port)
     };
     Ok(Permission {
-        protocol: protocol.to_owned(),
+        protocol,
         from_port,
         to_port,
         source,
         rule_id: String::new(),
+        description: None,
     })
-}
-
-/// A network in the form ADDRESS/BITS.
-fn network(parameters: &Parameters, name: &str) -> Result<String, ApiError> {
-    let text = parameters.required(name)?;
-    let good = text.split_once('/').is_some_and(|(address, bits)| {
-        let most = match address.parse::<IpAddr>() {
-            Ok(IpAddr::V4(_)) => 32,
-            Ok(IpAddr::V6(_)) => 128,
-            Err(_) => return false,
-        };
-        bits.parse::<u8>().is_ok_and(|bits| bits <= most)
-    });
-    if !good {
-        let full = parameters.name(name);
-        return Err(ApiError::invalid(
-            &full,
-            text,
-            "It must be a network such as 10.0.0.0/8.",
-        ));
-    }
-    Ok(text.to_owned())
 }

@@ -1,0 +1,130 @@
+//! `MaxResults` and `NextToken`. A token names the action and the last item given, so that it stays good while
+//! items come and go, and a token of another list is refused.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::ApiError;
+
+/// Where a page begins and how long it may be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    action: &'static str,
+    after: Option<String>,
+    most: Option<usize>,
+}
+
+/// A whole number between two others.
+///
+/// # Errors
+/// `InvalidParameterValue` with the parameter's name.
+pub fn within(name: &str, number: i64, least: i64, most: i64) -> Result<i64, ApiError> {
+    if (least..=most).contains(&number) {
+        return Ok(number);
+    }
+    let reason = format!("It must be a number from {least} to {most}.");
+    Err(ApiError::invalid(name, &number.to_string(), &reason))
+}
+
+impl Page {
+    /// Checks both parameters. `least` to 1000 results may be asked for.
+    ///
+    /// # Errors
+    /// `InvalidParameterValue`, `InvalidNextToken`.
+    pub fn check(
+        action: &'static str,
+        max_results: Option<i64>,
+        next_token: Option<&str>,
+        least: i64,
+    ) -> Result<Self, ApiError> {
+        let most = max_results
+            .map(|number| within("MaxResults", number, least, 1000))
+            .transpose()?
+            .and_then(|most| usize::try_from(most).ok());
+        let invalid = || ApiError::new("InvalidNextToken", "The specified NextToken is not valid");
+        let after = next_token
+            .map(|token| decode(action, token).ok_or_else(invalid))
+            .transpose()?;
+        Ok(Self { action, after, most })
+    }
+
+    /// Whether a limit or a place to go on from was asked for.
+    #[must_use]
+    pub fn is_asked_for(&self) -> bool {
+        self.after.is_some() || self.most.is_some()
+    }
+
+    /// The items of this page, and the token of the next one. `items` have to be in the order of `key`.
+    #[must_use]
+    pub fn cut<T>(&self, items: Vec<T>, key: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
+        let after = self.after.as_deref().unwrap_or_default();
+        let mut rest: Vec<T> = items
+            .into_iter()
+            .filter(|item| key(item).as_str() > after)
+            .collect();
+        let Some(most) = self.most.filter(|most| rest.len() > *most) else {
+            return (rest, None);
+        };
+        rest.truncate(most);
+        let token = rest
+            .last()
+            .map(|last| URL_SAFE_NO_PAD.encode(format!("{}\n{}", self.action, key(last))));
+        (rest, token)
+    }
+}
+
+fn decode(action: &str, token: &str) -> Option<String> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let (named, after) = text.split_once('\n')?;
+    (named == action && !after.is_empty()).then(|| after.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Page;
+    use crate::{ApiError, Form, request::DescribeTags};
+
+    fn page(form: &str, action: &'static str) -> Result<Page, ApiError> {
+        let request: DescribeTags = Form::parse(&[form])?.decode()?;
+        Page::check(action, request.max_results, request.next_token.as_deref(), 5)
+    }
+
+    #[test]
+    fn pages_follow_each_other_and_end() {
+        let items: Vec<u32> = (0..12).collect();
+        let key = |item: &u32| format!("{item:04}");
+        let mut token = None;
+        let mut seen = Vec::new();
+        for expected in [5, 5, 2] {
+            let form = token
+                .map(|token| format!("&NextToken={token}"))
+                .unwrap_or_default();
+            let (part, next) = page(&format!("MaxResults=5{form}"), "A")
+                .unwrap()
+                .cut(items.clone(), key);
+            assert_eq!(part.len(), expected);
+            seen.extend(part);
+            token = next;
+        }
+        assert_eq!(token, None);
+        assert_eq!(seen, items);
+    }
+
+    #[test]
+    fn tokens_of_others_and_wrong_limits_are_refused() {
+        let (_, token) = page("MaxResults=5", "A")
+            .unwrap()
+            .cut((0..9).collect(), |item| format!("{item}"));
+        let form = format!("NextToken={}", token.unwrap());
+        assert_eq!(page(&form, "B").unwrap_err().code, "InvalidNextToken");
+        assert_eq!(
+            page("NextToken=%21%21", "A").unwrap_err().code,
+            "InvalidNextToken"
+        );
+        for limit in ["4", "1001", "x"] {
+            assert_eq!(
+                page(&format!("MaxResults={limit}"), "A").unwrap_err().code,
+                "InvalidParameterValue"
+            );
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The expected signatures are those that AWS publishes in its signing test suite.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use time::{Duration, OffsetDateTime, macros::datetime};
+
+use super::{ApiError, Credentials, Scheme, Signed, verify};
+
+const NOW: OffsetDateTime = datetime!(2015-08-30 12:36:00 UTC);
+const CREDENTIALS: Credentials<'static> = Credentials {
+    access_key: "AKIDEXAMPLE",
+    secret_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+};
+const VANILLA: &str = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31";
+
+struct Case {
+    method: Method,
+    path: &'static str,
+    query: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: &'static str,
+}
+
+impl Case {
+    fn vanilla() -> Self {
+        Self {
+            method: Method::GET,
+            path: "/",
+            query: "",
+            headers: vec![
+                ("host", "example.amazonaws.com".to_owned()),
+                ("x-amz-date", "20150830T123600Z".to_owned()),
+            ],
+            body: "",
+        }
+    }
+
+    fn signed(mut self, signed_headers: &str, signature: &str) -> Self {
+        let value = format!(
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
+             SignedHeaders={signed_headers}, Signature={signature}"
+        );
+        self.headers.push(("authorization", value));
+        self
+    }
+
+    fn check(&self, credentials: &Credentials<'_>, now: OffsetDateTime) -> Result<Scheme, ApiError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        let (method, path, query) = (&self.method, self.path, self.query);
+        verify(
+            &Signed {
+                method,
+                path,
+                query,
+                headers: &headers,
+                body: self.body.as_bytes(),
+            },
+            credentials,
+            now,
+        )
+    }
+}
+
+#[test]
+fn published_signatures_are_accepted() {
+    let plain = "host;x-amz-date";
+    let get = Case::vanilla().signed(plain, VANILLA);
+    let ordered = Case {
+        query: "Param2=value2&Param1=value1",
+        ..Case::vanilla()
+    }
+    .signed(
+        plain,
+        "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+    );
+    let unreserved = Case {
+        query: "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz=-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+        ..Case::vanilla()
+    }
+    .signed(plain, "9c3e54bfcdf0b19771a7f523ee5669cdf59bc7cc0884027167c21bb143a40197");
+    let post = Case {
+        method: Method::POST,
+        ..Case::vanilla()
+    }
+    .signed(
+        plain,
+        "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b",
+    );
+    let mut trimmed = Case::vanilla();
+    trimmed.headers.push(("my-header1", " value1".to_owned()));
+    trimmed.headers.push(("my-header2", " \"a   b   c\"".to_owned()));
+    let trimmed = trimmed.signed(
+        "host;my-header1;my-header2;x-amz-date",
+        "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736",
+    );
+    let mut form = Case {
+        method: Method::POST,
+        body: "Param1=value1",
+        ..Case::vanilla()
+    };
+    form.headers
+        .push(("content-type", "application/x-www-form-urlencoded".to_owned()));
+    form.headers.push(("content-length", "13".to_owned()));
+    let hash = "9095672bbd1f56dfc5b65f3e153adc8731a4a654192329106275f4c7b24d0b6e";
+    form.headers.push(("x-amz-content-sha256", hash.to_owned()));
+    let form = form.signed(
+        "content-length;content-type;host;x-amz-content-sha256;x-amz-date",
+        "d3875051da38690788ef43de4db0d8f280229d82040bfac253562e56c3f20e0b",
+    );
+    for case in [get, ordered, unreserved, post, trimmed, form] {
+        case.check(&CREDENTIALS, NOW).unwrap();
+    }
+}
+
+#[test]
+fn anything_changed_after_signing_is_refused() {
+    let signed = || Case::vanilla().signed("host;x-amz-date", VANILLA);
+    let changed = [
+        Case {
+            method: Method::POST,
+            ..signed()
+        },
+        Case {
+            path: "/x",
+            ..signed()
+        },
+        Case {
+            query: "a=b",
+            ..signed()
+        },
+        Case {
+            body: "x",
+            ..signed()
+        },
+        Case::vanilla().signed("host;x-amz-date", &VANILLA.replace('5', "6")),
+        Case::vanilla().signed("host;x-amz-date", "zz"),
+    ];
+    for case in changed {
+        let error = case.check(&CREDENTIALS, NOW).unwrap_err();
+        assert_eq!((error.code.as_ref(), error.status.as_u16()), ("AuthFailure", 401));
+    }
+    let secret = Credentials {
+        secret_key: "wrong",
+        ..CREDENTIALS
+    };
+    assert_eq!(signed().check(&secret, NOW).unwrap_err().code, "AuthFailure");
+    let stranger = Credentials {
+        access_key: "OTHER",
+        ..CREDENTIALS
+    };
+    assert_eq!(signed().check(&stranger, NOW).unwrap_err().code, "AuthFailure");
+}
+
+#[test]
+fn old_and_future_requests_have_expired() {
+    let case = Case::vanilla().signed("host;x-amz-date", VANILLA);
+    case.check(&CREDENTIALS, NOW + Duration::minutes(15)).unwrap();
+    for shift in [Duration::minutes(16), -Duration::minutes(16)] {
+        assert_eq!(
+            case.check(&CREDENTIALS, NOW + shift).unwrap_err().code,
+            "RequestExpired"
+        );
+    }
+}
+
+#[test]
+fn requests_without_a_good_header_say_what_is_missing() {
+    let error = Case::vanilla().check(&CREDENTIALS, NOW).unwrap_err();
+    assert_eq!(
+        (error.code.as_ref(), error.status.as_u16()),
+        ("MissingAuthenticationToken", 403)
+    );
+    let error = Case::vanilla()
+        .signed("x-amz-date", VANILLA)
+        .check(&CREDENTIALS, NOW)
+        .unwrap_err();
+    assert_eq!(
+        (error.code.as_ref(), error.message.as_str()),
+        ("IncompleteSignature", "The header host is not signed")
+    );
+    for odd in [
+        "Bearer x",
+        "AWS4-HMAC-SHA256",
+        "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=00",
+    ] {
+        let mut case = Case::vanilla();
+        case.headers.push(("authorization", odd.to_owned()));
+        assert_eq!(
+            case.check(&CREDENTIALS, NOW).unwrap_err().code,
+            "IncompleteSignature",
+            "{odd}"
+        );
+    }
+}
