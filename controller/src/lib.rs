@@ -7,25 +7,33 @@
 //!
 //! It alone reads cloud credentials. It never sees sources, results or signing keys. Start with `round`.
 
+mod clouds;
+mod commit;
+mod lead;
 mod observe;
 mod pauses;
+mod reach;
 mod request;
 mod round;
 mod snapshot;
 mod step;
+mod steps;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use cloud::Cloud;
+use futures_util::FutureExt as _;
 use model::fleet::FleetSpec;
 use provisioner::Provisioner;
+pub use reach::{Machine, OverSsh, Reach};
 pub use round::Controller;
+use runtime::clock::Clock;
 use shell::ClientKey;
 pub use snapshot::snapshot;
 use store::Store;
 
-/// How long an instance that nobody knows is watched before it is ended.
-pub const STRAY_GRACE: Duration = Duration::from_secs(120);
+/// How long an instance without a builder is watched before it is ended.
+pub const ORPHAN_GRACE: Duration = Duration::from_secs(120);
 
 /// What a controller works with.
 #[derive(Clone)]
@@ -36,14 +44,18 @@ pub struct Parts {
     pub fleet: Arc<FleetSpec>,
     /// The clouds, by their names in the fleet.
     pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
-    /// What makes a machine a builder.
+    /// The playbooks and files that make a machine a builder.
     pub provisioner: Arc<Provisioner>,
+    /// How machines are reached.
+    pub reach: Arc<dyn Reach>,
     /// What opens builders.
     pub key: Arc<ClientKey>,
     /// The farm's address as builders reach it.
     pub builder_url: String,
     /// This controller's name in the lease.
     pub holder: String,
+    /// The time.
+    pub clock: Clock,
 }
 
 impl std::fmt::Debug for Parts {
@@ -76,4 +88,21 @@ pub enum Error {
     /// A row and `fleet.yaml` contradict each other.
     #[error("{0}")]
     Contradiction(String),
+    /// The lease could not be renewed in time: another controller may lead by now.
+    #[error("the lease could not be renewed in time")]
+    LeaseNotRenewed,
+    /// A fault of this program.
+    #[error("{0} panicked")]
+    Panicked(String),
+}
+
+/// A panic as an error: one bad row or answer must not take the others' work with it.
+async fn caught<T>(what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(done) => done,
+        Err(_) => {
+            tracing::error!("A fault of this program: {what} panicked.");
+            Err(Error::Panicked(what.to_owned()))
+        }
+    }
 }

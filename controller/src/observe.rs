@@ -10,10 +10,10 @@ use std::{
 
 use cloud::{Cloud, Instance, InstanceState};
 use model::{BuilderState, FleetId, Timestamp};
-use store::{Builder, Change, Lease, Sighting};
+use store::{Builder, Change, Lease, Orphan, Sighting};
 use tracing::{info, warn};
 
-use crate::{Error, Parts, STRAY_GRACE};
+use crate::{Error, ORPHAN_GRACE, Parts};
 
 /// How long an instance must not be found before it counts as gone.
 const ABSENCE_BELIEVED_AFTER: Duration = Duration::from_secs(60);
@@ -46,6 +46,8 @@ impl Absences {
 pub(crate) struct Seen {
     /// Its name in the fleet.
     pub(crate) cloud: String,
+    /// The orphans that it was told to end, and why it does not where it refuses.
+    pub(crate) ends: Vec<(String, Option<String>)>,
     /// Every instance with the fleet's tag, and those found by a direct question.
     instances: BTreeMap<String, Instance>,
     /// The ids that the list lacked and that were asked for one by one, with an answer: only what is among these
@@ -65,11 +67,11 @@ pub(crate) struct Look {
     /// Instances that should be there: asked for one by one when the list lacks them.
     pub(crate) known: Vec<String>,
     /// Instances to end: ours by their tag, and nobody's.
-    pub(crate) strays: Vec<String>,
+    pub(crate) orphans: Vec<Orphan>,
 }
 
-/// Ends strays and asks for all that is ours. Rows are read after it: one that is younger than the list is then no
-/// stray's.
+/// Asks for all that is ours, and ends orphans. Rows are read after it: one that is younger than the list is then no
+/// orphan's.
 ///
 /// # Errors
 /// When the list was not had: nothing is known then.
@@ -79,13 +81,13 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
         cloud,
         fleet,
         known,
-        strays,
+        orphans,
     } = look;
-    end_strays(&name, cloud.as_ref(), &strays).await;
     let listed = cloud.list(fleet).await.map_err(|source| Error::Cloud {
         cloud: name.clone(),
         source,
     })?;
+    let ends = end_orphans(&name, cloud.as_ref(), &orphans).await;
     let mut instances: BTreeMap<String, Instance> = listed
         .into_iter()
         .map(|found| (found.id.clone(), found))
@@ -110,6 +112,7 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
     };
     Ok(Seen {
         cloud: name,
+        ends,
         instances,
         asked,
     })
@@ -127,13 +130,22 @@ pub(crate) async fn conclude(
 ) -> Result<(), Error> {
     let known = parts
         .store
-        .fleet_snapshot(parts.fleet.fleet, runtime::clock::now())
+        .fleet_snapshot(parts.fleet.fleet, parts.clock.now())
         .await?
         .builders;
     for builder in known.iter().filter(|builder| builder.cloud == seen.cloud) {
         apply(parts, lease, builder, seen, absences).await?;
     }
-    sort_out_strays(parts, lease, seen, &known).await
+    sort_out_orphans(parts, lease, seen, &known).await?;
+    for (id, refusal) in &seen.ends {
+        if let Some(refusal) = refusal {
+            let noted = parts
+                .store
+                .note_refusal(lease, &seen.cloud, id, refusal, parts.clock.now());
+            noted.await?;
+        }
+    }
+    Ok(())
 }
 
 async fn apply(
@@ -143,7 +155,7 @@ async fn apply(
     seen: &Seen,
     absences: &mut Absences,
 ) -> Result<(), Error> {
-    let now = runtime::clock::now();
+    let now = parts.clock.now();
     let Some(id) = &builder.instance_id else {
         return Ok(());
     };
@@ -232,13 +244,13 @@ fn gone(state: BuilderState, reason: String) -> Option<(BuilderState, Change)> {
 
 /// Instances with our tag that no builder's row has: those of a launch whose answer was lost get their
 /// builder back, others are ended after a while.
-async fn sort_out_strays(parts: &Parts, lease: &Lease, seen: &Seen, known: &[Builder]) -> Result<(), Error> {
-    let now = runtime::clock::now();
+async fn sort_out_orphans(parts: &Parts, lease: &Lease, seen: &Seen, known: &[Builder]) -> Result<(), Error> {
+    let now = parts.clock.now();
     let known_ids: BTreeSet<&str> = known
         .iter()
         .filter_map(|builder| builder.instance_id.as_deref())
         .collect();
-    let mut strays = Vec::new();
+    let mut orphans = Vec::new();
     for instance in seen.instances.values() {
         let is_over = matches!(
             instance.state,
@@ -261,47 +273,49 @@ async fn sort_out_strays(parts: &Parts, lease: &Lease, seen: &Seen, known: &[Bui
                 .builder_by_instance(&instance.id)
                 .await?
                 .is_some_and(|b| !b.state.is_final()) => {}
-            _ => strays.push(Sighting::of(&instance.id, instance.state.as_str())),
+            _ => orphans.push(Sighting::of(&instance.id, instance.state.as_str())),
         }
     }
     Ok(parts
         .store
-        .record_sightings(lease, &seen.cloud, &strays, now)
+        .record_sightings(lease, &seen.cloud, &orphans, now)
         .await?)
 }
 
-/// The instances of a cloud that nobody knows and that were watched for long enough.
+/// The orphans of a cloud that were watched for long enough.
 ///
 /// # Errors
 /// When the database is away.
-pub(crate) async fn due_strays(parts: &Parts, cloud: &str) -> Result<Vec<String>, Error> {
-    let now = runtime::clock::now();
-    let strays = parts.store.strays(cloud).await?;
-    Ok(strays
-        .into_iter()
-        .filter(|stray| stray.times_seen >= 2 && now.since(stray.first_at) >= STRAY_GRACE)
-        .map(|stray| stray.instance_id)
-        .collect())
+pub(crate) async fn due_orphans(parts: &Parts, cloud: &str) -> Result<Vec<Orphan>, Error> {
+    let now = parts.clock.now();
+    let mut orphans = parts.store.orphans(Some(cloud)).await?;
+    orphans.retain(|orphan| orphan.times_seen >= 2 && now.since(orphan.first_at) >= ORPHAN_GRACE);
+    Ok(orphans)
 }
 
-async fn end_strays(name: &str, cloud: &dyn Cloud, strays: &[String]) {
-    for id in strays {
-        warn!(
-            instance.id = id,
-            "Ending instance {id}: it has our tag and no builder."
-        );
-        if let Err(error) = cloud.terminate(id).await {
+/// Ends orphans; which, and what the cloud refused. What it refused before for the same reason is told to nobody again.
+async fn end_orphans(name: &str, cloud: &dyn Cloud, orphans: &[Orphan]) -> Vec<(String, Option<String>)> {
+    let mut ends = Vec::new();
+    for orphan in orphans {
+        let id = &orphan.instance_id;
+        if orphan.refusal.is_none() {
             warn!(
-                cloud = name,
                 instance.id = id,
-                "Cannot end instance {id}: {error}"
+                "Ending instance {id}: it has our tag and no builder."
             );
         }
+        let refusal = cloud.terminate(id).await.err().map(|error| error.to_string());
+        if refusal.is_some() && refusal != orphan.refusal {
+            let why = refusal.as_deref().unwrap_or_default();
+            warn!(cloud = name, instance.id = id, "Cannot end instance {id}: {why}");
+        }
+        ends.push((id.clone(), refusal));
     }
+    ends
 }
 
 async fn adopt(parts: &Parts, lease: &Lease, builder: &Builder, instance: &Instance) -> Result<(), Error> {
-    let now = runtime::clock::now();
+    let now = parts.clock.now();
     let change = Change {
         reason: format!("instance {} carries its tag", instance.id),
         deadline: Some(now.plus(parts.deadlines(&builder.pool).pending)),

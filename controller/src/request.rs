@@ -9,26 +9,23 @@ use store::{Builder, LaunchAttempt};
 
 use crate::Error;
 
-/// The offering for the n-th launch of a builder, as `TYPE` or `TYPE@ZONE`: types and zones are tried in the
-/// order of `fleet.yaml`, round and round.
-pub(crate) fn offering(offerings: &[OfferingSpec], nth: usize) -> Option<String> {
-    let all: Vec<String> = offerings
+/// What a pool asks its cloud for, each as `TYPE` or `TYPE@ZONE`, in the order of `fleet.yaml`.
+pub(crate) fn offerings(offerings: &[OfferingSpec]) -> Vec<String> {
+    let of_type = |kind: &String, zones: &[String]| {
+        if zones.is_empty() {
+            return vec![kind.clone()];
+        }
+        zones.iter().map(|zone| format!("{kind}@{zone}")).collect()
+    };
+    offerings
         .iter()
         .flat_map(|offering| {
-            offering.types.iter().flat_map(|kind| {
-                if offering.zones.is_empty() {
-                    vec![kind.clone()]
-                } else {
-                    offering
-                        .zones
-                        .iter()
-                        .map(|zone| format!("{kind}@{zone}"))
-                        .collect()
-                }
-            })
+            offering
+                .types
+                .iter()
+                .flat_map(|kind| of_type(kind, &offering.zones))
         })
-        .collect();
-    all.get(nth.checked_rem(all.len())?).cloned()
+        .collect()
 }
 
 /// The cloud-init text that gives an instance its host key and lets the farm in, as root: images that cloud-init would keep
@@ -98,11 +95,11 @@ pub(crate) fn parameters_hash(image: &str, offering: &str, public_host_key: &str
 mod tests {
     use model::fleet::OfferingSpec;
 
-    use super::{offering, user_data};
+    use super::{offerings, user_data};
 
     #[test]
-    fn offerings_are_tried_in_the_order_of_the_file_round_and_round() {
-        let offerings = [
+    fn offerings_are_tried_in_the_order_of_the_file() {
+        let given = [
             OfferingSpec {
                 types: vec!["a".into(), "b".into()],
                 zones: vec!["1".into(), "2".into()],
@@ -112,9 +109,8 @@ mod tests {
                 zones: vec![],
             },
         ];
-        let tried: Vec<_> = (0..6).filter_map(|nth| offering(&offerings, nth)).collect();
-        assert_eq!(tried, ["a@1", "a@2", "b@1", "b@2", "c", "a@1"]);
-        assert_eq!(offering(&[], 0), None);
+        assert_eq!(offerings(&given), ["a@1", "a@2", "b@1", "b@2", "c"]);
+        assert_eq!(offerings(&[]), [""; 0]);
     }
 
     #[test]

@@ -5,27 +5,37 @@ use std::collections::BTreeMap;
 use model::{
     PoolName,
     builder::Deadlines,
-    plan::{self, Snapshot},
+    plan::{self, CloudHealth, Snapshot},
 };
-use runtime::clock;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::{Chroot, FleetView};
 
 use crate::Parts;
 
-/// What the plan is made from.
+/// What the plan is made from, with the clouds as the database tells of them.
 #[must_use]
 pub fn snapshot(parts: &Parts, view: &FleetView) -> Snapshot {
+    let troubles = view.troubles.iter().cloned();
+    let health = troubles.map(|trouble| (trouble.cloud.clone(), CloudHealth::Away(trouble)));
+    snapshot_with(parts, view, &health.collect())
+}
+
+/// What the plan is made from, with the clouds as the caller knows them; one that it does not know answers.
+pub(crate) fn snapshot_with(
+    parts: &Parts,
+    view: &FleetView,
+    health: &BTreeMap<String, CloudHealth>,
+) -> Snapshot {
     let pools = parts.fleet.pools.iter().map(|(name, spec)| {
-        let fortune = view.fortunes.get(name).cloned().unwrap_or_default();
-        (
-            name.clone(),
-            plan::Pool {
-                spec: spec.clone(),
-                fortune,
-            },
-        )
+        let image = parts.fleet.images.get(&spec.image);
+        let cloud = image.and_then(|image| health.get(&image.cloud));
+        let pool = plan::Pool {
+            spec: spec.clone(),
+            history: view.histories.get(name).cloned().unwrap_or_default(),
+            cloud: cloud.cloned().unwrap_or_default(),
+        };
+        (name.clone(), pool)
     });
     let names = parts.fleet.pools.keys();
     let hashes: BTreeMap<&PoolName, String> = names.map(|pool| (pool, parts.pool_hash(pool, view))).collect();
@@ -33,13 +43,14 @@ pub fn snapshot(parts: &Parts, view: &FleetView) -> Snapshot {
         id: builder.id,
         pool: builder.pool.clone(),
         state: builder.state,
+        created_at: builder.created_at,
         entered_at: builder.entered_at,
         deadline: builder.deadline,
         cordoned: builder.cordoned,
         outdated: hashes.get(&builder.pool) != Some(&builder.spec_hash),
     });
     Snapshot {
-        now: clock::now(),
+        now: view.at,
         pools: pools.collect(),
         builders: builders.collect(),
         queue: view.queue.clone(),

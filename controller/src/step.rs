@@ -5,10 +5,11 @@ mod launch;
 mod prepare;
 mod retire;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use model::BuilderState;
 use store::{Builder, Change, Lease};
+use tokio::sync::Semaphore;
 
 use crate::{Error, Parts};
 
@@ -34,23 +35,32 @@ pub(crate) const fn is_needed(builder: &Builder) -> bool {
     }
 }
 
-/// Does it; `is_first` says whether this controller has taken no such step for it before. The answer is for how long the
-/// builder is to be left alone: steps do not wait for that themselves, since only so many are taken at once.
+/// What a step has to know besides its builder.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Whether this controller has taken no such step for the builder before.
+    pub(crate) is_first: bool,
+    /// Places for those who run playbooks.
+    pub(crate) playing: Arc<Semaphore>,
+}
+
+/// Does it. The answer is for how long the builder is to be left alone: steps do not wait for that themselves, since only so
+/// many are taken at once.
 pub(crate) async fn step(
     parts: &Parts,
     lease: &Lease,
     builder: Builder,
-    is_first: bool,
+    turn: &Turn,
 ) -> Result<Duration, Error> {
     match builder.state {
         BuilderState::Planned => return launch::launch(parts, lease, builder).await,
         BuilderState::Launching => launch::interrupted(parts, lease, &builder).await?,
         BuilderState::Resolving => return launch::resolve(parts, lease, &builder).await,
         BuilderState::Booting | BuilderState::Provisioning | BuilderState::Checking => {
-            prepare::prepare(parts, lease, builder).await?;
+            prepare::prepare(parts, lease, builder, turn).await?;
         }
         BuilderState::Draining => retire::drained(parts, lease, &builder).await?,
-        BuilderState::Terminating => return retire::terminate(parts, &builder, is_first).await,
+        BuilderState::Terminating => return retire::terminate(parts, lease, &builder, turn.is_first).await,
         BuilderState::Pending
         | BuilderState::Ready
         | BuilderState::Reserved
@@ -71,8 +81,17 @@ async fn advance(
     to: BuilderState,
     mut change: Change,
 ) -> Result<Builder, Error> {
-    let now = runtime::clock::now();
-    change.deadline = parts.deadlines(&builder.pool).of(to).map(|limit| now.plus(limit));
+    let now = parts.clock.now();
+    // A builder that is put off again and again has the time of one wish.
+    let since = if to == BuilderState::Planned {
+        builder.created_at
+    } else {
+        now
+    };
+    change.deadline = parts
+        .deadlines(&builder.pool)
+        .of(to)
+        .map(|limit| since.plus(limit));
     tracing::info!(builder.id = %builder.id, "Builder {} is {to}: {}.", builder.id, change.reason);
     Ok(parts.store.transition(lease, builder, to, &change, now).await?)
 }

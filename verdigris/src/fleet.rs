@@ -1,7 +1,7 @@
 //! `verdigris fleet`: how the builders stand, and what the controller would do next.
 
 use anyhow::Context as _;
-use model::{BuilderState, plan::Action};
+use model::{BuilderState, Condition, Timestamp, condition::Trouble, plan::Action};
 use runtime::{Settings, clock};
 use serde_json::json;
 use shell::ClientKey;
@@ -14,7 +14,9 @@ pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<()>
     let settings = Settings::load(config.config.as_deref())?;
     let fleet = parts::fleet(&settings)?;
     let store = database::open(&settings).await?;
-    let view = store.fleet_snapshot(fleet.fleet, clock::now()).await?;
+    let now = clock::now();
+    let view = store.fleet_snapshot(fleet.fleet, now).await?;
+    let condition = store.fleet_condition(Some(fleet.fleet), now).await?;
     if as_json {
         let builders: Vec<_> = view.builders.iter().map(describe).collect();
         let queue: Vec<_> = view
@@ -23,9 +25,12 @@ pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<()>
             .map(|attempt| json!({"attempt": attempt.id.to_string(), "build": attempt.build, "chroot": attempt.chroot}))
             .collect();
         say(&serde_json::to_string_pretty(
-            &json!({"fleet": fleet.name, "builders": builders, "queue": queue}),
+            &json!({"fleet": fleet.name, "troubles": troubles(&condition, now), "builders": builders, "queue": queue}),
         )?);
         return Ok(());
+    }
+    for trouble in troubles(&condition, now) {
+        say(&format!("! {trouble}"));
     }
     for (name, pool) in &fleet.pools {
         let own = || view.builders.iter().filter(|builder| builder.pool == *name);
@@ -55,6 +60,15 @@ pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<()>
     Ok(())
 }
 
+/// What is wrong, in words for operators.
+fn troubles(condition: &Condition, now: Timestamp) -> Vec<String> {
+    condition
+        .troubles(now)
+        .iter()
+        .map(Trouble::for_operators)
+        .collect()
+}
+
 fn describe(builder: &Builder) -> serde_json::Value {
     json!({
         "id": builder.id.to_string(), "pool": builder.pool, "state": builder.state, "cloud": builder.cloud,
@@ -72,9 +86,17 @@ pub(crate) async fn plan(config: &Config, as_json: bool) -> anyhow::Result<()> {
         parts::planner(&settings, ClientKey::generate("plan")?, &store).context("reading the fleet")?;
     let view = store.fleet_snapshot(parts.fleet.fleet, clock::now()).await?;
     let plan = model::plan(&controller::snapshot(&parts, &view));
+    let condition = store.fleet_condition(Some(parts.fleet.fleet), view.at).await?;
     if as_json {
-        say(&serde_json::to_string_pretty(&plan)?);
+        let mut shown = serde_json::to_value(&plan)?;
+        if let Some(shown) = shown.as_object_mut() {
+            shown.insert("troubles".to_owned(), json!(troubles(&condition, view.at)));
+        }
+        say(&serde_json::to_string_pretty(&shown)?);
         return Ok(());
+    }
+    for trouble in troubles(&condition, view.at) {
+        say(&format!("! {trouble}"));
     }
     for pool in &plan.pools {
         say(&format!(

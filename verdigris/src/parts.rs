@@ -7,7 +7,7 @@ use cloud::{Cloud, Ec2, Ec2Settings};
 use model::fleet::{CloudSpec, CredentialsSource, FleetSpec};
 use provisioner::Provisioner;
 use repository::{KeyAlgorithm, Publisher};
-use runtime::{Settings, settings::SigningKeys};
+use runtime::{Settings, clock::Clock, settings::SigningKeys};
 use serde::Deserialize;
 use shell::ClientKey;
 use store::Store;
@@ -140,12 +140,19 @@ pub(crate) fn planner(
     key: ClientKey,
     store: &Store,
 ) -> anyhow::Result<controller::Parts> {
+    let (key, provisioner) = (Arc::new(key), Arc::new(provisioner(settings)?));
+    let reach = controller::OverSsh {
+        key: Arc::clone(&key),
+        provisioner: Arc::clone(&provisioner),
+    };
     Ok(controller::Parts {
         store: store.clone(),
         fleet: Arc::new(fleet(settings)?),
         clouds: BTreeMap::new(),
-        provisioner: Arc::new(provisioner(settings)?),
-        key: Arc::new(key),
+        provisioner,
+        reach: Arc::new(reach),
+        key,
+        clock: Clock::System,
         builder_url: settings.http.builder_url(),
         holder: format!("{}:{}", host_name(), std::process::id()),
     })

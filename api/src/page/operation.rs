@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use model::{BuildState, BuilderState};
+use model::{BuildState, BuilderState, LaunchHistory, condition::Leadership};
 use poem::{Response, http::StatusCode};
 use serde_json::json;
 
@@ -34,15 +34,23 @@ pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
         }
     };
     let is_well = database == "ok" && disk == "ok";
-    let status = if is_well { "ok" } else { "failing" }.to_owned();
+    let fleet = fleet_troubles(state).await;
+    let status = match (is_well, fleet.is_empty()) {
+        (false, _) => "failing",
+        (true, false) => "degraded",
+        (true, true) => "ok",
+    }
+    .to_owned();
     let view = HealthView {
         status,
         database,
         disk,
         free_bytes,
+        fleet,
     };
     let body = json!({
         "status": view.status, "database": view.database, "disk": view.disk, "free_bytes": view.free_bytes,
+        "fleet": view.fleet,
     });
     let code = if is_well {
         StatusCode::OK
@@ -62,6 +70,18 @@ pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
         .body(body.to_string()))
 }
 
+/// What is wrong with the fleet, in words for everybody. A database that cannot say it has been told of already.
+async fn fleet_troubles(state: &ApiState) -> Vec<String> {
+    let now = state.now();
+    match state.store().fleet_condition(None, now).await {
+        Ok(condition) => condition.troubles(now).into_iter().map(|it| it.words).collect(),
+        Err(error) => {
+            tracing::debug!(%error, "The fleet's condition is not known.");
+            Vec::new()
+        }
+    }
+}
+
 /// Numbers in Prometheus' text format.
 pub(crate) async fn metrics(state: &ApiState) -> Result<Response, ApiError> {
     let counts = state.store().counts().await?;
@@ -77,6 +97,7 @@ pub(crate) async fn metrics(state: &ApiState) -> Result<Response, ApiError> {
         .map(|state| (state.as_str(), of_state(state)))
         .collect();
     gauge(&mut out, "verdigris_builders", "Builders by state.", &builders);
+    fleet_gauges(state, &mut out).await?;
     gauge(
         &mut out,
         "verdigris_queue_length",
@@ -113,14 +134,64 @@ pub(crate) async fn metrics(state: &ApiState) -> Result<Response, ApiError> {
         .body(out))
 }
 
+/// What of the fleet should wake somebody up: no controller, clouds that give no machines, pools that are held back, machines
+/// that nobody can end.
+async fn fleet_gauges(state: &ApiState, out: &mut String) -> Result<(), ApiError> {
+    let now = state.now();
+    let condition = state.store().fleet_condition(None, now).await?;
+    let is_led = !matches!(condition.leadership, Leadership::Vacant { .. });
+    gauge(
+        out,
+        "verdigris_controller_leads",
+        "Whether a controller leads the fleet.",
+        &BTreeMap::from([("", i64::from(is_led))]),
+    );
+    let clouds = condition.clouds.iter().map(|trouble| (trouble.cloud.as_str(), 1));
+    labelled_gauge(
+        out,
+        "verdigris_cloud_away",
+        "Clouds that give no machines.",
+        "cloud",
+        &clouds.collect(),
+    );
+    let held = |history: &LaunchHistory| i64::from(history.held_until().is_some());
+    let pools = condition
+        .pools
+        .iter()
+        .map(|(name, history)| (name.as_str(), held(history)));
+    labelled_gauge(
+        out,
+        "verdigris_pool_held_back",
+        "Whether a pool launches at most one builder at a time, since its last ones failed.",
+        "pool",
+        &pools.collect(),
+    );
+    gauge(
+        out,
+        "verdigris_orphans_not_ended",
+        "Machines without a builder that a cloud refuses to end.",
+        &BTreeMap::from([(
+            "",
+            i64::try_from(condition.refused_ends.len()).unwrap_or(i64::MAX),
+        )]),
+    );
+    Ok(())
+}
+
 fn gauge(out: &mut String, name: &str, help: &str, values: &BTreeMap<&str, i64>) {
+    labelled_gauge(out, name, help, "state", values);
+}
+
+/// A gauge whose values differ by one label. Names of clouds are free text: they are escaped.
+fn labelled_gauge(out: &mut String, name: &str, help: &str, label: &str, values: &BTreeMap<&str, i64>) {
     // Writing into a string cannot fail.
     write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n").ok();
-    for (state, value) in values {
-        if state.is_empty() {
+    for (of, value) in values {
+        if of.is_empty() {
             writeln!(out, "{name} {value}").ok();
         } else {
-            writeln!(out, "{name}{{state=\"{state}\"}} {value}").ok();
+            let of = of.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            writeln!(out, "{name}{{{label}=\"{of}\"}} {value}").ok();
         }
     }
 }

@@ -281,7 +281,7 @@ impl EventView {
 #[derive(Debug, Object)]
 #[oai(rename = "Health")]
 pub(crate) struct HealthView {
-    /// `ok` or `failing`.
+    /// `ok`; `degraded` when all is served but the fleet needs to be looked at; `failing`.
     pub(crate) status: String,
     /// `ok`, or what is wrong with the database.
     pub(crate) database: String,
@@ -289,4 +289,6 @@ pub(crate) struct HealthView {
     pub(crate) disk: String,
     /// Bytes that are free for sources.
     pub(crate) free_bytes: u64,
+    /// What is wrong with the fleet, the worst first; empty when nothing is.
+    pub(crate) fleet: Vec<String>,
 }

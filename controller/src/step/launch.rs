@@ -3,31 +3,42 @@
 use std::time::Duration;
 
 use cloud::{Cloud, Instance};
-use model::{BuilderState, LaunchId};
-use runtime::clock;
+use model::{BuilderState, LaunchId, Timestamp};
 use shell::ClientKey;
-use store::{Builder, Change, LaunchAttempt, Lease, NewLaunch};
+use store::{Builder, Change, LaunchAnswer, LaunchAttempt, Lease, NewLaunch};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::{advance, because};
 use crate::{Error, Parts, request};
 
-/// How long to leave a cloud alone that asked for fewer calls or had nothing to give.
+/// How long to leave a cloud alone that has none of the offerings, or that asked for fewer calls; the latter longer with
+/// every time.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long a launch without a clear answer is asked about before it may count as never made.
 const RESOLVING_AT_LEAST: Duration = Duration::from_secs(600);
 const PAUSE_BETWEEN_QUESTIONS: Duration = Duration::from_secs(3);
 
+/// What a planned builder does next.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// Asks for this offering.
+    Ask(String),
+    /// Waits so long.
+    Wait(Duration),
+    /// Is given up.
+    GiveUp(String),
+}
+
 /// Commits token and parameters, then calls; or says for how long a cloud that refused is to be left alone.
 pub(super) async fn launch(parts: &Parts, lease: &Lease, builder: Builder) -> Result<Duration, Error> {
-    let refused_for = clock::now().since(builder.entered_at);
-    if builder.launches > 0 && refused_for < PAUSE_AFTER_REFUSAL {
-        return Ok(PAUSE_AFTER_REFUSAL.saturating_sub(refused_for));
-    }
-    let offering = match next_offering(parts, &builder) {
-        Ok(offering) => offering,
-        Err(why) => {
+    let now = parts.clock.now();
+    let offering = match next(parts, &builder, now) {
+        Next::Ask(offering) => offering,
+        Next::Wait(pause) => return Ok(pause),
+        Next::GiveUp(why) => {
+            warn!(builder.id = %builder.id, "Builder {} is given up: {why}.", builder.id);
             advance(parts, lease, &builder, BuilderState::Abandoned, because(why)).await?;
             return Ok(Duration::ZERO);
         }
@@ -41,7 +52,6 @@ pub(super) async fn launch(parts: &Parts, lease: &Lease, builder: Builder) -> Re
         host_key_public: public,
         host_key_secret: host_key.private_openssh().map_err(Error::Keys)?,
     };
-    let now = clock::now();
     let deadline = now.plus(parts.deadlines(&builder.pool).launch);
     let builder = parts
         .store
@@ -51,33 +61,85 @@ pub(super) async fn launch(parts: &Parts, lease: &Lease, builder: Builder) -> Re
     Ok(Duration::ZERO)
 }
 
-/// What a builder's next launch asks for, or why there is none.
-fn next_offering(parts: &Parts, builder: &Builder) -> Result<String, String> {
-    let tried = builder.launches;
-    let pool = parts.fleet.pools.get(&builder.pool);
-    let pool = pool.ok_or_else(|| format!("pool {} is no longer in fleet.yaml", builder.pool))?;
-    if tried >= pool.launch.attempts {
-        return Err(format!("{tried} launches were refused"));
+fn next(parts: &Parts, builder: &Builder, now: Timestamp) -> Next {
+    let Some(pool) = parts.fleet.pools.get(&builder.pool) else {
+        return Next::GiveUp(format!("pool {} is no longer in fleet.yaml", builder.pool));
+    };
+    let offerings = request::offerings(&pool.offerings);
+    next_of(&offerings, pool.launch.attempts, builder, now)
+}
+
+/// Each refusal leads to the next offering, round and round until all tries are over, but every offering has one. What was
+/// only put off is asked for again.
+fn next_of(offerings: &[String], tries: u32, builder: &Builder, now: Timestamp) -> Next {
+    let count = u32::try_from(offerings.len()).unwrap_or(u32::MAX);
+    let refused = builder.refusals;
+    let Some(offering) = usize::try_from(refused.checked_rem(count).unwrap_or(0))
+        .ok()
+        .and_then(|nth| offerings.get(nth))
+    else {
+        return Next::GiveUp(format!("pool {} has no offering", builder.pool));
+    };
+    if refused >= tries.max(count) {
+        let last = builder.reason.as_deref().unwrap_or("no reason was given");
+        let launches = if refused == 1 {
+            "its launch was"
+        } else {
+            "all its launches were"
+        };
+        return Next::GiveUp(format!(
+            "{launches} refused, {refused} in all; the last one: {last}"
+        ));
     }
-    let nth = usize::try_from(tried).unwrap_or(usize::MAX);
-    request::offering(&pool.offerings, nth).ok_or_else(|| format!("pool {} has no offering", builder.pool))
+    let last = builder.launch.as_ref().and_then(|launch| launch.answer);
+    let is_put_off = last == Some(LaunchAnswer::Later);
+    let pause = if is_put_off {
+        let doubled = 1u32 << builder.postponements.saturating_sub(1).min(5);
+        PAUSE_AFTER_REFUSAL.saturating_mul(doubled).min(LONGEST_PAUSE)
+    } else if refused > 0 && refused % count.max(1) == 0 {
+        PAUSE_AFTER_REFUSAL
+    } else {
+        Duration::ZERO
+    };
+    let waited = now.since(builder.entered_at);
+    if waited < pause {
+        return Next::Wait(pause.saturating_sub(waited));
+    }
+    Next::Ask(offering.clone())
 }
 
 /// Makes the call that a row announces, and writes down what came of it.
 async fn call(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<(), Error> {
     let (launch, answer) = ask(parts, builder).await?;
-    let (to, change) = match answer {
-        Ok(instance) => given(launch, instance),
-        Err(error) if error.may_have_acted() => (BuilderState::Resolving, because(error.to_string())),
-        Err(error @ (cloud::Error::NoCapacity { .. } | cloud::Error::Throttled { .. })) => {
-            (BuilderState::Planned, refused(&error))
+    let error = match answer {
+        Ok(instance) => {
+            let (to, change) = given(launch, instance);
+            return advance(parts, lease, builder, to, change).await.map(drop);
         }
-        Err(error) => {
-            warn!(builder.id = %builder.id, "The launch of builder {} was refused: {error}", builder.id);
-            (BuilderState::Abandoned, refused(&error))
-        }
+        Err(error) => error,
     };
-    advance(parts, lease, builder, to, change).await.map(drop)
+    let words = format!("{}: {error}", launch.offering);
+    let (to, answer) = match &error {
+        cloud::Error::Refused { .. } => (BuilderState::Planned, Some(LaunchAnswer::Refused)),
+        cloud::Error::Throttled { .. } | cloud::Error::Unreachable { .. } => {
+            (BuilderState::Planned, Some(LaunchAnswer::Later))
+        }
+        cloud::Error::Ended => (BuilderState::Abandoned, Some(LaunchAnswer::Nothing)),
+        cloud::Error::Unclear { .. } => (BuilderState::Resolving, None),
+    };
+    let change = Change {
+        launch_answer: answer,
+        ..because(words)
+    };
+    advance(parts, lease, builder, to, change).await?;
+    match error {
+        // For the cloud: others need not find out the same.
+        source @ cloud::Error::Unreachable { .. } => Err(Error::Cloud {
+            cloud: builder.cloud.clone(),
+            source,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The cloud's answer to the launch that is on record.
@@ -104,17 +166,18 @@ fn given(launch: &LaunchAttempt, instance: Instance) -> (BuilderState, Change) {
     let change = Change {
         reason: format!("the cloud gave instance {} ({})", instance.id, launch.offering),
         instance_id: Some(instance.id),
-        launch_outcome: Some("given".to_owned()),
+        launch_answer: Some(LaunchAnswer::Given),
         ..Change::default()
     };
     (BuilderState::Pending, change)
 }
 
-fn refused(error: &cloud::Error) -> Change {
-    Change {
-        launch_outcome: Some(error.to_string()),
-        ..because(error.to_string())
-    }
+fn nothing(words: impl Into<String>) -> (BuilderState, Change) {
+    let change = Change {
+        launch_answer: Some(LaunchAnswer::Nothing),
+        ..because(words)
+    };
+    (BuilderState::Abandoned, change)
 }
 
 /// A launch that nobody waits for any more: its controller was killed between the row and the answer.
@@ -129,17 +192,23 @@ pub(super) async fn interrupted(parts: &Parts, lease: &Lease, builder: &Builder)
 /// answer. Observing adopts it by its tag as well. A refusal does not prove that the first question was
 /// refused as well, so that only ten minutes without a machine of that tag end the doubt.
 pub(super) async fn resolve(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<Duration, Error> {
+    let waited = parts.clock.now().since(builder.entered_at);
     let (launch, answer) = ask(parts, builder).await?;
     let (to, change) = match answer {
         Ok(instance) => given(launch, instance),
-        Err(error @ cloud::Error::Ended) => (BuilderState::Abandoned, refused(&error)),
-        Err(error) if !error.may_have_acted() && is_nowhere(parts, builder).await? => {
-            let change = because("no instance with its tag in ten minutes");
-            (BuilderState::Abandoned, change)
+        Err(error @ cloud::Error::Ended) => nothing(error.to_string()),
+        Err(cloud::Error::Refused { .. }) if is_nowhere(parts, builder, waited).await? => {
+            nothing("no instance with its tag in ten minutes")
+        }
+        Err(source @ cloud::Error::Unreachable { .. }) => {
+            return Err(Error::Cloud {
+                cloud: builder.cloud.clone(),
+                source,
+            });
         }
         Err(error) => {
             debug!(builder.id = %builder.id, "It is not known yet what became of the launch: {error}");
-            return Ok(PAUSE_BETWEEN_QUESTIONS);
+            return Ok((waited / 2).clamp(PAUSE_BETWEEN_QUESTIONS, LONGEST_PAUSE));
         }
     };
     advance(parts, lease, builder, to, change).await?;
@@ -147,8 +216,8 @@ pub(super) async fn resolve(parts: &Parts, lease: &Lease, builder: &Builder) -> 
 }
 
 /// Whether its time of doubt is over and the cloud lists no machine for it.
-async fn is_nowhere(parts: &Parts, builder: &Builder) -> Result<bool, Error> {
-    if clock::now().since(builder.entered_at) <= RESOLVING_AT_LEAST {
+async fn is_nowhere(parts: &Parts, builder: &Builder, waited: Duration) -> Result<bool, Error> {
+    if waited <= RESOLVING_AT_LEAST {
         return Ok(false);
     }
     let listed = cloud_of(parts, builder)?.list(parts.fleet.fleet).await;
@@ -160,3 +229,6 @@ async fn is_nowhere(parts: &Parts, builder: &Builder) -> Result<bool, Error> {
         .iter()
         .all(|instance| instance.builder() != Some(builder.id)))
 }
+
+#[cfg(test)]
+mod tests;

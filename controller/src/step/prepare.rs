@@ -4,64 +4,58 @@
 use std::time::Duration;
 
 use model::{BuilderState, fleet::ProvisionSpec};
-use provisioner::{Mode, Report};
-use runtime::{Backoff, clock, supervisor::chain};
+use runtime::{Backoff, supervisor::chain};
 use serde_json::{Map, Value, json};
-use shell::{Connection, Endpoint, HostKey, HostKeyPolicy, Timeouts};
+use shell::{Endpoint, HostKey};
 use store::{Builder, Chroot, Lease};
 use tracing::{debug, info, warn};
 
-use super::{advance, because};
-use crate::{Error, Parts};
+use super::{Turn, advance, because};
+use crate::{Error, Machine, Parts};
+
+/// How much of the time that a machine has to boot is kept for saying why it did not: once it is over, the next plan moves
+/// the builder on, and it does not know.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long one try to connect may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Goes through all that is left of booting, provisioning and checking on one connection.
-pub(super) async fn prepare(parts: &Parts, lease: &Lease, mut builder: Builder) -> Result<(), Error> {
-    let connection = match connect(parts, &builder).await? {
-        Reached::Connection(connection) => connection,
-        // The deadline speaks: the next plan moves the builder on.
-        Reached::Nobody => return Ok(()),
-        Reached::Stranger(words) => {
-            warn!(builder.id = %builder.id, "{words}");
-            let (to, change) = (BuilderState::Terminating, because(words));
-            return advance(parts, lease, &builder, to, change).await.map(drop);
+pub(super) async fn prepare(
+    parts: &Parts,
+    lease: &Lease,
+    mut builder: Builder,
+    turn: &Turn,
+) -> Result<(), Error> {
+    let machine = match connect(parts, &builder).await? {
+        Reached::Machine(machine) => machine,
+        Reached::Nobody(words) | Reached::Stranger(words) => {
+            warn!(builder.id = %builder.id, "Builder {} is given up: {words}.", builder.id);
+            return give_up(parts, lease, &builder, words).await;
         }
     };
+    // To be connected costs little; only so many are worked on at once.
+    let _place = turn.playing.acquire().await.ok();
     if builder.state == BuilderState::Booting {
-        builder = advance(
-            parts,
-            lease,
-            &builder,
-            BuilderState::Provisioning,
-            because("SSH answers with its host key"),
-        )
-        .await?;
+        let change = because("SSH answers with its host key");
+        builder = advance(parts, lease, &builder, BuilderState::Provisioning, change).await?;
     }
     let vars = variables(parts, &builder).await?;
-    let was_checking = builder.state == BuilderState::Checking;
-    if builder.state == BuilderState::Provisioning {
-        let to = BuilderState::Checking;
-        let Some(next) = play(parts, lease, &builder, &connection, (&vars, to)).await? else {
-            return Ok(());
-        };
-        builder = next;
-    }
-    if builder.state == BuilderState::Checking {
-        // Left there by a controller that was interrupted, it may have booted anew since: what only the memory of its
-        // kernel holds is gone then. Playing the playbook again brings it back and changes nothing else.
-        let is_new = !was_checking || again(parts, lease, &builder, &connection, &vars).await?;
-        if is_new {
-            play(parts, lease, &builder, &connection, (&vars, BuilderState::Ready)).await?;
-        }
-    }
-    connection.close().await;
+    let open = Open {
+        parts,
+        lease,
+        machine: machine.as_ref(),
+        vars: &vars,
+    };
+    open.work(builder).await?;
+    machine.close().await;
     Ok(())
 }
 
 /// Who answered at a builder's address.
 enum Reached {
-    Connection(Box<Connection>),
-    /// Nobody, in all its time.
-    Nobody,
+    Machine(Box<dyn Machine>),
+    /// Nobody, in all its time; what happened instead.
+    Nobody(String),
     /// A machine with another host key.
     Stranger(String),
 }
@@ -86,62 +80,106 @@ async fn connect(parts: &Parts, builder: &Builder) -> Result<Reached, Error> {
         .and_then(|pool| parts.fleet.provision.get(&pool.provision))
         .map_or("root", |provision| provision.connect.user.as_str());
     let endpoint = Endpoint::new(address, builder.port, user);
-    let policy = HostKeyPolicy::Pinned(HostKey::parse(pinned).map_err(Error::Keys)?);
-    let timeouts = Timeouts {
-        handshake: Duration::from_secs(10),
-        ..Timeouts::default()
-    };
+    let pinned = HostKey::parse(pinned).map_err(Error::Keys)?;
     let mut pauses = Backoff::new(Duration::from_millis(60), Duration::from_secs(2));
-    while builder.deadline.is_none_or(|deadline| clock::now() < deadline) {
-        match Connection::open(&endpoint, &parts.key, &policy, timeouts).await {
-            Ok(connection) => return Ok(Reached::Connection(Box::new(connection))),
+    let mut last = "it was not asked".to_owned();
+    while let Some(left) = time_left(parts, builder) {
+        match parts.reach.open(&endpoint, &pinned, left.min(HANDSHAKE)).await {
+            Ok(machine) => return Ok(Reached::Machine(machine)),
             Err(error @ shell::Error::HostKeyMismatch { .. }) => {
                 return Ok(Reached::Stranger(error.to_string()));
             }
-            Err(error) => debug!(builder.id = %builder.id, "No connection yet: {}", chain(&error)),
+            Err(error) => last = chain(&error),
         }
-        tokio::time::sleep(pauses.pause()).await;
+        debug!(builder.id = %builder.id, "No connection yet: {last}");
+        let pause = pauses.pause().min(time_left(parts, builder).unwrap_or_default());
+        parts.clock.sleep(pause).await;
     }
-    Ok(Reached::Nobody)
+    let seconds = parts.clock.now().since(builder.entered_at).as_secs();
+    Ok(Reached::Nobody(format!(
+        "SSH did not answer within {seconds} s of {}: {last}",
+        builder.state
+    )))
 }
 
-/// Runs the playbook of the builder's stage and moves the builder on. `None` when it failed: the builder is on its way
-/// out then.
-async fn play(
-    parts: &Parts,
-    lease: &Lease,
-    builder: &Builder,
-    connection: &Connection,
-    (vars, next): (&Map<String, Value>, BuilderState),
-) -> Result<Option<Builder>, Error> {
-    let provision = provision_of(parts, builder)?;
-    let deadlines = parts.deadlines(&builder.pool);
-    let playbook = if builder.state == BuilderState::Provisioning {
-        (&provision.playbook, deadlines.provision)
-    } else {
-        (&provision.check, deadlines.check)
+/// How long a connection may still be tried; `None` when its time is over.
+fn time_left(parts: &Parts, builder: &Builder) -> Option<Duration> {
+    let Some(deadline) = builder.deadline else {
+        return Some(HANDSHAKE);
     };
-    match run(parts, builder, connection, vars, playbook).await {
-        Ok(words) => advance(parts, lease, builder, next, because(words))
-            .await
-            .map(Some),
-        Err(words) => give_up(parts, lease, builder, words).await.map(|()| None),
-    }
+    let whole = deadline.since(builder.entered_at);
+    let end = deadline.minus(LAST_WORDS.min(whole / 4));
+    Some(end.since(parts.clock.now())).filter(|left| !left.is_zero())
 }
 
-/// Runs the provisioning playbook once more; whether it went well. The builder is on its way out otherwise.
-async fn again(
-    parts: &Parts,
-    lease: &Lease,
-    builder: &Builder,
-    connection: &Connection,
-    vars: &Map<String, Value>,
-) -> Result<bool, Error> {
-    let provision = provision_of(parts, builder)?;
-    let limit = parts.deadlines(&builder.pool).provision;
-    match run(parts, builder, connection, vars, (&provision.playbook, limit)).await {
-        Ok(_) => Ok(true),
-        Err(words) => give_up(parts, lease, builder, words).await.map(|()| false),
+/// A machine that is being made a builder.
+struct Open<'a> {
+    parts: &'a Parts,
+    lease: &'a Lease,
+    machine: &'a dyn Machine,
+    vars: &'a Map<String, Value>,
+}
+
+impl Open<'_> {
+    /// Provisions and checks, from where the builder is.
+    async fn work(&self, mut builder: Builder) -> Result<(), Error> {
+        // Left in that state by a controller that was interrupted, it may have booted anew since: what only the memory of
+        // its kernel holds is gone then. Playing the playbook again brings it back and changes nothing else.
+        if builder.state == BuilderState::Checking && !self.provision_again(&builder).await? {
+            return Ok(());
+        }
+        if builder.state == BuilderState::Provisioning {
+            let Some(next) = self.play(&builder, BuilderState::Checking).await? else {
+                return Ok(());
+            };
+            builder = next;
+        }
+        if builder.state == BuilderState::Checking {
+            self.play(&builder, BuilderState::Ready).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs the playbook of the builder's stage and moves the builder on. `None` when it failed: the builder is on its way
+    /// out then.
+    async fn play(&self, builder: &Builder, next: BuilderState) -> Result<Option<Builder>, Error> {
+        let provision = provision_of(self.parts, builder)?;
+        let deadlines = self.parts.deadlines(&builder.pool);
+        let (playbook, limit) = if builder.state == BuilderState::Provisioning {
+            (&provision.playbook, deadlines.provision)
+        } else {
+            (&provision.check, deadlines.check)
+        };
+        match self.run(builder, playbook, limit).await {
+            Ok(words) => advance(self.parts, self.lease, builder, next, because(words))
+                .await
+                .map(Some),
+            Err(words) => give_up(self.parts, self.lease, builder, words)
+                .await
+                .map(|()| None),
+        }
+    }
+
+    /// Runs the provisioning playbook once more; whether it went well. The builder is on its way out otherwise.
+    async fn provision_again(&self, builder: &Builder) -> Result<bool, Error> {
+        let provision = provision_of(self.parts, builder)?;
+        let limit = self.parts.deadlines(&builder.pool).provision;
+        match self.run(builder, &provision.playbook, limit).await {
+            Ok(_) => Ok(true),
+            Err(words) => give_up(self.parts, self.lease, builder, words)
+                .await
+                .map(|()| false),
+        }
+    }
+
+    /// Runs one playbook; what came of it, in words.
+    async fn run(&self, builder: &Builder, playbook: &str, limit: Duration) -> Result<String, String> {
+        let played = self.machine.play(playbook, self.vars, limit).await;
+        match &played {
+            Ok(words) => info!(builder.id = %builder.id, "Played on builder {}: {words}", builder.id),
+            Err(words) => warn!(builder.id = %builder.id, "Failed on builder {}: {words}", builder.id),
+        }
+        played
     }
 }
 
@@ -154,41 +192,6 @@ fn provision_of<'a>(parts: &'a Parts, builder: &Builder) -> Result<&'a Provision
 async fn give_up(parts: &Parts, lease: &Lease, builder: &Builder, words: String) -> Result<(), Error> {
     let to = BuilderState::Terminating;
     advance(parts, lease, builder, to, because(words)).await.map(drop)
-}
-
-/// Runs one playbook; what came of it, in words.
-async fn run(
-    parts: &Parts,
-    builder: &Builder,
-    connection: &Connection,
-    vars: &Map<String, Value>,
-    (playbook, limit): (&String, Duration),
-) -> Result<String, String> {
-    let played = parts
-        .provisioner
-        .run(connection, playbook, vars, Mode::Apply, limit)
-        .await;
-    match played {
-        Ok(report) => {
-            let words = format!("{playbook}: {}", summary(&report));
-            info!(builder.id = %builder.id, "Played on builder {}: {words}", builder.id);
-            Ok(words)
-        }
-        Err(error) => {
-            let words = format!("{playbook}: {}", chain(&error));
-            warn!(builder.id = %builder.id, "Failed on builder {}: {words}", builder.id);
-            Err(words)
-        }
-    }
-}
-
-fn summary(report: &Report) -> String {
-    format!(
-        "{} tasks, {} changed something, in {} ms",
-        report.tasks.len(),
-        report.changed(),
-        report.duration.as_millis()
-    )
 }
 
 /// What the playbooks may use: the farm's address and key, the chroots that the pool offers, and what

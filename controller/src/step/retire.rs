@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use cloud::Cloud;
 use model::BuilderState;
-use runtime::clock;
 use store::{Builder, Lease};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::{advance, because};
 use crate::{Error, Parts};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// From when on somebody should look at a machine that does not end.
+/// From when on it is told of a machine that it does not end.
 const ALARM_AFTER: Duration = Duration::from_secs(900);
 /// How much is told of the console of a machine that was never ready.
 const CONSOLE_LINES: usize = 20;
@@ -29,7 +28,7 @@ async fn tell_console(cloud: &dyn Cloud, builder: &Builder, instance_id: &str) {
                 .unwrap_or_default();
             info!(
                 builder.id = %builder.id,
-                "The console of instance {instance_id} ends with:\n{}", last.join("\n")
+                "The console of instance {instance_id} ends with: {}", last.join(" | ")
             );
         }
         Err(error) => debug!(builder.id = %builder.id, "No console of instance {instance_id}: {error}"),
@@ -46,7 +45,13 @@ pub(super) async fn drained(parts: &Parts, lease: &Lease, builder: &Builder) -> 
 
 /// Asks the cloud for the end; `is_first` says whether this controller has not done so before. That it has come is for the
 /// observation to see, so this step only asks, and leaves more time between one question and the next the longer it takes.
-pub(super) async fn terminate(parts: &Parts, builder: &Builder, is_first: bool) -> Result<Duration, Error> {
+/// What the cloud refuses is added to the builder's reason: the machine goes on costing.
+pub(super) async fn terminate(
+    parts: &Parts,
+    lease: &Lease,
+    builder: &Builder,
+    is_first: bool,
+) -> Result<Duration, Error> {
     let Some(instance_id) = &builder.instance_id else {
         return Err(Error::Contradiction(format!(
             "builder {} is terminating without an instance",
@@ -59,13 +64,7 @@ pub(super) async fn terminate(parts: &Parts, builder: &Builder, is_first: bool) 
             builder.cloud
         )));
     };
-    let waited = clock::now().since(builder.entered_at);
-    if waited > ALARM_AFTER {
-        warn!(
-            builder.id = %builder.id,
-            "Instance {instance_id} of builder {} is not gone after {} s.", builder.id, waited.as_secs()
-        );
-    }
+    let waited = parts.clock.now().since(builder.entered_at);
     // It stays to be had for a while; nothing waits for it.
     let telling = async {
         if is_first && builder.ready_at.is_none() {
@@ -73,6 +72,17 @@ pub(super) async fn terminate(parts: &Parts, builder: &Builder, is_first: bool) 
         }
     };
     let ((), asked) = tokio::join!(telling, cloud.terminate(instance_id));
+    match &asked {
+        Err(error @ cloud::Error::Refused { .. }) => {
+            let words = format!("{instance_id} is not ended: {error}");
+            parts.store.annotate_builder(lease, builder, &words).await?;
+        }
+        Ok(()) if waited > ALARM_AFTER => {
+            let words = format!("the cloud has not ended {instance_id} since it was told to");
+            parts.store.annotate_builder(lease, builder, &words).await?;
+        }
+        Ok(()) | Err(_) => {}
+    }
     asked.map_err(|source| Error::Cloud {
         cloud: builder.cloud.clone(),
         source,

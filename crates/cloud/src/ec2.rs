@@ -7,7 +7,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_ec2::{
     Client, Config,
     config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::ProvideErrorMetadata as _,
     types::{
         Filter, HttpTokensState, InstanceMetadataOptionsRequest, InstanceStateName, InstanceType, Placement,
         ResourceType, ShutdownBehavior, Tag, TagSpecification,
@@ -17,12 +17,18 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use model::FleetId;
 use tracing::debug;
 
+mod answer;
+
+use answer::classify;
+
 use crate::{
     BUILDER_TAG, Cloud, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, POOL_TAG,
 };
 
 /// How many instances one page of a listing holds; EC2 allows 1000.
 const PAGE_SIZE: i32 = 500;
+/// How many ids one question holds: EC2 takes no filter with more values.
+const IDS_AT_ONCE: usize = 200;
 /// A listing with more pages than this is refused rather than followed for ever.
 const MOST_PAGES: usize = 400;
 
@@ -153,15 +159,16 @@ impl Cloud for Ec2 {
     }
 
     async fn describe(&self, instance_ids: &[String]) -> Result<Vec<Instance>, Error> {
-        if instance_ids.is_empty() {
-            return Ok(Vec::new());
+        let mut found = Vec::new();
+        for some in instance_ids.chunks(IDS_AT_ONCE) {
+            // As a filter, not as ids: one unknown id among the latter fails the whole call.
+            let filter = Filter::builder()
+                .name("instance-id")
+                .set_values(Some(some.to_vec()))
+                .build();
+            found.extend(self.pages(filter).await?);
         }
-        // As a filter, not as ids: one unknown id among the latter fails the whole call.
-        let filter = Filter::builder()
-            .name("instance-id")
-            .set_values(Some(instance_ids.to_vec()))
-            .build();
-        self.pages(filter).await
+        Ok(found)
     }
 
     async fn list(&self, fleet: FleetId) -> Result<Vec<Instance>, Error> {
@@ -269,40 +276,6 @@ fn instance(found: &aws_sdk_ec2::types::Instance) -> Option<Instance> {
             .map(str::to_owned),
         tags,
     })
-}
-
-/// What an error means, by its code and never by its HTTP status: a refusal for capacity is a definite "no"
-/// though it comes as a server error, and a server error without a code may have done anything.
-fn classify<E, R>(error: &SdkError<E, R>) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
-{
-    let code = error.code().unwrap_or_default();
-    let message = || error.message().unwrap_or_default().to_owned();
-    match code {
-        "InsufficientInstanceCapacity"
-        | "InsufficientHostCapacity"
-        | "InsufficientReservedInstanceCapacity"
-        | "InsufficientCapacity"
-        | "SpotMaxPriceTooLow"
-        | "Unsupported"
-        | "UnfulfillableCapacity" => Error::NoCapacity {
-            code: code.to_owned(),
-            message: message(),
-        },
-        "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "SlowDown" => Error::Throttled {
-            code: code.to_owned(),
-        },
-        "IdempotentInstanceTerminated" => Error::Ended,
-        "" | "InternalError" | "InternalFailure" | "Unavailable" | "ServiceUnavailable" => Error::Unclear {
-            what: DisplayErrorContext(error).to_string(),
-        },
-        code => Error::Refused {
-            code: code.to_owned(),
-            message: message(),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! A cloud that is a table in memory, for tests of the controller. It keeps client tokens as EC2 does.
+//! A cloud that is a table in memory, for tests of the controller. It keeps client tokens as EC2 does, and fails as it is told.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -22,12 +22,18 @@ pub struct FakeCloud {
 struct World {
     instances: BTreeMap<String, Instance>,
     by_token: BTreeMap<String, String>,
+    asked: Vec<LaunchRequest>,
     launch_failures: VecDeque<LaunchFailure>,
+    away: Option<Error>,
+    protected: BTreeMap<String, Error>,
+    unlisted: BTreeSet<String>,
+    hidden: BTreeSet<String>,
+    terminated: Vec<String>,
     calls: u64,
 }
 
-/// How the next launch fails.
-#[derive(Debug)]
+/// How a launch fails.
+#[derive(Clone, Debug)]
 pub enum LaunchFailure {
     /// Nothing is made.
     Before(Error),
@@ -40,15 +46,67 @@ impl FakeCloud {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the next launch fail.
+    /// Counts a call, which fails when the cloud is away.
+    fn call(&self) -> Result<MutexGuard<'_, World>, Error> {
+        let mut world = self.world();
+        world.calls += 1;
+        match &world.away {
+            Some(error) => Err(error.clone()),
+            None => Ok(world),
+        }
+    }
+
+    /// Has the next launch fail; called again, the one after it.
     pub fn fail_next_launch(&self, failure: LaunchFailure) {
         self.world().launch_failures.push_back(failure);
+    }
+
+    /// Has every call fail from now on, or none any more.
+    pub fn set_away(&self, error: Option<Error>) {
+        self.world().away = error;
+    }
+
+    /// Has the cloud refuse to end an instance, or not any more.
+    pub fn protect(&self, instance_id: &str, error: Option<Error>) {
+        let mut world = self.world();
+        match error {
+            Some(error) => world.protected.insert(instance_id.to_owned(), error),
+            None => world.protected.remove(instance_id),
+        };
+    }
+
+    /// Leaves an instance out of lists; asked for by its id it is still there.
+    pub fn leave_out(&self, instance_id: &str) {
+        self.world().unlisted.insert(instance_id.to_owned());
+    }
+
+    /// Leaves an instance out of every answer, or shows it everywhere again.
+    pub fn hide(&self, instance_id: &str, is_hidden: bool) {
+        let mut world = self.world();
+        if is_hidden {
+            world.hidden.insert(instance_id.to_owned());
+        } else {
+            world.hidden.remove(instance_id);
+            world.unlisted.remove(instance_id);
+        }
     }
 
     /// Every instance there ever was.
     #[must_use]
     pub fn instances(&self) -> Vec<Instance> {
         self.world().instances.values().cloned().collect()
+    }
+
+    /// The launches that reached the cloud, with those that it refused and those that were repeated.
+    #[must_use]
+    pub fn asked(&self) -> Vec<LaunchRequest> {
+        self.world().asked.clone()
+    }
+
+    /// The ids of the instances that were to be ended, in the order of asking, as often as it was asked.
+    #[must_use]
+    pub fn terminated(&self) -> Vec<String> {
+        self.world().terminated.clone()
     }
 
     /// Puts an instance into another state, with an address once it runs.
@@ -73,11 +131,30 @@ impl FakeCloud {
     }
 }
 
+fn new_instance(number: usize, request: &LaunchRequest) -> Instance {
+    let tags = [
+        (FLEET_TAG, request.fleet.to_string()),
+        (BUILDER_TAG, request.builder.to_string()),
+        (LAUNCH_TAG, request.launch.to_string()),
+        (POOL_TAG, request.pool.to_string()),
+    ];
+    Instance {
+        id: format!("i-{number:017x}"),
+        state: InstanceState::Pending,
+        address: None,
+        state_reason: None,
+        tags: tags
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    }
+}
+
 #[async_trait]
 impl Cloud for FakeCloud {
     async fn launch(&self, request: &LaunchRequest) -> Result<Instance, Error> {
-        let mut world = self.world();
-        world.calls += 1;
+        let mut world = self.call()?;
+        world.asked.push(request.clone());
         let failure = world.launch_failures.pop_front();
         if let Some(LaunchFailure::Before(error)) = failure {
             return Err(error);
@@ -88,24 +165,11 @@ impl Cloud for FakeCloud {
             .get(&token)
             .and_then(|id| world.instances.get(id))
             .cloned();
-        let instance = made.unwrap_or_else(|| {
-            let tags = [
-                (FLEET_TAG, request.fleet.to_string()),
-                (BUILDER_TAG, request.builder.to_string()),
-                (LAUNCH_TAG, token.clone()),
-                (POOL_TAG, request.pool.to_string()),
-            ];
-            Instance {
-                id: format!("i-{:017x}", world.instances.len() + 1),
-                state: InstanceState::Pending,
-                address: None,
-                state_reason: None,
-                tags: tags
-                    .into_iter()
-                    .map(|(key, value)| (key.to_owned(), value))
-                    .collect(),
-            }
-        });
+        let instance = match made {
+            Some(instance) if instance.state == InstanceState::Terminated => return Err(Error::Ended),
+            Some(instance) => instance,
+            None => new_instance(world.instances.len() + 1, request),
+        };
         world.by_token.insert(token, instance.id.clone());
         world.instances.insert(instance.id.clone(), instance.clone());
         match failure {
@@ -115,28 +179,29 @@ impl Cloud for FakeCloud {
     }
 
     async fn describe(&self, instance_ids: &[String]) -> Result<Vec<Instance>, Error> {
-        let mut world = self.world();
-        world.calls += 1;
+        let world = self.call()?;
         Ok(instance_ids
             .iter()
+            .filter(|id| !world.hidden.contains(*id))
             .filter_map(|id| world.instances.get(id).cloned())
             .collect())
     }
 
     async fn list(&self, fleet: FleetId) -> Result<Vec<Instance>, Error> {
-        let mut world = self.world();
-        world.calls += 1;
-        Ok(world
-            .instances
-            .values()
-            .filter(|instance| instance.belongs_to(fleet))
-            .cloned()
-            .collect())
+        let world = self.call()?;
+        let is_shown = |instance: &&Instance| {
+            let id = &instance.id;
+            instance.belongs_to(fleet) && !world.unlisted.contains(id) && !world.hidden.contains(id)
+        };
+        Ok(world.instances.values().filter(is_shown).cloned().collect())
     }
 
     async fn terminate(&self, instance_id: &str) -> Result<(), Error> {
-        let mut world = self.world();
-        world.calls += 1;
+        let mut world = self.call()?;
+        world.terminated.push(instance_id.to_owned());
+        if let Some(error) = world.protected.get(instance_id) {
+            return Err(error.clone());
+        }
         if let Some(instance) = world.instances.get_mut(instance_id) {
             instance.state = InstanceState::Terminated;
         }
@@ -144,7 +209,6 @@ impl Cloud for FakeCloud {
     }
 
     async fn console_output(&self, _instance_id: &str) -> Result<String, Error> {
-        self.world().calls += 1;
-        Ok(String::new())
+        self.call().map(|_| String::new())
     }
 }

@@ -25,7 +25,7 @@ pub const LAUNCH_TAG: &str = "verdigris:launch";
 /// The tag with the pool's name.
 pub const POOL_TAG: &str = "verdigris:pool";
 
-/// A cloud: four calls, each with a time limit of its own.
+/// A cloud: five calls, each with a time limit of its own.
 #[async_trait]
 pub trait Cloud: Send + Sync + std::fmt::Debug {
     /// Asks for one machine. Asking again with the same launch id and the same parameters gives the same
@@ -156,30 +156,29 @@ impl InstanceState {
     }
 }
 
-/// What a failed call means for the caller.
-#[derive(Debug, thiserror::Error)]
+/// What a failed call means for the caller. The words of each are for operators and this program's own: a library's never
+/// come through.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nothing was done: the cloud has no such machine to give right now. Ask for another offering.
-    #[error("the cloud has no capacity for it ({code}: {message})")]
-    NoCapacity {
-        /// EC2's code.
-        code: String,
-        /// The cloud's words.
-        message: String,
-    },
-    /// Nothing was done: too many calls. Ask later.
-    #[error("the cloud asks for fewer calls ({code})")]
-    Throttled {
-        /// EC2's code.
-        code: String,
-    },
-    /// Nothing was done, and asking again will not help: a person has to mend settings, rights or quotas.
-    #[error("the cloud refuses: {code}: {message}")]
+    /// Nothing was done, and the same again will not help. A launch may be asked for with another offering.
+    #[error("the cloud refuses: {code}{}", after_colon(message))]
     Refused {
         /// EC2's code.
         code: String,
         /// The cloud's words.
         message: String,
+    },
+    /// Nothing was done: too many calls. Ask the same later.
+    #[error("the cloud asks for fewer calls ({code})")]
+    Throttled {
+        /// EC2's code.
+        code: String,
+    },
+    /// Nothing was done: the question did not get there. Ask later, and not with many at once.
+    #[error("the cloud cannot be reached: {why}")]
+    Unreachable {
+        /// What is in the way; without addresses.
+        why: String,
     },
     /// The machine of this launch has been made and has ended: asking with its token again gives nothing.
     #[error("the machine of this launch has ended already")]
@@ -187,9 +186,17 @@ pub enum Error {
     /// It is not known whether anything was done: no answer, or one that says nothing.
     #[error("no clear answer from the cloud: {what}")]
     Unclear {
-        /// What came instead.
+        /// What came instead; without addresses.
         what: String,
     },
+}
+
+fn after_colon(message: &str) -> String {
+    if message.is_empty() {
+        String::new()
+    } else {
+        format!(": {message}")
+    }
 }
 
 impl Error {
@@ -198,7 +205,18 @@ impl Error {
     pub const fn may_have_acted(&self) -> bool {
         match self {
             Self::Unclear { .. } => true,
-            Self::NoCapacity { .. } | Self::Throttled { .. } | Self::Refused { .. } | Self::Ended => false,
+            Self::Refused { .. } | Self::Throttled { .. } | Self::Unreachable { .. } | Self::Ended => false,
+        }
+    }
+
+    /// The error without what the cloud wrote, which may name accounts, machines and addresses: for everybody.
+    #[must_use]
+    pub fn in_public(&self) -> String {
+        match self {
+            Self::Refused { code, .. } => format!("the cloud refuses: {code}"),
+            Self::Throttled { .. } | Self::Unreachable { .. } | Self::Ended | Self::Unclear { .. } => {
+                self.to_string()
+            }
         }
     }
 }

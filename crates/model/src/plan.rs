@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 
 use crate::{
-    BuilderState, Timestamp,
+    BuilderState, LaunchHistory, Timestamp,
     fleet::PoolSpec,
     id::{AttemptId, BuildId, BuilderId},
     name::{ChrootName, OwnerName, PoolName},
@@ -32,24 +32,59 @@ pub struct Snapshot {
     pub active: BTreeMap<OwnerName, u32>,
 }
 
-/// A pool and its recent fortune.
+/// A pool, with what is known of its launches.
 #[derive(Clone, Debug)]
 pub struct Pool {
     /// What the operator wants.
     pub spec: PoolSpec,
     /// How its last launches went.
-    pub fortune: Fortune,
+    pub history: LaunchHistory,
+    /// Whether its cloud can be asked for machines.
+    pub cloud: CloudHealth,
 }
 
-/// How the last launches of a pool went.
+/// Whether a cloud can be asked for machines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fortune {
-    /// How many builders in a row never got ready.
-    pub failures: u32,
-    /// When the last of them was given up.
-    pub last_failure: Option<Timestamp>,
-    /// Why it was.
-    pub last_reason: Option<String>,
+pub enum CloudHealth {
+    /// It answers.
+    #[default]
+    Answers,
+    /// It has not been asked yet what runs there.
+    Unknown,
+    /// It does not answer, or refuses to say what runs there.
+    Away(CloudTrouble),
+}
+
+/// What is wrong with a cloud.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudTrouble {
+    /// Its name in the fleet file.
+    pub cloud: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in words for everybody: without addresses and ids.
+    pub reason: String,
+    /// All that the cloud said, for operators.
+    pub detail: String,
+}
+
+impl CloudTrouble {
+    /// For everybody.
+    #[must_use]
+    pub fn in_public(&self) -> String {
+        self.words(&self.reason)
+    }
+
+    /// For operators.
+    #[must_use]
+    pub fn for_operators(&self) -> String {
+        self.words(&self.detail)
+    }
+
+    fn words(&self, why: &str) -> String {
+        let since = self.since.to_the_second();
+        format!("cloud {} gives no machines since {since}: {why}", self.cloud)
+    }
 }
 
 /// A builder, as far as a plan needs to know it.
@@ -61,7 +96,9 @@ pub struct Builder {
     pub pool: PoolName,
     /// Where it stands.
     pub state: BuilderState,
-    /// Since when.
+    /// When it was planned.
+    pub created_at: Timestamp,
+    /// Since when it is in its state.
     pub entered_at: Timestamp,
     /// When its time there is over.
     pub deadline: Option<Timestamp>,
@@ -148,8 +185,14 @@ pub enum Action {
 /// Why an attempt goes on waiting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Wait {
-    /// Which.
+    /// The attempt.
     pub attempt: AttemptId,
+    /// The build that it is of.
+    pub build: BuildId,
+    /// The chroot that it is for.
+    pub chroot: ChrootName,
+    /// The owner of its project.
+    pub owner: OwnerName,
     /// Its place in the queue, from 1.
     pub position: usize,
     /// In words for its user.
@@ -176,9 +219,10 @@ pub struct PoolReport {
 /// The next actions for a farm in this state. Total and deterministic: the same snapshot, the same plan.
 pub fn plan(snapshot: &Snapshot) -> Plan {
     let mut plan = Plan::default();
+    let preferences = preferences(snapshot);
     expire(snapshot, &mut plan);
-    let left = assign(snapshot, &mut plan);
-    grow::grow(snapshot, &left, &mut plan);
+    let left = assign(snapshot, &preferences, &mut plan);
+    grow::grow(snapshot, &left, &preferences, &mut plan);
     plan
 }
 
@@ -222,7 +266,11 @@ fn in_order(snapshot: &Snapshot) -> Vec<&QueuedAttempt> {
 }
 
 /// Gives ready builders away; answers who got none, in order.
-fn assign<'a>(snapshot: &'a Snapshot, plan: &mut Plan) -> Vec<&'a QueuedAttempt> {
+fn assign<'a>(
+    snapshot: &'a Snapshot,
+    preferences: &Preferences<'_>,
+    plan: &mut Plan,
+) -> Vec<&'a QueuedAttempt> {
     let mut free: BTreeMap<&PoolName, VecDeque<&Builder>> = BTreeMap::new();
     let mut ready: Vec<&Builder> = snapshot
         .builders
@@ -235,9 +283,8 @@ fn assign<'a>(snapshot: &'a Snapshot, plan: &mut Plan) -> Vec<&'a QueuedAttempt>
     }
     let mut left = Vec::new();
     for attempt in in_order(snapshot) {
-        let builder = by_preference(snapshot, &attempt.chroot)
-            .into_iter()
-            .find_map(|(name, _)| free.get_mut(name).and_then(VecDeque::pop_front));
+        let mut pools = preferences.get(&attempt.chroot).into_iter().flatten();
+        let builder = pools.find_map(|name| free.get_mut(name).and_then(VecDeque::pop_front));
         match builder {
             Some(builder) => {
                 plan.actions.push(Action::Assign {
@@ -251,15 +298,23 @@ fn assign<'a>(snapshot: &'a Snapshot, plan: &mut Plan) -> Vec<&'a QueuedAttempt>
     left
 }
 
-/// The pools that offer a chroot, the preferred one first.
-fn by_preference<'a>(snapshot: &'a Snapshot, chroot: &ChrootName) -> Vec<(&'a PoolName, &'a Pool)> {
-    let mut pools: Vec<_> = snapshot
-        .pools
-        .iter()
-        .filter(|(_, pool)| pool.spec.offers(chroot))
-        .collect();
-    pools.sort_by_key(|(name, pool)| (std::cmp::Reverse(pool.spec.priority), *name));
-    pools
+/// The pools that offer each chroot that is waited for, the preferred one first. Found once for each: many wait for few.
+type Preferences<'a> = BTreeMap<&'a ChrootName, Vec<&'a PoolName>>;
+
+fn preferences(snapshot: &Snapshot) -> Preferences<'_> {
+    let mut found = Preferences::new();
+    for attempt in &snapshot.queue {
+        found.entry(&attempt.chroot).or_insert_with(|| {
+            let mut pools: Vec<_> = snapshot
+                .pools
+                .iter()
+                .filter(|(_, pool)| pool.spec.offers(&attempt.chroot))
+                .collect();
+            pools.sort_by_key(|(name, pool)| (std::cmp::Reverse(pool.spec.priority), *name));
+            pools.into_iter().map(|(name, _)| name).collect()
+        });
+    }
+    found
 }
 
 #[cfg(test)]

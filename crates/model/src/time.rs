@@ -29,6 +29,12 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// The beginning of its second: enough for people.
+    #[must_use]
+    pub const fn to_the_second(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(1_000_000)))
+    }
+
     /// How long ago `earlier` was; zero when it lies ahead.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

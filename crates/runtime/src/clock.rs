@@ -1,12 +1,148 @@
-//! The one place where the farm's processes ask for the time of day.
+//! The one place where the farm's processes ask for the time.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use model::Timestamp;
+use tokio::sync::watch;
 
 /// The present moment. A clock set before 1970 reads as 1970.
 #[must_use]
 pub fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// A clock that a task is given, so that its tests need not wait. Cheap to clone; clones show the same time.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The machine's.
+    #[default]
+    System,
+    /// One that a test moves.
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => now(),
+            Self::Manual(clock) => clock.beginning.plus(clock.elapsed()),
+        }
+    }
+
+    /// The time since some moment in the past, the same for every clone. Nobody can set it: pauses are measured by it.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        static FIRST: OnceLock<Instant> = OnceLock::new();
+        match self {
+            Self::System => FIRST.get_or_init(Instant::now).elapsed(),
+            Self::Manual(clock) => clock.elapsed(),
+        }
+    }
+
+    /// Waits so long.
+    pub async fn sleep(&self, duration: Duration) {
+        match self {
+            Self::System => tokio::time::sleep(duration).await,
+            Self::Manual(clock) => clock.sleep(duration).await,
+        }
+    }
+}
+
+/// A clock that stands still until it is moved. Cheap to clone; clones show the same time.
+#[derive(Clone, Debug)]
+pub struct ManualClock {
+    beginning: Timestamp,
+    elapsed: watch::Sender<Duration>,
+    sleepers: Arc<AtomicUsize>,
+}
+
+impl ManualClock {
+    /// A clock that shows this moment.
+    #[must_use]
+    pub fn new(beginning: Timestamp) -> Self {
+        Self {
+            beginning,
+            elapsed: watch::Sender::new(Duration::ZERO),
+            sleepers: Arc::default(),
+        }
+    }
+
+    /// Moves it on.
+    pub fn advance(&self, duration: Duration) {
+        self.elapsed
+            .send_modify(|elapsed| *elapsed = elapsed.saturating_add(duration));
+    }
+
+    /// How many tasks wait for it to move.
+    #[must_use]
+    pub fn sleepers(&self) -> usize {
+        self.sleepers.load(Ordering::SeqCst)
+    }
+
+    fn elapsed(&self) -> Duration {
+        *self.elapsed.borrow()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let until = self.elapsed().saturating_add(duration);
+        let mut moved = self.elapsed.subscribe();
+        while *moved.borrow_and_update() < until {
+            let _asleep = Asleep::new(&self.sleepers);
+            if moved.changed().await.is_err() {
+                return; // Nobody can move it any more.
+            }
+        }
+    }
+}
+
+/// Counted as asleep for as long as it lives, also when its task is aborted.
+struct Asleep<'a>(&'a AtomicUsize);
+
+impl<'a> Asleep<'a> {
+    fn new(sleepers: &'a AtomicUsize) -> Self {
+        sleepers.fetch_add(1, Ordering::SeqCst);
+        Self(sleepers)
+    }
+}
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_clock_that_is_moved_by_hand_wakes_those_whose_time_has_come() {
+        let manual = ManualClock::new(Timestamp::from_micros(0));
+        let clock = Clock::Manual(manual.clone());
+        let asleep = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(60)).await }
+        });
+        while manual.sleepers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        manual.advance(Duration::from_secs(59));
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!asleep.is_finished());
+        manual.advance(Duration::from_secs(1));
+        asleep.await.unwrap();
+        assert_eq!(clock.now(), Timestamp::from_micros(60_000_000));
+        assert_eq!(manual.sleepers(), 0);
+    }
 }

@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod chart;
+mod cloud_away;
+mod clouds;
 mod copr_client;
 mod farm;
 mod full_disk;

@@ -2,28 +2,17 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
 use store::testing::PostgresServer;
 
 use crate::{
+    clouds::{Running, beside},
     farm::{CHROOT, cached, dnf, eventually, free_port, get, text, verdigris},
-    moto::Running,
     packages::{SLOW, source_package},
 };
-
-/// A program that is built beside the one under test.
-fn beside(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_verdigris")).with_file_name(name);
-    assert!(
-        path.exists(),
-        "{} is missing: build with --workspace",
-        path.display()
-    );
-    path
-}
 
 struct Processes {
     directory: tempfile::TempDir,

@@ -1,50 +1,63 @@
 //! How many builders each pool should have: more for those who wait, some to hold ready, fewer when idle.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Action, Builder, Fortune, Plan, Pool, PoolReport, QueuedAttempt, Snapshot, Wait, by_preference,
-    is_overdue,
+    Action, Builder, CloudHealth, CloudTrouble, Plan, Pool, PoolReport, Preferences, QueuedAttempt, Snapshot,
+    Wait, is_overdue,
 };
-use crate::{BuilderState, Timestamp, name::PoolName};
+use crate::{BuilderId, BuilderState, LaunchHistory, Timestamp, name::PoolName};
 
-/// From this many failed builders in a row a pool launches one at a time, and ever more rarely.
-const FAILURES_BEFORE_BRAKE: u32 = 3;
-const SHORTEST_BRAKE: Duration = Duration::from_secs(30);
-const LONGEST_BRAKE: Duration = Duration::from_secs(1800);
+/// How many launches of a pool may be without an answer. With so many a pool launches nothing more: each may be a machine,
+/// and a cloud that does not say so of two will not say it of the third.
+const MOST_UNANSWERED: u32 = 2;
 
 /// A pool's account while the plan is made.
 struct Account<'a> {
     pool: &'a Pool,
     counted: u32,
     starting: u32,
+    /// Launches of which nobody knows whether a machine comes of them.
+    unanswered: u32,
     /// Ready for use and not given away.
     free: Vec<&'a Builder>,
     /// Supply on its way that no waiting attempt has claimed yet.
     unclaimed: u32,
-    /// The moment before which the brake allows no launch.
-    brake_until: Option<Timestamp>,
+    /// How its launches went, with those that this plan gives up.
+    history: LaunchHistory,
     launches: u32,
 }
 
 impl Account<'_> {
     fn room(&self, now: Timestamp) -> Result<(), Refusal> {
         let spec = &self.pool.spec;
+        if let Some(trouble) = self.trouble(now) {
+            return Err(trouble);
+        }
         if self.counted >= spec.size.max {
             return Err(Refusal::Full(spec.size.max));
         }
-        if let Some(until) = self.brake_until {
-            if until > now {
-                return Err(Refusal::Braked(self.pool.fortune.clone(), until));
-            }
-            if self.starting > 0 {
-                return Err(Refusal::Probing(self.pool.fortune.clone()));
-            }
+        if self.unanswered >= MOST_UNANSWERED {
+            return Err(Refusal::Unanswered(self.unanswered));
+        }
+        if self.history.held_until().is_some() && self.starting > 0 {
+            return Err(Refusal::Probing(self.history.clone()));
         }
         if self.starting >= spec.launch.parallel {
             return Err(Refusal::Parallel(spec.launch.parallel));
         }
         Ok(())
+    }
+
+    /// What keeps the pool from launching anything, whether or not it wants to.
+    fn trouble(&self, now: Timestamp) -> Option<Refusal> {
+        match &self.pool.cloud {
+            CloudHealth::Away(trouble) => return Some(Refusal::Away(trouble.clone())),
+            CloudHealth::Unknown => return Some(Refusal::Unasked),
+            CloudHealth::Answers => {}
+        }
+        let until = self.history.held_until().filter(|until| *until > now)?;
+        Some(Refusal::HeldBack(self.history.clone(), until))
     }
 
     fn launch(&mut self) {
@@ -55,26 +68,36 @@ impl Account<'_> {
 }
 
 enum Refusal {
+    Away(CloudTrouble),
+    Unasked,
     Full(u32),
     Parallel(u32),
-    Braked(Fortune, Timestamp),
-    Probing(Fortune),
+    Unanswered(u32),
+    HeldBack(LaunchHistory, Timestamp),
+    Probing(LaunchHistory),
 }
 
 impl Refusal {
     /// For everybody: without what machines and clouds said.
     fn words(&self, pool: &PoolName) -> String {
         match self {
+            Self::Away(trouble) => trouble.in_public(),
+            Self::Unasked => format!("the cloud of pool {pool} is being asked what runs there"),
             Self::Full(max) => format!("pool {pool} is at its maximum of {max}"),
             Self::Parallel(limit) => {
                 format!("pool {pool} starts {limit} builders already, as many as it may at once")
             }
-            Self::Braked(fortune, until) => {
-                let failures = fortune.failures;
-                format!("pool {pool} is braked until {until}: its last {failures} builders never got ready")
+            Self::Unanswered(launches) => {
+                format!("pool {pool} waits for its cloud's answer to {launches} launches")
             }
-            Self::Probing(fortune) => {
-                let failures = fortune.failures;
+            Self::HeldBack(history, until) => {
+                let (failures, until) = (history.failures, until.to_the_second());
+                format!(
+                    "pool {pool} is held back until {until}: its last {failures} builders never got ready"
+                )
+            }
+            Self::Probing(history) => {
+                let failures = history.failures;
                 format!("pool {pool} tries one builder: its last {failures} never got ready")
             }
         }
@@ -84,14 +107,15 @@ impl Refusal {
     fn note(&self, pool: &PoolName) -> String {
         let words = self.words(pool);
         match self {
-            Self::Braked(
-                Fortune {
+            Self::Away(trouble) => trouble.for_operators(),
+            Self::HeldBack(
+                LaunchHistory {
                     last_reason: Some(reason),
                     ..
                 },
                 _,
             )
-            | Self::Probing(Fortune {
+            | Self::Probing(LaunchHistory {
                 last_reason: Some(reason),
                 ..
             }) => {
@@ -103,10 +127,26 @@ impl Refusal {
 }
 
 /// Adds launches, drains, reasons and reports to the plan.
-pub(super) fn grow(snapshot: &Snapshot, waiting: &[&QueuedAttempt], plan: &mut Plan) {
+pub(super) fn grow<'a>(
+    snapshot: &'a Snapshot,
+    waiting: &[&QueuedAttempt],
+    preferences: &Preferences<'a>,
+    plan: &mut Plan,
+) {
     let mut accounts = open_accounts(snapshot, plan);
-    serve_the_queue(snapshot, waiting, &mut accounts, plan);
     let now = snapshot.now;
+    for (index, attempt) in waiting.iter().enumerate() {
+        let pools = preferences.get(&attempt.chroot).map_or(&[][..], Vec::as_slice);
+        let reason = serve(attempt, pools, &mut accounts, now, plan);
+        plan.waits.push(Wait {
+            attempt: attempt.id,
+            build: attempt.build,
+            chroot: attempt.chroot.clone(),
+            owner: attempt.owner.clone(),
+            position: index.saturating_add(1),
+            reason,
+        });
+    }
     for (name, account) in &mut accounts {
         let note = hold_ready(name, account, now, plan);
         shrink(account, now, plan);
@@ -123,14 +163,24 @@ pub(super) fn grow(snapshot: &Snapshot, waiting: &[&QueuedAttempt], plan: &mut P
 }
 
 fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolName, Account<'a>> {
-    let given: Vec<_> = plan
-        .actions
-        .iter()
-        .filter_map(|action| match action {
-            Action::Assign { builder, .. } => Some(*builder),
-            Action::Launch { .. } | Action::Drain { .. } | Action::Expire { .. } => None,
-        })
-        .collect();
+    let mut given = BTreeSet::new();
+    let mut given_up = BTreeMap::new();
+    for action in &plan.actions {
+        match action {
+            Action::Assign { builder, .. } => {
+                given.insert(*builder);
+            }
+            Action::Expire {
+                builder,
+                to: BuilderState::Abandoned | BuilderState::Terminating,
+                reason,
+                ..
+            } => {
+                given_up.insert(*builder, reason.as_str());
+            }
+            Action::Expire { .. } | Action::Launch { .. } | Action::Drain { .. } => {}
+        }
+    }
     let mut accounts = BTreeMap::new();
     for (name, pool) in &snapshot.pools {
         let own = || snapshot.builders.iter().filter(|builder| builder.pool == *name);
@@ -141,88 +191,84 @@ fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolNa
             BuilderState::STARTING.contains(&builder.state) && !is_overdue(builder, snapshot.now)
         };
         let starting = count(&starts);
-        // Of a launch without an answer nobody knows whether a machine comes of it, for as long as its cloud is away: it
-        // takes its place in the pool, but no attempt is made to wait for it.
-        let unclaimed = count(&|builder| starts(builder) && builder.state != BuilderState::Resolving);
+        let unanswered = count(&|builder| builder.state == BuilderState::Resolving);
         let mut free: Vec<_> = own()
             .filter(|builder| builder.is_for_use() && !given.contains(&builder.id))
             .collect();
         free.sort_by_key(|builder| (builder.entered_at, builder.id));
-        accounts.insert(
-            name,
-            Account {
-                pool,
-                counted: count(&|builder| builder.state.counts()),
-                starting,
-                free,
-                unclaimed,
-                brake_until: brake_until(pool),
-                launches: 0,
-            },
-        );
+        let account = Account {
+            pool,
+            counted: count(&|builder| builder.state.counts()),
+            starting,
+            unanswered,
+            free,
+            // Of a launch without an answer nobody knows whether a machine comes of it, for as long as its cloud is away: it
+            // takes its place in the pool, but no attempt is made to wait for it.
+            unclaimed: starting.saturating_sub(unanswered),
+            history: with_those_given_up(&pool.history, own(), &given_up, snapshot.now),
+            launches: 0,
+        };
+        accounts.insert(name, account);
     }
     accounts
 }
 
-fn brake_until(pool: &Pool) -> Option<Timestamp> {
-    let beyond = pool.fortune.failures.checked_sub(FAILURES_BEFORE_BRAKE)?;
-    let pause = SHORTEST_BRAKE
-        .saturating_mul(1 << beyond.min(6))
-        .min(LONGEST_BRAKE);
-    Some(pool.fortune.last_failure?.plus(pause))
+/// The history with the builders that this plan gives up: they count before they are replaced.
+fn with_those_given_up<'a>(
+    history: &LaunchHistory,
+    builders: impl Iterator<Item = &'a Builder>,
+    given_up: &BTreeMap<BuilderId, &str>,
+    now: Timestamp,
+) -> LaunchHistory {
+    let mut history = history.clone();
+    for builder in builders.filter(|builder| BuilderState::STARTING.contains(&builder.state)) {
+        if let Some(reason) = given_up.get(&builder.id) {
+            history = history.after_failure(builder.created_at, reason, now);
+        }
+    }
+    history
 }
 
-fn serve_the_queue<'a>(
-    snapshot: &'a Snapshot,
-    waiting: &[&QueuedAttempt],
+/// Finds a builder that comes for an attempt, or launches one; why the attempt waits.
+fn serve<'a>(
+    attempt: &QueuedAttempt,
+    pools: &[&'a PoolName],
     accounts: &mut BTreeMap<&'a PoolName, Account<'_>>,
+    now: Timestamp,
     plan: &mut Plan,
-) {
-    for (index, attempt) in waiting.iter().enumerate() {
-        let pools = by_preference(snapshot, &attempt.chroot);
-        let mut reason = None;
-        for (name, _) in &pools {
-            let Some(account) = accounts.get_mut(name) else {
-                continue;
-            };
-            if account.unclaimed > 0 {
-                account.unclaimed -= 1;
-                reason = Some(format!("a builder of pool {name} is being started for it"));
-                break;
-            }
+) -> String {
+    let is_coming = |name: &PoolName| format!("a builder of pool {name} is being started for it");
+    for name in pools {
+        let Some(account) = accounts.get_mut(name) else {
+            continue;
+        };
+        let is_away = matches!(account.pool.cloud, CloudHealth::Away(_));
+        if account.unclaimed > 0 && !is_away {
+            account.unclaimed -= 1;
+            return is_coming(name);
         }
-        let mut refusals = Vec::new();
-        for (name, _) in &pools {
-            if reason.is_some() {
-                break;
+    }
+    let mut refusals = Vec::new();
+    for name in pools {
+        let Some(account) = accounts.get_mut(name) else {
+            continue;
+        };
+        match account.room(now) {
+            Ok(()) => {
+                account.launch();
+                plan.actions.push(Action::Launch {
+                    pool: (*name).clone(),
+                    reason: format!("build {} waits for {}", attempt.build, attempt.chroot),
+                });
+                return is_coming(name);
             }
-            let Some(account) = accounts.get_mut(name) else {
-                continue;
-            };
-            match account.room(snapshot.now) {
-                Ok(()) => {
-                    account.launch();
-                    plan.actions.push(Action::Launch {
-                        pool: (*name).clone(),
-                        reason: format!("build {} waits for {}", attempt.build, attempt.chroot),
-                    });
-                    reason = Some(format!("a builder of pool {name} is being started for it"));
-                }
-                Err(refusal) => refusals.push(refusal.words(name)),
-            }
+            Err(refusal) => refusals.push(refusal.words(name)),
         }
-        let reason = reason.unwrap_or_else(|| {
-            if pools.is_empty() {
-                format!("no pool offers {}", attempt.chroot)
-            } else {
-                refusals.join("; ")
-            }
-        });
-        plan.waits.push(Wait {
-            attempt: attempt.id,
-            position: index.saturating_add(1),
-            reason,
-        });
+    }
+    if pools.is_empty() {
+        format!("no pool offers {}", attempt.chroot)
+    } else {
+        refusals.join("; ")
     }
 }
 
@@ -230,7 +276,10 @@ fn hold_ready(name: &PoolName, account: &mut Account<'_>, now: Timestamp, plan: 
     let size = &account.pool.spec.size;
     loop {
         let ready = u32::try_from(account.free.len()).unwrap_or(u32::MAX);
-        let spare = ready.saturating_add(account.unclaimed);
+        // What may become a machine is spare: a cloud that comes back is not to bring many of them.
+        let spare = ready
+            .saturating_add(account.unclaimed)
+            .saturating_add(account.unanswered);
         let reason = if account.counted < size.min {
             format!(
                 "the pool has {} of at least {} builders",
@@ -239,7 +288,10 @@ fn hold_ready(name: &PoolName, account: &mut Account<'_>, now: Timestamp, plan: 
         } else if spare < size.idle {
             format!("the pool has {spare} of {} spare builders", size.idle)
         } else {
-            return "as wanted".to_owned();
+            // It has what it wants now, and could get no more: the first to know that is who looks.
+            return account
+                .trouble(now)
+                .map_or_else(|| "as wanted".to_owned(), |trouble| trouble.note(name));
         };
         if let Err(refusal) = account.room(now) {
             return refusal.note(name);

@@ -27,7 +27,8 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
     };
     Pool {
         spec,
-        fortune: Fortune::default(),
+        history: LaunchHistory::default(),
+        cloud: CloudHealth::Answers,
     }
 }
 
@@ -50,6 +51,7 @@ fn builder(number: u128, pool: &str, state: BuilderState) -> Builder {
         id: BuilderId(Uuid::from_u128(number)),
         pool: pool.parse().unwrap(),
         state,
+        created_at: NOW.minus(Duration::from_secs(20)),
         entered_at: NOW.minus(Duration::from_secs(5)),
         deadline: None,
         cordoned: false,
@@ -162,27 +164,123 @@ fn a_chroot_that_no_pool_offers_is_named_and_starts_nothing() {
     assert_eq!(launches(&plan), 0);
 }
 
-#[test]
-fn a_pool_whose_builders_never_get_ready_is_braked_and_then_probed() {
-    let mut farm = snapshot(&[("x86", pool(0, 9, 2))]);
-    let x86: PoolName = "x86".parse().unwrap();
-    farm.pools.get_mut(&x86).unwrap().fortune = Fortune {
-        failures: 3,
-        last_failure: Some(NOW.minus(Duration::from_secs(10))),
+/// A pool whose last builders failed, the last one so many seconds ago.
+fn failed(mut pool: Pool, failures: u32, seconds: u64) -> Pool {
+    pool.history = LaunchHistory {
+        failures,
+        last_failure: Some(NOW.minus(Duration::from_secs(seconds))),
         last_reason: Some("nobody answered".to_owned()),
     };
-    let braked = plan(&farm);
-    assert_eq!(launches(&braked), 0);
-    let note = &braked.pools[0].note;
-    assert!(
-        note.contains("never got ready") && note.ends_with("nobody answered"),
-        "{note}"
+    pool
+}
+
+#[test]
+fn a_pool_whose_builders_never_get_ready_is_held_back_and_then_tries_one() {
+    let mut farm = snapshot(&[("x86", failed(pool(0, 9, 2), 3, 10))]);
+    farm.queue.push(attempt(7, "alice"));
+    let held = plan(&farm);
+    assert_eq!(launches(&held), 0);
+    let until = NOW.plus(Duration::from_secs(20)).to_the_second();
+    let words = format!("pool x86 is held back until {until}: its last 3 builders never got ready");
+    assert_eq!(
+        held.waits[0].reason, words,
+        "users are not told what machines said"
+    );
+    assert_eq!(
+        held.pools[0].note,
+        format!("{words}; the last one: nobody answered")
     );
     farm.now = NOW.plus(Duration::from_secs(60));
     assert_eq!(
         launches(&plan(&farm)),
         1,
         "one to find out whether it works again"
+    );
+}
+
+#[test]
+fn a_pool_that_is_held_back_says_so_even_when_it_wants_nothing() {
+    let farm = snapshot(&[("x86", failed(pool(0, 9, 0), 3, 10))]);
+    let note = &plan(&farm).pools[0].note;
+    assert!(
+        note.starts_with("pool x86 is held back until ") && note.ends_with("the last one: nobody answered"),
+        "{note}"
+    );
+    let farm = snapshot(&[("x86", failed(pool(0, 9, 0), 2, 10))]);
+    assert_eq!(plan(&farm).pools[0].note, "as wanted");
+}
+
+#[test]
+fn the_third_builder_that_fails_is_not_replaced_before_it_counts() {
+    let mut farm = snapshot(&[("x86", failed(pool(0, 9, 1), 2, 30))]);
+    farm.builders.push(builder(1, "x86", BuilderState::Booting));
+    farm.builders[0].deadline = Some(NOW);
+    let third = plan(&farm);
+    assert!(matches!(third.actions[..], [Action::Expire { .. }]), "{third:?}");
+    // One that fails before is.
+    farm.pools.values_mut().next().unwrap().history.failures = 1;
+    assert_eq!(launches(&plan(&farm)), 1);
+}
+
+fn away(mut pool: Pool) -> Pool {
+    pool.cloud = CloudHealth::Away(CloudTrouble {
+        cloud: "aws".to_owned(),
+        since: NOW,
+        reason: "the cloud refuses: AuthFailure".to_owned(),
+        detail: "the cloud refuses: AuthFailure: key AKIA is not known".to_owned(),
+    });
+    pool
+}
+
+#[test]
+fn a_cloud_that_is_away_is_asked_for_nothing_and_named() {
+    let mut farm = snapshot(&[("x86", away(pool(2, 12, 1)))]);
+    farm.queue = (1..9).map(|number| attempt(number, "alice")).collect();
+    let held = plan(&farm);
+    assert_eq!(held.actions, []);
+    let since = NOW.to_the_second();
+    let words = format!("cloud aws gives no machines since {since}: the cloud refuses: AuthFailure");
+    assert_eq!(
+        held.waits[0].reason, words,
+        "users are not told what the cloud wrote"
+    );
+    assert_eq!(held.pools[0].note, format!("{words}: key AKIA is not known"));
+    // Others go to a cloud that answers, whatever was planned here before.
+    farm.builders.push(builder(1, "x86", BuilderState::Planned));
+    farm.pools.insert("arm".parse().unwrap(), pool(0, 3, 0));
+    assert_eq!(launches(&plan(&farm)), 3);
+}
+
+#[test]
+fn a_cloud_is_asked_for_machines_only_after_it_said_what_runs_there() {
+    let mut unasked = pool(0, 12, 3);
+    unasked.cloud = CloudHealth::Unknown;
+    let farm = snapshot(&[("x86", unasked)]);
+    let held = plan(&farm);
+    assert_eq!(held.actions, []);
+    assert_eq!(
+        held.pools[0].note,
+        "the cloud of pool x86 is being asked what runs there"
+    );
+}
+
+#[test]
+fn launches_without_an_answer_are_spare_and_few() {
+    let mut farm = snapshot(&[("x86", pool(0, 12, 1))]);
+    farm.builders.push(builder(1, "x86", BuilderState::Resolving));
+    assert_eq!(plan(&farm).actions, [], "it may be the spare one");
+    farm.queue = (1..9).map(|number| attempt(number, "alice")).collect();
+    assert_eq!(
+        launches(&plan(&farm)),
+        3,
+        "one unanswered and three more make four at once"
+    );
+    farm.builders.push(builder(2, "x86", BuilderState::Resolving));
+    let held = plan(&farm);
+    assert_eq!(launches(&held), 0);
+    assert_eq!(
+        held.waits[0].reason,
+        "pool x86 waits for its cloud's answer to 2 launches"
     );
 }
 
@@ -234,15 +332,46 @@ fn a_builder_that_overstays_is_moved_on_with_the_reason() {
     assert_eq!(plan(&farm).actions, [expected]);
 }
 
+/// A pool in any condition.
+fn any_pool() -> impl Strategy<Value = Pool> {
+    let clouds = prop::sample::select(vec![
+        CloudHealth::Answers,
+        CloudHealth::Answers,
+        CloudHealth::Unknown,
+        away(pool(0, 0, 0)).cloud,
+    ]);
+    let size = (0u32..4, 0u32..8, 0u32..4);
+    (size, -1i32..2, 1u32..4, 0u32..6, 0u64..200, clouds).prop_map(
+        |((min, max, idle), priority, parallel, failures, ago, cloud)| {
+            let mut pool = pool(min, max, idle);
+            if failures > 0 {
+                pool = failed(pool, failures, ago);
+            }
+            pool.spec.priority = priority;
+            pool.spec.launch.parallel = parallel;
+            pool.cloud = cloud;
+            pool
+        },
+    )
+}
+
 fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let states = prop::sample::select(BuilderState::ALL.to_vec());
-    let builders = prop::collection::vec((states, 0u8..3, any::<bool>()), 0..12);
+    let flags = (
+        any::<bool>(),
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.2),
+    );
+    let builders = prop::collection::vec((states, 0u8..3, flags, 0u64..2000), 0..12);
     let queue = prop::collection::vec((0u8..3, any::<bool>()), 0..12);
-    (builders, queue, 0u32..4, 0u32..8, 0u32..4).prop_map(|(builders, queue, min, max, idle)| {
-        let mut farm = snapshot(&[("p0", pool(min, max, idle)), ("p1", pool(0, 3, 1))]);
-        for (index, (state, pool, overdue)) in builders.into_iter().enumerate() {
+    (builders, queue, any_pool(), any_pool()).prop_map(|(builders, queue, first, second)| {
+        let mut farm = snapshot(&[("p0", first), ("p1", second)]);
+        for (index, (state, pool, (overdue, cordoned, outdated), age)) in builders.into_iter().enumerate() {
             let mut one = builder(index as u128, &format!("p{pool}"), state);
             one.deadline = overdue.then_some(NOW);
+            one.entered_at = NOW.minus(Duration::from_secs(age));
+            one.cordoned = cordoned;
+            one.outdated = outdated;
             if !state.is_final() {
                 farm.builders.push(one);
             }
@@ -256,17 +385,49 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     })
 }
 
+/// What a pool's launches keep to, whatever is wanted of it.
+fn launches_are_within_limits(farm: &Snapshot, plan: &Plan) -> Result<(), TestCaseError> {
+    for (name, pool) in &farm.pools {
+        let own = || farm.builders.iter().filter(|builder| builder.pool == *name);
+        let launched = plan
+            .actions
+            .iter()
+            .filter(|action| matches!(action, Action::Launch { pool, .. } if pool == name))
+            .count();
+        let starting = own()
+            .filter(|builder| {
+                BuilderState::STARTING.contains(&builder.state) && !is_overdue(builder, farm.now)
+            })
+            .count();
+        let unanswered = own()
+            .filter(|builder| builder.state == BuilderState::Resolving)
+            .count();
+        if launched == 0 {
+            continue;
+        }
+        prop_assert!(own().count() + launched <= pool.spec.size.max as usize, "maximum");
+        prop_assert!(
+            starting + launched <= pool.spec.launch.parallel as usize,
+            "at once"
+        );
+        prop_assert_eq!(&pool.cloud, &CloudHealth::Answers);
+        prop_assert!(unanswered < 2, "launches without an answer are few");
+        if let Some(until) = pool.history.held_until() {
+            prop_assert!(
+                until <= farm.now && launched == 1 && starting == 0,
+                "one probe after the pause"
+            );
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn whatever_the_farm_looks_like_the_plan_keeps_its_promises(farm in any_snapshot()) {
         let first = plan(&farm);
         prop_assert_eq!(&first, &plan(&farm), "the same snapshot gives the same plan");
-        for (name, pool) in &farm.pools {
-            let counted = farm.builders.iter().filter(|b| b.pool == *name && b.state.counts()).count();
-            let launched = first.actions.iter()
-                .filter(|a| matches!(a, Action::Launch { pool, .. } if pool == name)).count();
-            prop_assert!(launched == 0 || counted + launched <= pool.spec.size.max as usize);
-        }
+        launches_are_within_limits(&farm, &first)?;
         let mut builders = std::collections::BTreeSet::new();
         let mut decided = std::collections::BTreeSet::new();
         for action in &first.actions {
@@ -274,13 +435,24 @@ proptest! {
                 Action::Assign { attempt, builder } => {
                     prop_assert!(builders.insert(*builder), "a builder is given out once");
                     prop_assert!(decided.insert(*attempt));
-                    let state = farm.builders.iter().find(|b| b.id == *builder).map(|b| b.state);
-                    prop_assert_eq!(state, Some(BuilderState::Ready));
+                    let given = farm.builders.iter().find(|b| b.id == *builder).unwrap();
+                    prop_assert_eq!(given.state, BuilderState::Ready);
+                    prop_assert!(!given.cordoned && !given.outdated, "out of use: {:?}", given);
                 }
-                Action::Drain { builder, .. } => prop_assert!(builders.insert(*builder)),
-                Action::Expire { from, to, .. } => prop_assert!(from.may_become(*to)),
+                Action::Drain { builder, .. } => {
+                    prop_assert!(builders.insert(*builder), "a builder is drained once, and not when it is given out");
+                    let drained = farm.builders.iter().find(|b| b.id == *builder).unwrap();
+                    prop_assert_eq!(drained.state, BuilderState::Ready);
+                }
+                Action::Expire { builder, from, to, .. } => {
+                    prop_assert!(builders.insert(*builder), "a builder whose time is over gets nothing else to do");
+                    prop_assert!(from.may_become(*to));
+                }
                 Action::Launch { .. } => {}
             }
+        }
+        for builder in farm.builders.iter().filter(|builder| is_overdue(builder, farm.now)) {
+            prop_assert!(builders.contains(&builder.id), "no time is over unnoticed");
         }
         for wait in &first.waits {
             prop_assert!(decided.insert(wait.attempt));

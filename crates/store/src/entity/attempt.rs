@@ -27,6 +27,7 @@ pub struct Model {
     pub waiting_reason: Option<String>,
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
+    pub excused: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

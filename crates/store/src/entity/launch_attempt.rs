@@ -15,6 +15,7 @@ pub struct Model {
     pub answered_at: Option<i64>,
     pub outcome: Option<String>,
     pub instance_id: Option<String>,
+    pub answer: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -9,6 +9,7 @@ pub(crate) mod build;
 pub(crate) mod build_chroot;
 pub(crate) mod builder;
 pub(crate) mod chroot;
+pub(crate) mod cloud_trouble;
 pub(crate) mod collected_package;
 pub(crate) mod event;
 pub(crate) mod fleet_lease;

@@ -1,4 +1,4 @@
-//! Pools and their recent fortune.
+//! Pools and how their last launches went.
 
 use sea_orm::entity::prelude::*;
 

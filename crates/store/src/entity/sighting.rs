@@ -14,6 +14,7 @@ pub struct Model {
     pub last_at: i64,
     pub times_seen: i64,
     pub is_present: bool,
+    pub refusal: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -21,6 +21,7 @@ mod m20261128_000005_pool_reasons;
 mod m20261128_000006_builds_of_source;
 mod m20261128_000007_live_rows;
 mod m20261128_000010_due_repositories;
+mod m20261128_000014_fleet_condition;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000006_builds_of_source::Migration),
             Box::new(m20261128_000007_live_rows::Migration),
             Box::new(m20261128_000010_due_repositories::Migration),
+            Box::new(m20261128_000014_fleet_condition::Migration),
         ]
     }
 }

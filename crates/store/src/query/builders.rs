@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::{events::Entry, leases::check_lease, transition::move_builder};
 use crate::{
-    Builder, Change, LaunchAttempt, Lease, NewBuilder, NewLaunch,
+    Builder, Change, LaunchAnswer, LaunchAttempt, Lease, NewBuilder, NewLaunch,
     convert::{Row, check_text, moment, or_conflict, reason},
     database::{Store, Tx},
     entity::{builder, launch_attempt},
@@ -19,6 +19,8 @@ use crate::{
 
 /// Of how many builders one statement asks for the launches; databases bound the number of parameters.
 const LAUNCHES_OF: usize = 500;
+/// What stands between a builder's reason and what is added to it.
+const ADDED: &str = "; but ";
 
 /// The condition that a builder is not terminated or abandoned.
 pub(super) fn is_live() -> sea_orm::sea_query::SimpleExpr {
@@ -33,7 +35,7 @@ pub(super) async fn builders_of(tx: &Tx, condition: Condition) -> Result<Vec<Bui
         .order_by_asc(builder::Column::Id)
         .all(&**tx)
         .await?;
-    let mut launches: BTreeMap<uuid::Uuid, (Option<launch_attempt::Model>, u32)> = BTreeMap::new();
+    let mut launches: BTreeMap<uuid::Uuid, Vec<launch_attempt::Model>> = BTreeMap::new();
     for some in rows.chunks(LAUNCHES_OF) {
         let found = launch_attempt::Entity::find()
             .filter(launch_attempt::Column::Builder.is_in(some.iter().map(|row| row.id)))
@@ -42,9 +44,7 @@ pub(super) async fn builders_of(tx: &Tx, condition: Condition) -> Result<Vec<Bui
             .all(&**tx)
             .await?;
         for launch in found {
-            let (last, count) = launches.entry(launch.builder).or_default();
-            *count = count.saturating_add(1);
-            *last = Some(launch);
+            launches.entry(launch.builder).or_default().push(launch);
         }
     }
     rows.into_iter()
@@ -64,8 +64,19 @@ pub(super) async fn builder_of(tx: &Tx, id: BuilderId) -> Result<Option<Builder>
     )
 }
 
-fn builder(row: builder::Model, (launch, launches): (Option<launch_attempt::Model>, u32)) -> Result<Builder> {
+fn builder(row: builder::Model, mut launches: Vec<launch_attempt::Model>) -> Result<Builder> {
     let id = BuilderId(row.id);
+    let count = |answer: Option<LaunchAnswer>| {
+        let is_meant = |launch: &&launch_attempt::Model| {
+            answer.is_none_or(|answer| launch.answer.as_deref() == Some(answer.as_str()))
+        };
+        u32::try_from(launches.iter().filter(is_meant).count()).unwrap_or(u32::MAX)
+    };
+    let (all, refusals, postponements) = (
+        count(None),
+        count(Some(LaunchAnswer::Refused)),
+        count(Some(LaunchAnswer::Later)),
+    );
     let at = Row::new("builder", &id);
     Ok(Builder {
         id,
@@ -86,15 +97,23 @@ fn builder(row: builder::Model, (launch, launches): (Option<launch_attempt::Mode
         deadline: moment(row.deadline),
         created_at: Timestamp::from_micros(row.created_at),
         ready_at: moment(row.ready_at),
-        launch: launch.map(|launch| LaunchAttempt {
-            id: LaunchId(launch.id),
-            offering: launch.offering,
-            params_hash: launch.params_hash,
-            asked_at: Timestamp::from_micros(launch.asked_at),
-            answered_at: moment(launch.answered_at),
-            outcome: launch.outcome,
-        }),
-        launches,
+        launch: launches.pop().map(launch).transpose()?,
+        launches: all,
+        refusals,
+        postponements,
+    })
+}
+
+fn launch(row: launch_attempt::Model) -> Result<LaunchAttempt> {
+    let id = LaunchId(row.id);
+    Ok(LaunchAttempt {
+        id,
+        answer: Row::new("launch_attempt", &id).parse_maybe("answer", row.answer.as_deref())?,
+        offering: row.offering,
+        params_hash: row.params_hash,
+        asked_at: Timestamp::from_micros(row.asked_at),
+        answered_at: moment(row.answered_at),
+        outcome: row.outcome,
     })
 }
 
@@ -181,6 +200,7 @@ impl Store {
                 answered_at: Set(None),
                 outcome: Set(None),
                 instance_id: NotSet,
+                answer: Set(None),
             });
             or_conflict(insert.exec_without_returning(&*tx).await, || {
                 format!("there is a launch {} already", launch.id)
@@ -229,6 +249,36 @@ impl Store {
         self.read(|tx| async move {
             let is_it = Condition::all().add(builder::Column::InstanceId.eq(instance_id));
             Ok(builders_of(&tx, is_it).await?.pop())
+        })
+        .await
+    }
+
+    /// Adds to a builder's reason what keeps it in its state; what was added before is replaced. Nothing happens when it has
+    /// moved on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`].
+    pub async fn annotate_builder(&self, lease: &Lease, builder: &Builder, words: &str) -> Result<()> {
+        let why = builder.reason.as_deref().unwrap_or_default();
+        let why = why.split_once(ADDED).map_or(why, |(why, _)| why);
+        let annotated = reason(&format!("{why}{ADDED}{words}"));
+        if builder.reason.as_ref() == Some(&annotated) {
+            return Ok(());
+        }
+        let annotated = &annotated;
+        self.write(|tx| async move {
+            check_lease(&tx, lease).await?;
+            builder::Entity::update_many()
+                .set(builder::ActiveModel {
+                    reason: Set(Some(annotated.clone())),
+                    ..Default::default()
+                })
+                .filter(builder::Column::Id.eq(builder.id.0))
+                .filter(builder::Column::State.eq(builder.state.as_str()))
+                .exec(&*tx)
+                .await?;
+            Ok(())
         })
         .await
     }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    AttemptId, AttemptState, BuildId, FleetId, PoolName, Timestamp,
-    plan::{Fortune, QueuedAttempt},
+    AttemptId, AttemptState, BuildId, FleetId, LaunchHistory, PoolName, Timestamp, plan::QueuedAttempt,
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _,
@@ -14,6 +13,7 @@ use sea_orm::{
 use super::{
     builders::{builders_of, is_live},
     chroots::chroots_in,
+    condition::troubles,
     events::Entry,
     leases::check_lease,
     queue,
@@ -61,22 +61,28 @@ async fn active(tx: &Tx) -> Result<BTreeMap<model::OwnerName, u32>, Failure> {
     Ok(readable(counts).collect())
 }
 
-async fn fortunes(tx: &Tx) -> Result<BTreeMap<PoolName, Fortune>, Failure> {
+/// How a pool's launches went.
+pub(super) fn history(row: &pool::Model) -> Result<LaunchHistory> {
+    Ok(LaunchHistory {
+        failures: Row::new("pool", &row.name).number("failures", row.failures)?,
+        last_failure: moment(row.last_failure),
+        last_reason: row.last_reason.clone(),
+    })
+}
+
+pub(super) async fn histories(tx: &Tx) -> Result<BTreeMap<PoolName, LaunchHistory>, Failure> {
     let rows = pool::Entity::find().all(&**tx).await?;
-    let fortunes = rows.into_iter().map(|row| {
-        let at = Row::new("pool", &row.name);
-        let fortune = Fortune {
-            failures: at.number("failures", row.failures)?,
-            last_failure: moment(row.last_failure),
-            last_reason: row.last_reason,
-        };
-        Ok((at.parse("name", &row.name)?, fortune))
+    let histories = rows.iter().map(|row| {
+        Ok((
+            Row::new("pool", &row.name).parse("name", &row.name)?,
+            history(row)?,
+        ))
     });
-    Ok(readable(fortunes).collect())
+    Ok(readable(histories).collect())
 }
 
 impl Store {
-    /// The fleet and the queue as of one moment, for the planner. What cannot be read of the queue and of the pools' fortunes is
+    /// The fleet and the queue as of one moment, for the planner. What cannot be read of the queue and of the pools' histories is
     /// left out, so that all else goes on; of builders and chroots nothing is, since a machine without its builder's row would
     /// be ended.
     ///
@@ -99,7 +105,8 @@ impl Store {
                     .collect(),
                 active: active(&tx).await?,
                 chroots: chroots_in(&tx).await?,
-                fortunes: fortunes(&tx).await?,
+                histories: histories(&tx).await?,
+                troubles: troubles(&tx, Some(fleet)).await?,
             })
         })
         .await

@@ -146,7 +146,7 @@ impl Store {
             let updated = fleet_lease::Entity::update_many()
                 .set(fleet_lease::ActiveModel {
                     holder: Set(String::new()),
-                    expires_at: Set(i64::MIN),
+                    expires_at: Set(now.as_micros()),
                     ..Default::default()
                 })
                 .col_expr(

@@ -12,6 +12,7 @@ mod builders;
 mod builds;
 mod cancel;
 mod chroots;
+mod condition;
 mod contents;
 mod events;
 mod finish;

@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 use model::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{OnConflict, Query},
 };
 
-use super::{builders::is_live, leases::check_lease};
+use super::{builders::is_live, events::Entry, leases::check_lease};
 use crate::{
-    Lease, Page, Sighting, Stray,
-    convert::{Row, check_text},
-    database::Store,
+    Lease, Orphan, Page, Sighting,
+    convert::{Row, check_text, reason},
+    database::{Store, Tx},
     entity::{builder, sighting},
-    error::Result,
+    error::{Failure, Result},
 };
 
 /// How long an instance that is gone is remembered.
@@ -70,6 +70,7 @@ impl Store {
                     last_at: Set(now.as_micros()),
                     times_seen: Set(before.map_or(1, |row| row.times_seen.saturating_add(1))),
                     is_present: Set(true),
+                    refusal: Set(before.and_then(|row| row.refusal.clone())),
                 })
                 .on_conflict(
                     OnConflict::columns([sighting::Column::Cloud, sighting::Column::InstanceId])
@@ -79,6 +80,7 @@ impl Store {
                             sighting::Column::LastAt,
                             sighting::Column::TimesSeen,
                             sighting::Column::IsPresent,
+                            sighting::Column::Refusal,
                         ])
                         .to_owned(),
                 )
@@ -96,42 +98,84 @@ impl Store {
         .await
     }
 
-    /// The instances of a cloud's latest list that no live builder has.
+    /// Writes down that a cloud refuses to end an orphan, and why.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::LeaseLost`].
+    pub async fn note_refusal(
+        &self,
+        lease: &Lease,
+        cloud: &str,
+        instance_id: &str,
+        refusal: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write(|tx| async move {
+            check_lease(&tx, lease).await?;
+            let refusal = reason(refusal);
+            let updated = sighting::Entity::update_many()
+                .set(sighting::ActiveModel {
+                    refusal: Set(Some(refusal.clone())),
+                    ..Default::default()
+                })
+                .filter(sighting::Column::Cloud.eq(cloud))
+                .filter(sighting::Column::InstanceId.eq(instance_id))
+                .filter(
+                    Condition::any()
+                        .add(sighting::Column::Refusal.is_null())
+                        .add(sighting::Column::Refusal.ne(refusal.as_str())),
+                )
+                .exec(&*tx)
+                .await?;
+            if updated.rows_affected > 0 {
+                let why = format!("cloud {cloud} does not end it: {refusal}");
+                Entry::new("instance", instance_id, "controller", &why).write(&tx, now);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The instances of the clouds' latest lists, or of one cloud's, that no live builder has, those seen first first.
     ///
     /// # Errors
     ///
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
-    pub async fn strays(&self, cloud: &str) -> Result<Vec<Stray>> {
-        let rows = self
-            .read(|tx| async move {
-                let mut owned = Query::select();
-                owned
-                    .column(builder::Column::InstanceId)
-                    .from(builder::Entity)
-                    .and_where(builder::Column::InstanceId.is_not_null())
-                    .and_where(is_live());
-                Ok(sighting::Entity::find()
-                    .filter(sighting::Column::Cloud.eq(cloud))
-                    .filter(sighting::Column::IsPresent.eq(true))
-                    .filter(sighting::Column::InstanceId.not_in_subquery(owned))
-                    .order_by_asc(sighting::Column::FirstAt)
-                    .limit(Page::LONGEST)
-                    .all(&*tx)
-                    .await?)
-            })
-            .await?;
-        rows.into_iter()
-            .map(|row| {
-                let times_seen =
-                    Row::new("sighting", &row.instance_id).number("times_seen", row.times_seen)?;
-                Ok(Stray {
-                    instance_id: row.instance_id,
-                    state: row.state,
-                    first_at: Timestamp::from_micros(row.first_at),
-                    last_at: Timestamp::from_micros(row.last_at),
-                    times_seen,
-                })
-            })
-            .collect()
+    pub async fn orphans(&self, cloud: Option<&str>) -> Result<Vec<Orphan>> {
+        self.read(|tx| async move { orphans_in(&tx, cloud).await }).await
     }
+}
+
+/// Those of [`Store::orphans`].
+pub(super) async fn orphans_in(tx: &Tx, cloud: Option<&str>) -> Result<Vec<Orphan>, Failure> {
+    let mut owned = Query::select();
+    owned
+        .column(builder::Column::InstanceId)
+        .from(builder::Entity)
+        .and_where(builder::Column::InstanceId.is_not_null())
+        .and_where(is_live());
+    let mut found = sighting::Entity::find()
+        .filter(sighting::Column::IsPresent.eq(true))
+        .filter(sighting::Column::InstanceId.not_in_subquery(owned))
+        .order_by_asc(sighting::Column::FirstAt)
+        .limit(Page::LONGEST);
+    if let Some(cloud) = cloud {
+        found = found.filter(sighting::Column::Cloud.eq(cloud));
+    }
+    let rows = found.all(&**tx).await?;
+    rows.into_iter()
+        .map(|row| {
+            let times_seen = Row::new("sighting", &row.instance_id).number("times_seen", row.times_seen)?;
+            Ok(Orphan {
+                cloud: row.cloud,
+                instance_id: row.instance_id,
+                state: row.state,
+                first_at: Timestamp::from_micros(row.first_at),
+                last_at: Timestamp::from_micros(row.last_at),
+                times_seen,
+                refusal: row.refusal,
+            })
+        })
+        .collect()
 }

@@ -1,10 +1,10 @@
 //! Moves of builders. Each is checked against the model's list and made by compare-and-set on the version,
 //! so that one of two who decide on the same look wins and the other looks again.
 
-use model::{BuilderState, Timestamp};
+use model::{BuilderState, LaunchHistory, Timestamp};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 
@@ -12,6 +12,7 @@ use super::{
     builders::builder_of,
     events::Entry,
     finish::{fence, open_allocation, withdraw},
+    fleet::history,
     leases::check_lease,
     verdict::lock_attempt,
 };
@@ -102,12 +103,13 @@ fn columns(
 }
 
 async fn close_launch(tx: &Tx, builder: &Builder, change: &Change, now: Timestamp) -> Result<(), Failure> {
-    let Some(outcome) = &change.launch_outcome else {
+    let Some(answer) = change.launch_answer else {
         return Ok(());
     };
     launch_attempt::Entity::update_many()
         .set(launch_attempt::ActiveModel {
-            outcome: Set(Some(reason(outcome))),
+            outcome: Set(Some(reason(&change.reason))),
+            answer: Set(Some(answer.as_str().to_owned())),
             answered_at: Set(Some(now.as_micros())),
             instance_id: Set(change.instance_id.clone()),
             ..Default::default()
@@ -119,8 +121,9 @@ async fn close_launch(tx: &Tx, builder: &Builder, change: &Change, now: Timestam
     Ok(())
 }
 
-/// Remembers a pool's fortune: how many builders in a row were given up before they were ever ready, and why the last one was.
-async fn note_fortune(
+/// Remembers how a pool's launches go: how many builders in a row were given up before they were ever ready, and why the
+/// last one was.
+async fn note_launch(
     tx: &Tx,
     builder: &Builder,
     to: BuilderState,
@@ -133,23 +136,37 @@ async fn note_fortune(
             to,
             BuilderState::Abandoned | BuilderState::Terminating | BuilderState::Draining
         );
-    let failures = (pool::Entity, pool::Column::Failures);
-    let (first, update) = match to {
-        _ if is_given_up => (1, Expr::col(failures).add(1)),
-        BuilderState::Ready => (0, Expr::value(0_i64)),
-        _ => return Ok(()),
-    };
-    let mut on_conflict = OnConflict::column(pool::Column::Name);
-    on_conflict.value(pool::Column::Failures, update);
-    if is_given_up {
-        on_conflict.update_columns([pool::Column::LastFailure, pool::Column::LastReason]);
+    if !is_given_up && to != BuilderState::Ready {
+        return Ok(());
     }
+    let row = pool::Entity::find_by_id(builder.pool.as_str())
+        .lock_exclusive()
+        .one(&**tx)
+        .await?;
+    let before = row.as_ref().map(history).transpose()?.unwrap_or_default();
+    let after = if is_given_up {
+        before.after_failure(builder.created_at, &reason(&change.reason), now)
+    } else {
+        LaunchHistory {
+            failures: 0,
+            ..before.clone()
+        }
+    };
+    if row.is_some() && after == before {
+        return Ok(());
+    }
+    let mut on_conflict = OnConflict::column(pool::Column::Name);
+    on_conflict.update_columns([
+        pool::Column::Failures,
+        pool::Column::LastFailure,
+        pool::Column::LastReason,
+    ]);
     pool::Entity::insert(pool::ActiveModel {
         name: Set(builder.pool.to_string()),
         current_hash: Set(None),
-        failures: Set(first),
-        last_failure: Set(is_given_up.then(|| now.as_micros())),
-        last_reason: Set(is_given_up.then(|| reason(&change.reason))),
+        failures: Set(i64::from(after.failures)),
+        last_failure: Set(after.last_failure.map(Timestamp::as_micros)),
+        last_reason: Set(after.last_reason),
     })
     .on_conflict(on_conflict)
     .exec_without_returning(&**tx)
@@ -212,7 +229,7 @@ impl Store {
             take_attempt_away(&tx, builder, change, now).await?;
             move_builder(&tx, builder, to, (change, None), now).await?;
             close_launch(&tx, builder, change, now).await?;
-            note_fortune(&tx, builder, to, change, now).await?;
+            note_launch(&tx, builder, to, change, now).await?;
             let moved = builder_of(&tx, builder.id).await?;
             moved.ok_or_else(|| Error::not_found(format!("builder {}", builder.id)).into())
         })

@@ -93,6 +93,7 @@ pub(super) fn new_attempt(
         waiting_reason: Set(None),
         started_at: Set(None),
         ended_at: Set(None),
+        excused: Set(false),
     }
 }
 
@@ -216,6 +217,7 @@ async fn has_another(tx: &Tx, row: &attempt::Model) -> Result<bool, Failure> {
         .filter(attempt::Column::Build.eq(row.build))
         .filter(attempt::Column::Chroot.eq(row.chroot.as_str()))
         .filter(attempt::Column::StartedAt.is_not_null())
+        .filter(attempt::Column::Excused.eq(false))
         .count(&**tx)
         .await?;
     Ok(begun < MOST_ATTEMPTS)

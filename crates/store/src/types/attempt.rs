@@ -64,9 +64,19 @@ pub struct Attempt {
 
 /// A word in the database that this program does not know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an allocation state")]
+#[error("`{text}` is not an {kind}")]
 pub struct UnknownWord {
+    kind: &'static str,
     text: String,
+}
+
+impl UnknownWord {
+    pub(super) fn new(kind: &'static str, text: &str) -> Self {
+        Self {
+            kind,
+            text: text.to_owned(),
+        }
+    }
 }
 
 /// Where an allocation stands.
@@ -108,9 +118,7 @@ impl FromStr for AllocationState {
         [Self::Offered, Self::Accepted, Self::Finished, Self::Fenced]
             .into_iter()
             .find(|state| state.as_str() == text)
-            .ok_or_else(|| UnknownWord {
-                text: text.to_owned(),
-            })
+            .ok_or_else(|| UnknownWord::new("allocation state", text))
     }
 }
 

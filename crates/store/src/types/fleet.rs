@@ -1,14 +1,14 @@
 //! Builders, launches, leases and sightings, as the controller sees them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use model::{
-    AttemptId, BuildId, BuildState, BuilderId, BuilderState, ChrootName, FleetId, LaunchId, OwnerName,
-    PackageName, PoolName, ProjectName, Timestamp,
-    plan::{Fortune, QueuedAttempt},
+    AttemptId, BuildId, BuildState, BuilderId, BuilderState, ChrootName, FleetId, LaunchHistory, LaunchId,
+    OwnerName, PackageName, PoolName, ProjectName, Timestamp,
+    plan::{CloudTrouble, QueuedAttempt},
 };
 
-use super::project::Chroot;
+use super::{UnknownWord, project::Chroot};
 
 /// The right to act on a fleet; part of every write of a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,10 @@ pub struct Builder {
     pub launch: Option<LaunchAttempt>,
     /// How many calls for it there were.
     pub launches: u32,
+    /// Of these: how many were refused.
+    pub refusals: u32,
+    /// Of these: how many were put off, because the cloud asked for fewer calls.
+    pub postponements: u32,
 }
 
 impl fmt::Debug for Builder {
@@ -92,8 +96,47 @@ pub struct LaunchAttempt {
     pub asked_at: Timestamp,
     /// When an answer came.
     pub answered_at: Option<Timestamp>,
-    /// Which.
+    /// What the answer was.
+    pub answer: Option<LaunchAnswer>,
+    /// The answer in words.
     pub outcome: Option<String>,
+}
+
+/// What a cloud answered to a launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaunchAnswer {
+    /// A machine.
+    Given,
+    /// Not this offering.
+    Refused,
+    /// Not now: ask the same later.
+    Later,
+    /// Nothing that could be known: no machine came of it.
+    Nothing,
+}
+
+impl FromStr for LaunchAnswer {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        [Self::Given, Self::Refused, Self::Later, Self::Nothing]
+            .into_iter()
+            .find(|answer| answer.as_str() == text)
+            .ok_or_else(|| UnknownWord::new("answer to a launch", text))
+    }
+}
+
+impl LaunchAnswer {
+    /// The word in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Refused => "refused",
+            Self::Later => "later",
+            Self::Nothing => "nothing",
+        }
+    }
 }
 
 /// A builder to want.
@@ -156,8 +199,8 @@ pub struct Change {
     pub address: Option<String>,
     /// The key that its sshd must prove.
     pub host_key: Option<String>,
-    /// How the open launch ended.
-    pub launch_outcome: Option<String>,
+    /// What the cloud answered to the open launch; the change's reason says it in words.
+    pub launch_answer: Option<LaunchAnswer>,
 }
 
 /// The fleet and the queue, as of one moment.
@@ -176,7 +219,9 @@ pub struct FleetView {
     /// Every chroot, in the order in which they were made.
     pub chroots: Vec<Chroot>,
     /// How the last launches of each pool went.
-    pub fortunes: BTreeMap<PoolName, Fortune>,
+    pub histories: BTreeMap<PoolName, LaunchHistory>,
+    /// The clouds that give no machines.
+    pub troubles: Vec<CloudTrouble>,
 }
 
 /// An attempt that waits for a builder.
@@ -248,7 +293,9 @@ impl Sighting {
 
 /// An instance with our tag that no builder has: it was in the latest list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stray {
+pub struct Orphan {
+    /// The cloud, by its name in `fleet.yaml`.
+    pub cloud: String,
     /// The cloud's id for it.
     pub instance_id: String,
     /// The cloud's word for its state.
@@ -259,4 +306,6 @@ pub struct Stray {
     pub last_at: Timestamp,
     /// In how many lists in a row.
     pub times_seen: u32,
+    /// Why the cloud does not end it, if it was asked to and refused.
+    pub refusal: Option<String>,
 }

@@ -18,8 +18,8 @@ pub use build::{
 };
 pub use event::{Event, EventFilter};
 pub use fleet::{
-    Builder, Change, FarmCounts, FleetView, LaunchAttempt, Lease, NewBuilder, NewLaunch, QueueEntry,
-    QueuePage, Sighting, Stray,
+    Builder, Change, FarmCounts, FleetView, LaunchAnswer, LaunchAttempt, Lease, NewBuilder, NewLaunch,
+    Orphan, QueueEntry, QueuePage, Sighting,
 };
 pub use package::{LastBuilds, MonitorPage, Package, PackageBuilds, PackageChroots, PackageOrder};
 pub use project::{Chroot, LockedKey, NewProject, Page, Project, ProjectFilter, ProjectSettings};

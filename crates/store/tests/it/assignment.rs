@@ -5,7 +5,7 @@ use store::{AllocationState, BuildOptions, NewUpload};
 use uuid::Uuid;
 
 use crate::{
-    farm::{CHROOT, Farm, assert_conflict, assert_not_found, the_one_winner},
+    farm::{CHROOT, Farm, assert_conflict, assert_not_found, chroot, the_one_winner},
     support::at,
 };
 
@@ -245,6 +245,9 @@ async fn who_waits_is_told_why_until_it_has_a_builder(farm: Farm) {
     let attempt = farm.open_attempt(id).await.id;
     let wait = |reason: &str| Wait {
         attempt,
+        build: id,
+        chroot: chroot(CHROOT),
+        owner: "alice".parse().unwrap(),
         position: 1,
         reason: reason.to_owned(),
     };

@@ -1,8 +1,8 @@
 //! The life of a builder: each move by compare-and-set, told in an event of the same transaction.
 
-use model::{BuilderId, BuilderState, plan::Fortune};
+use model::{BuilderId, BuilderState, LaunchHistory};
 use serde_json::json;
-use store::{Change, Error, EventFilter};
+use store::{Change, Error, EventFilter, LaunchAnswer};
 use uuid::Uuid;
 
 use crate::{
@@ -25,7 +25,7 @@ on_both_databases!(
     a_builder_is_wanted_once,
     a_cordon_is_told_and_lifted,
     builders_that_are_gone_are_listed_only_since_a_moment,
-    a_pools_misfortunes_in_a_row_are_counted,
+    a_pools_failed_launches_in_a_row_are_counted,
 );
 
 async fn a_builder_lives_from_the_wish_to_the_clouds_word_and_each_move_is_told(farm: Farm) {
@@ -214,7 +214,7 @@ async fn a_launch_is_on_record_before_the_cloud_is_called(farm: Farm) {
     );
 
     let refused = Change {
-        launch_outcome: Some("no capacity".to_owned()),
+        launch_answer: Some(LaunchAnswer::Refused),
         ..because("no capacity")
     };
     let back = farm
@@ -237,7 +237,7 @@ async fn a_launch_is_on_record_before_the_cloud_is_called(farm: Farm) {
         .begin_launch(&farm.lease, &back, &new_launch(), at(60), at(8))
         .await
         .unwrap();
-    assert_eq!(again.launches, 2);
+    assert_eq!((again.launches, again.refusals, again.postponements), (2, 1, 0));
     assert_ne!(again.launch.unwrap().id, launch.id);
 }
 
@@ -357,19 +357,19 @@ async fn builders_that_are_gone_are_listed_only_since_a_moment(farm: Farm) {
     assert_eq!(farm.builder(gone.id).await.state, BuilderState::Abandoned);
 }
 
-fn never_answered(failures: u32, last: u64) -> Option<Fortune> {
-    Some(Fortune {
+fn never_answered(failures: u32, last: u64) -> Option<LaunchHistory> {
+    Some(LaunchHistory {
         failures,
         last_failure: Some(at(last)),
         last_reason: Some("it never answered\u{fffd}".to_owned()),
     })
 }
 
-async fn a_pools_misfortunes_in_a_row_are_counted(farm: Farm) {
+async fn a_pools_failed_launches_in_a_row_are_counted(farm: Farm) {
     let pool = new_builder().pool;
-    let fortune = async || {
+    let history = async || {
         let view = farm.store.fleet_snapshot(farm.lease.fleet, at(60)).await.unwrap();
-        view.fortunes.get(&pool).cloned()
+        view.histories.get(&pool).cloned()
     };
     let give_up = async |now| {
         let builder = farm.builder_in(BuilderState::Booting).await;
@@ -380,33 +380,33 @@ async fn a_pools_misfortunes_in_a_row_are_counted(farm: Farm) {
             .await
             .unwrap();
     };
-    assert_eq!(fortune().await, None);
+    assert_eq!(history().await, None);
     give_up(10).await;
-    assert_eq!(fortune().await, never_answered(1, 10));
+    assert_eq!(history().await, never_answered(1, 10));
     give_up(20).await;
-    assert_eq!(fortune().await, never_answered(2, 20));
+    assert_eq!(history().await, never_answered(2, 20));
 
     let ready = farm.ready_builder().await;
-    assert_eq!(fortune().await, never_answered(0, 20));
+    assert_eq!(history().await, never_answered(0, 20));
     farm.go(&ready, BuilderState::Draining).await;
     assert_eq!(
-        fortune().await,
+        history().await,
         never_answered(0, 20),
-        "it was ready once: that is no misfortune"
+        "it was ready once: that is no failed launch"
     );
 
     // A new specification starts anew; the same one again does not.
     for (hash, expected) in [
-        ("aa", Some(Fortune::default())),
-        ("bb", Some(Fortune::default())),
+        ("aa", Some(LaunchHistory::default())),
+        ("bb", Some(LaunchHistory::default())),
         ("bb", never_answered(1, 30)),
     ] {
         farm.store
             .record_pool(&farm.lease, &pool, &json!({"hash": hash}), hash, at(25))
             .await
             .unwrap();
-        assert_eq!(fortune().await, expected, "{hash}");
-        if hash == "bb" && expected == Some(Fortune::default()) {
+        assert_eq!(history().await, expected, "{hash}");
+        if hash == "bb" && expected == Some(LaunchHistory::default()) {
             give_up(30).await;
         }
     }

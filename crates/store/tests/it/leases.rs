@@ -6,7 +6,7 @@ use store::Sighting;
 use uuid::Uuid;
 
 use crate::{
-    farm::{Farm, TTL, assert_conflict, assert_lease_lost, because, new_builder, new_launch},
+    farm::{CHROOT, Farm, TTL, assert_conflict, assert_lease_lost, because, chroot, new_builder, new_launch},
     support::at,
 };
 
@@ -157,6 +157,9 @@ async fn a_leader_of_old_can_write_nothing(farm: Farm) {
     let store = &farm.store;
     let wait = Wait {
         attempt,
+        build,
+        chroot: chroot(CHROOT),
+        owner: "alice".parse().unwrap(),
         position: 1,
         reason: "of old".to_owned(),
     };
@@ -180,7 +183,7 @@ async fn a_leader_of_old_can_write_nothing(farm: Farm) {
     let view = store.fleet_snapshot(new.fleet, at(16)).await.unwrap();
     assert_lease_lost(store.set_waits(&old, &view, &[wait]).await);
 
-    assert_eq!(store.strays("dev").await.unwrap(), []);
+    assert_eq!(store.orphans(Some("dev")).await.unwrap(), []);
     let after = (
         farm.last_event().await,
         store.builders(None).await.unwrap(),

@@ -10,7 +10,7 @@ use crate::{
 
 on_both_databases!(
     an_instance_counts_by_the_lists_in_a_row_that_it_was_in,
-    what_a_live_builder_has_is_no_stray,
+    what_a_live_builder_has_is_no_orphan,
     clouds_are_looked_at_each_for_itself,
     what_is_gone_for_long_is_forgotten,
     what_no_database_holds_is_refused,
@@ -25,10 +25,10 @@ async fn see(farm: &Farm, seen: &[(&str, &str)], now: u64) {
 }
 
 /// Id, state, first and last moment, lists in a row.
-async fn strays(farm: &Farm) -> Vec<(String, String, u64, u64, u32)> {
+async fn orphans(farm: &Farm) -> Vec<(String, String, u64, u64, u32)> {
     let seconds = |moment: model::Timestamp| moment.since(at(0)).as_secs();
-    let strays = farm.store.strays("dev").await.unwrap();
-    strays
+    let orphans = farm.store.orphans(Some("dev")).await.unwrap();
+    orphans
         .into_iter()
         .map(|it| {
             (
@@ -42,31 +42,31 @@ async fn strays(farm: &Farm) -> Vec<(String, String, u64, u64, u32)> {
         .collect()
 }
 
-fn stray(id: &str, state: &str, times: (u64, u64, u32)) -> (String, String, u64, u64, u32) {
+fn orphan(id: &str, state: &str, times: (u64, u64, u32)) -> (String, String, u64, u64, u32) {
     (id.to_owned(), state.to_owned(), times.0, times.1, times.2)
 }
 
 async fn an_instance_counts_by_the_lists_in_a_row_that_it_was_in(farm: Farm) {
     see(&farm, &[], 5).await;
-    assert_eq!(strays(&farm).await, []);
+    assert_eq!(orphans(&farm).await, []);
     see(&farm, &[("i-1", "pending")], 10).await;
     see(&farm, &[("i-2", "running"), ("i-1", "running")], 20).await;
     let expected = [
-        stray("i-1", "running", (10, 20, 2)),
-        stray("i-2", "running", (20, 20, 1)),
+        orphan("i-1", "running", (10, 20, 2)),
+        orphan("i-2", "running", (20, 20, 1)),
     ];
-    assert_eq!(strays(&farm).await, expected);
+    assert_eq!(orphans(&farm).await, expected);
     see(&farm, &[("i-2", "running")], 30).await;
-    assert_eq!(strays(&farm).await, [stray("i-2", "running", (20, 30, 2))]);
+    assert_eq!(orphans(&farm).await, [orphan("i-2", "running", (20, 30, 2))]);
     // A list that left it out: the count begins anew.
     see(&farm, &[("i-1", "running")], 40).await;
-    assert_eq!(strays(&farm).await, [stray("i-1", "running", (40, 40, 1))]);
+    assert_eq!(orphans(&farm).await, [orphan("i-1", "running", (40, 40, 1))]);
     // A cloud that lists one twice.
     see(&farm, &[("i-1", "running"), ("i-1", "stopping")], 50).await;
-    assert_eq!(strays(&farm).await, [stray("i-1", "stopping", (40, 50, 2))]);
+    assert_eq!(orphans(&farm).await, [orphan("i-1", "stopping", (40, 50, 2))]);
 }
 
-async fn what_a_live_builder_has_is_no_stray(farm: Farm) {
+async fn what_a_live_builder_has_is_no_orphan(farm: Farm) {
     see(&farm, &[("i-1", "running"), ("i-2", "running")], 10).await;
     let launching = farm.builder_in(BuilderState::Launching).await;
     let change = Change {
@@ -77,12 +77,12 @@ async fn what_a_live_builder_has_is_no_stray(farm: Farm) {
         .store
         .transition(&farm.lease, &launching, BuilderState::Pending, &change, at(11));
     let pending = pending.await.unwrap();
-    assert_eq!(strays(&farm).await, [stray("i-2", "running", (10, 10, 1))]);
+    assert_eq!(orphans(&farm).await, [orphan("i-2", "running", (10, 10, 1))]);
     // The builder is given up, and the instance still there.
     let ending = farm.go(&pending, BuilderState::Terminating).await;
-    assert_eq!(strays(&farm).await.len(), 1);
+    assert_eq!(orphans(&farm).await.len(), 1);
     farm.go(&ending, BuilderState::Terminated).await;
-    assert_eq!(strays(&farm).await.len(), 2);
+    assert_eq!(orphans(&farm).await.len(), 2);
 }
 
 async fn clouds_are_looked_at_each_for_itself(farm: Farm) {
@@ -96,8 +96,8 @@ async fn clouds_are_looked_at_each_for_itself(farm: Farm) {
         .record_sightings(&farm.lease, "aws", &[], at(30))
         .await
         .unwrap();
-    assert_eq!(farm.store.strays("aws").await.unwrap(), []);
-    assert_eq!(strays(&farm).await, [stray("i-1", "running", (10, 10, 1))]);
+    assert_eq!(farm.store.orphans(Some("aws")).await.unwrap(), []);
+    assert_eq!(orphans(&farm).await, [orphan("i-1", "running", (10, 10, 1))]);
 }
 
 async fn what_is_gone_for_long_is_forgotten(farm: Farm) {
@@ -119,5 +119,5 @@ async fn what_no_database_holds_is_refused(farm: Farm) {
                 .await,
         );
     }
-    assert_eq!(strays(&farm).await, []);
+    assert_eq!(orphans(&farm).await, []);
 }

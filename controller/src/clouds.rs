@@ -1,0 +1,279 @@
+//! What this controller knows of its clouds: whether they answer, and when each is looked at next. One question at a time
+//! goes to each; a cloud that does not answer is asked ever more rarely, and for nothing else meanwhile.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use cloud::Cloud;
+use model::{BuilderState, Timestamp, plan::CloudHealth, plan::CloudTrouble};
+use runtime::{Backoff, clock::Clock};
+use store::{Builder, FleetView, Lease};
+use tokio::task::{JoinError, JoinSet};
+use tracing::{debug, info, warn};
+
+use crate::{
+    Error, Parts, caught,
+    observe::{self, Absences, Look, Seen},
+    pauses::Pauses,
+};
+
+/// How often a cloud is asked when something is under way, and when nothing is.
+const LOOK_EVERY: Duration = Duration::from_millis(400);
+const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(30);
+/// How long a cloud that does not answer is left alone, longer with every time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+/// The clouds of a fleet.
+#[derive(Debug)]
+pub(crate) struct Clouds {
+    clock: Clock,
+    known: BTreeMap<String, Known>,
+    looks: JoinSet<(String, Result<Seen, Error>)>,
+    /// What clouds said and nobody has thought about yet.
+    seen: Vec<Seen>,
+    absences: Absences,
+    /// Orphans that are not to be ended again yet.
+    ends: Pauses<String>,
+}
+
+/// What is known of one cloud.
+#[derive(Debug)]
+struct Known {
+    cloud: Arc<dyn Cloud>,
+    health: CloudHealth,
+    /// What the database says of it, as far as this controller wrote it.
+    recorded: Option<CloudHealth>,
+    is_looked_at: bool,
+    /// When it was last asked, by the clock's elapsed time.
+    looked: Option<Duration>,
+    pauses: Backoff,
+    pause: Duration,
+}
+
+impl Clouds {
+    /// The clouds, none of which has been asked.
+    pub(crate) fn new(parts: &Parts) -> Self {
+        let known = parts.clouds.iter().map(|(name, cloud)| {
+            let known = Known {
+                cloud: Arc::clone(cloud),
+                health: CloudHealth::Unknown,
+                recorded: None,
+                is_looked_at: false,
+                looked: None,
+                pauses: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+                pause: Duration::ZERO,
+            };
+            (name.clone(), known)
+        });
+        Self {
+            clock: parts.clock.clone(),
+            known: known.collect(),
+            looks: JoinSet::new(),
+            seen: Vec::new(),
+            absences: Absences::default(),
+            ends: Pauses::default(),
+        }
+    }
+
+    /// Stops all looks.
+    pub(crate) async fn stop(&mut self) {
+        self.looks.shutdown().await;
+    }
+
+    /// How many looks are under way.
+    #[cfg(test)]
+    pub(crate) fn under_way(&self) -> usize {
+        self.looks.len()
+    }
+
+    /// Whether all that was seen has been thought about.
+    #[cfg(test)]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    /// Waits for a look to end; `None` when there is none.
+    pub(crate) async fn look_ends(&mut self) -> Option<()> {
+        let ended = self.looks.join_next().await?;
+        self.take(ended);
+        while let Some(ended) = self.looks.try_join_next() {
+            self.take(ended);
+        }
+        Some(())
+    }
+
+    /// The health of every cloud.
+    pub(crate) fn health(&self) -> BTreeMap<String, CloudHealth> {
+        let health = self.known.iter();
+        health
+            .map(|(name, known)| (name.clone(), known.health.clone()))
+            .collect()
+    }
+
+    /// Whether a cloud can be asked for machines.
+    pub(crate) fn answers(&self, name: &str) -> bool {
+        self.known
+            .get(name)
+            .is_some_and(|known| known.health == CloudHealth::Answers)
+    }
+
+    /// Notes that a cloud failed a call, as far as that means that it will fail others.
+    pub(crate) fn note_failure(&mut self, name: &str, error: &cloud::Error) {
+        let now = self.clock.now();
+        if let Some(known) = self.known.get_mut(name) {
+            known.fail(name, (error.in_public(), error.to_string()), now);
+        }
+    }
+
+    fn take(&mut self, ended: Result<(String, Result<Seen, Error>), JoinError>) {
+        // Panics are caught inside: what is left is a task that was aborted, and with it all that this remembers.
+        let Ok((name, outcome)) = ended else { return };
+        let now = self.clock.now();
+        let Some(known) = self.known.get_mut(&name) else {
+            return;
+        };
+        known.is_looked_at = false;
+        match outcome {
+            Ok(seen) => {
+                if matches!(known.health, CloudHealth::Away(_)) {
+                    info!(cloud = name, "Cloud {name} answers again.");
+                }
+                known.health = CloudHealth::Answers;
+                known.pauses.reset();
+                for (id, refusal) in &seen.ends {
+                    // The next list shows that it ends.
+                    let rest = refusal.is_none().then_some(LOOK_ANYWAY_EVERY * 2);
+                    self.ends.after_step(id.clone(), rest, self.clock.elapsed());
+                }
+                self.seen.push(seen);
+            }
+            Err(Error::Cloud { source, .. }) => {
+                known.fail(&name, (source.in_public(), source.to_string()), now);
+            }
+            Err(error) => known.fail(
+                &name,
+                ("it could not be asked".to_owned(), error.to_string()),
+                now,
+            ),
+        }
+    }
+
+    /// Draws the conclusions of what was seen.
+    ///
+    /// # Errors
+    /// When the database is away or the lease is lost.
+    pub(crate) async fn conclude(&mut self, parts: &Parts, lease: &Lease) -> Result<(), Error> {
+        for seen in std::mem::take(&mut self.seen) {
+            observe::conclude(parts, lease, &seen, &mut self.absences).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down what changed: clouds that give no machines, and those that do again.
+    ///
+    /// # Errors
+    /// When the database is away or the lease is lost.
+    pub(crate) async fn record(
+        &mut self,
+        parts: &Parts,
+        lease: &Lease,
+        view: &FleetView,
+    ) -> Result<(), Error> {
+        for trouble in &view.troubles {
+            if !self.known.contains_key(&trouble.cloud) {
+                let now = self.clock.now();
+                let nothing = parts.store.set_cloud_trouble(lease, &trouble.cloud, None, now);
+                nothing.await?;
+            }
+        }
+        for (name, known) in &mut self.known {
+            if known.recorded.as_ref() == Some(&known.health) || known.health == CloudHealth::Unknown {
+                continue;
+            }
+            let trouble = match &known.health {
+                CloudHealth::Away(trouble) => Some(trouble),
+                CloudHealth::Answers | CloudHealth::Unknown => None,
+            };
+            let now = self.clock.now();
+            parts.store.set_cloud_trouble(lease, name, trouble, now).await?;
+            known.recorded = Some(known.health.clone());
+        }
+        Ok(())
+    }
+
+    /// Begins a look at every cloud where one is due.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub(crate) async fn look(&mut self, parts: &Parts, builders: &[Builder]) -> Result<(), Error> {
+        let elapsed = self.clock.elapsed();
+        for (name, known) in &mut self.known {
+            let ours = || {
+                builders
+                    .iter()
+                    .filter(|builder| builder.cloud == *name && !builder.state.is_final())
+            };
+            if known.is_looked_at || !known.is_due(ours().any(waits_for_its_cloud), elapsed) {
+                continue;
+            }
+            let mut orphans = observe::due_orphans(parts, name).await?;
+            orphans.retain(|orphan| !self.ends.holds(&orphan.instance_id, elapsed));
+            let look = Look {
+                name: name.clone(),
+                cloud: Arc::clone(&known.cloud),
+                fleet: parts.fleet.fleet,
+                known: ours().filter_map(|builder| builder.instance_id.clone()).collect(),
+                orphans,
+            };
+            known.is_looked_at = true;
+            known.looked = Some(elapsed);
+            let name = name.clone();
+            self.looks
+                .spawn(async move { (name, caught("a look at a cloud", observe::look(look)).await) });
+        }
+        Ok(())
+    }
+}
+
+/// Whether the next step of a builder begins with its cloud's word.
+fn waits_for_its_cloud(builder: &Builder) -> bool {
+    matches!(
+        builder.state,
+        BuilderState::Pending | BuilderState::Terminating | BuilderState::Resolving
+    )
+}
+
+impl Known {
+    fn is_due(&self, is_waited_for: bool, elapsed: Duration) -> bool {
+        let every = match self.health {
+            CloudHealth::Away(_) => self.pause,
+            CloudHealth::Unknown => Duration::ZERO,
+            CloudHealth::Answers if is_waited_for => LOOK_EVERY,
+            CloudHealth::Answers => LOOK_ANYWAY_EVERY,
+        };
+        self.looked
+            .is_none_or(|looked| elapsed.saturating_sub(looked) >= every)
+    }
+
+    /// Notes that it does not answer. That is said once, and again when the cause is another.
+    fn fail(&mut self, name: &str, (reason, detail): (String, String), now: Timestamp) {
+        self.pause = self.pauses.pause();
+        let since = match &self.health {
+            CloudHealth::Away(trouble) => trouble.since,
+            CloudHealth::Answers | CloudHealth::Unknown => now,
+        };
+        let trouble = CloudTrouble {
+            cloud: name.to_owned(),
+            since,
+            reason,
+            detail,
+        };
+        let health = CloudHealth::Away(trouble.clone());
+        if self.health == health {
+            debug!(cloud = name, "Still: {}", trouble.for_operators());
+        } else {
+            warn!(cloud = name, "Launching nothing: {}.", trouble.for_operators());
+        }
+        self.health = health;
+    }
+}

@@ -1,0 +1,134 @@
+//! Decisions are written down before anything is done.
+
+use std::collections::BTreeMap;
+
+use model::{
+    BuilderId, BuilderState, PoolName,
+    plan::{Action, Plan},
+};
+use store::{Builder, Change, FleetView, Lease, NewBuilder};
+use tracing::{debug, info};
+use uuid::Uuid;
+
+use crate::{Error, round::Controller};
+
+impl Controller {
+    /// Writes down what the pools' builders are made from, when that is new.
+    pub(crate) async fn record_pools(&mut self, lease: &Lease, view: &FleetView) -> Result<(), Error> {
+        for (name, pool) in &self.parts.fleet.pools {
+            let hash = self.parts.pool_hash(name, view);
+            if self.recorded.get(name) == Some(&hash) {
+                continue;
+            }
+            let spec = serde_json::to_value(pool).map_err(|cause| Error::Contradiction(cause.to_string()))?;
+            self.parts
+                .store
+                .record_pool(lease, name, &spec, &hash, self.parts.clock.now())
+                .await?;
+            self.recorded.insert(name.clone(), hash);
+        }
+        Ok(())
+    }
+
+    /// Writes the decisions down. One that lost a race is left for the next round.
+    pub(crate) async fn commit(&self, lease: &Lease, view: &FleetView, plan: &Plan) -> Result<(), Error> {
+        let by_id: BTreeMap<BuilderId, &Builder> = view
+            .builders
+            .iter()
+            .map(|builder| (builder.id, builder))
+            .collect();
+        for action in &plan.actions {
+            let done = match action {
+                Action::Assign { attempt, builder } => {
+                    let Some(row) = by_id.get(builder) else { continue };
+                    let deadline = self
+                        .parts
+                        .clock
+                        .now()
+                        .plus(self.parts.deadlines(&row.pool).reserved);
+                    let assigned =
+                        self.parts
+                            .store
+                            .assign(lease, *attempt, row, deadline, self.parts.clock.now());
+                    assigned.await.map(drop)
+                }
+                Action::Launch { pool, reason } => self.plan_builder(lease, view, pool, reason).await,
+                Action::Drain { builder, reason } => {
+                    self.move_on(lease, by_id.get(builder).copied(), BuilderState::Draining, reason)
+                        .await
+                }
+                Action::Expire {
+                    builder, to, reason, ..
+                } => {
+                    self.move_on(lease, by_id.get(builder).copied(), *to, reason)
+                        .await
+                }
+            };
+            match done {
+                Ok(()) => debug!("Decided: {action:?}"),
+                Err(store::Error::Conflict { what }) => debug!("Not done, something was quicker: {what}"),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn move_on(
+        &self,
+        lease: &Lease,
+        builder: Option<&Builder>,
+        to: BuilderState,
+        reason: &str,
+    ) -> Result<(), store::Error> {
+        let Some(builder) = builder else { return Ok(()) };
+        let now = self.parts.clock.now();
+        let deadline = self
+            .parts
+            .deadlines(&builder.pool)
+            .of(to)
+            .map(|limit| now.plus(limit));
+        let change = Change {
+            reason: reason.to_owned(),
+            deadline,
+            ..Change::default()
+        };
+        info!(builder.id = %builder.id, "Builder {} leaves {} for {to}: {reason}.", builder.id, builder.state);
+        self.parts
+            .store
+            .transition(lease, builder, to, &change, now)
+            .await
+            .map(drop)
+    }
+
+    async fn plan_builder(
+        &self,
+        lease: &Lease,
+        view: &FleetView,
+        pool: &PoolName,
+        reason: &str,
+    ) -> Result<(), store::Error> {
+        let fleet = &self.parts.fleet;
+        let Some(spec) = fleet.pools.get(pool) else {
+            return Ok(());
+        };
+        let Some(image) = fleet.images.get(&spec.image) else {
+            return Ok(());
+        };
+        let Some(provision) = fleet.provision.get(&spec.provision) else {
+            return Ok(());
+        };
+        let now = self.parts.clock.now();
+        let builder = NewBuilder {
+            id: BuilderId(Uuid::now_v7()),
+            pool: pool.clone(),
+            cloud: image.cloud.clone(),
+            image: image.id.clone(),
+            spec_hash: self.parts.pool_hash(pool, view),
+            port: provision.connect.port,
+            reason: reason.to_owned(),
+            deadline: now.plus(self.parts.deadlines(pool).planned),
+        };
+        info!(builder.id = %builder.id, "Builder {} of pool {pool} is planned: {reason}.", builder.id);
+        self.parts.store.plan_builder(lease, &builder, now).await
+    }
+}

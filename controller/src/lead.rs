@@ -1,0 +1,129 @@
+//! The lease, and rounds for as long as it is held.
+
+use std::{sync::Arc, time::Duration};
+
+use runtime::{CancellationToken, supervisor::chain};
+use store::Lease;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::{Error, Parts, round::Controller};
+
+/// What happens together is thought about together.
+const PAUSE_AFTER_NEWS: Duration = Duration::from_millis(10);
+/// Before the lease is renewed again after a failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Controller {
+    /// Takes the lease when it is free, and acts while it holds it, until told to stop.
+    ///
+    /// # Errors
+    /// Never for what may pass: a database or a cloud that is away is waited for.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let spec = self.parts.fleet.controller.lease.clone();
+        while !stop.is_cancelled() {
+            let now = self.parts.clock.now();
+            let taken = self
+                .parts
+                .store
+                .acquire_lease(self.parts.fleet.fleet, &self.parts.holder, spec.ttl.get(), now)
+                .await;
+            match taken {
+                Ok(Some(lease)) => {
+                    info!(
+                        lease.epoch = lease.epoch,
+                        "This controller leads fleet {}.", self.parts.fleet.name
+                    );
+                    let parts = Arc::clone(&self.parts);
+                    let led = tokio::select! {
+                        lost = keep_lease(&parts, &lease) => Err(lost),
+                        led = self.lead(&lease, &stop) => led,
+                    };
+                    if let Err(error) = led {
+                        warn!("No longer leading: {}", chain(&error));
+                    }
+                    self.forget_everything().await;
+                    if let Err(error) = self
+                        .parts
+                        .store
+                        .release_lease(&lease, self.parts.clock.now())
+                        .await
+                    {
+                        debug!("The lease was not released: {error}");
+                    }
+                }
+                Ok(None) => debug!("Another controller leads; waiting."),
+                Err(error) => warn!("Cannot take the lease: {}", chain(&error)),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(spec.renew.get()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Rounds until the end is asked for.
+    async fn lead(&mut self, lease: &Lease, stop: &CancellationToken) -> Result<(), Error> {
+        let spec = self.parts.fleet.controller.clone();
+        while !stop.is_cancelled() {
+            let is_busy = match self.round(lease).await {
+                Ok(is_busy) => is_busy,
+                Err(Error::Store(error @ store::Error::LeaseLost { .. })) => return Err(error.into()),
+                Err(error) => {
+                    warn!("A round failed: {}", chain(&error));
+                    true
+                }
+            };
+            let pause = if is_busy {
+                spec.tick.min.get()
+            } else {
+                spec.tick.max.get().min(spec.lease.renew.get())
+            };
+            self.wait(pause, stop).await;
+        }
+        Ok(())
+    }
+
+    /// Waits for the next round: a step or a look that ended, or news, begins it at once.
+    async fn wait(&mut self, pause: Duration, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+            Some(ended) = self.steps.ends() => self.note(ended),
+            Some(()) = self.clouds.look_ends() => {}
+            () = self.news.next() => tokio::time::sleep(PAUSE_AFTER_NEWS).await,
+        }
+    }
+}
+
+/// Renews the lease until that fails for good; why.
+async fn keep_lease(parts: &Parts, lease: &Lease) -> Error {
+    let spec = parts.fleet.controller.lease.clone();
+    // Acting ends at two thirds of the lease's time, by a clock that nobody can set.
+    let usable = spec.ttl.get().mul_f64(0.66);
+    let mut renewed = Instant::now();
+    let mut pause = spec.renew.get();
+    loop {
+        tokio::time::sleep(pause).await;
+        let asked = Instant::now();
+        let renewal = parts.store.renew_lease(lease, spec.ttl.get(), parts.clock.now());
+        match tokio::time::timeout_at(renewed + usable, renewal).await {
+            Ok(Ok(())) => {
+                renewed = asked;
+                pause = spec.renew.get();
+            }
+            Ok(Err(error @ (store::Error::Conflict { .. } | store::Error::LeaseLost { .. }))) => {
+                return error.into();
+            }
+            Ok(Err(error)) => {
+                warn!("Cannot renew the lease: {}", chain(&error));
+                pause = FIRST_PAUSE;
+            }
+            Err(_) => return Error::LeaseNotRenewed,
+        }
+        if renewed.elapsed() >= usable {
+            return Error::LeaseNotRenewed;
+        }
+    }
+}

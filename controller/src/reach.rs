@@ -1,0 +1,104 @@
+//! How machines are reached: over SSH, or not at all in tests.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use provisioner::{Mode, Provisioner};
+use runtime::supervisor::chain;
+use serde_json::{Map, Value};
+use shell::{ClientKey, Connection, Endpoint, HostKey, HostKeyPolicy, Timeouts};
+
+/// Opens machines.
+#[async_trait]
+pub trait Reach: Send + Sync + std::fmt::Debug {
+    /// Connects to the machine at an address, which has to prove that host key, within `limit`.
+    async fn open(
+        &self,
+        endpoint: &Endpoint,
+        host_key: &HostKey,
+        limit: Duration,
+    ) -> Result<Box<dyn Machine>, shell::Error>;
+}
+
+/// A machine that is open.
+#[async_trait]
+pub trait Machine: Send + Sync {
+    /// Runs a playbook on it; what came of it, in words for operators.
+    async fn play(
+        &self,
+        playbook: &str,
+        vars: &Map<String, Value>,
+        limit: Duration,
+    ) -> Result<String, String>;
+
+    /// Ends the connection.
+    async fn close(self: Box<Self>);
+}
+
+/// The real way.
+pub struct OverSsh {
+    /// What opens builders.
+    pub key: Arc<ClientKey>,
+    /// What runs playbooks.
+    pub provisioner: Arc<Provisioner>,
+}
+
+impl std::fmt::Debug for OverSsh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OverSsh").finish_non_exhaustive()
+    }
+}
+
+struct Opened {
+    connection: Connection,
+    provisioner: Arc<Provisioner>,
+}
+
+#[async_trait]
+impl Reach for OverSsh {
+    async fn open(
+        &self,
+        endpoint: &Endpoint,
+        host_key: &HostKey,
+        limit: Duration,
+    ) -> Result<Box<dyn Machine>, shell::Error> {
+        let policy = HostKeyPolicy::Pinned(host_key.clone());
+        let timeouts = Timeouts {
+            handshake: limit,
+            ..Timeouts::default()
+        };
+        let connection = Connection::open(endpoint, &self.key, &policy, timeouts).await?;
+        Ok(Box::new(Opened {
+            connection,
+            provisioner: Arc::clone(&self.provisioner),
+        }))
+    }
+}
+
+#[async_trait]
+impl Machine for Opened {
+    async fn play(
+        &self,
+        playbook: &str,
+        vars: &Map<String, Value>,
+        limit: Duration,
+    ) -> Result<String, String> {
+        let played = self
+            .provisioner
+            .run(&self.connection, playbook, vars, Mode::Apply, limit)
+            .await;
+        match played {
+            Ok(report) => Ok(format!(
+                "{playbook}: {} tasks, {} changed something, in {} ms",
+                report.tasks.len(),
+                report.changed(),
+                report.duration.as_millis()
+            )),
+            Err(error) => Err(format!("{playbook}: {}", chain(&error))),
+        }
+    }
+
+    async fn close(self: Box<Self>) {
+        self.connection.close().await;
+    }
+}

@@ -1,0 +1,298 @@
+//! Rounds on a cloud in memory, with a clock that the test moves. Steps and looks are waited for until nothing is left to do
+//! but what waits for the clock, so that nothing here depends on how fast the machine is.
+
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use cloud::{FLEET_TAG, FakeCloud, Instance, InstanceState, LaunchFailure};
+use model::{BuilderState, Timestamp, fleet::FleetSpec};
+use provisioner::Provisioner;
+use runtime::clock::{Clock, ManualClock};
+use serde_json::{Map, Value};
+use shell::{ClientKey, Endpoint, HostKey};
+use store::{Builder, DatabaseSettings, Store};
+
+use super::*;
+use crate::{Machine, Reach};
+
+mod clouds;
+mod launches;
+mod machines;
+
+const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+/// How machines answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answers {
+    Well,
+    Never,
+    WithAnotherKey,
+    /// The playbook fails.
+    Badly,
+}
+
+#[derive(Debug)]
+struct FakeMachines(Mutex<Answers>);
+
+struct FakeMachine(Answers);
+
+#[async_trait]
+impl Reach for FakeMachines {
+    async fn open(
+        &self,
+        endpoint: &Endpoint,
+        host_key: &HostKey,
+        _limit: Duration,
+    ) -> Result<Box<dyn Machine>, shell::Error> {
+        let answers = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match answers {
+            Answers::Never => Err(shell::Error::Lost {
+                what: "the silence".to_owned(),
+                bytes_received: 0,
+                why: "nobody is there".to_owned(),
+            }),
+            Answers::WithAnotherKey => Err(shell::Error::HostKeyMismatch {
+                endpoint: endpoint.to_string(),
+                expected: host_key.fingerprint().to_owned(),
+                got: host_key.clone(),
+            }),
+            Answers::Well | Answers::Badly => Ok(Box::new(FakeMachine(answers))),
+        }
+    }
+}
+
+#[async_trait]
+impl Machine for FakeMachine {
+    async fn play(
+        &self,
+        playbook: &str,
+        _vars: &Map<String, Value>,
+        _limit: Duration,
+    ) -> Result<String, String> {
+        match self.0 {
+            Answers::Badly => Err(format!("{playbook}: task 1 failed")),
+            _ => Ok(format!("{playbook}: played")),
+        }
+    }
+
+    async fn close(self: Box<Self>) {}
+}
+
+/// A controller that leads, and its world.
+struct Farm {
+    controller: Controller,
+    lease: Lease,
+    cloud: Arc<FakeCloud>,
+    machines: Arc<FakeMachines>,
+    clock: ManualClock,
+    /// Every launch that reached the cloud: when, in seconds from the beginning, and for what.
+    launches: Vec<(u64, String)>,
+    _directory: tempfile::TempDir,
+}
+
+/// A fleet of one cloud whose pools are given in YAML.
+fn fleet(pools: &str) -> FleetSpec {
+    let text = format!(
+        "schema: 1\nfleet: 019a0000-0000-7000-8000-000000000001\nname: test\n\
+         clouds:\n  fake:\n    kind: ec2\n    region: r\n    credentials: {{source: environment}}\n\
+         images:\n  builder: {{cloud: fake, id: ami-1}}\n\
+         provision:\n  base: {{timeouts: {{boot: 20s}}}}\n\
+         pools:\n{pools}"
+    );
+    runtime::yaml::parse(&text, "fleet.yaml").unwrap()
+}
+
+fn pool(name: &str, size: &str, types: &str) -> String {
+    format!(
+        "  {name}:\n    labels: [\"arch:x86_64\"]\n    image: builder\n    provision: base\n    \
+         size: {{{size}}}\n    launch: {{parallel: 100}}\n    offerings: [{{types: [{types}]}}]\n"
+    )
+}
+
+impl Farm {
+    async fn start(pools: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = DatabaseSettings {
+            url: format!("sqlite://{}/farm.db", directory.path().display()),
+            max_connections: 4,
+        };
+        let store = Store::connect(&settings).await.unwrap();
+        store.migrate().await.unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let provisioner = Provisioner::load(&root.join("playbooks"), &root.join("provision-files")).unwrap();
+        let (cloud, clock) = (Arc::new(FakeCloud::default()), ManualClock::new(NOW));
+        let machines = Arc::new(FakeMachines(Mutex::new(Answers::Well)));
+        let fleet = fleet(pools);
+        let lease = store.acquire_lease(fleet.fleet, "test", Duration::from_secs(1_000_000), NOW);
+        let lease = lease.await.unwrap().unwrap();
+        let parts = Parts {
+            store,
+            fleet: Arc::new(fleet),
+            clouds: BTreeMap::from([("fake".to_owned(), Arc::clone(&cloud) as Arc<dyn cloud::Cloud>)]),
+            provisioner: Arc::new(provisioner),
+            reach: Arc::clone(&machines) as Arc<dyn Reach>,
+            key: Arc::new(ClientKey::generate("farm").unwrap()),
+            builder_url: "http://farm".to_owned(),
+            holder: "test".to_owned(),
+            clock: Clock::Manual(clock.clone()),
+        };
+        Self {
+            controller: Controller::new(parts),
+            lease,
+            cloud,
+            machines,
+            clock,
+            launches: Vec::new(),
+            _directory: directory,
+        }
+    }
+
+    fn machines_answer(&self, how: Answers) {
+        *self.machines.0.lock().unwrap_or_else(PoisonError::into_inner) = how;
+    }
+
+    fn seconds(&self) -> u64 {
+        Clock::Manual(self.clock.clone()).now().since(NOW).as_secs()
+    }
+
+    async fn builders(&self) -> Vec<Builder> {
+        self.controller.parts.store.builders(None).await.unwrap()
+    }
+
+    async fn states(&self) -> Vec<BuilderState> {
+        self.builders()
+            .await
+            .iter()
+            .map(|builder| builder.state)
+            .collect()
+    }
+
+    async fn history(&self) -> Vec<(BuilderState, i64)> {
+        let all = self.controller.parts.store.builders(Some(NOW)).await.unwrap();
+        all.iter()
+            .map(|builder| (builder.state, builder.version))
+            .collect()
+    }
+
+    async fn troubles(&self) -> Vec<String> {
+        let now = Clock::Manual(self.clock.clone()).now();
+        let condition = self
+            .controller
+            .parts
+            .store
+            .fleet_condition(None, now)
+            .await
+            .unwrap();
+        condition
+            .troubles(now)
+            .iter()
+            .map(|it| it.for_operators())
+            .collect()
+    }
+
+    /// Waits until all that is under way waits for the clock.
+    async fn wait_for_tasks(&mut self) {
+        let work = async {
+            loop {
+                let controller = &mut self.controller;
+                tokio::select! {
+                    biased;
+                    Some(failures) = controller.steps.ends() => controller.note(failures),
+                    Some(()) = controller.clouds.look_ends() => {}
+                    () = tokio::time::sleep(Duration::from_millis(2)) => {}
+                }
+                let under_way = self.controller.steps.under_way() + self.controller.clouds.under_way();
+                if under_way <= self.clock.sleepers() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(120), work)
+            .await
+            .expect("steps and looks that end or wait for the clock");
+    }
+
+    /// Rounds until nothing is left to do at this moment.
+    async fn settle(&mut self) {
+        for _ in 0..100 {
+            let before = self.history().await;
+            self.controller.round(&self.lease).await.unwrap();
+            self.wait_for_tasks().await;
+            let seconds = self.seconds();
+            let asked = self.cloud.asked();
+            let new = asked.iter().skip(self.launches.len());
+            let new: Vec<_> = new.map(|it| (seconds, it.instance_type.clone())).collect();
+            self.launches.extend(new);
+            if self.history().await == before && self.controller.clouds.is_quiet() {
+                return;
+            }
+        }
+        panic!("the farm never comes to rest: {:?}", self.history().await);
+    }
+
+    /// Lets so many seconds pass, one at a time where something is under way.
+    async fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.clock.advance(Duration::from_secs(1));
+            self.settle().await;
+        }
+    }
+
+    /// Lets seconds pass until something is so.
+    async fn until(&mut self, what: &str, mut is_so: impl FnMut(&[BuilderState], &FakeCloud) -> bool) {
+        for _ in 0..600 {
+            self.settle().await;
+            if is_so(&self.states().await, &self.cloud) {
+                return;
+            }
+            self.clock.advance(Duration::from_secs(1));
+        }
+        panic!("not in ten minutes: {what}: {:?}", self.builders().await);
+    }
+
+    /// Instances that are being made run from now on.
+    fn run_instances(&self) {
+        for instance in self.cloud.instances() {
+            if instance.state == InstanceState::Pending {
+                self.cloud.set_state(&instance.id, InstanceState::Running);
+            }
+        }
+    }
+
+    /// Until so many builders are ready, and nothing else is there.
+    async fn until_ready(&mut self, count: usize) {
+        for _ in 0..600 {
+            self.settle().await;
+            self.run_instances();
+            let states = self.states().await;
+            if states.len() == count && states.iter().all(|state| *state == BuilderState::Ready) {
+                return;
+            }
+            self.clock.advance(Duration::from_secs(1));
+        }
+        panic!("never ready: {:?}", self.builders().await);
+    }
+}
+
+fn refused(code: &str) -> cloud::Error {
+    cloud::Error::Refused {
+        code: code.to_owned(),
+        message: "sorry".to_owned(),
+    }
+}
+
+fn unreachable() -> cloud::Error {
+    cloud::Error::Unreachable {
+        why: "connection refused".to_owned(),
+    }
+}
+
+fn unclear() -> cloud::Error {
+    cloud::Error::Unclear {
+        what: "it did not answer in time".to_owned(),
+    }
+}

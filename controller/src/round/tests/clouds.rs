@@ -1,0 +1,157 @@
+//! Clouds that are away, that lie, and that do not let go.
+
+use super::*;
+
+#[tokio::test]
+async fn a_cloud_that_is_away_is_asked_ever_more_rarely_and_gives_one_machine_when_it_is_back() {
+    let mut farm = Farm::start(&pool("x86", "max: 12, idle: 1", "a")).await;
+    farm.cloud.set_away(Some(unreachable()));
+    farm.settle().await;
+    farm.pass(300).await;
+    assert_eq!(farm.launches, []);
+    assert_eq!(
+        farm.states().await,
+        [],
+        "nothing is planned that nobody can launch"
+    );
+    let calls = farm.cloud.calls();
+    assert!((10..60).contains(&calls), "one question now and then: {calls}");
+    let since = NOW.to_the_second();
+    assert_eq!(
+        farm.troubles().await,
+        [format!(
+            "cloud fake gives no machines since {since}: the cloud cannot be reached: connection refused"
+        )]
+    );
+    farm.cloud.set_away(None);
+    farm.until_ready(1).await;
+    assert_eq!(farm.cloud.instances().len(), 1);
+    assert_eq!(farm.troubles().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_launch_that_could_not_be_asked_is_asked_again_and_is_no_failure_of_the_pool() {
+    let mut farm = Farm::start(&pool("x86", "max: 12, idle: 3", "a")).await;
+    for _ in 0..3 {
+        farm.cloud.fail_next_launch(LaunchFailure::Before(unreachable()));
+    }
+    farm.until_ready(3).await;
+    assert_eq!(farm.cloud.instances().len(), 3);
+    assert_eq!(farm.launches.len(), 6);
+    assert_eq!(farm.troubles().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_cloud_that_refuses_to_say_what_runs_there_is_asked_for_nothing_more() {
+    let mut farm = Farm::start(&pool("x86", "max: 12, idle: 1", "a")).await;
+    farm.until_ready(1).await;
+    farm.cloud.set_away(Some(refused("AuthFailure")));
+    farm.pass(60).await;
+    assert_eq!(farm.states().await, [BuilderState::Ready], "what is there stays");
+    let told = farm.troubles().await;
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].ends_with("the cloud refuses: AuthFailure: sorry"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_list_that_leaves_a_machine_out_ends_nothing() {
+    let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "a")).await;
+    farm.until_ready(1).await;
+    let id = farm.cloud.instances()[0].id.clone();
+    farm.cloud.leave_out(&id);
+    farm.pass(300).await;
+    assert_eq!(farm.states().await, [BuilderState::Ready]);
+    assert_eq!(farm.cloud.terminated(), [""; 0]);
+}
+
+#[tokio::test]
+async fn absences_that_were_seen_before_the_lease_was_lost_prove_nothing() {
+    let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "a")).await;
+    farm.until_ready(1).await;
+    let ready = farm.builders().await[0].id;
+    let id = farm.cloud.instances()[0].id.clone();
+    let is_there = async |farm: &Farm| {
+        let builders = farm.builders().await;
+        builders
+            .iter()
+            .any(|it| it.id == ready && it.state == BuilderState::Ready)
+    };
+    farm.cloud.hide(&id, true);
+    // Two or three looks, thirty seconds apart.
+    farm.pass(59).await;
+    farm.controller.forget_everything().await;
+    farm.pass(31).await;
+    assert!(
+        is_there(&farm).await,
+        "one or two looks of a new leader are no proof"
+    );
+    farm.pass(90).await;
+    assert!(!is_there(&farm).await, "three looks in more than a minute are");
+}
+
+fn orphan(farm: &Farm) -> Instance {
+    let fleet = farm.lease.fleet.to_string();
+    Instance {
+        id: "i-orphan".to_owned(),
+        state: InstanceState::Running,
+        address: None,
+        state_reason: None,
+        tags: [(FLEET_TAG.to_owned(), fleet)].into(),
+    }
+}
+
+#[tokio::test]
+async fn an_orphan_is_ended_after_its_grace_and_those_of_others_are_left_alone() {
+    let mut farm = Farm::start(&pool("x86", "max: 2", "a")).await;
+    let mut foreign = orphan(&farm);
+    foreign.id = "i-foreign".to_owned();
+    foreign.tags = [(FLEET_TAG.to_owned(), "flt_another".to_owned())].into();
+    farm.cloud.add(foreign);
+    farm.cloud.add(orphan(&farm));
+    farm.pass(110).await;
+    assert_eq!(farm.cloud.terminated(), [""; 0]);
+    farm.pass(100).await;
+    assert_eq!(farm.cloud.terminated(), ["i-orphan"]);
+}
+
+#[tokio::test]
+async fn an_orphan_that_cannot_be_ended_is_shown_and_asked_for_now_and_then() {
+    let mut farm = Farm::start(&pool("x86", "max: 2", "a")).await;
+    farm.cloud.add(orphan(&farm));
+    let protected = refused("OperationNotPermitted");
+    farm.cloud.protect("i-orphan", Some(protected));
+    farm.pass(900).await;
+    let asked = farm.cloud.terminated().len();
+    assert!((2..40).contains(&asked), "{asked}");
+    assert_eq!(
+        farm.troubles().await,
+        [
+            "1 machine without a builder goes on costing, since a cloud refuses to end what it was told to: \
+          i-orphan: the cloud refuses: OperationNotPermitted: sorry"
+        ]
+    );
+    farm.cloud.protect("i-orphan", None);
+    farm.pass(200).await;
+    assert_eq!(farm.troubles().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_builder_whose_machine_cannot_be_ended_says_so() {
+    let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "a")).await;
+    farm.machines_answer(Answers::Badly);
+    let protected = refused("OperationNotPermitted");
+    farm.cloud.protect("i-00000000000000001", Some(protected));
+    farm.settle().await;
+    farm.run_instances();
+    farm.pass(60).await;
+    let builders = farm.builders().await;
+    let kept = builders.iter().find(|it| it.state == BuilderState::Terminating);
+    assert_eq!(
+        kept.unwrap().reason.as_deref().unwrap(),
+        "builder.yml: task 1 failed; but i-00000000000000001 is not ended: the cloud refuses: \
+         OperationNotPermitted: sorry"
+    );
+}

@@ -1,0 +1,141 @@
+//! Launches that are refused, put off, lost, or lead to nothing.
+
+use super::*;
+
+#[tokio::test]
+async fn any_refusal_leads_to_the_next_offering() {
+    for code in [
+        "InsufficientInstanceCapacity",
+        "InsufficientFreeAddressesInSubnet",
+        "VcpuLimitExceeded",
+        "AWordOfAnotherCloud",
+    ] {
+        let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "c7i.xlarge, t3.micro")).await;
+        farm.cloud.fail_next_launch(LaunchFailure::Before(refused(code)));
+        farm.until_ready(1).await;
+        let types: Vec<_> = farm.launches.iter().map(|(_, of)| of.as_str()).collect();
+        assert_eq!(types, ["c7i.xlarge", "t3.micro"], "{code}");
+        assert_eq!(farm.troubles().await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_cloud_that_asks_for_fewer_calls_is_asked_for_the_same_later() {
+    let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "a, b")).await;
+    for _ in 0..4 {
+        let code = "EC2ThrottledException".to_owned();
+        let throttled = cloud::Error::Throttled { code };
+        farm.cloud.fail_next_launch(LaunchFailure::Before(throttled));
+    }
+    farm.until_ready(1).await;
+    let expected: Vec<_> = [0, 3, 9, 21, 45].map(|second| (second, "a".to_owned())).into();
+    assert_eq!(
+        farm.launches, expected,
+        "longer pauses, and no try of another offering"
+    );
+    assert_eq!(farm.troubles().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_pool_whose_offerings_are_all_refused_is_held_back_and_names_the_refusal() {
+    let mut farm = Farm::start(&pool("x86", "max: 5, idle: 1", "a, b, c, d")).await;
+    for _ in 0..100 {
+        let refusal = refused("VcpuLimitExceeded");
+        farm.cloud.fail_next_launch(LaunchFailure::Before(refusal));
+    }
+    farm.settle().await;
+    // Every offering once for each of three builders, though only three tries are asked for.
+    let types: Vec<_> = farm.launches.iter().map(|(_, of)| of.as_str()).collect();
+    assert_eq!(types, ["a", "b", "c", "d"].repeat(3));
+    let told = farm.troubles().await;
+    assert!(
+        told[0].contains("its last 3 builders never got ready")
+            && told[0].ends_with("the last one: d: the cloud refuses: VcpuLimitExceeded: sorry"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn each_probe_of_a_pool_that_is_held_back_costs_one_machine_and_they_come_ever_more_rarely() {
+    let mut farm = Farm::start(&pool("x86", "max: 5, idle: 1", "a")).await;
+    farm.machines_answer(Answers::Never);
+    for _ in 0..700 {
+        farm.run_instances();
+        farm.pass(1).await;
+    }
+    let moments: Vec<u64> = farm.launches.iter().map(|(second, _)| *second).collect();
+    let pauses: Vec<u64> = moments.windows(2).map(|two| two[1] - two[0]).collect();
+    // A machine has 20 s, of which the last is for saying why; one or two pass until it is seen to run.
+    let near = |pause: u64, expected: u64| (expected..=expected + 5).contains(&pause);
+    let expected = [19, 19, 49, 79, 139, 259];
+    assert_eq!(pauses.len(), expected.len(), "{moments:?}");
+    for (pause, expected) in pauses.into_iter().zip(expected) {
+        assert!(
+            near(pause, expected),
+            "{pause} s instead of {expected}: {moments:?}"
+        );
+    }
+    let told = farm.troubles().await;
+    assert!(
+        told[0].contains("SSH did not answer within 19 s of booting"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn many_that_fail_together_are_one_reason_to_pause() {
+    let mut farm = Farm::start(&pool("x86", "max: 20, idle: 10", "a")).await;
+    farm.machines_answer(Answers::Never);
+    farm.settle().await;
+    assert_eq!(farm.launches.len(), 10);
+    farm.run_instances();
+    farm.until("all ten are given up", |states, cloud| {
+        cloud.terminated().len() == 10 && !states.iter().any(|state| BuilderState::STARTING.contains(state))
+    })
+    .await;
+    farm.machines_answer(Answers::Well);
+    farm.pass(25).await;
+    assert_eq!(farm.launches.len(), 10);
+    farm.pass(10).await;
+    assert_eq!(farm.launches.len(), 11, "one probe after half a minute");
+    farm.until_ready(10).await;
+}
+
+#[tokio::test]
+async fn a_launch_whose_answer_is_lost_costs_one_machine() {
+    let mut farm = Farm::start(&pool("x86", "max: 12, idle: 1", "a")).await;
+    farm.cloud.fail_next_launch(LaunchFailure::After(unclear()));
+    farm.until_ready(1).await;
+    assert_eq!(farm.cloud.instances().len(), 1);
+}
+
+#[tokio::test]
+async fn launches_that_are_never_answered_are_no_more_than_the_wanted_builders() {
+    let mut farm = Farm::start(&pool("x86", "max: 12, idle: 4", "a")).await;
+    for _ in 0..1000 {
+        farm.cloud.fail_next_launch(LaunchFailure::After(unclear()));
+    }
+    // The machines themselves are not to be seen either.
+    for number in 1..20 {
+        farm.cloud.hide(&format!("i-{number:017x}"), true);
+    }
+    farm.pass(300).await;
+    assert_eq!(farm.states().await, [BuilderState::Resolving; 4]);
+    assert_eq!(farm.cloud.instances().len(), 4);
+}
+
+#[tokio::test]
+async fn a_controller_that_starts_anew_goes_on_with_a_launch_that_another_began() {
+    let mut farm = Farm::start(&pool("x86", "max: 12, idle: 1", "a")).await;
+    // The first answer, and that to the same question asked again.
+    for _ in 0..2 {
+        farm.cloud.fail_next_launch(LaunchFailure::After(unclear()));
+    }
+    farm.cloud.hide("i-00000000000000001", true);
+    farm.settle().await;
+    assert_eq!(farm.states().await, [BuilderState::Resolving]);
+    farm.cloud.hide("i-00000000000000001", false);
+    farm.controller.forget_everything().await;
+    farm.until_ready(1).await;
+    assert_eq!(farm.cloud.instances().len(), 1);
+}

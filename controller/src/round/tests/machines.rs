@@ -1,0 +1,73 @@
+//! Machines that boot badly, die, or keep others waiting.
+
+use super::*;
+
+#[tokio::test]
+async fn a_machine_that_is_launched_is_made_a_builder() {
+    let mut farm = Farm::start(&pool("x86", "max: 3, idle: 2", "a")).await;
+    farm.until_ready(2).await;
+    assert_eq!(farm.cloud.instances().len(), 2);
+    farm.pass(300).await;
+    assert_eq!(
+        farm.states().await,
+        [BuilderState::Ready; 2],
+        "nothing changes when nothing has to"
+    );
+    assert_eq!(farm.launches.len(), 2);
+}
+
+#[tokio::test]
+async fn a_machine_with_another_host_key_is_ended_at_once() {
+    let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
+    farm.machines_answer(Answers::WithAnotherKey);
+    farm.settle().await;
+    farm.run_instances();
+    farm.until("it is ended", |_, cloud| !cloud.terminated().is_empty())
+        .await;
+    assert!(farm.seconds() < 10, "it is not waited for: {} s", farm.seconds());
+    farm.machines_answer(Answers::Well);
+    farm.until_ready(1).await;
+}
+
+#[tokio::test]
+async fn a_machine_that_ends_by_itself_is_replaced() {
+    for state in [InstanceState::Terminated, InstanceState::Stopped] {
+        let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
+        farm.until_ready(1).await;
+        let first = farm.cloud.instances()[0].id.clone();
+        farm.cloud.set_state(&first, state);
+        farm.until("another is launched", |_, cloud| cloud.instances().len() == 2)
+            .await;
+        farm.until_ready(1).await;
+        let builders = farm.builders().await;
+        assert_ne!(builders[0].instance_id.as_deref(), Some(first.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn machines_that_do_not_answer_keep_no_other_from_being_launched_or_ended() {
+    let many = pool("many", "max: 90, idle: 80", "a");
+    let mut farm = Farm::start(&many).await;
+    farm.machines_answer(Answers::Never);
+    farm.settle().await;
+    farm.run_instances();
+    farm.clock.advance(Duration::from_secs(1));
+    farm.settle().await;
+    assert_eq!(farm.states().await, [BuilderState::Booting; 80]);
+    // All 80 are waited for when another pool comes and wants a machine, and one of them dies.
+    let mut parts = Parts::clone(&farm.controller.parts);
+    parts.fleet = Arc::new(fleet(&format!("{many}{}", pool("other", "max: 3, idle: 1", "b"))));
+    farm.controller.parts = Arc::new(parts);
+    let dying = farm.cloud.instances()[0].id.clone();
+    farm.cloud.set_state(&dying, InstanceState::Stopped);
+    farm.clock.advance(Duration::from_secs(1));
+    farm.settle().await;
+    assert!(
+        farm.launches.iter().any(|(_, of)| of == "b"),
+        "{:?}",
+        farm.launches
+    );
+    assert_eq!(farm.cloud.terminated(), [dying]);
+    let booting = farm.states().await;
+    assert!(booting.contains(&BuilderState::Booting), "{booting:?}");
+}

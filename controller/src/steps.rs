@@ -1,0 +1,225 @@
+//! The steps of builders that are under way, beside the rounds. Calls to clouds and the preparing of machines have places
+//! of their own: however many machines boot, none of them keeps another from being launched, or from ending.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use model::{BuilderId, BuilderState};
+use runtime::{clock::Clock, supervisor::chain};
+use store::{Builder, Lease};
+use tokio::{
+    sync::Semaphore,
+    task::{AbortHandle, JoinError, JoinSet},
+};
+use tracing::{debug, warn};
+
+use crate::{
+    Error, Parts, caught,
+    clouds::Clouds,
+    pauses::Pauses,
+    step::{self, Turn},
+};
+
+/// How many calls to clouds are under way at once.
+const MOST_CALLS: usize = 64;
+/// How many machines are waited for at once: each is one connection that is tried now and then.
+const MOST_MACHINES: usize = 1024;
+/// On how many of them playbooks run at once.
+const MOST_PLAYED: usize = 64;
+
+/// The steps.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    clock: Clock,
+    tasks: JoinSet<Ended>,
+    under_way: BTreeMap<BuilderId, UnderWay>,
+    /// How many there were.
+    count: u64,
+    pauses: Pauses<BuilderId>,
+    /// The states in which builders had a step already.
+    stepped: BTreeSet<(BuilderId, BuilderState)>,
+    /// What was last said of a builder's failed steps.
+    complaints: BTreeMap<BuilderId, String>,
+    playing: Arc<Semaphore>,
+}
+
+/// What a step needs a place for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Call,
+    Machine,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    number: u64,
+    kind: Kind,
+    task: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Ended {
+    id: BuilderId,
+    number: u64,
+    /// For how long the builder is to be left alone.
+    outcome: Result<Duration, Error>,
+}
+
+/// A cloud, and how it failed a step's call.
+pub(crate) type CloudFailure = (String, cloud::Error);
+
+const fn kind(state: BuilderState) -> Kind {
+    match state {
+        BuilderState::Booting | BuilderState::Provisioning | BuilderState::Checking => Kind::Machine,
+        _ => Kind::Call,
+    }
+}
+
+impl Steps {
+    /// None.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            tasks: JoinSet::new(),
+            under_way: BTreeMap::new(),
+            count: 0,
+            pauses: Pauses::default(),
+            stepped: BTreeSet::new(),
+            complaints: BTreeMap::new(),
+            playing: Arc::new(Semaphore::new(MOST_PLAYED)),
+        }
+    }
+
+    /// Stops all of them.
+    pub(crate) async fn stop(&mut self) {
+        self.tasks.shutdown().await;
+        self.under_way.clear();
+    }
+
+    /// How many are under way, or ended and not yet noticed.
+    pub(crate) fn under_way(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Waits for one to end, and answers what it and others that ended say of their clouds; `None` when there is none.
+    pub(crate) async fn ends(&mut self) -> Option<Vec<CloudFailure>> {
+        let ended = self.tasks.join_next().await?;
+        let mut failures: Vec<_> = self.take(ended).into_iter().collect();
+        while let Some(ended) = self.tasks.try_join_next() {
+            failures.extend(self.take(ended));
+        }
+        Some(failures)
+    }
+
+    fn take(&mut self, ended: Result<Ended, JoinError>) -> Option<CloudFailure> {
+        // Panics are caught inside: what is left is a task that was aborted, and forgotten then.
+        let Ended { id, number, outcome } = ended.ok()?;
+        if self.under_way.get(&id).is_none_or(|step| step.number != number) {
+            return None;
+        }
+        self.under_way.remove(&id);
+        let rest = outcome.as_ref().ok().copied();
+        match outcome {
+            Ok(_) => {
+                self.complaints.remove(&id);
+                self.pauses.after_step(id, rest, self.clock.elapsed());
+                None
+            }
+            // Something else moved it on meanwhile: the next round looks again.
+            Err(Error::Store(store::Error::Conflict { what })) => {
+                debug!(builder.id = %id, "A step of builder {id} came too late: {what}");
+                self.pauses
+                    .after_step(id, Some(Duration::ZERO), self.clock.elapsed());
+                None
+            }
+            Err(error) => {
+                self.pauses.after_step(id, None, self.clock.elapsed());
+                self.complain(id, &error);
+                match error {
+                    Error::Cloud { cloud, source } => Some((cloud, source)),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    /// Says what went wrong, once for each cause. That a cloud cannot be reached is said of the cloud.
+    fn complain(&mut self, id: BuilderId, error: &Error) {
+        let words = chain(error);
+        let is_known = self.complaints.get(&id) == Some(&words);
+        let is_the_clouds = matches!(
+            error,
+            Error::Cloud {
+                source: cloud::Error::Unreachable { .. },
+                ..
+            }
+        );
+        if is_known || is_the_clouds {
+            debug!(builder.id = %id, "A step of builder {id} failed: {words}");
+        } else {
+            warn!(builder.id = %id, "A step of builder {id} failed: {words}");
+        }
+        self.complaints.insert(id, words);
+    }
+
+    /// Begins a step for every builder that needs one and has none. Nothing is launched in clouds that do not answer.
+    pub(crate) fn begin(&mut self, parts: &Arc<Parts>, lease: &Lease, builders: &[Builder], clouds: &Clouds) {
+        let now = self.clock.elapsed();
+        let there: BTreeSet<BuilderId> = builders.iter().map(|builder| builder.id).collect();
+        self.pauses.retain(|id| there.contains(id));
+        self.stepped.retain(|(id, _)| there.contains(id));
+        self.complaints.retain(|id, _| there.contains(id));
+        self.stop_waiting_for(builders);
+        let count = |kind| self.under_way.values().filter(|it| it.kind == kind).count();
+        let mut calls = MOST_CALLS.saturating_sub(count(Kind::Call));
+        let mut machines = MOST_MACHINES.saturating_sub(count(Kind::Machine));
+        for builder in builders.iter().filter(|builder| step::is_needed(builder)) {
+            let asks = matches!(builder.state, BuilderState::Planned | BuilderState::Resolving);
+            if asks && !clouds.answers(&builder.cloud) {
+                continue;
+            }
+            if self.pauses.holds(&builder.id, now) || self.under_way.contains_key(&builder.id) {
+                continue;
+            }
+            let kind = kind(builder.state);
+            let places = match kind {
+                Kind::Call => &mut calls,
+                Kind::Machine => &mut machines,
+            };
+            if *places == 0 {
+                continue;
+            }
+            *places -= 1;
+            let turn = Turn {
+                is_first: self.stepped.insert((builder.id, builder.state)),
+                playing: Arc::clone(&self.playing),
+            };
+            let (parts, lease, builder) = (Arc::clone(parts), *lease, builder.clone());
+            self.count = self.count.wrapping_add(1);
+            let (id, number) = (builder.id, self.count);
+            let task = self.tasks.spawn(async move {
+                let step = step::step(&parts, &lease, builder, &turn);
+                let outcome = caught("a step of a builder", step).await;
+                Ended { id, number, outcome }
+            });
+            self.under_way.insert(id, UnderWay { number, kind, task });
+        }
+    }
+
+    /// Stops to wait for machines that are to be ended: the next step is the cloud's.
+    fn stop_waiting_for(&mut self, builders: &[Builder]) {
+        for builder in builders
+            .iter()
+            .filter(|builder| kind(builder.state) == Kind::Call)
+        {
+            let step = self.under_way.get(&builder.id);
+            if let Some(step) = step.filter(|step| step.kind == Kind::Machine) {
+                step.task.abort();
+                self.under_way.remove(&builder.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What a failed call to an EC2 endpoint means, in words of our own.
+
+use std::{error::Error as StdError, io};
+
+use aws_sdk_ec2::{
+    config::http::HttpResponse,
+    error::{ConnectorError, ProvideErrorMetadata, SdkError},
+};
+
+use crate::Error;
+
+/// What an error means: by where on its way the question failed, then by the code of the answer and never by its HTTP
+/// status. A refusal for capacity is a definite "no" though it comes as a server error, and a server error without a code
+/// may have done anything.
+pub(super) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Error {
+    match error {
+        SdkError::ConstructionFailure(_) => Error::Unreachable {
+            why: "no request can be made for its endpoint with its access key".to_owned(),
+        },
+        SdkError::DispatchFailure(failure) => not_answered(failure.as_connector_error()),
+        SdkError::TimeoutError(_) => Error::Unclear {
+            what: "it did not answer in time".to_owned(),
+        },
+        SdkError::ServiceError(answer) => {
+            let status = answer.raw().status().as_u16();
+            let message = error.message().unwrap_or_default();
+            by_code(error.code().unwrap_or_default(), message, status)
+        }
+        _ => Error::Unclear {
+            what: "an answer that is not EC2's".to_owned(),
+        },
+    }
+}
+
+/// A definite code is a refusal, whatever it is called: there are hundreds, clouds have codes of their own, and new ones come.
+fn by_code(code: &str, message: &str, status: u16) -> Error {
+    // Older clouds say on which side the fault is.
+    let bare = code.trim_start_matches("Client.").trim_start_matches("Server.");
+    let word = bare.to_ascii_lowercase();
+    let is_throttling = status == 429
+        || word.contains("throttl")
+        || word.contains("toomanyrequests")
+        || ["requestlimitexceeded", "slowdown", "bandwidthlimitexceeded"].contains(&word.as_str());
+    let says_nothing = word.is_empty()
+        || word.starts_with("internal")
+        || word.starts_with("serviceunavailable")
+        || ["unavailable", "servererror", "requesttimeout"].contains(&word.as_str());
+    if is_throttling {
+        Error::Throttled {
+            code: if bare.is_empty() { "HTTP 429" } else { bare }.to_owned(),
+        }
+    } else if bare == "IdempotentInstanceTerminated" {
+        Error::Ended
+    } else if says_nothing {
+        let what = if bare.is_empty() {
+            format!("HTTP status {status} without a code of EC2")
+        } else {
+            bare.to_owned()
+        };
+        Error::Unclear { what }
+    } else {
+        Error::Refused {
+            code: bare.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+}
+
+/// Nothing was answered. Where not even a connection was made, nothing was asked either.
+fn not_answered(error: Option<&ConnectorError>) -> Error {
+    let Some(error) = error else {
+        return Error::Unclear {
+            what: "the question was lost".to_owned(),
+        };
+    };
+    let client: Option<&hyper_util::client::legacy::Error> = find(error);
+    if client.is_some_and(hyper_util::client::legacy::Error::is_connect) {
+        return Error::Unreachable {
+            why: in_the_way(error).to_owned(),
+        };
+    }
+    let what = if error.is_timeout() {
+        "it did not answer in time"
+    } else {
+        "the connection ended before an answer came"
+    };
+    Error::Unclear {
+        what: what.to_owned(),
+    }
+}
+
+fn in_the_way(error: &ConnectorError) -> &'static str {
+    if error.is_timeout() {
+        return "it does not take a connection in time";
+    }
+    // The resolver's own error has no kind that would tell it from others.
+    if sources(error).any(|source| source.to_string() == "dns error") {
+        return "its name has no address";
+    }
+    match find::<io::Error>(error).map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => "connection refused",
+        Some(io::ErrorKind::TimedOut) => "it does not take a connection in time",
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => "there is no way to it",
+        Some(io::ErrorKind::InvalidData) => "its certificate is not trusted, or it speaks no TLS",
+        _ => "no connection can be made",
+    }
+}
+
+fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'a (dyn StdError + 'static) = *error;
+        error.source()
+    })
+}
+
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    sources(error).find_map(|source| source.downcast_ref::<E>())
+}

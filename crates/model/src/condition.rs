@@ -1,0 +1,213 @@
+//! What is wrong with the fleet, for those who look after it: who leads, which clouds give no machines, which pools are held
+//! back, what goes on costing.
+
+use std::collections::BTreeMap;
+
+use crate::{LaunchHistory, PoolName, Timestamp, plan::CloudTrouble};
+
+/// The fleet's condition, as the database has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Whether a controller acts.
+    pub leadership: Leadership,
+    /// The clouds that give no machines.
+    pub clouds: Vec<CloudTrouble>,
+    /// How the last launches of each pool went.
+    pub pools: BTreeMap<PoolName, LaunchHistory>,
+    /// Instances with the fleet's tag and without a builder that a cloud refuses to end, by their ids, and why.
+    pub refused_ends: BTreeMap<String, String>,
+}
+
+/// Whether a controller acts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Leadership {
+    /// One does.
+    Held {
+        /// Its name.
+        holder: String,
+    },
+    /// None does: nothing is launched, assigned or ended.
+    Vacant {
+        /// Since when; `None` when there never was one.
+        since: Option<Timestamp>,
+    },
+    /// Not known.
+    #[default]
+    Unknown,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// For everybody: without ids, addresses and what machines said.
+    pub words: String,
+    /// For operators, what belongs to it.
+    pub detail: Option<String>,
+}
+
+impl Trouble {
+    /// All of it, in one line.
+    #[must_use]
+    pub fn for_operators(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{}: {detail}", self.words),
+            None => self.words.clone(),
+        }
+    }
+}
+
+impl Condition {
+    /// What is wrong, the worst first; empty when nothing is.
+    #[must_use]
+    pub fn troubles(&self, now: Timestamp) -> Vec<Trouble> {
+        let mut found = Vec::new();
+        let mut tell = |words: String, detail: Option<String>| found.push(Trouble { words, detail });
+        match &self.leadership {
+            Leadership::Held { .. } | Leadership::Unknown => {}
+            Leadership::Vacant { since: None } => {
+                tell("no controller has ever led this fleet".to_owned(), None);
+            }
+            Leadership::Vacant { since: Some(since) } => {
+                let (for_long, since) = (now.since(*since).as_secs(), since.to_the_second());
+                tell(
+                    format!(
+                        "no controller leads since {since}, for {for_long} s: nothing is launched, assigned or ended"
+                    ),
+                    None,
+                );
+            }
+        }
+        for cloud in &self.clouds {
+            let detail = cloud.detail.strip_prefix(&cloud.reason).unwrap_or(&cloud.detail);
+            let detail = detail.trim_start_matches(": ");
+            tell(
+                cloud.in_public(),
+                Some(detail.to_owned()).filter(|detail| !detail.is_empty()),
+            );
+        }
+        for (pool, history) in &self.pools {
+            if let Some(words) = held_back(pool, history, now) {
+                tell(
+                    words,
+                    history
+                        .last_reason
+                        .as_ref()
+                        .map(|reason| format!("the last one: {reason}")),
+                );
+            }
+        }
+        let count = self.refused_ends.len();
+        if count > 0 {
+            let whose = if count == 1 {
+                "machine without a builder goes"
+            } else {
+                "machines without builders go"
+            };
+            let each = self.refused_ends.iter().map(|(id, why)| format!("{id}: {why}"));
+            tell(
+                format!("{count} {whose} on costing, since a cloud refuses to end what it was told to"),
+                Some(each.collect::<Vec<_>>().join("; ")),
+            );
+        }
+        found
+    }
+}
+
+/// That a pool launches nothing, or only one builder, because its last ones failed; `None` when it launches as it needs.
+fn held_back(pool: &PoolName, history: &LaunchHistory, now: Timestamp) -> Option<String> {
+    let until = history.held_until()?;
+    let failures = history.failures;
+    let words = if until > now {
+        let (until, left) = (until.to_the_second(), until.since(now).as_secs());
+        format!("pool {pool} is held back until {until}, {left} s from now")
+    } else {
+        format!("pool {pool} is held back and tries one builder when one is wanted")
+    };
+    Some(format!(
+        "{words}, since its last {failures} builders never got ready"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000_000);
+
+    fn lines(condition: &Condition) -> Vec<String> {
+        let troubles = condition.troubles(NOW);
+        troubles.iter().map(Trouble::for_operators).collect()
+    }
+
+    #[test]
+    fn a_fleet_without_a_leader_says_since_when() {
+        let mut condition = Condition::default();
+        assert_eq!(lines(&condition), [""; 0]);
+        condition.leadership = Leadership::Held {
+            holder: "host:1".to_owned(),
+        };
+        assert_eq!(lines(&condition), [""; 0]);
+        condition.leadership = Leadership::Vacant {
+            since: Some(NOW.minus(Duration::from_secs(95))),
+        };
+        assert_eq!(
+            lines(&condition),
+            [
+                "no controller leads since 2001-09-09T01:45:05Z, for 95 s: nothing is launched, assigned or ended"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_machine_or_a_cloud_said_is_for_operators_only() {
+        let history = LaunchHistory {
+            failures: 3,
+            last_failure: Some(NOW.minus(Duration::from_secs(10))),
+            last_reason: Some("SSH at 10.0.0.7 did not answer".to_owned()),
+        };
+        let condition = Condition {
+            clouds: vec![CloudTrouble {
+                cloud: "aws".to_owned(),
+                since: NOW,
+                reason: "the cloud refuses: AuthFailure".to_owned(),
+                detail: "the cloud refuses: AuthFailure: account 1234".to_owned(),
+            }],
+            pools: BTreeMap::from([("x86".parse().unwrap(), history)]),
+            refused_ends: BTreeMap::from([("i-1".to_owned(), "OperationNotPermitted".to_owned())]),
+            ..Condition::default()
+        };
+        let public: Vec<_> = condition.troubles(NOW).into_iter().map(|it| it.words).collect();
+        for secret in ["1234", "10.0.0.7", "i-1"] {
+            assert!(!public.iter().any(|words| words.contains(secret)), "{public:?}");
+            assert!(
+                lines(&condition).iter().any(|line| line.contains(secret)),
+                "{secret}"
+            );
+        }
+        assert_eq!(
+            public[1],
+            "pool x86 is held back until 2001-09-09T01:47:00Z, 20 s from now, since its last 3 builders never got ready"
+        );
+    }
+
+    #[test]
+    fn a_pool_whose_pause_is_over_still_says_that_it_only_tries() {
+        let history = LaunchHistory {
+            failures: 4,
+            last_failure: Some(NOW.minus(Duration::from_secs(100))),
+            last_reason: None,
+        };
+        let condition = Condition {
+            pools: BTreeMap::from([("x86".parse().unwrap(), history)]),
+            ..Condition::default()
+        };
+        assert_eq!(
+            lines(&condition),
+            [
+                "pool x86 is held back and tries one builder when one is wanted, since its last 4 builders never got ready"
+            ]
+        );
+    }
+}
