@@ -15,6 +15,10 @@ use crate::{Error, round::Controller};
 impl Controller {
     /// Writes down what the pools' builders are made from, when that is new.
     pub(crate) async fn record_pools(&mut self, lease: &Lease, view: &FleetView) -> Result<(), Error> {
+        if self.recorded.is_empty() {
+            let names: Vec<&PoolName> = self.parts.fleet.pools.keys().collect();
+            self.parts.store.retire_pools(lease, &names).await?;
+        }
         for (name, pool) in &self.parts.fleet.pools {
             let hash = self.parts.pool_hash(name, view);
             if self.recorded.get(name) == Some(&hash) {

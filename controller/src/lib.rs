@@ -27,7 +27,7 @@ use model::fleet::FleetSpec;
 use provisioner::Provisioner;
 pub use reach::{Machine, OverSsh, Reach};
 pub use round::Controller;
-use runtime::clock::Clock;
+use runtime::{CancellationToken, clock::Clock};
 use shell::ClientKey;
 pub use snapshot::snapshot;
 use store::Store;
@@ -56,6 +56,8 @@ pub struct Parts {
     pub holder: String,
     /// The time.
     pub clock: Clock,
+    /// Cancelled when nothing new is to be begun: what runs goes on, nothing is launched and nothing assigned.
+    pub quiesce: CancellationToken,
 }
 
 impl std::fmt::Debug for Parts {

@@ -70,7 +70,11 @@ impl Controller {
         self.record_pools(lease, &view).await?;
         self.clouds.record(&parts, lease, &view).await?;
         self.clouds.look(&parts, &view.builders).await?;
-        let plan = plan::plan(&snapshot_with(&parts, &view, &self.clouds.health()));
+        let mut plan = plan::plan(&snapshot_with(&parts, &view, &self.clouds.health()));
+        if parts.quiesce.is_cancelled() {
+            plan.actions
+                .retain(|action| matches!(action, Action::Expire { .. } | Action::Drain { .. }));
+        }
         self.commit(lease, &view, &plan).await?;
         let is_changed = plan
             .actions

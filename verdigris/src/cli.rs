@@ -187,6 +187,13 @@ enum FleetCommand {
         #[command(flatten)]
         config: Config,
     },
+    /// Let a pool that is held back after failed launches launch again as it needs.
+    Resume {
+        /// The pool, by its name in the fleet file.
+        pool: String,
+        #[command(flatten)]
+        config: Config,
+    },
 }
 
 impl Arguments {
@@ -218,6 +225,7 @@ impl Arguments {
             Command::Chroot(ChrootCommand::List(config)) => operator::list_chroots(&config).await?,
             Command::Fleet(FleetCommand::Status { json, config }) => fleet::status(&config, json).await?,
             Command::Fleet(FleetCommand::Plan { json, config }) => fleet::plan(&config, json).await?,
+            Command::Fleet(FleetCommand::Resume { pool, config }) => fleet::resume(&config, &pool).await?,
             Command::Openapi => crate::say(api::openapi_document().trim_end()),
         }
         Ok(ExitCode::SUCCESS)

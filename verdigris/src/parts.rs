@@ -7,7 +7,7 @@ use cloud::{Cloud, Ec2, Ec2Settings};
 use model::fleet::{CloudSpec, CredentialsSource, FleetSpec};
 use provisioner::Provisioner;
 use repository::{KeyAlgorithm, Publisher};
-use runtime::{Settings, clock::Clock, settings::SigningKeys};
+use runtime::{CancellationToken, Settings, clock::Clock, settings::SigningKeys};
 use serde::Deserialize;
 use shell::ClientKey;
 use store::Store;
@@ -153,6 +153,7 @@ pub(crate) fn planner(
         reach: Arc::new(reach),
         key,
         clock: Clock::System,
+        quiesce: CancellationToken::new(),
         builder_url: settings.http.builder_url(),
         holder: format!("{}:{}", host_name(), std::process::id()),
     })

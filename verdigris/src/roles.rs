@@ -10,7 +10,7 @@ use tokio::{
 };
 use tracing::info;
 
-use crate::{cli::Config, database, lock::lock, parts, secrets::Secrets};
+use crate::{cli::Config, database, fleet, lock::lock, parts, secrets::Secrets};
 
 /// How long tasks may take to finish when the process is told to stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(20);
@@ -66,7 +66,9 @@ pub(crate) async fn controller(config: &Config) -> anyhow::Result<()> {
     let settings = settings(config)?;
     let secrets = Secrets::open(&settings.storage.secrets())?;
     let store = database::open(&settings).await?;
-    let controller = controller::Controller::new(parts::controller(&settings, &secrets, &store, None)?);
+    let parts = parts::controller(&settings, &secrets, &store, None)?;
+    fleet::refuse_forsaken_machines(&store, &parts.fleet).await?;
+    let controller = controller::Controller::new(parts);
     let supervisor = Supervisor::new();
     probes(&settings, &store, &supervisor).await?;
     supervisor.spawn("controller", controller.run(supervisor.stop_token()));

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use devcloud::{Cloud, CloudConfig, ImageConfig};
 use model::{ChrootDefinition, OwnerName, chroot::BaseRepository, fleet::CredentialsSource};
-use runtime::{Settings, Supervisor, clock};
+use runtime::{CancellationToken, Settings, Supervisor, clock};
 use store::{Chroot, Store};
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -18,6 +18,7 @@ use crate::{
     GUEST,
     cli::UpArguments,
     database,
+    fleet::refuse_forsaken_machines,
     lock::lock,
     operator::{self, copr_section, operator_with_token},
     parts::{self, Embedded},
@@ -26,6 +27,7 @@ use crate::{
 };
 
 mod settings;
+mod stop;
 
 /// The port of the cloud's gateway through which instances reach the farm.
 const FARM_PORT_IN_CLOUD: u16 = 80;
@@ -65,15 +67,18 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
     first_chroot(&store, &settings.http.mirrors).await?;
     first_fleet_file(&directory, &arguments, &image.id)?;
     check_image(&settings, &image.id)?;
+    let fleet = parts::fleet(&settings)?;
+    refuse_forsaken_machines(&store, &fleet).await?;
     settings::keep(&arguments, &directory)?;
     for missing in operator::missing_mirrors(&store, &settings).await? {
         warn!("{missing}");
     }
+    stop::recover(&store, &fleet).await?;
     // From here on there are machines: whatever goes wrong, the cloud is shut down.
     let cloud = start_cloud(&directory, &settings, &secrets, image).await?;
     let supervisor = Supervisor::new();
     let started = start_roles(&supervisor, &settings, &secrets, &store, &cloud, listener)
-        .and_then(|()| roles::stop_at_signals(supervisor.stop_token()));
+        .and_then(|quiesce| stop::stop_at_signals(supervisor.stop_token(), quiesce, store.clone()));
     let ended = match started {
         Ok(()) => {
             greet(&directory, &settings, &operator, token.as_deref());
@@ -218,7 +223,7 @@ fn start_roles(
     store: &Store,
     cloud: &Cloud,
     listener: tokio::net::TcpListener,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<CancellationToken> {
     let embedded = Embedded {
         endpoint: cloud.endpoint(),
         access_key: secrets.access_key()?,
@@ -227,10 +232,11 @@ fn start_roles(
     let state = api::ApiState::new(store.clone(), parts::api(settings)?, stop.clone())?;
     let worker = worker::Worker::new(parts::worker(settings, secrets, store)?);
     let controller = parts::controller(settings, secrets, store, Some(&embedded))?;
+    let quiesce = controller.quiesce.clone();
     supervisor.spawn("api", api::serve(listener, state));
     supervisor.spawn("worker", worker.run(stop.clone()));
     supervisor.spawn("controller", controller::Controller::new(controller).run(stop));
-    Ok(())
+    Ok(quiesce)
 }
 
 /// Where copr-cli's section for the operator is kept.
@@ -293,7 +299,7 @@ fn greet(directory: &Path, settings: &Settings, operator: &OwnerName, section: O
         "\nThe farm is up: {url}\n  copr-cli --config {file} create demo --chroot microdistro-1-x86_64\n  \
          copr-cli --config {file} build demo PACKAGE.src.rpm\n  dnf copr enable --hub {url} {operator}/demo \
          microdistro-1-x86_64\n  verdigris fleet status --config {config}\n\
-         Ctrl-C stops it; the next `verdigris up` goes on.\n",
+         Ctrl-C stops it when what runs has ended, twice at once; the next `verdigris up` goes on.\n",
         file = file.display(),
         config = directory.join("verdigris.toml").display()
     ));

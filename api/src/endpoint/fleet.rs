@@ -10,7 +10,7 @@ use crate::{
     caller::Caller,
     http::error::Answer,
     state::ApiState,
-    view::{BuilderView, FleetView, PoolView, QueueEntry, QueueView},
+    view::{BuilderView, FleetView, PoolView, QueueEntry, QueueView, moment},
 };
 
 /// For how long a builder that is gone is still shown, when it is asked for.
@@ -23,9 +23,15 @@ impl FleetApi {
     /// Counts the builders by pool and state, and what waits for one.
     #[oai(path = "/api/fleet", method = "get", operation_id = "get_fleet")]
     async fn fleet(&self) -> Answer<Json<FleetView>> {
+        let now = self.0.now();
         let counts = self.0.store().counts().await?;
+        let condition = self.0.store().fleet_condition(None, now).await?;
         let mut builders: BTreeMap<String, i64> = BTreeMap::new();
-        let mut pools: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
+        let names = condition
+            .pools
+            .keys()
+            .map(|name| (name.to_string(), BTreeMap::new()));
+        let mut pools: BTreeMap<String, BTreeMap<String, i64>> = names.collect();
         for ((pool, state), count) in &counts.builders {
             let count = i64::try_from(*count).unwrap_or(i64::MAX);
             pools
@@ -37,11 +43,21 @@ impl FleetApi {
         }
         let pools = pools
             .into_iter()
-            .map(|(name, builders)| PoolView { name, builders })
+            .map(|(name, builders)| {
+                let history = condition.pools.iter().find(|(pool, _)| pool.as_str() == name);
+                let held_until = history.and_then(|(_, history)| history.held_until());
+                PoolView {
+                    held_until: moment(held_until),
+                    name,
+                    builders,
+                }
+            })
             .collect();
+        let troubles = condition.troubles(now).into_iter().map(|it| it.words).collect();
         Ok(Json(FleetView {
             builders,
             pools,
+            troubles,
             queue: i64::try_from(counts.waiting).unwrap_or(i64::MAX),
         }))
     }

@@ -19,6 +19,8 @@ pub(crate) struct PoolView {
     pub(crate) name: String,
     /// How many builders are in which state.
     pub(crate) builders: BTreeMap<String, i64>,
+    /// Until when it launches nothing because its last builders failed; then it tries one. Null when it launches as it needs.
+    pub(crate) held_until: Option<String>,
 }
 
 /// The fleet at a glance.
@@ -27,8 +29,10 @@ pub(crate) struct PoolView {
 pub(crate) struct FleetView {
     /// How many builders are in which state, over all pools.
     pub(crate) builders: BTreeMap<String, i64>,
-    /// The pools that have builders.
+    /// The pools of the fleet file, and others that still have builders.
     pub(crate) pools: Vec<PoolView>,
+    /// What is wrong with the fleet, the worst first; empty when nothing is.
+    pub(crate) troubles: Vec<String>,
     /// How many build chroots wait for a builder.
     pub(crate) queue: i64,
 }

@@ -139,6 +139,7 @@ impl Farm {
             builder_url: "http://farm".to_owned(),
             holder: "test".to_owned(),
             clock: Clock::Manual(clock.clone()),
+            quiesce: runtime::CancellationToken::new(),
         };
         Self {
             controller: Controller::new(parts),

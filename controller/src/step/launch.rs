@@ -96,7 +96,7 @@ fn next_of(offerings: &[String], tries: u32, builder: &Builder, now: Timestamp) 
     let pause = if is_put_off {
         let doubled = 1u32 << builder.postponements.saturating_sub(1).min(5);
         PAUSE_AFTER_REFUSAL.saturating_mul(doubled).min(LONGEST_PAUSE)
-    } else if refused > 0 && refused % count.max(1) == 0 {
+    } else if refused > 0 && refused.is_multiple_of(count.max(1)) {
         PAUSE_AFTER_REFUSAL
     } else {
         Duration::ZERO

@@ -4,7 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 macro_rules! integer_ids {
@@ -39,9 +39,23 @@ integer_ids! {
 macro_rules! uuid_ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub Uuid);
+
+        /// As its text, so that an id is the same wherever it is shown.
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        /// From its text, with or without the prefix.
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(de::Error::custom)
+            }
+        }
 
         impl $name {
             /// What stands before the UUID in text meant for people.
@@ -83,4 +97,26 @@ uuid_ids! {
 pub struct InvalidId {
     kind: &'static str,
     text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BuilderId, FleetId};
+
+    #[test]
+    fn an_id_is_the_same_in_text_and_in_json_and_read_with_and_without_its_prefix() {
+        let id = BuilderId(uuid::Uuid::from_u128(7));
+        let text = "bdr_00000000000000000000000000000007";
+        assert_eq!(id.to_string(), text);
+        assert_eq!(serde_json::to_value(id).unwrap(), text);
+        for given in [
+            "flt_00000000000000000000000000000007",
+            "00000000-0000-0000-0000-000000000007",
+        ] {
+            let read: FleetId = serde_json::from_value(given.into()).unwrap();
+            assert_eq!(read, FleetId(uuid::Uuid::from_u128(7)));
+        }
+        let bad = serde_json::from_value::<FleetId>("seven".into()).unwrap_err();
+        assert_eq!(bad.to_string(), "`seven` is not a FleetId: expected a UUID");
+    }
 }

@@ -1,7 +1,8 @@
 //! Clouds of the test's own, a door to them that can be shut, and a controller with nothing else.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -138,6 +139,33 @@ pub(crate) fn states(port: u16) -> Vec<String> {
     );
     assert!(!said.starts_with("error"), "{said}");
     said.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Has devcloud make a fault, as its control endpoint takes it.
+pub(crate) fn make_fault(port: u16, fault: &str) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(
+        stream,
+        "POST /_devcloud/fault HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {SECRET_KEY}\r\n\
+         Content-Length: {}\r\n\r\n{fault}",
+        fault.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\"done\":true"), "{fault}: {answer}");
+}
+
+/// The types of the instances that were ever made, and their states, from the cloud's own books.
+pub(crate) fn ledger(directory: &Path) -> Vec<(String, String)> {
+    let text = fs::read(directory.join("cloud/ledger.json")).unwrap_or_else(|_| b"{}".to_vec());
+    let ledger: Value = serde_json::from_slice(&text).unwrap();
+    let instances = ledger["instances"].as_object().cloned().unwrap_or_default();
+    let word = |instance: &Value, key: &str| instance[key].as_str().unwrap_or_default().to_owned();
+    instances
+        .values()
+        .map(|instance| (word(instance, "instance_type"), word(instance, "state")))
+        .collect()
 }
 
 /// A way to a cloud that is shut until it is opened: nobody listens at its port before.

@@ -144,23 +144,33 @@ impl Farm {
 
     /// Ends the farm as Ctrl-C does; answers whether it ended well.
     pub(crate) fn stop(&mut self) -> bool {
+        self.signal("INT");
+        self.ends_within(Duration::from_secs(60))
+    }
+
+    /// Sends the farm's process a signal, if it runs.
+    pub(crate) fn signal(&mut self, name: &str) {
+        let Some(child) = &mut self.process else { return };
+        if child.try_wait().unwrap().is_none() {
+            let signalled = Command::new("kill")
+                .args([format!("-{name}"), child.id().to_string()])
+                .status()
+                .unwrap();
+            assert!(signalled.success());
+        }
+    }
+
+    /// Waits until the farm's process has ended; whether it ended well, and by itself.
+    pub(crate) fn ends_within(&mut self, limit: Duration) -> bool {
         let Some(mut child) = self.process.take() else {
             return true;
         };
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.success();
-        }
-        let interrupted = Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(interrupted.success());
         let started = Instant::now();
         loop {
             if let Some(status) = child.try_wait().unwrap() {
                 return status.success();
             }
-            if started.elapsed() > Duration::from_secs(60) {
+            if started.elapsed() > limit {
                 child.kill().unwrap();
                 child.wait().unwrap();
                 return false;
@@ -291,7 +301,9 @@ impl Farm {
 
 impl Drop for Farm {
     fn drop(&mut self) {
-        self.stop();
+        // Whatever is built is not waited for.
+        self.signal("TERM");
+        self.ends_within(Duration::from_secs(60));
     }
 }
 

@@ -54,4 +54,9 @@ fn machines_that_never_answer_are_given_up_in_time_and_terminated() {
         words.contains("builders never got ready: the last one: SSH did not answer within "),
         "{words}"
     );
+    let resumed = fleet.run(&["fleet", "resume", "x86"]);
+    assert_eq!(
+        resumed.trim(),
+        "Pool x86 launches builders again as it needs them."
+    );
 }

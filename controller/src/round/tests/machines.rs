@@ -71,3 +71,16 @@ async fn machines_that_do_not_answer_keep_no_other_from_being_launched_or_ended(
     let booting = farm.states().await;
     assert!(booting.contains(&BuilderState::Booting), "{booting:?}");
 }
+
+#[tokio::test]
+async fn nothing_new_is_begun_by_a_farm_that_is_to_stop() {
+    let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
+    farm.until_ready(1).await;
+    farm.controller.parts.quiesce.cancel();
+    let first = farm.cloud.instances()[0].id.clone();
+    farm.cloud.set_state(&first, InstanceState::Stopped);
+    farm.until("what died is cleared away", |states, _| states.is_empty())
+        .await;
+    farm.pass(30).await;
+    assert_eq!(farm.launches.len(), 1, "and is not replaced");
+}

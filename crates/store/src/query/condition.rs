@@ -5,33 +5,23 @@ use std::collections::BTreeMap;
 use model::{Condition, FleetId, PoolName, Timestamp, condition::Leadership, plan::CloudTrouble};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    sea_query::OnConflict,
+    QuerySelect as _, sea_query::OnConflict,
 };
 
-use super::{events::Entry, fleet::histories, leases::check_lease, sightings::orphans_in};
+use super::{
+    builders::is_live,
+    events::Entry,
+    fleet::{histories, history, troubles},
+    leases::check_lease,
+    sightings::orphans_in,
+};
 use crate::{
     Lease,
     convert::reason,
     database::{Store, Tx},
-    entity::{cloud_trouble, fleet_lease, pool},
+    entity::{builder, cloud_trouble, fleet_lease, pool},
     error::{Error, Failure, Result},
 };
-
-/// The clouds of a fleet, or of all, that give no machines.
-pub(super) async fn troubles(tx: &Tx, fleet: Option<FleetId>) -> Result<Vec<CloudTrouble>, Failure> {
-    let mut found = cloud_trouble::Entity::find().order_by_asc(cloud_trouble::Column::Cloud);
-    if let Some(fleet) = fleet {
-        found = found.filter(cloud_trouble::Column::Fleet.eq(fleet.0));
-    }
-    let rows = found.all(&**tx).await?;
-    let troubles = rows.into_iter().map(|row| CloudTrouble {
-        cloud: row.cloud,
-        since: Timestamp::from_micros(row.since),
-        reason: row.reason,
-        detail: row.detail,
-    });
-    Ok(troubles.collect())
-}
 
 /// Whether a controller leads the fleet, or any fleet.
 async fn leadership(tx: &Tx, fleet: Option<FleetId>, now: Timestamp) -> Result<Leadership, Failure> {
@@ -65,9 +55,60 @@ impl Store {
             Ok(Condition {
                 leadership: leadership(&tx, fleet, now).await?,
                 clouds: troubles(&tx, fleet).await?,
-                pools: histories(&tx).await?,
+                pools: histories(&tx, true).await?,
                 refused_ends: refused.collect::<BTreeMap<_, _>>(),
             })
+        })
+        .await
+    }
+
+    /// How many builders of other fleets there are that are, or may be, machines, and that no controller looks after.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn forsaken_fleets(&self, fleet: FleetId, now: Timestamp) -> Result<Vec<(FleetId, u64)>> {
+        self.read(|tx| async move {
+            let counts: Vec<(uuid::Uuid, i64)> = builder::Entity::find()
+                .select_only()
+                .column(builder::Column::Fleet)
+                .column_as(builder::Column::Id.count(), "builders")
+                .filter(is_live())
+                .filter(builder::Column::Fleet.ne(fleet.0))
+                .group_by(builder::Column::Fleet)
+                .into_tuple()
+                .all(&*tx)
+                .await?;
+            let mut forsaken = Vec::new();
+            for (fleet, count) in counts {
+                let fleet = FleetId(fleet);
+                if !matches!(leadership(&tx, Some(fleet), now).await?, Leadership::Held { .. }) {
+                    forsaken.push((fleet, u64::try_from(count).unwrap_or(0)));
+                }
+            }
+            Ok(forsaken)
+        })
+        .await
+    }
+
+    /// Writes down which pools there are: those that are in no file any more are told of no longer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`].
+    pub async fn retire_pools(&self, lease: &Lease, kept: &[&PoolName]) -> Result<()> {
+        self.write(|tx| async move {
+            check_lease(&tx, lease).await?;
+            pool::Entity::update_many()
+                .set(pool::ActiveModel {
+                    current_hash: Set(None),
+                    ..Default::default()
+                })
+                .filter(pool::Column::CurrentHash.is_not_null())
+                .filter(pool::Column::Name.is_not_in(kept.iter().map(|name| name.as_str())))
+                .exec(&*tx)
+                .await?;
+            Ok(())
         })
         .await
     }
@@ -121,7 +162,7 @@ impl Store {
         .await
     }
 
-    /// Forgets the failed launches of a pool, so that it launches as it needs; whether it was held back or had any.
+    /// Forgets the failed launches of a pool, so that it launches as it needs; whether it was held back for them.
     ///
     /// # Errors
     ///
@@ -133,6 +174,7 @@ impl Store {
             if row.failures == 0 {
                 return Ok(false);
             }
+            let was_held = history(&row)?.held_until().is_some();
             pool::Entity::update_many()
                 .set(pool::ActiveModel {
                     failures: Set(0),
@@ -143,7 +185,7 @@ impl Store {
                 .await?;
             let why = format!("resumed after {} failed launches", row.failures);
             Entry::new("pool", name, actor, &why).write(&tx, now);
-            Ok(true)
+            Ok(was_held)
         })
         .await
     }

@@ -36,7 +36,7 @@ fn ended(state: AllocationState, now: Timestamp) -> allocation::ActiveModel {
 }
 
 /// Takes a builder out of service after an attempt. Nothing happens when it has left by itself.
-async fn drain(
+pub(super) async fn drain(
     tx: &Tx,
     id: BuilderId,
     from: BuilderState,
@@ -166,12 +166,24 @@ pub(super) async fn fence(
     attempt: &attempt::Model,
     (actor, why, now): (&str, &str, Timestamp),
 ) -> Result<(), Failure> {
+    let lost = End::new(AttemptState::Lost, None, why);
+    fence_with(tx, allocation, attempt, lost, (actor, now)).await
+}
+
+/// [`fence`] with more to say of the attempt's end.
+pub(super) async fn fence_with(
+    tx: &Tx,
+    allocation: &allocation::Model,
+    attempt: &attempt::Model,
+    lost: End,
+    (actor, now): (&str, Timestamp),
+) -> Result<(), Failure> {
     let state = Row::new("allocation", &allocation.epoch).parse("state", &allocation.state)?;
     let columns = ended(AllocationState::Fenced, now);
     if !move_allocation(tx, allocation.epoch, (state, None), columns).await? {
         return Err(Error::conflict(format!("allocation {} moved on", allocation.epoch)).into());
     }
-    end(tx, attempt, End::new(AttemptState::Lost, None, why), (actor, now)).await
+    end(tx, attempt, lost, (actor, now)).await
 }
 
 /// Takes back an allocation that no worker took up: its attempt waits again, none the worse for it. The caller has

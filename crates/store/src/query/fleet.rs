@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use model::{
-    AttemptId, AttemptState, BuildId, FleetId, LaunchHistory, PoolName, Timestamp, plan::QueuedAttempt,
+    AttemptId, AttemptState, BuildId, FleetId, LaunchHistory, PoolName, Timestamp,
+    plan::{CloudTrouble, QueuedAttempt},
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _,
-    sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, sea_query::OnConflict,
 };
 
 use super::{
     builders::{builders_of, is_live},
     chroots::chroots_in,
-    condition::troubles,
     events::Entry,
     leases::check_lease,
     queue,
@@ -22,7 +22,7 @@ use crate::{
     FleetView, Lease,
     convert::{Row, moment, readable},
     database::{Store, Tx},
-    entity::{attempt, builder, pool, pool_version},
+    entity::{attempt, builder, cloud_trouble, pool, pool_version},
     error::{Failure, Result},
 };
 
@@ -70,8 +70,16 @@ pub(super) fn history(row: &pool::Model) -> Result<LaunchHistory> {
     })
 }
 
-pub(super) async fn histories(tx: &Tx) -> Result<BTreeMap<PoolName, LaunchHistory>, Failure> {
-    let rows = pool::Entity::find().all(&**tx).await?;
+/// How the launches of every pool went, or only of those that are in the fleet file by now.
+pub(super) async fn histories(
+    tx: &Tx,
+    only_present: bool,
+) -> Result<BTreeMap<PoolName, LaunchHistory>, Failure> {
+    let mut found = pool::Entity::find();
+    if only_present {
+        found = found.filter(pool::Column::CurrentHash.is_not_null());
+    }
+    let rows = found.all(&**tx).await?;
     let histories = rows.iter().map(|row| {
         Ok((
             Row::new("pool", &row.name).parse("name", &row.name)?,
@@ -79,6 +87,22 @@ pub(super) async fn histories(tx: &Tx) -> Result<BTreeMap<PoolName, LaunchHistor
         ))
     });
     Ok(readable(histories).collect())
+}
+
+/// The clouds of a fleet, or of all, that give no machines.
+pub(super) async fn troubles(tx: &Tx, fleet: Option<FleetId>) -> Result<Vec<CloudTrouble>, Failure> {
+    let mut found = cloud_trouble::Entity::find().order_by_asc(cloud_trouble::Column::Cloud);
+    if let Some(fleet) = fleet {
+        found = found.filter(cloud_trouble::Column::Fleet.eq(fleet.0));
+    }
+    let rows = found.all(&**tx).await?;
+    let troubles = rows.into_iter().map(|row| CloudTrouble {
+        cloud: row.cloud,
+        since: Timestamp::from_micros(row.since),
+        reason: row.reason,
+        detail: row.detail,
+    });
+    Ok(troubles.collect())
 }
 
 impl Store {
@@ -105,7 +129,7 @@ impl Store {
                     .collect(),
                 active: active(&tx).await?,
                 chroots: chroots_in(&tx).await?,
-                histories: histories(&tx).await?,
+                histories: histories(&tx, false).await?,
                 troubles: troubles(&tx, Some(fleet)).await?,
             })
         })

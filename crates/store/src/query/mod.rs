@@ -28,6 +28,7 @@ mod repositories;
 mod sightings;
 mod signing_keys;
 mod snapshots;
+mod stopped;
 mod submit;
 mod transition;
 mod users;

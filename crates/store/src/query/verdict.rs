@@ -40,6 +40,8 @@ pub(super) struct End {
     pub(super) evidence: Option<serde_json::Value>,
     /// Where its results are.
     pub(super) result_directory: Option<String>,
+    /// Whether it is no fault of anybody's, so that it does not count as a try.
+    pub(super) excused: bool,
 }
 
 impl End {
@@ -51,6 +53,7 @@ impl End {
             reason: reason.to_owned(),
             evidence: None,
             result_directory: None,
+            excused: false,
         }
     }
 }
@@ -178,13 +181,13 @@ pub(super) async fn end(
         end = End::new(AttemptState::Canceled, Some(Blame::Cancelled), &end.reason);
         chroot_state = BuildState::Canceled;
     } else if is_loss {
-        again = has_another(tx, row).await?;
+        again = end.excused || has_another(tx, row).await?;
         end.state = if again {
             AttemptState::Lost
         } else {
             AttemptState::Failed
         };
-        end.blame = Some(end.blame.unwrap_or(Blame::Infrastructure));
+        end.blame = end.blame.or((!end.excused).then_some(Blame::Infrastructure));
         chroot_state = if again {
             BuildState::Pending
         } else {
@@ -202,6 +205,7 @@ pub(super) async fn end(
             .clone()
             .or_else(|| row.result_directory.clone())),
         ended_at: Set(ended_at),
+        excused: Set(end.excused),
         ..Default::default()
     };
     advance(tx, row, end.state, columns, (actor, &end.reason, now)).await?;

@@ -12,6 +12,7 @@ mod builds;
 mod cancel;
 mod chroots;
 mod claims;
+mod condition;
 mod connections;
 mod events;
 mod farm;

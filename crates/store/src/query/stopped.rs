@@ -1,0 +1,91 @@
+//! What the end of the farm means for attempts whose machines ended with it.
+
+use model::{AttemptState, BuildId, BuilderId, BuilderState, ChrootName, FleetId, Timestamp};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+
+use super::{
+    finish::{drain, fence_with, open_allocation, withdraw},
+    verdict::{End, lock_attempt},
+};
+use crate::{
+    AllocationState,
+    convert::Row,
+    database::{Store, Tx},
+    entity::{allocation, builder},
+    error::{Failure, Result},
+};
+
+const ACTOR: &str = "farm";
+const WHY: &str = "the farm was stopped while it ran";
+
+impl Store {
+    /// Ends the attempts on machines of a fleet's clouds that ended with the farm. Nobody is to blame for it, and none counts
+    /// as a try: each goes back into the queue. Their builders are drained. Answers what was being built.
+    ///
+    /// To be called before a worker or a controller of the farm begins.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
+    pub async fn lose_to_stop(
+        &self,
+        fleet: FleetId,
+        clouds: &[String],
+        now: Timestamp,
+    ) -> Result<Vec<(BuildId, ChrootName)>> {
+        let open = self
+            .read(|tx| async move {
+                let open = allocation::Entity::find()
+                    .filter(allocation::Column::EndedAt.is_null())
+                    .order_by_asc(allocation::Column::Epoch);
+                Ok(open.all(&*tx).await?)
+            })
+            .await?;
+        let mut lost = Vec::new();
+        for allocation in open {
+            let is_lost = self.write(|tx| {
+                let allocation = allocation.clone();
+                async move { lose(&tx, &allocation, (fleet, clouds), now).await }
+            });
+            lost.extend(is_lost.await?);
+        }
+        Ok(lost)
+    }
+}
+
+/// Ends one, if its machine was one of these; each has a transaction of its own.
+async fn lose(
+    tx: &Tx,
+    allocation: &allocation::Model,
+    (fleet, clouds): (FleetId, &[String]),
+    now: Timestamp,
+) -> Result<Option<(BuildId, ChrootName)>, Failure> {
+    let machine = builder::Entity::find_by_id(allocation.builder).one(&**tx).await?;
+    if machine.is_none_or(|machine| machine.fleet != fleet.0 || !clouds.contains(&machine.cloud)) {
+        return Ok(None);
+    }
+    let attempt = lock_attempt(tx, allocation.attempt).await?;
+    let is_it = allocation::Column::Epoch.eq(allocation.epoch);
+    let Some(found) = open_allocation(tx, is_it).await? else {
+        return Ok(None);
+    };
+    let builder = BuilderId(found.builder);
+    let was_begun = found.state != AllocationState::Offered.as_str();
+    let from = if was_begun {
+        BuilderState::Busy
+    } else {
+        BuilderState::Reserved
+    };
+    drain(tx, builder, from, (ACTOR, WHY, now)).await?;
+    if !was_begun && !attempt.cancel_requested {
+        withdraw(tx, &found, &attempt, (ACTOR, WHY, now)).await?;
+        return Ok(None);
+    }
+    let end = End {
+        excused: true,
+        ..End::new(AttemptState::Lost, None, WHY)
+    };
+    fence_with(tx, &found, &attempt, end, (ACTOR, now)).await?;
+    let chroot = Row::new("attempt", &attempt.id).parse("chroot", &attempt.chroot)?;
+    Ok(Some((BuildId(attempt.build), chroot)))
+}

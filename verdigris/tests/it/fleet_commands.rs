@@ -1,0 +1,87 @@
+//! What the operator is told by `verdigris fleet`, by day and by night.
+
+use std::{fs, time::Duration};
+
+use crate::{
+    farm::{CHROOT, Farm, text, verdigris},
+    packages::{SLOW, source_package},
+};
+
+/// A command that must fail; what it says.
+fn refused(farm: &Farm, arguments: &[&str]) -> String {
+    let output = verdigris()
+        .args(arguments)
+        .arg("--config")
+        .arg(farm.path("data/verdigris.toml"))
+        .output()
+        .unwrap();
+    assert!(
+        !output.status.success(),
+        "{arguments:?}: {}",
+        text(&output.stdout)
+    );
+    text(&output.stderr)
+}
+
+#[test]
+fn the_fleets_commands_name_builds_and_owners_and_a_farm_that_nobody_leads() {
+    let mut farm = Farm::start();
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    let build = farm.submit("demo", &source_package(farm.directory.path(), SLOW));
+    farm.wait_for(build, &["running"]);
+
+    let status = farm.fleet_status();
+    let builders = status["builders"].as_array().unwrap();
+    let busy = builders.iter().find(|it| it["state"] == "busy").unwrap();
+    let runs = &busy["runs"];
+    assert_eq!(runs["build"], build, "{status}");
+    assert_eq!(
+        (runs["owner"].as_str(), runs["project"].as_str()),
+        (Some("admin"), Some("demo"))
+    );
+    assert_eq!(status["troubles"], serde_json::json!([]), "{status}");
+    let shown = farm.operate(&["fleet", "status"]);
+    assert!(shown.starts_with("POOL   BUILDERS  READY"), "{shown}");
+    let what = format!("build {build} of admin/demo for {CHROOT}");
+    assert!(shown.contains(&what), "{shown}");
+    let id = busy["id"].as_str().unwrap();
+    assert!(shown.contains(id), "one id in text and JSON: {shown}");
+    assert_eq!(farm.json("/api/fleet")["pools"][0]["name"], "local");
+
+    let said = refused(&farm, &["fleet", "resume", "locl"]);
+    assert!(
+        said.contains("no pool `locl`") && said.contains("did you mean `local`?"),
+        "{said}"
+    );
+    let said = farm.operate(&["fleet", "resume", "local"]);
+    assert_eq!(said.trim(), "Pool local is not held back: nothing to do.");
+
+    farm.signal("TERM");
+    assert!(farm.ends_within(Duration::from_secs(60)), "{}", farm.log());
+    for command in ["status", "plan"] {
+        let said = farm.operate(&["fleet", command]);
+        assert!(said.starts_with("! no controller leads since "), "{said}");
+    }
+    a_changed_fleet_id_is_refused(&farm);
+    farm.up();
+    farm.wait_for(build, &["succeeded"]);
+}
+
+/// The machines of the first id would be nobody's.
+fn a_changed_fleet_id_is_refused(farm: &Farm) {
+    let file = farm.path("data/fleet.yaml");
+    let before = fs::read_to_string(&file).unwrap();
+    let id = before.lines().find(|line| line.starts_with("fleet: ")).unwrap();
+    let other = "fleet: 019a0000-0000-7000-8000-000000000009";
+    fs::write(&file, before.replace(id, other)).unwrap();
+    let output = verdigris()
+        .args(["up", "--directory"])
+        .arg(farm.path("data"))
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("on record"), "{said}");
+    assert!(said.contains(&format!("Write `{id}` back")), "{said}");
+    fs::write(&file, before).unwrap();
+}
