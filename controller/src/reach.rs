@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use provisioner::{Mode, Provisioner};
 use runtime::supervisor::chain;
 use serde_json::{Map, Value};
-use shell::{ClientKey, Connection, Endpoint, HostKey, HostKeyPolicy, Timeouts};
+use shell::{ClientKey, Connection, Endpoint, HostKey, Timeouts};
 
 /// Opens machines.
 #[async_trait]
@@ -62,12 +62,11 @@ impl Reach for OverSsh {
         host_key: &HostKey,
         limit: Duration,
     ) -> Result<Box<dyn Machine>, shell::Error> {
-        let policy = HostKeyPolicy::Pinned(host_key.clone());
         let timeouts = Timeouts {
             handshake: limit,
             ..Timeouts::default()
         };
-        let connection = Connection::open(endpoint, &self.key, &policy, timeouts).await?;
+        let connection = Connection::open(endpoint, &self.key, host_key, timeouts).await?;
         Ok(Box::new(Opened {
             connection,
             provisioner: Arc::clone(&self.provisioner),

@@ -83,7 +83,7 @@ pub(crate) fn worker(
         store: store.clone(),
         publisher: Arc::new(Publisher::new(results)),
         sources: absolute(&settings.storage.sources())?,
-        key: Arc::new(secrets.builder_key()?),
+        sessions: Arc::new(worker::SshSessions::new(secrets.builder_key()?)),
         passphrase: Arc::new(secrets.passphrase()?),
         unlocked: worker::UnlockedKeys::default(),
         key_algorithm: match settings.worker.signing_keys {

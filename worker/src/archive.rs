@@ -2,65 +2,21 @@
 //! `copr-cli download-build --logs` takes, and `backend.log`, the farm's own account of the attempt.
 
 use std::{
-    fmt::Write as _,
     io::{self, Read as _},
     path::Path,
 };
 
 use flate2::{Compression, GzBuilder};
-use model::Timestamp;
 use repository::{
     Manifest,
     manifest::{ManifestEntry, ManifestLimits},
 };
 use sha2::{Digest as _, Sha256};
-use store::Attempt;
 
-use crate::{Error, builder::Verdict};
+use crate::{error::Error, journal::NAME as ACCOUNT};
 
-/// The farm's account of an attempt.
-const ACCOUNT: &str = "backend.log";
 /// Bytes that are compressed at a time.
 const PIECE: usize = 256 << 10;
-
-/// What the farm tells of an attempt: when it waited, when it ran, what its builder said of it and what was taken. No machine is
-/// named: users read this.
-pub(crate) fn account(attempt: &Attempt, verdict: &Verdict, collected_at: Timestamp) -> String {
-    let mut text = String::new();
-    let package = attempt
-        .package
-        .as_ref()
-        .map_or_else(|| "a source".to_owned(), ToString::to_string);
-    let mut line = |at: Option<Timestamp>, words: String| {
-        if let Some(at) = at {
-            // Writing into a string cannot fail.
-            writeln!(text, "[{at}] {words}").ok();
-        }
-    };
-    let what = format!(
-        "Build {} of {package} for {}, attempt {}, is in the queue.",
-        attempt.build, attempt.chroot, attempt.number
-    );
-    line(Some(attempt.queued_at), what);
-    line(attempt.started_at, "A builder has taken it up.".to_owned());
-    let blame = verdict.blame.as_deref().map_or_else(String::new, |blame| {
-        format!(" (answerable: {})", printable(blame))
-    });
-    let reason = match verdict.reason.as_str() {
-        "" => String::new(),
-        reason => format!(": {}", printable(reason)),
-    };
-    line(
-        Some(collected_at),
-        format!("The builder says: {}{blame}{reason}", printable(&verdict.result)),
-    );
-    text
-}
-
-/// A builder's words without line ends and other control characters.
-fn printable(words: &str) -> String {
-    words.chars().filter(|c| !c.is_control()).take(2000).collect()
-}
 
 /// Adds the compressed logs and the account to what is staged; the manifest with them in it.
 pub(crate) fn complete(staged: &Path, manifest: &Manifest, account: &str) -> Result<Manifest, Error> {
@@ -70,14 +26,12 @@ pub(crate) fn complete(staged: &Path, manifest: &Manifest, account: &str) -> Res
         manifest.len(),
         manifest.total_bytes()
     );
-    if manifest.get(ACCOUNT).is_none() {
-        fs_err::write(staged.join(ACCOUNT), &told).map_err(|source| failed(ACCOUNT, source))?;
-        entries.push(ManifestEntry {
-            name: ACCOUNT.to_owned(),
-            size: u64::try_from(told.len()).unwrap_or(u64::MAX),
-            sha256: hex::encode(Sha256::digest(told.as_bytes())),
-        });
-    }
+    fs_err::write(staged.join(ACCOUNT), &told).map_err(|source| failed(ACCOUNT, source))?;
+    entries.push(ManifestEntry {
+        name: ACCOUNT.to_owned(),
+        size: u64::try_from(told.len()).unwrap_or(u64::MAX),
+        sha256: hex::encode(Sha256::digest(told.as_bytes())),
+    });
     let logs: Vec<String> = entries
         .iter()
         .filter(|entry| entry.name.ends_with(".log"))
@@ -114,7 +68,8 @@ fn compress(directory: &Path, log: &str, name: &str) -> io::Result<(u64, String)
         .mtime(0)
         .write(fs_err::File::create_new(&path)?, Compression::default());
     io::copy(&mut log, &mut packed)?;
-    packed.finish()?.sync_all()?;
+    // What is staged is synced before it is placed.
+    packed.finish()?;
     digest(&path)
 }
 
@@ -139,7 +94,7 @@ mod tests {
     use repository::{Manifest, manifest::ManifestLimits};
     use sha2::{Digest as _, Sha256};
 
-    use super::{complete, printable};
+    use super::complete;
 
     /// A staged directory with these files, and its manifest.
     fn staged(files: &[(&str, &str)]) -> (tempfile::TempDir, Manifest) {
@@ -205,25 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn files_of_these_names_that_the_builder_sent_are_kept() {
-        let (directory, manifest) = staged(&[
-            ("a.log", "text"),
-            ("a.log.gz", "theirs"),
-            ("backend.log", "theirs"),
-        ]);
+    fn a_compressed_log_that_the_builder_sent_is_kept() {
+        let (directory, manifest) = staged(&[("a.log", "text"), ("a.log.gz", "theirs")]);
         let whole = complete(directory.path(), &manifest, "ours").unwrap();
         assert_eq!(whole.len(), 4);
-        for name in ["a.log.gz", "backend.log"] {
-            assert_eq!(
-                std::fs::read_to_string(directory.path().join(name)).unwrap(),
-                "theirs"
-            );
-        }
-    }
-
-    #[test]
-    fn a_builder_adds_no_line_of_its_own_to_the_account() {
-        assert_eq!(printable("made\n[2026] it up\u{1b}[0m"), "made[2026] it up[0m");
-        assert_eq!(printable(&"x".repeat(5000)).len(), 2000);
+        let kept = std::fs::read_to_string(directory.path().join("a.log.gz")).unwrap();
+        assert_eq!(kept, "theirs");
     }
 }

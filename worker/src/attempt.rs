@@ -1,27 +1,24 @@
 //! One attempt, from its allocation to its outcome. Every part can be repeated: after a lost connection or
 //! a killed worker the builder is asked how the build stands, and the rest follows from its answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use model::Blame;
 use runtime::{Backoff, clock, supervisor::chain};
-use shell::{Chunk, Progress};
-use store::{Allocation, AllocationState, Outcome};
-use tokio::time::Instant;
+use store::{Allocation, AllocationState, Outcome, Renewal};
+use tokio::{fs::File, time::Instant};
 use tracing::{debug, info, warn};
 
 use crate::{
-    Context, Error,
-    builder::{Builder, Status, Verdict},
-    collect,
+    collect::{Collection, end_of},
+    context::Context,
+    error::Error,
+    journal::Journal,
+    leases::{Held, Leases},
     log::LiveLog,
+    session::{BuildOnBuilder, BuilderSession, Status, Verdict, VerdictWord},
     task,
 };
 
-/// How long a busy builder is believed to be so without a sign of its worker.
-pub(crate) const BUILDER_DEADLINE: Duration = Duration::from_secs(90);
-/// How often a worker shows that it is there, and learns of a wish to cancel.
-const RENEW_EVERY: Duration = Duration::from_millis(700);
 /// How long a builder may be out of reach before its attempt is given up: with a build on it, and before.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_BEFORE_THE_START: Duration = Duration::from_secs(15);
@@ -31,37 +28,43 @@ const TIME_AROUND_THE_BUILD: Duration = Duration::from_secs(3600);
 const PAUSE_ON_A_FULL_DISK: Duration = Duration::from_secs(2);
 /// Before a log is followed again that ended though its build runs.
 const PAUSE_BETWEEN_FOLLOWS: Duration = Duration::from_millis(500);
-
-/// Why following an attempt ended.
-enum End {
-    /// The builder has a verdict.
-    Finished(Verdict),
-    /// Its user wants it to end.
-    Cancelled,
-    /// The build process is gone without a verdict.
-    BuildLost,
-    /// The allocation is no longer ours.
-    Fenced,
-}
+/// How often a repository is looked for that is not there yet.
+const PAUSE_FOR_THE_REPOSITORY: Duration = Duration::from_millis(200);
+/// How long a cancelled build may take to be killed and to give its logs away.
+const TIME_TO_CANCEL: Duration = Duration::from_secs(60);
 
 /// Drives it to its end; whether that is written down. What cannot be is left to the controller, which gives the
 /// builder up when its worker is silent.
-pub(crate) async fn drive(context: &Context, allocation: &Allocation) -> bool {
+pub(crate) async fn drive(context: &Context, leases: &Arc<Leases>, allocation: &Allocation) -> bool {
     let id = allocation.attempt.id;
-    let outcome = match follow_to_the_end(context, allocation).await {
-        Ok(Some(outcome)) => outcome,
-        Ok(None) | Err(Error::Fenced) => {
-            info!(attempt.id = %id, "Attempt {id} is no longer ours.");
-            return true;
-        }
-        Err(error) => failure_of(&error),
+    let stands = if allocation.attempt.cancel_requested {
+        Renewal::CancelWanted
+    } else {
+        Renewal::Held
+    };
+    let held = leases.hold(allocation.epoch, stands);
+    let attempt = Attempt {
+        context,
+        allocation,
+        held: &held,
+        journal: &Journal::default(),
+        limit: time_limit(allocation),
+    };
+    let outcome = tokio::select! {
+        biased;
+        () = held.lost() => None,
+        outcome = attempt.run() => outcome,
+    };
+    let Some(outcome) = outcome else {
+        info!(attempt.id = %id, "Attempt {id} is no longer ours.");
+        return true;
     };
     match hand_in(context, allocation, &outcome).await {
         Ok(()) => true,
         Err(error) => {
             warn!(attempt.id = %id, "The end of attempt {id} was refused: {}", chain(&error));
             // What the database finds wrong with it would be wrong again: at least the attempt must end.
-            let failure = failure_of(&Error::Store(error));
+            let failure = Error::Store(error).outcome();
             hand_in(context, allocation, &failure).await.is_ok()
         }
     }
@@ -77,7 +80,7 @@ async fn hand_in(context: &Context, allocation: &Allocation, outcome: &Outcome) 
             .finish_attempt(allocation.epoch, &context.name, outcome, clock::now());
         match finished.await {
             Ok(()) => {
-                info!(attempt.id = %id, "Attempt {id} ended: {}.", words(outcome));
+                info!(attempt.id = %id, "Attempt {id} ended: {}.", describe(outcome));
                 return Ok(());
             }
             Err(error) if error.is_temporary() => tokio::time::sleep(pauses.pause()).await,
@@ -90,35 +93,23 @@ async fn hand_in(context: &Context, allocation: &Allocation, outcome: &Outcome) 
     }
 }
 
-fn words(outcome: &Outcome) -> String {
+fn describe(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Collected { packages, .. } => format!("{} packages collected", packages.len()),
         Outcome::Failed { blame, reason, .. } => format!("failed ({blame}): {reason}"),
-        Outcome::Skipped { reason } => format!("skipped: {reason}"),
-        Outcome::Canceled => "canceled".to_owned(),
+        Outcome::Refused { reason, .. } => format!("failed for good (service): {reason}"),
+        Outcome::Skipped { reason, .. } => format!("skipped: {reason}"),
+        Outcome::Canceled { .. } => "canceled".to_owned(),
     }
 }
 
-/// Whose fault an error on our side of the wire is.
-fn failure_of(error: &Error) -> Outcome {
-    let blame = match error {
-        Error::Connection(_) | Error::Builder(_) => Blame::Infrastructure,
-        Error::Repository(repository::Error::Manifest(_)) => Blame::Infrastructure,
-        Error::Refused(_) => Blame::Package,
-        Error::Repository(cause) if cause.is_bad_package() => Blame::Package,
-        Error::Store(_)
-        | Error::Repository(_)
-        | Error::File { .. }
-        | Error::Lost(_)
-        | Error::Task(_)
-        | Error::Fenced => Blame::Service,
-    };
-    Outcome::Failed {
-        blame,
-        reason: chain(error),
-        evidence: None,
-        result_directory: None,
-    }
+/// When an attempt's time is over, whatever its builder says.
+fn time_limit(allocation: &Allocation) -> Instant {
+    let attempt = &allocation.attempt;
+    let whole = Duration::from_secs(attempt.options.timeout_seconds).saturating_add(TIME_AROUND_THE_BUILD);
+    let now = clock::now();
+    let used = now.since(attempt.started_at.unwrap_or(now));
+    Instant::now() + whole.saturating_sub(used)
 }
 
 /// How well a builder was reached so far.
@@ -129,6 +120,8 @@ struct Reach {
     has_build: bool,
     /// Whether nobody has connected for this allocation yet.
     is_first: bool,
+    /// What the builder made of the build, once it has said so.
+    verdict: Option<Verdict>,
     pauses: Backoff,
 }
 
@@ -138,15 +131,16 @@ impl Reach {
             lost: None,
             has_build,
             is_first: true,
+            verdict: None,
             pauses: Backoff::new(Duration::from_millis(200), Duration::from_secs(5)),
         }
     }
 
     fn made(&mut self, has_build: bool) {
-        *self = Self {
-            is_first: false,
-            ..Self::new(self.has_build || has_build)
-        };
+        self.lost = None;
+        self.has_build = self.has_build || has_build;
+        self.is_first = false;
+        self.pauses.reset();
     }
 
     /// How long to wait before the next try; `None` when there were enough.
@@ -161,230 +155,258 @@ impl Reach {
     }
 }
 
-/// When an attempt's time is over, whatever its builder says.
-fn time_limit(allocation: &Allocation) -> Instant {
-    let attempt = &allocation.attempt;
-    let whole = Duration::from_secs(attempt.options.timeout_seconds).saturating_add(TIME_AROUND_THE_BUILD);
-    let now = clock::now();
-    let used = now.since(attempt.started_at.unwrap_or(now));
-    Instant::now() + whole.saturating_sub(used)
-}
-
-/// Connects, as often as it takes, until there is an outcome. `None` when the allocation was taken away.
-async fn follow_to_the_end(context: &Context, allocation: &Allocation) -> Result<Option<Outcome>, Error> {
-    let mut log = LiveLog::open(
-        context.publisher.root(),
-        allocation.attempt.id,
-        context.limits.log_bytes,
-    )
-    .await?;
-    let limit = time_limit(allocation);
-    let mut reach = Reach::new(log.size() > 0);
-    loop {
-        let (error, pause) = match visit(context, allocation, &mut log, (&mut reach, limit)).await {
-            Ok(outcome) => return Ok(outcome),
-            Err(error @ Error::Connection(_)) => (error, reach.failed()),
-            // Room is for an operator to make, and no reason to build everything anew.
-            Err(error) if error.is_full_disk() => {
-                warn!(attempt.id = %allocation.attempt.id, "Waiting for room on the disk: {}", chain(&error));
-                (error, Some(PAUSE_ON_A_FULL_DISK))
-            }
-            Err(error) => return Err(error),
-        };
-        let Some(pause) = pause.filter(|_| Instant::now() < limit) else {
-            return Err(error);
-        };
-        debug!(attempt.id = %allocation.attempt.id, "Will connect again: {}", chain(&error));
-        match renew(context, allocation, log.size()).await? {
-            Some(false) => {}
-            // Out of reach, nothing can be killed: the builder is drained, which ends it.
-            Some(true) => return Ok(Some(Outcome::Canceled)),
-            None => return Ok(None),
-        }
-        tokio::time::sleep(pause).await;
-    }
-}
-
-/// One connection's worth of work.
-async fn visit(
-    context: &Context,
-    allocation: &Allocation,
-    log: &mut LiveLog,
-    (reach, limit): (&mut Reach, Instant),
-) -> Result<Option<Outcome>, Error> {
-    let builder = Builder::connect(context, allocation).await?;
-    // Nobody has been on the builder of an allocation that was taken up just now: nothing is there to ask about.
-    let is_first = std::mem::take(&mut reach.is_first) && allocation.state == AllocationState::Offered;
-    let is_new = is_first || builder.status().await?.state == "unknown";
-    reach.made(!is_new);
-    if is_new {
-        if allocation.attempt.cancel_requested {
-            return Ok(Some(Outcome::Canceled));
-        }
-        match await_repository(context, allocation, limit).await? {
-            None => {}
-            Some(End::Cancelled) => return Ok(Some(Outcome::Canceled)),
-            Some(_) => return Ok(None),
-        }
-        builder.start(context, allocation).await?;
-        reach.made(true);
-    }
-    let outcome = match follow(context, allocation, (&builder, limit), log).await? {
-        End::Cancelled => {
-            builder.cancel(allocation.epoch).await?;
-            Outcome::Canceled
-        }
-        End::Fenced => return Ok(None),
-        End::Finished(verdict) => {
-            let collecting = collect::collect(context, allocation, &builder, &verdict);
-            let collecting = keep_renewing(context, allocation, log.size(), collecting);
-            match tokio::time::timeout_at(limit, collecting).await {
-                Ok(collected) => match collected? {
-                    Some(outcome) => outcome,
-                    None => return Ok(None),
-                },
-                Err(_) => failure_of(&Error::Builder(
-                    "its results were not handed over in its time".to_owned(),
-                )),
-            }
-        }
-        End::BuildLost => failure_of(&Error::Builder(
-            "the build process vanished from its builder".to_owned(),
-        )),
-    };
-    builder.close().await;
-    Ok(Some(outcome))
-}
-
-/// A build may use the repositories of its own project, so that it begins when they are there, which for a new
-/// project takes a moment, and longer on a full disk. What ended the waiting, if it was not that.
-async fn await_repository(
-    context: &Context,
-    allocation: &Allocation,
+/// An attempt that a worker drives.
+struct Attempt<'a> {
+    context: &'a Context,
+    allocation: &'a Allocation,
+    held: &'a Held,
+    journal: &'a Journal,
     limit: Instant,
-) -> Result<Option<End>, Error> {
-    let attempt = &allocation.attempt;
-    for directory in task::directories(&attempt.directory) {
-        let key = (attempt.project, &directory, &attempt.chroot);
-        while !context.store.is_published(key).await? {
-            if Instant::now() > limit {
-                return Err(Error::Lost(format!(
-                    "the repository of {}/{directory} for {} has not been published yet",
-                    attempt.owner, attempt.chroot
-                )));
+}
+
+impl Attempt<'_> {
+    /// Its outcome; none when the builder says that the attempt is another's.
+    async fn run(&self) -> Option<Outcome> {
+        let attempt = &self.allocation.attempt;
+        let package = attempt
+            .package
+            .as_ref()
+            .map_or_else(|| "a source".to_owned(), ToString::to_string);
+        let what = format!(
+            "Build {} of {package} for {}, attempt {}, is in the queue.",
+            attempt.build, attempt.chroot, attempt.number
+        );
+        self.journal.note_at(attempt.queued_at, &what);
+        self.journal.note("A worker has taken it up.");
+        let limits = &self.context.limits;
+        let opened = LiveLog::open(self.context.publisher.root(), attempt.id, limits.log_bytes).await;
+        let mut log = match opened {
+            Ok(log) => log,
+            Err(error) => return Some(error.outcome()),
+        };
+        self.held.note_log(log.size());
+        // One token for all of it: connecting, upload, log and collection end in the middle when the user wishes it.
+        let outcome = tokio::select! {
+            biased;
+            _ = self.held.ended() => self.cancel(&mut log).await,
+            outcome = self.follow_to_the_end(&mut log) => outcome,
+        };
+        match outcome {
+            Ok(outcome) => Some(self.collection().keep_live_log(&log, outcome).await),
+            Err(Error::Fenced) => None,
+            Err(error) => {
+                self.journal.note(&format!("It cannot go on: {}", chain(&error)));
+                Some(self.collection().keep_live_log(&log, error.outcome()).await)
             }
-            match renew(context, allocation, 0).await? {
-                Some(false) => {}
-                Some(true) => return Ok(Some(End::Cancelled)),
-                None => return Ok(Some(End::Fenced)),
+        }
+    }
+
+    const fn collection(&self) -> Collection<'_> {
+        Collection {
+            context: self.context,
+            allocation: self.allocation,
+            journal: self.journal,
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn BuilderSession>, Error> {
+        let Allocation { builder, attempt, .. } = self.allocation;
+        let session = self.context.sessions.open(builder, attempt.id).await?;
+        self.journal.note("Connected to the builder.");
+        Ok(session)
+    }
+
+    /// Connects, as often as it takes, until there is an outcome.
+    async fn follow_to_the_end(&self, log: &mut LiveLog) -> Result<Outcome, Error> {
+        let id = self.allocation.attempt.id;
+        let mut reach = Reach::new(log.size() > 0);
+        loop {
+            let (error, pause) = match self.visit(log, &mut reach).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error @ Error::Connection(_)) => (error, reach.failed()),
+                // Room is for an operator to make, and no reason to build everything anew.
+                Err(error) if error.is_full_disk() => {
+                    warn!(attempt.id = %id, "Waiting for room on the disk: {}", chain(&error));
+                    (error, Some(PAUSE_ON_A_FULL_DISK))
+                }
+                Err(error) => return Err(error),
+            };
+            let Some(pause) = pause.filter(|_| Instant::now() < self.limit) else {
+                return last_word(reach.verdict.as_ref(), error);
+            };
+            let why = chain(&error);
+            self.journal.note(&format!("Will connect again: {why}"));
+            debug!(attempt.id = %id, "Will connect again: {why}");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One connection's worth of work.
+    async fn visit(&self, log: &mut LiveLog, reach: &mut Reach) -> Result<Outcome, Error> {
+        let session = self.connect().await?;
+        // Nobody has been on the builder of an allocation that was taken up just now: there is no build to ask about.
+        let is_first =
+            std::mem::take(&mut reach.is_first) && self.allocation.state == AllocationState::Offered;
+        let is_new = is_first || session.status().await?.state == BuildOnBuilder::Unknown;
+        reach.made(!is_new);
+        if is_new {
+            self.start(&*session).await?;
+            reach.made(true);
+        }
+        let verdict = self.follow(&*session, log).await?;
+        self.journal.note(&described(&verdict));
+        reach.verdict = Some(verdict.clone());
+        let collection = self.collection();
+        let collected = collection.collect(&*session, &verdict);
+        let outcome = match tokio::time::timeout_at(self.limit, collected).await {
+            Ok(outcome) => outcome?,
+            Err(_) => {
+                let why = "its results were not handed over in its time".to_owned();
+                return Err(Error::Builder(why));
+            }
+        };
+        session.close().await;
+        Ok(outcome)
+    }
+
+    /// Uploads the source and starts the build.
+    async fn start(&self, session: &dyn BuilderSession) -> Result<(), Error> {
+        let source = &self.allocation.attempt.source;
+        let path = task::source_path(&self.context.sources, source);
+        let file = File::open(&path).await.map_err(|cause| Error::File {
+            what: format!("reading the source {}", source.file_name),
+            source: cause,
+        })?;
+        session.upload(source, file).await?;
+        self.journal
+            .note(&format!("Uploaded {}, {} bytes.", source.file_name, source.size));
+        // A new project's first repository is written meanwhile.
+        self.await_repositories().await?;
+        let task = task::task(self.context, self.allocation);
+        session.start(self.allocation.epoch, &task).await?;
+        self.journal.note("Started the build.");
+        Ok(())
+    }
+
+    /// A build may use the repositories of its own project, so that it begins when they are there, which for a new
+    /// project takes a moment, and longer on a full disk.
+    async fn await_repositories(&self) -> Result<(), Error> {
+        let attempt = &self.allocation.attempt;
+        let mut news = self.context.store.news();
+        for directory in task::directories(&attempt.directory) {
+            let key = (attempt.project, &directory, &attempt.chroot);
+            while !self.context.store.is_published(key).await? {
+                if Instant::now() > self.limit {
+                    return Err(Error::Lost(format!(
+                        "the repository of {}/{directory} for {} has not been published yet",
+                        attempt.owner, attempt.chroot
+                    )));
+                }
+                tokio::time::timeout(PAUSE_FOR_THE_REPOSITORY, news.next())
+                    .await
+                    .ok();
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the log until the build has ended; what the builder makes of it.
+    async fn follow(&self, session: &dyn BuilderSession, log: &mut LiveLog) -> Result<Verdict, Error> {
+        loop {
+            let left = self.limit.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::Builder(
+                    "the build neither ended in its time nor was it ended by its builder".to_owned(),
+                ));
+            }
+            let mut stream = session.follow(log.size(), left).await?;
+            while let Some(bytes) = stream.next().await? {
+                log.append(bytes).await?;
+                self.held.note_log(log.size());
+            }
+            if let Some(verdict) = verdict_of(session.status().await?)? {
+                return Ok(verdict);
             }
             tokio::time::sleep(PAUSE_BETWEEN_FOLLOWS).await;
         }
     }
-    Ok(None)
-}
 
-/// Copies the log until the build has ended.
-async fn follow(
-    context: &Context,
-    allocation: &Allocation,
-    (builder, limit): (&Builder, Instant),
-    log: &mut LiveLog,
-) -> Result<End, Error> {
-    let left = || limit.saturating_duration_since(Instant::now());
-    let mut stream = builder.follow(log.size(), left()).await?;
-    let mut renewed: Option<Instant> = None;
-    loop {
-        if left().is_zero() {
-            return Err(Error::Builder(
-                "the build neither ended in its time nor was it ended by its builder".to_owned(),
-            ));
-        }
-        if renewed.is_none_or(|last| last.elapsed() >= RENEW_EVERY) {
-            match renew(context, allocation, log.size()).await? {
-                Some(true) => return Ok(End::Cancelled),
-                Some(false) => renewed = Some(Instant::now()),
-                None => return Ok(End::Fenced),
+    /// Kills the build and keeps its logs. Of a builder out of reach nothing can be killed: it is drained, which ends it.
+    async fn cancel(&self, log: &mut LiveLog) -> Result<Outcome, Error> {
+        let killed = tokio::time::timeout(TIME_TO_CANCEL, self.kill(log)).await;
+        let result_directory = match killed {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(Error::Fenced)) => return Err(Error::Fenced),
+            Ok(Err(error)) => {
+                debug!("A cancelled build was not killed: {}", chain(&error));
+                None
             }
-        }
-        let progress = match tokio::time::timeout(RENEW_EVERY, stream.next()).await {
-            Ok(progress) => progress?,
-            Err(_) => continue,
+            Err(_) => None,
         };
-        match progress {
-            Progress::Chunk(Chunk::Stdout(bytes)) => log.append(&bytes).await?,
-            Progress::Chunk(Chunk::Stderr(bytes)) => {
-                debug!(
-                    "verdigris-builder says: {}",
-                    String::from_utf8_lossy(&bytes).trim()
-                );
-            }
-            Progress::End(_) => {
-                let status = builder.status().await?;
-                if let Some(end) = end_of(status)? {
-                    return Ok(end);
-                }
-                tokio::time::sleep(PAUSE_BETWEEN_FOLLOWS).await;
-                stream = builder.follow(log.size(), left()).await?;
-            }
+        Ok(Outcome::Canceled { result_directory })
+    }
+
+    async fn kill(&self, log: &mut LiveLog) -> Result<Option<String>, Error> {
+        let is_untouched =
+            self.allocation.state == AllocationState::Offered && self.allocation.attempt.cancel_requested;
+        if is_untouched {
+            return Ok(None);
         }
+        let session = self.connect().await?;
+        if session.status().await?.state == BuildOnBuilder::Unknown {
+            return Ok(None);
+        }
+        session.cancel(self.allocation.epoch).await?;
+        self.journal.note("Killed the build, as its user wished.");
+        let mut stream = session.follow(log.size(), TIME_TO_CANCEL).await?;
+        while let Some(bytes) = stream.next().await? {
+            log.append(bytes).await?;
+        }
+        self.held.note_log(log.size());
+        let kept = self.collection().keep_logs(&*session).await?;
+        session.close().await;
+        Ok(kept)
     }
 }
 
-fn end_of(status: Status) -> Result<Option<End>, Error> {
-    match (status.state.as_str(), status.verdict) {
-        ("finished", Some(verdict)) => Ok(Some(End::Finished(verdict))),
-        ("lost" | "unknown", _) => Ok(Some(End::BuildLost)),
-        ("running", _) => Ok(None),
-        (state, _) => Err(Error::Builder(format!(
-            "a build in the state `{state}` without a verdict"
-        ))),
+/// What a builder says of a build, for people.
+fn described(verdict: &Verdict) -> String {
+    let word = match verdict.result {
+        VerdictWord::Succeeded => "succeeded",
+        VerdictWord::Failed => "failed",
+        VerdictWord::Skipped => "skipped",
+        VerdictWord::Cancelled => "cancelled",
+    };
+    let blame = verdict
+        .blame
+        .as_deref()
+        .map_or_else(String::new, |blame| format!(" (answerable: {blame})"));
+    let reason = match verdict.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    format!("The builder says: {word}{blame}{reason}")
+}
+
+/// How an attempt ends whose builder is given up: what it said of a build that failed stands, though it went away before its
+/// logs were here.
+fn last_word(verdict: Option<&Verdict>, error: Error) -> Result<Outcome, Error> {
+    verdict.and_then(end_of).unwrap_or(Err(error))
+}
+
+/// What a builder says of a build whose log ended: a verdict, or nothing while it goes on.
+fn verdict_of(status: Status) -> Result<Option<Verdict>, Error> {
+    match (status.state, status.verdict) {
+        (BuildOnBuilder::Finished, Some(verdict)) => Ok(Some(verdict)),
+        (BuildOnBuilder::Running, _) => Ok(None),
+        (BuildOnBuilder::Finished, None) => Err(Error::Builder(
+            "a build that is finished without a verdict".to_owned(),
+        )),
+        (BuildOnBuilder::Lost | BuildOnBuilder::Unknown, _) => Err(Error::Builder(
+            "the build process vanished from its builder".to_owned(),
+        )),
     }
 }
 
-/// Shows that the worker is there. Whether a cancel is wanted; `None` when the allocation is no longer
-/// ours. A database that is away or full is no reason to stop: the build goes on.
-async fn renew(context: &Context, allocation: &Allocation, log_bytes: u64) -> Result<Option<bool>, Error> {
-    let now = clock::now();
-    let size = i64::try_from(log_bytes).unwrap_or(i64::MAX);
-    let deadline = now.plus(BUILDER_DEADLINE);
-    match context
-        .store
-        .renew_allocation(allocation.epoch, &context.name, size, deadline, now)
-        .await
-    {
-        Ok(renewal) => Ok(Some(renewal.cancel_requested)),
-        Err(store::Error::Conflict { .. }) => Ok(None),
-        Err(error) if error.is_temporary() => {
-            warn!("Cannot renew an allocation: {}", chain(&error));
-            Ok(Some(false))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Shows that the worker is there while something long is done, which a wish to cancel ends. `None` when the allocation was
-/// lost.
-async fn keep_renewing<F>(
-    context: &Context,
-    allocation: &Allocation,
-    log_bytes: u64,
-    work: F,
-) -> Result<Option<Outcome>, Error>
-where
-    F: Future<Output = Result<Outcome, Error>>,
-{
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return done.map(Some),
-            () = tokio::time::sleep(RENEW_EVERY) => {
-                match renew(context, allocation, log_bytes).await? {
-                    Some(false) => {}
-                    Some(true) => return Ok(Some(Outcome::Canceled)),
-                    None => return Ok(None),
-                }
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

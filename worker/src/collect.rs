@@ -1,84 +1,342 @@
 //! From a builder's results to a signed set of packages in its place. The manifest says what there is; its
 //! names, sizes and digests are checked before and while anything is written, and every RPM is read and
-//! verified before it is signed.
+//! verified before it is signed. Whatever a build's end, its logs are kept.
 
 use std::path::{Path, PathBuf};
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::Blame;
 use repository::{
-    BuildDirectory, Manifest, Package, PackageMetadata, RepositoryId, SigningKey,
+    BuildDirectory, Manifest, RepositoryId,
     manifest::{ManifestEntry, ManifestLimits},
 };
-use runtime::clock;
-use serde_json::Value;
-use store::{Allocation, Attempt, BuiltPackage, CollectedPackage, Outcome};
-use tokio::fs::File;
+use runtime::supervisor::chain;
+use store::{Allocation, Attempt, Outcome, Renewal};
+use tokio::{fs::File, io::AsyncWriteExt as _};
 use tracing::warn;
 
 use crate::{
-    Context, Error, archive, blocking,
-    builder::{ANSWER_LIMIT, Builder, Verdict},
+    archive,
+    context::Context,
+    error::{Error, blocking},
+    journal::{self, Journal},
+    log::{LIVE_LOG, LiveLog},
+    packages::{digest, sign_all},
+    session::{BuilderSession, LeftOut, Offer, Verdict, VerdictWord},
     signer::signing_key,
+    ssh::ANSWER_LIMIT,
 };
 
-/// Collects what a finished build left and says what that means.
-pub(crate) async fn collect(
-    context: &Context,
-    allocation: &Allocation,
-    builder: &Builder,
-    verdict: &Verdict,
-) -> Result<Outcome, Error> {
-    let attempt = &allocation.attempt;
-    match verdict.result.as_str() {
-        "succeeded" => {}
-        // A wish of ours is heeded before this. It is how a build ends whose machine is shut down in good order.
-        "cancelled" => {
-            return Err(Error::Builder(
-                "the build was ended on its builder, and nobody here wished it".to_owned(),
-            ));
-        }
-        "skipped" => {
-            return Ok(Outcome::Skipped {
-                reason: verdict.reason.clone(),
-            });
-        }
-        "failed" => return failed(context, allocation, builder, verdict).await,
-        other => return Err(Error::Builder(format!("a verdict `{other}`"))),
-    }
-    let repository = repository_of(allocation);
-    let build = build_directory(attempt)?;
-    let (staged, manifest) = fetch(context, allocation, builder, Wanted::Everything).await?;
-    let key = signing_key(context, attempt.project).await?;
-    let publisher = context.publisher.clone();
-    let architecture = attempt.chroot.architecture().to_owned();
-    let account = archive::account(attempt, verdict, clock::now());
-    let (placed_in, packages) = blocking(move || {
-        let packages = sign_all(&staged, &manifest, &key, &build, &architecture)?;
-        let whole = archive::complete(&staged, &manifest, &account)?;
-        publisher.place_results(&repository, &build, &staged, &whole)?;
-        Ok((build.to_string(), packages))
-    })
-    .await?;
-    if packages.iter().all(|package| package.is_source) {
-        return Ok(Outcome::Failed {
-            blame: Blame::Package,
-            reason: "the build succeeded and made no binary package".to_owned(),
-            evidence: None,
-            result_directory: Some(placed_in),
-        });
-    }
-    Ok(Outcome::Collected {
-        result_directory: placed_in,
-        packages,
-    })
+/// How many files are fetched at once; sshd permits ten commands on a connection.
+const FILES_AT_ONCE: usize = 4;
+
+/// What collecting takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Collection<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) allocation: &'a Allocation,
+    pub(crate) journal: &'a Journal,
 }
 
-fn repository_of(allocation: &Allocation) -> RepositoryId {
-    let attempt = &allocation.attempt;
-    RepositoryId {
-        owner: attempt.owner.clone(),
-        directory: attempt.directory.clone(),
-        chroot: attempt.chroot.clone(),
+impl Collection<'_> {
+    /// Collects what a finished build left and says what that means. An error is one that may pass, or that the attempt is no
+    /// longer ours: then nothing is decided.
+    pub(crate) async fn collect(
+        &self,
+        session: &dyn BuilderSession,
+        verdict: &Verdict,
+    ) -> Result<Outcome, Error> {
+        let outcome = match end_of(verdict) {
+            None => match self.everything(session).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) if error.may_pass() || matches!(error, Error::Fenced) => return Err(error),
+                Err(error) => {
+                    self.journal
+                        .note(&format!("The results are refused: {}", chain(&error)));
+                    error.outcome()
+                }
+            },
+            Some(Ok(outcome)) => outcome,
+            Some(Err(error)) => error.outcome(),
+        };
+        let logs = self.keep_logs(session).await?;
+        Ok(with_results(outcome, logs))
+    }
+
+    /// The packages and logs of a build that succeeded, signed and in their place.
+    async fn everything(&self, session: &dyn BuilderSession) -> Result<Outcome, Error> {
+        let (context, attempt) = (self.context, &self.allocation.attempt);
+        let offer = self.offer(session).await?;
+        if let Some(one) = offer.refused.iter().find(|one| one.name.ends_with(".rpm")) {
+            // It would be missing from a build that succeeded.
+            return Err(Error::Refused(format!(
+                "the result {} cannot be taken: {}",
+                one.name, one.reason
+            )));
+        }
+        let wanted = Manifest::parse(offer.files.to_string().as_bytes(), &limits(context))?;
+        let wanted = wanted.entries().filter(|entry| entry.name != journal::NAME);
+        let key = signing_key(context, attempt.project).await?;
+        let staged = self.fetch(session, wanted.cloned().collect()).await?;
+        let (path, build, manifest) = (
+            staged.path.clone(),
+            staged.build.clone(),
+            Manifest::new(staged.entries.clone(), &limits(context))?,
+        );
+        let architecture = attempt.chroot.architecture().to_owned();
+        let packages = blocking(move || sign_all(&path, &manifest, &key, &build, &architecture)).await?;
+        self.journal.note(&format!("Signed {} packages.", packages.len()));
+        let result_directory = self.place(staged).await?;
+        if packages.iter().all(|package| package.is_source) {
+            return Ok(Outcome::Failed {
+                blame: Blame::Package,
+                reason: "the build succeeded and made no binary package".to_owned(),
+                evidence: None,
+                result_directory: Some(result_directory),
+            });
+        }
+        Ok(Outcome::Collected {
+            result_directory,
+            packages,
+        })
+    }
+
+    /// Keeps the logs of a build, and none of its packages, as results are kept; where. A builder that offers something odd
+    /// beside them gets its logs taken all the same.
+    ///
+    /// # Errors
+    /// Those that may pass, and [`Error::Fenced`]; after any other there are no logs, which is told.
+    pub(crate) async fn keep_logs(&self, session: &dyn BuilderSession) -> Result<Option<String>, Error> {
+        let kept = async {
+            let offer = self.offer(session).await?;
+            let logs = logs_of(&offer, &limits(self.context));
+            self.place(self.fetch(session, logs).await?).await
+        };
+        match kept.await {
+            Ok(directory) => Ok(Some(directory)),
+            Err(error) if error.may_pass() || matches!(error, Error::Fenced) => Err(error),
+            Err(error) => {
+                let id = self.allocation.attempt.id;
+                warn!(attempt.id = %id, "The logs of a build were not taken: {}", chain(&error));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Where nothing came from the builder, what was seen of its log while it was there is kept among the results.
+    pub(crate) async fn keep_live_log(&self, log: &LiveLog, outcome: Outcome) -> Outcome {
+        let is_kept = match &outcome {
+            Outcome::Collected { .. } => true,
+            Outcome::Failed { result_directory, .. }
+            | Outcome::Refused { result_directory, .. }
+            | Outcome::Skipped { result_directory, .. }
+            | Outcome::Canceled { result_directory } => result_directory.is_some(),
+        };
+        if is_kept || log.size() == 0 {
+            return outcome;
+        }
+        let placed = async {
+            let mut staged = Staged::make(self.context, self.allocation).await?;
+            let from = log.path().to_owned();
+            staged
+                .add(LIVE_LOG, move |path| fs_err::copy(from, path).map(drop))
+                .await?;
+            self.place(staged).await
+        };
+        match placed.await {
+            Ok(directory) => with_results(outcome, Some(directory)),
+            Err(error) => {
+                let id = self.allocation.attempt.id;
+                warn!(attempt.id = %id, "The log of a build was not kept among its results: {}", chain(&error));
+                outcome
+            }
+        }
+    }
+
+    /// What the builder offers; what it leaves out is told.
+    async fn offer(&self, session: &dyn BuilderSession) -> Result<Offer, Error> {
+        let offer = session.manifest(self.context.limits.result_bytes).await?;
+        let told = |what: &str, one: &LeftOut| format!("{what} {}: {}", one.name, one.reason);
+        for one in &offer.passed_over {
+            self.journal.note(&told("Passed over", one));
+        }
+        for one in &offer.refused {
+            self.journal.note(&told("Not taken:", one));
+        }
+        Ok(offer)
+    }
+
+    /// Files from the builder, each of the size and digest that its manifest says.
+    async fn fetch(
+        &self,
+        session: &dyn BuilderSession,
+        entries: Vec<ManifestEntry>,
+    ) -> Result<Staged, Error> {
+        let bytes = entries
+            .iter()
+            .map(|entry| entry.size)
+            .fold(0, u64::saturating_add);
+        let free = free_bytes(self.context.publisher.root())?;
+        if free < self.context.limits.min_free_bytes.saturating_add(bytes) {
+            return Err(Error::File {
+                what: format!("collecting {bytes} bytes of results with {free} bytes of disk free"),
+                source: std::io::ErrorKind::StorageFull.into(),
+            });
+        }
+        let mut staged = Staged::make(self.context, self.allocation).await?;
+        let path = staged.path.clone();
+        let takes = entries.into_iter().map(|entry| {
+            let path = &path;
+            async move { take(session, path, &entry).await.map(|()| entry) }
+        });
+        // Most are small, so that the way there and back is most of the time.
+        let taken = stream::iter(takes).buffer_unordered(FILES_AT_ONCE);
+        staged.entries = taken.try_collect().await?;
+        let count = staged.entries.len();
+        self.journal
+            .note(&format!("Fetched {count} files of {bytes} bytes."));
+        Ok(staged)
+    }
+
+    /// Moves files into their place, if the attempt is still this worker's: another's results are not replaced.
+    async fn place(&self, staged: Staged) -> Result<String, Error> {
+        let (context, epoch) = (self.context, self.allocation.epoch);
+        let stands = context.store.look_at_allocations(&context.name, &[epoch]).await?;
+        if stands.get(&epoch).is_none_or(|stands| *stands == Renewal::Lost) {
+            return Err(Error::Fenced);
+        }
+        let (publisher, account) = (context.publisher.clone(), self.journal.text());
+        let (limits, directory) = (limits(context), staged.build.to_string());
+        blocking(move || {
+            let manifest = Manifest::new(staged.entries, &limits)?;
+            let whole = archive::complete(&staged.path, &manifest, &account)?;
+            publisher.place_results(&staged.repository, &staged.build, &staged.path, &whole)?;
+            Ok(())
+        })
+        .await?;
+        Ok(directory)
+    }
+}
+
+/// What a verdict means where nothing has to be collected for it; nothing for a build that succeeded.
+pub(crate) fn end_of(verdict: &Verdict) -> Option<Result<Outcome, Error>> {
+    let reason = verdict.reason.clone();
+    match verdict.result {
+        VerdictWord::Succeeded => None,
+        // A user's wish to cancel is heeded before this. It is how a build ends whose machine is shut down in good order.
+        VerdictWord::Cancelled => Some(Err(Error::Builder(
+            "the build was ended on its builder, and nobody here wished it".to_owned(),
+        ))),
+        VerdictWord::Skipped => Some(Ok(Outcome::Skipped {
+            reason,
+            result_directory: None,
+        })),
+        VerdictWord::Failed => match verdict.blame.as_deref().map(str::parse::<Blame>) {
+            Some(Ok(blame)) => Some(Ok(Outcome::Failed {
+                blame,
+                reason,
+                evidence: verdict.evidence.clone(),
+                result_directory: None,
+            })),
+            _ => Some(Err(Error::Builder(
+                "a failure without a blame that is known".to_owned(),
+            ))),
+        },
+    }
+}
+
+/// An outcome whose files are in a directory; one that has files already keeps its own.
+pub(crate) fn with_results(mut outcome: Outcome, directory: Option<String>) -> Outcome {
+    match &mut outcome {
+        Outcome::Collected { .. } => {}
+        Outcome::Failed { result_directory, .. }
+        | Outcome::Refused { result_directory, .. }
+        | Outcome::Skipped { result_directory, .. }
+        | Outcome::Canceled { result_directory } => {
+            if result_directory.is_none() {
+                *result_directory = directory;
+            }
+        }
+    }
+    outcome
+}
+
+fn limits(context: &Context) -> ManifestLimits {
+    ManifestLimits {
+        files: context.limits.result_files,
+        total_bytes: context.limits.result_bytes,
+        manifest_bytes: ANSWER_LIMIT,
+    }
+}
+
+/// The entries of a manifest that are good and no packages, as many as the limits allow.
+fn logs_of(offer: &Offer, limits: &ManifestLimits) -> Vec<ManifestEntry> {
+    let mut taken: Vec<ManifestEntry> = Vec::new();
+    for one in offer.files.as_array().into_iter().flatten() {
+        let Ok(entry) = serde_json::from_value::<ManifestEntry>(one.clone()) else {
+            continue;
+        };
+        if entry.name.ends_with(".rpm") || entry.name == journal::NAME {
+            continue;
+        }
+        taken.push(entry);
+        if Manifest::new(taken.clone(), limits).is_err() {
+            taken.pop();
+        }
+    }
+    taken
+}
+
+/// Files of a build that are here and not in their place yet.
+struct Staged {
+    repository: RepositoryId,
+    build: BuildDirectory,
+    path: PathBuf,
+    entries: Vec<ManifestEntry>,
+}
+
+impl Staged {
+    /// An empty directory, under the number of the allocation.
+    async fn make(context: &Context, allocation: &Allocation) -> Result<Self, Error> {
+        let attempt = &allocation.attempt;
+        let repository = RepositoryId {
+            owner: attempt.owner.clone(),
+            directory: attempt.directory.clone(),
+            chroot: attempt.chroot.clone(),
+        };
+        let build = build_directory(attempt)?;
+        let (publisher, epoch) = (context.publisher.clone(), allocation.epoch);
+        let (in_repository, of_build) = (repository.clone(), build.clone());
+        let path = blocking(move || Ok(publisher.stage(&in_repository, &of_build, epoch)?)).await?;
+        Ok(Self {
+            repository,
+            build,
+            path,
+            entries: Vec::new(),
+        })
+    }
+
+    /// Adds a file of our own.
+    async fn add(
+        &mut self,
+        name: &'static str,
+        write: impl FnOnce(&Path) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), Error> {
+        let path = self.path.join(name);
+        let entry = blocking(move || {
+            write(&path).map_err(|source| Error::File {
+                what: format!("writing {}", path.display()),
+                source,
+            })?;
+            let (size, sha256) = digest(&path)?;
+            Ok(ManifestEntry {
+                name: name.to_owned(),
+                size,
+                sha256,
+            })
+        });
+        self.entries.push(entry.await?);
+        Ok(())
     }
 }
 
@@ -93,120 +351,15 @@ fn build_directory(attempt: &Attempt) -> Result<BuildDirectory, Error> {
     }
 }
 
-/// The logs of a build that failed are kept as results are; its packages, if any, are not.
-async fn failed(
-    context: &Context,
-    allocation: &Allocation,
-    builder: &Builder,
-    verdict: &Verdict,
-) -> Result<Outcome, Error> {
-    let attempt = &allocation.attempt;
-    let repository = repository_of(allocation);
-    let build = build_directory(attempt)?;
-    let result_directory = match fetch(context, allocation, builder, Wanted::Logs).await {
-        Ok((staged, manifest)) => {
-            let publisher = context.publisher.clone();
-            let directory = build.to_string();
-            let account = archive::account(attempt, verdict, clock::now());
-            blocking(move || {
-                let whole = archive::complete(&staged, &manifest, &account)?;
-                Ok(publisher.place_results(&repository, &build, &staged, &whole)?)
-            })
-            .await?;
-            Some(directory)
-        }
-        Err(error @ Error::Connection(_)) => return Err(error),
-        Err(error) => {
-            warn!(attempt.id = %attempt.id, "The logs of a failed build were not taken: {error}");
-            None
-        }
-    };
-    let blame = match verdict.blame.as_deref().map(str::parse) {
-        Some(Ok(blame)) => blame,
-        _ => {
-            return Err(Error::Builder(
-                "a failure without a blame that is known".to_owned(),
-            ));
-        }
-    };
-    let evidence = verdict.evidence.clone();
-    Ok(Outcome::Failed {
-        blame,
-        reason: verdict.reason.clone(),
-        evidence,
-        result_directory,
-    })
-}
-
-/// Which results are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    /// All there are; packages that cannot be taken make the build a failure.
-    Everything,
-    /// All but packages.
-    Logs,
-}
-
-/// Copies the wanted files of the manifest into an empty directory here; what is there then.
-async fn fetch(
-    context: &Context,
-    allocation: &Allocation,
-    builder: &Builder,
-    wanted: Wanted,
-) -> Result<(PathBuf, Manifest), Error> {
-    let offer = builder.manifest(context.limits.result_bytes).await?;
-    check_refused(&offer.refused, wanted)?;
-    let limits = ManifestLimits {
-        files: context.limits.result_files,
-        total_bytes: context.limits.result_bytes,
-        manifest_bytes: ANSWER_LIMIT,
-    };
-    let all = Manifest::parse(offer.files.to_string().as_bytes(), &limits)?;
-    let free = free_bytes(context.publisher.root())?;
-    if free < context.limits.min_free_bytes.saturating_add(all.total_bytes()) {
-        return Err(Error::File {
-            what: format!(
-                "collecting {} bytes of results with {free} bytes of disk free",
-                all.total_bytes()
-            ),
-            source: std::io::ErrorKind::StorageFull.into(),
-        });
-    }
-    let (publisher, id) = (context.publisher.clone(), repository_of(allocation));
-    let (directory, epoch) = (build_directory(&allocation.attempt)?, allocation.epoch);
-    let staged = blocking(move || Ok(publisher.stage(&id, &directory, epoch)?)).await?;
-    let mut taken = Vec::new();
-    for entry in all.entries() {
-        if wanted == Wanted::Everything || !entry.name.ends_with(".rpm") {
-            take(builder, &staged, entry).await?;
-            taken.push(entry.clone());
-        }
-    }
-    Ok((staged, Manifest::new(taken, &limits)?))
-}
-
-/// A package that the builder holds and will not hand over would be missing from a build that succeeded.
-fn check_refused(refused: &[Value], wanted: Wanted) -> Result<(), Error> {
-    for one in refused {
-        let field = |name: &str| one.get(name).and_then(Value::as_str).unwrap_or_default();
-        let words = format!("the result {} cannot be taken: {}", field("name"), field("why"));
-        if wanted == Wanted::Everything && field("name").ends_with(".rpm") {
-            return Err(Error::Refused(words));
-        }
-        warn!("{words}");
-    }
-    Ok(())
-}
-
-async fn take(builder: &Builder, staged: &Path, entry: &ManifestEntry) -> Result<(), Error> {
+async fn take(session: &dyn BuilderSession, staged: &Path, entry: &ManifestEntry) -> Result<(), Error> {
     let path = staged.join(&entry.name);
     let failed = |source| Error::File {
         what: format!("writing {}", path.display()),
         source,
     };
     let mut file = File::create_new(&path).await.map_err(failed)?;
-    let got = builder.fetch(&entry.name, entry.size, &mut file).await?;
-    file.sync_all().await.map_err(failed)?;
+    let got = session.fetch(&entry.name, entry.size, &mut file).await?;
+    file.flush().await.map_err(failed)?;
     if got.size != entry.size || got.sha256 != entry.sha256 {
         return Err(Error::Builder(format!(
             "{} is not what its manifest says",
@@ -224,128 +377,5 @@ fn free_bytes(path: &Path) -> Result<u64, Error> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-fn digest(path: &Path) -> Result<(u64, String), Error> {
-    use sha2::Digest as _;
-    let failed = |source| Error::File {
-        what: format!("reading {}", path.display()),
-        source,
-    };
-    let mut digest = sha2::Sha256::new();
-    let mut file = fs_err::File::open(path).map_err(failed)?;
-    let size = std::io::copy(&mut file, &mut digest).map_err(failed)?;
-    Ok((size, hex::encode(digest.finalize())))
-}
-
-/// Verifies and signs every RPM, and describes it for the repository.
-fn sign_all(
-    staged: &Path,
-    manifest: &Manifest,
-    key: &SigningKey,
-    build: &BuildDirectory,
-    architecture: &str,
-) -> Result<Vec<CollectedPackage>, Error> {
-    let installed = match manifest.get(INSTALLED) {
-        Some(entry) => fs_err::read(staged.join(&entry.name)).map_err(|source| Error::File {
-            what: format!("reading {INSTALLED}"),
-            source,
-        })?,
-        None => Vec::new(),
-    };
-    let installed = String::from_utf8_lossy(&installed);
-    let mut packages = Vec::new();
-    for entry in manifest.entries().filter(|entry| entry.name.ends_with(".rpm")) {
-        let path = staged.join(&entry.name);
-        let found = repository::read_package(&path)?;
-        if let Some(why) = objection(&found, &entry.name, architecture, &installed) {
-            return Err(Error::Refused(format!("{} {why}", entry.name)));
-        }
-        repository::sign_package(&path, key, clock::now())?;
-        let signed = repository::read_package(&path)?;
-        let (size, sha256) = digest(&path)?;
-        let metadata = PackageMetadata::new(&signed, &build.href(&entry.name));
-        packages.push(CollectedPackage {
-            file_name: entry.name.clone(),
-            sha256,
-            size,
-            is_source: signed.is_source(),
-            package: BuiltPackage {
-                name: signed.name.clone(),
-                epoch: i64::from(signed.epoch),
-                version: signed.version.clone(),
-                release: signed.release.clone(),
-                architecture: signed.arch.clone(),
-            },
-            metadata_json: serde_json::to_string(&metadata)
-                .map_err(|cause| Error::Lost(cause.to_string()))?,
-        });
-    }
-    Ok(packages)
-}
-
-/// The name of the list of packages that the build root had, which the builder writes.
-const INSTALLED: &str = "installed_pkgs.log";
-
-/// Why a package is not taken, behind its name.
-fn objection(found: &Package, file_name: &str, architecture: &str, installed: &str) -> Option<String> {
-    if found.file_name() != file_name {
-        return Some(format!("holds the package {}", found.file_name()));
-    }
-    if found.format >= 6 && !reads_format_6(installed) {
-        return Some(format!(
-            "has the package format {}, which clients of the chroot may not verify: by {INSTALLED} its rpm is not version 6",
-            found.format
-        ));
-    }
-    if !found.is_source() && !repository::belongs(&found.arch, architecture) {
-        return Some(format!("is not for {architecture}"));
-    }
-    None
-}
-
-/// Whether the chroot's own rpm, by the list of its packages, reads and verifies packages of format 6: rpm 6 does.
-fn reads_format_6(installed: &str) -> bool {
-    let names = installed.lines().filter_map(|line| line.split(' ').next());
-    let mut majors = names.filter_map(|name| {
-        let version = name.strip_prefix("rpm-")?;
-        let version = version
-            .split_once(':')
-            .map_or(version, |(_epoch, version)| version);
-        version.split_once('.')?.0.parse::<u32>().ok()
-    });
-    majors.any(|major| major >= 6)
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::{Error, Wanted, check_refused, reads_format_6};
-
-    #[test]
-    fn only_a_chroot_with_rpm_6_reads_format_6() {
-        for (installed, reads) in [
-            (
-                "bash-5.2-1.x86_64 1 2 3 installed\nrpm-6.0.1-1.fc44.x86_64 1 2 3 installed\n",
-                true,
-            ),
-            ("rpm-1:10.1-1.x86_64 1 2 3 installed\n", true),
-            (
-                "rpm-4.18.0+dfsg-1.x86_64 1 2 3 installed\nrpm-libs-6.0-1.x86_64 1 2 3 installed\n",
-                false,
-            ),
-            ("", false),
-        ] {
-            assert_eq!(reads_format_6(installed), reads, "{installed}");
-        }
-    }
-
-    #[test]
-    fn a_package_that_is_not_handed_over_fails_a_build_that_succeeded_and_no_other() {
-        let link = [json!({"name": "evil-1-1.noarch.rpm", "why": "it is a symbolic link"})];
-        let refused = check_refused(&link, Wanted::Everything).unwrap_err();
-        assert!(matches!(&refused, Error::Refused(words) if words.contains("evil-1-1.noarch.rpm")));
-        assert!(check_refused(&link, Wanted::Logs).is_ok());
-        let log = [json!({"name": "core\\x00", "why": "its name"})];
-        assert!(check_refused(&log, Wanted::Everything).is_ok());
-    }
-}
+mod tests;

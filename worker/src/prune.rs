@@ -7,7 +7,10 @@ use runtime::{CancellationToken, clock, supervisor::chain};
 use store::{PublishedSnapshot, RepositoryPlace, SnapshotRecord};
 use tracing::warn;
 
-use crate::{Context, Error, blocking};
+use crate::{
+    context::Context,
+    error::{Error, blocking},
+};
 
 /// How many repositories are asked for at once.
 const REPOSITORIES_AT_ONCE: u64 = 500;

@@ -16,7 +16,8 @@ use tokio::{task::JoinSet, time::Instant};
 use tracing::{error, info, warn};
 
 use crate::{
-    Context, Error, blocking,
+    context::Context,
+    error::{Error, blocking},
     prune::{prune, record, repository_id},
     signer::signing_key,
 };

@@ -16,7 +16,12 @@ use runtime::{CancellationToken, supervisor::chain};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use crate::{Context, Error, blocking, log, prune::prune_all};
+use crate::{
+    context::Context,
+    error::{Error, blocking},
+    log,
+    prune::prune_all,
+};
 
 /// How often it is done, and how old something has to be.
 const EVERY: Duration = Duration::from_secs(3600);

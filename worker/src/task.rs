@@ -6,7 +6,7 @@ use model::{AttemptId, ChrootName, DirectoryName, Epoch, OwnerName, RepositoryAd
 use serde_json::{Value, json};
 use store::{Allocation, StoredSource};
 
-use crate::Context;
+use crate::context::Context;
 
 /// The version of the task's format.
 const SCHEMA_VERSION: u32 = 1;

@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 use model::{BuildId, BuilderId, BuilderState, ChrootDefinition, ChrootName, FleetId, LaunchId, Timestamp};
 use repository::{KeyAlgorithm, Passphrase, Publisher, RepositoryId};
 use runtime::clock;
-use shell::ClientKey;
 use store::{
     Allocation, BuildOptions, Change, Chroot, DatabaseSettings, Lease, NewBuilder, NewLaunch, NewProject,
     NewUpload, NewUser, Project, ProjectSettings, RepositoryPlace, Store, StoredSource, User,
@@ -14,7 +13,7 @@ use store::{
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::{Context, Limits, UnlockedKeys};
+use crate::{Context, Limits, UnlockedKeys, fake::FakeBuilder, task};
 
 pub(crate) const CHROOT: &str = "fedora-43-x86_64";
 
@@ -67,7 +66,7 @@ impl Farm {
             store,
             publisher: Arc::new(Publisher::new(results)),
             sources: directory.path().join("sources"),
-            key: Arc::new(ClientKey::generate("a test").unwrap()),
+            sessions: Arc::new(FakeBuilder::new()),
             passphrase: Arc::new(Passphrase::new("a passphrase of tests").unwrap()),
             unlocked: UnlockedKeys::default(),
             key_algorithm: KeyAlgorithm::Ed25519,
@@ -107,6 +106,15 @@ impl Farm {
 
     pub(crate) fn repository(&self) -> RepositoryId {
         crate::prune::repository_id(&self.place())
+    }
+
+    /// A source that the api stored.
+    pub(crate) fn store_source(&self) -> StoredSource {
+        let source = source();
+        let path = task::source_path(&self.context.sources, &source);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, "a source package").unwrap();
+        source
     }
 
     /// Submits a build of a source that was stored.
@@ -194,7 +202,7 @@ fn deadline() -> Timestamp {
     clock::now().plus(Duration::from_secs(3600))
 }
 
-/// A source that no test reads.
+/// A source that no test reads, whose file is not there.
 pub(crate) fn source() -> StoredSource {
     StoredSource {
         file_name: "hello-1-1.src.rpm".to_owned(),

@@ -1,6 +1,7 @@
 //! Benchmarks: what the farm adds to the bare work, as a ratio to that work in the same run. They print figures and never fail on one.
 
 mod bare;
+mod phases;
 mod pipeline;
 mod table;
 

@@ -30,7 +30,16 @@ pub(crate) struct Farm {
 impl Farm {
     /// Builds the program and starts a farm with an empty directory, of at most so many builders and so many held ready.
     pub(crate) fn start(cache: &Cache, directory: &Path, builders: u32, idle: u32) -> Result<Self> {
-        let program = workspace::program()?;
+        Self::start_program(&workspace::program()?, cache, directory, (builders, idle))
+    }
+
+    /// Starts a farm of a program that is built already.
+    pub(crate) fn start_program(
+        program: &Path,
+        cache: &Cache,
+        directory: &Path,
+        (builders, idle): (u32, u32),
+    ) -> Result<Self> {
         fs_err::create_dir_all(directory)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log = fs_err::File::create(directory.join("farm.log"))?.into_parts().0;

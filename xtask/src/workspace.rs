@@ -63,3 +63,10 @@ pub(crate) fn program() -> Result<PathBuf> {
     build.context("the farm does not compile")?;
     Ok(read()?.target_directory.join("debug/verdigris"))
 }
+
+/// The farm's program as operators run it.
+pub(crate) fn release_program() -> Result<PathBuf> {
+    let build = cargo()?.args(["build", "--release", "-p", "verdigris"]).show();
+    build.context("the farm does not compile")?;
+    Ok(read()?.target_directory.join("release/verdigris"))
+}

@@ -47,32 +47,6 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What a machine must show to be taken for the one we mean. There is no "accept anything": who wants to trust
-/// on first use calls [`probe_host_key`], stores what it says, and pins that.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostKeyPolicy {
-    /// Exactly this key.
-    Pinned(HostKey),
-    /// Any key with this fingerprint, `SHA256:...`: all that some clouds' console output tells.
-    Fingerprint(String),
-}
-
-impl HostKeyPolicy {
-    fn accepts(&self, key: &HostKey) -> bool {
-        match self {
-            Self::Pinned(expected) => expected == key,
-            Self::Fingerprint(expected) => expected == key.fingerprint(),
-        }
-    }
-
-    fn expected(&self) -> String {
-        match self {
-            Self::Pinned(key) => key.fingerprint().to_owned(),
-            Self::Fingerprint(fingerprint) => fingerprint.clone(),
-        }
-    }
-}
-
 /// How long the parts of a connection may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -129,9 +103,9 @@ impl Notes {
     }
 }
 
-/// Our side of the protocol: checks the host key. Without a policy it refuses all, having noted what was shown.
+/// Our side of the protocol: checks the host key, and notes what was shown.
 pub(crate) struct Watcher {
-    policy: Option<HostKeyPolicy>,
+    expected: HostKey,
     notes: Notes,
 }
 
@@ -144,7 +118,7 @@ impl client::Handler for Watcher {
             return Ok(false);
         };
         let key = HostKey::from_public(key)?;
-        let accepted = self.policy.as_ref().is_some_and(|policy| policy.accepts(&key));
+        let accepted = self.expected == key;
         self.notes.set_host_key(key);
         Ok(accepted)
     }
@@ -173,18 +147,18 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects, checks the host key, and logs in with `key`.
+    /// Connects, checks that the machine has the expected host key, and logs in with `key`. There is no "accept anything".
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::HostKeyMismatch`], [`Error::AuthenticationRefused`], [`Error::Protocol`].
     pub async fn open(
         endpoint: &Endpoint,
         key: &ClientKey,
-        policy: &HostKeyPolicy,
+        expected: &HostKey,
         timeouts: Timeouts,
     ) -> Result<Self, Error> {
         let mut stage = CONNECTING;
-        let opening = Self::handshake(endpoint, key, policy, timeouts, &mut stage);
+        let opening = Self::handshake(endpoint, key, expected, timeouts, &mut stage);
         match timeout(timeouts.handshake, opening).await {
             Ok(result) => result,
             Err(elapsed) => Err(unreachable(endpoint, stage, elapsed)),
@@ -194,7 +168,7 @@ impl Connection {
     async fn handshake(
         endpoint: &Endpoint,
         key: &ClientKey,
-        policy: &HostKeyPolicy,
+        expected: &HostKey,
         timeouts: Timeouts,
         stage: &mut &'static str,
     ) -> Result<Self, Error> {
@@ -209,18 +183,18 @@ impl Connection {
         *stage = EXCHANGING_KEYS;
         let notes = Notes::default();
         let watcher = Watcher {
-            policy: Some(policy.clone()),
+            expected: expected.clone(),
             notes: notes.clone(),
         };
         let connected =
-            client::connect_stream(Arc::new(configuration(policy, timeouts)), socket, watcher).await;
+            client::connect_stream(Arc::new(configuration(expected, timeouts)), socket, watcher).await;
         let mut handle = match connected {
             Ok(handle) => handle,
-            Err(russh::Error::UnknownKey) => return Err(mismatch(endpoint, policy, &notes)),
+            Err(russh::Error::UnknownKey) => return Err(mismatch(endpoint, expected, &notes)),
             Err(error) => return Err(handshake_error(endpoint, stage, error)),
         };
         let Some(host_key) = notes.host_key() else {
-            return Err(mismatch(endpoint, policy, &notes));
+            return Err(mismatch(endpoint, expected, &notes));
         };
         *stage = AUTHENTICATING;
         let answer = handle
@@ -262,8 +236,9 @@ impl Connection {
         self.handle.is_closed()
     }
 
-    /// Says goodbye and closes. Never fails and takes at most a second; dropping does the same without goodbye.
-    pub async fn close(self) {
+    /// Says goodbye. Never fails and takes at most a second; the socket is closed when the connection is dropped, with or
+    /// without it.
+    pub async fn close(&self) {
         let goodbye = self.handle.disconnect(Disconnect::ByApplication, "", "en");
         // A peer that does not hear it any more sees the socket close.
         timeout(Duration::from_secs(1), goodbye).await.ok();
@@ -302,41 +277,11 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Asks a machine for its host key without logging in, and without trusting it: what it says proves nothing until
-/// it is compared with something that came another way, such as the console output.
-///
-/// # Errors
-/// [`Error::Unreachable`], [`Error::Protocol`].
-pub async fn probe_host_key(endpoint: &Endpoint, limit: Duration) -> Result<HostKey, Error> {
-    let probe = async {
-        let cut = CancellationToken::new();
-        let _guard = cut.clone().drop_guard();
-        let socket = Socket::connect(&endpoint.host, endpoint.port, limit, cut)
-            .await
-            .map_err(|error| unreachable(endpoint, CONNECTING, error))?;
-        let notes = Notes::default();
-        let watcher = Watcher {
-            policy: None,
-            notes: notes.clone(),
-        };
-        let refused = client::connect_stream(Arc::new(client::Config::default()), socket, watcher).await;
-        match (notes.host_key(), refused) {
-            (Some(key), _) => Ok(key),
-            (None, Err(error)) => Err(handshake_error(endpoint, EXCHANGING_KEYS, error)),
-            (None, Ok(_)) => Err(handshake_error(endpoint, EXCHANGING_KEYS, russh::Error::KexInit)),
-        }
-    };
-    match timeout(limit, probe).await {
-        Ok(result) => result,
-        Err(elapsed) => Err(unreachable(endpoint, EXCHANGING_KEYS, elapsed)),
-    }
-}
-
 const CONNECTING: &str = "the TCP connection";
 const EXCHANGING_KEYS: &str = "the key exchange";
 const AUTHENTICATING: &str = "the authentication";
 
-fn configuration(policy: &HostKeyPolicy, timeouts: Timeouts) -> client::Config {
+fn configuration(expected: &HostKey, timeouts: Timeouts) -> client::Config {
     let mut preferred = Preferred {
         // The fastest one on machines with AES instructions, which builders are, first.
         cipher: Cow::Borrowed(&[
@@ -349,9 +294,7 @@ fn configuration(policy: &HostKeyPolicy, timeouts: Timeouts) -> client::Config {
     };
     // The pinned algorithm first, so that a machine with keys of several kinds shows the one we know; the others
     // stay, so that another machine is recognised by the key it shows and not by a failed negotiation.
-    if let HostKeyPolicy::Pinned(key) = policy
-        && let Some(algorithm) = key.algorithm()
-    {
+    if let Some(algorithm) = expected.algorithm() {
         let mut order = preferred.key.into_owned();
         order.sort_by_key(|other| !same_family(other, &algorithm));
         preferred.key = Cow::Owned(order);
@@ -381,12 +324,12 @@ fn unreachable(endpoint: &Endpoint, stage: &'static str, cause: impl Into<Cause>
     }
 }
 
-fn mismatch(endpoint: &Endpoint, policy: &HostKeyPolicy, notes: &Notes) -> Error {
+fn mismatch(endpoint: &Endpoint, expected: &HostKey, notes: &Notes) -> Error {
     match notes.host_key() {
         Some(got) => Error::HostKeyMismatch {
             endpoint: endpoint.to_string(),
-            expected: policy.expected(),
-            got,
+            expected: expected.fingerprint().to_owned(),
+            got: got.fingerprint().to_owned(),
         },
         None => Error::Protocol {
             what: format!("the key exchange with {endpoint}"),

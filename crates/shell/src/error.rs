@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Exit, HostKey};
+use crate::event::Exit;
 
 /// The underlying error of another library, kept for the log.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -24,14 +24,14 @@ pub enum Error {
         cause: Cause,
     },
     /// Another machine answers, or one that was made anew. Never retry; the address no longer belongs to the builder.
-    #[error("{endpoint} shows the host key {}, expected {expected}", got.fingerprint())]
+    #[error("{endpoint} shows the host key {got}, expected {expected}")]
     HostKeyMismatch {
         /// Who was called, as `user@host:port`.
         endpoint: String,
         /// The fingerprint that was expected.
         expected: String,
-        /// The key that was shown.
-        got: HostKey,
+        /// The fingerprint of the key that was shown.
+        got: String,
     },
     /// The machine is the right one, but does not accept our key for this user.
     #[error("{endpoint} refuses the key {fingerprint}")]

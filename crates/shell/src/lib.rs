@@ -15,6 +15,7 @@
 pub mod command;
 pub mod connection;
 pub mod error;
+pub mod event;
 pub mod key;
 mod session;
 mod socket;
@@ -22,9 +23,10 @@ pub mod stream;
 pub mod transfer;
 
 pub use command::Command;
-pub use connection::{Connection, Endpoint, HostKeyPolicy, Timeouts, probe_host_key};
+pub use connection::{Connection, Endpoint, Timeouts};
 pub use error::Error;
+pub use event::{Chunk, Exit};
 pub use key::{ClientKey, HostKey};
-pub use session::{Exit, Input, Output, RunOptions};
-pub use stream::{Chunk, Progress, Stream};
+pub use session::{Input, Output, RunOptions};
+pub use stream::{Progress, Stream};
 pub use transfer::{Download, Downloaded, Upload};

@@ -5,7 +5,6 @@
 //! a window that never comes, so the end of the reading side ends the call. And a dead connection ends a channel
 //! quietly, without an exit status, so the absence of one is [`Exit::Lost`] and never success.
 
-use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -15,38 +14,13 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::{Chunk, Command, Connection, Error};
+use crate::{
+    Command, Connection, Error,
+    event::{Chunk, Exit},
+};
 
 /// How much of a source is read at once.
 pub(crate) const CHUNK: usize = 64 * 1024;
-
-/// How a remote command ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// It exited by itself with this status.
-    Code(u32),
-    /// A signal killed it; the name is without `SIG`.
-    Signal(String),
-    /// Nobody knows: the connection or the channel ended first.
-    Lost,
-}
-
-impl Exit {
-    /// Whether it is status 0.
-    pub fn is_success(&self) -> bool {
-        *self == Self::Code(0)
-    }
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(formatter, "status {code}"),
-            Self::Signal(name) => write!(formatter, "killed by signal {name}"),
-            Self::Lost => formatter.write_str("connection lost"),
-        }
-    }
-}
 
 /// What a command reads on its standard input.
 #[derive(Default)]

@@ -2,22 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use russh::ChannelWriteHalf;
 use russh::client::Msg;
 use tokio::time::{Instant, timeout_at};
 
-use crate::session::{Exit, Reading, abandon};
+use crate::event::{Chunk, Exit};
+use crate::session::{Reading, abandon};
 use crate::{Command, Connection, Error};
-
-/// A piece of output as it came from the network: up to 32 KiB, cut anywhere, even inside a character.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Chunk {
-    /// From standard output.
-    Stdout(Bytes),
-    /// From standard error.
-    Stderr(Bytes),
-}
 
 /// A running command.
 ///

@@ -10,13 +10,16 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-use crate::session::{CHUNK, Exit, Reading, abandon, count, read_chunk, tail, until_read};
-use crate::{Chunk, Command, Connection, Error};
+use crate::event::{Chunk, Exit};
+use crate::session::{CHUNK, Reading, abandon, count, read_chunk, tail, until_read};
+use crate::{Command, Connection, Error};
 
-/// Takes the content and then a line with its digest; the file appears under its name only if both agree.
+/// Takes the content and then a line with its digest; the file appears under its name only if both agree. Until then it has
+/// a short name of its own: one made of the file's would be too long for the file system where that is as long as may be.
 const RECEIVE: &str = r#"set -eu
 umask 077
-part=$(mktemp -- "$1.part.XXXXXX")
+case "$1" in */*) directory=${1%/*} ;; *) directory=. ;; esac
+part=$(mktemp -- "$directory/.part.XXXXXX")
 trap 'rm -f -- "$part"' EXIT
 head -c "$3" >"$part"
 IFS= read -r want || { echo "the content ended early" >&2; exit 65; }

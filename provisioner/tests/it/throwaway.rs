@@ -19,7 +19,7 @@ use provisioner::{Error, Mode, Provisioner, Report};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use shell::{ClientKey, Connection, Endpoint, HostKey, HostKeyPolicy, Timeouts};
+use shell::{ClientKey, Connection, Endpoint, HostKey, Timeouts};
 use tempfile::TempDir;
 
 /// How long a playbook of a test may take.
@@ -151,8 +151,7 @@ impl Throwaway {
     }
 
     pub(crate) async fn connect(&self) -> Connection {
-        let policy = HostKeyPolicy::Pinned(self.host_key.clone());
-        Connection::open(&self.endpoint, &self.key, &policy, Timeouts::default())
+        Connection::open(&self.endpoint, &self.key, &self.host_key, Timeouts::default())
             .await
             .expect("a connection")
     }

@@ -4,7 +4,7 @@ use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
 use crate::{
     farm::{CHROOT, Farm, eventually, text},
-    packages::{BROKEN, GREETING, SLOW, source_package},
+    packages::{BROKEN, DYNAMIC, GREETING, SLOW, source_package},
 };
 
 #[test]
@@ -91,6 +91,38 @@ fn a_broken_package_fails_with_its_reason_and_its_log_is_kept() {
     let (status, body) = farm.get(&log).unwrap();
     assert_eq!(status, 200, "{log}");
     assert!(body.contains("undeclared"), "{body}");
+}
+
+/// rpmbuild leaves a package of such requirements beside the results, which is none of them.
+#[test]
+fn a_build_that_generates_its_requirements_succeeds_with_packages_of_its_project() {
+    let farm = Farm::start();
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    let greeting = farm.submit("demo", &source_package(farm.directory.path(), GREETING));
+    farm.wait_for(greeting, &["succeeded"]);
+    let build = farm.submit("demo", &source_package(farm.directory.path(), DYNAMIC));
+    farm.wait_for(build, &["succeeded"]);
+    let results = format!("/results/admin/demo/{CHROOT}/{build:08}-dynamic");
+    let (status, index) = farm.get(&format!("{results}/")).unwrap();
+    assert_eq!(status, 200);
+    for name in [
+        "dynamic-1.0-1.noarch.rpm",
+        "dynamic-1.0-1.src.rpm",
+        "build.log",
+        "root.log",
+    ] {
+        assert!(index.contains(name), "{name} in {index}");
+    }
+    assert!(!index.contains("buildreqs"), "{index}");
+    let (_, told) = farm.get(&format!("{results}/backend.log")).unwrap();
+    assert!(
+        told.contains("Passed over dynamic-1.0-1.buildreqs.nosrc.rpm"),
+        "{told}"
+    );
+    let installed = farm.dnf("demo", &["install", "dynamic"]);
+    assert!(installed.status.success(), "{}", text(&installed.stderr));
+    let made = std::fs::read_to_string(farm.path("root/usr/share/dynamic/made")).unwrap();
+    assert_eq!(made, " made by m4\nhello from the farm\n");
 }
 
 #[test]

@@ -46,6 +46,29 @@ echo done > %{buildroot}/usr/share/slow/done
 /usr/share/slow
 "#;
 
+/// Its build asks for what it needs in two rounds: the second, which only the first makes possible, for a package of its own
+/// project, in a rich requirement. What it got it packages.
+pub(crate) const DYNAMIC: &str = r#"
+Name: dynamic
+Version: 1.0
+Release: 1
+Summary: Requirements that only its build knows
+License: Apache-2.0
+BuildArch: noarch
+%description
+It asks for what it needs.
+%generate_buildrequires
+echo m4
+if command -v m4 >/dev/null; then echo '(greeting or nothing-that-there-is)'; fi
+%build
+echo 'define(x, made by m4) x' | m4 > made
+greeting >> made
+%install
+install -D -m 0644 made %{buildroot}/usr/share/dynamic/made
+%files
+/usr/share/dynamic
+"#;
+
 /// A build that fails, with a reason in its log.
 pub(crate) const BROKEN: &str = r#"
 Name: broken

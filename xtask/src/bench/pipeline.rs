@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{
     bare,
+    phases::{Moments, PHASES, moment},
     table::{Times, heading},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     farm::{CHROOT, Farm},
     image,
     progress::{Count, Step, say},
-    setup,
+    setup, workspace,
 };
 
 /// The package that is built: small, but with configure, make and tests.
@@ -36,6 +37,10 @@ struct Passage {
     whole: f64,
     /// From the farm's having taken the package.
     accepted: f64,
+    /// Where that went.
+    phases: Vec<(&'static str, Option<f64>)>,
+    /// How long dnf, asked anew, took to name the package.
+    seen: f64,
 }
 
 /// Measures and prints.
@@ -43,8 +48,9 @@ pub(super) fn run(cache: &Cache, install: bool, runs: u32) -> Result<()> {
     setup::run(cache, setup::Purpose::Farm, install)?;
     image::builder(cache)?;
     let package = examples::source_package(cache, PACKAGE)?;
-    let (warm, mut starts) = passages(cache, &package, runs, Readiness::Warm)?;
-    let (cold, more) = passages(cache, &package, runs, Readiness::Cold)?;
+    let program = workspace::release_program()?;
+    let (warm, mut starts) = passages(&program, cache, (&package, runs), Readiness::Warm)?;
+    let (cold, more) = passages(&program, cache, (&package, runs), Readiness::Cold)?;
     starts.extend(more);
 
     let bare = Times::of(warm.iter().filter_map(|one| one.bare).collect());
@@ -64,8 +70,14 @@ pub(super) fn run(cache: &Cache, install: bool, runs: u32) -> Result<()> {
         say(Times::of(over.collect()).line(&format!("accepted to installable over bare, {builder}"), None));
     }
     say(Times::of(starts).line("RunInstances to a ready builder", None));
+    say(heading("where the time goes, builder ready"));
+    for (name, _) in PHASES {
+        let took = |one: &Passage| one.phases.iter().find(|(phase, _)| *phase == name)?.1;
+        say(Times::of(warm.iter().filter_map(took).collect()).line(name, None));
+    }
+    say(times(&warm, |one| one.seen).line("seen by a dnf that asks anew", None));
     say(
-        "\nA debug build of the farm, on the machine that also runs its only builder. Over bare: with a builder ready, the differences of \
+        "\nA release build of the farm, on the machine that also runs its only builder. Over bare: with a builder ready, the differences of \
          pairs of a bare build and the farm's on the same builder; without one, those to the median of the bare builds.",
     );
     Ok(())
@@ -80,9 +92,9 @@ enum Readiness {
 
 /// Bare builds and the farm's, by turns; and how long builders took to be ready.
 fn passages(
+    program: &Path,
     cache: &Cache,
-    package: &Path,
-    runs: u32,
+    (package, runs): (&Path, u32),
     readiness: Readiness,
 ) -> Result<(Vec<Passage>, Vec<f64>)> {
     let step = Step::start(match readiness {
@@ -93,7 +105,7 @@ fn passages(
     let place = Scratch::beside(&cache.path("bench-farm"))?;
     // One builder: its successor, which is another machine's work elsewhere, does not boot here beside the build.
     let idle = if readiness == Readiness::Warm { 1 } else { 0 };
-    let farm = Farm::start(cache, place.path(), 1, idle)?;
+    let farm = Farm::start_program(program, cache, place.path(), (1, idle))?;
     farm.copr_cli(&["create", "bench", "--chroot", CHROOT])?;
     let mut count = Count::of("build", runs as usize);
     let mut passages = Vec::new();
@@ -103,11 +115,15 @@ fn passages(
             Readiness::Warm => Some(bare::build(&farm, package)?),
             Readiness::Cold => None,
         };
-        passages.push(passage(&farm, package, bare)?);
+        let mut one = passage(&farm, package, bare)?;
+        let asked = Instant::now();
+        let query = ["repoquery", "--refresh", "--disablerepo=base", PACKAGE];
+        farm.dnf(cache, "bench", &query)
+            .context("asking dnf for what was built")?;
+        one.seen = asked.elapsed().as_secs_f64();
+        passages.push(one);
         count.one_more();
     }
-    farm.dnf(cache, "bench", &["repoquery", "--disablerepo=base", PACKAGE])
-        .context("asking dnf for what was built")?;
     let starts = starts(&farm)?;
     step.done("measured");
     Ok((passages, starts))
@@ -163,10 +179,20 @@ fn passage(farm: &Farm, package: &Path, bare: Option<f64>) -> Result<Passage> {
         moment(at.with_context(|| format!("no event says when build {build} was {state}"))?)
     };
     let (accepted, succeeded) = (when("pending")?, when("succeeded")?);
+    let log = |name: &str| -> Result<String> {
+        let path = format!("/results/admin/bench/{CHROOT}/{build:08}-{PACKAGE}/{name}");
+        match farm.get(&path)? {
+            (200, text) => Ok(text),
+            (status, _) => bail!("{path} answers {status}"),
+        }
+    };
+    let moments = Moments::read(&events, &log("backend.log")?, &log("state.log")?)?;
     Ok(Passage {
         bare,
         whole: (succeeded - started).as_seconds_f64(),
         accepted: (succeeded - accepted).as_seconds_f64(),
+        phases: moments.seconds(accepted),
+        seen: 0.0,
     })
 }
 
@@ -192,23 +218,4 @@ fn starts(farm: &Farm) -> Result<Vec<f64>> {
         }
     }
     Ok(times)
-}
-
-/// A moment in RFC 3339.
-fn moment(text: &str) -> Result<time::OffsetDateTime> {
-    let format = &time::format_description::well_known::Rfc3339;
-    time::OffsetDateTime::parse(text, format).with_context(|| format!("the moment {text:?}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::moment;
-
-    #[test]
-    fn moments_differ_by_what_lies_between_them() {
-        let [before, after] = ["2026-11-27T20:00:00.250000Z", "2026-11-27T20:00:02Z"]
-            .map(|text| moment(text).expect("a moment"));
-        assert!(((after - before).as_seconds_f64() - 1.75).abs() < 1e-6);
-        assert!(moment("yesterday").is_err());
-    }
 }

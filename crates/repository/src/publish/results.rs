@@ -24,9 +24,17 @@ impl Publisher {
     /// worker may not have noticed yet, has its place taken away and fails.
     ///
     /// # Errors
-    /// The disk fails.
+    /// The disk fails, or the files of a later allocation are there: then this one is over.
     pub fn stage(&self, repository: &RepositoryId, build: &BuildDirectory, epoch: Epoch) -> Result<PathBuf> {
         let all = self.directory(repository).join(STAGING).join(build.to_string());
+        if let Ok(entries) = fs_err::read_dir(&all) {
+            let names = entries.flatten().map(|entry| entry.file_name());
+            let mut epochs = names.filter_map(|name| name.to_str()?.parse::<i64>().ok());
+            if let Some(later) = epochs.find(|later| *later > epoch.0) {
+                let why = format!("allocation {later}, which is later than {epoch}, collects {build}");
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, why).into());
+            }
+        }
         disk::remove_any(&all)?;
         let staging = all.join(epoch.to_string());
         fs_err::create_dir_all(&staging)?;

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use shell::{
-    ClientKey, Command, Connection, Endpoint, Error, HostKeyPolicy, Input, RunOptions, Timeouts,
-    probe_host_key,
-};
+use shell::{ClientKey, Command, Connection, Endpoint, Error, HostKey, Input, RunOptions, Timeouts};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
@@ -13,6 +10,16 @@ use crate::sshd::{Sshd, free_port};
 
 fn another_key() -> ClientKey {
     ClientKey::generate("another").expect("a key")
+}
+
+/// Tries to connect to what is no server of ours.
+async fn open(endpoint: &Endpoint, handshake: Duration) -> Result<Connection, Error> {
+    let key = another_key();
+    let timeouts = Timeouts {
+        handshake,
+        ..Timeouts::default()
+    };
+    Connection::open(endpoint, &key, &key.host_key().expect("a key"), timeouts).await
 }
 
 #[tokio::test]
@@ -25,19 +32,10 @@ async fn the_pinned_key_opens_a_connection() {
 }
 
 #[tokio::test]
-async fn the_fingerprint_alone_opens_a_connection() {
-    let server = Sshd::start();
-    let policy = HostKeyPolicy::Fingerprint(server.host_key.fingerprint().to_owned());
-    let connection = Connection::open(&server.endpoint, &server.key, &policy, Timeouts::default()).await;
-    assert_eq!(*connection.expect("a connection").host_key(), server.host_key);
-}
-
-#[tokio::test]
 async fn another_host_key_is_refused_and_both_are_named() {
     let server = Sshd::start();
     let expected = another_key().host_key().expect("a key");
-    let policy = HostKeyPolicy::Pinned(expected.clone());
-    let error = Connection::open(&server.endpoint, &server.key, &policy, Timeouts::default())
+    let error = Connection::open(&server.endpoint, &server.key, &expected, Timeouts::default())
         .await
         .expect_err("refused");
     let text = error.to_string();
@@ -46,15 +44,15 @@ async fn another_host_key_is_refused_and_both_are_named() {
         "{text}"
     );
     assert!(!error.is_worth_retrying());
-    assert!(matches!(error, Error::HostKeyMismatch { got, .. } if got == server.host_key));
+    assert!(matches!(error, Error::HostKeyMismatch { got, .. } if got == server.host_key.fingerprint()));
 }
 
 #[tokio::test]
 async fn a_host_key_of_another_kind_is_a_mismatch_and_not_a_failed_negotiation() {
     let server = Sshd::start();
     let pinned = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc=";
-    let policy = HostKeyPolicy::Pinned(pinned.parse().expect("a key"));
-    let error = Connection::open(&server.endpoint, &server.key, &policy, Timeouts::default())
+    let expected: HostKey = pinned.parse().expect("a key");
+    let error = Connection::open(&server.endpoint, &server.key, &expected, Timeouts::default())
         .await
         .expect_err("refused");
     assert!(matches!(error, Error::HostKeyMismatch { .. }), "{error:?}");
@@ -63,9 +61,9 @@ async fn a_host_key_of_another_kind_is_a_mismatch_and_not_a_failed_negotiation()
 #[tokio::test]
 async fn another_user_key_is_refused_and_named() {
     let server = Sshd::start();
-    let policy = HostKeyPolicy::Pinned(server.host_key.clone());
+    let expected = server.host_key.clone();
     let key = another_key();
-    let error = Connection::open(&server.endpoint, &key, &policy, Timeouts::default())
+    let error = Connection::open(&server.endpoint, &key, &expected, Timeouts::default())
         .await
         .expect_err("refused");
     assert!(matches!(error, Error::AuthenticationRefused { .. }), "{error:?}");
@@ -76,8 +74,8 @@ async fn another_user_key_is_refused_and_named() {
 #[tokio::test]
 async fn a_closed_port_is_unreachable_and_worth_retrying() {
     let endpoint = Endpoint::new("127.0.0.1", free_port(), "root");
-    let policy = HostKeyPolicy::Pinned(another_key().host_key().expect("a key"));
-    let error = Connection::open(&endpoint, &another_key(), &policy, Timeouts::default())
+    let expected = another_key().host_key().expect("a key");
+    let error = Connection::open(&endpoint, &another_key(), &expected, Timeouts::default())
         .await
         .expect_err("nobody there");
     assert!(
@@ -101,14 +99,14 @@ async fn a_silent_server_is_given_up_and_its_socket_closed() {
         listener.local_addr().expect("address").port(),
         "root",
     );
-    let policy = HostKeyPolicy::Pinned(another_key().host_key().expect("a key"));
+    let expected = another_key().host_key().expect("a key");
     let timeouts = Timeouts {
         handshake: Duration::from_millis(300),
         ..Timeouts::default()
     };
     let key = another_key();
     let (opened, accepted) = tokio::join!(
-        Connection::open(&endpoint, &key, &policy, timeouts),
+        Connection::open(&endpoint, &key, &expected, timeouts),
         listener.accept()
     );
     let error = opened.expect_err("silence");
@@ -151,7 +149,7 @@ async fn a_server_that_falls_silent_within_the_key_exchange_leaves_no_socket_beh
             .expect("an orderly end");
         sent
     };
-    let (probed, sent) = tokio::join!(probe_host_key(&endpoint, Duration::from_millis(500)), server);
+    let (probed, sent) = tokio::join!(open(&endpoint, Duration::from_millis(500)), server);
     assert!(matches!(probed, Err(Error::Unreachable { .. })), "{probed:?}");
     assert!(sent.len() > 100, "the client began a key exchange");
 }
@@ -170,20 +168,11 @@ async fn a_server_that_speaks_something_else_is_no_success() {
             .await
             .expect("sent");
     };
-    let (probed, ()) = tokio::join!(probe_host_key(&endpoint, Duration::from_secs(5)), server);
+    let (probed, ()) = tokio::join!(open(&endpoint, Duration::from_secs(5)), server);
     assert!(
         matches!(probed, Err(Error::Unreachable { .. } | Error::Protocol { .. })),
         "{probed:?}"
     );
-}
-
-#[tokio::test]
-async fn a_probe_tells_the_host_key_without_logging_in() {
-    let server = Sshd::start();
-    let key = probe_host_key(&server.endpoint, Duration::from_secs(20))
-        .await
-        .expect("a key");
-    assert_eq!(key, server.host_key);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use shell::{ClientKey, Connection, Endpoint, HostKey, HostKeyPolicy, Timeouts};
+use shell::{ClientKey, Connection, Endpoint, HostKey, Timeouts};
 use tempfile::TempDir;
 
 /// Limits short enough for tests of a dead peer and long enough for a busy machine.
@@ -104,8 +104,7 @@ impl Sshd {
     }
 
     pub(crate) async fn connect_with(&self, timeouts: Timeouts) -> Connection {
-        let policy = HostKeyPolicy::Pinned(self.host_key.clone());
-        Connection::open(&self.endpoint, &self.key, &policy, timeouts)
+        Connection::open(&self.endpoint, &self.key, &self.host_key, timeouts)
             .await
             .expect("a connection")
     }

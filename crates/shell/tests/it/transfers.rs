@@ -57,6 +57,21 @@ async fn files_of_every_size_make_the_round_trip() {
 }
 
 #[tokio::test]
+async fn a_name_as_long_as_the_file_system_permits_is_taken() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    let path = server.path(&"x".repeat(255));
+    connection
+        .upload(&mut b"content".as_slice(), &upload_to(&path, 7))
+        .await
+        .expect("uploaded");
+    assert_eq!(
+        fetch(&connection, &path, 7).await.expect("downloaded"),
+        b"content"
+    );
+}
+
+#[tokio::test]
 async fn a_source_that_is_too_short_leaves_nothing_behind() {
     let server = Sshd::start();
     let connection = server.connect().await;

@@ -7,7 +7,7 @@ use model::{
     builder::Deadlines,
 };
 use sea_orm::{
-    ActiveValue::Set,
+    ActiveValue::{NotSet, Set},
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     Select,
     sea_query::{Expr, ExprTrait as _},
@@ -21,8 +21,8 @@ use super::{
     verdict::{advance, lock_attempt, refresh_build, set_chroot},
 };
 use crate::{
-    Allocation, AllocationState, Attempt, Builder, Page, Renewal,
-    convert::Row,
+    Allocation, AllocationState, Attempt, Builder, Page,
+    convert::{Row, readable},
     database::{Store, Tx},
     entity::{allocation, attempt, build_chroot, builder},
     error::{Error, Failure, Result},
@@ -63,15 +63,15 @@ pub(super) async fn move_allocation(
     Ok(update.exec(&**tx).await?.rows_affected == 1)
 }
 
-/// Gives a busy builder more time, and a new version, so that nobody acts on an older look at its clock.
-async fn extend(tx: &Tx, builder: Uuid, deadline: Timestamp) -> Result<(), Failure> {
+/// Gives busy builders more time, and a new version, so that nobody acts on an older look at their clocks.
+pub(super) async fn extend(tx: &Tx, builders: &[Uuid], deadline: Timestamp) -> Result<(), Failure> {
     builder::Entity::update_many()
         .col_expr(builder::Column::Deadline, Expr::value(Some(deadline.as_micros())))
         .col_expr(
             builder::Column::Version,
             Expr::col(builder::Column::Version).add(1),
         )
-        .filter(builder::Column::Id.eq(builder))
+        .filter(builder::Column::Id.is_in(builders.iter().copied()))
         .filter(builder::Column::State.eq(BuilderState::Busy.as_str()))
         .exec(&**tx)
         .await?;
@@ -85,39 +85,38 @@ fn open(state: AllocationState) -> Select<allocation::Entity> {
         .filter(allocation::Column::EndedAt.is_null())
 }
 
+/// Allocations with what they refer to. One whose rows cannot be read is left out, so that the others are served.
 async fn views(tx: &Tx, query: Select<allocation::Entity>) -> Result<Vec<Allocation>, Failure> {
     let rows = query.order_by_asc(allocation::Column::Epoch).all(&**tx).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = rows.iter().map(|row| row.attempt).collect();
-    let attempts = attempts::load(tx, |query| query.filter(attempt::Column::Id.is_in(ids))).await?;
-    let attempts: BTreeMap<AttemptId, Attempt> = attempts.into_iter().map(|it| (it.id, it)).collect();
+    let attempts = attempts::load_each(tx, |query| query.filter(attempt::Column::Id.is_in(ids))).await?;
+    let attempts: BTreeMap<AttemptId, Attempt> =
+        readable(attempts.into_iter()).map(|it| (it.id, it)).collect();
     let ids: Vec<Uuid> = rows.iter().map(|row| row.builder).collect();
     let builders = builders_of(tx, Condition::all().add(builder::Column::Id.is_in(ids))).await?;
     let builders: BTreeMap<BuilderId, Builder> = builders.into_iter().map(|it| (it.id, it)).collect();
-    rows.into_iter()
-        .map(|row| {
-            let at = Row::new("allocation", &row.epoch);
-            let gone =
-                |column: &str| Error::corrupt("allocation", row.epoch, format!("its {column} is gone"));
-            Ok(Allocation {
-                epoch: Epoch(row.epoch),
-                attempt: attempts
-                    .get(&AttemptId(row.attempt))
-                    .cloned()
-                    .ok_or_else(|| gone("attempt"))?,
-                builder: builders
-                    .get(&BuilderId(row.builder))
-                    .cloned()
-                    .ok_or_else(|| gone("builder"))?,
-                state: at.parse("state", &row.state)?,
-                worker: row.worker,
-                renewed_at: Timestamp::from_micros(row.renewed_at),
-                offered_at: Timestamp::from_micros(row.offered_at),
-            })
+    let found = rows.into_iter().map(|row| {
+        let at = Row::new("allocation", &row.epoch);
+        let gone = |column: &str| {
+            let why = format!("its {column} is gone or cannot be read");
+            Error::corrupt("allocation", row.epoch, why)
+        };
+        let attempt = attempts.get(&AttemptId(row.attempt)).cloned();
+        let builder = builders.get(&BuilderId(row.builder)).cloned();
+        Ok(Allocation {
+            epoch: Epoch(row.epoch),
+            attempt: attempt.ok_or_else(|| gone("attempt"))?,
+            builder: builder.ok_or_else(|| gone("builder"))?,
+            state: at.parse("state", &row.state)?,
+            worker: row.worker,
+            renewed_at: Timestamp::from_micros(row.renewed_at),
+            offered_at: Timestamp::from_micros(row.offered_at),
         })
-        .collect()
+    });
+    Ok(readable(found).collect())
 }
 
 impl Store {
@@ -144,6 +143,21 @@ impl Store {
             if let Some(worker) = worker {
                 query = query.filter(allocation::Column::Worker.eq(worker));
             }
+            views(&tx, query).await
+        })
+        .await
+    }
+
+    /// Allocations whose workers have given no sign of life since a moment, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn silent_allocations(&self, stale_before: Timestamp, limit: u64) -> Result<Vec<Allocation>> {
+        self.read(|tx| async move {
+            let query = open(AllocationState::Accepted)
+                .filter(allocation::Column::RenewedAt.lt(stale_before.as_micros()))
+                .limit(Page::bounded(limit));
             views(&tx, query).await
         })
         .await
@@ -201,45 +215,9 @@ impl Store {
         .await
     }
 
-    /// A worker's sign of life: the builder is busy until `deadline`, `log_bytes` of the log are stored.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Conflict`] when the allocation is no longer the worker's, which has to stop then.
-    pub async fn renew_allocation(
-        &self,
-        epoch: Epoch,
-        worker: &str,
-        log_bytes: i64,
-        deadline: Timestamp,
-        now: Timestamp,
-    ) -> Result<Renewal> {
-        self.write(|tx| async move {
-            let columns = allocation::ActiveModel {
-                renewed_at: Set(now.as_micros()),
-                ..Default::default()
-            };
-            let mine = (AllocationState::Accepted, Some(worker));
-            if !move_allocation(&tx, epoch.0, mine, columns).await? {
-                return Err(not_held(epoch, worker));
-            }
-            let row = held(&tx, epoch, worker).await?;
-            attempt::Entity::update_many()
-                .col_expr(attempt::Column::LogBytes, Expr::value(log_bytes))
-                .filter(attempt::Column::Id.eq(row.attempt))
-                .exec(&*tx)
-                .await?;
-            extend(&tx, row.builder, deadline).await?;
-            let attempt = attempt::Entity::find_by_id(row.attempt).one(&*tx).await?;
-            Ok(Renewal {
-                cancel_requested: attempt.is_none_or(|attempt| attempt.cancel_requested),
-            })
-        })
-        .await
-    }
-
     /// Makes an allocation another worker's: when its own gave no sign of life since `stale_before`, or when
-    /// both are the same name, which is a worker that was started again.
+    /// both are the same name, which is a worker that was started again. It has a new number then: whoever still acts under
+    /// the old one, here or on the builder, is refused.
     ///
     /// # Errors
     ///
@@ -251,7 +229,7 @@ impl Store {
         to_worker: &str,
         stale_before: Timestamp,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Epoch> {
         self.write(|tx| async move {
             let mut stale = Condition::any().add(allocation::Column::RenewedAt.lt(stale_before.as_micros()));
             if from_worker == to_worker {
@@ -259,8 +237,8 @@ impl Store {
             }
             let updated = allocation::Entity::update_many()
                 .set(allocation::ActiveModel {
-                    worker: Set(Some(to_worker.to_owned())),
-                    renewed_at: Set(now.as_micros()),
+                    state: Set(AllocationState::Fenced.as_str().to_owned()),
+                    ended_at: Set(Some(now.as_micros())),
                     ..Default::default()
                 })
                 .filter(allocation::Column::Epoch.eq(epoch.0))
@@ -273,17 +251,30 @@ impl Store {
                 let what = format!("allocation {epoch} is not {from_worker}'s, or {from_worker} lives");
                 return Err(Error::conflict(what).into());
             }
-            let row = held(&tx, epoch, to_worker).await?;
-            extend(&tx, row.builder, now.plus(Deadlines::default().busy)).await?;
-            Entry::new(
-                "allocation",
-                epoch,
-                &actor(to_worker),
-                &format!("taken over from {from_worker}"),
-            )
-            .on(Some(row.builder))
-            .write(&tx, now);
-            Ok(())
+            let old = allocation::Entity::find_by_id(epoch.0).one(&*tx).await?;
+            let old = old.ok_or_else(|| not_held(epoch, from_worker))?;
+            let insert = allocation::Entity::insert(allocation::ActiveModel {
+                epoch: NotSet,
+                builder: Set(old.builder),
+                attempt: Set(old.attempt),
+                state: Set(AllocationState::Accepted.as_str().to_owned()),
+                worker: Set(Some(to_worker.to_owned())),
+                offered_at: Set(old.offered_at),
+                renewed_at: Set(now.as_micros()),
+                ended_at: Set(None),
+            });
+            let new = Epoch(insert.exec_with_returning(&*tx).await?.epoch);
+            attempt::Entity::update_many()
+                .col_expr(attempt::Column::Epoch, Expr::value(Some(new.0)))
+                .filter(attempt::Column::Id.eq(old.attempt))
+                .exec(&*tx)
+                .await?;
+            extend(&tx, &[old.builder], now.plus(Deadlines::default().busy)).await?;
+            let why = format!("taken over from {from_worker}, whose number was {epoch}");
+            Entry::new("allocation", new, &actor(to_worker), &why)
+                .on(Some(old.builder))
+                .write(&tx, now);
+            Ok(new)
         })
         .await
     }

@@ -57,6 +57,15 @@ pub(super) async fn load(
     tx: &Tx,
     narrow: impl FnOnce(Select<attempt::Entity>) -> Select<attempt::Entity> + Send,
 ) -> Result<Vec<Attempt>, Failure> {
+    let rows = load_each(tx, narrow).await?;
+    Ok(rows.into_iter().collect::<Result<_>>()?)
+}
+
+/// The same, for those who serve the others when one cannot be read.
+pub(super) async fn load_each(
+    tx: &Tx,
+    narrow: impl FnOnce(Select<attempt::Entity>) -> Select<attempt::Entity> + Send,
+) -> Result<Vec<Result<Attempt>>, Failure> {
     let query = attempt::Entity::find()
         .join(JoinType::InnerJoin, attempt_to_build())
         .join(JoinType::InnerJoin, build_to_project())
@@ -76,7 +85,7 @@ pub(super) async fn load(
         .order_by_asc(attempt::Column::QueuedAt)
         .order_by_asc(attempt::Column::Id);
     let rows = narrow(query).into_model::<Joined>().all(&**tx).await?;
-    Ok(rows.into_iter().map(attempt).collect::<Result<_>>()?)
+    Ok(rows.into_iter().map(attempt).collect())
 }
 
 fn attempt(joined: Joined) -> Result<Attempt> {

@@ -122,15 +122,18 @@ async fn keep_packages(
 
 /// What an outcome means for an attempt that its user may want ended.
 fn verdict(outcome: &Outcome, cancel_requested: bool) -> End {
-    let canceled = || {
-        End::new(
+    let canceled = |result_directory: &Option<String>| End {
+        result_directory: result_directory.clone(),
+        ..End::new(
             AttemptState::Canceled,
             Some(Blame::Cancelled),
             "its user ended it",
         )
     };
     match outcome {
-        Outcome::Collected { .. } if cancel_requested => canceled(),
+        Outcome::Collected { result_directory, .. } if cancel_requested => {
+            canceled(&Some(result_directory.clone()))
+        }
         Outcome::Collected { result_directory, .. } => End {
             result_directory: Some(result_directory.clone()),
             ..End::new(AttemptState::Publishing, None, "its results are stored")
@@ -139,10 +142,7 @@ fn verdict(outcome: &Outcome, cancel_requested: bool) -> End {
             blame: Blame::Cancelled,
             result_directory,
             ..
-        } => End {
-            result_directory: result_directory.clone(),
-            ..canceled()
-        },
+        } => canceled(result_directory),
         Outcome::Failed {
             blame,
             reason,
@@ -153,8 +153,22 @@ fn verdict(outcome: &Outcome, cancel_requested: bool) -> End {
             result_directory: result_directory.clone(),
             ..End::new(AttemptState::Failed, Some(*blame), reason)
         },
-        Outcome::Skipped { reason } => End::new(AttemptState::Skipped, None, reason),
-        Outcome::Canceled => canceled(),
+        Outcome::Refused {
+            reason,
+            result_directory,
+        } => End {
+            is_for_good: true,
+            result_directory: result_directory.clone(),
+            ..End::new(AttemptState::Failed, Some(Blame::Service), reason)
+        },
+        Outcome::Skipped {
+            reason,
+            result_directory,
+        } => End {
+            result_directory: result_directory.clone(),
+            ..End::new(AttemptState::Skipped, None, reason)
+        },
+        Outcome::Canceled { result_directory } => canceled(result_directory),
     }
 }
 

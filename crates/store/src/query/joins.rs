@@ -2,12 +2,21 @@
 
 use sea_orm::{EntityTrait as _, RelationDef};
 
-use crate::entity::{account, attempt, build, chroot, collected_package, package, project, project_chroot};
+use crate::entity::{
+    account, allocation, attempt, build, chroot, collected_package, package, project, project_chroot,
+};
 
 pub(super) fn attempt_to_build() -> RelationDef {
     attempt::Entity::belongs_to(build::Entity)
         .from(attempt::Column::Build)
         .to(build::Column::Id)
+        .into()
+}
+
+pub(super) fn allocation_to_attempt() -> RelationDef {
+    allocation::Entity::belongs_to(attempt::Entity)
+        .from(allocation::Column::Attempt)
+        .to(attempt::Column::Id)
         .into()
 }
 

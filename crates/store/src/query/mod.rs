@@ -24,6 +24,7 @@ mod present;
 mod projects;
 mod publications;
 mod queue;
+mod renewals;
 mod repositories;
 mod sightings;
 mod signing_keys;

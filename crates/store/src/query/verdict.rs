@@ -42,6 +42,8 @@ pub(super) struct End {
     pub(super) result_directory: Option<String>,
     /// Whether it is no fault of anybody's, so that it does not count as a try.
     pub(super) excused: bool,
+    /// Whether no other attempt follows, whoever is answerable: it would end the same.
+    pub(super) is_for_good: bool,
 }
 
 impl End {
@@ -54,6 +56,7 @@ impl End {
             evidence: None,
             result_directory: None,
             excused: false,
+            is_for_good: false,
         }
     }
 }
@@ -174,11 +177,16 @@ pub(super) async fn end(
     (actor, now): (&str, Timestamp),
 ) -> Result<(), Failure> {
     let is_loss = end.state == AttemptState::Lost
-        || (end.state == AttemptState::Failed && end.blame.is_some_and(Blame::is_worth_a_retry));
+        || (end.state == AttemptState::Failed
+            && !end.is_for_good
+            && end.blame.is_some_and(Blame::is_worth_a_retry));
     let mut chroot_state = end.state.build_state();
     let mut again = false;
     if is_loss && row.cancel_requested {
-        end = End::new(AttemptState::Canceled, Some(Blame::Cancelled), &end.reason);
+        end = End {
+            result_directory: end.result_directory,
+            ..End::new(AttemptState::Canceled, Some(Blame::Cancelled), &end.reason)
+        };
         chroot_state = BuildState::Canceled;
     } else if is_loss {
         again = end.excused || has_another(tx, row).await?;

@@ -141,11 +141,15 @@ pub struct Allocation {
     pub offered_at: Timestamp,
 }
 
-/// The answer to a worker's sign of life.
+/// How an allocation stands when its worker gives a sign of life, or looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Renewal {
-    /// Whether the attempt is to be ended.
-    pub cancel_requested: bool,
+pub enum Renewal {
+    /// It is the worker's.
+    Held,
+    /// It is the worker's, and the user wants its attempt ended.
+    CancelWanted,
+    /// It is not, or no longer, the worker's, which has to stop.
+    Lost,
 }
 
 /// The name, epoch, version, release and architecture of a package.
@@ -201,11 +205,23 @@ pub enum Outcome {
         /// Where logs and other results are, if any were stored.
         result_directory: Option<String>,
     },
+    /// The builder refuses what the farm asks of it, as any other would: nobody's fault but the farm's, and not tried again.
+    Refused {
+        /// Why, in words.
+        reason: String,
+        /// Where its logs are, if any were stored.
+        result_directory: Option<String>,
+    },
     /// The source is not meant for this chroot.
     Skipped {
         /// Why, in words.
         reason: String,
+        /// Where its logs are, if any were stored.
+        result_directory: Option<String>,
     },
     /// Ended since its user wanted that.
-    Canceled,
+    Canceled {
+        /// Where its logs are, if any were stored.
+        result_directory: Option<String>,
+    },
 }

@@ -1,7 +1,9 @@
 //! Allocations from the worker's side: who may act for an attempt, and who may no longer.
 
+use std::collections::BTreeMap;
+
 use model::{AttemptState, Blame, BuildState, BuilderState, Epoch, builder::Deadlines};
-use store::AllocationState;
+use store::{AllocationState, Renewal};
 
 use crate::{
     farm::{Farm, WORKER, assert_conflict, because, collected, failed, the_one_winner},
@@ -18,6 +20,8 @@ on_both_databases!(
     a_silent_workers_allocation_is_anothers_and_a_living_ones_is_not,
     of_two_who_take_over_one_does,
     a_worker_that_was_started_again_goes_on,
+    one_sign_of_life_is_for_all_that_a_worker_drives,
+    an_attempt_that_cannot_be_read_keeps_no_worker_from_the_others,
 );
 
 async fn of_two_workers_who_take_an_offer_up_one_does(farm: Farm) {
@@ -101,12 +105,8 @@ async fn signs_of_life_give_the_builder_time_and_keep_the_logs_length(farm: Farm
     let id = farm.submit().await.id;
     let epoch = farm.begin(id).await;
     let before = farm.builder(farm.open_attempt(id).await.builder.unwrap()).await;
-    let renewal = farm
-        .store
-        .renew_allocation(epoch, WORKER, 4096, at(200), at(100))
-        .await
-        .unwrap();
-    assert!(!renewal.cancel_requested);
+    let renewal = farm.renew(epoch, WORKER, 4096, (200, 100)).await;
+    assert_eq!(renewal, Renewal::Held);
     assert_eq!(farm.open_attempt(id).await.log_bytes, 4096);
     let builder = farm.builder(before.id).await;
     assert_eq!(
@@ -126,12 +126,15 @@ async fn signs_of_life_give_the_builder_time_and_keep_the_logs_length(farm: Farm
     assert_eq!(farm.open_attempt(id).await.state, AttemptState::Running);
 
     farm.store.cancel_build(id, "user:alice", at(101)).await.unwrap();
-    let renewal = farm
-        .store
-        .renew_allocation(epoch, WORKER, 5000, at(210), at(102))
-        .await
-        .unwrap();
-    assert!(renewal.cancel_requested);
+    let looked = farm.store.look_at_allocations(WORKER, &[epoch]).await.unwrap();
+    assert_eq!(looked, [(epoch, Renewal::CancelWanted)].into());
+    let renewal = farm.renew(epoch, WORKER, 5000, (210, 102)).await;
+    assert_eq!(
+        renewal,
+        Renewal::CancelWanted,
+        "and the builder is its own until it is over"
+    );
+    assert_eq!(farm.builder(before.id).await.deadline, Some(at(210)));
 }
 
 async fn nobody_but_its_worker_acts_on_an_allocation(farm: Farm) {
@@ -140,21 +143,13 @@ async fn nobody_but_its_worker_acts_on_an_allocation(farm: Farm) {
     let outcome = collected(id);
     // Not even its own before it took it up.
     for worker in [WORKER, "other"] {
-        assert_conflict(
-            farm.store
-                .renew_allocation(epoch, worker, 1, at(200), at(3))
-                .await,
-        );
+        assert_eq!(farm.renew(epoch, worker, 1, (200, 3)).await, Renewal::Lost);
         assert_conflict(farm.store.finish_attempt(epoch, worker, &outcome, at(3)).await);
     }
     farm.accept(epoch).await;
     let before = (farm.build(id).await, farm.last_event().await);
     for worker in ["other", "", "worker-1 "] {
-        assert_conflict(
-            farm.store
-                .renew_allocation(epoch, worker, 1, at(200), at(5))
-                .await,
-        );
+        assert_eq!(farm.renew(epoch, worker, 1, (200, 5)).await, Renewal::Lost);
         assert_conflict(farm.store.finish_attempt(epoch, worker, &outcome, at(5)).await);
     }
     assert_eq!((farm.build(id).await, farm.last_event().await), before);
@@ -175,11 +170,7 @@ async fn a_late_worker_is_refused_and_changes_nothing(farm: Farm) {
         farm.last_event().await,
     );
 
-    assert_conflict(
-        farm.store
-            .renew_allocation(late, WORKER, 9999, at(900), at(40))
-            .await,
-    );
+    assert_eq!(farm.renew(late, WORKER, 9999, (900, 40)).await, Renewal::Lost);
     for outcome in [
         collected(id),
         failed(Blame::Package, "no"),
@@ -207,10 +198,7 @@ async fn a_late_worker_is_refused_and_changes_nothing(farm: Farm) {
 async fn a_silent_workers_allocation_is_anothers_and_a_living_ones_is_not(farm: Farm) {
     let id = farm.submit().await.id;
     let epoch = farm.begin(id).await;
-    farm.store
-        .renew_allocation(epoch, WORKER, 10, at(160), at(100))
-        .await
-        .unwrap();
+    farm.renew(epoch, WORKER, 10, (160, 100)).await;
     let take = async |from: &str, stale_before| {
         farm.store
             .take_over_allocation(epoch, from, "other", stale_before, at(150))
@@ -219,25 +207,34 @@ async fn a_silent_workers_allocation_is_anothers_and_a_living_ones_is_not(farm: 
     assert_conflict(take(WORKER, at(99)).await);
     assert_conflict(take(WORKER, at(100)).await);
     assert_conflict(take("somebody", at(140)).await);
-    take(WORKER, at(101)).await.unwrap();
-
-    assert_conflict(
-        farm.store
-            .renew_allocation(epoch, WORKER, 11, at(300), at(151))
-            .await,
+    let now = take(WORKER, at(101)).await.unwrap();
+    assert!(
+        now > epoch,
+        "a number of its own, so that nothing done under the old one counts"
     );
+    assert_eq!(farm.open_attempt(id).await.epoch, Some(now));
+
+    assert_eq!(farm.renew(epoch, WORKER, 11, (300, 151)).await, Renewal::Lost);
     assert_conflict(
         farm.store
             .finish_attempt(epoch, WORKER, &collected(id), at(151))
             .await,
     );
     let accepted = farm.store.accepted_allocations(Some("other")).await.unwrap();
-    assert_eq!((accepted[0].epoch, accepted[0].renewed_at), (epoch, at(150)));
+    assert_eq!((accepted[0].epoch, accepted[0].renewed_at), (now, at(150)));
+    for worker in [WORKER, "other"] {
+        assert_eq!(farm.renew(epoch, worker, 11, (300, 151)).await, Renewal::Lost);
+        assert_conflict(
+            farm.store
+                .finish_attempt(epoch, worker, &collected(id), at(151))
+                .await,
+        );
+    }
     // It has the time of a sign of life to begin with.
     let deadline = at(150).plus(Deadlines::default().busy);
     assert_eq!(accepted[0].builder.deadline, Some(deadline));
     farm.store
-        .finish_attempt(epoch, "other", &collected(id), at(152))
+        .finish_attempt(now, "other", &collected(id), at(152))
         .await
         .unwrap();
     assert_eq!(farm.open_attempt(id).await.state, AttemptState::Publishing);
@@ -259,14 +256,90 @@ async fn a_worker_that_was_started_again_goes_on(farm: Farm) {
     let id = farm.submit().await.id;
     let epoch = farm.begin(id).await;
     // It need not wait until it counts as silent.
-    farm.store
+    let now = farm
+        .store
         .take_over_allocation(epoch, WORKER, WORKER, at(0), at(5))
         .await
         .unwrap();
-    farm.finish(epoch, &collected(id)).await;
     assert_conflict(
         farm.store
-            .take_over_allocation(epoch, WORKER, WORKER, at(0), at(6))
+            .finish_attempt(epoch, WORKER, &collected(id), at(5))
             .await,
     );
+    farm.finish(now, &collected(id)).await;
+    for epoch in [epoch, now] {
+        assert_conflict(
+            farm.store
+                .take_over_allocation(epoch, WORKER, WORKER, at(0), at(6))
+                .await,
+        );
+    }
+}
+
+/// However many a worker drives, it says so at once: one row that is no longer its own is told apart from the others.
+async fn one_sign_of_life_is_for_all_that_a_worker_drives(farm: Farm) {
+    let mut builds = Vec::new();
+    let mut sizes = BTreeMap::new();
+    for size in 1..=4 {
+        let id = farm.submit().await.id;
+        let epoch = farm.begin(id).await;
+        builds.push(id);
+        sizes.insert(epoch, size * 100);
+    }
+    let epochs: Vec<Epoch> = sizes.keys().copied().collect();
+    farm.store
+        .cancel_build(builds[1], "user:alice", at(9))
+        .await
+        .unwrap();
+    farm.finish(epochs[2], &collected(builds[2])).await;
+    let expected = [
+        (epochs[0], Renewal::Held),
+        (epochs[1], Renewal::CancelWanted),
+        (epochs[2], Renewal::Lost),
+        (epochs[3], Renewal::Held),
+    ]
+    .into();
+    let answers = farm
+        .store
+        .renew_allocations(WORKER, &sizes, at(500), at(400))
+        .await
+        .unwrap();
+    assert_eq!(answers, expected);
+    assert_eq!(
+        farm.store.look_at_allocations(WORKER, &epochs).await.unwrap(),
+        expected
+    );
+    for (index, id) in [(0, builds[0]), (1, builds[1]), (3, builds[3])] {
+        let attempt = farm.open_attempt(id).await;
+        assert_eq!(attempt.log_bytes, sizes[&epochs[index]]);
+        let builder = farm.builder(attempt.builder.unwrap()).await;
+        assert_eq!(builder.deadline, Some(at(500)));
+    }
+    let silent = farm.store.silent_allocations(at(400), 10).await.unwrap();
+    assert_eq!(silent, []);
+    assert_eq!(farm.store.silent_allocations(at(401), 10).await.unwrap().len(), 3);
+    assert_eq!(farm.store.silent_allocations(at(401), 2).await.unwrap().len(), 2);
+}
+
+async fn an_attempt_that_cannot_be_read_keeps_no_worker_from_the_others(farm: Farm) {
+    let (spoilt, sound) = (farm.submit().await.id, farm.submit().await.id);
+    farm.assign(spoilt).await;
+    let epoch = farm.assign(sound).await;
+    let raw = farm.raw().await;
+    let spoil = |id| format!("UPDATE build SET options = '{{' WHERE id = {id}");
+    raw.execute(&spoil(spoilt)).await;
+    let epochs = |found: Vec<store::Allocation>| -> Vec<Epoch> { found.iter().map(|it| it.epoch).collect() };
+    assert_eq!(epochs(farm.store.offered_allocations(10).await.unwrap()), [epoch]);
+    farm.accept(epoch).await;
+    let other = farm.submit().await.id;
+    let lost = farm.begin(other).await;
+    raw.execute(&spoil(other)).await;
+    assert_eq!(
+        epochs(farm.store.accepted_allocations(None).await.unwrap()),
+        [epoch]
+    );
+    let silent = farm.store.silent_allocations(at(900), 10).await.unwrap();
+    assert_eq!(epochs(silent), [epoch]);
+    // Its worker goes on all the same: what it needs it has read before.
+    assert_eq!(farm.renew(lost, WORKER, 1, (300, 200)).await, Renewal::Held);
 }

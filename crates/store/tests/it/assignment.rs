@@ -5,7 +5,7 @@ use store::{AllocationState, BuildOptions, NewUpload};
 use uuid::Uuid;
 
 use crate::{
-    farm::{CHROOT, Farm, assert_conflict, assert_not_found, chroot, the_one_winner},
+    farm::{CANCELED, CHROOT, Farm, assert_conflict, assert_not_found, chroot, the_one_winner},
     support::at,
 };
 
@@ -234,7 +234,7 @@ async fn later_allocations_have_higher_numbers(farm: Farm) {
         let epoch = farm.begin(build).await;
         assert!(Some(epoch) > last, "{epoch} {last:?}");
         // Not even after a deletion is a number given out again.
-        farm.finish(epoch, &store::Outcome::Canceled).await;
+        farm.finish(epoch, &CANCELED).await;
         farm.store.delete_build(build, at(9)).await.unwrap();
         last = Some(epoch);
     }

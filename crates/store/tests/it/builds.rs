@@ -5,8 +5,8 @@ use store::{BuildFilter, BuildOptions, EventFilter, NewUpload, Outcome, Page, Pr
 
 use crate::{
     farm::{
-        CHROOT, Farm, NO_PROJECT, OTHER_CHROOT, assert_conflict, assert_invalid, assert_not_found, chroot,
-        collected, failed, package_file, result_directory,
+        CANCELED, CHROOT, Farm, NO_PROJECT, OTHER_CHROOT, assert_conflict, assert_invalid, assert_not_found,
+        chroot, collected, failed, package_file, result_directory,
     },
     support::at,
 };
@@ -340,7 +340,7 @@ async fn a_build_is_deleted_only_when_it_is_over(farm: Farm) {
     farm.store.cancel_build(id, "user:alice", at(5)).await.unwrap();
     assert_eq!(farm.build(id).await.state, BuildState::Canceled);
     assert_conflict(farm.store.delete_build(id, at(5)).await);
-    farm.finish(epoch, &Outcome::Canceled).await;
+    farm.finish(epoch, &CANCELED).await;
 
     farm.store.delete_build(id, at(6)).await.unwrap();
     assert_eq!(farm.store.build(id).await.unwrap(), None);

@@ -1,10 +1,12 @@
 //! Cancelling a build, wherever its attempts stand.
 
 use model::{AttemptState, Blame, BuildId, BuildState};
-use store::{CancelOutcome, Error, Outcome};
+use store::{CancelOutcome, Error, Renewal};
 
 use crate::{
-    farm::{CHROOT, Farm, OTHER_CHROOT, WORKER, assert_conflict, assert_not_found, collected, failed},
+    farm::{
+        CANCELED, CHROOT, Farm, OTHER_CHROOT, WORKER, assert_conflict, assert_not_found, collected, failed,
+    },
     support::at,
 };
 
@@ -80,13 +82,9 @@ async fn what_is_offered_is_ended_by_the_worker_that_takes_it_up(farm: Farm) {
         (BuildState::Canceled, BuildState::Starting, AttemptState::Assigned)
     );
     farm.accept(epoch).await;
-    let renewal = farm
-        .store
-        .renew_allocation(epoch, WORKER, 0, at(90), at(5))
-        .await
-        .unwrap();
-    assert!(renewal.cancel_requested);
-    farm.finish(epoch, &Outcome::Canceled).await;
+    let renewal = farm.renew(epoch, WORKER, 0, (90, 5)).await;
+    assert_eq!(renewal, Renewal::CancelWanted);
+    farm.finish(epoch, &CANCELED).await;
     assert_eq!(farm.states(id).await, CANCELLED);
 }
 
@@ -108,7 +106,7 @@ async fn what_runs_is_ended_by_its_worker(farm: Farm) {
     let build = farm.build(id).await;
     assert_eq!((build.state, build.ended_at), (BuildState::Canceled, None));
     assert!(farm.open_attempt(id).await.cancel_requested);
-    farm.finish(epoch, &Outcome::Canceled).await;
+    farm.finish(epoch, &CANCELED).await;
     assert_eq!(farm.states(id).await, CANCELLED);
     assert_eq!(farm.build(id).await.ended_at, Some(at(5)));
     assert_eq!(farm.attempt(attempt.id).await.blame, Some(Blame::Cancelled));

@@ -9,7 +9,7 @@ use model::{
 use store::{
     Attempt, Build, BuildChroot, BuildOptions, Builder, BuiltPackage, Change, Chroot, CollectedPackage,
     Error, Event, EventFilter, Lease, NewBuilder, NewLaunch, NewProject, NewUpload, NewUser, Outcome,
-    Project, ProjectSettings, SnapshotRecord, Store, StoredSource, User,
+    Project, ProjectSettings, Renewal, SnapshotRecord, Store, StoredSource, User,
 };
 use uuid::Uuid;
 
@@ -75,6 +75,11 @@ pub(crate) fn because(reason: &str) -> Change {
         ..Change::default()
     }
 }
+
+/// Its user ended it, before it had logs.
+pub(crate) const CANCELED: Outcome = Outcome::Canceled {
+    result_directory: None,
+};
 
 /// What a worker collected: one package.
 pub(crate) fn collected(build: BuildId) -> Outcome {
@@ -346,6 +351,22 @@ impl Farm {
             .accept_allocation(epoch, WORKER, at(120), at(4))
             .await
             .unwrap();
+    }
+
+    /// A worker's sign of life for one allocation.
+    pub(crate) async fn renew(
+        &self,
+        epoch: Epoch,
+        worker: &str,
+        log_bytes: i64,
+        (deadline, now): (u64, u64),
+    ) -> Renewal {
+        let sizes = [(epoch, log_bytes)].into();
+        let answers = self
+            .store
+            .renew_allocations(worker, &sizes, at(deadline), at(now))
+            .await;
+        answers.unwrap()[&epoch]
     }
 
     pub(crate) async fn finish(&self, epoch: Epoch, outcome: &Outcome) {

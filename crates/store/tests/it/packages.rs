@@ -1,10 +1,10 @@
 //! Packages of projects and their last builds.
 
 use model::{Blame, BuildId, DirectoryName, PackageName};
-use store::{LastBuilds, Outcome, PackageBuilds, PackageOrder, Page};
+use store::{LastBuilds, PackageBuilds, PackageOrder, Page};
 
 use crate::{
-    farm::{CHROOT, Farm, NO_PROJECT, OTHER_CHROOT, failed},
+    farm::{CANCELED, CHROOT, Farm, NO_PROJECT, OTHER_CHROOT, failed},
     support::at,
 };
 
@@ -185,7 +185,7 @@ async fn the_monitor_comes_in_pages_by_name(farm: Farm) {
 async fn builds_of_a_deleted_project_are_nowhere(farm: Farm) {
     let build = submit(&farm, "hello", &[CHROOT]).await;
     let epoch = farm.begin(build).await;
-    farm.finish(epoch, &Outcome::Canceled).await;
+    farm.finish(epoch, &CANCELED).await;
     farm.store.delete_project(farm.project.id, at(9)).await.unwrap();
     assert_eq!(farm.store.recent_builds(9).await.unwrap(), []);
     assert_eq!(farm.store.build(build).await.unwrap(), None);

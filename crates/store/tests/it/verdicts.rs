@@ -6,7 +6,7 @@ use store::Outcome;
 
 use crate::{
     farm::{
-        CHROOT, Farm, WORKER, assert_conflict, assert_invalid, collected, failed, package_file,
+        CANCELED, CHROOT, Farm, WORKER, assert_conflict, assert_invalid, collected, failed, package_file,
         result_directory,
     },
     support::at,
@@ -21,6 +21,7 @@ on_both_databases!(
     a_lost_builder_means_another_attempt,
     an_attempt_that_no_worker_takes_up_waits_on_unharmed,
     a_source_that_is_not_meant_for_a_chroot_is_skipped,
+    a_refused_task_is_the_farms_fault_and_not_tried_again,
     a_builder_is_drained_after_its_attempt_whatever_became_of_it,
     an_end_is_written_down_once,
     too_much_evidence_is_left_out_and_a_reason_cut,
@@ -176,10 +177,7 @@ async fn a_lost_builder_means_another_attempt(farm: Farm) {
     let id = farm.submit().await.id;
     let epoch = farm.begin(id).await;
     let first = farm.open_attempt(id).await;
-    farm.store
-        .renew_allocation(epoch, WORKER, 77, at(90), at(10))
-        .await
-        .unwrap();
+    farm.renew(epoch, WORKER, 77, (90, 10)).await;
     farm.lose_builder(id, "its instance is gone", at(11)).await;
     farm.begin(id).await;
     let second = farm.open_attempt(id).await;
@@ -236,14 +234,41 @@ async fn a_source_that_is_not_meant_for_a_chroot_is_skipped(farm: Farm) {
     let epoch = farm.begin(id).await;
     let outcome = Outcome::Skipped {
         reason: "ExclusiveArch: s390x".to_owned(),
+        result_directory: Some(result_directory(id)),
     };
     farm.finish(epoch, &outcome).await;
     assert_eq!(
         farm.states(id).await,
         (BuildState::Skipped, BuildState::Skipped, AttemptState::Skipped)
     );
+    let chroot = farm.chroot_of(id).await;
+    assert_eq!(chroot.failure.unwrap().reason, "ExclusiveArch: s390x");
+    assert_eq!(
+        chroot.result_directory,
+        Some(result_directory(id)),
+        "its logs are kept"
+    );
+}
+
+async fn a_refused_task_is_the_farms_fault_and_not_tried_again(farm: Farm) {
+    let id = farm.submit().await.id;
+    let epoch = farm.begin(id).await;
+    let outcome = Outcome::Refused {
+        reason: "the builder refuses the task: chroot: no definition".to_owned(),
+        result_directory: None,
+    };
+    farm.finish(epoch, &outcome).await;
+    assert_eq!(
+        farm.states(id).await,
+        (BuildState::Failed, BuildState::Failed, AttemptState::Failed)
+    );
     let verdict = farm.chroot_of(id).await.failure.unwrap();
-    assert_eq!(verdict.reason, "ExclusiveArch: s390x");
+    assert_eq!(verdict.blame, Blame::Service);
+    assert_eq!(
+        verdict.reason,
+        "the builder refuses the task: chroot: no definition"
+    );
+    assert_eq!(farm.store.attempts_of(id).await.unwrap().len(), 1);
 }
 
 async fn a_builder_is_drained_after_its_attempt_whatever_became_of_it(farm: Farm) {
@@ -253,8 +278,13 @@ async fn a_builder_is_drained_after_its_attempt_whatever_became_of_it(farm: Farm
         failed(Blame::Infrastructure, "disk"),
         Outcome::Skipped {
             reason: "no".to_owned(),
+            result_directory: None,
         },
-        Outcome::Canceled,
+        Outcome::Refused {
+            reason: "no".to_owned(),
+            result_directory: None,
+        },
+        CANCELED,
     ] {
         let id = farm.submit().await.id;
         let epoch = farm.begin(id).await;
