@@ -37,6 +37,14 @@ FAILURES = [
     ("+ ./x\nit is fine\n+ grep -q y z\nerror: Bad exit status from /var/tmp/r (%check)\n", "+ grep -q y z", "%check"),
     # Earlier stages went well, whatever they printed; only the one that failed counts.
     ("Executing(%build): x\ny.c:1:1: error: only tried\nExecuting(%check): x\n+ ./t\nnot ok 3 - adds\nerror: Bad exit status from /var/tmp/r (%check)\n", "not ok 3", "%check"),
+    # What the tools of other languages print.
+    ("+ pytest\n>       assert add(1, 1) == 3\nE       assert 2 == 3\n=== 1 failed in 0.05s ===\nerror: Bad exit status from /r (%check)\n", "assert 2 == 3", "%check"),
+    ("+ go test\n--- FAIL: TestAdd (0.00s)\n    add_test.go:7: got 2\nFAIL\nerror: Bad exit status from /r (%check)\n", "TestAdd", "%check"),
+    ("+ ./t\nt.cc:5: Failure\n  1 + 1\n[  FAILED  ] Sum.Adds (0 ms)\nerror: Bad exit status from /r (%check)\n", "t.cc:5: Failure", "%check"),
+    ("+ cargo test\nthread 'adds' panicked at src/lib.rs:5:9:\nerror: test failed, to rerun pass `--lib`\nerror: Bad exit status from /r (%check)\n", "panicked", "%check"),
+    ("+ mvn\n[ERROR] Failed to execute goal x\n[ERROR] Re-run Maven using the -X switch\nerror: Bad exit status from /r (%build)\n", "execute goal", "%build"),
+    ("+ cmake .\nCMake Error at x.cmake:3 (message):\n  Could NOT find ZLIB\n-- Configuring incomplete\nerror: Bad exit status from /r (%build)\n", "Could NOT find", "%build"),
+    ("+ x\nX.hs:3:5: error:\n    Variable not in scope: y\nerror: Bad exit status from /r (%build)\n", "X.hs:3:5: error: Variable", "%build"),
     # Colours, and what was written over.
     ("+ x\n\x1b[01m\x1b[Kx.c:4:1:\x1b[m\x1b[K \x1b[01;31merror: \x1b[mno\nmake: *** [Makefile:1: x] Error 1\nerror: Bad exit status from /r (%build)\n", "x.c:4:1: error: no", "%build"),
     ("+ x\n 10%\r 50%\r100% and no more\nerror: Bad exit status from /r (%build)\n", "100% and no more", "%build"),

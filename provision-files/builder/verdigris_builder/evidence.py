@@ -19,7 +19,7 @@ END = re.compile(r"^error: Bad exit status from \S+ \((%\w+)\)")
 SUMMARY = "RPM build errors:"
 TRACE = re.compile(r"^\++ ")
 IDLE = re.compile(r"^\++ (?:exit|return|set|true|:|trap)\b")  # a trace that tells nothing
-HEADING = re.compile(r"(?:file\(s\) found|dependencies|not found|conflicts|packages?):\s*$")
+HEADING = re.compile(r"(?:file\(s\) found|dependencies|not found|conflicts|packages?| error|\(\w+\)):\s*$")
 # What follows from an error and does not tell it.
 ECHO = re.compile(
     r"^\s*$|^\S*make(?:\[\d+\])?: (?:Leaving|Entering) directory|^\S*make(?:\[\d+\])?: \*\*\* .*(?:Error \d+|Waiting for unfinished jobs)|"
@@ -32,11 +32,11 @@ FIRST, LAST = 0, -1
 # Earlier rules win; which of its lines is shown stands behind each.
 CAUSES = tuple((re.compile(pattern), which) for pattern, which in (
     # configuration
-    (r"(?:^|\s)configure: error: |^CMake Error\b|^\S*meson\.build:\d+:\d+: ERROR: |^autoreconf: error:|^\S*configure\.(?:ac|in):\d+: error:|"
+    (r"(?:^|\s)configure: error: (?!in )|^CMake Error\b|^\S*meson\.build:\d+:\d+: ERROR: |^autoreconf: error:|^\S*configure\.(?:ac|in):\d+: error:|"
      r"^Package .* was not found in the pkg-config search path|^No package '.*' found|^Package '.*', required by '.*', not found", FIRST),
     # compilers and assemblers
-    (r"^\s*[^\s:+][^:]*(?::\d+){1,2}:? (?:fatal )?(?:error|ERROR|Error)(?:\[\w+\])?: |^\S+\.java:\d+: error: |^\S+\.go:\d+:\d+: |^\S+\([\d,]+\): error\b", FIRST),
-    (r"^error(?:\[E\d+\])?: (?!Bad exit status|could not compile|aborting|.*[Ss]egmentation fault)|^\s*\S+:\d+(?::\d+)? - error TS\d+:", FIRST),
+    (r"^\s*[^\s:+][^:]*(?::\d+){1,2}:? (?:fatal )?(?:error|ERROR|Error)(?:\[\w+\])?:(?: |$)|^\S+\.java:\d+: error: |^\S+\.go:\d+:\d+: |^\S+\([\d,]+\): error\b", FIRST),
+    (r"^error(?:\[E\d+\])?: (?!Bad exit status|could not compile|aborting|test failed, to rerun|.*[Ss]egmentation fault)|^\s*\S+:\d+(?::\d+)? - error TS\d+:", FIRST),
     # linkers
     (r"undefined reference to|\bld(?:\.\w+)?: (?!warning)(?!.*in function `)|multiple definition of|undefined symbol: |DSO missing from command line", FIRST),
     (r"^(?:\S*/)?(?:\S+-)?(?:gcc|g\+\+|cc|c\+\+|cc1\w*|clang\S*|as|ar|cpp|gfortran|rustc|javac|ghc|go|dune|ocamlfind)(?:-\d+)?: "
@@ -58,7 +58,9 @@ CAUSES = tuple((re.compile(pattern), which) for pattern, which in (
     (r"^(?:# )?\s*not ok \d+", FIRST),
     (r"Assertion [`'].*' failed|^\S+:\d+: Failure$|^E\s{3,}\S|^panic: |^thread '.*' panicked|^\s*\S*AssertionError\b", FIRST),
     (r"^\s*\d+/\d+ .*\b(?:FAIL|ERROR|TIMEOUT)\b|^(?:\S+ )?(?:FAIL|ERROR|XPASS): |^--- FAIL: |^\[  FAILED  \] |\*\*\*\s?Failed|^FAILED \S+::|^test \S+ \.\.\. FAILED|^#\s+Failed test|"
-     r"The following tests FAILED", FIRST),
+     r"The following tests FAILED|^\s*Failure/Error: ", FIRST),
+    # package managers of languages
+    (r"^npm ERR! (?!code |A complete log|errno|syscall)|^\[ERROR\] \S|^\s*ERROR: Could not find a version|^error: failed to ", FIRST),
     # the shell and the usual programs
     (r"command not found|: not found$|cannot stat |Segmentation fault|Bus error|Illegal instruction|Exec format error|cannot execute|bad interpreter|"
      r"error while loading shared libraries|Could not resolve host|Temporary failure in name resolution|Network is unreachable|Connection refused", LAST),

@@ -1,0 +1,94 @@
+"""The recorded logs of real builds that failed (`failures/record.py` makes them), judged again by the same code: blame and line must be right.
+
+`python3 provision-files/builder/tests/test_failures.py` prints the table by kind.
+"""
+
+import json
+import os
+import re
+import unittest
+
+from support import CHROOT, HERE
+
+from failures.cases import CASES
+from verdigris_builder import dnf, verdicts
+
+RECORDED = os.path.join(HERE, "failures", "recorded")
+LEAST = 0.9
+LIMIT = 1 << 20  # bytes of all recorded logs
+
+
+def judge(name, document):
+    """The verdict on a recorded build: of its logs where they decide, else as it was given."""
+    directory = os.path.join(RECORDED, name)
+    verdict = document["verdict"]
+    if document["measured"]:
+        kind = "spec" if verdict["phase"] == "source" else "build"
+        stop = verdicts.of_rpmbuild(directory, verdict["exit"], kind, CHROOT.rsplit("-", 1)[1], document["measured"], lambda: document["damaged"])
+    elif (verdict["evidence"] or {}).get("log") == "root.log" and verdict["exit"] is None:
+        with open(os.path.join(directory, "root.log"), encoding="utf-8", errors="replace") as file:
+            stop = dnf.classify(file.read(), "it failed", verdict["phase"] == "root", 1 << 40)
+    else:
+        return verdict
+    return verdicts.from_stop(stop, directory, verdict["phase"])
+
+
+def score():
+    """{kind: [cases, line right, blame right]}, cases that are wrong, and (wanted, given) of every blame."""
+    with open(os.path.join(HERE, "failures", "recorded.json"), encoding="utf-8") as file:
+        recorded = json.load(file)
+    kinds, wrong, blames = {}, [], []
+    for case in CASES:
+        verdict = judge(case.name, recorded[case.name])
+        text = (verdict["evidence"] or {}).get("text") or verdict["reason"]
+        is_line = re.search(case.line, text) is not None
+        is_blame = verdict["blame"] == case.blame
+        row = kinds.setdefault(case.kind, [0, 0, 0])
+        for index, value in enumerate((1, is_line, is_blame)):
+            row[index] += value
+        blames.append((case.blame, verdict["blame"]))
+        if not (is_line and is_blame):
+            wrong.append("%s: %s (wanted %s): %s" % (case.name, verdict["blame"], case.blame, text[:200]))
+    return kinds, wrong, blames
+
+
+def rates(blames, blame):
+    """(precision, recall) of a blame."""
+    right = sum(pair == (blame, blame) for pair in blames)
+    return right / max(1, sum(given == blame for _, given in blames)), right / max(1, sum(wanted == blame for wanted, _ in blames))
+
+
+class Failures(unittest.TestCase):
+    """No root needed here."""
+
+    def test_line_and_blame_of_real_failures_are_right_in_nine_of_ten(self):
+        kinds, wrong, blames = score()
+        count, line_right, blame_right = (sum(row[index] for row in kinds.values()) for index in range(3))
+        self.assertGreaterEqual(count, 60)
+        self.assertGreaterEqual(line_right / count, LEAST, wrong)
+        self.assertGreaterEqual(blame_right / count, LEAST, wrong)
+        for blame in ("package", "infrastructure"):
+            precision, recall = rates(blames, blame)
+            self.assertGreaterEqual(min(precision, recall), LEAST, (blame, wrong))
+
+    def test_every_case_is_recorded_and_the_logs_are_small(self):
+        size = sum(os.path.getsize(os.path.join(where, file)) for where, _, found in os.walk(RECORDED) for file in found)
+        self.assertLess(size, LIMIT)
+        with open(os.path.join(HERE, "failures", "recorded.json"), encoding="utf-8") as file:
+            self.assertEqual(sorted(json.load(file)), sorted(case.name for case in CASES))
+
+
+def main():
+    """Print the table."""
+    kinds, wrong, blames = score()
+    print("%-26s %5s %5s %6s" % ("kind", "logs", "line", "blame"))
+    for kind, row in sorted(kinds.items()):
+        print("%-26s %5d %5d %6d" % (kind, *row))
+    print("%-26s %5d %5d %6d" % ("all", *[sum(row[index] for row in kinds.values()) for index in range(3)]))
+    for blame in ("package", "infrastructure"):
+        print("blame %s: precision %.2f, recall %.2f" % (blame, *rates(blames, blame)))
+    print("\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main()
