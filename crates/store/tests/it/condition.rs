@@ -5,11 +5,11 @@ use model::{
     plan::CloudTrouble,
 };
 use serde_json::json;
-use store::{LaunchAnswer, Outcome, Sighting};
+use store::{LaunchAnswer, Sighting};
 use uuid::Uuid;
 
 use crate::{
-    farm::{CHROOT, Farm, TTL, assert_lease_lost, assert_not_found, because, new_builder},
+    farm::{CANCELED, CHROOT, Farm, TTL, assert_lease_lost, assert_not_found, because, new_builder},
     support::at,
 };
 
@@ -223,7 +223,7 @@ async fn only_machines_that_ended_with_the_farm_lose_their_attempts(farm: Farm) 
     farm.assign(offered).await;
     farm.begin(begun).await;
     let epoch = farm.begin(over).await;
-    farm.finish(epoch, &Outcome::Canceled).await;
+    farm.finish(epoch, &CANCELED).await;
     farm.begin(cancelled).await;
     farm.store.cancel_build(cancelled, "alice", at(8)).await.unwrap();
 
