@@ -11,7 +11,8 @@ use sea_orm::{
 use super::{
     builders::is_live,
     events::Entry,
-    fleet::{histories, history, troubles},
+    fleet::troubles,
+    histories::{histories, history},
     leases::check_lease,
     sightings::orphans_in,
 };

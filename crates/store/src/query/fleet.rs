@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    AttemptId, AttemptState, BuildId, FleetId, LaunchHistory, PoolName, Timestamp,
+    AttemptId, AttemptState, BuildId, FleetId, PoolName, Timestamp,
     plan::{CloudTrouble, QueuedAttempt},
 };
 use sea_orm::{
@@ -15,12 +15,13 @@ use super::{
     builders::{builders_of, is_live},
     chroots::chroots_in,
     events::Entry,
+    histories::histories,
     leases::check_lease,
     queue,
 };
 use crate::{
     FleetView, Lease,
-    convert::{Row, moment, readable},
+    convert::{Row, readable},
     database::{Store, Tx},
     entity::{attempt, builder, cloud_trouble, pool, pool_version},
     error::{Failure, Result},
@@ -59,34 +60,6 @@ async fn active(tx: &Tx) -> Result<BTreeMap<model::OwnerName, u32>, Failure> {
         Ok((at.parse("owner", &owner)?, at.number("count", count)?))
     });
     Ok(readable(counts).collect())
-}
-
-/// How a pool's launches went.
-pub(super) fn history(row: &pool::Model) -> Result<LaunchHistory> {
-    Ok(LaunchHistory {
-        failures: Row::new("pool", &row.name).number("failures", row.failures)?,
-        last_failure: moment(row.last_failure),
-        last_reason: row.last_reason.clone(),
-    })
-}
-
-/// How the launches of every pool went, or only of those that are in the fleet file by now.
-pub(super) async fn histories(
-    tx: &Tx,
-    only_present: bool,
-) -> Result<BTreeMap<PoolName, LaunchHistory>, Failure> {
-    let mut found = pool::Entity::find();
-    if only_present {
-        found = found.filter(pool::Column::CurrentHash.is_not_null());
-    }
-    let rows = found.all(&**tx).await?;
-    let histories = rows.iter().map(|row| {
-        Ok((
-            Row::new("pool", &row.name).parse("name", &row.name)?,
-            history(row)?,
-        ))
-    });
-    Ok(readable(histories).collect())
 }
 
 /// The clouds of a fleet, or of all, that give no machines.

@@ -17,6 +17,7 @@ mod contents;
 mod events;
 mod finish;
 mod fleet;
+mod histories;
 mod joins;
 mod leases;
 mod packages;

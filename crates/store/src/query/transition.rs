@@ -12,7 +12,7 @@ use super::{
     builders::builder_of,
     events::Entry,
     finish::{fence, open_allocation, withdraw},
-    fleet::history,
+    histories::history,
     leases::check_lease,
     verdict::lock_attempt,
 };

@@ -7,7 +7,7 @@ use model::{
     PackageName, ProjectId, ProjectName, Timestamp,
 };
 
-use super::{BuildOptions, Builder, StoredSource};
+use super::{BuildOptions, Builder, StoredSource, word::UnknownWord};
 
 /// One try of one build chroot.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,23 +60,6 @@ pub struct Attempt {
     pub additional_repos: Vec<String>,
     /// For whom.
     pub submitter: Option<OwnerName>,
-}
-
-/// A word in the database that this program does not know.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an {kind}")]
-pub struct UnknownWord {
-    kind: &'static str,
-    text: String,
-}
-
-impl UnknownWord {
-    pub(super) fn new(kind: &'static str, text: &str) -> Self {
-        Self {
-            kind,
-            text: text.to_owned(),
-        }
-    }
 }
 
 /// Where an allocation stands.

@@ -8,7 +8,7 @@ use model::{
     plan::{CloudTrouble, QueuedAttempt},
 };
 
-use super::{UnknownWord, project::Chroot};
+use super::{project::Chroot, word::UnknownWord};
 
 /// The right to act on a fleet; part of every write of a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

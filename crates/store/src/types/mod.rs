@@ -9,10 +9,9 @@ mod package;
 mod project;
 mod publication;
 mod user;
+mod word;
 
-pub use attempt::{
-    Allocation, AllocationState, Attempt, BuiltPackage, CollectedPackage, Outcome, Renewal, UnknownWord,
-};
+pub use attempt::{Allocation, AllocationState, Attempt, BuiltPackage, CollectedPackage, Outcome, Renewal};
 pub use build::{
     Build, BuildChroot, BuildFilter, BuildOptions, CancelOutcome, Failure, NewUpload, StoredSource,
 };
@@ -27,3 +26,4 @@ pub use publication::{
     Publication, PublishedPackage, PublishedSnapshot, RepositoryKey, RepositoryPlace, SnapshotRecord,
 };
 pub use user::{IssuedToken, NewUser, User};
+pub use word::UnknownWord;
