@@ -1,6 +1,6 @@
 //! Finding what an address or an argument names. Operations and pages use it alike.
 
-use model::{BuildId, ChrootName};
+use model::{BuildId, ChrootName, DirectoryName};
 use store::{Build, BuildChroot, Project};
 
 use crate::{
@@ -19,6 +19,32 @@ pub(crate) async fn find_project(state: &ApiState, owner: &str, name: &str) -> A
         .project(&owner_name, &project_name)
         .await?
         .ok_or_else(|| ApiError::no_project(owner, name))
+}
+
+/// The directory of a project without a suffix.
+pub(crate) fn main_directory(project: &Project) -> Answer<DirectoryName> {
+    let name = project.name.as_str();
+    name.parse()
+        .map_err(|error| ApiError::Internal(format!("the name of a project: {error}")))
+}
+
+/// The directory of that name of a project.
+pub(crate) async fn find_directory(state: &ApiState, project: &Project, name: &str) -> Answer<DirectoryName> {
+    if name == project.name.as_str() {
+        return main_directory(project);
+    }
+    let known = state.store().project_directories(project.id).await?;
+    let named = name.parse::<DirectoryName>().ok();
+    named
+        .filter(|directory| known.contains(directory))
+        .ok_or_else(|| {
+            ApiError::NotFound(format!(
+                "Project {}/{} has no directory '{}'.",
+                project.owner,
+                project.name,
+                shown(name)
+            ))
+        })
 }
 
 /// The build of that number.

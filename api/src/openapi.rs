@@ -7,7 +7,7 @@ use poem_openapi::{
     OpenApi, OpenApiService,
     registry::{MetaApi, MetaOperation, MetaSchemaRef, Registry},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     endpoint::{
@@ -15,6 +15,7 @@ use crate::{
         PackageApi, ProjectApi, ProjectChrootApi, ProjectWriteApi, RpmrepoApi,
     },
     state::ApiState,
+    view::{BOOTSTRAPS, ISOLATIONS},
 };
 
 /// All operations.
@@ -53,8 +54,11 @@ pub(crate) fn service(state: &ApiState) -> OpenApiService<impl OpenApi, ()> {
 }
 
 fn titled<T>(operations: T) -> OpenApiService<T, ()> {
-    OpenApiService::new(operations, "Verdigris", env!("CARGO_PKG_VERSION"))
-        .description("Copr's API version 3, and what the farm adds to it. Every error has a string `error`.")
+    OpenApiService::new(operations, "Verdigris", env!("CARGO_PKG_VERSION")).description(
+        "The API of a farm that builds RPM packages: Copr's API version 3 under `/api_3`, and what only this farm has under \
+         `/api`. Every answer with an error status is a JSON object with the text `error`. Where a body is JSON, a form with \
+         the same fields is taken as well. Where the document names no time zone, times are in UTC.",
+    )
 }
 
 /// The operations without anything behind them: what the document needs.
@@ -127,12 +131,12 @@ pub fn openapi_document() -> String {
         return raw;
     };
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
-        for operation in paths
+        for (method, operation) in paths
             .values_mut()
             .filter_map(Value::as_object_mut)
-            .flat_map(|path| path.values_mut())
+            .flat_map(|path| path.iter_mut())
         {
-            straighten(operation);
+            straighten(method, operation);
         }
     }
     if let Some(schemas) = document
@@ -140,35 +144,49 @@ pub fn openapi_document() -> String {
         .and_then(Value::as_object_mut)
     {
         schemas.values_mut().for_each(allow_null);
+        schemas.values_mut().for_each(name_words);
+        schemas.values_mut().for_each(refer);
     }
     let mut text = serde_json::to_string_pretty(&sorted(document)).unwrap_or(raw);
     text.push('\n');
     text
 }
 
-/// Takes away the errors that an operation cannot have, and names media types plainly.
-fn straighten(operation: &mut Value) {
+/// Takes away the errors that an operation cannot have, adds those that it alone can have, and names media types plainly.
+fn straighten(method: &str, operation: &mut Value) {
     let needs_login = operation.get("security").is_some();
     let has_body = operation.get("requestBody").is_some();
+    let is_list = ["limit", "order"].into_iter().all(|wanted| {
+        let parameters = operation.get("parameters").and_then(Value::as_array);
+        parameters.into_iter().flatten().any(|one| one["name"] == wanted)
+    });
     if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
         if !needs_login {
             responses.remove("401");
             responses.remove("403");
         }
+        if method == "get" {
+            responses.remove("409");
+        }
         // What needs a login may write, and whatever writes needs room.
-        if needs_login && let Some(mut full) = responses.get("413").cloned() {
-            if let Some(full) = full.as_object_mut() {
-                full.insert(
-                    "description".to_owned(),
-                    "There is not enough free disk space.".into(),
-                );
-            }
-            responses.insert("507".to_owned(), full);
+        if needs_login {
+            describe(
+                responses,
+                "507",
+                "There is not enough free disk space on the server.",
+            );
         }
         if !has_body {
             for status in ["408", "413", "415"] {
                 responses.remove(status);
             }
+        }
+        if is_list && method == "get" {
+            describe(
+                responses,
+                "413",
+                "The list is too long to be sent without a limit.",
+            );
         }
         for response in responses.values_mut() {
             if let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) {
@@ -179,10 +197,60 @@ fn straighten(operation: &mut Value) {
             }
         }
     }
+    // The parts of a form with a file have types of their own.
+    if let Some(form) = operation.pointer_mut("/requestBody/content/multipart~1form-data") {
+        form["encoding"] = json!({
+            "json": {"contentType": "application/json"},
+            "pkgs": {"contentType": "application/x-rpm"},
+        });
+    }
 }
 
-/// Says of every field that may be missing that it may be null as well: that is how answers show what is not
-/// there, and how Copr's clients say nothing.
+/// Adds an answer with an error.
+fn describe(responses: &mut serde_json::Map<String, Value>, status: &str, description: &str) {
+    if let Some(mut answer) = responses.get("400").cloned() {
+        answer["description"] = description.into();
+        responses.insert(status.to_owned(), answer);
+    }
+}
+
+/// Makes a reference with a description a reference and a description beside it: generators of clients take what is inside
+/// `allOf` for a type of its own, and make one of the same fields under another name.
+fn refer(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(parts) = object.get_mut("allOf").and_then(Value::as_array_mut) {
+                let only_describes = |part: &Value| {
+                    part.as_object()
+                        .is_some_and(|part| part.keys().all(|key| key == "description"))
+                };
+                parts.retain(|part| !only_describes(part));
+            }
+            object.values_mut().for_each(refer);
+        }
+        Value::Array(items) => items.iter_mut().for_each(refer),
+        _ => {}
+    }
+}
+
+/// Fields whose values are words out of a list.
+const WORDS: [(&str, &[&str]); 2] = [("bootstrap", &BOOTSTRAPS), ("isolation", &ISOLATIONS)];
+
+/// Names the words of such fields.
+fn name_words(schema: &mut Value) {
+    for (field, words) in WORDS {
+        let property = schema.pointer_mut(&format!("/properties/{field}"));
+        if let Some(property) = property.and_then(Value::as_object_mut)
+            // Where it need not be given; what answers always have may be none of these one day.
+            && property.remove("nullable").is_some()
+        {
+            property.insert("enum".to_owned(), words.into());
+        }
+    }
+}
+
+/// Says of every field that may be missing that it may be null as well: that is how answers show what is not there,
+/// and how Copr's clients leave something out.
 fn allow_null(schema: &mut Value) {
     let required: Vec<String> = schema
         .get("required")

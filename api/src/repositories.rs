@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 
-use model::{ChrootName, DirectoryName, RepositoryAddress, repository_address::fill_for_dnf};
+use model::{
+    ChrootName, DirectoryName, RepositoryAddress, RepositoryPlace, repository_address::fill_for_dnf,
+};
 use repository::{
     RepoDependency, RepoFile,
     repo_file::{address_as_id, chroot_pattern, host_of, repo_file},
@@ -15,34 +17,74 @@ use crate::{
     view::{RepositoryView, chroot_url},
 };
 
-/// The repositories that a build uses beside the distribution's: the project's own, then those it names.
-pub(crate) fn of_builds(
+/// The priority that a repository has in dnf without a word on it.
+const USUAL_PRIORITY: i64 = 99;
+
+/// The repositories that a build uses besides the distribution's: the project's own, the directory's if it is another, then
+/// those that the project names.
+pub(crate) async fn of_builds(
     state: &ApiState,
     project: &Project,
-    directory: &dyn Display,
+    directory: &DirectoryName,
     chroot: &ChrootName,
-) -> Vec<RepositoryView> {
-    let settings = state.settings();
-    let hotfixes = project.settings.module_hotfixes.then_some(true);
-    let mut repositories = vec![RepositoryView {
-        id: "copr_base".to_owned(),
-        name: "Copr repository".to_owned(),
-        baseurl: chroot_url(settings, &project.owner, directory, chroot),
-        priority: project.settings.repo_priority,
-        module_hotfixes: hotfixes,
-    }];
-    repositories.extend(project.settings.additional_repos.iter().map(|address| {
+) -> Result<Vec<RepositoryView>, ApiError> {
+    let own = |id: &str, name: &str, directory: &dyn Display| RepositoryView {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        baseurl: chroot_url(state.settings(), &project.owner, directory, chroot),
+        priority: project
+            .settings
+            .repo_priority
+            .filter(|priority| *priority != USUAL_PRIORITY),
+        repo_gpgcheck: Some(false),
+        module_hotfixes: None,
+    };
+    let mut base = own("copr_base", "Copr repository", &project.name);
+    base.module_hotfixes = project.settings.module_hotfixes.then_some(true);
+    let mut repositories = vec![base];
+    if directory.as_str() != project.name.as_str() {
+        repositories.push(own("copr_coprdir", "Coprdir repository", directory));
+    }
+    for address in &project.settings.additional_repos {
         let id = address_as_id(address);
+        let of_farm = named_project(state, address).await?;
+        let wins = of_farm
+            .as_ref()
+            .is_some_and(|other| other.settings.module_hotfixes);
         let (baseurl, priority) = expand(state, address, chroot);
-        RepositoryView {
+        repositories.push(RepositoryView {
             name: format!("Additional repo {id}"),
             id,
             baseurl,
             priority,
-            module_hotfixes: None,
-        }
-    }));
-    repositories
+            repo_gpgcheck: of_farm.is_some().then_some(false),
+            module_hotfixes: wins.then_some(true),
+        });
+    }
+    Ok(repositories)
+}
+
+/// The project of this farm that an address names, if it names one that exists.
+async fn named_project(state: &ApiState, address: &str) -> Result<Option<Project>, ApiError> {
+    let Ok(RepositoryAddress {
+        place: RepositoryPlace::Farm { owner, directory },
+        ..
+    }) = RepositoryAddress::parse(address)
+    else {
+        return Ok(None);
+    };
+    match directory.main().as_str().parse() {
+        Ok(name) => Ok(state.store().project(&owner, &name).await?),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The repositories that a build may use, as people name them: the project's own first, as in Copr.
+pub(crate) fn named_of_builds(project: &Project) -> Vec<String> {
+    let own = format!("copr://{}/{}", project.owner, project.name);
+    std::iter::once(own)
+        .chain(project.settings.additional_repos.iter().cloned())
+        .collect()
 }
 
 /// An address as a project names it with its variables filled in, and its priority.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use model::Timestamp;
 use runtime::CancellationToken;
 use store::Store;
-use tokio::sync::Mutex;
 
 use crate::{
     files::{disk, log::follow::FollowedLogs},
@@ -23,9 +22,6 @@ struct Inner {
     shutdown: CancellationToken,
     log_streams: Arc<Quota>,
     followed_logs: Arc<FollowedLogs>,
-    /// Held from the moment a source is renamed into place until the database knows of it, or it is removed
-    /// again: two uploads of the same bytes must not remove each other's file.
-    placing: Mutex<()>,
 }
 
 impl ApiState {
@@ -49,7 +45,6 @@ impl ApiState {
             shutdown,
             log_streams,
             followed_logs: Arc::default(),
-            placing: Mutex::new(()),
         })))
     }
 
@@ -71,10 +66,6 @@ impl ApiState {
 
     pub(crate) fn followed_logs(&self) -> &Arc<FollowedLogs> {
         &self.0.followed_logs
-    }
-
-    pub(crate) fn placing(&self) -> &Mutex<()> {
-        &self.0.placing
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

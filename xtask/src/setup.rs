@@ -66,6 +66,11 @@ const COLLECTION: &str = "ansible_collections/amazon/aws/";
 /// Takes a part out of a zipped package: the package, where to, what.
 const EXTRACT: &str = "import sys, zipfile; package = zipfile.ZipFile(sys.argv[1]); \
                        package.extractall(sys.argv[2], [n for n in package.namelist() if n.startswith(sys.argv[3])])";
+/// Every Node.js package with its version and digest.
+const NODE_PACKAGES: &str = include_str!("../node/package.json");
+const NODE_LOCK: &str = include_str!("../node/package-lock.json");
+/// Says which packages are installed.
+const NODE_INSTALLED: &str = "installed.json";
 
 /// Debian's own Python: another that comes first in PATH may lack the module that makes environments.
 const PYTHON: &str = "/usr/bin/python3";
@@ -77,6 +82,7 @@ enum Missing {
     Nextest,
     Python(PathBuf),
     Collection,
+    Node(PathBuf),
     SubordinateIds(String),
 }
 
@@ -105,6 +111,13 @@ impl Missing {
             Self::Collection => vec![format!(
                 "cargo xtask setup    # {COLLECTION} out of the Python package {COLLECTIONS}"
             )],
+            Self::Node(directory) => {
+                let directory = directory.display();
+                vec![
+                    format!("mkdir -p {directory} && cp xtask/node/package*.json {directory}"),
+                    format!("npm ci --prefix {directory}"),
+                ]
+            }
             Self::SubordinateIds(user) => {
                 vec![format!(
                     "{sudo}usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
@@ -119,6 +132,7 @@ impl Missing {
             Self::Nextest => install_nextest(cache),
             Self::Python(venv) => install_python(cache, venv),
             Self::Collection => install_collection(cache),
+            Self::Node(directory) => install_node(cache, directory),
             Self::SubordinateIds(user) => Tool::as_root("usermod")
                 .args(["--add-subuids", "100000-165535", "--add-subgids", "100000-165535"])
                 .arg(user)
@@ -182,7 +196,16 @@ fn look(cache: &Cache, purpose: Purpose) -> Result<Vec<Missing>> {
     if purpose == Purpose::Tests && !collection_mark(cache).exists() {
         missing.push(Missing::Collection);
     }
+    let node = cache.path("node");
+    if purpose == Purpose::Tests && !has_node_packages(&node) {
+        missing.push(Missing::Node(node));
+    }
     Ok(missing)
+}
+
+/// Whether the Node.js packages are those that are wanted. The copy of their list is written last.
+fn has_node_packages(directory: &Path) -> bool {
+    fs_err::read_to_string(directory.join(NODE_INSTALLED)).is_ok_and(|installed| installed == NODE_LOCK)
 }
 
 /// Whether all Python packages are there with their versions, by the directories that describe them.
@@ -334,6 +357,32 @@ fn install_collection(cache: &Cache) -> Result<()> {
     fs_err::remove_dir_all(&loaded)?;
     write_atomically(&mark, b"")?;
     step.done("amazon.aws");
+    Ok(())
+}
+
+/// With the Node.js of the Python environment, which is made before.
+fn install_node(cache: &Cache, directory: &Path) -> Result<()> {
+    let _lock = cache.lock("node")?;
+    let step = Step::start("Node.js packages: generators of clients, for tests of the OpenAPI document");
+    fs_err::create_dir_all(directory)?;
+    write_atomically(&directory.join("package.json"), NODE_PACKAGES.as_bytes())?;
+    write_atomically(&directory.join("package-lock.json"), NODE_LOCK.as_bytes())?;
+    let programs = cache.path("venv/bin");
+    let path = std::env::var("PATH").unwrap_or_default();
+    Tool::new(programs.join("npm"))
+        .args([
+            "ci",
+            "--no-audit",
+            "--no-fund",
+            "--no-update-notifier",
+            "--loglevel=error",
+            "--prefix",
+        ])
+        .arg(directory)
+        .env("PATH", format!("{}:{path}", programs.display()))
+        .log(&cache.path("node.log"))?;
+    write_atomically(&directory.join(NODE_INSTALLED), NODE_LOCK.as_bytes())?;
+    step.done(directory.display().to_string());
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use crate::{
     http::{
         clients::Client,
         error::{Answer, ApiError},
+        parameters::{Count, LastEvent, Of, Offset},
     },
     lookup::{find_build, shown},
     state::ApiState,
@@ -48,7 +49,7 @@ impl AttemptApi {
         Ok(Json(attempts.iter().map(AttemptView::new).collect()))
     }
 
-    /// Gives a piece of an attempt's log.
+    /// Shows a part of an attempt's log.
     #[oai(
         path = "/api/attempts/:attempt_id/log",
         method = "get",
@@ -58,17 +59,17 @@ impl AttemptApi {
         &self,
         /// The attempt's id.
         attempt_id: Path<String>,
-        /// Where to begin, in bytes; a negative number counts from the end.
-        offset: Query<Option<i64>>,
-        /// At most so many bytes: 65536 if not given, at most 1048576.
-        limit: Query<Option<u64>>,
+        /// How many bytes of the log to leave out at its start. A negative number counts from the log's end.
+        offset: Query<Option<Of<Offset>>>,
+        /// The most bytes in the answer, 65536 unless given. Larger numbers than 1048576 count as 1048576.
+        limit: Query<Option<Of<Count>>>,
     ) -> Answer<Json<LogView>> {
         let attempt = self.find(&attempt_id).await?;
         let piece = log::read(
             &self.0,
             &attempt,
-            offset.0.unwrap_or(0),
-            limit.0.unwrap_or(USUAL_PIECE),
+            offset.0.map_or(0, |Of(Offset(offset))| offset),
+            limit.0.map_or(USUAL_PIECE, |Of(Count(limit))| limit),
         )
         .await?;
         Ok(Json(LogView {
@@ -80,8 +81,8 @@ impl AttemptApi {
         }))
     }
 
-    /// Follows an attempt's log: one event for each piece, whose id is where the next one begins, and an
-    /// event `end` when the attempt has ended. A client that comes back with `Last-Event-ID` goes on there.
+    /// Sends an attempt's log while it grows, as server-sent events: an event `log` for each part, whose id is the offset of the
+    /// next part, and an event `end` when the attempt has ended.
     #[oai(
         path = "/api/attempts/:attempt_id/log/stream",
         method = "get",
@@ -92,19 +93,17 @@ impl AttemptApi {
         request: &Request,
         /// The attempt's id.
         attempt_id: Path<String>,
-        /// Where to begin, in bytes.
-        offset: Query<Option<u64>>,
-        /// The id of the last event that was seen; it wins over `offset`.
+        /// How many bytes of the log to leave out at its start.
+        offset: Query<Option<Of<Count>>>,
+        /// The id of the last event that the client has received; the log goes on behind it. It is used instead of `offset`.
         #[oai(name = "Last-Event-ID")]
-        last_event_id: Header<Option<String>>,
+        last_event_id: Header<Option<Of<LastEvent>>>,
     ) -> Answer<EventStream<BoxStream<'static, LogChunk>>> {
         let attempt = self.find(&attempt_id).await?;
-        let start = match last_event_id.0.as_deref().filter(|id| !id.is_empty()) {
-            None => offset.0.unwrap_or(0),
-            Some(id) => id.parse().map_err(|_| {
-                ApiError::Invalid(format!("Last-Event-ID: '{}' is not an offset.", shown(id)))
-            })?,
-        };
+        let resumed = last_event_id.0.and_then(|Of(LastEvent(end))| end);
+        let start = resumed
+            .or_else(|| offset.0.map(|Of(Count(offset))| offset))
+            .unwrap_or(0);
         let client = request.data::<Client>().copied();
         let stream = log::follow(&self.0, &attempt, start, client)?.map(chunk).boxed();
         Ok(EventStream::new(stream).keep_alive(KEEP_ALIVE).to_event(|chunk| {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{BuildId, BuildState};
+use model::BuildId;
 use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
 use store::{Build, BuildFilter};
 
@@ -16,7 +16,8 @@ use crate::{
     http::{
         arguments::Arguments,
         error::{Answer, ApiError},
-        paging::{Items, Paging},
+        paging::{Items, Paging, Sorting, Wanted},
+        parameters::{Count, Direction, Of, OrderBy, OrderById, State},
     },
     lookup::{find_build, find_project},
     state::ApiState,
@@ -42,37 +43,48 @@ impl BuildApi {
         Ok(Json(BuildView::new(&build, self.0.settings())))
     }
 
-    /// Lists the builds of a project, newest first.
+    /// Lists the builds of a project.
     #[oai(path = "/api_3/build/list", method = "get", operation_id = "list_builds")]
     #[expect(clippy::too_many_arguments, reason = "one for each parameter of the query")]
     async fn list(
         &self,
-        /// Whose project.
+        /// The name of the project's owner.
         ownername: Query<String>,
-        /// Which project.
+        /// The project's name.
         projectname: Query<String>,
-        /// Only of this package.
+        /// List only the builds of this package.
         packagename: Query<Option<String>>,
-        /// Only in this state.
-        status: Query<Option<String>>,
-        /// At most so many.
-        limit: Query<Option<i64>>,
-        /// Leaving out so many.
-        offset: Query<Option<i64>>,
+        /// List only the builds in this state.
+        status: Query<Option<Of<State>>>,
+        /// The most items in the answer. Larger numbers count as 10000. Without a limit the answer is the whole list; a list of
+        /// more than 10000 items is then refused with status 413.
+        limit: Query<Option<Of<Count>>>,
+        /// How many items to leave out at the start of the list.
+        offset: Query<Option<Of<Count>>>,
+        /// The field to sort by: the build's number, which is all that there is.
+        order: Query<Option<Of<OrderById>>>,
+        /// The direction to sort in: `DESC`, the newest build first, unless given.
+        order_type: Query<Option<Of<Direction>>>,
     ) -> Answer<Json<Items<BuildView>>> {
-        let paging = Paging::read(limit.0, offset.0, None, None)?;
-        let project = find_project(&self.0, &ownername, &projectname).await?;
-        let state = match status.0.as_deref().filter(|word| !word.is_empty()) {
-            None => None,
-            Some(word) => Some(
-                word.parse::<BuildState>()
-                    .map_err(|error| ApiError::Invalid(format!("status: {error}.")))?,
-            ),
+        let _by_number: Option<Of<OrderById>> = order.0;
+        let direction = order_type
+            .0
+            .map_or(Direction::Descending, |Of(direction)| direction);
+        let sorting = Sorting {
+            by: OrderBy::Id,
+            direction,
         };
+        let wanted = Wanted {
+            limit: limit.0,
+            offset: offset.0,
+        };
+        let paging = Paging::new(wanted, sorting);
+        let project = find_project(&self.0, &ownername, &projectname).await?;
         let package = match packagename.0.as_deref().filter(|name| !name.is_empty()) {
             None => None,
             Some(name) => match name.parse() {
                 Ok(package) => Some(package),
+                // A name that cannot be a name has no builds.
                 Err(_) => {
                     return Ok(Json(Items {
                         items: Vec::new(),
@@ -84,9 +96,13 @@ impl BuildApi {
         let filter = BuildFilter {
             project: Some(project.id),
             package,
-            state,
+            state: status.0.map(|Of(State(state))| state),
+            oldest_first: direction == Direction::Ascending,
         };
-        let builds = paging.builds(self.0.store(), &filter).await?;
+        let store = self.0.store();
+        let builds = paging
+            .collect("builds", |page| store.builds(&filter, page))
+            .await?;
         let items = builds
             .iter()
             .map(|build| BuildView::new(build, self.0.settings()))
@@ -94,7 +110,7 @@ impl BuildApi {
         Ok(Json(Items { items, meta: paging }))
     }
 
-    /// Shows the source phase of a build.
+    /// Shows the source package of a build.
     #[oai(
         path = "/api_3/build/source-chroot/:build_id",
         method = "get",
@@ -128,7 +144,7 @@ impl BuildApi {
         Ok(Json(view::built_packages(packages)))
     }
 
-    /// Cancels a build. What is on its way into the repository still gets there.
+    /// Cancels a build. A chroot whose packages are being published already still succeeds.
     #[oai(
         path = "/api_3/build/cancel/:build_id",
         method = "put",
@@ -157,7 +173,7 @@ impl BuildApi {
         Ok(Json(BuildView::new(&build, self.0.settings())))
     }
 
-    /// Deletes a build that has ended, and takes its packages out of the repository.
+    /// Deletes a build that has ended, with its results; its packages leave the repository.
     #[oai(
         path = "/api_3/build/delete/:build_id",
         method = "delete",
@@ -173,11 +189,11 @@ impl BuildApi {
         self.check_may_change(&caller, &build).await?;
         let shown = BuildView::new(&build, self.0.settings());
         self.await_end(&build, Instant::now()).await?;
-        self.remove(&build).await?;
+        self.remove(&[build]).await?;
         Ok(Json(shown))
     }
 
-    /// Deletes several builds: all of them, or none when one cannot be deleted.
+    /// Deletes several builds that have ended: all of them, or none when one of them cannot be deleted.
     #[oai(
         path = "/api_3/build/delete/list",
         method = "delete",
@@ -207,9 +223,7 @@ impl BuildApi {
         for build in &builds {
             self.await_end(build, begun).await?;
         }
-        for build in &builds {
-            self.remove(build).await?;
-        }
+        self.remove(&builds).await?;
         Ok(Json(wanted))
     }
 }
@@ -250,16 +264,28 @@ impl BuildApi {
         }
     }
 
-    async fn remove(&self, build: &Build) -> Answer<()> {
-        let packages = self.0.store().built_packages(build.id).await?;
-        match self.0.store().delete_build(build.id, self.0.now()).await {
-            Ok(()) => {
-                removal::remove_packageless_results(&self.0, build, &packages).await;
-                Ok(())
-            }
-            Err(store::Error::Conflict { .. }) => Err(not_over(build)),
-            Err(error) => Err(error.into()),
+    /// Deletes all of them or none.
+    async fn remove(&self, builds: &[Build]) -> Answer<()> {
+        let mut made = Vec::new();
+        for build in builds {
+            made.push(self.0.store().built_packages(build.id).await?);
         }
+        let ids: BTreeSet<BuildId> = builds.iter().map(|build| build.id).collect();
+        match self.0.store().delete_builds(&ids, self.0.now()).await {
+            Ok(()) => {}
+            // It has begun anew meanwhile, or somebody else has deleted it.
+            Err(error @ (store::Error::Conflict { .. } | store::Error::NotFound { .. })) => {
+                return Err(ApiError::Invalid(format!(
+                    "{} Nothing was deleted.",
+                    ApiError::from(error)
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        for (build, packages) in builds.iter().zip(&made) {
+            removal::remove_packageless_results(&self.0, build, packages).await;
+        }
+        Ok(())
     }
 }
 

@@ -1,18 +1,23 @@
 //! The chroots of builds.
 
 use poem_openapi::{OpenApi, param::Query, payload::Json};
+use store::BuildChroot;
 
 use super::Chapter;
 use crate::{
     http::{
         error::Answer,
-        paging::{Items, Paging},
+        paging::{Items, Paging, Sorting, Wanted},
+        parameters::{Count, Direction, Id, Of, OrderBy},
     },
     lookup::{find_build, find_build_chroot, find_project},
     repositories,
     state::ApiState,
     view::{self, BuildChrootConfigView, BuildChrootView, BuiltPackages},
 };
+
+/// What Copr says of builds that ask for no memory of their own, in MiB.
+const COPRS_MEMORY_LIMIT: i64 = 2048;
 
 pub(crate) struct BuildChrootApi(pub(crate) ApiState);
 
@@ -27,11 +32,11 @@ impl BuildChrootApi {
     async fn get(
         &self,
         /// The build's number.
-        build_id: Query<i64>,
-        /// The chroot.
+        build_id: Query<Of<Id>>,
+        /// The chroot's name, such as `fedora-43-x86_64`.
         chrootname: Query<String>,
     ) -> Answer<Json<BuildChrootView>> {
-        let build = find_build(&self.0, build_id.0).await?;
+        let build = find_build(&self.0, build_id.number()).await?;
         let chroot = find_build_chroot(&build, &chrootname)?;
         Ok(Json(BuildChrootView::new(&build, chroot, self.0.settings())))
     }
@@ -45,17 +50,33 @@ impl BuildChrootApi {
     async fn list(
         &self,
         /// The build's number.
-        build_id: Query<i64>,
-        /// At most so many.
-        limit: Query<Option<i64>>,
-        /// Leaving out so many.
-        offset: Query<Option<i64>>,
+        build_id: Query<Of<Id>>,
+        /// The most items in the answer. Larger numbers count as 10000. Without a limit the answer is the whole list; a list of
+        /// more than 10000 items is then refused with status 413.
+        limit: Query<Option<Of<Count>>>,
+        /// How many items to leave out at the start of the list.
+        offset: Query<Option<Of<Count>>>,
+        /// The field to sort by: `id`, the order of the chroots in the build, unless given.
+        order: Query<Option<Of<OrderBy>>>,
+        /// The direction to sort in: `ASC` unless given.
+        order_type: Query<Option<Of<Direction>>>,
     ) -> Answer<Json<Items<BuildChrootView>>> {
-        let paging = Paging::read(limit.0, offset.0, None, None)?;
-        let build = find_build(&self.0, build_id.0).await?;
-        let all = build
-            .chroots
-            .iter()
+        let wanted = Wanted {
+            limit: limit.0,
+            offset: offset.0,
+        };
+        let sorting = Sorting::read(order.0, order_type.0);
+        let paging = Paging::new(wanted, sorting);
+        let build = find_build(&self.0, build_id.number()).await?;
+        let mut chroots: Vec<&BuildChroot> = build.chroots.iter().collect();
+        if sorting.by == OrderBy::Name {
+            chroots.sort_by(|left, right| left.name.cmp(&right.name));
+        }
+        if sorting.direction == Direction::Descending {
+            chroots.reverse();
+        }
+        let all = chroots
+            .into_iter()
             .map(|chroot| BuildChrootView::new(&build, chroot, self.0.settings()))
             .collect();
         Ok(Json(Items {
@@ -73,11 +94,11 @@ impl BuildChrootApi {
     async fn built_packages(
         &self,
         /// The build's number.
-        build_id: Query<i64>,
-        /// The chroot.
+        build_id: Query<Of<Id>>,
+        /// The chroot's name, such as `fedora-43-x86_64`.
         chrootname: Query<String>,
     ) -> Answer<Json<BuiltPackages>> {
-        let build = find_build(&self.0, build_id.0).await?;
+        let build = find_build(&self.0, build_id.number()).await?;
         let chroot = find_build_chroot(&build, &chrootname)?;
         let mut packages = view::built_packages(self.0.store().built_packages(build.id).await?);
         Ok(Json(
@@ -87,7 +108,7 @@ impl BuildChrootApi {
         ))
     }
 
-    /// Shows how a chroot of a build is set up.
+    /// Shows the settings of a build in one chroot.
     #[oai(
         path = "/api_3/build-chroot/build-config",
         method = "get",
@@ -96,28 +117,28 @@ impl BuildChrootApi {
     async fn config(
         &self,
         /// The build's number.
-        build_id: Query<i64>,
-        /// The chroot.
+        build_id: Query<Of<Id>>,
+        /// The chroot's name, such as `fedora-43-x86_64`.
         chrootname: Query<String>,
     ) -> Answer<Json<BuildChrootConfigView>> {
-        let build = find_build(&self.0, build_id.0).await?;
+        let build = find_build(&self.0, build_id.number()).await?;
         let chroot = find_build_chroot(&build, &chrootname)?;
         let project = find_project(&self.0, build.owner.as_str(), build.project_name.as_str()).await?;
         let settings = &project.settings;
-        let given =
-            |own: &Option<String>, general: &str| Some(own.clone().unwrap_or_else(|| general.to_owned()));
+        let given = |own: &Option<String>, general: &str| own.clone().unwrap_or_else(|| general.to_owned());
         Ok(Json(BuildChrootConfigView {
-            additional_repos: settings.additional_repos.clone(),
+            additional_repos: repositories::named_of_builds(&project),
             additional_packages: Vec::new(),
             with_opts: Vec::new(),
             without_opts: Vec::new(),
             enable_net: build.options.enable_net.unwrap_or(settings.enable_net),
             is_background: build.is_background,
-            memory_limit: None,
+            memory_limit: COPRS_MEMORY_LIMIT,
             timeout: i64::try_from(build.options.timeout_seconds).unwrap_or(i64::MAX),
-            bootstrap: given(&build.options.bootstrap, &settings.bootstrap),
-            isolation: given(&build.options.isolation, &settings.isolation),
-            repos: repositories::of_builds(&self.0, &project, &build.directory, &chroot.name),
+            bootstrap: Some(given(&build.options.bootstrap, &settings.bootstrap))
+                .filter(|word| word != "default"),
+            isolation: Some(given(&build.options.isolation, &settings.isolation)),
+            repos: repositories::of_builds(&self.0, &project, &build.directory, &chroot.name).await?,
         }))
     }
 }

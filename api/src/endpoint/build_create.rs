@@ -37,7 +37,7 @@ struct Allowed {
 
 #[OpenApi(tag = "Chapter::Build")]
 impl BuildCreateApi {
-    /// Says whether a build with these arguments would be taken.
+    /// Checks the settings of a build before its source package is uploaded.
     #[oai(
         path = "/api_3/build/check-before-build",
         method = "post",
@@ -68,7 +68,7 @@ impl BuildCreateApi {
         }
     }
 
-    /// Would build from another kind of source; none but uploads is offered yet.
+    /// Refuses to build from any other kind of source: only uploaded source packages are built.
     #[oai(
         path = "/api_3/build/create/:kind",
         method = "post",
@@ -77,7 +77,7 @@ impl BuildCreateApi {
     async fn other(
         &self,
         caller: Caller,
-        /// `url`, `scm`, `distgit`, `pypi`, `rubygems`, `custom` or `rpm-upload`.
+        /// The kind of source: `url`, `scm`, `distgit`, `pypi`, `rubygems`, `custom` or `rpm-upload`.
         kind: Path<String>,
         arguments: Arguments<BuildArguments>,
     ) -> Answer<Json<BuildView>> {
@@ -177,7 +177,7 @@ impl BuildCreateApi {
         self.submit(caller, allowed, checked).await
     }
 
-    /// Puts the source into its place and the build into the database; both, or neither.
+    /// Puts the source into its place, then the build into the database.
     async fn submit(&self, caller: &Caller, allowed: Allowed, checked: CheckedSource) -> Answer<Build> {
         let state = &self.0;
         let CheckedSource {
@@ -186,21 +186,12 @@ impl BuildCreateApi {
             stored,
         } = checked;
         let new = new_upload(caller, allowed, &header, stored.clone())?;
-        let root = &state.settings().source_root;
-        let _placing = state.placing().lock().await;
-        let is_new = spool::place(root, spooled, &stored).await?;
-        match state.store().submit_upload(&new, state.now()).await {
-            Ok(build) => {
-                tracing::info!(build = build.id.0, package = %new.package, version = new.version, "Took a build.");
-                Ok(build)
-            }
-            Err(error) => {
-                if is_new {
-                    spool::displace(root, &stored).await;
-                }
-                Err(error.into())
-            }
-        }
+        // When this fails the file stays: another process may just be taking the same upload. The worker's sweep removes sources
+        // that no build refers to and that are an hour old.
+        spool::place(&state.settings().source_root, spooled, &stored).await?;
+        let build = state.store().submit_upload(&new, state.now()).await?;
+        tracing::info!(build = build.id.0, package = %new.package, version = new.version, "Took a build.");
+        Ok(build)
     }
 }
 

@@ -7,7 +7,10 @@ use store::EventFilter;
 use super::Chapter;
 use crate::{
     caller::Operator,
-    http::error::{Answer, ApiError},
+    http::{
+        error::{Answer, ApiError},
+        parameters::{Count, Id, Of},
+    },
     state::ApiState,
     view::EventView,
 };
@@ -22,19 +25,19 @@ pub(crate) struct EventApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::Farm")]
 impl EventApi {
-    /// Lists events, oldest first; go on after the last one's number.
+    /// Lists events, the oldest first. To go on, ask for those `after` the last one's number.
     #[oai(path = "/api/events", method = "get", operation_id = "list_events")]
     async fn list(
         &self,
         _operator: Operator,
-        /// Only of this build.
-        build: Query<Option<i64>>,
-        /// Only of this builder.
+        /// List only the events of this build.
+        build: Query<Option<Of<Id>>>,
+        /// List only the events of this builder.
         builder: Query<Option<String>>,
-        /// Only with a higher number.
-        after: Query<Option<i64>>,
-        /// At most so many: 100 if not given, at most 1000.
-        limit: Query<Option<u64>>,
+        /// List only events with a higher number.
+        after: Query<Option<Of<Id>>>,
+        /// The most events in the answer, 100 unless given. Larger numbers than 1000 count as 1000.
+        limit: Query<Option<Of<Count>>>,
     ) -> Answer<Json<Vec<EventView>>> {
         let builder = match builder.0.as_deref() {
             None => None,
@@ -47,13 +50,13 @@ impl EventApi {
         };
         let filter = EventFilter {
             builder,
-            build: build.0.map(BuildId),
-            after_id: after.0,
+            build: build.0.map(|Of(Id(number))| BuildId(number)),
+            after_id: after.0.map(|Of(Id(number))| number),
         };
         let events = self
             .0
             .store()
-            .events(filter, limit.0.unwrap_or(USUAL).min(MOST))
+            .events(filter, limit.0.map_or(USUAL, |Of(Count(limit))| limit.min(MOST)))
             .await?;
         Ok(Json(events.into_iter().map(EventView::new).collect()))
     }

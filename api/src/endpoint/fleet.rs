@@ -8,7 +8,10 @@ use store::Page;
 use super::Chapter;
 use crate::{
     caller::Caller,
-    http::error::Answer,
+    http::{
+        error::Answer,
+        parameters::{Count, Flag, Of},
+    },
     state::ApiState,
     view::{BuilderView, FleetView, PoolView, QueueEntry, QueueView, moment},
 };
@@ -20,7 +23,7 @@ pub(crate) struct FleetApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::Farm")]
 impl FleetApi {
-    /// Counts the builders by pool and state, and what waits for one.
+    /// Counts the builders, by pool and state, and what waits for a builder.
     #[oai(path = "/api/fleet", method = "get", operation_id = "get_fleet")]
     async fn fleet(&self) -> Answer<Json<FleetView>> {
         let now = self.0.now();
@@ -62,16 +65,17 @@ impl FleetApi {
         }))
     }
 
-    /// Lists the builders; with `gone`, also those that ended in the last day.
+    /// Lists the builders.
     #[oai(path = "/api/builders", method = "get", operation_id = "list_builders")]
     async fn builders(
         &self,
         caller: Caller,
-        /// Show also those that ended in the last day.
-        gone: Query<Option<bool>>,
+        /// Whether to list also those that were terminated in the last 24 hours.
+        gone: Query<Option<Of<Flag>>>,
     ) -> Answer<Json<Vec<BuilderView>>> {
         let now = self.0.now();
-        let since = gone.0.unwrap_or(false).then(|| now.minus(SHOW_GONE));
+        let with_gone = gone.0.is_some_and(|Of(Flag(is_wanted))| is_wanted);
+        let since = with_gone.then(|| now.minus(SHOW_GONE));
         let builders = self.0.store().builders(since).await?;
         let for_operator = caller.0.is_operator;
         Ok(Json(
@@ -82,12 +86,26 @@ impl FleetApi {
         ))
     }
 
-    /// Lists what waits for a builder, in the order in which it will get one, and why it waits.
+    /// Lists the build chroots that wait for a builder, in the order in which they are served, with the reasons why they wait.
     #[oai(path = "/api/queue", method = "get", operation_id = "get_queue")]
-    async fn queue(&self) -> Answer<Json<QueueView>> {
-        let queue = self.0.store().queue(Page::default()).await?;
+    async fn queue(
+        &self,
+        /// The most entries in the answer, 1000 unless given. Larger numbers count as 1000.
+        limit: Query<Option<Of<Count>>>,
+        /// How many entries to leave out at the front of the queue.
+        offset: Query<Option<Of<Count>>>,
+    ) -> Answer<Json<QueueView>> {
+        let page = Page {
+            limit: limit.0.map(|Of(Count(limit))| limit),
+            offset: offset.0.map_or(0, |Of(Count(offset))| offset),
+        };
+        let queue = self.0.store().queue(page).await?;
         let entries: Vec<QueueEntry> = queue.entries.into_iter().map(QueueEntry::new).collect();
-        let truncated = u64::try_from(entries.len()).is_ok_and(|shown| shown < queue.total);
-        Ok(Json(QueueView { entries, truncated }))
+        let shown = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        Ok(Json(QueueView {
+            entries,
+            total: i64::try_from(queue.total).unwrap_or(i64::MAX),
+            truncated: page.offset.saturating_add(shown) < queue.total,
+        }))
     }
 }

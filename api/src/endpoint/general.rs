@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{future, stream};
 use model::Timestamp;
 use poem_openapi::{OpenApi, payload::Json};
+use serde_json::json;
 
 use super::Chapter;
 use crate::{
     caller::Caller,
-    http::error::{Answer, ApiError},
+    http::{
+        error::{Answer, ApiError},
+        streamed::Streamed,
+    },
     state::ApiState,
     view::{IdentityView, TokenView, VersionView},
 };
@@ -17,13 +22,13 @@ pub(crate) struct GeneralApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::General")]
 impl GeneralApi {
-    /// Says which API this is.
+    /// Shows the version of the API.
     #[oai(path = "/api_3", method = "get", operation_id = "get_version")]
     async fn version(&self) -> Answer<Json<VersionView>> {
         Ok(Json(VersionView { version: 3 }))
     }
 
-    /// Says who the caller is.
+    /// Shows the user that the API token belongs to.
     #[oai(
         path = "/api_3/auth-check",
         method = "get",
@@ -36,7 +41,7 @@ impl GeneralApi {
         }))
     }
 
-    /// Makes a new token for the caller; the old one is void.
+    /// Issues a new API token to the caller. The old one is no longer valid.
     #[oai(path = "/api_3/api-token", method = "post", operation_id = "create_token")]
     async fn new_token(&self, caller: Caller) -> Answer<Json<TokenView>> {
         let state = &self.0;
@@ -52,21 +57,22 @@ impl GeneralApi {
         }))
     }
 
-    /// Lists the chroots that projects can choose, with a comment each.
+    /// Lists the chroots that projects can build in, with a comment on each.
     #[oai(
         path = "/api_3/mock-chroots/list",
         method = "get",
         operation_id = "list_chroots"
     )]
-    async fn mock_chroots(&self) -> Answer<Json<BTreeMap<String, String>>> {
+    async fn mock_chroots(&self) -> Answer<Streamed<BTreeMap<String, String>>> {
         let chroots = self.0.store().chroots().await?;
-        Ok(Json(
-            chroots
-                .into_iter()
-                .filter(|chroot| chroot.is_active)
-                .map(|chroot| (chroot.name.to_string(), chroot.comment))
-                .collect(),
-        ))
+        // Written by hand, since people see the order of the keys: that in which the farm got its chroots.
+        let pairs: Vec<String> = chroots
+            .into_iter()
+            .filter(|chroot| chroot.is_active)
+            .map(|chroot| format!("{}: {}", json!(chroot.name.as_str()), json!(chroot.comment)))
+            .collect();
+        let text = format!("{{{}}}", pairs.join(", "));
+        Ok(Streamed::new(stream::once(future::ready(Ok(text)))))
     }
 }
 

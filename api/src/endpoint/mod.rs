@@ -34,7 +34,7 @@ use poem_openapi::Tags;
 /// The chapters of the document.
 #[derive(Tags)]
 pub(crate) enum Chapter {
-    /// Copr's API version 3: who is calling, and what can be built for.
+    /// Copr's API version 3: the caller, API tokens, chroots.
     General,
     /// Copr's API version 3: projects.
     Project,

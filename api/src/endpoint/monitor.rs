@@ -1,120 +1,163 @@
 //! The monitor: each package's last build in each chroot.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
-use poem::Request;
-use poem_openapi::{OpenApi, param::Query, payload::Json};
-use store::{Build, BuildChroot, BuildFilter};
+use futures_util::stream;
+use model::{ChrootName, DirectoryName, PackageName};
+use poem_openapi::{OpenApi, param::Query, types::ToJSON as _};
+use store::{Build, MonitorPage, PackageChroots, Project};
 
 use super::Chapter;
 use crate::{
+    files::log::LOG,
     http::{
-        error::{Answer, ApiError},
-        paging::Paging,
+        error::{Answer, with_causes},
+        parameters::{MonitorField, Of},
+        streamed::Streamed,
     },
-    lookup::{find_project, shown},
+    lookup::{find_directory, find_project, main_directory},
     state::ApiState,
     view::{self, MonitorChroot, MonitorPackage, MonitorView},
 };
 
-/// What can be asked for beside the usual.
-const FIELDS: [&str; 3] = ["url_build_log", "url_backend_log", "url_build"];
+/// How many packages are read at a time.
+const PORTION: u64 = 200;
 
+/// How every answer begins; the words are Copr's.
+const HEAD: &str = r#"{"output": "ok", "message": "Project monitor request successful", "packages": ["#;
+
+#[derive(Clone)]
 pub(crate) struct MonitorApi(pub(crate) ApiState);
+
+/// What is asked for.
+struct Asked {
+    project: Project,
+    directory: DirectoryName,
+    fields: Vec<MonitorField>,
+}
 
 #[OpenApi(tag = "Chapter::Package")]
 impl MonitorApi {
-    /// Shows the last build of each package in each chroot.
+    /// Shows the last build of each package of a project in each of its chroots.
     #[oai(path = "/api_3/monitor", method = "get", operation_id = "get_monitor")]
     async fn get(
         &self,
-        request: &Request,
-        /// Whose project.
+        /// The name of the project's owner.
         ownername: Query<String>,
-        /// Which project.
+        /// The project's name.
         projectname: Query<String>,
-        /// Only of this directory.
+        /// The project's directory whose builds to show: the main one unless given.
         project_dirname: Query<Option<String>>,
-        /// What to show beside the usual: `url_build_log`, `url_backend_log`, `url_build`. May be repeated.
+        /// A field to show of each build besides the usual ones. May be given several times.
         #[oai(name = "additional_fields[]")]
-        _additional_fields: Query<Option<String>>,
-    ) -> Answer<Json<MonitorView>> {
-        let fields = requested_fields(request)?;
+        additional_fields: Query<Option<Vec<Of<MonitorField>>>>,
+    ) -> Answer<Streamed<MonitorView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;
-        let filter = BuildFilter {
-            project: Some(project.id),
-            ..BuildFilter::default()
+        let asked = Asked {
+            directory: match project_dirname.0.as_deref().filter(|name| !name.is_empty()) {
+                Some(name) => find_directory(&self.0, &project, name).await?,
+                None => main_directory(&project)?,
+            },
+            fields: additional_fields
+                .0
+                .unwrap_or_default()
+                .into_iter()
+                .map(|Of(field)| field)
+                .collect(),
+            project,
         };
-        let builds = Paging::read(None, None, None, None)?
-            .builds(self.0.store(), &filter)
-            .await?;
-        let directory = project_dirname.0.unwrap_or_else(|| project.name.to_string());
-        let mut packages: BTreeMap<String, BTreeMap<String, MonitorChroot>> = BTreeMap::new();
-        // Newest first: the first that is seen of a package and a chroot is the last that was built.
-        for build in builds
-            .iter()
-            .filter(|build| build.directory.as_str() == directory)
-        {
-            let Some(package) = &build.package else { continue };
-            let chroots = packages.entry(package.to_string()).or_default();
-            for chroot in build
-                .chroots
-                .iter()
-                .filter(|chroot| project.chroots.contains(&chroot.name))
-            {
-                chroots
-                    .entry(chroot.name.to_string())
-                    .or_insert_with(|| self.cell(build, chroot, &fields));
-            }
-        }
-        let packages = packages
-            .into_iter()
-            .filter(|(_, chroots)| !chroots.is_empty())
-            .map(|(name, chroots)| MonitorPackage { name, chroots })
-            .collect();
-        Ok(Json(MonitorView {
-            output: "ok".to_owned(),
-            message: "monitor request successful".to_owned(),
-            packages,
-        }))
+        // A fault of the first portion has a status of its own; later ones can only end the answer.
+        let first = self.page(&asked, None).await?;
+        let api = self.clone();
+        Ok(Streamed::new(stream::unfold(
+            Some((api, asked, Next::Head(first))),
+            move |state| async move {
+                let (api, asked, next) = state?;
+                let (text, next) = match api.piece(&asked, next).await {
+                    Ok((text, next)) => (text, next),
+                    Err(error) => return Some((Err(error), None)),
+                };
+                Some((Ok(text), next.map(|next| (api, asked, next))))
+            },
+        )))
     }
 }
 
+/// Which piece of the answer comes next.
+enum Next {
+    Head(MonitorPage),
+    After(PackageName, bool),
+}
+
 impl MonitorApi {
-    fn cell(&self, build: &Build, chroot: &BuildChroot, fields: &[String]) -> MonitorChroot {
-        let settings = self.0.settings();
-        let wants = |name: &str| fields.iter().any(|field| field == name);
-        let log = |wanted: &str, file: &str| {
-            let base = view::result_url(build, chroot, settings)?;
-            wants(wanted).then(|| format!("{base}{file}"))
+    async fn page(&self, asked: &Asked, after: Option<&PackageName>) -> Answer<MonitorPage> {
+        Ok(self
+            .0
+            .store()
+            .monitor(asked.project.id, &asked.directory, after, PORTION)
+            .await?)
+    }
+
+    /// The text of a piece, and what comes after it.
+    async fn piece(&self, asked: &Asked, next: Next) -> io::Result<(String, Option<Next>)> {
+        let (mut text, page, mut is_first) = match next {
+            Next::Head(page) => (HEAD.to_owned(), page, true),
+            Next::After(package, is_first) => match self.page(asked, Some(&package)).await {
+                Ok(page) => (String::new(), page, is_first),
+                Err(error) => {
+                    tracing::warn!(
+                        project = asked.project.id.0,
+                        error = %with_causes(&error),
+                        "A monitor could not be shown to its end."
+                    );
+                    return Err(io::Error::other("the database failed"));
+                }
+            },
         };
-        MonitorChroot {
+        for package in &page.packages {
+            if !is_first {
+                text.push_str(",\n");
+            }
+            is_first = false;
+            text.push_str(&self.row(package, &asked.fields).to_json_string());
+        }
+        let next = page.next.map(|package| Next::After(package, is_first));
+        if next.is_none() {
+            text.push_str("]}");
+        }
+        Ok((text, next))
+    }
+
+    fn row(&self, package: &PackageChroots, fields: &[MonitorField]) -> MonitorPackage {
+        let cells: BTreeMap<String, MonitorChroot> = package
+            .last
+            .iter()
+            .filter_map(|(name, build)| Some((name.to_string(), self.cell(build, name, fields)?)))
+            .collect();
+        MonitorPackage {
+            name: package.package.to_string(),
+            chroots: cells,
+        }
+    }
+
+    fn cell(&self, build: &Build, name: &ChrootName, fields: &[MonitorField]) -> Option<MonitorChroot> {
+        let chroot = build.chroots.iter().find(|chroot| chroot.name == *name)?;
+        let settings = self.0.settings();
+        let address = |file: &str| Some(format!("{}{file}", view::result_url(build, chroot, settings)?));
+        let wants = |field: MonitorField| fields.contains(&field);
+        Some(MonitorChroot {
             state: chroot.state.to_string(),
             status: i64::from(chroot.state.copr_number()),
             build_id: build.id.0,
             pkg_version: build.version.clone(),
-            url_build_log: log("url_build_log", "builder-live.log"),
-            url_backend_log: log("url_backend_log", "backend.log"),
-            url_build: wants("url_build").then(|| settings.url(&format!("/coprs/build/{}", build.id))),
-        }
-    }
-}
-
-fn requested_fields(request: &Request) -> Answer<Vec<String>> {
-    let pairs: Vec<(String, String)> = request
-        .params()
-        .map_err(|error| ApiError::Invalid(error.to_string()))?;
-    let fields: Vec<String> = pairs
-        .into_iter()
-        .filter(|(name, _)| name == "additional_fields[]")
-        .map(|(_, value)| value)
-        .collect();
-    match fields.iter().find(|field| !FIELDS.contains(&field.as_str())) {
-        Some(unknown) => Err(ApiError::Invalid(format!(
-            "Wrong additional_fields argument(s): '{}'; there are {}.",
-            shown(unknown),
-            FIELDS.join(", ")
-        ))),
-        None => Ok(fields),
+            url_build_log: wants(MonitorField::BuildLog).then(|| address(LOG)).flatten(),
+            // It is written with the results.
+            url_backend_log: wants(MonitorField::BackendLog)
+                .then(|| address("backend.log"))
+                .flatten()
+                .filter(|_| chroot.result_directory.is_some()),
+            url_build: wants(MonitorField::Build)
+                .then(|| settings.url(&format!("/coprs/build/{}", build.id))),
+        })
     }
 }

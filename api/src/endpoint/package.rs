@@ -1,45 +1,23 @@
-//! Packages, as far as their builds show them.
+//! Packages and their last builds.
 
 use std::collections::BTreeMap;
 
-use model::BuildState;
 use poem_openapi::{OpenApi, param::Query, payload::Json, types::Any};
-use store::{Build, BuildFilter, Project};
+use store::{LastBuilds, PackageBuilds, Project};
 
 use super::Chapter;
 use crate::{
     http::{
         error::{Answer, ApiError},
-        fields::read_flag,
-        paging::{Items, Paging},
+        paging::{Items, Paging, Sorting, Wanted},
+        parameters::{Count, Direction, Flag, Of, OrderBy},
     },
     lookup::{find_project, shown},
     state::ApiState,
-    view::{BuildView, PackageBuilds, PackageView},
+    view::{BuildView, LatestBuilds, PackageView},
 };
 
 pub(crate) struct PackageApi(pub(crate) ApiState);
-
-/// Which builds to show with a package.
-#[derive(Clone, Copy)]
-struct Wanted {
-    latest: bool,
-    succeeded: bool,
-}
-
-impl Wanted {
-    fn read(latest: Option<&str>, succeeded: Option<&str>) -> Answer<Self> {
-        let flag = |name: &str, text: Option<&str>| match text {
-            None => Ok(false),
-            Some(text) => read_flag(text)
-                .ok_or_else(|| ApiError::Invalid(format!("{name}: '{}' is not a boolean.", shown(text)))),
-        };
-        Ok(Self {
-            latest: flag("with_latest_build", latest)?,
-            succeeded: flag("with_latest_succeeded_build", succeeded)?,
-        })
-    }
-}
 
 #[OpenApi(tag = "Chapter::Package")]
 impl PackageApi {
@@ -47,108 +25,103 @@ impl PackageApi {
     #[oai(path = "/api_3/package", method = "get", operation_id = "get_package")]
     async fn get(
         &self,
-        /// Whose project.
+        /// The name of the project's owner.
         ownername: Query<String>,
-        /// Which project.
+        /// The project's name.
         projectname: Query<String>,
-        /// Which package.
+        /// The package's name.
         packagename: Query<String>,
-        /// Show its last build.
-        with_latest_build: Query<Option<String>>,
-        /// Show its last build that succeeded.
-        with_latest_succeeded_build: Query<Option<String>>,
+        /// Whether to show the package's last build.
+        with_latest_build: Query<Option<Of<Flag>>>,
+        /// Whether to show the package's last build that succeeded.
+        with_latest_succeeded_build: Query<Option<Of<Flag>>>,
     ) -> Answer<Json<PackageView>> {
-        let wanted = Wanted::read(
-            with_latest_build.0.as_deref(),
-            with_latest_succeeded_build.0.as_deref(),
-        )?;
+        let wanted = last_builds(with_latest_build.0, with_latest_succeeded_build.0);
         let project = find_project(&self.0, &ownername, &projectname).await?;
-        self.packages(&project, wanted)
-            .await?
-            .into_iter()
-            .find(|package| package.name == packagename.0)
-            .map(Json)
-            .ok_or_else(|| {
-                ApiError::NotFound(format!(
-                    "No package with name {} in copr {}/{}",
-                    shown(&packagename),
-                    project.owner,
-                    project.name
-                ))
-            })
+        let found = match packagename.parse() {
+            Ok(name) => self.0.store().package(project.id, &name, wanted).await?,
+            // A name that cannot be a name names nothing.
+            Err(_) => None,
+        };
+        match found {
+            Some(package) => Ok(Json(self.shown(&project, &package))),
+            None => Err(ApiError::NotFound(format!(
+                "No package with name {} in copr {}",
+                shown(&packagename),
+                project.name
+            ))),
+        }
     }
 
-    /// Lists the packages of a project, by name.
+    /// Lists the packages of a project.
     #[oai(path = "/api_3/package/list", method = "get", operation_id = "list_packages")]
     #[expect(clippy::too_many_arguments, reason = "one for each parameter of the query")]
     async fn list(
         &self,
-        /// Whose project.
+        /// The name of the project's owner.
         ownername: Query<String>,
-        /// Which project.
+        /// The project's name.
         projectname: Query<String>,
-        /// Show their last builds.
-        with_latest_build: Query<Option<String>>,
-        /// Show their last builds that succeeded.
-        with_latest_succeeded_build: Query<Option<String>>,
-        /// At most so many.
-        limit: Query<Option<i64>>,
-        /// Leaving out so many.
-        offset: Query<Option<i64>>,
+        /// Whether to show each package's last build.
+        with_latest_build: Query<Option<Of<Flag>>>,
+        /// Whether to show each package's last build that succeeded.
+        with_latest_succeeded_build: Query<Option<Of<Flag>>>,
+        /// The most items in the answer. Larger numbers count as 10000. Without a limit the answer is the whole list; a list of
+        /// more than 10000 items is then refused with status 413.
+        limit: Query<Option<Of<Count>>>,
+        /// How many items to leave out at the start of the list.
+        offset: Query<Option<Of<Count>>>,
+        /// The field to sort by: `id`, the order in which things were made, unless given.
+        order: Query<Option<Of<OrderBy>>>,
+        /// The direction to sort in: `ASC` unless given.
+        order_type: Query<Option<Of<Direction>>>,
     ) -> Answer<Json<Items<PackageView>>> {
-        let paging = Paging::read(limit.0, offset.0, None, None)?;
-        let wanted = Wanted::read(
-            with_latest_build.0.as_deref(),
-            with_latest_succeeded_build.0.as_deref(),
-        )?;
+        let sorting = Sorting::read(order.0, order_type.0);
+        let wanted = Wanted {
+            limit: limit.0,
+            offset: offset.0,
+        };
+        let paging = Paging::new(wanted, sorting);
+        let builds = last_builds(with_latest_build.0, with_latest_succeeded_build.0);
         let project = find_project(&self.0, &ownername, &projectname).await?;
-        let packages = self.packages(&project, wanted).await?;
-        Ok(Json(Items {
-            items: paging.slice(packages),
-            meta: paging,
-        }))
+        let store = self.0.store();
+        let packages = paging
+            .collect("packages", |page| {
+                store.packages(project.id, builds, sorting.order(), page)
+            })
+            .await?;
+        let items = packages
+            .iter()
+            .map(|package| self.shown(&project, package))
+            .collect();
+        Ok(Json(Items { items, meta: paging }))
+    }
+}
+
+fn last_builds(latest: Option<Of<Flag>>, succeeded: Option<Of<Flag>>) -> LastBuilds {
+    let is_set = |flag: Option<Of<Flag>>| flag.is_some_and(|Of(Flag(is_set))| is_set);
+    LastBuilds {
+        latest: is_set(latest),
+        succeeded: is_set(succeeded),
     }
 }
 
 impl PackageApi {
-    async fn packages(&self, project: &Project, wanted: Wanted) -> Answer<Vec<PackageView>> {
-        let filter = BuildFilter {
-            project: Some(project.id),
-            ..BuildFilter::default()
-        };
-        let builds = Paging::read(None, None, None, None)?
-            .builds(self.0.store(), &filter)
-            .await?;
-        let mut by_name: BTreeMap<String, Vec<&Build>> = BTreeMap::new();
-        for build in &builds {
-            if let Some(package) = &build.package {
-                by_name.entry(package.to_string()).or_default().push(build);
-            }
+    fn shown(&self, project: &Project, found: &PackageBuilds) -> PackageView {
+        let show = |build: &store::Build| BuildView::new(build, self.0.settings());
+        PackageView {
+            id: found.package.id.0,
+            name: found.package.name.to_string(),
+            projectname: project.name.to_string(),
+            ownername: project.owner.to_string(),
+            // Packages have no settings of their own yet: they are what was built.
+            source_type: "unset".to_owned(),
+            source_dict: Any(BTreeMap::new()),
+            auto_rebuild: false,
+            builds: LatestBuilds {
+                latest: found.latest.as_deref().map(show),
+                latest_succeeded: found.latest_succeeded.as_deref().map(show),
+            },
         }
-        let show = |build: Option<&&Build>| build.map(|build| BuildView::new(build, self.0.settings()));
-        let mut packages: Vec<PackageView> = by_name
-            .into_iter()
-            .map(|(name, builds)| PackageView {
-                // Packages have no settings of their own yet; the first build gives a number that stays.
-                id: builds.iter().map(|build| build.id.0).min().unwrap_or(0),
-                name,
-                projectname: project.name.to_string(),
-                ownername: project.owner.to_string(),
-                source_type: "unset".to_owned(),
-                source_dict: Any(BTreeMap::new()),
-                auto_rebuild: false,
-                builds: PackageBuilds {
-                    latest: show(builds.first().filter(|_| wanted.latest)),
-                    latest_succeeded: show(
-                        builds
-                            .iter()
-                            .find(|build| build.state == BuildState::Succeeded)
-                            .filter(|_| wanted.succeeded),
-                    ),
-                },
-            })
-            .collect();
-        packages.sort_by_key(|package| package.id);
-        Ok(packages)
     }
 }

@@ -7,7 +7,8 @@ use super::Chapter;
 use crate::{
     http::{
         error::{Answer, ApiError},
-        paging::{Items, Paging},
+        paging::{Items, Paging, Sorting, Wanted},
+        parameters::{Count, Direction, Of, OrderBy},
     },
     lookup::find_project,
     state::ApiState,
@@ -25,31 +26,39 @@ impl ProjectApi {
     #[oai(path = "/api_3/project", method = "get", operation_id = "get_project")]
     async fn get(
         &self,
-        /// Whose project.
+        /// The name of the project's owner.
         ownername: Query<String>,
-        /// Which project.
+        /// The project's name.
         projectname: Query<String>,
     ) -> Answer<Json<ProjectView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;
         Ok(Json(ProjectView::new(&project, self.0.settings())))
     }
 
-    /// Lists projects, oldest first.
+    /// Lists projects.
     #[oai(path = "/api_3/project/list", method = "get", operation_id = "list_projects")]
     async fn list(
         &self,
-        /// Only those of this owner.
+        /// List only the projects of this owner.
         ownername: Query<Option<String>>,
-        /// At most so many.
-        limit: Query<Option<i64>>,
-        /// Leaving out so many.
-        offset: Query<Option<i64>>,
-        /// `id` or `name`.
-        order: Query<Option<String>>,
-        /// `ASC` or `DESC`.
-        order_type: Query<Option<String>>,
+        /// The most items in the answer. Larger numbers count as 10000. Without a limit the answer is the whole list; a list of
+        /// more than 10000 items is then refused with status 413.
+        limit: Query<Option<Of<Count>>>,
+        /// How many items to leave out at the start of the list.
+        offset: Query<Option<Of<Count>>>,
+        /// The field to sort by: `id`, the order in which things were made, unless given.
+        order: Query<Option<Of<OrderBy>>>,
+        /// The direction to sort in: `ASC` unless given.
+        order_type: Query<Option<Of<Direction>>>,
     ) -> Answer<Json<Items<ProjectView>>> {
-        let paging = Paging::read(limit.0, offset.0, order.0, order_type.0)?;
+        let sorting = Sorting::read(order.0, order_type.0);
+        let paging = Paging::new(
+            Wanted {
+                limit: limit.0,
+                offset: offset.0,
+            },
+            sorting,
+        );
         let owner = match ownername.0.as_deref() {
             None => None,
             Some(name) => match name.parse() {
@@ -63,11 +72,15 @@ impl ProjectApi {
                 }
             },
         };
-        let filter = ProjectFilter { owner, text: None };
+        let filter = ProjectFilter {
+            owner,
+            text: None,
+            order: sorting.order(),
+        };
         self.listed(filter, paging).await
     }
 
-    /// Searches projects by a text in owner, name or description.
+    /// Finds the projects with a text in their owner's name, their name or their description.
     #[oai(
         path = "/api_3/project/search",
         method = "get",
@@ -75,18 +88,26 @@ impl ProjectApi {
     )]
     async fn search(
         &self,
-        /// At least three characters.
+        /// The text to look for, at least three characters; upper and lower case are the same.
         query: Query<String>,
-        /// At most so many.
-        limit: Query<Option<i64>>,
-        /// Leaving out so many.
-        offset: Query<Option<i64>>,
-        /// `id` or `name`.
-        order: Query<Option<String>>,
-        /// `ASC` or `DESC`.
-        order_type: Query<Option<String>>,
+        /// The most items in the answer. Larger numbers count as 10000. Without a limit the answer is the whole list; a list of
+        /// more than 10000 items is then refused with status 413.
+        limit: Query<Option<Of<Count>>>,
+        /// How many items to leave out at the start of the list.
+        offset: Query<Option<Of<Count>>>,
+        /// The field to sort by: `id`, the order in which things were made, unless given.
+        order: Query<Option<Of<OrderBy>>>,
+        /// The direction to sort in: `ASC` unless given.
+        order_type: Query<Option<Of<Direction>>>,
     ) -> Answer<Json<Items<ProjectView>>> {
-        let paging = Paging::read(limit.0, offset.0, order.0, order_type.0)?;
+        let sorting = Sorting::read(order.0, order_type.0);
+        let paging = Paging::new(
+            Wanted {
+                limit: limit.0,
+                offset: offset.0,
+            },
+            sorting,
+        );
         if query.chars().count() < SHORTEST_QUERY {
             return Err(ApiError::Invalid(format!(
                 "The search query must be at least {SHORTEST_QUERY} characters long."
@@ -95,6 +116,7 @@ impl ProjectApi {
         let filter = ProjectFilter {
             owner: None,
             text: Some(query.0),
+            order: sorting.order(),
         };
         self.listed(filter, paging).await
     }
@@ -102,7 +124,10 @@ impl ProjectApi {
 
 impl ProjectApi {
     async fn listed(&self, filter: ProjectFilter, paging: Paging) -> Answer<Json<Items<ProjectView>>> {
-        let projects = paging.projects(self.0.store(), &filter).await?;
+        let store = self.0.store();
+        let projects = paging
+            .collect("projects", |page| store.projects(&filter, page))
+            .await?;
         let items = projects
             .iter()
             .map(|project| ProjectView::new(project, self.0.settings()))

@@ -5,7 +5,7 @@ use poem_openapi::{OpenApi, param::Query, payload::Json};
 use super::Chapter;
 use crate::{
     http::error::Answer,
-    lookup::{find_project, find_project_chroot},
+    lookup::{find_project, find_project_chroot, main_directory},
     repositories,
     state::ApiState,
     view::{ProjectChrootConfigView, ProjectChrootView},
@@ -23,11 +23,11 @@ impl ProjectChrootApi {
     )]
     async fn get(
         &self,
-        /// Whose project.
+        /// The name of the project's owner.
         ownername: Query<String>,
-        /// Which project.
+        /// The project's name.
         projectname: Query<String>,
-        /// The chroot.
+        /// The chroot's name, such as `fedora-43-x86_64`.
         chrootname: Query<String>,
     ) -> Answer<Json<ProjectChrootView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;
@@ -35,7 +35,7 @@ impl ProjectChrootApi {
         Ok(Json(ProjectChrootView::new(&project, chroot)))
     }
 
-    /// Shows how builds in a chroot of a project are set up.
+    /// Shows the settings of builds in a chroot of a project.
     #[oai(
         path = "/api_3/project-chroot/build-config",
         method = "get",
@@ -43,11 +43,11 @@ impl ProjectChrootApi {
     )]
     async fn config(
         &self,
-        /// Whose project.
+        /// The name of the project's owner.
         ownername: Query<String>,
-        /// Which project.
+        /// The project's name.
         projectname: Query<String>,
-        /// The chroot.
+        /// The chroot's name, such as `fedora-43-x86_64`.
         chrootname: Query<String>,
     ) -> Answer<Json<ProjectChrootConfigView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;
@@ -55,7 +55,7 @@ impl ProjectChrootApi {
         let settings = &project.settings;
         Ok(Json(ProjectChrootConfigView {
             chroot: chroot.to_string(),
-            repos: repositories::of_builds(&self.0, &project, &project.name, chroot),
+            repos: repositories::of_builds(&self.0, &project, &main_directory(&project)?, chroot).await?,
             additional_repos: settings.additional_repos.clone(),
             additional_packages: Vec::new(),
             additional_modules: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use model::{ChrootName, DirectoryName, OwnerName, ProjectName};
+use model::{ChrootName, OwnerName, ProjectName};
 use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
 use store::{NewProject, Project, ProjectSettings};
 
@@ -13,9 +13,9 @@ use crate::{
     http::{
         arguments::Arguments,
         error::{Answer, ApiError},
-        fields::read_flag,
+        parameters::{Flag, Of},
     },
-    lookup::{find_project, shown},
+    lookup::{find_project, main_directory, shown},
     state::ApiState,
     view::{NoArguments, ProjectAddArguments, ProjectEditArguments, ProjectView},
 };
@@ -28,7 +28,7 @@ pub(crate) struct ProjectWriteApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::Project")]
 impl ProjectWriteApi {
-    /// Makes a project. Its repositories are there, empty and signed by a key of its own, at once.
+    /// Creates a project. Its repositories exist from then on, empty and signed with a key of its own.
     #[oai(
         path = "/api_3/project/add/:ownername",
         method = "post",
@@ -37,15 +37,15 @@ impl ProjectWriteApi {
     async fn add(
         &self,
         caller: Caller,
-        /// Whose it shall be.
+        /// The name of the owner.
         ownername: Path<String>,
-        /// Whether a project of that name that is there already is a good answer.
-        exist_ok: Query<Option<String>>,
+        /// Whether to answer with the project of that name if there is one already, instead of refusing.
+        exist_ok: Query<Option<Of<Flag>>>,
         arguments: Arguments<ProjectAddArguments>,
     ) -> Answer<Json<ProjectView>> {
         let owner = self.check_owner(&caller, &ownername)?;
         let arguments = arguments.check()?;
-        let exist_ok = exist_ok.0.as_deref().and_then(read_flag).unwrap_or(false);
+        let exist_ok = exist_ok.0.is_some_and(|Of(Flag(is_ok))| is_ok);
         let name: ProjectName = arguments
             .name
             .parse()
@@ -82,7 +82,7 @@ impl ProjectWriteApi {
         }
     }
 
-    /// Changes what is said of a project.
+    /// Changes the settings of a project.
     #[oai(
         path = "/api_3/project/edit/:ownername/:projectname",
         method = "put",
@@ -91,9 +91,9 @@ impl ProjectWriteApi {
     async fn edit(
         &self,
         caller: Caller,
-        /// Whose project.
+        /// The name of the project's owner.
         ownername: Path<String>,
-        /// Which project.
+        /// The project's name.
         projectname: Path<String>,
         arguments: Arguments<ProjectEditArguments>,
     ) -> Answer<Json<ProjectView>> {
@@ -132,9 +132,9 @@ impl ProjectWriteApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// Whose project.
+        /// The name of the project's owner.
         ownername: Path<String>,
-        /// Which project.
+        /// The project's name.
         projectname: Path<String>,
         arguments: Arguments<NoArguments>,
     ) -> Answer<Json<ProjectView>> {
@@ -161,7 +161,7 @@ impl ProjectWriteApi {
         Ok(Json(view))
     }
 
-    /// Has the metadata of a project's repositories made anew. Here they are never out of date.
+    /// Does nothing, for Copr's clients: the metadata of a project's repositories are never out of date.
     #[oai(
         path = "/api_3/project/regenerate-repos/:ownername/:projectname",
         method = "put",
@@ -170,9 +170,9 @@ impl ProjectWriteApi {
     async fn regenerate(
         &self,
         caller: Caller,
-        /// Whose project.
+        /// The name of the project's owner.
         ownername: Path<String>,
-        /// Which project.
+        /// The project's name.
         projectname: Path<String>,
     ) -> Answer<Json<ProjectView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;
@@ -266,11 +266,7 @@ impl ProjectWriteApi {
     }
 
     async fn has_repository(&self, project: &Project, chroot: &ChrootName) -> Answer<bool> {
-        let directory: DirectoryName = project
-            .name
-            .as_str()
-            .parse()
-            .map_err(|error| ApiError::Internal(format!("a project's name: {error}")))?;
+        let directory = main_directory(project)?;
         let key = (project.id, &directory, chroot);
         Ok(self.0.store().is_published(key).await?)
     }

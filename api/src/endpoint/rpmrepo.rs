@@ -9,17 +9,17 @@ use store::Project;
 use super::Chapter;
 use crate::{
     http::error::Answer,
-    lookup::find_project,
+    lookup::{find_directory, find_project, main_directory},
     repositories,
     state::ApiState,
-    view::{DnfArchitecture, DnfDependency, DnfDirectory, DnfRepositories},
+    view::{DnfArchitecture, DnfDependency, DnfDirectory, DnfOptions, DnfRepositories},
 };
 
 pub(crate) struct RpmrepoApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::Project")]
 impl RpmrepoApi {
-    /// Describes a project's repositories for one release, for dnf 5.
+    /// Describes a project's repositories, for dnf 5.
     #[oai(
         path = "/api_3/rpmrepo/:ownername/:dirname/:name_release",
         method = "get",
@@ -27,22 +27,22 @@ impl RpmrepoApi {
     )]
     async fn get(
         &self,
-        /// Whose project.
+        /// The name of the project's owner.
         ownername: Path<String>,
-        /// The project's directory.
+        /// The name of the project's directory.
         dirname: Path<String>,
-        /// The release, such as `fedora-43`.
+        /// A distribution and its release, such as `fedora-43`. The answer has the repositories of all releases.
         name_release: Path<String>,
     ) -> Answer<Json<DnfRepositories>> {
         let main = dirname.split(':').next().unwrap_or_default();
         let project = find_project(&self.0, &ownername, main).await?;
-        let mut opts = BTreeMap::new();
-        if let Some(priority) = project.settings.repo_priority {
-            opts.insert("priority".to_owned(), priority.to_string());
-        }
-        if project.settings.module_hotfixes {
-            opts.insert("module_hotfixes".to_owned(), "1".to_owned());
-        }
+        find_directory(&self.0, &project, &dirname).await?;
+        let mut directories = self.0.store().project_directories(project.id).await?;
+        directories.insert(main_directory(&project)?);
+        let opts = DnfOptions {
+            priority: project.settings.repo_priority,
+            module_hotfixes: project.settings.module_hotfixes.then(|| "1".to_owned()),
+        };
         let mut repos: BTreeMap<_, BTreeMap<_, BTreeMap<_, _>>> = BTreeMap::new();
         // dnf 5 falls back to other releases by itself, so it is told of all there are.
         for chroot in &project.chroots {
@@ -63,12 +63,15 @@ impl RpmrepoApi {
         Ok(Json(DnfRepositories {
             results_url: self.0.url("/results"),
             repos,
-            directories: BTreeMap::from([(
-                dirname.0,
-                DnfDirectory {
-                    delete_after_days: None,
-                },
-            )]),
+            directories: directories
+                .into_iter()
+                .map(|name| {
+                    let stays = DnfDirectory {
+                        delete_after_days: None,
+                    };
+                    (name.to_string(), stays)
+                })
+                .collect(),
             dependencies: self.dependencies(&project),
         }))
     }

@@ -134,7 +134,7 @@ pub(crate) async fn receive(
         let count = reader
             .read(&mut buffer)
             .await
-            .map_err(|error| ApiError::Invalid(format!("The upload broke off: {error}.")))?;
+            .map_err(|_| ApiError::Invalid("The upload broke off.".to_owned()))?;
         let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
             break;
         };
@@ -224,8 +224,8 @@ pub(crate) fn source_path(root: &Path, source: &StoredSource) -> PathBuf {
     root.join(start).join(&source.sha256).join(&source.file_name)
 }
 
-/// Renames a source into its place; `true` when it was not there before.
-pub(crate) async fn place(root: &Path, spooled: Spooled, source: &StoredSource) -> Result<bool, ApiError> {
+/// Renames a source into its place, unless the same bytes are there already.
+pub(crate) async fn place(root: &Path, spooled: Spooled, source: &StoredSource) -> Result<(), ApiError> {
     let target = source_path(root, source);
     let size = source.size;
     tokio::task::spawn_blocking(move || place_blocking(&spooled.path, &target, size))
@@ -234,39 +234,22 @@ pub(crate) async fn place(root: &Path, spooled: Spooled, source: &StoredSource) 
         .map_err(|error| disk_error(&error))
 }
 
-fn place_blocking(from: &Path, target: &Path, size: u64) -> io::Result<bool> {
+fn place_blocking(from: &Path, target: &Path, size: u64) -> io::Result<()> {
     let is_there = fs_err::symlink_metadata(target).is_ok_and(|found| found.is_file() && found.len() == size);
     let directory = target
         .parent()
         .ok_or_else(|| io::Error::other("a source without a directory"))?;
     if is_there {
-        // Young again: what nothing refers to is swept away when it is old, and a row refers to this one only in a moment.
-        File::open(directory)?.set_modified(std::time::SystemTime::now())?;
-        return Ok(false);
+        // It may have been left by a build that was deleted. Sources without a build are removed when they are an hour old, and
+        // the row of this one is written only after this.
+        return File::open(directory)?.set_modified(std::time::SystemTime::now());
     }
     fs_err::create_dir_all(directory)?;
     fs_err::rename(from, target)?;
     for directory in directory.ancestors().take(3) {
         File::open(directory)?.sync_all()?;
     }
-    Ok(true)
-}
-
-/// Takes a source out of its place again, with the directories that became empty.
-pub(crate) async fn displace(root: &Path, source: &StoredSource) {
-    let target = source_path(root, source);
-    let removed = tokio::task::spawn_blocking(move || {
-        fs_err::remove_file(&target)?;
-        for directory in target.ancestors().skip(1).take(2) {
-            // A directory that is not empty holds another source and stays.
-            fs_err::remove_dir(directory).ok();
-        }
-        io::Result::Ok(())
-    })
-    .await;
-    if let Ok(Err(error)) = removed {
-        tracing::warn!(%error, "A source package that nothing refers to could not be removed.");
-    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -80,11 +80,9 @@ impl<T: FromFields> Arguments<T> {
     }
 }
 
-const FORMS: [&str; 3] = [
-    "application/json",
-    "application/x-www-form-urlencoded",
-    "multipart/form-data",
-];
+const JSON: &str = "application/json";
+
+const FORMS: [&str; 3] = [JSON, "application/x-www-form-urlencoded", "multipart/form-data"];
 
 impl<'a, T: FromFields> ApiExtractor<'a> for Arguments<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -99,13 +97,12 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Arguments<T> {
         Some(MetaRequest {
             description: None,
             required: true,
-            content: FORMS
-                .into_iter()
-                .map(|content_type| MetaMediaType {
-                    content_type,
-                    schema: T::schema_ref(),
-                })
-                .collect(),
+            // One form suffices for whoever makes a client out of the document, and some generators of clients make a mess of
+            // several.
+            content: vec![MetaMediaType {
+                content_type: JSON,
+                schema: T::schema_ref(),
+            }],
         })
     }
 
@@ -139,7 +136,8 @@ async fn read_object(request: &Request, body: &mut RequestBody) -> Result<Map<St
         "application/x-www-form-urlencoded" => Ok(parse_form(&read_bytes(body).await?)),
         "multipart/form-data" => read_multipart(request, body).await,
         other => Err(ApiError::UnsupportedMedia(format!(
-            "The content type '{other}' is not understood; send one of {}.",
+            "The content type '{}' is not understood; send one of {}.",
+            other.chars().take(80).collect::<String>(),
             FORMS.join(", ")
         ))),
     }
@@ -155,7 +153,7 @@ async fn read_bytes(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
         .map(|bytes| bytes.to_vec())
         .map_err(|error| match error {
             poem::error::ReadBodyError::PayloadTooLarge => too_large(MAX_BODY_BYTES),
-            other => ApiError::Invalid(format!("The body of the request cannot be read: {other}.")),
+            _ => ApiError::Invalid("The body of the request broke off.".to_owned()),
         })
 }
 
@@ -176,8 +174,13 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError>
         Ok(_) => Err(ApiError::Invalid(
             "The body of the request is not a JSON object.".to_owned(),
         )),
+        Err(error) if error.is_eof() => Err(ApiError::Invalid(
+            "The body of the request is not valid JSON: it ends too early.".to_owned(),
+        )),
         Err(error) => Err(ApiError::Invalid(format!(
-            "The body of the request is not valid JSON: {error}."
+            "The body of the request is not valid JSON: see line {}, column {}.",
+            error.line(),
+            error.column()
         ))),
     }
 }
@@ -234,16 +237,19 @@ pub(crate) async fn read_part(field: poem::web::Field) -> Result<Vec<u8>, ApiErr
     reader
         .read_to_end(&mut bytes)
         .await
-        .map_err(|error| ApiError::Invalid(format!("The multipart form cannot be read: {error}.")))?;
+        .map_err(|error| bad_form(&error))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BODY_BYTES {
         return Err(too_large(MAX_BODY_BYTES));
     }
     Ok(bytes)
 }
 
-/// A form that cannot be taken apart.
+/// The answer to a form that cannot be taken apart.
 pub(crate) fn bad_form(error: &dyn std::fmt::Display) -> ApiError {
-    ApiError::Invalid(format!("The multipart form cannot be read: {error}."))
+    tracing::debug!(%error, "A multipart form cannot be read.");
+    ApiError::Invalid(
+        "The multipart form cannot be read: it is cut off, or it is not as its Content-Type says.".to_owned(),
+    )
 }
 
 /// A multipart form with arguments `T` in a part `json` and a file in a part `pkgs`, in either order. poem's own
@@ -276,7 +282,7 @@ impl<'a, T: FromFields> ApiExtractor<'a> for FileForm<T> {
             ),
         ];
         Some(MetaRequest {
-            description: Some("The arguments and one source package."),
+            description: Some("The settings of the build and its source package."),
             required: true,
             content: vec![MetaMediaType {
                 content_type: "multipart/form-data",
@@ -332,11 +338,16 @@ mod tests {
                 .to_string()
                 .contains("not a JSON object")
         );
-        assert!(
-            parse_object(b"{\"a\":")
-                .unwrap_err()
-                .to_string()
-                .contains("not valid JSON")
-        );
+        for (bad, words) in [
+            (b"{\"a\":".as_slice(), "it ends too early."),
+            (b"{\"a\": 1,\n  b}", "see line 2, column 3."),
+            (b"\xff", "see line 1, column 1."),
+        ] {
+            let refused = parse_object(bad).unwrap_err().to_string();
+            assert_eq!(
+                refused,
+                format!("The body of the request is not valid JSON: {words}")
+            );
+        }
     }
 }

@@ -15,6 +15,8 @@ use poem_openapi::{
     types::Type,
 };
 
+use crate::http::parameters;
+
 /// What stops the HTTP process itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -99,41 +101,41 @@ pub(crate) enum ApiError {
 /// What a handler answers with: its result, or why there is none.
 pub(crate) type Answer<T> = Result<T, ApiError>;
 
-/// What a failure looks like: text for people, several lines when several things are wrong.
+/// Why a request was not served.
 #[derive(Debug, Object)]
 #[oai(rename = "Error")]
 pub(crate) struct ErrorBody {
-    /// What is wrong, and with which field.
+    /// A text for people. Where several things are wrong it has a line for each.
     error: String,
-    /// Only with status 401: the word `notok`, as Copr answers.
+    /// `notok`, as Copr says it; only with status 401.
     #[oai(skip_serializing_if_is_none)]
     output: Option<String>,
 }
 
 /// The statuses that any operation may answer with, for the OpenAPI document.
 const STATUSES: [(u16, &str); 11] = [
-    (400, "Something in the request cannot be; the text says what."),
-    (401, "Not logged in, or the token is wrong or expired."),
-    (403, "The caller may not do this."),
-    (404, "There is no such thing."),
+    (400, "The request is wrong; the text says what is wrong with it."),
     (
-        408,
-        "The client was silent for too long in the middle of the body.",
+        401,
+        "The request has no API token, or one that is wrong or has expired.",
     ),
-    (409, "It is not in a state in which this can be done."),
-    (413, "The body is larger than is taken."),
-    (415, "The body is in a form that is not understood."),
+    (403, "The caller may not do this."),
+    (404, "Something that the request names does not exist."),
+    (408, "The body of the request did not arrive in time."),
+    (409, "This cannot be done in the state that the thing is in."),
+    (413, "The body of the request is too large."),
+    (415, "The content type of the request is not understood."),
     (
         429,
         "There are too many connections or followed logs from this address: try again later.",
     ),
     (
         500,
-        "Our fault; the header `X-Request-Id` names the entry in the log.",
+        "The server has a fault. The header `X-Request-Id` names the entry in its log.",
     ),
     (
         503,
-        "The database cannot be reached, or there is too much to do: try again later.",
+        "The server has too much to do, or its database is away. Try again later.",
     ),
 ];
 
@@ -238,10 +240,19 @@ impl ApiError {
         }
         match error.status() {
             StatusCode::NOT_FOUND => no_route(path),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMedia(error.to_string()),
-            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge(error.to_string()),
-            StatusCode::RANGE_NOT_SATISFIABLE => Self::RangeNotSatisfiable(error.to_string()),
-            status if status.is_client_error() => Self::Invalid(error.to_string()),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Self::UnsupportedMedia("The content type of the request is not understood.".to_owned())
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::TooLarge("The body of the request is too large.".to_owned())
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                Self::RangeNotSatisfiable("There is no such part of the file.".to_owned())
+            }
+            status if status.is_client_error() => {
+                tracing::debug!(%error, "A request was refused by the framework.");
+                Self::Invalid("The request cannot be understood.".to_owned())
+            }
             _ => Self::Internal(format!("{error:?}")),
         }
     }
@@ -257,10 +268,10 @@ fn no_route(path: &str) -> ApiError {
 
 fn bad_parameter(name: &str, reason: &str) -> ApiError {
     if reason.contains("expects an input value") {
-        ApiError::Invalid(format!("Missing argument {name}"))
-    } else {
-        ApiError::Invalid(format!("{name}: the value cannot be read: {reason}"))
+        return ApiError::Invalid(format!("Missing argument {name}"));
     }
+    let words = parameters::own_words(reason).unwrap_or("The value cannot be read.");
+    ApiError::Invalid(format!("{name}: {words}"))
 }
 
 impl ResponseError for ApiError {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::http::error::ApiError;
+use crate::http::{error::ApiError, parameters::read_flag};
 
 /// How mistakes are worded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,15 +165,6 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// A boolean as Python, HTML forms and people write it.
-pub(crate) fn read_flag(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "y" | "yes" | "on" => Some(true),
-        "" | "false" | "0" | "n" | "no" | "off" | "none" => Some(false),
-        _ => None,
     }
 }
 

@@ -214,17 +214,15 @@ fn normalise(request: &mut Request) {
     }
 }
 
-/// Whether an old client's POST became the method that the operation has now.
-fn apply_alias(request: &mut Request) -> bool {
+/// Makes an old client's POST the method that the operation has now; that method, if it was one.
+fn apply_alias(request: &mut Request) -> Option<Method> {
     if request.method() != Method::POST {
-        return false;
+        return None;
     }
     let path = request.uri().path();
-    let Some((_, method)) = ALIASES.into_iter().find(|(prefix, _)| path.starts_with(prefix)) else {
-        return false;
-    };
-    request.set_method(method);
-    true
+    let (_, method) = ALIASES.into_iter().find(|(prefix, _)| path.starts_with(prefix))?;
+    request.set_method(method.clone());
+    Some(method)
 }
 
 /// The body, cut off where it gets too long or too slow.
@@ -281,7 +279,7 @@ async fn drain(body: Body) {
     tokio::time::timeout(DRAIN_TIME, reading).await.ok();
 }
 
-fn finish(response: &mut Response, id: &str, aliased: bool) {
+fn finish(response: &mut Response, id: &str, aliased: Option<Method>) {
     let is_json = response
         .headers()
         .get(header::CONTENT_TYPE)
@@ -309,11 +307,12 @@ fn finish(response: &mut Response, id: &str, aliased: bool) {
         .or_insert(HeaderValue::from_static(
             "default-src 'none'; frame-ancestors 'none'",
         ));
-    if aliased {
-        headers.insert(
-            header::WARNING,
-            HeaderValue::from_static("299 - \"POST is deprecated here: update your client\""),
-        );
+    if let Some(method) = aliased {
+        // Copr's words.
+        let words = format!("This method is deprecated: Use {method} method instead of POST");
+        if let Ok(words) = HeaderValue::from_str(&words) {
+            headers.insert(header::WARNING, words);
+        }
     }
     if response.status() == StatusCode::NO_CONTENT {
         response.headers_mut().remove(header::CONTENT_TYPE);

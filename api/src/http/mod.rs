@@ -10,5 +10,7 @@ pub(crate) mod middleware;
 mod origin;
 pub(crate) mod pace;
 pub(crate) mod paging;
+pub(crate) mod parameters;
 pub(crate) mod server;
+pub(crate) mod streamed;
 pub(crate) mod web_address;

@@ -1,67 +1,75 @@
 //! Pages of lists, as Copr's clients ask for them and expect them echoed.
 
 use poem_openapi::{Object, types::Type};
-use store::{Build, BuildFilter, Page, Project, ProjectFilter, Store};
+use store::{Order, Page};
 
-use crate::http::error::ApiError;
+use crate::http::{
+    error::ApiError,
+    parameters::{Count, Direction, Of, OrderBy},
+};
 
-/// The most items of one answer. Clients that want more take pages.
+/// The most items of one answer.
 const MOST: u64 = 10_000;
 
-/// A page as asked for; `meta` of a list answer.
+/// The page of a list that an answer holds, with every value as it was heeded.
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
 #[oai(rename = "Meta")]
 pub(crate) struct Paging {
-    /// At most so many items; null when the client did not say, and then up to 10000 are given.
+    /// The most items that the page may hold; null when the request set no limit, and then the list is whole.
     pub(crate) limit: Option<i64>,
-    /// Leaving out so many.
+    /// How many items of the list come before the page. The next page begins at `offset` + `limit`.
     pub(crate) offset: Option<i64>,
-    /// By which field.
+    /// The field by which the list is in order.
     pub(crate) order: Option<String>,
-    /// `ASC` or `DESC`.
+    /// `ASC`: the smallest comes first. `DESC`: the largest comes first.
     pub(crate) order_type: Option<String>,
 }
 
-/// The fields that lists can be ordered by.
-const ORDERS: [&str; 2] = ["id", "name"];
+/// What a request says of the page that it wants.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) limit: Option<Of<Count>>,
+    pub(crate) offset: Option<Of<Count>>,
+}
+
+/// In which order a list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sorting {
+    pub(crate) by: OrderBy,
+    pub(crate) direction: Direction,
+}
+
+impl Sorting {
+    /// As a request says, else by ascending number.
+    pub(crate) fn read(order: Option<Of<OrderBy>>, order_type: Option<Of<Direction>>) -> Self {
+        Self {
+            by: order.map_or(OrderBy::Id, |Of(by)| by),
+            direction: order_type.map_or(Direction::Ascending, |Of(direction)| direction),
+        }
+    }
+
+    /// For the database.
+    pub(crate) const fn order(self) -> Order {
+        match (self.by, self.direction) {
+            (OrderBy::Id, Direction::Ascending) => Order::Id,
+            (OrderBy::Id, Direction::Descending) => Order::IdDescending,
+            (OrderBy::Name, Direction::Ascending) => Order::Name,
+            (OrderBy::Name, Direction::Descending) => Order::NameDescending,
+        }
+    }
+}
 
 impl Paging {
-    /// Checks what a client asked for.
-    ///
-    /// # Errors
-    /// When a number is negative, or an order unknown: Copr answers 500, which helps nobody.
-    pub(crate) fn read(
-        limit: Option<i64>,
-        offset: Option<i64>,
-        order: Option<String>,
-        order_type: Option<String>,
-    ) -> Result<Self, ApiError> {
-        for (name, value) in [("limit", limit), ("offset", offset)] {
-            if value.is_some_and(|value| value < 0) {
-                return Err(ApiError::Invalid(format!("{name}: Number must be at least 0.")));
-            }
+    /// The page that is wanted. A limit beyond the largest counts as the largest, and is echoed so: clients add it to the offset
+    /// to find the next page.
+    pub(crate) fn new(wanted: Wanted, sorting: Sorting) -> Self {
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        Self {
+            limit: wanted.limit.map(|Of(Count(limit))| signed(limit.min(MOST))),
+            offset: Some(wanted.offset.map_or(0, |Of(Count(offset))| signed(offset))),
+            order: Some(sorting.by.word().to_owned()),
+            order_type: Some(sorting.direction.word().to_owned()),
         }
-        let order = order.unwrap_or_else(|| "id".to_owned());
-        if !ORDERS.contains(&order.as_str()) {
-            return Err(ApiError::Invalid(format!(
-                "order: '{order}' is not one of {}.",
-                ORDERS.join(", ")
-            )));
-        }
-        let order_type = order_type.map_or_else(|| "ASC".to_owned(), |text| text.to_ascii_uppercase());
-        if order_type != "ASC" && order_type != "DESC" {
-            return Err(ApiError::Invalid(format!(
-                "order_type: '{order_type}' is not one of ASC, DESC."
-            )));
-        }
-        // What is echoed has to be true: clients add it to the offset to find the next page.
-        let limit = limit.map(|limit| limit.min(i64::try_from(MOST).unwrap_or(i64::MAX)));
-        Ok(Self {
-            limit,
-            offset: Some(offset.unwrap_or(0)),
-            order: Some(order),
-            order_type: Some(order_type),
-        })
     }
 
     /// How many to leave out, and how many to give at most.
@@ -73,33 +81,33 @@ impl Paging {
         )
     }
 
-    /// Builds of this page, newest first.
-    pub(crate) async fn builds(&self, store: &Store, filter: &BuildFilter) -> Result<Vec<Build>, ApiError> {
+    /// The items of this page, which `ask` gets from the database in portions that one statement loads. `what` they are is said
+    /// where there are too many of them.
+    ///
+    /// # Errors
+    /// [`ApiError::TooLarge`] when the request sets no limit and the list is longer than one answer may be: a part of it that
+    /// looks like the whole would be worse.
+    pub(crate) async fn collect<T, F>(&self, what: &str, ask: impl Fn(Page) -> F) -> Result<Vec<T>, ApiError>
+    where
+        F: Future<Output = store::Result<Vec<T>>>,
+    {
         let (mut offset, limit) = self.bounds();
-        let mut found = Vec::new();
-        while let Some(page) = next_page(limit, found.len(), offset) {
-            let more = store.builds(filter, page).await?;
-            let ended = is_last(more.len(), page);
-            offset = offset.saturating_add(length(more.len()));
-            found.extend(more);
-            if ended {
-                break;
+        if self.limit.is_none() {
+            let beyond = Page {
+                limit: Some(1),
+                offset: offset.saturating_add(MOST),
+            };
+            if !ask(beyond).await?.is_empty() {
+                // Copr's words for packages.
+                return Err(ApiError::TooLarge(format!(
+                    "Too many {what}, please use pagination. Requests are limited to only {MOST} {what} at once."
+                )));
             }
         }
-        Ok(found)
-    }
-
-    /// Projects of this page, oldest first.
-    pub(crate) async fn projects(
-        &self,
-        store: &Store,
-        filter: &ProjectFilter,
-    ) -> Result<Vec<Project>, ApiError> {
-        let (mut offset, limit) = self.bounds();
         let mut found = Vec::new();
         while let Some(page) = next_page(limit, found.len(), offset) {
-            let more = store.projects(filter, page).await?;
-            let ended = is_last(more.len(), page);
+            let more = ask(page).await?;
+            let ended = page.limit.is_some_and(|limit| length(more.len()) < limit);
             offset = offset.saturating_add(length(more.len()));
             found.extend(more);
             if ended {
@@ -130,14 +138,10 @@ fn next_page(limit: u64, have: usize, offset: u64) -> Option<Page> {
     })
 }
 
-fn is_last(got: usize, page: Page) -> bool {
-    page.limit.is_some_and(|limit| length(got) < limit)
-}
-
-/// A list with its page.
+/// A part of a list.
 #[derive(Debug, Object)]
 pub(crate) struct Items<T: Type + poem_openapi::types::ParseFromJSON + poem_openapi::types::ToJSON> {
-    /// The items of this page; none past the end.
+    /// The items of the page; none when the offset is past the end of the list.
     pub(crate) items: Vec<T>,
     /// The page.
     pub(crate) meta: Paging,
@@ -145,30 +149,92 @@ pub(crate) struct Items<T: Type + poem_openapi::types::ParseFromJSON + poem_open
 
 #[cfg(test)]
 mod tests {
-    use super::Paging;
+    use std::sync::Mutex;
 
-    #[test]
-    fn what_cannot_be_a_page_is_refused_by_name() {
-        for (limit, offset, order, order_type, field) in [
-            (Some(-1), None, None, None, "limit"),
-            (None, Some(-5), None, None, "offset"),
-            (None, None, Some("colour"), None, "order"),
-            (None, None, None, Some("UP"), "order_type"),
-        ] {
-            let error = Paging::read(limit, offset, order.map(Into::into), order_type.map(Into::into))
-                .unwrap_err()
-                .to_string();
-            assert!(error.starts_with(&format!("{field}: ")), "{error}");
-        }
+    use store::Page;
+
+    use super::{Paging, Sorting, Wanted};
+    use crate::http::parameters::{Count, Direction, Of, OrderBy};
+
+    const BY_NAME: Sorting = Sorting {
+        by: OrderBy::Name,
+        direction: Direction::Descending,
+    };
+
+    fn page(limit: Option<u64>, offset: Option<u64>) -> Paging {
+        let count = |number: Option<u64>| number.map(|number| Of(Count(number)));
+        let wanted = Wanted {
+            limit: count(limit),
+            offset: count(offset),
+        };
+        Paging::new(wanted, BY_NAME)
+    }
+
+    /// A list of so many numbers, and how often it is asked.
+    async fn collected(paging: &Paging, length: u64) -> (Result<Vec<u64>, String>, usize) {
+        let asked = Mutex::new(0);
+        let list = paging
+            .collect("numbers", |page: Page| {
+                *asked.lock().unwrap() += 1;
+                let end = length.min(page.offset.saturating_add(page.limit.unwrap()));
+                async move { Ok((page.offset.min(end)..end).collect()) }
+            })
+            .await;
+        let asked = *asked.lock().unwrap();
+        (list.map_err(|error| error.to_string()), asked)
     }
 
     #[test]
-    fn a_slice_past_the_end_is_empty_and_a_limit_is_echoed() {
-        let page = |limit, offset| Paging::read(limit, offset, None, None).unwrap();
+    fn what_is_heeded_is_echoed() {
+        let meta = page(Some(20), Some(40));
+        assert_eq!((meta.limit, meta.offset), (Some(20), Some(40)));
+        assert_eq!(
+            (meta.order.as_deref(), meta.order_type.as_deref()),
+            (Some("name"), Some("DESC"))
+        );
+        assert_eq!(page(None, None).limit, None);
+        assert_eq!(page(Some(u64::MAX), Some(u64::MAX)).limit, Some(10_000));
+        assert_eq!(page(Some(u64::MAX), Some(u64::MAX)).offset, Some(i64::MAX));
+    }
+
+    #[test]
+    fn a_slice_past_the_end_is_empty() {
         assert_eq!(page(None, None).slice(vec![1, 2, 3]), [1, 2, 3]);
         assert_eq!(page(Some(2), Some(1)).slice(vec![1, 2, 3]), [2, 3]);
         assert!(page(Some(2), Some(9)).slice(vec![1, 2, 3]).is_empty());
-        assert_eq!(page(Some(1000), None).limit, Some(1000));
-        assert_eq!(page(None, None).limit, None);
+        assert!(page(Some(0), None).slice(vec![1, 2, 3]).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_page_is_asked_for_in_portions_and_no_more_than_it_holds() {
+        let (list, asked) = collected(&page(Some(2500), Some(10)), 100_000).await;
+        assert_eq!(list.unwrap(), (10..2510).collect::<Vec<u64>>());
+        assert_eq!(asked, 3);
+        let (list, _) = collected(&page(Some(2500), Some(99_000)), 100_000).await;
+        assert_eq!(list.unwrap().len(), 1000);
+        assert!(
+            collected(&page(Some(5), Some(u64::MAX)), 100_000)
+                .await
+                .0
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(collected(&page(Some(0), None), 100).await, (Ok(Vec::new()), 0));
+    }
+
+    #[tokio::test]
+    async fn without_a_limit_a_list_is_whole_or_refused_at_once() {
+        let (list, _) = collected(&page(None, None), 10_000).await;
+        assert_eq!(list.unwrap().len(), 10_000);
+        let (list, asked) = collected(&page(None, None), 10_001).await;
+        assert_eq!(
+            list.unwrap_err(),
+            "Too many numbers, please use pagination. Requests are limited to only 10000 numbers at once."
+        );
+        assert_eq!(asked, 1);
+        let (list, _) = collected(&page(None, Some(1)), 10_001).await;
+        assert_eq!(list.unwrap().len(), 10_000);
+        let (list, _) = collected(&page(Some(10_000), None), 10_001).await;
+        assert_eq!(list.unwrap().len(), 10_000);
     }
 }

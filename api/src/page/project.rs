@@ -2,19 +2,13 @@
 
 use poem::Response;
 use serde_json::{Value, json};
-use store::BuildFilter;
+use store::{BuildFilter, Page};
 
 use super::{Pages, build_row};
-use crate::{
-    http::{error::ApiError, paging::Paging},
-    lookup::find_project,
-    repositories,
-    state::ApiState,
-    view::chroot_url,
-};
+use crate::{http::error::ApiError, lookup::find_project, repositories, state::ApiState, view::chroot_url};
 
 /// How many builds the page shows.
-const LAST_BUILDS: i64 = 20;
+const LAST_BUILDS: u64 = 20;
 
 pub(crate) async fn show(
     state: &ApiState,
@@ -27,9 +21,11 @@ pub(crate) async fn show(
         project: Some(project.id),
         ..BuildFilter::default()
     };
-    let builds = Paging::read(Some(LAST_BUILDS), None, None, None)?
-        .builds(state.store(), &filter)
-        .await?;
+    let page = Page {
+        limit: Some(LAST_BUILDS),
+        offset: 0,
+    };
+    let builds = state.store().builds(&filter, page).await?;
     let rows: Vec<Value> = builds.iter().map(build_row).collect();
     let settings = state.settings();
     let chroots: Vec<Value> = project

@@ -19,11 +19,11 @@ use crate::{
 #[derive(Debug, Object)]
 #[oai(rename = "SourcePackage")]
 pub(crate) struct SourcePackageView {
-    /// Its name, once known.
+    /// The package's name; null until it is known.
     pub(crate) name: Option<String>,
-    /// Where it can be fetched.
+    /// The address of the source package.
     pub(crate) url: Option<String>,
-    /// `version-release`, with the epoch if there is one.
+    /// Its version and release, such as `1.0-1`, or `2:1.0-1` with an epoch; null until it is known.
     pub(crate) version: Option<String>,
 }
 
@@ -31,31 +31,31 @@ pub(crate) struct SourcePackageView {
 #[derive(Debug, Object)]
 #[oai(rename = "Build")]
 pub(crate) struct BuildView {
-    /// Its number.
+    /// The build's number.
     pub(crate) id: i64,
-    /// Its state, derived from those of its source and its chroots.
+    /// The build's state, which follows from the states of its source and its chroots.
     pub(crate) state: String,
-    /// Whose project it is in.
+    /// The name of the project's owner.
     pub(crate) ownername: String,
-    /// The project.
+    /// The name of the project.
     pub(crate) projectname: String,
-    /// The project's directory.
+    /// The project's directory that the results go to.
     pub(crate) project_dirname: String,
-    /// Where the repositories of the directory lie.
+    /// The address of the project's repositories.
     pub(crate) repo_url: String,
-    /// Its chroots.
+    /// The names of the chroots that it is built in.
     pub(crate) chroots: Vec<String>,
-    /// What is built.
+    /// The source package that is built.
     pub(crate) source_package: SourcePackageView,
-    /// When it was submitted, in seconds since 1970.
+    /// When it was submitted, in seconds since 1970-01-01 00:00 UTC.
     pub(crate) submitted_on: i64,
-    /// When the first chroot began.
+    /// When the first of its chroots started, in seconds since 1970; null before that.
     pub(crate) started_on: Option<i64>,
-    /// When the last chroot ended; null before all have.
+    /// When the last of its chroots ended, in seconds since 1970; null before all have.
     pub(crate) ended_on: Option<i64>,
-    /// Who submitted it.
+    /// The name of the user who submitted it.
     pub(crate) submitter: Option<String>,
-    /// Whether it yields to other builds.
+    /// Whether builds that are not in the background are served before it.
     pub(crate) is_background: bool,
 }
 
@@ -76,7 +76,8 @@ impl BuildView {
             ownername: build.owner.to_string(),
             projectname: build.project_name.to_string(),
             project_dirname: build.directory.to_string(),
-            repo_url: settings.url(&format!("/results/{}/{}", build.owner, build.directory)),
+            // Also of a build in another directory: Copr's clients know it so.
+            repo_url: settings.url(&format!("/results/{}/{}", build.owner, build.project_name)),
             chroots: build
                 .chroots
                 .iter()
@@ -100,15 +101,15 @@ impl BuildView {
 #[derive(Debug, Object)]
 #[oai(rename = "BuildChroot")]
 pub(crate) struct BuildChrootView {
-    /// The chroot.
+    /// The chroot's name, such as `fedora-43-x86_64`.
     pub(crate) name: String,
-    /// Its state.
+    /// The state of the build in this chroot.
     pub(crate) state: String,
-    /// When it began, in seconds since 1970.
+    /// When the build started in this chroot, in seconds since 1970; null before that.
     pub(crate) started_on: Option<i64>,
-    /// When it ended.
+    /// When the build ended in this chroot, in seconds since 1970; null before that.
     pub(crate) ended_on: Option<i64>,
-    /// Where its log and results are; ends in a slash.
+    /// The address of its log and results, with a slash at its end; null while there can be none.
     pub(crate) result_url: Option<String>,
 }
 
@@ -148,13 +149,13 @@ impl BuildChrootView {
     }
 }
 
-/// The source phase of a build.
+/// The source package of a build.
 #[derive(Debug, Object)]
 #[oai(rename = "SourceChroot")]
 pub(crate) struct SourceChrootView {
-    /// Its state.
+    /// The state of making the source package; `succeeded` for one that was uploaded.
     pub(crate) state: String,
-    /// Where the source package is; ends in a slash.
+    /// The address of the directory with the source package, with a slash at its end.
     pub(crate) result_url: Option<String>,
 }
 
@@ -162,16 +163,19 @@ pub(crate) struct SourceChrootView {
 #[derive(Debug, Object)]
 #[oai(rename = "Repository")]
 pub(crate) struct RepositoryView {
-    /// Its id.
+    /// The repository's id in dnf's configuration.
     pub(crate) id: String,
-    /// Its name.
+    /// A name for people.
     pub(crate) name: String,
-    /// Its address.
+    /// The repository's address.
     pub(crate) baseurl: String,
-    /// Its priority.
+    /// The repository's priority in dnf's configuration; left out where it is dnf's own default.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) priority: Option<i64>,
-    /// Whether it wins over modules.
+    /// Whether the signature of the metadata is checked; left out where the client decides.
+    #[oai(skip_serializing_if_is_none)]
+    pub(crate) repo_gpgcheck: Option<bool>,
+    /// Whether its packages are used even where a module has others; left out where not.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) module_hotfixes: Option<bool>,
 }
@@ -180,30 +184,29 @@ pub(crate) struct RepositoryView {
 #[derive(Debug, Object)]
 #[oai(rename = "BuildChrootConfig")]
 pub(crate) struct BuildChrootConfigView {
-    /// Further repositories.
+    /// The repositories that the build may use besides the distribution's, as the project names them.
     pub(crate) additional_repos: Vec<String>,
-    /// Further packages in the build root.
+    /// Packages that are installed in the chroot in addition.
     pub(crate) additional_packages: Vec<String>,
-    /// `--with` options.
+    /// The values of rpmbuild's option `--with`.
     pub(crate) with_opts: Vec<String>,
-    /// `--without` options.
+    /// The values of rpmbuild's option `--without`.
     pub(crate) without_opts: Vec<String>,
-    /// Whether it may use the network.
+    /// Whether the build has a network.
     pub(crate) enable_net: bool,
-    /// Whether it yields to others.
+    /// Whether builds that are not in the background are served before it.
     pub(crate) is_background: bool,
-    /// Not limited by us: null is left out.
-    #[oai(skip_serializing_if_is_none)]
-    pub(crate) memory_limit: Option<i64>,
-    /// How long it may take, in seconds.
+    /// Copr's usual number, in MiB, for its clients. Builds of this farm are not limited by it.
+    pub(crate) memory_limit: i64,
+    /// How long the build may take, in seconds.
     pub(crate) timeout: i64,
-    /// How mock makes the chroot.
+    /// Mock's way to make the chroot; left out where it is mock's default.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) bootstrap: Option<String>,
-    /// How mock isolates.
+    /// Mock's way to isolate the build.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) isolation: Option<String>,
-    /// The repositories that it uses beside the distribution's.
+    /// The same repositories with their addresses filled in, those of the project first.
     pub(crate) repos: Vec<RepositoryView>,
 }
 
@@ -211,36 +214,40 @@ pub(crate) struct BuildChrootConfigView {
 #[derive(Debug, Object)]
 #[oai(rename = "BuiltPackage")]
 pub(crate) struct BuiltPackageView {
-    /// Name.
+    /// The package's name.
     pub(crate) name: String,
-    /// Epoch; 0 if there is none.
+    /// The package's epoch; 0 if it has none.
     pub(crate) epoch: i64,
-    /// Version.
+    /// The package's version.
     pub(crate) version: String,
-    /// Release.
+    /// The package's release.
     pub(crate) release: String,
-    /// Architecture; `src` for the source package.
+    /// The package's architecture; `src` for a source package.
     pub(crate) arch: String,
 }
 
 /// The packages of one chroot.
 #[derive(Debug, Object)]
 pub(crate) struct BuiltPackages {
-    /// In the order of their names.
+    /// The packages, sorted by name.
     pub(crate) packages: Vec<BuiltPackageView>,
 }
 
-/// A confirmation in words.
+/// A sentence for people.
 #[derive(Debug, Object)]
 pub(crate) struct Message {
-    /// The words.
+    /// The sentence.
     pub(crate) message: String,
 }
 
-/// Numbers of builds.
+/// How many builds one request may delete: they go in one transaction.
+const MOST_BUILDS: usize = 200;
+
+/// Builds, by number.
 #[derive(Debug, Object)]
 pub(crate) struct BuildIds {
-    /// The numbers.
+    /// The numbers of the builds, at most 200 of them.
+    #[oai(validator(max_items = 200))]
     pub(crate) builds: Vec<i64>,
 }
 
@@ -249,40 +256,48 @@ impl FromFields for BuildIds {
         if !fields.has("builds") {
             fields.reject("builds", "This field is required.");
         }
-        Self {
-            builds: fields.numbers("builds"),
+        let builds = fields.numbers("builds");
+        if builds.len() > MOST_BUILDS {
+            fields.reject(
+                "builds",
+                format!("At most {MOST_BUILDS} builds can be deleted at once."),
+            );
         }
+        Self { builds }
     }
 }
 
-/// What every way to submit a build understands.
+/// The settings of a new build.
 #[derive(Clone, Debug, Object)]
 pub(crate) struct BuildArguments {
-    /// Whose project.
+    /// The name of the project's owner.
     pub(crate) ownername: String,
-    /// Which project.
+    /// The name of the project to build in.
     pub(crate) projectname: String,
-    /// The project's directory; the main one if not given.
+    /// The project's directory that the results go to: `PROJECT` or `PROJECT:SUFFIX`. The main one unless given.
     pub(crate) project_dirname: Option<String>,
-    /// How long it may take, in seconds; 18000 if not given, at most 108000.
+    /// How long the build may take in one chroot, in seconds; 0 means the usual 18000.
+    #[oai(validator(minimum(value = "0"), maximum(value = "108000")))]
     pub(crate) timeout: Option<i64>,
-    /// The chroots, as names or patterns; all of the project's if not given.
+    /// The chroots to build in, as names or patterns with `*`; all of the project's unless given.
     pub(crate) chroots: Option<Vec<String>>,
-    /// Chroots to leave out, as names or patterns.
+    /// Chroots to leave out, as names or patterns with `*`.
     pub(crate) exclude_chroots: Option<Vec<String>>,
-    /// Yield to other builds.
+    /// Whether builds that are not in the background are to be served before this one.
     pub(crate) background: Option<bool>,
-    /// Let it use the network; as the project says if not given.
+    /// Whether the build has a network; as the project says unless given.
     pub(crate) enable_net: Option<bool>,
-    /// `unchanged`, `default`, `on`, `off` or `image`.
+    /// Mock's way to make the chroot; `unchanged`, as the project says, unless given.
     pub(crate) bootstrap: Option<String>,
-    /// `unchanged`, `default`, `simple` or `nspawn`.
+    /// Mock's way to isolate the build; `unchanged`, as the project says, unless given.
     pub(crate) isolation: Option<String>,
-    /// Build after the batch of this build.
-    pub(crate) after_build_id: Option<i64>,
-    /// Build in the batch of this build.
-    pub(crate) with_build_id: Option<i64>,
 }
+
+/// What a build's or a project's `bootstrap` can be.
+pub(crate) const BOOTSTRAPS: [&str; 5] = ["unchanged", "default", "on", "off", "image"];
+
+/// What a build's or a project's `isolation` can be.
+pub(crate) const ISOLATIONS: [&str; 4] = ["unchanged", "default", "simple", "nspawn"];
 
 impl FromFields for BuildArguments {
     const STYLE: MistakeStyle = MistakeStyle::Dictionary;
@@ -299,9 +314,12 @@ impl FromFields for BuildArguments {
             enable_net: fields.flag("enable_net"),
             bootstrap: fields.text("bootstrap").filter(|word| word != "unchanged"),
             isolation: fields.text("isolation").filter(|word| word != "unchanged"),
-            after_build_id: fields.number("after_build_id"),
-            with_build_id: fields.number("with_build_id"),
         };
+        for name in ["after_build_id", "with_build_id"] {
+            if fields.number(name).is_some() {
+                fields.reject(name, "Batches of builds are not offered by this server yet.");
+            }
+        }
         read.check(fields);
         read
     }
@@ -317,24 +335,13 @@ impl BuildArguments {
             fields.reject("timeout", format!("Number must be between 0 and {longest}."));
         }
         for (name, value, choices) in [
-            (
-                "bootstrap",
-                &self.bootstrap,
-                ["default", "on", "off", "image"].as_slice(),
-            ),
-            (
-                "isolation",
-                &self.isolation,
-                ["default", "simple", "nspawn"].as_slice(),
-            ),
+            ("bootstrap", &self.bootstrap, BOOTSTRAPS.as_slice()),
+            ("isolation", &self.isolation, ISOLATIONS.as_slice()),
         ] {
             if let Some(value) = value
                 && !choices.contains(&value.as_str())
             {
-                fields.reject(
-                    name,
-                    format!("Must be one of: unchanged, {}.", choices.join(", ")),
-                );
+                fields.reject(name, format!("Must be one of: {}.", choices.join(", ")));
             }
         }
         if let Some(directory) = self.project_dirname.as_deref() {
@@ -349,16 +356,6 @@ impl BuildArguments {
                 );
             } else if let Err(error) = directory.parse::<model::DirectoryName>() {
                 fields.reject("project_dirname", format!("{error}."));
-            }
-        }
-        for name in ["after_build_id", "with_build_id"] {
-            let value = if name == "after_build_id" {
-                self.after_build_id
-            } else {
-                self.with_build_id
-            };
-            if value.is_some() {
-                fields.reject(name, "Batches of builds are not offered by this server yet.");
             }
         }
     }

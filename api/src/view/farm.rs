@@ -15,9 +15,9 @@ use super::{
 #[derive(Debug, Default, Object)]
 #[oai(rename = "Pool")]
 pub(crate) struct PoolView {
-    /// The pool.
+    /// The pool's name.
     pub(crate) name: String,
-    /// How many builders are in which state.
+    /// The number of its builders in each state.
     pub(crate) builders: BTreeMap<String, i64>,
     /// Until when it launches nothing because its last builders failed; then it tries one. Null when it launches as it needs.
     pub(crate) held_until: Option<String>,
@@ -27,45 +27,45 @@ pub(crate) struct PoolView {
 #[derive(Debug, Object)]
 #[oai(rename = "Fleet")]
 pub(crate) struct FleetView {
-    /// How many builders are in which state, over all pools.
+    /// The number of builders in each state, over all pools.
     pub(crate) builders: BTreeMap<String, i64>,
     /// The pools of the fleet file, and others that still have builders.
     pub(crate) pools: Vec<PoolView>,
     /// What is wrong with the fleet, the worst first; empty when nothing is.
     pub(crate) troubles: Vec<String>,
-    /// How many build chroots wait for a builder.
+    /// The number of build chroots that wait for a builder.
     pub(crate) queue: i64,
 }
 
-/// A builder: one rented machine.
+/// A builder: a machine that the farm has rented.
 #[derive(Debug, Object)]
 #[oai(rename = "Builder")]
 pub(crate) struct BuilderView {
-    /// Its id.
+    /// The builder's id.
     pub(crate) id: String,
-    /// Its pool.
+    /// The pool that it belongs to.
     pub(crate) pool: String,
-    /// Its state.
+    /// The builder's state.
     pub(crate) state: String,
     /// Why it is in that state.
     pub(crate) reason: Option<String>,
     /// Since when it is in that state.
     pub(crate) since: String,
-    /// When its time in that state is over.
+    /// When it has to have left that state; null if there is no limit.
     pub(crate) deadline: Option<String>,
-    /// When it was first wanted.
+    /// When the farm decided to rent it.
     pub(crate) created_at: String,
-    /// When it became ready.
+    /// When it became ready for builds; null before that.
     pub(crate) ready_at: Option<String>,
-    /// How long ago it was first wanted, in seconds.
+    /// How many seconds ago the farm decided to rent it.
     pub(crate) age_seconds: i64,
-    /// Whether an operator keeps attempts away from it.
+    /// Whether an operator keeps new builds away from it.
     pub(crate) cordoned: bool,
-    /// The cloud.
+    /// The name of the cloud.
     pub(crate) cloud: String,
-    /// The cloud's id of the machine; operators only.
+    /// The cloud's id for the machine; shown to operators only.
     pub(crate) instance_id: Option<String>,
-    /// Where it answers; operators only.
+    /// The machine's address; shown to operators only.
     pub(crate) address: Option<String>,
 }
 
@@ -110,26 +110,26 @@ fn reason_of(builder: &Builder) -> Option<String> {
     Some(reason)
 }
 
-/// A build chroot that waits.
+/// A build chroot that waits for a builder.
 #[derive(Debug, Object)]
 pub(crate) struct QueueEntry {
-    /// Its place, from 1; null before the planner has seen it.
-    pub(crate) position: Option<i64>,
-    /// The build.
+    /// Its place in the order of service, from 1.
+    pub(crate) position: i64,
+    /// The build's number.
     pub(crate) build: i64,
-    /// Whose it is.
+    /// The name of the project's owner.
     pub(crate) owner: String,
-    /// The project.
+    /// The name of the project.
     pub(crate) project: String,
-    /// What is built.
+    /// The name of the package; null until it is known.
     pub(crate) package: Option<String>,
-    /// In which chroot.
+    /// The chroot's name.
     pub(crate) chroot: String,
-    /// Whether it yields to others.
+    /// Whether builds that are not in the background are served before it.
     pub(crate) background: bool,
-    /// Since when it waits.
+    /// When the build was submitted.
     pub(crate) submitted_at: String,
-    /// Why it has to wait, in words.
+    /// Why it waits; null before the farm has looked at it.
     pub(crate) reason: Option<String>,
 }
 
@@ -137,7 +137,7 @@ impl QueueEntry {
     /// From the database's view.
     pub(crate) fn new(entry: store::QueueEntry) -> Self {
         Self {
-            position: i64::try_from(entry.position).ok(),
+            position: i64::try_from(entry.position).unwrap_or(i64::MAX),
             build: entry.build.0,
             owner: entry.owner.to_string(),
             project: entry.project.to_string(),
@@ -145,48 +145,50 @@ impl QueueEntry {
             chroot: entry.chroot.to_string(),
             background: entry.background,
             submitted_at: entry.submitted_at.to_string(),
-            reason: entry.reason,
+            reason: entry.reason.as_deref().map(without_machine),
         }
     }
 }
 
-/// The queue.
+/// A part of the queue.
 #[derive(Debug, Object)]
 #[oai(rename = "Queue")]
 pub(crate) struct QueueView {
-    /// In the order of their places.
+    /// The build chroots that wait, those that are served next first.
     pub(crate) entries: Vec<QueueEntry>,
-    /// Whether more wait than are shown.
+    /// How many build chroots wait in all.
+    pub(crate) total: i64,
+    /// Whether there are more behind these.
     pub(crate) truncated: bool,
 }
 
-/// One try of one build chroot on one builder.
+/// An attempt: one try to build in one chroot, on one builder.
 #[derive(Debug, Object)]
 #[oai(rename = "Attempt")]
 pub(crate) struct AttemptView {
-    /// Its id.
+    /// The attempt's id.
     pub(crate) id: String,
-    /// The build.
+    /// The number of the build.
     pub(crate) build: i64,
-    /// The chroot.
+    /// The chroot's name.
     pub(crate) chroot: String,
-    /// The how manieth try, from 1.
+    /// The attempt's number among those of its build chroot, from 1.
     pub(crate) number: i64,
-    /// Its state.
+    /// The attempt's state.
     pub(crate) state: String,
-    /// The builder that it has or had.
+    /// The id of its builder; null while it waits for one.
     pub(crate) builder: Option<String>,
-    /// Who is answerable for its failure: `package`, `infrastructure`, `service` or `cancelled`.
+    /// What failed: `package`, `infrastructure` or `service`; `cancelled` if a user ended it, null if nothing failed.
     pub(crate) blame: Option<String>,
-    /// Why it ended as it did, in words.
+    /// Why it failed.
     pub(crate) reason: Option<String>,
-    /// How long its log is, in bytes.
+    /// The length of its log, in bytes.
     pub(crate) log_bytes: i64,
     /// When it was put into the queue.
     pub(crate) queued_at: String,
-    /// When it began.
+    /// When a builder took it; null before that.
     pub(crate) started_at: Option<String>,
-    /// When it ended.
+    /// When it ended; null before that.
     pub(crate) ended_at: Option<String>,
 }
 
@@ -213,55 +215,55 @@ impl AttemptView {
     }
 }
 
-/// A piece of a log.
+/// A part of a log.
 #[derive(Debug, Object)]
 #[oai(rename = "Log")]
 pub(crate) struct LogView {
-    /// Where the piece begins, in bytes.
+    /// How many bytes of the log come before this part.
     pub(crate) offset: u64,
-    /// Where to go on.
+    /// The offset of the next part.
     pub(crate) next_offset: u64,
-    /// How long the log is by now.
+    /// How many bytes the log has at this moment.
     pub(crate) size: u64,
-    /// Whether nothing will be added.
+    /// Whether the attempt has ended, so that the log no longer grows.
     pub(crate) complete: bool,
-    /// The piece; bytes that are no UTF-8 are replaced.
+    /// The text of this part. Bytes that are not valid UTF-8 are replaced.
     pub(crate) text: String,
 }
 
-/// A piece of a log as an event; the event's id is `next_offset`.
+/// A part of a log as an event. The event's id is `next_offset`.
 #[derive(Debug, Object)]
 pub(crate) struct LogChunk {
-    /// Where the piece begins, in bytes.
+    /// How many bytes of the log come before this part.
     pub(crate) offset: u64,
-    /// Where the next one begins.
+    /// The offset of the next part.
     pub(crate) next_offset: u64,
-    /// The piece; bytes that are no UTF-8 are replaced.
+    /// The text of this part. Bytes that are not valid UTF-8 are replaced.
     pub(crate) text: String,
-    /// The attempt's state, in the last event only.
+    /// The state in which the attempt has ended; only in the last event.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) state: Option<String>,
 }
 
-/// Something that happened.
+/// An event: something that has happened on the farm.
 #[derive(Debug, Object)]
 #[oai(rename = "Event")]
 pub(crate) struct EventView {
-    /// Its number.
+    /// The event's number; later events have higher ones.
     pub(crate) id: i64,
-    /// When.
+    /// When it happened.
     pub(crate) at: String,
-    /// By whom.
+    /// Who did it: a user, a part of the farm, or an operator.
     pub(crate) actor: String,
-    /// What kind of thing changed.
+    /// What kind of thing has changed, such as `build` or `builder`.
     pub(crate) subject_kind: String,
-    /// Which thing.
+    /// The id of the thing that has changed.
     pub(crate) subject_id: String,
-    /// Its state before.
+    /// The state before; null if there was none.
     pub(crate) old_state: Option<String>,
-    /// Its state after.
+    /// The state after; null if it has not changed.
     pub(crate) new_state: Option<String>,
-    /// Why.
+    /// Why it happened.
     pub(crate) reason: String,
 }
 

@@ -9,17 +9,17 @@ mod project;
 mod redact;
 
 pub(crate) use build::{
-    BuildArguments, BuildChrootConfigView, BuildChrootView, BuildIds, BuildView, BuiltPackages, Message,
-    RepositoryView, SourceChrootView, UploadArguments, built_packages, result_directory, result_url,
-    source_path,
+    BOOTSTRAPS, BuildArguments, BuildChrootConfigView, BuildChrootView, BuildIds, BuildView, BuiltPackages,
+    ISOLATIONS, Message, RepositoryView, SourceChrootView, UploadArguments, built_packages, result_directory,
+    result_url, source_path,
 };
 pub(crate) use farm::{
     AttemptView, BuilderView, EventView, FleetView, HealthView, LogChunk, LogView, PoolView, QueueEntry,
     QueueView,
 };
-pub(crate) use package::{MonitorChroot, MonitorPackage, MonitorView, PackageBuilds, PackageView};
+pub(crate) use package::{LatestBuilds, MonitorChroot, MonitorPackage, MonitorView, PackageView};
 pub(crate) use project::{
-    DnfArchitecture, DnfDependency, DnfDirectory, DnfRepositories, IdentityView, NoArguments,
+    DnfArchitecture, DnfDependency, DnfDirectory, DnfOptions, DnfRepositories, IdentityView, NoArguments,
     ProjectAddArguments, ProjectChrootConfigView, ProjectChrootView, ProjectEditArguments, ProjectView,
     TokenView, VersionView,
 };

@@ -6,12 +6,12 @@ use poem_openapi::{Object, types::Any};
 
 use super::BuildView;
 
-/// The last builds of a package; null when not asked for or not there.
+/// The last builds of a package.
 #[derive(Debug, Object)]
-pub(crate) struct PackageBuilds {
-    /// The last one.
+pub(crate) struct LatestBuilds {
+    /// The last build; null when it was not asked for or there is none.
     pub(crate) latest: Option<BuildView>,
-    /// The last one that succeeded.
+    /// The last build that succeeded; null when it was not asked for or there is none.
     pub(crate) latest_succeeded: Option<BuildView>,
 }
 
@@ -19,42 +19,42 @@ pub(crate) struct PackageBuilds {
 #[derive(Debug, Object)]
 #[oai(rename = "Package")]
 pub(crate) struct PackageView {
-    /// Its number.
+    /// The package's number, which stays the same for as long as its project exists.
     pub(crate) id: i64,
-    /// Its name.
+    /// The package's name.
     pub(crate) name: String,
-    /// The project.
+    /// The name of the project that the package belongs to.
     pub(crate) projectname: String,
-    /// Whose it is.
+    /// The name of the project's owner.
     pub(crate) ownername: String,
-    /// How its sources come: `unset` when only ever uploaded.
+    /// Where the package's sources come from: `unset` for a package of which only source packages were uploaded.
     pub(crate) source_type: String,
-    /// What the sources are made from.
+    /// The settings of that source.
     pub(crate) source_dict: Any<BTreeMap<String, String>>,
-    /// Whether webhooks build it.
+    /// Whether a webhook starts builds of the package.
     pub(crate) auto_rebuild: bool,
-    /// Its last builds.
-    pub(crate) builds: PackageBuilds,
+    /// The package's last builds.
+    pub(crate) builds: LatestBuilds,
 }
 
 /// A package's last build in one chroot.
 #[derive(Debug, Object)]
 pub(crate) struct MonitorChroot {
-    /// The state.
+    /// The state of the build in this chroot.
     pub(crate) state: String,
     /// Copr's number for the state.
     pub(crate) status: i64,
-    /// The build.
+    /// The build's number.
     pub(crate) build_id: i64,
-    /// What was built.
+    /// The version and release that were built, with the epoch if there is one.
     pub(crate) pkg_version: Option<String>,
-    /// The log of the build, if asked for.
+    /// The address of the build's log, if it was asked for.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) url_build_log: Option<String>,
-    /// The log of what the farm did, if asked for.
+    /// The address of the farm's own log of the build, if it was asked for and is there: it is written when the build ends.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) url_backend_log: Option<String>,
-    /// The page of the build, if asked for.
+    /// The address of the build's page, if it was asked for.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) url_build: Option<String>,
 }
@@ -62,9 +62,9 @@ pub(crate) struct MonitorChroot {
 /// A package in the monitor.
 #[derive(Debug, Object)]
 pub(crate) struct MonitorPackage {
-    /// Its name.
+    /// The package's name.
     pub(crate) name: String,
-    /// By chroot.
+    /// Its last build in each chroot, by the chroot's name.
     pub(crate) chroots: BTreeMap<String, MonitorChroot>,
 }
 
@@ -74,8 +74,8 @@ pub(crate) struct MonitorPackage {
 pub(crate) struct MonitorView {
     /// Always `ok`.
     pub(crate) output: String,
-    /// In words.
+    /// A sentence for people.
     pub(crate) message: String,
-    /// In the order of their names.
+    /// The packages that were built in at least one of the project's chroots, sorted by name.
     pub(crate) packages: Vec<MonitorPackage>,
 }

@@ -8,7 +8,7 @@ use store::{Project, ProjectSettings};
 use crate::{
     http::{arguments::FromFields, fields::Fields, web_address},
     settings::ApiSettings,
-    view::chroot_url,
+    view::{BOOTSTRAPS, ISOLATIONS, chroot_url},
 };
 
 /// How many repositories a project may name in a list: far fewer than a builder takes for one build.
@@ -18,7 +18,7 @@ const MAX_REPOSITORIES: usize = 100;
 #[derive(Debug, Object)]
 #[oai(rename = "Version")]
 pub(crate) struct VersionView {
-    /// Always 3.
+    /// The version: 3.
     pub(crate) version: i64,
 }
 
@@ -32,15 +32,15 @@ pub(crate) struct IdentityView {
     pub(crate) name: String,
 }
 
-/// A new token; the one before it is void.
+/// A new API token. The one before it is no longer valid.
 #[derive(Debug, Object)]
 #[oai(rename = "Token")]
 pub(crate) struct TokenView {
-    /// The login to send as user name.
+    /// The user name of HTTP's Basic authentication.
     pub(crate) api_login: String,
-    /// The token to send as password. It is not shown again.
+    /// The password of HTTP's Basic authentication. It is not shown again.
     pub(crate) api_token: String,
-    /// The last day on which it is good, as `YYYY-MM-DD`.
+    /// The last day on which the token is valid, as `YYYY-MM-DD`.
     pub(crate) expiration: String,
 }
 
@@ -48,51 +48,51 @@ pub(crate) struct TokenView {
 #[derive(Debug, Object)]
 #[oai(rename = "Project")]
 pub(crate) struct ProjectView {
-    /// Its number, which is never given to another.
+    /// The project's number, which no other project ever has.
     pub(crate) id: i64,
-    /// Its name.
+    /// The project's name.
     pub(crate) name: String,
-    /// Whose it is.
+    /// The name of the project's owner.
     pub(crate) ownername: String,
-    /// `owner/name`.
+    /// The owner's name, a slash and the project's name.
     pub(crate) full_name: String,
-    /// Where people read about it.
+    /// The address of a page about the project.
     pub(crate) homepage: Option<String>,
-    /// How to reach those who care for it.
+    /// How to reach the people who maintain it.
     pub(crate) contact: Option<String>,
-    /// What it is for.
+    /// What the project is for.
     pub(crate) description: String,
-    /// How to use it.
+    /// How to use the project.
     pub(crate) instructions: String,
-    /// Whether results wait for a wish to be published.
+    /// Copr's setting for projects that publish only on demand. It is stored; this farm always publishes.
     pub(crate) devel_mode: bool,
-    /// Whether it is protected from being deleted.
+    /// Whether only operators may delete the project.
     pub(crate) persistent: bool,
-    /// Whether it is left out of public lists.
+    /// Whether public lists should leave it out.
     pub(crate) unlisted_on_hp: bool,
-    /// Whether old builds are cleared away.
+    /// Whether old builds may be removed.
     pub(crate) auto_prune: bool,
-    /// Whether builds may use the network.
+    /// Whether builds have a network.
     pub(crate) enable_net: bool,
-    /// The repository's address for each chroot.
+    /// The address of the repository for each chroot, by the chroot's name.
     pub(crate) chroot_repos: BTreeMap<String, String>,
-    /// Further repositories that builds use.
+    /// Repositories that builds may use besides the distribution's.
     pub(crate) additional_repos: Vec<String>,
-    /// How mock makes the chroot: `default`, `on`, `off` or `image`.
+    /// Mock's way to make the chroot.
     pub(crate) bootstrap: String,
-    /// How mock isolates: `default`, `simple` or `nspawn`.
+    /// Mock's way to isolate a build.
     pub(crate) isolation: String,
-    /// Whether its packages win over modules.
+    /// Whether its packages are used even where a module has others.
     pub(crate) module_hotfixes: bool,
-    /// Whether AppStream metadata is made.
+    /// Whether AppStream metadata are wanted.
     pub(crate) appstream: bool,
-    /// Forge projects that may build here through Packit.
+    /// The forge projects that may build here through Packit.
     pub(crate) packit_forge_projects_allowed: Vec<String>,
-    /// Whether it follows when Fedora branches.
+    /// Whether it is to get the chroots of new Fedora releases.
     pub(crate) follow_fedora_branching: bool,
-    /// The priority that clients give the repository.
+    /// The priority of the repository in dnf's configuration; null for dnf's own default.
     pub(crate) repo_priority: Option<i64>,
-    /// Where results are kept; always `backend`.
+    /// Where results are stored: always `backend`.
     pub(crate) storage: String,
 }
 
@@ -137,55 +137,58 @@ impl ProjectView {
     }
 }
 
-/// What can be said about a project; what is not said stays as it is.
+/// The settings of a project. A setting that is left out or null stays as it is.
 #[derive(Clone, Debug, Default, Object)]
 #[oai(rename = "ProjectEdit")]
 pub(crate) struct ProjectEditArguments {
-    /// All chroots it shall have; given, it replaces the set.
+    /// The names of all chroots that it is to have.
     pub(crate) chroots: Option<Vec<String>>,
-    /// What it is for.
+    /// What the project is for.
     pub(crate) description: Option<String>,
-    /// How to use it.
+    /// How to use the project.
     pub(crate) instructions: Option<String>,
-    /// Where people read about it: an http or https address.
+    /// The address of a page about the project, with http or https.
     pub(crate) homepage: Option<String>,
-    /// How to reach those who care for it.
+    /// How to reach the people who maintain it.
     pub(crate) contact: Option<String>,
-    /// Further repositories for builds; `additional_repos` is the same.
+    /// Repositories that builds may use besides the distribution's: addresses with http or https, or `copr://OWNER/PROJECT`.
+    /// The name `additional_repos` is understood as well.
     pub(crate) repos: Option<Vec<String>>,
-    /// Leave it out of public lists.
+    /// Whether public lists should leave it out.
     pub(crate) unlisted_on_hp: Option<bool>,
-    /// Let builds use the network.
+    /// Whether builds have a network.
     pub(crate) enable_net: Option<bool>,
-    /// Protect it from being deleted; operators only.
+    /// Whether only operators may delete the project. Only operators may change this.
     pub(crate) persistent: Option<bool>,
-    /// Clear away old builds; only operators may say no.
+    /// Whether old builds may be removed. Only operators may change this.
     pub(crate) auto_prune: Option<bool>,
-    /// `default`, `on`, `off` or `image`.
+    /// Mock's way to make the chroot.
     pub(crate) bootstrap: Option<String>,
-    /// `default`, `simple` or `nspawn`.
+    /// Mock's way to isolate a build.
     pub(crate) isolation: Option<String>,
-    /// Follow when Fedora branches.
+    /// Whether it is to get the chroots of new Fedora releases.
     pub(crate) follow_fedora_branching: Option<bool>,
-    /// Publish only when asked to.
+    /// Copr's setting for projects that publish only on demand. It is stored; this farm always publishes.
     pub(crate) devel_mode: Option<bool>,
-    /// Delete it after so many days; -1 for never, at most 720.
+    /// The project's life in days; -1 for a project without an end.
+    #[oai(validator(minimum(value = "-1"), maximum(value = "720")))]
     pub(crate) delete_after_days: Option<i64>,
-    /// Offer the second architecture to clients.
+    /// Whether `.repo` files offer the second architecture of a multilib system.
     pub(crate) multilib: Option<bool>,
-    /// Let its packages win over modules.
+    /// Whether its packages are used even where a module has others.
     pub(crate) module_hotfixes: Option<bool>,
-    /// Run fedora-review after builds.
+    /// Whether builds are to be reviewed by fedora-review.
     pub(crate) fedora_review: Option<bool>,
-    /// Make AppStream metadata.
+    /// Whether AppStream metadata are wanted.
     pub(crate) appstream: Option<bool>,
-    /// Repositories that installed packages need.
+    /// Repositories that installed packages need: addresses with http or https, or `copr://OWNER/PROJECT`.
     pub(crate) runtime_dependencies: Option<Vec<String>>,
-    /// Forge projects that may build here through Packit.
+    /// The forge projects that may build here through Packit.
     pub(crate) packit_forge_projects_allowed: Option<Vec<String>>,
-    /// The priority that clients give the repository, from 1.
+    /// The priority of the repository in dnf's configuration.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000000")))]
     pub(crate) repo_priority: Option<i64>,
-    /// Where results are kept; operators only, and only `backend`.
+    /// Where results are stored. Only operators may give it, and only as `backend`.
     pub(crate) storage: Option<String>,
 }
 
@@ -221,9 +224,6 @@ impl FromFields for ProjectEditArguments {
     }
 }
 
-const BOOTSTRAPS: [&str; 4] = ["default", "on", "off", "image"];
-const ISOLATIONS: [&str; 3] = ["default", "simple", "nspawn"];
-
 impl ProjectEditArguments {
     fn checked(self, fields: &mut Fields) -> Self {
         for (name, value, choices) in [
@@ -231,7 +231,6 @@ impl ProjectEditArguments {
             ("isolation", &self.isolation, ISOLATIONS.as_slice()),
         ] {
             if let Some(value) = value
-                && value != "unchanged"
                 && !choices.contains(&value.as_str())
             {
                 fields.reject(name, format!("Must be one of: {}.", choices.join(", ")));
@@ -247,7 +246,7 @@ impl ProjectEditArguments {
             .repo_priority
             .is_some_and(|priority| !(1..=1_000_000).contains(&priority))
         {
-            fields.reject("repo_priority", "Number must be at least 1.");
+            fields.reject("repo_priority", "Number must be between 1 and 1000000.");
         }
         if let Some(homepage) = self.homepage.as_deref()
             && !homepage.is_empty()
@@ -327,13 +326,13 @@ impl ProjectEditArguments {
     }
 }
 
-/// A new project: its name, and what can be said about any project.
+/// A new project: its name and its settings.
 #[derive(Debug, Object)]
 #[oai(rename = "ProjectAdd")]
 pub(crate) struct ProjectAddArguments {
-    /// Its name: at most 100 letters, digits, `.`, `_`, `-`; it begins with a letter, a digit or `_` and is no number.
+    /// The project's name: at most 100 letters, digits, `.`, `_` and `-`. It begins with a letter, a digit or `_` and is no number.
     pub(crate) name: String,
-    /// The rest.
+    /// Its settings.
     #[oai(flatten)]
     pub(crate) rest: ProjectEditArguments,
 }
@@ -354,11 +353,11 @@ impl FromFields for ProjectAddArguments {
     }
 }
 
-/// No arguments, or ones that do not matter.
+/// The arguments of an operation that needs none.
 #[derive(Debug, Object)]
 #[oai(rename = "NoArguments")]
 pub(crate) struct NoArguments {
-    /// What Copr's clients send with a deletion; it has no meaning.
+    /// Copr's clients send it with a deletion. It changes nothing.
     pub(crate) verify: Option<bool>,
 }
 
@@ -378,23 +377,23 @@ pub(crate) struct ProjectChrootView {
     pub(crate) mock_chroot: String,
     /// The project's name.
     pub(crate) projectname: String,
-    /// Whose it is.
+    /// The name of the project's owner.
     pub(crate) ownername: String,
-    /// The name of its comps file.
+    /// The name of the chroot's comps file; null if it has none.
     pub(crate) comps_name: Option<String>,
-    /// Further repositories.
+    /// Repositories that builds in this chroot may use besides the distribution's and the project's.
     pub(crate) additional_repos: Vec<String>,
-    /// Further packages in the build root.
+    /// Packages that are installed in the chroot in addition.
     pub(crate) additional_packages: Vec<String>,
-    /// Modules that are switched on or off.
+    /// Modules that are enabled or disabled in the chroot.
     pub(crate) additional_modules: Vec<String>,
-    /// `--with` options.
+    /// The values of rpmbuild's option `--with`.
     pub(crate) with_opts: Vec<String>,
-    /// `--without` options.
+    /// The values of rpmbuild's option `--without`.
     pub(crate) without_opts: Vec<String>,
-    /// When its results are deleted, if the chroot is at its end.
+    /// In how many days the chroot's results are deleted; null if they are not.
     pub(crate) delete_after_days: Option<i64>,
-    /// How mock isolates.
+    /// Mock's way to isolate a build; `unchanged`, as the project says.
     pub(crate) isolation: String,
 }
 
@@ -423,37 +422,48 @@ impl ProjectChrootView {
 pub(crate) struct ProjectChrootConfigView {
     /// The chroot's name.
     pub(crate) chroot: String,
-    /// The repositories that builds use beside the distribution's.
+    /// The repositories that builds use besides the distribution's, those of the project first.
     pub(crate) repos: Vec<super::RepositoryView>,
-    /// Further repositories.
+    /// The same repositories but the project's own, as the project names them.
     pub(crate) additional_repos: Vec<String>,
-    /// Further packages in the build root.
+    /// Packages that are installed in the chroot in addition.
     pub(crate) additional_packages: Vec<String>,
-    /// Modules that are switched on or off.
+    /// Modules that are enabled or disabled in the chroot.
     pub(crate) additional_modules: Vec<String>,
-    /// Whether builds may use the network.
+    /// Whether builds have a network.
     pub(crate) enable_net: bool,
-    /// `--with` options.
+    /// The values of rpmbuild's option `--with`.
     pub(crate) with_opts: Vec<String>,
-    /// `--without` options.
+    /// The values of rpmbuild's option `--without`.
     pub(crate) without_opts: Vec<String>,
-    /// How mock isolates.
+    /// Mock's way to isolate a build.
     pub(crate) isolation: String,
-    /// How mock makes the chroot.
+    /// Mock's way to make the chroot.
     pub(crate) bootstrap: String,
 }
 
-/// One architecture of a release, for dnf 5: its options.
+/// The options that a repository has in dnf's configuration.
+#[derive(Clone, Debug, Object)]
+pub(crate) struct DnfOptions {
+    /// The repository's priority; left out for dnf's own default.
+    #[oai(skip_serializing_if_is_none)]
+    pub(crate) priority: Option<i64>,
+    /// `1` for a repository whose packages are used even where a module has others; left out for any other.
+    #[oai(skip_serializing_if_is_none)]
+    pub(crate) module_hotfixes: Option<String>,
+}
+
+/// The repository for one architecture of a release, for dnf 5.
 #[derive(Debug, Object)]
 pub(crate) struct DnfArchitecture {
-    /// Options of the repository, such as `priority`.
-    pub(crate) opts: BTreeMap<String, String>,
+    /// Its options.
+    pub(crate) opts: DnfOptions,
 }
 
 /// A directory of the project, for dnf 5.
 #[derive(Debug, Object)]
 pub(crate) struct DnfDirectory {
-    /// When it is deleted.
+    /// In how many days the directory is deleted; left out if it is not.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) delete_after_days: Option<i64>,
 }
@@ -461,23 +471,23 @@ pub(crate) struct DnfDirectory {
 /// A repository that installed packages need, for dnf 5.
 #[derive(Debug, Object)]
 pub(crate) struct DnfDependency {
-    /// `copr` or `external_baseurl`.
+    /// `copr` for a project of this farm, `external_baseurl` for any other repository.
     #[oai(rename = "type")]
     pub(crate) kind: String,
-    /// Its id and name.
+    /// The options of its section in a `.repo` file, its id and name among them.
     pub(crate) opts: BTreeMap<String, String>,
-    /// Where it is.
+    /// The owner and name of a project, or the address of another repository.
     pub(crate) data: BTreeMap<String, String>,
 }
 
 /// What dnf 5 makes a `.repo` file from.
 #[derive(Debug, Object)]
 pub(crate) struct DnfRepositories {
-    /// Where results lie.
+    /// The address of all results.
     pub(crate) results_url: String,
-    /// By `name-release`, then the word `arch`, then the architecture.
+    /// The repositories: by distribution and release, such as `fedora-43`, then by the word `arch`, then by architecture.
     pub(crate) repos: BTreeMap<String, BTreeMap<String, BTreeMap<String, DnfArchitecture>>>,
-    /// The project's directories.
+    /// The project's directories, by name.
     pub(crate) directories: BTreeMap<String, DnfDirectory>,
     /// Repositories that installed packages need.
     pub(crate) dependencies: Vec<DnfDependency>,

@@ -85,7 +85,9 @@ async fn a_build_runs_and_succeeds() {
         .await
         .good();
     assert_eq!(config["timeout"], 18000);
-    assert!(config.get("memory_limit").is_none());
+    assert_eq!(config["memory_limit"], 2048);
+    assert_eq!(config["additional_repos"], json!(["copr://alice/p1"]));
+    assert!(config.get("bootstrap").is_none());
 }
 
 #[tokio::test]
@@ -165,7 +167,7 @@ async fn lists_of_builds_are_newest_first_filtered_and_end() {
     assert_eq!(page, [2, 1]);
     assert_eq!(
         meta,
-        json!({"limit": 2, "offset": 1, "order": "id", "order_type": "ASC"})
+        json!({"limit": 2, "offset": 1, "order": "id", "order_type": "DESC"})
     );
     assert!(ids("&limit=1000&offset=1000").await.0.is_empty());
     assert_eq!(ids("&status=canceled").await.0, [2]);

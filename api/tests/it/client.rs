@@ -12,13 +12,17 @@ use crate::{
     rpms,
 };
 
-fn program() -> PathBuf {
-    let cache = std::env::var_os("VERDIGRIS_CACHE")
+/// Where `cargo xtask setup` puts what the tests run.
+pub(crate) fn cache() -> PathBuf {
+    std::env::var_os("VERDIGRIS_CACHE")
         .map(PathBuf::from)
         .unwrap_or_else(|| {
             PathBuf::from(std::env::var_os("HOME").expect("HOME is not set")).join(".cache/verdigris")
-        });
-    let program = cache.join("venv/bin/copr-cli");
+        })
+}
+
+fn program() -> PathBuf {
+    let program = cache().join("venv/bin/copr-cli");
     assert!(
         program.exists(),
         "{} is missing: run `cargo xtask setup`",

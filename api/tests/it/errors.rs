@@ -106,7 +106,7 @@ async fn every_failure_has_its_status_and_a_text_that_says_why() {
         (
             "/api_3/project/list?order=size",
             400,
-            "order: 'size' is not one of id, name.",
+            "order: Must be one of: id, name.",
         ),
         (
             "/api_3/project/search?query=ab",
@@ -116,12 +116,12 @@ async fn every_failure_has_its_status_and_a_text_that_says_why() {
         (
             "/api_3/build/list?ownername=alice&projectname=p1&status=done",
             400,
-            "status: `done` is not a build state.",
+            "status: Must be one of: importing, waiting, ",
         ),
         (
             "/api_3/monitor?ownername=alice&projectname=p1&additional_fields[]=x",
             400,
-            "Wrong additional_fields",
+            "additional_fields[]: Must be one of: url_build_log, url_backend_log, url_build.",
         ),
         (
             "/api_3/project-chroot?ownername=alice&projectname=p1&chrootname=x",
@@ -139,7 +139,7 @@ async fn every_failure_has_its_status_and_a_text_that_says_why() {
         .get("/api_3/build/list?ownername=alice&projectname=p1&limit=many")
         .await
         .error(400);
-    assert!(error.starts_with("limit: "), "{error}");
+    assert_eq!(error, "limit: Not a valid integer value.");
 }
 
 #[tokio::test]
@@ -156,7 +156,10 @@ async fn bad_bodies_are_refused_with_the_field_that_is_wrong() {
         farm.send(request)
     };
     let error = send("application/json", "{\"name\": ").await.error(400);
-    assert!(error.contains("not valid JSON"), "{error}");
+    assert_eq!(
+        error,
+        "The body of the request is not valid JSON: it ends too early."
+    );
     let error = send("application/json", "[]").await.error(400);
     assert!(error.contains("not a JSON object"), "{error}");
     let error = send("text/yaml", "a: b").await.error(415);

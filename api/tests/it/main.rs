@@ -11,6 +11,8 @@ mod connections;
 mod drive;
 mod errors;
 mod farm;
+mod generators;
+mod lists;
 mod logs;
 mod openapi;
 mod pages;

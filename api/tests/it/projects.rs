@@ -239,6 +239,12 @@ async fn the_chroots_are_a_plain_map() {
     let farm = Farm::start().await;
     let chroots = farm.get("/api_3/mock-chroots/list?pagination=None").await.good();
     assert_eq!(chroots, json!({CHROOT: "A tiny one.", OTHER_CHROOT: ""}));
+    // copr-cli prints them in the order of the answer: that in which the farm got them.
+    let text = farm.get("/api_3/mock-chroots/list").await.text();
+    assert_eq!(
+        text,
+        format!("{{\"{CHROOT}\": \"A tiny one.\", \"{OTHER_CHROOT}\": \"\"}}")
+    );
     assert_eq!(farm.get("/api_3/").await.good(), json!({"version": 3}));
     farm.project("p1").await;
     let path = format!("/api_3/project-chroot?ownername=alice&projectname=p1&chrootname={CHROOT}");

@@ -4,11 +4,12 @@
 use serde_json::Value;
 
 /// What says something about a value, and what only explains.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "$ref",
     "additionalProperties",
     "allOf",
     "description",
+    "enum",
     "format",
     "items",
     "nullable",
@@ -64,6 +65,12 @@ impl Comparison<'_> {
         };
         if !fits {
             return self.differs(at, format!("{value} is not of type {}", schema["type"]));
+        }
+        if schema["enum"]
+            .as_array()
+            .is_some_and(|words| !words.contains(value))
+        {
+            self.differs(at, format!("{value} is none of {}", schema["enum"]));
         }
         for (index, item) in value.as_array().into_iter().flatten().enumerate() {
             self.check(&schema["items"], item, &format!("{at}[{index}]"));

@@ -29,8 +29,8 @@ pub use types::{
     Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder,
     BuiltPackage, CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, Failure, FarmCounts,
     FleetView, IssuedToken, LastBuilds, LaunchAnswer, LaunchAttempt, Lease, LockedKey, MonitorPage,
-    NewBuilder, NewLaunch, NewProject, NewUpload, NewUser, Orphan, Outcome, Package, PackageBuilds,
-    PackageChroots, PackageOrder, Page, Project, ProjectFilter, ProjectSettings, Publication,
-    PublishedPackage, PublishedSnapshot, QueueEntry, QueuePage, Renewal, RepositoryKey, RepositoryPlace,
-    Sighting, SnapshotRecord, StoredSource, UnknownWord, User,
+    NewBuilder, NewLaunch, NewProject, NewUpload, NewUser, Order, Orphan, Outcome, Package, PackageBuilds,
+    PackageChroots, Page, Project, ProjectFilter, ProjectSettings, Publication, PublishedPackage,
+    PublishedSnapshot, QueueEntry, QueuePage, Renewal, RepositoryKey, RepositoryPlace, Sighting,
+    SnapshotRecord, StoredSource, UnknownWord, User,
 };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{BuildId, BuildState, ChrootName, DirectoryName, PackageName, ProjectId, Timestamp};
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, EntityTrait as _, JoinType, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use super::{
@@ -22,12 +22,17 @@ use crate::{
     error::{Error, Failure, Result},
 };
 
-/// The ids of a page of builds, newest first: from an index alone, so that what a page leaves out costs little.
+/// The ids of a page of builds: from an index alone, so that what a page leaves out costs little.
 async fn ids(tx: &Tx, filter: &BuildFilter, page: Page) -> Result<Vec<i64>, Failure> {
+    let order = if filter.oldest_first {
+        Order::Asc
+    } else {
+        Order::Desc
+    };
     let mut query = build::Entity::find()
         .select_only()
         .column(build::Column::Id)
-        .order_by_desc(build::Column::Id)
+        .order_by(build::Column::Id, order)
         .limit(page.limit())
         .offset(page.offset());
     match (filter.project, &filter.package) {
@@ -73,7 +78,7 @@ impl Store {
         self.read(|tx| async move { load_one(&tx, id).await }).await
     }
 
-    /// The builds that fit, newest first.
+    /// The builds that fit, newest first unless the filter says otherwise.
     ///
     /// # Errors
     ///
@@ -84,7 +89,11 @@ impl Store {
             if ids.is_empty() {
                 return Ok(Vec::new());
             }
-            load(&tx, |query| query.filter(build::Column::Id.is_in(ids))).await
+            let mut builds = load(&tx, |query| query.filter(build::Column::Id.is_in(ids))).await?;
+            if filter.oldest_first {
+                builds.reverse();
+            }
+            Ok(builds)
         })
         .await
     }
@@ -152,39 +161,47 @@ impl Store {
             .await
     }
 
-    /// Deletes a build that is over. Its packages leave the repositories with the next publication, which
-    /// is due from now on.
+    /// Deletes builds that are over, all of them or none, in one transaction: the caller bounds their number. Their packages
+    /// leave the repositories with the next publication, which is due from now on.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] while it is not over, [`Error::NotFound`].
-    pub async fn delete_build(&self, id: BuildId, now: Timestamp) -> Result<()> {
+    /// [`Error::Conflict`] while one of them is not over, [`Error::NotFound`].
+    pub async fn delete_builds(&self, ids: &BTreeSet<BuildId>, now: Timestamp) -> Result<()> {
         self.write(|tx| async move {
-            lock_build(&tx, id).await?;
-            let Some(build) = load_one(&tx, id).await? else {
-                return Err(Error::not_found(format!("build {id}")).into());
-            };
-            let is_over =
-                build.state.is_final() && build.chroots.iter().all(|chroot| chroot.state.is_final());
-            if !is_over {
-                return Err(Error::conflict(format!("build {id} is not over")).into());
+            let mut published: BTreeSet<(ProjectId, DirectoryName, ChrootName)> = BTreeSet::new();
+            for id in ids {
+                let build = delete_build(&tx, *id, now).await?;
+                let succeeded = build
+                    .chroots
+                    .into_iter()
+                    .filter(|chroot| chroot.state == BuildState::Succeeded);
+                published
+                    .extend(succeeded.map(|chroot| (build.project, build.directory.clone(), chroot.name)));
             }
-            let published = build
-                .chroots
-                .iter()
-                .filter(|chroot| chroot.state == BuildState::Succeeded);
-            let directory: &DirectoryName = &build.directory;
-            for chroot in published {
-                want_publication(&tx, (build.project, directory, &chroot.name), now).await?;
+            for (project, directory, chroot) in &published {
+                want_publication(&tx, (*project, directory, chroot), now).await?;
             }
-            build::Entity::delete_by_id(id.0).exec(&*tx).await?;
-            Entry::of_build(id, "api", "build deleted")
-                .detail(serde_json::json!({"project": build.project, "package": build.package}))
-                .write(&tx, now);
             Ok(())
         })
         .await
     }
+}
+
+async fn delete_build(tx: &Tx, id: BuildId, now: Timestamp) -> Result<Build, Failure> {
+    lock_build(tx, id).await?;
+    let Some(build) = load_one(tx, id).await? else {
+        return Err(Error::not_found(format!("build {id}")).into());
+    };
+    let is_over = build.state.is_final() && build.chroots.iter().all(|chroot| chroot.state.is_final());
+    if !is_over {
+        return Err(Error::conflict(format!("build {id} is not over")).into());
+    }
+    build::Entity::delete_by_id(id.0).exec(&**tx).await?;
+    Entry::of_build(id, "api", "build deleted")
+        .detail(serde_json::json!({"project": build.project, "package": build.package}))
+        .write(tx, now);
+    Ok(build)
 }
 
 pub(super) fn built_package(row: collected_package::Model) -> BuiltPackage {

@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait as _, ConnectionTrait as _, FromQueryResult, QueryFilt
 
 use super::build_views::load;
 use crate::{
-    Build, LastBuilds, MonitorPage, Package, PackageBuilds, PackageChroots, PackageOrder, Page,
+    Build, LastBuilds, MonitorPage, Order, Package, PackageBuilds, PackageChroots, Page,
     convert::Row,
     database::{Store, Tx},
     entity::build,
@@ -102,14 +102,14 @@ impl Store {
         &self,
         project: ProjectId,
         wanted: LastBuilds,
-        order: PackageOrder,
+        order: Order,
         page: Page,
     ) -> Result<Vec<PackageBuilds>> {
         let order = match order {
-            PackageOrder::Id => "package.id",
-            PackageOrder::IdDescending => "package.id DESC",
-            PackageOrder::Name => "package.name",
-            PackageOrder::NameDescending => "package.name DESC",
+            Order::Id => "package.id",
+            Order::IdDescending => "package.id DESC",
+            Order::Name => "package.name",
+            Order::NameDescending => "package.name DESC",
         };
         let columns = columns(wanted);
         let sql = &format!(

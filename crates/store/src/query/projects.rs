@@ -12,7 +12,7 @@ use sea_orm::{
 
 use super::{events::Entry, joins::project_chroot_to_chroot, repositories::want_publication};
 use crate::{
-    NewProject, Page, Project, ProjectFilter, ProjectSettings,
+    NewProject, Order, Page, Project, ProjectFilter, ProjectSettings,
     convert::{Row, check_text, or_conflict, to_json},
     database::{Store, Tx},
     entity::{
@@ -205,7 +205,10 @@ impl Store {
         let condition = Condition::all()
             .add(project::Column::Owner.eq(owner.as_str()))
             .add(project::Column::Name.eq(name.as_str()));
-        Ok(self.find_projects(condition, Page::default()).await?.pop())
+        Ok(self
+            .find_projects(condition, Order::Id, Page::default())
+            .await?
+            .pop())
     }
 
     /// The project of that id.
@@ -215,10 +218,13 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn project_by_id(&self, id: ProjectId) -> Result<Option<Project>> {
         let condition = Condition::all().add(project::Column::Id.eq(id.0));
-        Ok(self.find_projects(condition, Page::default()).await?.pop())
+        Ok(self
+            .find_projects(condition, Order::Id, Page::default())
+            .await?
+            .pop())
     }
 
-    /// The projects that fit, by ascending id.
+    /// The projects that fit.
     ///
     /// # Errors
     ///
@@ -233,16 +239,27 @@ impl Store {
             condition =
                 condition.add(sea_orm::sea_query::Expr::col(project::Column::Search).like(like(text)));
         }
-        self.find_projects(condition, page).await
+        self.find_projects(condition, filter.order, page).await
     }
 
-    async fn find_projects(&self, condition: Condition, page: Page) -> Result<Vec<Project>> {
+    async fn find_projects(&self, condition: Condition, order: Order, page: Page) -> Result<Vec<Project>> {
         let condition = &condition;
         self.read(|tx| async move {
-            let rows = project::Entity::find()
+            let all = project::Entity::find()
                 .filter(condition.clone())
-                .filter(project::Column::DeletedAt.is_null())
-                .order_by_asc(project::Column::Id)
+                .filter(project::Column::DeletedAt.is_null());
+            // Projects of several owners may have one name.
+            let in_order = match order {
+                Order::Id => all.order_by_asc(project::Column::Id),
+                Order::IdDescending => all.order_by_desc(project::Column::Id),
+                Order::Name => all
+                    .order_by_asc(project::Column::Name)
+                    .order_by_asc(project::Column::Id),
+                Order::NameDescending => all
+                    .order_by_desc(project::Column::Name)
+                    .order_by_desc(project::Column::Id),
+            };
+            let rows = in_order
                 .limit(page.limit())
                 .offset(page.offset())
                 .all(&*tx)

@@ -155,6 +155,8 @@ pub struct BuildFilter {
     pub package: Option<PackageName>,
     /// Only in this state.
     pub state: Option<BuildState>,
+    /// The oldest first instead of the newest.
+    pub oldest_first: bool,
 }
 
 /// What a cancellation did to a build's attempts.

@@ -20,8 +20,8 @@ pub use fleet::{
     Builder, Change, FarmCounts, FleetView, LaunchAnswer, LaunchAttempt, Lease, NewBuilder, NewLaunch,
     Orphan, QueueEntry, QueuePage, Sighting,
 };
-pub use package::{LastBuilds, MonitorPage, Package, PackageBuilds, PackageChroots, PackageOrder};
-pub use project::{Chroot, LockedKey, NewProject, Page, Project, ProjectFilter, ProjectSettings};
+pub use package::{LastBuilds, MonitorPage, Package, PackageBuilds, PackageChroots};
+pub use project::{Chroot, LockedKey, NewProject, Order, Page, Project, ProjectFilter, ProjectSettings};
 pub use publication::{
     Publication, PublishedPackage, PublishedSnapshot, RepositoryKey, RepositoryPlace, SnapshotRecord,
 };

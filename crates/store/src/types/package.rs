@@ -24,20 +24,6 @@ pub struct LastBuilds {
     pub succeeded: bool,
 }
 
-/// The order of a list of packages. Names are ordered as the database orders texts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PackageOrder {
-    /// By id, which is by the moment when they were made.
-    #[default]
-    Id,
-    /// The newest first.
-    IdDescending,
-    /// By name.
-    Name,
-    /// By name, from the end of the alphabet.
-    NameDescending,
-}
-
 /// A package with those of its last builds that were asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackageBuilds {

@@ -33,6 +33,20 @@ impl Page {
     }
 }
 
+/// The order of a list of packages or projects. Names are ordered as the database orders texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By id, which is by the moment when they were made.
+    #[default]
+    Id,
+    /// The newest first.
+    IdDescending,
+    /// By name.
+    Name,
+    /// By name, from the end of the alphabet.
+    NameDescending,
+}
+
 /// A chroot that projects may build in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chroot {
@@ -105,6 +119,8 @@ pub struct ProjectFilter {
     pub owner: Option<OwnerName>,
     /// Only with this text in the owner's name, the project's name or its description, whatever the case.
     pub text: Option<String>,
+    /// In which order.
+    pub order: Order,
 }
 
 /// What a project's owner decides about it; the names are those of Copr's API. Stored as JSON, so that a

@@ -1,5 +1,7 @@
 //! Giving ready builders to waiting attempts, and what those who wait are told.
 
+use std::collections::BTreeSet;
+
 use model::{AttemptId, AttemptState, BuildState, BuilderState, plan::Wait};
 use store::{AllocationState, BuildOptions, NewUpload};
 use uuid::Uuid;
@@ -235,7 +237,10 @@ async fn later_allocations_have_higher_numbers(farm: Farm) {
         assert!(Some(epoch) > last, "{epoch} {last:?}");
         // Not even after a deletion is a number given out again.
         farm.finish(epoch, &CANCELED).await;
-        farm.store.delete_build(build, at(9)).await.unwrap();
+        farm.store
+            .delete_builds(&BTreeSet::from([build]), at(9))
+            .await
+            .unwrap();
         last = Some(epoch);
     }
 }

@@ -1,5 +1,7 @@
 //! Builds: submitting, looking at, listing and deleting them, and the state that follows from their chroots.
 
+use std::collections::BTreeSet;
+
 use model::{AttemptState, Blame, BuildId, BuildState, UserId};
 use store::{BuildFilter, BuildOptions, EventFilter, NewUpload, Outcome, Page, ProjectSettings};
 
@@ -23,6 +25,7 @@ on_both_databases!(
     a_build_is_deleted_only_when_it_is_over,
     a_published_build_that_is_deleted_leaves_the_repository,
     sources_and_attempts_of_deleted_builds_are_nobodys,
+    builds_that_are_named_together_are_deleted_together_or_not_at_all,
 );
 
 async fn a_build_is_there_at_once_with_an_attempt_for_each_chroot(farm: Farm) {
@@ -334,18 +337,21 @@ async fn many_who_submit_a_new_package_at_once_share_it(farm: Farm) {
 
 async fn a_build_is_deleted_only_when_it_is_over(farm: Farm) {
     let id = farm.submit().await.id;
-    assert_conflict(farm.store.delete_build(id, at(2)).await);
+    assert_conflict(farm.store.delete_builds(&BTreeSet::from([id]), at(2)).await);
     let epoch = farm.begin(id).await;
     // The build is cancelled, but its worker is still at it.
     farm.store.cancel_build(id, "user:alice", at(5)).await.unwrap();
     assert_eq!(farm.build(id).await.state, BuildState::Canceled);
-    assert_conflict(farm.store.delete_build(id, at(5)).await);
+    assert_conflict(farm.store.delete_builds(&BTreeSet::from([id]), at(5)).await);
     farm.finish(epoch, &CANCELED).await;
 
-    farm.store.delete_build(id, at(6)).await.unwrap();
+    farm.store
+        .delete_builds(&BTreeSet::from([id]), at(6))
+        .await
+        .unwrap();
     assert_eq!(farm.store.build(id).await.unwrap(), None);
     assert_eq!(farm.store.attempts_of(id).await.unwrap(), []);
-    assert_not_found(farm.store.delete_build(id, at(7)).await);
+    assert_not_found(farm.store.delete_builds(&BTreeSet::from([id]), at(7)).await);
     let next = farm.submit().await.id;
     assert!(next > id, "an id is never given out again");
 }
@@ -369,7 +375,10 @@ async fn sources_and_attempts_of_deleted_builds_are_nobodys(farm: Farm) {
         .cancel_build(gone.id, "user:alice", at(2))
         .await
         .unwrap();
-    farm.store.delete_build(gone.id, at(3)).await.unwrap();
+    farm.store
+        .delete_builds(&BTreeSet::from([gone.id]), at(3))
+        .await
+        .unwrap();
     let used = farm.store.used_sources(&digests).await.unwrap();
     assert_eq!(used, [stays.source.sha256].into());
     let existing = farm.store.existing_attempts(&attempts).await.unwrap();
@@ -379,7 +388,10 @@ async fn sources_and_attempts_of_deleted_builds_are_nobodys(farm: Farm) {
 async fn a_published_build_that_is_deleted_leaves_the_repository(farm: Farm) {
     let gone = farm.published_build().await;
     let stays = farm.published_build().await;
-    farm.store.delete_build(gone.id, at(20)).await.unwrap();
+    farm.store
+        .delete_builds(&BTreeSet::from([gone.id]), at(20))
+        .await
+        .unwrap();
     let asked = [gone.id, stays.id, BuildId(4711)];
     assert_eq!(
         farm.store.existing_builds(&asked).await.unwrap(),
@@ -399,4 +411,37 @@ async fn a_published_build_that_is_deleted_leaves_the_repository(farm: Farm) {
         .map(|package| &package.result_directory)
         .collect();
     assert_eq!(kept, [&result_directory(stays.id)]);
+}
+
+async fn builds_that_are_named_together_are_deleted_together_or_not_at_all(farm: Farm) {
+    let published = farm.published_build().await.id;
+    let open = farm.submit().await.id;
+    let both = BTreeSet::from([published, open]);
+    let before = farm.last_event().await;
+    assert_conflict(farm.store.delete_builds(&both, at(90)).await);
+    assert_not_found(
+        farm.store
+            .delete_builds(&BTreeSet::from([published, BuildId(999)]), at(90))
+            .await,
+    );
+    assert_eq!(
+        farm.store.existing_builds(&[published, open]).await.unwrap(),
+        both
+    );
+    assert_eq!(farm.events_after(before).await.len(), 0);
+
+    farm.store.cancel_build(open, "user:alice", at(91)).await.unwrap();
+    farm.store.delete_builds(&both, at(92)).await.unwrap();
+    assert!(
+        farm.store
+            .existing_builds(&[published, open])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let due = farm.store.publishable(10, at(93)).await.unwrap();
+    assert!(
+        due.iter().any(|place| place.chroot.as_str() == CHROOT),
+        "the repository that loses a package is published anew"
+    );
 }

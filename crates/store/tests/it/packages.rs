@@ -1,7 +1,9 @@
 //! Packages of projects and their last builds.
 
+use std::collections::BTreeSet;
+
 use model::{Blame, BuildId, DirectoryName, PackageName};
-use store::{LastBuilds, PackageBuilds, PackageOrder, Page};
+use store::{LastBuilds, Order, PackageBuilds, Page};
 
 use crate::{
     farm::{CANCELED, CHROOT, Farm, NO_PROJECT, OTHER_CHROOT, failed},
@@ -61,7 +63,10 @@ async fn a_package_has_its_last_builds(farm: Farm) {
     // The package and its id stay when its builds go.
     let id = found.package.id;
     for build in [bad, good.id] {
-        farm.store.delete_build(build, at(9)).await.unwrap();
+        farm.store
+            .delete_builds(&BTreeSet::from([build]), at(9))
+            .await
+            .unwrap();
     }
     let found = package(&farm, "hello", BOTH).await.unwrap();
     assert_eq!((found.package.id, last(&found)), (id, (None, None)));
@@ -85,19 +90,17 @@ async fn packages_are_listed_in_order_and_in_pages(farm: Farm) {
             .collect::<Vec<_>>()
     };
     for (order, expected) in [
-        (PackageOrder::Id, ["zsh", "bash", "make"]),
-        (PackageOrder::IdDescending, ["make", "bash", "zsh"]),
-        (PackageOrder::Name, ["bash", "make", "zsh"]),
-        (PackageOrder::NameDescending, ["zsh", "make", "bash"]),
+        (Order::Id, ["zsh", "bash", "make"]),
+        (Order::IdDescending, ["make", "bash", "zsh"]),
+        (Order::Name, ["bash", "make", "zsh"]),
+        (Order::NameDescending, ["zsh", "make", "bash"]),
     ] {
         assert_eq!(names(order, None, 0).await, expected);
         assert_eq!(names(order, Some(1), 1).await, expected[1..2]);
         assert_eq!(names(order, Some(9), 2).await, expected[2..]);
         assert_eq!(names(order, None, 3).await, [""; 0]);
     }
-    let nobodys = farm
-        .store
-        .packages(NO_PROJECT, BOTH, PackageOrder::Id, Page::default());
+    let nobodys = farm.store.packages(NO_PROJECT, BOTH, Order::Id, Page::default());
     assert_eq!(nobodys.await.unwrap(), []);
 }
 
@@ -145,7 +148,10 @@ async fn the_monitor_has_the_last_build_in_each_chroot(farm: Farm) {
     assert_eq!(monitor(&farm, "tools:nobody").await, []);
     // When the last one goes, the one before is the last.
     farm.store.cancel_build(one, "user:alice", at(3)).await.unwrap();
-    farm.store.delete_build(one, at(4)).await.unwrap();
+    farm.store
+        .delete_builds(&BTreeSet::from([one]), at(4))
+        .await
+        .unwrap();
     assert_eq!(
         monitor(&farm, "tools").await[0].1,
         [cell(CHROOT, both), cell(OTHER_CHROOT, both)]

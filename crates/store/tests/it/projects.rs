@@ -29,14 +29,14 @@ on_both_databases!(
 fn by_owner(owner: &OwnerName) -> ProjectFilter {
     ProjectFilter {
         owner: Some(owner.clone()),
-        text: None,
+        ..ProjectFilter::default()
     }
 }
 
 fn with_text(text: &str) -> ProjectFilter {
     ProjectFilter {
-        owner: None,
         text: Some(text.to_owned()),
+        ..ProjectFilter::default()
     }
 }
 
