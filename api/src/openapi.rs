@@ -209,7 +209,9 @@ fn straighten(method: &str, operation: &mut Value) {
 /// Adds an answer with an error.
 fn describe(responses: &mut serde_json::Map<String, Value>, status: &str, description: &str) {
     if let Some(mut answer) = responses.get("400").cloned() {
-        answer["description"] = description.into();
+        if let Some(answer) = answer.as_object_mut() {
+            answer.insert("description".to_owned(), description.into());
+        }
         responses.insert(status.to_owned(), answer);
     }
 }

@@ -100,6 +100,7 @@ pub(crate) fn worker(
             result_files: 10_000,
             min_free_bytes: settings.storage.min_free.bytes(),
         },
+        keep_history: settings.database.keep_history.get(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a worker works with.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use repository::{KeyAlgorithm, Passphrase, Publisher};
 use store::Store;
@@ -34,6 +34,8 @@ pub struct Context {
     pub parallel: usize,
     /// What one attempt may leave behind.
     pub limits: Limits,
+    /// For how long the database keeps what ended.
+    pub keep_history: Duration,
 }
 
 /// What one attempt may leave behind.

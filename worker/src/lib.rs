@@ -16,6 +16,7 @@ mod context;
 mod error;
 #[cfg(test)]
 mod fake;
+mod history;
 mod journal;
 mod leases;
 mod log;

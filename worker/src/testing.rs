@@ -74,6 +74,7 @@ impl Farm {
             builder_url: "http://farm.test".to_owned(),
             name: "worker-1".to_owned(),
             parallel: 4,
+            keep_history: Duration::from_secs(3600),
             limits: Limits {
                 log_bytes: 1 << 20,
                 result_bytes: 16 << 20,

@@ -13,6 +13,7 @@ use crate::{
     attempt,
     context::Context,
     error::Error,
+    history,
     leases::{self, BUILDER_DEADLINE, Leases, USUAL_PACE},
     publish, sweep,
 };
@@ -61,6 +62,7 @@ impl Worker {
         let mut beside = JoinSet::new();
         beside.spawn(publish::run(Arc::clone(&self.context), stop.clone()));
         beside.spawn(sweep::run(Arc::clone(&self.context), stop.clone()));
+        beside.spawn(history::run(Arc::clone(&self.context), stop.clone()));
         let (context, leases) = (Arc::clone(&self.context), Arc::clone(&self.leases));
         beside.spawn(leases::run(context, leases, USUAL_PACE, stop.clone()));
         let mut news = self.context.store.news();

@@ -55,6 +55,9 @@ pub struct DatabaseSettings {
     pub url: Option<String>,
     /// The most connections one process opens.
     pub max_connections: u32,
+    /// For how long it keeps builders that ended, with their launches and allocations, and events. Builds stay until somebody
+    /// deletes them.
+    pub keep_history: Span,
 }
 
 impl Default for DatabaseSettings {
@@ -62,6 +65,7 @@ impl Default for DatabaseSettings {
         Self {
             url: None,
             max_connections: 8,
+            keep_history: Span::seconds(30 * 24 * 3600),
         }
     }
 }

@@ -220,6 +220,30 @@ impl Store {
     ///
     /// [`Error::Invalid`] for an address of another kind, [`Error::Unavailable`] when nobody answers.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self> {
+        Self::connect_prepared(settings, |_| ()).await
+    }
+
+    /// [`Store::connect`], telling of every statement.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::connect`].
+    #[cfg(feature = "testing")]
+    pub async fn connect_watched(
+        settings: &DatabaseSettings,
+        told: impl Fn(&sea_orm::Statement) + Clone + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let watch = |connection: &mut DatabaseConnection| {
+            let told = told.clone();
+            connection.set_metric_callback(move |info| told(info.statement));
+        };
+        Self::connect_prepared(settings, watch).await
+    }
+
+    async fn connect_prepared(
+        settings: &DatabaseSettings,
+        prepare: impl Fn(&mut DatabaseConnection),
+    ) -> Result<Self> {
         let name = without_secrets(&settings.url);
         let (write, read) = if settings.url.starts_with("postgres://") {
             (postgres(&settings.url, settings.max_connections), None)
@@ -241,7 +265,7 @@ impl Store {
             };
             Ok::<_, DbErr>((writer, reader))
         };
-        let (writer, reader) = within(OPERATION_LIMIT, &name, async {
+        let (mut writer, mut reader) = within(OPERATION_LIMIT, &name, async {
             let error = match connect.await {
                 Ok(connections) => return Ok(connections),
                 Err(error) => translate(error, &name),
@@ -253,6 +277,8 @@ impl Store {
             }
         })
         .await?;
+        prepare(&mut writer);
+        prepare(&mut reader);
         Ok(Self {
             inner: Arc::new(Inner {
                 name,

@@ -131,6 +131,11 @@ fn attempt(joined: Joined) -> Result<Attempt> {
     })
 }
 
+/// Only those of projects that are not deleted.
+fn live(query: Select<attempt::Entity>) -> Select<attempt::Entity> {
+    query.filter(project::Column::DeletedAt.is_null())
+}
+
 impl Store {
     /// The attempt of that id.
     ///
@@ -139,9 +144,11 @@ impl Store {
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
     pub async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>> {
         self.read(|tx| async move {
-            Ok(load(&tx, |query| query.filter(attempt::Column::Id.eq(id.0)))
-                .await?
-                .pop())
+            Ok(
+                load(&tx, |query| live(query).filter(attempt::Column::Id.eq(id.0)))
+                    .await?
+                    .pop(),
+            )
         })
         .await
     }
@@ -165,9 +172,12 @@ impl Store {
     ///
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
     pub async fn attempts_of(&self, build: BuildId) -> Result<Vec<Attempt>> {
-        self.read(
-            |tx| async move { load(&tx, |query| query.filter(attempt::Column::Build.eq(build.0))).await },
-        )
+        self.read(|tx| async move {
+            load(&tx, |query| {
+                live(query).filter(attempt::Column::Build.eq(build.0))
+            })
+            .await
+        })
         .await
     }
 }

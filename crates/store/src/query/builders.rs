@@ -1,16 +1,15 @@
-//! Builders: looking at them, wanting them, and the row that stands before each call to a cloud.
+//! Builders: looking at them, wanting them, and keeping attempts from them.
 
 use std::collections::BTreeMap;
 
 use model::{BuilderId, BuilderState, FleetId, LaunchId, Timestamp};
 use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
 };
 
-use super::{events::Entry, leases::check_lease, transition::move_builder};
+use super::{events::Entry, leases::check_lease};
 use crate::{
-    Builder, Change, LaunchAnswer, LaunchAttempt, Lease, NewBuilder, NewLaunch,
+    Builder, LaunchAnswer, LaunchAttempt, Lease, NewBuilder,
     convert::{Row, check_text, moment, or_conflict, reason},
     database::{Store, Tx},
     entity::{builder, launch_attempt},
@@ -163,50 +162,6 @@ impl Store {
                 .detail(serde_json::json!({"pool": new.pool}))
                 .write(&tx, now);
             Ok(())
-        })
-        .await
-    }
-
-    /// Writes down, before the call, that a cloud is asked for a planned builder: with which token and which
-    /// parameters, and until when its answer is waited for.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::LeaseLost`], [`Error::Conflict`] when the builder changed since it was looked at.
-    pub async fn begin_launch(
-        &self,
-        lease: &Lease,
-        builder: &Builder,
-        launch: &NewLaunch,
-        deadline: Timestamp,
-        now: Timestamp,
-    ) -> Result<Builder> {
-        self.write(|tx| async move {
-            check_lease(&tx, lease).await?;
-            let change = Change {
-                reason: format!("asking for {}", launch.offering),
-                deadline: Some(deadline),
-                host_key: Some(launch.host_key_public.clone()),
-                ..Change::default()
-            };
-            let secret = Some(launch.host_key_secret.clone());
-            move_builder(&tx, builder, BuilderState::Launching, (&change, secret), now).await?;
-            let insert = launch_attempt::Entity::insert(launch_attempt::ActiveModel {
-                id: Set(launch.id.0),
-                builder: Set(builder.id.0),
-                offering: Set(launch.offering.clone()),
-                params_hash: Set(launch.params_hash.clone()),
-                asked_at: Set(now.as_micros()),
-                answered_at: Set(None),
-                outcome: Set(None),
-                instance_id: NotSet,
-                answer: Set(None),
-            });
-            or_conflict(insert.exec_without_returning(&*tx).await, || {
-                format!("there is a launch {} already", launch.id)
-            })?;
-            let moved = builder_of(&tx, builder.id).await?;
-            moved.ok_or_else(|| Error::not_found(format!("builder {}", builder.id)).into())
         })
         .await
     }

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{BuildId, BuildState, ChrootName, DirectoryName, PackageName, ProjectId, Timestamp};
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, JoinType, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::Expr,
 };
 
 use super::{
     build_views::{load, load_one},
     events::Entry,
-    joins::{build_to_package, build_to_project, package_to_attempt},
+    joins::{build_to_package, package_to_attempt},
     repositories::want_publication,
     verdict::lock_build,
 };
@@ -18,7 +19,7 @@ use crate::{
     Build, BuildFilter, BuiltPackage, Page,
     convert::Row,
     database::{Store, Tx},
-    entity::{attempt, build, collected_package, package, project},
+    entity::{attempt, build, collected_package, package},
     error::{Error, Failure, Result},
 };
 
@@ -43,9 +44,10 @@ async fn ids(tx: &Tx, filter: &BuildFilter, page: Page) -> Result<Vec<i64>, Fail
         },
         (Some(ProjectId(id)), None) => query = query.filter(build::Column::Project.eq(id)),
         (None, name) => {
-            query = query
-                .join(JoinType::InnerJoin, build_to_project())
-                .filter(project::Column::DeletedAt.is_null());
+            // Not a join, by which a database might begin with the projects and sort all of their builds.
+            query = query.filter(Expr::cust(
+                "(SELECT project.deleted_at FROM project WHERE project.id = build.project) IS NULL",
+            ));
             if let Some(name) = name {
                 query = query
                     .join(JoinType::InnerJoin, build_to_package())

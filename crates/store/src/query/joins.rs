@@ -4,6 +4,7 @@ use sea_orm::{EntityTrait as _, RelationDef};
 
 use crate::entity::{
     account, allocation, attempt, build, chroot, collected_package, package, project, project_chroot,
+    repository,
 };
 
 pub(super) fn attempt_to_build() -> RelationDef {
@@ -52,5 +53,12 @@ pub(super) fn package_to_attempt() -> RelationDef {
     collected_package::Entity::belongs_to(attempt::Entity)
         .from(collected_package::Column::Attempt)
         .to(attempt::Column::Id)
+        .into()
+}
+
+pub(super) fn repository_to_project() -> RelationDef {
+    repository::Entity::belongs_to(project::Entity)
+        .from(repository::Column::Project)
+        .to(project::Column::Id)
         .into()
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{ChrootName, DirectoryName, OwnerName, ProjectId, ProjectName, Timestamp};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, Condition, EntityTrait as _, JoinType, PaginatorTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, JoinType, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Statement,
     sea_query::{ExprTrait as _, LikeExpr, SimpleExpr},
 };
 
@@ -15,9 +15,7 @@ use crate::{
     NewProject, Order, Page, Project, ProjectFilter, ProjectSettings,
     convert::{Row, check_text, or_conflict, to_json},
     database::{Store, Tx},
-    entity::{
-        account, attempt, build, chroot, package, project, project_chroot, repository, signing_key, snapshot,
-    },
+    entity::{account, chroot, project, project_chroot, repository},
     error::{Error, Failure, Result},
 };
 
@@ -336,8 +334,8 @@ impl Store {
         names.iter().map(|name| at.parse("directory", name)).collect()
     }
 
-    /// Deletes a project with its builds and its signing key. Its row stays, so that its id is never given
-    /// out again.
+    /// Deletes a project: from now on nobody finds it or its builds, and its name is free. Its rows are taken away by
+    /// [`Store::clear_project`], in pieces; its own row stays, so that its id is never given out again.
     ///
     /// # Errors
     ///
@@ -350,36 +348,10 @@ impl Store {
                 .one(&*tx)
                 .await?
                 .ok_or_else(|| Error::not_found(format!("project {id}")))?;
-            let open = attempt::Entity::find()
-                .join(JoinType::InnerJoin, super::joins::attempt_to_build())
-                .filter(build::Column::Project.eq(id.0))
-                .filter(attempt::Column::State.is_in(super::verdict::OPEN))
-                .count(&*tx)
-                .await?;
+            let open = open_attempts(&tx, id).await?;
             if open > 0 {
                 return Err(Error::conflict(format!("{open} builds of project {id} are not over")).into());
             }
-            build::Entity::delete_many()
-                .filter(build::Column::Project.eq(id.0))
-                .exec(&*tx)
-                .await?;
-            package::Entity::delete_many()
-                .filter(package::Column::Project.eq(id.0))
-                .exec(&*tx)
-                .await?;
-            snapshot::Entity::delete_many()
-                .filter(snapshot::Column::Project.eq(id.0))
-                .exec(&*tx)
-                .await?;
-            repository::Entity::delete_many()
-                .filter(repository::Column::Project.eq(id.0))
-                .exec(&*tx)
-                .await?;
-            project_chroot::Entity::delete_many()
-                .filter(project_chroot::Column::Project.eq(id.0))
-                .exec(&*tx)
-                .await?;
-            signing_key::Entity::delete_by_id(id.0).exec(&*tx).await?;
             project::Entity::update_many()
                 .set(project::ActiveModel {
                     deleted_at: Set(Some(now.as_micros())),
@@ -395,6 +367,16 @@ impl Store {
         })
         .await
     }
+}
+
+/// How many attempts of a project are not over. From those that are not over, of which there are few, to their builds: the
+/// other way round all builds of the project would be looked at.
+async fn open_attempts(tx: &Tx, id: ProjectId) -> Result<i64, Failure> {
+    let sql = "SELECT count(*) FROM attempt WHERE ended_at IS NULL
+        AND (SELECT build.project FROM build WHERE build.id = attempt.build) = $1";
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [id.0.into()]);
+    let row = tx.query_one_raw(statement).await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get_by_index(0))?)
 }
 
 /// The row of a project that is not deleted.

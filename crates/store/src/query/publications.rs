@@ -16,7 +16,8 @@ use uuid::Uuid;
 use super::{
     allocations::actor,
     events::Entry,
-    joins::attempt_to_build,
+    joins::{attempt_to_build, repository_to_project},
+    projects::live,
     repositories::{matches_key, places, repository_label},
     snapshots::snapshot_row,
     verdict::{End, end, lock_build},
@@ -25,7 +26,7 @@ use crate::{
     Page, RepositoryKey, RepositoryPlace, SnapshotRecord,
     convert::{Row, reason, to_number},
     database::{Store, Tx},
-    entity::{attempt, build, repository, snapshot},
+    entity::{attempt, build, project, repository, snapshot},
     error::{Error, Failure, Result},
 };
 
@@ -153,6 +154,9 @@ async fn lease(
     worker: &str,
 ) -> Result<repository::Model, Failure> {
     repository::Entity::find()
+        .filter(Expr::cust(
+            "(SELECT project.deleted_at FROM project WHERE project.id = repository.project) IS NULL",
+        ))
         .filter(is_held(key, number, worker)?)
         .lock_exclusive()
         .one(&**tx)
@@ -181,6 +185,8 @@ impl Store {
     pub async fn publishable(&self, limit: u64, now: Timestamp) -> Result<Vec<RepositoryPlace>> {
         self.read(|tx| async move {
             let rows = repository::Entity::find()
+                .join(JoinType::InnerJoin, repository_to_project())
+                .filter(project::Column::DeletedAt.is_null())
                 .filter(is_due(now))
                 .order_by_asc(repository::Column::WantedAt)
                 .limit(Page::bounded(limit))
@@ -205,6 +211,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<u64>> {
         self.write(|tx| async move {
+            live(&tx, key.0).await?;
             let row = repository::Entity::find()
                 .filter(matches_key(key))
                 .lock_exclusive()

@@ -24,19 +24,23 @@ use crate::{
 /// How many attempts one transaction gives their reasons: few enough that others hardly wait for it.
 const REASONS_AT_ONCE: usize = 500;
 
-/// The attempts that wait, with `nth`: the how-manieth request of its owner each is.
-const RANKED: &str = "\
-    WITH active AS (
-        SELECT owner, count(*) AS n FROM attempt
-        WHERE ended_at IS NULL AND state IN ('assigned', 'running') GROUP BY owner
-    ), ranked AS (
-        SELECT attempt.id, attempt.build, attempt.owner, attempt.is_background, attempt.queued_at,
-            coalesce(active.n, 0) + row_number() OVER (
-                PARTITION BY attempt.owner ORDER BY attempt.is_background, attempt.queued_at, attempt.id
-            ) AS nth
-        FROM attempt LEFT JOIN active ON active.owner = attempt.owner
-        WHERE attempt.ended_at IS NULL AND attempt.state = 'waiting'
-    )";
+/// The table `ranked` of the attempts that have a builder or wait for one, with `nth`: the how-manieth request of its owner each
+/// is, those that have a builder first. With more columns of theirs where they are wanted: to join them later would have a
+/// database read the whole table, when many wait.
+fn ranked(more: &str) -> String {
+    format!(
+        "WITH ranked AS (
+            SELECT id, build, owner, is_background, queued_at, state{more},
+                row_number() OVER (
+                    PARTITION BY owner
+                    ORDER BY CASE WHEN state = 'waiting' THEN 1 ELSE 0 END, is_background, queued_at, id
+                ) AS nth
+            FROM attempt WHERE ended_at IS NULL AND state IN ('assigned', 'running', 'waiting')
+        )"
+    )
+}
+
+/// The order of service.
 const IN_ORDER: &str = "ORDER BY is_background, nth, queued_at, id";
 
 /// An attempt that waits, as the planner needs it.
@@ -95,11 +99,10 @@ fn number(value: u64) -> Value {
 
 /// The first attempts to be served.
 pub(super) async fn first(tx: &Tx, limit: u64) -> Result<Vec<Waiting>, Failure> {
+    let ranked = ranked(", chroot, waiting_reason");
     let sql = format!(
-        "{RANKED} SELECT ranked.id, ranked.build, attempt.chroot, ranked.owner, ranked.is_background,
-            ranked.queued_at, attempt.waiting_reason
-        FROM (SELECT * FROM ranked {IN_ORDER} LIMIT $1) AS ranked
-        JOIN attempt ON attempt.id = ranked.id"
+        "{ranked} SELECT id, build, chroot, owner, is_background, queued_at, waiting_reason
+        FROM ranked WHERE state = 'waiting' {IN_ORDER} LIMIT $1"
     );
     let query = Waiting::find_by_statement(statement(tx, &sql, [number(limit)]));
     Ok(query.all(&**tx).await?)
@@ -120,13 +123,14 @@ impl Store {
     ///
     /// [`crate::Error::Unavailable`]. What cannot be read is left out.
     pub async fn queue(&self, page: Page) -> Result<QueuePage> {
+        let ranked = ranked("");
         let sql = &format!(
-            "{RANKED} SELECT place.position, place.id, place.build, attempt.chroot, place.owner,
+            "{ranked} SELECT place.position, place.id, place.build, attempt.chroot, place.owner,
                 project.name AS project, package.name AS package, place.is_background,
                 build.submitted_at, place.queued_at, attempt.waiting_reason
             FROM (
                 SELECT ranked.*, row_number() OVER ({IN_ORDER}) AS position FROM ranked
-                {IN_ORDER} LIMIT $1 OFFSET $2
+                WHERE state = 'waiting' {IN_ORDER} LIMIT $1 OFFSET $2
             ) AS place
             JOIN attempt ON attempt.id = place.id
             JOIN build ON build.id = place.build
@@ -153,11 +157,11 @@ impl Store {
     ///
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
     pub async fn queue_positions(&self, build: BuildId) -> Result<BTreeMap<ChrootName, u64>> {
+        let ranked = ranked(", chroot");
         let sql = &format!(
-            "{RANKED} SELECT attempt.chroot, place.position
-            FROM (SELECT id, build, row_number() OVER ({IN_ORDER}) AS position FROM ranked) AS place
-            JOIN attempt ON attempt.id = place.id
-            WHERE place.build = $1"
+            "{ranked} SELECT chroot, position FROM (
+                SELECT build, chroot, row_number() OVER ({IN_ORDER}) AS position FROM ranked WHERE state = 'waiting'
+            ) AS place WHERE build = $1"
         );
         let rows = self
             .read(|tx| async move { Ok(tx.query_all_raw(statement(&tx, sql, [build.0.into()])).await?) })

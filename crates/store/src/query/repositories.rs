@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{ProjectId, Timestamp};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
     sea_query::{CaseStatement, Expr, ExprTrait as _, Func, OnConflict, SimpleExpr},
 };
 
+use super::joins::repository_to_project;
 use crate::{
     Page, RepositoryKey, RepositoryPlace,
     convert::{Row, readable},
@@ -143,7 +145,10 @@ impl Store {
     ) -> Result<Vec<RepositoryPlace>> {
         use repository::Column::{Chroot, Directory, Project as Of, Published};
         self.read(|tx| async move {
-            let mut query = repository::Entity::find().filter(Published.gt(0));
+            let mut query = repository::Entity::find()
+                .join(JoinType::InnerJoin, repository_to_project())
+                .filter(project::Column::DeletedAt.is_null())
+                .filter(Published.gt(0));
             if let Some((project, directory, chroot)) = after {
                 let same_directory = Condition::all()
                     .add(Directory.eq(directory.as_str()))

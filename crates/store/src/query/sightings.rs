@@ -1,13 +1,13 @@
 //! Instances with our tag that no builder has. One list says little, since lists lag and lie: what counts is
 //! in how many lists in a row an instance was, and since when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::{OnConflict, Query},
+    sea_query::{Expr, ExprTrait as _, OnConflict, Query},
 };
 
 use super::{builders::is_live, events::Entry, leases::check_lease};
@@ -19,11 +19,12 @@ use crate::{
     error::{Failure, Result},
 };
 
-/// How long an instance that is gone is remembered.
-const REMEMBER: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
+/// How many rows one statement changes; databases bound the number of parameters.
+const ROWS_AT_ONCE: usize = 500;
 
 impl Store {
-    /// Writes down which instances without a builder a cloud's list held, all of them.
+    /// Writes down which instances without a builder a cloud's list held, all of them. Of what it did not hold nothing is kept: when
+    /// that comes again, it is seen for the first time.
     ///
     /// # Errors
     ///
@@ -52,16 +53,18 @@ impl Store {
                 .into_iter()
                 .map(|row| (row.instance_id.clone(), row))
                 .collect();
-            sighting::Entity::update_many()
-                .set(sighting::ActiveModel {
-                    is_present: Set(false),
-                    ..Default::default()
-                })
-                .filter(sighting::Column::Cloud.eq(cloud))
-                .exec(&*tx)
-                .await?;
+            let present: BTreeSet<&str> = seen.iter().map(|it| it.instance_id.as_str()).collect();
+            let gone = known.keys().filter(|id| !present.contains(id.as_str()));
+            let gone: Vec<&String> = gone.collect();
+            for some in gone.chunks(ROWS_AT_ONCE) {
+                sighting::Entity::delete_many()
+                    .filter(sighting::Column::Cloud.eq(cloud))
+                    .filter(sighting::Column::InstanceId.is_in(some.iter().copied()))
+                    .exec(&*tx)
+                    .await?;
+            }
             for sighting in seen {
-                let before = known.get(&sighting.instance_id).filter(|row| row.is_present);
+                let before = known.get(&sighting.instance_id);
                 sighting::Entity::insert(sighting::ActiveModel {
                     cloud: Set(cloud.to_owned()),
                     instance_id: Set(sighting.instance_id.clone()),
@@ -87,12 +90,6 @@ impl Store {
                 .exec_without_returning(&*tx)
                 .await?;
             }
-            sighting::Entity::delete_many()
-                .filter(sighting::Column::Cloud.eq(cloud))
-                .filter(sighting::Column::IsPresent.eq(false))
-                .filter(sighting::Column::LastAt.lt(now.minus(REMEMBER).as_micros()))
-                .exec(&*tx)
-                .await?;
             Ok(())
         })
         .await
@@ -149,15 +146,19 @@ impl Store {
 
 /// Those of [`Store::orphans`].
 pub(super) async fn orphans_in(tx: &Tx, cloud: Option<&str>) -> Result<Vec<Orphan>, Failure> {
-    let mut owned = Query::select();
-    owned
-        .column(builder::Column::InstanceId)
+    // One look for each sighting, of which there are few, and not a list of all instances that there ever were.
+    let mut owner = Query::select();
+    owner
+        .expr(Expr::value(1))
         .from(builder::Entity)
-        .and_where(builder::Column::InstanceId.is_not_null())
-        .and_where(is_live());
+        .and_where(is_live())
+        .and_where(
+            Expr::col((builder::Entity, builder::Column::InstanceId))
+                .equals((sighting::Entity, sighting::Column::InstanceId)),
+        );
     let mut found = sighting::Entity::find()
         .filter(sighting::Column::IsPresent.eq(true))
-        .filter(sighting::Column::InstanceId.not_in_subquery(owned))
+        .filter(Expr::exists(owner).not())
         .order_by_asc(sighting::Column::FirstAt)
         .limit(Page::LONGEST);
     if let Some(cloud) = cloud {

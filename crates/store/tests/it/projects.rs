@@ -59,7 +59,7 @@ async fn a_new_project_is_found_by_name_and_by_id(farm: Farm) {
         },
         // Twice the same is once.
         chroots: [OTHER_CHROOT, CHROOT, CHROOT].map(chroot).to_vec(),
-        ..farm.new_project("c++")
+        ..farm.new_project("_c.2-x")
     };
     let made = farm.store.create_project(&new, at(9)).await.unwrap();
     assert_eq!(
@@ -298,6 +298,7 @@ async fn a_deleted_project_is_gone_and_its_name_is_free_but_not_its_id(farm: Far
     assert_eq!(farm.store.publishable(10, at(1000)).await.unwrap(), []);
     assert_not_found(farm.store.submit_upload(&farm.upload(&[CHROOT]), at(21)).await);
     assert_not_found(farm.store.delete_project(old, at(21)).await);
+    while farm.store.clear_project(old, at(21)).await.unwrap() {}
     let raw = farm.raw().await;
     for table in [
         "build",

@@ -1,0 +1,40 @@
+//! What differs between this commit and older ones.
+
+use std::collections::BTreeMap;
+
+use model::plan::{self, Snapshot, Wait};
+use store::{FleetView, Lease, Store};
+
+use crate::{Result, pool};
+
+/// What the planner looks at, with one pool that is full.
+pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
+    let spec = serde_json::from_value(pool())?;
+    let pool = plan::Pool {
+        spec,
+        history: model::LaunchHistory::default(),
+        cloud: plan::CloudHealth::Answers,
+    };
+    let builders = view.builders.iter().map(|builder| plan::Builder {
+        id: builder.id,
+        pool: builder.pool.clone(),
+        state: builder.state,
+        created_at: builder.created_at,
+        entered_at: builder.entered_at,
+        deadline: builder.deadline,
+        cordoned: builder.cordoned,
+        outdated: false,
+    });
+    Ok(Snapshot {
+        now: view.at,
+        pools: BTreeMap::from([("small".parse()?, pool)]),
+        builders: builders.collect(),
+        queue: view.queue.clone(),
+        active: view.active.clone(),
+    })
+}
+
+/// Says why everybody waits.
+pub(crate) async fn set_waits(store: &Store, lease: &Lease, view: &FleetView, waits: &[Wait]) -> Result<()> {
+    Ok(store.set_waits(lease, view, waits).await?)
+}

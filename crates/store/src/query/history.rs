@@ -1,0 +1,225 @@
+//! Taking away what is over: the rows of deleted projects, and what ended long ago. Always in pieces, each a short transaction,
+//! so that nobody else waits for long, and so that whoever comes next goes on where a process was killed.
+
+use model::{ProjectId, Timestamp};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Value,
+};
+
+use super::events::Entry;
+use crate::{
+    Page,
+    database::{Store, Tx},
+    entity::{
+        allocation, build, builder, event, launch_attempt, package, project, project_chroot, repository,
+        signing_key, snapshot,
+    },
+    error::{Failure, Result},
+};
+
+/// How many builds one piece takes away, each with its chroots, attempts, allocations and packages.
+const BUILDS_AT_ONCE: u64 = 50;
+/// How many rows of other kinds one piece takes away.
+const ROWS_AT_ONCE: u64 = 500;
+
+/// Deletes the rows of a table that have these ids; how many ids those are, also where somebody else has just deleted a row.
+async fn delete<E, K>(tx: &Tx, column: E::Column, ids: Vec<K>) -> Result<u64, Failure>
+where
+    E: EntityTrait,
+    K: Into<Value>,
+{
+    let count = u64::try_from(ids.len()).unwrap_or(u64::MAX);
+    if count > 0 {
+        E::delete_many().filter(column.is_in(ids)).exec(&**tx).await?;
+    }
+    Ok(count)
+}
+
+/// Takes away one piece of a deleted project; whether there was one.
+async fn clear_a_piece(tx: &Tx, id: ProjectId) -> Result<bool, Failure> {
+    let builds: Vec<i64> = build::Entity::find()
+        .select_only()
+        .column(build::Column::Id)
+        .filter(build::Column::Project.eq(id.0))
+        .order_by_asc(build::Column::Id)
+        .limit(BUILDS_AT_ONCE)
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    if delete::<build::Entity, _>(tx, build::Column::Id, builds).await? > 0 {
+        return Ok(true);
+    }
+    let packages: Vec<i64> = package::Entity::find()
+        .select_only()
+        .column(package::Column::Id)
+        .filter(package::Column::Project.eq(id.0))
+        .order_by_asc(package::Column::Id)
+        .limit(ROWS_AT_ONCE)
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    if delete::<package::Entity, _>(tx, package::Column::Id, packages).await? > 0 {
+        return Ok(true);
+    }
+    // One repository at a time: its snapshots go with it, and how many these are is bounded.
+    let repository = repository::Entity::find()
+        .filter(repository::Column::Project.eq(id.0))
+        .one(&**tx)
+        .await?;
+    if let Some(row) = repository {
+        snapshot::Entity::delete_many()
+            .filter(snapshot::Column::Project.eq(row.project))
+            .filter(snapshot::Column::Directory.eq(row.directory.as_str()))
+            .filter(snapshot::Column::Chroot.eq(row.chroot.as_str()))
+            .exec(&**tx)
+            .await?;
+        repository::Entity::delete_by_id((row.project, row.directory, row.chroot))
+            .exec(&**tx)
+            .await?;
+        return Ok(true);
+    }
+    project_chroot::Entity::delete_many()
+        .filter(project_chroot::Column::Project.eq(id.0))
+        .exec(&**tx)
+        .await?;
+    signing_key::Entity::delete_by_id(id.0).exec(&**tx).await?;
+    Ok(false)
+}
+
+/// The oldest allocations that are over, by their numbers, which rise with time.
+async fn old_allocations(tx: &Tx, before: i64) -> Result<Vec<i64>, Failure> {
+    let oldest: Vec<(i64, i64)> = allocation::Entity::find()
+        .select_only()
+        .columns([allocation::Column::Epoch, allocation::Column::EndedAt])
+        .filter(allocation::Column::EndedAt.is_not_null())
+        .order_by_asc(allocation::Column::Epoch)
+        .limit(ROWS_AT_ONCE)
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    Ok(older(oldest, before))
+}
+
+/// The oldest events, by their numbers, which rise with time.
+async fn old_events(tx: &Tx, before: i64) -> Result<Vec<i64>, Failure> {
+    let oldest: Vec<(i64, i64)> = event::Entity::find()
+        .select_only()
+        .columns([event::Column::Id, event::Column::At])
+        .order_by_asc(event::Column::Id)
+        .limit(ROWS_AT_ONCE)
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    Ok(older(oldest, before))
+}
+
+fn older(rows: Vec<(i64, i64)>, before: i64) -> Vec<i64> {
+    rows.into_iter()
+        .filter(|(_, at)| *at < before)
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// Takes away builders that ended, with their launches and allocations; how many builders.
+async fn prune_builders(tx: &Tx, before: i64) -> Result<u64, Failure> {
+    let ids: Vec<uuid::Uuid> = builder::Entity::find()
+        .select_only()
+        .column(builder::Column::Id)
+        .filter(builder::Column::EndedAt.lt(before))
+        .order_by_asc(builder::Column::EndedAt)
+        .order_by_asc(builder::Column::Id)
+        .limit(ROWS_AT_ONCE)
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    delete::<launch_attempt::Entity, _>(tx, launch_attempt::Column::Builder, ids.clone()).await?;
+    delete::<allocation::Entity, _>(tx, allocation::Column::Builder, ids.clone()).await?;
+    delete::<builder::Entity, _>(tx, builder::Column::Id, ids).await
+}
+
+impl Store {
+    /// Projects that are deleted and of which rows are left, those deleted first before others.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`].
+    pub async fn projects_to_clear(&self) -> Result<Vec<ProjectId>> {
+        let ids: Vec<i64> = self
+            .read(|tx| async move {
+                Ok(project::Entity::find()
+                    .select_only()
+                    .column(project::Column::Id)
+                    .filter(project::Column::DeletedAt.is_not_null())
+                    .filter(project::Column::ClearedAt.is_null())
+                    .order_by_asc(project::Column::DeletedAt)
+                    .order_by_asc(project::Column::Id)
+                    .limit(Page::LONGEST)
+                    .into_tuple()
+                    .all(&*tx)
+                    .await?)
+            })
+            .await?;
+        Ok(ids.into_iter().map(ProjectId).collect())
+    }
+
+    /// Takes away one piece of what a deleted project left: some of its builds, packages or repositories, and last of all its
+    /// signing key. Whether there is more to take away. A project that is not deleted is left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`].
+    pub async fn clear_project(&self, id: ProjectId, now: Timestamp) -> Result<bool> {
+        self.write(|tx| async move {
+            // Locked, so that of two who clear it one does so at a time.
+            let is_to_be_cleared = project::Entity::find_by_id(id.0)
+                .filter(project::Column::DeletedAt.is_not_null())
+                .filter(project::Column::ClearedAt.is_null())
+                .lock_exclusive()
+                .one(&*tx)
+                .await?
+                .is_some();
+            if !is_to_be_cleared {
+                return Ok(false);
+            }
+            if clear_a_piece(&tx, id).await? {
+                return Ok(true);
+            }
+            project::Entity::update_many()
+                .set(project::ActiveModel {
+                    cleared_at: Set(Some(now.as_micros())),
+                    ..Default::default()
+                })
+                .filter(project::Column::Id.eq(id.0))
+                .exec(&*tx)
+                .await?;
+            Entry::new("project", id, "worker", "the last of its builds is gone").write(&tx, now);
+            Ok(false)
+        })
+        .await
+    }
+
+    /// Takes away one piece of what ended, or happened, before a moment: allocations, builders with their launches, events.
+    /// How many rows that were; none when there is no more.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`].
+    pub async fn prune(&self, before: Timestamp) -> Result<u64> {
+        let before = before.as_micros();
+        self.write(|tx| async move {
+            let epochs = old_allocations(&tx, before).await?;
+            let allocations = delete::<allocation::Entity, _>(&tx, allocation::Column::Epoch, epochs).await?;
+            if allocations > 0 {
+                return Ok(allocations);
+            }
+            let builders = prune_builders(&tx, before).await?;
+            if builders > 0 {
+                return Ok(builders);
+            }
+            let ids = old_events(&tx, before).await?;
+            delete::<event::Entity, _>(&tx, event::Column::Id, ids).await
+        })
+        .await
+    }
+}

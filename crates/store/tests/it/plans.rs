@@ -1,0 +1,309 @@
+//! What the store's statements cost beside a history of 200,000 builds: each is taken as it was sent, and its plan and the work
+//! that it does are looked at. A statement that walks through a table that grows with the history fails here, on either
+//! database, however fast the machine is.
+//!
+//! Work is counted, not timed: on SQLite by the instructions of its machine, on PostgreSQL by the rows that each part of a
+//! plan handled.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{AttemptId, BuildId, BuildState, BuilderId, BuilderState, ProjectId, plan::Wait};
+use store::{
+    BuildFilter, EventFilter, LastBuilds, Order, Page, ProjectFilter, Sighting, Store,
+    testing::PostgresServer,
+};
+use uuid::Uuid;
+
+use self::bench::Bench;
+use crate::{
+    farm::{CHROOT, chroot, collected, new_builder, new_launch},
+    support::{Database, at, check},
+};
+
+mod bench;
+
+#[test]
+fn no_statement_walks_through_the_history_on_sqlite() {
+    check(Box::pin(look_at_everything(Database::sqlite())));
+}
+
+#[test]
+fn no_statement_walks_through_the_history_on_postgres() {
+    let server = PostgresServer::start().unwrap_or_else(|error| panic!("{error}"));
+    let database = Database::postgres(&server);
+    check(Box::pin(look_at_everything(database)));
+}
+
+async fn look_at_everything(database: Database) {
+    let mut bench = Bench::start(database).await;
+    let store = bench.farm.store.clone();
+    rounds(&mut bench, &store).await;
+    work(&mut bench, &store).await;
+    pages(&mut bench, &store).await;
+    build_lists(&mut bench, &store).await;
+    lists(&mut bench, &store).await;
+    changes(&mut bench, &store).await;
+    assert!(bench.looked_at > 100, "{} statements", bench.looked_at);
+    assert!(bench.faults.is_empty(), "{}", bench.faults.join("\n"));
+}
+
+/// What the controller does.
+async fn rounds(bench: &mut Bench, store: &Store) {
+    let lease = bench.farm.lease;
+    let now = at(1_000_000);
+    let view = bench
+        .look("fleet_snapshot", store.fleet_snapshot(lease.fleet, now))
+        .await;
+    assert_eq!((view.queue.len(), view.builders.len()), (500, 100));
+    let waits: Vec<Wait> = (view.queue.iter().enumerate())
+        .map(|(index, attempt)| Wait {
+            attempt: attempt.id,
+            build: attempt.build,
+            chroot: attempt.chroot.clone(),
+            owner: attempt.owner.clone(),
+            position: index + 1,
+            reason: "pool small is at its maximum".to_owned(),
+        })
+        .collect();
+    bench
+        .look("set_waits", store.set_waits(&lease, &view, &waits))
+        .await;
+    bench
+        .look("renew_lease", store.renew_lease(&lease, crate::farm::TTL, now))
+        .await;
+    let new = new_builder();
+    bench
+        .look("plan_builder", store.plan_builder(&lease, &new, now))
+        .await;
+    let mut builder = bench.look("builder", store.builder(new.id)).await.unwrap();
+    let launch = new_launch();
+    builder = bench
+        .look(
+            "begin_launch",
+            store.begin_launch(&lease, &builder, &launch, at(2_000_000), now),
+        )
+        .await;
+    for to in [
+        BuilderState::Pending,
+        BuilderState::Booting,
+        BuilderState::Provisioning,
+        BuilderState::Checking,
+        BuilderState::Ready,
+    ] {
+        let change = crate::farm::because("it goes on");
+        builder = bench
+            .look("transition", store.transition(&lease, &builder, to, &change, now))
+            .await;
+    }
+    let attempt = view.queue[0].id;
+    bench
+        .look(
+            "assign",
+            store.assign(&lease, attempt, &builder, at(2_000_000), now),
+        )
+        .await;
+    let seen = [Sighting::of("i-stray", "running")];
+    bench
+        .look(
+            "record_sightings",
+            store.record_sightings(&lease, "dev", &seen, now),
+        )
+        .await;
+    bench.look("orphans", store.orphans(Some("dev"))).await;
+    bench
+        .look("builder_by_instance", store.builder_by_instance("i-7"))
+        .await;
+    bench.look("pending_migrations", store.pending_migrations()).await;
+}
+
+/// What workers do.
+async fn work(bench: &mut Bench, store: &Store) {
+    let now = at(1_000_001);
+    let worker = crate::farm::WORKER;
+    bench
+        .look("accepted_allocations", store.accepted_allocations(None))
+        .await;
+    bench
+        .look(
+            "accepted_allocations of one",
+            store.accepted_allocations(Some(worker)),
+        )
+        .await;
+    let offered = bench
+        .look("offered_allocations", store.offered_allocations(32))
+        .await;
+    let (epoch, build) = (offered[0].epoch, offered[0].attempt.build);
+    bench
+        .look(
+            "accept_allocation",
+            store.accept_allocation(epoch, worker, at(2_000_000), now),
+        )
+        .await;
+    bench
+        .look(
+            "renew_allocations",
+            store.renew_allocations(worker, &BTreeMap::from([(epoch, 5)]), at(2_000_000), now),
+        )
+        .await;
+    bench
+        .look(
+            "finish_attempt",
+            store.finish_attempt(epoch, worker, &collected(build), now),
+        )
+        .await;
+    bench
+        .look("give_up_publications", store.give_up_publications(worker))
+        .await;
+    bench.look("publishable", store.publishable(9, now)).await;
+    let ids: Vec<AttemptId> = (1..600_u128)
+        .map(|n| AttemptId(Uuid::from_u128((0xa << 124) | n)))
+        .collect();
+    bench
+        .look("existing_attempts", store.existing_attempts(&ids))
+        .await;
+    let digests: Vec<String> = (1..600).map(|n| format!("digest{n}")).collect();
+    bench.look("used_sources", store.used_sources(&digests)).await;
+    bench.look("projects_to_clear", store.projects_to_clear()).await;
+    bench.look("prune", store.prune(at(100))).await;
+}
+
+/// What one answer of the api shows.
+async fn pages(bench: &mut Bench, store: &Store) {
+    let id = BuildId(150_000);
+    let waiting = BuildId(200_100);
+    let (owner, name) = (bench.farm.project.owner.clone(), bench.farm.project.name.clone());
+    let (directory, chroot) = (bench.farm.directory(), chroot(CHROOT));
+    let project = bench.farm.project.id;
+    let key = (project, &directory, &chroot);
+    bench.look("project", store.project(&owner, &name)).await.unwrap();
+    bench.look("build", store.build(id)).await.unwrap();
+    bench
+        .look("build that waits", store.build(waiting))
+        .await
+        .unwrap();
+    bench.look("attempts_of", store.attempts_of(id)).await;
+    bench.look("built_packages", store.built_packages(id)).await;
+    bench
+        .look("queue_positions", store.queue_positions(waiting))
+        .await;
+    bench.look("counts", store.counts()).await;
+    bench.look("builders", store.builders(None)).await;
+    let since = at(199_000);
+    let gone = bench.look("builders, gone", store.builders(Some(since))).await;
+    assert!(gone.len() > 500, "{}", gone.len());
+    let of_build = EventFilter {
+        build: Some(id),
+        ..EventFilter::default()
+    };
+    bench.look("events of a build", store.events(of_build, 100)).await;
+    let of_builder = EventFilter {
+        builder: Some(BuilderId(Uuid::from_u128((0xb << 124) | 150_000))),
+        ..EventFilter::default()
+    };
+    bench
+        .look("events of a builder", store.events(of_builder, 100))
+        .await;
+    let later = EventFilter {
+        after_id: Some(150_000),
+        ..EventFilter::default()
+    };
+    bench.look("events", store.events(later, 100)).await;
+    bench.look("is_published", store.is_published(key)).await;
+    bench.look("snapshots", store.snapshots(key)).await;
+    bench
+        .look("key_fingerprint", store.key_fingerprint(project))
+        .await;
+}
+
+/// Lists of builds, by all that they can be asked for.
+async fn build_lists(bench: &mut Bench, store: &Store) {
+    let filter = |package: Option<&str>, state| BuildFilter {
+        project: Some(ProjectId(1)),
+        package: package.map(|name| name.parse().unwrap()),
+        state,
+        oldest_first: false,
+    };
+    let (succeeded, failed) = (Some(BuildState::Succeeded), Some(BuildState::Failed));
+    for (what, filter) in [
+        ("builds", filter(None, None)),
+        ("builds in a state", filter(None, succeeded)),
+        ("builds in a state that none has", filter(None, failed)),
+        ("builds of a package", filter(Some("package99"), None)),
+        ("builds of a package in a state", filter(Some("package7"), failed)),
+        ("builds of no package", filter(Some("nobody"), None)),
+    ] {
+        bench.look(what, store.builds(&filter, page(0))).await;
+        bench.look(what, store.builds(&filter, page(1000))).await;
+    }
+}
+
+fn page(offset: u64) -> Page {
+    Page {
+        limit: Some(50),
+        offset,
+    }
+}
+
+/// What other lists of the api show.
+async fn lists(bench: &mut Bench, store: &Store) {
+    let project = bench.farm.project.id;
+    let directory = bench.farm.directory();
+    bench.look("recent_builds", store.recent_builds(20)).await;
+    let queue = bench.look("queue", store.queue(page(100))).await;
+    assert_eq!((queue.entries.len(), queue.entries[0].position), (50, 101));
+    let wanted = LastBuilds {
+        latest: true,
+        succeeded: true,
+    };
+    for order in [Order::Id, Order::NameDescending] {
+        let packages = bench
+            .look("packages", store.packages(project, wanted, order, page(20)))
+            .await;
+        assert_eq!(packages.len(), 50);
+    }
+    bench
+        .look(
+            "package",
+            store.package(project, &"package7".parse().unwrap(), wanted),
+        )
+        .await
+        .unwrap();
+    let monitor = bench
+        .look("monitor", store.monitor(project, &directory, None, 50))
+        .await;
+    assert_eq!(monitor.packages.len(), 50);
+    let of_owner = ProjectFilter {
+        owner: Some(bench.farm.project.owner.clone()),
+        text: None,
+        order: Order::default(),
+    };
+    bench.look("projects", store.projects(&of_owner, page(0))).await;
+}
+
+/// What users change.
+async fn changes(bench: &mut Bench, store: &Store) {
+    let now = at(1_000_002);
+    let upload = bench.farm.upload(&[CHROOT]);
+    let build = bench
+        .look("submit_upload", store.submit_upload(&upload, now))
+        .await
+        .id;
+    bench
+        .look("cancel_build", store.cancel_build(build, "user:owner1", now))
+        .await;
+    bench
+        .look(
+            "delete_builds",
+            store.delete_builds(&BTreeSet::from([build]), now),
+        )
+        .await;
+    let project = bench.farm.project.id;
+    bench
+        .look("delete_project", store.delete_project(project, now))
+        .await;
+    for _ in 0..3 {
+        bench
+            .look("clear_project", store.clear_project(project, now))
+            .await;
+    }
+}

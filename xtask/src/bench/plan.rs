@@ -1,0 +1,153 @@
+//! Rounds of the planner and the deletion of a large project in databases with a long history, beside an older commit on the
+//! same data. The measuring program is an example of the crate `store`, since only that may speak to a database; it is built
+//! twice, here and in a checkout of the older commit.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    cache::{Cache, Scratch},
+    process::Tool,
+    progress::{Step, say},
+    setup, workspace,
+};
+
+/// What the measuring program is made of.
+const FILES: [&str; 2] = [
+    "crates/store/examples/plan/main.rs",
+    "crates/store/tests/it/many.rs",
+];
+const ERA: &str = "crates/store/examples/plan/era.rs";
+/// What differs in commits before positions in the queue were computed when asked for.
+const OLDER_ERA: &str = r#"use std::collections::BTreeMap;
+
+use model::plan::{self, Snapshot, Wait};
+use store::{FleetView, Lease, Store};
+
+use crate::{Result, pool};
+
+pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
+    let pool = plan::Pool { spec: serde_json::from_value(pool())?, fortune: plan::Fortune::default() };
+    let builders = view.builders.iter().map(|builder| plan::Builder {
+        id: builder.id,
+        pool: builder.pool.clone(),
+        state: builder.state,
+        entered_at: builder.entered_at,
+        deadline: builder.deadline,
+        cordoned: builder.cordoned,
+        outdated: false,
+    });
+    Ok(Snapshot {
+        now: view.at,
+        pools: BTreeMap::from([("small".parse()?, pool)]),
+        builders: builders.collect(),
+        queue: view.queue.clone(),
+        active: view.active.clone(),
+    })
+}
+
+pub(crate) async fn set_waits(store: &Store, lease: &Lease, _: &FleetView, waits: &[Wait]) -> Result<()> {
+    Ok(store.set_waits(lease, waits).await?)
+}
+"#;
+
+/// What is measured.
+pub(super) struct Plan<'a> {
+    /// How many builds that ended the long history has.
+    pub(super) ended: u64,
+    /// How many rounds of each kind.
+    pub(super) rounds: u32,
+    /// The commit beside which it is measured; none leaves that out.
+    pub(super) older: Option<&'a str>,
+}
+
+/// Measures and prints.
+pub(super) fn run(cache: &Cache, install: bool, plan: &Plan<'_>) -> Result<()> {
+    setup::run(cache, setup::Purpose::Tests, install)?;
+    let place = Scratch::beside(&cache.path("bench-plan"))?;
+    let root = workspace::root()?;
+    let step = Step::start("the measuring program");
+    let own = build(&root, &place.path().join("own"))?;
+    step.done("built, in release");
+    let older = match plan.older {
+        Some(commit) => match at(&root, place.path(), commit) {
+            Ok(program) => Some(program),
+            Err(error) => {
+                say(format!("    not measured at {commit}: {error:#}"));
+                None
+            }
+        },
+        None => None,
+    };
+    say(format!(
+        "\n  20,000 attempts wait, 1000 builders live; medians of {} rounds (look, plan, say why)",
+        plan.rounds
+    ));
+    let mut measure = Tool::new(&own).args(["measure", &plan.ended.to_string(), &plan.rounds.to_string()]);
+    if let Some(older) = &older {
+        measure = measure.arg(older);
+    }
+    measure.show()?;
+    say(
+        "\n  Both commits on the same databases: filled and measured by the older one, migrated, and measured by this one. \
+         The project is deleted as workers do it, with a rest after each piece.",
+    );
+    Ok(())
+}
+
+/// Builds the program in a checkout, and copies it to a place of its own.
+fn build(checkout: &Path, copy: &Path) -> Result<PathBuf> {
+    let target = workspace::read()?.target_directory;
+    let arguments = [
+        "build",
+        "--release",
+        "--quiet",
+        "-p",
+        "store",
+        "--features",
+        "testing",
+        "--example",
+        "plan",
+    ];
+    workspace::cargo()?
+        .dir(checkout)
+        .args(arguments)
+        .arg("--target-dir")
+        .arg(&target)
+        .show()?;
+    fs_err::copy(target.join("release/examples/plan"), copy)?;
+    Ok(copy.to_owned())
+}
+
+/// The program, built at another commit.
+fn at(root: &Path, place: &Path, commit: &str) -> Result<PathBuf> {
+    let step = Step::start(format!("the same at {commit}"));
+    let checkout = place.join("older");
+    let git = || Tool::new("git").dir(root);
+    git()
+        .args(["worktree", "add", "--quiet", "--detach"])
+        .arg(&checkout)
+        .arg(commit)
+        .output()
+        .context("a checkout of it")?;
+    let built = copy_files(root, &checkout).and_then(|()| build(&checkout, &place.join("older-program")));
+    git()
+        .args(["worktree", "remove", "--force"])
+        .arg(&checkout)
+        .output()?;
+    step.done("built, in release");
+    built
+}
+
+fn copy_files(root: &Path, checkout: &Path) -> Result<()> {
+    for file in FILES {
+        let to = checkout.join(file);
+        if let Some(directory) = to.parent() {
+            fs_err::create_dir_all(directory)?;
+        }
+        fs_err::copy(root.join(file), to)?;
+    }
+    fs_err::write(checkout.join(ERA), OLDER_ERA)?;
+    Ok(())
+}
