@@ -229,7 +229,12 @@ async fn the_fleet_is_public_but_not_where_its_machines_are() {
     let fleet = farm.get("/api/fleet").await.good();
     assert_eq!(
         fleet,
-        json!({"builders": {"ready": 1}, "pools": [{"name": "dev", "builders": {"ready": 1}}], "queue": 0})
+        json!({
+            "builders": {"ready": 1},
+            "pools": [{"name": "dev", "builders": {"ready": 1}, "held_until": null}],
+            "queue": 0,
+            "troubles": [],
+        })
     );
     farm.get("/api/builders").await.error(401);
     let seen = farm.get_as(&farm.alice, "/api/builders").await.good();

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// What says something about a value, and what only explains.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "$ref",
     "additionalProperties",
     "allOf",
@@ -12,6 +12,7 @@ const KNOWN: [&str; 12] = [
     "enum",
     "format",
     "items",
+    "maxItems",
     "nullable",
     "properties",
     "required",
@@ -72,6 +73,11 @@ impl Comparison<'_> {
         {
             self.differs(at, format!("{value} is none of {}", schema["enum"]));
         }
+        if let (Some(most), Some(items)) = (schema["maxItems"].as_u64(), value.as_array())
+            && items.len() as u64 > most
+        {
+            self.differs(at, format!("{} items are more than {most}", items.len()));
+        }
         for (index, item) in value.as_array().into_iter().flatten().enumerate() {
             self.check(&schema["items"], item, &format!("{at}[{index}]"));
         }
@@ -114,6 +120,11 @@ fn a_difference_is_found_wherever_it_is() {
             "the answer[1].colour: the document does not know of it",
             "the answer[1].id: null is not of type \"integer\"",
         ]
+    );
+    let few = serde_json::json!({"type": "array", "maxItems": 1, "items": {"type": "integer"}});
+    assert_eq!(
+        mistakes(&document, &few, &serde_json::json!([1, 2])),
+        ["the answer: 2 items are more than 1"]
     );
     assert_eq!(
         found(serde_json::json!({})),
