@@ -15,7 +15,10 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
-use super::{hypervisor::Context, network};
+use super::{
+    context::{Context, PROGRAM},
+    network,
+};
 use crate::{
     hypervisor::{
         Failure, OUTSIDE_NAMES,
@@ -178,7 +181,7 @@ fn spawn(context: &Context, spec: &MachineSpec, groups: &Groups, control: OwnedF
         .write(true)
         .truncate(grown)
         .open(&path)?;
-    Command::new(super::hypervisor::PROGRAM)
+    Command::new(PROGRAM)
         .args(&context.helper_arguments)
         .arg("enter")
         .arg(network::namespace_file(&spec.instance_id))
@@ -194,7 +197,7 @@ fn spawn(context: &Context, spec: &MachineSpec, groups: &Groups, control: OwnedF
             "--kill-child",
             "--",
         ])
-        .arg(super::hypervisor::PROGRAM)
+        .arg(PROGRAM)
         .args(&context.helper_arguments)
         .arg("init")
         .stdin(Stdio::from(control))

@@ -5,8 +5,7 @@ use std::{
     fs, io,
     net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream},
     os::fd::OwnedFd,
-    path::PathBuf,
-    process::{Command, ExitCode, Stdio},
+    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -20,7 +19,13 @@ use rustix::{
     mount::{MountFlags, mount, mount_bind},
 };
 
-use super::{complain, control_socket, machines::Machines, network};
+use super::{
+    complain,
+    context::{Context, PROGRAM, discard},
+    control_socket,
+    machines::Machines,
+    network,
+};
 use crate::hypervisor::{
     Failure,
     cgroup::Hierarchies,
@@ -28,32 +33,8 @@ use crate::hypervisor::{
     protocol::{self, Answer, Call, Greeting, Reply, Request, Welcome},
 };
 
-/// This program, by a name that stays while its file is replaced.
-pub(super) const PROGRAM: &str = "/run/verdigris-devcloud";
-
 /// Requests that may be under way at once.
 const CALLS_MAX: usize = 512;
-
-/// What every operation needs to know.
-pub(super) struct Context {
-    pub(super) state_dir: PathBuf,
-    pub(super) rootless: bool,
-    pub(super) helper_arguments: Vec<String>,
-    pub(super) hierarchies: Hierarchies,
-    /// Whether there is a way to the outside.
-    pub(super) outside: bool,
-    /// Where answers and events go.
-    control: OwnedFd,
-}
-
-impl Context {
-    /// Tells the other side. It may be gone; then this process ends soon, too.
-    pub(super) fn tell(&self, reply: &Reply, descriptor: Option<&OwnedFd>) {
-        if let Err(error) = protocol::send(&self.control, reply, descriptor) {
-            tracing::warn!(%error, "An answer could not be sent.");
-        }
-    }
-}
 
 /// Entry point.
 pub(super) fn main() -> ExitCode {
@@ -215,28 +196,4 @@ fn connect(address: SocketAddrV4, patience: Duration) -> Result<TcpStream, Failu
             .unwrap_or_else(|| Errno::TIMEDOUT.raw_os_error());
         Failure::Connect { address, errno }
     })
-}
-
-/// Removes a directory with all that is in it, on a thread: it can be gigabytes, and of a depth made to hurt,
-/// which `rm` is up to.
-pub(super) fn discard(path: PathBuf) {
-    let work = move || {
-        let output = Command::new("rm")
-            .args(["-rf", "--"])
-            .arg(&path)
-            .stdin(Stdio::null())
-            .output();
-        match output {
-            Ok(output) if output.status.success() => {}
-            Ok(output) => {
-                let reason = String::from_utf8_lossy(&output.stderr);
-                let line = reason.lines().next().unwrap_or_default();
-                tracing::warn!(path = %path.display(), line, "A terminated machine's disk could not be removed.");
-            }
-            Err(error) => tracing::warn!(%error, "`rm` cannot be run."),
-        }
-    };
-    if let Err(error) = thread::Builder::new().spawn(work) {
-        tracing::warn!(%error, "A terminated machine's disk stays until the next start.");
-    }
 }

@@ -22,7 +22,7 @@ use rustix::process::Signal;
 
 use super::{
     boot::{self, Running},
-    hypervisor::{Context, discard},
+    context::{Context, discard},
     network,
 };
 use crate::{

@@ -6,6 +6,7 @@
 //! and end when it closes.
 
 mod boot;
+mod context;
 mod enter;
 mod hypervisor;
 mod init;

@@ -66,7 +66,7 @@ fn what_is_not_understood_is_refused_with_its_line() {
         ("runcmd:\n  - []\n", "line 3:"),
         ("runcmd: []\nruncmd: []\n", "line 3:"),
         ("ssh_authorized_keys:\n  - nonsense\n", "line 3:"),
-        ("ssh_authorized_keys: [a b]\n", "line 2:"),
+        ("ssh_authorized_keys: [ab]\n", "line 2:"),
         ("runcmd:\n  - {ls: -l}\n", "line 3:"),
         ("runcmd:\n  - \"open\n", "line 3:"),
         ("runcmd:\n  echo\n", "line 3:"),
