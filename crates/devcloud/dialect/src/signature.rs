@@ -1,5 +1,5 @@
 //! Signature version 4, checked: <https://docs.aws.amazon.com/general/latest/gr/create-signed-request.html>. Requests
-//! of clients that know only version 2 are passed on to [`version2`].
+//! of clients that know only version 2 are passed on to `version2`.
 //!
 //! The scope is taken from the header, because clients that do not know this endpoint put odd regions there; the
 //! key is derived from exactly that scope, so nothing is lost by it.
