@@ -59,7 +59,7 @@ async fn a_new_project_is_found_by_name_and_by_id(farm: Farm) {
         },
         // Twice the same is once.
         chroots: [OTHER_CHROOT, CHROOT, CHROOT].map(chroot).to_vec(),
-        ..farm.new_project("_c.2-x")
+        ..farm.new_project("lib.c-1")
     };
     let made = farm.store.create_project(&new, at(9)).await.unwrap();
     assert_eq!(
@@ -76,7 +76,7 @@ async fn a_new_project_is_found_by_name_and_by_id(farm: Farm) {
 
     let missing = farm
         .store
-        .project(&new.owner, &"C++".parse().unwrap())
+        .project(&new.owner, &"Lib.c-1".parse().unwrap())
         .await
         .unwrap();
     assert_eq!(missing, None, "names have a case");
