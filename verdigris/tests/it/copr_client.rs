@@ -206,7 +206,7 @@ fn a_chroot_made_while_builders_are_ready_can_be_built_in_at_once() {
             .iter()
             .any(|one| one["state"] == "ready")
     });
-    assert!(farm.operate(&["fleet", "plan"]).contains("nothing to do"));
+    assert!(farm.operate(&["fleet", "plan"]).contains("Nothing to do"));
     let new = "microdistro-2-x86_64";
     let mirror = "base={farm}/mirrors/microdistro/";
     farm.operate(&[

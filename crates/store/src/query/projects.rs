@@ -15,7 +15,7 @@ use crate::{
     NewProject, Order, Page, Project, ProjectFilter, ProjectSettings,
     convert::{Row, check_text, or_conflict, to_json},
     database::{Store, Tx},
-    entity::{account, chroot, project, project_chroot, repository},
+    entity::{account, chroot, project, project_chroot, repository, signing_key},
     error::{Error, Failure, Result},
 };
 
@@ -334,8 +334,8 @@ impl Store {
         names.iter().map(|name| at.parse("directory", name)).collect()
     }
 
-    /// Deletes a project: from now on nobody finds it or its builds, and its name is free. Its rows are taken away by
-    /// [`Store::clear_project`], in pieces; its own row stays, so that its id is never given out again.
+    /// Deletes a project and its signing key: from now on nobody finds it or its builds, and its name is free. Its rows are taken
+    /// away by [`Store::clear_project`], in pieces; its own row stays, so that its id is never given out again.
     ///
     /// # Errors
     ///
@@ -360,6 +360,8 @@ impl Store {
                 .filter(project::Column::Id.eq(id.0))
                 .exec(&*tx)
                 .await?;
+            // One row, and nothing may be signed with it any more: it does not wait for its turn.
+            signing_key::Entity::delete_by_id(id.0).exec(&*tx).await?;
             Entry::new("project", id, "api", "project deleted")
                 .detail(serde_json::json!({"owner": row.owner, "name": row.name}))
                 .write(&tx, now);
