@@ -128,6 +128,20 @@ class Words(unittest.TestCase):
             self.assertEqual(found.evidence, {"log": "build.log", "line": 1002, "text": "KIT: it is over"})
             self.assertEqual([number for number, _ in evidence.lines(directory, "build.log")][-3:], [1001, 1002, 1003])
 
+    def test_no_record_of_a_kill_is_no_proof_where_the_kernel_stops_writing_records(self):
+        # Linux 6: kernel.acct = "4 2 30". A build on a disk with 2.6 % left was called the package's fault for a kill from outside.
+        for free, blocks, suspended in [(26, 1000, True), (40, 1000, True), (41, 1000, False), (500, 1000, False)]:
+            found = mock.Mock(f_bavail=free, f_blocks=blocks)
+            self.assertEqual(measured.may_be_suspended(found, 4), suspended, free)
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, measured.PROCESSES)
+            one_killed = bytes(measured.EXIT_CODE) + bytes([measured.KILL]) + bytes(measured.RECORD - measured.EXIT_CODE - 1)
+            for records, threshold, killed in [(b"", 0, 0), (b"", 100, None), (one_killed, 100, 1)]:
+                with open(path, "wb") as file:
+                    file.write(records)
+                with mock.patch.object(measured, "resume_threshold", return_value=threshold):
+                    self.assertEqual(measured.processes_killed(directory)[0], killed)
+
     def test_what_was_measured_decides_whose_fault_it_is(self):
         for text, status, readings, damaged, wanted in JUDGED:
             with self.subTest(text=text[-60:], status=status, readings=readings), tempfile.TemporaryDirectory() as directory:

@@ -100,6 +100,8 @@ def processes_killed(directory):
             killed = 0
             while piece := file.read(RECORD << 14):
                 killed += piece[EXIT_CODE::RECORD].count(KILL)
+        if killed == 0 and may_be_suspended(os.statvfs(directory), resume_threshold()):
+            killed = None
     except OSError:
         pass
     try:
@@ -108,6 +110,21 @@ def processes_killed(directory):
     except OSError:
         swept = None
     return killed, swept
+
+
+def resume_threshold():
+    """From how many per cent of free space on the kernel writes records again; without the setting, the kernel's own default."""
+    try:
+        with open("/proc/sys/kernel/acct", encoding="ascii") as file:
+            return int(file.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 4
+
+
+def may_be_suspended(found, resume):
+    """Whether the kernel may have left out records: it stops writing them on a file system that is almost full (2 %), and goes on
+    only when there is more room (4 %; kernel.acct in proc(5)), so that no record is no proof below that."""
+    return found.f_bavail * 100 <= found.f_blocks * resume
 
 
 def damaged_files(root, dbpath):
