@@ -76,6 +76,7 @@ async fn a_real_instance_is_launched_logged_into_stopped_started_and_gone_withou
     boto3(&cloud.endpoint(), &harness.image, &["terminate_all"]).await;
     reaches(&cloud, id, InstanceState::Terminated).await;
     assert_eq!(harness.disks(), Vec::<String>::new());
+    harness.trash_is_emptied().await;
     cloud.shutdown().await.unwrap();
     harness.nothing_is_left().await;
 }

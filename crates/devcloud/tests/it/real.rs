@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     hypervisor::support::require_machines,
-    support::{ACCESS_KEY, SECRET_KEY, boto3, cache, config},
+    support::{ACCESS_KEY, SECRET_KEY, boto3, cache, config, until},
 };
 
 pub(crate) const DEVCLOUD: &str = env!("CARGO_BIN_EXE_devcloud");
@@ -148,6 +148,14 @@ impl Harness {
         found
     }
 
+    pub(crate) async fn trash_is_emptied(&self) {
+        let trash = self.config.state_dir.join("machines/trash");
+        until("the files of the disks are gone", || {
+            std::fs::read_dir(&trash).is_ok_and(|mut entries| entries.next().is_none())
+        })
+        .await;
+    }
+
     pub(crate) async fn nothing_is_left(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -160,10 +168,14 @@ impl Harness {
         }
     }
 
+    /// The disks that instances have, by id. One that was taken from its instance is in the trash until its files are
+    /// removed, which nobody waits for.
     pub(crate) fn disks(&self) -> Vec<String> {
         let machines = self.config.state_dir.join("machines");
+        let trash = machines.join("trash");
         let all = walk(&machines);
-        let names = all.iter().filter_map(|path| path.file_name()?.to_str());
+        let kept = all.iter().filter(|path| !path.starts_with(&trash));
+        let names = kept.filter_map(|path| path.file_name()?.to_str());
         let mut ids: Vec<String> = names
             .filter(|name| name.starts_with("i-"))
             .map(str::to_owned)

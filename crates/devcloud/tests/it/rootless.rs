@@ -212,11 +212,7 @@ async fn an_ordinary_user_has_the_same_cloud_and_nothing_of_it_is_left() {
     })
     .await;
     assert_eq!(harness.disks(), Vec::<String>::new());
-    let trash = harness.config.state_dir.join("machines/trash");
-    until("the files of the disks are gone", || {
-        std::fs::read_dir(&trash).unwrap().next().is_none()
-    })
-    .await;
+    harness.trash_is_emptied().await;
     served.interrupt().await;
     harness.nothing_is_left().await;
 }
