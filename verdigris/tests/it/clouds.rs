@@ -143,10 +143,15 @@ pub(crate) fn states(port: u16) -> Vec<String> {
 
 /// Has devcloud make a fault, as its control endpoint takes it.
 pub(crate) fn make_fault(port: u16, fault: &str) {
+    make_fault_with(port, SECRET_KEY, fault);
+}
+
+/// The same for a cloud with another secret.
+pub(crate) fn make_fault_with(port: u16, secret: &str, fault: &str) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(
         stream,
-        "POST /_devcloud/fault HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {SECRET_KEY}\r\n\
+        "POST /_devcloud/fault HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret}\r\n\
          Content-Length: {}\r\n\r\n{fault}",
         fault.len()
     )

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod broken_machines;
 mod chart;
 mod cloud_away;
 mod clouds;
