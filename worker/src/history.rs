@@ -96,3 +96,6 @@ async fn prune(context: &Context, stop: &CancellationToken) -> Result<(), Error>
 async fn rest(began: Instant) {
     tokio::time::sleep(began.elapsed().max(REST)).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -341,6 +341,60 @@ async fn what_is_not_built_yet_says_what_works() {
     assert_eq!(fork, "Such API endpoint doesn't exist");
 }
 
+/// Another process that writes to the farm's database and does not end, such as an operator's `sqlite3`, until it is dropped.
+struct StuckWriter(std::process::Child);
+
+impl StuckWriter {
+    fn of(database: &std::path::Path) -> Self {
+        let program = "import sqlite3, sys\n\
+                       writer = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
+                       writer.execute('BEGIN IMMEDIATE')\n\
+                       print('writes', flush=True)\n\
+                       sys.stdin.read()\n";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", program])
+            .arg(database)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let mut reader = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut reader, &mut said).unwrap();
+        assert_eq!(said, "writes\n");
+        Self(child)
+    }
+}
+
+impl Drop for StuckWriter {
+    fn drop(&mut self) {
+        self.0.kill().ok(); // It may have ended by itself.
+        self.0.wait().ok();
+    }
+}
+
+#[tokio::test]
+async fn health_tells_of_a_writer_that_is_stuck_though_reads_go_on() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    let database = farm.directory.path().join("farm.sqlite");
+    let writer = tokio::task::spawn_blocking(move || StuckWriter::of(&database));
+    let writer = writer.await.unwrap();
+    let health = farm.get("/health").await;
+    health.error(503);
+    assert_eq!(health.json()["status"], "failing");
+    assert_eq!(health.json()["database"], "The database takes no changes.");
+    farm.get("/api_3/project/list").await.good();
+
+    drop(writer);
+    // What was found is believed for two seconds.
+    let began = tokio::time::Instant::now();
+    while farm.get("/health").await.status.as_u16() != 200 {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_database_that_is_away_is_503_shows_nothing_of_the_inside_and_works_again_afterwards() {
     let mut server = PostgresServer::start().unwrap_or_else(|error| panic!("{error}"));
