@@ -213,7 +213,9 @@ async fn start_cloud(
         port: FARM_PORT_IN_CLOUD,
         target: settings.http.listen,
     }];
-    let cloud = Cloud::start(config).await.context("starting the embedded cloud")?;
+    let cloud = Cloud::start(config)
+        .await
+        .context("starting the embedded cloud")?;
     info!("The embedded cloud answers at {}.", cloud.endpoint());
     Ok(cloud)
 }
