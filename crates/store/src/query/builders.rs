@@ -10,7 +10,7 @@ use sea_orm::{
 use super::{events::Entry, leases::check_lease};
 use crate::{
     Builder, LaunchAnswer, LaunchAttempt, Lease, NewBuilder,
-    convert::{Row, check_text, moment, or_conflict, reason},
+    convert::{Row, check_text, moment, or_conflict, readable, reason},
     database::{Store, Tx},
     entity::{builder, launch_attempt},
     error::{Error, Failure, Result},
@@ -26,8 +26,13 @@ pub(super) fn is_live() -> sea_orm::sea_query::SimpleExpr {
     builder::Column::EndedAt.is_null()
 }
 
-/// The builders that a condition finds, oldest first.
+/// The builders that a condition finds, oldest first. One whose row cannot be read is left out, which is told: the others are
+/// served, and its instance is one that nobody has, which is how it ends.
 pub(super) async fn builders_of(tx: &Tx, condition: Condition) -> Result<Vec<Builder>, Failure> {
+    Ok(readable(each_builder_of(tx, condition).await?.into_iter()).collect())
+}
+
+async fn each_builder_of(tx: &Tx, condition: Condition) -> Result<Vec<Result<Builder>>, Failure> {
     let rows = builder::Entity::find()
         .filter(condition)
         .order_by_asc(builder::Column::CreatedAt)
@@ -46,21 +51,17 @@ pub(super) async fn builders_of(tx: &Tx, condition: Condition) -> Result<Vec<Bui
             launches.entry(launch.builder).or_default().push(launch);
         }
     }
-    rows.into_iter()
-        .map(|row| {
-            let launches = launches.remove(&row.id).unwrap_or_default();
-            Ok(builder(row, launches)?)
-        })
-        .collect()
+    let builders = rows.into_iter().map(|row| {
+        let launches = launches.remove(&row.id).unwrap_or_default();
+        builder(row, launches)
+    });
+    Ok(builders.collect())
 }
 
 /// The builder of that id.
 pub(super) async fn builder_of(tx: &Tx, id: BuilderId) -> Result<Option<Builder>, Failure> {
-    Ok(
-        builders_of(tx, Condition::all().add(builder::Column::Id.eq(id.0)))
-            .await?
-            .pop(),
-    )
+    let is_it = Condition::all().add(builder::Column::Id.eq(id.0));
+    Ok(each_builder_of(tx, is_it).await?.pop().transpose()?)
 }
 
 fn builder(row: builder::Model, mut launches: Vec<launch_attempt::Model>) -> Result<Builder> {
@@ -194,11 +195,11 @@ impl Store {
         self.read(|tx| async move { builder_of(&tx, id).await }).await
     }
 
-    /// The builder whose instance that is.
+    /// The builder whose instance that is; none when its row cannot be read.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    /// [`Error::Unavailable`], [`Error::Invalid`].
     pub async fn builder_by_instance(&self, instance_id: &str) -> Result<Option<Builder>> {
         check_text("instance id", instance_id)?;
         self.read(|tx| async move {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::BuilderState;
 use store::{DatabaseSettings, Error, Page, ProjectFilter, Store, testing::PostgresServer};
 
 use crate::{
@@ -14,6 +15,7 @@ on_both_databases!(
     clones_and_other_connections_see_what_was_written,
     a_read_sees_one_moment_while_others_write,
     one_bad_row_keeps_no_others_from_the_planner,
+    a_builder_that_cannot_be_read_keeps_no_others_from_being_served,
 );
 
 async fn connect(url: &str) -> Result<Store, Error> {
@@ -74,6 +76,22 @@ async fn one_bad_row_keeps_no_others_from_the_planner(farm: Farm) {
     raw.execute("INSERT INTO pool (name, failures) VALUES ('../etc', 1)")
         .await;
     assert_eq!(queue().await, [good]);
+}
+
+/// Its instance is then nobody's, which is how it ends.
+async fn a_builder_that_cannot_be_read_keeps_no_others_from_being_served(farm: Farm) {
+    let bad = farm.builder_in(BuilderState::Ready).await;
+    let good = farm.planned_builder().await;
+    let raw = farm.raw().await;
+    raw.execute("UPDATE builder SET pool = '../etc', instance_id = 'i-1' WHERE state = 'ready'")
+        .await;
+    let view = farm.store.fleet_snapshot(farm.lease.fleet, at(9)).await.unwrap();
+    let ids: Vec<_> = view.builders.iter().map(|builder| builder.id).collect();
+    assert_eq!(ids, [good.id]);
+    assert_eq!(farm.store.builders(None).await.unwrap(), [good]);
+    assert_eq!(farm.store.builder_by_instance("i-1").await.unwrap(), None);
+    let named = farm.store.builder(bad.id).await.unwrap_err();
+    assert!(named.to_string().contains("column pool"), "{named}");
 }
 
 async fn clones_and_other_connections_see_what_was_written(farm: Farm) {
