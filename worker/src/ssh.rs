@@ -97,7 +97,7 @@ impl SshSession {
                 &format!("{}{}", output.stdout_text(), output.stderr_text()),
             )),
             Exit::Signal(signal) => Err(Error::Builder(format!(
-                "verdigris-builder was killed by {signal}"
+                "verdigris-builder was killed by signal {signal}"
             ))),
             Exit::Lost => Err(Error::Connection(shell::Error::Lost {
                 what: "verdigris-builder".to_owned(),

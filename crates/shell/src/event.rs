@@ -18,7 +18,7 @@ pub enum Chunk {
 pub enum Exit {
     /// It exited by itself with this status.
     Code(u32),
-    /// A signal killed it; the name is without `SIG`.
+    /// A signal killed it; the name is without `SIG`, and `unknown` where SSH has no name for it.
     Signal(String),
     /// Nobody knows: the connection or the channel ended first.
     Lost,

@@ -260,6 +260,8 @@ impl Reading {
 
 fn name_of(signal: &Sig) -> String {
     match signal {
+        // OpenSSH says this of every signal that RFC 4254 does not name, such as XCPU.
+        Sig::Custom(name) if name.ends_with("@openssh.com") => "unknown".to_owned(),
         Sig::Custom(name) => name.clone(),
         known => format!("{known:?}"),
     }

@@ -30,6 +30,13 @@ async fn exit_codes_and_signals_are_told_apart() {
         run(&connection, "kill -TERM $$").await.exit,
         Exit::Signal("TERM".to_owned())
     );
+    assert_eq!(
+        run(&connection, "kill -XCPU $$").await.exit,
+        Exit::Signal("unknown".to_owned()),
+        "OpenSSH 9.2 has no name for it"
+    );
+    // What is left in the background holds the output open; the status is that of the command all the same.
+    assert_eq!(run(&connection, "sleep 1 & exit 7").await.exit, Exit::Code(7));
     let missing = connection
         .run(
             &Command::new("no-such-program"),
