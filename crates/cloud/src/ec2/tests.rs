@@ -237,6 +237,47 @@ async fn more_ids_than_a_filter_takes_are_asked_for_in_portions() {
 }
 
 #[tokio::test]
+async fn a_list_is_read_to_its_last_page() {
+    let item = |id: &str| {
+        format!(
+            "<item><instancesSet><item><instanceId>{id}</instanceId><tagSet><item><key>verdigris:fleet</key>\
+             <value>{}</value></item></tagSet></item></instancesSet></item>",
+            FleetId(Uuid::from_u128(3))
+        )
+    };
+    // A page may be empty, and there may still be a next one.
+    let pages = [
+        (item("i-1"), "<nextToken>two</nextToken>"),
+        (String::new(), "<nextToken>three</nextToken>"),
+        (item("i-2"), ""),
+    ];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let cloud = at(&format!("http://{}", listener.local_addr().unwrap()));
+    let server = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for (items, next) in pages {
+            let body = format!(
+                "<DescribeInstancesResponse><reservationSet>{items}</reservationSet>{next}</DescribeInstancesResponse>"
+            );
+            let (mut stream, _) = listener.accept().unwrap();
+            asked.push(read_whole(&mut stream));
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        }
+        asked
+    });
+    let found = cloud.list(FleetId(Uuid::from_u128(3))).await.unwrap();
+    let ids: Vec<&str> = found.iter().map(|instance| instance.id.as_str()).collect();
+    assert_eq!(ids, ["i-1", "i-2"]);
+    let asked = server.join().unwrap();
+    assert!(!asked[0].contains("NextToken="), "{}", asked[0]);
+    assert!(asked[1].contains("NextToken=two") && asked[2].contains("NextToken=three"));
+}
+
+#[tokio::test]
 async fn a_wrong_key_is_for_a_person_to_mend() {
     let (cloud, server) = endpoint("401 No", &error_body("AuthFailure"));
     let error = cloud.terminate("i-1").await.unwrap_err();
