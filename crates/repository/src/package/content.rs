@@ -403,3 +403,32 @@ pub(super) fn changelogs(header: &Header, path: &Path) -> Result<Vec<Changelog>>
     entries.reverse();
     Ok(entries)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Raw;
+
+    #[test]
+    fn the_first_dash_ends_a_version_and_a_missing_epoch_is_0() {
+        for (text, parts) in [
+            ("", Some(("", "", ""))),
+            ("1.2.3", Some(("0", "1.2.3", ""))),
+            ("1.2.3-rc.1", Some(("0", "1.2.3", "rc.1"))),
+            // rpmbuild 4.18 writes no second dash, rpm-rs does.
+            ("2:1.0-1-2", Some(("2", "1.0", "1-2"))),
+            (":1.0", Some(("0", "1.0", ""))),
+            ("x:1.0", None),
+        ] {
+            let raw = Raw {
+                name: b"bundled(y)",
+                flags: 8,
+                version: text.as_bytes(),
+            };
+            let found = raw.parse();
+            let found = found
+                .as_ref()
+                .map(|one| (&*one.epoch, &*one.version, &*one.release));
+            assert_eq!(found, parts, "{text}");
+        }
+    }
+}

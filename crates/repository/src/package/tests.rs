@@ -10,10 +10,19 @@ fn files_of_the_primary_list_are_chosen_as_clients_expect() {
         "/opt/x/sbin/y",
         "/usr/lib/sendmail",
         "/srv/cgi-bin/x",
+        "/sbin/u",
+        // Its directory only ends like `bin`: createrepo_c looks for the letters `bin/`.
+        "/usr/share/cabin/README",
     ] {
         assert!(is_primary_file(path), "{path}");
     }
-    for path in ["/usr/share/x", "/usr/lib/sendmail2", "/opt/etc/x", "/usr/bin"] {
+    for path in [
+        "/usr/share/x",
+        "/usr/lib/sendmail2",
+        "/usr/lib/sendmail.d/z",
+        "/opt/etc/x",
+        "/usr/bin",
+    ] {
         assert!(!is_primary_file(path), "{path}");
     }
 }

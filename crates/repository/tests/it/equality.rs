@@ -139,8 +139,9 @@ Group: Applications/Odd
 Packager: Ann <ann@example.org>
 Vendor: Vend & Co
 Provides: virtual = 2:1.5-3, other(x) < 4, plain
-Provides: bundled(z) >= 1
-Requires: virtual = 2:1.5-3
+Provides: bundled(z) >= 1, bundled(x) = 1.2.3-rc.1
+Requires: virtual = 2:1.5-3, virtual
+Requires(meta): documentation
 Requires: /usr/bin/strange
 Requires: /usr/share/strange/data
 Requires: libc.so.6(GLIBC_2.4)(64bit), libc.so.6()(64bit), libc.so.6(GLIBC_2.34)(64bit), libc.so.6(GLIBC_2.17)(64bit)
@@ -203,9 +204,11 @@ fn strange() -> String {
         "14", "13", "13", "13", "12", "11", "11", "10", "09", "08", "07", "06", "05",
     ] {
         let week = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][(day.parse::<usize>().unwrap() + 2) % 7];
+        // One entry has a time of day, which rpmbuild keeps.
+        let time = if day == "12" { " 23:59:58 UTC" } else { "" };
         writeln!(
             spec,
-            "* {week} Jan {day} 2026 Ann Ü <ann@example.org> - 1.{day}\n- change & <{day}>\n- more\n"
+            "* {week} Jan {day}{time} 2026 Ann Ü <ann@example.org> - 1.{day}\n- change & <{day}>\n- more\n"
         )
         .unwrap();
     }

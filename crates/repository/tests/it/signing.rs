@@ -155,6 +155,15 @@ fn gnupg_verifies_our_detached_signature_and_opens_our_locked_key() {
     fs_err::write(&data, "<repomd/>\n").unwrap();
     fs_err::write(&signature, key.sign_armored(b"<repomd/>\n", NOW).unwrap()).unwrap();
     gnupg.must(&["--import", text(&public)]);
+    // The kind of key that all clients know (22, EdDSA; the newer 27 is refused by rpm 4 and GnuPG 2.2), and without an end.
+    let listed = gnupg.must(&["--with-colons", "--list-keys"]);
+    let fields: Vec<&str> = listed
+        .lines()
+        .find(|line| line.starts_with("pub:"))
+        .unwrap()
+        .split(':')
+        .collect();
+    assert_eq!((fields[3], fields[6]), ("22", ""), "{listed}");
     let output = gnupg.must(&["--status-fd", "1", "--verify", text(&signature), text(&data)]);
     assert!(
         output.contains(&format!("VALIDSIG {}", key.fingerprint())),
