@@ -51,3 +51,23 @@ pub(super) fn has_interface(instance: &Instance) -> bool {
 pub(super) fn has_public_address(instance: &Instance) -> bool {
     instance.state == InstanceState::Running
 }
+
+#[cfg(test)]
+mod tests {
+    use super::timestamp;
+    use time::macros::datetime;
+
+    /// The one form that the Rust SDK, botocore and libcloud all read: UTC, with a `Z` at its end.
+    #[test]
+    fn moments_end_with_z_whatever_their_zone_was() {
+        for (moment, text) in [
+            (datetime!(2026-11-28 16:00 UTC), "2026-11-28T16:00:00.000Z"),
+            (
+                datetime!(2026-11-28 9:00:00.123456 -7),
+                "2026-11-28T16:00:00.123Z",
+            ),
+        ] {
+            assert_eq!(timestamp(moment), text);
+        }
+    }
+}
