@@ -195,3 +195,20 @@ fn labelled_gauge(out: &mut String, name: &str, help: &str, label: &str, values:
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parsers agree on a family in one piece, HELP and TYPE before it, three escapes, and a line end behind each sample.
+    #[test]
+    fn a_gauge_is_one_family_with_its_labels_escaped() {
+        let mut out = String::new();
+        let values = BTreeMap::from([("", 2), ("a \"b\"\\\n", 3)]);
+        labelled_gauge(&mut out, "x", "What x is.", "cloud", &values);
+        assert_eq!(
+            out,
+            "# HELP x What x is.\n# TYPE x gauge\nx 2\nx{cloud=\"a \\\"b\\\"\\\\\\n\"} 3\n"
+        );
+    }
+}
