@@ -63,8 +63,8 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Those that can be read; of the others it is told what is wrong with them. For where one bad row must not keep the others
-/// from being served.
+/// The rows that can be read. Of each other row the log says what is wrong with it. Used where one bad row must not keep the
+/// others from being served.
 pub(crate) fn readable<T>(rows: impl Iterator<Item = Result<T>>) -> impl Iterator<Item = T> {
     rows.filter_map(|row| {
         row.inspect_err(|error| tracing::error!(%error, "A row is left out."))

@@ -27,7 +27,6 @@ pub enum Error {
     /// The controller's lease is another's by now: stop acting at once.
     #[error("the lease of fleet {fleet} with epoch {epoch} is lost")]
     LeaseLost {
-        /// The fleet.
         fleet: model::FleetId,
         /// The epoch that was valid once.
         epoch: i64,
@@ -51,7 +50,6 @@ pub enum Error {
     /// A row holds what no version of this program writes. An operator has to look at it.
     #[error("corrupt row in table {table}, id {id}: {why}")]
     Corrupt {
-        /// The table.
         table: &'static str,
         /// The row's key.
         id: String,

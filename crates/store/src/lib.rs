@@ -27,10 +27,10 @@ pub use error::{Error, Result};
 pub use news::News;
 pub use types::{
     Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder,
-    BuiltPackage, CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, Failure, FarmCounts,
-    FleetView, IssuedToken, LastBuilds, LaunchAnswer, LaunchAttempt, Lease, LockedKey, MonitorPage,
-    NewBuilder, NewLaunch, NewProject, NewUpload, NewUser, Order, Orphan, Outcome, Package, PackageBuilds,
+    BuiltPackage, CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, FarmCounts, FleetView,
+    IssuedToken, LastBuilds, LaunchAnswer, LaunchAttempt, Lease, LockedKey, MonitorPage, NewBuilder,
+    NewLaunch, NewProject, NewUpload, NewUser, Order, Orphan, Outcome, Package, PackageBuilds,
     PackageChroots, Page, Project, ProjectFilter, ProjectSettings, Publication, PublishedPackage,
     PublishedSnapshot, QueueEntry, QueuePage, Renewal, RepositoryKey, RepositoryPlace, Sighting,
-    SnapshotRecord, StoredSource, UnknownWord, User,
+    SnapshotRecord, StoredSource, UnknownWord, User, Verdict,
 };

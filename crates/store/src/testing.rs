@@ -42,7 +42,6 @@ pub enum Error {
     /// A program of PostgreSQL failed.
     #[error("`{program}` failed: {output}")]
     Failed {
-        /// Which.
         program: String,
         /// What it wrote.
         output: String,
@@ -56,9 +55,8 @@ pub enum Error {
     /// The system refused something.
     #[error("cannot {what}")]
     System {
-        /// What.
+        /// What was tried, as a verb and its object.
         what: &'static str,
-        /// Why.
         #[source]
         source: io::Error,
     },

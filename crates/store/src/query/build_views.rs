@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::joins::{build_to_package, build_to_project, build_to_submitter};
 use crate::{
-    Build, BuildChroot, BuildOptions, Failure as Verdict, StoredSource,
+    Build, BuildChroot, BuildOptions, StoredSource, Verdict,
     convert::{Row, moment},
     database::Tx,
     entity::{account, attempt, build, build_chroot, package, project},

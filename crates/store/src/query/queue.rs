@@ -24,9 +24,9 @@ use crate::{
 /// How many attempts one transaction gives their reasons: few enough that others hardly wait for it.
 const REASONS_AT_ONCE: usize = 500;
 
-/// The table `ranked` of the attempts that have a builder or wait for one, with `nth`: the how-manieth request of its owner each
-/// is, those that have a builder first. With more columns of theirs where they are wanted: to join them later would have a
-/// database read the whole table, when many wait.
+/// The table `ranked`: the attempts that have a builder or wait for one. Its column `nth` counts the attempts of each owner
+/// from 1, those with a builder first. `more` names further columns of `attempt`: to join them later would have a database read
+/// the whole table when many wait.
 fn ranked(more: &str) -> String {
     format!(
         "WITH ranked AS (

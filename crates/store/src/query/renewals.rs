@@ -20,7 +20,7 @@ use crate::{
 /// How many allocations one transaction renews; databases bound the number of parameters.
 const AT_ONCE: usize = 500;
 
-/// Those of some allocations that a worker holds.
+/// The allocations among `epochs` that a worker holds.
 fn held_by(worker: &str, epochs: &[Epoch]) -> Condition {
     Condition::all()
         .add(allocation::Column::Epoch.is_in(epochs.iter().map(|epoch| epoch.0)))

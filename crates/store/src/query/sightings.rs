@@ -144,7 +144,7 @@ impl Store {
     }
 }
 
-/// Those of [`Store::orphans`].
+/// The orphans of [`Store::orphans`], in a transaction.
 pub(super) async fn orphans_in(tx: &Tx, cloud: Option<&str>) -> Result<Vec<Orphan>, Failure> {
     // One look for each sighting, of which there are few, and not a list of all instances that there ever were.
     let mut owner = Query::select();

@@ -30,13 +30,13 @@ pub(super) const OPEN: [&str; 4] = [
 /// How an attempt ends.
 #[derive(Clone, Debug)]
 pub(super) struct End {
-    /// Where it goes.
+    /// The state that it ends in.
     pub(super) state: AttemptState,
-    /// Who is answerable.
+    /// Whose fault a failure is.
     pub(super) blame: Option<Blame>,
-    /// Why.
+    /// A sentence that the user is shown.
     pub(super) reason: String,
-    /// What that rests on.
+    /// What the blame rests on, such as the line of the log.
     pub(super) evidence: Option<serde_json::Value>,
     /// Where its results are.
     pub(super) result_directory: Option<String>,
@@ -64,7 +64,6 @@ impl End {
 /// What is the same for every attempt of a build.
 #[derive(Clone, Copy)]
 pub(super) struct OfBuild<'a> {
-    /// The build.
     pub(super) build: i64,
     /// The owner of its project.
     pub(super) owner: &'a str,

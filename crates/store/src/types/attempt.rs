@@ -9,60 +9,53 @@ use model::{
 
 use super::{BuildOptions, Builder, StoredSource, word::UnknownWord};
 
-/// One try of one build chroot.
+/// An attempt: one try to build in one chroot, on one builder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {
-    /// Which.
     pub id: AttemptId,
-    /// Of which build.
     pub build: BuildId,
-    /// Of which project.
     pub project: ProjectId,
-    /// Whose project.
+    /// The owner of the project.
     pub owner: OwnerName,
-    /// The project's name.
     pub project_name: ProjectName,
-    /// The directory of the project that its results go to.
+    /// The directory of the project that its results go to: `demo`, or `demo:pr:1`.
     pub directory: DirectoryName,
-    /// What it builds for.
     pub chroot: ChrootName,
-    /// What it builds.
+    /// The package that is built; `None` until its name is known.
     pub package: Option<PackageName>,
-    /// The how-manieth of its build chroot, from 1.
+    /// Its number among the attempts of its build chroot, from 1.
     pub number: u32,
-    /// Where it stands.
     pub state: AttemptState,
-    /// Its allocation, present or last.
+    /// The number of its allocation, the present one or the last.
     pub epoch: Option<Epoch>,
-    /// Its builder, present or last.
+    /// The builder that it runs on, or ran on last.
     pub builder: Option<BuilderId>,
-    /// Who is answerable for its failure.
+    /// Whose fault its failure is.
     pub blame: Option<Blame>,
-    /// Why it ended as it did.
+    /// Why it ended as it did, as a sentence for people.
     pub reason: Option<String>,
-    /// What that rests on.
+    /// What the blame rests on, such as the line of the log.
     pub evidence: Option<serde_json::Value>,
-    /// How many bytes of its log are stored with us.
+    /// How many bytes of its log are in the farm's own storage.
     pub log_bytes: i64,
     /// Whether its user wants it ended.
     pub cancel_requested: bool,
-    /// Since when it is in the queue.
+    /// When it was put into the queue.
     pub queued_at: Timestamp,
     /// When a worker took it up.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// What to build.
+    /// The source package to build.
     pub source: StoredSource,
-    /// How: what the build leaves open is filled in from its project's settings.
+    /// The options of its build; what those leave open is filled in from the project's settings.
     pub options: BuildOptions,
     /// Repositories of its project that it may use besides the chroot's.
     pub additional_repos: Vec<String>,
-    /// For whom.
+    /// The user who submitted the build.
     pub submitter: Option<OwnerName>,
 }
 
-/// Where an allocation stands.
+/// The states of an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AllocationState {
     /// Any worker may take it up.
@@ -108,17 +101,14 @@ impl FromStr for AllocationState {
 /// The right of one attempt to one builder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Allocation {
-    /// Its number, which fences whoever holds a lower one.
+    /// Its number, which only rises: whoever acts under a lower one is refused.
     pub epoch: Epoch,
-    /// What is to be built.
     pub attempt: Attempt,
-    /// Where.
     pub builder: Builder,
-    /// Where it stands.
     pub state: AllocationState,
-    /// Who took it up.
+    /// The name of the worker that took it up.
     pub worker: Option<String>,
-    /// The last sign of life of that worker; the offer's moment before there is one.
+    /// The last sign of life of that worker; before there is one, the moment of the offer.
     pub renewed_at: Timestamp,
     /// When it was offered.
     pub offered_at: Timestamp,
@@ -138,13 +128,10 @@ pub enum Renewal {
 /// The name, epoch, version, release and architecture of a package.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BuiltPackage {
-    /// The name.
     pub name: String,
     /// The epoch; 0 where the header has none.
     pub epoch: i64,
-    /// The version.
     pub version: String,
-    /// The release.
     pub release: String,
     /// The architecture; `src` for a source package.
     pub architecture: String,
@@ -153,11 +140,11 @@ pub struct BuiltPackage {
 /// A package file that an attempt made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectedPackage {
-    /// Its name in the result directory; one component.
+    /// Its name in the result directory, without any slash.
     pub file_name: String,
     /// Its SHA-256 in hexadecimal, as published, so after signing.
     pub sha256: String,
-    /// Bytes, as published.
+    /// Its size in bytes, as published.
     pub size: u64,
     /// Whether it is a source package.
     pub is_source: bool,
@@ -179,25 +166,25 @@ pub enum Outcome {
     },
     /// It did not work.
     Failed {
-        /// Who is answerable, which decides whether another attempt follows.
+        /// Whose fault it is, which decides whether another attempt follows.
         blame: Blame,
-        /// Why, in words.
+        /// The reason, as a sentence for people.
         reason: String,
-        /// What that rests on.
+        /// What the blame rests on, such as the line of the log.
         evidence: Option<serde_json::Value>,
         /// Where logs and other results are, if any were stored.
         result_directory: Option<String>,
     },
     /// The builder refuses what the farm asks of it, as any other would: nobody's fault but the farm's, and not tried again.
     Refused {
-        /// Why, in words.
+        /// The reason, as a sentence for people.
         reason: String,
         /// Where its logs are, if any were stored.
         result_directory: Option<String>,
     },
     /// The source is not meant for this chroot.
     Skipped {
-        /// Why, in words.
+        /// The reason, as a sentence for people.
         reason: String,
         /// Where its logs are, if any were stored.
         result_directory: Option<String>,

@@ -13,16 +13,16 @@ pub struct StoredSource {
     pub file_name: String,
     /// Its SHA-256 in hexadecimal, which is where it is stored.
     pub sha256: String,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
 }
 
 /// How a build is to be done. Stored as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildOptions {
-    /// How long one chroot may take.
+    /// How long the build may take in each chroot, in seconds.
     pub timeout_seconds: u64,
-    /// Whether it yields to everything that is not.
+    /// Whether it is in the background: all builds that are not are served before it.
     pub background: bool,
     /// Whether it has a network; `None`: as the project says.
     #[serde(default)]
@@ -51,102 +51,90 @@ impl Default for BuildOptions {
 /// An uploaded source package to build.
 #[derive(Clone, Debug)]
 pub struct NewUpload {
-    /// For which project.
     pub project: ProjectId,
-    /// By whom.
+    /// The user who submits it.
     pub submitter: UserId,
-    /// Into which directory: the project's name, or that and a suffix.
+    /// The directory of the project that its results go to: `demo`, or `demo:pr:1`.
     pub directory: DirectoryName,
     /// The name in the source package's header.
     pub package: PackageName,
     /// Epoch (where there is one), version and release in the header: `1.0-1`, `2:1.0-1`.
     pub version: String,
-    /// The source package.
     pub srpm: StoredSource,
-    /// What to build for: chroots of the project.
+    /// The chroots to build in; the project has all of them.
     pub chroots: Vec<ChrootName>,
-    /// Chroots of the project that the source says it is not for, and why.
+    /// The project's chroots that the source package excludes, each with the reason.
     pub skipped: Vec<(ChrootName, String)>,
-    /// How.
+    /// Network, time limit, isolation and what else the user chose for all chroots.
     pub options: BuildOptions,
 }
 
-/// One submission of sources.
+/// A build: one source package, built in one or more chroots of a project.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Build {
-    /// Which.
     pub id: BuildId,
-    /// Of which project.
     pub project: ProjectId,
-    /// Whose project.
+    /// The owner of the project.
     pub owner: OwnerName,
-    /// The project's name.
     pub project_name: ProjectName,
-    /// Into which directory of the project.
+    /// The directory of the project that its results go to: `demo`, or `demo:pr:1`.
     pub directory: DirectoryName,
-    /// Of which package, once that is known.
+    /// The package that is built; `None` until its name is known.
     pub package: Option<PackageName>,
-    /// Epoch, version and release, once that is known.
+    /// Epoch (where there is one), version and release, such as `2:1.0-1`; `None` until they are known.
     pub version: Option<String>,
     /// The source's file name.
     pub source_file: String,
-    /// The source package.
     pub source: StoredSource,
-    /// Derived from all that follows by [`model::build::derive_state`].
+    /// What the states of its source and its chroots come to: [`model::build::derive_state`].
     pub state: BuildState,
-    /// Where the source phase stands.
+    /// The state of its source package.
     pub source_state: BuildState,
-    /// Whether somebody ended it.
+    /// Whether a user cancelled it.
     pub canceled: bool,
-    /// Who submitted it.
+    /// The user who submitted it.
     pub submitter: Option<OwnerName>,
-    /// Whether it yields to everything that is not.
+    /// Whether it is in the background: all builds that are not are served before it.
     pub is_background: bool,
-    /// When it was submitted.
     pub submitted_at: Timestamp,
-    /// When its first chroot began.
+    /// When the first of its chroots began.
     pub started_at: Option<Timestamp>,
-    /// When its last chroot ended; `None` while one has not.
+    /// When the last of its chroots ended; `None` before all have.
     pub ended_at: Option<Timestamp>,
     /// Its chroots, ordered by name.
     pub chroots: Vec<BuildChroot>,
-    /// How it is done.
     pub options: BuildOptions,
 }
 
-/// One chroot of a build.
+/// A chroot of a build.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BuildChroot {
-    /// Which.
     pub name: ChrootName,
-    /// Where it stands.
     pub state: BuildState,
     /// When its latest attempt began.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// Where its results are, below the chroot's directory: `00000012-hello`.
+    /// The directory of its results, below the chroot's: `00000012-hello`.
     pub result_directory: Option<String>,
-    /// Why it waits, in words.
+    /// Why it waits, as a sentence for people.
     pub waiting_reason: Option<String>,
-    /// Why it failed, was skipped or cancelled.
-    pub failure: Option<Failure>,
+    /// Why it failed, was skipped or was cancelled.
+    pub failure: Option<Verdict>,
     /// How many attempts there were, the present one included.
     pub attempts: u32,
 }
 
-/// A verdict against a build chroot or an attempt.
+/// Why a build chroot has no packages, and whose fault that is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Failure {
-    /// Who is answerable.
+pub struct Verdict {
     pub blame: Blame,
-    /// In words.
+    /// The reason, as a sentence for people.
     pub reason: String,
-    /// What it rests on, such as lines of the log.
+    /// What the blame rests on, such as the line of the log.
     pub evidence: Option<serde_json::Value>,
 }
 
-/// Which builds to list.
+/// The conditions that the builds of a list meet; `None` sets none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuildFilter {
     /// Only of this project.
@@ -155,17 +143,17 @@ pub struct BuildFilter {
     pub package: Option<PackageName>,
     /// Only in this state.
     pub state: Option<BuildState>,
-    /// The oldest first instead of the newest.
+    /// Whether the list begins with the oldest build instead of the newest.
     pub oldest_first: bool,
 }
 
-/// What a cancellation did to a build's attempts.
+/// What became of a build's attempts when it was cancelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CancelOutcome {
-    /// Ended: they had no builder yet.
+    /// How many ended at once, because they had no builder yet.
     pub ended: u32,
-    /// Their workers are told to end them.
+    /// How many will be ended by their workers, which are told.
     pub requested: u32,
-    /// They finish, since their results are on the way into the repository.
+    /// How many end as if nothing had happened, because their results are being published already.
     pub publishing: u32,
 }

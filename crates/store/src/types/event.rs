@@ -2,26 +2,25 @@
 
 use model::{BuildId, BuilderId, Timestamp};
 
-/// Something that happened.
+/// A change of a build, an attempt, a builder or something else.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Its number; later events have higher ones.
     pub id: i64,
-    /// When.
     pub at: Timestamp,
-    /// By whom: `user:NAME`, `worker:NAME`, `controller`, `operator`, `api`.
+    /// Who did it: `user:NAME`, `worker:NAME`, `controller`, `operator`, `api`.
     pub actor: String,
-    /// What kind of thing it happened to: `build`, `attempt`, `builder`, `project`, ...
+    /// What kind of thing changed: `build`, `attempt`, `builder`, `project`, ...
     pub subject_kind: String,
-    /// To which one.
+    /// The id of that thing.
     pub subject_id: String,
-    /// The state it left, where it has states.
+    /// The state before; `None` for what is new or has no states.
     pub old_state: Option<String>,
-    /// The state it entered.
+    /// The state after.
     pub new_state: Option<String>,
-    /// Why, in words.
+    /// Why it happened, as a sentence for people.
     pub reason: String,
-    /// What else there is to know.
+    /// More about it, for programs.
     pub detail: Option<serde_json::Value>,
     /// The build it belongs to.
     pub build: Option<BuildId>,
@@ -29,7 +28,7 @@ pub struct Event {
     pub builder: Option<BuilderId>,
 }
 
-/// Which events to list.
+/// The conditions that the events of a list meet; `None` sets none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// Only of this builder and of attempts on it.

@@ -13,30 +13,27 @@ use super::{project::Chroot, word::UnknownWord};
 /// The right to act on a fleet; part of every write of a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Which fleet.
     pub fleet: FleetId,
-    /// Its number, which rises with each taking: whoever holds a lower one than the database is refused.
+    /// Its number, one higher each time that a controller takes the lease: whoever writes under a lower one is refused.
     pub epoch: i64,
 }
 
-/// One machine that we have, had, or meant to have.
+/// A builder: a machine that the farm rents, has rented or has decided to rent.
 #[derive(Clone, PartialEq)]
 pub struct Builder {
-    /// Which.
     pub id: BuilderId,
-    /// Whose specification it follows.
+    /// The pool whose specification it follows.
     pub pool: PoolName,
-    /// Where it stands.
     pub state: BuilderState,
-    /// How many changes there were; what a change has to name.
+    /// How often it was changed. A change names the number that it was based on, and is refused if another came between.
     pub version: i64,
     /// The cloud it is in, by its name in `fleet.yaml`.
     pub cloud: String,
     /// The cloud's id for it.
     pub instance_id: Option<String>,
-    /// Where its sshd listens.
+    /// The address that its sshd listens on.
     pub address: Option<String>,
-    /// At which port.
+    /// The port that its sshd listens on.
     pub port: u16,
     /// The public key that its sshd must prove, as OpenSSH writes it.
     pub host_key: Option<String>,
@@ -48,19 +45,19 @@ pub struct Builder {
     pub spec_hash: String,
     /// Whether an operator wants no further attempts on it.
     pub cordoned: bool,
-    /// Why it is where it is.
+    /// Why it is in its state, as a sentence for people.
     pub reason: Option<String>,
-    /// Since when it is there.
+    /// When it came into its state.
     pub entered_at: Timestamp,
-    /// When its time there is over.
+    /// When it is moved on if it is still in that state; `None`: never.
     pub deadline: Option<Timestamp>,
-    /// Since when it is wanted.
+    /// When the farm decided to rent it.
     pub created_at: Timestamp,
     /// When it was ready for the first time.
     pub ready_at: Option<Timestamp>,
-    /// The last call for it.
+    /// The last launch for it.
     pub launch: Option<LaunchAttempt>,
-    /// How many calls for it there were.
+    /// How many launches there were for it.
     pub launches: u32,
     /// Of these: how many were refused.
     pub refusals: u32,
@@ -83,12 +80,12 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// One call to a cloud for a machine.
+/// A launch: one call that asks a cloud for a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchAttempt {
-    /// Which; its text is the client token.
+    /// Its id, whose text is the client token that the cloud is given.
     pub id: LaunchId,
-    /// What was asked for.
+    /// The offering that is asked for, by its name in `fleet.yaml`.
     pub offering: String,
     /// The digest of all parameters: the same token goes with the same parameters only.
     pub params_hash: String,
@@ -96,13 +93,13 @@ pub struct LaunchAttempt {
     pub asked_at: Timestamp,
     /// When an answer came.
     pub answered_at: Option<Timestamp>,
-    /// What the answer was.
+    /// The kind of answer; `None` before there is one.
     pub answer: Option<LaunchAnswer>,
-    /// The answer in words.
+    /// The answer, as a sentence for people.
     pub outcome: Option<String>,
 }
 
-/// What a cloud answered to a launch.
+/// The kinds of answers to a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaunchAnswer {
     /// A machine.
@@ -139,12 +136,12 @@ impl LaunchAnswer {
     }
 }
 
-/// A builder to want.
+/// A builder that the farm decides to rent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewBuilder {
     /// Its id, made by the caller.
     pub id: BuilderId,
-    /// Whose specification it follows.
+    /// The pool whose specification it follows.
     pub pool: PoolName,
     /// The cloud, by its name in `fleet.yaml`.
     pub cloud: String,
@@ -154,24 +151,24 @@ pub struct NewBuilder {
     pub spec_hash: String,
     /// The port of its sshd.
     pub port: u16,
-    /// What it is for.
+    /// What it is rented for, as a sentence for people.
     pub reason: String,
-    /// When the wish is over.
+    /// When the farm gives it up if no launch has been begun for it.
     pub deadline: Timestamp,
 }
 
-/// A call to make next.
+/// A launch that is to be written down before the cloud is called.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewLaunch {
     /// Its id, made by the caller.
     pub id: LaunchId,
-    /// What to ask for.
+    /// The offering to ask for, by its name in `fleet.yaml`.
     pub offering: String,
     /// The digest of all parameters.
     pub params_hash: String,
     /// The public key that the machine's sshd is to prove, as OpenSSH writes it.
     pub host_key_public: String,
-    /// The secret half.
+    /// The secret half of that key.
     pub host_key_secret: String,
 }
 
@@ -189,13 +186,13 @@ impl fmt::Debug for NewLaunch {
 /// What a transition changes besides the state. What is `None` stays as it is, but for the deadline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// Why, in words.
+    /// Why it changes, as a sentence for people.
     pub reason: String,
-    /// When the time in the new state is over; `None`: it has no clock.
+    /// When it is moved on if it is still in the new state; `None`: never.
     pub deadline: Option<Timestamp>,
     /// The cloud's id for it.
     pub instance_id: Option<String>,
-    /// Where its sshd listens.
+    /// The address that its sshd listens on.
     pub address: Option<String>,
     /// The key that its sshd must prove.
     pub host_key: Option<String>,
@@ -227,27 +224,23 @@ pub struct FleetView {
 /// An attempt that waits for a builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueEntry {
-    /// Its place in the order of service, from 1.
+    /// Its place in the queue: 1 is served next.
     pub position: u64,
-    /// The attempt.
     pub attempt: AttemptId,
-    /// Its build.
     pub build: BuildId,
-    /// What it builds for.
     pub chroot: ChrootName,
-    /// Whose project it is.
+    /// The owner of the project.
     pub owner: OwnerName,
-    /// The project's name.
     pub project: ProjectName,
-    /// What it builds.
+    /// The package that is built; `None` until its name is known.
     pub package: Option<PackageName>,
-    /// Whether it yields to everything that is not.
+    /// Whether it is in the background: all builds that are not are served before it.
     pub background: bool,
     /// When its build was submitted.
     pub submitted_at: Timestamp,
-    /// Since when it waits.
+    /// When the attempt was put into the queue.
     pub queued_at: Timestamp,
-    /// Why it waits, in words; `None` before the planner has seen it.
+    /// Why it waits, as a sentence for people; `None` before the planner has seen it.
     pub reason: Option<String>,
 }
 

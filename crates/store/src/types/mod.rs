@@ -13,7 +13,7 @@ mod word;
 
 pub use attempt::{Allocation, AllocationState, Attempt, BuiltPackage, CollectedPackage, Outcome, Renewal};
 pub use build::{
-    Build, BuildChroot, BuildFilter, BuildOptions, CancelOutcome, Failure, NewUpload, StoredSource,
+    Build, BuildChroot, BuildFilter, BuildOptions, CancelOutcome, NewUpload, StoredSource, Verdict,
 };
 pub use event::{Event, EventFilter};
 pub use fleet::{

@@ -27,7 +27,6 @@ pub struct LastBuilds {
 /// A package with those of its last builds that were asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackageBuilds {
-    /// The package.
     pub package: Package,
     /// Its last build; `None` when it has none, or nobody asked.
     pub latest: Option<Arc<Build>>,
@@ -38,7 +37,6 @@ pub struct PackageBuilds {
 /// The last build of a package in each chroot in which it was built.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackageChroots {
-    /// The package.
     pub package: PackageName,
     /// One build may be the last of several chroots.
     pub last: BTreeMap<ChrootName, Arc<Build>>,

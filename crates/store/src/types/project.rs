@@ -5,12 +5,12 @@ use std::fmt;
 use model::{ChrootDefinition, ChrootName, OwnerName, ProjectId, ProjectName, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
-/// A part of a list.
+/// Which part of a list is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// At most so many; never more than [`Page::LONGEST`], which is also meant by `None`.
+    /// The most entries of the part. Larger numbers count as [`Page::LONGEST`], and so does `None`.
     pub limit: Option<u64>,
-    /// After skipping so many.
+    /// How many entries of the list come before the part.
     pub offset: u64,
 }
 
@@ -52,11 +52,11 @@ pub enum Order {
 pub struct Chroot {
     /// The name, which is mock's.
     pub name: ChrootName,
-    /// What people should know.
+    /// A comment for people.
     pub comment: String,
     /// Whether new projects may choose it and builds may use it.
     pub is_active: bool,
-    /// What it is made of.
+    /// The repositories and packages that it is made of.
     pub definition: ChrootDefinition,
 }
 
@@ -80,46 +80,40 @@ impl fmt::Debug for LockedKey {
     }
 }
 
-/// A project to make.
+/// A project that is to be made.
 #[derive(Clone, Debug)]
 pub struct NewProject {
-    /// Whose it is.
     pub owner: OwnerName,
     /// Unique to its owner.
     pub name: ProjectName,
-    /// Who makes it.
+    /// The user who makes it.
     pub created_by: UserId,
-    /// Its settings.
     pub settings: ProjectSettings,
-    /// What it builds for: known and active chroots.
+    /// The chroots to build in: known to the farm, and active.
     pub chroots: Vec<ChrootName>,
 }
 
-/// A project.
+/// A project, with its chroots and settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
-    /// Which; never given out twice.
+    /// Its number, which no other project ever gets.
     pub id: ProjectId,
-    /// Whose it is.
     pub owner: OwnerName,
     /// Unique to its owner.
     pub name: ProjectName,
-    /// Its settings.
     pub settings: ProjectSettings,
-    /// What it builds for, in the order in which the farm's chroots were made.
+    /// The chroots to build in, in the order in which the farm's chroots were made.
     pub chroots: Vec<ChrootName>,
-    /// Since when it exists.
     pub created_at: Timestamp,
 }
 
-/// Which projects to list.
+/// The conditions that the projects of a list meet; `None` sets none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProjectFilter {
     /// Only this owner's.
     pub owner: Option<OwnerName>,
     /// Only with this text in the owner's name, the project's name or its description, whatever the case.
     pub text: Option<String>,
-    /// In which order.
     pub order: Order,
 }
 
@@ -131,48 +125,50 @@ pub struct ProjectFilter {
     clippy::struct_excessive_bools,
     reason = "they are independent switches of Copr's API"
 )]
+/// What a project's owner decides about it. The names are those of Copr's API; those that are "stored only" have no effect
+/// here. Stored as JSON, so that a row written before a field existed has its default.
 pub struct ProjectSettings {
-    /// What it is for.
+    /// What the project is for.
     pub description: Option<String>,
-    /// How to use it.
+    /// How to use the project.
     pub instructions: Option<String>,
-    /// Where it lives.
+    /// The address of a page about the project.
     pub homepage: Option<String>,
-    /// Whom to ask.
+    /// How to reach the people who maintain it.
     pub contact: Option<String>,
     /// Repositories that builds may use besides the chroot's.
     pub additional_repos: Vec<String>,
     /// Whether builds have a network.
     pub enable_net: bool,
-    /// Whether it is left out of the front page.
+    /// Whether Copr's front page leaves it out. Stored only.
     pub unlisted_on_hp: bool,
-    /// Whether it cannot be deleted.
+    /// Whether only operators may delete it.
     pub persistent: bool,
-    /// Whether old builds are removed.
+    /// Whether Copr removes its old builds. Stored only.
     pub auto_prune: bool,
-    /// Whether metadata is written only when asked for.
+    /// Whether Copr publishes only when asked. Stored only.
     pub devel_mode: bool,
-    /// Whether its packages come before those of modules.
+    /// Whether its packages may replace those of a module.
     pub module_hotfixes: bool,
-    /// Whether AppStream metadata is made.
+    /// Whether Copr makes AppStream metadata. Stored only.
     pub appstream: bool,
-    /// Whether a new Fedora release gets the chroots of the one before.
+    /// Whether Copr adds the chroot of each new Fedora release. Stored only.
     pub follow_fedora_branching: bool,
-    /// Mock's bootstrap mode.
+    /// How mock is asked to make the chroot. Stored only.
     pub bootstrap: String,
-    /// Mock's isolation.
+    /// How mock isolates a build from its machine.
     pub isolation: String,
     /// The `priority` in `.repo` files.
     pub repo_priority: Option<i64>,
-    /// When the project is to be deleted by itself.
+    /// In how many days Copr deletes the project. Stored only.
     pub delete_after_days: Option<i64>,
-    /// Whether `.repo` files carry a multilib section.
+    /// Whether Copr's `.repo` files have a section for the second architecture. Stored only.
     pub multilib: bool,
-    /// Whether every build is reviewed by fedora-review.
+    /// Whether Copr has fedora-review look at its builds. Stored only.
     pub fedora_review: bool,
-    /// Repositories that installing its packages needs.
+    /// Repositories that people need who install its packages.
     pub runtime_dependencies: Vec<String>,
-    /// Forge projects that Packit may build from.
+    /// Projects on other forges that may build here through Packit. Stored only.
     pub packit_forge_projects_allowed: Vec<String>,
 }
 

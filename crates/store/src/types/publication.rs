@@ -7,16 +7,14 @@ use super::BuiltPackage;
 /// One RPM repository: a chroot of a project directory.
 pub type RepositoryKey<'a> = (ProjectId, &'a DirectoryName, &'a ChrootName);
 
-/// A repository, and whose it is.
+/// A repository, with the owner that its path begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryPlace {
-    /// Its project.
     pub project: ProjectId,
     /// The project's owner.
     pub owner: OwnerName,
     /// The project's directory that it belongs to.
     pub directory: DirectoryName,
-    /// What its packages are for.
     pub chroot: ChrootName,
 }
 
@@ -46,11 +44,11 @@ pub struct PublishedPackage {
     pub attempt: AttemptId,
     /// The directory below the chroot's that holds it: `00000012-hello`.
     pub result_directory: String,
-    /// Its name there.
+    /// The name of the file in that directory.
     pub file_name: String,
     /// Its SHA-256 in hexadecimal.
     pub sha256: String,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
     /// Whether it is a source package.
     pub is_source: bool,
@@ -60,7 +58,7 @@ pub struct PublishedPackage {
     pub metadata_json: String,
 }
 
-/// What a publication wrote.
+/// A snapshot of a repository, as a publication wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotRecord {
     /// The snapshot's number.
@@ -74,8 +72,7 @@ pub struct SnapshotRecord {
 /// A snapshot of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedSnapshot {
-    /// What it is.
     pub record: SnapshotRecord,
-    /// Since when it was visible.
+    /// When it became visible.
     pub at: Timestamp,
 }

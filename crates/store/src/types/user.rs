@@ -4,27 +4,25 @@ use std::fmt;
 
 use model::{OwnerName, Timestamp, UserId};
 
-/// Somebody who may have an account.
+/// An account that is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewUser {
     /// The name, which is also the owner name of personal projects; never a group's.
     pub name: OwnerName,
-    /// Whether the whole farm is theirs to run.
+    /// Whether the user may do everything on the farm.
     pub is_operator: bool,
 }
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Which.
     pub id: UserId,
-    /// The name.
+    /// The name, which is also the owner's name of the user's own projects.
     pub name: OwnerName,
-    /// Whether the whole farm is theirs to run.
+    /// Whether the user may do everything on the farm.
     pub is_operator: bool,
-    /// Since when.
     pub created_at: Timestamp,
-    /// When the present token stops to work; `None` without one.
+    /// When the present token stops working; `None` without a token.
     pub token_expires_at: Option<Timestamp>,
 }
 
@@ -35,7 +33,7 @@ pub struct IssuedToken {
     pub login: String,
     /// The password part: `vdg_` and 43 characters, so that scanners for leaked secrets know it.
     pub token: String,
-    /// When it stops to work.
+    /// When it stops working.
     pub expires_at: Timestamp,
 }
 
