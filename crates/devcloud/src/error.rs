@@ -73,7 +73,6 @@ pub enum Error {
     /// An address could not be listened on.
     #[error("cannot listen on {address}")]
     Listen {
-        /// The address.
         address: SocketAddr,
         /// Why it failed.
         #[source]

@@ -1,6 +1,6 @@
 //! The life of instances: brings the machines to where the ledger says they should be.
 //!
-//! Handlers of the API only change the ledger and then call [`Life::settle_soon`]. Settling an instance takes its
+//! Handlers of the API only change the ledger and then call [`Life::reconcile_soon`]. Reconciling an instance takes its
 //! lock, reads its state, does the one effect that the state asks for, writes what came of it, and looks again.
 //! So a start after `kill -9`, a request, and an event of a machine all take the same path.
 
@@ -35,7 +35,7 @@ pub(crate) struct Life {
     region: String,
     memory_percent: Option<u32>,
     locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// Held to read by every step of settling, and to write while there is no hypervisor.
+    /// Each change of a machine holds it to read; it is held to write while there is no hypervisor.
     steps: RwLock<()>,
     tasks: TaskTracker,
     ending: CancellationToken,
@@ -62,9 +62,9 @@ impl Life {
     }
 
     /// Settles an instance in a task of its own.
-    pub(crate) fn settle_soon(self: &Arc<Self>, id: String) {
+    pub(crate) fn reconcile_soon(self: &Arc<Self>, id: String) {
         let life = Arc::clone(self);
-        self.tasks.spawn(async move { life.settle(&id).await });
+        self.tasks.spawn(async move { life.reconcile(&id).await });
     }
 
     /// A machine ended by itself: what that means for its instance is the instance's shutdown behaviour.
@@ -74,7 +74,7 @@ impl Life {
             if let Err(error) = life.power_off(&id).await {
                 tracing::error!(instance = id, %error, "A power-off could not be recorded.");
             }
-            life.settle(&id).await;
+            life.reconcile(&id).await;
         });
     }
 
@@ -94,12 +94,12 @@ impl Life {
             .await
             .is_err()
         {
-            tracing::warn!("Some instances are still changing; the next start will settle them.");
+            tracing::warn!("Some instances are still changing; the next start will go on with them.");
         }
         self.publisher.close().await;
     }
 
-    /// Holds all settling for as long as the guard lives.
+    /// Holds all reconciling for as long as the guard lives.
     pub(crate) async fn pause(&self) -> RwLockWriteGuard<'_, ()> {
         self.steps.write().await
     }
@@ -122,7 +122,7 @@ impl Life {
             ))
         })
         .await?;
-        self.settle_soon(id.to_owned());
+        self.reconcile_soon(id.to_owned());
         Ok(())
     }
 
@@ -167,7 +167,7 @@ impl Life {
             })
             .await?;
         for id in changed {
-            self.settle_soon(id);
+            self.reconcile_soon(id);
         }
         Ok(())
     }
@@ -200,7 +200,7 @@ impl Life {
             .await
     }
 
-    async fn settle(&self, id: &str) {
+    async fn reconcile(&self, id: &str) {
         let lock = {
             let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(locks.entry(id.to_owned()).or_default())
@@ -216,7 +216,7 @@ impl Life {
             let Some(instance) = snapshot.instances.get(id) else {
                 return;
             };
-            let settled = match instance.state {
+            let reconciled = match instance.state {
                 InstanceState::Pending => self.bring_up(instance).await,
                 InstanceState::Running if instance.reboot_requested => self.reboot(instance).await,
                 InstanceState::Stopping => self.stop(instance).await,
@@ -224,7 +224,7 @@ impl Life {
                 InstanceState::Running | InstanceState::Stopped | InstanceState::Terminated => return,
             };
             drop(step);
-            if let Err(error) = settled {
+            if let Err(error) = reconciled {
                 tracing::warn!(instance = id, %error, state = instance.state.name(), "Trying again soon.");
                 tokio::select! {
                     () = self.ending.cancelled() => return,
@@ -399,7 +399,7 @@ impl Life {
     }
 }
 
-/// What a start means for one instance; whether it has to be settled.
+/// What a start means for one instance; whether it has to be reconciled.
 fn recover_one(instance: &mut Instance, disk: bool) -> bool {
     let lost = || {
         Some(StateReason::new(

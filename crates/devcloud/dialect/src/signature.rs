@@ -49,7 +49,6 @@ pub struct Signed<'a> {
     pub path: &'a str,
     /// The query string as it came.
     pub query: &'a str,
-    /// The headers.
     pub headers: &'a HeaderMap,
     /// The whole body.
     pub body: &'a [u8],
@@ -57,7 +56,6 @@ pub struct Signed<'a> {
 
 /// Who may sign.
 pub struct Credentials<'a> {
-    /// The one access key.
     pub access_key: &'a str,
     /// Its secret.
     pub secret_key: &'a str,

@@ -232,7 +232,7 @@ impl Instance {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryEntry {
-    /// When.
+    /// The moment, in RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub time: OffsetDateTime,
     /// A state's name, or `reboot`, `recovered`, `powered-off`, `fault`.
@@ -348,7 +348,7 @@ pub struct LaunchToken {
     pub parameters: String,
     /// What it launched.
     pub instances: Vec<String>,
-    /// When.
+    /// The moment, in RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub time: OffsetDateTime,
 }
@@ -359,7 +359,6 @@ pub struct LaunchToken {
 pub struct KeyPair {
     /// `key-` and 17 digits.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// `ed25519` or `rsa`.
     pub kind: String,
@@ -378,7 +377,6 @@ pub struct KeyPair {
 pub struct SecurityGroup {
     /// `sg-` and 17 digits.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// A sentence for people.
     pub description: String,

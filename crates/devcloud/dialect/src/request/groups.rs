@@ -46,14 +46,12 @@ requests! {
         groups: Vec<GroupPair>,
         user_id_group_pairs: Vec<GroupPair>,
     }
-    /// CreateSecurityGroup.
     CreateSecurityGroup {
         group_name: Option<GroupText>,
         group_description: Option<GroupText>,
         vpc_id: Option<String>,
         tag_specification: Vec<TagSpecification>,
     }
-    /// DescribeSecurityGroups.
     DescribeSecurityGroups {
         group_id: Vec<String>,
         group_name: Vec<String>,
@@ -61,7 +59,6 @@ requests! {
         max_results: Option<i64>,
         next_token: Option<String>,
     }
-    /// DeleteSecurityGroup.
     DeleteSecurityGroup {
         group_id: Option<String>,
         group_name: Option<String>,

@@ -36,7 +36,6 @@ pub enum MarketType {
 }
 
 requests! {
-    /// RunInstances.
     RunInstances {
         image_id: Option<String>,
         min_count: Option<i64>,
@@ -79,7 +78,6 @@ requests! {
         description: Option<String>,
         private_ip_address: Option<String>,
     }
-    /// `Placement`.
     Placement {
         availability_zone: Option<String>,
         availability_zone_id: Option<String>,
@@ -105,7 +103,6 @@ requests! {
         iops: Option<i64>,
         throughput: Option<i64>,
     }
-    /// `MetadataOptions`.
     MetadataOptions {
         http_tokens: Option<HttpTokens>,
         http_put_response_hop_limit: Option<i64>,
@@ -113,7 +110,6 @@ requests! {
         http_protocol_ipv6: Option<Switch>,
         instance_metadata_tags: Option<Switch>,
     }
-    /// `InstanceMarketOptions`.
     InstanceMarketOptions {
         market_type: Option<MarketType>,
         spot_options: SpotOptions,
@@ -125,7 +121,6 @@ requests! {
         instance_interruption_behavior: Option<String>,
         valid_until: Option<String>,
     }
-    /// `IamInstanceProfile`.
     IamInstanceProfile {
         arn: Option<String>,
         name: Option<String>,
@@ -134,42 +129,34 @@ requests! {
     Enabled {
         enabled: Option<bool>,
     }
-    /// `HibernationOptions`.
     HibernationOptions {
         configured: Option<bool>,
     }
-    /// `CreditSpecification`.
     CreditSpecification {
         cpu_credits: Option<String>,
     }
-    /// `CpuOptions`.
     CpuOptions {
         core_count: Option<i64>,
         threads_per_core: Option<i64>,
     }
-    /// `CapacityReservationSpecification`.
     CapacityReservationSpecification {
         capacity_reservation_preference: Option<String>,
     }
-    /// `MaintenanceOptions`.
     MaintenanceOptions {
         auto_recovery: Option<String>,
     }
-    /// `PrivateDnsNameOptions`.
     PrivateDnsNameOptions {
         hostname_type: Option<String>,
         enable_resource_name_dns_a_record: Option<bool>,
         #[serde(rename = "EnableResourceNameDnsAAAARecord")]
         enable_resource_name_dns_aaaa_record: Option<bool>,
     }
-    /// DescribeInstances.
     DescribeInstances {
         instance_id: Vec<String>,
         filter: Vec<Filter>,
         max_results: Option<i64>,
         next_token: Option<String>,
     }
-    /// DescribeInstanceStatus.
     DescribeInstanceStatus {
         instance_id: Vec<String>,
         filter: Vec<Filter>,
@@ -177,21 +164,17 @@ requests! {
         max_results: Option<i64>,
         next_token: Option<String>,
     }
-    /// TerminateInstances.
     TerminateInstances {
         instance_id: Vec<String>,
     }
-    /// StopInstances.
     StopInstances {
         instance_id: Vec<String>,
         force: Option<bool>,
         hibernate: Option<bool>,
     }
-    /// StartInstances.
     StartInstances {
         instance_id: Vec<String>,
     }
-    /// RebootInstances.
     RebootInstances {
         instance_id: Vec<String>,
     }
@@ -200,7 +183,6 @@ requests! {
         instance_id: Vec<String>,
         latest: Option<bool>,
     }
-    /// DescribeInstanceAttribute.
     DescribeInstanceAttribute {
         instance_id: Option<String>,
         attribute: Option<String>,

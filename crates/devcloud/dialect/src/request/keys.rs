@@ -35,27 +35,23 @@ pub enum KeyFormat {
 }
 
 requests! {
-    /// ImportKeyPair.
     ImportKeyPair {
         key_name: Option<NewKeyName>,
         public_key_material: Option<String>,
         tag_specification: Vec<TagSpecification>,
     }
-    /// CreateKeyPair.
     CreateKeyPair {
         key_name: Option<NewKeyName>,
         key_type: Option<KeyType>,
         key_format: Option<KeyFormat>,
         tag_specification: Vec<TagSpecification>,
     }
-    /// DescribeKeyPairs.
     DescribeKeyPairs {
         key_name: Vec<String>,
         key_pair_id: Vec<String>,
         filter: Vec<Filter>,
         include_public_key: Option<bool>,
     }
-    /// DeleteKeyPair.
     DeleteKeyPair {
         key_name: Option<String>,
         key_pair_id: Option<String>,

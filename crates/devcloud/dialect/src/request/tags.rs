@@ -11,7 +11,6 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Tag {
-    /// Its key.
     pub key: TagKey,
     /// Its value; empty when it is left out.
     #[serde(default = "nothing")]
@@ -26,9 +25,7 @@ fn nothing() -> TagValue {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct DoomedTag {
-    /// Its key.
     pub key: String,
-    /// Its value.
     #[serde(default, deserialize_with = "as_it_came")]
     pub value: Option<String>,
 }
@@ -49,17 +46,14 @@ pub struct TagSpecification {
 }
 
 requests! {
-    /// CreateTags.
     CreateTags {
         resource_id: Vec<String>,
         tag: Vec<Tag>,
     }
-    /// DeleteTags.
     DeleteTags {
         resource_id: Vec<String>,
         tag: Vec<DoomedTag>,
     }
-    /// DescribeTags.
     DescribeTags {
         filter: Vec<Filter>,
         max_results: Option<i64>,

@@ -136,7 +136,7 @@ impl Running {
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
             Err(errno) => return Err(Failure::step(format!("end the processes of {id}"), errno)),
         }
-        // What is frozen dies, but is seen out only by who is not.
+        // The kernel kills frozen processes too, but their parent, which has to collect them, is frozen as well.
         if let Err(error) = self.groups.thaw() {
             tracing::warn!(id, %error, "A killed machine could not be thawed.");
         }

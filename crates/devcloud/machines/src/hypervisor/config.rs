@@ -20,7 +20,6 @@ pub struct HypervisorConfig {
 /// A machine that ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineEvent {
-    /// The instance id.
     pub instance_id: String,
     /// What it is now.
     pub state: MachineState,

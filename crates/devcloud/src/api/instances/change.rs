@@ -136,7 +136,7 @@ async fn change(call: Call<'_>, ids: Vec<String>, step: Step) -> Result<Xml, Api
         })
         .await?;
     for (id, _, _, _) in changes.iter().filter(|(_, _, _, changed)| *changed) {
-        service.life.settle_soon(id.clone());
+        service.life.reconcile_soon(id.clone());
     }
     let mut xml = Xml::default();
     xml.list("instancesSet", &changes, |xml, (id, before, now, _)| {

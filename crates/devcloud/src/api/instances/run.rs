@@ -72,7 +72,7 @@ impl Change for RunInstances {
         let (ids, new) = service.ledger.commit(move |state| launch.commit(state)).await?;
         if new {
             for id in &ids {
-                service.life.settle_soon(id.clone());
+                service.life.reconcile_soon(id.clone());
             }
         }
         let state = service.ledger.snapshot();

@@ -1,6 +1,6 @@
 //! From the hypervisor's file system to the machine's own root.
 //!
-//! An image is not trusted with this process's eyes: a link in it must not lead to a file of the host. So what
+//! This process sees the host's files at first, and an image may hold a link that leads to one of them. So what
 //! the machine gets from outside is opened as detached mounts first, then the root is changed, and only then is
 //! anything looked up or written in the image.
 
@@ -52,8 +52,8 @@ const FORBIDDEN: &[CapabilitySet] = &[
     CapabilitySet::PERFMON,
 ];
 
-/// What is brought in from outside.
-struct Luggage {
+/// The mounts that the machine gets from outside, opened before its root is changed.
+struct PreparedMounts {
     proc: OwnedFd,
     /// Refused in some containers; the machine lives without.
     sys: Option<OwnedFd>,
@@ -65,12 +65,12 @@ struct Luggage {
 /// Changes to the machine's root and makes it fit for its programs.
 pub(super) fn stand(config: &InitConfig) -> Result<(), Failure> {
     umask(Mode::from_raw_mode(0o022));
-    let luggage = pack(config).map_err(step("gather the machine's mounts"))?;
+    let mounts = prepare(config).map_err(step("gather the machine's mounts"))?;
     let root = config.disk.join("root");
     mount_overlay(config, &root)?;
     change_root(&root).map_err(step("change to the machine's root"))?;
-    unpack(luggage, config.rootless)?;
-    settle(config).map_err(|error| Failure::step("write the machine's host name", error))?;
+    mount_all(mounts, config.rootless)?;
+    write_names(config).map_err(|error| Failure::step("write the machine's host name", error))?;
     if !config.rootless {
         for capability in FORBIDDEN {
             match remove_capability_from_bounding_set(*capability) {
@@ -87,7 +87,7 @@ fn step(what: &'static str) -> impl Fn(Errno) -> Failure {
     move |errno| Failure::step(what, errno)
 }
 
-fn pack(config: &InitConfig) -> rustix::io::Result<Luggage> {
+fn prepare(config: &InitConfig) -> rustix::io::Result<PreparedMounts> {
     let quiet = MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
@@ -99,7 +99,7 @@ fn pack(config: &InitConfig) -> rustix::io::Result<Luggage> {
             Err(errno) => return Err(errno),
         }
     }
-    Ok(Luggage {
+    Ok(PreparedMounts {
         proc: make("proc", quiet)?,
         sys: make("sysfs", quiet | MountAttrFlags::MOUNT_ATTR_RDONLY).ok(),
         devices,
@@ -177,10 +177,10 @@ fn change_root(root: &Path) -> rustix::io::Result<()> {
     chdir("/")
 }
 
-fn unpack(luggage: Luggage, rootless: bool) -> Result<(), Failure> {
+fn mount_all(mounts: PreparedMounts, rootless: bool) -> Result<(), Failure> {
     let quiet = MountFlags::NOSUID | MountFlags::NODEV;
-    place(&luggage.proc, "/proc")?;
-    if let Some(sys) = &luggage.sys {
+    place(&mounts.proc, "/proc")?;
+    if let Some(sys) = &mounts.sys {
         place(sys, "/sys")?;
     }
     tmpfs(
@@ -188,7 +188,7 @@ fn unpack(luggage: Luggage, rootless: bool) -> Result<(), Failure> {
         MountFlags::NOSUID | MountFlags::NOEXEC,
         c"mode=755,size=4m",
     )?;
-    for (name, device) in &luggage.devices {
+    for (name, device) in &mounts.devices {
         let target = Path::new("/dev").join(name);
         let made = target
             .parent()
@@ -219,10 +219,7 @@ fn unpack(luggage: Luggage, rootless: bool) -> Result<(), Failure> {
     tmpfs("/run", quiet, c"mode=755")?;
     directory("/run/lock")?;
     // A plain directory of the host: an overlay cannot be the upper of another overlay.
-    for (tree, target) in [
-        (&luggage.data, "/data"),
-        (&luggage.verdigris, "/var/lib/verdigris"),
-    ] {
+    for (tree, target) in [(&mounts.data, "/data"), (&mounts.verdigris, "/var/lib/verdigris")] {
         place(tree, target)?;
         // In a user namespace the kernel opens no devices anyway, and lets no flags of the host's mount be changed.
         if !rootless {
@@ -254,7 +251,7 @@ fn directory(path: &str) -> Result<(), Failure> {
 }
 
 /// The machine's name, to itself and to its programs.
-fn settle(config: &InitConfig) -> io::Result<()> {
+fn write_names(config: &InitConfig) -> io::Result<()> {
     let name = &config.host_name;
     sethostname(name.as_bytes())?;
     write_file(Path::new("/etc/hostname"), 0o644, format!("{name}\n").as_bytes())?;
