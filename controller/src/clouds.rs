@@ -36,7 +36,7 @@ pub(crate) struct Clouds {
     ends: Pauses<String>,
 }
 
-/// What is known of one cloud.
+/// A cloud, and what its last answers were.
 #[derive(Debug)]
 struct Known {
     cloud: Arc<dyn Cloud>,

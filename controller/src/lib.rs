@@ -35,26 +35,25 @@ use store::Store;
 /// How long an instance without a builder is watched before it is ended.
 pub const ORPHAN_GRACE: Duration = Duration::from_secs(120);
 
-/// What a controller works with.
+/// All that a controller needs: database, fleet file, clouds, and a way into machines.
 #[derive(Clone)]
 pub struct Parts {
-    /// The database.
     pub store: Store,
-    /// What the operator wants.
+    /// The fleet file, as it was read at the start.
     pub fleet: Arc<FleetSpec>,
     /// The clouds, by their names in the fleet.
     pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
     /// The playbooks and files that make a machine a builder.
     pub provisioner: Arc<Provisioner>,
-    /// How machines are reached.
+    /// How the controller opens machines: over SSH, or in tests not at all.
     pub reach: Arc<dyn Reach>,
-    /// What opens builders.
+    /// The private key that the machines let in.
     pub key: Arc<ClientKey>,
     /// The farm's address as builders reach it.
     pub builder_url: String,
     /// This controller's name in the lease.
     pub holder: String,
-    /// The time.
+    /// The clock of all its decisions; tests move it by hand.
     pub clock: Clock,
     /// Cancelled when nothing new is to be begun: what runs goes on, nothing is launched and nothing assigned.
     pub quiesce: CancellationToken,
@@ -72,15 +71,14 @@ impl std::fmt::Debug for Parts {
 /// What stops a controller, or one of its steps.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database refused or is away; the next round tries again.
+    /// The database refused a call, or does not answer; the next round tries again.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// A cloud refused or is away.
+    /// A cloud refused a call, or does not answer.
     #[error("cloud {cloud}")]
     Cloud {
-        /// Its name in the fleet.
+        /// The cloud's name in the fleet file.
         cloud: String,
-        /// What it said.
         #[source]
         source: cloud::Error,
     },
@@ -93,7 +91,7 @@ pub enum Error {
     /// The lease could not be renewed in time: another controller may lead by now.
     #[error("the lease could not be renewed in time")]
     LeaseNotRenewed,
-    /// A fault of this program.
+    /// A part of this program panicked.
     #[error("{0} panicked")]
     Panicked(String),
 }

@@ -60,9 +60,8 @@ pub(crate) struct Seen {
 pub(crate) struct Look {
     /// Its name in the fleet.
     pub(crate) name: String,
-    /// Itself.
     pub(crate) cloud: Arc<dyn Cloud>,
-    /// Whose instances.
+    /// The fleet whose instances are listed.
     pub(crate) fleet: FleetId,
     /// Instances that should be there: asked for one by one when the list lacks them.
     pub(crate) known: Vec<String>,

@@ -8,7 +8,7 @@ use runtime::supervisor::chain;
 use serde_json::{Map, Value};
 use shell::{ClientKey, Connection, Endpoint, HostKey, Timeouts};
 
-/// Opens machines.
+/// A way to open a machine, so that a playbook can be run on it.
 #[async_trait]
 pub trait Reach: Send + Sync + std::fmt::Debug {
     /// Connects to the machine at an address, which has to prove that host key, within `limit`.
@@ -20,7 +20,7 @@ pub trait Reach: Send + Sync + std::fmt::Debug {
     ) -> Result<Box<dyn Machine>, shell::Error>;
 }
 
-/// A machine that is open.
+/// A machine that was opened.
 #[async_trait]
 pub trait Machine: Send + Sync {
     /// Runs a playbook on it; what came of it, in words for operators.
@@ -35,9 +35,9 @@ pub trait Machine: Send + Sync {
     async fn close(self: Box<Self>);
 }
 
-/// The real way.
+/// Opens machines over SSH.
 pub struct OverSsh {
-    /// What opens builders.
+    /// The private key that the machines let in.
     pub key: Arc<ClientKey>,
     /// What runs playbooks.
     pub provisioner: Arc<Provisioner>,

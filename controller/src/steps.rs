@@ -30,13 +30,13 @@ const MOST_MACHINES: usize = 1024;
 /// On how many of them playbooks run at once.
 const MOST_PLAYED: usize = 64;
 
-/// The steps.
+/// The steps of all builders that are under way.
 #[derive(Debug)]
 pub(crate) struct Steps {
     clock: Clock,
     tasks: JoinSet<Ended>,
     under_way: BTreeMap<BuilderId, UnderWay>,
-    /// How many there were.
+    /// How many steps were begun so far.
     count: u64,
     pauses: Pauses<BuilderId>,
     /// The states in which builders had a step already.
@@ -46,7 +46,7 @@ pub(crate) struct Steps {
     playing: Arc<Semaphore>,
 }
 
-/// What a step needs a place for.
+/// The kinds of steps, each with its own number of places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Call,

@@ -7,7 +7,7 @@ use store::Store;
 
 use crate::{session::Sessions, unlocked::UnlockedKeys};
 
-/// What a worker works with.
+/// All that a worker needs: database, results, and a way to its builders.
 #[derive(Clone)]
 pub struct Context {
     /// The database.
@@ -16,7 +16,7 @@ pub struct Context {
     pub publisher: Arc<Publisher>,
     /// Where uploaded sources are, by digest.
     pub sources: PathBuf,
-    /// What opens builders.
+    /// Opens sessions with builders.
     pub sessions: Arc<dyn Sessions>,
     /// What unlocks the projects' signing keys.
     pub passphrase: Arc<Passphrase>,

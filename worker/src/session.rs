@@ -54,14 +54,13 @@ pub trait LogStream: Send {
 /// How a build on a builder stands.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Status {
-    /// In a word.
     pub state: BuildOnBuilder,
     /// What the builder makes of a finished build.
     #[serde(default)]
     pub verdict: Option<Verdict>,
 }
 
-/// How a build on a builder stands, in a word.
+/// The states of a build on its builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BuildOnBuilder {
@@ -78,12 +77,12 @@ pub enum BuildOnBuilder {
 /// What a builder makes of a finished build.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Verdict {
-    /// In a word.
+    /// Whether the build made packages.
     pub result: VerdictWord,
-    /// Who is answerable: a word of [`model::Blame`].
+    /// Whose fault a failure is: a word of [`model::Blame`].
     #[serde(default)]
     pub blame: Option<String>,
-    /// In words for the user.
+    /// The reason, as a sentence for the user.
     #[serde(default)]
     pub reason: String,
     /// Where in which log it can be seen.

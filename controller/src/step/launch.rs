@@ -25,7 +25,7 @@ const PAUSE_BETWEEN_QUESTIONS: Duration = Duration::from_secs(3);
 enum Next {
     /// Asks for this offering.
     Ask(String),
-    /// Waits so long.
+    /// Waits for this long.
     Wait(Duration),
     /// Is given up.
     GiveUp(String),

@@ -180,27 +180,27 @@ impl FromStr for BuilderState {
 /// Karpenter, rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
-    /// From the wish to the call.
+    /// From the decision to rent it to the call.
     pub planned: Duration,
-    /// For the cloud's answer to a launch.
+    /// From the call to the cloud's answer.
     pub launch: Duration,
     /// From the launch to a running instance with an address.
     pub pending: Duration,
     /// From there to SSH with the right host key.
     pub boot: Duration,
-    /// For the playbook.
+    /// For the run of the playbook that makes it a builder.
     pub provision: Duration,
-    /// For the readiness check.
+    /// For the run of the playbook that checks it.
     pub check: Duration,
-    /// For a worker to take up what was assigned.
+    /// From the assignment of an attempt to the moment at which a worker takes it up.
     pub reserved: Duration,
-    /// Without a sign of life from the worker.
+    /// The longest time without a sign of life of the worker.
     pub busy: Duration,
-    /// For cleaning.
+    /// For the cleaning after an attempt.
     pub clean: Duration,
-    /// For a hold without an end of its own.
+    /// The longest hold whose end nobody has set.
     pub held: Duration,
-    /// For hooks before termination.
+    /// For what is still to be done before termination.
     pub drain: Duration,
 }
 

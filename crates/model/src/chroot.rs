@@ -40,7 +40,7 @@ pub struct BaseRepository {
     pub gpgkey: Option<String>,
 }
 
-/// What builders would refuse in a definition.
+/// A definition that builders would refuse.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDefinition {
     /// The id of a repository, or what is to be installed.

@@ -18,35 +18,35 @@ pub struct Condition {
     pub refused_ends: BTreeMap<String, String>,
 }
 
-/// Whether a controller acts.
+/// Whether a controller holds the fleet's lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Leadership {
-    /// One does.
+    /// A controller holds it.
     Held {
-        /// Its name.
+        /// The controller's name.
         holder: String,
     },
-    /// None does: nothing is launched, assigned or ended.
+    /// No controller holds it: nothing is launched, assigned or ended.
     Vacant {
-        /// Since when; `None` when there never was one.
+        /// When the last one's lease ended; `None` when there never was one.
         since: Option<Timestamp>,
     },
-    /// Not known.
+    /// It is not known.
     #[default]
     Unknown,
 }
 
-/// One thing that is wrong.
+/// Something that is wrong with the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// For everybody: without ids, addresses and what machines said.
+    /// A sentence for everybody: without ids, addresses and what machines said.
     pub words: String,
-    /// For operators, what belongs to it.
+    /// What operators need to know besides.
     pub detail: Option<String>,
 }
 
 impl Trouble {
-    /// All of it, in one line.
+    /// Sentence and detail in one line.
     #[must_use]
     pub fn for_operators(&self) -> String {
         match &self.detail {

@@ -15,15 +15,15 @@ use crate::{
     quantity::Span,
 };
 
-/// The whole file.
+/// The fleet file, `fleet.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FleetSpec {
-    /// The version of this format; 1.
+    /// The version of the file's format: 1.
     pub schema: u32,
     /// The value of the tag on every instance of this fleet; made once, never changed.
     pub fleet: FleetId,
-    /// What people call the fleet.
+    /// A name for people, such as `production`.
     pub name: String,
     /// How the controller itself behaves.
     #[serde(default)]
@@ -38,23 +38,23 @@ pub struct FleetSpec {
     pub pools: BTreeMap<PoolName, PoolSpec>,
 }
 
-/// How the controller behaves.
+/// How often the controller works, and how long its lease lasts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControllerSpec {
-    /// How often it looks.
+    /// How long the controller rests between two rounds.
     pub tick: TickSpec,
     /// The lease that makes one of several controllers the one that acts.
     pub lease: LeaseSpec,
 }
 
-/// How often the controller looks.
+/// How long the controller rests between two rounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TickSpec {
-    /// While something is under way.
+    /// The rest while something is under way.
     pub min: Span,
-    /// While nothing is.
+    /// The rest while nothing is under way.
     pub max: Span,
 }
 
@@ -71,7 +71,7 @@ impl Default for TickSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LeaseSpec {
-    /// How long it lasts without renewal.
+    /// How long it lasts if it is not renewed.
     pub ttl: Span,
     /// How often it is renewed.
     pub renew: Span,
@@ -90,28 +90,28 @@ impl Default for LeaseSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloudSpec {
-    /// The protocol.
+    /// The protocol that it speaks.
     pub kind: CloudKind,
-    /// The region's name, which is part of every signature.
+    /// The region, such as `eu-central-1`; it is part of every signature.
     pub region: String,
-    /// The address of the endpoint, where it is not Amazon's of that region.
+    /// The address of its API; Amazon's of that region when left out.
     #[serde(default)]
     pub endpoint: Option<String>,
-    /// What the endpoint can do.
+    /// Which parts of that protocol it knows.
     #[serde(default)]
     pub profile: CloudProfile,
     /// Where the access key comes from.
     pub credentials: CredentialsSpec,
-    /// Where in the cloud's network instances are put.
+    /// The subnet and the security groups of its instances.
     #[serde(default)]
     pub network: NetworkSpec,
 }
 
-/// Where in a cloud's network instances are put; the cloud's defaults where left out.
+/// The subnet and the security groups of instances; the cloud's defaults where left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkSpec {
-    /// The subnet's id.
+    /// The subnet's id, such as `subnet-0123456789abcdef0`.
     pub subnet: Option<String>,
     /// The security groups' ids. They have to let the controller and the workers in, and nobody else.
     pub security_groups: Vec<String>,
@@ -125,35 +125,34 @@ pub enum CloudKind {
     Ec2,
 }
 
-/// What an EC2 endpoint can do beyond the common ground.
+/// Which parts of EC2's API an endpoint knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CloudProfile {
-    /// All that Amazon does.
+    /// All parts, as Amazon's own.
     #[default]
     Aws,
     /// No metadata options, no spot market, no paging, weak client tokens.
     Eucalyptus,
 }
 
-/// Where an access key comes from. Secrets stand in files or the environment, never here.
+/// Where an access key comes from. Secrets stand in a file or in the environment, never in the fleet file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialsSpec {
-    /// The kind of place.
     pub source: CredentialsSource,
     /// For `file`: the path of a TOML file with `access_key` and `secret_key`.
     #[serde(default)]
     pub path: Option<String>,
 }
 
-/// The kind of place an access key comes from.
+/// The kinds of places that an access key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CredentialsSource {
     /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
     Environment,
-    /// A file of the operator's.
+    /// The file that `path` names.
     File,
     /// The devcloud that `verdigris up` runs in its own process.
     Embedded,
@@ -163,23 +162,23 @@ pub enum CredentialsSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSpec {
-    /// The cloud it is in.
+    /// The cloud that has it, by its name in this file.
     pub cloud: String,
     /// Its id, such as `ami-0123456789abcdef0`.
     pub id: String,
 }
 
-/// How a machine is made a builder.
+/// What makes a machine a builder: how to reach it, and which playbooks to run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProvisionSpec {
-    /// How it is reached.
+    /// The user and the port of SSH.
     #[serde(default)]
     pub connect: ConnectSpec,
     /// The playbook that makes it a builder.
     #[serde(default = "builder_playbook")]
     pub playbook: String,
-    /// The playbook that proves it one.
+    /// The playbook that checks whether it is one.
     #[serde(default = "check_playbook")]
     pub check: String,
     /// Time limits by stage.
@@ -198,13 +197,13 @@ fn check_playbook() -> String {
     "check.yml".to_owned()
 }
 
-/// How a machine is reached.
+/// The user and the port of SSH.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectSpec {
     /// The user to log in as.
     pub user: String,
-    /// The port of sshd.
+    /// The port that sshd listens on.
     pub port: u16,
 }
 
@@ -217,19 +216,19 @@ impl Default for ConnectSpec {
     }
 }
 
-/// Time limits by stage; what is left out has the default of [`Deadlines`].
+/// Time limits of the stages on the way to a builder; what is left out has the default of [`Deadlines`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimeoutsSpec {
-    /// For the cloud's answer to a launch.
+    /// From the call to the cloud's answer.
     pub launch: Option<Span>,
-    /// To a running instance with an address.
+    /// From the launch to a running instance with an address.
     pub pending: Option<Span>,
-    /// To SSH with the right host key.
+    /// From there to SSH with the right host key.
     pub boot: Option<Span>,
-    /// For the playbook.
+    /// For the run of the playbook that makes it a builder.
     pub provision: Option<Span>,
-    /// For the readiness check.
+    /// For the run of the playbook that checks it.
     pub check: Option<Span>,
 }
 
@@ -262,16 +261,16 @@ pub struct PoolSpec {
     pub priority: i32,
     /// The image, by its name in this file.
     pub image: String,
-    /// How its machines are made builders, by name.
+    /// What makes its machines builders, by the name in this file.
     pub provision: String,
-    /// How many.
+    /// How many machines it has.
     pub size: SizeSpec,
-    /// How fast.
+    /// How fast it grows.
     #[serde(default)]
     pub launch: LaunchSpec,
-    /// What to ask the cloud for, in order.
+    /// The offerings to ask the cloud for, the preferred one first.
     pub offerings: Vec<OfferingSpec>,
-    /// When it gets smaller.
+    /// When it gives machines back.
     #[serde(default)]
     pub shrink: ShrinkSpec,
 }
@@ -297,12 +296,12 @@ impl PoolSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SizeSpec {
-    /// Never fewer, whatever they do.
+    /// The fewest machines, even when there is nothing to build.
     #[serde(default)]
     pub min: u32,
-    /// Never more, counting those that come and those that go.
+    /// The most machines, counting those that come and those that go.
     pub max: u32,
-    /// How many to have ready beyond what is in use.
+    /// How many ready builders to hold besides those in use.
     #[serde(default)]
     pub idle: u32,
 }
@@ -311,9 +310,9 @@ pub struct SizeSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LaunchSpec {
-    /// How many may be on their way to ready at once.
+    /// The most builders that are on their way to ready at once.
     pub parallel: u32,
-    /// How often a launch is tried for one builder.
+    /// The most launches for one builder before it is given up.
     pub attempts: u32,
 }
 
@@ -326,7 +325,7 @@ impl Default for LaunchSpec {
     }
 }
 
-/// Something to ask the cloud for.
+/// An offering: instance types and zones to ask the cloud for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OfferingSpec {
@@ -337,11 +336,11 @@ pub struct OfferingSpec {
     pub zones: Vec<String>,
 }
 
-/// When a pool gets smaller.
+/// When a pool gives machines back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShrinkSpec {
-    /// How long a builder beyond the wanted number stays ready before it is let go.
+    /// How long a builder stays ready without need before it is terminated.
     pub idle_for: Span,
 }
 

@@ -17,10 +17,9 @@ use crate::{
 
 mod grow;
 
-/// Everything that a plan may look at.
+/// All that a plan is made from.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The moment of the decision.
     pub now: Timestamp,
     /// The pools, with what is known of their launches.
     pub pools: BTreeMap<PoolName, Pool>,
@@ -35,7 +34,7 @@ pub struct Snapshot {
 /// A pool, with what is known of its launches.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    /// What the operator wants.
+    /// What the fleet file says of it.
     pub spec: PoolSpec,
     /// How its last launches went.
     pub history: LaunchHistory,
@@ -60,28 +59,28 @@ pub enum CloudHealth {
 pub struct CloudTrouble {
     /// Its name in the fleet file.
     pub cloud: String,
-    /// Since when.
+    /// Since when it gives no machines.
     pub since: Timestamp,
-    /// Why, in words for everybody: without addresses and ids.
+    /// What is wrong, as a sentence for everybody: without addresses and ids.
     pub reason: String,
     /// All that the cloud said, for operators.
     pub detail: String,
 }
 
 impl CloudTrouble {
-    /// For everybody.
+    /// The trouble as a sentence for everybody.
     #[must_use]
     pub fn in_public(&self) -> String {
-        self.words(&self.reason)
+        self.describe(&self.reason)
     }
 
-    /// For operators.
+    /// The trouble as a sentence for operators, with all that the cloud said.
     #[must_use]
     pub fn for_operators(&self) -> String {
-        self.words(&self.detail)
+        self.describe(&self.detail)
     }
 
-    fn words(&self, why: &str) -> String {
+    fn describe(&self, why: &str) -> String {
         let since = self.since.to_the_second();
         format!("cloud {} gives no machines since {since}: {why}", self.cloud)
     }
@@ -90,17 +89,15 @@ impl CloudTrouble {
 /// A builder, as far as a plan needs to know it.
 #[derive(Clone, Debug)]
 pub struct Builder {
-    /// Which.
     pub id: BuilderId,
-    /// Whose specification it follows.
+    /// The pool whose specification it follows.
     pub pool: PoolName,
-    /// Where it stands.
     pub state: BuilderState,
     /// When it was planned.
     pub created_at: Timestamp,
     /// Since when it is in its state.
     pub entered_at: Timestamp,
-    /// When its time there is over.
+    /// When it is moved on if it is still in that state.
     pub deadline: Option<Timestamp>,
     /// Whether an operator wants no further attempts on it.
     pub cordoned: bool,
@@ -118,25 +115,23 @@ impl Builder {
 /// An attempt that waits for a builder.
 #[derive(Clone, Debug)]
 pub struct QueuedAttempt {
-    /// Which.
     pub id: AttemptId,
-    /// Of which build.
     pub build: BuildId,
-    /// What it needs.
+    /// The chroot that a builder has to offer.
     pub chroot: ChrootName,
-    /// Who shares the fleet fairly with others.
+    /// The owner of the project. Owners take turns.
     pub owner: OwnerName,
-    /// Whether it yields to everything that is not.
+    /// Whether it is in the background: all attempts that are not are served before it.
     pub background: bool,
-    /// Since when it waits.
+    /// When it was put into the queue.
     pub queued_at: Timestamp,
 }
 
-/// What to do, and why the rest has to wait.
+/// What the controller is to do, and why the attempts that get no builder wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[must_use]
 pub struct Plan {
-    /// In the order of doing.
+    /// What to do, in this order.
     pub actions: Vec<Action>,
     /// One entry for each attempt that stays in the queue.
     pub waits: Vec<Wait>,
@@ -144,40 +139,33 @@ pub struct Plan {
     pub pools: Vec<PoolReport>,
 }
 
-/// One thing to do.
+/// One thing for the controller to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Give a ready builder to an attempt.
-    Assign {
-        /// Who gets it.
-        attempt: AttemptId,
-        /// What it gets.
-        builder: BuilderId,
-    },
-    /// Want one builder more.
+    Assign { attempt: AttemptId, builder: BuilderId },
+    /// Rent one more builder.
     Launch {
-        /// Where.
+        /// The pool that it is to be of.
         pool: PoolName,
-        /// What it is for.
+        /// What it is rented for, as a sentence for people.
         reason: String,
     },
-    /// Take a builder out of service.
+    /// Take a builder out of service: its attempt ends, then it is terminated.
     Drain {
-        /// Which.
         builder: BuilderId,
-        /// Why.
+        /// A sentence for the builder's events.
         reason: String,
     },
-    /// Its time in a state is over.
+    /// Move a builder on, because its time in a state is over.
     Expire {
-        /// Which.
         builder: BuilderId,
-        /// Where it was.
+        /// The state that it was in for too long.
         from: BuilderState,
-        /// Where that leads.
+        /// The state that it moves to.
         to: BuilderState,
-        /// For how long it was there.
+        /// How long it was there, as a sentence for people.
         reason: String,
     },
 }
@@ -185,34 +173,30 @@ pub enum Action {
 /// Why an attempt goes on waiting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Wait {
-    /// The attempt.
     pub attempt: AttemptId,
-    /// The build that it is of.
     pub build: BuildId,
-    /// The chroot that it is for.
     pub chroot: ChrootName,
     /// The owner of its project.
     pub owner: OwnerName,
-    /// Its place in the queue, from 1.
+    /// Its place in the queue: 1 is served next.
     pub position: usize,
-    /// In words for its user.
+    /// Why it waits, as a sentence for its user.
     pub reason: String,
 }
 
-/// How a pool stands.
+/// What a plan means for one pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PoolReport {
-    /// Which.
     pub pool: PoolName,
-    /// Builders that are, or may be, machines.
+    /// How many builders are machines, or may be.
     pub counted: u32,
-    /// Of these: on the way to ready.
+    /// How many of these are on the way to ready.
     pub starting: u32,
-    /// Of these: ready and free after this plan.
+    /// How many of these are ready and still free after this plan.
     pub ready: u32,
-    /// Launches in this plan.
+    /// How many more this plan rents.
     pub launches: u32,
-    /// Why there are not more.
+    /// Why it rents no more, as a sentence for people.
     pub note: String,
 }
 

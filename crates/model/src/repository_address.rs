@@ -7,7 +7,6 @@ use crate::{ChrootName, DirectoryName, OwnerName};
 /// an optional `?priority=` that is for dnf and no part of the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryAddress {
-    /// Where it is.
     pub place: RepositoryPlace,
     /// dnf's priority, 1 (first) to 99.
     pub priority: Option<u8>,
@@ -18,9 +17,8 @@ pub struct RepositoryAddress {
 pub enum RepositoryPlace {
     /// A directory of a project of this farm.
     Farm {
-        /// Whose project.
+        /// The owner of the project.
         owner: OwnerName,
-        /// Its directory.
         directory: DirectoryName,
     },
     /// An address of the web, its variables not filled in.

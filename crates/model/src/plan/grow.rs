@@ -79,7 +79,7 @@ enum Refusal {
 
 impl Refusal {
     /// For everybody: without what machines and clouds said.
-    fn words(&self, pool: &PoolName) -> String {
+    fn describe(&self, pool: &PoolName) -> String {
         match self {
             Self::Away(trouble) => trouble.in_public(),
             Self::Unasked => format!("the cloud of pool {pool} is being asked what runs there"),
@@ -105,7 +105,7 @@ impl Refusal {
 
     /// For operators: with the reason of the last failure, which they have to know first.
     fn note(&self, pool: &PoolName) -> String {
-        let words = self.words(pool);
+        let words = self.describe(pool);
         match self {
             Self::Away(trouble) => trouble.for_operators(),
             Self::HeldBack(
@@ -262,7 +262,7 @@ fn serve<'a>(
                 });
                 return is_coming(name);
             }
-            Err(refusal) => refusals.push(refusal.words(name)),
+            Err(refusal) => refusals.push(refusal.describe(name)),
         }
     }
     if pools.is_empty() {
