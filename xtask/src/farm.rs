@@ -28,7 +28,7 @@ pub(crate) struct Farm {
 }
 
 impl Farm {
-    /// Builds the program and starts a farm with an empty directory, of at most so many builders and so many held ready.
+    /// Builds the program and starts a farm with an empty directory: `builders` is the most it may rent, `idle` how many it holds ready.
     pub(crate) fn start(cache: &Cache, directory: &Path, builders: u32, idle: u32) -> Result<Self> {
         Self::start_program(&workspace::program()?, cache, directory, (builders, idle))
     }

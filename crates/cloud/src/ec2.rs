@@ -35,7 +35,7 @@ const MOST_PAGES: usize = 400;
 /// How an EC2 endpoint is reached.
 #[derive(Clone)]
 pub struct Ec2Settings {
-    /// Part of every signature.
+    /// The region, such as `eu-central-1`; it is part of every signature.
     pub region: String,
     /// The endpoint, where it is not Amazon's of the region.
     pub endpoint: Option<String>,

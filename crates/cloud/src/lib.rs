@@ -54,11 +54,9 @@ pub struct LaunchRequest {
     pub builder: BuilderId,
     /// The fleet that pays.
     pub fleet: FleetId,
-    /// The pool.
     pub pool: PoolName,
     /// The image's id.
     pub image: String,
-    /// The instance type.
     pub instance_type: String,
     /// The availability zone; the cloud chooses without one.
     pub zone: Option<String>,
@@ -87,15 +85,12 @@ impl std::fmt::Debug for LaunchRequest {
 /// An instance, as the cloud tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
-    /// Its id.
     pub id: String,
-    /// What it does.
     pub state: InstanceState,
     /// Where it is reached: the public address where there is one, else the private one.
     pub address: Option<String>,
     /// Why it is in its state, in the cloud's words.
     pub state_reason: Option<String>,
-    /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -126,7 +121,6 @@ impl Instance {
 pub enum InstanceState {
     /// Being made.
     Pending,
-    /// Running.
     Running,
     /// On its way to terminated.
     ShuttingDown,

@@ -17,7 +17,6 @@ pub enum Error {
     /// The file is something else: an error page, an archive, an empty file.
     #[error("`{}` is not an RPM package: it begins with {first}", file.display())]
     NotAnRpm {
-        /// The file.
         file: PathBuf,
         /// Its first bytes, printable.
         first: String,
@@ -25,7 +24,6 @@ pub enum Error {
     /// The file ends before the package does, as after a broken upload.
     #[error("`{}` is cut short: {what} needs {needed} bytes, the file has {found}", file.display())]
     Truncated {
-        /// The file.
         file: PathBuf,
         /// The part that is incomplete.
         what: &'static str,
@@ -36,14 +34,10 @@ pub enum Error {
     },
     /// A binary package where a source package is expected.
     #[error("`{}` is a binary package, and a source package is wanted", file.display())]
-    BinaryWhereSourceExpected {
-        /// The file.
-        file: PathBuf,
-    },
+    BinaryWhereSourceExpected { file: PathBuf },
     /// A name, version, release or architecture outside its grammar, or all of them too long for one file name.
     #[error("`{}`: its {field} {value:?} is not acceptable: {why}", file.display())]
     BadName {
-        /// The file.
         file: PathBuf,
         /// `name`, `version`, `release`, `architecture`, or `file name` for what they make together.
         field: &'static str,
@@ -55,7 +49,6 @@ pub enum Error {
     /// A count or size beyond what an honest package has.
     #[error("`{}`: {what} is {found}, and the limit is {limit}", file.display())]
     TooLarge {
-        /// The file.
         file: PathBuf,
         /// What is too large, with its unit.
         what: &'static str,
@@ -67,7 +60,6 @@ pub enum Error {
     /// The header breaks the format.
     #[error("`{}` has a damaged header: {detail}", file.display())]
     Malformed {
-        /// The file.
         file: PathBuf,
         /// What is wrong with it.
         detail: String,
@@ -75,7 +67,6 @@ pub enum Error {
     /// The content is not what the package's own digest says.
     #[error("`{}` is damaged: its {digest} is {found}, and it claims {expected}", file.display())]
     DigestMismatch {
-        /// The file.
         file: PathBuf,
         /// Which digest.
         digest: &'static str,
@@ -87,7 +78,6 @@ pub enum Error {
     /// The package carries no digest, so that damage could not be seen.
     #[error("`{}` has no digest of its {part} that could be checked", file.display())]
     NoDigest {
-        /// The file.
         file: PathBuf,
         /// `header` or `payload`.
         part: &'static str,
@@ -116,7 +106,6 @@ pub enum Error {
     /// A value that cannot stand in a `.repo` file.
     #[error("the value {value:?} of `{field}` cannot stand in a .repo file: {why}")]
     RepoValue {
-        /// The field.
         field: &'static str,
         /// The value, shortened.
         value: String,
@@ -126,7 +115,6 @@ pub enum Error {
     /// Two packages of one repository claim the same file.
     #[error("the package file `{href}` appears twice in {repository}")]
     DuplicatePackage {
-        /// The repository.
         repository: String,
         /// The file, relative to the repository.
         href: String,
@@ -134,27 +122,17 @@ pub enum Error {
     /// The number belongs to another state of the repository already: take the next one.
     #[error("snapshot {number} of {repository} exists already with other content")]
     NumberTaken {
-        /// The repository.
         repository: String,
-        /// The number.
         number: u64,
         /// The highest number that the repository has.
         highest: u64,
     },
     /// The snapshot was never made or is pruned.
     #[error("{repository} has no snapshot {number}")]
-    NoSuchSnapshot {
-        /// The repository.
-        repository: String,
-        /// The number.
-        number: u64,
-    },
+    NoSuchSnapshot { repository: String, number: u64 },
     /// The repository was never created.
     #[error("{repository} does not exist")]
-    NoRepository {
-        /// The repository.
-        repository: String,
-    },
+    NoRepository { repository: String },
 
     /// The passphrase does not open the key, or the key is not one.
     #[error("cannot {action} a signing key")]
@@ -170,7 +148,7 @@ pub enum Error {
     UnusableKey {
         /// Its fingerprint.
         key: String,
-        /// Why.
+        /// Why it cannot sign, as the end of a sentence.
         why: String,
     },
     /// The disk or the file system.

@@ -175,7 +175,7 @@ impl SigningKey {
         fingerprint.get(24..).unwrap_or(&fingerprint).to_owned()
     }
 
-    /// Whose key it is.
+    /// Its user id: owner, project and the farm's host.
     #[must_use]
     pub fn user_id(&self) -> String {
         let user = self.secret.details.users.first();

@@ -17,13 +17,10 @@ pub(crate) use repodata::{Repodata, write_repodata};
 /// One package of a repository: what it is, where it lies, and its share of the metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageMetadata {
-    /// Name.
     pub name: String,
     /// Epoch; 0 if the package has none.
     pub epoch: u32,
-    /// Version.
     pub version: String,
-    /// Release.
     pub release: String,
     /// Architecture; `src` for a source package.
     pub arch: String,

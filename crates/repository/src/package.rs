@@ -31,15 +31,13 @@ pub struct SourcePackage {
     pub name: String,
     /// Epoch, if the package has one.
     pub epoch: Option<u32>,
-    /// Version.
     pub version: String,
-    /// Release.
     pub release: String,
     /// `src`, or `nosrc` when some of its sources or patches are not in it.
     pub arch: String,
     /// One line about the package.
     pub summary: String,
-    /// Where its home is.
+    /// The address of its home page.
     pub url: String,
     /// Its licence.
     pub license: String,
@@ -81,25 +79,21 @@ pub struct Package {
     pub name: String,
     /// Epoch; 0 if the package has none, as metadata has it.
     pub epoch: u32,
-    /// Version.
     pub version: String,
-    /// Release.
     pub release: String,
     /// Architecture; `src` for a source package.
     pub arch: String,
-    /// One line.
+    /// What it is, in one line.
     pub summary: String,
-    /// Many lines.
+    /// What it is, in many lines.
     pub description: String,
-    /// Who packaged it.
+    /// The `Packager:` of its spec file.
     pub packager: String,
-    /// Where its home is.
+    /// The address of its home page.
     pub url: String,
     /// Its licence.
     pub license: String,
-    /// Its vendor.
     pub vendor: String,
-    /// Its group.
     pub group: String,
     /// The host that built it.
     pub build_host: String,
@@ -123,21 +117,14 @@ pub struct Package {
     pub sha256: String,
     /// The format of the file: 4, or 6 as rpm 6 writes it.
     pub format: u64,
-    /// `Provides:`.
     pub provides: Vec<Dependency>,
     /// `Requires:`, as metadata wants them: what the package provides itself is left out.
     pub requires: Vec<Dependency>,
-    /// `Conflicts:`.
     pub conflicts: Vec<Dependency>,
-    /// `Obsoletes:`.
     pub obsoletes: Vec<Dependency>,
-    /// `Suggests:`.
     pub suggests: Vec<Dependency>,
-    /// `Enhances:`.
     pub enhances: Vec<Dependency>,
-    /// `Recommends:`.
     pub recommends: Vec<Dependency>,
-    /// `Supplements:`.
     pub supplements: Vec<Dependency>,
     /// Its files, in the order of the header.
     pub files: Vec<FileEntry>,

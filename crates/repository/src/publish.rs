@@ -46,14 +46,14 @@ use crate::{
 use lock::Lock;
 use snapshot::{LINK, SNAPSHOTS, read_all};
 
-/// How long superseded states stay.
+/// How long snapshots stay that are no longer live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// At least so many of the newest snapshots stay.
+    /// How many of the newest snapshots stay, whatever their age.
     pub keep: usize,
-    /// A snapshot stays so long after another has taken its place.
+    /// How long a snapshot stays after another has taken its place.
     pub grace: Duration,
-    /// Beyond so many, the oldest go even before that: each may be as large as the repository's metadata.
+    /// The most snapshots: beyond these the oldest go even before that, since each may be as large as the repository's metadata.
     pub most: usize,
 }
 
@@ -68,7 +68,7 @@ impl Default for Retention {
     }
 }
 
-/// At most so many earlier states lend their files to a new one, however many are kept.
+/// The most earlier snapshots whose files are linked into a new one, however many are kept.
 const MAX_CARRIED: usize = 64;
 
 /// Writes below one results root.

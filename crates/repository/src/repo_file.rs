@@ -25,7 +25,6 @@ pub struct RepoFile<'a> {
     pub chroot: &'a str,
     /// The section for the second architecture (`:ml`, at a higher cost).
     pub multilib: bool,
-    /// `priority=`.
     pub priority: Option<u32>,
     /// `module_hotfixes=1`.
     pub module_hotfixes: bool,
@@ -36,9 +35,9 @@ pub struct RepoFile<'a> {
 /// A repository that the project's packages need when they run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepoDependency {
-    /// As the project names it.
+    /// The address as the project's owner wrote it.
     pub named: String,
-    /// What that means.
+    /// The same, understood.
     pub address: RepositoryAddress,
 }
 

@@ -21,10 +21,10 @@ pub fn now() -> Timestamp {
 /// A clock that a task is given, so that its tests need not wait. Cheap to clone; clones show the same time.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
-    /// The machine's.
+    /// The clock of the machine.
     #[default]
     System,
-    /// One that a test moves.
+    /// A clock that a test moves by hand.
     Manual(ManualClock),
 }
 
@@ -48,7 +48,7 @@ impl Clock {
         }
     }
 
-    /// Waits so long.
+    /// Waits for this long.
     pub async fn sleep(&self, duration: Duration) {
         match self {
             Self::System => tokio::time::sleep(duration).await,
@@ -76,7 +76,7 @@ impl ManualClock {
         }
     }
 
-    /// Moves it on.
+    /// Moves the clock on.
     pub fn advance(&self, duration: Duration) {
         self.elapsed
             .send_modify(|elapsed| *elapsed = elapsed.saturating_add(duration));

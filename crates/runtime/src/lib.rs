@@ -24,7 +24,7 @@ pub enum Error {
     Unreadable {
         /// The file.
         path: String,
-        /// Why.
+        /// What the system said.
         #[source]
         source: std::io::Error,
     },

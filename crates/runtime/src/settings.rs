@@ -28,7 +28,6 @@ pub use network::{InvalidNetwork, Network};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The database.
     pub database: DatabaseSettings,
     /// The HTTP service.
     pub http: HttpSettings,
@@ -36,7 +35,6 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// The fleet and what makes machines builders.
     pub fleet: FleetSettings,
-    /// The worker.
     pub worker: WorkerSettings,
     /// The cloud inside `verdigris up`.
     pub devcloud: DevcloudSettings,
@@ -282,7 +280,7 @@ pub struct HealthSettings {
 pub struct LogSettings {
     /// What is logged, in the language of tracing's filters.
     pub filter: String,
-    /// How.
+    /// The form of each line: `text` for people, `json` for programs.
     pub format: LogFormat,
 }
 

@@ -9,8 +9,8 @@ use crate::{
     settings::{LogFormat, LogSettings},
 };
 
-/// What holds for libraries unless the filter names them: `pgp` warns of every key that it writes shorter than it was, and
-/// the others tell what this program tells itself.
+/// Filters for libraries that the operator's own filter does not name. `pgp` warns of every key that it writes shorter than it
+/// was; the other two only repeat what this program logs itself.
 const LIBRARIES: &str = "pgp=error,sea_orm_migration=warn,poem=warn";
 
 /// Sets up logging for the whole process.

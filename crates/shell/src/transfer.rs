@@ -57,7 +57,7 @@ pub struct Upload {
     pub deadline: Duration,
 }
 
-/// Which file to fetch.
+/// The file to fetch, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Download {
     /// The remote path of a regular file; a symbolic link is refused.

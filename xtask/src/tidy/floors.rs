@@ -117,8 +117,7 @@ pub(super) fn check(root: &Path, workspace: &Workspace) -> Result<Vec<Finding>> 
 fn imports(package: &Package) -> Vec<(String, String)> {
     let name = package.name.as_str();
     let Some((_, allowed)) = FLOORS.iter().find(|(known, _)| *known == name) else {
-        let advice =
-            format!("{name} has no floor: add it to DESIGN, ARCHITECTURE.md and xtask/src/tidy/floors.rs");
+        let advice = format!("{name} has no floor: add it to ARCHITECTURE.md and xtask/src/tidy/floors.rs");
         return vec![(name.to_owned(), advice)];
     };
     let mut found = Vec::new();
@@ -130,8 +129,9 @@ fn imports(package: &Package) -> Vec<(String, String)> {
         let import = dependency.name.as_str();
         if dependency.path.is_some() {
             if !allowed.contains(&import) {
-                let advice =
-                    format!("{name} may not import {import}: it may import {allowed:?} (DESIGN, section 2)");
+                let advice = format!(
+                    "{name} may not import {import}: it may import {allowed:?} (the code map of ARCHITECTURE.md)"
+                );
                 found.push((import.to_owned(), advice));
             }
         } else if let Some(owners) = owners(import)

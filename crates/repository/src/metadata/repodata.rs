@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{PackageMetadata, xml};
 use crate::{Result, disk};
 
-/// What was written.
+/// The metadata files of a snapshot, as they were written.
 pub(crate) struct Repodata {
     /// Names of the files that `repomd.xml` names, in the directory.
     pub(crate) files: Vec<String>,

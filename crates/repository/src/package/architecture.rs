@@ -20,15 +20,10 @@ const SYSTEM: &str = "linux";
 /// The lists of a spec file that restrict where it is built; an empty one restricts nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restrictions {
-    /// `ExclusiveArch:`.
     pub exclusive_arch: Vec<String>,
-    /// `ExcludeArch:`.
     pub exclude_arch: Vec<String>,
-    /// `BuildArch:`.
     pub build_arch: Vec<String>,
-    /// `ExclusiveOS:`.
     pub exclusive_os: Vec<String>,
-    /// `ExcludeOS:`.
     pub exclude_os: Vec<String>,
 }
 

@@ -42,7 +42,6 @@ pub struct Dependency {
     pub comparison: Option<&'static str>,
     /// Epoch of the version; empty without a version.
     pub epoch: String,
-    /// Version.
     pub version: String,
     /// Release; may be empty.
     pub release: String,
@@ -55,7 +54,6 @@ pub struct Dependency {
 pub enum FileKind {
     /// A file, link or device that is installed.
     File,
-    /// A directory.
     Directory,
     /// A file that the package owns without bringing it.
     Ghost,
@@ -66,18 +64,18 @@ pub enum FileKind {
 pub struct FileEntry {
     /// Full path; in source packages the bare name.
     pub path: String,
-    /// What it is.
+    /// Whether it is a file, a directory or a ghost.
     pub kind: FileKind,
 }
 
 /// One entry of the change log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changelog {
-    /// Who and, by custom, which version.
+    /// The author and, by custom, the version: `Ann <ann@example.org> - 1.0-1`.
     pub author: String,
-    /// When, seconds since 1970.
+    /// The day, in seconds since 1970.
     pub date: u64,
-    /// What.
+    /// The entry itself; it may have several lines.
     pub text: String,
 }
 

@@ -11,7 +11,6 @@ pub struct RepositoryId {
     pub owner: OwnerName,
     /// The project's directory, `NAME` or `NAME:SUFFIX`.
     pub directory: DirectoryName,
-    /// The chroot.
     pub chroot: ChrootName,
 }
 
@@ -58,7 +57,6 @@ impl fmt::Display for RepositoryId {
 /// The directory of one build in a repository, `00000123-PACKAGE`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BuildDirectory {
-    /// The build.
     pub build: BuildId,
     /// The source package's name.
     pub package: PackageName,
