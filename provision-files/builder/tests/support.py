@@ -165,7 +165,7 @@ class Builder:
                 "limits": {"log_bytes": 4 << 20, "result_bytes": 1 << 30, "result_files": 100}, **changes}
 
     def upload(self, task, srpm):
-        """Put the SRPM where the task says, as the worker does over SFTP."""
+        """Put the SRPM where the task says, as the worker does over SSH."""
         target = self.state("attempts", task["attempt"], "input")
         os.makedirs(target)
         shutil.copyfile(srpm, os.path.join(target, task["source"]["file"]))
