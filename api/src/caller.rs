@@ -18,7 +18,7 @@ const SCHEME: &str = "token";
 /// Longer than any header with a login and a token of ours.
 const MAX_CREDENTIALS: usize = 4096;
 
-/// Somebody with a good token.
+/// The user whose token came with the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller(pub(crate) User);
 

@@ -41,7 +41,7 @@ impl AttemptApi {
     )]
     async fn list(
         &self,
-        /// The build's number.
+        /// The number of the build, such as 42.
         build_id: Path<i64>,
     ) -> Answer<Json<Vec<AttemptView>>> {
         let build = find_build(&self.0, build_id.0).await?;
@@ -57,7 +57,7 @@ impl AttemptApi {
     )]
     async fn log(
         &self,
-        /// The attempt's id.
+        /// The attempt's id: `att_` and 32 hexadecimal digits.
         attempt_id: Path<String>,
         /// How many bytes of the log to leave out at its start. A negative number counts from the log's end.
         offset: Query<Option<Of<Offset>>>,
@@ -91,7 +91,7 @@ impl AttemptApi {
     async fn stream(
         &self,
         request: &Request,
-        /// The attempt's id.
+        /// The attempt's id: `att_` and 32 hexadecimal digits.
         attempt_id: Path<String>,
         /// How many bytes of the log to leave out at its start.
         offset: Query<Option<Of<Count>>>,

@@ -32,11 +32,11 @@ pub(crate) struct BuildApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::Build")]
 impl BuildApi {
-    /// Shows a build.
+    /// Shows a build, with its state and its chroots.
     #[oai(path = "/api_3/build/:build_id", method = "get", operation_id = "get_build")]
     async fn get(
         &self,
-        /// The build's number.
+        /// The number of the build, such as 42.
         build_id: Path<i64>,
     ) -> Answer<Json<BuildView>> {
         let build = find_build(&self.0, build_id.0).await?;
@@ -48,18 +48,18 @@ impl BuildApi {
     #[expect(clippy::too_many_arguments, reason = "one for each parameter of the query")]
     async fn list(
         &self,
-        /// The name of the project's owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Query<String>,
-        /// The project's name.
+        /// The name of the project, such as `demo`.
         projectname: Query<String>,
-        /// List only the builds of this package.
+        /// List only the builds of the package with this name; those of all packages unless given.
         packagename: Query<Option<String>>,
-        /// List only the builds in this state.
+        /// List only the builds in this state; those in all states unless given.
         status: Query<Option<Of<State>>>,
         /// The most items in the answer. Larger numbers count as 10000. Without a limit the answer is the whole list; a list of
         /// more than 10000 items is then refused with status 413.
         limit: Query<Option<Of<Count>>>,
-        /// How many items to leave out at the start of the list.
+        /// How many items to leave out at the start of the list; none unless given.
         offset: Query<Option<Of<Count>>>,
         /// The field to sort by: the build's number, which is all that there is.
         order: Query<Option<Of<OrderById>>>,
@@ -118,7 +118,7 @@ impl BuildApi {
     )]
     async fn source_chroot(
         &self,
-        /// The build's number.
+        /// The number of the build, such as 42.
         build_id: Path<i64>,
     ) -> Answer<Json<SourceChrootView>> {
         let build = find_build(&self.0, build_id.0).await?;
@@ -136,7 +136,7 @@ impl BuildApi {
     )]
     async fn built_packages(
         &self,
-        /// The build's number.
+        /// The number of the build, such as 42.
         build_id: Path<i64>,
     ) -> Answer<Json<BTreeMap<String, BuiltPackages>>> {
         let build = find_build(&self.0, build_id.0).await?;
@@ -153,7 +153,7 @@ impl BuildApi {
     async fn cancel(
         &self,
         caller: Caller,
-        /// The build's number.
+        /// The number of the build, such as 42.
         build_id: Path<i64>,
     ) -> Answer<Json<BuildView>> {
         let build = find_build(&self.0, build_id.0).await?;
@@ -182,7 +182,7 @@ impl BuildApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The build's number.
+        /// The number of the build, such as 42.
         build_id: Path<i64>,
     ) -> Answer<Json<BuildView>> {
         let build = find_build(&self.0, build_id.0).await?;

@@ -23,7 +23,7 @@ pub(crate) struct BuildChrootApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::Build")]
 impl BuildChrootApi {
-    /// Shows a chroot of a build.
+    /// Shows how a build stands in one of its chroots, and where its results are.
     #[oai(
         path = "/api_3/build-chroot",
         method = "get",
@@ -31,7 +31,7 @@ impl BuildChrootApi {
     )]
     async fn get(
         &self,
-        /// The build's number.
+        /// The number of the build, such as 42.
         build_id: Query<Of<Id>>,
         /// The chroot's name, such as `fedora-43-x86_64`.
         chrootname: Query<String>,
@@ -41,7 +41,7 @@ impl BuildChrootApi {
         Ok(Json(BuildChrootView::new(&build, chroot, self.0.settings())))
     }
 
-    /// Lists the chroots of a build.
+    /// Lists the chroots of a build, each with its state and its results.
     #[oai(
         path = "/api_3/build-chroot/list",
         method = "get",
@@ -49,12 +49,12 @@ impl BuildChrootApi {
     )]
     async fn list(
         &self,
-        /// The build's number.
+        /// The number of the build, such as 42.
         build_id: Query<Of<Id>>,
         /// The most items in the answer. Larger numbers count as 10000. Without a limit the answer is the whole list; a list of
         /// more than 10000 items is then refused with status 413.
         limit: Query<Option<Of<Count>>>,
-        /// How many items to leave out at the start of the list.
+        /// How many items to leave out at the start of the list; none unless given.
         offset: Query<Option<Of<Count>>>,
         /// The field to sort by: `id`, the order of the chroots in the build, unless given.
         order: Query<Option<Of<OrderBy>>>,
@@ -93,7 +93,7 @@ impl BuildChrootApi {
     )]
     async fn built_packages(
         &self,
-        /// The build's number.
+        /// The number of the build, such as 42.
         build_id: Query<Of<Id>>,
         /// The chroot's name, such as `fedora-43-x86_64`.
         chrootname: Query<String>,
@@ -116,7 +116,7 @@ impl BuildChrootApi {
     )]
     async fn config(
         &self,
-        /// The build's number.
+        /// The number of the build, such as 42.
         build_id: Query<Of<Id>>,
         /// The chroot's name, such as `fedora-43-x86_64`.
         chrootname: Query<String>,

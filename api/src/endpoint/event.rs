@@ -30,11 +30,11 @@ impl EventApi {
     async fn list(
         &self,
         _operator: Operator,
-        /// List only the events of this build.
+        /// List only the events of the build with this number.
         build: Query<Option<Of<Id>>>,
-        /// List only the events of this builder.
+        /// List only the events of the builder with this id: `bdr_` and 32 hexadecimal digits.
         builder: Query<Option<String>>,
-        /// List only events with a higher number.
+        /// List only events with a higher number than this; all unless given.
         after: Query<Option<Of<Id>>>,
         /// The most events in the answer, 100 unless given. Larger numbers than 1000 count as 1000.
         limit: Query<Option<Of<Count>>>,

@@ -65,12 +65,12 @@ impl FleetApi {
         }))
     }
 
-    /// Lists the builders.
+    /// Lists the builders, with the state of each and the reason for it.
     #[oai(path = "/api/builders", method = "get", operation_id = "list_builders")]
     async fn builders(
         &self,
         caller: Caller,
-        /// Whether to list also those that were terminated in the last 24 hours.
+        /// Whether to list also the builders that were terminated in the last 24 hours; false unless given.
         gone: Query<Option<Of<Flag>>>,
     ) -> Answer<Json<Vec<BuilderView>>> {
         let now = self.0.now();
@@ -92,7 +92,7 @@ impl FleetApi {
         &self,
         /// The most entries in the answer, 1000 unless given. Larger numbers count as 1000.
         limit: Query<Option<Of<Count>>>,
-        /// How many entries to leave out at the front of the queue.
+        /// How many entries to leave out at the front of the queue; none unless given.
         offset: Query<Option<Of<Count>>>,
     ) -> Answer<Json<QueueView>> {
         let page = Page {

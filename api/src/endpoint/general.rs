@@ -22,7 +22,7 @@ pub(crate) struct GeneralApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::General")]
 impl GeneralApi {
-    /// Shows the version of the API.
+    /// Shows the version of Copr's API that is spoken.
     #[oai(path = "/api_3", method = "get", operation_id = "get_version")]
     async fn version(&self) -> Answer<Json<VersionView>> {
         Ok(Json(VersionView { version: 3 }))

@@ -29,7 +29,7 @@ const HEAD: &str = r#"{"output": "ok", "message": "Project monitor request succe
 #[derive(Clone)]
 pub(crate) struct MonitorApi(pub(crate) ApiState);
 
-/// What is asked for.
+/// The project, the directory and the fields that are asked for.
 struct Asked {
     project: Project,
     directory: DirectoryName,
@@ -42,11 +42,11 @@ impl MonitorApi {
     #[oai(path = "/api_3/monitor", method = "get", operation_id = "get_monitor")]
     async fn get(
         &self,
-        /// The name of the project's owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Query<String>,
-        /// The project's name.
+        /// The name of the project, such as `demo`.
         projectname: Query<String>,
-        /// The project's directory whose builds to show: the main one unless given.
+        /// Show only the builds of this directory of the project, such as `demo:pr:1`; those of the main directory, `demo`, unless given.
         project_dirname: Query<Option<String>>,
         /// A field to show of each build besides the usual ones. May be given several times.
         #[oai(name = "additional_fields[]")]

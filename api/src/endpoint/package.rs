@@ -21,19 +21,19 @@ pub(crate) struct PackageApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::Package")]
 impl PackageApi {
-    /// Shows a package.
+    /// Shows a package of a project, with its last builds where they are asked for.
     #[oai(path = "/api_3/package", method = "get", operation_id = "get_package")]
     async fn get(
         &self,
-        /// The name of the project's owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Query<String>,
-        /// The project's name.
+        /// The name of the project, such as `demo`.
         projectname: Query<String>,
-        /// The package's name.
+        /// The name of the package, such as `hello`.
         packagename: Query<String>,
-        /// Whether to show the package's last build.
+        /// Whether to show the package's last build; false unless given.
         with_latest_build: Query<Option<Of<Flag>>>,
-        /// Whether to show the package's last build that succeeded.
+        /// Whether to show the package's last build that succeeded; false unless given.
         with_latest_succeeded_build: Query<Option<Of<Flag>>>,
     ) -> Answer<Json<PackageView>> {
         let wanted = last_builds(with_latest_build.0, with_latest_succeeded_build.0);
@@ -58,18 +58,18 @@ impl PackageApi {
     #[expect(clippy::too_many_arguments, reason = "one for each parameter of the query")]
     async fn list(
         &self,
-        /// The name of the project's owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Query<String>,
-        /// The project's name.
+        /// The name of the project, such as `demo`.
         projectname: Query<String>,
-        /// Whether to show each package's last build.
+        /// Whether to show each package's last build; false unless given.
         with_latest_build: Query<Option<Of<Flag>>>,
-        /// Whether to show each package's last build that succeeded.
+        /// Whether to show each package's last build that succeeded; false unless given.
         with_latest_succeeded_build: Query<Option<Of<Flag>>>,
         /// The most items in the answer. Larger numbers count as 10000. Without a limit the answer is the whole list; a list of
         /// more than 10000 items is then refused with status 413.
         limit: Query<Option<Of<Count>>>,
-        /// How many items to leave out at the start of the list.
+        /// How many items to leave out at the start of the list; none unless given.
         offset: Query<Option<Of<Count>>>,
         /// The field to sort by: `id`, the order in which things were made, unless given.
         order: Query<Option<Of<OrderBy>>>,

@@ -22,29 +22,29 @@ pub(crate) struct ProjectApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::Project")]
 impl ProjectApi {
-    /// Shows a project.
+    /// Shows a project, with its settings and the addresses of its repositories.
     #[oai(path = "/api_3/project", method = "get", operation_id = "get_project")]
     async fn get(
         &self,
-        /// The name of the project's owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Query<String>,
-        /// The project's name.
+        /// The name of the project, such as `demo`.
         projectname: Query<String>,
     ) -> Answer<Json<ProjectView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;
         Ok(Json(ProjectView::new(&project, self.0.settings())))
     }
 
-    /// Lists projects.
+    /// Lists the projects of the farm, or of one owner.
     #[oai(path = "/api_3/project/list", method = "get", operation_id = "list_projects")]
     async fn list(
         &self,
-        /// List only the projects of this owner.
+        /// List only the projects of this owner; those of all owners unless given.
         ownername: Query<Option<String>>,
         /// The most items in the answer. Larger numbers count as 10000. Without a limit the answer is the whole list; a list of
         /// more than 10000 items is then refused with status 413.
         limit: Query<Option<Of<Count>>>,
-        /// How many items to leave out at the start of the list.
+        /// How many items to leave out at the start of the list; none unless given.
         offset: Query<Option<Of<Count>>>,
         /// The field to sort by: `id`, the order in which things were made, unless given.
         order: Query<Option<Of<OrderBy>>>,
@@ -93,7 +93,7 @@ impl ProjectApi {
         /// The most items in the answer. Larger numbers count as 10000. Without a limit the answer is the whole list; a list of
         /// more than 10000 items is then refused with status 413.
         limit: Query<Option<Of<Count>>>,
-        /// How many items to leave out at the start of the list.
+        /// How many items to leave out at the start of the list; none unless given.
         offset: Query<Option<Of<Count>>>,
         /// The field to sort by: `id`, the order in which things were made, unless given.
         order: Query<Option<Of<OrderBy>>>,

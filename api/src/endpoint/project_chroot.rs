@@ -15,7 +15,7 @@ pub(crate) struct ProjectChrootApi(pub(crate) ApiState);
 
 #[OpenApi(tag = "Chapter::Project")]
 impl ProjectChrootApi {
-    /// Shows a chroot of a project.
+    /// Shows a chroot of a project, with the settings that it has for itself.
     #[oai(
         path = "/api_3/project-chroot",
         method = "get",
@@ -23,9 +23,9 @@ impl ProjectChrootApi {
     )]
     async fn get(
         &self,
-        /// The name of the project's owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Query<String>,
-        /// The project's name.
+        /// The name of the project, such as `demo`.
         projectname: Query<String>,
         /// The chroot's name, such as `fedora-43-x86_64`.
         chrootname: Query<String>,
@@ -43,9 +43,9 @@ impl ProjectChrootApi {
     )]
     async fn config(
         &self,
-        /// The name of the project's owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Query<String>,
-        /// The project's name.
+        /// The name of the project, such as `demo`.
         projectname: Query<String>,
         /// The chroot's name, such as `fedora-43-x86_64`.
         chrootname: Query<String>,

@@ -37,9 +37,9 @@ impl ProjectWriteApi {
     async fn add(
         &self,
         caller: Caller,
-        /// The name of the owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Path<String>,
-        /// Whether to answer with the project of that name if there is one already, instead of refusing.
+        /// Whether to answer with the project if there is one of that name already, instead of refusing. It is not changed then.
         exist_ok: Query<Option<Of<Flag>>>,
         arguments: Arguments<ProjectAddArguments>,
     ) -> Answer<Json<ProjectView>> {
@@ -91,9 +91,9 @@ impl ProjectWriteApi {
     async fn edit(
         &self,
         caller: Caller,
-        /// The name of the project's owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Path<String>,
-        /// The project's name.
+        /// The name of the project, such as `demo`.
         projectname: Path<String>,
         arguments: Arguments<ProjectEditArguments>,
     ) -> Answer<Json<ProjectView>> {
@@ -132,9 +132,9 @@ impl ProjectWriteApi {
     async fn delete(
         &self,
         caller: Caller,
-        /// The name of the project's owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Path<String>,
-        /// The project's name.
+        /// The name of the project, such as `demo`.
         projectname: Path<String>,
         arguments: Arguments<NoArguments>,
     ) -> Answer<Json<ProjectView>> {
@@ -170,9 +170,9 @@ impl ProjectWriteApi {
     async fn regenerate(
         &self,
         caller: Caller,
-        /// The name of the project's owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Path<String>,
-        /// The project's name.
+        /// The name of the project, such as `demo`.
         projectname: Path<String>,
     ) -> Answer<Json<ProjectView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;

@@ -27,9 +27,9 @@ impl RpmrepoApi {
     )]
     async fn get(
         &self,
-        /// The name of the project's owner.
+        /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
         ownername: Path<String>,
-        /// The name of the project's directory.
+        /// The directory of the project, such as `demo` or `demo:pr:1`.
         dirname: Path<String>,
         /// A distribution and its release, such as `fedora-43`. The answer has the repositories of all releases.
         name_release: Path<String>,

@@ -24,7 +24,7 @@ const PREFIX: &str = "upload-";
 /// Bytes that are copied at a time.
 const CHUNK: usize = 256 << 10;
 
-/// After so many bytes the free space is looked at again.
+/// How many bytes are written between two looks at the free space.
 const CHECK_EVERY: u64 = 64 << 20;
 
 /// A file in the spool. Dropping it removes it, unless it was renamed.
@@ -67,7 +67,7 @@ pub(crate) fn sweep(spool: &Path) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// Refuses an upload of so many bytes when the disk has no room for it.
+/// Refuses an upload of this many bytes when the disk has no room for it.
 pub(crate) fn check_room(state: &ApiState, wanted: u64) -> Result<(), ApiError> {
     let settings = state.settings();
     let free = disk::free_bytes(&settings.spool_dir)

@@ -13,7 +13,7 @@ use tokio_util::io::ReaderStream;
 use super::log::pieces::read_at;
 use crate::http::error::ApiError;
 
-/// What is read whole, in bytes.
+/// The largest file that is read as a whole, in bytes.
 const SMALL: u64 = 64 << 10;
 
 /// How much of a larger file is read at a time, in bytes.
@@ -32,7 +32,7 @@ pub(crate) enum Caching {
     Hour,
     /// It has to be asked for anew each time.
     Revalidate,
-    /// It grows.
+    /// It may still grow.
     Never,
 }
 

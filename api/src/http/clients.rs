@@ -60,12 +60,12 @@ pub(crate) fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// Why nothing is left to take.
+/// Which limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// All together have too many.
+    /// That of all clients together.
     All,
-    /// This client has too many.
+    /// That of this client.
     Client,
 }
 
@@ -113,7 +113,7 @@ impl Quota {
     }
 }
 
-/// One that was taken.
+/// A place that was taken; it is given back when this value goes.
 #[derive(Debug)]
 pub(crate) struct Place {
     quota: Arc<Quota>,

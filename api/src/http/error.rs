@@ -23,9 +23,9 @@ pub enum Error {
     /// A directory cannot be made or used.
     #[error("cannot use the directory {path}")]
     Directory {
-        /// Which.
+        /// The directory, as the settings name it.
         path: String,
-        /// Why.
+        /// What the system said.
         #[source]
         source: std::io::Error,
     },
@@ -40,9 +40,9 @@ pub enum Error {
     /// A page template of ours is broken.
     #[error("cannot compile the page template {name}")]
     Template {
-        /// Which.
+        /// The file name of the template, without its folder.
         name: &'static str,
-        /// Why.
+        /// What the template engine said, with line and column.
         #[source]
         source: Box<handlebars::TemplateError>,
     },
@@ -101,7 +101,7 @@ pub(crate) enum ApiError {
 /// What a handler answers with: its result, or why there is none.
 pub(crate) type Answer<T> = Result<T, ApiError>;
 
-/// Why a request was not served.
+/// The answer to a request that failed.
 #[derive(Debug, Object)]
 #[oai(rename = "Error")]
 pub(crate) struct ErrorBody {

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// The slowest that is borne.
+/// The slowest pace at which a client may send or take bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
     /// The longest time without a byte; and what every body has for its beginning.
@@ -23,7 +23,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// How long the next byte may take, after so many in so long; nothing when that was too slow.
+    /// How long the next byte may take, given the bytes so far and the time that they took; `None` when that was too slow.
     pub(crate) fn left(&self, elapsed: Duration, bytes: u64) -> Option<Duration> {
         let Some(seconds) = bytes.checked_div(self.min_rate) else {
             return Some(self.patience);

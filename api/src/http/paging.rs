@@ -11,7 +11,7 @@ use crate::http::{
 /// The most items of one answer.
 const MOST: u64 = 10_000;
 
-/// The page of a list that an answer holds, with every value as it was heeded.
+/// The part of a list that an answer holds: limit, offset and order as they were applied.
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
 #[oai(rename = "Meta")]
 pub(crate) struct Paging {
@@ -25,14 +25,14 @@ pub(crate) struct Paging {
     pub(crate) order_type: Option<String>,
 }
 
-/// What a request says of the page that it wants.
+/// The limit and the offset that a request asks for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted {
     pub(crate) limit: Option<Of<Count>>,
     pub(crate) offset: Option<Of<Count>>,
 }
 
-/// In which order a list is.
+/// The field and the direction by which a list is sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sorting {
     pub(crate) by: OrderBy,
@@ -48,7 +48,7 @@ impl Sorting {
         }
     }
 
-    /// For the database.
+    /// The same for the database.
     pub(crate) const fn order(self) -> Order {
         match (self.by, self.direction) {
             (OrderBy::Id, Direction::Ascending) => Order::Id,
@@ -138,12 +138,12 @@ fn next_page(limit: u64, have: usize, offset: u64) -> Option<Page> {
     })
 }
 
-/// A part of a list.
+/// A part of a list, and which part it is.
 #[derive(Debug, Object)]
 pub(crate) struct Items<T: Type + poem_openapi::types::ParseFromJSON + poem_openapi::types::ToJSON> {
-    /// The items of the page; none when the offset is past the end of the list.
+    /// The items of this part; empty when the offset is past the end of the list.
     pub(crate) items: Vec<T>,
-    /// The page.
+    /// Which part of the list this is, and in which order.
     pub(crate) meta: Paging,
 }
 

@@ -19,31 +19,34 @@ use crate::{
 #[derive(Debug, Object)]
 #[oai(rename = "SourcePackage")]
 pub(crate) struct SourcePackageView {
-    /// The package's name; null until it is known.
+    /// The name of the source package, such as `hello`; null until it is known.
     pub(crate) name: Option<String>,
-    /// The address of the source package.
+    /// The address from which the source package can be downloaded.
     pub(crate) url: Option<String>,
     /// Its version and release, such as `1.0-1`, or `2:1.0-1` with an epoch; null until it is known.
     pub(crate) version: Option<String>,
 }
 
-/// A build.
+/// A build: one source package, built in one or more chroots of a project.
 #[derive(Debug, Object)]
 #[oai(rename = "Build")]
 pub(crate) struct BuildView {
-    /// The build's number.
+    /// The build's number, unique on the farm. Later builds have higher numbers.
     pub(crate) id: i64,
-    /// The build's state, which follows from the states of its source and its chroots.
+    /// The build's state: `importing`, `waiting`, `pending` (in the queue), `starting`, `running`, `succeeded`, `failed`,
+    /// `canceled`, `skipped` or `forked`. It follows from the states of its chroots: it runs while one of them runs, and fails
+    /// if one of them fails.
     pub(crate) state: String,
-    /// The name of the project's owner.
+    /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
     pub(crate) ownername: String,
-    /// The name of the project.
+    /// The name of the project, such as `demo`.
     pub(crate) projectname: String,
-    /// The project's directory that the results go to.
+    /// The project's directory that the results go to: the project's name, or that with a suffix, such as `demo:pr:1`.
     pub(crate) project_dirname: String,
-    /// The address of the project's repositories.
+    /// The address of the project's results, without a slash at its end. A chroot's name behind it gives the chroot's
+    /// repository.
     pub(crate) repo_url: String,
-    /// The names of the chroots that it is built in.
+    /// The names of the chroots that it is built in, such as `fedora-43-x86_64`.
     pub(crate) chroots: Vec<String>,
     /// The source package that is built.
     pub(crate) source_package: SourcePackageView,
@@ -53,9 +56,9 @@ pub(crate) struct BuildView {
     pub(crate) started_on: Option<i64>,
     /// When the last of its chroots ended, in seconds since 1970; null before all have.
     pub(crate) ended_on: Option<i64>,
-    /// The name of the user who submitted it.
+    /// The name of the user who submitted it; null if no user did.
     pub(crate) submitter: Option<String>,
-    /// Whether builds that are not in the background are served before it.
+    /// Whether it is in the background: all builds that are not are served before it.
     pub(crate) is_background: bool,
 }
 
@@ -97,19 +100,21 @@ impl BuildView {
     }
 }
 
-/// One chroot of a build.
+/// A chroot of a build: what came of the build in this chroot.
 #[derive(Debug, Object)]
 #[oai(rename = "BuildChroot")]
 pub(crate) struct BuildChrootView {
     /// The chroot's name, such as `fedora-43-x86_64`.
     pub(crate) name: String,
-    /// The state of the build in this chroot.
+    /// The state of the build in this chroot: `importing`, `waiting`, `pending` (in the queue), `starting`, `running`,
+    /// `succeeded`, `failed`, `canceled`, `skipped` or `forked`.
     pub(crate) state: String,
     /// When the build started in this chroot, in seconds since 1970; null before that.
     pub(crate) started_on: Option<i64>,
     /// When the build ended in this chroot, in seconds since 1970; null before that.
     pub(crate) ended_on: Option<i64>,
-    /// The address of its log and results, with a slash at its end; null while there can be none.
+    /// The address of its log and results, with a slash at its end; null while there can be none, and for a chroot that was
+    /// skipped.
     pub(crate) result_url: Option<String>,
 }
 
@@ -149,7 +154,7 @@ impl BuildChrootView {
     }
 }
 
-/// The source package of a build.
+/// The source package of a build, as Copr shows it: a chroot of its own in which the source package was made.
 #[derive(Debug, Object)]
 #[oai(rename = "SourceChroot")]
 pub(crate) struct SourceChrootView {
@@ -159,94 +164,94 @@ pub(crate) struct SourceChrootView {
     pub(crate) result_url: Option<String>,
 }
 
-/// A repository that a build uses.
+/// A repository that a build uses besides those of its chroot.
 #[derive(Debug, Object)]
 #[oai(rename = "Repository")]
 pub(crate) struct RepositoryView {
-    /// The repository's id in dnf's configuration.
+    /// The repository's id in dnf's configuration, such as `copr_base`.
     pub(crate) id: String,
-    /// A name for people.
+    /// The repository's name in dnf's configuration, for people.
     pub(crate) name: String,
-    /// The repository's address.
+    /// The repository's address, with all variables filled in but those that only dnf knows.
     pub(crate) baseurl: String,
-    /// The repository's priority in dnf's configuration; left out where it is dnf's own default.
+    /// The repository's priority in dnf's configuration: 1 is the strongest. Left out where it is dnf's own default, 99.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) priority: Option<i64>,
     /// Whether the signature of the metadata is checked; left out where the client decides.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) repo_gpgcheck: Option<bool>,
-    /// Whether its packages are used even where a module has others; left out where not.
+    /// Whether its packages may replace those of a module; left out where not.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) module_hotfixes: Option<bool>,
 }
 
-/// How a chroot of a build is set up.
+/// The settings of a build in one chroot.
 #[derive(Debug, Object)]
 #[oai(rename = "BuildChrootConfig")]
 pub(crate) struct BuildChrootConfigView {
     /// The repositories that the build may use besides the distribution's, as the project names them.
     pub(crate) additional_repos: Vec<String>,
-    /// Packages that are installed in the chroot in addition.
+    /// Names of packages that are installed in the chroot besides the usual ones.
     pub(crate) additional_packages: Vec<String>,
-    /// The values of rpmbuild's option `--with`.
+    /// What is given to rpmbuild as `--with`, one entry for each.
     pub(crate) with_opts: Vec<String>,
-    /// The values of rpmbuild's option `--without`.
+    /// What is given to rpmbuild as `--without`, one entry for each.
     pub(crate) without_opts: Vec<String>,
-    /// Whether the build has a network.
+    /// Whether the programs of the build reach the network.
     pub(crate) enable_net: bool,
-    /// Whether builds that are not in the background are served before it.
+    /// Whether it is in the background: all builds that are not are served before it.
     pub(crate) is_background: bool,
-    /// Copr's usual number, in MiB, for its clients. Builds of this farm are not limited by it.
+    /// Always 2048, Copr's usual number of MiB: its clients expect the field. This farm sets no limit by it.
     pub(crate) memory_limit: i64,
-    /// How long the build may take, in seconds.
+    /// How long the build may take in this chroot, in seconds. It is ended then, and fails.
     pub(crate) timeout: i64,
-    /// Mock's way to make the chroot; left out where it is mock's default.
+    /// How mock is asked to make the chroot; left out for mock's default. It is stored only: this farm does not act on it.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) bootstrap: Option<String>,
-    /// Mock's way to isolate the build.
+    /// How mock isolates the build from its machine; left out for mock's default.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) isolation: Option<String>,
     /// The same repositories with their addresses filled in, those of the project first.
     pub(crate) repos: Vec<RepositoryView>,
 }
 
-/// A package that a build made.
+/// A package that a build made, by the parts of its name.
 #[derive(Debug, Object)]
 #[oai(rename = "BuiltPackage")]
 pub(crate) struct BuiltPackageView {
-    /// The package's name.
+    /// The package's name, such as `hello-devel`.
     pub(crate) name: String,
     /// The package's epoch; 0 if it has none.
     pub(crate) epoch: i64,
-    /// The package's version.
+    /// The package's version, such as `1.0`.
     pub(crate) version: String,
-    /// The package's release.
+    /// The package's release, such as `1.fc43`.
     pub(crate) release: String,
-    /// The package's architecture; `src` for a source package.
+    /// The package's architecture, such as `x86_64` or `noarch`; `src` for a source package.
     pub(crate) arch: String,
 }
 
-/// The packages of one chroot.
+/// The packages that a build made in one chroot.
 #[derive(Debug, Object)]
 pub(crate) struct BuiltPackages {
     /// The packages, sorted by name.
     pub(crate) packages: Vec<BuiltPackageView>,
 }
 
-/// A sentence for people.
+/// An answer that only has something to say.
 #[derive(Debug, Object)]
 pub(crate) struct Message {
-    /// The sentence.
+    /// A sentence for people; programs should not read it.
     pub(crate) message: String,
 }
 
 /// How many builds one request may delete: they go in one transaction.
 const MOST_BUILDS: usize = 200;
 
-/// Builds, by number.
+/// The builds that are meant, by number.
 #[derive(Debug, Object)]
 pub(crate) struct BuildIds {
-    /// The numbers of the builds, at most 200 of them.
+    /// The numbers of the builds: at most 200. All have to be of projects that the caller may change.
     #[oai(validator(max_items = 200))]
     pub(crate) builds: Vec<i64>,
 }
@@ -267,29 +272,32 @@ impl FromFields for BuildIds {
     }
 }
 
-/// The settings of a new build.
+/// What to build where, and how.
 #[derive(Clone, Debug, Object)]
 pub(crate) struct BuildArguments {
-    /// The name of the project's owner.
+    /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
     pub(crate) ownername: String,
     /// The name of the project to build in.
     pub(crate) projectname: String,
-    /// The project's directory that the results go to: `PROJECT` or `PROJECT:SUFFIX`. The main one unless given.
+    /// The project's directory that the results go to: the project's name, or that with a suffix, such as `demo:pr:1`. The
+    /// project's name unless given.
     pub(crate) project_dirname: Option<String>,
-    /// How long the build may take in one chroot, in seconds; 0 means the usual 18000.
+    /// How long the build may take in each chroot, in seconds: from 0 to 108000. 0 means 18000, and so does leaving it out.
     #[oai(validator(minimum(value = "0"), maximum(value = "108000")))]
     pub(crate) timeout: Option<i64>,
-    /// The chroots to build in, as names or patterns with `*`; all of the project's unless given.
+    /// The project's chroots to build in, as names or patterns with `*` and `?`, such as `fedora-43-*`; all of them unless
+    /// given.
     pub(crate) chroots: Option<Vec<String>>,
-    /// Chroots to leave out, as names or patterns with `*`.
+    /// Chroots to leave out of those, as names or patterns with `*` and `?`; none unless given.
     pub(crate) exclude_chroots: Option<Vec<String>>,
-    /// Whether builds that are not in the background are to be served before this one.
+    /// Whether the build is put into the background: all builds that are not are served before it. False unless given.
     pub(crate) background: Option<bool>,
-    /// Whether the build has a network; as the project says unless given.
+    /// Whether the programs of the build reach the network; as the project says unless given.
     pub(crate) enable_net: Option<bool>,
-    /// Mock's way to make the chroot; `unchanged`, as the project says, unless given.
+    /// How mock is asked to make the chroot; `unchanged`, as the project says, unless given. It is stored only: this farm does
+    /// not act on it.
     pub(crate) bootstrap: Option<String>,
-    /// Mock's way to isolate the build; `unchanged`, as the project says, unless given.
+    /// How mock isolates the build from its machine; `unchanged`, as the project says, unless given.
     pub(crate) isolation: Option<String>,
 }
 

@@ -11,61 +11,65 @@ use super::{
     redact::{reason_for_users, without_machine},
 };
 
-/// The builders of one pool.
+/// A pool: builders of one kind, as the fleet file describes them.
 #[derive(Debug, Default, Object)]
 #[oai(rename = "Pool")]
 pub(crate) struct PoolView {
-    /// The pool's name.
+    /// The pool's name in the fleet file.
     pub(crate) name: String,
-    /// The number of its builders in each state.
+    /// The number of its builders in each state, by the state's name; a state without builders is left out.
     pub(crate) builders: BTreeMap<String, i64>,
-    /// Until when it launches nothing because its last builders failed; then it tries one. Null when it launches as it needs.
+    /// Until when it launches nothing, because its last builders failed; then it tries one. A moment in RFC 3339, UTC. Null
+    /// when it launches as it needs.
     pub(crate) held_until: Option<String>,
 }
 
-/// The fleet at a glance.
+/// The fleet in numbers.
 #[derive(Debug, Object)]
 #[oai(rename = "Fleet")]
 pub(crate) struct FleetView {
-    /// The number of builders in each state, over all pools.
+    /// The number of builders in each state, over all pools, by the state's name; a state without builders is left out.
     pub(crate) builders: BTreeMap<String, i64>,
     /// The pools of the fleet file, and others that still have builders.
     pub(crate) pools: Vec<PoolView>,
-    /// What is wrong with the fleet, the worst first; empty when nothing is.
+    /// What is wrong with the fleet, as sentences for people, the worst first; empty when nothing is.
     pub(crate) troubles: Vec<String>,
-    /// The number of build chroots that wait for a builder.
+    /// How many build chroots wait for a builder: a build that waits in two chroots counts twice.
     pub(crate) queue: i64,
 }
 
-/// A builder: a machine that the farm has rented.
+/// A builder: a machine that the farm rents from a cloud to build packages. All moments are in RFC 3339, UTC, such as
+/// `2026-11-28T16:00:00.5Z`.
 #[derive(Debug, Object)]
 #[oai(rename = "Builder")]
 pub(crate) struct BuilderView {
-    /// The builder's id.
+    /// The builder's id: `bdr_` and 32 hexadecimal digits.
     pub(crate) id: String,
-    /// The pool that it belongs to.
+    /// The name of the pool that it belongs to.
     pub(crate) pool: String,
-    /// The builder's state.
+    /// The builder's state: `planned`, `launching`, `resolving` (the cloud gave no clear answer), `pending`, `booting`,
+    /// `provisioning`, `checking`, `ready`, `reserved`, `busy`, `cleaning`, `held`, `draining`, `terminating`, `terminated` or
+    /// `abandoned`.
     pub(crate) state: String,
-    /// Why it is in that state.
+    /// Why it is in that state, as a sentence for people; null if there is nothing to say.
     pub(crate) reason: Option<String>,
-    /// Since when it is in that state.
+    /// When it came into that state.
     pub(crate) since: String,
-    /// When it has to have left that state; null if there is no limit.
+    /// When the farm moves it on if it is still in that state; null if there is no limit.
     pub(crate) deadline: Option<String>,
     /// When the farm decided to rent it.
     pub(crate) created_at: String,
-    /// When it became ready for builds; null before that.
+    /// When it was ready for builds for the first time; null before that.
     pub(crate) ready_at: Option<String>,
-    /// How many seconds ago the farm decided to rent it.
+    /// How many seconds have passed since `created_at`.
     pub(crate) age_seconds: i64,
-    /// Whether an operator keeps new builds away from it.
+    /// Whether an operator keeps new builds away from it. What it builds goes on.
     pub(crate) cordoned: bool,
-    /// The name of the cloud.
+    /// The cloud that it is rented from, by its name in the fleet file.
     pub(crate) cloud: String,
-    /// The cloud's id for the machine; shown to operators only.
+    /// The cloud's id for the machine, such as `i-0123456789abcdef0`. Null before there is one, and for all but operators.
     pub(crate) instance_id: Option<String>,
-    /// The machine's address; shown to operators only.
+    /// The machine's address, such as `192.0.2.7`. Null before there is one, and for all but operators.
     pub(crate) address: Option<String>,
 }
 
@@ -110,26 +114,26 @@ fn reason_of(builder: &Builder) -> Option<String> {
     Some(reason)
 }
 
-/// A build chroot that waits for a builder.
+/// A chroot of a build that waits for a builder.
 #[derive(Debug, Object)]
 pub(crate) struct QueueEntry {
-    /// Its place in the order of service, from 1.
+    /// Its place in the queue: 1 is served next.
     pub(crate) position: i64,
-    /// The build's number.
+    /// The number of the build.
     pub(crate) build: i64,
     /// The name of the project's owner.
     pub(crate) owner: String,
     /// The name of the project.
     pub(crate) project: String,
-    /// The name of the package; null until it is known.
+    /// The name of the package that is built; null until it is known.
     pub(crate) package: Option<String>,
-    /// The chroot's name.
+    /// The name of the chroot, such as `fedora-43-x86_64`.
     pub(crate) chroot: String,
-    /// Whether builds that are not in the background are served before it.
+    /// Whether it is in the background: all builds that are not are served before it.
     pub(crate) background: bool,
-    /// When the build was submitted.
+    /// When the build was submitted: a moment in RFC 3339, UTC.
     pub(crate) submitted_at: String,
-    /// Why it waits; null before the farm has looked at it.
+    /// Why it waits, as a sentence for people; null before the farm has looked at it.
     pub(crate) reason: Option<String>,
 }
 
@@ -150,45 +154,47 @@ impl QueueEntry {
     }
 }
 
-/// A part of the queue.
+/// A part of the queue, in the order in which builders are given.
 #[derive(Debug, Object)]
 #[oai(rename = "Queue")]
 pub(crate) struct QueueView {
-    /// The build chroots that wait, those that are served next first.
+    /// The entries of this part; the first of them is served next among them.
     pub(crate) entries: Vec<QueueEntry>,
-    /// How many build chroots wait in all.
+    /// The number of entries in the whole queue.
     pub(crate) total: i64,
-    /// Whether there are more behind these.
+    /// Whether the queue goes on behind this part.
     pub(crate) truncated: bool,
 }
 
-/// An attempt: one try to build in one chroot, on one builder.
+/// An attempt: one try to build in one chroot, on one builder. All moments are in RFC 3339, UTC.
 #[derive(Debug, Object)]
 #[oai(rename = "Attempt")]
 pub(crate) struct AttemptView {
-    /// The attempt's id.
+    /// The attempt's id: `att_` and 32 hexadecimal digits.
     pub(crate) id: String,
-    /// The number of the build.
+    /// The number of the build that it belongs to.
     pub(crate) build: i64,
-    /// The chroot's name.
+    /// The name of the chroot, such as `fedora-43-x86_64`.
     pub(crate) chroot: String,
-    /// The attempt's number among those of its build chroot, from 1.
+    /// Its number among the attempts of the same build in the same chroot: 1 for the first.
     pub(crate) number: i64,
-    /// The attempt's state.
+    /// The attempt's state: `waiting`, `assigned`, `running`, `publishing`, `succeeded`, `failed`, `skipped`, `canceled` or
+    /// `lost`.
     pub(crate) state: String,
-    /// The id of its builder; null while it waits for one.
+    /// The id of the builder that it runs on, or ran on; null before it has one.
     pub(crate) builder: Option<String>,
-    /// What failed: `package`, `infrastructure` or `service`; `cancelled` if a user ended it, null if nothing failed.
+    /// Whose fault a failure is: `package` (the sources), `infrastructure` (machine or network) or `service` (the farm); the
+    /// last two are tried again. `cancelled` if a user ended it; null if nothing failed.
     pub(crate) blame: Option<String>,
-    /// Why it failed.
+    /// Why it ended without packages, as a sentence for people; null if there is nothing to say.
     pub(crate) reason: Option<String>,
-    /// The length of its log, in bytes.
+    /// How many bytes of its log the farm has at this moment.
     pub(crate) log_bytes: i64,
     /// When it was put into the queue.
     pub(crate) queued_at: String,
-    /// When a builder took it; null before that.
+    /// When it began on its builder; null before that.
     pub(crate) started_at: Option<String>,
-    /// When it ended; null before that.
+    /// When it ended, whatever came of it; null before that.
     pub(crate) ended_at: Option<String>,
 }
 
@@ -219,51 +225,51 @@ impl AttemptView {
 #[derive(Debug, Object)]
 #[oai(rename = "Log")]
 pub(crate) struct LogView {
-    /// How many bytes of the log come before this part.
+    /// Where this part begins: how many bytes of the log come before it.
     pub(crate) offset: u64,
-    /// The offset of the next part.
+    /// Where the next part begins. Ask for it with this as `offset`.
     pub(crate) next_offset: u64,
-    /// How many bytes the log has at this moment.
+    /// How many bytes the whole log has at this moment.
     pub(crate) size: u64,
-    /// Whether the attempt has ended, so that the log no longer grows.
+    /// Whether the attempt has ended, so that the log grows no more. There may still be parts behind this one.
     pub(crate) complete: bool,
-    /// The text of this part. Bytes that are not valid UTF-8 are replaced.
+    /// The text of this part. Each byte that is not valid UTF-8 is replaced by U+FFFD.
     pub(crate) text: String,
 }
 
-/// A part of a log as an event. The event's id is `next_offset`.
+/// A part of a log, as the data of a server-sent event. The event's id is `next_offset`.
 #[derive(Debug, Object)]
 pub(crate) struct LogChunk {
-    /// How many bytes of the log come before this part.
+    /// Where this part begins: how many bytes of the log come before it.
     pub(crate) offset: u64,
-    /// The offset of the next part.
+    /// Where the next part begins.
     pub(crate) next_offset: u64,
-    /// The text of this part. Bytes that are not valid UTF-8 are replaced.
+    /// The text of this part. Each byte that is not valid UTF-8 is replaced by U+FFFD.
     pub(crate) text: String,
-    /// The state in which the attempt has ended; only in the last event.
+    /// The attempt's state after its end, such as `succeeded`; only in the last event.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) state: Option<String>,
 }
 
-/// An event: something that has happened on the farm.
+/// An event: a change of a build, an attempt, a builder or something else on the farm.
 #[derive(Debug, Object)]
 #[oai(rename = "Event")]
 pub(crate) struct EventView {
-    /// The event's number; later events have higher ones.
+    /// The event's number. Later events have higher numbers; some numbers may be missing.
     pub(crate) id: i64,
-    /// When it happened.
+    /// When it happened: a moment in RFC 3339, UTC, such as `2026-11-28T16:00:00.5Z`.
     pub(crate) at: String,
-    /// Who did it: a user, a part of the farm, or an operator.
+    /// Who did it: `user:NAME`, `worker:NAME`, `controller`, `operator` or `api`.
     pub(crate) actor: String,
-    /// What kind of thing has changed, such as `build` or `builder`.
+    /// What kind of thing has changed, such as `build`, `attempt`, `builder` or `project`.
     pub(crate) subject_kind: String,
-    /// The id of the thing that has changed.
+    /// The id of that thing: a build's number, a builder's id.
     pub(crate) subject_id: String,
-    /// The state before; null if there was none.
+    /// The state before the change; null for something new, or without states.
     pub(crate) old_state: Option<String>,
-    /// The state after; null if it has not changed.
+    /// The state after the change; null if it is the same.
     pub(crate) new_state: Option<String>,
-    /// Why it happened.
+    /// Why it happened, as a sentence for people.
     pub(crate) reason: String,
 }
 
@@ -289,11 +295,11 @@ impl EventView {
 pub(crate) struct HealthView {
     /// `ok`; `degraded` when all is served but the fleet needs to be looked at; `failing`.
     pub(crate) status: String,
-    /// `ok`, or what is wrong with the database.
+    /// `ok`, or what is wrong with the database, as a sentence.
     pub(crate) database: String,
-    /// `ok`, or what is wrong with the disk.
+    /// `ok`, or what is wrong with the disk, as a sentence.
     pub(crate) disk: String,
-    /// Bytes that are free for sources.
+    /// How many bytes are free on the disk that takes uploaded sources.
     pub(crate) free_bytes: u64,
     /// What is wrong with the fleet, the worst first; empty when nothing is.
     pub(crate) fleet: Vec<String>,

@@ -41,7 +41,7 @@ pub(crate) fn chroot_url(
     settings.url(&format!("/results/{owner}/{directory}/{chroot}/"))
 }
 
-/// A moment in RFC 3339, for people and programs of ours.
+/// A moment in RFC 3339, in UTC.
 pub(crate) fn moment(at: Option<Timestamp>) -> Option<String> {
     at.map(|at| at.to_string())
 }

@@ -15,38 +15,39 @@ pub(crate) struct LatestBuilds {
     pub(crate) latest_succeeded: Option<BuildView>,
 }
 
-/// A package of a project.
+/// A package of a project: all builds of the project whose source packages have its name.
 #[derive(Debug, Object)]
 #[oai(rename = "Package")]
 pub(crate) struct PackageView {
     /// The package's number, which stays the same for as long as its project exists.
     pub(crate) id: i64,
-    /// The package's name.
+    /// The package's name, such as `hello`.
     pub(crate) name: String,
     /// The name of the project that the package belongs to.
     pub(crate) projectname: String,
     /// The name of the project's owner.
     pub(crate) ownername: String,
-    /// Where the package's sources come from: `unset` for a package of which only source packages were uploaded.
+    /// Where the package's sources come from. Always `unset`: only uploaded source packages are built.
     pub(crate) source_type: String,
-    /// The settings of that source.
+    /// The settings of that source. Always empty: an uploaded source package has none.
     pub(crate) source_dict: Any<BTreeMap<String, String>>,
-    /// Whether a webhook starts builds of the package.
+    /// Whether a webhook starts builds of the package. Always false.
     pub(crate) auto_rebuild: bool,
-    /// The package's last builds.
+    /// The package's last builds, as far as the request asks for them.
     pub(crate) builds: LatestBuilds,
 }
 
 /// A package's last build in one chroot.
 #[derive(Debug, Object)]
 pub(crate) struct MonitorChroot {
-    /// The state of the build in this chroot.
+    /// The state of the build in this chroot: `importing`, `waiting`, `pending` (in the queue), `starting`, `running`,
+    /// `succeeded`, `failed`, `canceled`, `skipped` or `forked`.
     pub(crate) state: String,
-    /// Copr's number for the state.
+    /// The same state as Copr's number for it, such as 0 for `failed` and 1 for `succeeded`.
     pub(crate) status: i64,
-    /// The build's number.
+    /// The number of the build.
     pub(crate) build_id: i64,
-    /// The version and release that were built, with the epoch if there is one.
+    /// The version and release that were built, such as `1.0-1`, with the epoch if there is one; null until it is known.
     pub(crate) pkg_version: Option<String>,
     /// The address of the build's log, if it was asked for.
     #[oai(skip_serializing_if_is_none)]
@@ -59,22 +60,22 @@ pub(crate) struct MonitorChroot {
     pub(crate) url_build: Option<String>,
 }
 
-/// A package in the monitor.
+/// A package of a project, with its last build in each chroot.
 #[derive(Debug, Object)]
 pub(crate) struct MonitorPackage {
-    /// The package's name.
+    /// The package's name, such as `hello`.
     pub(crate) name: String,
-    /// Its last build in each chroot, by the chroot's name.
+    /// Its last build in each chroot, by the chroot's name; a chroot in which it was never built is left out.
     pub(crate) chroots: BTreeMap<String, MonitorChroot>,
 }
 
-/// The monitor of a project.
+/// The last builds of all packages of a project.
 #[derive(Debug, Object)]
 #[oai(rename = "Monitor")]
 pub(crate) struct MonitorView {
     /// Always `ok`.
     pub(crate) output: String,
-    /// A sentence for people.
+    /// A sentence for people; programs should not read it.
     pub(crate) message: String,
     /// The packages that were built in at least one of the project's chroots, sorted by name.
     pub(crate) packages: Vec<MonitorPackage>,

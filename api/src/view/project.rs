@@ -22,13 +22,13 @@ pub(crate) struct VersionView {
     pub(crate) version: i64,
 }
 
-/// Who the caller is.
+/// The user who asks.
 #[derive(Debug, Object)]
 #[oai(rename = "Identity")]
 pub(crate) struct IdentityView {
-    /// The user's number.
+    /// The user's number, unique on the farm.
     pub(crate) id: i64,
-    /// The user's name.
+    /// The user's name, which is also the owner's name of the user's own projects.
     pub(crate) name: String,
 }
 
@@ -40,57 +40,57 @@ pub(crate) struct TokenView {
     pub(crate) api_login: String,
     /// The password of HTTP's Basic authentication. It is not shown again.
     pub(crate) api_token: String,
-    /// The last day on which the token is valid, as `YYYY-MM-DD`.
+    /// The last day on which the token is valid, in UTC, as `YYYY-MM-DD`.
     pub(crate) expiration: String,
 }
 
-/// A project.
+/// A project: its chroots, its settings, and where its repositories are.
 #[derive(Debug, Object)]
 #[oai(rename = "Project")]
 pub(crate) struct ProjectView {
     /// The project's number, which no other project ever has.
     pub(crate) id: i64,
-    /// The project's name.
+    /// The project's name, such as `demo`; unique to its owner.
     pub(crate) name: String,
-    /// The name of the project's owner.
+    /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
     pub(crate) ownername: String,
-    /// The owner's name, a slash and the project's name.
+    /// The owner's name, a slash and the project's name, such as `alice/demo`.
     pub(crate) full_name: String,
-    /// The address of a page about the project.
+    /// The address of a page about the project; null if it has none.
     pub(crate) homepage: Option<String>,
-    /// How to reach the people who maintain it.
+    /// How to reach the people who maintain it, such as a mail address; null if they do not say.
     pub(crate) contact: Option<String>,
-    /// What the project is for.
+    /// What the project is for; empty unless given.
     pub(crate) description: String,
-    /// How to use the project.
+    /// How to use the project; empty unless given.
     pub(crate) instructions: String,
     /// Copr's setting for projects that publish only on demand. It is stored; this farm always publishes.
     pub(crate) devel_mode: bool,
     /// Whether only operators may delete the project.
     pub(crate) persistent: bool,
-    /// Whether public lists should leave it out.
+    /// Whether Copr's front page leaves it out. It is stored only: this farm does not act on it.
     pub(crate) unlisted_on_hp: bool,
-    /// Whether old builds may be removed.
+    /// Whether Copr removes its old builds. It is stored only: this farm does not act on it.
     pub(crate) auto_prune: bool,
-    /// Whether builds have a network.
+    /// Whether the programs of builds reach the network.
     pub(crate) enable_net: bool,
     /// The address of the repository for each chroot, by the chroot's name.
     pub(crate) chroot_repos: BTreeMap<String, String>,
-    /// Repositories that builds may use besides the distribution's.
+    /// The repositories that builds may use besides their chroot's, as the owner wrote them.
     pub(crate) additional_repos: Vec<String>,
-    /// Mock's way to make the chroot.
+    /// How mock is asked to make the chroot, such as `default`. It is stored only: this farm does not act on it.
     pub(crate) bootstrap: String,
-    /// Mock's way to isolate a build.
+    /// How mock isolates a build from its machine: `default`, `simple` or `nspawn`.
     pub(crate) isolation: String,
-    /// Whether its packages are used even where a module has others.
+    /// Whether its packages may replace those of a module, for dnf.
     pub(crate) module_hotfixes: bool,
-    /// Whether AppStream metadata are wanted.
+    /// Whether Copr makes AppStream metadata. It is stored only: this farm does not act on it.
     pub(crate) appstream: bool,
-    /// The forge projects that may build here through Packit.
+    /// The projects on other forges that may build here through Packit. It is stored only: this farm does not act on it.
     pub(crate) packit_forge_projects_allowed: Vec<String>,
-    /// Whether it is to get the chroots of new Fedora releases.
+    /// Whether Copr adds the chroot of each new Fedora release. It is stored only: this farm does not act on it.
     pub(crate) follow_fedora_branching: bool,
-    /// The priority of the repository in dnf's configuration; null for dnf's own default.
+    /// The repository's priority in dnf's configuration: 1 is the strongest. Null for dnf's own default, 99.
     pub(crate) repo_priority: Option<i64>,
     /// Where results are stored: always `backend`.
     pub(crate) storage: String,
@@ -141,51 +141,56 @@ impl ProjectView {
 #[derive(Clone, Debug, Default, Object)]
 #[oai(rename = "ProjectEdit")]
 pub(crate) struct ProjectEditArguments {
-    /// The names of all chroots that it is to have.
+    /// The names of all of its chroots, such as `fedora-43-x86_64`. A new project needs at least one; an edit may name the same
+    /// ones only, in any order.
     pub(crate) chroots: Option<Vec<String>>,
     /// What the project is for.
     pub(crate) description: Option<String>,
     /// How to use the project.
     pub(crate) instructions: Option<String>,
-    /// The address of a page about the project, with http or https.
+    /// The address of a page about the project, with http or https. An empty text takes it away.
     pub(crate) homepage: Option<String>,
-    /// How to reach the people who maintain it.
+    /// How to reach the people who maintain it, such as a mail address. An empty text takes it away.
     pub(crate) contact: Option<String>,
-    /// Repositories that builds may use besides the distribution's: addresses with http or https, or `copr://OWNER/PROJECT`.
-    /// The name `additional_repos` is understood as well.
+    /// All repositories that builds may use besides their chroot's, at most 100: addresses with http or https, such as
+    /// `https://example.org/$releasever/$basearch/?priority=5`, or `copr://OWNER/PROJECT`. The name `additional_repos` is
+    /// understood as well.
     pub(crate) repos: Option<Vec<String>>,
-    /// Whether public lists should leave it out.
+    /// Whether Copr's front page leaves it out. It is stored only: this farm does not act on it.
     pub(crate) unlisted_on_hp: Option<bool>,
-    /// Whether builds have a network.
+    /// Whether the programs of builds reach the network.
     pub(crate) enable_net: Option<bool>,
     /// Whether only operators may delete the project. Only operators may change this.
     pub(crate) persistent: Option<bool>,
-    /// Whether old builds may be removed. Only operators may change this.
+    /// Whether Copr removes its old builds. It is stored only: this farm does not act on it. Only operators may change it.
     pub(crate) auto_prune: Option<bool>,
-    /// Mock's way to make the chroot.
+    /// How mock is asked to make the chroot; `unchanged` leaves it as it is. It is stored only: this farm does not act on it.
     pub(crate) bootstrap: Option<String>,
-    /// Mock's way to isolate a build.
+    /// How mock isolates a build from its machine; `unchanged` leaves it as it is.
     pub(crate) isolation: Option<String>,
-    /// Whether it is to get the chroots of new Fedora releases.
+    /// Whether Copr adds the chroot of each new Fedora release. It is stored only: this farm does not act on it.
     pub(crate) follow_fedora_branching: Option<bool>,
     /// Copr's setting for projects that publish only on demand. It is stored; this farm always publishes.
     pub(crate) devel_mode: Option<bool>,
-    /// The project's life in days; -1 for a project without an end.
+    /// In how many days Copr deletes the project: from 0 to 720; -1 for never. It is stored only: this farm does not act on it.
     #[oai(validator(minimum(value = "-1"), maximum(value = "720")))]
     pub(crate) delete_after_days: Option<i64>,
-    /// Whether `.repo` files offer the second architecture of a multilib system.
+    /// Whether Copr's `.repo` files offer the second architecture of a multilib system. It is stored only: this farm does not
+    /// act on it.
     pub(crate) multilib: Option<bool>,
-    /// Whether its packages are used even where a module has others.
+    /// Whether its packages may replace those of a module, for dnf.
     pub(crate) module_hotfixes: Option<bool>,
-    /// Whether builds are to be reviewed by fedora-review.
+    /// Whether Copr has fedora-review look at its builds. It is stored only: this farm does not act on it.
     pub(crate) fedora_review: Option<bool>,
-    /// Whether AppStream metadata are wanted.
+    /// Whether Copr makes AppStream metadata. It is stored only: this farm does not act on it.
     pub(crate) appstream: Option<bool>,
-    /// Repositories that installed packages need: addresses with http or https, or `copr://OWNER/PROJECT`.
+    /// All repositories that people need who install its packages, at most 100: addresses with http or https, or
+    /// `copr://OWNER/PROJECT`. They stand in the project's `.repo` files.
     pub(crate) runtime_dependencies: Option<Vec<String>>,
-    /// The forge projects that may build here through Packit.
+    /// The projects on other forges that may build here through Packit, such as `github.com/OWNER/PROJECT`. It is stored only:
+    /// this farm does not act on it.
     pub(crate) packit_forge_projects_allowed: Option<Vec<String>>,
-    /// The priority of the repository in dnf's configuration.
+    /// The repository's priority in dnf's configuration, from 1, the strongest, to 1000000; dnf's own default is 99.
     #[oai(validator(minimum(value = "1"), maximum(value = "1000000")))]
     pub(crate) repo_priority: Option<i64>,
     /// Where results are stored. Only operators may give it, and only as `backend`.
@@ -330,7 +335,8 @@ impl ProjectEditArguments {
 #[derive(Debug, Object)]
 #[oai(rename = "ProjectAdd")]
 pub(crate) struct ProjectAddArguments {
-    /// The project's name: at most 100 letters, digits, `.`, `_` and `-`. It begins with a letter, a digit or `_` and is no number.
+    /// The project's name: at most 100 letters, digits, `.`, `_` and `-`. It begins with a letter, a digit or `_`, and is not
+    /// only digits.
     pub(crate) name: String,
     /// Its settings.
     #[oai(flatten)]
@@ -369,31 +375,31 @@ impl FromFields for NoArguments {
     }
 }
 
-/// A chroot of a project.
+/// A chroot of a project, with the settings that it has for itself. This farm has none yet: the lists are empty.
 #[derive(Debug, Object)]
 #[oai(rename = "ProjectChroot")]
 pub(crate) struct ProjectChrootView {
-    /// The chroot's name.
+    /// The name of the chroot, such as `fedora-43-x86_64`.
     pub(crate) mock_chroot: String,
-    /// The project's name.
+    /// The name of the project, such as `demo`.
     pub(crate) projectname: String,
     /// The name of the project's owner.
     pub(crate) ownername: String,
-    /// The name of the chroot's comps file; null if it has none.
+    /// The name of the chroot's comps file, in which dnf finds groups of packages; null if it has none.
     pub(crate) comps_name: Option<String>,
-    /// Repositories that builds in this chroot may use besides the distribution's and the project's.
+    /// Repositories that builds in this chroot may use besides the chroot's and the project's.
     pub(crate) additional_repos: Vec<String>,
-    /// Packages that are installed in the chroot in addition.
+    /// Names of packages that are installed in the chroot besides the usual ones.
     pub(crate) additional_packages: Vec<String>,
-    /// Modules that are enabled or disabled in the chroot.
+    /// Modules that are enabled in the chroot, or disabled, with `!` before the name.
     pub(crate) additional_modules: Vec<String>,
-    /// The values of rpmbuild's option `--with`.
+    /// What is given to rpmbuild as `--with`, one entry for each.
     pub(crate) with_opts: Vec<String>,
-    /// The values of rpmbuild's option `--without`.
+    /// What is given to rpmbuild as `--without`, one entry for each.
     pub(crate) without_opts: Vec<String>,
     /// In how many days the chroot's results are deleted; null if they are not.
     pub(crate) delete_after_days: Option<i64>,
-    /// Mock's way to isolate a build; `unchanged`, as the project says.
+    /// How mock isolates a build from its machine. Always `unchanged`: as the project says.
     pub(crate) isolation: String,
 }
 
@@ -416,79 +422,79 @@ impl ProjectChrootView {
     }
 }
 
-/// How builds in a project's chroot are set up.
+/// The settings of builds in a chroot of a project.
 #[derive(Debug, Object)]
 #[oai(rename = "ProjectChrootConfig")]
 pub(crate) struct ProjectChrootConfigView {
-    /// The chroot's name.
+    /// The name of the chroot, such as `fedora-43-x86_64`.
     pub(crate) chroot: String,
-    /// The repositories that builds use besides the distribution's, those of the project first.
+    /// The repositories that builds use besides the chroot's, with their addresses filled in. The project's own comes first.
     pub(crate) repos: Vec<super::RepositoryView>,
-    /// The same repositories but the project's own, as the project names them.
+    /// The same repositories without the project's own, as the owner wrote them.
     pub(crate) additional_repos: Vec<String>,
-    /// Packages that are installed in the chroot in addition.
+    /// Names of packages that are installed in the chroot besides the usual ones.
     pub(crate) additional_packages: Vec<String>,
-    /// Modules that are enabled or disabled in the chroot.
+    /// Modules that are enabled in the chroot, or disabled, with `!` before the name.
     pub(crate) additional_modules: Vec<String>,
-    /// Whether builds have a network.
+    /// Whether the programs of builds reach the network.
     pub(crate) enable_net: bool,
-    /// The values of rpmbuild's option `--with`.
+    /// What is given to rpmbuild as `--with`, one entry for each.
     pub(crate) with_opts: Vec<String>,
-    /// The values of rpmbuild's option `--without`.
+    /// What is given to rpmbuild as `--without`, one entry for each.
     pub(crate) without_opts: Vec<String>,
-    /// Mock's way to isolate a build.
+    /// How mock isolates a build from its machine: `default`, `simple` or `nspawn`.
     pub(crate) isolation: String,
-    /// Mock's way to make the chroot.
+    /// How mock is asked to make the chroot, such as `default`. It is stored only: this farm does not act on it.
     pub(crate) bootstrap: String,
 }
 
 /// The options that a repository has in dnf's configuration.
 #[derive(Clone, Debug, Object)]
 pub(crate) struct DnfOptions {
-    /// The repository's priority; left out for dnf's own default.
+    /// The repository's priority: 1 is the strongest. Left out for dnf's own default, 99.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) priority: Option<i64>,
-    /// `1` for a repository whose packages are used even where a module has others; left out for any other.
+    /// `1` for a repository whose packages may replace those of a module; left out for any other.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) module_hotfixes: Option<String>,
 }
 
-/// The repository for one architecture of a release, for dnf 5.
+/// A repository for one architecture of one release, for dnf 5.
 #[derive(Debug, Object)]
 pub(crate) struct DnfArchitecture {
-    /// Its options.
+    /// The options that differ from dnf's own.
     pub(crate) opts: DnfOptions,
 }
 
 /// A directory of the project, for dnf 5.
 #[derive(Debug, Object)]
 pub(crate) struct DnfDirectory {
-    /// In how many days the directory is deleted; left out if it is not.
+    /// In how many days the directory is deleted; left out if it stays.
     #[oai(skip_serializing_if_is_none)]
     pub(crate) delete_after_days: Option<i64>,
 }
 
-/// A repository that installed packages need, for dnf 5.
+/// A repository that people need who install the project's packages, for dnf 5.
 #[derive(Debug, Object)]
 pub(crate) struct DnfDependency {
     /// `copr` for a project of this farm, `external_baseurl` for any other repository.
     #[oai(rename = "type")]
     pub(crate) kind: String,
-    /// The options of its section in a `.repo` file, its id and name among them.
+    /// The options of its section in a `.repo` file, among them `id` and `name`.
     pub(crate) opts: BTreeMap<String, String>,
-    /// The owner and name of a project, or the address of another repository.
+    /// Where it is: `owner` and `projectname` of a project, or the address of another repository as `pattern`.
     pub(crate) data: BTreeMap<String, String>,
 }
 
-/// What dnf 5 makes a `.repo` file from.
+/// All that dnf 5 needs to write a `.repo` file for a project.
 #[derive(Debug, Object)]
 pub(crate) struct DnfRepositories {
-    /// The address of all results.
+    /// The address below which all results are: behind it come owner, directory and chroot.
     pub(crate) results_url: String,
     /// The repositories: by distribution and release, such as `fedora-43`, then by the word `arch`, then by architecture.
     pub(crate) repos: BTreeMap<String, BTreeMap<String, BTreeMap<String, DnfArchitecture>>>,
     /// The project's directories, by name.
     pub(crate) directories: BTreeMap<String, DnfDirectory>,
-    /// Repositories that installed packages need.
+    /// The repositories that people need who install the project's packages.
     pub(crate) dependencies: Vec<DnfDependency>,
 }

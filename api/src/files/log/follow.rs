@@ -20,7 +20,7 @@ use crate::http::clients::Place;
 /// How often a log is looked at for more, usually.
 const POLL: Duration = Duration::from_millis(200);
 
-/// After so many looks without more, the database is asked whether the attempt has ended.
+/// The number of looks at a log that does not grow after which the database is asked whether the attempt has ended.
 const LOOKS_PER_QUESTION: u32 = 3;
 
 /// How many pieces are kept for followers who are a little behind.
@@ -35,7 +35,7 @@ pub(crate) trait Source: Clone + Send + Sync + 'static {
     fn ended(&self) -> impl Future<Output = Option<String>> + Send;
 }
 
-/// What a follower is given.
+/// What a follower gets next: more of the log, or its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     /// More of the log.
