@@ -66,7 +66,9 @@ pub(crate) fn program() -> Result<PathBuf> {
 
 /// The farm's program as operators run it.
 pub(crate) fn release_program() -> Result<PathBuf> {
-    let build = cargo()?.args(["build", "--release", "-p", "verdigris"]).show();
+    let build = cargo()?
+        .args(["build", "--release", "--workspace", "--bin", "verdigris"])
+        .show();
     build.context("the farm does not compile")?;
     Ok(read()?.target_directory.join("release/verdigris"))
 }

@@ -50,6 +50,10 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
 pub(crate) async fn set_waits(store: &Store, lease: &Lease, _: &FleetView, waits: &[Wait]) -> Result<()> {
     Ok(store.set_waits(lease, waits).await?)
 }
+
+pub(crate) async fn delete(_: &str, _: &str) -> Result<()> {
+    Err("this commit's deletions are not measured".into())
+}
 "#;
 
 /// What is measured.
@@ -99,14 +103,14 @@ pub(super) fn run(cache: &Cache, install: bool, plan: &Plan<'_>) -> Result<()> {
 /// Builds the program in a checkout, and copies it to a place of its own.
 fn build(checkout: &Path, copy: &Path) -> Result<PathBuf> {
     let target = workspace::read()?.target_directory;
+    // The whole workspace's features, so that what it depends on is compiled once for all.
     let arguments = [
         "build",
         "--release",
         "--quiet",
-        "-p",
-        "store",
+        "--workspace",
         "--features",
-        "testing",
+        "store/testing",
         "--example",
         "plan",
     ];

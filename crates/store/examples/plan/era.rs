@@ -7,6 +7,10 @@ use store::{FleetView, Lease, Store};
 
 use crate::{Result, pool};
 
+#[path = "deletion.rs"]
+mod deletion;
+pub(crate) use deletion::delete;
+
 /// What the planner looks at, with one pool that is full.
 pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
     let spec = serde_json::from_value(pool())?;
