@@ -1,7 +1,7 @@
 //! The `.repo` files that `dnf copr enable` fetches.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use model::{ChrootName, DirectoryName};
+use model::ChrootName;
 use poem::{
     Request, Response,
     http::{HeaderName, HeaderValue, header},
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     http::error::ApiError,
-    lookup::{find_project, shown},
+    lookup::{find_directory, find_project, shown},
     repositories,
     state::ApiState,
 };
@@ -27,9 +27,7 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let main = name.split(':').next().unwrap_or_default();
     let project = find_project(state, owner, main).await?;
-    let directory: DirectoryName = name
-        .parse()
-        .map_err(|_| ApiError::no_project(owner, &shown(name)))?;
+    let directory = find_directory(state, &project, name).await?;
     let architecture = request
         .params::<Vec<(String, String)>>()
         .unwrap_or_default()

@@ -253,8 +253,16 @@ impl Farm {
 
     /// Submits the package `hello` to a project of alice's.
     pub(crate) async fn build(&self, project: &str) -> Value {
+        self.build_in(project, None).await
+    }
+
+    /// The same in a directory of the project.
+    pub(crate) async fn build_in(&self, project: &str, directory: Option<&str>) -> Value {
         let srpm = crate::rpms::source();
-        let json = serde_json::json!({"ownername": "alice", "projectname": project}).to_string();
+        let json = serde_json::json!({
+            "ownername": "alice", "projectname": project, "project_dirname": directory,
+        })
+        .to_string();
         let reply = self
             .upload(
                 &self.alice,

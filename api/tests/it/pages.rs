@@ -189,7 +189,13 @@ async fn a_repo_file_is_found_as_dnf_and_people_ask_for_it() {
     let base = "baseurl=http://farm.example:8080/results/alice/p1/microdistro-1-$basearch/\n";
     assert!(small.contains(base), "{small}");
 
-    let directory = farm.get("/coprs/alice/p1:pr:7/repo/fedora-43/dnf.repo").await;
+    let of_directory = "/coprs/alice/p1:pr:7/repo/fedora-43/dnf.repo";
+    assert_eq!(
+        farm.get(of_directory).await.error(404),
+        "Project alice/p1 has no directory 'p1:pr:7'."
+    );
+    farm.build_in("p1", Some("p1:pr:7")).await;
+    let directory = farm.get(of_directory).await;
     let text = directory.text();
     assert!(text.starts_with("[copr:farm.example:alice:p1:pr:7]\n"), "{text}");
     assert!(

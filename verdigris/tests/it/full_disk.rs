@@ -24,6 +24,16 @@ fn projects(farm: &Farm) -> Vec<String> {
     names
 }
 
+/// The steps that a log of the slow package tells, in its order.
+fn steps(log: &str) -> Vec<&str> {
+    let steps = log.lines().filter(|line| line.starts_with("step "));
+    steps.collect()
+}
+
+fn all_steps() -> Vec<String> {
+    (1..=60).map(|step| format!("step {step} of 60")).collect()
+}
+
 #[test]
 fn a_full_disk_is_told_and_survived_by_the_builds_that_run() {
     let name = "full_disk::a_full_disk_is_told_and_survived_by_the_builds_that_run";
@@ -72,6 +82,16 @@ fn fill_and_free(mut farm: Farm, disk: &SmallDisk) {
     disk.free().unwrap();
 
     farm.wait_for(build, &["succeeded"]);
+    let attempts = farm.json(&format!("/api/builds/{build}/attempts"));
+    let attempts = attempts.as_array().unwrap();
+    assert_eq!(attempts.len(), 1, "it was not built again: {attempts:?}");
+    let copied = format!("/api/attempts/{}/log", attempts[0]["id"].as_str().unwrap());
+    let copied = farm.json(&copied)["text"].as_str().unwrap().to_owned();
+    let collected = format!("/results/admin/demo/{CHROOT}/{build:08}-slow/builder-live.log");
+    let (_, collected) = farm.get(&collected).unwrap();
+    for log in [copied, collected] {
+        assert_eq!(steps(&log), all_steps(), "each line is there once: {log}");
+    }
     farm.copr(&["create", "after", "--chroot", CHROOT]);
     taken.push("after".to_owned());
     let next = farm.submit("demo", &small);
