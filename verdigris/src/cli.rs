@@ -1,10 +1,14 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::{fleet, operator, roles, up};
+use crate::{
+    fleet, operator,
+    options::{ChrootCreate, ChrootNames, Config, UpArguments},
+    roles, up,
+};
 
 /// A build farm for RPM packages.
 #[derive(Debug, Parser)]
@@ -12,14 +16,6 @@ use crate::{fleet, operator, roles, up};
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
-}
-
-/// Where the settings are.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Config {
-    /// The settings file; without it, defaults and VERDIGRIS_SECTION__KEY from the environment.
-    #[arg(long, env = "VERDIGRIS_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -48,50 +44,6 @@ enum Command {
     Fleet(FleetCommand),
     /// Print the OpenAPI document.
     Openapi,
-}
-
-/// How the whole farm is run.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct UpArguments {
-    /// The directory that holds everything; made at the first start.
-    #[arg(
-        long,
-        env = "VERDIGRIS_DIRECTORY",
-        default_value = "verdigris-data",
-        value_name = "DIR"
-    )]
-    pub(crate) directory: PathBuf,
-    /// The address to listen on: 127.0.0.1:5080. Kept as `http.listen` in the directory's verdigris.toml.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// The machine image of the embedded cloud, which `cargo xtask image` makes. Needed once: kept as `devcloud.image`.
-    #[arg(long, env = "VERDIGRIS_IMAGE", value_name = "DIR")]
-    pub(crate) image: Option<PathBuf>,
-    /// Let builders of the embedded cloud reach the network of this machine and what is behind it; needs slirp4netns. Kept
-    /// as `devcloud.public_network`.
-    #[arg(long)]
-    pub(crate) public_network: bool,
-    /// A distribution to build on, served to builders: NAME=DIR, a directory with `repodata`. May be given
-    /// more than once, and is kept in `http.mirrors`.
-    #[arg(long = "mirror", value_name = "NAME=DIR", value_parser = mirror)]
-    pub(crate) mirrors: Vec<(String, PathBuf)>,
-    /// The most builders at once: 4. For the first start; later it is `max` in the directory's fleet.yaml.
-    #[arg(long, value_name = "COUNT")]
-    pub(crate) builders: Option<u32>,
-    /// How many builders to hold ready: 2. For the first start; later it is `idle` in fleet.yaml.
-    #[arg(long, value_name = "COUNT")]
-    pub(crate) idle: Option<u32>,
-}
-
-fn mirror(text: &str) -> Result<(String, PathBuf), String> {
-    let (name, directory) = text.split_once('=').ok_or("expected NAME=DIR")?;
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
-        return Err(format!(
-            "`{name}` is not a name of letters, digits, dots and dashes"
-        ));
-    }
-    Ok((name.to_owned(), PathBuf::from(directory)))
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,40 +85,6 @@ enum ChrootCommand {
     Deactivate(ChrootNames),
     /// Show the chroots.
     List(Config),
-}
-
-/// Chroots that are there.
-#[derive(Clone, Debug, Args)]
-struct ChrootNames {
-    /// Their names.
-    #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
-    #[command(flatten)]
-    config: Config,
-}
-
-/// New chroots.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct ChrootCreate {
-    /// Names as mock has them, such as fedora-43-x86_64.
-    #[arg(required = true, value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-    /// What people see beside the name.
-    #[arg(long, default_value = "")]
-    pub(crate) comment: String,
-    /// A repository to install the build root from; without any, builders with mock use mock's own
-    /// configuration of that name. `{farm}` at the start of a URL stands for the farm's own address. Packages
-    /// are verified with the key; without one they are not. May be given more than once.
-    #[arg(long = "repository", value_name = "ID=URL[,gpgkey=URL]")]
-    pub(crate) repositories: Vec<String>,
-    /// A package of the minimal build root; may be given more than once.
-    #[arg(long = "buildroot-package", value_name = "PACKAGE")]
-    pub(crate) buildroot_packages: Vec<String>,
-    /// Make them, but offer them to nobody until `chroot activate`.
-    #[arg(long)]
-    pub(crate) inactive: bool,
-    #[command(flatten)]
-    pub(crate) config: Config,
 }
 
 #[derive(Debug, Subcommand)]
@@ -236,18 +154,10 @@ impl Arguments {
 mod tests {
     use clap::CommandFactory as _;
 
-    use super::{Arguments, mirror};
+    use super::Arguments;
 
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn a_mirrors_name_cannot_leave_its_directory() {
-        assert!(mirror("microdistro=here").is_ok());
-        for bad in ["here", "=here", "../x=here", ".x=here", "a/b=here"] {
-            assert!(mirror(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use shell::ClientKey;
 use store::{Attempt, Builder, FleetView, Orphan, Store};
 
-use crate::{cli::Config, database, parts, say};
+use crate::{database, options::Config, parts, say};
 
 mod table;
 

@@ -10,6 +10,7 @@ mod database;
 mod fleet;
 mod lock;
 mod operator;
+mod options;
 mod parts;
 mod roles;
 mod secrets;

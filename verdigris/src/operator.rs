@@ -8,8 +8,9 @@ use runtime::{Settings, clock, supervisor::chain};
 use store::{Chroot, IssuedToken, NewUser, Store};
 
 use crate::{
-    cli::{ChrootCreate, Config},
-    database, parts, say,
+    database,
+    options::{ChrootCreate, Config},
+    parts, say,
     secrets::Secrets,
 };
 

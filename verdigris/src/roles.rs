@@ -10,7 +10,7 @@ use tokio::{
 };
 use tracing::info;
 
-use crate::{cli::Config, database, fleet, lock::lock, parts, secrets::Secrets};
+use crate::{database, fleet, lock::lock, options::Config, parts, secrets::Secrets};
 
 /// How long tasks may take to finish when the process is told to stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(20);

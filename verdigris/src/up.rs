@@ -15,12 +15,11 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::{
-    GUEST,
-    cli::UpArguments,
-    database,
+    GUEST, database,
     fleet::refuse_forsaken_machines,
     lock::lock,
     operator::{self, copr_section, operator_with_token},
+    options::UpArguments,
     parts::{self, Embedded},
     roles, say,
     secrets::{Secrets, write_private},

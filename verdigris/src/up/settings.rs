@@ -8,7 +8,7 @@ use runtime::Settings;
 use toml_edit::{DocumentMut, Item, TableLike, Value, value};
 use tracing::info;
 
-use crate::{cli::UpArguments, secrets::write_private, up::FARM_PORT_IN_CLOUD};
+use crate::{options::UpArguments, secrets::write_private, up::FARM_PORT_IN_CLOUD};
 
 /// What the file says, made where there is none, and what the command line says instead of it.
 pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Result<Settings> {

@@ -18,7 +18,6 @@ use imports::{Crate, Source};
 const KNOWN: &[(&str, usize, &str)] = &[
     ("provisioner", 3, "issue 12, number 26"),
     ("store", 6, "issue 12, number 26"),
-    ("verdigris", 5, "issue 12, number 26"),
 ];
 
 /// Checks every crate of the workspace.
