@@ -1,11 +1,16 @@
-//! Files that operators write in YAML: every mistake comes with line, column, the lines around it and,
-//! where a word is misspelt, the nearest word that is known.
+//! Files that operators write in YAML: every mistake comes with its line and column, the key that it is about, the line
+//! itself and, where a word is misspelt, the nearest word that is known.
+
+mod words;
 
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
 use crate::Error;
+
+/// How many letters of a line are shown on either side of a mistake.
+const SHOWN: usize = 60;
 
 /// Reads a file.
 ///
@@ -24,30 +29,46 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
 /// # Errors
 /// When the text is not a `T`.
 pub fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Error> {
-    // Without it `yes` and `n` are booleans, and a key `y` is not a text.
-    let options = serde_saphyr::options! { strict_booleans: true };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| Error::Mistakes {
+    let mut track = serde_path_to_error::Track::new();
+    // Without strict booleans `yes` and `n` are booleans, and a key `y` is not a text.
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+        T::deserialize(serde_path_to_error::Deserializer::new(deserializer, &mut track))
+    });
+    read.map_err(|error| Error::Mistakes {
         path: name.to_owned(),
-        mistakes: vec![words(&error, name)],
+        mistakes: vec![mistake(&error, &track.path(), text, name)],
     })
 }
 
-fn words(error: &serde_saphyr::Error, name: &str) -> String {
-    let place = error
-        .location()
-        .map(|place| format!("{name}:{}:{}: ", place.line(), place.column()))
-        .unwrap_or_default();
-    let hint = match error.without_snippet() {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => nearest(field, expected),
-        serde_saphyr::Error::SerdeUnknownVariant {
-            variant, expected, ..
-        } => nearest(variant, expected),
-        _ => None,
+/// The place, the key, what is wrong there, and the line.
+fn mistake(error: &serde_saphyr::Error, path: &serde_path_to_error::Path, text: &str, name: &str) -> String {
+    let what = words::what(error, text);
+    let key = words::key(error, &path.to_string());
+    match error.location().filter(|place| place.line() > 0) {
+        Some(place) => {
+            let (line, column) = (place.line(), place.column());
+            let shown = shown(text, line, column);
+            format!("{name}:{line}:{column}: {key}{what}{shown}")
+        }
+        None => format!("{name}: {key}{what}"),
+    }
+}
+
+/// The line with a mark below the column, both counted from one.
+fn shown(text: &str, line: u64, column: u64) -> String {
+    let (Ok(row), Ok(at)) = (usize::try_from(line - 1), usize::try_from(column.max(1) - 1)) else {
+        return String::new();
     };
-    let hint = hint
-        .map(|near| format!("\n  did you mean `{near}`?"))
-        .unwrap_or_default();
-    format!("{place}{error}{hint}")
+    let Some(words) = text.lines().nth(row).filter(|words| !words.trim().is_empty()) else {
+        return String::new();
+    };
+    let first = at.saturating_sub(SHOWN);
+    let part = words.chars().skip(first).take(2 * SHOWN);
+    let part: String = part.map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let margin = " ".repeat(line.to_string().len());
+    let mark = " ".repeat(at - first);
+    format!("\n  {line} | {}\n  {margin} | {mark}^", part.trim_end())
 }
 
 /// The known word that a misspelt one most resembles, if any does.
@@ -67,47 +88,4 @@ pub fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&'a str>
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::Deserialize;
-
-    use super::parse;
-
-    #[derive(Debug, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its shape matters")]
-    struct Pool {
-        labels: Vec<String>,
-        size: Size,
-    }
-
-    #[derive(Debug, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its shape matters")]
-    struct Size {
-        max: u32,
-    }
-
-    #[test]
-    fn a_misspelt_key_is_shown_with_its_place_and_the_nearest_one() {
-        let text = "labels: [a]\nsize:\n  mx: 4\n";
-        let message = parse::<Pool>(text, "fleet.yaml").unwrap_err().to_string();
-        assert!(message.contains("fleet.yaml:3:3:"), "{message}");
-        assert!(message.contains("did you mean `max`?"), "{message}");
-    }
-
-    #[test]
-    fn a_value_of_the_wrong_kind_is_shown_with_its_place() {
-        let message = parse::<Pool>("labels: [a]\nsize: {max: many}\n", "f")
-            .unwrap_err()
-            .to_string();
-        assert!(message.contains("f:2:13:"), "{message}");
-    }
-
-    #[test]
-    fn a_key_that_stands_twice_is_refused() {
-        let message = parse::<Pool>("labels: [a]\nlabels: [b]\nsize: {max: 1}\n", "f")
-            .unwrap_err()
-            .to_string();
-        assert!(message.contains("f:2:1:"), "{message}");
-    }
-}
+mod tests;

@@ -1,0 +1,199 @@
+//! Each mistake in the words that an operator reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{FleetId, quantity::Span};
+use serde::Deserialize;
+
+use super::parse;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape matters")]
+struct Fleet {
+    #[serde(default)]
+    fleet: Option<FleetId>,
+    #[serde(default)]
+    pools: BTreeMap<String, Pool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape matters")]
+struct Pool {
+    labels: BTreeSet<String>,
+    #[serde(default)]
+    size: Size,
+    #[serde(default)]
+    kind: Kind,
+    #[serde(default)]
+    wait: Option<Span>,
+    #[serde(default)]
+    port: u16,
+    #[serde(default)]
+    quick: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(dead_code, reason = "only its shape matters")]
+struct Size {
+    max: u32,
+    idle: i32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    #[default]
+    Aws,
+    Eucalyptus,
+}
+
+fn said(text: &str) -> String {
+    parse::<Fleet>(text, "f").unwrap_err().to_string()
+}
+
+/// What a pool says, and what is said of it.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "labels: [a]\nsize: {mx: 4}",
+        "f:4:12: pools.x.size: there is no key `mx` here, did you mean `max`? There is `max`, `idle`",
+    ),
+    (
+        "labels: [a]\nsize: {max: -4}",
+        "f:4:17: pools.x.size.max: expected a whole number from 0 to 4294967295",
+    ),
+    ("labels: [a]\nsize: {max: 4.5}", "expected a whole number from 0"),
+    (
+        "labels: [a]\nsize: {max: 99999999999}",
+        "expected a whole number from 0",
+    ),
+    ("labels: [a]\nsize: {max: many}", "expected a whole number from 0"),
+    ("labels: [a]\nsize: {max: [1]}", "pools.x.size.max: expected a"),
+    (
+        "labels: [a]\nport: 70000",
+        "pools.x.port: expected a whole number from 0 to 65535",
+    ),
+    ("labels: [a]\nsize: 4", "pools.x.size: expected a map"),
+    ("labels: [a]\nsize: [4]", "pools.x.size: expected a map"),
+    ("labels: a", "f:3:13: pools.x.labels: expected a list"),
+    ("labels: {a: b}", "pools.x.labels: expected a list"),
+    (
+        "labels: [a]\nlabels: [b]",
+        "f:4:5: pools.x: the key `labels` stands twice here",
+    ),
+    ("size: {max: 1}", "the key `labels` is missing"),
+    (
+        "labels: [a]\nkind: eucaliptus",
+        "pools.x.kind: `eucaliptus` is not known, did you mean `eucalyptus`?",
+    ),
+    ("labels: [a]\nkind: [aws]", "pools.x.kind: expected one word"),
+    ("labels: [a]\nwait: soon", "pools.x.wait: "),
+    (
+        "labels: [a]\nquick: yes",
+        "pools.x.quick: expected `true` or `false`",
+    ),
+    ("labels: [a]\nsize: *big", "`*` refers to an anchor"),
+    ("labels: [a]\nsize: {<<: 4}", "`<<` takes a map"),
+    ("labels: [a\nport: 1", "f:4:"),
+    ("labels: [a", "a list in `[ ]` or a map in `{ }` is not closed"),
+    ("labels: [\"a]", "a text in quotation marks is not closed"),
+    ("labels: [\"a\\q\"]", "begins an escape"),
+    ("labels: [a]\n  size: {max: 1}", "f:4:"),
+    ("labels: [a]\n\tport: 1", "a tab stands here"),
+    ("labels: [a]\nport 1", "a key is followed by `: ` and its value"),
+    (
+        "labels: [a]\nkind: @aws",
+        "a text that begins with this character belongs in quotation marks",
+    ),
+    ("labels: [a\nport: 1", "a `:` stands where none may"),
+];
+
+/// Words of libraries and of the language that the program is written in.
+const FOREIGN: &[&str] = &[
+    "u32",
+    "u16",
+    "usize",
+    "i64",
+    "struct",
+    "enum",
+    "variant",
+    "Option",
+    "Policy",
+    "from_str",
+    "scalar",
+    "mapping",
+    "sequence",
+    "node",
+    "parsing",
+    "deserial",
+    "<input>",
+    "serde",
+    "token",
+    "unit value",
+    "field",
+];
+
+#[test]
+fn each_mistake_is_told_with_its_place_and_key_in_an_operators_words() {
+    for (pool, expected) in MISTAKES {
+        let lines: Vec<String> = pool.lines().map(|line| format!("    {line}\n")).collect();
+        let said = said(&format!("pools:\n  x:\n{}", lines.concat()));
+        assert!(said.contains(expected), "{pool}\n{said}");
+        assert!(said.starts_with("f has mistakes:\nf:"), "{pool}\n{said}");
+        // Not in the line of the file, which is shown below.
+        let words = said.lines().nth(1).unwrap();
+        let foreign: Vec<&&str> = FOREIGN.iter().filter(|word| words.contains(**word)).collect();
+        assert!(foreign.is_empty(), "{foreign:?} in {said}");
+    }
+}
+
+#[test]
+fn whole_files_that_are_none_are_told_so() {
+    for (text, expected) in [
+        (
+            "pools: {}\n---\npools: {}\n",
+            "there is more than one document; take out the line `---`",
+        ),
+        (
+            "fleet: 12\n",
+            "fleet: `12` is no UUID, such as 019a0000-0000-7000-8000-000000000001",
+        ),
+        ("fleet: 019a0000-0000-7000-8000\n", "is no UUID"),
+        ("- a\n", "expected a map"),
+        ("just words\n", "expected a map"),
+    ] {
+        let said = said(text);
+        assert!(said.contains(expected), "{text}\n{said}");
+        let words = said.lines().nth(1).unwrap();
+        assert!(FOREIGN.iter().all(|word| !words.contains(word)), "{said}");
+    }
+}
+
+#[test]
+fn the_line_is_shown_with_a_mark_at_the_column() {
+    let said = said("pools:\n  x:\n    labels: [a]\n    size: {mx: 4}\n");
+    let shown = "\n  4 |     size: {mx: 4}\n    |            ^";
+    assert!(said.ends_with(shown), "{said}");
+}
+
+#[test]
+fn a_long_line_is_cut_around_the_column() {
+    let long = format!("pools:\n  x: {{labels: [{}], mx: 4}}\n", "a, ".repeat(200));
+    let said = said(&long);
+    let lines: Vec<&str> = said.lines().collect();
+    let [words, mark] = lines.as_slice()[lines.len() - 2..] else {
+        panic!("{said}");
+    };
+    let at = mark.find('^').unwrap();
+    assert!(words.len() < 140, "{words}");
+    assert_eq!(words.get(at..at + 2), Some("mx"), "{said}");
+}
+
+#[test]
+fn anchors_merges_and_plain_words_are_read() {
+    let text = "pools:\n  x: &x\n    labels: [n, yes]\n    size: {max: 1}\n  y: {<<: *x, port: 2}\n";
+    let fleet = parse::<Fleet>(text, "f").unwrap();
+    assert_eq!(fleet.pools.len(), 2);
+}

@@ -1,0 +1,213 @@
+//! Mistakes in YAML, in words for people who write such files: no type of this program's language, no option of a library.
+
+use serde_saphyr::Error;
+
+use super::nearest;
+
+/// What the parser says holds one of these, and what is said for it. The first that fits.
+const SYNTAX: &[(&[&str], &str)] = &[
+    (
+        &["tab"],
+        "a tab stands here, but lines are indented with spaces only",
+    ),
+    (
+        &["unclosed quote", "document indicator"],
+        "a text in quotation marks is not closed",
+    ),
+    (
+        &["trailing content"],
+        "something follows the closing quotation mark of a text",
+    ),
+    (
+        &["escape", "hexadecimal", "surrogate"],
+        "inside double quotation marks `\\` begins an escape, and this is none; `\\\\` is the character itself",
+    ),
+    (
+        &["flow ", "bracket", "[{"],
+        "a list in `[ ]` or a map in `{ }` is not closed, or lacks a comma",
+    ),
+    (
+        &["expected '-'", "sequence entr", "'-' must"],
+        "the items of a list begin with `- `, one below the other",
+    ),
+    (
+        &["expected key", "indent", "node content"],
+        "this line is not indented like the others of its map or list",
+    ),
+    (
+        &["mapping values", "placement of ':'", "':' must"],
+        "a `:` stands where none may; is the line indented as it should be, or does the text belong in quotation marks?",
+    ),
+    (&["simple key"], "a key is followed by `: ` and its value"),
+    (&["comment"], "a comment begins with a space and `#`"),
+    (
+        &["unexpected character", "cannot start with"],
+        "a text that begins with this character belongs in quotation marks",
+    ),
+    (
+        &["tag", "anchor", "directive", "handle"],
+        "`!`, `&`, `*` and `%` have a meaning at the start of a text; put it in quotation marks",
+    ),
+    (
+        &["document"],
+        "there is more than one document; take out the line `---`",
+    ),
+];
+
+/// Whether the text is YAML: the mistake is in what it says then.
+fn is_yaml(error: &Error) -> bool {
+    !matches!(
+        error.without_snippet(),
+        Error::ExternalMessage { .. } | Error::Eof { .. } | Error::MultipleDocuments { .. }
+    )
+}
+
+/// The key that the mistake is about, from the way that was read; nothing where it says no more than the place.
+pub(super) fn key(error: &Error, way: &str) -> String {
+    let known = match error.without_snippet() {
+        // The last part is what is not known.
+        Error::SerdeUnknownField { .. } => way.rsplit_once('.').map_or("", |(parent, _)| parent),
+        error if is_yaml(error) => way.trim_end_matches(".?"),
+        // The parser has read on for a while.
+        _ => "",
+    };
+    if known.is_empty() || known == "." {
+        String::new()
+    } else {
+        format!("{known}: ")
+    }
+}
+
+/// What is wrong.
+pub(super) fn what(error: &Error, text: &str) -> String {
+    match error.without_snippet() {
+        Error::ExternalMessage { .. } if is_indented_by_tab(error, text) => syntax("tab"),
+        Error::Message { msg, .. } => message(msg),
+        Error::ExternalMessage { msg, .. } => syntax(msg),
+        Error::AliasError { error, .. } => what(error, text),
+        Error::Eof { .. } if text.trim().is_empty() => "the file is empty".to_owned(),
+        Error::Eof { .. } => "the file ends too early".to_owned(),
+        Error::MultipleDocuments { .. } => {
+            "there is more than one document; take out the line `---`".to_owned()
+        }
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands twice here"),
+        Error::DuplicateMappingKey { key: None, .. } => "a key stands twice here".to_owned(),
+        Error::SerdeUnknownField { field, expected, .. } => {
+            format!("there is no key `{field}` here{}", instead(field, expected))
+        }
+        Error::SerdeUnknownVariant {
+            variant, expected, ..
+        } => {
+            format!("`{variant}` is not known{}", instead(variant, expected))
+        }
+        Error::SerdeMissingField { field, .. } => format!("the key `{field}` is missing"),
+        Error::InvalidScalar { ty, .. } => format!("expected {}", kind(ty)),
+        Error::Unexpected { expected, .. } => format!("expected {}", kind(expected)),
+        Error::SerdeInvalidType {
+            unexpected, expected, ..
+        }
+        | Error::SerdeInvalidValue {
+            unexpected, expected, ..
+        } => {
+            format!("expected {}, found {}", kind(expected), found(unexpected))
+        }
+        Error::SerdeInvalidLength { len, .. } => format!("{len} entries are too few or too many here"),
+        Error::InvalidBooleanStrict { .. } => "expected `true` or `false`".to_owned(),
+        Error::NullIntoString { .. } => "expected a text, found nothing".to_owned(),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => "an anchor refers to itself".to_owned(),
+        Error::UnknownAnchor { .. } => {
+            "`*` refers to an anchor, and there is no `&` with this name above".to_owned()
+        }
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => "`<<` takes a map, or a list of maps".to_owned(),
+        Error::TaggedScalarCannotDeserializeIntoString { .. }
+        | Error::UnsupportedTag { .. }
+        | Error::TaggedEnumMismatch { .. }
+        | Error::TaggedStructFieldName { .. } => {
+            "a tag, which begins with `!`, is not understood here".to_owned()
+        }
+        Error::QuotingRequired { value, .. } => format!("write `{value}` in quotation marks"),
+        Error::ExternallyTaggedEnumExpectedScalarOrMapping { .. }
+        | Error::ExpectedStringKeyForExternallyTaggedEnum { .. } => "expected one word".to_owned(),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "the file is too large, too deep, or repeats its anchors too often".to_owned()
+        }
+        _ => "this is not understood here".to_owned(),
+    }
+}
+
+fn is_indented_by_tab(error: &Error, text: &str) -> bool {
+    let row = error
+        .location()
+        .and_then(|place| usize::try_from(place.line()).ok())
+        .and_then(|line| line.checked_sub(1));
+    let line = row.and_then(|row| text.lines().nth(row)).unwrap_or_default();
+    let indent = line.len() - line.trim_start().len();
+    line.get(..indent).is_some_and(|indent| indent.contains('\t'))
+}
+
+/// What a value's own type says of it.
+fn message(said: &str) -> String {
+    match said.split_once(" is not a FleetId") {
+        Some((value, _)) => format!(
+            "{value} is no UUID, such as 019a0000-0000-7000-8000-000000000001; `uuidgen` prints a new one"
+        ),
+        None => said.to_owned(),
+    }
+}
+
+fn syntax(said: &str) -> String {
+    let fitting = SYNTAX
+        .iter()
+        .find(|(signs, _)| signs.iter().any(|sign| said.contains(sign)));
+    fitting.map_or("this is no YAML", |(_, words)| words).to_owned()
+}
+
+/// What may stand instead of a word.
+fn instead(word: &str, known: &[&str]) -> String {
+    let near = nearest(word, known).map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
+    let all: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    let end = if near.is_empty() { "." } else { "" };
+    match all.as_slice() {
+        [] => format!("{near}{end}"),
+        all => format!("{near}{end} There is {}", all.join(", ")),
+    }
+}
+
+/// What was expected, from the name that a type has in this program.
+fn kind(name: &str) -> String {
+    let range = |most: u64| format!("a whole number from 0 to {most}");
+    match name {
+        "u8" => range(u64::from(u8::MAX)),
+        "u16" => range(u64::from(u16::MAX)),
+        "u32" => range(u64::from(u32::MAX)),
+        "u64" | "u128" | "usize" => "a whole number that is not negative".to_owned(),
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" | "an integer" => "a whole number".to_owned(),
+        "floating point" | "f32" | "f64" => "a number".to_owned(),
+        "boolean" | "a boolean" | "bool" => "`true` or `false`".to_owned(),
+        "string" | "a string" | "string scalar" | "scalar" | "value" => "a text or a number".to_owned(),
+        "sequence start" | "seq" | "a sequence" => "a list, as `[a, b]`".to_owned(),
+        "mapping start" | "map" | "a map" => "a map, as `{key: value}`".to_owned(),
+        "null" | "unit" => "nothing".to_owned(),
+        "consumed event" | "single YAML node" | "tagged node" => "one value".to_owned(),
+        name if name.starts_with("struct ") => "a map, as `{key: value}`".to_owned(),
+        // What our own types say: in words already.
+        name => name.to_owned(),
+    }
+}
+
+/// What was found, which a library calls by the name of a type and puts in backquotes or quotation marks.
+fn found(name: &str) -> String {
+    let value = name
+        .split_once(['`', '"'])
+        .map(|(_, value)| value.trim_end_matches(['`', '"']));
+    match (name, value) {
+        ("map", _) => "a map".to_owned(),
+        ("sequence", _) => "a list".to_owned(),
+        ("unit value" | "null", _) => "nothing".to_owned(),
+        (_, Some(value)) => format!("`{value}`"),
+        (name, None) => name.to_owned(),
+    }
+}
