@@ -106,6 +106,59 @@ impl ChrootDefinition {
     }
 }
 
+/// The architectures that distributions' packages and mock's chroots have.
+const ARCHITECTURES: [&str; 32] = [
+    "aarch64",
+    "alpha",
+    "armhfp",
+    "armv5tel",
+    "armv6hl",
+    "armv7hl",
+    "armv7hnl",
+    "armv8hl",
+    "e2k",
+    "i386",
+    "i486",
+    "i586",
+    "i686",
+    "ia64",
+    "loongarch64",
+    "mips",
+    "mips64",
+    "mips64el",
+    "mipsel",
+    "ppc",
+    "ppc64",
+    "ppc64le",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sparc",
+    "sparc64",
+    "sw_64",
+    "x86_64",
+    "x86_64_v2",
+    "x86_64_v3",
+    "x86_64_v4",
+];
+
+/// Whether this is an architecture that there are chroots of.
+#[must_use]
+pub fn is_architecture(name: &str) -> bool {
+    ARCHITECTURES.contains(&name)
+}
+
+/// That a name is none of an architecture, and which was meant, if one was.
+#[must_use]
+pub fn no_architecture(name: &str) -> String {
+    let plain = name.to_lowercase().replace('-', "_");
+    let hint = match ARCHITECTURES.iter().find(|known| **known == plain) {
+        Some(known) => format!(", did you mean `{known}`?"),
+        None => " that chroots have, such as x86_64, aarch64, ppc64le, s390x or i386".to_owned(),
+    };
+    format!("`{name}` is no architecture{hint}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{BaseRepository, ChrootDefinition};

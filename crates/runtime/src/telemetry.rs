@@ -13,13 +13,25 @@ use crate::{
 /// was; the other two only repeat what this program logs itself.
 const LIBRARIES: &str = "pgp=error,sea_orm_migration=warn,poem=warn";
 
+/// Whether logging can be set up so.
+///
+/// # Errors
+/// When the filter is no filter.
+pub fn check(settings: &LogSettings) -> Result<(), Error> {
+    filter(settings).map(drop)
+}
+
+fn filter(settings: &LogSettings) -> Result<EnvFilter, Error> {
+    EnvFilter::try_new(format!("{LIBRARIES},{}", settings.filter))
+        .map_err(|cause| Error::Logging(format!("`log.filter` = `{}`: {cause}", settings.filter)))
+}
+
 /// Sets up logging for the whole process.
 ///
 /// # Errors
 /// When the filter is no filter, or logging is set up already.
 pub fn start(settings: &LogSettings) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(format!("{LIBRARIES},{}", settings.filter))
-        .map_err(|cause| Error::Logging(format!("`log.filter` = `{}`: {cause}", settings.filter)))?;
+    let filter = filter(settings)?;
     let registry = tracing_subscriber::registry().with(filter);
     let done = match settings.format {
         LogFormat::Text => registry

@@ -28,6 +28,8 @@ use crate::{
     health::LastTry,
 };
 
+mod close;
+
 /// How long any one operation may take, repetitions included.
 const OPERATION_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait for a connection.

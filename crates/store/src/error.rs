@@ -70,6 +70,14 @@ pub enum Error {
         /// What differs.
         why: String,
     },
+    /// The role that this process logs in with may not do what it has to. An operator has to give it the right.
+    #[error("the database {database} forbids it: {why}")]
+    Forbidden {
+        /// Its address without the password.
+        database: String,
+        /// What the role lacks, and where it is known, the statements that give it.
+        why: String,
+    },
     /// The database refused a statement for a reason that this program does not expect: a fault of ours.
     #[error("the database {database} refused a statement")]
     Refused {
@@ -160,6 +168,13 @@ pub(crate) fn translate(error: DbErr, database: &str) -> Error {
     // PostgreSQL: disk_full. SQLite: FULL.
     if code(&error).is_some_and(|code| code == "53100" || primary(&code) == Some(13)) {
         return Error::NoSpace {
+            database: database.to_owned(),
+            why: error.to_string(),
+        };
+    }
+    // PostgreSQL: insufficient_privilege.
+    if code(&error).as_deref() == Some("42501") {
+        return Error::Forbidden {
             database: database.to_owned(),
             why: error.to_string(),
         };

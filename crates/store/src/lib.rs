@@ -18,6 +18,7 @@ mod health;
 mod migration;
 mod news;
 mod query;
+mod rights;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod types;
@@ -25,6 +26,7 @@ mod types;
 pub use database::{DatabaseSettings, Store, without_secrets};
 pub use error::{Error, Result};
 pub use news::News;
+pub use rights::Process;
 pub use types::{
     Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder,
     BuiltPackage, CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, FarmCounts, FleetView,

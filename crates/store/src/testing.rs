@@ -30,7 +30,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const TRIES: u32 = 5;
 const USER: &str = "verdigris";
 /// What has to be in one place: a distribution may link only some of them into `PATH`.
-const PROGRAMS: [&str; 3] = ["initdb", "postgres", "createdb"];
+const PROGRAMS: [&str; 4] = ["initdb", "postgres", "createdb", "psql"];
 
 /// Why there is no server, or no disk.
 #[derive(Debug, thiserror::Error)]
@@ -266,6 +266,17 @@ impl PostgresServer {
         let name = format!("farm_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         run(self.client("createdb").args(["-T", "template0", &name]))?;
         Ok(format!("postgres://{USER}@127.0.0.1:{}/{name}", self.port))
+    }
+
+    /// Runs statements in a database, as its owner, until one fails.
+    ///
+    /// # Errors
+    ///
+    /// With what the server said.
+    pub fn execute(&self, database: &str, statements: &str) -> Result<(), Error> {
+        let mut command = command(&self.programs.join("psql"));
+        command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database]);
+        run(command.args(["-c", statements]))
     }
 
     fn client(&self, program: &str) -> Command {

@@ -310,3 +310,25 @@ async fn an_instance_with_another_fleets_tag_is_not_listed() {
     );
     server.join().unwrap();
 }
+
+#[tokio::test]
+async fn an_image_is_known_only_when_the_cloud_shows_it() {
+    let images = |items: &str| {
+        format!("<DescribeImagesResponse><imagesSet>{items}</imagesSet></DescribeImagesResponse>")
+    };
+    for (status, body, expected) in [
+        (
+            "200 OK",
+            images("<item><imageId>ami-1</imageId></item>"),
+            Some(true),
+        ),
+        ("200 OK", images(""), Some(false)),
+        ("400 No", error_body("InvalidAMIID.NotFound"), Some(false)),
+        ("400 No", error_body("InvalidAMIID.Malformed"), Some(false)),
+        ("401 No", error_body("AuthFailure"), None),
+    ] {
+        let (cloud, server) = endpoint(status, &body);
+        assert_eq!(cloud.has_image("ami-1").await.ok(), expected, "{body}");
+        assert!(server.join().unwrap().contains("ami-1"));
+    }
+}

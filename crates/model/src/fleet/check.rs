@@ -1,5 +1,7 @@
 //! What is wrong between the parts of a fleet file, beyond what its types refuse.
 
+use crate::chroot::{is_architecture, no_architecture};
+
 use super::{CloudSpec, ControllerSpec, CredentialsSource, FleetSpec, PoolSpec, ProvisionSpec};
 
 /// What a label may say.
@@ -130,6 +132,10 @@ fn of_pool(place: &str, pool: &PoolSpec, found: &mut Vec<String>) {
             found.push(format!(
                 "{place}.labels: `{label}` is neither arch:ARCHITECTURE nor chroot:PATTERN"
             ));
+        } else if let Some(name) = label.strip_prefix("arch:")
+            && !is_architecture(name)
+        {
+            found.push(format!("{place}.labels: {}", no_architecture(name)));
         }
     }
 }
@@ -209,6 +215,16 @@ mod tests {
             "/pools/here/labels",
             r#"["arch:x86_64", "chrot:*"]"#,
             "pools.here.labels: `chrot:*`",
+        ),
+        (
+            "/pools/here/labels",
+            r#"["arch:x86-64"]"#,
+            "pools.here.labels: `x86-64` is no architecture, did you mean `x86_64`?",
+        ),
+        (
+            "/pools/here/labels",
+            r#"["arch:amd64", "arch:aarch64"]"#,
+            "pools.here.labels: `amd64` is no architecture that chroots have",
         ),
     ];
 

@@ -13,6 +13,7 @@ pub struct Model {
     pub token_login: Option<String>,
     pub token_hash: Option<String>,
     pub token_expires_at: Option<i64>,
+    pub deleted_at: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -22,6 +22,7 @@ mod m20261128_000006_builds_of_source;
 mod m20261128_000007_live_rows;
 mod m20261128_000010_due_repositories;
 mod m20261128_000014_fleet_condition;
+mod m20261128_000021_deleted_accounts;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000007_live_rows::Migration),
             Box::new(m20261128_000010_due_repositories::Migration),
             Box::new(m20261128_000014_fleet_condition::Migration),
+            Box::new(m20261128_000021_deleted_accounts::Migration),
         ]
     }
 }
@@ -97,6 +99,8 @@ impl Store {
     }
 
     async fn pending(&self, tx: &Tx) -> Result<Vec<String>, Failure> {
+        // A table that may not be read looks like one that is not there.
+        self.check_that_migrations_are_readable(tx).await?;
         let applied = applied(tx).await?;
         let known: Vec<String> = Migrator::migrations()
             .iter()

@@ -68,6 +68,7 @@ impl Store {
                     ..Default::default()
                 })
                 .filter(account::Column::Id.eq(user.0))
+                .filter(account::Column::DeletedAt.is_null())
                 .exec(&*tx)
                 .await?;
             if updated.rows_affected == 0 {
@@ -96,6 +97,7 @@ impl Store {
             .read(|tx| async move {
                 Ok(account::Entity::find()
                     .filter(account::Column::TokenLogin.eq(login))
+                    .filter(account::Column::DeletedAt.is_null())
                     .one(&*tx)
                     .await?)
             })

@@ -3,15 +3,20 @@
 use model::{ChrootName, Timestamp};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
+    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+    sea_query::Query,
 };
 
-use super::events::Entry;
+/// How many projects a refusal names.
+const MOST_NAMED: u64 = 5;
+
+use super::{events::Entry, users::named};
 use crate::{
     Chroot,
     convert::{Row, check_text, or_conflict, to_json},
     database::{Store, Tx},
-    entity::chroot,
+    entity::{attempt, chroot, project, project_chroot},
     error::{Error, Failure, Result},
 };
 
@@ -115,4 +120,72 @@ impl Store {
             .map(chroot)
             .transpose()
     }
+
+    /// Deletes a chroot. Builds that ended in it keep their results, and its name is free.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], and [`Error::Conflict`] while projects have it or builds in it are not over.
+    pub async fn delete_chroot(&self, name: &ChrootName, now: Timestamp) -> Result<()> {
+        self.write(|tx| async move {
+            // Locked: whoever gives it to a project at the same time waits for its end and is refused.
+            let row = chroot::Entity::find_by_id(name.as_str())
+                .lock_exclusive()
+                .one(&*tx)
+                .await?;
+            row.ok_or_else(|| Error::not_found(format!("chroot {name}")))?;
+            check_unused(&tx, name).await?;
+            let deleted = Query::select()
+                .column(project::Column::Id)
+                .from(project::Entity)
+                .and_where(project::Column::DeletedAt.is_not_null())
+                .take();
+            project_chroot::Entity::delete_many()
+                .filter(project_chroot::Column::Chroot.eq(name.as_str()))
+                .filter(project_chroot::Column::Project.in_subquery(deleted))
+                .exec(&*tx)
+                .await?;
+            chroot::Entity::delete_by_id(name.as_str()).exec(&*tx).await?;
+            Entry::new("chroot", name, "operator", "chroot deleted").write(&tx, now);
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Refuses while a project has the chroot, or an attempt in it is not over.
+async fn check_unused(tx: &Tx, name: &ChrootName) -> Result<(), Failure> {
+    let users = || {
+        let of_chroot = Query::select()
+            .column(project_chroot::Column::Project)
+            .from(project_chroot::Entity)
+            .and_where(project_chroot::Column::Chroot.eq(name.as_str()))
+            .take();
+        project::Entity::find()
+            .filter(project::Column::Id.in_subquery(of_chroot))
+            .filter(project::Column::DeletedAt.is_null())
+    };
+    let count = users().count(&**tx).await?;
+    if count > 0 {
+        let some = users()
+            .order_by_asc(project::Column::Id)
+            .limit(MOST_NAMED)
+            .all(&**tx)
+            .await?;
+        let names: Vec<String> = some
+            .iter()
+            .map(|row| format!("{}/{}", row.owner, row.name))
+            .collect();
+        let words = format!("these projects have {name}: {}", named(&names, count));
+        return Err(Error::conflict(words).into());
+    }
+    let open = attempt::Entity::find()
+        .filter(attempt::Column::EndedAt.is_null())
+        .filter(attempt::Column::Chroot.eq(name.as_str()))
+        .count(&**tx)
+        .await?;
+    if open > 0 {
+        return Err(Error::conflict(format!("builds for {name} that are not over: {open}")).into());
+    }
+    Ok(())
 }

@@ -127,7 +127,12 @@ impl Store {
             .map_err(|error| Error::invalid(format!("name: {error}")))?;
         let directory = &directory;
         self.write(|tx| async move {
-            let maker = account::Entity::find_by_id(new.created_by.0).one(&*tx).await?;
+            // Locked, so that who is deleted at the same time leaves no project without an owner.
+            let maker = account::Entity::find_by_id(new.created_by.0)
+                .filter(account::Column::DeletedAt.is_null())
+                .lock_shared()
+                .one(&*tx)
+                .await?;
             let maker = maker.ok_or_else(|| Error::not_found(format!("user {}", new.created_by)))?;
             let chroots: BTreeSet<&ChrootName> = new.chroots.iter().collect();
             check_chroots(&tx, &chroots).await?;

@@ -16,6 +16,8 @@ on_both_databases!(
     a_chroot_is_made_once,
     a_chroot_is_changed_and_a_missing_one_is_not,
     a_retired_chroot_is_offered_to_nobody_and_its_attempts_go_on,
+    a_chroot_that_a_project_has_is_not_deleted,
+    a_chroot_of_deleted_projects_only_is_deleted,
 );
 
 async fn chroots_that_are_made_together_keep_their_order(farm: Farm) {
@@ -103,4 +105,43 @@ async fn a_retired_chroot_is_offered_to_nobody_and_its_attempts_go_on(farm: Farm
     farm.collect(before).await;
     farm.publish(CHROOT).await;
     assert_eq!(farm.build(before).await.state, model::BuildState::Succeeded);
+}
+
+async fn a_chroot_that_a_project_has_is_not_deleted(farm: Farm) {
+    let refused = farm
+        .store
+        .delete_chroot(&chroot(CHROOT), at(1))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!("conflict: these projects have {CHROOT}: alice/tools")
+    );
+    farm.submit().await;
+    // Whatever takes the chroot from a project leaves the builds that are not over.
+    let raw = farm.raw().await;
+    raw.execute("DELETE FROM project_chroot").await;
+    let refused = farm
+        .store
+        .delete_chroot(&chroot(CHROOT), at(1))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!("conflict: builds for {CHROOT} that are not over: 1")
+    );
+    assert!(farm.store.chroot(&chroot(CHROOT)).await.unwrap().is_some());
+    assert_not_found(farm.store.delete_chroot(&chroot("beos-5-x86_64"), at(1)).await);
+}
+
+async fn a_chroot_of_deleted_projects_only_is_deleted(farm: Farm) {
+    farm.published_build().await;
+    farm.store.delete_project(farm.project.id, at(20)).await.unwrap();
+    farm.store.delete_chroot(&chroot(CHROOT), at(21)).await.unwrap();
+    let left = farm.store.chroots().await.unwrap();
+    assert_eq!(left, [new_chroot(OTHER_CHROOT)]);
+    farm.store
+        .create_chroots(&[new_chroot(CHROOT)], at(22))
+        .await
+        .unwrap();
 }

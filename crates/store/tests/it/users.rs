@@ -19,6 +19,11 @@ on_both_databases!(
     a_wrong_or_absurd_token_is_nobodys,
     a_new_token_ends_the_one_before,
     the_database_holds_only_the_digest_of_a_token,
+    all_users_are_listed_by_name,
+    the_last_operator_stays_one,
+    of_two_last_operators_who_leave_at_once_one_stays,
+    who_owns_projects_is_not_deleted,
+    a_deleted_user_is_gone_and_his_name_is_free,
 );
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -130,4 +135,109 @@ async fn the_database_holds_only_the_digest_of_a_token(farm: Farm) {
     for text in [format!("{event:?}"), format!("{issued:?}")] {
         assert!(!text.contains(&issued.token), "{text}");
     }
+}
+
+fn words<T: std::fmt::Debug>(answer: Result<T, store::Error>) -> String {
+    answer.unwrap_err().to_string()
+}
+
+async fn all_users_are_listed_by_name(farm: Farm) {
+    for name in ["zoe", "Bob", "bob"] {
+        farm.store.create_user(&new_user(name), at(5)).await.unwrap();
+    }
+    let users = farm.store.users().await.unwrap();
+    let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
+    assert_eq!(names, ["Bob", "alice", "bob", "zoe"]);
+}
+
+async fn the_last_operator_stays_one(farm: Farm) {
+    let bob = farm.store.create_user(&new_user("bob"), at(5)).await.unwrap();
+    let refusal = "conflict: bob is the last operator";
+    assert_eq!(
+        words(farm.store.set_operator(&bob.name, false, at(6)).await),
+        refusal
+    );
+    assert_eq!(words(farm.store.delete_user(&bob.name, at(6)).await), refusal);
+    assert!(
+        !farm
+            .store
+            .set_operator(&farm.user.name, false, at(6))
+            .await
+            .unwrap(),
+        "she is none"
+    );
+    assert_not_found(
+        farm.store
+            .set_operator(&"nobody".parse().unwrap(), false, at(6))
+            .await,
+    );
+
+    farm.store.create_user(&new_user("carol"), at(7)).await.unwrap();
+    let token = farm.store.issue_token(bob.id, HOUR, at(7)).await.unwrap();
+    assert!(farm.store.set_operator(&bob.name, false, at(8)).await.unwrap());
+    let bob = farm.store.user_by_name(&bob.name).await.unwrap().unwrap();
+    assert!(!bob.is_operator);
+    let known = farm
+        .store
+        .authenticate(&token.login, &token.token, at(9))
+        .await
+        .unwrap();
+    assert_eq!(known, Some(bob), "his token works on");
+    assert_conflict(farm.store.delete_user(&"carol".parse().unwrap(), at(9)).await);
+}
+
+async fn of_two_last_operators_who_leave_at_once_one_stays(farm: Farm) {
+    let (here, there) = (farm.store.clone(), farm.database.connect().await);
+    let [bob, carol] = ["bob", "carol"].map(new_user);
+    for user in [&bob, &carol] {
+        farm.store.create_user(user, at(5)).await.unwrap();
+    }
+    let (left, right) = tokio::join!(
+        here.set_operator(&bob.name, false, at(6)),
+        there.delete_user(&carol.name, at(6))
+    );
+    assert!(left.is_ok() != right.is_ok(), "{left:?} {right:?}");
+    let operators = farm.store.users().await.unwrap();
+    assert_eq!(operators.iter().filter(|user| user.is_operator).count(), 1);
+}
+
+async fn who_owns_projects_is_not_deleted(farm: Farm) {
+    let alice = &farm.user.name;
+    assert_eq!(
+        words(farm.store.delete_user(alice, at(2)).await),
+        "conflict: alice still owns the projects alice/tools"
+    );
+    for number in 0..6 {
+        let new = farm.new_project(&format!("more{number}"));
+        farm.store.create_project(&new, at(3)).await.unwrap();
+    }
+    assert_eq!(
+        words(farm.store.delete_user(alice, at(4)).await),
+        "conflict: alice still owns the projects alice/tools, alice/more0, alice/more1, alice/more2, alice/more3 and 2 more"
+    );
+    assert!(farm.store.user_by_name(alice).await.unwrap().is_some());
+}
+
+async fn a_deleted_user_is_gone_and_his_name_is_free(farm: Farm) {
+    let build = farm.published_build().await.id;
+    let alice = &farm.user;
+    let token = farm.store.issue_token(alice.id, HOUR, at(10)).await.unwrap();
+    farm.store.delete_project(farm.project.id, at(11)).await.unwrap();
+    farm.store.delete_user(&alice.name, at(12)).await.unwrap();
+
+    assert_eq!(farm.store.user_by_name(&alice.name).await.unwrap(), None);
+    assert_eq!(farm.store.users().await.unwrap(), []);
+    let known = farm.store.authenticate(&token.login, &token.token, at(13)).await;
+    assert_eq!(known.unwrap(), None);
+    assert_not_found(farm.store.issue_token(alice.id, HOUR, at(13)).await);
+    assert_not_found(farm.store.create_project(&farm.new_project("late"), at(13)).await);
+    assert_not_found(farm.store.delete_user(&alice.name, at(13)).await);
+
+    let again = farm.store.create_user(&new_user("alice"), at(20)).await.unwrap();
+    assert!(again.is_operator && again.created_at == at(20) && again.token_expires_at.is_none());
+    assert_eq!(
+        again.id, alice.id,
+        "the builds {build} and others were the same person's"
+    );
+    assert_conflict(farm.store.create_user(&new_user("alice"), at(21)).await);
 }

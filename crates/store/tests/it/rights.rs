@@ -1,0 +1,125 @@
+//! Roles of PostgreSQL with no more rights than their process uses, and the end of connections.
+
+use store::{DatabaseSettings, Error, Process, Store, testing::PostgresServer};
+
+use crate::{
+    farm::Farm,
+    support::{Database, Start as _, at, check},
+};
+
+async fn connect(url: &str) -> Store {
+    let settings = DatabaseSettings {
+        url: url.to_owned(),
+        max_connections: 2,
+    };
+    Store::connect(&settings).await.unwrap()
+}
+
+/// The statements that a refusal names.
+fn statements(refusal: &Error) -> String {
+    assert!(matches!(refusal, Error::Forbidden { .. }), "{refusal:?}");
+    let text = refusal.to_string();
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("GRANT "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_role_is_told_the_statements_that_make_it_do_and_no_more() {
+    let server = PostgresServer::start().unwrap();
+    check(Box::pin(async move {
+        let farm = Farm::start(Database::postgres(&server)).await;
+        let owner = farm.database.url.as_str();
+        for (role, process) in [
+            ("farm_api", Process::Api),
+            ("farm-controller", Process::Controller),
+            ("FarmWorker", Process::Worker),
+        ] {
+            server
+                .execute(owner, &format!("CREATE ROLE \"{role}\" LOGIN"))
+                .unwrap();
+            let url = owner.replace("verdigris@", &format!("{role}@"));
+            let store = connect(&url).await;
+            // Not that migrations are due, which they are not.
+            let refused = store.pending_migrations().await.unwrap_err();
+            assert!(statements(&refused).contains("seaql_migrations"), "{refused}");
+            let refused = store.check_rights(process).await.unwrap_err();
+            server.execute(owner, &statements(&refused)).unwrap();
+            store.check_rights(process).await.unwrap();
+            assert_eq!(store.pending_migrations().await.unwrap(), [""; 0]);
+            let bob = store::NewUser {
+                name: format!("user-{}", process.name()).parse().unwrap(),
+                is_operator: false,
+            };
+            store.create_user(&bob, at(1)).await.unwrap();
+            let key = store.signing_key(farm.project.id).await;
+            assert_eq!(key.is_ok(), process == Process::Worker, "{key:?}");
+            if process == Process::Controller {
+                let refused = store.check_rights(Process::Api).await.unwrap_err();
+                assert_eq!(
+                    statements(&refused),
+                    "GRANT SELECT (project, fingerprint), DELETE ON public.signing_key TO \"farm-controller\";"
+                );
+            }
+        }
+        let other = connect(&owner.replace("verdigris@", "farm_api@")).await;
+        server
+            .execute(owner, "REVOKE INSERT ON event FROM farm_api")
+            .unwrap();
+        let refused = other.check_rights(Process::Api).await.unwrap_err();
+        assert_eq!(statements(&refused), "GRANT INSERT ON public.event TO farm_api;");
+        let refused = other.delete_project(farm.project.id, at(2)).await.unwrap_err();
+        assert!(matches!(refused, Error::Forbidden { .. }), "{refused:?}");
+        server
+            .execute(owner, "REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+            .unwrap();
+        let refused = other.check_rights(Process::Api).await.unwrap_err();
+        assert_eq!(statements(&refused), "GRANT USAGE ON SCHEMA public TO farm_api;");
+    }));
+}
+
+/// A table that is made later and not granted would stop a farm whose roles are as the documentation says.
+#[test]
+fn every_table_is_known_to_who_asks_for_rights() {
+    let server = PostgresServer::start().unwrap();
+    check(Box::pin(async move {
+        let farm = Farm::start(Database::postgres(&server)).await;
+        let owner = farm.database.url.as_str();
+        server.execute(owner, "CREATE ROLE nobody LOGIN").unwrap();
+        let store = connect(&owner.replace("verdigris@", "nobody@")).await;
+        let asked = statements(&store.check_rights(Process::Worker).await.unwrap_err());
+        let names = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
+        let tables = farm.raw().await.texts(names).await;
+        assert!(tables.len() > 20, "{tables:?}");
+        for table in tables {
+            assert!(asked.contains(&format!("public.{table}")), "{table} in {asked}");
+        }
+    }));
+}
+
+#[test]
+fn after_the_end_the_file_of_sqlite_is_the_whole_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, copy) = (directory.path().join("farm.db"), directory.path().join("copy.db"));
+    check(Box::pin(async move {
+        let farm = Farm::start(Database::at(&file)).await;
+        farm.submit().await;
+        let beside = |suffix: &str| std::path::PathBuf::from(format!("{}{suffix}", file.display()));
+        let log = std::fs::metadata(beside("-wal")).unwrap().len();
+        assert!(log > 100_000, "what is new is in the log: {log}");
+        farm.store.close().await.unwrap();
+        assert!(!beside("-wal").exists() && !beside("-shm").exists());
+        std::fs::copy(&file, &copy).unwrap();
+        let store = Database::at(&copy).connect().await;
+        let builds = store
+            .builds(&store::BuildFilter::default(), store::Page::default())
+            .await;
+        assert_eq!(builds.unwrap().len(), 1);
+        assert!(
+            farm.store.users().await.unwrap_err().is_temporary(),
+            "it is closed"
+        );
+    }));
+}
