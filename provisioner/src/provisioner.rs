@@ -70,6 +70,11 @@ impl Provisioner {
         &self.hash
     }
 
+    /// The names of the playbooks.
+    pub fn playbooks(&self) -> impl Iterator<Item = &str> {
+        self.playbooks.keys().map(String::as_str)
+    }
+
     /// Runs a playbook over a connection. All or nothing is for the caller: a run that failed may have changed
     /// some things, and the next run goes on from there.
     ///

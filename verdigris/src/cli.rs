@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    fleet, operator,
-    options::{ChrootCreate, ChrootNames, Config, UpArguments},
-    roles, up,
+    check, chroot, database, fleet,
+    options::{CheckArguments, ChrootCreate, ChrootNames, Config, UpArguments, UserArguments},
+    roles, up, user,
 };
 
 /// A build farm for RPM packages.
@@ -48,8 +48,8 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Check the settings, the fleet file, the playbooks and the database, and say all that is wrong.
-    Check(Config),
+    /// Say all that is wrong with settings, fleet file, playbooks, secrets, clouds, database and disks. Nothing is written.
+    Check(CheckArguments),
     /// Print the settings in force, without secrets.
     Show(Config),
 }
@@ -60,19 +60,23 @@ enum UserCommand {
     Create {
         /// The user's name.
         name: String,
-        /// May do everything to everything.
+        /// Make the user an operator, who may do everything to everything.
         #[arg(long)]
         operator: bool,
         #[command(flatten)]
         config: Config,
     },
-    /// Print a new section for copr-cli's configuration; the old token ends.
-    Token {
-        /// The user's name.
-        name: String,
-        #[command(flatten)]
-        config: Config,
-    },
+    /// Print a new section for copr-cli's configuration; the old token ends. The `copr.conf` of `verdigris up` gets it too, if
+    /// it is this user's.
+    Token(UserArguments),
+    /// Show the users, who of them is an operator, and how long their tokens are good.
+    List(Config),
+    /// Make a user an operator, who may do everything to everything.
+    Promote(UserArguments),
+    /// Make an operator a user like others. The last operator stays one.
+    Demote(UserArguments),
+    /// Delete a user who owns no projects. The token ends; builds in projects of others stay.
+    Delete(UserArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,6 +87,8 @@ enum ChrootCommand {
     Activate(ChrootNames),
     /// Offer chroots to nobody any more; what is there stays, and builds that wait go on.
     Deactivate(ChrootNames),
+    /// Delete chroots that no project has. Results that are there stay.
+    Delete(ChrootNames),
     /// Show the chroots.
     List(Config),
 }
@@ -122,31 +128,46 @@ impl Arguments {
             Command::Api(config) => roles::api(&config).await?,
             Command::Controller(config) => roles::controller(&config).await?,
             Command::Worker(config) => roles::worker(&config).await?,
-            Command::Migrate(config) => operator::migrate(&config).await?,
-            Command::Config(ConfigCommand::Check(config)) => return operator::check(&config).await,
-            Command::Config(ConfigCommand::Show(config)) => operator::show(&config)?,
-            Command::User(UserCommand::Create {
-                name,
-                operator,
-                config,
-            }) => {
-                operator::create_user(&config, &name, operator).await?;
-            }
-            Command::User(UserCommand::Token { name, config }) => operator::new_token(&config, &name).await?,
-            Command::Chroot(ChrootCommand::Create(arguments)) => operator::create_chroots(&arguments).await?,
-            Command::Chroot(ChrootCommand::Activate(ChrootNames { names, config })) => {
-                operator::offer_chroots(&config, &names, true).await?;
-            }
-            Command::Chroot(ChrootCommand::Deactivate(ChrootNames { names, config })) => {
-                operator::offer_chroots(&config, &names, false).await?;
-            }
-            Command::Chroot(ChrootCommand::List(config)) => operator::list_chroots(&config).await?,
+            Command::Migrate(config) => database::migrate(&config).await?,
+            Command::Config(ConfigCommand::Check(arguments)) => return check::check(&arguments).await,
+            Command::Config(ConfigCommand::Show(config)) => check::show(&config)?,
+            Command::User(command) => command.run().await?,
+            Command::Chroot(command) => command.run().await?,
             Command::Fleet(FleetCommand::Status { json, config }) => fleet::status(&config, json).await?,
             Command::Fleet(FleetCommand::Plan { json, config }) => fleet::plan(&config, json).await?,
             Command::Fleet(FleetCommand::Resume { pool, config }) => fleet::resume(&config, &pool).await?,
             Command::Openapi => crate::say(api::openapi_document().trim_end()),
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl UserCommand {
+    async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Create {
+                name,
+                operator,
+                config,
+            } => user::create(&config, &name, operator).await,
+            Self::Token(UserArguments { name, config }) => user::token(&config, &name).await,
+            Self::List(config) => user::list(&config).await,
+            Self::Promote(UserArguments { name, config }) => user::set_operator(&config, &name, true).await,
+            Self::Demote(UserArguments { name, config }) => user::set_operator(&config, &name, false).await,
+            Self::Delete(UserArguments { name, config }) => user::delete(&config, &name).await,
+        }
+    }
+}
+
+impl ChrootCommand {
+    async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Create(arguments) => chroot::create(&arguments).await,
+            Self::Activate(ChrootNames { names, config }) => chroot::offer(&config, &names, true).await,
+            Self::Deactivate(ChrootNames { names, config }) => chroot::offer(&config, &names, false).await,
+            Self::Delete(ChrootNames { names, config }) => chroot::delete(&config, &names).await,
+            Self::List(config) => chroot::list(&config).await,
+        }
     }
 }
 

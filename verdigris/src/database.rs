@@ -1,18 +1,75 @@
 //! The database, opened as the settings say.
 
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::{fs::Metadata, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 use anyhow::{Context as _, bail};
 use runtime::Settings;
 use store::{DatabaseSettings, Store};
+use tracing::warn;
 
-/// Connects; the schema is whatever it is.
-pub(crate) async fn connect(settings: &Settings) -> anyhow::Result<Store> {
+use crate::{options::Config, say};
+
+/// `verdigris migrate`.
+pub(crate) async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let settings = Settings::load(config.config.as_deref())?;
+    let store = make(&settings).await?;
+    let applied = store.migrate().await.context("migrating the database");
+    close(&store).await;
+    let applied = applied?;
+    if applied.is_empty() {
+        say("The database has this program's schema already.");
+    }
+    for name in applied {
+        say(&format!("applied {name}"));
+    }
+    Ok(())
+}
+
+/// Connects, and makes a SQLite database where there is none; the schema is whatever it is.
+pub(crate) async fn make(settings: &Settings) -> anyhow::Result<Store> {
+    if let Some(parent) = sqlite_file(&settings.database_url()).and_then(|file| parent(&file)) {
+        anyhow::ensure!(
+            Path::new(&parent).is_dir(),
+            "there is no directory {parent} for the database ({})",
+            named_by(settings)
+        );
+    }
+    make_private(&settings.database_url());
+    connect(settings).await
+}
+
+fn parent(file: &str) -> Option<String> {
+    let parent = Path::new(file).parent()?.display().to_string();
+    Some(if parent.is_empty() { ".".to_owned() } else { parent })
+}
+
+/// The setting that says where the database is.
+fn named_by(settings: &Settings) -> &'static str {
+    if settings.database.url.is_some() {
+        "`database.url`"
+    } else {
+        "`storage.directory`; is `--config` missing?"
+    }
+}
+
+/// Connects to a database that is there; nothing is made.
+pub(crate) async fn existing(settings: &Settings) -> anyhow::Result<Store> {
+    if let Some(file) = sqlite_file(&settings.database_url()) {
+        let size = std::fs::metadata(&file).as_ref().map(Metadata::len).ok();
+        anyhow::ensure!(
+            size.is_some_and(|size| size > 0),
+            "there is no database at {file} ({}); `verdigris up` or `verdigris migrate` makes one",
+            named_by(settings)
+        );
+    }
+    connect(settings).await
+}
+
+async fn connect(settings: &Settings) -> anyhow::Result<Store> {
     let database = DatabaseSettings {
         url: settings.database_url(),
         max_connections: settings.database.max_connections,
     };
-    make_private(&database.url);
     Store::connect(&database)
         .await
         .context("connecting to the database")
@@ -36,15 +93,49 @@ fn sqlite_file(url: &str) -> Option<String> {
 
 /// Connects to a database that has this program's schema.
 pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Store> {
-    let store = connect(settings).await?;
-    let pending = store.pending_migrations().await?;
-    if !pending.is_empty() {
-        bail!(
-            "the database lacks {} migrations; run `verdigris migrate`",
-            pending.len()
-        );
+    let store = existing(settings).await?;
+    let checked = check_schema(&store).await;
+    if checked.is_err() {
+        close(&store).await;
     }
-    Ok(store)
+    checked.map(|()| store)
+}
+
+/// Whether all migrations were applied.
+pub(crate) async fn check_schema(store: &Store) -> anyhow::Result<()> {
+    let pending = store.pending_migrations().await.map_err(plainly)?;
+    match pending.len() {
+        0 => Ok(()),
+        1 => bail!("1 migration is due; run `verdigris migrate`"),
+        more => bail!("{more} migrations are due; run `verdigris migrate`"),
+    }
+}
+
+/// Does something with the database, and leaves it whole in its file.
+pub(crate) async fn with<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(Store) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let store = open(settings).await?;
+    let outcome = work(store.clone()).await;
+    close(&store).await;
+    outcome
+}
+
+/// Ends the connections. What cannot be ended is no reason to fail: nothing is lost by it.
+pub(crate) async fn close(store: &Store) {
+    if let Err(error) = store.close().await {
+        warn!("The connections to the database did not end well: {error}");
+    }
+}
+
+/// What an operator is told of a refusal, without the word for its kind.
+pub(crate) fn plainly(error: store::Error) -> anyhow::Error {
+    match error {
+        store::Error::Conflict { what } => anyhow::anyhow!(what),
+        store::Error::Forbidden { why, .. } => anyhow::anyhow!(why),
+        other => other.into(),
+    }
 }
 
 #[cfg(test)]

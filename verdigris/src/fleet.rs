@@ -27,16 +27,18 @@ const MOST_WAITS: usize = 50;
 pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<()> {
     let settings = Settings::load(config.config.as_deref())?;
     let fleet = parts::fleet(&settings)?;
-    let store = database::open(&settings).await?;
-    let now = clock::now();
-    let shown = Status {
-        view: store.fleet_snapshot(fleet.fleet, now).await?,
-        condition: store.fleet_condition(Some(fleet.fleet), now).await?,
-        running: running(&store).await?,
-        orphans: store.orphans(None).await?,
-        waiting: store.counts().await?.waiting,
-        fleet,
-    };
+    let shown = database::with(&settings, async |store| {
+        let now = clock::now();
+        Ok(Status {
+            view: store.fleet_snapshot(fleet.fleet, now).await?,
+            condition: store.fleet_condition(Some(fleet.fleet), now).await?,
+            running: running(&store).await?,
+            orphans: store.orphans(None).await?,
+            waiting: store.counts().await?.waiting,
+            fleet,
+        })
+    })
+    .await?;
     if as_json {
         say(&serde_json::to_string_pretty(&shown.as_json())?);
     } else {
@@ -234,13 +236,16 @@ fn warnings(condition: &Condition, now: Timestamp) -> String {
 /// `verdigris fleet plan`.
 pub(crate) async fn plan(config: &Config, as_json: bool) -> anyhow::Result<()> {
     let settings = Settings::load(config.config.as_deref())?;
-    let store = database::open(&settings).await?;
-    // Neither clouds nor builders are asked: no secrets are needed to look at a plan.
-    let parts =
-        parts::planner(&settings, ClientKey::generate("plan")?, &store).context("reading the fleet")?;
-    let view = store.fleet_snapshot(parts.fleet.fleet, clock::now()).await?;
-    let plan = model::plan(&controller::snapshot(&parts, &view));
-    let condition = store.fleet_condition(Some(parts.fleet.fleet), view.at).await?;
+    let (plan, view, condition) = database::with(&settings, async |store| {
+        // Neither clouds nor builders are asked: no secrets are needed to look at a plan.
+        let key = ClientKey::generate("plan")?;
+        let parts = parts::planner(&settings, key, &store).context("reading the fleet")?;
+        let view = store.fleet_snapshot(parts.fleet.fleet, clock::now()).await?;
+        let plan = model::plan(&controller::snapshot(&parts, &view));
+        let condition = store.fleet_condition(Some(parts.fleet.fleet), view.at).await?;
+        Ok((plan, view, condition))
+    })
+    .await?;
     if as_json {
         let mut shown = serde_json::to_value(&plan)?;
         if let Some(shown) = shown.as_object_mut() {
@@ -326,8 +331,10 @@ pub(crate) async fn resume(config: &Config, pool: &str) -> anyhow::Result<()> {
             names.join(", ")
         );
     };
-    let store = database::open(&settings).await?;
-    let was_held = match store.resume_pool(name, "operator", clock::now()).await {
+    let resumed = database::with(&settings, async |store| {
+        Ok(store.resume_pool(name, "operator", clock::now()).await)
+    });
+    let was_held = match resumed.await? {
         Ok(was_held) => was_held,
         // No controller has seen it yet: nothing holds it back.
         Err(store::Error::NotFound { .. }) => false,

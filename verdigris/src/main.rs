@@ -5,16 +5,20 @@
 //! commands are the operator's. Each command is one file; [`parts`] puts the roles together.
 
 mod assets;
+mod check;
+mod chroot;
 mod cli;
+mod credentials;
 mod database;
+mod embedded;
 mod fleet;
 mod lock;
-mod operator;
 mod options;
 mod parts;
 mod roles;
 mod secrets;
 mod up;
+mod user;
 
 use std::process::ExitCode;
 

@@ -12,6 +12,39 @@ pub(crate) struct Config {
     pub(crate) config: Option<PathBuf>,
 }
 
+/// What is checked, and for whom.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// Check what this process needs, and nothing else. Without it, all that any process needs is checked; the database's role
+    /// then has to do for one of them.
+    #[arg(long, value_enum, value_name = "PROCESS")]
+    pub(crate) role: Option<Role>,
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+/// A process of the farm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// The whole farm in one process.
+    Up,
+    /// The HTTP service.
+    Api,
+    /// What rents builders.
+    Controller,
+    /// What builds and publishes.
+    Worker,
+}
+
+/// A user who is there.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct UserArguments {
+    /// The user's name.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
 /// How the whole farm is run.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct UpArguments {

@@ -174,27 +174,38 @@ struct CredentialsFile {
     secret_key: String,
 }
 
-fn ec2(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Result<Ec2> {
-    let variable =
-        |name: &str| std::env::var(name).with_context(|| format!("{name} is not set in the environment"));
-    let (access_key, secret_key) = match (spec.credentials.source, embedded) {
-        (CredentialsSource::Environment, _) => {
-            (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?)
-        }
+/// The access key of a cloud: id and secret.
+pub(crate) fn access_key(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Result<AccessKey> {
+    let variable = |name: &str| {
+        std::env::var(name).with_context(|| {
+            format!("credentials: {{source: environment}}: {name} is not set in the environment")
+        })
+    };
+    match (spec.credentials.source, embedded) {
+        (CredentialsSource::Environment, _) => Ok(AccessKey {
+            access_key: variable("AWS_ACCESS_KEY_ID")?,
+            secret_key: variable("AWS_SECRET_ACCESS_KEY")?,
+        }),
         (CredentialsSource::File, _) => {
             let path = spec.credentials.path.as_deref().unwrap_or_default();
-            let text = fs_err::read_to_string(path)?;
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("credentials.path: {path} cannot be read"))?;
             let found: CredentialsFile = runtime::settings::parse_toml(&text, path)?;
-            (found.access_key, found.secret_key)
+            Ok(AccessKey {
+                access_key: found.access_key,
+                secret_key: found.secret_key,
+            })
         }
-        (CredentialsSource::Embedded, Some(embedded)) => (
-            embedded.access_key.access_key.clone(),
-            embedded.access_key.secret_key.clone(),
-        ),
+        (CredentialsSource::Embedded, Some(embedded)) => Ok(embedded.access_key.clone()),
         (CredentialsSource::Embedded, None) => {
             bail!("`credentials: {{source: embedded}}` works in `verdigris up` only");
         }
-    };
+    }
+}
+
+/// A client of a cloud.
+pub(crate) fn ec2(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Result<Ec2> {
+    let key = access_key(spec, embedded)?;
     let endpoint = match (spec.credentials.source, embedded) {
         (CredentialsSource::Embedded, Some(embedded)) => Some(embedded.endpoint.clone()),
         _ => spec.endpoint.clone(),
@@ -202,8 +213,8 @@ fn ec2(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Result<Ec2> {
     Ok(Ec2::new(&Ec2Settings {
         region: spec.region.clone(),
         endpoint,
-        access_key,
-        secret_key,
+        access_key: key.access_key,
+        secret_key: key.secret_key,
     }))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runtime::{CancellationToken, Settings, Supervisor};
-use store::Store;
+use store::{Process, Store};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -39,58 +39,76 @@ pub(crate) fn stop_at_signals(stop: CancellationToken) -> anyhow::Result<()> {
 
 async fn wait(supervisor: Supervisor) -> anyhow::Result<()> {
     stop_at_signals(supervisor.stop_token())?;
-    supervisor
-        .wait(GRACE)
-        .await
-        .map_err(|words| anyhow::anyhow!(words))
+    let ended = supervisor.wait(GRACE).await;
+    info!("Stopped.");
+    ended.map_err(|words| anyhow::anyhow!(words))
+}
+
+/// Runs a process of the farm on its database, for which it needs rights.
+async fn run(
+    settings: &Settings,
+    process: Process,
+    work: impl AsyncFnOnce(Store) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    database::with(settings, async |store| {
+        store.check_rights(process).await.map_err(database::plainly)?;
+        work(store).await
+    })
+    .await
 }
 
 /// `verdigris api`.
 pub(crate) async fn api(config: &Config) -> anyhow::Result<()> {
     let settings = settings(config)?;
-    let store = database::open(&settings).await?;
-    let supervisor = Supervisor::new();
-    let state = api::ApiState::new(store, parts::api(&settings)?, supervisor.stop_token())?;
-    let listener = listen(&settings).await?;
-    info!(
-        "Serving {} on {}.",
-        settings.http.public_url(),
-        listener.local_addr()?
-    );
-    supervisor.spawn("api", api::serve(listener, state));
-    wait(supervisor).await
+    run(&settings, Process::Api, async |store| {
+        let supervisor = Supervisor::new();
+        let state = api::ApiState::new(store, parts::api(&settings)?, supervisor.stop_token())?;
+        let listener = listen(&settings).await?;
+        info!(
+            "Serving {} on {}.",
+            settings.http.public_url(),
+            listener.local_addr()?
+        );
+        supervisor.spawn("api", api::serve(listener, state));
+        wait(supervisor).await
+    })
+    .await
 }
 
 /// `verdigris controller`.
 pub(crate) async fn controller(config: &Config) -> anyhow::Result<()> {
     let settings = settings(config)?;
     let secrets = Secrets::open(&settings.storage.secrets())?;
-    let store = database::open(&settings).await?;
-    let parts = parts::controller(&settings, &secrets, &store, None)?;
-    fleet::refuse_forsaken_machines(&store, &parts.fleet).await?;
-    let controller = controller::Controller::new(parts);
-    let supervisor = Supervisor::new();
-    probes(&settings, &store, &supervisor).await?;
-    supervisor.spawn("controller", controller.run(supervisor.stop_token()));
-    wait(supervisor).await
+    run(&settings, Process::Controller, async |store| {
+        let parts = parts::controller(&settings, &secrets, &store, None)?;
+        fleet::refuse_forsaken_machines(&store, &parts.fleet).await?;
+        let controller = controller::Controller::new(parts);
+        let supervisor = Supervisor::new();
+        probes(&settings, &store, &supervisor).await?;
+        supervisor.spawn("controller", controller.run(supervisor.stop_token()));
+        wait(supervisor).await
+    })
+    .await
 }
 
 /// `verdigris worker`.
 pub(crate) async fn worker(config: &Config) -> anyhow::Result<()> {
     let settings = settings(config)?;
     let secrets = Secrets::open(&settings.storage.secrets())?;
-    let store = database::open(&settings).await?;
     // By its name a worker takes its attempts up again: two of one name would take them from each other.
     let name = parts::worker_name(&settings)?;
     let _lock = lock(
         &settings.storage.directory.join(format!("worker-{name}.lock")),
         &format!("another worker named {name} runs on this machine; set `worker.name`"),
     )?;
-    let worker = worker::Worker::new(parts::worker(&settings, &secrets, &store)?);
-    let supervisor = Supervisor::new();
-    probes(&settings, &store, &supervisor).await?;
-    supervisor.spawn("worker", worker.run(supervisor.stop_token()));
-    wait(supervisor).await
+    run(&settings, Process::Worker, async |store| {
+        let worker = worker::Worker::new(parts::worker(&settings, &secrets, &store)?);
+        let supervisor = Supervisor::new();
+        probes(&settings, &store, &supervisor).await?;
+        supervisor.spawn("worker", worker.run(supervisor.stop_token()));
+        wait(supervisor).await
+    })
+    .await
 }
 
 /// Answers probes where the settings say so, for a role that serves nothing else.

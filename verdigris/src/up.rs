@@ -8,21 +8,23 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use devcloud::{Cloud, CloudConfig, ImageConfig};
-use model::{ChrootDefinition, OwnerName, chroot::BaseRepository, fleet::CredentialsSource};
-use runtime::{CancellationToken, Settings, Supervisor, clock};
-use store::{Chroot, Store};
+use model::{ChrootDefinition, OwnerName, chroot::BaseRepository};
+use runtime::{CancellationToken, Settings, Supervisor, clock, supervisor::chain};
+use store::{Chroot, NewUser, Store};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::{
-    GUEST, database,
+    GUEST, chroot,
+    credentials::CoprConf,
+    database, embedded,
     fleet::refuse_forsaken_machines,
     lock::lock,
-    operator::{self, copr_section, operator_with_token},
     options::UpArguments,
     parts::{self, Embedded},
     roles, say,
-    secrets::{Secrets, write_private},
+    secrets::Secrets,
+    user::TOKEN_LIFETIME,
 };
 
 mod settings;
@@ -50,37 +52,54 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
             directory.display()
         ),
     )?;
-    let mut settings = settings::settings(&arguments, &directory)?;
+    let settings = settings::settings(&arguments, &directory)?;
     runtime::telemetry::start(&settings.log)?;
+    let store = database::make(&settings).await?;
+    let ended = run(&arguments, &directory, settings, &store).await;
+    // Whatever happened, the database's file is whole.
+    database::close(&store).await;
+    info!("Stopped.");
+    ended
+}
+
+async fn run(
+    arguments: &UpArguments,
+    directory: &Path,
+    mut settings: Settings,
+    store: &Store,
+) -> anyhow::Result<()> {
     let secrets = Secrets::open(&settings.storage.secrets())?;
-    let store = database::connect(&settings).await?;
     for applied in store.migrate().await? {
         info!("Applied the migration {applied}.");
     }
     let listener = roles::listen(&settings).await?;
     // With port 0 it is another.
     settings.http.listen = listener.local_addr()?;
-    let image = image(&settings)?;
-    let operator = operator_name(&directory)?;
-    let token = keep_credentials(&store, &operator, &directory, &settings).await?;
-    first_chroot(&store, &settings.http.mirrors).await?;
-    first_fleet_file(&directory, &arguments, &image.id)?;
-    check_image(&settings, &image.id)?;
+    let image = embedded::image(&settings)?;
+    let conf = CoprConf::in_directory(directory);
+    let operator = operator_name(&conf)?;
+    keep_credentials(store, &operator, &conf, &settings).await?;
+    first_chroot(store, &settings.http.mirrors).await?;
+    first_fleet_file(directory, arguments, &image.id)?;
     let fleet = parts::fleet(&settings)?;
-    refuse_forsaken_machines(&store, &fleet).await?;
-    settings::keep(&arguments, &directory)?;
-    for missing in operator::missing_mirrors(&store, &settings).await? {
-        warn!("{missing}");
+    let unknown = embedded::unknown_images(&fleet, &image.id);
+    if !unknown.is_empty() {
+        bail!("fleet.yaml: {}", unknown.join("\n  "));
     }
-    stop::recover(&store, &fleet).await?;
+    refuse_forsaken_machines(store, &fleet).await?;
+    settings::keep(arguments, directory)?;
+    for useless in chroot::useless(store, &settings, Some(&fleet)).await? {
+        warn!("{useless}");
+    }
+    stop::recover(store, &fleet).await?;
     // From here on there are machines: whatever goes wrong, the cloud is shut down.
-    let cloud = start_cloud(&directory, &settings, &secrets, image).await?;
+    let cloud = start_cloud(directory, &settings, &secrets, image).await?;
     let supervisor = Supervisor::new();
-    let started = start_roles(&supervisor, &settings, &secrets, &store, &cloud, listener)
+    let started = start_roles(&supervisor, &settings, &secrets, store, &cloud, listener)
         .and_then(|quiesce| stop::stop_at_signals(supervisor.stop_token(), quiesce, store.clone()));
     let ended = match started {
         Ok(()) => {
-            greet(&directory, &settings, &operator, token.as_deref());
+            greet(directory, &settings, &operator, &conf);
             tokio::select! {
                 ended = supervisor.wait(roles::GRACE) => ended.map_err(|words| anyhow::anyhow!(words)),
                 lost = cloud.failed() => Err(anyhow::Error::from(lost).context("the embedded cloud")),
@@ -91,16 +110,15 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
     if let Err(error) = cloud.shutdown().await {
         error!("The embedded cloud did not stop cleanly: {error}");
     }
-    info!("Stopped.");
     ended
 }
 
 /// Whose section for copr-cli there is; without one who starts the farm, `admin` for root and for names that are none here.
-fn operator_name(directory: &Path) -> anyhow::Result<OwnerName> {
-    let section = std::fs::read_to_string(credentials_file(directory)).unwrap_or_default();
-    let mut settings = section.lines().filter_map(|line| line.split_once('='));
-    if let Some((_, name)) = settings.find(|(key, _)| key.trim() == "username") {
-        return Ok(name.trim().parse()?);
+fn operator_name(conf: &CoprConf) -> anyhow::Result<OwnerName> {
+    if let Some(name) = conf.user() {
+        return name
+            .parse()
+            .with_context(|| format!("{}: `username`", conf.path().display()));
     }
     let user = std::env::var("USER").ok().filter(|name| name != "root");
     match user.and_then(|name| name.parse().ok()) {
@@ -131,33 +149,6 @@ async fn first_chroot(store: &Store, mirrors: &BTreeMap<String, PathBuf>) -> any
     let name = chroot.name.clone();
     store.create_chroots(&[chroot], clock::now()).await?;
     info!("Made the chroot {name}.");
-    Ok(())
-}
-
-/// The machine image of the embedded cloud.
-fn image(settings: &Settings) -> anyhow::Result<ImageConfig> {
-    let advice = "`cargo xtask image` makes one";
-    let Some(path) = &settings.devcloud.image else {
-        bail!("the cloud of this farm has no machine image yet: name it once with --image DIR; {advice}");
-    };
-    ImageConfig::read(path).with_context(|| format!("the machine image {}; {advice}", path.display()))
-}
-
-/// A new image has a new id, which the operator's file has to name: builders would be asked for in vain otherwise.
-fn check_image(settings: &Settings, image: &str) -> anyhow::Result<()> {
-    let fleet = parts::fleet(settings)?;
-    for (name, spec) in &fleet.images {
-        let is_here = fleet
-            .clouds
-            .get(&spec.cloud)
-            .is_some_and(|cloud| cloud.credentials.source == CredentialsSource::Embedded);
-        if is_here && spec.id != image {
-            bail!(
-                "fleet.yaml: images.{name}.id is {}, but the machine image of the embedded cloud is {image}: write that there",
-                spec.id
-            );
-        }
-    }
     Ok(())
 }
 
@@ -242,56 +233,57 @@ fn start_roles(
     Ok(quiesce)
 }
 
-/// Where copr-cli's section for the operator is kept.
-fn credentials_file(directory: &Path) -> PathBuf {
-    directory.join("copr.conf")
-}
-
-/// Makes the operator, and writes a section for copr-cli where there is none; the section then. Done before anything
-/// else can fail, since a token is shown once.
+/// Makes the operator, and writes a section for copr-cli where there is none. Done before anything else can fail, since a
+/// token is known only once. It is never logged: it would be in every journal and every file that the log goes to.
 async fn keep_credentials(
     store: &Store,
     operator: &OwnerName,
-    directory: &Path,
+    conf: &CoprConf,
     settings: &Settings,
-) -> anyhow::Result<Option<String>> {
-    let file = credentials_file(directory);
+) -> anyhow::Result<()> {
     let url = settings.http.public_url();
-    let Some(token) = operator_with_token(store, operator, file.exists()).await? else {
-        move_to(&file, &url)?;
-        return Ok(None);
+    let known = store.user_by_name(operator).await?;
+    if let Some(user) = &known
+        && conf.exists()
+    {
+        if let Some(complaint) = conf.complaint(store, user).await? {
+            let config = settings.storage.directory.join("verdigris.toml");
+            warn!(
+                "{complaint} `verdigris user token {operator} --config {}` writes a new one there.",
+                config.display()
+            );
+        }
+        return conf.move_to(&url);
+    }
+    let user = match known {
+        Some(user) => {
+            warn!(
+                "{} is not there: {operator} gets a new token, and the one before ends.",
+                conf.path().display()
+            );
+            user
+        }
+        None => {
+            let new = NewUser {
+                name: operator.clone(),
+                is_operator: true,
+            };
+            let made = store.create_user(&new, clock::now()).await;
+            made.map_err(|error| anyhow::anyhow!("making the operator {operator}: {}", chain(&error)))?
+        }
     };
-    let section = copr_section(operator, &token, &url);
-    write_private(&file, &format!("{section}\n"))?;
-    Ok(Some(section))
+    let token = store.issue_token(user.id, TOKEN_LIFETIME, clock::now()).await?;
+    conf.write(operator, &token, &url)?;
+    info!(
+        "Wrote a token of the operator {operator} into {}.",
+        conf.path().display()
+    );
+    conf.move_to(&url)
 }
 
-/// Has copr-cli's section name the farm's present address.
-fn move_to(file: &Path, url: &str) -> anyhow::Result<()> {
-    let text = fs_err::read_to_string(file)?;
-    let wanted = format!("copr_url = {url}");
-    let lines = text.lines().map(|line| {
-        let is_address = line.split('=').next().is_some_and(|key| key.trim() == "copr_url");
-        if is_address { wanted.as_str() } else { line }
-    });
-    let moved = lines.map(|line| format!("{line}\n")).collect::<String>();
-    if moved != text {
-        write_private(file, &moved)?;
-    }
-    Ok(())
-}
-
-/// Says where the farm is and how to use it; a new section for copr-cli is shown as well.
-fn greet(directory: &Path, settings: &Settings, operator: &OwnerName, section: Option<&str>) {
+/// Says where the farm is and how to use it.
+fn greet(directory: &Path, settings: &Settings, operator: &OwnerName, conf: &CoprConf) {
     let url = settings.http.public_url();
-    let file = credentials_file(directory);
-    if let Some(section) = section {
-        say(&format!(
-            "\nThe operator of this farm is {operator}. For copr-cli, in {} already:\n",
-            file.display()
-        ));
-        say(section);
-    }
     if settings.http.listen.ip().is_unspecified() && settings.http.public_url.is_none() {
         warn!(
             "The farm listens on every address of this machine but is named {url}, which other machines cannot reach: \
@@ -299,11 +291,12 @@ fn greet(directory: &Path, settings: &Settings, operator: &OwnerName, section: O
         );
     }
     say(&format!(
-        "\nThe farm is up: {url}\n  copr-cli --config {file} create demo --chroot microdistro-1-x86_64\n  \
+        "\nThe farm is up: {url}\nIts operator is {operator}; copr-cli finds login and token in {file}.\n  \
+         copr-cli --config {file} create demo --chroot microdistro-1-x86_64\n  \
          copr-cli --config {file} build demo PACKAGE.src.rpm\n  dnf copr enable --hub {url} {operator}/demo \
          microdistro-1-x86_64\n  verdigris fleet status --config {config}\n\
          Ctrl-C stops it when what runs has ended, twice at once; the next `verdigris up` goes on.\n",
-        file = file.display(),
+        file = conf.path().display(),
         config = directory.join("verdigris.toml").display()
     ));
 }

@@ -8,7 +8,7 @@ use runtime::Settings;
 use toml_edit::{DocumentMut, Item, TableLike, Value, value};
 use tracing::info;
 
-use crate::{options::UpArguments, secrets::write_private, up::FARM_PORT_IN_CLOUD};
+use crate::{check::mirror, options::UpArguments, secrets::write_private, up::FARM_PORT_IN_CLOUD};
 
 /// What the file says, made where there is none, and what the command line says instead of it.
 pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Result<Settings> {
@@ -48,12 +48,8 @@ pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Res
     settings.devcloud.public_network |= arguments.public_network;
     settings.http.mirrors.extend(arguments.mirrors.iter().cloned());
     for (name, path) in &mut settings.http.mirrors {
-        let what = || format!("the mirror {name}: {}", path.display());
-        let found = fs_err::canonicalize(&*path).with_context(what)?;
-        if !found.join("repodata").is_dir() {
-            bail!("{} is no repository: it has no `repodata`", what());
-        }
-        *path = found;
+        mirror(name, path)?;
+        *path = fs_err::canonicalize(&*path)?;
     }
     settings.worker.name.get_or_insert_with(|| "up".to_owned());
     Ok(settings)
@@ -223,7 +219,7 @@ mod tests {
         };
         let refused = settings(&told, directory.path()).unwrap_err().to_string();
         assert!(
-            refused.contains("the mirror house") && refused.contains("repodata"),
+            refused.contains("http.mirrors.house") && refused.contains("repodata"),
             "{refused}"
         );
     }

@@ -84,6 +84,15 @@ impl Farm {
         farm
     }
 
+    /// A place for the same farm on another disk, where nothing is yet.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            port: self.port,
+            process: None,
+        }
+    }
+
     /// Starts the farm's process in the same directory as before.
     pub(crate) fn up(&mut self) {
         let log = fs::OpenOptions::new()
@@ -94,7 +103,7 @@ impl Farm {
         let mut command = verdigris();
         command.arg("up").arg("--directory").arg(self.path("data"));
         // What the first start was told, every later one knows.
-        if !self.path("data/devcloud").exists() {
+        if !self.path("data/fleet.yaml").exists() {
             let mirror = cached("microdistro/current/repo");
             command
                 .args(["--listen", &format!("127.0.0.1:{}", self.port)])

@@ -83,5 +83,12 @@ fn a_changed_fleet_id_is_refused(farm: &Farm) {
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("on record"), "{said}");
     assert!(said.contains(&format!("Write `{id}` back")), "{said}");
+    let output = verdigris()
+        .args(["config", "check", "--config"])
+        .arg(farm.path("data/verdigris.toml"))
+        .output()
+        .unwrap();
+    let said = text(&output.stdout);
+    assert!(!output.status.success() && said.contains("on record"), "{said}");
     fs::write(&file, before).unwrap();
 }

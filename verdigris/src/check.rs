@@ -1,0 +1,315 @@
+//! `verdigris config`: the settings in force, and all that is wrong with a farm before it is started. Nothing is written.
+
+use std::{os::unix::fs::MetadataExt as _, path::Path, process::ExitCode};
+
+use anyhow::{Context as _, bail, ensure};
+use model::{fleet::FleetSpec, quantity::ByteSize};
+use runtime::Settings;
+use store::{Process, Store};
+
+use crate::{
+    assets, chroot,
+    database::{self, plainly},
+    embedded,
+    fleet::refuse_forsaken_machines,
+    options::{CheckArguments, Config, Role},
+    parts, say,
+    secrets::Secrets,
+};
+
+/// `verdigris config show`.
+pub(crate) fn show(config: &Config) -> anyhow::Result<()> {
+    let mut settings = Settings::load(config.config.as_deref())?;
+    settings.database.url = Some(store::without_secrets(&settings.database_url()));
+    say(&serde_json::to_string_pretty(&settings)?);
+    Ok(())
+}
+
+/// What was found so far: a line for each thing that was looked at, and more where more is wrong with it.
+struct Report {
+    is_good: bool,
+}
+
+impl Report {
+    fn say(what: &str, words: &str) {
+        // More lines stand below the first one's words.
+        say(&format!("{what:<11}{}", words.replace('\n', "\n           ")));
+    }
+
+    fn result(&mut self, what: &str, result: anyhow::Result<String>) {
+        match result {
+            Ok(words) => Self::say(what, &words),
+            Err(error) => {
+                self.is_good = false;
+                Self::say(what, &format!("{error:#}"));
+            }
+        }
+    }
+
+    fn findings(&mut self, what: &str, found: &[String]) {
+        self.is_good &= found.is_empty();
+        Self::say(
+            what,
+            &if found.is_empty() {
+                "good".to_owned()
+            } else {
+                found.join("\n")
+            },
+        );
+    }
+}
+
+/// `verdigris config check`: everything that can be checked without changing anything.
+pub(crate) async fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
+    let settings = match Settings::load(arguments.config.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            say(&format!("settings   {:#}", anyhow::Error::from(error)));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let role = arguments.role;
+    let is = |wanted: Role| role.is_none_or(|role| role == wanted || role == Role::Up);
+    let mut report = Report { is_good: true };
+    report.findings("settings", &mistakes(&settings, role));
+    let fleet = parts::fleet(&settings);
+    // The cloud inside `verdigris up` is in no other process.
+    let is_up = role == Some(Role::Up) || role.is_none() && fleet.as_ref().is_ok_and(embedded::is_used);
+    if is(Role::Controller) {
+        let count = fleet.as_ref().map(|fleet| fleet.pools.len());
+        match &count {
+            Ok(1) => report.result("fleet", Ok("good, 1 pool".to_owned())),
+            Ok(count) => report.result("fleet", Ok(format!("good, {count} pools"))),
+            Err(error) => report.result("fleet", Err(anyhow::anyhow!("{error:#}"))),
+        }
+        report.result("playbooks", playbooks(&settings, fleet.as_ref().ok()));
+    }
+    if is(Role::Controller) || is(Role::Worker) {
+        report.result("secrets", Secrets::check(&settings.storage.secrets()));
+    }
+    if let Ok(fleet) = &fleet
+        && is(Role::Controller)
+    {
+        report.findings("clouds", &clouds(&settings, fleet, is_up).await);
+    }
+    if is(Role::Api) || is(Role::Worker) {
+        report.findings("disk", &full_disks(&settings));
+    }
+    let store = database::existing(&settings).await;
+    match store {
+        Ok(store) => {
+            in_database(&mut report, &settings, fleet.as_ref().ok(), &store, role).await;
+            database::close(&store).await;
+        }
+        Err(error) => report.result("database", Err(error)),
+    }
+    Ok(if report.is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What the database says, and what it says of the fleet file.
+async fn in_database(
+    report: &mut Report,
+    settings: &Settings,
+    fleet: Option<&FleetSpec>,
+    store: &Store,
+    role: Option<Role>,
+) {
+    let database = database(store, role).await;
+    let is_good = database.is_ok();
+    report.result("database", database);
+    if !is_good {
+        return;
+    }
+    match chroot::useless(store, settings, fleet).await {
+        Ok(found) => report.findings("chroots", &found),
+        Err(error) => report.result("chroots", Err(error)),
+    }
+    if let Some(fleet) = fleet {
+        let forsaken = refuse_forsaken_machines(store, fleet).await;
+        report.result("builders", forsaken.map(|()| "good".to_owned()));
+    }
+}
+
+/// Whether the schema is this program's, and the role may do what its process does.
+async fn database(store: &Store, role: Option<Role>) -> anyhow::Result<String> {
+    database::check_schema(store).await?;
+    let process = match role {
+        Some(Role::Api) => Process::Api,
+        Some(Role::Controller) => Process::Controller,
+        Some(Role::Worker | Role::Up) => Process::Worker,
+        None => {
+            let mut may_run = Vec::new();
+            let mut refusals = Vec::new();
+            for process in Process::ALL {
+                match store.check_rights(process).await {
+                    Ok(()) => may_run.push(process.name()),
+                    Err(error) => refusals.push(format!("{}: {:#}", process.name(), plainly(error))),
+                }
+            }
+            if may_run.is_empty() {
+                bail!("{}", refusals.join("\n"));
+            }
+            return Ok(if refusals.is_empty() {
+                "good".to_owned()
+            } else {
+                format!("good; its role may run: {}", may_run.join(", "))
+            });
+        }
+    };
+    store.check_rights(process).await.map_err(plainly)?;
+    Ok("good".to_owned())
+}
+
+/// What is wrong with settings that can be read: paths that are not there, and what only a start would tell.
+fn mistakes(settings: &Settings, role: Option<Role>) -> Vec<String> {
+    let mut found = Vec::new();
+    let storage = &settings.storage;
+    let mut check = |result: anyhow::Result<()>| {
+        if let Err(error) = result {
+            found.push(format!("{error:#}"));
+        }
+    };
+    let is = |wanted: Role| role.is_none_or(|role| role == wanted || role == Role::Up);
+    let has_files = is(Role::Api) || is(Role::Worker);
+    if !(role == Some(Role::Api) && storage.results.is_some() && storage.sources.is_some()) {
+        check(directory("storage.directory", &storage.directory));
+    }
+    for (key, path, is_used) in [
+        ("storage.results", &storage.results, has_files),
+        ("storage.sources", &storage.sources, has_files),
+        ("storage.secrets", &storage.secrets, role != Some(Role::Api)),
+        ("fleet.playbooks", &settings.fleet.playbooks, is(Role::Controller)),
+        (
+            "fleet.provision_files",
+            &settings.fleet.provision_files,
+            is(Role::Controller),
+        ),
+    ] {
+        if let (Some(path), true) = (path, is_used) {
+            check(directory(key, path));
+        }
+    }
+    for (name, path) in settings.http.mirrors.iter().filter(|_| is(Role::Api)) {
+        check(mirror(name, path));
+    }
+    check(parts::worker_name(settings).map(drop));
+    check(runtime::telemetry::check(&settings.log).map_err(Into::into));
+    if role == Some(Role::Up) && settings.http.builder_url.is_some() {
+        check(Err(anyhow::anyhow!(
+            "`http.builder_url` is not for `verdigris up`, whose builders reach it through the embedded cloud"
+        )));
+    }
+    found
+}
+
+fn directory(key: &str, path: &Path) -> anyhow::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => bail!("`{key}`: {} is no directory", path.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!("`{key}`: there is no directory {}", path.display())
+        }
+        Err(error) => Err(error).with_context(|| format!("`{key}`: {}", path.display())),
+    }
+}
+
+/// Whether a mirror is there and is a repository.
+pub(crate) fn mirror(name: &str, path: &Path) -> anyhow::Result<()> {
+    directory(&format!("http.mirrors.{name}"), path)?;
+    ensure!(
+        path.join("repodata").is_dir(),
+        "`http.mirrors.{name}`: {} is no repository: it has no `repodata`",
+        path.display()
+    );
+    Ok(())
+}
+
+/// The playbooks, and whether the fleet file names any that is not there. What is built in is unpacked elsewhere.
+fn playbooks(settings: &Settings, fleet: Option<&FleetSpec>) -> anyhow::Result<String> {
+    let scratch = tempfile::tempdir()?;
+    let (playbooks, files) = assets::directories(&settings.fleet, scratch.path())?;
+    let provisioner = provisioner::Provisioner::load(&playbooks, &files)?;
+    let known: Vec<&str> = provisioner.playbooks().collect();
+    for (name, spec) in fleet.iter().flat_map(|fleet| &fleet.provision) {
+        for (key, playbook) in [("playbook", &spec.playbook), ("check", &spec.check)] {
+            ensure!(
+                known.contains(&playbook.as_str()),
+                "the fleet file's provision.{name}.{key}: there is no playbook {playbook}; there is {}",
+                known.join(", ")
+            );
+        }
+    }
+    Ok("good".to_owned())
+}
+
+/// What is wrong with access keys and images: the clouds are asked.
+async fn clouds(settings: &Settings, fleet: &FleetSpec, is_up: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    if is_up {
+        match embedded::image(settings) {
+            Ok(image) => found.extend(embedded::unknown_images(fleet, &image.id)),
+            Err(error) => found.push(format!("{error:#}")),
+        }
+    }
+    for (name, spec) in &fleet.clouds {
+        let is_embedded = spec.credentials.source == model::fleet::CredentialsSource::Embedded;
+        if is_embedded && is_up {
+            continue;
+        }
+        let client = match parts::ec2(spec, None) {
+            Ok(client) => client,
+            Err(error) => {
+                found.push(format!("clouds.{name}: {error:#}"));
+                continue;
+            }
+        };
+        for (image, spec) in fleet.images.iter().filter(|(_, image)| image.cloud == *name) {
+            match client.has_image(&spec.id).await {
+                Ok(true) => {}
+                Ok(false) => found.push(format!(
+                    "images.{image}.id: the cloud {name} has no image {}, or none that this account may use",
+                    spec.id
+                )),
+                Err(error) => {
+                    found.push(format!("clouds.{name}: {:#}", anyhow::Error::from(error)));
+                    break;
+                }
+            }
+        }
+    }
+    found
+}
+
+/// File systems with less room than the settings ask for.
+fn full_disks(settings: &Settings) -> Vec<String> {
+    let wanted = settings.storage.min_free;
+    let mut seen = Vec::new();
+    let mut found = Vec::new();
+    for (key, path) in [
+        ("results", settings.storage.results()),
+        ("sources", settings.storage.sources()),
+    ] {
+        // What is not there yet will be made below what is.
+        let Some(there) = path.ancestors().find(|path| path.is_dir()) else {
+            continue;
+        };
+        let (Ok(metadata), Ok(disk)) = (there.metadata(), rustix::fs::statvfs(there)) else {
+            continue;
+        };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < wanted.bytes() && !seen.contains(&metadata.dev()) {
+            seen.push(metadata.dev());
+            found.push(format!(
+                "{} for `storage.{key}` has {} free, less than the {wanted} of `storage.min_free`: uploads and results \
+                 would be refused",
+                there.display(),
+                ByteSize::mebibytes(free / (1024 * 1024))
+            ));
+        }
+    }
+    found
+}

@@ -1,0 +1,335 @@
+//! `verdigris config check` and commands that are pointed at the wrong place: everything is said, nothing is made.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use crate::farm::{cached, text, verdigris};
+
+/// A farm that never ran: settings, a fleet file and a migrated database.
+struct Place(TempDir);
+
+const FLEET: &str = r#"schema: 1
+fleet: 019a0000-0000-7000-8000-000000000001
+name: test
+clouds:
+  devcloud: {kind: ec2, region: dev-1, credentials: {source: embedded}}
+images:
+  builder: {cloud: devcloud, id: IMAGE}
+provision:
+  builder: {}
+pools:
+  x86:
+    labels: ["arch:x86_64", "chroot:*-1-*"]
+    image: builder
+    provision: builder
+    size: {max: 1}
+    offerings: [{types: [c7i.xlarge]}]
+"#;
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        let directory = place.0.path();
+        let image = cached("images/builder/current");
+        let id = devcloud::ImageConfig::read(&image).unwrap().id;
+        let settings = format!(
+            "[storage]\ndirectory = \"{}\"\n[devcloud]\nimage = \"{}\"\n",
+            directory.display(),
+            image.display()
+        );
+        fs::write(directory.join("verdigris.toml"), settings).unwrap();
+        fs::write(directory.join("fleet.yaml"), FLEET.replace("IMAGE", &id)).unwrap();
+        place.good(&["migrate"]);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let output = verdigris()
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("verdigris.toml"))
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .output()
+            .unwrap();
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        (output.status.success(), said)
+    }
+
+    fn good(&self, arguments: &[&str]) -> String {
+        let (is_good, said) = self.run(arguments);
+        assert!(is_good, "{arguments:?} {said}");
+        said
+    }
+
+    /// What a check says that must find something, with a text of a file replaced by another.
+    fn finds(&self, file: &str, old: &str, new: &str) -> String {
+        let path = self.path(file);
+        let before = fs::read_to_string(&path).unwrap();
+        assert!(before.contains(old), "{old} in {before}");
+        fs::write(&path, before.replace(old, new)).unwrap();
+        let files = everything(self.0.path());
+        let (is_good, said) = self.run(&["config", "check"]);
+        assert!(!is_good, "{said}");
+        assert_eq!(everything(self.0.path()), files, "it writes nothing: {said}");
+        fs::write(&path, before).unwrap();
+        said
+    }
+}
+
+/// All files and directories below a directory, with what is in them.
+pub(crate) fn everything(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.is_symlink() {
+            found.extend(everything(&path));
+            found.insert(path, Vec::new());
+        } else {
+            let content = fs::read(&path).unwrap_or_default();
+            found.insert(path, content);
+        }
+    }
+    found
+}
+
+#[test]
+fn commands_at_a_wrong_place_name_it_and_make_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let wrong = directory.path().join("farn");
+    let said = |arguments: &[&str], place: &Path| {
+        let output = verdigris()
+            .args(arguments)
+            .env("VERDIGRIS_STORAGE__DIRECTORY", place)
+            .output()
+            .unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        format!("{}{}", text(&output.stdout), text(&output.stderr))
+    };
+    let check = said(&["config", "check"], &wrong);
+    let database = format!("there is no database at {}/verdigris.db", wrong.display());
+    assert!(
+        check.contains(&format!(
+            "`storage.directory`: there is no directory {}",
+            wrong.display()
+        )),
+        "{check}"
+    );
+    assert!(check.contains(&database), "{check}");
+    assert!(!check.contains("due"), "{check}");
+    for arguments in [
+        &["user", "list"] as &[&str],
+        &["chroot", "list"],
+        &["user", "create", "bob"],
+        &["api"],
+    ] {
+        let said = said(arguments, &wrong);
+        assert!(said.contains(&database), "{arguments:?} {said}");
+    }
+    let migrate = said(&["migrate"], &wrong);
+    assert!(
+        migrate.contains(&format!("there is no directory {}", wrong.display())),
+        "{migrate}"
+    );
+    assert!(everything(directory.path()).is_empty());
+    // An empty file is no database, and stays empty.
+    fs::write(directory.path().join("verdigris.db"), "").unwrap();
+    let check = said(&["config", "check"], directory.path());
+    assert!(check.contains("there is no database at"), "{check}");
+    assert_eq!(everything(directory.path()).len(), 1);
+}
+
+#[test]
+fn a_sound_farm_is_told_so_and_nothing_is_written() {
+    let place = Place::new();
+    let before = everything(place.0.path());
+    let said = place.good(&["config", "check"]);
+    for line in [
+        "settings   good",
+        "fleet      good, 1 pool",
+        "clouds     good",
+        "database   good",
+        "disk       good",
+    ] {
+        assert!(said.lines().any(|found| found == line), "{line} in {said}");
+    }
+    assert_eq!(everything(place.0.path()), before);
+    place.good(&["config", "check", "--role", "up"]);
+    let (is_good, said) = place.run(&["config", "check", "--role", "controller"]);
+    assert!(
+        !is_good && said.contains("works in `verdigris up` only"),
+        "{said}"
+    );
+    let said = place.good(&["config", "check", "--role", "api"]);
+    assert!(!said.contains("clouds") && !said.contains("secrets"), "{said}");
+}
+
+#[test]
+fn what_a_start_would_refuse_and_what_could_never_build_is_found() {
+    let place = Place::new();
+    let id = fs::read_to_string(place.path("fleet.yaml")).unwrap();
+    let id = id
+        .split_once("id: ami-")
+        .unwrap()
+        .1
+        .split_once('}')
+        .unwrap()
+        .0
+        .to_owned();
+    let image = format!("ami-{id}");
+    let file = place.path("aws.toml").display().to_string();
+    let missing = format!("{{source: file, path: {file}}}");
+    for (name, old, new, expected) in [
+        (
+            "fleet.yaml",
+            image.as_str(),
+            "ami-1",
+            "images.builder.id is ami-1, but the machine image of the embedded cloud is",
+        ),
+        (
+            "fleet.yaml",
+            "{source: embedded}",
+            missing.as_str(),
+            "aws.toml cannot be read",
+        ),
+        (
+            "fleet.yaml",
+            "{source: embedded}",
+            "{source: environment}",
+            "clouds.devcloud: credentials: {source: environment}: AWS_ACCESS_KEY_ID is not set",
+        ),
+        (
+            "fleet.yaml",
+            "arch:x86_64",
+            "arch:x86-64",
+            "`x86-64` is no architecture, did you mean `x86_64`?",
+        ),
+        (
+            "fleet.yaml",
+            "builder: {}",
+            "builder: {playbook: bilder.yml}",
+            "there is no playbook bilder.yml; there is builder.yml",
+        ),
+        (
+            "fleet.yaml",
+            "max: 1",
+            "max: -1",
+            "fleet.yaml:15:17: pools.x86.size.max: expected a whole number from 0",
+        ),
+        (
+            "fleet.yaml",
+            "name: test",
+            "name: test\nname: too",
+            "the key `name` stands twice here",
+        ),
+        (
+            "verdigris.toml",
+            "[storage]",
+            "[storage]\nmin_free = \"900000GiB\"",
+            "less than the 900000GiB of `storage.min_free`",
+        ),
+        (
+            "verdigris.toml",
+            "[storage]",
+            "[http.mirrors]\nx = \"/nowhere\"\n[storage]",
+            "`http.mirrors.x`: there is no directory /nowhere",
+        ),
+        (
+            "verdigris.toml",
+            "[storage]",
+            "[http.mirrors]\nx = \"/etc\"\n[storage]",
+            "`http.mirrors.x`: /etc is no repository",
+        ),
+        (
+            "verdigris.toml",
+            "[storage]",
+            "[storage]\nresults = \"/nowhere\"",
+            "`storage.results`: there is no directory /nowhere",
+        ),
+        (
+            "verdigris.toml",
+            "[storage]",
+            "[fleet]\nplaybooks = \"/nowhere\"\n[storage]",
+            "`fleet.playbooks`: there is no directory",
+        ),
+        (
+            "verdigris.toml",
+            "[storage]",
+            "[fleet]\nfile = \"/nowhere.yaml\"\n[storage]",
+            "cannot read /nowhere.yaml",
+        ),
+        (
+            "verdigris.toml",
+            "image = ",
+            "image = \"/nowhere\" # ",
+            "the machine image /nowhere",
+        ),
+        (
+            "verdigris.toml",
+            "[storage]",
+            "[worker]\nname = \"a b\"\n[storage]",
+            "worker.name: `a b`",
+        ),
+        (
+            "verdigris.toml",
+            "[storage]",
+            "[log]\nfilter = \"a=b=c\"\n[storage]",
+            "`log.filter` = `a=b=c`",
+        ),
+    ] {
+        let said = place.finds(name, old, new);
+        assert!(said.contains(expected), "{new}: {said}");
+    }
+}
+
+#[test]
+fn a_chroot_in_which_nothing_can_be_built_is_refused_or_found() {
+    let place = Place::new();
+    for (arguments, expected) in [
+        (
+            &["chroot", "create", "t-1-x86_65"] as &[&str],
+            "t-1-x86_65: `x86_65` is no architecture",
+        ),
+        (
+            &[
+                "chroot",
+                "create",
+                "t-1-x86_64",
+                "--repository",
+                "base={farm}/mirrors/nomirror/",
+            ],
+            "there is no mirror `nomirror` in `http.mirrors`",
+        ),
+    ] {
+        let (is_good, said) = place.run(arguments);
+        assert!(!is_good && said.contains(expected), "{said}");
+    }
+    assert!(
+        place
+            .good(&["chroot", "list"])
+            .starts_with("There are no chroots.")
+    );
+    place.good(&["chroot", "create", "t-1-x86_64", "t-2-x86_64", "t-1-aarch64"]);
+    let (is_good, said) = place.run(&["config", "check"]);
+    assert!(!is_good, "{said}");
+    for (name, is_found) in [("t-1-x86_64", false), ("t-2-x86_64", true), ("t-1-aarch64", true)] {
+        let words = format!("Nothing can be built in the chroot {name}: no pool");
+        assert_eq!(said.contains(&words), is_found, "{said}");
+    }
+    place.good(&["chroot", "deactivate", "t-2-x86_64"]);
+    place.good(&["chroot", "delete", "t-1-aarch64"]);
+    place.good(&["config", "check"]);
+    let (is_good, said) = place.run(&["chroot", "delete", "t-1-aarch64"]);
+    assert!(
+        !is_good && said.contains("there is no chroot t-1-aarch64"),
+        "{said}"
+    );
+}
