@@ -16,10 +16,7 @@ use sea_orm::{
     DbBackend, DbErr, EntityTrait as _, IsolationLevel, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
 };
-use sqlx::{
-    Connection as _, PgConnection,
-    sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous},
-};
+use sqlx::{Connection as _, PgConnection};
 use tokio::sync::watch;
 
 use crate::{
@@ -28,7 +25,10 @@ use crate::{
     health::LastTry,
 };
 
+use sqlite::{Access, sqlite};
+
 mod close;
+mod sqlite;
 
 /// How long any one operation may take, repetitions included.
 const OPERATION_LIMIT: Duration = Duration::from_secs(10);
@@ -43,9 +43,6 @@ const TRIES: u32 = 6;
 const EVENTS_LOCK: i64 = 0x76_6576_656e_7473;
 /// How many events one statement inserts; databases bound the number of parameters.
 const EVENTS_AT_ONCE: usize = 500;
-
-/// How many of SQLite's instructions, some microseconds each thousand, pass between two looks at the clock.
-const INSTRUCTIONS: i32 = 10_000;
 
 tokio::task_local! {
     /// When the time of the operation is over that a task is in.
@@ -150,57 +147,6 @@ fn common(url: &str, connections: u32) -> ConnectOptions {
     options
 }
 
-fn sqlite(url: &str, connections: u32, may_write: bool) -> ConnectOptions {
-    let mut options = common(url, connections);
-    // `is_usable` asks the connection's thread already.
-    options.test_before_acquire(false);
-    options.map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(is_usable(connection)));
-    options.map_sqlx_sqlite_pool_opts(|options| {
-        options.after_connect(|connection, _| Box::pin(interrupt_in_time(connection)))
-    });
-    options.map_sqlx_sqlite_opts(move |options| {
-        let options = options
-            .create_if_missing(may_write)
-            .foreign_keys(true)
-            .busy_timeout(LOCK_LIMIT);
-        if may_write {
-            options
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-        } else {
-            options.pragma("query_only", "ON")
-        }
-    });
-    options
-}
-
-/// Whether a connection may be used again. SQLite itself ends a transaction that finds the disk full, or that is interrupted; the
-/// driver, whose own end of it then fails, goes on counting it as open and makes the next one a savepoint inside it. After the
-/// first savepoint that is rolled back, all that follow would seem to succeed, be seen by nobody and be lost at the end.
-async fn is_usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    // The answer comes after what the driver had queued: an end of the transaction before.
-    interrupt_in_time(connection).await?;
-    let is_usable = !connection.is_in_transaction();
-    if !is_usable {
-        tracing::debug!("A connection whose transaction could not be ended is closed.");
-    }
-    Ok(is_usable)
-}
-
-/// Has SQLite interrupt a statement that still runs when the time of the operation is over. Who waits for an answer only goes
-/// away; the thread of the connection would go on, and with it the one write lock stay taken. PostgreSQL has
-/// `statement_timeout`.
-async fn interrupt_in_time(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let deadline = DEADLINE
-        .try_with(|deadline| *deadline)
-        .unwrap_or_else(|_| Instant::now() + OPERATION_LIMIT);
-    connection
-        .lock_handle()
-        .await?
-        .set_progress_handler(INSTRUCTIONS, move || Instant::now() < deadline);
-    Ok(())
-}
-
 fn postgres(url: &str, connections: u32) -> ConnectOptions {
     let mut options = common(url, connections);
     options.map_sqlx_postgres_opts(|options| {
@@ -222,7 +168,16 @@ impl Store {
     ///
     /// [`Error::Invalid`] for an address of another kind, [`Error::Unavailable`] when nobody answers.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self> {
-        Self::connect_prepared(settings, |_| ()).await
+        Self::connect_prepared(settings, false, |_| ()).await
+    }
+
+    /// Connects to a database that is there, to look at it: nothing is written on SQLite, not even by the connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::connect`].
+    pub async fn connect_to_look(settings: &DatabaseSettings) -> Result<Self> {
+        Self::connect_prepared(settings, true, |_| ()).await
     }
 
     /// [`Store::connect`], telling of every statement.
@@ -239,20 +194,25 @@ impl Store {
             let told = told.clone();
             connection.set_metric_callback(move |info| told(info.statement));
         };
-        Self::connect_prepared(settings, watch).await
+        Self::connect_prepared(settings, false, watch).await
     }
 
     async fn connect_prepared(
         settings: &DatabaseSettings,
+        only_to_look: bool,
         prepare: impl Fn(&mut DatabaseConnection),
     ) -> Result<Self> {
         let name = without_secrets(&settings.url);
         let (write, read) = if settings.url.starts_with("postgres://") {
             (postgres(&settings.url, settings.max_connections), None)
         } else if settings.url.starts_with("sqlite://") && !settings.url.contains(":memory:") {
+            let [write, read] = match only_to_look {
+                true => [Access::Look; 2],
+                false => [Access::Write, Access::Read],
+            };
             (
-                sqlite(&settings.url, 1, true),
-                Some(sqlite(&settings.url, settings.max_connections, false)),
+                sqlite(&settings.url, 1, write),
+                Some(sqlite(&settings.url, settings.max_connections, read)),
             )
         } else {
             return Err(Error::invalid(format!(

@@ -123,3 +123,52 @@ fn after_the_end_the_file_of_sqlite_is_the_whole_database() {
         );
     }));
 }
+
+#[test]
+fn a_look_at_a_database_writes_nothing_whether_it_was_stopped_or_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().to_owned();
+    let place = move |name: &str| root.join(name);
+    for name in ["stopped", "killed"] {
+        std::fs::create_dir(place(name)).unwrap();
+    }
+    check(Box::pin(async move {
+        let (stopped, killed) = (place("stopped/farm.db"), place("killed/farm.db"));
+        let farm = Farm::start(Database::at(&stopped)).await;
+        farm.submit().await;
+        // What a killed process leaves.
+        for name in ["farm.db", "farm.db-wal", "farm.db-shm"] {
+            std::fs::copy(place("stopped").join(name), place("killed").join(name)).unwrap();
+        }
+        farm.store.close().await.unwrap();
+        for file in [stopped, killed] {
+            let files = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
+                let entries = std::fs::read_dir(file.parent().unwrap()).unwrap();
+                let paths = entries.map(|entry| entry.unwrap().path());
+                // The index of the log is a lock, and holds no data.
+                let paths = paths.filter(|path| path.extension().unwrap() != "db-shm");
+                paths
+                    .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+                    .collect()
+            };
+            let before = files();
+            let settings = DatabaseSettings {
+                url: format!("sqlite://{}", file.display()),
+                max_connections: 2,
+            };
+            let store = Store::connect_to_look(&settings).await.unwrap();
+            assert_eq!(store.pending_migrations().await.unwrap(), [""; 0]);
+            let all = store::BuildFilter::default();
+            let builds = store.builds(&all, store::Page::default()).await;
+            assert_eq!(builds.unwrap().len(), 1);
+            let bob = store::NewUser {
+                name: "bob".parse().unwrap(),
+                is_operator: false,
+            };
+            store.create_user(&bob, at(9)).await.unwrap_err();
+            store.close().await.unwrap();
+            assert_eq!(files().len(), before.len());
+            assert!(files() == before, "{}", file.display());
+        }
+    }));
+}
