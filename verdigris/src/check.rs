@@ -95,8 +95,7 @@ pub(crate) async fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode
     if is(Role::Api) || is(Role::Worker) {
         report.findings("disk", &full_disks(&settings));
     }
-    let store = database::existing(&settings).await;
-    match store {
+    match database::look(&settings).await {
         Ok(store) => {
             in_database(&mut report, &settings, fleet.as_ref().ok(), &store, role).await;
             database::close(&store).await;

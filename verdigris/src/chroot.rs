@@ -13,6 +13,7 @@ use crate::{
     database::{self, plainly},
     options::{ChrootCreate, Config},
     say,
+    table::table,
 };
 
 /// `verdigris chroot create`: all of them or none.
@@ -163,11 +164,13 @@ pub(crate) async fn list(config: &Config) -> anyhow::Result<()> {
         let chroots = store.chroots().await?;
         if chroots.is_empty() {
             say("There are no chroots. `verdigris chroot create NAME` makes one.");
+            return Ok(());
         }
-        for chroot in chroots {
+        let rows = chroots.into_iter().map(|chroot| {
             let state = if chroot.is_active { "active" } else { "inactive" };
-            say(&format!("{:<32} {state:<9} {}", chroot.name, chroot.comment));
-        }
+            vec![chroot.name.to_string(), state.to_owned(), chroot.comment]
+        });
+        say(table(&["CHROOT", "STATE", "COMMENT"], rows.collect()).trim_end());
         Ok(())
     })
     .await

@@ -52,8 +52,8 @@ fn named_by(settings: &Settings) -> &'static str {
     }
 }
 
-/// Connects to a database that is there; nothing is made.
-pub(crate) async fn existing(settings: &Settings) -> anyhow::Result<Store> {
+/// Refuses a SQLite database that is not there: nothing but [`make`] makes one.
+fn check_that_it_is_there(settings: &Settings) -> anyhow::Result<()> {
     if let Some(file) = sqlite_file(&settings.database_url()) {
         let size = std::fs::metadata(&file).as_ref().map(Metadata::len).ok();
         anyhow::ensure!(
@@ -62,17 +62,26 @@ pub(crate) async fn existing(settings: &Settings) -> anyhow::Result<Store> {
             named_by(settings)
         );
     }
-    connect(settings).await
+    Ok(())
+}
+
+fn address(settings: &Settings) -> DatabaseSettings {
+    DatabaseSettings {
+        url: settings.database_url(),
+        max_connections: settings.database.max_connections,
+    }
 }
 
 async fn connect(settings: &Settings) -> anyhow::Result<Store> {
-    let database = DatabaseSettings {
-        url: settings.database_url(),
-        max_connections: settings.database.max_connections,
-    };
-    Store::connect(&database)
-        .await
-        .context("connecting to the database")
+    let connected = Store::connect(&address(settings)).await;
+    connected.context("connecting to the database")
+}
+
+/// Connects to look at a database that is there, whatever its schema; nothing is written.
+pub(crate) async fn look(settings: &Settings) -> anyhow::Result<Store> {
+    check_that_it_is_there(settings)?;
+    let connected = Store::connect_to_look(&address(settings)).await;
+    connected.context("connecting to the database")
 }
 
 /// Makes the file of a SQLite database, which holds machines' and signing keys, for its user alone; what SQLite puts beside it
@@ -93,7 +102,8 @@ fn sqlite_file(url: &str) -> Option<String> {
 
 /// Connects to a database that has this program's schema.
 pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Store> {
-    let store = existing(settings).await?;
+    check_that_it_is_there(settings)?;
+    let store = connect(settings).await?;
     let checked = check_schema(&store).await;
     if checked.is_err() {
         close(&store).await;

@@ -14,11 +14,7 @@ use serde_json::{Value, json};
 use shell::ClientKey;
 use store::{Attempt, Builder, FleetView, Orphan, Store};
 
-use crate::{database, options::Config, parts, say};
-
-mod table;
-
-use table::table;
+use crate::{database, options::Config, parts, say, table::table};
 
 /// How many attempts that wait are shown to people.
 const MOST_WAITS: usize = 50;

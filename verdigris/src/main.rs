@@ -17,6 +17,7 @@ mod options;
 mod parts;
 mod roles;
 mod secrets;
+mod table;
 mod up;
 mod user;
 

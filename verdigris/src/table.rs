@@ -1,7 +1,7 @@
 //! Tables for people: a header, and columns as wide as what is in them.
 
 /// The rows below their header, one in a line. The last column is as long as it is.
-pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut all = vec![header.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()];
     all.extend(rows);
     let width_of = |column: usize| {

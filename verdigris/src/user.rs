@@ -12,6 +12,7 @@ use crate::{
     database::{self, plainly},
     options::Config,
     say,
+    table::table,
 };
 
 /// How long a token made by the operator is good, as Copr's are.
@@ -78,17 +79,19 @@ pub(crate) async fn list(config: &Config) -> anyhow::Result<()> {
         let users = store.users().await?;
         if users.is_empty() {
             say("There are no users. `verdigris user create NAME --operator` makes the first.");
+            return Ok(());
         }
         let now = clock::now();
-        for user in users {
+        let rows = users.into_iter().map(|user| {
             let role = if user.is_operator { "operator" } else { "user" };
             let token = match user.token_expires_at {
-                None => "no token".to_owned(),
-                Some(end) if end <= now => format!("token ended {}", end.to_the_second()),
-                Some(end) => format!("token until {}", end.to_the_second()),
+                None => "none".to_owned(),
+                Some(end) if end <= now => format!("ended {}", end.to_the_second()),
+                Some(end) => format!("until {}", end.to_the_second()),
             };
-            say(&format!("{:<32} {role:<9} {token}", user.name));
-        }
+            vec![user.name.to_string(), role.to_owned(), token]
+        });
+        say(table(&["USER", "ROLE", "TOKEN"], rows.collect()).trim_end());
         Ok(())
     })
     .await

@@ -172,120 +172,116 @@ fn a_sound_farm_is_told_so_and_nothing_is_written() {
     assert!(!said.contains("clouds") && !said.contains("secrets"), "{said}");
 }
 
+/// Stands in a table for the image's id.
+const IMAGE: &str = "IMAGE";
+
+/// In which file what is replaced by what, and what is said then.
+const MISTAKES: &[(&str, &str, &str, &str)] = &[
+    (
+        "fleet.yaml",
+        IMAGE,
+        "ami-1",
+        "images.builder.id is ami-1, but the machine image of the embedded cloud is",
+    ),
+    (
+        "fleet.yaml",
+        "{source: embedded}",
+        "{source: file, path: /nowhere/aws.toml}",
+        "credentials.path: /nowhere/aws.toml cannot be read",
+    ),
+    (
+        "fleet.yaml",
+        "{source: embedded}",
+        "{source: environment}",
+        "clouds.devcloud: credentials: {source: environment}: AWS_ACCESS_KEY_ID is not set",
+    ),
+    (
+        "fleet.yaml",
+        "arch:x86_64",
+        "arch:x86-64",
+        "`x86-64` is no architecture, did you mean `x86_64`?",
+    ),
+    (
+        "fleet.yaml",
+        "builder: {}",
+        "builder: {playbook: bilder.yml}",
+        "there is no playbook bilder.yml; there is builder.yml",
+    ),
+    (
+        "fleet.yaml",
+        "max: 1",
+        "max: -1",
+        "fleet.yaml:15:17: pools.x86.size.max: expected a whole number from 0",
+    ),
+    (
+        "fleet.yaml",
+        "name: test",
+        "name: test\nname: too",
+        "the key `name` stands twice here",
+    ),
+    (
+        "verdigris.toml",
+        "[storage]",
+        "[storage]\nmin_free = \"900000GiB\"",
+        "less than the 900000GiB of `storage.min_free`",
+    ),
+    (
+        "verdigris.toml",
+        "[storage]",
+        "[http.mirrors]\nx = \"/nowhere\"\n[storage]",
+        "`http.mirrors.x`: there is no directory /nowhere",
+    ),
+    (
+        "verdigris.toml",
+        "[storage]",
+        "[http.mirrors]\nx = \"/etc\"\n[storage]",
+        "`http.mirrors.x`: /etc is no repository",
+    ),
+    (
+        "verdigris.toml",
+        "[storage]",
+        "[storage]\nresults = \"/nowhere\"",
+        "`storage.results`: there is no directory /nowhere",
+    ),
+    (
+        "verdigris.toml",
+        "[storage]",
+        "[fleet]\nplaybooks = \"/nowhere\"\n[storage]",
+        "`fleet.playbooks`: there is no directory",
+    ),
+    (
+        "verdigris.toml",
+        "[storage]",
+        "[fleet]\nfile = \"/nowhere.yaml\"\n[storage]",
+        "cannot read /nowhere.yaml",
+    ),
+    (
+        "verdigris.toml",
+        "image = ",
+        "image = \"/nowhere\" # ",
+        "the machine image /nowhere",
+    ),
+    (
+        "verdigris.toml",
+        "[storage]",
+        "[worker]\nname = \"a b\"\n[storage]",
+        "worker.name: `a b`",
+    ),
+    (
+        "verdigris.toml",
+        "[storage]",
+        "[log]\nfilter = \"a=b=c\"\n[storage]",
+        "`log.filter` = `a=b=c`",
+    ),
+];
+
 #[test]
 fn what_a_start_would_refuse_and_what_could_never_build_is_found() {
     let place = Place::new();
-    let id = fs::read_to_string(place.path("fleet.yaml")).unwrap();
-    let id = id
-        .split_once("id: ami-")
-        .unwrap()
-        .1
-        .split_once('}')
-        .unwrap()
-        .0
-        .to_owned();
-    let image = format!("ami-{id}");
-    let file = place.path("aws.toml").display().to_string();
-    let missing = format!("{{source: file, path: {file}}}");
-    for (name, old, new, expected) in [
-        (
-            "fleet.yaml",
-            image.as_str(),
-            "ami-1",
-            "images.builder.id is ami-1, but the machine image of the embedded cloud is",
-        ),
-        (
-            "fleet.yaml",
-            "{source: embedded}",
-            missing.as_str(),
-            "aws.toml cannot be read",
-        ),
-        (
-            "fleet.yaml",
-            "{source: embedded}",
-            "{source: environment}",
-            "clouds.devcloud: credentials: {source: environment}: AWS_ACCESS_KEY_ID is not set",
-        ),
-        (
-            "fleet.yaml",
-            "arch:x86_64",
-            "arch:x86-64",
-            "`x86-64` is no architecture, did you mean `x86_64`?",
-        ),
-        (
-            "fleet.yaml",
-            "builder: {}",
-            "builder: {playbook: bilder.yml}",
-            "there is no playbook bilder.yml; there is builder.yml",
-        ),
-        (
-            "fleet.yaml",
-            "max: 1",
-            "max: -1",
-            "fleet.yaml:15:17: pools.x86.size.max: expected a whole number from 0",
-        ),
-        (
-            "fleet.yaml",
-            "name: test",
-            "name: test\nname: too",
-            "the key `name` stands twice here",
-        ),
-        (
-            "verdigris.toml",
-            "[storage]",
-            "[storage]\nmin_free = \"900000GiB\"",
-            "less than the 900000GiB of `storage.min_free`",
-        ),
-        (
-            "verdigris.toml",
-            "[storage]",
-            "[http.mirrors]\nx = \"/nowhere\"\n[storage]",
-            "`http.mirrors.x`: there is no directory /nowhere",
-        ),
-        (
-            "verdigris.toml",
-            "[storage]",
-            "[http.mirrors]\nx = \"/etc\"\n[storage]",
-            "`http.mirrors.x`: /etc is no repository",
-        ),
-        (
-            "verdigris.toml",
-            "[storage]",
-            "[storage]\nresults = \"/nowhere\"",
-            "`storage.results`: there is no directory /nowhere",
-        ),
-        (
-            "verdigris.toml",
-            "[storage]",
-            "[fleet]\nplaybooks = \"/nowhere\"\n[storage]",
-            "`fleet.playbooks`: there is no directory",
-        ),
-        (
-            "verdigris.toml",
-            "[storage]",
-            "[fleet]\nfile = \"/nowhere.yaml\"\n[storage]",
-            "cannot read /nowhere.yaml",
-        ),
-        (
-            "verdigris.toml",
-            "image = ",
-            "image = \"/nowhere\" # ",
-            "the machine image /nowhere",
-        ),
-        (
-            "verdigris.toml",
-            "[storage]",
-            "[worker]\nname = \"a b\"\n[storage]",
-            "worker.name: `a b`",
-        ),
-        (
-            "verdigris.toml",
-            "[storage]",
-            "[log]\nfilter = \"a=b=c\"\n[storage]",
-            "`log.filter` = `a=b=c`",
-        ),
-    ] {
-        let said = place.finds(name, old, new);
+    let fleet = fs::read_to_string(place.path("fleet.yaml")).unwrap();
+    let id = fleet.split_once("id: ").unwrap().1.split_once('}').unwrap().0;
+    for (file, old, new, expected) in MISTAKES {
+        let said = place.finds(file, if *old == IMAGE { id } else { old }, new);
         assert!(said.contains(expected), "{new}: {said}");
     }
 }

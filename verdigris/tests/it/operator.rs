@@ -1,10 +1,14 @@
 //! The operator and the users of a farm in one process: tokens that are in no log, end and are renewed, and what is deleted.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
 
 use crate::{
     config_check::everything,
-    farm::{CHROOT, Farm, text, verdigris},
+    farm::{CHROOT, Farm, cached, text, verdigris},
     packages::{GREETING, source_package},
 };
 
@@ -87,20 +91,34 @@ fn no_token_is_logged_and_one_that_ended_is_told_and_renewed() {
     assert!(!log.contains("vdg_"), "{log}");
 }
 
-#[test]
-fn users_are_listed_demoted_and_deleted_and_what_is_needed_stays() {
-    let mut farm = Farm::start();
-    farm.copr(&["create", "demo", "--chroot", CHROOT]);
-    let said = refused(&farm, &["user", "demote", "admin"]);
+/// copr-cli with another's section.
+fn copr_as(farm: &Farm, section: &Path, arguments: &[&str]) -> Output {
+    Command::new(cached("venv/bin/copr-cli"))
+        .arg("--config")
+        .arg(section)
+        .args(arguments)
+        .env("HOME", farm.directory.path())
+        .output()
+        .unwrap()
+}
+
+fn the_operator_that_is_needed_stays(farm: &Farm) {
+    let said = refused(farm, &["user", "demote", "admin"]);
     assert!(
         said.contains("admin is the last operator; make another first: `verdigris user promote NAME`"),
         "{said}"
     );
-    let said = refused(&farm, &["user", "delete", "admin"]);
+    let said = refused(farm, &["user", "delete", "admin"]);
     assert!(said.contains("admin is whom `verdigris up` works as"), "{said}");
-    let said = refused(&farm, &["user", "delete", "nobody"]);
+    let said = refused(farm, &["user", "delete", "nobody"]);
     assert!(said.contains("there is no user nobody"), "{said}");
+}
 
+#[test]
+fn users_are_listed_demoted_and_deleted_and_what_is_needed_stays() {
+    let mut farm = Farm::start();
+    farm.copr(&["create", "demo", "--chroot", CHROOT]);
+    the_operator_that_is_needed_stays(&farm);
     let section = farm.operate(&["user", "create", "bob"]);
     let said = refused(&farm, &["user", "create", "bob"]);
     assert_eq!(said.trim(), "verdigris: there is a user bob already");
@@ -119,21 +137,17 @@ fn users_are_listed_demoted_and_deleted_and_what_is_needed_stays() {
         .collect();
     assert_eq!(
         roles,
-        [["admin", "operator", "token"], ["bob", "operator", "token"]]
+        [
+            ["USER", "ROLE", "TOKEN"],
+            ["admin", "operator", "until"],
+            ["bob", "operator", "until"]
+        ]
     );
     farm.operate(&["user", "demote", "bob"]);
 
     let theirs = farm.path("bob.conf");
     fs::write(&theirs, section).unwrap();
-    let copr = |arguments: &[&str]| {
-        Command::new(crate::farm::cached("venv/bin/copr-cli"))
-            .arg("--config")
-            .arg(&theirs)
-            .args(arguments)
-            .env("HOME", farm.directory.path())
-            .output()
-            .unwrap()
-    };
+    let copr = |arguments: &[&str]| copr_as(&farm, &theirs, arguments);
     assert!(copr(&["create", "mine", "--chroot", CHROOT]).status.success());
     let said = refused(&farm, &["user", "delete", "bob"]);
     assert!(
@@ -164,7 +178,7 @@ fn users_are_listed_demoted_and_deleted_and_what_is_needed_stays() {
     // The users of today are in the file alone.
     assert!(!farm.path("data/verdigris.db-wal").exists());
     let list = farm.operate(&["user", "list"]);
-    assert_eq!(list.lines().count(), 1, "{list}");
+    assert_eq!(list.lines().count(), 2, "{list}");
     assert!(
         !farm.path("data/verdigris.db-wal").exists(),
         "commands leave it whole, too"
