@@ -17,10 +17,18 @@ use crate::{
     secrets::Secrets,
 };
 
-/// `verdigris config show`.
+/// `verdigris config show`. What follows from other settings is shown as well.
 pub(crate) fn show(config: &Config) -> anyhow::Result<()> {
     let mut settings = Settings::load(config.config.as_deref())?;
     settings.database.url = Some(store::without_secrets(&settings.database_url()));
+    let (http, storage) = (&mut settings.http, &mut settings.storage);
+    http.builder_url = Some(http.builder_url());
+    http.public_url = Some(http.public_url());
+    storage.results = Some(storage.results());
+    storage.sources = Some(storage.sources());
+    storage.secrets = Some(storage.secrets());
+    settings.fleet.file = Some(parts::fleet_path(&settings));
+    settings.worker.name = parts::worker_name(&settings).ok().or(settings.worker.name);
     say(&serde_json::to_string_pretty(&settings)?);
     Ok(())
 }

@@ -1,6 +1,10 @@
 //! Puts the roles together from settings: what each process is made of, and no more than it may have.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, bail};
 use cloud::{Cloud, Ec2, Ec2Settings};
@@ -28,8 +32,13 @@ pub(crate) struct Embedded {
 
 /// Reads `fleet.yaml`.
 pub(crate) fn fleet(settings: &Settings) -> anyhow::Result<FleetSpec> {
+    fleet_file(&fleet_path(settings))
+}
+
+/// Where `fleet.yaml` is.
+pub(crate) fn fleet_path(settings: &Settings) -> PathBuf {
     let in_directory = || settings.storage.directory.join("fleet.yaml");
-    fleet_file(&settings.fleet.file.clone().unwrap_or_else(in_directory))
+    settings.fleet.file.clone().unwrap_or_else(in_directory)
 }
 
 /// Reads a fleet file and checks it against itself.
@@ -218,7 +227,7 @@ pub(crate) fn ec2(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Resu
     }))
 }
 
-fn absolute(path: &Path) -> anyhow::Result<std::path::PathBuf> {
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("the path {}", path.display()))
 }
 

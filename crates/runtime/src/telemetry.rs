@@ -48,3 +48,19 @@ pub fn start(settings: &LogSettings) -> Result<(), Error> {
     };
     done.map_err(|cause| Error::Logging(cause.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{LogSettings, check};
+
+    #[test]
+    fn a_filter_that_is_none_is_named_with_its_setting() {
+        check(&LogSettings::default()).unwrap();
+        let wrong = LogSettings {
+            filter: "store=loud".to_owned(),
+            ..LogSettings::default()
+        };
+        let said = check(&wrong).unwrap_err().to_string();
+        assert!(said.contains("`log.filter` = `store=loud`"), "{said}");
+    }
+}

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::{
     entity::event,
     error::{Error, Failure, Result, is_worth_a_retry, translate},
+    grant::may_not_connect,
     health::LastTry,
 };
 
@@ -234,7 +235,9 @@ impl Store {
             };
             // A pool goes on trying for a while, as it should while a server starts, and says only that the time is over.
             match (&error, settings.url.starts_with("postgres://")) {
-                (Error::Unavailable { .. }, true) => Err(reach(&settings.url, &name).await.unwrap_or(error)),
+                (Error::Unavailable { .. } | Error::Forbidden { .. }, true) => {
+                    Err(reach(&settings.url, &name).await.unwrap_or(error))
+                }
                 _ => Err(error),
             }
         })
@@ -351,6 +354,11 @@ impl Store {
 /// Why a PostgreSQL server cannot be connected to; nothing when it can by now.
 async fn reach(url: &str, name: &str) -> Option<Error> {
     let error = PgConnection::connect(url).await.err()?;
+    let code = error.as_database_error().and_then(|error| error.code());
+    // insufficient_privilege
+    if code.as_deref() == Some("42501") {
+        return Some(may_not_connect(name, &error));
+    }
     Some(Error::Unavailable {
         database: name.to_owned(),
         why: error.to_string(),

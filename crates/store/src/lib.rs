@@ -14,6 +14,7 @@ mod convert;
 mod database;
 mod entity;
 mod error;
+mod grant;
 mod health;
 mod migration;
 mod news;

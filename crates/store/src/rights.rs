@@ -3,7 +3,12 @@
 
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
-use crate::{Error, Result, Store, database::Tx, error::Failure};
+use crate::{
+    Error, Result, Store,
+    database::Tx,
+    error::Failure,
+    grant::{lacks_rights, quoted},
+};
 
 /// A process of the farm, as far as its rights in the database go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,43 +266,9 @@ impl Place {
     }
 }
 
-/// That a role lacks rights, and what gives them to it.
-fn lacks_rights(role: &str, statements: &[String]) -> String {
-    format!(
-        "the role {role} lacks rights; who owns the tables gives them with\n  {}",
-        statements.join("\n  ")
-    )
-}
-
-/// A name as SQL takes it, in quotation marks where it needs them.
-fn quoted(name: &str) -> String {
-    let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if is_plain {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{KEYS, Place, Process, quoted, wanted};
-
-    #[test]
-    fn names_are_quoted_where_they_need_it() {
-        for (name, expected) in [
-            ("farm_api", "farm_api"),
-            ("Farm", "\"Farm\""),
-            ("farm-api", "\"farm-api\""),
-            ("1st", "\"1st\""),
-            ("a\"b", "\"a\"\"b\""),
-        ] {
-            assert_eq!(quoted(name), expected);
-        }
-    }
+    use super::{KEYS, Place, Process, wanted};
 
     #[test]
     fn tables_that_lack_the_same_rights_share_a_statement() {

@@ -80,6 +80,27 @@ fn a_role_is_told_the_statements_that_make_it_do_and_no_more() {
     }));
 }
 
+#[test]
+fn a_role_that_may_not_connect_is_told_the_statement_that_lets_it() {
+    let server = PostgresServer::start().unwrap();
+    check(Box::pin(async move {
+        let owner = server.new_database().unwrap();
+        let revoke = "CREATE ROLE \"Out\" LOGIN; REVOKE CONNECT ON DATABASE farm_0 FROM PUBLIC";
+        server.execute(&owner, revoke).unwrap();
+        let settings = DatabaseSettings {
+            url: owner.replace("verdigris@", "Out@"),
+            max_connections: 2,
+        };
+        let refused = Store::connect(&settings).await.unwrap_err();
+        assert_eq!(
+            statements(&refused),
+            "GRANT CONNECT ON DATABASE farm_0 TO \"Out\";"
+        );
+        server.execute(&owner, &statements(&refused)).unwrap();
+        Store::connect(&settings).await.unwrap();
+    }));
+}
+
 /// A table that is made later and not granted would stop a farm whose roles are as the documentation says.
 #[test]
 fn every_table_is_known_to_who_asks_for_rights() {
