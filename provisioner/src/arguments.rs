@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::module::Problem;
+use crate::outcome::Problem;
 use crate::words;
 
 /// The arguments of one call.

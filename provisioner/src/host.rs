@@ -5,7 +5,7 @@ use std::time::Duration;
 use shell::{Command, Connection, Exit, Input, Output, RunOptions};
 use tokio::time::Instant;
 
-use crate::module::{Failure, Problem};
+use crate::outcome::{Failure, Problem};
 
 /// How much output of one command is kept, of each of the two.
 const OUTPUT_LIMIT: usize = 256 * 1024;
@@ -25,7 +25,7 @@ pub(crate) struct Host<'a> {
 }
 
 impl Host<'_> {
-    /// Runs one of the scripts of `module/scripts/`, all of which begin with the prelude and take as their first
+    /// Runs one of the scripts of `scripts/`, all of which begin with the prelude and take as their first
     /// argument whether this is check mode. Gives the lines it printed.
     pub(crate) async fn script(
         &self,

@@ -1,6 +1,6 @@
 //! Modules: what one call of one module does, and what it leaves for `register`.
 //!
-//! Each file below holds a family. What happens on the host is a small POSIX script of ours (`module/scripts/`) whose
+//! Each file below holds a family. What happens on the host is a small POSIX script of ours (`scripts/`) whose
 //! values are arguments or standard input. A script prints a line `changed ...` for every change it makes, or would.
 
 mod accounts;
@@ -10,134 +10,13 @@ mod copy;
 mod files;
 mod packages;
 
-use serde_json::{Map, Value, json};
-use shell::{Exit, Output};
+use serde_json::{Map, Value};
 
 use crate::arguments::Arguments;
 use crate::catalogue::Kind;
 use crate::expression::Variables;
 use crate::host::Host;
-
-/// Puts the prelude before a script.
-macro_rules! script {
-    ($name:literal) => {
-        concat!(
-            include_str!("module/scripts/prelude.sh"),
-            include_str!(concat!("module/scripts/", $name, ".sh"))
-        )
-    };
-}
-
-const FILE: &str = script!("file");
-const COPY: &str = script!("copy");
-const STAT: &str = script!("stat");
-const GROUP: &str = script!("group");
-const USER: &str = script!("user");
-const AUTHORIZED_KEY: &str = script!("authorized_key");
-const LINE_IN_FILE: &str = script!("lineinfile");
-const PACKAGE: &str = script!("package");
-const WAIT_FOR: &str = script!("wait_for");
-const SURVEY: &str = include_str!("module/scripts/survey.sh");
-
-/// What a module did.
-#[derive(Debug, Default)]
-pub(crate) struct Done {
-    pub(crate) changes: Vec<String>,
-    /// Changed although there is nothing to say about it: a command that was run.
-    pub(crate) changed: bool,
-    pub(crate) skipped: bool,
-    pub(crate) message: Option<String>,
-    pub(crate) diff: Option<String>,
-    /// Values for `register`, beside `changed`, `failed` and `skipped`.
-    pub(crate) values: Map<String, Value>,
-    /// Variables that `set_fact` sets.
-    pub(crate) facts: Map<String, Value>,
-}
-
-impl Done {
-    /// A result whose changes are those the script told.
-    fn changes(changes: Vec<String>) -> Self {
-        Self {
-            changes,
-            ..Self::default()
-        }
-    }
-
-    /// Whether something was changed.
-    pub(crate) fn is_changed(&self) -> bool {
-        self.changed || !self.changes.is_empty()
-    }
-}
-
-/// Why a module failed; the task fails with it unless the playbook says otherwise.
-#[derive(Clone, Debug)]
-pub(crate) struct Problem {
-    pub(crate) message: String,
-    pub(crate) status: Option<i64>,
-    pub(crate) stderr: String,
-    pub(crate) values: Map<String, Value>,
-}
-
-impl Problem {
-    pub(crate) fn new(message: String) -> Self {
-        Self {
-            message,
-            status: None,
-            stderr: String::new(),
-            values: Map::new(),
-        }
-    }
-
-    pub(crate) fn from_output(message: String, output: &Output) -> Self {
-        let status = match output.exit {
-            Exit::Code(code) => Some(i64::from(code)),
-            _ => None,
-        };
-        let text = output.stderr_text();
-        let text = text.trim_end();
-        let skip = text.chars().count().saturating_sub(2000);
-        let stderr = text.chars().skip(skip).collect();
-        Self {
-            message,
-            status,
-            stderr,
-            values: output_values(output),
-        }
-    }
-}
-
-/// Why there is no result: the task's own fault, or one that ends the run.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Problem(Box<Problem>),
-    Connection(shell::Error),
-    Deadline,
-}
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(Box::new(problem))
-    }
-}
-
-/// What `register` gets of a command.
-fn output_values(output: &Output) -> Map<String, Value> {
-    let trimmed = |text: String| text.trim_end_matches(['\r', '\n']).to_owned();
-    let (stdout, stderr) = (trimmed(output.stdout_text()), trimmed(output.stderr_text()));
-    let lines = |text: &str| text.lines().map(Value::from).collect::<Value>();
-    let status = match &output.exit {
-        Exit::Code(code) => i64::from(*code),
-        // As Python's subprocess reports death by signal, in sign at least.
-        _ => -1,
-    };
-    let mut values = Map::new();
-    values.insert("rc".to_owned(), json!(status));
-    values.insert("stdout_lines".to_owned(), lines(&stdout));
-    values.insert("stderr_lines".to_owned(), lines(&stderr));
-    values.insert("stdout".to_owned(), Value::String(stdout));
-    values.insert("stderr".to_owned(), Value::String(stderr));
-    values
-}
+use crate::outcome::{Done, Failure};
 
 /// Runs one call.
 pub(crate) async fn call(

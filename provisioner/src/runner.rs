@@ -12,7 +12,8 @@ use crate::arguments::Arguments;
 use crate::error::{Error, TaskFailure};
 use crate::expression;
 use crate::host::Host;
-use crate::module::{self, Done, Failure, Problem};
+use crate::module;
+use crate::outcome::{Done, Failure, Problem};
 use crate::playbook::{Play, Playbook, Task};
 use crate::report::{Mode, Outcome, Report, TaskReport};
 

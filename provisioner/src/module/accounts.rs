@@ -2,7 +2,8 @@
 
 use crate::arguments::Arguments;
 use crate::host::Host;
-use crate::module::{AUTHORIZED_KEY, Done, Failure, GROUP, Problem, USER};
+use crate::outcome::{Done, Failure, Problem};
+use crate::scripts::{AUTHORIZED_KEY, GROUP, USER};
 
 /// The name of a user or group, as useradd takes it.
 fn account_name(arguments: &Arguments, parameter: &str) -> Result<String, Problem> {

@@ -7,7 +7,7 @@ use shell::{Command, Exit};
 
 use crate::arguments::Arguments;
 use crate::host::Host;
-use crate::module::{Done, Failure, Problem, output_values};
+use crate::outcome::{Done, Failure, Problem, output_values};
 use crate::words;
 
 /// Enters a directory if one is named and runs the rest, with a limit on the remote side too: closing the channel

@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::arguments::Arguments;
 use crate::expression::{self, Variables};
 use crate::host::Host;
-use crate::module::{Done, Failure, Problem, WAIT_FOR};
+use crate::outcome::{Done, Failure, Problem};
+use crate::scripts::WAIT_FOR;
 
 /// All conditions must hold; the first that does not is named.
 pub(super) fn assert(arguments: &Arguments, variables: &Variables) -> Result<Done, Failure> {

@@ -16,7 +16,8 @@ use crate::arguments::Arguments;
 use crate::diff;
 use crate::expression;
 use crate::host::Host;
-use crate::module::{COPY, Done, FILE, Failure, Problem, SURVEY};
+use crate::outcome::{Done, Failure, Problem};
+use crate::scripts::{COPY, FILE, SURVEY};
 
 /// The largest file taken from our side, and the largest old one fetched for a diff.
 const MAX_FILE: u64 = 64 * 1024 * 1024;

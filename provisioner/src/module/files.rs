@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::arguments::Arguments;
 use crate::host::Host;
-use crate::module::{Done, FILE, Failure, LINE_IN_FILE, Problem, STAT};
+use crate::outcome::{Done, Failure, Problem};
+use crate::scripts::{FILE, LINE_IN_FILE, STAT};
 
 pub(super) async fn file(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
     let state = arguments.choice("state", "file", &["file", "directory", "absent", "touch", "link"])?;

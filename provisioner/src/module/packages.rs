@@ -2,7 +2,8 @@
 
 use crate::arguments::Arguments;
 use crate::host::Host;
-use crate::module::{Done, Failure, PACKAGE, Problem};
+use crate::outcome::{Done, Failure, Problem};
+use crate::scripts::PACKAGE;
 
 /// `apt`, `dnf` or `package`, which chooses between them by what the host is made of.
 pub(super) async fn package(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
