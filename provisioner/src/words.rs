@@ -26,6 +26,12 @@ pub(crate) fn check_regexp(text: &str) -> Result<(), String> {
             "regexp {text:?}: {what} is not supported; use what POSIX and Python share, such as [0-9]"
         ))
     };
+    if text.is_empty() {
+        return Err("regexp is empty, which every line matches: leave it out".to_owned());
+    }
+    if ["[:", "[.", "[="].iter().any(|class| text.contains(class)) {
+        return refuse("a class such as [:alpha:]");
+    }
     if text.contains("(?") {
         return refuse("(?...)");
     }
@@ -36,6 +42,10 @@ pub(crate) fn check_regexp(text: &str) -> Result<(), String> {
     while let Some(character) = characters.next() {
         if character == '\\' && characters.next().is_none_or(char::is_alphanumeric) {
             return refuse("a backslash before a letter or digit");
+        }
+        // Not every awk repeats by them.
+        if character == '{' {
+            return refuse("a repetition in braces");
         }
     }
     Ok(())

@@ -12,21 +12,39 @@ else
   path=$(readlink -f -- "$path")
   if [ "$check" = 1 ]; then part=$(mktemp); else part=$(mktemp -- "$path.XXXXXX"); fi
   trap 'rm -f -- "$part"' EXIT
+  # Whether the last line has no end.
+  open=0
+  if [ -s "$path" ] && [ -n "$(tail -c 1 -- "$path" | tr -d '\n' | tr '\0' x)" ]; then open=1; fi
   code=0
-  awk -v state="$state" -v where="$where" '
+  # A line that differs only in the end that Windows gives it is the one that is wanted, and gets a plain end.
+  awk -v state="$state" -v where="$where" -v open="$open" '
+    function write(at) { printf "%s%s", text[at], at == NR && open ? "" : "\n" }
     BEGIN { line = ENVIRON["LINE"]; regexp = ENVIRON["REGEXP"] }
-    { text[NR] = $0; if ($0 == line) exact = NR; if (regexp != "" && $0 ~ regexp) match_at = NR }
+    {
+      text[NR] = $0
+      bare = $0
+      sub(/\r+$/, "", bare)
+      is_line[NR] = bare == line
+      if (is_line[NR]) exact = NR
+      if (regexp != "" && $0 ~ regexp) match_at = NR
+    }
     END {
       done = 0
       if (state == "absent") {
         for (i = 1; i <= NR; i++)
-          if (regexp != "" ? text[i] ~ regexp : text[i] == line) done = 10; else print text[i]
+          if (regexp != "" ? text[i] ~ regexp : is_line[i]) done = 10; else write(i)
         exit done
       }
-      if (match_at) { if (text[match_at] != line) { text[match_at] = line; done = 10 } }
-      else if (!exact) done = 11
+      at = match_at ? match_at : exact
+      if (at && (text[at] != line || at == NR && open)) {
+        text[at] = line
+        if (at == NR) open = 0
+        done = 10
+      }
+      if (!at) done = 11
       if (done == 11 && where == "BOF") print line
-      for (i = 1; i <= NR; i++) print text[i]
+      if (done == 11 && where == "EOF") open = 0
+      for (i = 1; i <= NR; i++) write(i)
       if (done == 11 && where == "EOF") print line
       exit done
     }' <"$path" >"$part" || code=$?

@@ -43,3 +43,21 @@ if [ -n "$password" ] && [ "$(getent shadow -- "$name" | cut -d: -f2)" != "$pass
   changed password; set -- "$@" -p "$password"
 fi
 [ $# = 0 ] || act usermod "$@" -- "$name"
+# As Ansible does: a user who exists gets the home that is missing, with what useradd would have put there.
+[ -n "$home" ] || home=$(field 6)
+if [ "$create" = 1 ] && [ ! -e "$home" ]; then
+  changed "home $home"
+  if [ "$check" = 0 ]; then
+    mkdir -p -- "$home"
+    [ ! -d /etc/skel ] || cp -a -- /etc/skel/. "$home/"
+    bits=$(awk '$1 == "HOME_MODE" && $2 ~ /^[0-7]+$/ { home = $2 } $1 == "UMASK" && $2 ~ /^[0-7]+$/ { mask = $2 } END {
+      print home != "" ? home : "mask " mask }' /etc/login.defs 2>/dev/null || echo mask)
+    case $bits in
+    mask) bits=755 ;;
+    "mask ") bits=755 ;;
+    mask*) bits=$(printf '%o' "$((0777 & ~0${bits#mask }))") ;;
+    esac
+    chmod -- "$bits" "$home"
+    chown -R -P -- "$(id -u -- "$name"):$(id -g -- "$name")" "$home"
+  fi
+fi
