@@ -1,18 +1,17 @@
 //! A module's arguments after evaluation, taken out by type.
 
-use serde_json::{Map, Value};
-
 use crate::outcome::Problem;
+use crate::value::{Map, Value};
 use crate::words;
 
 /// The arguments of one call.
 pub(crate) struct Arguments {
     module: &'static str,
-    values: Map<String, Value>,
+    values: Map,
 }
 
 impl Arguments {
-    pub(crate) fn new(module: &'static str, values: Map<String, Value>) -> Self {
+    pub(crate) fn new(module: &'static str, values: Map) -> Self {
         Self { module, values }
     }
 
@@ -22,7 +21,7 @@ impl Arguments {
     }
 
     /// All values, as given.
-    pub(crate) fn values(&self) -> &Map<String, Value> {
+    pub(crate) fn values(&self) -> &Map {
         &self.values
     }
 
@@ -40,12 +39,14 @@ impl Arguments {
         ))
     }
 
-    /// A text; numbers are taken as their digits.
+    /// A text; a number is taken as its digits, true and false as Python writes them.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Problem> {
         match self.value(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(Value::Text(text)) => Ok(Some(text.clone())),
+            Some(one @ (Value::Int(_) | Value::Float(_) | Value::Bool(_))) => {
+                one.to_text().map(Some).map_err(Problem::new)
+            }
             Some(_) => Err(self.wrong(name, "text")),
         }
     }
@@ -79,9 +80,10 @@ impl Arguments {
         match self.value(name) {
             None => Ok(default),
             Some(Value::Bool(value)) => Ok(*value),
-            Some(Value::String(text)) => match text.to_lowercase().as_str() {
-                "yes" | "true" | "on" | "1" => Ok(true),
-                "no" | "false" | "off" | "0" => Ok(false),
+            Some(Value::Int(number @ 0..=1)) => Ok(*number == 1),
+            Some(Value::Text(text)) => match text.to_lowercase().as_str() {
+                "yes" | "true" | "on" | "1" | "y" | "t" => Ok(true),
+                "no" | "false" | "off" | "0" | "n" | "f" => Ok(false),
                 _ => Err(self.wrong(name, "true or false")),
             },
             Some(_) => Err(self.wrong(name, "true or false")),
@@ -105,16 +107,18 @@ impl Arguments {
     pub(crate) fn list(&self, name: &str) -> Result<Vec<String>, Problem> {
         match self.value(name) {
             None => Ok(Vec::new()),
-            Some(Value::Array(items)) => items
+            Some(Value::List(items)) => items
                 .iter()
                 .map(|item| match item {
-                    Value::String(text) => Ok(text.clone()),
-                    Value::Number(number) => Ok(number.to_string()),
+                    Value::Text(text) => Ok(text.clone()),
+                    one @ (Value::Int(_) | Value::Float(_) | Value::Bool(_)) => {
+                        one.to_text().map_err(Problem::new)
+                    }
                     _ => Err(self.wrong(name, "a list of texts")),
                 })
                 .collect(),
             Some(_) => {
-                let text = self.required(name)?;
+                let text = self.word(name)?;
                 Ok(text
                     .split(',')
                     .map(|part| part.trim().to_owned())
@@ -138,7 +142,7 @@ impl Arguments {
     pub(crate) fn mode(&self, name: &str) -> Result<String, Problem> {
         match self.value(name) {
             None => Ok(String::new()),
-            Some(Value::String(text)) => words::mode(text)
+            Some(Value::Text(text)) => words::mode(text)
                 .map(|bits| format!("{bits:o}"))
                 .ok_or_else(|| self.wrong(name, "an octal mode such as \"0644\"")),
             Some(_) => Err(self.wrong(name, "an octal mode in quotes such as \"0644\"")),

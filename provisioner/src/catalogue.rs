@@ -94,7 +94,7 @@ pub(crate) const MODULES: &[Module] = &[
         kind: Kind::Debug,
         name: "debug",
         collection: BUILTIN,
-        parameters: &["msg", "var", "verbosity"],
+        parameters: &["msg", "var"],
         required: &[],
     },
     Module {
@@ -254,4 +254,42 @@ pub(crate) fn module_names() -> String {
         .map(|module| module.name)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_of_playbooks_has_every_module_with_its_parameters() {
+        let readme = include_str!("../../playbooks/README.md");
+        for module in MODULES {
+            let row = readme
+                .lines()
+                .find(|line| line.starts_with('|') && line.contains(&format!("`{}`", module.name)));
+            let row = row.unwrap_or_else(|| panic!("no row for {}", module.name));
+            for parameter in module.parameters {
+                let has_it = row
+                    .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+                    .any(|word| word == *parameter);
+                assert!(has_it, "{}: {parameter} is not in {row}", module.name);
+            }
+        }
+    }
+
+    #[test]
+    fn modules_are_found_by_both_of_their_names() {
+        let name = |word: &str| module(word).map(|module| module.name);
+        assert_eq!(name("copy"), Some("copy"));
+        assert_eq!(name("ansible.builtin.copy"), Some("copy"));
+        assert_eq!(name("ansible.posix.authorized_key"), Some("authorized_key"));
+        for other in [
+            "ansible.builtin.authorized_key",
+            "ansible.builtincopy",
+            "community.copy",
+            "copi",
+        ] {
+            assert_eq!(name(other), None, "{other}");
+        }
+    }
 }

@@ -40,7 +40,10 @@ impl Host<'_> {
         if output.exit.is_success() {
             Ok(Lines(output.stdout_text()))
         } else {
-            Err(Problem::from_output("the module's script failed".to_owned(), &output).into())
+            // The script is no command of the playbook's: what it printed is not registered.
+            let mut problem = Problem::from_output("the module's script failed".to_owned(), &output);
+            problem.values.clear();
+            Err(problem.into())
         }
     }
 

@@ -9,7 +9,8 @@
 //! decides nothing about builders' lives and speaks to no cloud and no database.
 //!
 //! Start reading at [`Provisioner`], then `runner.rs` (plays, tasks, conditions, loops), `module.rs` and below
-//! it one file per family of modules. `playbook/parse.rs` is where mistakes of operators are found, `staging.rs`
+//! it one file per family of modules. `expression.rs` and below it is Jinja as Ansible evaluates it, over the values of
+//! `value.rs`. `playbook/parse.rs` is where mistakes of operators are found, `staging.rs`
 //! renders `provision-files/`.
 
 mod arguments;
@@ -26,6 +27,7 @@ mod report;
 mod runner;
 mod scripts;
 mod staging;
+mod value;
 mod words;
 mod yaml;
 

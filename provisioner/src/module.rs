@@ -10,13 +10,12 @@ mod copy;
 mod files;
 mod packages;
 
-use serde_json::{Map, Value};
-
 use crate::arguments::Arguments;
 use crate::catalogue::Kind;
 use crate::expression::Variables;
 use crate::host::Host;
 use crate::outcome::{Done, Failure};
+use crate::value::Map;
 
 /// Runs one call.
 pub(crate) async fn call(
@@ -24,7 +23,7 @@ pub(crate) async fn call(
     arguments: &Arguments,
     host: &Host<'_>,
     variables: &Variables,
-    environment: &Map<String, Value>,
+    environment: &Map,
 ) -> Result<Done, Failure> {
     match kind {
         Kind::Assert => control::assert(arguments, variables),

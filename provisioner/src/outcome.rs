@@ -1,7 +1,8 @@
 //! What a call of a module comes to: what it did, or why it failed.
 
-use serde_json::{Map, Value, json};
 use shell::{Exit, Output};
+
+use crate::value::{Map, Value};
 
 /// What a module did.
 #[derive(Debug, Default)]
@@ -13,9 +14,9 @@ pub(crate) struct Done {
     pub(crate) message: Option<String>,
     pub(crate) diff: Option<String>,
     /// Values for `register`, beside `changed`, `failed` and `skipped`.
-    pub(crate) values: Map<String, Value>,
+    pub(crate) values: Map,
     /// Variables that `set_fact` sets.
-    pub(crate) facts: Map<String, Value>,
+    pub(crate) facts: Map,
 }
 
 impl Done {
@@ -39,7 +40,8 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     pub(crate) status: Option<i64>,
     pub(crate) stderr: String,
-    pub(crate) values: Map<String, Value>,
+    /// In a box, since every fallible function hands problems around.
+    pub(crate) values: Box<Map>,
 }
 
 impl Problem {
@@ -48,7 +50,7 @@ impl Problem {
             message,
             status: None,
             stderr: String::new(),
-            values: Map::new(),
+            values: Box::default(),
         }
     }
 
@@ -65,7 +67,7 @@ impl Problem {
             message,
             status,
             stderr,
-            values: output_values(output),
+            values: Box::new(output_values(output)),
         }
     }
 }
@@ -85,20 +87,21 @@ impl From<Problem> for Failure {
 }
 
 /// What `register` gets of a command.
-pub(crate) fn output_values(output: &Output) -> Map<String, Value> {
+pub(crate) fn output_values(output: &Output) -> Map {
     let trimmed = |text: String| text.trim_end_matches(['\r', '\n']).to_owned();
     let (stdout, stderr) = (trimmed(output.stdout_text()), trimmed(output.stderr_text()));
-    let lines = |text: &str| text.lines().map(Value::from).collect::<Value>();
+    let lines = |text: &str| text.lines().map(Value::from).collect::<Vec<_>>();
     let status = match &output.exit {
         Exit::Code(code) => i64::from(*code),
         // As Python's subprocess reports death by signal, in sign at least.
         _ => -1,
     };
     let mut values = Map::new();
-    values.insert("rc".to_owned(), json!(status));
-    values.insert("stdout_lines".to_owned(), lines(&stdout));
-    values.insert("stderr_lines".to_owned(), lines(&stderr));
-    values.insert("stdout".to_owned(), Value::String(stdout));
-    values.insert("stderr".to_owned(), Value::String(stderr));
+    values.insert("rc".to_owned(), Value::Int(status));
+    values.insert("stdout_lines".to_owned(), Value::List(lines(&stdout)));
+    values.insert("stderr_lines".to_owned(), Value::List(lines(&stderr)));
+    values.insert("stdout".to_owned(), Value::Text(stdout));
+    values.insert("stderr".to_owned(), Value::Text(stderr));
+    values.insert("msg".to_owned(), Value::from(""));
     values
 }

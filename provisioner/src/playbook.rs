@@ -2,10 +2,9 @@
 
 mod parse;
 
-use serde_json::{Map, Value};
-
 use crate::catalogue::Module;
 use crate::error::Mistake;
+use crate::value::{Map, Value};
 
 /// One playbook file.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub(crate) struct Task {
     pub(crate) name: String,
     pub(crate) line: u64,
     pub(crate) module: &'static Module,
-    pub(crate) arguments: Map<String, Value>,
+    pub(crate) arguments: Map,
     pub(crate) when: Vec<String>,
     pub(crate) register: Option<String>,
     pub(crate) items: Option<Value>,
@@ -41,7 +40,8 @@ pub(crate) struct Task {
     pub(crate) changed_when: Option<Vec<String>>,
     pub(crate) failed_when: Option<Vec<String>>,
     pub(crate) until: Option<Vec<String>>,
-    pub(crate) retries: u32,
+    /// How often it is tried again; `until` without a number means three times.
+    pub(crate) retries: Option<u32>,
     /// Seconds between tries.
     pub(crate) delay: u64,
     pub(crate) ignore_errors: bool,
@@ -51,7 +51,15 @@ pub(crate) struct Task {
     pub(crate) check_mode: Option<bool>,
     /// Seconds one try may take.
     pub(crate) timeout: Option<u64>,
-    pub(crate) environment: Map<String, Value>,
+    pub(crate) environment: Map,
+}
+
+impl Task {
+    /// How often it is run at most.
+    pub(crate) fn tries(&self) -> u32 {
+        let default = if self.until.is_some() { 3 } else { 0 };
+        self.retries.unwrap_or(default).saturating_add(1)
+    }
 }
 
 impl Playbook {

@@ -11,11 +11,11 @@ use shell::Connection;
 use tempfile::TempDir;
 
 use crate::error::{Error, Mistake};
-use crate::expression;
 use crate::playbook::Playbook;
 use crate::report::{Mode, Report};
 use crate::runner::{Run, evaluated_vars};
 use crate::staging::Staging;
+use crate::value;
 
 /// The largest playbook, in bytes.
 const MAX_PLAYBOOK: usize = 1024 * 1024;
@@ -104,7 +104,12 @@ impl Provisioner {
                 Value::String(directory.path().display().to_string()),
             );
         }
-        Run::new(connection, playbook, vars, mode, deadline).run().await
+        let vars = vars
+            .into_iter()
+            .map(|(name, given)| (name, value::Value::from(given)));
+        Run::new(connection, playbook, vars.collect(), mode, deadline)
+            .run()
+            .await
     }
 
     /// Renders the provision files as `run` would, into `directory`, for the real `ansible-playbook`
@@ -139,21 +144,22 @@ impl Provisioner {
 
 /// What templates see: the variables given, and the playbook's own where none is given.
 fn template_variables(playbook: &Playbook, given: &Map<String, Value>) -> Result<Map<String, Value>, Error> {
-    let mut variables = given
+    let given: value::Map = given
         .iter()
-        .map(|(name, value)| (name.clone(), expression::variable(value)))
+        .map(|(name, given)| (name.clone(), value::Value::from(given.clone())))
         .collect();
-    let mut all = Map::new();
+    let mut variables = given.clone().into_iter().collect();
+    let mut all = value::Map::new();
     for play in &playbook.plays {
         // One that needs `staged` itself, which is not there yet, cannot be needed for rendering.
-        let needs_staging = |value: &Value| value.to_string().contains("staged");
+        let needs_staging = |value: &value::Value| value.to_string().contains("staged");
         let vars: Vec<_> = play
             .vars
             .iter()
             .filter(|(_, value)| !needs_staging(value))
             .cloned()
             .collect();
-        let found = evaluated_vars(&vars, given, &mut variables).map_err(|message| {
+        let found = evaluated_vars(&vars, &given, &mut variables).map_err(|message| {
             Error::Mistakes(vec![Mistake {
                 file: playbook.file.clone(),
                 line: 0,
@@ -163,8 +169,11 @@ fn template_variables(playbook: &Playbook, given: &Map<String, Value>) -> Result
         })?;
         all.extend(found);
     }
-    all.extend(given.clone());
-    Ok(all)
+    all.extend(given);
+    Ok(all
+        .into_iter()
+        .map(|(name, value)| (name, value.to_json()))
+        .collect())
 }
 
 fn read_playbooks(directory: &Path) -> Result<Vec<(String, String)>, Error> {

@@ -1,10 +1,10 @@
 //! Running a playbook: plays, tasks, conditions, loops, retries, and what follows from how a task ends.
 
+mod item;
 mod scope;
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
 use shell::Connection;
 use tokio::time::{Instant, sleep};
 
@@ -16,7 +16,9 @@ use crate::module;
 use crate::outcome::{Done, Failure, Problem};
 use crate::playbook::{Play, Playbook, Task};
 use crate::report::{Mode, Outcome, Report, TaskReport};
+use crate::value::{Map, Value};
 
+use item::{Elements, Item, registered, task_report};
 use scope::Scope;
 pub(crate) use scope::evaluated_vars;
 
@@ -38,20 +40,11 @@ pub(crate) struct Run<'a> {
     tasks: Vec<TaskReport>,
 }
 
-/// What became of one element of a loop, or of a task without one.
-struct Item {
-    outcome: Outcome,
-    done: Done,
-    problem: Option<Problem>,
-    /// What `register` gets.
-    result: Value,
-}
-
 impl<'a> Run<'a> {
     pub(crate) fn new(
         connection: &'a Connection,
         playbook: &'a Playbook,
-        vars: Map<String, Value>,
+        vars: Map,
         mode: Mode,
         limit: Duration,
     ) -> Self {
@@ -71,10 +64,7 @@ impl<'a> Run<'a> {
 
     pub(crate) async fn run(mut self) -> Result<Report, Error> {
         for play in &self.playbook.plays {
-            let started = self.scope.start_play(play);
-            if let Err(message) = started {
-                return Err(self.play_failure(play, message));
-            }
+            self.scope.start_play(play);
             for task in &play.tasks {
                 self.task(play, task).await?;
             }
@@ -106,33 +96,29 @@ impl<'a> Run<'a> {
         )
     }
 
-    fn play_failure(&self, play: &Play, message: String) -> Error {
-        Error::TaskFailed(Box::new(TaskFailure {
-            place: format!("play {:?} ({})", play.name, self.playbook.file),
-            module: "vars",
-            message,
-            status: None,
-            stderr: String::new(),
-            report: self.report(),
-        }))
-    }
-
     /// Runs a task with all elements of its loop and records what became of it.
     async fn task(&mut self, play: &Play, task: &Task) -> Result<(), Error> {
         let started = Instant::now();
         let mut items = Vec::new();
-        match self.loop_items(task) {
-            Ok(None) => items.push(self.item(play, task, None).await?),
-            Ok(Some(values)) => {
+        let mut is_loop = false;
+        match self.elements(task) {
+            Ok(Elements::One) => items.push(self.item(play, task, None).await?),
+            Ok(Elements::Skipped) => items.push(Item::skipped(None)),
+            Ok(Elements::Each(values)) => {
+                is_loop = true;
                 for value in values {
                     items.push(self.item(play, task, Some(value)).await?);
                 }
             }
-            Err(problem) => items.push(Item::failed(task, problem)),
+            Err(problem) => {
+                let mut item = Item::failed(task, None, problem);
+                item.result.shift_remove("changed");
+                items.push(item);
+            }
         }
         self.scope.end_item();
         if let Some(name) = &task.register {
-            self.scope.set(name, registered(task, &items));
+            self.scope.set(name, registered(is_loop, &items));
         }
         let failure = items.iter_mut().find_map(|item| item.problem.take());
         let report = task_report(play, task, &mut items, started.elapsed());
@@ -161,32 +147,37 @@ impl<'a> Run<'a> {
     }
 
     /// The elements of the task's loop. If they cannot be had, it depends on the condition whether that matters.
-    fn loop_items(&mut self, task: &Task) -> Result<Option<Vec<Value>>, Problem> {
+    fn elements(&mut self, task: &Task) -> Result<Elements, Problem> {
         let Some(template) = &task.items else {
-            return Ok(None);
+            return Ok(Elements::One);
         };
-        self.scope.start_item(task, None).map_err(Problem::new)?;
+        self.scope.start_item(task, None);
         match expression::evaluate(template, self.scope.variables()) {
-            Ok(Value::Array(items)) if items.len() <= MAX_ITEMS => Ok(Some(items)),
-            Ok(Value::Array(_)) => Err(Problem::new(format!("loop has more than {MAX_ITEMS} elements"))),
+            Ok(Value::List(items)) if items.len() <= MAX_ITEMS => Ok(Elements::Each(items)),
+            Ok(Value::List(_)) => Err(Problem::new(format!("loop has more than {MAX_ITEMS} elements"))),
             Ok(other) => Err(Problem::new(format!("loop is {other}, expected a list"))),
             Err(message) => match expression::holds(&task.when, self.scope.variables()) {
-                Ok(false) => Ok(Some(Vec::new())),
+                Ok(false) => Ok(Elements::Skipped),
                 _ => Err(Problem::new(message)),
             },
         }
     }
 
-    /// One element: its condition, then the module as often as `until` wants.
+    /// One element: its condition, then the module as often as `until` or `retries` want.
     async fn item(&mut self, play: &Play, task: &Task, value: Option<Value>) -> Result<Item, Error> {
-        if let Err(message) = self.scope.start_item(task, value.as_ref()) {
-            return Ok(Item::failed(task, Problem::new(message)));
-        }
+        self.scope.start_item(task, value.as_ref());
         match expression::holds(&task.when, self.scope.variables()) {
             Ok(true) => {}
             Ok(false) => return Ok(Item::skipped(value)),
-            Err(message) => return Ok(Item::failed(task, Problem::new(format!("when: {message}")))),
+            Err(message) => {
+                return Ok(Item::failed(
+                    task,
+                    value,
+                    Problem::new(format!("when: {message}")),
+                ));
+            }
         }
+        let tries = task.tries();
         let mut attempt: u32 = 1;
         loop {
             let result = match self.call(play, task).await {
@@ -200,19 +191,32 @@ impl<'a> Run<'a> {
                 }
                 Err(Failure::Deadline) => return Err(self.too_late(play, task)),
             };
-            let item = self.judge(task, result, value.as_ref(), attempt);
-            let Some(until) = task.until.as_ref().filter(|_| !item.done.skipped) else {
+            let shown = (tries > 1).then_some(attempt);
+            let mut item = self.judge(task, result, value.as_ref(), shown);
+            if tries <= 1 || item.done.skipped {
                 return Ok(item);
+            }
+            let is_enough = match &task.until {
+                Some(until) => expression::holds(until, self.scope.variables()),
+                None => Ok(item.problem.is_none()),
             };
-            self.scope.set_for_item(task, item.result.clone());
-            match expression::holds(until, self.scope.variables()) {
+            match is_enough {
                 Ok(true) => return Ok(item),
-                Ok(false) if attempt > task.retries => {
-                    let message = format!("until did not hold after {attempt} tries");
+                Ok(false) if attempt >= tries => {
+                    // Ansible counts the tries after the first, once they are used up.
+                    let retries = Value::Int(i64::from(tries.saturating_sub(1)));
+                    item.result.insert("attempts".to_owned(), retries);
+                    let message = format!("until did not hold after {tries} tries");
                     return Ok(item.into_failed(task, message));
                 }
                 Ok(false) => {}
-                Err(message) => return Ok(item.into_failed(task, format!("until: {message}"))),
+                Err(message) => {
+                    return Ok(Item::failed(
+                        task,
+                        value,
+                        Problem::new(format!("until: {message}")),
+                    ));
+                }
             }
             attempt = attempt.saturating_add(1);
             let pause = Duration::from_secs(task.delay);
@@ -243,11 +247,14 @@ impl<'a> Run<'a> {
                 true => value.clone(),
                 false => expression::evaluate(value, variables).map_err(Problem::new)?,
             };
-            values.insert(name.clone(), value);
+            // A parameter that is `omit` is not given.
+            if value != Value::Omit {
+                values.insert(name.clone(), value);
+            }
         }
-        let environment = Value::Object(task.environment.clone());
+        let environment = Value::Map(task.environment.clone());
         let environment = match expression::evaluate(&environment, variables).map_err(Problem::new)? {
-            Value::Object(entries) => entries,
+            Value::Map(entries) => entries,
             _ => Map::new(),
         };
         let wants_root = task.r#become.unwrap_or(play.r#become);
@@ -265,22 +272,24 @@ impl<'a> Run<'a> {
         module::call(task.module.kind, &arguments, &host, variables, &environment).await
     }
 
-    /// From what the module says to what the task says: `failed_when` and `changed_when` have the last word.
+    /// From what the module says to what the task says: `changed_when`, then `failed_when` have the last word.
     fn judge(
         &mut self,
         task: &Task,
         result: Result<Done, Problem>,
         value: Option<&Value>,
-        attempt: u32,
+        attempt: Option<u32>,
     ) -> Item {
         let (mut done, mut problem) = match result {
             Ok(done) => (done, None),
             Err(mut problem) => {
-                let values = std::mem::take(&mut problem.values);
+                let values = *std::mem::take(&mut problem.values);
+                // A command that ran may have changed something.
+                let changed = values.contains_key("rc");
                 (
                     Done {
                         values,
-                        changed: problem.status.is_some(),
+                        changed,
                         ..Done::default()
                     },
                     Some(problem),
@@ -290,39 +299,39 @@ impl<'a> Run<'a> {
         for (name, fact) in &done.facts {
             self.scope.set(name, fact.clone());
         }
-        let mut entries = std::mem::take(&mut done.values);
-        entries.insert("changed".to_owned(), json!(done.is_changed()));
-        entries.insert("failed".to_owned(), json!(problem.is_some()));
-        entries.insert("attempts".to_owned(), json!(attempt));
-        if done.skipped {
-            entries.insert("skipped".to_owned(), json!(true));
-        }
-        if let Some(problem) = &problem {
-            entries.insert("msg".to_owned(), json!(problem.message));
-        }
-        entries.extend(value.map(|value| ("item".to_owned(), value.clone())));
-        self.scope.set_for_item(task, Value::Object(entries.clone()));
         let mut changed = done.is_changed();
-        if let (Some(conditions), false) = (&task.failed_when, done.skipped) {
-            problem = match expression::holds(conditions, self.scope.variables()) {
-                Ok(true) if !conditions.is_empty() => {
-                    Some(problem.unwrap_or_else(|| Problem::new("failed_when says so".to_owned())))
+        let mut entries = item::result(&mut done, problem.as_ref());
+        entries.extend(attempt.map(|attempt| ("attempts".to_owned(), Value::Int(i64::from(attempt)))));
+        entries.extend(value.map(|value| ("item".to_owned(), value.clone())));
+        self.scope.set_for_item(task, &entries);
+        // A condition that cannot be evaluated fails the task, and the other one is not looked at. An empty list of
+        // conditions says nothing.
+        let given = |conditions: &Option<Vec<String>>| {
+            conditions.clone().filter(|all| !all.is_empty() && !done.skipped)
+        };
+        let mut is_broken = false;
+        if let Some(conditions) = given(&task.changed_when) {
+            match expression::holds(&conditions, self.scope.variables()) {
+                Ok(value) => changed = value,
+                Err(message) => {
+                    problem = Some(Problem::new(format!("changed_when: {message}")));
+                    is_broken = true;
                 }
-                Ok(_) => None,
+            }
+            entries.insert("changed".to_owned(), Value::Bool(changed));
+            self.scope.set_for_item(task, &entries);
+        }
+        if let Some(conditions) = given(&task.failed_when).filter(|_| !is_broken) {
+            problem = match expression::holds(&conditions, self.scope.variables()) {
+                Ok(true) => Some(problem.unwrap_or_else(|| Problem::new("failed_when says so".to_owned()))),
+                Ok(false) => None,
                 Err(message) => Some(Problem::new(format!("failed_when: {message}"))),
             };
         }
-        if let (Some(conditions), false) = (&task.changed_when, done.skipped) {
-            match expression::holds(conditions, self.scope.variables()) {
-                Ok(value) => changed = value,
-                Err(message) => problem = Some(Problem::new(format!("changed_when: {message}"))),
-            }
-        }
-        entries.insert("changed".to_owned(), json!(changed));
-        entries.insert("failed".to_owned(), json!(problem.is_some()));
+        entries.insert("failed".to_owned(), Value::Bool(problem.is_some()));
+        self.scope.set_for_item(task, &entries);
         let outcome = match (&problem, done.skipped) {
-            (Some(_), _) if task.ignore_errors => Outcome::Ignored,
-            (Some(_), _) => Outcome::Failed,
+            (Some(_), _) => item::failure(task),
             (None, true) => Outcome::Skipped,
             (None, false) if changed => Outcome::Changed,
             (None, false) => Outcome::Ok,
@@ -331,113 +340,7 @@ impl<'a> Run<'a> {
             outcome,
             done,
             problem,
-            result: Value::Object(entries),
+            result: entries,
         }
     }
-}
-
-impl Item {
-    fn skipped(value: Option<Value>) -> Self {
-        let mut result = json!({ "changed": false, "skipped": true, "failed": false });
-        if let (Some(entries), Some(value)) = (result.as_object_mut(), value) {
-            entries.insert("item".to_owned(), value);
-        }
-        Self {
-            outcome: Outcome::Skipped,
-            done: Done::default(),
-            problem: None,
-            result,
-        }
-    }
-
-    fn failed(task: &Task, problem: Problem) -> Self {
-        let result = json!({ "changed": false, "failed": true, "msg": problem.message });
-        let outcome = if task.ignore_errors {
-            Outcome::Ignored
-        } else {
-            Outcome::Failed
-        };
-        Self {
-            outcome,
-            done: Done::default(),
-            problem: Some(problem),
-            result,
-        }
-    }
-
-    fn into_failed(mut self, task: &Task, message: String) -> Self {
-        self.outcome = if task.ignore_errors {
-            Outcome::Ignored
-        } else {
-            Outcome::Failed
-        };
-        if let Some(entries) = self.result.as_object_mut() {
-            entries.insert("failed".to_owned(), json!(true));
-        }
-        let text = |name: &str| {
-            self.result
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let (status, stderr) = (self.result.get("rc").and_then(Value::as_i64), text("stderr"));
-        self.problem.get_or_insert(Problem {
-            message,
-            status,
-            stderr,
-            values: Map::new(),
-        });
-        self
-    }
-}
-
-/// The value `register` stores: of a loop, a list of results and their sum.
-fn registered(task: &Task, items: &[Item]) -> Value {
-    if task.items.is_none() {
-        return items.first().map(|item| item.result.clone()).unwrap_or_default();
-    }
-    let any = |outcome: Outcome| items.iter().any(|item| item.outcome == outcome);
-    json!({
-        "results": items.iter().map(|item| item.result.clone()).collect::<Vec<_>>(),
-        "changed": items.iter().any(|item| item.result.get("changed") == Some(&Value::Bool(true))),
-        "failed": any(Outcome::Failed) || any(Outcome::Ignored),
-        "skipped": items.iter().all(|item| item.outcome == Outcome::Skipped),
-    })
-}
-
-/// Sums up the elements: one failed makes the task failed, one changed makes it changed.
-fn task_report(play: &Play, task: &Task, items: &mut [Item], duration: Duration) -> TaskReport {
-    let order = [Outcome::Failed, Outcome::Ignored, Outcome::Changed, Outcome::Ok];
-    let worst = order
-        .into_iter()
-        .find(|outcome| items.iter().any(|item| item.outcome == *outcome));
-    let mut report = TaskReport {
-        play: play.name.clone(),
-        name: task.name.clone(),
-        line: task.line,
-        module: task.module.name,
-        outcome: worst.unwrap_or(Outcome::Skipped),
-        changes: Vec::new(),
-        message: None,
-        diff: None,
-        duration,
-    };
-    if !task.no_log {
-        for item in items {
-            report.changes.append(&mut item.done.changes);
-            let failed = item.result.get("msg").and_then(Value::as_str).map(str::to_owned);
-            if let Some(message) = item.done.message.take().or(failed) {
-                let whole = report.message.get_or_insert_default();
-                if !whole.is_empty() {
-                    whole.push('\n');
-                }
-                whole.push_str(&message);
-            }
-            if let Some(diff) = item.done.diff.take() {
-                report.diff.get_or_insert_default().push_str(&diff);
-            }
-        }
-    }
-    report
 }

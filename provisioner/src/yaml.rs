@@ -6,10 +6,11 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::Number;
 use serde_saphyr::Spanned;
 
 use crate::error::Mistake;
+use crate::value::{Map, Value};
 
 /// A value and where it begins.
 #[derive(Clone, Debug)]
@@ -83,18 +84,18 @@ impl Node {
     }
 
     /// The value without its places.
-    pub(crate) fn to_json(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         match &self.tree {
             Tree::Null => Value::Null,
             Tree::Bool(value) => Value::Bool(*value),
-            Tree::Number(number) => Value::Number(number.clone()),
-            Tree::Text(text) => Value::String(text.clone()),
-            Tree::List(items) => items.iter().map(Self::to_json).collect(),
+            Tree::Number(number) => Value::from(serde_json::Value::Number(number.clone())),
+            Tree::Text(text) => Value::Text(text.clone()),
+            Tree::List(items) => Value::List(items.iter().map(Self::to_value).collect()),
             Tree::Map(entries) => {
                 let entries = entries
                     .iter()
-                    .map(|(key, value)| (key.text.clone(), value.to_json()));
-                Value::Object(entries.collect::<Map<_, _>>())
+                    .map(|(key, value)| (key.text.clone(), value.to_value()));
+                Value::Map(entries.collect::<Map>())
             }
         }
     }
@@ -123,8 +124,10 @@ impl<'de> Visitor<'de> for TreeVisitor {
         Ok(Tree::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
-        Ok(Tree::Number(value.into()))
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Tree, E> {
+        let number =
+            i64::try_from(value).map_err(|_| E::custom("a number that does not fit into 64 bits"))?;
+        Ok(Tree::Number(number.into()))
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Tree, E> {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
 use shell::{Command, Exit};
 
 use crate::arguments::Arguments;
 use crate::host::Host;
 use crate::outcome::{Done, Failure, Problem, output_values};
+use crate::value::{Map, Value, map};
 use crate::words;
 
 /// Enters a directory if one is named and runs the rest, with a limit on the remote side too: closing the channel
@@ -24,11 +24,12 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(super) async fn command(
     arguments: &Arguments,
     host: &Host<'_>,
-    environment: &Map<String, Value>,
+    environment: &Map,
 ) -> Result<Done, Failure> {
     let is_literal = !arguments.flag("expand_argument_vars", true)?;
     let words = match arguments.value("argv") {
-        Some(_) => arguments.list("argv")?,
+        Some(Value::List(words)) => words.iter().map(word).collect::<Result<_, _>>()?,
+        Some(_) => return Err(Problem::new("argv is a list of words".to_owned()).into()),
         None => words::split(&arguments.required("cmd")?).map_err(Problem::new)?,
     };
     // Ansible replaces variables of the host's environment in these words unless told not to; we never do.
@@ -40,10 +41,21 @@ pub(super) async fn command(
     run(words, arguments, host, environment).await
 }
 
+/// A word of `argv`; nothing is an empty one.
+fn word(value: &Value) -> Result<String, Problem> {
+    match value {
+        Value::Null => Ok(String::new()),
+        Value::List(_) | Value::Map(_) => {
+            Err(Problem::new(format!("argv holds {}, not a word", value.kind())))
+        }
+        other => other.to_text().map_err(Problem::new),
+    }
+}
+
 pub(super) async fn shell(
     arguments: &Arguments,
     host: &Host<'_>,
-    environment: &Map<String, Value>,
+    environment: &Map,
 ) -> Result<Done, Failure> {
     let words = vec!["/bin/sh".to_owned(), "-c".to_owned(), arguments.required("cmd")?];
     run(words, arguments, host, environment).await
@@ -53,7 +65,7 @@ async fn run(
     words: Vec<String>,
     arguments: &Arguments,
     host: &Host<'_>,
-    environment: &Map<String, Value>,
+    environment: &Map,
 ) -> Result<Done, Failure> {
     if words.is_empty() {
         return Err(Problem::new("there is no command".to_owned()).into());
@@ -62,13 +74,13 @@ async fn run(
     if let Some(path) = &creates
         && exists(host, path).await?
     {
-        return Ok(not_run(format!("skipped, since {path} exists")));
+        return Ok(not_run(path, "exists"));
     }
     let removes = arguments.text("removes")?;
     if let Some(path) = &removes
         && !exists(host, path).await?
     {
-        return Ok(not_run(format!("skipped, since {path} does not exist")));
+        return Ok(not_run(path, "does not exist"));
     }
     if host.check {
         // As in Ansible: with `creates` or `removes` it is known that the command would run, else nothing is.
@@ -83,10 +95,7 @@ async fn run(
     let values = [arguments.word("chdir")?, limit].into_iter().chain(words);
     let mut command = Command::script(arguments.module(), IN_DIRECTORY, values);
     for (name, value) in environment {
-        let value = match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let value = value.to_text().map_err(Problem::new)?;
         command = command.environment(name, value);
     }
     let input = arguments
@@ -101,7 +110,9 @@ async fn run(
     let output = patient.run(command, input.into_bytes()).await?;
     if output.exit == Exit::Code(TIMED_OUT) {
         let message = format!("it did not end within {} s", host.limit.as_secs());
-        return Err(Problem::from_output(message, &output).into());
+        let mut problem = Problem::from_output(message, &output);
+        problem.values.clear();
+        return Err(problem.into());
     }
     if output.exit.is_success() {
         Ok(Done {
@@ -121,14 +132,23 @@ async fn exists(host: &Host<'_>, path: &str) -> Result<bool, Failure> {
     Ok(output.exit.is_success())
 }
 
-fn not_run(message: String) -> Done {
-    let mut done = Done {
-        message: Some(message.clone()),
+/// The result of a command that was not needed, in Ansible's words, since playbooks look at them.
+fn not_run(path: &str, state: &str) -> Done {
+    let message = format!("skipped, since {path} {state}");
+    let values = map([
+        ("rc", Value::Int(0)),
+        ("stdout", Value::Text(message.clone())),
+        ("stdout_lines", Value::List(vec![Value::Text(message.clone())])),
+        ("stderr", Value::from("")),
+        ("stderr_lines", Value::List(Vec::new())),
+        (
+            "msg",
+            Value::Text(format!("Did not run command since '{path}' {state}")),
+        ),
+    ]);
+    Done {
+        message: Some(message),
+        values,
         ..Done::default()
-    };
-    done.values.insert("rc".to_owned(), json!(0));
-    done.values
-        .insert("stdout".to_owned(), Value::String(message.clone()));
-    done.values.insert("stdout_lines".to_owned(), json!([message]));
-    done
+    }
 }

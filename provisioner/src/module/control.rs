@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::arguments::Arguments;
 use crate::expression::{self, Variables};
 use crate::host::Host;
 use crate::outcome::{Done, Failure, Problem};
 use crate::scripts::WAIT_FOR;
+use crate::value::{Value, map};
 
 /// All conditions must hold; the first that does not is named.
 pub(super) fn assert(arguments: &Arguments, variables: &Variables) -> Result<Done, Failure> {
     let conditions: Vec<String> = match arguments.value("that") {
-        Some(Value::Array(items)) => items.iter().map(condition).collect(),
+        Some(Value::List(items)) => items.iter().map(condition).collect(),
         Some(one) => vec![condition(one)],
         None => Vec::new(),
     };
@@ -23,38 +22,51 @@ pub(super) fn assert(arguments: &Arguments, variables: &Variables) -> Result<Don
             let said = arguments
                 .text("fail_msg")?
                 .unwrap_or_else(|| "Assertion failed".to_owned());
-            return Err(Problem::new(format!("{said} (`{condition}` does not hold)")).into());
+            let mut problem = Problem::new(format!("{said} (`{condition}` does not hold)"));
+            problem.values = Box::new(map([
+                ("assertion", Value::Text(condition)),
+                ("evaluated_to", Value::Bool(false)),
+                ("msg", Value::Text(said)),
+            ]));
+            return Err(problem.into());
         }
     }
+    let said = arguments.text("success_msg")?;
+    let registered = said.clone().unwrap_or_else(|| "All assertions passed".to_owned());
     Ok(Done {
-        message: arguments.text("success_msg")?,
+        message: said,
+        values: map([("msg", Value::Text(registered))]),
         ..Done::default()
     })
 }
 
 fn condition(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::Text(text) => text.clone(),
         other => other.to_string(),
     }
 }
 
-/// Says something in the report.
+/// Says something in the report; `register` gets it as it is.
 pub(super) fn debug(arguments: &Arguments, variables: &Variables) -> Result<Done, Failure> {
-    let said = match (arguments.text("var")?, arguments.value("msg")) {
+    let (name, said, value) = match (arguments.text("var")?, arguments.value("msg")) {
         (Some(name), _) => {
-            let value = expression::evaluate_expression(&name, variables).unwrap_or_else(Value::String);
-            format!("{name}: {value}")
+            let value = expression::evaluate_expression(&name, variables).unwrap_or_else(Value::Text);
+            (name.clone(), format!("{name}: {value}"), value)
         }
-        (None, Some(Value::String(text))) => text.clone(),
-        (None, Some(other)) => other.to_string(),
-        (None, None) => "Hello world!".to_owned(),
+        (None, Some(Value::Text(text))) => ("msg".to_owned(), text.clone(), Value::Text(text.clone())),
+        (None, Some(other)) => ("msg".to_owned(), other.to_string(), other.clone()),
+        (None, None) => (
+            "msg".to_owned(),
+            "Hello world!".to_owned(),
+            Value::from("Hello world!"),
+        ),
     };
     let mut done = Done {
-        message: Some(said.clone()),
+        message: Some(said),
         ..Done::default()
     };
-    done.values.insert("msg".to_owned(), Value::String(said));
+    done.values.insert(name, value);
     Ok(done)
 }
 
@@ -68,6 +80,9 @@ pub(super) fn fail(arguments: &Arguments) -> Result<Done, Failure> {
 
 /// Sets variables for what follows.
 pub(super) fn set_fact(arguments: &Arguments) -> Result<Done, Failure> {
+    if arguments.values().is_empty() {
+        return Err(Problem::new("set_fact sets nothing".to_owned()).into());
+    }
     Ok(Done {
         facts: arguments.values().clone(),
         ..Done::default()

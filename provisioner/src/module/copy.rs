@@ -8,16 +8,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shell::Command;
 
 use crate::arguments::Arguments;
 use crate::diff;
-use crate::expression;
 use crate::host::Host;
 use crate::outcome::{Done, Failure, Problem};
 use crate::scripts::{COPY, FILE, SURVEY};
+use crate::value::Value;
 
 /// The largest file taken from our side, and the largest old one fetched for a diff.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -42,7 +41,7 @@ pub(super) async fn copy(arguments: &Arguments, host: &Host<'_>) -> Result<Done,
     let (owner, group) = (arguments.owner("owner")?, arguments.owner("group")?);
     let force = arguments.bit("force", true)?;
     let source = arguments.text("src")?;
-    let preserve = arguments.value("mode") == Some(&Value::String("preserve".to_owned()));
+    let preserve = arguments.value("mode") == Some(&Value::from("preserve"));
     let mode = if preserve {
         String::new()
     } else {
@@ -62,9 +61,10 @@ pub(super) async fn copy(arguments: &Arguments, host: &Host<'_>) -> Result<Done,
         }
         (Some(content), None) => {
             let content = match content {
-                Value::String(text) => text.clone(),
-                other => expression::python_json(other),
+                Value::List(_) | Value::Map(_) => content.to_json_text(),
+                other => other.to_text(),
             };
+            let content = content.map_err(Problem::new)?;
             copy_bytes(host, &target, content.into_bytes()).await
         }
         (None, Some(source)) => {
@@ -128,8 +128,8 @@ async fn copy_bytes(host: &Host<'_>, target: &Target<'_>, content: Vec<u8>) -> R
             _ => Some(format!("{dest}: not text, {} bytes\n", content.len())),
         };
     }
-    done.values.insert("dest".to_owned(), Value::String(dest));
-    done.values.insert("checksum".to_owned(), Value::String(digest));
+    done.values.insert("dest".to_owned(), Value::Text(dest));
+    done.values.insert("checksum".to_owned(), Value::Text(digest));
     Ok(done)
 }
 
@@ -206,7 +206,7 @@ async fn copy_folder(
         }
     }
     done.values
-        .insert("dest".to_owned(), Value::String(target.dest.to_owned()));
+        .insert("dest".to_owned(), Value::Text(target.dest.to_owned()));
     Ok(done)
 }
 

@@ -1,11 +1,11 @@
 //! file, stat and lineinfile.
 
-use serde_json::{Value, json};
-
 use crate::arguments::Arguments;
 use crate::host::Host;
 use crate::outcome::{Done, Failure, Problem};
 use crate::scripts::{FILE, LINE_IN_FILE, STAT};
+use crate::value::{Value, map};
+use crate::words;
 
 pub(super) async fn file(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
     let state = arguments.choice("state", "file", &["file", "directory", "absent", "touch", "link"])?;
@@ -37,8 +37,12 @@ pub(super) async fn line_in_file(arguments: &Arguments, host: &Host<'_>) -> Resu
     if line.contains('\n') {
         return Err(Problem::new("line holds more than one line".to_owned()).into());
     }
-    if state == "present" && arguments.value("line").is_none() || line.is_empty() && regexp.is_empty() {
+    let is_given = |name: &str| arguments.value(name).is_some();
+    if !is_given("line") && (state == "present" || !is_given("regexp")) {
         return Err(Problem::new("lineinfile needs line, or regexp with state: absent".to_owned()).into());
+    }
+    if is_given("regexp") {
+        words::check_regexp(&regexp).map_err(Problem::new)?;
     }
     let end = arguments.choice("insertafter", "EOF", &["EOF"])?;
     let place = match arguments.value("insertbefore") {
@@ -83,34 +87,32 @@ fn stat_values(path: &str, text: &str) -> Result<Value, Failure> {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
     if first == "missing" {
-        return Ok(json!({ "exists": false }));
+        return Ok(Value::Map(map([("exists", Value::Bool(false))])));
     }
     let fields: Vec<&str> = first.split('|').collect();
     let [kind, mode, size, uid, gid, user, group, modified] = fields.as_slice() else {
         return Err(Problem::new(format!("stat printed {first:?}")).into());
     };
-    let number = |text: &str| text.parse::<u64>().unwrap_or_default();
-    let mut stat = json!({
-        "exists": true,
-        "path": path,
-        "isreg": kind.starts_with("regular"),
-        "isdir": *kind == "directory",
-        "islnk": *kind == "symbolic link",
-        "mode": format!("{mode:0>4}"),
-        "size": number(size),
-        "uid": number(uid),
-        "gid": number(gid),
-        "pw_name": user,
-        "gr_name": group,
-        "mtime": number(modified),
-    });
-    if let Some(values) = stat.as_object_mut() {
-        if let Some(target) = lines.next().filter(|target| !target.is_empty()) {
-            values.insert("lnk_target".to_owned(), json!(target));
-        }
-        if let Some(digest) = lines.next().and_then(|line| line.split(' ').next()) {
-            values.insert("checksum".to_owned(), json!(digest));
-        }
+    let number = |text: &str| Value::Int(text.parse().unwrap_or_default());
+    let mut stat = map([
+        ("exists", Value::Bool(true)),
+        ("path", Value::from(path)),
+        ("isreg", Value::Bool(kind.starts_with("regular"))),
+        ("isdir", Value::Bool(*kind == "directory")),
+        ("islnk", Value::Bool(*kind == "symbolic link")),
+        ("mode", Value::Text(format!("{mode:0>4}"))),
+        ("size", number(size)),
+        ("uid", number(uid)),
+        ("gid", number(gid)),
+        ("pw_name", Value::from(*user)),
+        ("gr_name", Value::from(*group)),
+        ("mtime", number(modified)),
+    ]);
+    if let Some(target) = lines.next().filter(|target| !target.is_empty()) {
+        stat.insert("lnk_target".to_owned(), Value::from(target));
     }
-    Ok(stat)
+    if let Some(digest) = lines.next().and_then(|line| line.split(' ').next()) {
+        stat.insert("checksum".to_owned(), Value::from(digest));
+    }
+    Ok(Value::Map(stat))
 }

@@ -1,13 +1,24 @@
 //! From the YAML tree to typed plays and tasks, collecting mistakes on the way.
 
-use serde_json::{Map, Value};
-
 use super::{Play, Playbook, Task};
 use crate::catalogue::{self, Kind, Module, PLAY_KEYWORDS, TASK_KEYWORDS};
 use crate::error::{Mistake, suggestion};
 use crate::expression;
+use crate::value::{Map, Value};
 use crate::words;
 use crate::yaml::{self, Key, Node, Tree};
+
+/// Words that Ansible takes out of the command lines of `command` and `shell`.
+const FREE_FORM: [&str; 8] = [
+    "chdir",
+    "creates",
+    "executable",
+    "removes",
+    "stdin",
+    "stdin_add_newline",
+    "strip_empty_ends",
+    "warn",
+];
 
 pub(super) fn playbook(file: &str, text: &str) -> Result<Playbook, Vec<Mistake>> {
     let root = yaml::parse(file, text).map_err(|mistake| vec![mistake])?;
@@ -141,7 +152,7 @@ impl Reader<'_> {
             changed_when: None,
             failed_when: None,
             until: None,
-            retries: 3,
+            retries: None,
             delay: 5,
             ignore_errors: false,
             no_log: false,
@@ -192,13 +203,13 @@ impl Reader<'_> {
             "when" => task.when = self.conditions(value, word),
             "register" => task.register = self.identifier(value, word),
             "loop" => task.items = Some(self.template(value)),
-            // Only decorates Ansible's output.
-            "tags" | "loop_control" => {}
+            "tags" => self.tags(value),
+            "loop_control" => self.loop_control(value),
             "vars" => task.vars = self.vars(value),
             "changed_when" => task.changed_when = Some(self.conditions(value, word)),
             "failed_when" => task.failed_when = Some(self.conditions(value, word)),
             "until" => task.until = Some(self.conditions(value, word)),
-            "retries" => task.retries = self.number(value, word, 1000).try_into().unwrap_or(3),
+            "retries" => task.retries = self.number(value, word, 1000).try_into().ok(),
             "delay" => task.delay = self.number(value, word, 600),
             "timeout" => task.timeout = Some(self.number(value, word, 86_400)),
             "ignore_errors" => task.ignore_errors = self.boolean(value, word).unwrap_or(false),
@@ -217,11 +228,12 @@ impl Reader<'_> {
         }
     }
 
-    fn arguments(&mut self, module: &'static Module, at: &Key, node: &Node) -> Map<String, Value> {
+    fn arguments(&mut self, module: &'static Module, at: &Key, node: &Node) -> Map {
         let mut arguments = Map::new();
         if let (Tree::Text(text), Kind::Command | Kind::Shell) = (&node.tree, module.kind) {
             self.template(node);
-            arguments.insert("cmd".to_owned(), Value::String(text.clone()));
+            self.free_form(node, text);
+            arguments.insert("cmd".to_owned(), Value::Text(text.clone()));
         } else {
             for (key, value) in self.entries(node, &format!("what {} takes", module.name)) {
                 if module.kind != Kind::SetFact && !module.parameters.contains(&key.text.as_str()) {
@@ -234,11 +246,11 @@ impl Reader<'_> {
                     self.complain_about(key, message);
                 }
                 self.argument(module, key, value);
-                arguments.insert(key.text.clone(), value.to_json());
+                arguments.insert(key.text.clone(), value.to_value());
             }
         }
         if module.kind == Kind::File
-            && let Some(path) = arguments.remove("dest")
+            && let Some(path) = arguments.shift_remove("dest")
         {
             arguments.insert("path".to_owned(), path);
         }
@@ -274,16 +286,59 @@ impl Reader<'_> {
             {
                 self.complain(value, format!("{text:?} is not an octal mode such as \"0644\""));
             }
-            (_, "regexp", Tree::Text(text)) => {
+            (_, "regexp", Tree::Text(text)) if !text.contains("{{") => {
                 if let Err(why) = words::check_regexp(text) {
                     self.complain(value, why);
                 }
+            }
+            (Kind::SetFact, "cacheable", _) => {
+                self.complain_about(key, "set_fact cannot keep facts for later runs".to_owned());
             }
             (Kind::SetFact, name, _) if !words::is_identifier(name) => {
                 self.complain_about(key, format!("{name:?} is not the name of a variable"));
             }
             _ => {
                 self.template(value);
+            }
+        }
+    }
+
+    /// Ansible takes words such as `creates=/path` out of a command line, wherever they stand.
+    fn free_form(&mut self, node: &Node, text: &str) {
+        let is_parameter = |word: &&str| {
+            let name = word.split_once('=').map(|(name, _)| name);
+            name.is_some_and(|name| FREE_FORM.contains(&name))
+        };
+        if let Some(word) = text.split_whitespace().find(is_parameter) {
+            let how = "write the command as cmd, and this as a parameter beside it";
+            self.complain(node, format!("Ansible takes {word:?} for a parameter: {how}"));
+        }
+    }
+
+    /// They choose tasks on Ansible's command line, which is not there; one of them means something without it.
+    fn tags(&mut self, node: &Node) {
+        let names = match node.to_value() {
+            Value::List(names) => names,
+            one => vec![one],
+        };
+        let words = names.iter().filter_map(Value::as_text);
+        if words
+            .flat_map(|words| words.split(','))
+            .any(|word| word.trim() == "never")
+        {
+            self.complain(
+                node,
+                "the tag never is not supported: leave the task out".to_owned(),
+            );
+        }
+    }
+
+    /// What only decorates Ansible's output.
+    fn loop_control(&mut self, node: &Node) {
+        for (key, _) in self.entries(node, "loop_control") {
+            if key.text != "label" {
+                let message = format!("loop_control has no {:?} here (supported: label)", key.text);
+                self.complain_about(key, message);
             }
         }
     }
@@ -311,7 +366,7 @@ impl Reader<'_> {
             Tree::Map(entries) => entries.iter().for_each(|(_, value)| drop(self.template(value))),
             _ => {}
         }
-        node.to_json()
+        node.to_value()
     }
 
     fn expression(&mut self, node: &Node, text: &str) {
@@ -337,7 +392,13 @@ impl Reader<'_> {
             }
             Tree::List(items) => items
                 .iter()
-                .flat_map(|item| self.conditions(item, what))
+                .flat_map(|item| match &item.tree {
+                    Tree::List(_) => {
+                        self.complain(item, format!("{what} is a list of expressions, not of lists"));
+                        Vec::new()
+                    }
+                    _ => self.conditions(item, what),
+                })
                 .collect(),
             _ => {
                 self.complain(node, format!("{what} is an expression, not {}", node.kind()));

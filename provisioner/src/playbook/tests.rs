@@ -26,9 +26,9 @@ fn a_whole_task_is_understood() {
         ("T", 5, "copy")
     );
     assert_eq!(copy.when, ["a is defined", "true"]);
-    assert_eq!((copy.retries, copy.delay, copy.no_log), (2, 0, true));
+    assert_eq!((copy.retries, copy.delay, copy.no_log), (Some(2), 0, true));
     assert_eq!((command.name.as_str(), command.line), ("command", 21));
-    assert_eq!(command.arguments["cmd"], "ls -l '/a b'");
+    assert_eq!(command.arguments["cmd"].as_text(), Some("ls -l '/a b'"));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn all_kinds_of_mistakes_are_reported_at_once() {
     p.yml:2:3: a play has no keyword "roles" (supported: name, hosts, become, gather_facts, vars, tasks)
     p.yml:4:7: the task has no module (supported: apt, assert, authorized_key, command, copy, debug, dnf, fail, file, group, lineinfile, package, set_fact, shell, stat, user, wait_for)
     p.yml:5:31: write the mode in quotes, as in "0644": bare numbers are read differently by others
-    p.yml:5:46: `a b`: syntax error: unexpected input after expression
+    p.yml:5:46: `{{ a b }}`: syntax error: unexpected identifier, expected end of variable block
     p.yml:6:13: when is an expression already: leave the braces out
     p.yml:7:16: retries is a whole number from 0 to 1000
     p.yml:8:22: ignore_errors is true or false, not text
@@ -80,4 +80,93 @@ fn what_is_no_playbook_is_refused() {
     p.yml:1:3: the play has no hosts
     p.yml:1:3: the play needs `gather_facts: false`: facts are not gathered here
     "#);
+}
+
+#[test]
+fn what_ansible_would_understand_in_another_way_is_refused() {
+    let cases = [
+        (
+            "- command: touch /a creates=/b",
+            "p.yml:5:16: Ansible takes \"creates=/b\" for a parameter",
+        ),
+        (
+            "- shell: make chdir=/srv",
+            "Ansible takes \"chdir=/srv\" for a parameter",
+        ),
+        (
+            "- debug: { msg: x }\n  tags: [a, never]",
+            "the tag never is not supported",
+        ),
+        (
+            "- debug: { msg: x }\n  tags: a, never",
+            "the tag never is not supported",
+        ),
+        (
+            "- debug: { msg: x }\n  loop: [1]\n  loop_control: { loop_var: y }",
+            "loop_control has no \"loop_var\" here (supported: label)",
+        ),
+        (
+            "- debug: { msg: x, verbosity: 1 }",
+            "debug has no parameter \"verbosity\"",
+        ),
+        (
+            "- set_fact: { x: 1, cacheable: true }",
+            "set_fact cannot keep facts for later runs",
+        ),
+        (
+            "- debug: { msg: x }\n  when: [[a, b]]",
+            "when is a list of expressions, not of lists",
+        ),
+        (
+            "- debug: { msg: x }\n  when: 1",
+            "when is an expression, not a number",
+        ),
+        ("- debug: { msg: x }\n  when: \"\"", "syntax error"),
+        (
+            "- debug: { msg: x }\n  when: a is match('b')",
+            "there is no test \"match\"",
+        ),
+        (
+            "- debug: { msg: \"{{ x | nofilter }}\" }",
+            "p.yml:5:21: `{{ x | nofilter }}`: there is no filter \"nofilter\"",
+        ),
+        (
+            "- debug: { msg: x }\n  loop: \"{{ query('x') }}\"",
+            "the function query is not supported",
+        ),
+        (
+            "- debug: { msg: x }\n  retries: -1",
+            "retries is a whole number from 0 to 1000",
+        ),
+        (
+            "- lineinfile: { path: /a, line: x, regexp: \"{{ x | nofilter }}\" }",
+            "there is no filter",
+        ),
+        (
+            "- lineinfile: { path: /a, line: x, regexp: \"\" }",
+            "regexp is empty, which every line matches",
+        ),
+    ];
+    for (tasks, expected) in cases {
+        let text = mistakes(&play(tasks));
+        assert!(text.contains(expected), "{tasks}\n{text}");
+    }
+    let fine = "- command: { cmd: touch a, creates: /b }\n  loop: [1]\n  loop_control: { label: x }\n  tags: [a]\n- shell: A=chdir make\n";
+    assert!(Playbook::parse("p.yml", &play(fine)).is_ok());
+}
+
+#[test]
+fn tries_follow_until_and_retries() {
+    let cases = [
+        ("", 1),
+        ("  retries: 2\n", 3),
+        ("  until: true\n", 4),
+        ("  until: true\n  retries: 0\n", 1),
+        ("  until: true\n  retries: 1\n", 2),
+    ];
+    for (keywords, tries) in cases {
+        let text = play(&format!("- debug: {{ msg: x }}\n{keywords}"));
+        let playbook = Playbook::parse("p.yml", &text).expect("a playbook");
+        assert_eq!(playbook.plays[0].tasks[0].tries(), tries, "{keywords}");
+    }
 }

@@ -1,34 +1,28 @@
 //! The variables of a run, in Ansible's order: the play's, then the task's, then facts and registered results, then
-//! those the caller gave, and the loop's element above all.
-
-use serde_json::{Map, Value, json};
+//! those the caller gave, and the loop's element above all. One that is wrong matters only where it is used.
 
 use crate::expression::{self, Variables};
 use crate::playbook::{Play, Task};
 use crate::report::Mode;
+use crate::value::{Map, Value};
 
 /// All variables, and the merged view that expressions see.
 pub(crate) struct Scope {
     given: Variables,
-    play: Variables,
+    /// The play's, as they are written: they are evaluated whenever something they may use has changed.
+    play: Vec<(String, Value)>,
     facts: Variables,
     view: Variables,
 }
 
 impl Scope {
-    pub(crate) fn new(given: Map<String, Value>, mode: Mode) -> Self {
-        let mut given: Variables = given
-            .iter()
-            .map(|(name, value)| (name.clone(), expression::variable(value)))
-            .collect();
-        given.insert(
-            "ansible_check_mode".to_owned(),
-            expression::variable(&json!(mode == Mode::Check)),
-        );
+    pub(crate) fn new(given: Map, mode: Mode) -> Self {
+        let mut given: Variables = given.into_iter().collect();
+        given.insert("ansible_check_mode".to_owned(), Value::Bool(mode == Mode::Check));
         Self {
             view: given.clone(),
             given,
-            play: Variables::new(),
+            play: Vec::new(),
             facts: Variables::new(),
         }
     }
@@ -38,39 +32,24 @@ impl Scope {
         &self.view
     }
 
-    /// Evaluates the play's variables, in their order.
-    pub(crate) fn start_play(&mut self, play: &Play) -> Result<(), String> {
-        self.play.clear();
+    /// Takes the play's variables.
+    pub(crate) fn start_play(&mut self, play: &Play) {
+        self.play = in_order(&play.vars);
         self.merge();
-        for (name, value) in &play.vars {
-            if !self.given.contains_key(name) {
-                let value =
-                    expression::evaluate(value, &self.view).map_err(|error| format!("{name}: {error}"))?;
-                self.play.insert(name.clone(), expression::variable(&value));
-                self.merge();
-            }
-        }
-        Ok(())
     }
 
     /// Makes the view for one element of a task's loop, with the task's own variables.
-    pub(crate) fn start_item(&mut self, task: &Task, item: Option<&Value>) -> Result<(), String> {
+    pub(crate) fn start_item(&mut self, task: &Task, item: Option<&Value>) {
         self.merge();
         if let Some(item) = item {
-            self.view.insert("item".to_owned(), expression::variable(item));
+            self.view.insert("item".to_owned(), item.clone());
         }
-        for (name, value) in &task.vars {
-            if self.given.contains_key(name) || self.facts.contains_key(name) {
-                continue;
-            }
-            match expression::evaluate(value, &self.view) {
-                Ok(value) => drop(self.view.insert(name.clone(), expression::variable(&value))),
-                // Before the loop's elements are known, one that needs `item` is not wanted yet.
-                Err(_) if task.items.is_some() && item.is_none() => {}
-                Err(error) => return Err(format!("{name}: {error}")),
+        for (name, value) in in_order(&task.vars) {
+            if !self.given.contains_key(&name) && !self.facts.contains_key(&name) {
+                let value = expression::evaluate_variable(&value, &self.view);
+                self.view.insert(name, value);
             }
         }
-        Ok(())
     }
 
     /// Forgets the task's own variables and the element.
@@ -80,37 +59,58 @@ impl Scope {
 
     /// Sets a fact for the rest of the run.
     pub(crate) fn set(&mut self, name: &str, value: Value) {
-        self.facts.insert(name.to_owned(), expression::variable(&value));
         if !self.given.contains_key(name) {
-            self.view.insert(name.to_owned(), expression::variable(&value));
+            self.view.insert(name.to_owned(), value.clone());
         }
+        self.facts.insert(name.to_owned(), value);
     }
 
     /// Shows the result of an element under the task's `register` name, for its own conditions.
-    pub(crate) fn set_for_item(&mut self, task: &Task, result: Value) {
+    pub(crate) fn set_for_item(&mut self, task: &Task, result: &Map) {
         if let Some(name) = &task.register {
-            self.view.insert(name.clone(), expression::variable(&result));
+            self.view.insert(name.clone(), Value::Map(result.clone()));
         }
     }
 
     fn merge(&mut self) {
-        self.view = self.play.clone();
-        self.view.extend(self.facts.clone());
+        self.view = self.facts.clone();
         self.view.extend(self.given.clone());
+        for (name, value) in &self.play {
+            if !self.view.contains_key(name) {
+                let value = expression::evaluate_variable(value, &self.view);
+                self.view.insert(name.clone(), value);
+            }
+        }
     }
+}
+
+/// Variables so that each comes after those that it names, as far as they do not go in a circle.
+pub(crate) fn in_order(vars: &[(String, Value)]) -> Vec<(String, Value)> {
+    let mut left: Vec<&(String, Value)> = vars.iter().collect();
+    let mut ordered = Vec::new();
+    while !left.is_empty() {
+        let names_none = |one: &&(String, Value)| {
+            let text = one.1.to_string();
+            let mut words = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            !words.any(|word| left.iter().any(|other| other.0 == word && other.0 != one.0))
+        };
+        let next = left.iter().position(names_none).unwrap_or_default();
+        ordered.push(left.remove(next).clone());
+    }
+    ordered
 }
 
 /// The values of a play's variables, in their order, without those that were given; `view` is what they see.
 pub(crate) fn evaluated_vars(
     vars: &[(String, Value)],
-    given: &Map<String, Value>,
+    given: &Map,
     view: &mut Variables,
-) -> Result<Map<String, Value>, String> {
+) -> Result<Map, String> {
     let mut values = Map::new();
-    for (name, value) in vars {
+    for (name, value) in &in_order(vars) {
         if !given.contains_key(name) {
             let value = expression::evaluate(value, view).map_err(|error| format!("{name}: {error}"))?;
-            view.insert(name.clone(), expression::variable(&value));
+            view.insert(name.clone(), value.clone());
             values.insert(name.clone(), value);
         }
     }

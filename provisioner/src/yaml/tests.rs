@@ -19,14 +19,14 @@ fn every_key_and_value_knows_its_place() {
     assert_eq!((key.text.as_str(), key.line, key.column), ("d", 4, 5));
     assert_eq!((value.line, value.column), (4, 8));
     let expected = serde_json::json!({ "a": 1, "b": [{ "c": "text", "d": [true, null, 1.5] }] });
-    assert_eq!(root.to_json(), expected);
+    assert_eq!(root.to_value().to_json(), expected);
 }
 
 #[test]
 fn words_that_yaml_1_1_takes_for_booleans_stay_text_and_quoted_numbers_too() {
     let root = parse("x.yml", "y: no\nn: on\nmode: \"0644\"\nversion: '1.10'\n").expect("a tree");
     let expected = serde_json::json!({ "y": "no", "n": "on", "mode": "0644", "version": "1.10" });
-    assert_eq!(root.to_json(), expected);
+    assert_eq!(root.to_value().to_json(), expected);
 }
 
 #[test]

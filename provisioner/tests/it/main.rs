@@ -9,9 +9,14 @@
     clippy::panic,
     reason = "helpers of tests fail the test, as the tests themselves do"
 )]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test, as the tests themselves do"
+)]
 
 mod ansible;
 mod builder;
 mod failures;
 mod modules;
+mod real;
 mod throwaway;
