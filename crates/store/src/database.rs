@@ -13,7 +13,7 @@ use std::{
 
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction,
-    DbBackend, DbErr, EntityTrait as _, IsolationLevel, SqliteTransactionMode, TransactionOptions,
+    DbBackend, DbErr, EntityTrait as _, IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait,
 };
 use sqlx::{Connection as _, PgConnection};
@@ -26,9 +26,11 @@ use crate::{
     health::LastTry,
 };
 
+use reads::Reads;
 use sqlite::{Access, sqlite};
 
 mod close;
+mod reads;
 mod sqlite;
 
 /// How long any one operation may take, repetitions included.
@@ -55,7 +57,7 @@ tokio::task_local! {
 pub struct DatabaseSettings {
     /// `sqlite:///path/to/file` or `postgres://user:password@host/database`.
     pub url: String,
-    /// How many connections to hold at most; on SQLite those that read.
+    /// How many connections to hold at most; on SQLite so many that read in transactions, and as many for single statements.
     pub max_connections: u32,
 }
 
@@ -81,10 +83,14 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// Is told of every statement; only tests have one.
+type Watcher = Arc<dyn Fn(&Statement) + Send + Sync>;
+
 struct Inner {
     name: String,
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    reads: Reads,
     /// How many transactions of this process wrote events.
     told: watch::Sender<u64>,
     last_try: LastTry,
@@ -148,6 +154,13 @@ fn common(url: &str, connections: u32) -> ConnectOptions {
     options
 }
 
+/// When the operation's time is over that the caller is in.
+fn deadline() -> Instant {
+    DEADLINE
+        .try_with(|deadline| *deadline)
+        .unwrap_or_else(|_| Instant::now() + OPERATION_LIMIT)
+}
+
 fn postgres(url: &str, connections: u32) -> ConnectOptions {
     let mut options = common(url, connections);
     options.map_sqlx_postgres_opts(|options| {
@@ -169,7 +182,7 @@ impl Store {
     ///
     /// [`Error::Invalid`] for an address of another kind, [`Error::Unavailable`] when nobody answers.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self> {
-        Self::connect_prepared(settings, false, |_| ()).await
+        Self::connect_telling(settings, false, None).await
     }
 
     /// Connects to a database that is there, to look at it: nothing is written on SQLite, not even by the connection.
@@ -178,7 +191,7 @@ impl Store {
     ///
     /// As [`Store::connect`].
     pub async fn connect_to_look(settings: &DatabaseSettings) -> Result<Self> {
-        Self::connect_prepared(settings, true, |_| ()).await
+        Self::connect_telling(settings, true, None).await
     }
 
     /// [`Store::connect`], telling of every statement.
@@ -189,19 +202,15 @@ impl Store {
     #[cfg(feature = "testing")]
     pub async fn connect_watched(
         settings: &DatabaseSettings,
-        told: impl Fn(&sea_orm::Statement) + Clone + Send + Sync + 'static,
+        told: impl Fn(&Statement) + Send + Sync + 'static,
     ) -> Result<Self> {
-        let watch = |connection: &mut DatabaseConnection| {
-            let told = told.clone();
-            connection.set_metric_callback(move |info| told(info.statement));
-        };
-        Self::connect_prepared(settings, false, watch).await
+        Self::connect_telling(settings, false, Some(Arc::new(told))).await
     }
 
-    async fn connect_prepared(
+    async fn connect_telling(
         settings: &DatabaseSettings,
         only_to_look: bool,
-        prepare: impl Fn(&mut DatabaseConnection),
+        watcher: Option<Watcher>,
     ) -> Result<Self> {
         let name = without_secrets(&settings.url);
         let (write, read) = if settings.url.starts_with("postgres://") {
@@ -242,13 +251,19 @@ impl Store {
             }
         })
         .await?;
-        prepare(&mut writer);
-        prepare(&mut reader);
+        if let Some(watcher) = &watcher {
+            for connection in [&mut writer, &mut reader] {
+                let watcher = Arc::clone(watcher);
+                connection.set_metric_callback(move |info| watcher(info.statement));
+            }
+        }
+        let reads = Reads::of(&reader, settings.max_connections, watcher);
         Ok(Self {
             inner: Arc::new(Inner {
                 name,
                 writer,
                 reader,
+                reads,
                 told: watch::Sender::new(0),
                 last_try: LastTry::default(),
             }),
@@ -285,8 +300,16 @@ impl Store {
             },
             _ => TransactionOptions::default(),
         };
-        self.repeat(&self.inner.reader, options, OPERATION_LIMIT, body)
+        self.transact(&self.inner.reader, options, OPERATION_LIMIT, body)
             .await
+    }
+
+    /// The text that a single statement answers which only reads, outside of a transaction.
+    pub(crate) async fn read_text(&self, statement: &Statement) -> Result<Option<String>> {
+        self.repeat(OPERATION_LIMIT, || async {
+            Ok(self.inner.reads.text(statement).await?)
+        })
+        .await
     }
 
     /// Runs `body` in a transaction, commits it when it answers and rolls it back when it fails. `body` runs
@@ -310,10 +333,11 @@ impl Store {
             },
             ..TransactionOptions::default()
         };
-        self.repeat(&self.inner.writer, options, limit, body).await
+        self.transact(&self.inner.writer, options, limit, body).await
     }
 
-    async fn repeat<T, F>(
+    /// Runs `body` in transactions until one of them works.
+    async fn transact<T, F>(
         &self,
         connection: &DatabaseConnection,
         options: TransactionOptions,
@@ -323,26 +347,33 @@ impl Store {
     where
         F: Future<Output = Result<T, Failure>> + Send,
     {
+        let (value, has_told) = self.repeat(limit, || once(connection, options, &body)).await?;
+        if has_told {
+            self.inner
+                .told
+                .send_modify(|count| *count = count.wrapping_add(1));
+        }
+        Ok(value)
+    }
+
+    /// Tries something until the database asks for no other try, but not for longer than `limit`.
+    async fn repeat<T, F>(&self, limit: Duration, body: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
         let work = async {
             let mut tries = 0;
             loop {
                 tries += 1;
-                let error = match once(connection, options, &body).await {
-                    Ok((value, has_told)) => {
-                        if has_told {
-                            self.inner
-                                .told
-                                .send_modify(|count| *count = count.wrapping_add(1));
-                        }
-                        return Ok(value);
-                    }
+                let error = match body().await {
+                    Ok(value) => return Ok(value),
                     Err(Failure::Answer(error)) => return Err(error),
                     Err(Failure::Database(error)) => error,
                 };
                 if tries >= TRIES || !is_worth_a_retry(&error) {
                     return Err(translate(error, self.name()));
                 }
-                tracing::debug!(database = self.name(), tries, %error, "A transaction is tried again.");
+                tracing::debug!(database = self.name(), tries, %error, "The database asks for another try.");
                 tokio::time::sleep(Duration::from_millis(5 << tries)).await;
             }
         };

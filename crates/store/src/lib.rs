@@ -1,6 +1,7 @@
 //! The farm's database: entities, migrations and queries, the same on SQLite and PostgreSQL.
 //!
-//! Everything is a method of [`Store`], and each is one transaction: it happens as a whole or not at all.
+//! Everything is a method of [`Store`], and each is one transaction, or one statement that only reads: it happens as a whole or
+//! not at all.
 //! Whoever decides on a look at something that may change meanwhile gets [`Error::Conflict`] when it did.
 //! Every transition writes an event in its transaction. The present moment is always an argument.
 //!

@@ -19,6 +19,7 @@ impl Store {
     /// nothing is lost.
     pub async fn close(&self) -> Result<()> {
         let close = async {
+            self.inner.reads.close().await?;
             self.inner.reader.close_by_ref().await?;
             self.inner.writer.close_by_ref().await
         };

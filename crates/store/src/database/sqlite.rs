@@ -8,10 +8,10 @@ use sqlx::{
     sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{DEADLINE, LOCK_LIMIT, OPERATION_LIMIT, common};
+use super::{LOCK_LIMIT, common, deadline};
 
 /// How many of SQLite's instructions, some microseconds each thousand, pass between two looks at the clock.
-const INSTRUCTIONS: i32 = 10_000;
+pub(super) const INSTRUCTIONS: i32 = 10_000;
 
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,9 +69,7 @@ async fn is_usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Erro
 /// away; the thread of the connection would go on, and with it the one write lock stay taken. PostgreSQL has
 /// `statement_timeout`.
 async fn interrupt_in_time(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let deadline = DEADLINE
-        .try_with(|deadline| *deadline)
-        .unwrap_or_else(|_| Instant::now() + OPERATION_LIMIT);
+    let deadline = deadline();
     connection
         .lock_handle()
         .await?

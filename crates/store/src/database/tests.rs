@@ -90,7 +90,7 @@ async fn reads_that_run_out_of_time_give_their_connections_back() {
     let directory = tempfile::tempdir().unwrap();
     let store = sqlite_store(directory.path(), 1).await;
     for _ in 0..2 {
-        let slow = store.repeat(
+        let slow = store.transact(
             &store.inner.reader,
             sea_orm::TransactionOptions::default(),
             LIMIT,
@@ -101,6 +101,69 @@ async fn reads_that_run_out_of_time_give_their_connections_back() {
         );
         assert_out_of_time(slow.await);
         assert_eq!(store.chroots().await.unwrap(), []);
+    }
+}
+
+fn single(sql: &str) -> Statement {
+    Statement::from_string(DbBackend::Sqlite, sql)
+}
+
+/// There is one connection for single statements in these tests.
+#[tokio::test]
+async fn a_single_read_that_fails_or_runs_out_of_time_leaves_room_for_the_next_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = sqlite_store(directory.path(), 1).await;
+    let endless = single(&ENDLESS.replace("count(*)", "CAST(count(*) AS TEXT)"));
+    let answer = Statement::from_sql_and_values(
+        DbBackend::Sqlite,
+        "SELECT $2 || CAST($1 AS TEXT)",
+        [41_i64.into(), "it\"s ".into()],
+    );
+    for _ in 0..2 {
+        let slow = store.repeat(LIMIT, || async { Ok(store.inner.reads.text(&endless).await?) });
+        assert_out_of_time(slow.await.map(|_| ()));
+        let refused = store.read_text(&single("SELECT nothing FROM nowhere")).await;
+        assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+        let change = store
+            .read_text(&single("DELETE FROM build RETURNING directory"))
+            .await;
+        assert!(change.is_err(), "it only reads");
+        assert_eq!(
+            store.read_text(&answer).await.unwrap().as_deref(),
+            Some("it\"s 41")
+        );
+        let none = store
+            .read_text(&single("SELECT name FROM project"))
+            .await
+            .unwrap();
+        assert_eq!(none, None);
+    }
+}
+
+#[tokio::test]
+async fn single_reads_wait_for_each_other_and_see_what_was_written_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = sqlite_store(directory.path(), 2).await;
+    write(&store, LIMIT * 20, "CREATE TABLE tried (n INTEGER)")
+        .await
+        .unwrap();
+    for count in 1..4 {
+        write(&store, LIMIT * 20, "INSERT INTO tried VALUES (1)")
+            .await
+            .unwrap();
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let store = store.clone();
+            readers.spawn(async move {
+                store
+                    .read_text(&single("SELECT CAST(count(*) AS TEXT) FROM tried"))
+                    .await
+                    .unwrap()
+            });
+        }
+        for seen in readers.join_all().await {
+            assert_eq!(seen, Some(count.to_string()));
+        }
     }
 }
 

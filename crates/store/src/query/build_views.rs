@@ -1,142 +1,162 @@
-//! Builds as clients see them: one query for the builds with what they refer to, one for all their chroots.
+//! Builds as clients see them, each with its chroots and what it refers to. One statement finds any number of them, and answers a single
+//! text: to take each column of each row from the database apart costs many times what it costs to find them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
 
-use model::{AttemptState, Blame, BuildId, BuildState, ProjectId, Timestamp, build::derive_state};
-use sea_orm::{
-    ColumnTrait as _, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _, QueryOrder as _,
-    QueryResult, QuerySelect as _, Select,
-};
+use model::{Blame, BuildId, BuildState, ProjectId, Timestamp, build::derive_state};
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement, Value};
+use serde::Deserialize;
 
-use super::joins::{build_to_package, build_to_project, build_to_submitter};
+use super::json::{self, Functions};
 use crate::{
-    Build, BuildChroot, BuildOptions, StoredSource, Verdict,
+    Build, BuildChroot, StoredSource, Verdict,
     convert::{Row, moment},
     database::Tx,
-    entity::{account, attempt, build, build_chroot, package, project},
     error::{Failure, Result},
 };
 
-struct Joined {
-    build: build::Model,
-    owner: String,
-    project_name: String,
-    package_name: Option<String>,
-    submitter_name: Option<String>,
+/// Which builds.
+pub(super) struct Wanted {
+    /// A query for their ids, in a column of that name.
+    pub(super) ids: String,
+    /// Its values.
+    pub(super) values: Vec<Value>,
 }
 
-impl FromQueryResult for Joined {
-    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
-        Ok(Self {
-            build: build::Model::from_query_result(row, prefix)?,
-            owner: row.try_get(prefix, "project_owner")?,
-            project_name: row.try_get(prefix, "project_name")?,
-            package_name: row.try_get(prefix, "package_name")?,
-            submitter_name: row.try_get(prefix, "submitter_name")?,
-        })
-    }
-}
-
-/// The builds that a query finds, newest first, but for those of projects that are deleted. The query may filter by all that
-/// is joined.
-pub(super) async fn load(
-    tx: &Tx,
-    narrow: impl FnOnce(Select<build::Entity>) -> Select<build::Entity> + Send,
-) -> Result<Vec<Build>, Failure> {
-    let query = build::Entity::find()
-        .join(JoinType::InnerJoin, build_to_project())
-        .join(JoinType::LeftJoin, build_to_package())
-        .join(JoinType::LeftJoin, build_to_submitter())
-        .column_as(project::Column::Owner, "project_owner")
-        .column_as(project::Column::Name, "project_name")
-        .column_as(package::Column::Name, "package_name")
-        .column_as(account::Column::Name, "submitter_name")
-        .filter(project::Column::DeletedAt.is_null())
-        .order_by_desc(build::Column::Id);
-    let rows = narrow(query).into_model::<Joined>().all(&**tx).await?;
-    let mut chroots: BTreeMap<i64, Vec<BuildChroot>> = BTreeMap::new();
-    if !rows.is_empty() {
-        let ids = rows.iter().map(|row| row.build.id);
-        let found = build_chroot::Entity::find()
-            .filter(build_chroot::Column::Build.is_in(ids))
-            .all(&**tx)
-            .await?;
-        let mut reasons = waiting_reasons(tx, &found).await?;
-        for row in found {
-            let reason = reasons.remove(&(row.build, row.chroot.clone()));
-            chroots
-                .entry(row.build)
-                .or_default()
-                .push(build_chroot(row, reason)?);
+impl Wanted {
+    pub(super) fn one(BuildId(id): BuildId) -> Self {
+        Self {
+            ids: "SELECT CAST($1 AS BIGINT) AS id".to_owned(),
+            values: vec![id.into()],
         }
     }
-    rows.into_iter()
-        .map(|row| {
-            let chroots = chroots.remove(&row.build.id).unwrap_or_default();
-            Ok(build(row, chroots)?)
-        })
-        .collect()
+
+    pub(super) fn these(backend: DbBackend, ids: impl IntoIterator<Item = i64>) -> Self {
+        Self {
+            ids: json::numbers(backend, "id", "$1"),
+            values: vec![json::text_of(ids).into()],
+        }
+    }
 }
 
-/// Why those of these chroots that wait do so, as far as somebody has said it.
-async fn waiting_reasons(
-    tx: &Tx,
-    chroots: &[build_chroot::Model],
-) -> Result<BTreeMap<(i64, String), String>, Failure> {
-    let waiting: BTreeSet<i64> = chroots
-        .iter()
-        .filter(|chroot| chroot.state == BuildState::Pending.as_str())
-        .map(|chroot| chroot.build)
-        .collect();
-    if waiting.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let rows: Vec<(i64, String, Option<String>)> = attempt::Entity::find()
-        .select_only()
-        .columns([
-            attempt::Column::Build,
-            attempt::Column::Chroot,
-            attempt::Column::WaitingReason,
-        ])
-        .filter(attempt::Column::Build.is_in(waiting))
-        .filter(attempt::Column::State.eq(AttemptState::Waiting.as_str()))
-        .into_tuple()
-        .all(&**tx)
-        .await?;
-    let told = rows
-        .into_iter()
-        .filter_map(|(build, chroot, reason)| Some(((build, chroot), reason?)));
-    Ok(told.collect())
+/// The statement that finds builds, but for those of projects that are deleted.
+pub(super) fn statement(backend: DbBackend, Wanted { ids, values }: Wanted) -> Statement {
+    let Functions { array, group } = json::functions(backend);
+    let sql = format!(
+        "SELECT CAST({group}({array}(
+            build.id, build.project, project.owner, project.name, build.directory, package.name, build.version,
+            build.source_file, build.source_sha256, build.source_size, build.source_state,
+            CAST(build.canceled AS INTEGER), account.name, CAST(build.is_background AS INTEGER), build.options,
+            build.submitted_at, (
+                SELECT {group}({array}(
+                    build_chroot.chroot, build_chroot.state, build_chroot.started_at, build_chroot.ended_at,
+                    build_chroot.result_directory,
+                    CASE WHEN build_chroot.state = 'pending' THEN (
+                        SELECT attempt.waiting_reason FROM attempt
+                        WHERE attempt.build = build_chroot.build AND attempt.chroot = build_chroot.chroot
+                            AND attempt.state = 'waiting'
+                    ) END,
+                    build_chroot.blame, build_chroot.reason, build_chroot.evidence, build_chroot.attempts
+                ))
+                FROM build_chroot WHERE build_chroot.build = build.id
+            )
+        )) AS TEXT)
+        FROM ({ids}) AS wanted
+        JOIN build ON build.id = wanted.id
+        JOIN project ON project.id = build.project AND project.deleted_at IS NULL
+        LEFT JOIN package ON package.id = build.package
+        LEFT JOIN account ON account.id = build.submitter"
+    );
+    Statement::from_sql_and_values(backend, sql, values)
+}
+
+/// The builds that the statement found, the newest first.
+pub(super) fn read(text: Option<&str>) -> Result<Vec<Build>> {
+    let rows: Vec<BuildRow<'_>> = json::rows("build", text)?;
+    let mut builds: Vec<Build> = rows.into_iter().map(build).collect::<Result<_>>()?;
+    builds.sort_by_key(|build| std::cmp::Reverse(build.id));
+    Ok(builds)
+}
+
+/// The builds that are wanted, as a transaction sees them, the newest first.
+pub(super) async fn load(tx: &Tx, wanted: Wanted) -> Result<Vec<Build>, Failure> {
+    let found = json::ask(tx, statement(tx.get_database_backend(), wanted)).await?;
+    Ok(read(found.as_deref())?)
 }
 
 /// The build of that id.
 pub(super) async fn load_one(tx: &Tx, id: BuildId) -> Result<Option<Build>, Failure> {
-    Ok(load(tx, |query| query.filter(build::Column::Id.eq(id.0)))
-        .await?
-        .pop())
+    Ok(load(tx, Wanted::one(id)).await?.pop())
 }
 
-fn build(row: Joined, mut chroots: Vec<BuildChroot>) -> Result<Build> {
+/// A row of the statement; its fields are in the order of the columns.
+#[derive(Deserialize)]
+struct BuildRow<'a> {
+    id: i64,
+    project: i64,
+    #[serde(borrow)]
+    owner: Cow<'a, str>,
+    #[serde(borrow)]
+    project_name: Cow<'a, str>,
+    #[serde(borrow)]
+    directory: Cow<'a, str>,
+    #[serde(borrow)]
+    package_name: Option<json::Text<'a>>,
+    version: Option<String>,
+    source_file: String,
+    source_sha256: String,
+    source_size: i64,
+    #[serde(borrow)]
+    source_state: Cow<'a, str>,
+    canceled: u8,
+    #[serde(borrow)]
+    submitter_name: Option<json::Text<'a>>,
+    is_background: u8,
+    #[serde(borrow)]
+    options: Cow<'a, str>,
+    submitted_at: i64,
+    /// None where there are none, on PostgreSQL.
+    #[serde(borrow)]
+    chroots: Option<Vec<ChrootRow<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct ChrootRow<'a> {
+    #[serde(borrow)]
+    chroot: Cow<'a, str>,
+    #[serde(borrow)]
+    state: Cow<'a, str>,
+    started_at: Option<i64>,
+    ended_at: Option<i64>,
+    result_directory: Option<String>,
+    waiting_reason: Option<String>,
+    #[serde(borrow)]
+    blame: Option<json::Text<'a>>,
+    reason: Option<String>,
+    #[serde(borrow)]
+    evidence: Option<json::Text<'a>>,
+    attempts: i64,
+}
+
+fn build(row: BuildRow<'_>) -> Result<Build> {
+    let mut chroots = row
+        .chroots
+        .into_iter()
+        .flatten()
+        .map(|chroot| build_chroot(row.id, chroot))
+        .collect::<Result<Vec<_>>>()?;
     chroots.sort_by(|left, right| left.name.cmp(&right.name));
-    let Joined {
-        build: row,
-        owner,
-        project_name,
-        package_name,
-        submitter_name,
-    } = row;
     let at = Row::new("build", &row.id);
     let source_state = at.parse("source_state", &row.source_state)?;
     let states: Vec<BuildState> = chroots.iter().map(|chroot| chroot.state).collect();
     let is_over = chroots.iter().all(|chroot| chroot.state.is_final());
-    let options: BuildOptions = at.json("options", &row.options)?;
     Ok(Build {
         id: BuildId(row.id),
         project: ProjectId(row.project),
-        owner: at.parse("owner of its project", &owner)?,
-        project_name: at.parse("name of its project", &project_name)?,
+        owner: at.parse("owner of its project", &row.owner)?,
+        project_name: at.parse("name of its project", &row.project_name)?,
         directory: at.parse("directory", &row.directory)?,
-        package: at.parse_maybe("name of its package", package_name.as_deref())?,
+        package: at.parse_maybe("name of its package", row.package_name.as_deref())?,
         version: row.version,
         source_file: row.source_file.clone(),
         source: StoredSource {
@@ -144,11 +164,11 @@ fn build(row: Joined, mut chroots: Vec<BuildChroot>) -> Result<Build> {
             sha256: row.source_sha256,
             size: at.number("source_size", row.source_size)?,
         },
-        state: derive_state(row.canceled, source_state, &states),
+        state: derive_state(row.canceled != 0, source_state, &states),
         source_state,
-        canceled: row.canceled,
-        submitter: at.parse_maybe("name of its submitter", submitter_name.as_deref())?,
-        is_background: row.is_background,
+        canceled: row.canceled != 0,
+        submitter: at.parse_maybe("name of its submitter", row.submitter_name.as_deref())?,
+        is_background: row.is_background != 0,
         submitted_at: Timestamp::from_micros(row.submitted_at),
         started_at: chroots.iter().filter_map(|chroot| chroot.started_at).min(),
         ended_at: chroots
@@ -157,12 +177,12 @@ fn build(row: Joined, mut chroots: Vec<BuildChroot>) -> Result<Build> {
             .filter_map(|chroot| chroot.ended_at)
             .max(),
         chroots,
-        options,
+        options: at.json("options", &row.options)?,
     })
 }
 
-fn build_chroot(row: build_chroot::Model, waiting_reason: Option<String>) -> Result<BuildChroot> {
-    let id = format!("{}/{}", row.build, row.chroot);
+fn build_chroot(build: i64, row: ChrootRow<'_>) -> Result<BuildChroot> {
+    let id = std::fmt::from_fn(|f| write!(f, "{build}/{}", row.chroot));
     let at = Row::new("build_chroot", &id);
     let blame: Option<Blame> = at.parse_maybe("blame", row.blame.as_deref())?;
     let evidence = at.json_maybe("evidence", row.evidence.as_deref())?;
@@ -172,7 +192,7 @@ fn build_chroot(row: build_chroot::Model, waiting_reason: Option<String>) -> Res
         started_at: moment(row.started_at),
         ended_at: moment(row.ended_at),
         result_directory: row.result_directory,
-        waiting_reason,
+        waiting_reason: row.waiting_reason,
         failure: blame.map(|blame| Verdict {
             blame,
             reason: row.reason.unwrap_or_default(),

@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{BuildId, BuildState, ChrootName, DirectoryName, PackageName, ProjectId, Timestamp};
+use model::{BuildId, BuildState, ChrootName, DirectoryName, ProjectId, Timestamp};
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, JoinType, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::Expr,
+    ColumnTrait as _, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _, Value,
 };
 
 use super::{
-    build_views::{load, load_one},
+    build_views::{Wanted, load_one, read, statement},
     events::Entry,
-    joins::{build_to_package, package_to_attempt},
+    joins::package_to_attempt,
     repositories::want_publication,
     verdict::lock_build,
 };
@@ -19,55 +18,47 @@ use crate::{
     Build, BuildFilter, BuiltPackage, Page,
     convert::Row,
     database::{Store, Tx},
-    entity::{attempt, build, collected_package, package},
+    entity::{attempt, build, collected_package},
     error::{Error, Failure, Result},
 };
 
-/// The ids of a page of builds: from an index alone, so that what a page leaves out costs little.
-async fn ids(tx: &Tx, filter: &BuildFilter, page: Page) -> Result<Vec<i64>, Failure> {
-    let order = if filter.oldest_first {
-        Order::Asc
-    } else {
-        Order::Desc
-    };
-    let mut query = build::Entity::find()
-        .select_only()
-        .column(build::Column::Id)
-        .order_by(build::Column::Id, order)
-        .limit(page.limit())
-        .offset(page.offset());
-    match (filter.project, &filter.package) {
-        // A package is of one project: asking for that, too, would only lead to a worse index.
-        (Some(project), Some(name)) => match package_named(tx, project, name).await? {
-            Some(id) => query = query.filter(build::Column::Package.eq(id)),
-            None => return Ok(Vec::new()),
-        },
-        (Some(ProjectId(id)), None) => query = query.filter(build::Column::Project.eq(id)),
-        (None, name) => {
-            // Not a join, by which a database might begin with the projects and sort all of their builds.
-            query = query.filter(Expr::cust(
-                "(SELECT project.deleted_at FROM project WHERE project.id = build.project) IS NULL",
-            ));
-            if let Some(name) = name {
-                query = query
-                    .join(JoinType::InnerJoin, build_to_package())
-                    .filter(package::Column::Name.eq(name.as_str()));
-            }
-        }
-    }
-    if let Some(state) = filter.state {
-        query = query.filter(build::Column::State.eq(state.as_str()));
-    }
-    Ok(query.into_tuple().all(&**tx).await?)
-}
+/// That a build's project is not deleted. Not a join, by which a database might begin with the projects and sort all of their
+/// builds.
+const LIVE: &str = "(SELECT project.deleted_at FROM project WHERE project.id = build.project) IS NULL";
 
-async fn package_named(tx: &Tx, project: ProjectId, name: &PackageName) -> Result<Option<i64>, Failure> {
-    Ok(package::Entity::find()
-        .filter(package::Column::Project.eq(project.0))
-        .filter(package::Column::Name.eq(name.as_str()))
-        .one(&**tx)
-        .await?
-        .map(|row| row.id))
+/// A page of builds: their ids are found in an index alone, so that what a page leaves out costs little.
+fn page_of(filter: &BuildFilter, page: Page) -> Wanted {
+    let mut values: Vec<Value> = [page.limit(), page.offset()]
+        .map(|number| i64::try_from(number).unwrap_or(i64::MAX).into())
+        .into();
+    let condition = match (filter.project, &filter.package) {
+        // A package is of one project: asking for that, too, would only lead to a worse index.
+        (Some(ProjectId(id)), Some(name)) => {
+            values.extend([id.into(), name.as_str().into()]);
+            "build.package = (SELECT id FROM package WHERE project = $3 AND name = $4)".to_owned()
+        }
+        (Some(ProjectId(id)), None) => {
+            values.push(id.into());
+            "build.project = $3".to_owned()
+        }
+        (None, Some(name)) => {
+            values.push(name.as_str().into());
+            format!("build.package IN (SELECT id FROM package WHERE name = $3) AND {LIVE}")
+        }
+        (None, None) => LIVE.to_owned(),
+    };
+    // As a word of the statement: SQLite prepares one anew for each value that it compares with an index's condition.
+    let in_state = filter
+        .state
+        .map(|state| format!(" AND build.state = '{}'", state.as_str()));
+    let in_state = in_state.unwrap_or_default();
+    let direction = if filter.oldest_first { "ASC" } else { "DESC" };
+    Wanted {
+        ids: format!(
+            "SELECT build.id FROM build WHERE {condition}{in_state} ORDER BY build.id {direction} LIMIT $1 OFFSET $2"
+        ),
+        values,
+    }
 }
 
 impl Store {
@@ -77,7 +68,9 @@ impl Store {
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn build(&self, id: BuildId) -> Result<Option<Build>> {
-        self.read(|tx| async move { load_one(&tx, id).await }).await
+        let statement = statement(self.backend(), Wanted::one(id));
+        let found = self.read_text(&statement).await?;
+        Ok(read(found.as_deref())?.pop())
     }
 
     /// The builds that fit, newest first unless the filter says otherwise.
@@ -86,18 +79,13 @@ impl Store {
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn builds(&self, filter: &BuildFilter, page: Page) -> Result<Vec<Build>> {
-        self.read(|tx| async move {
-            let ids = ids(&tx, filter, page).await?;
-            if ids.is_empty() {
-                return Ok(Vec::new());
-            }
-            let mut builds = load(&tx, |query| query.filter(build::Column::Id.is_in(ids))).await?;
-            if filter.oldest_first {
-                builds.reverse();
-            }
-            Ok(builds)
-        })
-        .await
+        let statement = statement(self.backend(), page_of(filter, page));
+        let found = self.read_text(&statement).await?;
+        let mut builds = read(found.as_deref())?;
+        if filter.oldest_first {
+            builds.reverse();
+        }
+        Ok(builds)
     }
 
     /// The newest builds of all projects.

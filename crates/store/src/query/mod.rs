@@ -1,4 +1,4 @@
-//! The operations, by topic. Each is a method of [`crate::Store`] and one transaction.
+//! The operations, by topic. Each is a method of [`crate::Store`] and one transaction, or one statement that only reads.
 //!
 //! Order of locks, so that transactions on PostgreSQL do not wait for each other in a circle: the lease,
 //! the project, builds by ascending id, the repository, and then whatever is changed by compare-and-set.
@@ -20,6 +20,7 @@ mod fleet;
 mod histories;
 mod history;
 mod joins;
+mod json;
 mod launch;
 mod leases;
 mod packages;

@@ -6,19 +6,19 @@ use std::{
 };
 
 use model::{ChrootName, DirectoryName, PackageId, PackageName, ProjectId};
-use sea_orm::{ColumnTrait as _, ConnectionTrait as _, FromQueryResult, QueryFilter as _, Statement, Value};
+use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement, Value};
+use serde::Deserialize;
 
-use super::build_views::load;
+use super::{
+    build_views::{Wanted, load},
+    json::{self, Functions},
+};
 use crate::{
     Build, LastBuilds, MonitorPage, Order, Package, PackageBuilds, PackageChroots, Page,
     convert::Row,
     database::{Store, Tx},
-    entity::build,
     error::{Failure, Result},
 };
-
-/// How many builds one statement loads; databases bound the number of parameters.
-const BUILDS_AT_ONCE: usize = 500;
 
 #[derive(FromQueryResult)]
 struct PackageRow {
@@ -28,8 +28,9 @@ struct PackageRow {
     succeeded: Option<i64>,
 }
 
-/// The last build of a package in a chroot; none in its directory where it was never built there.
-#[derive(FromQueryResult)]
+/// The last build of a package in a chroot; none in its directory where it was never built there. The fields are in the order of the
+/// columns.
+#[derive(Deserialize)]
 struct CellRow {
     name: String,
     /// None for a project without chroots.
@@ -43,16 +44,14 @@ fn package_name(id: &i64, name: &str) -> Result<PackageName> {
 
 /// The builds of these ids that there are.
 async fn builds_of(tx: &Tx, ids: BTreeSet<i64>) -> Result<BTreeMap<i64, Arc<Build>>, Failure> {
-    let ids: Vec<i64> = ids.into_iter().collect();
-    let mut builds = BTreeMap::new();
-    for some in ids.chunks(BUILDS_AT_ONCE) {
-        let found = load(tx, |query| {
-            query.filter(build::Column::Id.is_in(some.iter().copied()))
-        })
-        .await?;
-        builds.extend(found.into_iter().map(|build| (build.id.0, Arc::new(build))));
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    Ok(builds)
+    let found = load(tx, Wanted::these(tx.get_database_backend(), ids)).await?;
+    Ok(found
+        .into_iter()
+        .map(|build| (build.id.0, Arc::new(build)))
+        .collect())
 }
 
 /// The columns of a [`PackageRow`].
@@ -162,16 +161,18 @@ impl Store {
         // No name is empty.
         let after = after.map_or("", PackageName::as_str);
         let limit = Page::bounded(limit);
-        let sql = "SELECT package.name, project_chroot.chroot, (
+        let Functions { array, group } = json::functions(self.backend());
+        let sql = &format!(
+            "SELECT CAST({group}({array}(package.name, project_chroot.chroot, (
                 SELECT max(build_chroot.build) FROM build_chroot
                 WHERE build_chroot.package = package.id AND build_chroot.directory = $2
                     AND build_chroot.chroot = project_chroot.chroot
-            ) AS build
+            )) ORDER BY package.name) AS TEXT)
             FROM (
                 SELECT id, name FROM package WHERE project = $1 AND name > $3 ORDER BY name LIMIT $4
             ) AS package
-            LEFT JOIN project_chroot ON project_chroot.project = $1
-            ORDER BY package.name";
+            LEFT JOIN project_chroot ON project_chroot.project = $1"
+        );
         self.read(|tx| async move {
             let values: Vec<Value> = vec![
                 project.0.into(),
@@ -180,7 +181,8 @@ impl Store {
                 i64::try_from(limit).unwrap_or(i64::MAX).into(),
             ];
             let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
-            let rows = CellRow::find_by_statement(statement).all(&*tx).await?;
+            let found = json::ask(&tx, statement).await?;
+            let rows: Vec<CellRow> = json::rows("package", found.as_deref())?;
             let builds = builds_of(&tx, rows.iter().filter_map(|row| row.build).collect()).await?;
             page(project, rows, &builds, limit)
         })

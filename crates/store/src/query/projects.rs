@@ -1,16 +1,25 @@
 //! Projects and their settings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use model::{ChrootName, DirectoryName, OwnerName, ProjectId, ProjectName, Timestamp};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, JoinType, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Statement,
+    QueryOrder as _, QuerySelect as _, Statement, Value,
     sea_query::{ExprTrait as _, LikeExpr, SimpleExpr},
 };
+use serde::Deserialize;
 
-use super::{events::Entry, joins::project_chroot_to_chroot, repositories::want_publication};
+use super::{
+    events::Entry,
+    joins::project_chroot_to_chroot,
+    json::{self, Functions},
+    repositories::want_publication,
+};
 use crate::{
     NewProject, Order, Page, Project, ProjectFilter, ProjectSettings,
     convert::{Row, check_text, or_conflict, to_json},
@@ -39,10 +48,47 @@ fn like(text: &str) -> LikeExpr {
     LikeExpr::new(pattern).escape('\\')
 }
 
+/// What a project is made from; the fields are in the order of the columns.
+#[derive(Deserialize)]
+struct ProjectRow<'a> {
+    id: i64,
+    #[serde(borrow)]
+    owner: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    settings: Cow<'a, str>,
+    created_at: i64,
+    /// When each chroot was made, and its name. None where there are none, on PostgreSQL.
+    chroots: Option<Vec<(i64, String)>>,
+}
+
+fn project_of(row: ProjectRow<'_>) -> Result<Project> {
+    let at = Row::new("project", &row.id);
+    let mut chroots = row
+        .chroots
+        .into_iter()
+        .flatten()
+        .map(|(made_at, name)| {
+            let chroot = Row::new("project_chroot", &row.id).parse("chroot", &name)?;
+            Ok((made_at, chroot))
+        })
+        .collect::<Result<Vec<(i64, ChrootName)>>>()?;
+    chroots.sort();
+    Ok(Project {
+        id: ProjectId(row.id),
+        owner: at.parse("owner", &row.owner)?,
+        name: at.parse("name", &row.name)?,
+        settings: at.json("settings", &row.settings)?,
+        chroots: chroots.into_iter().map(|(_, name)| name).collect(),
+        created_at: Timestamp::from_micros(row.created_at),
+    })
+}
+
 /// The projects of these rows, with their chroots, in the same order.
-pub(super) async fn projects_of(tx: &Tx, rows: Vec<project::Model>) -> Result<Vec<Project>, Failure> {
+async fn projects_of(tx: &Tx, rows: Vec<project::Model>) -> Result<Vec<Project>, Failure> {
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let mut chroots: BTreeMap<i64, Vec<(i64, ChrootName)>> = BTreeMap::new();
+    let mut chroots: BTreeMap<i64, Vec<(i64, String)>> = BTreeMap::new();
     if !ids.is_empty() {
         let found: Vec<(i64, String, i64)> = project_chroot::Entity::find()
             .select_only()
@@ -54,24 +100,19 @@ pub(super) async fn projects_of(tx: &Tx, rows: Vec<project::Model>) -> Result<Ve
             .all(&**tx)
             .await?;
         for (project, name, made_at) in found {
-            let name = Row::new("project_chroot", &project).parse("chroot", &name)?;
             chroots.entry(project).or_default().push((made_at, name));
         }
     }
     rows.into_iter()
         .map(|row| {
-            let mut chroots = chroots.remove(&row.id).unwrap_or_default();
-            chroots.sort();
-            let chroots = chroots.into_iter().map(|(_, name)| name).collect();
-            let at = Row::new("project", &row.id);
-            Ok(Project {
-                id: ProjectId(row.id),
-                owner: at.parse("owner", &row.owner)?,
-                name: at.parse("name", &row.name)?,
-                settings: at.json("settings", &row.settings)?,
-                chroots,
-                created_at: Timestamp::from_micros(row.created_at),
-            })
+            Ok(project_of(ProjectRow {
+                id: row.id,
+                owner: row.owner.into(),
+                name: row.name.into(),
+                settings: row.settings.into(),
+                created_at: row.created_at,
+                chroots: chroots.remove(&row.id),
+            })?)
         })
         .collect()
 }
@@ -205,13 +246,9 @@ impl Store {
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn project(&self, owner: &OwnerName, name: &ProjectName) -> Result<Option<Project>> {
-        let condition = Condition::all()
-            .add(project::Column::Owner.eq(owner.as_str()))
-            .add(project::Column::Name.eq(name.as_str()));
-        Ok(self
-            .find_projects(condition, Order::Id, Page::default())
-            .await?
-            .pop())
+        let values = vec![owner.as_str().into(), name.as_str().into()];
+        self.find_project("project.owner = $1 AND project.name = $2", values)
+            .await
     }
 
     /// The project of that id.
@@ -220,11 +257,25 @@ impl Store {
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn project_by_id(&self, id: ProjectId) -> Result<Option<Project>> {
-        let condition = Condition::all().add(project::Column::Id.eq(id.0));
-        Ok(self
-            .find_projects(condition, Order::Id, Page::default())
-            .await?
-            .pop())
+        self.find_project("project.id = $1", vec![id.0.into()]).await
+    }
+
+    async fn find_project(&self, condition: &str, values: Vec<Value>) -> Result<Option<Project>> {
+        let Functions { array, group } = json::functions(self.backend());
+        let sql = format!(
+            "SELECT CAST({group}({array}(
+                project.id, project.owner, project.name, project.settings, project.created_at, (
+                    SELECT {group}({array}(chroot.created_at, chroot.name))
+                    FROM project_chroot JOIN chroot ON chroot.name = project_chroot.chroot
+                    WHERE project_chroot.project = project.id
+                )
+            )) AS TEXT)
+            FROM project WHERE {condition} AND project.deleted_at IS NULL"
+        );
+        let statement = Statement::from_sql_and_values(self.backend(), sql, values);
+        let found = self.read_text(&statement).await?;
+        let row = json::rows::<ProjectRow<'_>>("project", found.as_deref())?.pop();
+        row.map(project_of).transpose()
     }
 
     /// The projects that fit.

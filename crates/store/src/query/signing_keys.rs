@@ -3,7 +3,7 @@
 
 use model::{ProjectId, Timestamp};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _, Statement,
     sea_query::OnConflict,
 };
 
@@ -87,14 +87,11 @@ impl Store {
     ///
     /// [`Error::Unavailable`].
     pub async fn key_fingerprint(&self, project: ProjectId) -> Result<Option<String>> {
-        self.read(|tx| async move {
-            Ok(signing_key::Entity::find_by_id(project.0)
-                .select_only()
-                .column(signing_key::Column::Fingerprint)
-                .into_tuple()
-                .one(&*tx)
-                .await?)
-        })
-        .await
+        let statement = Statement::from_sql_and_values(
+            self.backend(),
+            "SELECT fingerprint FROM signing_key WHERE project = $1",
+            [project.0.into()],
+        );
+        self.read_text(&statement).await
     }
 }

@@ -272,11 +272,27 @@ async fn builds_are_listed_newest_first_by_what_they_are_asked_for(farm: Farm) {
         ..all.clone()
     };
     assert_eq!(ids(of_package.clone(), None, 0).await, [third.id, second.id]);
+    let pending = BuildFilter {
+        state: Some(BuildState::Pending),
+        ..of_package.clone()
+    };
+    assert_eq!(ids(pending, Some(1), 1).await, [second.id]);
+    let oldest = BuildFilter {
+        oldest_first: true,
+        ..all.clone()
+    };
+    assert_eq!(ids(oldest.clone(), Some(2), 0).await, [first.id, second.id]);
+    assert_eq!(ids(oldest, Some(2), 2).await, [third.id]);
     let of_both = BuildFilter {
         project: of_project.project,
         ..of_package
     };
-    assert_eq!(ids(of_both, None, 0).await, [second.id]);
+    assert_eq!(ids(of_both.clone(), None, 0).await, [second.id]);
+    let of_no_package = BuildFilter {
+        package: Some("nothing".parse().unwrap()),
+        ..of_both
+    };
+    assert_eq!(ids(of_no_package, None, 0).await, []);
     let running = BuildFilter {
         state: Some(BuildState::Running),
         ..all

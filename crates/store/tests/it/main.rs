@@ -31,5 +31,6 @@ mod repositories;
 mod rights;
 mod sightings;
 mod signing_keys;
+mod texts;
 mod users;
 mod verdicts;
