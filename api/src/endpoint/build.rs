@@ -18,6 +18,7 @@ use crate::{
         error::{Answer, ApiError},
         paging::{Items, Paging, Sorting, Wanted},
         parameters::{Count, Direction, Of, OrderBy, OrderById, State},
+        written::Written,
     },
     lookup::{find_build, find_project},
     state::ApiState,
@@ -38,9 +39,9 @@ impl BuildApi {
         &self,
         /// The number of the build, such as 42.
         build_id: Path<i64>,
-    ) -> Answer<Json<BuildView>> {
+    ) -> Answer<Written<BuildView>> {
         let build = find_build(&self.0, build_id.0).await?;
-        Ok(Json(BuildView::new(&build, self.0.settings())))
+        Ok(Written(BuildView::new(&build, self.0.settings())))
     }
 
     /// Lists the builds of a project.
@@ -65,7 +66,7 @@ impl BuildApi {
         order: Query<Option<Of<OrderById>>>,
         /// The direction to sort in: `DESC`, the newest build first, unless given.
         order_type: Query<Option<Of<Direction>>>,
-    ) -> Answer<Json<Items<BuildView>>> {
+    ) -> Answer<Written<Items<BuildView>>> {
         let _by_number: Option<Of<OrderById>> = order.0;
         let direction = order_type
             .0
@@ -86,7 +87,7 @@ impl BuildApi {
                 Ok(package) => Some(package),
                 // A name that cannot be a name has no builds.
                 Err(_) => {
-                    return Ok(Json(Items {
+                    return Ok(Written(Items {
                         items: Vec::new(),
                         meta: paging,
                     }));
@@ -107,7 +108,7 @@ impl BuildApi {
             .iter()
             .map(|build| BuildView::new(build, self.0.settings()))
             .collect();
-        Ok(Json(Items { items, meta: paging }))
+        Ok(Written(Items { items, meta: paging }))
     }
 
     /// Shows the source package of a build.
@@ -155,7 +156,7 @@ impl BuildApi {
         caller: Caller,
         /// The number of the build, such as 42.
         build_id: Path<i64>,
-    ) -> Answer<Json<BuildView>> {
+    ) -> Answer<Written<BuildView>> {
         let build = find_build(&self.0, build_id.0).await?;
         self.check_may_change(&caller, &build).await?;
         let actor = format!("user:{}", caller.name());
@@ -170,7 +171,7 @@ impl BuildApi {
             Err(error) => return Err(error.into()),
         }
         let build = find_build(&self.0, build_id.0).await?;
-        Ok(Json(BuildView::new(&build, self.0.settings())))
+        Ok(Written(BuildView::new(&build, self.0.settings())))
     }
 
     /// Deletes a build that has ended, with its results; its packages leave the repository.
@@ -184,13 +185,13 @@ impl BuildApi {
         caller: Caller,
         /// The number of the build, such as 42.
         build_id: Path<i64>,
-    ) -> Answer<Json<BuildView>> {
+    ) -> Answer<Written<BuildView>> {
         let build = find_build(&self.0, build_id.0).await?;
         self.check_may_change(&caller, &build).await?;
         let shown = BuildView::new(&build, self.0.settings());
         self.await_end(&build, Instant::now()).await?;
         self.remove(&[build]).await?;
-        Ok(Json(shown))
+        Ok(Written(shown))
     }
 
     /// Deletes several builds that have ended: all of them, or none when one of them cannot be deleted.

@@ -16,6 +16,7 @@ use crate::{
     http::{
         arguments::{Arguments, FileForm, FromFields as _, bad_form, parse_object, read_part},
         error::{Answer, ApiError},
+        written::Written,
     },
     lookup::{find_project, shown},
     settings::DEFAULT_BUILD_TIMEOUT,
@@ -56,11 +57,11 @@ impl BuildCreateApi {
         method = "post",
         operation_id = "create_build_from_upload"
     )]
-    async fn upload(&self, caller: Caller, form: FileForm<UploadArguments>) -> Answer<Json<BuildView>> {
+    async fn upload(&self, caller: Caller, form: FileForm<UploadArguments>) -> Answer<Written<BuildView>> {
         let mut form = form;
         let outcome = self.take(&caller, &mut form).await;
         match outcome {
-            Ok(build) => Ok(Json(BuildView::new(&build, self.0.settings()))),
+            Ok(build) => Ok(Written(BuildView::new(&build, self.0.settings()))),
             Err(error) => {
                 drain(&mut form.parts).await;
                 Err(error)
@@ -80,7 +81,7 @@ impl BuildCreateApi {
         /// The kind of source: `url`, `scm`, `distgit`, `pypi`, `rubygems`, `custom` or `rpm-upload`.
         kind: Path<String>,
         arguments: Arguments<BuildArguments>,
-    ) -> Answer<Json<BuildView>> {
+    ) -> Answer<Written<BuildView>> {
         const KINDS: [&str; 7] = [
             "url",
             "scm",

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use futures_util::stream;
 use model::{ChrootName, DirectoryName, PackageName};
-use poem_openapi::{OpenApi, param::Query, types::ToJSON as _};
+use poem_openapi::{OpenApi, param::Query};
 use store::{Build, MonitorPage, PackageChroots, Project};
 
 use super::Chapter;
@@ -119,7 +119,7 @@ impl MonitorApi {
                 text.push_str(",\n");
             }
             is_first = false;
-            text.push_str(&self.row(package, &asked.fields).to_json_string());
+            text.push_str(&serde_json::to_string(&self.row(package, &asked.fields))?);
         }
         let next = page.next.map(|package| Next::After(package, is_first));
         if next.is_none() {

@@ -14,3 +14,4 @@ pub(crate) mod parameters;
 pub(crate) mod server;
 pub(crate) mod streamed;
 pub(crate) mod web_address;
+pub(crate) mod written;

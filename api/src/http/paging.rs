@@ -1,6 +1,7 @@
 //! Pages of lists, as Copr's clients ask for them and expect them echoed.
 
 use poem_openapi::{Object, types::Type};
+use serde::Serialize;
 use store::{Order, Page};
 
 use crate::http::{
@@ -12,7 +13,7 @@ use crate::http::{
 const MOST: u64 = 10_000;
 
 /// The part of a list that an answer holds: limit, offset and order as they were applied.
-#[derive(Clone, Debug, PartialEq, Eq, Object)]
+#[derive(Clone, Debug, PartialEq, Eq, Object, Serialize)]
 #[oai(rename = "Meta")]
 pub(crate) struct Paging {
     /// The most items that the page may hold; null when the request set no limit, and then the list is whole.
@@ -139,7 +140,7 @@ fn next_page(limit: u64, have: usize, offset: u64) -> Option<Page> {
 }
 
 /// A part of a list, and which part it is.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct Items<T: Type + poem_openapi::types::ParseFromJSON + poem_openapi::types::ToJSON> {
     /// The items of this part; empty when the offset is past the end of the list.
     pub(crate) items: Vec<T>,

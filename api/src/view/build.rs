@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{BuildState, Glob};
 use poem_openapi::Object;
+use serde::Serialize;
 use store::{Build, BuildChroot};
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// The source package of a build.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "SourcePackage")]
 pub(crate) struct SourcePackageView {
     /// The name of the source package, such as `hello`; null until it is known.
@@ -28,38 +29,38 @@ pub(crate) struct SourcePackageView {
 }
 
 /// A build: one source package, built in one or more chroots of a project.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "Build")]
 pub(crate) struct BuildView {
+    /// The names of the chroots that it is built in, such as `fedora-43-x86_64`.
+    pub(crate) chroots: Vec<String>,
+    /// When the last of its chroots ended, in seconds since 1970; null before all have.
+    pub(crate) ended_on: Option<i64>,
     /// The build's number, unique on the farm. Later builds have higher numbers.
     pub(crate) id: i64,
+    /// Whether it is in the background: all builds that are not are served before it.
+    pub(crate) is_background: bool,
+    /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
+    pub(crate) ownername: String,
+    /// The project's directory that the results go to: the project's name, or that with a suffix, such as `demo:pr:1`.
+    pub(crate) project_dirname: String,
+    /// The name of the project, such as `demo`.
+    pub(crate) projectname: String,
+    /// The address of the project's results, without a slash at its end. A chroot's name behind it gives the chroot's
+    /// repository.
+    pub(crate) repo_url: String,
+    /// The source package that is built.
+    pub(crate) source_package: SourcePackageView,
+    /// When the first of its chroots started, in seconds since 1970; null before that.
+    pub(crate) started_on: Option<i64>,
     /// The build's state: `importing`, `waiting`, `pending` (in the queue), `starting`, `running`, `succeeded`, `failed`,
     /// `canceled`, `skipped` or `forked`. It follows from the states of its chroots: it runs while one of them runs, and fails
     /// if one of them fails.
     pub(crate) state: String,
-    /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
-    pub(crate) ownername: String,
-    /// The name of the project, such as `demo`.
-    pub(crate) projectname: String,
-    /// The project's directory that the results go to: the project's name, or that with a suffix, such as `demo:pr:1`.
-    pub(crate) project_dirname: String,
-    /// The address of the project's results, without a slash at its end. A chroot's name behind it gives the chroot's
-    /// repository.
-    pub(crate) repo_url: String,
-    /// The names of the chroots that it is built in, such as `fedora-43-x86_64`.
-    pub(crate) chroots: Vec<String>,
-    /// The source package that is built.
-    pub(crate) source_package: SourcePackageView,
     /// When it was submitted, in seconds since 1970-01-01 00:00 UTC.
     pub(crate) submitted_on: i64,
-    /// When the first of its chroots started, in seconds since 1970; null before that.
-    pub(crate) started_on: Option<i64>,
-    /// When the last of its chroots ended, in seconds since 1970; null before all have.
-    pub(crate) ended_on: Option<i64>,
     /// The name of the user who submitted it; null if no user did.
     pub(crate) submitter: Option<String>,
-    /// Whether it is in the background: all builds that are not are served before it.
-    pub(crate) is_background: bool,
 }
 
 /// The path of a build's source below `/results`.
@@ -431,4 +432,64 @@ pub(crate) fn built_packages(
             (chroot.to_string(), BuiltPackages { packages })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use poem_openapi::types::ToJSON as _;
+
+    use super::{BuildView, SourcePackageView};
+    use crate::{
+        http::paging::{Items, Paging, Sorting, Wanted},
+        view::{MonitorChroot, MonitorPackage},
+    };
+
+    fn build(is_over: bool) -> BuildView {
+        let text = |text: &str| is_over.then(|| text.to_owned());
+        BuildView {
+            chroots: vec!["fedora-43-x86_64".to_owned()],
+            ended_on: is_over.then_some(7),
+            id: 12,
+            is_background: is_over,
+            ownername: "ünïcode \"quoted\" \\ \u{7f}\u{1}".to_owned(),
+            project_dirname: "tools:next".to_owned(),
+            projectname: "tools".to_owned(),
+            repo_url: "https://farm.example.org/results/alice/tools".to_owned(),
+            source_package: SourcePackageView {
+                name: text("hello"),
+                url: text("https://farm.example.org/</script>"),
+                version: text("1.0-1"),
+            },
+            started_on: is_over.then_some(-1),
+            state: "succeeded".to_owned(),
+            submitted_on: i64::MAX,
+            submitter: text("alice"),
+        }
+    }
+
+    /// Two libraries write the same types: one describes them in the OpenAPI document, the other is fast.
+    #[test]
+    fn an_answer_is_written_as_its_schema_says_and_with_its_fields_in_order() {
+        let builds = Items {
+            items: vec![build(true), build(false)],
+            meta: Paging::new(Wanted::default(), Sorting::read(None, None)),
+        };
+        assert_eq!(serde_json::to_string(&builds).unwrap(), builds.to_json_string());
+        for address in [None, Some("https://farm.example.org/".to_owned())] {
+            let chroot = MonitorChroot {
+                build_id: 12,
+                pkg_version: address.clone(),
+                state: "failed".to_owned(),
+                status: 0,
+                url_backend_log: address.clone(),
+                url_build: address.clone(),
+                url_build_log: address,
+            };
+            let package = MonitorPackage {
+                chroots: [("fedora-43-x86_64".to_owned(), chroot)].into(),
+                name: "hello".to_owned(),
+            };
+            assert_eq!(serde_json::to_string(&package).unwrap(), package.to_json_string());
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use poem_openapi::{Object, types::Any};
+use serde::Serialize;
 
 use super::BuildView;
 
@@ -38,35 +39,38 @@ pub(crate) struct PackageView {
 }
 
 /// A package's last build in one chroot.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct MonitorChroot {
+    /// The number of the build.
+    pub(crate) build_id: i64,
+    /// The version and release that were built, such as `1.0-1`, with the epoch if there is one; null until it is known.
+    pub(crate) pkg_version: Option<String>,
     /// The state of the build in this chroot: `importing`, `waiting`, `pending` (in the queue), `starting`, `running`,
     /// `succeeded`, `failed`, `canceled`, `skipped` or `forked`.
     pub(crate) state: String,
     /// The same state as Copr's number for it, such as 0 for `failed` and 1 for `succeeded`.
     pub(crate) status: i64,
-    /// The number of the build.
-    pub(crate) build_id: i64,
-    /// The version and release that were built, such as `1.0-1`, with the epoch if there is one; null until it is known.
-    pub(crate) pkg_version: Option<String>,
-    /// The address of the build's log, if it was asked for.
-    #[oai(skip_serializing_if_is_none)]
-    pub(crate) url_build_log: Option<String>,
     /// The address of the farm's own log of the build, if it was asked for and is there: it is written when the build ends.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) url_backend_log: Option<String>,
     /// The address of the build's page, if it was asked for.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) url_build: Option<String>,
+    /// The address of the build's log, if it was asked for.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) url_build_log: Option<String>,
 }
 
 /// A package of a project, with its last build in each chroot.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct MonitorPackage {
-    /// The package's name, such as `hello`.
-    pub(crate) name: String,
     /// Its last build in each chroot, by the chroot's name; a chroot in which it was never built is left out.
     pub(crate) chroots: BTreeMap<String, MonitorChroot>,
+    /// The package's name, such as `hello`.
+    pub(crate) name: String,
 }
 
 /// The last builds of all packages of a project.
