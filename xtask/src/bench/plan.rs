@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
+use super::checkout;
 use crate::{
     cache::{Cache, Scratch},
     process::Tool,
@@ -127,31 +128,11 @@ fn build(checkout: &Path, copy: &Path) -> Result<PathBuf> {
 /// The program, built at another commit.
 fn at(root: &Path, place: &Path, commit: &str) -> Result<PathBuf> {
     let step = Step::start(format!("the same at {commit}"));
-    let checkout = place.join("older");
-    let git = || Tool::new("git").dir(root);
-    git()
-        .args(["worktree", "add", "--quiet", "--detach"])
-        .arg(&checkout)
-        .arg(commit)
-        .output()
-        .context("a checkout of it")?;
-    let built = copy_files(root, &checkout).and_then(|()| build(&checkout, &place.join("older-program")));
-    git()
-        .args(["worktree", "remove", "--force"])
-        .arg(&checkout)
-        .output()?;
+    let built = checkout::of(root, place, commit, |older| {
+        checkout::copy(root, older, &FILES)?;
+        fs_err::write(older.join(ERA), OLDER_ERA)?;
+        build(older, &place.join("older-program"))
+    });
     step.done("built, in release");
     built
-}
-
-fn copy_files(root: &Path, checkout: &Path) -> Result<()> {
-    for file in FILES {
-        let to = checkout.join(file);
-        if let Some(directory) = to.parent() {
-            fs_err::create_dir_all(directory)?;
-        }
-        fs_err::copy(root.join(file), to)?;
-    }
-    fs_err::write(checkout.join(ERA), OLDER_ERA)?;
-    Ok(())
 }
