@@ -54,8 +54,10 @@ fn page_of(filter: &BuildFilter, page: Page) -> Wanted {
     let in_state = in_state.unwrap_or_default();
     let direction = if filter.oldest_first { "ASC" } else { "DESC" };
     Wanted {
+        // A bare value as a limit, too, SQLite looks at when it plans, so that it would plan anew for each request.
         ids: format!(
-            "SELECT build.id FROM build WHERE {condition}{in_state} ORDER BY build.id {direction} LIMIT $1 OFFSET $2"
+            "SELECT build.id FROM build WHERE {condition}{in_state} ORDER BY build.id {direction}
+             LIMIT CAST($1 AS BIGINT) OFFSET CAST($2 AS BIGINT)"
         ),
         values,
     }
