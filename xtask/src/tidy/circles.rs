@@ -15,9 +15,7 @@ use imports::{Crate, Source};
 
 /// Crates that still have circles: how many of their files are in one, at most, and what asks for their end. Numbers here
 /// only ever fall; a crate without circles leaves the list.
-const KNOWN: &[(&str, usize, &str)] = &[
-    ("store", 6, "issue 12, number 26"),
-];
+const KNOWN: &[(&str, usize, &str)] = &[("store", 6, "issue 12, number 26")];
 
 /// Checks every crate of the workspace.
 pub(super) fn check(root: &Path, workspace: &Workspace) -> Result<Vec<Finding>> {
