@@ -23,13 +23,14 @@ use crate::{
     entity::event,
     error::{Error, Failure, Result, is_worth_a_retry, translate},
     grant::may_not_connect,
-    health::LastTry,
 };
 
+use last_try::LastTry;
 use reads::Reads;
 use sqlite::{Access, sqlite};
 
 mod close;
+mod last_try;
 mod reads;
 mod sqlite;
 

@@ -4,18 +4,13 @@
 use std::time::{Duration, Instant};
 
 use sea_orm::ConnectionTrait as _;
-use tokio::sync::Mutex;
 
-use crate::{Error, Result, Store};
+use crate::{Result, Store};
 
 /// How long a change may take until the database counts as stuck. Whoever writes holds others up for less.
 const LIMIT: Duration = Duration::from_secs(3);
 /// How long an outcome is believed, so that many who ask cost as much as one.
 const BELIEVED: Duration = Duration::from_secs(2);
-
-/// What the last try came to. Held during a try, so that there is one at a time.
-#[derive(Default)]
-pub(crate) struct LastTry(Mutex<Option<(Instant, Option<Error>)>>);
 
 impl Store {
     /// Whether changes are possible, by a transaction that changes nothing, or by one that another has just tried.

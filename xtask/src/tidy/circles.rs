@@ -13,10 +13,6 @@ use crate::workspace::Workspace;
 
 use imports::{Crate, Source};
 
-/// Crates that still have circles: how many of their files are in one, at most, and what asks for their end. Numbers here
-/// only ever fall; a crate without circles leaves the list.
-const KNOWN: &[(&str, usize, &str)] = &[("store", 6, "issue 12, number 26")];
-
 /// Checks every crate of the workspace.
 pub(super) fn check(root: &Path, workspace: &Workspace) -> Result<Vec<Finding>> {
     let files = super::files(root)?;
@@ -37,7 +33,7 @@ pub(super) fn check(root: &Path, workspace: &Workspace) -> Result<Vec<Finding>> 
             sources.push(Source::new(file, module.unwrap_or(file), &text));
         }
         let circles = circles(&Crate::new(sources));
-        findings.extend(judge(&package.name, &manifest, &circles, KNOWN));
+        findings.extend(judge(&manifest, &circles));
     }
     Ok(findings)
 }
@@ -50,28 +46,17 @@ fn is_source(file: &str, folder: &str) -> bool {
         .is_some_and(|file| file.ends_with(".rs") && !file.split('/').any(is_test))
 }
 
-/// What to say of a crate's circles, beside those that are known.
-fn judge(name: &str, manifest: &str, circles: &[Vec<String>], known: &[(&str, usize, &str)]) -> Vec<Finding> {
-    let count: usize = circles.iter().map(Vec::len).sum();
-    let entry = known.iter().find(|(crate_name, _, _)| *crate_name == name);
-    match entry {
-        Some((_, most, _)) if (1..=*most).contains(&count) => Vec::new(),
-        Some((_, _, owner)) if count == 0 => {
-            let advice = format!("{name} has no circles any more: take it off the list of {owner}");
-            vec![Finding::new("xtask/src/tidy/circles.rs", 0, advice)]
-        }
-        _ => circles
-            .iter()
-            .map(|circle| {
-                let advice = format!(
-                    "{} files import each other in a circle: move what they share below them both: {}",
-                    circle.len(),
-                    circle.join(", ")
-                );
-                Finding::new(circle.first().map_or(manifest, String::as_str), 0, advice)
-            })
-            .collect(),
-    }
+/// What to say of a crate's circles.
+fn judge(manifest: &str, circles: &[Vec<String>]) -> Vec<Finding> {
+    let told = circles.iter().map(|circle| {
+        let advice = format!(
+            "{} files import each other in a circle: move what they share below them both: {}",
+            circle.len(),
+            circle.join(", ")
+        );
+        Finding::new(circle.first().map_or(manifest, String::as_str), 0, advice)
+    });
+    told.collect()
 }
 
 /// The circles of a crate, each as its files, in order.
