@@ -44,6 +44,10 @@ impl ProjectWriteApi {
         arguments: Arguments<ProjectAddArguments>,
     ) -> Answer<Json<ProjectView>> {
         let owner = self.check_owner(&caller, &ownername)?;
+        // An operator may act for others, and whoever got that name later would own the project.
+        if self.0.store().user_by_name(&owner).await?.is_none() {
+            return Err(ApiError::NotFound(format!("User '{owner}' does not exist.")));
+        }
         let arguments = arguments.check()?;
         let exist_ok = exist_ok.0.is_some_and(|Of(Flag(is_ok))| is_ok);
         let name: ProjectName = arguments

@@ -102,10 +102,15 @@ impl Fields {
         number
     }
 
-    /// A list of texts; one text is split at white space and commas.
+    /// A list of texts; one text is split at white space and commas. Empty texts are none: copr-cli takes all repositories away
+    /// with `--repos ""`, which it sends as a list of one.
     pub(crate) fn texts(&mut self, name: &str) -> Option<Vec<String>> {
         let texts = match self.values.remove(name)? {
-            Value::Array(items) => items.iter().map(scalar).collect::<Option<Vec<_>>>(),
+            Value::Array(items) => items
+                .iter()
+                .map(scalar)
+                .filter(|text| text.as_ref().is_none_or(|text| !text.trim().is_empty()))
+                .collect::<Option<Vec<_>>>(),
             Value::String(text) => Some(
                 text.split(|c: char| c.is_whitespace() || c == ',')
                     .filter(|word| !word.is_empty())

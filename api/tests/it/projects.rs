@@ -137,6 +137,31 @@ async fn what_cannot_be_a_project_is_refused() {
     assert!(farm.files("results").is_empty());
 }
 
+/// As `copr-cli modify --repos ""` sends it.
+#[tokio::test]
+async fn a_list_of_one_empty_text_takes_all_repositories_away() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    let edit = |body| farm.call(&farm.alice, Method::PUT, "/api_3/project/edit/alice/p1/", body);
+    for (repos, wanted) in [
+        (json!(["http://example.org/r/"]), json!(["http://example.org/r/"])),
+        (json!([""]), json!([])),
+    ] {
+        let changed = edit(json!({"repos": repos})).await.good();
+        assert_eq!(changed["additional_repos"], wanted);
+    }
+}
+
+#[tokio::test]
+async fn an_operator_makes_projects_for_users_that_there_are() {
+    let farm = Farm::start().await;
+    let body = json!({"name": "p1", "chroots": [CHROOT]});
+    let add = |owner: &str| format!("/api_3/project/add/{owner}");
+    let refused = farm.post(&farm.operator, &add("nobody"), body.clone()).await;
+    assert_eq!(refused.error(404), "User 'nobody' does not exist.");
+    farm.post(&farm.operator, &add("alice"), body).await.good();
+}
+
 #[tokio::test]
 async fn an_edit_changes_only_what_it_names() {
     let farm = Farm::start().await;
