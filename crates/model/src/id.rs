@@ -74,7 +74,7 @@ macro_rules! uuid_ids {
             /// Reads the text with or without its prefix.
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 let bare = text.strip_prefix($prefix).unwrap_or(text);
-                Uuid::parse_str(bare).map(Self).map_err(|_| InvalidId { kind: stringify!($name), text: text.to_owned() })
+                Uuid::parse_str(bare).map(Self).map_err(|_| InvalidId { prefix: $prefix, text: text.to_owned() })
             }
         }
     )+};
@@ -93,9 +93,9 @@ uuid_ids! {
 
 /// A text that is not an id of the wanted kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a {kind}: expected a UUID")]
+#[error("`{text}` is no id of that kind: expected `{prefix}` and 32 hexadecimal digits")]
 pub struct InvalidId {
-    kind: &'static str,
+    prefix: &'static str,
     text: String,
 }
 
@@ -117,6 +117,9 @@ mod tests {
             assert_eq!(read, FleetId(uuid::Uuid::from_u128(7)));
         }
         let bad = serde_json::from_value::<FleetId>("seven".into()).unwrap_err();
-        assert_eq!(bad.to_string(), "`seven` is not a FleetId: expected a UUID");
+        assert_eq!(
+            bad.to_string(),
+            "`seven` is no id of that kind: expected `flt_` and 32 hexadecimal digits"
+        );
     }
 }

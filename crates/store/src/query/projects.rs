@@ -289,7 +289,7 @@ impl Store {
             condition = condition.add(project::Column::Owner.eq(owner.as_str()));
         }
         if let Some(text) = &filter.text {
-            check_text("text", text)?;
+            check_text("query", text)?;
             condition =
                 condition.add(sea_orm::sea_query::Expr::col(project::Column::Search).like(like(text)));
         }
