@@ -1,10 +1,10 @@
 //! `verdigris config`: the settings in force, and all that is wrong with a farm before it is started. Nothing is written.
 
-use std::{os::unix::fs::MetadataExt as _, path::Path, process::ExitCode};
+use std::{os::unix::fs::MetadataExt as _, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use model::{fleet::FleetSpec, quantity::ByteSize};
-use runtime::Settings;
+use runtime::{Settings, clock};
 use store::{Process, Store};
 
 use crate::{
@@ -16,6 +16,9 @@ use crate::{
     parts, say,
     secrets::Secrets,
 };
+
+/// After this nobody leads who leads now and was stopped.
+const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(3600);
 
 /// `verdigris config show`. What follows from other settings is shown as well.
 pub(crate) fn show(config: &Config) -> anyhow::Result<()> {
@@ -136,9 +139,19 @@ async fn in_database(
         Err(error) => report.result("chroots", Err(error)),
     }
     if let Some(fleet) = fleet {
-        let forsaken = refuse_forsaken_machines(store, fleet).await;
-        report.result("builders", forsaken.map(|()| "good".to_owned()));
+        report.result("builders", forsaken(store, fleet).await);
     }
+}
+
+/// Whether builders of another fleet would be left without a controller. One that leads them now may be another farm's, or the
+/// one whose file was changed and that is to be started again: only the operator knows.
+async fn forsaken(store: &Store, fleet: &FleetSpec) -> anyhow::Result<String> {
+    refuse_forsaken_machines(store, fleet, clock::now()).await?;
+    let stopped = refuse_forsaken_machines(store, fleet, clock::now().plus(LONGER_THAN_A_LEASE)).await;
+    Ok(match stopped {
+        Ok(()) => "good".to_owned(),
+        Err(error) => format!("good while that fleet's own controller runs; when it is stopped, {error}"),
+    })
 }
 
 /// Whether the schema is this program's, and the role may do what its process does.

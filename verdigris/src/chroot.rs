@@ -95,8 +95,13 @@ pub(crate) async fn delete(config: &Config, names: &[String]) -> anyhow::Result<
     database::with(&settings, async |store| {
         for name in &names {
             let deleted = store.delete_chroot(name, clock::now()).await;
+            let is_used = matches!(deleted, Err(store::Error::Conflict { .. }));
             deleted.map_err(plainly).with_context(|| {
-                format!("{name} stays; `verdigris chroot deactivate {name}` offers it to nobody any more")
+                if is_used {
+                    format!("{name} stays; `verdigris chroot deactivate {name}` offers it to nobody any more")
+                } else {
+                    format!("deleting the chroot {name}")
+                }
             })?;
             say(&format!("deleted {name}"));
         }

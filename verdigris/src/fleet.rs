@@ -344,9 +344,14 @@ pub(crate) async fn resume(config: &Config, pool: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses a fleet file whose id was changed while there are machines of the old one: nobody would end them.
-pub(crate) async fn refuse_forsaken_machines(store: &Store, fleet: &FleetSpec) -> anyhow::Result<()> {
-    let forsaken = store.forsaken_fleets(fleet.fleet, clock::now()).await?;
+/// Refuses a fleet file whose id was changed while there are machines of the old one: nobody would end them. `at` is when the
+/// file is to be used: a fleet that a controller leads then is not forsaken.
+pub(crate) async fn refuse_forsaken_machines(
+    store: &Store,
+    fleet: &FleetSpec,
+    at: Timestamp,
+) -> anyhow::Result<()> {
+    let forsaken = store.forsaken_fleets(fleet.fleet, at).await?;
     let Some((old, builders)) = forsaken.first() else {
         return Ok(());
     };

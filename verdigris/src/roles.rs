@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime::{CancellationToken, Settings, Supervisor};
+use runtime::{CancellationToken, Settings, Supervisor, clock};
 use store::{Process, Store};
 use tokio::{
     net::TcpListener,
@@ -81,7 +81,7 @@ pub(crate) async fn controller(config: &Config) -> anyhow::Result<()> {
     let secrets = Secrets::open(&settings.storage.secrets())?;
     run(&settings, Process::Controller, async |store| {
         let parts = parts::controller(&settings, &secrets, &store, None)?;
-        fleet::refuse_forsaken_machines(&store, &parts.fleet).await?;
+        fleet::refuse_forsaken_machines(&store, &parts.fleet, clock::now()).await?;
         let controller = controller::Controller::new(parts);
         let supervisor = Supervisor::new();
         probes(&settings, &store, &supervisor).await?;

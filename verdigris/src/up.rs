@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use devcloud::{Cloud, CloudConfig, ImageConfig};
-use model::{ChrootDefinition, OwnerName, chroot::BaseRepository};
+use model::{ChrootDefinition, ChrootName, OwnerName, chroot::BaseRepository};
 use runtime::{CancellationToken, Settings, Supervisor, clock, supervisor::chain};
 use store::{Chroot, NewUser, Store};
 use tracing::{error, info, warn};
@@ -86,11 +86,13 @@ async fn run(
     if !unknown.is_empty() {
         bail!("fleet.yaml: {}", unknown.join("\n  "));
     }
-    refuse_forsaken_machines(store, &fleet).await?;
+    refuse_forsaken_machines(store, &fleet, clock::now()).await?;
     settings::keep(arguments, directory)?;
     for useless in chroot::useless(store, &settings, Some(&fleet)).await? {
         warn!("{useless}");
     }
+    let offered = store.chroots().await?.into_iter().find(|chroot| chroot.is_active);
+    let offered = offered.map(|chroot| chroot.name);
     stop::recover(store, &fleet).await?;
     // From here on there are machines: whatever goes wrong, the cloud is shut down.
     let cloud = start_cloud(directory, &settings, &secrets, image).await?;
@@ -99,7 +101,7 @@ async fn run(
         .and_then(|quiesce| stop::stop_at_signals(supervisor.stop_token(), quiesce, store.clone()));
     let ended = match started {
         Ok(()) => {
-            greet(directory, &settings, &operator, &conf);
+            greet(directory, &settings, &operator, &conf, offered.as_ref());
             tokio::select! {
                 ended = supervisor.wait(roles::GRACE) => ended.map_err(|words| anyhow::anyhow!(words)),
                 lost = cloud.failed() => Err(anyhow::Error::from(lost).context("the embedded cloud")),
@@ -281,8 +283,14 @@ async fn keep_credentials(
     conf.move_to(&url)
 }
 
-/// Says where the farm is and how to use it.
-fn greet(directory: &Path, settings: &Settings, operator: &OwnerName, conf: &CoprConf) {
+/// Says where the farm is and how to use it, with a chroot that it offers.
+fn greet(
+    directory: &Path,
+    settings: &Settings,
+    operator: &OwnerName,
+    conf: &CoprConf,
+    chroot: Option<&ChrootName>,
+) {
     let url = settings.http.public_url();
     if settings.http.listen.ip().is_unspecified() && settings.http.public_url.is_none() {
         warn!(
@@ -290,13 +298,22 @@ fn greet(directory: &Path, settings: &Settings, operator: &OwnerName, conf: &Cop
              write http.public_url into verdigris.toml for them."
         );
     }
+    let config = directory.join("verdigris.toml");
+    let (file, config) = (conf.path().display(), config.display());
+    let first_steps = match chroot {
+        Some(chroot) => format!(
+            "copr-cli --config {file} create demo --chroot {chroot}\n  \
+             copr-cli --config {file} build demo PACKAGE.src.rpm\n  \
+             dnf copr enable --hub {url} {operator}/demo {chroot}"
+        ),
+        None => format!(
+            "There is no chroot to build in yet; `verdigris chroot create --help` says how to make one:\n  \
+             verdigris chroot create NAME --repository ID=URL --buildroot-package NAME --config {config}"
+        ),
+    };
     say(&format!(
-        "\nThe farm is up: {url}\nIts operator is {operator}; copr-cli finds login and token in {file}.\n  \
-         copr-cli --config {file} create demo --chroot microdistro-1-x86_64\n  \
-         copr-cli --config {file} build demo PACKAGE.src.rpm\n  dnf copr enable --hub {url} {operator}/demo \
-         microdistro-1-x86_64\n  verdigris fleet status --config {config}\n\
-         Ctrl-C stops it when what runs has ended, twice at once; the next `verdigris up` goes on.\n",
-        file = conf.path().display(),
-        config = directory.join("verdigris.toml").display()
+        "\nThe farm is up: {url}\nIts operator is {operator}; copr-cli finds login and token in {file}.\n  {first_steps}\n  \
+         verdigris fleet status --config {config}\n\
+         Ctrl-C stops it when what runs has ended, twice at once; the next `verdigris up` goes on.\n"
     ));
 }
