@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::process::Tool;
+use crate::{process::Tool, workspace};
 
 /// Checks `commit` out below `place`, has it built, and takes it away again.
 pub(super) fn of<T>(
@@ -26,7 +26,20 @@ pub(super) fn of<T>(
         .args(["worktree", "remove", "--force"])
         .arg(&checkout)
         .output()?;
+    forget()?;
     built
+}
+
+/// Has what was compiled of the workspace's own packages compiled anew: they have the same names to cargo in both checkouts, and
+/// it goes by the times of files, so that what was compiled there would pass for what is here.
+fn forget() -> Result<()> {
+    let packages = workspace::read()?.packages;
+    let names = packages.iter().flat_map(|package| ["-p", package.name.as_str()]);
+    workspace::cargo()?
+        .args(["clean", "--quiet", "--release"])
+        .args(names)
+        .show()
+        .context("what the older commit left does not go away")
 }
 
 /// Copies files to the same places in a checkout.
