@@ -93,7 +93,7 @@ uuid_ids! {
 
 /// A text that is not an id of the wanted kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no id of that kind: expected `{prefix}` and 32 hexadecimal digits")]
+#[error("`{text}` is no id of that kind: expected a UUID, with or without `{prefix}` before it")]
 pub struct InvalidId {
     prefix: &'static str,
     text: String,
@@ -119,7 +119,7 @@ mod tests {
         let bad = serde_json::from_value::<FleetId>("seven".into()).unwrap_err();
         assert_eq!(
             bad.to_string(),
-            "`seven` is no id of that kind: expected `flt_` and 32 hexadecimal digits"
+            "`seven` is no id of that kind: expected a UUID, with or without `flt_` before it"
         );
     }
 }

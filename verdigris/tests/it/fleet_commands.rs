@@ -1,6 +1,6 @@
 //! What the operator is told by `verdigris fleet`, by day and by night.
 
-use std::{fs, time::Duration};
+use std::{fs, process::Output, time::Duration};
 
 use crate::{
     farm::{CHROOT, Farm, text, verdigris},
@@ -56,6 +56,16 @@ fn the_fleets_commands_name_builds_and_owners_and_a_farm_that_nobody_leads() {
     let said = farm.operate(&["fleet", "resume", "local"]);
     assert_eq!(said.trim(), "Pool local is not held back: nothing to do.");
 
+    // It is asked before a restart, while the controller of the first id leads.
+    let (is_good, said) = with_another_fleet_id(&farm, |farm| {
+        let output = check(farm);
+        (output.status.success(), text(&output.stdout))
+    });
+    assert!(is_good, "it may be another farm's: {said}");
+    let told = "builders good while that fleet's own controller runs; when it is stopped, the fleet file's `fleet` is";
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains(told), "{said}");
+
     farm.signal("TERM");
     assert!(farm.ends_within(Duration::from_secs(60)), "{}", farm.log());
     for command in ["status", "plan"] {
@@ -67,28 +77,42 @@ fn the_fleets_commands_name_builds_and_owners_and_a_farm_that_nobody_leads() {
     farm.wait_for(build, &["succeeded"]);
 }
 
-/// The machines of the first id would be nobody's.
-fn a_changed_fleet_id_is_refused(farm: &Farm) {
+/// What comes of something while the fleet file has another id.
+fn with_another_fleet_id<T>(farm: &Farm, what: impl FnOnce(&Farm) -> T) -> T {
     let file = farm.path("data/fleet.yaml");
     let before = fs::read_to_string(&file).unwrap();
     let id = before.lines().find(|line| line.starts_with("fleet: ")).unwrap();
     let other = "fleet: 019a0000-0000-7000-8000-000000000009";
     fs::write(&file, before.replace(id, other)).unwrap();
-    let output = verdigris()
-        .args(["up", "--directory"])
-        .arg(farm.path("data"))
+    let outcome = what(farm);
+    fs::write(&file, &before).unwrap();
+    outcome
+}
+
+fn check(farm: &Farm) -> Output {
+    verdigris()
+        .args(["config", "check", "--config"])
+        .arg(farm.path("data/verdigris.toml"))
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+/// The machines of the first id would be nobody's.
+fn a_changed_fleet_id_is_refused(farm: &Farm) {
+    let file = fs::read_to_string(farm.path("data/fleet.yaml")).unwrap();
+    let id = file.lines().find(|line| line.starts_with("fleet: ")).unwrap();
+    let (output, checked) = with_another_fleet_id(farm, |farm| {
+        let up = verdigris()
+            .args(["up", "--directory"])
+            .arg(farm.path("data"))
+            .output()
+            .unwrap();
+        (up, check(farm))
+    });
     let said = text(&output.stderr);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("on record"), "{said}");
     assert!(said.contains(&format!("Write `{id}` back")), "{said}");
-    let output = verdigris()
-        .args(["config", "check", "--config"])
-        .arg(farm.path("data/verdigris.toml"))
-        .output()
-        .unwrap();
-    let said = text(&output.stdout);
-    assert!(!output.status.success() && said.contains("on record"), "{said}");
-    fs::write(&file, before).unwrap();
+    let said = text(&checked.stdout);
+    assert!(!checked.status.success() && said.contains("on record"), "{said}");
 }

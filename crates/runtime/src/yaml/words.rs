@@ -150,7 +150,7 @@ fn is_indented_by_tab(error: &Error, text: &str) -> bool {
 
 /// What a value's own type says of it.
 fn message(said: &str) -> String {
-    match said.split_once(" is not a FleetId") {
+    match said.split_once(" is no id of that kind") {
         Some((value, _)) => format!(
             "{value} is no UUID, such as 019a0000-0000-7000-8000-000000000001; `uuidgen` prints a new one"
         ),
