@@ -17,7 +17,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when somebody else writes for too long, or the database takes none.
+    /// [`crate::Error::Unavailable`] when somebody else writes for too long, or the database takes none.
     pub async fn check_writes(&self) -> Result<()> {
         let mut last = self.last_try().0.lock().await;
         if let Some((at, outcome)) = &*last
