@@ -136,37 +136,12 @@ pub(super) fn run(cache: &Cache, install: bool, wanted: &Wanted<'_>) -> Result<(
     beside_peer(wanted.rounds, &this, &peer)
 }
 
-/// Builds the programs in a checkout, and copies them to a place of their own.
-fn build(checkout: &Path, place: &Path) -> Result<Programs> {
-    let target = workspace::read()?.target_directory;
-    // The whole workspace's features, so that what it depends on is compiled once for all benchmarks.
-    let arguments = [
-        "build",
-        "--release",
-        "--quiet",
-        "--workspace",
-        "--features",
-        "store/testing",
-        "--example",
-        "serve",
-        "--example",
-        "fill",
-    ];
-    workspace::cargo()?
-        .dir(checkout)
-        .args(arguments)
-        .arg("--target-dir")
-        .arg(&target)
-        .show()?;
-    fs_err::create_dir_all(place)?;
-    let copied = |name: &str| -> Result<PathBuf> {
-        let copy = place.join(name);
-        fs_err::copy(target.join("release/examples").join(name), &copy)?;
-        Ok(copy)
-    };
+/// Builds the programs in a checkout.
+fn build(checkout: &Path, copies: &Path) -> Result<Programs> {
+    checkout::examples(checkout, &["serve", "fill"], copies)?;
     Ok(Programs {
-        serve: copied("serve")?,
-        fill: copied("fill")?,
+        serve: copies.join("serve"),
+        fill: copies.join("fill"),
     })
 }
 

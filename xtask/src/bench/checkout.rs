@@ -42,6 +42,28 @@ fn forget() -> Result<()> {
         .context("what the older commit left does not go away")
 }
 
+/// Builds example programs of a checkout in release, and copies them into a directory of their own: what is built next from
+/// another checkout takes their places.
+pub(super) fn examples(checkout: &Path, names: &[&str], copies: &Path) -> Result<()> {
+    let target = workspace::read()?.target_directory;
+    // The whole workspace's features, so that what it depends on is compiled once for all benchmarks.
+    let mut build = workspace::cargo()?
+        .dir(checkout)
+        .args(["build", "--release", "--quiet", "--workspace"])
+        .args(["--features", "store/testing"])
+        .arg("--target-dir")
+        .arg(&target);
+    for name in names {
+        build = build.args(["--example", name]);
+    }
+    build.show()?;
+    fs_err::create_dir_all(copies)?;
+    for name in names {
+        fs_err::copy(target.join("release/examples").join(name), copies.join(name))?;
+    }
+    Ok(())
+}
+
 /// Copies files to the same places in a checkout.
 pub(super) fn copy(root: &Path, checkout: &Path, files: &[&str]) -> Result<()> {
     for file in files {

@@ -101,28 +101,10 @@ pub(super) fn run(cache: &Cache, install: bool, plan: &Plan<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Builds the program in a checkout, and copies it to a place of its own.
-fn build(checkout: &Path, copy: &Path) -> Result<PathBuf> {
-    let target = workspace::read()?.target_directory;
-    // The whole workspace's features, so that what it depends on is compiled once for all.
-    let arguments = [
-        "build",
-        "--release",
-        "--quiet",
-        "--workspace",
-        "--features",
-        "store/testing",
-        "--example",
-        "plan",
-    ];
-    workspace::cargo()?
-        .dir(checkout)
-        .args(arguments)
-        .arg("--target-dir")
-        .arg(&target)
-        .show()?;
-    fs_err::copy(target.join("release/examples/plan"), copy)?;
-    Ok(copy.to_owned())
+/// Builds the program in a checkout.
+fn build(checkout: &Path, copies: &Path) -> Result<PathBuf> {
+    checkout::examples(checkout, &["plan"], copies)?;
+    Ok(copies.join("plan"))
 }
 
 /// The program, built at another commit.
