@@ -212,6 +212,22 @@ impl Farm {
         text(&output.stdout)
     }
 
+    /// One of the operator's commands, which must fail; what it says.
+    pub(crate) fn refused(&self, arguments: &[&str]) -> String {
+        let output = verdigris()
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("data/verdigris.toml"))
+            .output()
+            .unwrap();
+        assert!(
+            !output.status.success(),
+            "{arguments:?}: {}",
+            text(&output.stdout)
+        );
+        text(&output.stderr)
+    }
+
     /// What `verdigris fleet status` says.
     pub(crate) fn fleet_status(&self) -> Value {
         serde_json::from_str(&self.operate(&["fleet", "status", "--json"])).unwrap()

@@ -7,22 +7,6 @@ use crate::{
     packages::{SLOW, source_package},
 };
 
-/// A command that must fail; what it says.
-fn refused(farm: &Farm, arguments: &[&str]) -> String {
-    let output = verdigris()
-        .args(arguments)
-        .arg("--config")
-        .arg(farm.path("data/verdigris.toml"))
-        .output()
-        .unwrap();
-    assert!(
-        !output.status.success(),
-        "{arguments:?}: {}",
-        text(&output.stdout)
-    );
-    text(&output.stderr)
-}
-
 #[test]
 fn the_fleets_commands_name_builds_and_owners_and_a_farm_that_nobody_leads() {
     let mut farm = Farm::start();
@@ -48,7 +32,7 @@ fn the_fleets_commands_name_builds_and_owners_and_a_farm_that_nobody_leads() {
     assert!(shown.contains(id), "one id in text and JSON: {shown}");
     assert_eq!(farm.json("/api/fleet")["pools"][0]["name"], "local");
 
-    let said = refused(&farm, &["fleet", "resume", "locl"]);
+    let said = farm.refused(&["fleet", "resume", "locl"]);
     assert!(
         said.contains("no pool `locl`") && said.contains("did you mean `local`?"),
         "{said}"

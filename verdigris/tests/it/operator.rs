@@ -8,25 +8,9 @@ use std::{
 
 use crate::{
     config_check::everything,
-    farm::{CHROOT, Farm, cached, text, verdigris},
+    farm::{CHROOT, Farm, cached, text},
     packages::{GREETING, source_package},
 };
-
-/// A command of the operator's that is refused, and why.
-fn refused(farm: &Farm, arguments: &[&str]) -> String {
-    let output = verdigris()
-        .args(arguments)
-        .arg("--config")
-        .arg(farm.path("data/verdigris.toml"))
-        .output()
-        .unwrap();
-    assert!(
-        !output.status.success(),
-        "{arguments:?}: {}",
-        text(&output.stdout)
-    );
-    text(&output.stderr)
-}
 
 fn value(section: &str, key: &str) -> String {
     let mut lines = section.lines().filter_map(|line| line.split_once(" = "));
@@ -103,14 +87,14 @@ fn copr_as(farm: &Farm, section: &Path, arguments: &[&str]) -> Output {
 }
 
 fn the_operator_that_is_needed_stays(farm: &Farm) {
-    let said = refused(farm, &["user", "demote", "admin"]);
+    let said = farm.refused(&["user", "demote", "admin"]);
     assert!(
         said.contains("admin is the last operator; make another first: `verdigris user promote NAME`"),
         "{said}"
     );
-    let said = refused(farm, &["user", "delete", "admin"]);
+    let said = farm.refused(&["user", "delete", "admin"]);
     assert!(said.contains("admin is whom `verdigris up` works as"), "{said}");
-    let said = refused(farm, &["user", "delete", "nobody"]);
+    let said = farm.refused(&["user", "delete", "nobody"]);
     assert!(said.contains("there is no user nobody"), "{said}");
 }
 
@@ -120,7 +104,7 @@ fn users_are_listed_demoted_and_deleted_and_what_is_needed_stays() {
     farm.copr(&["create", "demo", "--chroot", CHROOT]);
     the_operator_that_is_needed_stays(&farm);
     let section = farm.operate(&["user", "create", "bob"]);
-    let said = refused(&farm, &["user", "create", "bob"]);
+    let said = farm.refused(&["user", "create", "bob"]);
     assert_eq!(said.trim(), "verdigris: there is a user bob already");
     assert_eq!(
         farm.operate(&["user", "promote", "bob"]).trim(),
@@ -149,12 +133,12 @@ fn users_are_listed_demoted_and_deleted_and_what_is_needed_stays() {
     fs::write(&theirs, section).unwrap();
     let copr = |arguments: &[&str]| copr_as(&farm, &theirs, arguments);
     assert!(copr(&["create", "mine", "--chroot", CHROOT]).status.success());
-    let said = refused(&farm, &["user", "delete", "bob"]);
+    let said = farm.refused(&["user", "delete", "bob"]);
     assert!(
         said.contains("bob still owns the projects bob/mine; delete them first"),
         "{said}"
     );
-    let said = refused(&farm, &["chroot", "delete", CHROOT]);
+    let said = farm.refused(&["chroot", "delete", CHROOT]);
     assert!(
         said.contains(&format!("these projects have {CHROOT}: admin/demo, bob/mine")),
         "{said}"
