@@ -35,7 +35,7 @@ impl Controller {
     }
 
     /// Writes the decisions down. One that lost a race is left for the next round.
-    pub(crate) async fn commit(&self, lease: &Lease, view: &FleetView, plan: &Plan) -> Result<(), Error> {
+    pub(crate) async fn commit(&mut self, lease: &Lease, view: &FleetView, plan: &Plan) -> Result<(), Error> {
         let by_id: BTreeMap<BuilderId, &Builder> = view
             .builders
             .iter()
@@ -45,6 +45,7 @@ impl Controller {
             let done = match action {
                 Action::Assign { attempt, builder } => {
                     let Some(row) = by_id.get(builder) else { continue };
+                    self.queue.forget(*attempt);
                     let deadline = self
                         .parts
                         .clock

@@ -127,11 +127,7 @@ pub(crate) async fn conclude(
     seen: &Seen,
     absences: &mut Absences,
 ) -> Result<(), Error> {
-    let known = parts
-        .store
-        .fleet_snapshot(parts.fleet.fleet, parts.clock.now())
-        .await?
-        .builders;
+    let known = parts.store.builders_of_fleet(parts.fleet.fleet).await?;
     for builder in known.iter().filter(|builder| builder.cloud == seen.cloud) {
         apply(parts, lease, builder, seen, absences).await?;
     }

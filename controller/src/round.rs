@@ -10,7 +10,7 @@ use model::{
     plan::{self, Action},
 };
 use runtime::supervisor::chain;
-use store::{FleetView, Lease, News};
+use store::{FleetView, Lease, News, QueueCache};
 use tracing::warn;
 
 use crate::{
@@ -29,6 +29,8 @@ pub struct Controller {
     /// What is on record of the pools since this controller leads.
     pub(crate) recorded: BTreeMap<PoolName, String>,
     pub(crate) news: News,
+    /// What it knows of the queue.
+    pub(crate) queue: QueueCache,
 }
 
 impl Controller {
@@ -41,6 +43,7 @@ impl Controller {
             steps: Steps::new(parts.clock.clone()),
             parts: Arc::new(parts),
             recorded: BTreeMap::new(),
+            queue: QueueCache::default(),
         }
     }
 
@@ -51,6 +54,7 @@ impl Controller {
         self.steps = Steps::new(self.parts.clock.clone());
         self.clouds = Clouds::new(&self.parts);
         self.recorded.clear();
+        self.queue = QueueCache::default();
     }
 
     /// Notes what steps said of clouds.
@@ -83,11 +87,11 @@ impl Controller {
         let builders = if plan.actions.is_empty() {
             std::mem::take(&mut view.builders)
         } else {
-            self.view().await?.builders
+            self.parts.store.builders_of_fleet(self.parts.fleet.fleet).await?
         };
         self.steps.begin(&parts, lease, &builders, &self.clouds);
         // Why things wait is for people to read: it never keeps anything from being done.
-        if let Err(error) = parts.store.set_waits(lease, &view, &plan.waits).await {
+        if let Err(error) = parts.store.set_waits(lease, &mut self.queue, &plan.waits).await {
             warn!("Cannot write down what waits for what: {}", chain(&error));
         }
         let is_moving = builders
@@ -97,9 +101,13 @@ impl Controller {
         Ok(is_changed || is_moving || is_silent || !view.queue.is_empty() || self.steps.under_way() > 0)
     }
 
-    async fn view(&self) -> Result<FleetView, Error> {
+    async fn view(&mut self) -> Result<FleetView, Error> {
         let (fleet, now) = (self.parts.fleet.fleet, self.parts.clock.now());
-        Ok(self.parts.store.fleet_snapshot(fleet, now).await?)
+        Ok(self
+            .parts
+            .store
+            .look_at_fleet(fleet, &mut self.queue, now)
+            .await?)
     }
 }
 

@@ -54,7 +54,6 @@ pub(crate) fn snapshot_with(
         pools: pools.collect(),
         builders: builders.collect(),
         queue: view.queue.clone(),
-        active: view.active.clone(),
     }
 }
 

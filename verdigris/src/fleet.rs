@@ -298,7 +298,7 @@ fn plan_as_text(plan: &Plan, view: &FleetView, condition: &Condition) -> String 
                 wait.build.to_string(),
                 wait.owner.to_string(),
                 wait.chroot.to_string(),
-                wait.reason.clone(),
+                wait.reason.to_string(),
             ]
         });
         text.push('\n');

@@ -5,7 +5,7 @@
 //! `provision-files/builder/verdigris_builder/names.py`, is generated from it by `cargo xtask names`, and both are
 //! tested with one list of examples, so that what is taken here is taken there.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -248,7 +248,7 @@ macro_rules! names {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -262,7 +262,8 @@ macro_rules! names {
             type Err = InvalidName;
 
             fn from_str(text: &str) -> Result<Self, InvalidName> {
-                text.to_owned().try_into()
+                Grammar::$grammar.check(text)?;
+                Ok(Self(text.into()))
             }
         }
 
@@ -271,13 +272,13 @@ macro_rules! names {
 
             fn try_from(text: String) -> Result<Self, InvalidName> {
                 Grammar::$grammar.check(&text)?;
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
         }
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.as_str().to_owned()
             }
         }
 
@@ -309,7 +310,7 @@ impl DirectoryName {
     #[must_use]
     pub fn main(&self) -> Self {
         let name = self.0.split(':').next().unwrap_or(&self.0);
-        Self(name.to_owned())
+        Self(name.into())
     }
 }
 
@@ -325,7 +326,7 @@ impl ChrootName {
     /// `fedora-43` of `fedora-43-x86_64`, as `.repo` files are asked for.
     #[must_use]
     pub fn name_release(&self) -> &str {
-        self.0.rsplit_once('-').map_or(self.0.as_str(), |(rest, _)| rest)
+        self.0.rsplit_once('-').map_or(&*self.0, |(rest, _)| rest)
     }
 
     /// The architecture, such as `x86_64`.

@@ -4,7 +4,10 @@
 //! what is left of the queue, and what pools want to hold ready, becomes launches; what is too much is let
 //! go. Every action and every attempt that goes on waiting has a reason that people can read.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -16,6 +19,9 @@ use crate::{
 };
 
 mod grow;
+mod queue;
+
+pub use queue::{Queue, QueuedAttempt};
 
 /// All that a plan is made from.
 #[derive(Clone, Debug)]
@@ -26,9 +32,7 @@ pub struct Snapshot {
     /// Every builder that is not terminated or abandoned.
     pub builders: Vec<Builder>,
     /// Every attempt without a builder.
-    pub queue: Vec<QueuedAttempt>,
-    /// How many attempts of each owner have a builder.
-    pub active: BTreeMap<OwnerName, u32>,
+    pub queue: Queue,
 }
 
 /// A pool, with what is known of its launches.
@@ -112,21 +116,6 @@ impl Builder {
     }
 }
 
-/// An attempt that waits for a builder.
-#[derive(Clone, Debug)]
-pub struct QueuedAttempt {
-    pub id: AttemptId,
-    pub build: BuildId,
-    /// The chroot that a builder has to offer.
-    pub chroot: ChrootName,
-    /// The owner of the project. Owners take turns.
-    pub owner: OwnerName,
-    /// Whether it is in the background: all attempts that are not are served before it.
-    pub background: bool,
-    /// When it was put into the queue.
-    pub queued_at: Timestamp,
-}
-
 /// What the controller is to do, and why the attempts that get no builder wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[must_use]
@@ -180,8 +169,8 @@ pub struct Wait {
     pub owner: OwnerName,
     /// Its place in the queue: 1 is served next.
     pub position: usize,
-    /// Why it waits, as a sentence for its user.
-    pub reason: String,
+    /// Why it waits, as a sentence for its user. Shared: many wait for one thing.
+    pub reason: Arc<str>,
 }
 
 /// What a plan means for one pool.
@@ -233,22 +222,6 @@ fn expire(snapshot: &Snapshot, plan: &mut Plan) {
     }
 }
 
-/// The queue in the order of service: what is not background first; then the n-th request of anybody after
-/// everybody's (n-1)-th, counting those that have a builder already; then age.
-fn in_order(snapshot: &Snapshot) -> Vec<&QueuedAttempt> {
-    let mut queue: Vec<&QueuedAttempt> = snapshot.queue.iter().collect();
-    queue.sort_by_key(|attempt| (attempt.background, attempt.queued_at, attempt.id));
-    let mut requests = snapshot.active.clone();
-    let mut ranked: Vec<(bool, u32, usize, &QueuedAttempt)> = Vec::with_capacity(queue.len());
-    for (age, attempt) in queue.into_iter().enumerate() {
-        let nth = requests.entry(attempt.owner.clone()).or_default();
-        *nth = nth.saturating_add(1);
-        ranked.push((attempt.background, *nth, age, attempt));
-    }
-    ranked.sort_by_key(|(background, nth, age, _)| (*background, *nth, *age));
-    ranked.into_iter().map(|(_, _, _, attempt)| attempt).collect()
-}
-
 /// Gives ready builders away; answers who got none, in order.
 fn assign<'a>(
     snapshot: &'a Snapshot,
@@ -266,7 +239,7 @@ fn assign<'a>(
         free.entry(&builder.pool).or_default().push_back(builder);
     }
     let mut left = Vec::new();
-    for attempt in in_order(snapshot) {
+    for attempt in &*snapshot.queue {
         let mut pools = preferences.get(&attempt.chroot).into_iter().flatten();
         let builder = pools.find_map(|name| free.get_mut(name).and_then(VecDeque::pop_front));
         match builder {
@@ -287,7 +260,7 @@ type Preferences<'a> = BTreeMap<&'a ChrootName, Vec<&'a PoolName>>;
 
 fn preferences(snapshot: &Snapshot) -> Preferences<'_> {
     let mut found = Preferences::new();
-    for attempt in &snapshot.queue {
+    for attempt in &*snapshot.queue {
         found.entry(&attempt.chroot).or_insert_with(|| {
             let mut pools: Vec<_> = snapshot
                 .pools

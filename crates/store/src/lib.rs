@@ -28,6 +28,7 @@ mod types;
 pub use database::{DatabaseSettings, Store, without_secrets};
 pub use error::{Error, Result};
 pub use news::News;
+pub use query::QueueCache;
 pub use rights::Process;
 pub use types::{
     Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder,
@@ -35,6 +36,6 @@ pub use types::{
     IssuedToken, LastBuilds, LaunchAnswer, LaunchAttempt, Lease, LockedKey, MonitorPage, NewBuilder,
     NewLaunch, NewProject, NewUpload, NewUser, Order, Orphan, Outcome, Package, PackageBuilds,
     PackageChroots, Page, Project, ProjectFilter, ProjectSettings, Publication, PublishedPackage,
-    PublishedSnapshot, QueueEntry, QueuePage, Renewal, RepositoryKey, RepositoryPlace, Sighting,
+    PublishedSnapshot, QueueEntry, QueuePage, Reasons, Renewal, RepositoryKey, RepositoryPlace, Sighting,
     SnapshotRecord, StoredSource, UnknownWord, User, Verdict,
 };

@@ -26,7 +26,7 @@ const OLDER_ERA: &str = r#"use std::collections::BTreeMap;
 use model::plan::{self, Snapshot, Wait};
 use store::{FleetView, Lease, Store};
 
-use crate::{Result, pool};
+use crate::{Result, now, pool};
 
 pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
     let pool = plan::Pool { spec: serde_json::from_value(pool())?, fortune: plan::Fortune::default() };
@@ -48,7 +48,14 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
     })
 }
 
-pub(crate) async fn set_waits(store: &Store, lease: &Lease, _: &FleetView, waits: &[Wait]) -> Result<()> {
+#[derive(Default)]
+pub(crate) struct Memory;
+
+pub(crate) async fn look(store: &Store, lease: &Lease, _: &mut Memory) -> Result<FleetView> {
+    Ok(store.fleet_snapshot(lease.fleet, now()).await?)
+}
+
+pub(crate) async fn set_waits(store: &Store, lease: &Lease, _: (&FleetView, &mut Memory), waits: &[Wait]) -> Result<()> {
     Ok(store.set_waits(lease, waits).await?)
 }
 

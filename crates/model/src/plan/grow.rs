@@ -1,12 +1,18 @@
 //! How many builders each pool should have: more for those who wait, some to hold ready, fewer when idle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     Action, Builder, CloudHealth, CloudTrouble, Plan, Pool, PoolReport, Preferences, QueuedAttempt, Snapshot,
     Wait, is_overdue,
 };
-use crate::{BuilderId, BuilderState, LaunchHistory, Timestamp, name::PoolName};
+use crate::{
+    BuilderId, BuilderState, LaunchHistory, Timestamp,
+    name::{ChrootName, PoolName},
+};
 
 /// How many launches of a pool may be without an answer. With so many a pool launches nothing more: each may be a machine,
 /// and a cloud that does not say so of two will not say it of the third.
@@ -135,9 +141,24 @@ pub(super) fn grow<'a>(
 ) {
     let mut accounts = open_accounts(snapshot, plan);
     let now = snapshot.now;
+    // What is refused once stays refused: pools only get fuller while the plan is made. So the many that wait for one chroot
+    // share one text.
+    let mut refused: BTreeMap<&ChrootName, Arc<str>> = BTreeMap::new();
     for (index, attempt) in waiting.iter().enumerate() {
-        let pools = preferences.get(&attempt.chroot).map_or(&[][..], Vec::as_slice);
-        let reason = serve(attempt, pools, &mut accounts, now, plan);
+        let reason = match refused.get(&attempt.chroot) {
+            Some(reason) => Arc::clone(reason),
+            None => {
+                let pools = preferences.get(&attempt.chroot).map_or(&[][..], Vec::as_slice);
+                match serve(attempt, pools, &mut accounts, now, plan) {
+                    Ok(pool) => format!("a builder of pool {pool} is being started for it").into(),
+                    Err(reason) => {
+                        let reason: Arc<str> = reason.into();
+                        refused.insert(&attempt.chroot, Arc::clone(&reason));
+                        reason
+                    }
+                }
+            }
+        };
         plan.waits.push(Wait {
             attempt: attempt.id,
             build: attempt.build,
@@ -229,15 +250,14 @@ fn with_those_given_up<'a>(
     history
 }
 
-/// Finds a builder that comes for an attempt, or launches one; why the attempt waits.
+/// The pool that starts a builder for an attempt: one that comes anyway, or one more. Else why the attempt waits.
 fn serve<'a>(
     attempt: &QueuedAttempt,
     pools: &[&'a PoolName],
     accounts: &mut BTreeMap<&'a PoolName, Account<'_>>,
     now: Timestamp,
     plan: &mut Plan,
-) -> String {
-    let is_coming = |name: &PoolName| format!("a builder of pool {name} is being started for it");
+) -> Result<&'a PoolName, String> {
     for name in pools {
         let Some(account) = accounts.get_mut(name) else {
             continue;
@@ -245,7 +265,7 @@ fn serve<'a>(
         let is_away = matches!(account.pool.cloud, CloudHealth::Away(_));
         if account.unclaimed > 0 && !is_away {
             account.unclaimed -= 1;
-            return is_coming(name);
+            return Ok(name);
         }
     }
     let mut refusals = Vec::new();
@@ -260,16 +280,16 @@ fn serve<'a>(
                     pool: (*name).clone(),
                     reason: format!("build {} waits for {}", attempt.build, attempt.chroot),
                 });
-                return is_coming(name);
+                return Ok(name);
             }
             Err(refusal) => refusals.push(refusal.describe(name)),
         }
     }
-    if pools.is_empty() {
+    Err(if pools.is_empty() {
         format!("no pool offers {}", attempt.chroot)
     } else {
         refusals.join("; ")
-    }
+    })
 }
 
 fn hold_ready(name: &PoolName, account: &mut Account<'_>, now: Timestamp, plan: &mut Plan) -> String {

@@ -32,12 +32,31 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
     }
 }
 
-fn snapshot(pools: &[(&str, Pool)]) -> Snapshot {
+/// A snapshot whose queue is not in order yet.
+#[derive(Clone, Debug)]
+struct Farm {
+    now: Timestamp,
+    pools: BTreeMap<PoolName, Pool>,
+    builders: Vec<Builder>,
+    queue: Vec<QueuedAttempt>,
+    active: BTreeMap<OwnerName, u32>,
+}
+
+fn plan(farm: &Farm) -> Plan {
+    super::plan(&Snapshot {
+        now: farm.now,
+        pools: farm.pools.clone(),
+        builders: farm.builders.clone(),
+        queue: Queue::new(farm.queue.clone(), &farm.active),
+    })
+}
+
+fn snapshot(pools: &[(&str, Pool)]) -> Farm {
     let pools = pools
         .iter()
         .map(|(name, pool)| (name.parse().unwrap(), pool.clone()))
         .collect();
-    Snapshot {
+    Farm {
         now: NOW,
         pools,
         builders: vec![],
@@ -125,6 +144,55 @@ fn the_second_request_of_one_owner_waits_behind_the_first_of_another() {
 }
 
 #[test]
+fn the_queue_is_in_order_of_turn_and_then_of_age() {
+    let older = |number: u128, owner: &str, seconds: u64| QueuedAttempt {
+        queued_at: NOW.minus(Duration::from_secs(seconds)),
+        ..attempt(number, owner)
+    };
+    let background = |number: u128, owner: &str| QueuedAttempt {
+        background: true,
+        ..older(number, owner, 900)
+    };
+    type Case<'a> = (Vec<QueuedAttempt>, &'a [(&'a str, u32)], &'a [u128], &'a str);
+    let table: [Case<'_>; 5] = [
+        (vec![], &[("alice", 2)], &[], "nobody waits"),
+        (
+            vec![older(1, "alice", 1), older(2, "bob", 3), older(3, "carol", 2)],
+            &[],
+            &[2, 3, 1],
+            "the first of each: the oldest first",
+        ),
+        (
+            vec![older(1, "alice", 9), older(2, "alice", 8), older(3, "bob", 1)],
+            &[("bob", 1)],
+            &[1, 2, 3],
+            "bob had a turn: his is a second one too, and younger",
+        ),
+        (
+            vec![background(1, "alice"), older(2, "alice", 1), background(3, "bob")],
+            &[],
+            &[2, 3, 1],
+            "what is in the background takes its turn after what is not",
+        ),
+        (
+            vec![attempt(9, "alice"), attempt(8, "bob")],
+            &[],
+            &[8, 9],
+            "of one moment: by id, so that every look gives one order",
+        ),
+    ];
+    for (attempts, active, order, why) in table {
+        let active = active
+            .iter()
+            .map(|(owner, count)| (owner.parse().unwrap(), *count))
+            .collect();
+        let queue = Queue::new(attempts, &active);
+        let found: Vec<u128> = queue.iter().map(|attempt| attempt.id.0.as_u128()).collect();
+        assert_eq!(found, order, "{why}");
+    }
+}
+
+#[test]
 fn background_attempts_yield_to_all_others() {
     let mut farm = snapshot(&[("x86", pool(0, 1, 0))]);
     farm.queue = vec![attempt(1, "alice"), attempt(2, "alice")];
@@ -139,7 +207,7 @@ fn a_pool_never_grows_above_its_maximum_and_says_so() {
     farm.queue = vec![attempt(1, "alice"), attempt(2, "bob")];
     let plan = plan(&farm);
     assert_eq!(launches(&plan), 1);
-    assert_eq!(plan.waits[1].reason, "pool x86 is at its maximum of 2");
+    assert_eq!(plan.waits[1].reason.as_ref(), "pool x86 is at its maximum of 2");
 }
 
 #[test]
@@ -160,7 +228,7 @@ fn a_chroot_that_no_pool_offers_is_named_and_starts_nothing() {
     farm.queue.push(attempt(1, "alice"));
     farm.queue[0].chroot = "fedora-43-s390x".parse().unwrap();
     let plan = plan(&farm);
-    assert_eq!(plan.waits[0].reason, "no pool offers fedora-43-s390x");
+    assert_eq!(plan.waits[0].reason.as_ref(), "no pool offers fedora-43-s390x");
     assert_eq!(launches(&plan), 0);
 }
 
@@ -183,7 +251,8 @@ fn a_pool_whose_builders_never_get_ready_is_held_back_and_then_tries_one() {
     let until = NOW.plus(Duration::from_secs(20)).to_the_second();
     let words = format!("pool x86 is held back until {until}: its last 3 builders never got ready");
     assert_eq!(
-        held.waits[0].reason, words,
+        held.waits[0].reason.as_ref(),
+        words,
         "users are not told what machines said"
     );
     assert_eq!(
@@ -241,7 +310,8 @@ fn a_cloud_that_is_away_is_asked_for_nothing_and_named() {
     let since = NOW.to_the_second();
     let words = format!("cloud aws gives no machines since {since}: the cloud refuses: AuthFailure");
     assert_eq!(
-        held.waits[0].reason, words,
+        held.waits[0].reason.as_ref(),
+        words,
         "users are not told what the cloud wrote"
     );
     assert_eq!(held.pools[0].note, format!("{words}: key AKIA is not known"));
@@ -279,7 +349,7 @@ fn launches_without_an_answer_are_spare_and_few() {
     let held = plan(&farm);
     assert_eq!(launches(&held), 0);
     assert_eq!(
-        held.waits[0].reason,
+        held.waits[0].reason.as_ref(),
         "pool x86 waits for its cloud's answer to 2 launches"
     );
 }
@@ -306,16 +376,16 @@ fn an_outdated_builder_gets_nothing_and_is_replaced() {
     farm.builders = vec![builder(1, "x86", BuilderState::Ready)];
     farm.builders[0].outdated = true;
     farm.queue.push(attempt(1, "alice"));
-    let plan = plan(&farm);
+    let first = plan(&farm);
     let is_drained =
         |action: &Action| matches!(action, Action::Drain { builder, .. } if *builder == farm.builders[0].id);
-    assert_eq!(launches(&plan), 1);
-    assert!(plan.actions.iter().any(is_drained), "{plan:?}");
-    assert_eq!(plan.actions.len(), 2);
+    assert_eq!(launches(&first), 1);
+    assert!(first.actions.iter().any(is_drained), "{first:?}");
+    assert_eq!(first.actions.len(), 2);
     // One that is at work is left to end it.
     farm.builders[0].state = BuilderState::Busy;
     farm.queue.clear();
-    assert!(super::plan(&farm).actions.is_empty());
+    assert!(plan(&farm).actions.is_empty());
 }
 
 #[test]
@@ -355,7 +425,7 @@ fn any_pool() -> impl Strategy<Value = Pool> {
     )
 }
 
-fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+fn any_snapshot() -> impl Strategy<Value = Farm> {
     let states = prop::sample::select(BuilderState::ALL.to_vec());
     let flags = (
         any::<bool>(),
@@ -386,7 +456,7 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
 }
 
 /// What a pool's launches keep to, whatever is wanted of it.
-fn launches_are_within_limits(farm: &Snapshot, plan: &Plan) -> Result<(), TestCaseError> {
+fn launches_are_within_limits(farm: &Farm, plan: &Plan) -> Result<(), TestCaseError> {
     for (name, pool) in &farm.pools {
         let own = || farm.builders.iter().filter(|builder| builder.pool == *name);
         let launched = plan

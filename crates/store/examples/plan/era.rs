@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use model::plan::{self, Snapshot, Wait};
-use store::{FleetView, Lease, Store};
+use store::{FleetView, Lease, QueueCache, Store};
 
-use crate::{Result, pool};
+use crate::{Result, now, pool};
 
 #[path = "deletion.rs"]
 mod deletion;
@@ -34,11 +34,24 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         pools: BTreeMap::from([("small".parse()?, pool)]),
         builders: builders.collect(),
         queue: view.queue.clone(),
-        active: view.active.clone(),
     })
 }
 
+/// What a controller keeps from one round to the next.
+#[derive(Default)]
+pub(crate) struct Memory(QueueCache);
+
+/// Looks at the fleet and the queue.
+pub(crate) async fn look(store: &Store, lease: &Lease, memory: &mut Memory) -> Result<FleetView> {
+    Ok(store.look_at_fleet(lease.fleet, &mut memory.0, now()).await?)
+}
+
 /// Says why everybody waits.
-pub(crate) async fn set_waits(store: &Store, lease: &Lease, view: &FleetView, waits: &[Wait]) -> Result<()> {
-    Ok(store.set_waits(lease, view, waits).await?)
+pub(crate) async fn set_waits(
+    store: &Store,
+    lease: &Lease,
+    (_, memory): (&FleetView, &mut Memory),
+    waits: &[Wait],
+) -> Result<()> {
+    Ok(store.set_waits(lease, &mut memory.0, waits).await?)
 }

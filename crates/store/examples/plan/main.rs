@@ -113,9 +113,16 @@ async fn rounds(url: &str, count: usize) -> Result<()> {
         .ok_or("another controller leads")?;
     let keeping = tokio::spawn(keep(store.clone(), lease));
     // The first one writes the reason of everybody who waits.
-    println!("first {}", round(&store, &lease).await?.as_secs_f64() * 1e3);
+    let mut memory = era::Memory::default();
+    println!(
+        "first {}",
+        round(&store, &lease, &mut memory).await?.as_secs_f64() * 1e3
+    );
     for _ in 0..count {
-        println!("still {}", round(&store, &lease).await?.as_secs_f64() * 1e3);
+        println!(
+            "still {}",
+            round(&store, &lease, &mut memory).await?.as_secs_f64() * 1e3
+        );
         let view = store.fleet_snapshot(fleet, now()).await?;
         let next = view
             .queue
@@ -123,7 +130,10 @@ async fn rounds(url: &str, count: usize) -> Result<()> {
             .min_by_key(|attempt| (attempt.queued_at, attempt.id));
         let next = next.ok_or("nobody waits")?;
         store.cancel_build(next.build, "user:bench", now()).await?;
-        println!("moved {}", round(&store, &lease).await?.as_secs_f64() * 1e3);
+        println!(
+            "moved {}",
+            round(&store, &lease, &mut memory).await?.as_secs_f64() * 1e3
+        );
     }
     keeping.abort();
     match keeping.await {
@@ -134,11 +144,11 @@ async fn rounds(url: &str, count: usize) -> Result<()> {
 }
 
 /// What a controller does where nothing can be done for those who wait: look, plan, say why.
-async fn round(store: &Store, lease: &Lease) -> Result<Duration> {
+async fn round(store: &Store, lease: &Lease, memory: &mut era::Memory) -> Result<Duration> {
     let began = Instant::now();
-    let view = store.fleet_snapshot(lease.fleet, now()).await?;
+    let view = era::look(store, lease, memory).await?;
     let plan = plan(&era::snapshot(&view)?);
-    era::set_waits(store, lease, &view, &plan.waits).await?;
+    era::set_waits(store, lease, (&view, memory), &plan.waits).await?;
     Ok(began.elapsed())
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    AttemptId, AttemptState, BuildId, FleetId, PoolName, Timestamp,
-    plan::{CloudTrouble, QueuedAttempt},
+    AttemptState, FleetId, PoolName, Timestamp,
+    plan::{CloudTrouble, Queue},
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -17,31 +17,15 @@ use super::{
     events::Entry,
     histories::histories,
     leases::check_lease,
-    queue,
+    queue_cache::QueueCache,
 };
 use crate::{
-    FleetView, Lease,
+    Builder, FleetView, Lease, Reasons,
     convert::{Row, readable},
     database::{Store, Tx},
     entity::{attempt, builder, cloud_trouble, pool, pool_version},
     error::{Failure, Result},
 };
-
-/// How many attempts the planner looks at. The queue may be longer; those to be served first come first.
-const LONGEST_QUEUE: u64 = 20_000;
-
-fn queued(row: &queue::Waiting) -> Result<QueuedAttempt> {
-    let id = AttemptId(row.id);
-    let at = Row::new("attempt", &id);
-    Ok(QueuedAttempt {
-        id,
-        build: BuildId(row.build),
-        chroot: at.parse("chroot", &row.chroot)?,
-        owner: at.parse("owner", &row.owner)?,
-        background: row.is_background,
-        queued_at: Timestamp::from_micros(row.queued_at),
-    })
-}
 
 async fn active(tx: &Tx) -> Result<BTreeMap<model::OwnerName, u32>, Failure> {
     let states = [AttemptState::Assigned, AttemptState::Running].map(AttemptState::as_str);
@@ -78,35 +62,63 @@ pub(super) async fn troubles(tx: &Tx, fleet: Option<FleetId>) -> Result<Vec<Clou
     Ok(troubles.collect())
 }
 
+fn of_fleet(fleet: FleetId) -> Condition {
+    Condition::all()
+        .add(is_live())
+        .add(builder::Column::Fleet.eq(fleet.0))
+}
+
 impl Store {
-    /// The fleet and the queue as of one moment, for the planner. What cannot be read of the queue and of the pools' histories is
-    /// left out, so that all else goes on; of builders and chroots nothing is, since a machine without its builder's row would
-    /// be ended.
+    /// The fleet and the queue as of one moment, for the planner. Of the queue only that is read which `cache` does not know.
+    /// What cannot be read of the queue and of the pools' histories is left out, so that all else goes on; of builders and
+    /// chroots nothing is, since a machine without its builder's row would be ended.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
+    pub async fn look_at_fleet(
+        &self,
+        fleet: FleetId,
+        cache: &mut QueueCache,
+        now: Timestamp,
+    ) -> Result<FleetView> {
+        let known = &*cache;
+        let (mut view, news) = self
+            .read(|tx| async move {
+                let view = FleetView {
+                    at: now,
+                    builders: builders_of(&tx, of_fleet(fleet)).await?,
+                    queue: Queue::default(),
+                    reasons: Reasons::default(),
+                    active: active(&tx).await?,
+                    chroots: chroots_in(&tx).await?,
+                    histories: histories(&tx, false).await?,
+                    troubles: troubles(&tx, Some(fleet)).await?,
+                };
+                Ok((view, known.look(&tx).await?))
+            })
+            .await?;
+        (view.queue, view.reasons) = cache.update(news, &view.active);
+        Ok(view)
+    }
+
+    /// [`Store::look_at_fleet`] of somebody who looks only once.
     ///
     /// # Errors
     ///
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
     pub async fn fleet_snapshot(&self, fleet: FleetId, now: Timestamp) -> Result<FleetView> {
-        self.read(|tx| async move {
-            let of_fleet = Condition::all()
-                .add(is_live())
-                .add(builder::Column::Fleet.eq(fleet.0));
-            let waiting = queue::first(&tx, LONGEST_QUEUE).await?;
-            Ok(FleetView {
-                at: now,
-                builders: builders_of(&tx, of_fleet).await?,
-                queue: readable(waiting.iter().map(queued)).collect(),
-                reasons: waiting
-                    .into_iter()
-                    .filter_map(|row| Some((AttemptId(row.id), row.waiting_reason?)))
-                    .collect(),
-                active: active(&tx).await?,
-                chroots: chroots_in(&tx).await?,
-                histories: histories(&tx, false).await?,
-                troubles: troubles(&tx, Some(fleet)).await?,
-            })
-        })
-        .await
+        self.look_at_fleet(fleet, &mut QueueCache::default(), now).await
+    }
+
+    /// The builders of a fleet that live, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
+    pub async fn builders_of_fleet(&self, fleet: FleetId) -> Result<Vec<Builder>> {
+        self.read(|tx| async move { builders_of(&tx, of_fleet(fleet)).await })
+            .await
     }
 
     /// Writes down which specification a pool follows from now on. A new one starts without failures.

@@ -28,6 +28,7 @@ mod present;
 mod projects;
 mod publications;
 mod queue;
+mod queue_cache;
 mod renewals;
 mod repositories;
 mod sightings;
@@ -38,3 +39,5 @@ mod submit;
 mod transition;
 mod users;
 mod verdict;
+
+pub use queue_cache::QueueCache;

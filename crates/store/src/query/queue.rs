@@ -3,7 +3,7 @@
 //! after everybody's (n-1)-th; then age. Places are computed when somebody asks, since each attempt that is served moves all
 //! others. One index holds all that this needs, of attempts that are not over only.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use model::{AttemptId, AttemptState, BuildId, BuildState, ChrootName, PoolName, Timestamp, plan::Wait};
 use sea_orm::{
@@ -12,9 +12,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::leases::check_lease_unlocked;
+use super::{leases::check_lease_unlocked, queue_cache::QueueCache};
 use crate::{
-    FarmCounts, FleetView, Lease, Page, QueueEntry, QueuePage,
+    FarmCounts, Lease, Page, QueueEntry, QueuePage,
     convert::{Row, readable, reason},
     database::{Store, Tx},
     entity::attempt,
@@ -42,18 +42,6 @@ fn ranked(more: &str) -> String {
 
 /// The order of service.
 const IN_ORDER: &str = "ORDER BY is_background, nth, queued_at, id";
-
-/// An attempt that waits, as the planner needs it.
-#[derive(FromQueryResult)]
-pub(super) struct Waiting {
-    pub(super) id: Uuid,
-    pub(super) build: i64,
-    pub(super) chroot: String,
-    pub(super) owner: String,
-    pub(super) is_background: bool,
-    pub(super) queued_at: i64,
-    pub(super) waiting_reason: Option<String>,
-}
 
 #[derive(FromQueryResult)]
 struct EntryRow {
@@ -95,17 +83,6 @@ fn statement(tx: &Tx, sql: &str, values: impl IntoIterator<Item = Value>) -> Sta
 
 fn number(value: u64) -> Value {
     i64::try_from(value).unwrap_or(i64::MAX).into()
-}
-
-/// The first attempts to be served.
-pub(super) async fn first(tx: &Tx, limit: u64) -> Result<Vec<Waiting>, Failure> {
-    let ranked = ranked(", chroot, waiting_reason");
-    let sql = format!(
-        "{ranked} SELECT id, build, chroot, owner, is_background, queued_at, waiting_reason
-        FROM ranked WHERE state = 'waiting' {IN_ORDER} LIMIT $1"
-    );
-    let query = Waiting::find_by_statement(statement(tx, &sql, [number(limit)]));
-    Ok(query.all(&**tx).await?)
 }
 
 /// How many attempts wait.
@@ -217,20 +194,21 @@ impl Store {
         .await
     }
 
-    /// Writes down why attempts wait, where that differs from what `view` says: in pieces, each a short transaction that locks
-    /// nothing but the attempts, so that the lease can be renewed and taken meanwhile.
+    /// Writes down why attempts wait, where that differs from what `cache` knows, which then knows it: in pieces, each a short
+    /// transaction that locks nothing but the attempts, so that the lease can be renewed and taken meanwhile.
     ///
     /// # Errors
     ///
     /// [`crate::Error::LeaseLost`].
-    pub async fn set_waits(&self, lease: &Lease, view: &FleetView, waits: &[Wait]) -> Result<()> {
-        let changed = changes(view, waits);
-        for (reason, ids) in &changed {
+    pub async fn set_waits(&self, lease: &Lease, cache: &mut QueueCache, waits: &[Wait]) -> Result<()> {
+        for (text, ids) in changes(cache, waits) {
+            let stored = reason(&text);
+            let stored = stored.as_str();
             for some in ids.chunks(REASONS_AT_ONCE) {
                 self.write(|tx| async move {
                     check_lease_unlocked(&tx, lease).await?;
                     attempt::Entity::update_many()
-                        .col_expr(attempt::Column::WaitingReason, Expr::value(Some(reason.as_str())))
+                        .col_expr(attempt::Column::WaitingReason, Expr::value(Some(stored)))
                         .filter(attempt::Column::Id.is_in(some.iter().copied()))
                         .filter(attempt::Column::State.eq(AttemptState::Waiting.as_str()))
                         .exec(&*tx)
@@ -239,6 +217,7 @@ impl Store {
                 })
                 .await?;
             }
+            cache.note(&text, &ids);
         }
         Ok(())
     }
@@ -246,12 +225,14 @@ impl Store {
 
 /// The attempts by their new reasons, in the order of their ids, so that two who write them do not wait for each other in a
 /// circle.
-fn changes(view: &FleetView, waits: &[Wait]) -> BTreeMap<String, Vec<Uuid>> {
-    let mut changed: BTreeMap<String, Vec<Uuid>> = BTreeMap::new();
+fn changes(cache: &QueueCache, waits: &[Wait]) -> BTreeMap<Arc<str>, Vec<Uuid>> {
+    let mut changed: BTreeMap<Arc<str>, Vec<Uuid>> = BTreeMap::new();
     for wait in waits {
-        let new = reason(&wait.reason);
-        if view.reasons.get(&wait.attempt) != Some(&new) {
-            changed.entry(new).or_default().push(wait.attempt.0);
+        if cache.reason(wait.attempt) != Some(&*wait.reason) {
+            changed
+                .entry(Arc::clone(&wait.reason))
+                .or_default()
+                .push(wait.attempt.0);
         }
     }
     for ids in changed.values_mut() {

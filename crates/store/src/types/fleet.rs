@@ -1,11 +1,16 @@
 //! Builders, launches, leases and sightings, as the controller sees them.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+};
 
 use model::{
     AttemptId, BuildId, BuildState, BuilderId, BuilderState, ChrootName, FleetId, LaunchHistory, LaunchId,
     OwnerName, PackageName, PoolName, ProjectName, Timestamp,
-    plan::{CloudTrouble, QueuedAttempt},
+    plan::{CloudTrouble, Queue},
 };
 
 use super::{project::Chroot, word::UnknownWord};
@@ -200,6 +205,9 @@ pub struct Change {
     pub launch_answer: Option<LaunchAnswer>,
 }
 
+/// Why attempts wait, as sentences for people. Shared: many wait for one thing.
+pub type Reasons = Arc<HashMap<AttemptId, Arc<str>>>;
+
 /// The fleet and the queue, as of one moment.
 #[derive(Clone, Debug)]
 pub struct FleetView {
@@ -207,10 +215,10 @@ pub struct FleetView {
     pub at: Timestamp,
     /// Every builder that is not terminated or abandoned, oldest first.
     pub builders: Vec<Builder>,
-    /// The attempts without a builder, those first that are served first; only the front of a very long queue.
-    pub queue: Vec<QueuedAttempt>,
+    /// The attempts without a builder.
+    pub queue: Queue,
     /// Why they wait, as far as somebody has said it.
-    pub reasons: BTreeMap<AttemptId, String>,
+    pub reasons: Reasons,
     /// How many attempts of each owner have a builder.
     pub active: BTreeMap<OwnerName, u32>,
     /// Every chroot, in the order in which they were made.

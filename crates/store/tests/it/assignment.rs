@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use model::{AttemptId, AttemptState, BuildState, BuilderState, plan::Wait};
-use store::{AllocationState, BuildOptions, NewUpload};
+use store::{AllocationState, BuildOptions, NewUpload, QueueCache};
 use uuid::Uuid;
 
 use crate::{
@@ -254,34 +254,31 @@ async fn who_waits_is_told_why_until_it_has_a_builder(farm: Farm) {
         chroot: chroot(CHROOT),
         owner: "alice".parse().unwrap(),
         position: 1,
-        reason: reason.to_owned(),
+        reason: reason.into(),
     };
     let view = async || farm.store.fleet_snapshot(farm.lease.fleet, at(2)).await.unwrap();
-    let tell = async |waits: &[Wait]| {
-        farm.store
-            .set_waits(&farm.lease, &view().await, waits)
+    let told = async || farm.chroot_of(id).await.waiting_reason;
+    let mut cache = QueueCache::default();
+    let mut tell = async |waits: &[Wait]| {
+        (farm.store.set_waits(&farm.lease, &mut cache, waits))
             .await
             .unwrap();
     };
-    let told = async || farm.chroot_of(id).await.waiting_reason;
     assert_eq!(told().await, None);
     tell(&[wait("pool small is at its maximum")]).await;
     assert_eq!(told().await.as_deref(), Some("pool small is at its maximum"));
-    assert_eq!(view().await.reasons[&attempt], "pool small is at its maximum");
+    let reasons = view().await.reasons;
+    assert_eq!(&*reasons[&attempt], "pool small is at its maximum");
     tell(&[wait("a builder boots")]).await;
     assert_eq!(told().await.as_deref(), Some("a builder boots"));
 
-    let old = view().await;
     farm.begin(id).await;
     assert_eq!(told().await, None);
     let stranger = Wait {
         attempt: AttemptId(Uuid::now_v7()),
         ..wait("nobody")
     };
-    farm.store
-        .set_waits(&farm.lease, &old, &[wait("too late"), stranger])
-        .await
-        .unwrap();
+    tell(&[wait("too late"), stranger]).await;
     assert_eq!(told().await, None);
     farm.lose_builder(id, "gone", at(9)).await;
     assert_eq!(

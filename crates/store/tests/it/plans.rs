@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AttemptId, BuildId, BuildState, BuilderId, BuilderState, ProjectId, plan::Wait};
 use store::{
-    BuildFilter, EventFilter, LastBuilds, Order, Page, ProjectFilter, Sighting, Store,
+    BuildFilter, EventFilter, LastBuilds, Order, Page, ProjectFilter, QueueCache, Sighting, Store,
     testing::PostgresServer,
 };
 use uuid::Uuid;
@@ -51,8 +51,12 @@ async fn look_at_everything(database: Database) {
 async fn rounds(bench: &mut Bench, store: &Store) {
     let lease = bench.farm.lease;
     let now = at(1_000_000);
+    let mut cache = QueueCache::default();
     let view = bench
-        .look("fleet_snapshot", store.fleet_snapshot(lease.fleet, now))
+        .look("look_at_fleet", store.look_at_fleet(lease.fleet, &mut cache, now))
+        .await;
+    bench
+        .look("builders_of_fleet", store.builders_of_fleet(lease.fleet))
         .await;
     assert_eq!((view.queue.len(), view.builders.len()), (500, 100));
     let waits: Vec<Wait> = (view.queue.iter().enumerate())
@@ -62,11 +66,11 @@ async fn rounds(bench: &mut Bench, store: &Store) {
             chroot: attempt.chroot.clone(),
             owner: attempt.owner.clone(),
             position: index + 1,
-            reason: "pool small is at its maximum".to_owned(),
+            reason: "pool small is at its maximum".into(),
         })
         .collect();
     bench
-        .look("set_waits", store.set_waits(&lease, &view, &waits))
+        .look("set_waits", store.set_waits(&lease, &mut cache, &waits))
         .await;
     bench
         .look("renew_lease", store.renew_lease(&lease, crate::farm::TTL, now))

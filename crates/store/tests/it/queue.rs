@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use model::{
     BuildId, BuildState, BuilderState, DirectoryName, ProjectId,
-    plan::{self, Snapshot},
+    plan::{self, QueuedAttempt, Snapshot, Wait},
 };
-use store::{BuildOptions, NewProject, NewUser, Page};
+use store::{BuildOptions, NewProject, NewUser, Page, QueueCache};
 
 use crate::{
     farm::{CHROOT, Farm, OTHER_CHROOT, chroot, collected},
@@ -18,6 +18,8 @@ on_both_databases!(
     a_page_of_the_queue_begins_at_the_front_and_says_how_many_wait,
     what_has_a_builder_is_out_of_the_queue_and_counts_for_its_owner,
     what_is_not_over_is_counted_exactly,
+    whoever_looks_again_sees_what_one_who_looks_for_the_first_time_sees,
+    an_attempt_that_comes_back_from_a_builder_is_told_again_why_it_waits,
 );
 
 /// A project of another owner.
@@ -64,7 +66,6 @@ async fn planned(farm: &Farm) -> Vec<BuildId> {
         pools: BTreeMap::new(),
         builders: Vec::new(),
         queue: view.queue.clone(),
-        active: view.active,
     });
     plan.waits.iter().map(|wait| of[&wait.attempt]).collect()
 }
@@ -102,7 +103,7 @@ async fn the_queue_is_in_the_order_in_which_the_planner_serves(farm: Farm) {
     farm.assign(expected[4]).await;
     submit(&farm, alice, 8, false).await;
     assert_eq!(places(&farm).await, planned(&farm).await);
-    // The planner gets them in that order, so that what it leaves out of a very long queue is the end.
+    // The planner gets them in that order.
     let view = farm.store.fleet_snapshot(farm.lease.fleet, at(9)).await.unwrap();
     let queued: Vec<BuildId> = view.queue.iter().map(|attempt| attempt.build).collect();
     assert_eq!(queued, places(&farm).await);
@@ -198,4 +199,80 @@ async fn what_is_not_over_is_counted_exactly(farm: Farm) {
     assert_eq!(gone_since.len(), 5);
     assert!(gone_since.is_sorted_by_key(|builder| (builder.created_at, builder.id)));
     assert_eq!(farm.store.builders(Some(at(50))).await.unwrap().len(), 4);
+}
+
+async fn whoever_looks_again_sees_what_one_who_looks_for_the_first_time_sees(farm: Farm) {
+    let (store, fleet) = (&farm.store, farm.lease.fleet);
+    let bob = (project_of(&farm, "bob").await, "other");
+    let alice = (farm.project.id, "tools");
+    let mut cache = QueueCache::default();
+    let mut look = async |why: Option<&str>| {
+        let seen = store.look_at_fleet(fleet, &mut cache, at(50)).await.unwrap();
+        let first = store.fleet_snapshot(fleet, at(50)).await.unwrap();
+        assert_eq!(*seen.queue, *first.queue);
+        assert_eq!(seen.reasons, first.reasons);
+        if let Some(reason) = why {
+            let waits: Vec<Wait> = seen.queue.iter().map(|attempt| wait(attempt, reason)).collect();
+            store.set_waits(&farm.lease, &mut cache, &waits).await.unwrap();
+        }
+        seen.queue.len()
+    };
+    assert_eq!(look(None).await, 0);
+    let first = submit(&farm, alice, 1, false).await;
+    let second = submit(&farm, alice, 2, false).await;
+    assert_eq!(look(Some("the pool is full")).await, 2);
+    assert_eq!(look(None).await, 2, "nothing happened since");
+    // One comes, of an owner whose turn is earlier; then one leaves, and one gets a builder: the order depends on it.
+    submit(&farm, bob, 3, false).await;
+    assert_eq!(look(Some("the pool is full")).await, 3);
+    store.cancel_build(first, "user:alice", at(4)).await.unwrap();
+    assert_eq!(look(None).await, 2);
+    farm.assign(second).await;
+    assert_eq!(look(Some("a builder boots")).await, 1);
+    // One that leaves while another comes: as many wait as before.
+    let third = submit(&farm, alice, 5, true).await;
+    assert_eq!(look(None).await, 2);
+    store.cancel_build(third, "user:alice", at(6)).await.unwrap();
+    submit(&farm, alice, 7, false).await;
+    assert_eq!(look(Some("the pool is full")).await, 2);
+    assert_eq!(look(None).await, 2);
+}
+
+async fn an_attempt_that_comes_back_from_a_builder_is_told_again_why_it_waits(farm: Farm) {
+    let (store, fleet) = (&farm.store, farm.lease.fleet);
+    let build = farm.submit().await.id;
+    let mut cache = QueueCache::default();
+    let tell = async |cache: &mut QueueCache| {
+        let seen = store.look_at_fleet(fleet, cache, at(50)).await.unwrap();
+        let waits: Vec<Wait> = seen
+            .queue
+            .iter()
+            .map(|attempt| wait(attempt, "the pool is full"))
+            .collect();
+        store.set_waits(&farm.lease, cache, &waits).await.unwrap();
+        farm.chroot_of(build).await.waiting_reason
+    };
+    assert_eq!(tell(&mut cache).await.as_deref(), Some("the pool is full"));
+    let attempt = farm.open_attempt(build).await.id;
+    cache.forget(attempt);
+    farm.assign(build).await;
+    farm.lose_builder(build, "not needed", at(9)).await;
+    assert_eq!(
+        farm.open_attempt(build).await.id,
+        attempt,
+        "no worker took it up: it is the same attempt"
+    );
+    assert_eq!(farm.chroot_of(build).await.waiting_reason, None);
+    assert_eq!(tell(&mut cache).await.as_deref(), Some("the pool is full"));
+}
+
+fn wait(attempt: &QueuedAttempt, reason: &str) -> Wait {
+    Wait {
+        attempt: attempt.id,
+        build: attempt.build,
+        chroot: attempt.chroot.clone(),
+        owner: attempt.owner.clone(),
+        position: 1,
+        reason: reason.into(),
+    }
 }
