@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use cloud::Cloud;
 use model::{BuilderState, Timestamp, plan::CloudHealth, plan::CloudTrouble};
 use runtime::{Backoff, clock::Clock};
-use store::{Builder, FleetView, Lease};
+use store::{Builder, FleetCache, FleetView, Lease};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, info, warn};
 
@@ -162,9 +162,14 @@ impl Clouds {
     ///
     /// # Errors
     /// When the database is away or the lease is lost.
-    pub(crate) async fn conclude(&mut self, parts: &Parts, lease: &Lease) -> Result<(), Error> {
+    pub(crate) async fn conclude(
+        &mut self,
+        parts: &Parts,
+        lease: &Lease,
+        cache: &mut FleetCache,
+    ) -> Result<(), Error> {
         for seen in std::mem::take(&mut self.seen) {
-            observe::conclude(parts, lease, &seen, &mut self.absences).await?;
+            observe::conclude(parts, lease, &seen, (&mut self.absences, cache)).await?;
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ impl Controller {
             let done = match action {
                 Action::Assign { attempt, builder } => {
                     let Some(row) = by_id.get(builder) else { continue };
-                    self.queue.forget(*attempt);
+                    self.cache.forget(*attempt);
                     let deadline = self
                         .parts
                         .clock

@@ -10,7 +10,7 @@ use std::{
 
 use cloud::{Cloud, Instance, InstanceState};
 use model::{BuilderState, FleetId, Timestamp};
-use store::{Builder, Change, Lease, Orphan, Sighting};
+use store::{Builder, Change, FleetCache, Lease, Orphan, Sighting};
 use tracing::{info, warn};
 
 use crate::{Error, ORPHAN_GRACE, Parts};
@@ -125,9 +125,9 @@ pub(crate) async fn conclude(
     parts: &Parts,
     lease: &Lease,
     seen: &Seen,
-    absences: &mut Absences,
+    (absences, cache): (&mut Absences, &mut FleetCache),
 ) -> Result<(), Error> {
-    let known = parts.store.builders_of_fleet(parts.fleet.fleet).await?;
+    let known = parts.store.look_at_builders(parts.fleet.fleet, cache).await?;
     for builder in known.iter().filter(|builder| builder.cloud == seen.cloud) {
         apply(parts, lease, builder, seen, absences).await?;
     }

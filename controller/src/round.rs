@@ -10,7 +10,7 @@ use model::{
     plan::{self, Action},
 };
 use runtime::supervisor::chain;
-use store::{FleetView, Lease, News, QueueCache};
+use store::{FleetCache, FleetView, Lease, News};
 use tracing::warn;
 
 use crate::{
@@ -29,8 +29,8 @@ pub struct Controller {
     /// What is on record of the pools since this controller leads.
     pub(crate) recorded: BTreeMap<PoolName, String>,
     pub(crate) news: News,
-    /// What it knows of the queue.
-    pub(crate) queue: QueueCache,
+    /// What it knows of builders and queue.
+    pub(crate) cache: FleetCache,
 }
 
 impl Controller {
@@ -43,7 +43,7 @@ impl Controller {
             steps: Steps::new(parts.clock.clone()),
             parts: Arc::new(parts),
             recorded: BTreeMap::new(),
-            queue: QueueCache::default(),
+            cache: FleetCache::default(),
         }
     }
 
@@ -54,7 +54,7 @@ impl Controller {
         self.steps = Steps::new(self.parts.clock.clone());
         self.clouds = Clouds::new(&self.parts);
         self.recorded.clear();
-        self.queue = QueueCache::default();
+        self.cache = FleetCache::default();
     }
 
     /// Notes what steps said of clouds.
@@ -69,7 +69,7 @@ impl Controller {
     /// One round; whether anything is under way.
     pub(crate) async fn round(&mut self, lease: &Lease) -> Result<bool, Error> {
         let parts = Arc::clone(&self.parts);
-        self.clouds.conclude(&parts, lease).await?;
+        self.clouds.conclude(&parts, lease, &mut self.cache).await?;
         let mut view = self.view().await?;
         self.record_pools(lease, &view).await?;
         self.clouds.record(&parts, lease, &view).await?;
@@ -87,11 +87,14 @@ impl Controller {
         let builders = if plan.actions.is_empty() {
             std::mem::take(&mut view.builders)
         } else {
-            self.parts.store.builders_of_fleet(self.parts.fleet.fleet).await?
+            parts
+                .store
+                .look_at_builders(parts.fleet.fleet, &mut self.cache)
+                .await?
         };
         self.steps.begin(&parts, lease, &builders, &self.clouds);
         // Why things wait is for people to read: it never keeps anything from being done.
-        if let Err(error) = parts.store.set_waits(lease, &mut self.queue, &plan.waits).await {
+        if let Err(error) = parts.store.set_waits(lease, &mut self.cache, &plan.waits).await {
             warn!("Cannot write down what waits for what: {}", chain(&error));
         }
         let is_moving = builders
@@ -106,7 +109,7 @@ impl Controller {
         Ok(self
             .parts
             .store
-            .look_at_fleet(fleet, &mut self.queue, now)
+            .look_at_fleet(fleet, &mut self.cache, now)
             .await?)
     }
 }

@@ -28,7 +28,7 @@ mod types;
 pub use database::{DatabaseSettings, Store, without_secrets};
 pub use error::{Error, Result};
 pub use news::News;
-pub use query::QueueCache;
+pub use query::FleetCache;
 pub use rights::Process;
 pub use types::{
     Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, Builder,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::plan::{self, Snapshot, Wait};
-use store::{FleetView, Lease, QueueCache, Store};
+use store::{FleetCache, FleetView, Lease, Store};
 
 use crate::{Result, now, pool};
 
@@ -39,7 +39,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
 
 /// What a controller keeps from one round to the next.
 #[derive(Default)]
-pub(crate) struct Memory(QueueCache);
+pub(crate) struct Memory(FleetCache);
 
 /// Looks at the fleet and the queue.
 pub(crate) async fn look(store: &Store, lease: &Lease, memory: &mut Memory) -> Result<FleetView> {

@@ -1,47 +1,48 @@
 //! What the planner looks at, and what it says back: pools, the queue, and why who waits.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use model::{
-    AttemptState, FleetId, PoolName, Timestamp,
+    FleetId, OwnerName, PoolName, Timestamp,
     plan::{CloudTrouble, Queue},
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, Statement, sea_query::OnConflict,
 };
 
 use super::{
-    builders::{builders_of, is_live},
     chroots::chroots_in,
     events::Entry,
+    fleet_cache::FleetCache,
     histories::histories,
+    json::{self, Text, ask, functions},
     leases::check_lease,
-    queue_cache::QueueCache,
 };
 use crate::{
     Builder, FleetView, Lease, Reasons,
     convert::{Row, readable},
     database::{Store, Tx},
-    entity::{attempt, builder, cloud_trouble, pool, pool_version},
+    entity::{cloud_trouble, pool, pool_version},
     error::{Failure, Result},
 };
 
-async fn active(tx: &Tx) -> Result<BTreeMap<model::OwnerName, u32>, Failure> {
-    let states = [AttemptState::Assigned, AttemptState::Running].map(AttemptState::as_str);
-    let rows: Vec<(String, i64)> = attempt::Entity::find()
-        .select_only()
-        .column(attempt::Column::Owner)
-        .column_as(attempt::Column::Id.count(), "attempts")
-        .filter(attempt::Column::EndedAt.is_null())
-        .filter(attempt::Column::State.is_in(states))
-        .group_by(attempt::Column::Owner)
-        .into_tuple()
-        .all(&**tx)
-        .await?;
+/// How many attempts of each owner have a builder.
+async fn active(tx: &Tx) -> Result<BTreeMap<OwnerName, u32>, Failure> {
+    let backend = tx.get_database_backend();
+    let json = functions(backend);
+    let sql = format!(
+        "SELECT CAST({}({}(owner, attempts)) AS TEXT) FROM (
+            SELECT owner, count(*) AS attempts FROM attempt
+            WHERE ended_at IS NULL AND state IN ('assigned', 'running') GROUP BY owner
+        ) AS owners",
+        json.group, json.array
+    );
+    let found = ask(tx, Statement::from_string(backend, sql)).await?;
+    let rows: Vec<(Text<'_>, u32)> = json::rows("attempt", found.as_deref())?;
     let counts = rows.into_iter().map(|(owner, count)| {
-        let at = Row::new("attempt", &owner);
-        Ok((at.parse("owner", &owner)?, at.number("count", count)?))
+        let name = Row::new("attempt", &&*owner).parse("owner", &owner)?;
+        Ok((name, count))
     });
     Ok(readable(counts).collect())
 }
@@ -62,14 +63,8 @@ pub(super) async fn troubles(tx: &Tx, fleet: Option<FleetId>) -> Result<Vec<Clou
     Ok(troubles.collect())
 }
 
-fn of_fleet(fleet: FleetId) -> Condition {
-    Condition::all()
-        .add(is_live())
-        .add(builder::Column::Fleet.eq(fleet.0))
-}
-
 impl Store {
-    /// The fleet and the queue as of one moment, for the planner. Of the queue only that is read which `cache` does not know.
+    /// The fleet and the queue as of one moment, for the planner. Only that is read of builders and queue which `cache` does not know.
     /// What cannot be read of the queue and of the pools' histories is left out, so that all else goes on; of builders and
     /// chroots nothing is, since a machine without its builder's row would be ended.
     ///
@@ -79,15 +74,15 @@ impl Store {
     pub async fn look_at_fleet(
         &self,
         fleet: FleetId,
-        cache: &mut QueueCache,
+        cache: &mut FleetCache,
         now: Timestamp,
     ) -> Result<FleetView> {
         let known = &*cache;
-        let (mut view, news) = self
+        let (mut view, builders, queue) = self
             .read(|tx| async move {
                 let view = FleetView {
                     at: now,
-                    builders: builders_of(&tx, of_fleet(fleet)).await?,
+                    builders: Arc::default(),
                     queue: Queue::default(),
                     reasons: Reasons::default(),
                     active: active(&tx).await?,
@@ -95,10 +90,12 @@ impl Store {
                     histories: histories(&tx, false).await?,
                     troubles: troubles(&tx, Some(fleet)).await?,
                 };
-                Ok((view, known.look(&tx).await?))
+                let builders = known.builders.look(&tx, fleet).await?;
+                Ok((view, builders, known.queue.look(&tx).await?))
             })
             .await?;
-        (view.queue, view.reasons) = cache.update(news, &view.active);
+        view.builders = cache.builders.update(builders);
+        (view.queue, view.reasons) = cache.queue.update(queue, &view.active);
         Ok(view)
     }
 
@@ -108,17 +105,24 @@ impl Store {
     ///
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
     pub async fn fleet_snapshot(&self, fleet: FleetId, now: Timestamp) -> Result<FleetView> {
-        self.look_at_fleet(fleet, &mut QueueCache::default(), now).await
+        self.look_at_fleet(fleet, &mut FleetCache::default(), now).await
     }
 
-    /// The builders of a fleet that live, oldest first.
+    /// The builders of a fleet that live, oldest first. Only those rows are read that `cache` does not know.
     ///
     /// # Errors
     ///
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
-    pub async fn builders_of_fleet(&self, fleet: FleetId) -> Result<Vec<Builder>> {
-        self.read(|tx| async move { builders_of(&tx, of_fleet(fleet)).await })
-            .await
+    pub async fn look_at_builders(
+        &self,
+        fleet: FleetId,
+        cache: &mut FleetCache,
+    ) -> Result<Arc<Vec<Builder>>> {
+        let known = &cache.builders;
+        let news = self
+            .read(|tx| async move { known.look(&tx, fleet).await })
+            .await?;
+        Ok(cache.builders.update(news))
     }
 
     /// Writes down which specification a pool follows from now on. A new one starts without failures.

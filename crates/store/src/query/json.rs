@@ -31,6 +31,14 @@ pub(super) fn functions(backend: DbBackend) -> Functions {
     }
 }
 
+/// A column of UUIDs as text.
+pub(super) fn id(backend: DbBackend, column: &str) -> String {
+    match backend {
+        DbBackend::Postgres => format!("CAST({column} AS TEXT)"),
+        _ => format!("hex({column})"),
+    }
+}
+
 /// A query for the numbers in a value that is an array of them.
 pub(super) fn numbers(backend: DbBackend, column: &str, value: &str) -> String {
     match backend {

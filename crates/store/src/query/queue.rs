@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{leases::check_lease_unlocked, queue_cache::QueueCache};
+use super::{fleet_cache::FleetCache, leases::check_lease_unlocked, queue_cache::QueueCache};
 use crate::{
     FarmCounts, Lease, Page, QueueEntry, QueuePage,
     convert::{Row, readable, reason},
@@ -200,8 +200,8 @@ impl Store {
     /// # Errors
     ///
     /// [`crate::Error::LeaseLost`].
-    pub async fn set_waits(&self, lease: &Lease, cache: &mut QueueCache, waits: &[Wait]) -> Result<()> {
-        for (text, ids) in changes(cache, waits) {
+    pub async fn set_waits(&self, lease: &Lease, cache: &mut FleetCache, waits: &[Wait]) -> Result<()> {
+        for (text, ids) in changes(&cache.queue, waits) {
             let stored = reason(&text);
             let stored = stored.as_str();
             for some in ids.chunks(REASONS_AT_ONCE) {
@@ -217,7 +217,7 @@ impl Store {
                 })
                 .await?;
             }
-            cache.note(&text, &ids);
+            cache.queue.note(&text, &ids);
         }
         Ok(())
     }

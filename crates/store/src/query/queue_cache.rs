@@ -1,5 +1,4 @@
-//! What a controller remembers of the queue from one round to the next, so that a round reads what changed and not
-//! the rows of everybody who waits.
+//! What a controller remembers of the queue from one round to the next.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -16,7 +15,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::json::ask;
+use super::json::{self, ask};
 use crate::{
     Reasons,
     convert::{Row, readable},
@@ -31,7 +30,7 @@ const ROWS_AT_ONCE: usize = 500;
 /// The queue as it was at the last look. Attempts do not change while they wait, but for the reason, which only the controller
 /// that leads writes; so what is known of them stays true while they are listed.
 #[derive(Debug, Default)]
-pub struct QueueCache {
+pub(super) struct QueueCache {
     /// The ids, as the database listed them.
     listed: String,
     attempts: HashMap<AttemptId, QueuedAttempt>,
@@ -81,9 +80,10 @@ impl Waiting {
 /// index of attempts that are not over.
 async fn list(tx: &Tx) -> Result<String, Failure> {
     let backend = tx.get_database_backend();
+    let id = json::id(backend, "id");
     let ids = match backend {
-        DbBackend::Postgres => "string_agg(CAST(id AS TEXT), ',')",
-        _ => "group_concat(hex(id))",
+        DbBackend::Postgres => format!("string_agg({id}, ',')"),
+        _ => format!("group_concat({id})"),
     };
     let sql = format!("SELECT {ids} FROM attempt WHERE ended_at IS NULL AND state = 'waiting'");
     Ok(ask(tx, Statement::from_string(backend, sql))
@@ -158,7 +158,7 @@ impl QueueCache {
     }
 
     /// Forgets an attempt that gets a builder: when it comes back to the queue, its row is another.
-    pub fn forget(&mut self, id: AttemptId) {
+    pub(super) fn forget(&mut self, id: AttemptId) {
         self.attempts.remove(&id);
         Arc::make_mut(&mut self.reasons).remove(&id);
         self.listed.clear();

@@ -214,7 +214,7 @@ pub struct FleetView {
     /// The moment, as the asker gave it.
     pub at: Timestamp,
     /// Every builder that is not terminated or abandoned, oldest first.
-    pub builders: Vec<Builder>,
+    pub builders: Arc<Vec<Builder>>,
     /// The attempts without a builder.
     pub queue: Queue,
     /// Why they wait, as far as somebody has said it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use model::{AttemptId, AttemptState, BuildState, BuilderState, plan::Wait};
-use store::{AllocationState, BuildOptions, NewUpload, QueueCache};
+use store::{AllocationState, BuildOptions, FleetCache, NewUpload};
 use uuid::Uuid;
 
 use crate::{
@@ -258,7 +258,7 @@ async fn who_waits_is_told_why_until_it_has_a_builder(farm: Farm) {
     };
     let view = async || farm.store.fleet_snapshot(farm.lease.fleet, at(2)).await.unwrap();
     let told = async || farm.chroot_of(id).await.waiting_reason;
-    let mut cache = QueueCache::default();
+    let mut cache = FleetCache::default();
     let mut tell = async |waits: &[Wait]| {
         (farm.store.set_waits(&farm.lease, &mut cache, waits))
             .await

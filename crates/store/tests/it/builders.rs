@@ -2,7 +2,7 @@
 
 use model::{BuilderId, BuilderState, LaunchHistory};
 use serde_json::json;
-use store::{Change, Error, EventFilter, LaunchAnswer};
+use store::{Change, Error, EventFilter, FleetCache, LaunchAnswer};
 use uuid::Uuid;
 
 use crate::{
@@ -25,6 +25,7 @@ on_both_databases!(
     a_builder_is_wanted_once,
     a_cordon_is_told_and_lifted,
     builders_that_are_gone_are_listed_only_since_a_moment,
+    whoever_looks_again_sees_each_change_of_a_builder,
     a_pools_failed_launches_in_a_row_are_counted,
 );
 
@@ -353,8 +354,41 @@ async fn builders_that_are_gone_are_listed_only_since_a_moment(farm: Farm) {
     assert_eq!(listed(Some(51)).await, [alive.id]);
     assert_eq!(listed(Some(50)).await, [gone.id, alive.id]);
     let view = farm.store.fleet_snapshot(farm.lease.fleet, at(60)).await.unwrap();
-    assert_eq!(view.builders, [alive]);
+    assert_eq!(*view.builders, [alive]);
     assert_eq!(farm.builder(gone.id).await.state, BuilderState::Abandoned);
+}
+
+async fn whoever_looks_again_sees_each_change_of_a_builder(farm: Farm) {
+    let (store, fleet) = (&farm.store, farm.lease.fleet);
+    let mut cache = FleetCache::default();
+    let mut look = async |what: &str| {
+        let first = store.fleet_snapshot(fleet, at(60)).await.unwrap();
+        let again = store.look_at_fleet(fleet, &mut cache, at(60)).await.unwrap();
+        assert_eq!(again.builders, first.builders, "{what}");
+        let builders = store.look_at_builders(fleet, &mut cache).await.unwrap();
+        assert_eq!(builders, first.builders, "{what}");
+        first.builders.len()
+    };
+    assert_eq!(look("nothing").await, 0);
+    let planned = farm.planned_builder().await;
+    assert_eq!(look("one is planned").await, 1);
+    let launching = farm.launch(&planned).await;
+    farm.ready_builder().await;
+    assert_eq!(look("one is asked for, and another came").await, 2);
+    let annotated = store.annotate_builder(&farm.lease, &launching, "the cloud is slow");
+    annotated.await.unwrap();
+    assert_eq!(look("something is added to a reason").await, 2);
+    (store.set_cordon(launching.id, true, "user:root", at(9)))
+        .await
+        .unwrap();
+    assert_eq!(look("one is cordoned").await, 2);
+    let change = because("the cloud never answered");
+    let moved = store.transition(&farm.lease, &launching, BuilderState::Resolving, &change, at(50));
+    let resolving = moved.await.unwrap();
+    assert_eq!(look("one moves").await, 2);
+    let moved = store.transition(&farm.lease, &resolving, BuilderState::Abandoned, &change, at(51));
+    moved.await.unwrap();
+    assert_eq!(look("one is gone").await, 1);
 }
 
 fn never_answered(failures: u32, last: u64) -> Option<LaunchHistory> {

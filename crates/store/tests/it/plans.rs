@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AttemptId, BuildId, BuildState, BuilderId, BuilderState, ProjectId, plan::Wait};
 use store::{
-    BuildFilter, EventFilter, LastBuilds, Order, Page, ProjectFilter, QueueCache, Sighting, Store,
+    BuildFilter, EventFilter, FleetCache, LastBuilds, Order, Page, ProjectFilter, Sighting, Store,
     testing::PostgresServer,
 };
 use uuid::Uuid;
@@ -51,12 +51,15 @@ async fn look_at_everything(database: Database) {
 async fn rounds(bench: &mut Bench, store: &Store) {
     let lease = bench.farm.lease;
     let now = at(1_000_000);
-    let mut cache = QueueCache::default();
+    let mut cache = FleetCache::default();
     let view = bench
         .look("look_at_fleet", store.look_at_fleet(lease.fleet, &mut cache, now))
         .await;
     bench
-        .look("builders_of_fleet", store.builders_of_fleet(lease.fleet))
+        .look(
+            "look_at_builders",
+            store.look_at_builders(lease.fleet, &mut cache),
+        )
         .await;
     assert_eq!((view.queue.len(), view.builders.len()), (500, 100));
     let waits: Vec<Wait> = (view.queue.iter().enumerate())

@@ -6,7 +6,7 @@ use model::{
     BuildId, BuildState, BuilderState, DirectoryName, ProjectId,
     plan::{self, QueuedAttempt, Snapshot, Wait},
 };
-use store::{BuildOptions, NewProject, NewUser, Page, QueueCache};
+use store::{BuildOptions, FleetCache, NewProject, NewUser, Page};
 
 use crate::{
     farm::{CHROOT, Farm, OTHER_CHROOT, chroot, collected},
@@ -205,7 +205,7 @@ async fn whoever_looks_again_sees_what_one_who_looks_for_the_first_time_sees(far
     let (store, fleet) = (&farm.store, farm.lease.fleet);
     let bob = (project_of(&farm, "bob").await, "other");
     let alice = (farm.project.id, "tools");
-    let mut cache = QueueCache::default();
+    let mut cache = FleetCache::default();
     let mut look = async |why: Option<&str>| {
         let seen = store.look_at_fleet(fleet, &mut cache, at(50)).await.unwrap();
         let first = store.fleet_snapshot(fleet, at(50)).await.unwrap();
@@ -241,8 +241,8 @@ async fn whoever_looks_again_sees_what_one_who_looks_for_the_first_time_sees(far
 async fn an_attempt_that_comes_back_from_a_builder_is_told_again_why_it_waits(farm: Farm) {
     let (store, fleet) = (&farm.store, farm.lease.fleet);
     let build = farm.submit().await.id;
-    let mut cache = QueueCache::default();
-    let tell = async |cache: &mut QueueCache| {
+    let mut cache = FleetCache::default();
+    let tell = async |cache: &mut FleetCache| {
         let seen = store.look_at_fleet(fleet, cache, at(50)).await.unwrap();
         let waits: Vec<Wait> = seen
             .queue

@@ -1,0 +1,119 @@
+//! What a controller remembers of its builders from one round to the next.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use model::{BuilderId, FleetId};
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, Statement};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    builders::builders_of,
+    json::{self, ask, functions},
+};
+use crate::{
+    Builder,
+    database::Tx,
+    entity::builder,
+    error::{Failure, Result},
+};
+
+/// How many rows one statement reads by their ids.
+const ROWS_AT_ONCE: usize = 500;
+
+/// The builders as they were at the last look, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct BuilderCache {
+    /// The stamps, as the database listed them.
+    listed: String,
+    stamps: HashMap<BuilderId, Stamp>,
+    builders: Arc<Vec<Builder>>,
+}
+
+/// All that changes in a builder's row, and in those of its launches: the version counts the moves, in whose transactions
+/// launches begin and are answered; what is added to a reason and a cordon are no moves.
+#[derive(Debug, PartialEq, Deserialize)]
+pub(super) struct Stamp {
+    id: Uuid,
+    version: i64,
+    /// A number on SQLite.
+    cordoned: serde_json::Value,
+    reason: Option<String>,
+}
+
+/// What is new since the last look.
+pub(super) enum News {
+    Nothing,
+    Changed {
+        listed: String,
+        stamps: Vec<Stamp>,
+        changed: Vec<Builder>,
+    },
+}
+
+/// The stamps of the builders of a fleet that live, as one text.
+async fn list(tx: &Tx, fleet: FleetId) -> Result<String, Failure> {
+    let backend = tx.get_database_backend();
+    let json = functions(backend);
+    let id = json::id(backend, "id");
+    let sql = format!(
+        "SELECT CAST({}({}({id}, version, cordoned, reason)) AS TEXT) FROM builder WHERE ended_at IS NULL AND fleet = $1",
+        json.group, json.array
+    );
+    let statement = Statement::from_sql_and_values(backend, sql, [fleet.0.into()]);
+    Ok(ask(tx, statement).await?.unwrap_or_default())
+}
+
+impl BuilderCache {
+    /// What is new in the database.
+    pub(super) async fn look(&self, tx: &Tx, fleet: FleetId) -> Result<News, Failure> {
+        let listed = list(tx, fleet).await?;
+        if listed == self.listed {
+            return Ok(News::Nothing);
+        }
+        let stamps: Vec<Stamp> = json::rows(
+            "builder",
+            Some(&listed).filter(|text| !text.is_empty()).map(String::as_str),
+        )?;
+        let is_new = |stamp: &&Stamp| self.stamps.get(&BuilderId(stamp.id)) != Some(*stamp);
+        let mut new: Vec<Uuid> = stamps.iter().filter(is_new).map(|stamp| stamp.id).collect();
+        new.sort_unstable();
+        let mut changed = Vec::with_capacity(new.len());
+        for some in new.chunks(ROWS_AT_ONCE) {
+            let is_one = builder::Column::Id.is_in(some.iter().copied());
+            changed.extend(builders_of(tx, Condition::all().add(is_one)).await?);
+        }
+        Ok(News::Changed {
+            listed,
+            stamps,
+            changed,
+        })
+    }
+
+    /// Takes up what is new.
+    pub(super) fn update(&mut self, news: News) -> Arc<Vec<Builder>> {
+        if let News::Changed {
+            listed,
+            stamps,
+            changed,
+        } = news
+        {
+            self.stamps = stamps
+                .into_iter()
+                .map(|stamp| (BuilderId(stamp.id), stamp))
+                .collect();
+            let changed_ids: HashSet<BuilderId> = changed.iter().map(|builder| builder.id).collect();
+            let builders = Arc::make_mut(&mut self.builders);
+            builders.retain(|builder| {
+                self.stamps.contains_key(&builder.id) && !changed_ids.contains(&builder.id)
+            });
+            builders.extend(changed);
+            builders.sort_by_key(|builder| (builder.created_at, builder.id));
+            self.listed = listed;
+        }
+        Arc::clone(&self.builders)
+    }
+}
