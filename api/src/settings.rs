@@ -1,6 +1,6 @@
 //! What the HTTP process has to be told: addresses, directories, limits.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
@@ -96,7 +96,7 @@ pub const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(180 * 24 * 3600
 impl ApiSettings {
     /// An address on this farm: `path` begins with a slash.
     #[must_use]
-    pub fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: impl Display) -> String {
         format!("{}{path}", self.public_url.trim_end_matches('/'))
     }
 }

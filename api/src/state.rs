@@ -1,6 +1,6 @@
 //! What every handler can reach: the database, the settings, and the sign to stop.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use model::Timestamp;
 use runtime::CancellationToken;
@@ -68,7 +68,7 @@ impl ApiState {
         &self.0.followed_logs
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: impl Display) -> String {
         self.0.settings.url(path)
     }
 

@@ -25,6 +25,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The hidden first argument with which the embedded cloud starts this program again, inside its namespaces.
 pub(crate) const GUEST: &str = "devcloud-guest";
 

@@ -4,6 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use api::{ApiSettings, DEFAULT_TOKEN_LIFETIME, Limits};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Everything below one directory.
 pub(crate) fn settings(public_url: &str, directory: &Path) -> ApiSettings {
     ApiSettings {

@@ -7,7 +7,7 @@ use std::{
 
 use model::BuildId;
 use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
-use store::{Build, BuildFilter};
+use store::{Build, BuildFilter, ProjectKey};
 
 use super::Chapter;
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         parameters::{Count, Direction, Of, OrderBy, OrderById, State},
         written::Written,
     },
-    lookup::{find_build, find_project},
+    lookup::{find_build, find_project, shown},
     state::ApiState,
     view::{self, BuildIds, BuildView, BuiltPackages, SourceChrootView},
 };
@@ -80,30 +80,30 @@ impl BuildApi {
             offset: offset.0,
         };
         let paging = Paging::new(wanted, sorting);
-        let project = find_project(&self.0, &ownername, &projectname).await?;
-        let package = match packagename.0.as_deref().filter(|name| !name.is_empty()) {
-            None => None,
-            Some(name) => match name.parse() {
-                Ok(package) => Some(package),
-                // A name that cannot be a name has no builds.
-                Err(_) => {
-                    return Ok(Written(Items {
-                        items: Vec::new(),
-                        meta: paging,
-                    }));
-                }
-            },
+        let (Ok(owner), Ok(project)) = (ownername.parse(), projectname.parse()) else {
+            return Err(ApiError::no_project(&shown(&ownername), &shown(&projectname)));
         };
-        let filter = BuildFilter {
-            project: Some(project.id),
-            package,
-            state: status.0.map(|Of(State(state))| state),
-            oldest_first: direction == Direction::Ascending,
+        let package = packagename.0.as_deref().filter(|name| !name.is_empty());
+        let builds = match package.map(str::parse).transpose() {
+            // A name that cannot be a name has no builds.
+            Err(_) => Vec::new(),
+            Ok(package) => {
+                let filter = BuildFilter {
+                    project: Some(ProjectKey::Name(owner, project)),
+                    package,
+                    state: status.0.map(|Of(State(state))| state),
+                    oldest_first: direction == Direction::Ascending,
+                };
+                let store = self.0.store();
+                paging
+                    .collect("builds", |page| store.builds(&filter, page))
+                    .await?
+            }
         };
-        let store = self.0.store();
-        let builds = paging
-            .collect("builds", |page| store.builds(&filter, page))
-            .await?;
+        if builds.is_empty() {
+            // Asked for by the project's names, a list costs one statement; only an empty one has to be told from none.
+            find_project(&self.0, &ownername, &projectname).await?;
+        }
         let items = builds
             .iter()
             .map(|build| BuildView::new(build, self.0.settings()))

@@ -157,7 +157,7 @@ impl MonitorApi {
                 .flatten()
                 .filter(|_| chroot.result_directory.is_some()),
             url_build: wants(MonitorField::Build)
-                .then(|| settings.url(&format!("/coprs/build/{}", build.id))),
+                .then(|| settings.url(format_args!("/coprs/build/{}", build.id))),
         })
     }
 }

@@ -78,7 +78,7 @@ pub(crate) async fn show(
             "started": build.started_at.map(short_moment).unwrap_or_default(),
             "ended": build.ended_at.map(short_moment).unwrap_or_default(),
             "submitter": build.submitter.as_ref().map(ToString::to_string).unwrap_or_default(),
-            "source": state.url(&format!("{}{}", view::source_path(&build), build.source.file_name)),
+            "source": state.url(format_args!("{}{}", view::source_path(&build), build.source.file_name)),
             "source_file": build.source.file_name,
             "chroots": chroots,
         }),

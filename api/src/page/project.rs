@@ -18,7 +18,7 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let project = find_project(state, owner, name).await?;
     let filter = BuildFilter {
-        project: Some(project.id),
+        project: Some(project.id.into()),
         ..BuildFilter::default()
     };
     let page = Page {

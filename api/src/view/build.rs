@@ -74,28 +74,30 @@ pub(crate) fn source_path(build: &Build) -> String {
 impl BuildView {
     /// From the database's view.
     pub(crate) fn new(build: &Build, settings: &ApiSettings) -> Self {
+        let (owner, project) = (build.owner.as_str(), build.project_name.as_str());
+        let (directory, source) = (build.directory.as_str(), &build.source.file_name);
         Self {
             id: build.id.0,
-            state: build.state.to_string(),
-            ownername: build.owner.to_string(),
-            projectname: build.project_name.to_string(),
-            project_dirname: build.directory.to_string(),
+            state: build.state.as_str().to_owned(),
+            ownername: owner.to_owned(),
+            projectname: project.to_owned(),
+            project_dirname: directory.to_owned(),
             // Also of a build in another directory: Copr's clients know it so.
-            repo_url: settings.url(&format!("/results/{}/{}", build.owner, build.project_name)),
+            repo_url: settings.url(format_args!("/results/{owner}/{project}")),
             chroots: build
                 .chroots
                 .iter()
-                .map(|chroot| chroot.name.to_string())
+                .map(|chroot| chroot.name.as_str().to_owned())
                 .collect(),
             source_package: SourcePackageView {
-                name: build.package.as_ref().map(ToString::to_string),
-                url: Some(settings.url(&format!("{}{}", source_path(build), build.source.file_name))),
+                name: build.package.as_ref().map(|name| name.as_str().to_owned()),
+                url: Some(settings.url(format_args!("{}{source}", source_path(build)))),
                 version: build.version.clone(),
             },
             submitted_on: build.submitted_at.as_seconds(),
             started_on: build.started_at.map(model::Timestamp::as_seconds),
             ended_on: build.ended_at.map(model::Timestamp::as_seconds),
-            submitter: build.submitter.as_ref().map(ToString::to_string),
+            submitter: build.submitter.as_ref().map(|name| name.as_str().to_owned()),
             is_background: build.is_background,
         }
     }

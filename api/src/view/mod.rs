@@ -38,7 +38,7 @@ pub(crate) fn chroot_url(
     directory: &dyn Display,
     chroot: &ChrootName,
 ) -> String {
-    settings.url(&format!("/results/{owner}/{directory}/{chroot}/"))
+    settings.url(format_args!("/results/{owner}/{directory}/{chroot}/"))
 }
 
 /// A moment in RFC 3339, in UTC.

@@ -35,7 +35,7 @@ pub use types::{
     BuiltPackage, CancelOutcome, Change, Chroot, CollectedPackage, Event, EventFilter, FarmCounts, FleetView,
     IssuedToken, LastBuilds, LaunchAnswer, LaunchAttempt, Lease, LockedKey, MonitorPage, NewBuilder,
     NewLaunch, NewProject, NewUpload, NewUser, Order, Orphan, Outcome, Package, PackageBuilds,
-    PackageChroots, Page, Project, ProjectFilter, ProjectSettings, Publication, PublishedPackage,
+    PackageChroots, Page, Project, ProjectFilter, ProjectKey, ProjectSettings, Publication, PublishedPackage,
     PublishedSnapshot, QueueEntry, QueuePage, Reasons, Renewal, RepositoryKey, RepositoryPlace, Sighting,
     SnapshotRecord, StoredSource, UnknownWord, User, Verdict,
 };

@@ -158,7 +158,6 @@ fn build(row: BuildRow<'_>) -> Result<Build> {
         directory: at.parse("directory", &row.directory)?,
         package: at.parse_maybe("name of its package", row.package_name.as_deref())?,
         version: row.version,
-        source_file: row.source_file.clone(),
         source: StoredSource {
             file_name: row.source_file,
             sha256: row.source_sha256,

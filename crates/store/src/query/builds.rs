@@ -15,7 +15,7 @@ use super::{
     verdict::lock_build,
 };
 use crate::{
-    Build, BuildFilter, BuiltPackage, Page,
+    Build, BuildFilter, BuiltPackage, Page, ProjectKey,
     convert::Row,
     database::{Store, Tx},
     entity::{attempt, build, collected_package},
@@ -31,19 +31,27 @@ fn page_of(filter: &BuildFilter, page: Page) -> Wanted {
     let mut values: Vec<Value> = [page.limit(), page.offset()]
         .map(|number| i64::try_from(number).unwrap_or(i64::MAX).into())
         .into();
-    let condition = match (filter.project, &filter.package) {
+    let mut place = |value: Value| {
+        values.push(value);
+        format!("${}", values.len())
+    };
+    let project = filter.project.as_ref().map(|project| match project {
+        ProjectKey::Id(ProjectId(id)) => place((*id).into()),
+        ProjectKey::Name(owner, name) => format!(
+            "(SELECT id FROM project WHERE owner = {} AND name = {} AND deleted_at IS NULL)",
+            place(owner.as_str().into()),
+            place(name.as_str().into())
+        ),
+    });
+    let package = filter.package.as_ref().map(|name| place(name.as_str().into()));
+    let condition = match (project, package) {
         // A package is of one project: asking for that, too, would only lead to a worse index.
-        (Some(ProjectId(id)), Some(name)) => {
-            values.extend([id.into(), name.as_str().into()]);
-            "build.package = (SELECT id FROM package WHERE project = $3 AND name = $4)".to_owned()
+        (Some(project), Some(name)) => {
+            format!("build.package = (SELECT id FROM package WHERE project = {project} AND name = {name})")
         }
-        (Some(ProjectId(id)), None) => {
-            values.push(id.into());
-            "build.project = $3".to_owned()
-        }
+        (Some(project), None) => format!("build.project = {project}"),
         (None, Some(name)) => {
-            values.push(name.as_str().into());
-            format!("build.package IN (SELECT id FROM package WHERE name = $3) AND {LIVE}")
+            format!("build.package IN (SELECT id FROM package WHERE name = {name}) AND {LIVE}")
         }
         (None, None) => LIVE.to_owned(),
     };

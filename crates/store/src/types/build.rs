@@ -83,8 +83,6 @@ pub struct Build {
     pub package: Option<PackageName>,
     /// Epoch (where there is one), version and release, such as `2:1.0-1`; `None` until they are known.
     pub version: Option<String>,
-    /// The source's file name.
-    pub source_file: String,
     pub source: StoredSource,
     /// What the states of its source and its chroots come to: [`model::build::derive_state`].
     pub state: BuildState,
@@ -134,11 +132,25 @@ pub struct Verdict {
     pub evidence: Option<serde_json::Value>,
 }
 
+/// What a project is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProjectKey {
+    Id(ProjectId),
+    /// By the names of its owner and its own; one that is deleted has none.
+    Name(OwnerName, ProjectName),
+}
+
+impl From<ProjectId> for ProjectKey {
+    fn from(id: ProjectId) -> Self {
+        Self::Id(id)
+    }
+}
+
 /// The conditions that the builds of a list meet; `None` sets none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuildFilter {
     /// Only of this project.
-    pub project: Option<ProjectId>,
+    pub project: Option<ProjectKey>,
     /// Only of packages with this name.
     pub package: Option<PackageName>,
     /// Only in this state.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use model::{AttemptState, Blame, BuildId, BuildState, UserId};
-use store::{BuildFilter, BuildOptions, EventFilter, NewUpload, Outcome, Page, ProjectSettings};
+use store::{BuildFilter, BuildOptions, EventFilter, NewUpload, Outcome, Page, ProjectKey, ProjectSettings};
 
 use crate::{
     farm::{
@@ -50,10 +50,7 @@ async fn a_build_is_there_at_once_with_an_attempt_for_each_chroot(farm: Farm) {
         (build.directory.as_str(), build.version.as_deref()),
         ("tools:pr:7", Some("1.0-1"))
     );
-    assert_eq!(
-        (&build.source, &build.source_file),
-        (&upload.srpm, &upload.srpm.file_name)
-    );
+    assert_eq!(build.source, upload.srpm);
     assert_eq!(
         (build.submitted_at, build.started_at, build.ended_at),
         (at(9), None, None)
@@ -263,10 +260,17 @@ async fn builds_are_listed_newest_first_by_what_they_are_asked_for(farm: Farm) {
     assert_eq!(ids(all.clone(), None, 0).await, [third.id, second.id, first.id]);
     assert_eq!(ids(all.clone(), Some(1), 1).await, [second.id]);
     let of_project = BuildFilter {
-        project: Some(farm.project.id),
+        project: Some(farm.project.id.into()),
         ..all.clone()
     };
     assert_eq!(ids(of_project.clone(), None, 0).await, [second.id, first.id]);
+    let named = |owner: &str, name: &str| BuildFilter {
+        project: Some(ProjectKey::Name(owner.parse().unwrap(), name.parse().unwrap())),
+        ..all.clone()
+    };
+    assert_eq!(ids(named("alice", "tools"), None, 0).await, [second.id, first.id]);
+    assert_eq!(ids(named("alice", "nothing"), None, 0).await, []);
+    assert_eq!(ids(named("bob", "tools"), None, 0).await, []);
     let of_package = BuildFilter {
         package: Some("world".parse().unwrap()),
         ..all.clone()

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AttemptId, BuildId, BuildState, BuilderId, BuilderState, ProjectId, plan::Wait};
 use store::{
-    BuildFilter, EventFilter, FleetCache, LastBuilds, Order, Page, ProjectFilter, Sighting, Store,
-    testing::PostgresServer,
+    BuildFilter, EventFilter, FleetCache, LastBuilds, Order, Page, ProjectFilter, ProjectKey, Sighting,
+    Store, testing::PostgresServer,
 };
 use uuid::Uuid;
 
@@ -225,7 +225,7 @@ async fn pages(bench: &mut Bench, store: &Store) {
 /// Lists of builds, by all that they can be asked for.
 async fn build_lists(bench: &mut Bench, store: &Store) {
     let filter = |package: Option<&str>, state| BuildFilter {
-        project: Some(ProjectId(1)),
+        project: Some(ProjectId(1).into()),
         package: package.map(|name| name.parse().unwrap()),
         state,
         oldest_first: false,
@@ -239,8 +239,17 @@ async fn build_lists(bench: &mut Bench, store: &Store) {
         ("builds of a package in a state", filter(Some("package7"), failed)),
         ("builds of no package", filter(Some("nobody"), None)),
     ] {
-        bench.look(what, store.builds(&filter, page(0))).await;
-        bench.look(what, store.builds(&filter, page(1000))).await;
+        let by_name = BuildFilter {
+            project: Some(ProjectKey::Name(
+                "owner1".parse().unwrap(),
+                "tools".parse().unwrap(),
+            )),
+            ..filter.clone()
+        };
+        for filter in [filter, by_name] {
+            bench.look(what, store.builds(&filter, page(0))).await;
+            bench.look(what, store.builds(&filter, page(1000))).await;
+        }
     }
 }
 

@@ -50,7 +50,10 @@ async fn texts_come_back_as_they_were(farm: Farm) {
     farm.finish(epoch, &outcome).await;
     let build = farm.build(id).await;
     assert_eq!(build.version.as_deref(), Some(odd));
-    assert_eq!((build.source_file.as_str(), &build.source), (odd, &upload.srpm));
+    assert_eq!(
+        (build.source.file_name.as_str(), &build.source),
+        (odd, &upload.srpm)
+    );
     let failure = build.chroots[0].failure.as_ref().unwrap();
     assert_eq!(
         (failure.reason.as_str(), failure.evidence.as_ref()),
