@@ -3,13 +3,16 @@
 
 use std::borrow::Cow;
 
-use model::{Blame, BuildId, BuildState, ProjectId, Timestamp, build::derive_state};
+use model::{
+    Blame, BuildId, BuildState, ChrootName, DirectoryName, OwnerName, ProjectId, ProjectName, Timestamp,
+    build::derive_state,
+};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement, Value};
 use serde::Deserialize;
 
 use super::json::{self, Functions};
 use crate::{
-    Build, BuildChroot, StoredSource, Verdict,
+    Build, BuildChroot, BuildOptions, StoredSource, Verdict,
     convert::{Row, moment},
     database::Tx,
     error::{Failure, Result},
@@ -73,7 +76,9 @@ pub(super) fn statement(backend: DbBackend, Wanted { ids, values }: Wanted) -> S
 /// The builds that the statement found, the newest first.
 pub(super) fn read(text: Option<&str>) -> Result<Vec<Build>> {
     let rows: Vec<BuildRow<'_>> = json::rows("build", text)?;
-    let mut builds: Vec<Build> = rows.into_iter().map(build).collect::<Result<_>>()?;
+    let mut same = SameAsBefore::default();
+    let builds = rows.into_iter().map(|row| build(row, &mut same));
+    let mut builds: Vec<Build> = builds.collect::<Result<_>>()?;
     builds.sort_by_key(|build| std::cmp::Reverse(build.id));
     Ok(builds)
 }
@@ -138,12 +143,47 @@ struct ChrootRow<'a> {
     attempts: i64,
 }
 
-fn build(row: BuildRow<'_>) -> Result<Build> {
+/// The last value of a column, with its text.
+struct Last<T>(Option<(String, T)>);
+
+// Not derived: that would want a default of the value.
+impl<T> Default for Last<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Clone> Last<T> {
+    /// The value of a text, which is read only when the text is another than the last one.
+    fn of(&mut self, text: &str, read: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+        match &self.0 {
+            Some((last, value)) if last == text => Ok(value.clone()),
+            _ => {
+                let value = read(text)?;
+                self.0 = Some((text.to_owned(), value.clone()));
+                Ok(value)
+            }
+        }
+    }
+}
+
+/// What most builds of a list have in common: a list is one project's, as a rule.
+#[derive(Default)]
+struct SameAsBefore {
+    owner: Last<OwnerName>,
+    project: Last<ProjectName>,
+    directory: Last<DirectoryName>,
+    submitter: Last<OwnerName>,
+    options: Last<BuildOptions>,
+    chroot: Last<ChrootName>,
+}
+
+fn build(row: BuildRow<'_>, same: &mut SameAsBefore) -> Result<Build> {
     let mut chroots = row
         .chroots
         .into_iter()
         .flatten()
-        .map(|chroot| build_chroot(row.id, chroot))
+        .map(|chroot| build_chroot(row.id, chroot, &mut same.chroot))
         .collect::<Result<Vec<_>>>()?;
     chroots.sort_by(|left, right| left.name.cmp(&right.name));
     let at = Row::new("build", &row.id);
@@ -153,9 +193,15 @@ fn build(row: BuildRow<'_>) -> Result<Build> {
     Ok(Build {
         id: BuildId(row.id),
         project: ProjectId(row.project),
-        owner: at.parse("owner of its project", &row.owner)?,
-        project_name: at.parse("name of its project", &row.project_name)?,
-        directory: at.parse("directory", &row.directory)?,
+        owner: same
+            .owner
+            .of(&row.owner, |text| at.parse("owner of its project", text))?,
+        project_name: same
+            .project
+            .of(&row.project_name, |text| at.parse("name of its project", text))?,
+        directory: same
+            .directory
+            .of(&row.directory, |text| at.parse("directory", text))?,
         package: at.parse_maybe("name of its package", row.package_name.as_deref())?,
         version: row.version,
         source: StoredSource {
@@ -166,7 +212,12 @@ fn build(row: BuildRow<'_>) -> Result<Build> {
         state: derive_state(row.canceled != 0, source_state, &states),
         source_state,
         canceled: row.canceled != 0,
-        submitter: at.parse_maybe("name of its submitter", row.submitter_name.as_deref())?,
+        submitter: (row.submitter_name.as_deref())
+            .map(|name| {
+                same.submitter
+                    .of(name, |text| at.parse("name of its submitter", text))
+            })
+            .transpose()?,
         is_background: row.is_background != 0,
         submitted_at: Timestamp::from_micros(row.submitted_at),
         started_at: chroots.iter().filter_map(|chroot| chroot.started_at).min(),
@@ -176,17 +227,17 @@ fn build(row: BuildRow<'_>) -> Result<Build> {
             .filter_map(|chroot| chroot.ended_at)
             .max(),
         chroots,
-        options: at.json("options", &row.options)?,
+        options: same.options.of(&row.options, |text| at.json("options", text))?,
     })
 }
 
-fn build_chroot(build: i64, row: ChrootRow<'_>) -> Result<BuildChroot> {
+fn build_chroot(build: i64, row: ChrootRow<'_>, last: &mut Last<ChrootName>) -> Result<BuildChroot> {
     let id = std::fmt::from_fn(|f| write!(f, "{build}/{}", row.chroot));
     let at = Row::new("build_chroot", &id);
     let blame: Option<Blame> = at.parse_maybe("blame", row.blame.as_deref())?;
     let evidence = at.json_maybe("evidence", row.evidence.as_deref())?;
     Ok(BuildChroot {
-        name: at.parse("chroot", &row.chroot)?,
+        name: last.of(&row.chroot, |text| at.parse("chroot", text))?,
         state: at.parse("state", &row.state)?,
         started_at: moment(row.started_at),
         ended_at: moment(row.ended_at),
