@@ -201,12 +201,8 @@ impl Attempt<'_> {
         }
     }
 
-    const fn collection(&self) -> Collection<'_> {
-        Collection {
-            context: self.context,
-            allocation: self.allocation,
-            journal: self.journal,
-        }
+    fn collection(&self) -> Collection<'_> {
+        Collection::new(self.context, self.allocation, self.journal)
     }
 
     async fn connect(&self) -> Result<Box<dyn BuilderSession>, Error> {
@@ -253,10 +249,10 @@ impl Attempt<'_> {
             self.start(&*session).await?;
             reach.made(true);
         }
-        let verdict = self.follow(&*session, log).await?;
+        let collection = self.collection();
+        let verdict = self.follow(&*session, log, &collection).await?;
         self.journal.note(&described(&verdict));
         reach.verdict = Some(verdict.clone());
-        let collection = self.collection();
         let collected = collection.collect(&*session, &verdict);
         let outcome = match tokio::time::timeout_at(self.limit, collected).await {
             Ok(outcome) => outcome?,
@@ -311,7 +307,12 @@ impl Attempt<'_> {
     }
 
     /// Copies the log until the build has ended; what the builder makes of it.
-    async fn follow(&self, session: &dyn BuilderSession, log: &mut LiveLog) -> Result<Verdict, Error> {
+    async fn follow(
+        &self,
+        session: &dyn BuilderSession,
+        log: &mut LiveLog,
+        collection: &Collection<'_>,
+    ) -> Result<Verdict, Error> {
         loop {
             let left = self.limit.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -324,7 +325,9 @@ impl Attempt<'_> {
                 log.append(bytes).await?;
                 self.held.note_log(log.size());
             }
-            if let Some(verdict) = verdict_of(session.status().await?)? {
+            // Two programs that start on the builder: side by side, since the build is over as a rule.
+            let (status, ()) = tokio::join!(session.status(), collection.ask_early(session));
+            if let Some(verdict) = verdict_of(status?)? {
                 return Ok(verdict);
             }
             tokio::time::sleep(PAUSE_BETWEEN_FOLLOWS).await;

@@ -2,7 +2,10 @@
 //! names, sizes and digests are checked before and while anything is written, and every RPM is read and
 //! verified before it is signed. Whatever a build's end, its logs are kept.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::Blame;
@@ -12,8 +15,8 @@ use repository::{
 };
 use runtime::supervisor::chain;
 use store::{Allocation, Attempt, Outcome, Renewal};
-use tokio::{fs::File, io::AsyncWriteExt as _};
-use tracing::warn;
+use tokio::{fs::File, io::AsyncWriteExt as _, sync::OnceCell};
+use tracing::{debug, warn};
 
 use crate::{
     archive,
@@ -31,14 +34,27 @@ use crate::{
 const FILES_AT_ONCE: usize = 4;
 
 /// What collecting takes.
-#[derive(Clone, Copy)]
 pub(crate) struct Collection<'a> {
-    pub(crate) context: &'a Context,
-    pub(crate) allocation: &'a Allocation,
-    pub(crate) journal: &'a Journal,
+    context: &'a Context,
+    allocation: &'a Allocation,
+    journal: &'a Journal,
+    /// What the builder offers, once it has said so.
+    offer: OnceCell<Offer>,
+    /// Whether what is left out of it has been told.
+    is_told: AtomicBool,
 }
 
-impl Collection<'_> {
+impl<'a> Collection<'a> {
+    pub(crate) fn new(context: &'a Context, allocation: &'a Allocation, journal: &'a Journal) -> Self {
+        Self {
+            context,
+            allocation,
+            journal,
+            offer: OnceCell::new(),
+            is_told: AtomicBool::new(false),
+        }
+    }
+
     /// Collects what a finished build left and says what that means. An error is one that may pass, or that the attempt is no
     /// longer ours: then nothing is decided.
     pub(crate) async fn collect(
@@ -109,7 +125,7 @@ impl Collection<'_> {
     pub(crate) async fn keep_logs(&self, session: &dyn BuilderSession) -> Result<Option<String>, Error> {
         let kept = async {
             let offer = self.offer(session).await?;
-            let logs = logs_of(&offer, &limits(self.context));
+            let logs = logs_of(offer, &limits(self.context));
             self.place(self.fetch(session, logs).await?).await
         };
         match kept.await {
@@ -153,15 +169,26 @@ impl Collection<'_> {
         }
     }
 
-    /// What the builder offers; what it leaves out is told.
-    async fn offer(&self, session: &dyn BuilderSession) -> Result<Offer, Error> {
-        let offer = session.manifest(self.context.limits.result_bytes).await?;
-        let told = |what: &str, one: &LeftOut| format!("{what} {}: {}", one.name, one.reason);
-        for one in &offer.passed_over {
-            self.journal.note(&told("Passed over", one));
+    /// Asks for what there is before it is known whether the build is over; a builder that has nothing yet is asked again later.
+    pub(crate) async fn ask_early(&self, session: &dyn BuilderSession) {
+        let bytes = self.context.limits.result_bytes;
+        if let Err(error) = self.offer.get_or_try_init(|| session.manifest(bytes)).await {
+            debug!("Nothing to collect yet: {}", chain(&error));
         }
-        for one in &offer.refused {
-            self.journal.note(&told("Not taken:", one));
+    }
+
+    /// What the builder offers; what it leaves out is told.
+    async fn offer(&self, session: &dyn BuilderSession) -> Result<&Offer, Error> {
+        let bytes = self.context.limits.result_bytes;
+        let offer = self.offer.get_or_try_init(|| session.manifest(bytes)).await?;
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            let told = |what: &str, one: &LeftOut| format!("{what} {}: {}", one.name, one.reason);
+            for one in &offer.passed_over {
+                self.journal.note(&told("Passed over", one));
+            }
+            for one in &offer.refused {
+                self.journal.note(&told("Not taken:", one));
+            }
         }
         Ok(offer)
     }

@@ -205,6 +205,9 @@ impl BuilderSession for FakeBuilder {
     async fn manifest(&self, _: u64) -> Result<Offer, Error> {
         self.note("manifest");
         let script = self.script();
+        if !script.over {
+            return Err(Error::Builder("it is still running".to_owned()));
+        }
         if script.has_no_manifest {
             return Err(Error::Builder("no manifest today".to_owned()));
         }

@@ -115,17 +115,9 @@ impl BuilderSession for SshSession {
     }
 
     async fn upload(&self, source: &StoredSource, mut file: File) -> Result<(), Error> {
-        let directory = self.directory("input");
-        let make = Command::new("mkdir")
-            .arguments(["-p", &directory])
-            .labelled("the attempt's directory");
-        let made = self
-            .connection
-            .run(&make, Input::Empty, RunOptions::within(CALL_LIMIT))
-            .await;
-        made.and_then(|output| output.require_success("making the attempt's directory"))?;
         let upload = Upload {
-            path: format!("{directory}/{}", source.file_name),
+            path: format!("{}/{}", self.directory("input"), source.file_name),
+            makes_directory: true,
             mode: 0o644,
             size: source.size,
             deadline: TRANSFER_LIMIT,

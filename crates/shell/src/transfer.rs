@@ -17,8 +17,9 @@ use crate::{Command, Connection, Error};
 /// Takes the content and then a line with its digest; the file appears under its name only if both agree. Until then it has
 /// a short name of its own: one made of the file's would be too long for the file system where that is as long as may be.
 const RECEIVE: &str = r#"set -eu
-umask 077
 case "$1" in */*) directory=${1%/*} ;; *) directory=. ;; esac
+[ "$4" = no ] || mkdir -p -- "$directory"
+umask 077
 part=$(mktemp -- "$directory/.part.XXXXXX")
 trap 'rm -f -- "$part"' EXIT
 head -c "$3" >"$part"
@@ -47,8 +48,10 @@ const MAX_HEADER: usize = 86;
 /// Where an uploaded file goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
-    /// The remote path; its directory must exist. A file of that name is replaced in one step.
+    /// The remote path. A file of that name is replaced in one step.
     pub path: String,
+    /// Whether its directory, and those above, are made where they are missing; else they must exist.
+    pub makes_directory: bool,
     /// The permission bits, such as `0o644`. The owner is the remote user.
     pub mode: u32,
     /// How many bytes the source has; fewer are an error, more are left unread.
@@ -99,6 +102,7 @@ impl Connection {
                 upload.path.clone(),
                 format!("{:04o}", upload.mode & 0o7777),
                 upload.size.to_string(),
+                (if upload.makes_directory { "yes" } else { "no" }).to_owned(),
             ],
         );
         let deadline = Instant::now() + upload.deadline;

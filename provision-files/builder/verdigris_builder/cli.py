@@ -17,7 +17,7 @@ from . import collect, files, task
 from .errors import EXITS, CommandError
 
 PIECE = 256 << 10
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.03  # its half is how late the end of a build is seen
 
 
 class Parser(argparse.ArgumentParser):

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -23,8 +23,10 @@ use crate::{
     setup, workspace,
 };
 
-/// The package that is built: small, but with configure, make and tests.
-const PACKAGE: &str = "hello";
+/// The packages that are built: one that is built in a moment, so that the farm's own time is not lost in what a compiler's
+/// varies by; and one with configure, make and tests.
+const LEAST: &str = "note";
+const USUAL: &str = "hello";
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(250);
 
@@ -47,18 +49,42 @@ struct Passage {
 pub(super) fn run(cache: &Cache, install: bool, runs: u32) -> Result<()> {
     setup::run(cache, setup::Purpose::Farm, install)?;
     image::builder(cache)?;
-    let package = examples::source_package(cache, PACKAGE)?;
+    let package = |name: &'static str| Ok::<_, anyhow::Error>((name, examples::source_package(cache, name)?));
+    let (least, usual) = (package(LEAST)?, package(USUAL)?);
     let program = workspace::release_program()?;
-    let (warm, mut starts) = passages(&program, cache, (&package, runs), Readiness::Warm)?;
-    let (cold, more) = passages(&program, cache, (&package, runs), Readiness::Cold)?;
-    starts.extend(more);
+    let measure = |(name, file): &(&'static str, PathBuf), readiness| {
+        passages(&program, cache, (*name, file.as_path(), runs), readiness)
+    };
+    let mut starts = Vec::new();
+    for (of, has_cold) in [(&least, false), (&usual, true)] {
+        let (warm, begun) = measure(of, Readiness::Warm)?;
+        starts.extend(begun);
+        let mut cases = vec![(warm, "builder ready")];
+        if has_cold {
+            let (cold, begun) = measure(of, Readiness::Cold)?;
+            starts.extend(begun);
+            cases.push((cold, "no builder"));
+        }
+        tell(of.0, &cases);
+    }
+    say(heading("machines, seconds"));
+    say(Times::of(starts).line("RunInstances to a ready builder", None));
+    say(
+        "\nA release build of the farm, on the machine that also runs its only builder. Over bare: with a builder ready, the differences of \
+         pairs of a bare build and the farm's on the same builder; without one, those to the median of the bare builds.",
+    );
+    Ok(())
+}
 
+/// Prints the cases of one package; the first is that of a builder that is ready.
+fn tell(package: &str, cases: &[(Vec<Passage>, &str)]) {
+    let times = |passages: &[Passage], of: fn(&Passage) -> f64| Times::of(passages.iter().map(of).collect());
+    let warm = cases.first().map_or(&[][..], |(passages, _)| passages);
     let bare = Times::of(warm.iter().filter_map(|one| one.bare).collect());
     let base = bare.median();
-    let times = |passages: &[Passage], of: fn(&Passage) -> f64| Times::of(passages.iter().map(of).collect());
-    say(heading(&format!("{PACKAGE} in {CHROOT}, seconds")));
+    say(heading(&format!("{package} in {CHROOT}, seconds")));
     say(bare.line("bare rpmbuild --rebuild, on the builder", None));
-    for (passages, builder) in [(&warm, "builder ready"), (&cold, "no builder")] {
+    for (passages, builder) in cases {
         let line = |what: &str, of: fn(&Passage) -> f64| {
             times(passages, of).line(&format!("{what}, {builder}"), base)
         };
@@ -69,18 +95,14 @@ pub(super) fn run(cache: &Cache, install: bool, runs: u32) -> Result<()> {
             .filter_map(|one| Some(one.accepted - one.bare.or(base)?));
         say(Times::of(over.collect()).line(&format!("accepted to installable over bare, {builder}"), None));
     }
-    say(Times::of(starts).line("RunInstances to a ready builder", None));
-    say(heading("where the time goes, builder ready"));
+    say(heading(&format!(
+        "where the time of {package} goes, builder ready"
+    )));
     for (name, _) in PHASES {
         let took = |one: &Passage| one.phases.iter().find(|(phase, _)| *phase == name)?.1;
         say(Times::of(warm.iter().filter_map(took).collect()).line(name, None));
     }
-    say(times(&warm, |one| one.seen).line("seen by a dnf that asks anew", None));
-    say(
-        "\nA release build of the farm, on the machine that also runs its only builder. Over bare: with a builder ready, the differences of \
-         pairs of a bare build and the farm's on the same builder; without one, those to the median of the bare builds.",
-    );
-    Ok(())
+    say(times(warm, |one| one.seen).line("seen by a dnf that asks anew", None));
 }
 
 /// Whether a builder waits when the package comes.
@@ -94,7 +116,7 @@ enum Readiness {
 fn passages(
     program: &Path,
     cache: &Cache,
-    (package, runs): (&Path, u32),
+    (name, package, runs): (&str, &Path, u32),
     readiness: Readiness,
 ) -> Result<(Vec<Passage>, Vec<f64>)> {
     let step = Step::start(match readiness {
@@ -115,9 +137,9 @@ fn passages(
             Readiness::Warm => Some(bare::build(&farm, package)?),
             Readiness::Cold => None,
         };
-        let mut one = passage(&farm, package, bare)?;
+        let mut one = passage(&farm, (name, package), bare)?;
         let asked = Instant::now();
-        let query = ["repoquery", "--refresh", "--disablerepo=base", PACKAGE];
+        let query = ["repoquery", "--refresh", "--disablerepo=base", name];
         farm.dnf(cache, "bench", &query)
             .context("asking dnf for what was built")?;
         one.seen = asked.elapsed().as_secs_f64();
@@ -154,9 +176,9 @@ fn await_fleet(farm: &Farm, readiness: Readiness) -> Result<()> {
 
 /// One submission. A build has succeeded when it is in the published repository; when that was, its events tell: asking
 /// for its state all the time would slow down what is measured.
-fn passage(farm: &Farm, package: &Path, bare: Option<f64>) -> Result<Passage> {
+fn passage(farm: &Farm, (package, file): (&str, &Path), bare: Option<f64>) -> Result<Passage> {
     let (started, waiting) = (time::OffsetDateTime::now_utc(), Instant::now());
-    let build = farm.submit("bench", package)?;
+    let build = farm.submit("bench", file)?;
     loop {
         match farm.state(build)?.as_str() {
             "succeeded" => break,
@@ -180,7 +202,7 @@ fn passage(farm: &Farm, package: &Path, bare: Option<f64>) -> Result<Passage> {
     };
     let (accepted, succeeded) = (when("pending")?, when("succeeded")?);
     let log = |name: &str| -> Result<String> {
-        let path = format!("/results/admin/bench/{CHROOT}/{build:08}-{PACKAGE}/{name}");
+        let path = format!("/results/admin/bench/{CHROOT}/{build:08}-{package}/{name}");
         match farm.get(&path)? {
             (200, text) => Ok(text),
             (status, _) => bail!("{path} answers {status}"),

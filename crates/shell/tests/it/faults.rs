@@ -134,6 +134,7 @@ async fn a_server_that_freezes_during_an_upload_is_seen_by_the_kernel() {
     };
     let upload = Upload {
         path: server.path("file").display().to_string(),
+        makes_directory: false,
         mode: 0o600,
         size: 1 << 40,
         deadline: LONG,

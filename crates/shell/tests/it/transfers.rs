@@ -14,6 +14,7 @@ const LONG: Duration = Duration::from_secs(60);
 fn upload_to(path: &std::path::Path, size: usize) -> Upload {
     Upload {
         path: path.display().to_string(),
+        makes_directory: false,
         mode: 0o640,
         size: size as u64,
         deadline: LONG,
@@ -31,6 +32,33 @@ async fn fetch(connection: &Connection, path: &std::path::Path, max_bytes: u64) 
     assert_eq!(got.size, bytes.len() as u64);
     assert_eq!(got.sha256, hex::encode(Sha256::digest(&bytes)));
     Ok(bytes)
+}
+
+#[tokio::test]
+async fn a_directory_that_is_missing_is_made_only_when_that_is_wished() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    let directory = server.path("of/an attempt");
+    let path = directory.join("input");
+    let wish = |makes_directory| Upload {
+        makes_directory,
+        ..upload_to(&path, 5)
+    };
+    let refused = connection.upload(&mut &b"12345"[..], &wish(false)).await;
+    assert!(matches!(refused, Err(Error::Failed { .. })), "{refused:?}");
+    assert!(!directory.exists());
+    // Twice: the second time it is there.
+    for content in [&b"12345"[..], b"67890"] {
+        connection.upload(&mut &*content, &wish(true)).await.unwrap();
+        assert_eq!(fs::read(&path).unwrap(), content);
+    }
+    let mode = fs::metadata(&directory).unwrap().permissions().mode();
+    assert_eq!(mode & 0o700, 0o700);
+    assert_ne!(
+        mode & 0o055,
+        0,
+        "it has the modes of the machine, and not those of a file that is being written"
+    );
 }
 
 #[tokio::test]
