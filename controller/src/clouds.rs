@@ -16,7 +16,7 @@ use crate::{
     pauses::Pauses,
 };
 
-/// How often a cloud is asked when something is under way, and when nothing is.
+/// How often a cloud is asked when something is under way, unless rounds are still closer together, and when nothing is.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
 const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(30);
 /// How long a cloud that does not answer is left alone, longer with every time.
@@ -212,13 +212,16 @@ impl Clouds {
     /// When the database is away.
     pub(crate) async fn look(&mut self, parts: &Parts, builders: &[Builder]) -> Result<(), Error> {
         let elapsed = self.clock.elapsed();
+        let often = parts.fleet.controller.tick.min.get().min(LOOK_EVERY);
         for (name, known) in &mut self.known {
             let ours = || {
                 builders
                     .iter()
                     .filter(|builder| builder.cloud == *name && !builder.state.is_final())
             };
-            if known.is_looked_at || !known.is_due(ours().any(waits_for_its_cloud), elapsed) {
+            let anything = ours().any(waits_for_its_cloud);
+            let every = if anything { often } else { LOOK_ANYWAY_EVERY };
+            if known.is_looked_at || !known.is_due(every, elapsed) {
                 continue;
             }
             let mut orphans = observe::due_orphans(parts, name).await?;
@@ -249,12 +252,12 @@ fn waits_for_its_cloud(builder: &Builder) -> bool {
 }
 
 impl Known {
-    fn is_due(&self, is_waited_for: bool, elapsed: Duration) -> bool {
+    /// Whether it is to be asked; `every`: how often, while it answers.
+    fn is_due(&self, every: Duration, elapsed: Duration) -> bool {
         let every = match self.health {
             CloudHealth::Away(_) => self.pause,
             CloudHealth::Unknown => Duration::ZERO,
-            CloudHealth::Answers if is_waited_for => LOOK_EVERY,
-            CloudHealth::Answers => LOOK_ANYWAY_EVERY,
+            CloudHealth::Answers => every,
         };
         self.looked
             .is_none_or(|looked| elapsed.saturating_sub(looked) >= every)

@@ -173,7 +173,7 @@ fn first_fleet_file(directory: &Path, arguments: &UpArguments, image: &str) -> a
          schema: 1\n\
          fleet: {fleet}\n\
          name: up\n\n\
-         controller:\n  tick: {{min: 500ms, max: 5s}}\n\n\
+         controller:\n  tick: {{min: 200ms, max: 5s}}\n\n\
          clouds:\n  devcloud:\n    kind: ec2\n    region: dev-1\n    credentials: {{source: embedded}}\n\n\
          images:\n  builder: {{cloud: devcloud, id: {image}}}\n\n\
          provision:\n  builder:\n    connect: {{user: root, port: {port}}}\n\n\
