@@ -82,11 +82,17 @@ fn repositories(
             Err(_) => (text.clone(), None),
         };
         json!({
-            "id": format!("additional_{index}"), "name": format!("Additional repository {index}"),
+            // Under this name builders speak of it to its user.
+            "id": additional_id(index), "name": text,
             "baseurl": base, "gpgcheck": false, "priority": priority,
         })
     });
     own.chain(additional).collect()
+}
+
+/// The id of a repository that a project names, by its place among them.
+pub(crate) fn additional_id(index: usize) -> String {
+    format!("additional_{index}")
 }
 
 /// The directories whose packages a build in a directory sees: the project's own, then that one.

@@ -162,12 +162,17 @@ class Failing(BuilderTest):
         _, status = self.builder.build("hello", repositories=[gone])
         self.assert_verdict(status, result="failed", blame="infrastructure", kind="repository", phase="dependencies")
 
-    def test_an_additional_repository_that_its_server_does_not_know_is_the_packages_fault(self):
-        wrong = {"id": "additional_0", "name": "wrong", "baseurl": self.shared.base_url + "nonesuch/", "gpgcheck": False}
-        _, status = self.builder.build("hello", repositories=[wrong])
-        verdict = self.assert_verdict(status, result="failed", blame="package", kind="repository", phase="dependencies")
-        self.assertIn("nonesuch/repodata/repomd.xml", verdict["reason"])
-        self.assertIn("404", verdict["reason"])
+    def test_an_additional_repository_that_cannot_be_read_is_the_packages_fault(self):
+        said = {"http://127.0.0.1:1/x/": "Curl error (7): ", self.shared.base_url + "nonesuch/": "Status code: 404 for "}
+        for address, words in said.items():
+            with self.subTest(address=address):
+                named = {"id": "additional_0", "name": address + "?priority=5", "baseurl": address, "gpgcheck": False}
+                task, status = self.builder.build("hello", repositories=[named])
+                verdict = self.assert_verdict(status, result="failed", blame="package", kind="repository", phase="dependencies")
+                self.assertIn("the additional repository %s?priority=5 cannot be read: %s" % (address, words), verdict["reason"])
+                self.assertEqual(verdict["evidence"]["log"], "root.log")
+                self.assertIn(address + "repodata/repomd.xml", verdict["evidence"]["text"])
+                self.assertIn(words, self.builder.result(task["attempt"], "root.log").decode())
 
     def test_a_build_that_is_killed_with_all_its_processes_says_so(self):
         _, status = self.builder.build("killed")

@@ -12,6 +12,7 @@ from support import CHROOT, HERE
 
 from failures.cases import CASES
 from verdigris_builder import dnf, verdicts
+from verdigris_builder.repositories import Repositories
 
 RECORDED = os.path.join(HERE, "failures", "recorded")
 LEAST = 0.9
@@ -27,7 +28,7 @@ def judge(name, document):
         stop = verdicts.of_rpmbuild(directory, verdict["exit"], kind, CHROOT.rsplit("-", 1)[1], document["measured"], lambda: document["damaged"])
     elif (verdict["evidence"] or {}).get("log") == "root.log" and verdict["exit"] is None:
         with open(os.path.join(directory, "root.log"), encoding="utf-8", errors="replace") as file:
-            stop = dnf.classify(file.read(), "it failed", verdict["phase"] == "root", 1 << 40)
+            stop = dnf.classify(file.read(), "it failed", Repositories({"base": []}, []), verdict["phase"] == "root", 1 << 40)
     else:
         return verdict
     return verdicts.from_stop(stop, directory, verdict["phase"])

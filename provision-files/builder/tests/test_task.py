@@ -46,7 +46,7 @@ BAD = [
     (source(more=1), "source"), ({"source": None}, "source"), ({"timeout_seconds": 0}, "timeout"), ({"timeout_seconds": 1e99}, "timeout"),
     ({"timeout_seconds": 604801}, "timeout"), ({"limits": {}}, "limits"), ({"limits": {"log_bytes": 1, "result_bytes": 1, "result_files": 1}}, "log_bytes"),
     (repository(id="main"), "reserved"), (repository(id="a b"), "id"), (repository(id="]\n[x"), "id"), (repository(id="../x"), "id"),
-    (repository(name="x\nbaseurl=http://evil/"), "name"), (repository(name="x" * 201), "name"),
+    (repository(name="x\nbaseurl=http://evil/"), "name"), (repository(name="x" * 2001), "name"),
     (repository(baseurl="file:///etc"), "scheme"), (repository(baseurl="ftp://x/"), "scheme"), (repository(baseurl="http:///x"), "host"),
     (repository(baseurl="http://x/\ngpgcheck=0"), "URL"), (repository(baseurl="http://x/ y"), "URL"), (repository(baseurl="http://u:p@x/"), "credentials"),
     (repository(baseurl="http://169.254.169.254/latest/"), "link-local"), (repository(baseurl="http://[fe80::1]/"), "link-local"),

@@ -16,7 +16,9 @@ import support
 
 from verdigris_builder import build, chroot_driver, dnf, evidence, fetching, livelog, measured, names, task, verdicts
 from verdigris_builder.errors import BuildStop
+from verdigris_builder.repositories import Repositories
 
+NONE = Repositories({"base": []}, [])
 # (log, part of the evidence, failed stage)
 FAILURES = [
     ("+ gcc x.c\nx.c:3:9: warning: unused\nx.c:4:1: error: expected\nx.c:9:1: error: other\nerror: Bad exit status from /var/tmp/r (%build)\n", "x.c:4:1", "%build"),
@@ -90,10 +92,6 @@ MESSAGES = [
     ("Curl error (7): Couldn't connect to server for http://x/\n", "infrastructure", "repository", []),
     ("Error: Error downloading packages:\n  Status code: 404 for http://x/y.rpm\n", "infrastructure", "repository", []),
     ("Error Summary\n-------------\nDisk Requirements:\n   At least 12MB more space needed on the / filesystem.\n", "infrastructure", "disk", []),
-    ("Errors during downloading metadata for repository 'additional_0':\n  - Status code: 404 for http://x/repodata/repomd.xml\n"
-     "Error: Failed to download metadata for repo 'additional_0': Cannot download repomd.xml\n", "package", "repository", []),
-    ("Errors during downloading metadata for repository 'additional_0':\n  - Status code: 503 for http://x/repodata/repomd.xml\n"
-     "Error: Failed to download metadata for repo 'additional_0': Cannot download repomd.xml\n", "infrastructure", "repository", []),
     # Only the distribution's and the farm's own packages have to be signed.
     ("Package x.rpm is not signed\nError: GPG check FAILED\n", "infrastructure", "signature", []),
     ("Error: Transaction test error:\n  file /usr/bin/bash from install of a-1-1.noarch conflicts with file from package bash-5-1.x86_64\n", "package", "dependencies", []),
@@ -153,22 +151,22 @@ class Words(unittest.TestCase):
     def test_dnfs_messages_have_a_blame(self):
         for text, blame, kind, missing in MESSAGES:
             with self.subTest(text=text[:60]):
-                stop = dnf.classify(text, "it failed")
+                stop = dnf.classify(text, "it failed", NONE)
                 self.assertEqual((stop.blame, stop.kind, stop.more.get("missing", [])), (blame, kind, missing))
 
     def test_the_evidence_of_a_conflict_is_the_line_that_names_it(self):
         for text, part in (("Error: Transaction test error:\n  file /x from install of a-1-1.noarch conflicts with file from package b-1-1.noarch\n\n", "file /x from"),
                            ("Error: \n Problem: conflicting requests\n  - package a-1-1.noarch conflicts with b provided by b-1-1.noarch\n", "- package a-1-1"),
                            ("Error: \n Problem: package a-1-1.noarch conflicts with b provided by b-1-1.noarch\n  - conflicting requests\n", "Problem: package a")):
-            stop = dnf.classify(text, "it failed")
+            stop = dnf.classify(text, "it failed", NONE)
             self.assertIn(part, stop.more["find"][1])
             self.assertIn(part, str(stop))
-            self.assertEqual(dnf.classify(text, "it failed", base=True).blame, "infrastructure")
+            self.assertEqual(dnf.classify(text, "it failed", NONE, base=True).blame, "infrastructure")
 
     def test_a_disk_is_full_when_it_is_and_not_when_a_scriptlet_says_so(self):
         said = "cp: No space left on device\nError: something\n"
         for free, kind in ((None, "disk"), (5 << 20, "disk"), (50 << 30, "root")):
-            self.assertEqual(dnf.classify(said, "it failed", free=free).kind, kind)
+            self.assertEqual(dnf.classify(said, "it failed", NONE, free=free).kind, kind)
 
     def test_damaged_files_are_told_from_configuration_that_was_changed(self):
         said = ("S.5......    /usr/bin/make\n..5......  c /etc/profile\nmissing     /usr/lib/x.so\n.......T.    /usr/bin/true\nmissing   d /usr/share/doc/x\n"

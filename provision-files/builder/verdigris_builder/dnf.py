@@ -11,6 +11,7 @@ import shutil
 
 from . import chroots, command, fetching, files, mounting, paths, system, task
 from .errors import disk_full, infrastructure_fault, package_fault
+from .repositories import Repositories
 
 CACHE_INSIDE = "/var/cache/verdigris-dnf"
 MISSING = (re.compile(r"No matching package to install: '([^']+)'"), re.compile(r"No match for argument: (.+)"),
@@ -21,11 +22,6 @@ CONFLICTS = tuple(re.compile(pattern, re.M) for pattern in (
     r"^.*\bfile \S.* conflicts (?:with file from package|between attempted installs of) .*$", r"^.*\bpackage \S+ conflicts with .*$",
     SCRIPTLET.pattern, r"^.*\b(?:package )?\S+ obsoletes .*$", r"^.*\bcannot install both .*$",
     r"^\s*Problem(?: \d+)?: (?!conflicting requests).+$", r"^\s*- .*$", r"^\s*Problem(?: \d+)?: .+$"))
-UNREACHABLE = re.compile(r"^.*(?:Failed to download metadata|Cannot download|Error downloading|Curl error|Status code: \d+|"
-                         r"Cannot prepare internal mirrorlist|All mirrors were tried|Could not resolve host|checksum doesn't match|"
-                         r"incorrect checksum|Downloading successful, but checksum|Interrupted by header checksum|parser error).*$", re.M)
-# A server that answers and has no such thing, for a repository that the user named.
-REFUSED = re.compile(r"Status code: 4\d\d|HTTP error:? 4\d\d")
 ADDITIONAL = re.compile(r"repo(?:sitory)? ['\"]" + task.ADDITIONAL)
 NEEDS_SPACE = re.compile(r"^.*(?:needs \d+ ?[KMG]?i?B(?: more space)? on the|more space needed on the|Disk Requirements).*$", re.I | re.M)
 NO_SPACE = re.compile(r"^.*No space left on device.*$", re.M)
@@ -40,7 +36,7 @@ class Dnf:
 
     def __init__(self, chroot, repositories, directory, log):
         self.chroot, self.log, self.directory = chroot, log, directory
-        self.repositories = chroot["base"] + repositories
+        self.repositories = Repositories(chroot, repositories)
         self.config = os.path.join(directory, "dnf.conf")
         os.makedirs(directory, exist_ok=True)
         files.write_atomically(self.config, self.configuration().encode())
@@ -51,7 +47,7 @@ class Dnf:
         lines = ["[main]", "reposdir=/dev/null", "cachedir=" + CACHE_INSIDE, "keepcache=1", "plugins=1", "assumeyes=1",
                  "install_weak_deps=0", "best=1", "obsoletes=1", "metadata_expire=0", "timeout=20", "retries=2", "debuglevel=2",
                  "history_record=0", "protected_packages=", "gpgcheck=0", "logdir=/var/log", ""]
-        for index, entry in enumerate(self.repositories):
+        for index, entry in enumerate(self.repositories.all):
             lines += ["[%s]" % entry["id"], "name=" + entry["name"], "baseurl=" + fetching.expand(entry["baseurl"], self.chroot), "enabled=1",
                       "gpgcheck=%d" % entry["gpgcheck"], "skip_if_unavailable=0", "cost=%d" % (1000 if entry in self.chroot["base"] else 1)]
             if entry["gpgkey"]:
@@ -104,7 +100,7 @@ class Dnf:
         """Turn a failed run into a verdict; what a good one said."""
         status, text = outcome
         if status != 0:
-            raise classify(text, what, base, files.free_bytes(self.directory))
+            raise classify(text, what, self.repositories, base, files.free_bytes(self.directory))
         return text
 
 
@@ -137,21 +133,20 @@ class Tail:
         return self.data.decode("utf-8", "replace")
 
 
-def classify(text, what, base=False, free=None):
+def classify(text, what, repositories, base=False, free=None):
     """The verdict that dnf's output stands for. Downloads before names: a missing mirror also makes packages missing.
 
-    `base` says that the distribution's own packages were to be installed, `free` how many bytes the disk has left.
+    `repositories` are those that dnf was given. `base` says that the distribution's own packages were to be installed, `free` how many bytes the disk has left.
     """
     text = PREFIX.sub("", text)
     full = NEEDS_SPACE.search(text) or (NO_SPACE.search(text) if free is None or free < LOW_BYTES else None)
     if full:
         return verdict_of(disk_full("while installing packages"), full)
-    found = UNREACHABLE.search(text)
-    if found:
-        reason = found.group(0).strip()[:500]
-        if not base and REFUSED.search(text) and ADDITIONAL.search(text):
-            return verdict_of(package_fault("repository", "an additional repository cannot be read: " + reason), found)
-        return verdict_of(infrastructure_fault("repository", "a package repository cannot be read: " + reason), found)
+    unreadable = repositories.fault(text)
+    if unreadable:
+        stop, line = unreadable
+        stop.more["find"] = ("root.log", line)
+        return stop
     hits = [hit for pattern in MISSING for hit in pattern.finditer(text)]
     missing = list(dict.fromkeys(hit.group(1).strip() for hit in hits))
     fault = infrastructure_fault if base else package_fault

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 
 from . import chroots, files, paths, task
-from .errors import infrastructure_fault, package_fault
+from .errors import BuildStop, infrastructure_fault
 
 TIMEOUT = 20  # for each step: a name, a connection, some bytes
 DEADLINE = 120  # for all of it: a server that sends a byte now and then ends no step
@@ -77,12 +77,8 @@ def repomd(repository, chroot):
     try:
         return read(url, MAX_REPOMD)
     except OSError as error:
-        code = getattr(error, "code", None)
-        reason = error if code else getattr(error, "reason", None) or error
-        # A server that answers and has no such thing will not have it for another builder either.
-        is_wrong = code is not None and 400 <= code < 500 and task.is_additional(repository["id"])
-        fault = package_fault if is_wrong else infrastructure_fault
-        raise fault("repository", "the repository %s cannot be read: %s: %s" % (repository["id"], url, reason)) from error
+        reason = error if getattr(error, "code", None) else getattr(error, "reason", None) or error
+        raise infrastructure_fault("repository", "the repository %s cannot be read: %s: %s" % (repository["id"], url, reason)) from error
 
 
 def digest(data):
@@ -92,7 +88,12 @@ def digest(data):
 
 def package_names(repository, chroot):
     """Names of the repository's binary packages, or None when they cannot be told cheaply (then dnf has to look)."""
-    description = repomd(repository, chroot)
+    try:
+        description = repomd(repository, chroot)
+    except BuildStop:
+        if task.is_additional(repository["id"]):  # dnf tries it several times, and says best what is wrong with it
+            return None
+        raise
     cached = os.path.join(paths.CACHE, "names-%s.json" % digest(description)[:32])
     known = files.read_json(cached, 32 << 20)
     if isinstance(known, list):

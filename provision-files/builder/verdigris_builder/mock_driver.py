@@ -14,6 +14,7 @@ import shutil
 from . import build as builds
 from . import chroots, command, dnf, evidence, files, measured, paths, verdicts
 from .errors import BuildStop, infrastructure_fault, package_fault, service_fault
+from .repositories import Repositories
 
 LOGS = ("build.log", "root.log", "state.log", "hw_info.log", "installed_pkgs.log")
 # mock's documented exit codes that say at once whose fault it is; 1, 10, 30 and 40 need a look into the logs.
@@ -225,7 +226,8 @@ class MockDriver:
                     return BuildStop("skipped", "package", "architecture", "the package is not made for %s: %s" % (self.chroot["arch"], line.strip()),
                                      exit=status, evidence=evidence.shown(log, (number, line)))
         if status in (30, 31) or not evidence.search(results).evidence:
-            stop = dnf.classify(tail(results, "root.log") + tail(results, "mock.log"), "the build requirements cannot be installed",
+            used = Repositories(self.chroot, self.task["repositories"])
+            stop = dnf.classify(tail(results, "root.log") + tail(results, "mock.log"), "the build requirements cannot be installed", used,
                                 free=readings["least_free_bytes"])
             stop.more["exit"] = status
             return stop

@@ -134,7 +134,7 @@ def repository(value, where, schemes=("http", "https")):
     priority = value.get("priority")
     found = {
         "id": text(value["id"], where + ".id", REPOSITORY_ID, "a repository id"),
-        "name": line(value["name"], where + ".name", 200),
+        "name": line(value["name"], where + ".name", 2000),
         "baseurl": url(value["baseurl"], where + ".baseurl", schemes),
         "gpgcheck": boolean(value["gpgcheck"], where + ".gpgcheck"),
         "gpgkey": gpgkey(value.get("gpgkey"), where + ".gpgkey", schemes),

@@ -56,7 +56,7 @@ fn additional_repositories_have_copr_variables_filled_in_and_their_priority_told
     assert_eq!(
         *first,
         json!({
-            "id": "additional_0", "name": "Additional repository 0", "gpgcheck": false, "priority": 5,
+            "id": "additional_0", "name": "copr://bob/lib?priority=5", "gpgcheck": false, "priority": 5,
             "baseurl": "http://farm/results/bob/lib/fedora-43-x86_64/",
         })
     );
