@@ -17,6 +17,7 @@ use crate::{
     log::LiveLog,
     session::{BuildOnBuilder, BuilderSession, Status, Verdict, VerdictWord},
     task,
+    wording::Wording,
 };
 
 /// How long a builder may be out of reach before its attempt is given up: with a build on it, and before.
@@ -47,7 +48,7 @@ pub(crate) async fn drive(context: &Context, leases: &Arc<Leases>, allocation: &
         context,
         allocation,
         held: &held,
-        journal: &Journal::default(),
+        journal: &Journal::new(Wording::new(context, &allocation.attempt)),
         limit: time_limit(allocation),
     };
     let outcome = tokio::select! {
@@ -59,6 +60,7 @@ pub(crate) async fn drive(context: &Context, leases: &Arc<Leases>, allocation: &
         info!(attempt.id = %id, "Attempt {id} is no longer ours.");
         return true;
     };
+    let outcome = Wording::new(context, &allocation.attempt).outcome(outcome);
     match hand_in(context, allocation, &outcome).await {
         Ok(()) => true,
         Err(error) => {

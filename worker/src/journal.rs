@@ -6,17 +6,32 @@ use std::sync::{Mutex, PoisonError};
 use model::Timestamp;
 use runtime::clock;
 
+use crate::wording::Wording;
+
 /// Its name among the results.
 pub(crate) const NAME: &str = "backend.log";
 /// The most lines, and the most characters of one.
 const MOST_LINES: usize = 1000;
 const LONGEST_LINE: usize = 2000;
 
-/// Lines with their moments, in order.
+/// What was done, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Journal(Mutex<Vec<(Timestamp, String)>>);
+pub(crate) struct Journal {
+    /// Lines with their moments.
+    lines: Mutex<Vec<(Timestamp, String)>>,
+    /// How its readers speak of what it tells.
+    wording: Wording,
+}
 
 impl Journal {
+    /// An empty one, for readers of these words.
+    pub(crate) fn new(wording: Wording) -> Self {
+        Self {
+            wording,
+            ..Self::default()
+        }
+    }
+
     /// Adds a line. Parts of it may come from a builder: whatever they hold, it is one line.
     pub(crate) fn note(&self, text: &str) {
         self.note_at(clock::now(), text);
@@ -24,12 +39,14 @@ impl Journal {
 
     /// Adds a line about an earlier moment.
     pub(crate) fn note_at(&self, at: Timestamp, text: &str) {
-        let plain: String = text
+        let plain: String = self
+            .wording
+            .published(text)
             .chars()
             .filter(|c| !c.is_control())
             .take(LONGEST_LINE)
             .collect();
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() < MOST_LINES {
             lines.push((at, plain));
         }
@@ -37,7 +54,7 @@ impl Journal {
 
     /// All of it.
     pub(crate) fn text(&self) -> String {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines
             .iter()
             .map(|(at, line)| format!("[{at}] {line}\n"))
@@ -50,7 +67,7 @@ mod tests {
     use super::Journal;
 
     #[test]
-    fn a_line_stays_a_line_and_there_is_an_end_of_them() {
+    fn a_line_stays_a_line_without_machines_and_there_is_an_end_of_them() {
         let journal = Journal::default();
         journal.note("Passed over a\nb\u{1b}[31m.rpm: no result");
         assert!(
@@ -58,9 +75,11 @@ mod tests {
             "{}",
             journal.text()
         );
+        journal.note("Will connect again: root@10.88.0.7:22 does not answer");
+        assert!(journal.text().ends_with("root@[address] does not answer\n"));
         journal.note(&"ä".repeat(10_000));
         let text = journal.text();
-        assert_eq!(text.lines().nth(1).unwrap().matches('ä').count(), 2000);
+        assert_eq!(text.lines().nth(2).unwrap().matches('ä').count(), 2000);
         for _ in 0..2000 {
             journal.note("again");
         }

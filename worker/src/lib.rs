@@ -31,6 +31,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod unlocked;
+mod wording;
 mod worker;
 
 pub use context::{Context, Limits};

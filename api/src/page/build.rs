@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use model::{Blame, BuildState};
+use model::{Blame, BuildState, reason};
 use poem::{Response, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{Attempt, Build, BuildChroot};
+use store::{Attempt, Build, BuildChroot, Project};
 
 use super::{Pages, redirect as send, short_moment, state_mark};
 use crate::{
@@ -57,7 +57,7 @@ pub(crate) async fn show(
         .iter()
         .map(|chroot| {
             let position = positions.get(&chroot.name).copied().unwrap_or(0);
-            chroot_row(state, (&build, chroot), &attempts, position)
+            chroot_row(state, (&project, &build, chroot), &attempts, position)
         })
         .collect();
     let word = build.state.to_string();
@@ -116,26 +116,25 @@ fn verdict(build: &Build) -> String {
 
 fn chroot_row(
     state: &ApiState,
-    (build, chroot): (&Build, &BuildChroot),
+    (project, build, chroot): (&Project, &Build, &BuildChroot),
     attempts: &[Attempt],
     position: u64,
 ) -> Value {
     let word = chroot.state.to_string();
     let results = view::result_url(build, chroot, state.settings());
     let begun = chroot.started_at.is_some();
-    let reason = chroot
-        .failure
-        .as_ref()
-        .map(|failure| view::reason_for_users(Some(failure.blame), &failure.reason));
-    let evidence = chroot
-        .failure
-        .as_ref()
-        .and_then(|failure| failure.evidence.as_ref())
-        .map(evidence_text);
+    let failure = chroot.failure.as_ref();
+    let for_users = |text: &str, blame| reason::for_users(text, blame, &project.settings.additional_repos);
+    let reason = failure.map(|failure| for_users(&failure.reason, Some(failure.blame)));
+    let evidence = failure.and_then(|failure| {
+        let evidence = failure.evidence.as_ref()?;
+        Some(for_users(&evidence_text(evidence), Some(failure.blame)))
+    });
     let waiting = chroot
         .waiting_reason
-        .clone()
-        .filter(|_| chroot.state == BuildState::Pending);
+        .as_deref()
+        .filter(|_| chroot.state == BuildState::Pending)
+        .map(|reason| for_users(reason, None));
     let rows: Vec<Value> = attempts
         .iter()
         .filter(|attempt| attempt.chroot == chroot.name)
@@ -144,7 +143,7 @@ fn chroot_row(
                 "number": attempt.number,
                 "id": attempt.id.to_string(),
                 "state": attempt.state.to_string(),
-                "reason": view::reason_for_users(attempt.blame, attempt.reason.as_deref().unwrap_or_default()),
+                "reason": for_users(attempt.reason.as_deref().unwrap_or_default(), attempt.blame),
                 "builder": attempt.builder.map(|builder| builder.to_string()).unwrap_or_default(),
                 "log": format!("/api/attempts/{}/log", attempt.id),
             })
@@ -154,7 +153,7 @@ fn chroot_row(
         "name": chroot.name.to_string(),
         "mark": state_mark(&word),
         "state": word,
-        "blame": chroot.failure.as_ref().map(|failure| blame_text(chroot.state, failure.blame)).unwrap_or_default(),
+        "blame": failure.map(|failure| blame_text(chroot.state, failure.blame)).unwrap_or_default(),
         "reason": reason.unwrap_or_default(),
         "evidence": evidence.unwrap_or_default(),
         "waiting": waiting.unwrap_or_default(),

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use model::Timestamp;
+use model::{Timestamp, reason};
 use poem_openapi::Object;
 use store::{Attempt, Builder, Event};
 
-use super::{
-    moment,
-    redact::{reason_for_users, without_machine},
-};
+use super::moment;
 
 /// A pool: builders of one kind, as the fleet file describes them.
 #[derive(Debug, Default, Object)]
@@ -101,7 +98,7 @@ impl BuilderView {
 
 /// Why a builder is where it is, for users.
 fn reason_of(builder: &Builder) -> Option<String> {
-    let mut reason = without_machine(builder.reason.as_deref()?);
+    let mut reason = reason::for_users(builder.reason.as_deref()?, None, &[]);
     // Also in forms that no other cloud has.
     for (known, word) in [
         (&builder.instance_id, "[instance]"),
@@ -149,7 +146,10 @@ impl QueueEntry {
             chroot: entry.chroot.to_string(),
             background: entry.background,
             submitted_at: entry.submitted_at.to_string(),
-            reason: entry.reason.as_deref().map(without_machine),
+            reason: entry
+                .reason
+                .as_deref()
+                .map(|reason| reason::for_users(reason, None, &[])),
         }
     }
 }
@@ -212,7 +212,7 @@ impl AttemptView {
             reason: attempt
                 .reason
                 .as_deref()
-                .map(|reason| reason_for_users(attempt.blame, reason)),
+                .map(|reason| reason::for_users(reason, attempt.blame, &attempt.additional_repos)),
             log_bytes: attempt.log_bytes,
             queued_at: attempt.queued_at.to_string(),
             started_at: moment(attempt.started_at),

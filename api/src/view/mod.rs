@@ -6,7 +6,6 @@ mod build;
 mod farm;
 mod package;
 mod project;
-mod redact;
 
 pub(crate) use build::{
     BOOTSTRAPS, BuildArguments, BuildChrootConfigView, BuildChrootView, BuildIds, BuildView, BuiltPackages,
@@ -23,7 +22,6 @@ pub(crate) use project::{
     ProjectAddArguments, ProjectChrootConfigView, ProjectChrootView, ProjectEditArguments, ProjectView,
     TokenView, VersionView,
 };
-pub(crate) use redact::reason_for_users;
 
 use std::fmt::Display;
 

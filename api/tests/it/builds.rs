@@ -121,21 +121,31 @@ async fn a_failure_is_shown_with_its_reason() {
 }
 
 #[tokio::test]
-async fn the_reason_of_a_failure_of_the_farm_names_no_machine() {
-    let farm = Farm::start().await;
-    farm.project("p1").await;
-    farm.build("p1").await;
-    let attempt = drive::run(&farm.store, 1).await;
-    let reason = "connecting to 10.0.0.7:22 (i-0abc1234def567890): refused";
-    drive::fail_by(&farm.store, &attempt, Blame::Infrastructure, reason).await;
-    let attempts = farm.get("/api/builds/1/attempts").await.good();
-    assert_eq!(
-        attempts[0]["reason"],
-        "connecting to [address] ([instance]): refused"
-    );
-    let page = farm.get("/coprs/alice/p1/build/1/").await.text();
-    assert!(page.contains("connecting to [address]"), "{page}");
-    assert!(!page.contains("10.0.0.7") && !page.contains("i-0abc"), "{page}");
+async fn reason_and_evidence_name_no_machine_whatever_the_blame_but_what_the_user_named() {
+    let own = "http://10.88.0.1:8080/mirrors/more/";
+    let reason = format!("connecting to 10.0.0.7:22 (i-0abc1234def567890): refused; {own} answers");
+    let shown = format!("connecting to [address] ([instance]): refused; {own} answers");
+    for blame in [Blame::Infrastructure, Blame::Package, Blame::Service] {
+        let farm = Farm::start().await;
+        let body = json!({"name": "p1", "chroots": [CHROOT], "repos": [own]});
+        farm.post(&farm.alice, "/api_3/project/add/alice", body)
+            .await
+            .good();
+        farm.build("p1").await;
+        let attempt = drive::run(&farm.store, 1).await;
+        drive::fail_by(&farm.store, &attempt, blame, &reason).await;
+        let attempts = farm.get("/api/builds/1/attempts").await.good();
+        assert_eq!(attempts[0]["reason"], json!(shown), "{blame}");
+        let page = farm.get("/coprs/alice/p1/build/1/").await.text();
+        assert!(page.contains(&shown), "{page}");
+        for machine in ["10.0.0.7", "10.0.0.9", "i-0abc", "i-0fed"] {
+            assert!(!page.contains(machine), "{machine}: {page}");
+        }
+        // The others are tried again, and no evidence is shown before the end.
+        if blame == Blame::Package {
+            assert!(page.contains("exit status at [address] ([instance])"), "{page}");
+        }
+    }
 }
 
 #[tokio::test]

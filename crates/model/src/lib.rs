@@ -19,6 +19,7 @@ pub mod launch_history;
 pub mod name;
 pub mod plan;
 pub mod quantity;
+pub mod reason;
 pub mod repository_address;
 pub mod time;
 

@@ -388,3 +388,22 @@ async fn of_two_workers_that_drive_one_attempt_the_later_one_decides_and_its_fil
     assert_eq!(scene.live_log(), "one\ntwo\nthree\n");
     assert_eq!(scene.result("build.log").await.as_deref(), Some("rpmbuild\n"));
 }
+
+#[tokio::test]
+async fn a_repository_that_cannot_be_read_is_told_by_the_address_that_the_user_gave() {
+    let said = "Failed to download metadata for repo 'additional_0': http://farm.test/results/bob/lib/";
+    let builder = failing("package", said).with(|script| {
+        script.verdict.evidence = Some(serde_json::json!({"log": "root.log", "line": 7, "text": said}));
+    });
+    let mut scene = Scene::new(builder).await;
+    scene.allocation.attempt.additional_repos = vec!["https://repo.example.org/".to_owned()];
+    let attempt = scene.drive().await;
+    let told = "Failed to download metadata for repo 'https://repo.example.org/': [farm]/results/bob/lib/";
+    assert_eq!(attempt.reason.as_deref(), Some(told));
+    assert_eq!(
+        attempt.evidence.unwrap(),
+        serde_json::json!({"log": "root.log", "line": 7, "text": told})
+    );
+    let journal = scene.result("backend.log").await.unwrap();
+    assert!(journal.contains(told), "{journal}");
+}

@@ -1,0 +1,119 @@
+use super::for_users;
+use crate::Blame;
+
+/// Reasons as the farm makes them, and what every user reads whatever the blame.
+const HIDDEN: [(&str, &str); 21] = [
+    (
+        "instance i-0abc1234def567890 runs at 10.88.0.7",
+        "instance [instance] runs at [address]",
+    ),
+    (
+        "the cloud no longer knows instance i-deadbeef",
+        "the cloud no longer knows instance [instance]",
+    ),
+    (
+        "i-0abc1234's console (at 10.0.0.3:22): no answer",
+        "[instance]'s console (at [address]): no answer",
+    ),
+    (
+        "connecting to [fd00::7]:22, refused",
+        "connecting to [[address]]:22, refused",
+    ),
+    (
+        "connecting to root@10.0.0.3:22: timed out",
+        "connecting to root@[address]: timed out",
+    ),
+    ("address=10.0.0.3", "address=[address]"),
+    ("IP:10.0.0.3.", "IP:[address]."),
+    (
+        "asking http://10.0.0.3:8080/latest: 404",
+        "asking http://[address]/latest: 404",
+    ),
+    ("fd00::7 is gone", "[address] is gone"),
+    ("fe80::1%eth0 is gone", "[address]%eth0 is gone"),
+    (
+        "at ::ffff:192.168.7.1 and 64:ff9b::a58:7",
+        "at [address] and [address]",
+    ),
+    (
+        "a neighbour at 172.31.255.1, 192.168.0.9, 100.64.0.1",
+        "a neighbour at [address], [address], [address]",
+    ),
+    (
+        "devcloud's 127.88.0.3:2222 refused",
+        "devcloud's [address] refused",
+    ),
+    ("169.254.169.254 does not answer", "[address] does not answer"),
+    (
+        "Could not resolve host: ip-10-0-0-7.ec2.internal",
+        "Could not resolve host: [address]",
+    ),
+    (
+        "ec2-54-1-2-3.compute-1.amazonaws.com:22 refused",
+        "[address] refused",
+    ),
+    (
+        "pool x86-std is at its maximum of 90",
+        "pool x86-std is at its maximum of 90",
+    ),
+    (
+        "an i-frame at 12:30, version 1.2.3, ip-tables, ip-1-2",
+        "an i-frame at 12:30, version 1.2.3, ip-tables, ip-1-2",
+    ),
+    (
+        "nothing provides a >= 10.0.0.1 needed by b-10.0.0.2-1.noarch",
+        "nothing provides a >= 10.0.0.1 needed by b-10.0.0.2-1.noarch",
+    ),
+    ("std::a in ab::cd :: 0.0.0.0", "std::a in ab::cd :: 0.0.0.0"),
+    ("two\n  lines  i-0abc1234\n", "two\n  lines  [instance]\n"),
+];
+
+const BLAMES: [Option<Blame>; 5] = [
+    None,
+    Some(Blame::Package),
+    Some(Blame::Infrastructure),
+    Some(Blame::Service),
+    Some(Blame::Cancelled),
+];
+
+#[test]
+fn no_machine_of_the_farm_is_named_whatever_the_blame() {
+    for blame in BLAMES {
+        for (reason, shown) in HIDDEN {
+            assert_eq!(for_users(reason, blame, &[]), shown, "{blame:?}");
+        }
+    }
+}
+
+#[test]
+fn public_addresses_are_a_packages_own_affair_and_else_may_be_a_machines() {
+    let reason = "it wants to reach 192.0.2.1, 127.0.0.1:5432 and 2001:db8::7";
+    for blame in BLAMES {
+        let shown = for_users(reason, blame, &[]);
+        if blame == Some(Blame::Package) {
+            assert_eq!(shown, reason);
+        } else {
+            assert_eq!(
+                shown, "it wants to reach [address], [address] and [address]",
+                "{blame:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_the_user_gave_himself_stays_whatever_the_blame() {
+    let given = [
+        "http://10.88.0.1/mirrors/more/".to_owned(),
+        "https://repo.example.org:8443/$basearch/?priority=3".to_owned(),
+        "http://[fd00::5]:80/x/".to_owned(),
+        "http://ip-10-9-9-9.inner/x".to_owned(),
+    ];
+    let kept = "10.88.0.1 port 80, http://10.88.0.1:80/mirrors/more/repodata, [fd00::5]:80, ip-10-9-9-9.inner, \
+                https://repo.example.org:8443/x86_64/";
+    for blame in BLAMES {
+        let reason = format!("{kept}; 10.88.0.2 and i-0abc1234");
+        let shown = format!("{kept}; [address] and [instance]");
+        assert_eq!(for_users(&reason, blame, &given), shown, "{blame:?}");
+    }
+}
