@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use model::{ChrootName, OwnerName, ProjectName};
+use model::{ChrootName, DirectoryName, OwnerName, ProjectName, RepositoryAddress, RepositoryPlace};
 use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
 use store::{NewProject, Project, ProjectSettings};
 
@@ -58,6 +58,7 @@ impl ProjectWriteApi {
             return self.already_there(&caller, &project, exist_ok);
         }
         check_operator_settings(&caller, &arguments.rest, &ProjectSettings::default())?;
+        self.check_repositories(&arguments.rest).await?;
         let chroots = self
             .read_chroots(arguments.rest.chroots.as_deref().unwrap_or_default())
             .await?;
@@ -119,6 +120,7 @@ impl ProjectWriteApi {
             Some(names) => self.check_same_chroots(&project, names).await?,
             None => {}
         }
+        self.check_repositories(&arguments).await?;
         let changed = self
             .0
             .store()
@@ -205,6 +207,46 @@ impl ProjectWriteApi {
         Ok(owner)
     }
 
+    /// Refuses repositories of projects that this farm does not have.
+    async fn check_repositories(&self, arguments: &ProjectEditArguments) -> Answer<()> {
+        let mut mistakes = Vec::new();
+        for (field, repositories) in [
+            ("repos", &arguments.repos),
+            ("runtime_dependencies", &arguments.runtime_dependencies),
+        ] {
+            for text in repositories.iter().flatten() {
+                if let Some(mistake) = self.unknown_project(text).await? {
+                    mistakes.push(format!("{field}: '{}' is refused: {mistake}.", shown(text)));
+                }
+            }
+        }
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::Invalid(mistakes.join("\n")))
+        }
+    }
+
+    /// Which name is unknown in the address of a repository, if it is one of this farm's.
+    async fn unknown_project(&self, address: &str) -> Answer<Option<String>> {
+        let Some((owner, directory)) = of_farm(address) else {
+            return Ok(None);
+        };
+        let name: ProjectName = match directory.main().as_str().parse() {
+            Ok(name) => name,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        let store = self.0.store();
+        if store.project(&owner, &name).await?.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(if store.user_by_name(&owner).await?.is_none() {
+            format!("there is no user '{owner}'")
+        } else {
+            format!("the user '{owner}' has no project '{name}'")
+        }))
+    }
+
     fn already_there(&self, caller: &Caller, project: &Project, exist_ok: bool) -> Answer<Json<ProjectView>> {
         if exist_ok {
             return Ok(Json(ProjectView::new(project, self.0.settings())));
@@ -283,6 +325,14 @@ impl ProjectWriteApi {
         Err(ApiError::Invalid(
             "chroots: this server cannot change the chroots of a project yet; make a new project.".to_owned(),
         ))
+    }
+}
+
+/// The owner and the directory that an address names, if it is of this farm.
+fn of_farm(address: &str) -> Option<(OwnerName, DirectoryName)> {
+    match RepositoryAddress::parse(address).ok()?.place {
+        RepositoryPlace::Farm { owner, directory } => Some((owner, directory)),
+        RepositoryPlace::Web(_) => None,
     }
 }
 

@@ -233,10 +233,14 @@ impl Farm {
 
     /// Makes a project of alice's in the small chroot.
     pub(crate) async fn project(&self, name: &str) -> Value {
+        self.project_of(&self.alice, name).await
+    }
+
+    /// The same for anybody.
+    pub(crate) async fn project_of(&self, who: &Account, name: &str) -> Value {
         let body = serde_json::json!({"name": name, "chroots": [CHROOT]});
-        self.post(&self.alice, "/api_3/project/add/alice", body)
-            .await
-            .good()
+        let path = format!("/api_3/project/add/{}", who.user.name);
+        self.post(who, &path, body).await.good()
     }
 
     /// Uploads a source package into alice's project.

@@ -117,6 +117,7 @@ async fn a_browser_sees_errors_as_pages_and_programs_as_json() {
 #[tokio::test]
 async fn dnf_gets_a_repo_file() {
     let farm = Farm::start().await;
+    farm.project_of(&farm.bob, "lib").await;
     let body = json!({
         "name": "p1", "chroots": [CHROOT, OTHER_CHROOT], "repo_priority": 5, "module_hotfixes": true,
         "runtime_dependencies": ["https://example.org/r/", "copr://bob/lib"],
@@ -251,6 +252,7 @@ async fn dnf_is_told_which_chroots_there_are() {
 #[tokio::test]
 async fn dnf_5_gets_what_it_makes_sections_from() {
     let farm = Farm::start().await;
+    farm.project_of(&farm.bob, "lib").await;
     let body = json!({
         "name": "p1", "chroots": [CHROOT, OTHER_CHROOT], "repo_priority": 5, "module_hotfixes": true,
         "runtime_dependencies": ["https://example.org/r/", "copr://bob/lib"],

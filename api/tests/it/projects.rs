@@ -8,6 +8,7 @@ use crate::farm::{CHROOT, Farm, OTHER_CHROOT};
 #[tokio::test]
 async fn a_new_project_is_shown_as_copr_shows_it() {
     let farm = Farm::start().await;
+    farm.project("other").await;
     // Exactly what copr-cli 2.6 sends for `create demo --chroot ... --description d ...`.
     let body = json!({
         "name": "demo", "chroots": [CHROOT, OTHER_CHROOT], "description": "d", "instructions": "i",
@@ -165,6 +166,7 @@ async fn an_operator_makes_projects_for_users_that_there_are() {
 #[tokio::test]
 async fn an_edit_changes_only_what_it_names() {
     let farm = Farm::start().await;
+    farm.project_of(&farm.bob, "lib").await;
     farm.project("p1").await;
     let edit = |body| farm.call(&farm.alice, Method::PUT, "/api_3/project/edit/alice/p1/", body);
     let changed = edit(json!({
@@ -406,4 +408,47 @@ async fn the_chroots_of_a_project_may_be_sent_back_in_any_order() {
         .await
         .error(400);
     assert!(error.starts_with("chroots: "), "{error}");
+}
+
+#[tokio::test]
+async fn a_repository_of_a_project_that_the_farm_does_not_have_is_refused_with_the_unknown_name() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    farm.project_of(&farm.bob, "lib").await;
+    let shown = farm
+        .get("/api_3/project?ownername=alice&projectname=p1")
+        .await
+        .good();
+    for field in ["repos", "runtime_dependencies"] {
+        for (address, mistake) in [
+            ("copr://carol/lib", "there is no user 'carol'"),
+            ("copr://bob/lid?priority=3", "the user 'bob' has no project 'lid'"),
+            ("copr://bob/lid:pr:1", "the user 'bob' has no project 'lid'"),
+        ] {
+            let expected = format!("{field}: '{address}' is refused: {mistake}.");
+            let all = json!(["https://example.org/", "copr://bob/lib", address]);
+            let new = json!({"name": "new", "chroots": [CHROOT], field: all});
+            let reply = farm.post(&farm.alice, "/api_3/project/add/alice", new).await;
+            assert_eq!(reply.error(400), expected);
+            let change = json!({"description": "changed", field: all});
+            let path = "/api_3/project/edit/alice/p1";
+            let reply = farm.call(&farm.alice, Method::PUT, path, change).await;
+            assert_eq!(reply.error(400), expected);
+        }
+        // A directory is made by its first build.
+        let good = json!({field: ["copr://bob/lib", "copr://bob/lib:pr:1", "copr://alice/p1/"]});
+        let path = "/api_3/project/edit/alice/p1";
+        farm.call(&farm.alice, Method::PUT, path, good).await.good();
+        let none = json!({field: [""]});
+        farm.call(&farm.alice, Method::PUT, path, none).await.good();
+    }
+    assert_eq!(
+        farm.get("/api_3/project?ownername=alice&projectname=p1")
+            .await
+            .good(),
+        shown
+    );
+    farm.get("/api_3/project?ownername=alice&projectname=new")
+        .await
+        .error(404);
 }
