@@ -14,12 +14,12 @@ use crate::{
     caller::Caller,
     files::spool::{self, CheckedSource, Spooled},
     http::{
-        arguments::{Arguments, FileForm, FromFields as _, bad_form, parse_object, read_part},
+        arguments::{Arguments, FileForm, add, bad_form, parse_object, read_part, too_large},
         error::{Answer, ApiError},
         written::Written,
     },
     lookup::{find_project, shown},
-    settings::DEFAULT_BUILD_TIMEOUT,
+    settings::{DEFAULT_BUILD_TIMEOUT, MAX_BODY_BYTES},
     state::ApiState,
     view::{BuildArguments, BuildView, Message, UploadArguments},
 };
@@ -139,9 +139,11 @@ impl BuildCreateApi {
         })
     }
 
-    /// Reads both parts, in either order, and submits.
+    /// Reads the parts, in any order, and submits. Clients that know no part `json` send each argument as a part of its own.
     async fn take(&self, caller: &Caller, form: &mut FileForm<UploadArguments>) -> Answer<Build> {
         let mut allowed: Option<Allowed> = None;
+        let mut arguments = serde_json::Map::new();
+        let mut room = usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX);
         let mut file: Option<(Spooled, String)> = None;
         while let Some(field) = form.parts.next_field().await.map_err(|error| bad_form(&error))? {
             match field.name() {
@@ -159,15 +161,19 @@ impl BuildCreateApi {
                         "The parts 'json' and 'pkgs' may be there once each.".to_owned(),
                     ));
                 }
-                _ => {
-                    read_part(field).await?;
+                name => {
+                    let name = name.unwrap_or_default().to_owned();
+                    let bytes = read_part(field).await?;
+                    room = room
+                        .checked_sub(bytes.len())
+                        .ok_or_else(|| too_large(MAX_BODY_BYTES))?;
+                    add(&mut arguments, name, String::from_utf8_lossy(&bytes).into_owned());
                 }
             }
         }
-        let Some(allowed) = allowed else {
-            // Without the arguments nothing is right; this says what is missing, as for an empty form.
-            UploadArguments::from_object(serde_json::Map::new())?;
-            return Err(ApiError::Invalid("The part 'json' is missing.".to_owned()));
+        let allowed = match allowed {
+            Some(allowed) => allowed,
+            None => self.allow(caller, Arguments::from_object(arguments)).await?,
         };
         let Some((spooled, name)) = file else {
             return Err(ApiError::Invalid(

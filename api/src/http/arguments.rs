@@ -199,7 +199,8 @@ fn parse_form(bytes: &[u8]) -> Map<String, Value> {
     object
 }
 
-fn add(object: &mut Map<String, Value>, name: String, value: String) {
+/// Adds a field of a form.
+pub(crate) fn add(object: &mut Map<String, Value>, name: String, value: String) {
     let value = Value::String(value);
     match object.get_mut(&name) {
         Some(Value::Array(items)) => items.push(value),
@@ -252,7 +253,7 @@ pub(crate) fn bad_form(error: &dyn std::fmt::Display) -> ApiError {
     )
 }
 
-/// A multipart form with arguments `T` in a part `json` and a file in a part `pkgs`, in either order. poem's own
+/// A multipart form with arguments `T`, in a part `json` or in parts of their own, and a file in a part `pkgs`, in any order. poem's own
 /// type would first write every file into the temporary directory, which may be memory.
 pub(crate) struct FileForm<T> {
     /// The parts that have not been read yet.
@@ -282,7 +283,10 @@ impl<'a, T: FromFields> ApiExtractor<'a> for FileForm<T> {
             ),
         ];
         Some(MetaRequest {
-            description: Some("The settings of the build and its source package."),
+            description: Some(
+                "The settings of the build and its source package, in any order. Instead of the part `json`, each setting may be a \
+                 part of its own.",
+            ),
             required: true,
             content: vec![MetaMediaType {
                 content_type: "multipart/form-data",

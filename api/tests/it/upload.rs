@@ -243,6 +243,67 @@ async fn what_would_leave_too_little_free_disk_is_refused_before_it_is_sent() {
     farm.upload(&farm.alice, &parts).await.good();
 }
 
+/// A part as clients send it that make each argument a field.
+fn field<'a>(name: &'a str, content: &'a [u8]) -> Part<'a> {
+    Part {
+        name,
+        file_name: "",
+        content,
+    }
+}
+
+#[tokio::test]
+async fn arguments_may_be_fields_of_their_own_before_and_after_the_file() {
+    let farm = Farm::start().await;
+    let body = json!({"name": "p1", "chroots": [CHROOT, OTHER_CHROOT]});
+    farm.post(&farm.alice, "/api_3/project/add/alice", body)
+        .await
+        .good();
+    let srpm = rpms::source();
+    let file = Part::file(&srpm.name, &srpm.bytes);
+    let (owner, project) = (field("ownername", b"alice"), field("projectname", b"p1"));
+    let chroots = [
+        field("chroots", OTHER_CHROOT.as_bytes()),
+        field("background", b"True"),
+    ];
+    for parts in [
+        [owner, project, chroots[0], chroots[1], file],
+        [file, owner, project, chroots[0], chroots[1]],
+        [owner, chroots[1], file, chroots[0], project],
+    ] {
+        let build = farm.upload(&farm.alice, &parts).await.good();
+        assert_eq!(build["chroots"], json!([OTHER_CHROOT]));
+        assert_eq!(build["is_background"], true);
+    }
+    farm.upload(&farm.bob, &[owner, project, file]).await.error(403);
+
+    let error = farm.upload(&farm.alice, &[owner, file]).await.error(400);
+    assert_eq!(
+        error,
+        "Bad request parameters: {'projectname': ['This field is required.']}"
+    );
+    let error = farm.upload(&farm.alice, &[owner, project]).await.error(400);
+    assert_eq!(
+        error,
+        "Bad request parameters: {'pkgs': ['This field is required.']}"
+    );
+    let late = field("timeout", b"soon");
+    let error = farm
+        .upload(&farm.alice, &[file, owner, project, late])
+        .await
+        .error(400);
+    assert_eq!(
+        error,
+        "Bad request parameters: {'timeout': ['Not a valid integer value.']}"
+    );
+    // Together they are arguments, and no longer than those of any body.
+    let long = vec![b'x'; 600 << 10];
+    let parts = [field("a", &long), owner, field("b", &long), file];
+    let error = farm.upload(&farm.alice, &parts).await.error(413);
+    assert!(error.contains("1048576 bytes"), "{error}");
+    assert!(farm.files("spool").is_empty());
+}
+
 #[tokio::test]
 async fn missing_and_doubled_parts_are_told() {
     let farm = Farm::start().await;
