@@ -14,6 +14,7 @@ use crate::{
         AttemptApi, BuildApi, BuildChrootApi, BuildCreateApi, EventApi, FleetApi, GeneralApi, MonitorApi,
         PackageApi, ProjectApi, ProjectChrootApi, ProjectWriteApi, RpmrepoApi,
     },
+    http::middleware::aliased_method,
     state::ApiState,
     view::{BOOTSTRAPS, ISOLATIONS},
 };
@@ -95,7 +96,11 @@ pub(crate) fn methods_at(address: &str) -> Vec<Method> {
     // `/build/list` fits `/build/{build_id}` as well; the router takes the one with fewer parameters.
     let fewest = fitting.iter().map(|(count, _)| *count).min();
     fitting.retain(|(count, _)| Some(*count) == fewest);
-    fitting.into_iter().map(|(_, method)| method).collect()
+    let mut methods: Vec<Method> = fitting.into_iter().map(|(_, method)| method).collect();
+    if aliased_method(address).is_some_and(|method| methods.contains(&method)) {
+        methods.push(Method::POST);
+    }
+    methods
 }
 
 fn is_integer(schema: &MetaSchemaRef) -> bool {
@@ -137,6 +142,9 @@ pub fn openapi_document() -> String {
             .flat_map(|path| path.iter_mut())
         {
             straighten(method, operation);
+        }
+        for (path, methods) in paths.iter_mut() {
+            add_alias(path, methods);
         }
     }
     if let Some(schemas) = document
@@ -204,6 +212,30 @@ fn straighten(method: &str, operation: &mut Value) {
             "pkgs": {"contentType": "application/x-rpm"},
         });
     }
+}
+
+/// Describes the POST of old clients beside the method that does the same.
+fn add_alias(path: &str, methods: &mut Value) {
+    let Some(method) = aliased_method(path) else {
+        return;
+    };
+    let Some(methods) = methods.as_object_mut() else {
+        return;
+    };
+    let Some(mut operation) = methods.get(&method.as_str().to_lowercase()).cloned() else {
+        return;
+    };
+    if let Some(operation) = operation.as_object_mut() {
+        let id = operation.get("operationId").and_then(Value::as_str);
+        let id = format!("{}_by_post", id.unwrap_or_default());
+        let words = format!(
+            "Old clients use this method. It does the same as {method}, and the header `Warning` of its answers says so."
+        );
+        operation.insert("operationId".to_owned(), id.into());
+        operation.insert("deprecated".to_owned(), true.into());
+        operation.insert("description".to_owned(), words.into());
+    }
+    methods.insert("post".to_owned(), operation);
 }
 
 /// Adds an answer with an error.

@@ -219,9 +219,14 @@ fn apply_alias(request: &mut Request) -> Option<Method> {
     if request.method() != Method::POST {
         return None;
     }
-    let path = request.uri().path();
-    let (_, method) = ALIASES.into_iter().find(|(prefix, _)| path.starts_with(prefix))?;
+    let method = aliased_method(request.uri().path())?;
     request.set_method(method.clone());
+    Some(method)
+}
+
+/// The method that POST stands for at an address where old clients use it.
+pub(crate) fn aliased_method(path: &str) -> Option<Method> {
+    let (_, method) = ALIASES.into_iter().find(|(prefix, _)| path.starts_with(prefix))?;
     Some(method)
 }
 

@@ -41,7 +41,7 @@ const NEW: &str = r#"{"name": "new", "chroots": ["microdistro-1-x86_64"]}"#;
 
 /// In an order in which no row takes away what a later one needs.
 #[rustfmt::skip] // A table is read by its lines.
-pub(crate) const TABLE: [Row; 38] = [
+pub(crate) const TABLE: [Row; 44] = [
     ("get_version", "/api_3", "", ANYBODY),
     ("check_authentication", "/api_3/auth-check", "", USERS),
     ("list_chroots", "/api_3/mock-chroots/list", "", ANYBODY),
@@ -79,6 +79,13 @@ pub(crate) const TABLE: [Row; 38] = [
     ("delete_build", "/api_3/build/delete/3", "", OWNERS),
     ("delete_builds", "/api_3/build/delete/list", r#"{"builds": [4]}"#, OWNERS),
     ("delete_project", "/api_3/project/delete/alice/gone", r#"{"verify": true}"#, OWNERS),
+    // The same, as old clients ask for it.
+    ("edit_project_by_post", "/api_3/project/edit/alice/p1", r#"{"description": "once more"}"#, OWNERS),
+    ("regenerate_repositories_by_post", "/api_3/project/regenerate-repos/alice/p1", "", OWNERS),
+    ("cancel_build_by_post", "/api_3/build/cancel/5", "", OWNERS),
+    ("delete_build_by_post", "/api_3/build/delete/6", "", OWNERS),
+    ("delete_builds_by_post", "/api_3/build/delete/list", r#"{"builds": [7]}"#, OWNERS),
+    ("delete_project_by_post", "/api_3/project/delete/alice/gone-too", r#"{"verify": true}"#, OWNERS),
     // The last one: the token that asks is void afterwards.
     ("create_token", "/api_3/api-token", "", USERS),
 ];
@@ -88,12 +95,13 @@ pub(crate) async fn world() -> (Farm, String) {
     let farm = Farm::start().await;
     farm.project("p1").await;
     farm.project("gone").await;
-    for _ in 1..=4 {
+    farm.project("gone-too").await;
+    for _ in 1..=7 {
         farm.build("p1").await;
     }
     let attempt = drive::run(&farm.store, 1).await;
     drive::succeed(&farm.store, &attempt).await;
-    for build in [3, 4] {
+    for build in [3, 4, 6, 7] {
         let path = format!("/api_3/build/cancel/{build}");
         farm.call(&farm.alice, Method::PUT, &path, json!({})).await.good();
     }

@@ -207,11 +207,6 @@ async fn a_method_that_an_address_does_not_have_is_refused_with_those_that_it_ha
             .filter(|operation| operation.path == path)
             .map(|operation| operation.method.as_str())
             .collect();
-        // Old clients POST where the method is PUT or DELETE now.
-        let taken = |method: &Method| {
-            there.contains(method.as_str())
-                || (*method == Method::POST && (there.contains("PUT") || there.contains("DELETE")))
-        };
         let address: Vec<&str> = path
             .split('/')
             .map(|part| if part.starts_with('{') { "1" } else { part })
@@ -224,10 +219,12 @@ async fn a_method_that_an_address_does_not_have_is_refused_with_those_that_it_ha
             Method::DELETE,
             Method::PATCH,
         ] {
-            if taken(&method) {
+            let reply = farm.ask(None, &method, &address, "application/json", "{}").await;
+            if there.contains(method.as_str()) {
+                // An address with 1 for every name leads nowhere, but the method is not what is wrong with it.
+                assert_ne!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
                 continue;
             }
-            let reply = farm.ask(None, &method, &address, "application/json", "{}").await;
             let error = reply.error(405);
             assert_eq!(
                 error,
