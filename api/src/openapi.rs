@@ -1,5 +1,7 @@
 //! The OpenAPI document: made from the handlers, then put straight where poem-openapi cannot know better.
 
+mod bounds;
+
 use std::collections::{BTreeMap, HashMap};
 
 use poem::{endpoint::BoxEndpoint, http::Method};
@@ -147,6 +149,9 @@ pub fn openapi_document() -> String {
             add_alias(path, methods);
         }
     }
+    if let Some(schemas) = document.pointer_mut("/components/schemas") {
+        bounds::bound_fields(schemas);
+    }
     if let Some(schemas) = document
         .pointer_mut("/components/schemas")
         .and_then(Value::as_object_mut)
@@ -155,6 +160,7 @@ pub fn openapi_document() -> String {
         schemas.values_mut().for_each(name_words);
         schemas.values_mut().for_each(refer);
     }
+    bounds::straighten_bounds(&mut document);
     let mut text = serde_json::to_string_pretty(&sorted(document)).unwrap_or(raw);
     text.push('\n');
     text
@@ -204,6 +210,14 @@ fn straighten(method: &str, operation: &mut Value) {
                 *content = named.collect();
             }
         }
+    }
+    for parameter in operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        bounds::bound_parameter(parameter);
     }
     // The parts of a form with a file have types of their own.
     if let Some(form) = operation.pointer_mut("/requestBody/content/multipart~1form-data") {
@@ -268,7 +282,11 @@ fn refer(schema: &mut Value) {
 }
 
 /// Fields whose values are words out of a list.
-const WORDS: [(&str, &[&str]); 2] = [("bootstrap", &BOOTSTRAPS), ("isolation", &ISOLATIONS)];
+const WORDS: [(&str, &[&str]); 3] = [
+    ("bootstrap", &BOOTSTRAPS),
+    ("isolation", &ISOLATIONS),
+    ("storage", &["backend"]),
+];
 
 /// Names the words of such fields.
 fn name_words(schema: &mut Value) {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::BuildId;
+use model::{BuildId, InvalidName};
 use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
 use store::{Build, BuildFilter, ProjectKey};
 
@@ -84,22 +84,20 @@ impl BuildApi {
             return Err(ApiError::no_project(&shown(&ownername), &shown(&projectname)));
         };
         let package = packagename.0.as_deref().filter(|name| !name.is_empty());
-        let builds = match package.map(str::parse).transpose() {
-            // A name that cannot be a name has no builds.
-            Err(_) => Vec::new(),
-            Ok(package) => {
-                let filter = BuildFilter {
-                    project: Some(ProjectKey::Name(owner, project)),
-                    package,
-                    state: status.0.map(|Of(State(state))| state),
-                    oldest_first: direction == Direction::Ascending,
-                };
-                let store = self.0.store();
-                paging
-                    .collect("builds", |page| store.builds(&filter, page))
-                    .await?
-            }
+        let package = package
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: InvalidName| ApiError::Invalid(format!("packagename: {error}.")))?;
+        let filter = BuildFilter {
+            project: Some(ProjectKey::Name(owner, project)),
+            package,
+            state: status.0.map(|Of(State(state))| state),
+            oldest_first: direction == Direction::Ascending,
         };
+        let store = self.0.store();
+        let builds = paging
+            .collect("builds", |page| store.builds(&filter, page))
+            .await?;
         if builds.is_empty() {
             // Asked for by the project's names, a list costs one statement; only an empty one has to be told from none.
             find_project(&self.0, &ownername, &projectname).await?;

@@ -24,6 +24,17 @@ use crate::{
     view::{BuildArguments, BuildView, Message, UploadArguments},
 };
 
+/// The kinds of sources that Copr has and this farm does not build.
+pub(crate) const KINDS: [&str; 7] = [
+    "url",
+    "scm",
+    "distgit",
+    "pypi",
+    "rubygems",
+    "custom",
+    "rpm-upload",
+];
+
 /// How much of what a refused client still sends is read, so that it sees the answer.
 const DRAIN_PARTS: usize = 8;
 
@@ -82,15 +93,6 @@ impl BuildCreateApi {
         kind: Path<String>,
         arguments: Arguments<BuildArguments>,
     ) -> Answer<Written<BuildView>> {
-        const KINDS: [&str; 7] = [
-            "url",
-            "scm",
-            "distgit",
-            "pypi",
-            "rubygems",
-            "custom",
-            "rpm-upload",
-        ];
         if !KINDS.contains(&kind.as_str()) {
             return Err(ApiError::NotFound("Such API endpoint doesn't exist".to_owned()));
         }

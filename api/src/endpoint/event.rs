@@ -1,6 +1,6 @@
 //! What happened.
 
-use model::{BuildId, BuilderId};
+use model::BuildId;
 use poem_openapi::{OpenApi, param::Query, payload::Json};
 use store::EventFilter;
 
@@ -8,8 +8,8 @@ use super::Chapter;
 use crate::{
     caller::Operator,
     http::{
-        error::{Answer, ApiError},
-        parameters::{Count, Id, Of},
+        error::Answer,
+        parameters::{BuilderNamed, Count, Id, Of},
     },
     state::ApiState,
     view::EventView,
@@ -33,25 +33,16 @@ impl EventApi {
         /// List only the events of the build with this number.
         build: Query<Option<Of<Id>>>,
         /// List only the events of the builder with this id: `bdr_` and 32 hexadecimal digits.
-        builder: Query<Option<String>>,
+        builder: Query<Option<Of<BuilderNamed>>>,
         /// List only events with a higher number than this; all unless given.
-        after: Query<Option<Of<Id>>>,
+        after: Query<Option<Of<Count>>>,
         /// The most events in the answer, 100 unless given. Larger numbers than 1000 count as 1000.
         limit: Query<Option<Of<Count>>>,
     ) -> Answer<Json<Vec<EventView>>> {
-        let builder = match builder.0.as_deref() {
-            None => None,
-            Some(text) => {
-                let id: BuilderId = text
-                    .parse()
-                    .map_err(|error| ApiError::Invalid(format!("builder: {error}.")))?;
-                Some(id)
-            }
-        };
         let filter = EventFilter {
-            builder,
+            builder: builder.0.map(|Of(BuilderNamed(id))| id),
             build: build.0.map(|Of(Id(number))| BuildId(number)),
-            after_id: after.0.map(|Of(Id(number))| number),
+            after_id: after.0.map(|Of(Count(number))| number.cast_signed()),
         };
         let events = self
             .0

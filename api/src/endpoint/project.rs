@@ -1,5 +1,6 @@
 //! Reading projects.
 
+use model::InvalidName;
 use poem_openapi::{OpenApi, param::Query, payload::Json};
 use store::ProjectFilter;
 
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Copr's shortest text to search for.
-const SHORTEST_QUERY: usize = 3;
+pub(crate) const SHORTEST_QUERY: usize = 3;
 
 pub(crate) struct ProjectApi(pub(crate) ApiState);
 
@@ -61,16 +62,10 @@ impl ProjectApi {
         );
         let owner = match ownername.0.as_deref() {
             None => None,
-            Some(name) => match name.parse() {
-                Ok(owner) => Some(owner),
-                // A name that cannot be a name owns nothing.
-                Err(_) => {
-                    return Ok(Json(Items {
-                        items: Vec::new(),
-                        meta: paging,
-                    }));
-                }
-            },
+            Some(name) => Some(
+                name.parse()
+                    .map_err(|error: InvalidName| ApiError::Invalid(format!("ownername: {error}.")))?,
+            ),
         };
         let filter = ProjectFilter {
             owner,

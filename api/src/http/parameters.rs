@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, str::FromStr};
 
-use model::BuildState;
+use model::{BuildState, BuilderId};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromParameter, ParseResult, Type},
@@ -63,41 +63,34 @@ impl<P: Parameter> ParseFromParameter for Of<P> {
     }
 }
 
-/// A whole number that is not negative. One that is too large for the database counts as the largest that is not.
+/// The largest number that clients may send. Every language that reads JSON can hold it exactly.
+pub(crate) const LARGEST: i64 = 1_000_000_000_000_000;
+
+/// A whole number that is not negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) u64);
 
 impl Parameter for Count {
     fn schema() -> MetaSchema {
-        MetaSchema {
-            minimum: Some(0.0),
-            ..MetaSchema::new("integer")
-        }
+        integers(0)
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        match integer(text)? {
-            Integer::Negative(_) => Err("Number must be at least 0.".to_owned()),
-            Integer::Positive(number) => Ok(Self(number)),
-        }
+        integer(text, 0).map(|number| Self(number.unsigned_abs()))
     }
 }
 
-/// A whole number, for what may count from the end. One that is too large counts as the largest.
+/// A whole number, for what may count from the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Offset(pub(crate) i64);
 
 impl Parameter for Offset {
     fn schema() -> MetaSchema {
-        MetaSchema::new("integer")
+        integers(-LARGEST)
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        Ok(Self(match integer(text)? {
-            Integer::Negative(number) => signed(number).saturating_neg(),
-            Integer::Positive(number) => signed(number),
-        }))
+        integer(text, -LARGEST).map(Self)
     }
 }
 
@@ -125,41 +118,74 @@ impl Parameter for LastEvent {
     }
 }
 
-/// The number of a build or of an event.
+/// The number of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id(pub(crate) i64);
 
 impl Parameter for Id {
     fn schema() -> MetaSchema {
-        MetaSchema::new_with_format("integer", "int64")
+        integers(1)
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        Offset::read(text).map(|Offset(number)| Self(number))
+        integer(text, 1).map(Self)
     }
 }
 
-enum Integer {
-    Negative(u64),
-    Positive(u64),
+/// Whole numbers from this one on.
+#[expect(clippy::cast_precision_loss, reason = "no bound has more than 53 bits")]
+fn integers(least: i64) -> MetaSchema {
+    MetaSchema {
+        minimum: Some(least as f64),
+        maximum: Some(LARGEST as f64),
+        ..MetaSchema::new_with_format("integer", "int64")
+    }
 }
 
-/// A whole number of any length; beyond 63 bits it is the largest.
-fn integer(text: &str) -> Result<Integer, String> {
-    let (is_negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
+/// A whole number, from the least on.
+fn integer(text: &str, least: i64) -> Result<i64, String> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("Not a valid integer value.".to_owned());
     }
-    let largest = i64::MAX.unsigned_abs();
-    let number = digits.parse().unwrap_or(largest).min(largest);
-    Ok(if is_negative && number > 0 {
-        Integer::Negative(number)
+    // What has more digits than fit is beyond each bound.
+    let beyond = if digits.len() < text.len() {
+        i64::MIN
     } else {
-        Integer::Positive(number)
-    })
+        i64::MAX
+    };
+    let number = text.parse().unwrap_or(beyond);
+    if number < least {
+        return Err(format!("Number must be at least {least}."));
+    }
+    if number > LARGEST {
+        return Err(format!("Number must be at most {LARGEST}."));
+    }
+    Ok(number)
+}
+
+/// The id of a builder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BuilderNamed(pub(crate) BuilderId);
+
+impl Parameter for BuilderNamed {
+    fn schema() -> MetaSchema {
+        MetaSchema {
+            pattern: Some(id_pattern(BuilderId::PREFIX)),
+            ..MetaSchema::new("string")
+        }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| format!("Must be {} and 32 hexadecimal digits.", BuilderId::PREFIX))
+    }
+}
+
+/// A regular expression for the ids with this beginning.
+pub(crate) fn id_pattern(prefix: &str) -> String {
+    format!("^{prefix}[0-9a-f]{{32}}$")
 }
 
 /// Yes or no, in any of the words that Python, forms and shells write for it.
@@ -331,34 +357,52 @@ mod tests {
     use poem_openapi::types::ParseFromParameter as _;
 
     use super::{
-        Count, Direction, Flag, Id, LastEvent, MonitorField, Of, Offset, OrderBy, Parameter, State, own_words,
+        BuilderNamed, Count, Direction, Flag, Id, LARGEST, LastEvent, MonitorField, Of, Offset, OrderBy,
+        Parameter, State, own_words,
     };
 
     #[test]
-    fn numbers_are_whole_and_those_too_large_count_as_the_largest() {
-        for (text, number) in [
-            ("0", 0),
-            ("-0", 0),
-            ("007", 7),
-            ("9223372036854775807", i64::MAX.unsigned_abs()),
-            ("99999999999999999999999", i64::MAX.unsigned_abs()),
-        ] {
+    fn numbers_are_whole_and_inside_their_bounds() {
+        let most = u64::try_from(LARGEST).unwrap();
+        for (text, number) in [("0", 0), ("-0", 0), ("007", 7), ("1000000000000000", most)] {
             assert_eq!(Count::read(text), Ok(Count(number)), "{text}");
         }
         for bad in ["", "-", "+5", " 5", "5.0", "1e3", "x", "٣", "0x10"] {
-            assert_eq!(
-                Count::read(bad).unwrap_err(),
-                "Not a valid integer value.",
-                "{bad}"
-            );
-            assert_eq!(Id::read(bad).unwrap_err(), "Not a valid integer value.", "{bad}");
+            let said = "Not a valid integer value.";
+            assert_eq!(Count::read(bad).unwrap_err(), said, "{bad}");
+            assert_eq!(Id::read(bad).unwrap_err(), said, "{bad}");
+        }
+        for large in ["1000000000000001", "9223372036854775808", &"9".repeat(99)] {
+            let said = "Number must be at most 1000000000000000.";
+            assert_eq!(Count::read(large).unwrap_err(), said, "{large}");
+            assert_eq!(Id::read(large).unwrap_err(), said, "{large}");
+            assert_eq!(Offset::read(large).unwrap_err(), said, "{large}");
+            assert_eq!(LastEvent::read(large).unwrap_err(), said, "{large}");
         }
         assert_eq!(Count::read("-1").unwrap_err(), "Number must be at least 0.");
+        assert_eq!(Id::read("0").unwrap_err(), "Number must be at least 1.");
+        assert_eq!(Id::read("1"), Ok(Id(1)));
         assert_eq!(LastEvent::read(""), Ok(LastEvent(None)));
         assert_eq!(LastEvent::read("12"), Ok(LastEvent(Some(12))));
         assert!(LastEvent::read("x").is_err());
         assert_eq!(Offset::read("-12"), Ok(Offset(-12)));
-        assert_eq!(Offset::read("-99999999999999999999"), Ok(Offset(-i64::MAX)));
+        assert_eq!(
+            Offset::read("-99999999999999999999").unwrap_err(),
+            "Number must be at least -1000000000000000."
+        );
+    }
+
+    #[test]
+    fn a_builder_is_named_by_its_id() {
+        let id = model::BuilderId(uuid::Uuid::from_u128(7));
+        assert_eq!(BuilderNamed::read(&id.to_string()), Ok(BuilderNamed(id)));
+        for bad in ["", "bdr_", "att_1", "7"] {
+            assert_eq!(
+                BuilderNamed::read(bad).unwrap_err(),
+                "Must be bdr_ and 32 hexadecimal digits.",
+                "{bad}"
+            );
+        }
     }
 
     #[test]

@@ -254,17 +254,19 @@ const MOST_BUILDS: usize = 200;
 /// The builds that are meant, by number.
 #[derive(Debug, Object)]
 pub(crate) struct BuildIds {
-    /// The numbers of the builds: at most 200. All have to be of projects that the caller may change.
-    #[oai(validator(max_items = 200))]
+    /// The numbers of the builds: from 1 to 200 of them. All have to be of projects that the caller may change.
+    #[oai(validator(min_items = 1, max_items = 200))]
     pub(crate) builds: Vec<i64>,
 }
 
 impl FromFields for BuildIds {
     fn from_fields(fields: &mut Fields) -> Self {
-        if !fields.has("builds") {
-            fields.reject("builds", "This field is required.");
-        }
+        let [missing, empty] = ["This field is required.", "At least one build must be named."];
+        let mistake = if fields.has("builds") { empty } else { missing };
         let builds = fields.numbers("builds");
+        if builds.is_empty() && fields.is_good() {
+            fields.reject("builds", mistake);
+        }
         if builds.len() > MOST_BUILDS {
             fields.reject(
                 "builds",

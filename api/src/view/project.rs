@@ -155,6 +155,7 @@ pub(crate) struct ProjectEditArguments {
     /// All repositories that builds may use besides their chroot's, at most 100: addresses with http or https, such as
     /// `https://example.org/$releasever/$basearch/?priority=5`, or `copr://OWNER/PROJECT`. The name `additional_repos` is
     /// understood as well.
+    #[oai(validator(max_items = 100))]
     pub(crate) repos: Option<Vec<String>>,
     /// Whether Copr's front page leaves it out. It is stored only: this farm does not act on it.
     pub(crate) unlisted_on_hp: Option<bool>,
@@ -186,6 +187,7 @@ pub(crate) struct ProjectEditArguments {
     pub(crate) appstream: Option<bool>,
     /// All repositories that people need who install its packages, at most 100: addresses with http or https, or
     /// `copr://OWNER/PROJECT`. They stand in the project's `.repo` files.
+    #[oai(validator(max_items = 100))]
     pub(crate) runtime_dependencies: Option<Vec<String>>,
     /// The projects on other forges that may build here through Packit, such as `github.com/OWNER/PROJECT`. It is stored only:
     /// this farm does not act on it.

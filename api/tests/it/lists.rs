@@ -327,7 +327,7 @@ async fn the_queue_is_shown_from_the_front_in_pages_with_its_whole_length() {
     let end = queue("?limit=2&offset=3").await;
     assert_eq!(places(&end), [(4, 4), (5, 5)]);
     assert_eq!(end["truncated"], false);
-    assert!(places(&queue("?offset=99999999999999999999").await).is_empty());
+    assert!(places(&queue("?offset=1000000000000000").await).is_empty());
     assert_eq!(farm.get("/api/fleet").await.good()["queue"], 5);
     let metrics = farm.get("/metrics").await.text();
     assert!(metrics.contains("verdigris_queue_length 5\n"), "{metrics}");

@@ -4,6 +4,7 @@
 // Tells clippy that helpers here are test code too.
 #![cfg(test)]
 
+mod bounds;
 mod builds;
 mod callers;
 mod client;

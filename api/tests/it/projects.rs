@@ -254,7 +254,11 @@ async fn lists_are_paged_and_end() {
     assert_eq!(page["meta"]["offset"], 1);
     assert!(names(&farm.get("/api_3/project/list?limit=2&offset=3").await.good()).is_empty());
     assert!(names(&farm.get("/api_3/project/list?ownername=nobody").await.good()).is_empty());
-    assert!(names(&farm.get("/api_3/project/list?ownername=a/b").await.good()).is_empty());
+    let refused = farm.get("/api_3/project/list?ownername=a/b").await.error(400);
+    assert!(
+        refused.starts_with("ownername: `a/b` is not a valid owner name"),
+        "{refused}"
+    );
     assert_eq!(
         names(&farm.get("/api_3/project/search?query=thre").await.good()),
         ["three"]

@@ -93,9 +93,12 @@ fn out_of(schema: &Value) -> Vec<(&'static str, String)> {
             let mut bad = ["many", "1.5", "1e3", "+1", "0x1", "%00"]
                 .map(|bad| (bad, said.clone()))
                 .to_vec();
-            if schema["minimum"] == 0.0 {
-                bad.push(("-1", "Number must be at least 0.".to_owned()));
-            }
+            let (least, most) = (&schema["minimum"], &schema["maximum"]);
+            bad.push((
+                "-99999999999999999999",
+                format!("Number must be at least {least}."),
+            ));
+            bad.push(("9223372036854775808", format!("Number must be at most {most}.")));
             bad
         }
         Some("boolean") => ["many", "2", "%00"]

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// What says something about a value, and what only explains.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 16] = [
     "$ref",
     "additionalProperties",
     "allOf",
@@ -13,6 +13,9 @@ const KNOWN: [&str; 13] = [
     "format",
     "items",
     "maxItems",
+    "maximum",
+    "minItems",
+    "minimum",
     "nullable",
     "properties",
     "required",
@@ -78,6 +81,17 @@ impl Comparison<'_> {
         {
             self.differs(at, format!("{} items are more than {most}", items.len()));
         }
+        if let (Some(fewest), Some(items)) = (schema["minItems"].as_u64(), value.as_array())
+            && (items.len() as u64) < fewest
+        {
+            self.differs(at, format!("{} items are fewer than {fewest}", items.len()));
+        }
+        if let Some(number) = value.as_i64()
+            && (schema["minimum"].as_i64().is_some_and(|least| number < least)
+                || schema["maximum"].as_i64().is_some_and(|most| number > most))
+        {
+            self.differs(at, format!("{number} is out of bounds"));
+        }
         for (index, item) in value.as_array().into_iter().flatten().enumerate() {
             self.check(&schema["items"], item, &format!("{at}[{index}]"));
         }
@@ -125,6 +139,15 @@ fn a_difference_is_found_wherever_it_is() {
     assert_eq!(
         mistakes(&document, &few, &serde_json::json!([1, 2])),
         ["the answer: 2 items are more than 1"]
+    );
+    let some = serde_json::json!({"type": "array", "minItems": 2,
+        "items": {"type": "integer", "minimum": 1, "maximum": 3}});
+    assert_eq!(
+        mistakes(&document, &some, &serde_json::json!([4])),
+        [
+            "the answer: 1 items are fewer than 2",
+            "the answer[0]: 4 is out of bounds"
+        ]
     );
     assert_eq!(
         found(serde_json::json!({})),

@@ -98,6 +98,31 @@ impl Grammar {
         }
     }
 
+    /// The most bytes of such a name.
+    #[must_use]
+    pub const fn longest(self) -> usize {
+        match self {
+            // A group has a sign more.
+            Self::Owner => OWNER.longest + 1,
+            Self::Project => PROJECT.longest,
+            Self::Directory => DIRECTORY,
+            Self::Package => PACKAGE.longest,
+            Self::Version => VERSION.longest,
+            Self::Architecture => ARCHITECTURE.longest,
+            Self::Pool => POOL.longest,
+            Self::Chroot => CHROOT,
+            Self::File => FILE.longest,
+            Self::Repository => REPOSITORY.longest,
+            Self::Installable => INSTALLABLE.longest,
+        }
+    }
+
+    /// A regular expression for such a name, as OpenAPI documents have them.
+    #[must_use]
+    pub fn pattern(self) -> String {
+        format!("^{}$", expression::expression(self, "$"))
+    }
+
     /// Whether a text is such a name.
     ///
     /// # Errors
@@ -336,6 +361,7 @@ impl ChrootName {
     }
 }
 
+mod expression;
 #[cfg(test)]
 mod python;
 #[cfg(test)]
