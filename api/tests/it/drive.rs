@@ -16,17 +16,21 @@ fn soon() -> model::Timestamp {
     now().plus(Duration::from_secs(600))
 }
 
-/// Makes a builder ready.
-pub(crate) async fn ready_builder(store: &Store) -> (Lease, Builder) {
+/// Leads a fleet of its own.
+pub(crate) async fn lead(store: &Store) -> Lease {
     let fleet = FleetId(Uuid::now_v7());
-    let lease = store
+    store
         .acquire_lease(fleet, "test", Duration::from_secs(600), now())
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+}
+
+/// A builder of a pool whose launch was asked for.
+pub(crate) async fn launched_builder(store: &Store, lease: &Lease, pool: &str) -> Builder {
     let new = NewBuilder {
         id: BuilderId(Uuid::now_v7()),
-        pool: "dev".parse().unwrap(),
+        pool: pool.parse().unwrap(),
         cloud: "devcloud".to_owned(),
         image: "img-1".to_owned(),
         spec_hash: "hash".to_owned(),
@@ -34,7 +38,7 @@ pub(crate) async fn ready_builder(store: &Store) -> (Lease, Builder) {
         reason: "a test wants it".to_owned(),
         deadline: soon(),
     };
-    store.plan_builder(&lease, &new, now()).await.unwrap();
+    store.plan_builder(lease, &new, now()).await.unwrap();
     let builder = store.builder(new.id).await.unwrap().unwrap();
     let launch = NewLaunch {
         id: LaunchId(Uuid::now_v7()),
@@ -43,10 +47,17 @@ pub(crate) async fn ready_builder(store: &Store) -> (Lease, Builder) {
         host_key_public: "ssh-ed25519 AAAA".to_owned(),
         host_key_secret: "secret".to_owned(),
     };
-    let mut builder = store
-        .begin_launch(&lease, &builder, &launch, soon(), now())
+    store
+        .begin_launch(lease, &builder, &launch, soon(), now())
         .await
-        .unwrap();
+        .unwrap()
+}
+
+/// Makes a builder ready. The first of a farm is instance `i-123`.
+pub(crate) async fn ready_builder(store: &Store) -> (Lease, Builder) {
+    let lease = lead(store).await;
+    let mut builder = launched_builder(store, &lease, "dev").await;
+    let instance = format!("i-{}", 122 + store.builders(None).await.unwrap().len());
     for state in [
         BuilderState::Pending,
         BuilderState::Booting,
@@ -55,9 +66,9 @@ pub(crate) async fn ready_builder(store: &Store) -> (Lease, Builder) {
         BuilderState::Ready,
     ] {
         let change = Change {
-            reason: format!("instance i-123 at 127.0.0.1 is {state}"),
+            reason: format!("instance {instance} at 127.0.0.1 is {state}"),
             deadline: Some(soon()),
-            instance_id: Some("i-123".to_owned()),
+            instance_id: Some(instance.clone()),
             address: Some("127.0.0.1".to_owned()),
             ..Change::default()
         };

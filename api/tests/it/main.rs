@@ -15,6 +15,7 @@ mod farm;
 mod generators;
 mod lists;
 mod logs;
+mod metrics;
 mod openapi;
 mod pages;
 mod projects;
