@@ -4,11 +4,15 @@
 
 use std::{
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use store::StoredSource;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -55,16 +59,28 @@ pub(crate) fn sweep(spool: &Path) -> io::Result<usize> {
             .file_name()
             .to_str()
             .is_some_and(|name| name.starts_with(PREFIX));
-        if !is_ours || !entry.file_type()?.is_file() {
+        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
             continue;
         }
-        let file = File::open(entry.path())?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            fs_err::remove_file(entry.path())?;
-            removed += 1;
+        match remove_if_left(&entry.path()) {
+            Ok(true) => removed += 1,
+            Ok(false) => {}
+            // Another process has just taken it into its place, or refused it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(removed)
+}
+
+/// Removes a file that nobody writes; whether it did.
+fn remove_if_left(path: &Path) -> io::Result<bool> {
+    let file = File::open(path)?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(false);
+    }
+    fs_err::remove_file(path)?;
+    Ok(true)
 }
 
 /// Refuses an upload of this many bytes when the disk has no room for it.
@@ -101,6 +117,24 @@ fn disk_error(error: &io::Error) -> ApiError {
     ApiError::Internal(format!("cannot write to the spool: {error}"))
 }
 
+/// Makes a file of ours in the spool, locked. A process that starts in the moment between both steps takes the file for one that
+/// was left, and removes it: then there is another.
+fn create(spool: &Path) -> io::Result<(PathBuf, File)> {
+    loop {
+        let path = spool.join(format!("{PREFIX}{}", uuid::Uuid::now_v7().simple()));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o640)
+            .open(&path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if file.metadata()?.nlink() > 0 => return Ok((path, file)),
+            Ok(()) | Err(Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Writes a part of a form to the spool and syncs it. `expected` is how many bytes the client has promised for
 /// the whole form, if it did: what cannot fit is refused before anything is written.
 pub(crate) async fn receive(
@@ -110,17 +144,7 @@ pub(crate) async fn receive(
 ) -> Result<Spooled, ApiError> {
     check_room(state, expected)?;
     let limit = state.settings().max_upload_bytes;
-    let path = state
-        .settings()
-        .spool_dir
-        .join(format!("{PREFIX}{}", uuid::Uuid::now_v7().simple()));
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o640)
-        .open(&path)
-        .map_err(|error| disk_error(&error))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| disk_error(&error.into()))?;
+    let (path, file) = create(&state.settings().spool_dir).map_err(|error| disk_error(&error))?;
     let file = tokio::fs::File::from_std(file.into_parts().0);
     let mut spooled = Spooled {
         path,
@@ -254,7 +278,9 @@ fn place_blocking(from: &Path, target: &Path, size: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PREFIX, check_file_name, sweep};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::{PREFIX, check_file_name, create, sweep};
 
     #[test]
     fn only_plain_names_of_source_packages_are_taken() {
@@ -275,6 +301,31 @@ mod tests {
             assert!(check_file_name(Some(bad)).is_err(), "{bad}");
         }
         assert!(check_file_name(None).is_err());
+    }
+
+    #[test]
+    fn starts_in_the_moment_in_which_uploads_begin_remove_none_of_them() {
+        let spool = tempfile::tempdir().unwrap();
+        let stop = AtomicBool::new(false);
+        let are_there = std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        sweep(spool.path()).unwrap();
+                    }
+                });
+            }
+            let mut are_there = true;
+            for _ in 0..500 {
+                let (path, file) = create(spool.path()).unwrap();
+                are_there &= path.exists();
+                std::fs::remove_file(path).ok();
+                drop(file);
+            }
+            stop.store(true, Ordering::Relaxed);
+            are_there
+        });
+        assert!(are_there, "a file was removed that was being written");
     }
 
     #[test]

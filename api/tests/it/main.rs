@@ -24,4 +24,5 @@ mod results;
 mod rpms;
 mod schema;
 mod server;
+mod twins;
 mod upload;
