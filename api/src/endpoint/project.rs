@@ -1,7 +1,7 @@
 //! Reading projects.
 
 use model::InvalidName;
-use poem_openapi::{OpenApi, param::Query, payload::Json};
+use poem_openapi::{OpenApi, param::Query};
 use store::ProjectFilter;
 
 use super::Chapter;
@@ -10,6 +10,7 @@ use crate::{
         error::{Answer, ApiError},
         paging::{Items, Paging, Sorting, Wanted},
         parameters::{Count, Direction, Of, OrderBy},
+        written::Written,
     },
     lookup::find_project,
     state::ApiState,
@@ -31,9 +32,9 @@ impl ProjectApi {
         ownername: Query<String>,
         /// The name of the project, such as `demo`.
         projectname: Query<String>,
-    ) -> Answer<Json<ProjectView>> {
+    ) -> Answer<Written<ProjectView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;
-        Ok(Json(ProjectView::new(&project, self.0.settings())))
+        Ok(Written(ProjectView::new(&project, self.0.settings())))
     }
 
     /// Lists the projects of the farm, or of one owner.
@@ -51,7 +52,7 @@ impl ProjectApi {
         order: Query<Option<Of<OrderBy>>>,
         /// The direction to sort in: `ASC` unless given.
         order_type: Query<Option<Of<Direction>>>,
-    ) -> Answer<Json<Items<ProjectView>>> {
+    ) -> Answer<Written<Items<ProjectView>>> {
         let sorting = Sorting::read(order.0, order_type.0);
         let paging = Paging::new(
             Wanted {
@@ -94,7 +95,7 @@ impl ProjectApi {
         order: Query<Option<Of<OrderBy>>>,
         /// The direction to sort in: `ASC` unless given.
         order_type: Query<Option<Of<Direction>>>,
-    ) -> Answer<Json<Items<ProjectView>>> {
+    ) -> Answer<Written<Items<ProjectView>>> {
         let sorting = Sorting::read(order.0, order_type.0);
         let paging = Paging::new(
             Wanted {
@@ -118,7 +119,7 @@ impl ProjectApi {
 }
 
 impl ProjectApi {
-    async fn listed(&self, filter: ProjectFilter, paging: Paging) -> Answer<Json<Items<ProjectView>>> {
+    async fn listed(&self, filter: ProjectFilter, paging: Paging) -> Answer<Written<Items<ProjectView>>> {
         let store = self.0.store();
         let projects = paging
             .collect("projects", |page| store.projects(&filter, page))
@@ -127,6 +128,6 @@ impl ProjectApi {
             .iter()
             .map(|project| ProjectView::new(project, self.0.settings()))
             .collect();
-        Ok(Json(Items { items, meta: paging }))
+        Ok(Written(Items { items, meta: paging }))
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use model::{ChrootName, DirectoryName, OwnerName, ProjectName, RepositoryAddress, RepositoryPlace};
-use poem_openapi::{OpenApi, param::Path, param::Query, payload::Json};
+use poem_openapi::{OpenApi, param::Path, param::Query};
 use store::{NewProject, Project, ProjectSettings};
 
 use super::Chapter;
@@ -14,6 +14,7 @@ use crate::{
         arguments::Arguments,
         error::{Answer, ApiError},
         parameters::{Flag, Of},
+        written::Written,
     },
     lookup::{find_project, main_directory, shown},
     state::ApiState,
@@ -42,7 +43,7 @@ impl ProjectWriteApi {
         /// Whether to answer with the project if there is one of that name already, instead of refusing. It is not changed then.
         exist_ok: Query<Option<Of<Flag>>>,
         arguments: Arguments<ProjectAddArguments>,
-    ) -> Answer<Json<ProjectView>> {
+    ) -> Answer<Written<ProjectView>> {
         let owner = self.check_owner(&caller, &ownername)?;
         // An operator may act for others, and whoever got that name later would own the project.
         if self.0.store().user_by_name(&owner).await?.is_none() {
@@ -74,7 +75,7 @@ impl ProjectWriteApi {
             Ok(project) => {
                 tracing::info!(project = project.id.0, owner = %project.owner, name = %project.name, "Made a project.");
                 self.await_repositories(&project).await;
-                Ok(Json(ProjectView::new(&project, self.0.settings())))
+                Ok(Written(ProjectView::new(&project, self.0.settings())))
             }
             // Somebody was faster.
             Err(error @ store::Error::Conflict { .. }) => {
@@ -101,7 +102,7 @@ impl ProjectWriteApi {
         /// The name of the project, such as `demo`.
         projectname: Path<String>,
         arguments: Arguments<ProjectEditArguments>,
-    ) -> Answer<Json<ProjectView>> {
+    ) -> Answer<Written<ProjectView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;
         caller.check_may_edit(&project)?;
         let mut arguments = arguments.check()?;
@@ -126,7 +127,7 @@ impl ProjectWriteApi {
             .store()
             .change_project_settings(project.id, |stored| arguments.apply(stored), self.0.now())
             .await?;
-        Ok(Json(ProjectView::new(&changed, self.0.settings())))
+        Ok(Written(ProjectView::new(&changed, self.0.settings())))
     }
 
     /// Deletes a project with its builds and repositories.
@@ -143,7 +144,7 @@ impl ProjectWriteApi {
         /// The name of the project, such as `demo`.
         projectname: Path<String>,
         arguments: Arguments<NoArguments>,
-    ) -> Answer<Json<ProjectView>> {
+    ) -> Answer<Written<ProjectView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;
         caller.check_may_edit(&project)?;
         arguments.check()?;
@@ -164,7 +165,7 @@ impl ProjectWriteApi {
         }
         tracing::info!(project = project.id.0, user = %caller.name(), "Deleted a project.");
         removal::remove_project_results(&self.0, &project).await;
-        Ok(Json(view))
+        Ok(Written(view))
     }
 
     /// Does nothing, for Copr's clients: the metadata of a project's repositories are never out of date.
@@ -180,10 +181,10 @@ impl ProjectWriteApi {
         ownername: Path<String>,
         /// The name of the project, such as `demo`.
         projectname: Path<String>,
-    ) -> Answer<Json<ProjectView>> {
+    ) -> Answer<Written<ProjectView>> {
         let project = find_project(&self.0, &ownername, &projectname).await?;
         caller.check_may_edit(&project)?;
-        Ok(Json(ProjectView::new(&project, self.0.settings())))
+        Ok(Written(ProjectView::new(&project, self.0.settings())))
     }
 }
 
@@ -247,9 +248,14 @@ impl ProjectWriteApi {
         }))
     }
 
-    fn already_there(&self, caller: &Caller, project: &Project, exist_ok: bool) -> Answer<Json<ProjectView>> {
+    fn already_there(
+        &self,
+        caller: &Caller,
+        project: &Project,
+        exist_ok: bool,
+    ) -> Answer<Written<ProjectView>> {
         if exist_ok {
-            return Ok(Json(ProjectView::new(project, self.0.settings())));
+            return Ok(Written(ProjectView::new(project, self.0.settings())));
         }
         Err(ApiError::Invalid(if *caller.name() == project.owner {
             format!("name: You already have a project named '{}'.", project.name)

@@ -2,6 +2,7 @@
 //! Copr's where the operation is Copr's: its command line prints them straight through, so they are an
 //! interface for people as well.
 
+mod addresses;
 mod build;
 mod farm;
 mod package;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use poem_openapi::Object;
+use serde::Serialize;
 use store::{Project, ProjectSettings};
 
 use crate::{
     http::{arguments::FromFields, fields::Fields, web_address},
     settings::ApiSettings,
-    view::{BOOTSTRAPS, ISOLATIONS, chroot_url},
+    view::{BOOTSTRAPS, ISOLATIONS, addresses::Addresses, chroot_url},
 };
 
 /// How many repositories a project may name in a list: far fewer than a builder takes for one build.
@@ -45,61 +46,65 @@ pub(crate) struct TokenView {
 }
 
 /// A project: its chroots, its settings, and where its repositories are.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "Project")]
 pub(crate) struct ProjectView {
-    /// The project's number, which no other project ever has.
-    pub(crate) id: i64,
-    /// The project's name, such as `demo`; unique to its owner.
-    pub(crate) name: String,
-    /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
-    pub(crate) ownername: String,
-    /// The owner's name, a slash and the project's name, such as `alice/demo`.
-    pub(crate) full_name: String,
-    /// The address of a page about the project; null if it has none.
-    pub(crate) homepage: Option<String>,
+    /// The repositories that builds may use besides their chroot's, as the owner wrote them.
+    pub(crate) additional_repos: Vec<String>,
+    /// Whether Copr makes AppStream metadata. It is stored only: this farm does not act on it.
+    pub(crate) appstream: bool,
+    /// Whether Copr removes its old builds. It is stored only: this farm does not act on it.
+    pub(crate) auto_prune: bool,
+    /// How mock is asked to make the chroot, such as `default`. It is stored only: this farm does not act on it.
+    pub(crate) bootstrap: String,
+    /// The address of the repository for each chroot, by the chroot's name.
+    pub(crate) chroot_repos: Addresses,
     /// How to reach the people who maintain it, such as a mail address; null if they do not say.
     pub(crate) contact: Option<String>,
     /// What the project is for; empty unless given.
     pub(crate) description: String,
-    /// How to use the project; empty unless given.
-    pub(crate) instructions: String,
     /// Copr's setting for projects that publish only on demand. It is stored; this farm always publishes.
     pub(crate) devel_mode: bool,
-    /// Whether only operators may delete the project.
-    pub(crate) persistent: bool,
-    /// Whether Copr's front page leaves it out. It is stored only: this farm does not act on it.
-    pub(crate) unlisted_on_hp: bool,
-    /// Whether Copr removes its old builds. It is stored only: this farm does not act on it.
-    pub(crate) auto_prune: bool,
     /// Whether the programs of builds reach the network.
     pub(crate) enable_net: bool,
-    /// The address of the repository for each chroot, by the chroot's name.
-    pub(crate) chroot_repos: BTreeMap<String, String>,
-    /// The repositories that builds may use besides their chroot's, as the owner wrote them.
-    pub(crate) additional_repos: Vec<String>,
-    /// How mock is asked to make the chroot, such as `default`. It is stored only: this farm does not act on it.
-    pub(crate) bootstrap: String,
+    /// Whether Copr adds the chroot of each new Fedora release. It is stored only: this farm does not act on it.
+    pub(crate) follow_fedora_branching: bool,
+    /// The owner's name, a slash and the project's name, such as `alice/demo`.
+    pub(crate) full_name: String,
+    /// The address of a page about the project; null if it has none.
+    pub(crate) homepage: Option<String>,
+    /// The project's number, which no other project ever has.
+    pub(crate) id: i64,
+    /// How to use the project; empty unless given.
+    pub(crate) instructions: String,
     /// How mock isolates a build from its machine: `default`, `simple` or `nspawn`.
     pub(crate) isolation: String,
     /// Whether its packages may replace those of a module, for dnf.
     pub(crate) module_hotfixes: bool,
-    /// Whether Copr makes AppStream metadata. It is stored only: this farm does not act on it.
-    pub(crate) appstream: bool,
+    /// The project's name, such as `demo`; unique to its owner.
+    pub(crate) name: String,
+    /// The name of the project's owner: a user such as `alice`, or a group such as `@team`.
+    pub(crate) ownername: String,
     /// The projects on other forges that may build here through Packit. It is stored only: this farm does not act on it.
     pub(crate) packit_forge_projects_allowed: Vec<String>,
-    /// Whether Copr adds the chroot of each new Fedora release. It is stored only: this farm does not act on it.
-    pub(crate) follow_fedora_branching: bool,
+    /// Whether only operators may delete the project.
+    pub(crate) persistent: bool,
     /// The repository's priority in dnf's configuration: 1 is the strongest. Null for dnf's own default, 99.
     pub(crate) repo_priority: Option<i64>,
     /// Where results are stored: always `backend`.
     pub(crate) storage: String,
+    /// Whether Copr's front page leaves it out. It is stored only: this farm does not act on it.
+    pub(crate) unlisted_on_hp: bool,
 }
 
 impl ProjectView {
     /// From the database's view.
     pub(crate) fn new(project: &Project, settings: &ApiSettings) -> Self {
         let own: ProjectSettings = project.settings.clone();
+        let repository = |chroot: &model::ChrootName| {
+            let address = chroot_url(settings, &project.owner, &project.name, chroot);
+            (chroot.to_string(), address)
+        };
         Self {
             id: project.id.0,
             name: project.name.to_string(),
@@ -114,16 +119,7 @@ impl ProjectView {
             unlisted_on_hp: own.unlisted_on_hp,
             auto_prune: own.auto_prune,
             enable_net: own.enable_net,
-            chroot_repos: project
-                .chroots
-                .iter()
-                .map(|chroot| {
-                    (
-                        chroot.to_string(),
-                        chroot_url(settings, &project.owner, &project.name, chroot),
-                    )
-                })
-                .collect(),
+            chroot_repos: Addresses(project.chroots.iter().map(repository).collect()),
             additional_repos: own.additional_repos,
             bootstrap: own.bootstrap,
             isolation: own.isolation,

@@ -456,3 +456,29 @@ async fn a_repository_of_a_project_that_the_farm_does_not_have_is_refused_with_t
         .await
         .error(404);
 }
+
+#[tokio::test]
+async fn the_chroots_of_a_project_are_in_the_order_in_which_the_farm_got_them() {
+    let farm = Farm::start().await;
+    let body = json!({"name": "p1", "chroots": [OTHER_CHROOT, CHROOT]});
+    let made = farm.post(&farm.alice, "/api_3/project/add/alice", body).await;
+    let change = json!({"description": "d"});
+    let changed = farm
+        .call(&farm.alice, Method::PUT, "/api_3/project/edit/alice/p1", change)
+        .await;
+    for reply in [
+        made,
+        changed,
+        farm.get("/api_3/project?ownername=alice&projectname=p1").await,
+        farm.get("/api_3/project/list").await,
+        farm.get("/api_3/project/search?query=alice").await,
+    ] {
+        // Not that of the alphabet, which a reader into a sorted map would make of it.
+        let text = reply.text();
+        let place = |chroot: &str| {
+            text.find(&format!("\"{chroot}\":"))
+                .unwrap_or_else(|| panic!("{text}"))
+        };
+        assert!(place(CHROOT) < place(OTHER_CHROOT), "{text}");
+    }
+}
