@@ -44,6 +44,11 @@ pub(crate) async fn create(arguments: &ChrootCreate) -> anyhow::Result<()> {
             ));
         }
     }
+    if let Some(warning) = definition.warning() {
+        for name in &names {
+            say(&format!("warning: {name}: {warning}"));
+        }
+    }
     let chroots: Vec<Chroot> = names
         .into_iter()
         .map(|name| Chroot {

@@ -104,6 +104,21 @@ impl ChrootDefinition {
         }
         Ok(())
     }
+
+    /// What a builder has to have for builds in such a chroot, where not every builder has it. As the end of a sentence about the
+    /// chroot.
+    #[must_use]
+    pub fn warning(&self) -> Option<&'static str> {
+        if self.repositories.is_empty() {
+            return Some(
+                "it has no repositories, so that builds in it fail but on builders with mock, whose own configuration has that name",
+            );
+        }
+        self.buildroot_packages.is_empty().then_some(
+            "no packages of its build root are named, so that builds in it fail but on builders with mock, which installs the group \
+             buildsys-build; name at least one that brings rpmbuild",
+        )
+    }
 }
 
 /// The architectures that distributions' packages and mock's chroots have.
@@ -187,6 +202,23 @@ mod tests {
             definition(&["r"], &["x"; 1000]),
         ] {
             assert_eq!(good.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_only_mock_can_build_in_has_a_warning() {
+        for (definition, part) in [
+            (definition(&[], &[]), Some("it has no repositories")),
+            (definition(&[], &["rpm-build"]), Some("it has no repositories")),
+            (definition(&["base"], &[]), Some("no packages of its build root")),
+            (definition(&["base"], &["rpm-build"]), None),
+        ] {
+            let said = definition.warning();
+            assert_eq!(said.is_some(), part.is_some(), "{definition:?}: {said:?}");
+            assert!(
+                said.unwrap_or_default().contains(part.unwrap_or_default()),
+                "{said:?}"
+            );
         }
     }
 

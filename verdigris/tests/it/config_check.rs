@@ -317,7 +317,13 @@ fn a_chroot_in_which_nothing_can_be_built_is_refused_or_found() {
             .good(&["chroot", "list"])
             .starts_with("There are no chroots.")
     );
-    place.good(&["chroot", "create", "t-1-x86_64", "t-2-x86_64", "t-1-aarch64"]);
+    let said = place.good(&["chroot", "create", "t-1-x86_64", "t-2-x86_64", "t-1-aarch64"]);
+    for name in ["t-1-x86_64", "t-2-x86_64", "t-1-aarch64"] {
+        let warning = format!(
+            "warning: {name}: it has no repositories, so that builds in it fail but on builders with mock"
+        );
+        assert!(said.contains(&warning), "{said}");
+    }
     let (is_good, said) = place.run(&["config", "check"]);
     assert!(!is_good, "{said}");
     for (name, is_found) in [("t-1-x86_64", false), ("t-2-x86_64", true), ("t-1-aarch64", true)] {
