@@ -88,3 +88,76 @@ pub(crate) fn remove_any(path: &Path) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io, os::unix::fs::PermissionsExt as _};
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::{open_regular, remove_any, replace_file, write_synced};
+    use crate::Error;
+
+    #[test]
+    fn only_a_regular_file_is_opened_and_nothing_else_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("file"), "text").unwrap();
+        fs::create_dir(at("directory")).unwrap();
+        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        std::os::unix::fs::symlink(at("nowhere"), at("dangling")).unwrap();
+        // Without a writer, opening it would never end.
+        mknodat(CWD, at("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert_eq!(
+            io::read_to_string(open_regular(&at("file")).unwrap()).unwrap(),
+            "text"
+        );
+        for odd in ["directory", "link", "dangling", "pipe"] {
+            let refused = open_regular(&at(odd)).unwrap_err();
+            assert!(
+                matches!(&refused, Error::NotARegularFile { .. }),
+                "{odd}: {refused}"
+            );
+        }
+        let missing = open_regular(&at("missing")).unwrap_err();
+        assert!(
+            matches!(&missing, Error::Io(error) if error.kind() == io::ErrorKind::NotFound),
+            "{missing}"
+        );
+        assert!(missing.to_string().contains("missing"), "{missing}");
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_readable_by_all_and_leaves_nothing_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pubkey.gpg");
+        for text in ["first", "second"] {
+            replace_file(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        // A reader that has the old one goes on with it.
+        let held = fs::File::open(&path).unwrap();
+        replace_file(&path, b"third").unwrap();
+        assert_eq!(io::read_to_string(held).unwrap(), "second");
+        assert!(replace_file(&directory.path().join("no/such/place"), b"").is_err());
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_with_all_in_it_and_may_have_been_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir_all(at("tree/below")).unwrap();
+        write_synced(&at("tree/below/file"), b"text").unwrap();
+        write_synced(&at("kept"), b"text").unwrap();
+        std::os::unix::fs::symlink(at("kept"), at("link")).unwrap();
+        for name in ["tree", "link", "never"] {
+            remove_any(&at(name)).unwrap();
+            assert!(fs::symlink_metadata(at(name)).is_err(), "{name}");
+        }
+        // Of a link, the link.
+        assert_eq!(fs::read_to_string(at("kept")).unwrap(), "text");
+    }
+}

@@ -209,3 +209,127 @@ pub(crate) fn shortened(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::PathBuf};
+
+    use super::{Error, shortened};
+
+    fn file() -> PathBuf {
+        PathBuf::from("a-1-1.noarch.rpm")
+    }
+
+    /// Errors that the package itself is answerable for, each with what is said of it.
+    fn bad_packages() -> Vec<(Error, &'static str)> {
+        vec![
+            (
+                Error::NotAnRpm {
+                    file: file(),
+                    first: "\"<html>\"".to_owned(),
+                },
+                "is not an RPM package: it begins with \"<html>\"",
+            ),
+            (
+                Error::Truncated {
+                    file: file(),
+                    what: "the header",
+                    needed: 200,
+                    found: 100,
+                },
+                "is cut short: the header needs 200 bytes, the file has 100",
+            ),
+            (
+                Error::BinaryWhereSourceExpected { file: file() },
+                "is a binary package, and a source package is wanted",
+            ),
+            (
+                Error::BadName {
+                    file: file(),
+                    field: "version",
+                    value: "1 2".to_owned(),
+                    why: "it holds ' '".to_owned(),
+                },
+                "its version \"1 2\" is not acceptable: it holds ' '",
+            ),
+            (
+                Error::too_large(&file(), "the number of files", 7, 6),
+                "the number of files is 7, and the limit is 6",
+            ),
+            (
+                Error::malformed(&file(), "two entries overlap"),
+                "has a damaged header: two entries overlap",
+            ),
+            (
+                Error::DigestMismatch {
+                    file: file(),
+                    digest: "SHA-256",
+                    expected: "aa".to_owned(),
+                    found: "bb".to_owned(),
+                },
+                "is damaged: its SHA-256 is bb, and it claims aa",
+            ),
+            (
+                Error::NoDigest {
+                    file: file(),
+                    part: "payload",
+                },
+                "has no digest of its payload that could be checked",
+            ),
+            (Error::NotARegularFile { file: file() }, "is not a regular file"),
+        ]
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_package_is_its_own_fault_and_names_it() {
+        for (error, said) in bad_packages() {
+            assert!(error.is_bad_package(), "{error}");
+            let text = error.to_string();
+            assert!(text.starts_with("`a-1-1.noarch.rpm`"), "{text}");
+            assert!(text.ends_with(said), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_builder_a_key_or_a_disk_is_no_packages_fault() {
+        let repository = || "alice/demo/fedora-43-x86_64".to_owned();
+        for error in [
+            Error::Manifest("it is no list".to_owned()),
+            Error::ResultFile {
+                name: "a.log".to_owned(),
+                why: "it was not received".to_owned(),
+            },
+            Error::Name("..".parse::<model::OwnerName>().unwrap_err()),
+            Error::DuplicatePackage {
+                repository: repository(),
+                href: "00000001-a/a.rpm".to_owned(),
+            },
+            Error::NumberTaken {
+                repository: repository(),
+                number: 3,
+                highest: 4,
+            },
+            Error::NoSuchSnapshot {
+                repository: repository(),
+                number: 3,
+            },
+            Error::NoRepository {
+                repository: repository(),
+            },
+            Error::key("open", "a wrong passphrase"),
+            Error::UnusableKey {
+                key: "ABCD".to_owned(),
+                why: "it has expired".to_owned(),
+            },
+            Error::Io(io::Error::other("the disk fails")),
+        ] {
+            assert!(!error.is_bad_package(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_text_is_shown_shortly() {
+        assert_eq!(shortened(&"ä".repeat(80)), "ä".repeat(80));
+        assert_eq!(shortened(&"ä".repeat(81)), format!("{}…", "ä".repeat(80)));
+    }
+}

@@ -145,3 +145,63 @@ pub(crate) const fn has_right_kind(tag: u32, kind: Kind) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [Kind; 6] = [
+        Kind::Bytes,
+        Kind::Int16,
+        Kind::Int32,
+        Kind::Int64,
+        Kind::Text,
+        Kind::TextArray,
+    ];
+
+    #[test]
+    fn an_entry_is_read_only_with_data_of_the_type_that_rpm_writes() {
+        for (tags, right) in [
+            (
+                vec![NAME, VERSION, RELEASE, ARCHITECTURE, SOURCE_RPM, URL],
+                vec![Kind::Text],
+            ),
+            (
+                vec![SUMMARY, DESCRIPTION, GROUP],
+                vec![Kind::Text, Kind::TextArray],
+            ),
+            (
+                vec![
+                    PROVIDE_NAME,
+                    REQUIRE_VERSION,
+                    BASE_NAMES,
+                    CHANGELOG_TEXT,
+                    PAYLOAD_DIGEST,
+                ],
+                vec![Kind::TextArray],
+            ),
+            (
+                vec![
+                    EPOCH,
+                    BUILD_TIME,
+                    SIZE,
+                    REQUIRE_FLAGS,
+                    DIRECTORY_INDEXES,
+                    RPM_FORMAT,
+                ],
+                vec![Kind::Int32],
+            ),
+            (vec![FILE_MODES], vec![Kind::Int16]),
+            (vec![LONG_SIZE, PAYLOAD_SIZE], vec![Kind::Int64]),
+            // What nothing here reads may be anything.
+            (vec![1, 999_999], KINDS.to_vec()),
+        ] {
+            for tag in tags {
+                for kind in KINDS {
+                    let is_right = right.contains(&kind);
+                    assert_eq!(has_right_kind(tag, kind), is_right, "{tag} {kind:?}");
+                }
+            }
+        }
+    }
+}

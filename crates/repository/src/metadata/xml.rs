@@ -51,3 +51,44 @@ fn escape(out: &mut String, text: &str, attribute: bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{element, open, text};
+
+    #[test]
+    fn elements_are_indented_by_their_depth_and_end_as_they_should() {
+        let mut out = String::new();
+        open(&mut out, 0, "package", &[("type", "rpm")]);
+        out.push('\n');
+        element(&mut out, 1, "version", &[("epoch", "0"), ("ver", "1.0")]);
+        text(&mut out, 2, "name", &[], "hello");
+        text(&mut out, 0, "checksum", &[("pkgid", "YES")], "");
+        assert_eq!(
+            out,
+            "<package type=\"rpm\">\n  <version epoch=\"0\" ver=\"1.0\"/>\n    <name>hello</name>\n<checksum \
+             pkgid=\"YES\"></checksum>\n"
+        );
+    }
+
+    #[test]
+    fn what_means_something_to_readers_is_escaped_where_it_does() {
+        for (raw, in_text, in_attribute) in [
+            ("a & b", "a &amp; b", "a &amp; b"),
+            ("</name><x>", "&lt;/name&gt;&lt;x&gt;", "&lt;/name&gt;&lt;x&gt;"),
+            ("\"quoted\"", "\"quoted\"", "&quot;quoted&quot;"),
+            ("it's", "it's", "it's"),
+            // A reader makes a space of it in an attribute, and a line feed of a return anywhere.
+            ("a\nb\tc\rd", "a\nb\tc&#13;d", "a&#10;b&#9;c&#13;d"),
+            ("&amp;", "&amp;amp;", "&amp;amp;"),
+            ("ünïcode ☃", "ünïcode ☃", "ünïcode ☃"),
+        ] {
+            let mut out = String::new();
+            text(&mut out, 0, "t", &[], raw);
+            assert_eq!(out, format!("<t>{in_text}</t>\n"));
+            let mut out = String::new();
+            element(&mut out, 0, "e", &[("a", raw)]);
+            assert_eq!(out, format!("<e a=\"{in_attribute}\"/>\n"));
+        }
+    }
+}

@@ -97,3 +97,79 @@ impl fmt::Display for BuildDirectory {
         write!(f, "{:08}-{}", self.build.0, self.package)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use model::BuildId;
+
+    use super::{BuildDirectory, RepositoryId};
+
+    #[test]
+    fn a_repository_lies_below_its_owner_and_directory_and_its_key_below_its_project() {
+        for (owner, directory, relative, main) in [
+            ("alice", "demo", "alice/demo/fedora-43-x86_64", "alice/demo"),
+            (
+                "@team",
+                "demo:pr:7",
+                "@team/demo:pr:7/fedora-43-x86_64",
+                "@team/demo",
+            ),
+        ] {
+            let repository = RepositoryId::parse(owner, directory, "fedora-43-x86_64").unwrap();
+            assert_eq!(repository.relative(), Path::new(relative));
+            assert_eq!(repository.to_string(), relative);
+            assert_eq!(repository.relative_main_directory(), Path::new(main));
+            let project = Path::new(relative).parent().unwrap();
+            assert_eq!(repository.relative_project_directory(), project);
+        }
+    }
+
+    #[test]
+    fn no_text_becomes_a_path_that_leads_elsewhere() {
+        for (owner, directory, chroot, kind) in [
+            ("..", "demo", "fedora-43-x86_64", "owner name"),
+            ("", "demo", "fedora-43-x86_64", "owner name"),
+            ("alice", "../demo", "fedora-43-x86_64", "project directory"),
+            ("alice", "demo:..", "fedora-43-x86_64", "project directory"),
+            ("alice", "demo", "fedora-43-x86_64/..", "chroot name"),
+            ("alice", "demo", "/", "chroot name"),
+        ] {
+            let refused = RepositoryId::parse(owner, directory, chroot).unwrap_err();
+            let said = refused.to_string();
+            assert!(said.contains(kind), "{owner}/{directory}/{chroot}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_builds_directory_is_read_as_it_is_written_and_not_otherwise() {
+        for (build, package, name) in [
+            (1, "hello", "00000001-hello"),
+            (123_456_789, "gtk+-3.0", "123456789-gtk+-3.0"),
+        ] {
+            let directory = BuildDirectory {
+                build: BuildId(build),
+                package: package.parse().unwrap(),
+            };
+            assert_eq!(directory.to_string(), name);
+            assert_eq!(name.parse(), Ok(directory.clone()));
+            assert_eq!(directory.href("a.rpm"), format!("{name}/a.rpm"));
+        }
+        for other in [
+            "1-hello",
+            "0000001-hello",
+            "000000001-hello",
+            "00000001",
+            "00000001-",
+            "-0000001-hello",
+            "+0000001-hello",
+            "00000001-..",
+            "repodata",
+            ".staging",
+            "",
+        ] {
+            assert!(other.parse::<BuildDirectory>().is_err(), "{other}");
+        }
+    }
+}

@@ -89,3 +89,70 @@ pub(super) fn live(directory: &Path) -> Result<Option<Snapshot>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use model::Timestamp;
+
+    use super::{LINK, SNAPSHOTS, Snapshot, live, name, path, read_all, write};
+
+    fn snapshot(number: u64) -> Snapshot {
+        Snapshot {
+            number,
+            revision: number + 1_700_000_000,
+            created: Timestamp::from_micros(7),
+            repomd_sha256: "ab".repeat(32),
+            packages: 3,
+            content: "cd".repeat(32),
+            files: vec!["primary.xml.zst".to_owned()],
+        }
+    }
+
+    /// A repository with these snapshots.
+    fn with(numbers: &[u64]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join(SNAPSHOTS)).unwrap();
+        for number in numbers {
+            let place = path(directory.path(), *number);
+            fs::create_dir(&place).unwrap();
+            write(&place, &snapshot(*number)).unwrap();
+        }
+        directory
+    }
+
+    fn numbers(directory: &Path) -> Vec<u64> {
+        let all = read_all(directory).unwrap();
+        all.into_iter().map(|snapshot| snapshot.number).collect()
+    }
+
+    #[test]
+    fn snapshots_are_read_by_number_and_others_names_are_passed_over() {
+        let repository = with(&[10, 9, 100_000_000, 1]);
+        for other in [".new-7", "00000007.old", "latest"] {
+            fs::create_dir(repository.path().join(SNAPSHOTS).join(other)).unwrap();
+        }
+        assert_eq!(numbers(repository.path()), [1, 9, 10, 100_000_000]);
+        assert_eq!(read_all(repository.path()).unwrap()[0], snapshot(1));
+        assert_eq!(name(7), "00000007");
+        assert!(numbers(with(&[]).path()).is_empty());
+    }
+
+    #[test]
+    fn the_live_one_is_that_of_the_link_and_there_may_be_none() {
+        let repository = with(&[1, 2]);
+        assert_eq!(live(repository.path()).unwrap(), None);
+        std::os::unix::fs::symlink(path(repository.path(), 1), repository.path().join(LINK)).unwrap();
+        assert_eq!(live(repository.path()).unwrap(), Some(snapshot(1)));
+    }
+
+    #[test]
+    fn a_description_that_cannot_be_read_is_named() {
+        let repository = with(&[1]);
+        let place = path(repository.path(), 1).join("snapshot.json");
+        fs::write(&place, "{").unwrap();
+        let said = read_all(repository.path()).unwrap_err().to_string();
+        assert!(said.contains(&place.display().to_string()), "{said}");
+    }
+}
