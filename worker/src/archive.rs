@@ -1,10 +1,7 @@
 //! What Copr's clients fetch of a build beside its results: each log compressed, under its name and `.gz`, which is what
 //! `copr-cli download-build --logs` takes, and `backend.log`, the farm's own account of the attempt.
 
-use std::{
-    io::{self, Read as _},
-    path::Path,
-};
+use std::{io, path::Path};
 
 use flate2::{Compression, GzBuilder};
 use repository::{
@@ -13,10 +10,7 @@ use repository::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::{error::Error, journal::NAME as ACCOUNT};
-
-/// Bytes that are compressed at a time.
-const PIECE: usize = 256 << 10;
+use crate::{error::Error, journal::NAME as ACCOUNT, packages::digest};
 
 /// Adds the compressed logs and the account to what is staged; the manifest with them in it.
 pub(crate) fn complete(staged: &Path, manifest: &Manifest, account: &str) -> Result<Manifest, Error> {
@@ -40,7 +34,8 @@ pub(crate) fn complete(staged: &Path, manifest: &Manifest, account: &str) -> Res
     for log in logs {
         let name = format!("{log}.gz");
         if manifest.get(&name).is_none() {
-            let (size, sha256) = compress(staged, &log, &name).map_err(|source| failed(&name, source))?;
+            compress(staged, &log, &name).map_err(|source| failed(&name, source))?;
+            let (size, sha256) = digest(&staged.join(&name))?;
             entries.push(ManifestEntry { name, size, sha256 });
         }
     }
@@ -60,31 +55,16 @@ fn failed(name: &str, source: io::Error) -> Error {
     }
 }
 
-fn compress(directory: &Path, log: &str, name: &str) -> io::Result<(u64, String)> {
+fn compress(directory: &Path, log: &str, name: &str) -> io::Result<()> {
     let mut log = fs_err::File::open(directory.join(log))?;
-    let path = directory.join(name);
     // Without a time of making: the same log gives the same file.
-    let mut packed = GzBuilder::new()
-        .mtime(0)
-        .write(fs_err::File::create_new(&path)?, Compression::default());
+    let mut packed = GzBuilder::new().mtime(0).write(
+        fs_err::File::create_new(directory.join(name))?,
+        Compression::default(),
+    );
     io::copy(&mut log, &mut packed)?;
     // What is staged is synced before it is placed.
-    packed.finish()?;
-    digest(&path)
-}
-
-fn digest(path: &Path) -> io::Result<(u64, String)> {
-    let mut file = fs_err::File::open(path)?;
-    let (mut digest, mut size) = (Sha256::new(), 0_u64);
-    let mut piece = vec![0; PIECE];
-    loop {
-        let count = file.read(&mut piece)?;
-        let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else {
-            return Ok((size, hex::encode(digest.finalize())));
-        };
-        digest.update(bytes);
-        size = size.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-    }
+    packed.finish().map(drop)
 }
 
 #[cfg(test)]

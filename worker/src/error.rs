@@ -154,6 +154,63 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_of_ssh_is_a_lost_connection_a_builder_given_up_or_our_own_disk() {
+        let (what, endpoint) = (|| "a command".to_owned(), || "root@10.0.0.7:22".to_owned());
+        let shown = || "SHA256:x".to_owned();
+        for (error, may_pass, blame) in [
+            (
+                shell::Error::Refused {
+                    what: what(),
+                    why: "too many sessions".to_owned(),
+                },
+                true,
+                Blame::Infrastructure,
+            ),
+            (
+                shell::Error::HostKeyMismatch {
+                    endpoint: endpoint(),
+                    expected: shown(),
+                    got: shown(),
+                },
+                false,
+                Blame::Infrastructure,
+            ),
+            (
+                shell::Error::AuthenticationRefused {
+                    endpoint: endpoint(),
+                    fingerprint: shown(),
+                },
+                false,
+                Blame::Infrastructure,
+            ),
+            (
+                shell::Error::Local {
+                    what: what(),
+                    cause: io::ErrorKind::PermissionDenied.into(),
+                },
+                false,
+                Blame::Service,
+            ),
+            (
+                shell::Error::Local {
+                    what: what(),
+                    cause: io::ErrorKind::StorageFull.into(),
+                },
+                true,
+                Blame::Service,
+            ),
+        ] {
+            let error = Error::from(error);
+            assert_eq!(error.may_pass(), may_pass, "{error}");
+            let outcome = error.outcome();
+            assert!(
+                matches!(&outcome, Outcome::Failed { blame: found, .. } if *found == blame),
+                "{outcome:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_refused_task_is_not_tried_again_and_says_what_is_wrong_with_it() {
         let outcome = Error::Task("task: chroot: no definition".to_owned()).outcome();
         let Outcome::Refused { reason, .. } = outcome else {

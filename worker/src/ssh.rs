@@ -222,7 +222,24 @@ mod tests {
         let refused = complaint(2, document, "");
         assert!(matches!(&refused, Error::Task(words) if words == "task: no such key"));
         assert!(matches!(complaint(4, b"{}", ""), Error::Fenced));
+        for code in [1, 3, 5, 6, 255] {
+            let other = complaint(code, document, "");
+            assert!(
+                matches!(&other, Error::Builder(words) if words.contains(&format!("ended with {code}: task:")))
+            );
+        }
         let other = complaint(6, b"no JSON", "no JSON\nat all");
         assert!(matches!(&other, Error::Builder(words) if words.ends_with("with 6: no JSON\nat all")));
+    }
+
+    #[test]
+    fn what_a_hostile_builder_says_is_cut_off() {
+        let long = format!("{{\"error\": \"{}\"}}", "ä".repeat(10_000));
+        for (stdout, said) in [(long.as_bytes(), ""), (b"", long.as_str())] {
+            let Error::Task(words) = complaint(2, stdout, said) else {
+                panic!("a refused task");
+            };
+            assert_eq!(words.chars().count(), 500);
+        }
     }
 }
