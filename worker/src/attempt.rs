@@ -414,4 +414,6 @@ fn verdict_of(status: Status) -> Result<Option<Verdict>, Error> {
 }
 
 #[cfg(test)]
+mod tables;
+#[cfg(test)]
 mod tests;
