@@ -15,7 +15,6 @@ pub enum Error {
     /// A file or directory of the operator cannot be read, or the staging directory not be written.
     #[error("{} cannot be used: {why}", path.display())]
     File {
-        /// Which.
         path: PathBuf,
         /// What was tried.
         why: &'static str,

@@ -27,7 +27,7 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listing {
     pub(crate) entries: Vec<Entry>,
-    /// From 1.
+    /// The number of the page; the first is 1.
     page: usize,
     pages: usize,
 }

@@ -68,7 +68,7 @@ pub enum Error {
     #[error("`{}` is damaged: its {digest} is {found}, and it claims {expected}", file.display())]
     DigestMismatch {
         file: PathBuf,
-        /// Which digest.
+        /// The name of the digest, such as `SHA-256`.
         digest: &'static str,
         /// The value in the package.
         expected: String,

@@ -65,7 +65,8 @@ impl Scope {
         self.facts.insert(name.to_owned(), value);
     }
 
-    /// Shows the result of an element under the task's `register` name, for its own conditions.
+    /// Makes the result of the present element of a loop visible under the task's `register` name, so that conditions of the same task
+    /// can read it.
     pub(crate) fn set_for_item(&mut self, task: &Task, result: &Map) {
         if let Some(name) = &task.register {
             self.view.insert(name.clone(), Value::Map(result.clone()));
