@@ -123,7 +123,7 @@ impl BuildApi {
         let build = find_build(&self.0, build_id.0).await?;
         Ok(Json(SourceChrootView {
             state: build.source_state.to_string(),
-            result_url: Some(self.0.url(&view::source_path(&build))),
+            result_url: Some(self.0.url(view::source_path(&build))),
         }))
     }
 
