@@ -94,3 +94,22 @@ fn a_build_sees_its_project_and_its_directory_and_what_it_needs_may_be_generated
         "{log}"
     );
 }
+
+#[test]
+fn a_repository_of_the_users_that_cannot_be_read_costs_one_builder_and_is_named_as_he_named_it() {
+    let farm = Farm::start();
+    let named = "http://127.0.0.1:1/$basearch/?priority=7";
+    farm.copr(&["create", "demo", "--chroot", CHROOT, "--repo", named]);
+    let build = farm.submit("demo", &source_package(farm.directory.path(), TOOL));
+    farm.wait_for(build, &["failed"]);
+    let attempts = farm.json(&format!("/api/builds/{build}/attempts"));
+    let attempts = attempts.as_array().unwrap();
+    assert_eq!(attempts.len(), 1, "{attempts:?}");
+    assert_eq!(attempts[0]["blame"], "package");
+    let reason = attempts[0]["reason"].as_str().unwrap();
+    let said = format!("the additional repository {named} cannot be read: Curl error (7): ");
+    assert!(reason.starts_with(&said), "{reason}");
+    let page = farm.get(&format!("/coprs/admin/demo/build/{build}/")).unwrap().1;
+    assert!(page.contains("http://127.0.0.1:1/"), "{page}");
+    assert!(!page.contains("additional_0"), "{page}");
+}
