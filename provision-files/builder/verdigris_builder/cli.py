@@ -10,10 +10,9 @@ import os
 import re
 import select
 import sys
-import traceback
 
 from . import attempt as attempts
-from . import collect, files, task
+from . import files, task
 from .errors import EXITS, CommandError
 
 PIECE = 256 << 10
@@ -74,6 +73,7 @@ def main(argv):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return complain(command, "no space left on device on the builder: %s" % error if full else str(error), "fault")
     except Exception as error:
+        import traceback
         traceback.print_exc()
         return complain(command, "the builder's scripts failed: %s: %s" % (type(error).__name__, error), "fault")
 
@@ -124,6 +124,7 @@ def send(data):
 
 def manifest(arguments):
     """What may be collected."""
+    from . import collect
     attempt = attempts.Attempt(arguments.attempt)
     state = attempt.status()
     if state["state"] == "unknown":

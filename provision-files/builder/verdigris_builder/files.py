@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import stat
-import subprocess
 
 NOFOLLOW = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -112,6 +111,7 @@ def remove_tree(*directories):
     """Remove trees of any depth that hostile code may have made; rm never follows links and needs no recursion of ours."""
     present = [path for path in directories if os.path.lexists(path)]
     if present:
+        import subprocess  # here: it takes a third of the time in which `status` answers
         subprocess.run(["rm", "-rf", "--one-file-system", "--", *present], stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=600)
 

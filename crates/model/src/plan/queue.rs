@@ -1,10 +1,6 @@
 //! The order in which attempts are served.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::Deref,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
 use crate::{
     Timestamp,
@@ -37,10 +33,7 @@ impl Queue {
     #[must_use]
     pub fn new(mut attempts: Vec<QueuedAttempt>, active: &BTreeMap<OwnerName, u32>) -> Self {
         attempts.sort_by_key(|attempt| (attempt.background, attempt.queued_at, attempt.id));
-        let mut requests: HashMap<OwnerName, u32> = active
-            .iter()
-            .map(|(owner, count)| (owner.clone(), *count))
-            .collect();
+        let mut requests = active.clone();
         let mut ranked: Vec<(bool, u32, QueuedAttempt)> = Vec::with_capacity(attempts.len());
         for attempt in attempts {
             let nth = requests.entry(attempt.owner.clone()).or_default();
@@ -58,5 +51,65 @@ impl Deref for Queue {
 
     fn deref(&self) -> &[QueuedAttempt] {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_queue_is_in_order_of_turn_and_then_of_age() {
+        let older = |number: u128, owner: &str, seconds: i64| QueuedAttempt {
+            id: AttemptId(Uuid::from_u128(number)),
+            build: BuildId(1),
+            chroot: "microdistro-1-x86_64".parse().unwrap(),
+            owner: owner.parse().unwrap(),
+            background: false,
+            queued_at: Timestamp::from_micros(-seconds),
+        };
+        let background = |number: u128, owner: &str| QueuedAttempt {
+            background: true,
+            ..older(number, owner, 900)
+        };
+        type Case<'a> = (Vec<QueuedAttempt>, &'a [(&'a str, u32)], &'a [u128], &'a str);
+        let table: [Case<'_>; 5] = [
+            (vec![], &[("alice", 2)], &[], "nobody waits"),
+            (
+                vec![older(1, "alice", 1), older(2, "bob", 3), older(3, "carol", 2)],
+                &[],
+                &[2, 3, 1],
+                "the first of each: the oldest first",
+            ),
+            (
+                vec![older(1, "alice", 9), older(2, "alice", 8), older(3, "bob", 1)],
+                &[("bob", 1)],
+                &[1, 2, 3],
+                "bob had a turn: his is a second one too, and younger",
+            ),
+            (
+                vec![background(1, "alice"), older(2, "alice", 1), background(3, "bob")],
+                &[],
+                &[2, 3, 1],
+                "what is in the background takes its turn after what is not",
+            ),
+            (
+                vec![older(9, "alice", 0), older(8, "bob", 0)],
+                &[],
+                &[8, 9],
+                "of one moment: by id, so that every look gives one order",
+            ),
+        ];
+        for (attempts, active, order, why) in table {
+            let active = active
+                .iter()
+                .map(|(owner, count)| (owner.parse().unwrap(), *count))
+                .collect();
+            let queue = Queue::new(attempts, &active);
+            let found: Vec<u128> = queue.iter().map(|attempt| attempt.id.0.as_u128()).collect();
+            assert_eq!(found, order, "{why}");
+        }
     }
 }

@@ -144,55 +144,6 @@ fn the_second_request_of_one_owner_waits_behind_the_first_of_another() {
 }
 
 #[test]
-fn the_queue_is_in_order_of_turn_and_then_of_age() {
-    let older = |number: u128, owner: &str, seconds: u64| QueuedAttempt {
-        queued_at: NOW.minus(Duration::from_secs(seconds)),
-        ..attempt(number, owner)
-    };
-    let background = |number: u128, owner: &str| QueuedAttempt {
-        background: true,
-        ..older(number, owner, 900)
-    };
-    type Case<'a> = (Vec<QueuedAttempt>, &'a [(&'a str, u32)], &'a [u128], &'a str);
-    let table: [Case<'_>; 5] = [
-        (vec![], &[("alice", 2)], &[], "nobody waits"),
-        (
-            vec![older(1, "alice", 1), older(2, "bob", 3), older(3, "carol", 2)],
-            &[],
-            &[2, 3, 1],
-            "the first of each: the oldest first",
-        ),
-        (
-            vec![older(1, "alice", 9), older(2, "alice", 8), older(3, "bob", 1)],
-            &[("bob", 1)],
-            &[1, 2, 3],
-            "bob had a turn: his is a second one too, and younger",
-        ),
-        (
-            vec![background(1, "alice"), older(2, "alice", 1), background(3, "bob")],
-            &[],
-            &[2, 3, 1],
-            "what is in the background takes its turn after what is not",
-        ),
-        (
-            vec![attempt(9, "alice"), attempt(8, "bob")],
-            &[],
-            &[8, 9],
-            "of one moment: by id, so that every look gives one order",
-        ),
-    ];
-    for (attempts, active, order, why) in table {
-        let active = active
-            .iter()
-            .map(|(owner, count)| (owner.parse().unwrap(), *count))
-            .collect();
-        let queue = Queue::new(attempts, &active);
-        let found: Vec<u128> = queue.iter().map(|attempt| attempt.id.0.as_u128()).collect();
-        assert_eq!(found, order, "{why}");
-    }
-}
-
-#[test]
 fn background_attempts_yield_to_all_others() {
     let mut farm = snapshot(&[("x86", pool(0, 1, 0))]);
     farm.queue = vec![attempt(1, "alice"), attempt(2, "alice")];
