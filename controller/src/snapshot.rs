@@ -48,6 +48,7 @@ pub(crate) fn snapshot_with(
         deadline: builder.deadline,
         cordoned: builder.cordoned,
         outdated: hashes.get(&builder.pool) != Some(&builder.spec_hash),
+        refusal: builder.refusal.clone(),
     });
     Snapshot {
         now: view.at,

@@ -1,7 +1,7 @@
 //! What is wrong with the fleet, for those who look after it: who leads, which clouds give no machines, which pools are held
 //! back, what goes on costing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{LaunchHistory, PoolName, Timestamp, plan::CloudTrouble};
 
@@ -14,8 +14,21 @@ pub struct Condition {
     pub clouds: Vec<CloudTrouble>,
     /// How the last launches of each pool went.
     pub pools: BTreeMap<PoolName, LaunchHistory>,
+    /// How the launches go that are under way, by pool.
+    pub launching: BTreeMap<PoolName, Launching>,
     /// Instances with the fleet's tag and without a builder that a cloud refuses to end, by their ids, and why.
     pub refused_ends: BTreeMap<String, String>,
+}
+
+/// A pool's builders on the way to ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Launching {
+    /// How many there are.
+    pub starting: u32,
+    /// For how many of them the cloud gave no machine so far and is asked again.
+    pub refused: u32,
+    /// What it said last.
+    pub refusal: Option<String>,
 }
 
 /// Whether a controller holds the fleet's lease.
@@ -85,15 +98,14 @@ impl Condition {
                 Some(detail.to_owned()).filter(|detail| !detail.is_empty()),
             );
         }
-        for (pool, history) in &self.pools {
-            if let Some(words) = held_back(pool, history, now) {
-                tell(
-                    words,
-                    history
-                        .last_reason
-                        .as_ref()
-                        .map(|reason| format!("the last one: {reason}")),
-                );
+        for pool in self
+            .pools
+            .keys()
+            .chain(self.launching.keys())
+            .collect::<BTreeSet<_>>()
+        {
+            if let Some((words, detail)) = self.of_pool(pool, now) {
+                tell(words, detail);
             }
         }
         let count = self.refused_ends.len();
@@ -110,6 +122,44 @@ impl Condition {
             );
         }
         found
+    }
+}
+
+impl Condition {
+    /// What is wrong with a pool, and why: of several things the worst.
+    fn of_pool(&self, pool: &PoolName, now: Timestamp) -> Option<(String, Option<String>)> {
+        let nothing_yet = LaunchHistory::default();
+        let history = self.pools.get(pool).unwrap_or(&nothing_yet);
+        let last_one = || {
+            let reason = history.last_reason.as_ref();
+            reason.map(|reason| format!("the last one: {reason}"))
+        };
+        if let Some(words) = held_back(pool, history, now) {
+            return Some((words, last_one()));
+        }
+        let launching = self.launching.get(pool)?;
+        match (launching.refused, history.failures) {
+            (0, 0) => None,
+            (0, failures) if launching.starting > 0 => {
+                let failed = match failures {
+                    1 => "the last builder".to_owned(),
+                    more => format!("the last {more} builders"),
+                };
+                let words = format!("{failed} of pool {pool} never got ready, and another is tried");
+                Some((words, last_one()))
+            }
+            (0, _) => None,
+            (refused, _) => {
+                let builders = match refused {
+                    1 => "a builder",
+                    more => &format!("{more} builders"),
+                };
+                let words = format!(
+                    "the cloud gave pool {pool} no machine for {builders} so far, and is asked again"
+                );
+                Some((words, launching.refusal.clone()))
+            }
+        }
     }
 }
 
@@ -189,6 +239,46 @@ mod tests {
         assert_eq!(
             public[1],
             "pool x86 is held back until 2001-09-09T01:47:00Z, 20 s from now, since its last 3 builders never got ready"
+        );
+    }
+
+    #[test]
+    fn a_refused_launch_is_told_of_from_the_first_time_and_once() {
+        let pool: PoolName = "x86".parse().unwrap();
+        let mut condition = Condition::default();
+        let starting = |refused: u32, refusal: Option<&str>| Launching {
+            starting: 2,
+            refused,
+            refusal: refusal.map(str::to_owned),
+        };
+        condition.launching.insert(pool.clone(), starting(0, None));
+        assert_eq!(lines(&condition), [""; 0]);
+        condition
+            .launching
+            .insert(pool.clone(), starting(1, Some("a: refuses: NoRoom")));
+        let refused =
+            "the cloud gave pool x86 no machine for a builder so far, and is asked again: a: refuses: NoRoom";
+        assert_eq!(lines(&condition), [refused]);
+        // Between two builders there is no refusal of a new one yet.
+        condition.launching.insert(pool.clone(), starting(0, None));
+        let mut history = LaunchHistory::default().after_failure(NOW, "all its launches were refused", NOW);
+        condition.pools.insert(pool.clone(), history.clone());
+        let failed = "the last builder of pool x86 never got ready, and another is tried: \
+                      the last one: all its launches were refused";
+        assert_eq!(lines(&condition), [failed]);
+        // One that failed long ago is no trouble while nothing is wanted.
+        condition.launching.clear();
+        assert_eq!(lines(&condition), [""; 0]);
+        condition
+            .launching
+            .insert(pool.clone(), starting(2, Some("NoRoom")));
+        history.failures = 3;
+        condition.pools.insert(pool, history);
+        assert_eq!(lines(&condition).len(), 1);
+        assert!(
+            lines(&condition)[0].contains("is held back until"),
+            "{:?}",
+            lines(&condition)
         );
     }
 

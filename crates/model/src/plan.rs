@@ -107,6 +107,8 @@ pub struct Builder {
     pub cordoned: bool,
     /// Whether its pool's builders are made otherwise by now: from another image, by other playbooks, for other chroots.
     pub outdated: bool,
+    /// What its cloud said to its last launch, when it gave no machine and is asked again.
+    pub refusal: Option<String>,
 }
 
 impl Builder {

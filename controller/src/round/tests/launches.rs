@@ -56,6 +56,35 @@ async fn a_pool_whose_offerings_are_all_refused_is_held_back_and_names_the_refus
 }
 
 #[tokio::test]
+async fn a_refusal_is_said_at_once_until_there_is_a_machine() {
+    let mut farm = Farm::start(&pool("x86", "max: 5, idle: 1", "a")).await;
+    for _ in 0..4 {
+        let refusal = refused("VcpuLimitExceeded");
+        farm.cloud.fail_next_launch(LaunchFailure::Before(refusal));
+    }
+    let mut told = Vec::new();
+    for _ in 0..12 {
+        farm.settle().await;
+        told.push(farm.troubles().await);
+        farm.clock.advance(Duration::from_secs(1));
+    }
+    // Three refusals end the first builder; of the second one the same is said.
+    for lines in &told[..told.len() - 1] {
+        assert_eq!(lines.len(), 1, "{told:?}");
+        assert!(
+            lines[0].ends_with("a: the cloud refuses: VcpuLimitExceeded: sorry"),
+            "{told:?}"
+        );
+    }
+    assert!(
+        told[0][0].starts_with("the cloud gave pool x86 no machine for a builder so far"),
+        "{told:?}"
+    );
+    farm.until_ready(1).await;
+    assert_eq!(farm.troubles().await, [""; 0]);
+}
+
+#[tokio::test]
 async fn each_probe_of_a_pool_that_is_held_back_costs_one_machine_and_they_come_ever_more_rarely() {
     let mut farm = Farm::start(&pool("x86", "max: 5, idle: 1", "a")).await;
     farm.machines_answer(Answers::Never);

@@ -41,6 +41,7 @@ fn builder(refusals: u32, postponements: u32, seconds: u64) -> Builder {
         launches: refusals + postponements,
         refusals,
         postponements,
+        refusal: None,
     }
 }
 

@@ -25,6 +25,9 @@ struct Account<'a> {
     starting: u32,
     /// Launches of which nobody knows whether a machine comes of them.
     unanswered: u32,
+    /// Builders whose cloud gave no machine so far and is asked again, and what it said last.
+    refused: u32,
+    refusal: Option<&'a str>,
     /// Ready for use and not given away.
     free: Vec<&'a Builder>,
     /// Supply on its way that no waiting attempt has claimed yet.
@@ -66,6 +69,12 @@ impl Account<'_> {
         Some(Refusal::HeldBack(self.history.clone(), until))
     }
 
+    /// What keeps the pool from builders that are under way, or from launching any.
+    fn obstacle(&self, now: Timestamp) -> Option<Refusal> {
+        let no_machine = || Some(Refusal::NoMachine(self.refusal?.to_owned()));
+        self.trouble(now).or_else(no_machine)
+    }
+
     fn launch(&mut self) {
         self.counted = self.counted.saturating_add(1);
         self.starting = self.starting.saturating_add(1);
@@ -79,6 +88,7 @@ enum Refusal {
     Full(u32),
     Parallel(u32),
     Unanswered(u32),
+    NoMachine(String),
     HeldBack(LaunchHistory, Timestamp),
     Probing(LaunchHistory),
 }
@@ -95,6 +105,9 @@ impl Refusal {
             }
             Self::Unanswered(launches) => {
                 format!("pool {pool} waits for its cloud's answer to {launches} launches")
+            }
+            Self::NoMachine(_) => {
+                format!("the cloud gave pool {pool} no machine so far; it is asked again")
             }
             Self::HeldBack(history, until) => {
                 let (failures, until) = (history.failures, until.to_the_second());
@@ -114,6 +127,7 @@ impl Refusal {
         let words = self.describe(pool);
         match self {
             Self::Away(trouble) => trouble.for_operators(),
+            Self::NoMachine(refusal) => format!("{words}: {refusal}"),
             Self::HeldBack(
                 LaunchHistory {
                     last_reason: Some(reason),
@@ -150,7 +164,7 @@ pub(super) fn grow<'a>(
             None => {
                 let pools = preferences.get(&attempt.chroot).map_or(&[][..], Vec::as_slice);
                 match serve(attempt, pools, &mut accounts, now, plan) {
-                    Ok(pool) => format!("a builder of pool {pool} is being started for it").into(),
+                    Ok(reason) => reason.into(),
                     Err(reason) => {
                         let reason: Arc<str> = reason.into();
                         refused.insert(&attempt.chroot, Arc::clone(&reason));
@@ -211,6 +225,11 @@ fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolNa
         let starts = |builder: &Builder| {
             BuilderState::STARTING.contains(&builder.state) && !is_overdue(builder, snapshot.now)
         };
+        let refusals = || {
+            own()
+                .filter(|builder| starts(builder))
+                .filter_map(|it| it.refusal.as_deref())
+        };
         let starting = count(&starts);
         let unanswered = count(&|builder| builder.state == BuilderState::Resolving);
         let mut free: Vec<_> = own()
@@ -222,6 +241,8 @@ fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolNa
             counted: count(&|builder| builder.state.counts()),
             starting,
             unanswered,
+            refused: u32::try_from(refusals().count()).unwrap_or(u32::MAX),
+            refusal: refusals().next_back(),
             free,
             // Of a launch without an answer nobody knows whether a machine comes of it, for as long as its cloud is away: it
             // takes its place in the pool, but no attempt is made to wait for it.
@@ -250,22 +271,28 @@ fn with_those_given_up<'a>(
     history
 }
 
-/// The pool that starts a builder for an attempt: one that comes anyway, or one more. Else why the attempt waits.
+/// What an attempt waits for: a builder that comes anyway, or one more. As an error why it gets none.
 fn serve<'a>(
     attempt: &QueuedAttempt,
     pools: &[&'a PoolName],
     accounts: &mut BTreeMap<&'a PoolName, Account<'_>>,
     now: Timestamp,
     plan: &mut Plan,
-) -> Result<&'a PoolName, String> {
+) -> Result<String, String> {
+    let is_coming = |name: &PoolName| format!("a builder of pool {name} is being started for it");
     for name in pools {
         let Some(account) = accounts.get_mut(name) else {
             continue;
         };
         let is_away = matches!(account.pool.cloud, CloudHealth::Away(_));
         if account.unclaimed > 0 && !is_away {
+            // Those that come for sure are claimed first.
+            let is_refused = account.unclaimed <= account.refused;
             account.unclaimed -= 1;
-            return Ok(name);
+            return Ok(match account.obstacle(now) {
+                Some(obstacle) if is_refused => obstacle.describe(name),
+                _ => is_coming(name),
+            });
         }
     }
     let mut refusals = Vec::new();
@@ -280,7 +307,7 @@ fn serve<'a>(
                     pool: (*name).clone(),
                     reason: format!("build {} waits for {}", attempt.build, attempt.chroot),
                 });
-                return Ok(name);
+                return Ok(is_coming(name));
             }
             Err(refusal) => refusals.push(refusal.describe(name)),
         }
@@ -310,11 +337,11 @@ fn hold_ready(name: &PoolName, account: &mut Account<'_>, now: Timestamp, plan: 
         } else {
             // It has what it wants now, and could get no more: the first to know that is who looks.
             return account
-                .trouble(now)
-                .map_or_else(|| "as wanted".to_owned(), |trouble| trouble.note(name));
+                .obstacle(now)
+                .map_or_else(|| "as wanted".to_owned(), |obstacle| obstacle.note(name));
         };
         if let Err(refusal) = account.room(now) {
-            return refusal.note(name);
+            return account.obstacle(now).unwrap_or(refusal).note(name);
         }
         account.launch();
         account.unclaimed = account.unclaimed.saturating_add(1);

@@ -6,6 +6,8 @@ use uuid::Uuid;
 use super::*;
 use crate::fleet::{LaunchSpec, OfferingSpec, ShrinkSpec, SizeSpec};
 
+mod refusals;
+
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
 
 fn pool(min: u32, max: u32, idle: u32) -> Pool {
@@ -75,6 +77,7 @@ fn builder(number: u128, pool: &str, state: BuilderState) -> Builder {
         deadline: None,
         cordoned: false,
         outdated: false,
+        refusal: None,
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         deadline: builder.deadline,
         cordoned: builder.cordoned,
         outdated: false,
+        refusal: None,
     });
     Ok(Snapshot {
         now: view.at,

@@ -78,10 +78,17 @@ fn builder(row: builder::Model, mut launches: Vec<launch_attempt::Model>) -> Res
         count(Some(LaunchAnswer::Later)),
     );
     let at = Row::new("builder", &id);
+    let state = at.parse("state", &row.state)?;
+    let is_asked_for = matches!(state, BuilderState::Planned | BuilderState::Launching);
+    let answered = || launches.iter().rfind(|launch| launch.answer.is_some());
     Ok(Builder {
         id,
         pool: at.parse("pool", &row.pool)?,
-        state: at.parse("state", &row.state)?,
+        state,
+        refusal: is_asked_for
+            .then(answered)
+            .flatten()
+            .and_then(|launch| launch.outcome.clone()),
         version: row.version,
         cloud: row.cloud,
         instance_id: row.instance_id,

@@ -13,6 +13,7 @@ use super::{
     events::Entry,
     fleet::troubles,
     histories::{histories, history},
+    launching::launching,
     leases::check_lease,
     sightings::orphans_in,
 };
@@ -53,9 +54,11 @@ impl Store {
             let refused = orphans
                 .into_iter()
                 .filter_map(|orphan| Some((orphan.instance_id, orphan.refusal?)));
+            let clouds = troubles(&tx, fleet).await?;
             Ok(Condition {
                 leadership: leadership(&tx, fleet, now).await?,
-                clouds: troubles(&tx, fleet).await?,
+                launching: launching(&tx, fleet, &clouds).await?,
+                clouds,
                 pools: histories(&tx, true).await?,
                 refused_ends: refused.collect::<BTreeMap<_, _>>(),
             })

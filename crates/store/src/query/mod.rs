@@ -24,6 +24,7 @@ mod history;
 mod joins;
 mod json;
 mod launch;
+mod launching;
 mod leases;
 mod packages;
 mod present;

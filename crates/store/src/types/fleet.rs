@@ -68,6 +68,8 @@ pub struct Builder {
     pub refusals: u32,
     /// Of these: how many were put off, because the cloud asked for fewer calls.
     pub postponements: u32,
+    /// What the cloud said to the last launch that it answered, when it gave no machine and is asked again.
+    pub refusal: Option<String>,
 }
 
 impl fmt::Debug for Builder {

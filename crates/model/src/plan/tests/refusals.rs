@@ -1,0 +1,22 @@
+//! Launches that a cloud refuses, and what is said of them.
+
+use super::*;
+
+#[test]
+fn a_refused_launch_is_no_builder_that_comes_and_is_said_from_the_first_time() {
+    let mut farm = snapshot(&[("x86", pool(0, 4, 2))]);
+    farm.builders.push(builder(1, "x86", BuilderState::Planned));
+    farm.builders.push(builder(2, "x86", BuilderState::Booting));
+    assert_eq!(plan(&farm).pools[0].note, "as wanted");
+    farm.builders[0].refusal = Some("t3.micro: the cloud refuses: NoRoom: account 1234".to_owned());
+    farm.queue = vec![attempt(1, "alice"), attempt(2, "bob")];
+    let refused = plan(&farm);
+    let reasons: Vec<_> = refused.waits.iter().map(|wait| wait.reason.as_ref()).collect();
+    let public = "the cloud gave pool x86 no machine so far; it is asked again";
+    assert_eq!(reasons, ["a builder of pool x86 is being started for it", public]);
+    let note = format!("{public}: t3.micro: the cloud refuses: NoRoom: account 1234");
+    assert_eq!(refused.pools[0].note, note);
+    // At its maximum it says the same: that it has all its builders is not what is wrong.
+    farm.pools.values_mut().for_each(|pool| pool.spec.size.max = 2);
+    assert_eq!(plan(&farm).pools[0].note, note);
+}
