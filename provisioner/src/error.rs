@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::nearest::nearest;
+
 use crate::Report;
 
 /// Why a playbook could not be loaded or run.
@@ -123,11 +125,7 @@ impl fmt::Display for TaskFailure {
 
 /// The name among `known` that `word` was probably meant to be, as a phrase to append: `; did you mean "x"?`.
 pub(crate) fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let near = known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(word, name), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
-        .min();
-    near.map(|(_, name)| format!("; did you mean {name:?}?"))
+    nearest(word, known)
+        .map(|name| format!("; did you mean {name:?}?"))
         .unwrap_or_default()
 }

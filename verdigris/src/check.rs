@@ -17,6 +17,8 @@ use crate::{
     secrets::Secrets,
 };
 
+mod clouds;
+
 /// After this nobody leads who leads now and was stopped.
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(3600);
 
@@ -101,7 +103,11 @@ pub(crate) async fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode
     if let Ok(fleet) = &fleet
         && is(Role::Controller)
     {
-        report.findings("clouds", &clouds(&settings, fleet, is_up).await);
+        let found = clouds::look(&settings, fleet, is_up).await;
+        report.findings("clouds", &found.wrong);
+        for words in &found.unknown {
+            Report::say("", words);
+        }
     }
     if is(Role::Api) || is(Role::Worker) {
         report.findings("disk", &full_disks(&settings));
@@ -264,44 +270,6 @@ fn playbooks(settings: &Settings, fleet: Option<&FleetSpec>) -> anyhow::Result<S
         }
     }
     Ok("good".to_owned())
-}
-
-/// What is wrong with access keys and images: the clouds are asked.
-async fn clouds(settings: &Settings, fleet: &FleetSpec, is_up: bool) -> Vec<String> {
-    let mut found = Vec::new();
-    if is_up {
-        match embedded::image(settings) {
-            Ok(image) => found.extend(embedded::unknown_images(fleet, &image.id)),
-            Err(error) => found.push(format!("{error:#}")),
-        }
-    }
-    for (name, spec) in &fleet.clouds {
-        let is_embedded = spec.credentials.source == model::fleet::CredentialsSource::Embedded;
-        if is_embedded && is_up {
-            continue;
-        }
-        let client = match parts::ec2(spec, None) {
-            Ok(client) => client,
-            Err(error) => {
-                found.push(format!("clouds.{name}: {error:#}"));
-                continue;
-            }
-        };
-        for (image, spec) in fleet.images.iter().filter(|(_, image)| image.cloud == *name) {
-            match client.has_image(&spec.id).await {
-                Ok(true) => {}
-                Ok(false) => found.push(format!(
-                    "images.{image}.id: the cloud {name} has no image {}, or none that this account may use",
-                    spec.id
-                )),
-                Err(error) => {
-                    found.push(format!("clouds.{name}: {:#}", anyhow::Error::from(error)));
-                    break;
-                }
-            }
-        }
-    }
-    found
 }
 
 /// File systems with less room than the settings ask for.

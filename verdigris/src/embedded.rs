@@ -1,9 +1,12 @@
 //! The machine image of the cloud inside `verdigris up`, and whether the fleet file asks for it.
 
 use anyhow::{Context as _, bail};
+use cloud::UnknownTypes;
 use devcloud::ImageConfig;
-use model::fleet::{CredentialsSource, FleetSpec};
+use model::fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec};
 use runtime::Settings;
+
+use crate::instance_types::{types_of, unknown_types};
 
 /// The image that the settings name.
 pub(crate) fn image(settings: &Settings) -> anyhow::Result<ImageConfig> {
@@ -21,19 +24,30 @@ pub(crate) fn is_used(fleet: &FleetSpec) -> bool {
     clouds.any(|cloud| cloud.credentials.source == CredentialsSource::Embedded)
 }
 
-/// Images that the fleet file asks the embedded cloud for in vain: it has one, and a new one has a new id.
-pub(crate) fn unknown_images(fleet: &FleetSpec, image: &str) -> Vec<String> {
-    let of_embedded = fleet.images.iter().filter(|(_, spec)| {
-        let cloud = fleet.clouds.get(&spec.cloud);
-        cloud.is_some_and(|cloud| cloud.credentials.source == CredentialsSource::Embedded)
-    });
-    of_embedded
-        .filter(|(_, spec)| spec.id != image)
-        .map(|(name, spec)| {
-            format!(
-                "images.{name}.id is {}, but the machine image of the embedded cloud is {image}: write that there",
+/// What the fleet file asks the embedded cloud for in vain: it has one image, and a new one has a new id; and a few types.
+pub(crate) fn mistakes(fleet: &FleetSpec, image: &str) -> Vec<Contradiction> {
+    let is_embedded =
+        |(_, cloud): &(&String, &CloudSpec)| cloud.credentials.source == CredentialsSource::Embedded;
+    let mut found = Vec::new();
+    for (cloud, _) in fleet.clouds.iter().filter(is_embedded) {
+        let images = fleet.images.iter().filter(|(_, spec)| spec.cloud == *cloud);
+        for (name, spec) in images.filter(|(_, spec)| spec.id != image) {
+            let words = format!(
+                "it is {}, but the machine image of the embedded cloud is {image}: write that there",
                 spec.id
-            )
-        })
-        .collect()
+            );
+            found.push(Contradiction::new(&["images", name, "id"], words));
+        }
+        let offered: Vec<String> = devcloud::instance_type_names().map(str::to_owned).collect();
+        let uses = types_of(fleet, cloud);
+        let unknown = uses
+            .keys()
+            .filter(|name| !offered.iter().any(|known| known == *name));
+        let types = UnknownTypes {
+            unknown: unknown.map(|name| (*name).to_owned()).collect(),
+            offered,
+        };
+        found.extend(unknown_types(&uses, &types, cloud));
+    }
+    found
 }

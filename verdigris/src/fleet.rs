@@ -7,9 +7,10 @@ use model::{
     AttemptId, BuilderId, BuilderState, Condition, PoolName, Timestamp,
     condition::Trouble,
     fleet::FleetSpec,
+    nearest::did_you_mean,
     plan::{Action, Plan, QueuedAttempt},
 };
-use runtime::{Settings, clock, yaml::nearest};
+use runtime::{Settings, clock};
 use serde_json::{Value, json};
 use shell::ClientKey;
 use store::{Attempt, Builder, FleetView, Orphan, Store};
@@ -320,10 +321,10 @@ pub(crate) async fn resume(config: &Config, pool: &str) -> anyhow::Result<()> {
     let fleet = parts::fleet(&settings)?;
     let names: Vec<&str> = fleet.pools.keys().map(PoolName::as_str).collect();
     let Some((name, _)) = fleet.pools.iter().find(|(name, _)| name.as_str() == pool) else {
-        let hint =
-            nearest(pool, &names).map_or_else(|| ".".to_owned(), |near| format!(", did you mean `{near}`?"));
+        let hint = did_you_mean(pool, &names);
+        let end = if hint.is_empty() { "." } else { &hint };
         bail!(
-            "there is no pool `{pool}` in the fleet file{hint} There is: {}",
+            "there is no pool `{pool}` in the fleet file{end} There is: {}",
             names.join(", ")
         );
     };

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use cloud::{Cloud, Ec2, Ec2Settings};
-use model::fleet::{CloudSpec, CredentialsSource, FleetSpec};
+use model::fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec};
 use provisioner::Provisioner;
 use repository::{KeyAlgorithm, Publisher};
 use runtime::{CancellationToken, Settings, clock::Clock, settings::SigningKeys};
@@ -43,12 +43,33 @@ pub(crate) fn fleet_path(settings: &Settings) -> PathBuf {
 
 /// Reads a fleet file and checks it against itself.
 pub(crate) fn fleet_file(path: &Path) -> anyhow::Result<FleetSpec> {
-    let fleet: FleetSpec = runtime::yaml::load(path)?;
+    let text = runtime::yaml::read(path)?;
+    let name = path.display().to_string();
+    let fleet: FleetSpec = runtime::yaml::parse(&text, &name)?;
     let found = fleet.contradictions();
     if !found.is_empty() {
-        bail!("{} contradicts itself:\n  {}", path.display(), found.join("\n  "));
+        return Err(runtime::Error::Mistakes {
+            path: name.clone(),
+            mistakes: with_places(&text, &name, &found),
+        }
+        .into());
     }
     Ok(fleet)
+}
+
+/// What is wrong in the fleet file, each with its line.
+pub(crate) fn in_fleet_file(settings: &Settings, found: &[Contradiction]) -> Vec<String> {
+    let path = fleet_path(settings);
+    // It was read a moment ago. If it cannot be any more, there is no line.
+    let text = runtime::yaml::read(&path).unwrap_or_default();
+    with_places(&text, &path.display().to_string(), found)
+}
+
+fn with_places(text: &str, name: &str, found: &[Contradiction]) -> Vec<String> {
+    found
+        .iter()
+        .map(|it| runtime::yaml::mistake_at(text, name, &it.path, &it.words))
+        .collect()
 }
 
 /// The HTTP role.

@@ -82,9 +82,9 @@ async fn run(
     first_chroot(store, &settings.http.mirrors).await?;
     first_fleet_file(directory, arguments, &image.id)?;
     let fleet = parts::fleet(&settings)?;
-    let unknown = embedded::unknown_images(&fleet, &image.id);
-    if !unknown.is_empty() {
-        bail!("fleet.yaml: {}", unknown.join("\n  "));
+    let mistakes = embedded::mistakes(&fleet, &image.id);
+    if !mistakes.is_empty() {
+        bail!("{}", parts::in_fleet_file(&settings, &mistakes).join("\n"));
     }
     refuse_forsaken_machines(store, &fleet, clock::now()).await?;
     settings::keep(arguments, directory)?;

@@ -18,8 +18,10 @@ use model::FleetId;
 use tracing::debug;
 
 mod answer;
+mod offers;
 
 use answer::classify;
+pub use offers::UnknownTypes;
 
 use crate::{
     BUILDER_TAG, Cloud, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, POOL_TAG,
@@ -215,19 +217,6 @@ impl Cloud for Ec2 {
 }
 
 impl Ec2 {
-    /// Whether the cloud has a machine image that this account may use.
-    ///
-    /// # Errors
-    /// When the cloud does not answer, or refuses the question.
-    pub async fn has_image(&self, id: &str) -> Result<bool, Error> {
-        let sent = self.client.describe_images().image_ids(id).send().await;
-        match sent {
-            Ok(answer) => Ok(!answer.images().is_empty()),
-            Err(error) if error.code().is_some_and(|code| code.contains("InvalidAMIID")) => Ok(false),
-            Err(error) => Err(classify(&error)),
-        }
-    }
-
     async fn pages(&self, filter: Filter) -> Result<Vec<Instance>, Error> {
         let mut found = Vec::new();
         let mut token: Option<String> = None;

@@ -12,7 +12,7 @@ mod fake;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-pub use ec2::{Ec2, Ec2Settings};
+pub use ec2::{Ec2, Ec2Settings, UnknownTypes};
 pub use fake::{FakeCloud, LaunchFailure};
 use model::{BuilderId, FleetId, LaunchId, PoolName};
 

@@ -39,6 +39,11 @@ pub(crate) const TYPES: &[InstanceType] = &[
 /// The type that EC2 takes when none is named.
 pub(crate) const DEFAULT: &str = "m1.small";
 
+/// The names of all types.
+pub fn instance_type_names() -> impl Iterator<Item = &'static str> {
+    TYPES.iter().map(|one| one.name)
+}
+
 /// The type of this name.
 pub(crate) fn find(name: &str) -> Option<&'static InstanceType> {
     TYPES.iter().find(|one| one.name == name)

@@ -29,3 +29,4 @@ pub use cloud::Cloud;
 pub use config::{Capacity, CloudConfig, Forward, ImageConfig, Profile};
 pub use devcloud_machines::{guest, hypervisor, machine};
 pub use error::{Error, describe};
+pub use instance_types::instance_type_names;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 mod check;
 
+pub use check::Contradiction;
+
 use crate::{
     builder::Deadlines,
     glob::Glob,

@@ -17,6 +17,7 @@ mod glob;
 pub mod id;
 pub mod launch_history;
 pub mod name;
+pub mod nearest;
 pub mod plan;
 pub mod quantity;
 pub mod reason;

@@ -15,10 +15,13 @@ use figment::{
     Figment,
     providers::{Format, Serialized, Toml},
 };
-use model::quantity::{ByteSize, Span};
+use model::{
+    nearest::nearest,
+    quantity::{ByteSize, Span},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Error, yaml::nearest};
+use crate::Error;
 
 mod network;
 

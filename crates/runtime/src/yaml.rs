@@ -1,6 +1,7 @@
 //! Files that operators write in YAML: every mistake comes with its line and column, the key that it is about, the line
 //! itself and, where a word is misspelt, the nearest word that is known.
 
+mod place;
 mod words;
 
 use std::path::Path;
@@ -12,16 +13,28 @@ use crate::Error;
 /// How many letters of a line are shown on either side of a mistake.
 const SHOWN: usize = 60;
 
-/// Reads a file.
+/// Reads a file as a text.
 ///
 /// # Errors
-/// When it cannot be read, or what it holds is not a `T`.
-pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
+/// When it cannot be read.
+pub fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
         path: path.display().to_string(),
         source,
-    })?;
-    parse(&text, &path.display().to_string())
+    })
+}
+
+/// A mistake that showed only when the whole text was read: its place, the keys that lead there, what is wrong, and the line.
+#[must_use]
+pub fn mistake_at(text: &str, name: &str, path: &[String], words: &str) -> String {
+    let key = path.join(".");
+    match place::place(text, path) {
+        Some((line, column)) => {
+            let shown = shown(text, line, column);
+            format!("{name}:{line}:{column}: {key}: {words}{shown}")
+        }
+        None => format!("{name}: {key}: {words}"),
+    }
 }
 
 /// Reads a text; `name` stands for it in errors.
@@ -69,22 +82,6 @@ fn shown(text: &str, line: u64, column: u64) -> String {
     let margin = " ".repeat(line.to_string().len());
     let mark = " ".repeat(at - first);
     format!("\n  {line} | {}\n  {margin} | {mark}^", part.trim_end())
-}
-
-/// The known word that a misspelt one most resembles, if any does.
-#[must_use]
-pub fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(word, candidate.as_ref()),
-                candidate.as_ref(),
-            )
-        })
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

@@ -283,6 +283,14 @@ impl Fleet {
         text(&output.stdout)
     }
 
+    /// An operator's command, which must fail; what it says.
+    pub(crate) fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(!output.status.success(), "{arguments:?}: {said}");
+        said
+    }
+
     pub(crate) fn status(&self) -> Value {
         serde_json::from_str(&self.run(&["fleet", "status", "--json"])).unwrap()
     }

@@ -3,12 +3,16 @@
 use std::{
     collections::BTreeMap,
     fs,
+    net::TcpStream,
     path::{Path, PathBuf},
 };
 
 use tempfile::TempDir;
 
-use crate::farm::{cached, text, verdigris};
+use crate::{
+    clouds::{Fleet, devcloud},
+    farm::{cached, eventually, text, verdigris},
+};
 
 /// A farm that never ran: settings, a fleet file and a migrated database.
 struct Place(TempDir);
@@ -36,7 +40,7 @@ impl Place {
         let place = Self(tempfile::tempdir().unwrap());
         let directory = place.0.path();
         let image = cached("images/builder/current");
-        let id = devcloud::ImageConfig::read(&image).unwrap().id;
+        let id = ::devcloud::ImageConfig::read(&image).unwrap().id;
         let settings = format!(
             "[storage]\ndirectory = \"{}\"\n[devcloud]\nimage = \"{}\"\n",
             directory.display(),
@@ -191,7 +195,31 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "fleet.yaml",
         IMAGE,
         "ami-1",
-        "images.builder.id is ami-1, but the machine image of the embedded cloud is",
+        "images.builder.id: it is ami-1, but the machine image of the embedded cloud is",
+    ),
+    (
+        "fleet.yaml",
+        "c7i.xlarge",
+        "c7i.xlrge",
+        "fleet.yaml:16:26: pools.x86.offerings.0.types.0: the cloud devcloud has no instance type `c7i.xlrge`, did you mean `c7i.xlarge`",
+    ),
+    (
+        "fleet.yaml",
+        "image: builder\n",
+        "image: bulider\n",
+        "fleet.yaml:13:12: pools.x86.image: there is no image `bulider`, did you mean `builder`? There is `builder`",
+    ),
+    (
+        "fleet.yaml",
+        "cloud: devcloud, id",
+        "cloud: moon, id",
+        "fleet.yaml:7:20: images.builder.cloud: there is no cloud `moon`. There is `devcloud`",
+    ),
+    (
+        "fleet.yaml",
+        "    provision: builder",
+        "    provision: x",
+        "fleet.yaml:14:16: pools.x86.provision: there is no provision `x`. There is `builder`",
     ),
     (
         "fleet.yaml",
@@ -227,7 +255,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "fleet.yaml",
         "name: test",
         "name: test\nname: too",
-        "the key `name` stands twice here",
+        "fleet.yaml:4:1: the key `name` stands twice here",
     ),
     (
         "verdigris.toml",
@@ -287,6 +315,51 @@ fn what_a_start_would_refuse_and_what_could_never_build_is_found() {
     for (file, old, new, expected) in MISTAKES {
         let said = place.finds(file, if *old == IMAGE { id } else { old }, new);
         assert!(said.contains(expected), "{new}: {said}");
+    }
+}
+
+#[test]
+fn a_cloud_is_asked_for_all_that_the_fleet_file_wants_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let cloud = devcloud(directory.path(), 1);
+    let pool = "    size: {max: 1}\n    offerings: [{types: [c7i.xlarge], zones: [dev-1a]}]\n";
+    let fleet = Fleet::new(directory.path(), &cloud, cloud.port, pool, "{}");
+    eventually("devcloud answers", || {
+        TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
+    });
+    let check = &["config", "check", "--role", "controller"];
+    let good = fleet.run(check);
+    assert!(good.lines().any(|line| line == "clouds     good"), "{good}");
+    let file = directory.path().join("fleet.yaml");
+    let sound = fs::read_to_string(&file).unwrap();
+    for (old, new, expected) in [
+        (
+            "[c7i.xlarge]",
+            "[t3.micro, c7i.xlarg]",
+            "pools.x86.offerings.0.types.1: the cloud rented has no instance type `c7i.xlarg`, did you mean `c7i.xlarge`",
+        ),
+        (
+            "[dev-1a]",
+            "[dev-1b]",
+            "pools.x86.offerings.0.zones.0: the cloud rented has no availability zone dev-1b, or none that this account \
+             may use. There is dev-1a",
+        ),
+        (
+            "region: dev-1\n",
+            "region: dev-1\n    network: {subnet: subnet-0123456789abcdef0, security_groups: [sg-0123456789abcdef0]}\n",
+            "clouds.rented.network.subnet: the cloud rented has no subnet subnet-0123456789abcdef0",
+        ),
+        (
+            "region: dev-1\n",
+            "region: dev-1\n    network: {security_groups: [sg-0123456789abcdef0]}\n",
+            "clouds.rented.network.security_groups.0: the cloud rented has no security group sg-0123456789abcdef0",
+        ),
+    ] {
+        assert!(sound.contains(old), "{old}");
+        fs::write(&file, sound.replace(old, new)).unwrap();
+        let said = fleet.refused(check);
+        assert!(said.contains(expected), "{new}: {said}");
+        assert!(said.contains("fleet.yaml:"), "{said}");
     }
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::*;
 
 /// An endpoint that gives one prepared answer and hands back what it was asked.
-fn endpoint(status: &str, body: &str) -> (Ec2, std::thread::JoinHandle<String>) {
+pub(super) fn endpoint(status: &str, body: &str) -> (Ec2, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let answer = format!(
@@ -73,7 +73,7 @@ fn request() -> LaunchRequest {
     }
 }
 
-fn error_body(code: &str) -> String {
+pub(super) fn error_body(code: &str) -> String {
     format!("<Response><Errors><Error><Code>{code}</Code><Message>no</Message></Error></Errors></Response>")
 }
 
@@ -309,26 +309,4 @@ async fn an_instance_with_another_fleets_tag_is_not_listed() {
         ["i-ours"]
     );
     server.join().unwrap();
-}
-
-#[tokio::test]
-async fn an_image_is_known_only_when_the_cloud_shows_it() {
-    let images = |items: &str| {
-        format!("<DescribeImagesResponse><imagesSet>{items}</imagesSet></DescribeImagesResponse>")
-    };
-    for (status, body, expected) in [
-        (
-            "200 OK",
-            images("<item><imageId>ami-1</imageId></item>"),
-            Some(true),
-        ),
-        ("200 OK", images(""), Some(false)),
-        ("400 No", error_body("InvalidAMIID.NotFound"), Some(false)),
-        ("400 No", error_body("InvalidAMIID.Malformed"), Some(false)),
-        ("401 No", error_body("AuthFailure"), None),
-    ] {
-        let (cloud, server) = endpoint(status, &body);
-        assert_eq!(cloud.has_image("ami-1").await.ok(), expected, "{body}");
-        assert!(server.join().unwrap().contains("ami-1"));
-    }
 }

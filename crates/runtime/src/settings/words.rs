@@ -5,8 +5,9 @@ use figment::{
     error::{Actual, Kind},
 };
 
+use model::nearest::did_you_mean;
+
 use super::environment::is_variable;
-use crate::yaml::nearest;
 
 /// One mistake in one line: the environment's variable, or `[section] key`, and what is wrong with it.
 pub(super) fn mistake(error: &Error) -> String {
@@ -31,8 +32,7 @@ fn kind(kind: &Kind) -> String {
             format!("expected {}, found {}", expected(wanted), actual(found))
         }
         Kind::UnknownField(name, known) => {
-            let hint =
-                nearest(name, known).map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
+            let hint = did_you_mean(name, *known);
             format!("there is no setting `{name}`{hint}")
         }
         Kind::UnknownVariant(name, known) => format!("`{name}` is none of {}", quoted(known)),

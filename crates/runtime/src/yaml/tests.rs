@@ -161,6 +161,10 @@ fn whole_files_that_are_none_are_told_so() {
             "fleet: `12` is no UUID, such as 019a0000-0000-7000-8000-000000000001",
         ),
         ("fleet: 019a0000-0000-7000-8000\n", "is no UUID"),
+        (
+            "fleet: 019a0000-0000-7000-8000-000000000001\npools: {}\npools: {}\n",
+            "f:3:1: the key `pools` stands twice here",
+        ),
         ("- a\n", "expected a map"),
         ("just words\n", "expected a map"),
     ] {

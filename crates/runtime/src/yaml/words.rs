@@ -1,8 +1,7 @@
 //! Mistakes in YAML, in words for people who write such files: no type of this program's language, no option of a library.
 
+use model::nearest::did_you_mean;
 use serde_saphyr::Error;
-
-use super::nearest;
 
 /// What the parser says holds one of these, and what is said for it. The first that fits.
 const SYNTAX: &[(&[&str], &str)] = &[
@@ -67,7 +66,8 @@ pub(super) fn key(error: &Error, way: &str) -> String {
     let known = match error.without_snippet() {
         // The last part is what is not known.
         Error::SerdeUnknownField { .. } => way.rsplit_once('.').map_or("", |(parent, _)| parent),
-        error if is_yaml(error) => way.trim_end_matches(".?"),
+        // What follows is not known; at the top of the file that is all.
+        error if is_yaml(error) && way != "?" => way.trim_end_matches(".?"),
         // The parser has read on for a while.
         _ => "",
     };
@@ -167,7 +167,7 @@ fn syntax(said: &str) -> String {
 
 /// What may stand instead of a word.
 fn instead(word: &str, known: &[&str]) -> String {
-    let near = nearest(word, known).map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
+    let near = did_you_mean(word, known);
     let all: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
     let end = if near.is_empty() { "." } else { "" };
     match all.as_slice() {

@@ -1,0 +1,123 @@
+//! Where in a text something stands, for mistakes that show only when all of it was read.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_saphyr::Spanned;
+
+/// A value, of which only the places matter.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Node(Spanned<Below>);
+
+/// What is below a value, each with its key or its number.
+struct Below(Vec<(String, Node)>);
+
+impl<'de> Deserialize<'de> for Below {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Below;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Below, A::Error> {
+        let mut below = Vec::new();
+        while let Some(entry) = map.next_entry::<String, Node>()? {
+            below.push(entry);
+        }
+        Ok(Below(below))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Below, A::Error> {
+        let mut below = Vec::new();
+        while let Some(node) = list.next_element::<Node>()? {
+            below.push((below.len().to_string(), node));
+        }
+        Ok(Below(below))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Below, D::Error> {
+        IgnoredAny::deserialize(inner).map(|_| Below(Vec::new()))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<Below, D::Error> {
+        inner.deserialize_any(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Below, E> {
+        Ok(Below(Vec::new()))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Below, E> {
+        Ok(Below(Vec::new()))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Below, E> {
+        Ok(Below(Vec::new()))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Below, E> {
+        Ok(Below(Vec::new()))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Below, E> {
+        Ok(Below(Vec::new()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Below, E> {
+        Ok(Below(Vec::new()))
+    }
+}
+
+/// Line and column, both from one, of what the keys lead to; of the last that is there, where they lead to nothing. `None` for
+/// a text that cannot be read.
+pub(super) fn place(text: &str, path: &[String]) -> Option<(u64, u64)> {
+    let mut node: Node = serde_saphyr::from_str(text).ok()?;
+    for key in path {
+        let next = node.0.value.0.into_iter().find(|(name, _)| name == key);
+        match next {
+            Some((_, below)) => node.0 = below.0,
+            None => break,
+        }
+    }
+    let at = node.0.referenced;
+    (at.line() > 0).then(|| (at.line(), at.column()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    const TEXT: &str = "schema: 1\nempty:\npools:\n  x86: &p\n    size: {min: 2, max: 1}\n    types: [a, bc]\n    quick: true\n  y: *p\n";
+
+    #[test]
+    fn keys_and_numbers_lead_to_a_place() {
+        for (path, expected) in [
+            ("schema", (1, 9)),
+            ("pools.x86.size.min", (5, 17)),
+            ("pools.x86.size.max", (5, 25)),
+            ("pools.x86.types.1", (6, 16)),
+            ("pools.x86.quick", (7, 12)),
+            ("pools.y", (8, 6)),
+            // What is left out has a default: the part that it belongs to is named.
+            ("pools.x86.size.idle", (5, 11)),
+            ("pools.x86.launch.parallel", (5, 5)),
+            ("nothing", (1, 1)),
+        ] {
+            let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+            assert_eq!(place(TEXT, &path), Some(expected), "{path:?}");
+        }
+        assert_eq!(place("a: [", &[]), None);
+    }
+}
