@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, value_parser};
+use runtime::settings::is_mirror_name;
 
 /// Where the settings are.
 #[derive(Clone, Debug, Args)]
@@ -71,7 +72,7 @@ pub(crate) struct UpArguments {
     #[arg(long = "mirror", value_name = "NAME=DIR", value_parser = mirror)]
     pub(crate) mirrors: Vec<(String, PathBuf)>,
     /// The most builders at once: 4. For the first start; later it is `max` in the directory's fleet.yaml.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = value_parser!(u32).range(1..=10_000))]
     pub(crate) builders: Option<u32>,
     /// How many builders to hold ready: 2. For the first start; later it is `idle` in fleet.yaml.
     #[arg(long, value_name = "COUNT")]
@@ -80,11 +81,13 @@ pub(crate) struct UpArguments {
 
 fn mirror(text: &str) -> Result<(String, PathBuf), String> {
     let (name, directory) = text.split_once('=').ok_or("expected NAME=DIR")?;
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
+    if !is_mirror_name(name) {
         return Err(format!(
-            "`{name}` is not a name of letters, digits, dots and dashes"
+            "`{name}` is not a name of at most 64 letters, digits, dots, dashes and underscores"
         ));
+    }
+    if directory.is_empty() {
+        return Err(format!("no directory is named for {name}"));
     }
     Ok((name.to_owned(), PathBuf::from(directory)))
 }
@@ -130,7 +133,7 @@ mod tests {
     #[test]
     fn a_mirrors_name_cannot_leave_its_directory() {
         assert!(mirror("microdistro=here").is_ok());
-        for bad in ["here", "=here", "../x=here", ".x=here", "a/b=here"] {
+        for bad in ["here", "x=", "=here", "../x=here", ".x=here", "a/b=here"] {
             assert!(mirror(bad).is_err(), "{bad}");
         }
     }

@@ -30,6 +30,12 @@ impl Span {
         Self(Duration::from_secs(seconds))
     }
 
+    /// So many thousandths of a second.
+    #[must_use]
+    pub const fn milliseconds(count: u64) -> Self {
+        Self(Duration::from_millis(count))
+    }
+
     /// The length.
     #[must_use]
     pub const fn get(self) -> Duration {
@@ -77,6 +83,9 @@ impl From<Span> for String {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
+        if millis == 0 {
+            return f.write_str("0s");
+        }
         for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
             if millis >= size && millis.is_multiple_of(size) {
                 return write!(f, "{}{unit}", millis / size);
@@ -94,6 +103,12 @@ pub struct ByteSize(u64);
 const BINARY_UNITS: [(&str, u32); 5] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
 
 impl ByteSize {
+    /// So many bytes.
+    #[must_use]
+    pub const fn from_bytes(count: u64) -> Self {
+        Self(count)
+    }
+
     /// So many times 2¹⁰ bytes.
     #[must_use]
     pub const fn kibibytes(count: u64) -> Self {

@@ -1,6 +1,7 @@
 //! The settings of a process: defaults, then `verdigris.toml`, then `VERDIGRIS_SECTION__KEY` from the
 //! environment. Unknown keys are errors, and all mistakes are reported at once.
 
+mod bounds;
 mod environment;
 mod words;
 
@@ -25,6 +26,7 @@ use crate::Error;
 
 mod network;
 
+pub use bounds::is_mirror_name;
 pub use network::{InvalidNetwork, Network};
 
 /// Everything that an operator may set.
@@ -384,6 +386,9 @@ impl Settings {
             health: section(figment, "health", &mut mistakes),
             log: section(figment, "log", &mut mistakes),
         };
+        if mistakes.is_empty() {
+            bounds::check(&settings, figment, &mut mistakes);
+        }
         if mistakes.is_empty() {
             Ok(settings)
         } else {

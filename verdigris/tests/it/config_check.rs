@@ -305,6 +305,12 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "[worker]\nname = \"a b\"\n[storage]",
         "worker.name: `a b`",
     ),
+    (
+        "verdigris.toml",
+        "[storage]",
+        "[http]\nmax_connections = 0\n[storage]",
+        "verdigris.toml has mistakes:\n             [http] max_connections: 0 is not from 8 to 1000000",
+    ),
 ];
 
 #[test]

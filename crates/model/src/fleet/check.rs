@@ -15,6 +15,11 @@ const LABELS: [&str; 2] = ["arch:", "chroot:"];
 /// What a stage on the way to a builder may be given: in less nothing is done, and in more nobody waits any longer.
 const SHORTEST_STAGE: Span = Span::seconds(1);
 const LONGEST_STAGE: Span = Span::seconds(24 * 3600);
+/// For how long the controller may pause. In less it would never rest, in more nobody knows what clouds do.
+const SHORTEST_TICK: Span = Span::milliseconds(10);
+const LONGEST_TICK: Span = Span::seconds(600);
+/// For how long a fleet may be without a leader after one was killed.
+const LONGEST_LEASE: Span = Span::seconds(3600);
 
 /// Something that is wrong in a fleet file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,9 +107,30 @@ fn unknown<'a>(
 
 fn of_controller(controller: &ControllerSpec, found: &mut Vec<Contradiction>) {
     let (tick, lease) = (&controller.tick, &controller.lease);
-    if tick.min.get().is_zero() {
-        let words = "the controller would never pause";
-        found.push(Contradiction::new(&["controller", "tick", "min"], words));
+    for (path, value, least, most) in [
+        (
+            ["controller", "tick", "min"],
+            tick.min,
+            SHORTEST_TICK,
+            LONGEST_TICK,
+        ),
+        (
+            ["controller", "tick", "max"],
+            tick.max,
+            SHORTEST_TICK,
+            LONGEST_TICK,
+        ),
+        (
+            ["controller", "lease", "ttl"],
+            lease.ttl,
+            SHORTEST_STAGE,
+            LONGEST_LEASE,
+        ),
+    ] {
+        if !(least..=most).contains(&value) {
+            let words = format!("{value} is not from {least} to {most}");
+            found.push(Contradiction::new(&path, words));
+        }
     }
     if tick.max < tick.min {
         let words = format!("max ({}) must not be below min ({})", tick.max, tick.min);
@@ -236,6 +262,16 @@ mod tests {
             "/controller",
             r#"{"lease": {"ttl": "5s", "renew": "5s"}}"#,
             "controller.lease.renew:",
+        ),
+        (
+            "/controller",
+            r#"{"lease": {"ttl": "2d"}}"#,
+            "controller.lease.ttl: 2d is not from 1s to 1h",
+        ),
+        (
+            "/controller",
+            r#"{"tick": {"max": "2h"}}"#,
+            "controller.tick.max: 2h is not from 10ms to 10m",
         ),
         (
             "/images/i/cloud",

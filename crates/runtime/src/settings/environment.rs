@@ -50,7 +50,12 @@ pub(super) fn merge(
     mistakes: &mut Vec<String>,
 ) -> Figment {
     for (name, value) in variables {
-        let Some((name, path)) = name.to_str().and_then(setting_of) else {
+        let Some(name) = name.to_str() else { continue };
+        if let Some(words) = no_setting(name, defaults) {
+            mistakes.push(format!("  {name}: {words}"));
+            continue;
+        }
+        let Some((name, path)) = setting_of(name) else {
             continue;
         };
         let Some(text) = value.to_str() else {
@@ -69,6 +74,30 @@ pub(super) fn merge(
         }
     }
     figment
+}
+
+/// What is wrong with the name of a variable that means a section as a whole, or a setting with one `_` too few.
+fn no_setting(name: &str, defaults: &Figment) -> Option<String> {
+    let rest = name
+        .strip_prefix(PREFIX)
+        .filter(|rest| !rest.contains("__"))?
+        .to_lowercase();
+    let sections = defaults.extract::<Dict>().ok()?;
+    sections.iter().find_map(|(section, keys)| {
+        let key = rest.strip_prefix(section.as_str())?;
+        let keys = keys.as_dict()?;
+        let key = match key.strip_prefix('_') {
+            None if key.is_empty() => keys.keys().next()?,
+            Some(key) => keys.keys().find(|known| *known == key)?,
+            None => return None,
+        };
+        let variable = format!("{PREFIX}{section}__{key}").to_uppercase();
+        Some(if rest == *section {
+            format!("[{section}] is a section; each of its settings has a variable, such as {variable}")
+        } else {
+            format!("two `_` stand between a section and its setting, as in {variable}")
+        })
+    })
 }
 
 /// The path of the setting that a variable means. `VERDIGRIS_CACHE` and the like belong to the tools around the farm: a

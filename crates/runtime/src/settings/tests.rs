@@ -108,22 +108,120 @@ fn a_text_in_the_environment_is_a_text_whatever_it_looks_like() {
         "{a=b}",
         "\"quoted\"",
         "a,b",
-        "",
     ] {
         let settings = from_environment(&[
             ("VERDIGRIS_WORKER__NAME", name),
-            ("VERDIGRIS_DATABASE__URL", name),
             ("VERDIGRIS_STORAGE__DIRECTORY", name),
             ("VERDIGRIS_HTTP__MIRRORS__OLD", name),
         ])
         .unwrap();
         assert_eq!(settings.worker.name.as_deref(), Some(name));
-        assert_eq!(settings.database.url.as_deref(), Some(name));
         assert_eq!(settings.storage.directory, Path::new(name));
         assert_eq!(
             settings.http.mirrors.get("old").map(PathBuf::as_path),
             Some(Path::new(name))
         );
+    }
+    let password = from_environment(&[("VERDIGRIS_DATABASE__URL", "postgres://a:12345678@b/c")]);
+    assert_eq!(
+        password.unwrap().database.url.unwrap(),
+        "postgres://a:12345678@b/c"
+    );
+}
+
+/// Settings that can be read and not work: key, value, and what is said.
+const OUT_OF_BOUNDS: &[(&str, &str, &str)] = &[
+    (
+        "database.url",
+        "\"mysql://a/b\"",
+        "it is no address of a database",
+    ),
+    ("database.max_connections", "0", "0 is not from 2 to 1000"),
+    ("database.max_connections", "5000", "5000 is not from 2 to 1000"),
+    ("database.keep_history", "\"0s\"", "0s is not from 1h to 36500d"),
+    (
+        "http.public_url",
+        "\"ftp://x\"",
+        "`ftp://x` does not begin with http:// or https://",
+    ),
+    ("http.builder_url", "\"10.0.0.5:5080\"", "`10.0.0.5:5080` "),
+    ("http.max_upload", "\"0B\"", "0B is not from 1KiB to 1TiB"),
+    (
+        "http.mirrors",
+        "{ \"../x\" = \"/srv\" }",
+        "a mirror's name is at most 64 letters",
+    ),
+    ("http.mirrors", "{ x = \"\" }", "the path is empty"),
+    ("http.max_connections", "0", "0 is not from 8 to 1000000"),
+    ("http.max_connections_per_client", "0", "0 is not from 1 to"),
+    ("http.head_timeout", "\"0s\"", "0s is not from 1s to 1h"),
+    ("http.body_timeout", "\"2h\"", "2h is not from 1s to 1h"),
+    ("http.min_rate", "\"1GiB\"", "1GiB is not from 1B to 10MiB"),
+    ("http.max_log_streams", "0", "0 is not from 1 to"),
+    ("http.max_log_streams_per_client", "0", "0 is not from 1 to"),
+    ("storage.directory", "\"\"", "the path is empty"),
+    ("storage.results", "\"\"", "the path is empty"),
+    ("storage.min_free", "\"0B\"", "0B is not from 1KiB to 1024TiB"),
+    ("fleet.file", "\"\"", "the path is empty"),
+    ("worker.parallel", "0", "0 is not from 1 to 1000000"),
+    ("worker.max_log", "\"1B\"", "1B is not from 64KiB to 1TiB"),
+    ("worker.max_results", "\"0B\"", "0B is not from 64KiB to 1TiB"),
+    ("devcloud.image", "\"\"", "the path is empty"),
+];
+
+#[test]
+fn what_could_not_work_is_told_with_its_bounds_and_where_it_was_set() {
+    for (setting, value, words) in OUT_OF_BOUNDS {
+        let (section, key) = setting.split_once('.').unwrap();
+        let said = read(&format!("[{section}]\n{key} = {value}\n"))
+            .unwrap_err()
+            .to_string();
+        let line = said.lines().nth(1).unwrap();
+        assert!(
+            line.starts_with(&format!("  [{section}] {key}")) && line.contains(words),
+            "{said}"
+        );
+        let variable = format!("VERDIGRIS_{section}__{key}").to_uppercase();
+        let said = from_environment(&[(&variable, value.trim_matches('"'))])
+            .unwrap_err()
+            .to_string();
+        let line = said.lines().nth(1).unwrap();
+        assert!(
+            line.starts_with(&format!("  {variable}: ")) && line.contains(words),
+            "{said}"
+        );
+    }
+    let both = read("[http]\nmax_connections = 0\n[worker]\nparallel = 0\n")
+        .unwrap_err()
+        .to_string();
+    assert_eq!(both.lines().count(), 3, "all at once: {both}");
+}
+
+#[test]
+fn a_variable_with_a_sections_name_or_one_line_too_few_is_told_what_is_meant() {
+    for (name, words) in [
+        (
+            "VERDIGRIS_HTTP",
+            "[http] is a section; each of its settings has a variable, such as VERDIGRIS_HTTP__",
+        ),
+        ("VERDIGRIS_HTTP_LISTEN", "as in VERDIGRIS_HTTP__LISTEN"),
+        ("VERDIGRIS_WORKER_MAX_LOG", "as in VERDIGRIS_WORKER__MAX_LOG"),
+        ("VERDIGRIS_DATABASE_URL", "as in VERDIGRIS_DATABASE__URL"),
+    ] {
+        let said = from_environment(&[(name, "x")]).unwrap_err().to_string();
+        let line = said.lines().nth(1).unwrap();
+        assert!(
+            line.starts_with(&format!("  {name}: ")) && line.contains(words),
+            "{said}"
+        );
+    }
+    for not_ours in [
+        "VERDIGRIS_CACHE",
+        "VERDIGRIS_CONFIG",
+        "VERDIGRIS_DIRECTORY",
+        "VERDIGRIS_HTTPD",
+    ] {
+        assert!(from_environment(&[(not_ours, "x")]).is_ok(), "{not_ours}");
     }
 }
 

@@ -1,0 +1,273 @@
+//! What settings may be, beyond their types: the least and the most of each that makes sense, in one place.
+
+use std::{fmt::Display, path::Path};
+
+use figment::Figment;
+use model::quantity::{ByteSize, Span};
+use url::Url;
+
+use super::{Settings, environment::is_variable};
+
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+const GIBIBYTE: u64 = 1024;
+const TEBIBYTE: u64 = 1024 * GIBIBYTE;
+
+/// Whether a mirror may have this name, which is a part of its address.
+#[must_use]
+pub fn is_mirror_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(is_plain)
+}
+
+/// Adds to `mistakes` what is out of bounds.
+pub(super) fn check(settings: &Settings, figment: &Figment, mistakes: &mut Vec<String>) {
+    let mut bounds = Bounds { figment, mistakes };
+    bounds.of_database(settings);
+    bounds.of_http(settings);
+    bounds.of_worker(settings);
+    bounds.of_paths(settings);
+}
+
+struct Bounds<'a> {
+    figment: &'a Figment,
+    mistakes: &'a mut Vec<String>,
+}
+
+impl Bounds<'_> {
+    /// Says what is wrong with a setting, and where it was set.
+    fn tell(&mut self, setting: &str, words: &str) {
+        let variable = self
+            .figment
+            .find_metadata(setting)
+            .map(|metadata| metadata.name.as_ref())
+            .filter(|name| is_variable(name));
+        let place = match (variable, setting.split_once('.')) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some((section, key))) => format!("[{section}] {key}"),
+            (None, None) => setting.to_owned(),
+        };
+        self.mistakes.push(format!("  {place}: {words}"));
+    }
+
+    fn range<T: PartialOrd + Display>(&mut self, setting: &str, value: T, least: T, most: T) {
+        if value < least || value > most {
+            self.tell(setting, &format!("{value} is not from {least} to {most}"));
+        }
+    }
+
+    fn of_database(&mut self, settings: &Settings) {
+        let database = &settings.database;
+        if let Some(address) = &database.url
+            && let Err(words) = database_address(address)
+        {
+            self.tell("database.url", words);
+        }
+        // One is held while another is waited for.
+        self.range("database.max_connections", database.max_connections, 2, 1000);
+        let (least, most) = (Span::seconds(HOUR), Span::seconds(36_500 * DAY));
+        self.range("database.keep_history", database.keep_history, least, most);
+    }
+
+    fn of_http(&mut self, settings: &Settings) {
+        let http = &settings.http;
+        for (setting, address) in [
+            ("http.public_url", &http.public_url),
+            ("http.builder_url", &http.builder_url),
+        ] {
+            if let Some(address) = address
+                && let Err(words) = farm_address(address)
+            {
+                self.tell(setting, &format!("`{address}` {words}"));
+            }
+        }
+        for (name, path) in &http.mirrors {
+            let setting = format!("http.mirrors.{name}");
+            if !is_mirror_name(name) {
+                let words = "a mirror's name is at most 64 letters of ASCII, digits, dots, dashes and underscores, and \
+                             begins with no dot";
+                self.tell(&setting, words);
+            }
+            self.path(&setting, path);
+        }
+        let (least, most) = (ByteSize::kibibytes(1), ByteSize::mebibytes(TEBIBYTE));
+        self.range("http.max_upload", http.max_upload, least, most);
+        // Half of them are one client's at most.
+        self.range("http.max_connections", http.max_connections, 8, 1_000_000);
+        let per_client = http.max_connections_per_client;
+        self.range("http.max_connections_per_client", per_client, 1, 1_000_000);
+        let (least, most) = (Span::seconds(1), Span::seconds(HOUR));
+        self.range("http.head_timeout", http.head_timeout, least, most);
+        self.range("http.body_timeout", http.body_timeout, least, most);
+        let (least, most) = (ByteSize::from_bytes(1), ByteSize::mebibytes(10));
+        self.range("http.min_rate", http.min_rate, least, most);
+        self.range("http.max_log_streams", http.max_log_streams, 1, 1_000_000);
+        let per_client = http.max_log_streams_per_client;
+        self.range("http.max_log_streams_per_client", per_client, 1, 1_000_000);
+    }
+
+    fn of_worker(&mut self, settings: &Settings) {
+        let worker = &settings.worker;
+        self.range("worker.parallel", worker.parallel, 1, 1_000_000);
+        let (least, most) = (ByteSize::kibibytes(64), ByteSize::mebibytes(TEBIBYTE));
+        self.range("worker.max_log", worker.max_log, least, most);
+        self.range("worker.max_results", worker.max_results, least, most);
+    }
+
+    fn of_paths(&mut self, settings: &Settings) {
+        let (storage, fleet) = (&settings.storage, &settings.fleet);
+        self.path("storage.directory", &storage.directory);
+        for (setting, path) in [
+            ("storage.results", &storage.results),
+            ("storage.sources", &storage.sources),
+            ("storage.secrets", &storage.secrets),
+            ("fleet.file", &fleet.file),
+            ("fleet.playbooks", &fleet.playbooks),
+            ("fleet.provision_files", &fleet.provision_files),
+            ("devcloud.image", &settings.devcloud.image),
+        ] {
+            if let Some(path) = path {
+                self.path(setting, path);
+            }
+        }
+        let (least, most) = (ByteSize::kibibytes(1), ByteSize::mebibytes(1024 * TEBIBYTE));
+        self.range("storage.min_free", storage.min_free, least, most);
+    }
+
+    fn path(&mut self, setting: &str, path: &Path) {
+        if path.as_os_str().is_empty() {
+            self.tell(setting, "the path is empty");
+        } else if path.as_os_str().as_encoded_bytes().contains(&0) {
+            self.tell(setting, "no path holds a character with the number 0");
+        }
+    }
+}
+
+/// What is wrong with an address of the farm, to which paths are added.
+fn farm_address(address: &str) -> Result<(), &'static str> {
+    let example = "is no address as https://build.example.org";
+    let url = Url::parse(address).map_err(|_| example)?;
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err("does not begin with http:// or https://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a user's name or a password, which everybody would read");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("goes on with `?` or `#`, but paths are added to it");
+    }
+    if address.trim() != address || address.contains(char::is_whitespace) {
+        return Err(example);
+    }
+    Ok(())
+}
+
+/// What is wrong with the address of a database. It holds a password: it is never repeated.
+fn database_address(address: &str) -> Result<(), &'static str> {
+    let kinds =
+        "it is no address of a database, as sqlite:///srv/verdigris.db or postgres://user:password@host/name";
+    if let Some(path) = address.strip_prefix("sqlite://") {
+        return match path.split_once('?').map_or(path, |(path, _)| path) {
+            "" => Err("it names no file, as sqlite:///srv/verdigris.db does"),
+            ":memory:" => {
+                Err("a database in memory is lost at the end; name a file, as sqlite:///srv/verdigris.db")
+            }
+            _ => Ok(()),
+        };
+    }
+    if address.starts_with("postgresql://") {
+        return Err("it begins with postgresql://; write postgres://");
+    }
+    if !address.starts_with("postgres://") {
+        return Err(kinds);
+    }
+    let url = Url::parse(address).map_err(|_| {
+        "it is no address as postgres://user:password@host:5432/name; in a password `@`, `:`, `/`, `?`, `#` and `%` are \
+         written as %40, %3A, %2F, %3F, %23 and %25"
+    })?;
+    let has_socket = url.query_pairs().any(|(key, _)| key == "host");
+    if !has_socket && url.host_str().is_none_or(str::is_empty) {
+        return Err("it names no host, as postgres://user:password@host/name does");
+    }
+    if url.path().trim_matches('/').is_empty() {
+        return Err("it names no database, as postgres://user:password@host/name does");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{database_address, farm_address, is_mirror_name};
+
+    #[test]
+    fn the_farms_address_is_one_that_paths_can_be_added_to() {
+        for good in [
+            "http://build.example.org",
+            "https://build.example.org:8443/",
+            "http://10.88.0.1:80",
+            "http://[fd00::1]:5080",
+            "https://example.org/farm",
+        ] {
+            assert_eq!(farm_address(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "build.example.org",
+            "ftp://x",
+            "http://",
+            "http:///path",
+            "http://a b/",
+            " http://a",
+            "http://a:99999",
+            "http://user@a",
+            "http://user:secret@a",
+            "http://a/?x=1",
+            "http://a/#x",
+            "file:///srv",
+        ] {
+            // A parser of addresses as browsers have it takes the first part of a path for the host.
+            let is_refused = farm_address(bad).is_err();
+            assert!(is_refused || bad == "http:///path", "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_databases_address_is_refused_without_repeating_its_password() {
+        for good in [
+            "sqlite:///srv/farm.db",
+            "sqlite://farm.db?mode=rwc",
+            "postgres://farm@db/farm",
+            "postgres://farm:p%40ss@db.example.org:5432/farm?sslmode=require",
+            "postgres:///farm?host=/run/postgresql",
+        ] {
+            assert_eq!(database_address(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "007",
+            "mysql://a/b",
+            "sqlite://",
+            "sqlite://:memory:",
+            "sqlite:farm.db",
+            "postgresql://farm@db/farm",
+            "postgres://",
+            "postgres://farm:secret@/farm",
+            "postgres://farm:secret@db",
+            "postgres://farm:secret@db:port/farm",
+            "postgres://farm:sec/ret#@db/farm",
+        ] {
+            let words = database_address(bad).unwrap_err();
+            assert!(!words.contains("secret"), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_mirrors_name_is_a_part_of_an_address() {
+        for good in ["microdistro", "a.b-c_1", "X"] {
+            assert!(is_mirror_name(good), "{good}");
+        }
+        for bad in ["", ".", "..", ".x", "a/b", "a b", "ä", "%2e", &"x".repeat(65)] {
+            assert!(!is_mirror_name(bad), "{bad}");
+        }
+    }
+}
