@@ -232,7 +232,8 @@ fn mistakes(settings: &Settings, role: Option<Role>) -> Vec<String> {
     found
 }
 
-fn directory(key: &str, path: &Path) -> anyhow::Result<()> {
+/// Whether a directory is there.
+pub(crate) fn directory(key: &str, path: &Path) -> anyhow::Result<()> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => bail!("`{key}`: {} is no directory", path.display()),

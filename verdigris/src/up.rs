@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use devcloud::{Cloud, CloudConfig, ImageConfig};
 use model::{ChrootDefinition, ChrootName, OwnerName, chroot::BaseRepository};
 use runtime::{CancellationToken, Settings, Supervisor, clock, supervisor::chain};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     GUEST, chroot,
     credentials::CoprConf,
-    database, embedded,
+    database,
     fleet::refuse_forsaken_machines,
     lock::lock,
     options::UpArguments,
@@ -27,6 +27,7 @@ use crate::{
     user::TOKEN_LIFETIME,
 };
 
+mod before;
 mod settings;
 mod stop;
 
@@ -41,51 +42,75 @@ const DEFAULT_IDLE: u32 = 2;
 
 /// Runs the farm until it is told to stop.
 pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
-    fs_err::create_dir_all(&arguments.directory)?;
-    // One place has one name, whatever way leads to it.
-    let directory = fs_err::canonicalize(&arguments.directory)?;
+    let directory = settings::place(&arguments.directory)?;
+    let file = directory.join("lock");
+    let refusal = format!(
+        "another `verdigris up` runs in {}; stop it first, or use --directory",
+        directory.display()
+    );
     // Held, unread, until the end: two farms in one directory would fight over everything in it.
-    let _lock = lock(
-        &directory.join("lock"),
-        &format!(
-            "another `verdigris up` runs in {}; stop it first, or use --directory",
-            directory.display()
-        ),
-    )?;
-    let settings = settings::settings(&arguments, &directory)?;
+    let is_known = file.exists();
+    let mut held = if is_known {
+        Some(lock(&file, &refusal)?)
+    } else {
+        None
+    };
+    let mut settings = settings::settings(&arguments, &directory)?;
+    let image = before::refuse(&settings)?;
+    let listener = roles::listen(&settings).await?;
+    // With port 0 it is another.
+    settings.http.listen = listener.local_addr()?;
+    // All that its operator said is good: from here on something is made.
+    fs_err::create_dir_all(&directory)?;
+    if !is_known {
+        held = Some(lock(&file, &refusal)?);
+    }
+    settings::make(&directory)?;
     runtime::telemetry::start(&settings.log)?;
     let store = database::make(&settings).await?;
-    let ended = run(&arguments, &directory, settings, &store).await;
+    let start = Start {
+        arguments,
+        directory,
+        settings,
+        image,
+        listener,
+    };
+    let ended = run(start, &store).await;
+    drop(held);
     // Whatever happened, the database's file is whole.
     database::close(&store).await;
     info!("Stopped.");
     ended
 }
 
-async fn run(
-    arguments: &UpArguments,
-    directory: &Path,
-    mut settings: Settings,
-    store: &Store,
-) -> anyhow::Result<()> {
+/// What a start was told, checked.
+struct Start {
+    arguments: UpArguments,
+    directory: PathBuf,
+    settings: Settings,
+    image: ImageConfig,
+    listener: tokio::net::TcpListener,
+}
+
+async fn run(start: Start, store: &Store) -> anyhow::Result<()> {
+    let Start {
+        arguments,
+        directory,
+        settings,
+        image,
+        listener,
+    } = start;
+    let (arguments, directory) = (&arguments, directory.as_path());
     let secrets = Secrets::open(&settings.storage.secrets())?;
     for applied in store.migrate().await? {
         info!("Applied the migration {applied}.");
     }
-    let listener = roles::listen(&settings).await?;
-    // With port 0 it is another.
-    settings.http.listen = listener.local_addr()?;
-    let image = embedded::image(&settings)?;
     let conf = CoprConf::in_directory(directory);
     let operator = operator_name(&conf)?;
     keep_credentials(store, &operator, &conf, &settings).await?;
     first_chroot(store, &settings.http.mirrors).await?;
     first_fleet_file(directory, arguments, &image.id)?;
     let fleet = parts::fleet(&settings)?;
-    let mistakes = embedded::mistakes(&fleet, &image.id);
-    if !mistakes.is_empty() {
-        bail!("{}", parts::in_fleet_file(&settings, &mistakes).join("\n"));
-    }
     refuse_forsaken_machines(store, &fleet, clock::now()).await?;
     settings::keep(arguments, directory)?;
     for useless in chroot::useless(store, &settings, Some(&fleet)).await? {

@@ -10,16 +10,42 @@ use tracing::info;
 
 use crate::{check::mirror, options::UpArguments, secrets::write_private, up::FARM_PORT_IN_CLOUD};
 
-/// What the file says, made where there is none, and what the command line says instead of it.
+/// The one name of a place, whatever way leads to it, and whether it is there or not.
+pub(super) fn place(path: &Path) -> anyhow::Result<PathBuf> {
+    let whole =
+        std::path::absolute(path).with_context(|| format!("`--directory`: {} is no path", path.display()))?;
+    let Some(there) = whole.ancestors().find(|path| path.exists()) else {
+        return Ok(whole);
+    };
+    let real = std::fs::canonicalize(there)
+        .with_context(|| format!("`--directory`: {} cannot be looked up", there.display()))?;
+    if !real.is_dir() {
+        bail!("`--directory`: {} is no directory", there.display());
+    }
+    let rest = whole.strip_prefix(there).unwrap_or_else(|_| Path::new(""));
+    Ok(if rest.as_os_str().is_empty() {
+        real
+    } else {
+        real.join(rest)
+    })
+}
+
+/// Writes the file of a new farm.
+pub(super) fn make(directory: &Path) -> anyhow::Result<()> {
+    let file = file_in(directory);
+    if file.exists() {
+        return Ok(());
+    }
+    let text = format!(
+        "# The settings of this farm; docs/operating.md lists them all.\n\n[storage]\ndirectory = {directory:?}\n"
+    );
+    write(&file, &text)
+}
+
+/// What the file says, if it is there, and what the command line says instead of it. Nothing is written.
 pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Result<Settings> {
     let file = file_in(directory);
-    if !file.exists() {
-        let text = format!(
-            "# The settings of this farm; docs/operating.md lists them all.\n\n[storage]\ndirectory = {directory:?}\n"
-        );
-        write(&file, &text)?;
-    }
-    let mut settings = Settings::load(Some(&file))?;
+    let mut settings = Settings::load(file.exists().then_some(file.as_path()))?;
     let default = Settings::default();
     if settings.storage.directory == default.storage.directory {
         settings.storage.directory = directory.to_owned();
@@ -49,7 +75,8 @@ pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Res
     settings.http.mirrors.extend(arguments.mirrors.iter().cloned());
     for (name, path) in &mut settings.http.mirrors {
         mirror(name, path)?;
-        *path = fs_err::canonicalize(&*path)?;
+        *path = std::fs::canonicalize(&*path)
+            .with_context(|| format!("`http.mirrors.{name}`: {} cannot be looked up", path.display()))?;
     }
     settings.worker.name.get_or_insert_with(|| "up".to_owned());
     Ok(settings)
@@ -131,7 +158,7 @@ mod tests {
         path::{Path, PathBuf},
     };
 
-    use super::{Settings, UpArguments, keep, settings};
+    use super::{Settings, UpArguments, keep, make, place, settings};
 
     fn options() -> UpArguments {
         UpArguments {
@@ -158,6 +185,7 @@ mod tests {
             ..options()
         };
         let first = settings(&told, directory.path()).unwrap();
+        make(directory.path()).unwrap();
         keep(&told, directory.path()).unwrap();
         let next = settings(&options(), directory.path()).unwrap();
         assert_eq!(next, first);
@@ -165,6 +193,25 @@ mod tests {
         assert_eq!(next.http.mirrors["house"], mirror);
         assert_eq!(next.devcloud.image, Some("/images/builder".into()));
         assert!(next.devcloud.public_network);
+    }
+
+    #[test]
+    fn a_place_has_one_name_before_and_after_it_is_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink(&real, real.join("link")).unwrap();
+        let named = real.join("link/new/farm");
+        assert_eq!(place(&named).unwrap(), real.join("new/farm"));
+        fs::create_dir_all(&named).unwrap();
+        assert_eq!(place(&named).unwrap(), real.join("new/farm"));
+        fs::write(real.join("file"), "").unwrap();
+        for path in ["file", "file/farm"] {
+            let said = place(&real.join(path)).unwrap_err().to_string();
+            assert!(
+                said.starts_with("`--directory`: ") && said.ends_with("/file is no directory"),
+                "{said}"
+            );
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::{fs, process::Output};
 use repository::testing::forge;
 
 use crate::{
-    farm::{CHROOT, Farm, text, verdigris},
+    config_check::everything,
+    farm::{CHROOT, Farm, cached, text, verdigris},
     packages::{GREETING, SLOW, binary_package, source_package},
 };
 
@@ -168,6 +169,93 @@ fn a_misspelt_key_in_the_fleet_file_is_shown_with_line_column_and_the_right_one(
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("fleet.yaml:12:20"), "{said}");
     assert!(said.contains("did you mean `max`?"), "{said}");
+}
+
+/// What a first start is told, a variable beside it, and what it says. `IMAGE` stands for a good image, `EMPTY` for an empty
+/// directory, `TAKEN` for an address at which somebody listens.
+const REFUSED: &[(&[&str], (&str, &str), &str)] = &[
+    (
+        &[],
+        NO_VARIABLE,
+        "has no machine image yet: name it once with --image",
+    ),
+    (
+        &["--image", "/nowhere"],
+        NO_VARIABLE,
+        "`devcloud.image`: the machine image /nowhere",
+    ),
+    (
+        &["--image", "EMPTY"],
+        NO_VARIABLE,
+        "`devcloud.image`: the machine image ",
+    ),
+    (
+        &["--image", "IMAGE", "--mirror", "microdistro=EMPTY"],
+        NO_VARIABLE,
+        "is no repository: it has no `repodata`",
+    ),
+    (
+        &["--image", "IMAGE", "--mirror", "x=/nowhere"],
+        NO_VARIABLE,
+        "there is no directory /nowhere",
+    ),
+    (
+        &["--image", "IMAGE", "--listen", "TAKEN"],
+        NO_VARIABLE,
+        "(`http.listen`)",
+    ),
+    (
+        &["--image", "IMAGE", "--builders", "0"],
+        NO_VARIABLE,
+        "--builders",
+    ),
+    (
+        GOOD,
+        ("VERDIGRIS_WORKER__PARALLEL", "0"),
+        "VERDIGRIS_WORKER__PARALLEL: 0 is not from 1",
+    ),
+    (GOOD, ("VERDIGRIS_LOG__FILTER", "store=loud"), "`log.filter`"),
+    (GOOD, ("VERDIGRIS_WORKER__NAME", "a b"), "worker.name: `a b`"),
+    (
+        GOOD,
+        ("VERDIGRIS_FLEET__PLAYBOOKS", "/nowhere"),
+        "`fleet.playbooks`",
+    ),
+    (GOOD, ("VERDIGRIS_FLEET__FILE", "/nowhere.yaml"), "/nowhere.yaml"),
+];
+const GOOD: &[&str] = &["--image", "IMAGE"];
+const NO_VARIABLE: (&str, &str) = ("VERDIGRIS_CACHE", "/nowhere");
+
+#[test]
+fn a_refused_first_start_makes_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let empty = place.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let told = |word: &&str| {
+        word.replace("IMAGE", cached("images/builder/current").to_str().unwrap())
+            .replace("EMPTY", empty.to_str().unwrap())
+            .replace("TAKEN", &taken.local_addr().unwrap().to_string())
+    };
+    for (arguments, (variable, value), expected) in REFUSED {
+        // One that is not there, and one that is there and empty.
+        for directory in [place.path().join("new/farm"), empty.clone()] {
+            let output = verdigris()
+                .env(variable, value)
+                .args(["up", "--directory"])
+                .arg(&directory)
+                .args(arguments.iter().map(told))
+                .output()
+                .unwrap();
+            let said = said(&output);
+            assert!(
+                !output.status.success() && said.contains(expected),
+                "{arguments:?}: {said}"
+            );
+        }
+        let left = everything(place.path());
+        assert_eq!(left.keys().collect::<Vec<_>>(), [&empty], "{arguments:?}");
+    }
 }
 
 #[test]

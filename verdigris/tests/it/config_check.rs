@@ -309,7 +309,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "verdigris.toml",
         "[storage]",
         "[http]\nmax_connections = 0\n[storage]",
-        "verdigris.toml has mistakes:\n             [http] max_connections: 0 is not from 8 to 1000000",
+        "verdigris.toml has mistakes:\n  [http] max_connections: 0 is not from 8 to 1000000",
     ),
 ];
 
