@@ -52,6 +52,14 @@ fn named_by(settings: &Settings) -> &'static str {
     }
 }
 
+fn connecting(settings: &Settings) -> &'static str {
+    if settings.database.url.is_some() {
+        "connecting to the database (`database.url`)"
+    } else {
+        "connecting to the database"
+    }
+}
+
 /// Refuses a SQLite database that is not there: nothing but [`make`] makes one.
 fn check_that_it_is_there(settings: &Settings) -> anyhow::Result<()> {
     if let Some(file) = sqlite_file(&settings.database_url()) {
@@ -74,14 +82,14 @@ fn address(settings: &Settings) -> DatabaseSettings {
 
 async fn connect(settings: &Settings) -> anyhow::Result<Store> {
     let connected = Store::connect(&address(settings)).await;
-    connected.context("connecting to the database")
+    connected.with_context(|| connecting(settings))
 }
 
 /// Connects to look at a database that is there, whatever its schema; nothing is written.
 pub(crate) async fn look(settings: &Settings) -> anyhow::Result<Store> {
     check_that_it_is_there(settings)?;
     let connected = Store::connect_to_look(&address(settings)).await;
-    connected.context("connecting to the database")
+    connected.with_context(|| connecting(settings))
 }
 
 /// Makes the file of a SQLite database, which holds machines' and signing keys, for its user alone; what SQLite puts beside it

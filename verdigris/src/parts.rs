@@ -32,7 +32,17 @@ pub(crate) struct Embedded {
 
 /// Reads `fleet.yaml`.
 pub(crate) fn fleet(settings: &Settings) -> anyhow::Result<FleetSpec> {
-    fleet_file(&fleet_path(settings))
+    let path = fleet_path(settings);
+    if settings.fleet.file.is_some() && !path.exists() {
+        bail!("there is no fleet file {} (`fleet.file`)", path.display());
+    }
+    if !path.exists() {
+        bail!(
+            "there is no fleet file {}: `verdigris up` writes a first one, and `fleet.file` names one elsewhere",
+            path.display()
+        );
+    }
+    fleet_file(&path)
 }
 
 /// Where `fleet.yaml` is.

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod settings;
 pub mod supervisor;
 pub mod telemetry;
+mod text;
 pub mod yaml;
 
 pub use backoff::Backoff;
@@ -20,13 +21,12 @@ pub use tokio_util::sync::CancellationToken;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
-    #[error("cannot read {path}")]
+    #[error("cannot read {path}: {why}")]
     Unreadable {
         /// The file.
         path: String,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
+        /// What is in the way.
+        why: String,
     },
     /// A file of an operator's holds mistakes; one line for each.
     #[error("{path} has mistakes:\n{}", .mistakes.join("\n"))]

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod environment;
+mod syntax;
 mod words;
 
 use std::{
@@ -22,7 +23,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::Error;
+use crate::{Error, text};
 
 mod network;
 
@@ -332,10 +333,8 @@ impl Settings {
         let defaults = Figment::from(Serialized::defaults(Self::default()));
         let mut figment = defaults.clone();
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
-                path: path.display().to_string(),
-                source,
-            })?;
+            let text = text::read(path)?;
+            refuse_no_toml(&text, &path.display().to_string())?;
             figment = figment.merge(Toml::string(&text));
         }
         let name = file.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
@@ -405,11 +404,22 @@ impl Settings {
 /// # Errors
 /// When the text is not a `T`.
 pub fn parse_toml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Error> {
+    refuse_no_toml(text, name)?;
     let mistakes = |errors: figment::Error| Error::Mistakes {
         path: name.to_owned(),
         mistakes: lines(errors),
     };
     Figment::from(Toml::string(text)).extract().map_err(mistakes)
+}
+
+fn refuse_no_toml(text: &str, name: &str) -> Result<(), Error> {
+    match syntax::mistake(text, name) {
+        Some(mistake) => Err(Error::Mistakes {
+            path: name.to_owned(),
+            mistakes: vec![mistake],
+        }),
+        None => Ok(()),
+    }
 }
 
 fn section<T: DeserializeOwned + Default>(figment: &Figment, name: &str, mistakes: &mut Vec<String>) -> T {

@@ -22,8 +22,12 @@ pub fn check(settings: &LogSettings) -> Result<(), Error> {
 }
 
 fn filter(settings: &LogSettings) -> Result<EnvFilter, Error> {
-    EnvFilter::try_new(format!("{LIBRARIES},{}", settings.filter))
-        .map_err(|cause| Error::Logging(format!("`log.filter` = `{}`: {cause}", settings.filter)))
+    EnvFilter::try_new(format!("{LIBRARIES},{}", settings.filter)).map_err(|_| {
+        Error::Logging(format!(
+            "`log.filter`: `{}` is no filter, such as `info` or `info,store=debug`",
+            settings.filter
+        ))
+    })
 }
 
 /// Sets up logging for the whole process.
@@ -61,6 +65,6 @@ mod tests {
             ..LogSettings::default()
         };
         let said = check(&wrong).unwrap_err().to_string();
-        assert!(said.contains("`log.filter` = `store=loud`"), "{said}");
+        assert!(said.contains("`log.filter`: `store=loud` is no filter"), "{said}");
     }
 }

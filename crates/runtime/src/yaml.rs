@@ -8,20 +8,17 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use crate::Error;
-
-/// How many letters of a line are shown on either side of a mistake.
-const SHOWN: usize = 60;
+use crate::{
+    Error,
+    text::{self, shown},
+};
 
 /// Reads a file as a text.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
-        path: path.display().to_string(),
-        source,
-    })
+    text::read(path)
 }
 
 /// A mistake that showed only when the whole text was read: its place, the keys that lead there, what is wrong, and the line.
@@ -66,22 +63,6 @@ fn mistake(error: &serde_saphyr::Error, path: &serde_path_to_error::Path, text: 
         }
         None => format!("{name}: {key}{what}"),
     }
-}
-
-/// The line with a mark below the column, both counted from one.
-fn shown(text: &str, line: u64, column: u64) -> String {
-    let (Ok(row), Ok(at)) = (usize::try_from(line - 1), usize::try_from(column.max(1) - 1)) else {
-        return String::new();
-    };
-    let Some(words) = text.lines().nth(row).filter(|words| !words.trim().is_empty()) else {
-        return String::new();
-    };
-    let first = at.saturating_sub(SHOWN);
-    let part = words.chars().skip(first).take(2 * SHOWN);
-    let part: String = part.map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let margin = " ".repeat(line.to_string().len());
-    let mark = " ".repeat(at - first);
-    format!("\n  {line} | {}\n  {margin} | {mark}^", part.trim_end())
 }
 
 #[cfg(test)]

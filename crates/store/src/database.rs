@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::{
     entity::event,
-    error::{Error, Failure, Result, is_worth_a_retry, translate},
+    error::{Error, Failure, Result, is_worth_a_retry, translate, words::of_driver},
     grant::may_not_connect,
 };
 
@@ -393,7 +393,7 @@ async fn reach(url: &str, name: &str) -> Option<Error> {
     }
     Some(Error::Unavailable {
         database: name.to_owned(),
-        why: error.to_string(),
+        why: of_driver(&error),
     })
 }
 

@@ -1,8 +1,8 @@
 //! What can go wrong between the farm and its database, sorted by what a caller does about it.
 
-use std::sync::Arc;
-
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
+
+pub(crate) mod words;
 
 /// The answer of every operation on the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -79,13 +79,20 @@ pub enum Error {
         why: String,
     },
     /// The database refused a statement for a reason that this program does not expect: a fault of ours.
-    #[error("the database {database} refused a statement")]
+    #[error("the database {database} refused a statement: {why}")]
     Refused {
         /// Its address without the password.
         database: String,
         /// What it said.
-        #[source]
-        source: Arc<DbErr>,
+        why: String,
+    },
+    /// The database's file is damaged, or is none. An operator has to bring one back.
+    #[error("the database {database} cannot be read: {why}")]
+    Broken {
+        /// Its address.
+        database: String,
+        /// What is wrong, and what helps.
+        why: String,
     },
 }
 
@@ -169,25 +176,32 @@ pub(crate) fn translate(error: DbErr, database: &str) -> Error {
     if code(&error).is_some_and(|code| code == "53100" || primary(&code) == Some(13)) {
         return Error::NoSpace {
             database: database.to_owned(),
-            why: error.to_string(),
+            why: words::of(&error),
+        };
+    }
+    // SQLite: CORRUPT, NOTADB.
+    if code(&error).is_some_and(|code| matches!(primary(&code), Some(11 | 26))) {
+        return Error::Broken {
+            database: database.to_owned(),
+            why: words::of(&error),
         };
     }
     // PostgreSQL: insufficient_privilege.
     if code(&error).as_deref() == Some("42501") {
         return Error::Forbidden {
             database: database.to_owned(),
-            why: error.to_string(),
+            why: words::of(&error),
         };
     }
     if is_unavailable(&error) || is_worth_a_retry(&error) {
         return Error::Unavailable {
             database: database.to_owned(),
-            why: error.to_string(),
+            why: words::of(&error),
         };
     }
     Error::Refused {
         database: database.to_owned(),
-        source: Arc::new(error),
+        why: words::of(&error),
     }
 }
 

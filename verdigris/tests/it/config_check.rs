@@ -291,7 +291,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "verdigris.toml",
         "[storage]",
         "[fleet]\nfile = \"/nowhere.yaml\"\n[storage]",
-        "cannot read /nowhere.yaml",
+        "there is no fleet file /nowhere.yaml (`fleet.file`)",
     ),
     (
         "verdigris.toml",
@@ -304,6 +304,12 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "[storage]",
         "[worker]\nname = \"a b\"\n[storage]",
         "worker.name: `a b`",
+    ),
+    (
+        "verdigris.toml",
+        "[storage]",
+        "[storage",
+        "verdigris.toml:1:9: a section's name stands in `[ ]`",
     ),
     (
         "verdigris.toml",
@@ -321,6 +327,22 @@ fn what_a_start_would_refuse_and_what_could_never_build_is_found() {
     for (file, old, new, expected) in MISTAKES {
         let said = place.finds(file, if *old == IMAGE { id } else { old }, new);
         assert!(said.contains(expected), "{new}: {said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_told_so_without_the_libraries_words() {
+    let place = Place::new();
+    fs::write(place.path("verdigris.db"), [7; 8192]).unwrap();
+    for arguments in [&["user", "list"] as &[&str], &["config", "check"], &["migrate"]] {
+        let (is_good, said) = place.run(arguments);
+        assert!(
+            !is_good && said.contains("its file holds something else than a database of SQLite"),
+            "{said}"
+        );
+        for theirs in ["Error:", "error returned", "code:"] {
+            assert!(!said.contains(theirs), "{said}");
+        }
     }
 }
 

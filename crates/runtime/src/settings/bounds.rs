@@ -167,7 +167,15 @@ fn database_address(address: &str) -> Result<(), &'static str> {
     let kinds =
         "it is no address of a database, as sqlite:///srv/verdigris.db or postgres://user:password@host/name";
     if let Some(path) = address.strip_prefix("sqlite://") {
-        return match path.split_once('?').map_or(path, |(path, _)| path) {
+        let (path, parameters) = path.split_once('?').unwrap_or((path, ""));
+        let modes = ["", "mode=rw", "mode=rwc"];
+        return match path {
+            _ if !parameters
+                .split('&')
+                .any(|one| modes.contains(&one) || one.starts_with("cache=")) =>
+            {
+                Err("behind its `?` stands something else than mode=rw or mode=rwc")
+            }
             "" => Err("it names no file, as sqlite:///srv/verdigris.db does"),
             ":memory:" => {
                 Err("a database in memory is lost at the end; name a file, as sqlite:///srv/verdigris.db")
@@ -185,6 +193,18 @@ fn database_address(address: &str) -> Result<(), &'static str> {
         "it is no address as postgres://user:password@host:5432/name; in a password `@`, `:`, `/`, `?`, `#` and `%` are \
          written as %40, %3A, %2F, %3F, %23 and %25"
     })?;
+    let modes = [
+        "disable",
+        "allow",
+        "prefer",
+        "require",
+        "verify-ca",
+        "verify-full",
+    ];
+    let mut pairs = url.query_pairs();
+    if pairs.any(|(key, value)| key == "sslmode" && !modes.contains(&value.as_ref())) {
+        return Err("its sslmode is none of disable, allow, prefer, require, verify-ca and verify-full");
+    }
     let has_socket = url.query_pairs().any(|(key, _)| key == "host");
     if !has_socket && url.host_str().is_none_or(str::is_empty) {
         return Err("it names no host, as postgres://user:password@host/name does");
@@ -255,6 +275,9 @@ mod tests {
             "postgres://farm:secret@db",
             "postgres://farm:secret@db:port/farm",
             "postgres://farm:sec/ret#@db/farm",
+            "postgres://farm:secret@db/farm?sslmode=odd",
+            "sqlite:///srv/farm.db?mode=odd",
+            "sqlite:///srv/farm.db?mode=memory",
         ] {
             let words = database_address(bad).unwrap_err();
             assert!(!words.contains("secret"), "{words}");

@@ -72,7 +72,10 @@ fn a_file_that_is_not_there_is_named() {
     let message = Settings::load(Some(Path::new("/nowhere/verdigris.toml")))
         .unwrap_err()
         .to_string();
-    assert_eq!(message, "cannot read /nowhere/verdigris.toml");
+    assert_eq!(
+        message,
+        "cannot read /nowhere/verdigris.toml: there is no such file"
+    );
 }
 
 #[test]
