@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, sync::Arc};
 
-use model::Timestamp;
+use model::{Condition, Timestamp};
 use runtime::CancellationToken;
 use store::Store;
 
@@ -20,6 +20,7 @@ struct Inner {
     store: Store,
     settings: ApiSettings,
     shutdown: CancellationToken,
+    quiesce: CancellationToken,
     log_streams: Arc<Quota>,
     followed_logs: Arc<FollowedLogs>,
 }
@@ -43,9 +44,28 @@ impl ApiState {
             store,
             settings,
             shutdown,
+            quiesce: CancellationToken::new(),
             log_streams,
             followed_logs: Arc::default(),
         })))
+    }
+
+    /// The same, in a farm that begins nothing new once this is cancelled, and ends when what runs has ended.
+    #[must_use]
+    pub fn quiesced_by(mut self, quiesce: CancellationToken) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.quiesce = quiesce;
+        }
+        self
+    }
+
+    /// What is wrong with the fleet, as far as the database and this process know.
+    pub(crate) async fn condition(&self) -> store::Result<Condition> {
+        let mut condition = self.store().fleet_condition(None, self.now()).await?;
+        if self.0.quiesce.is_cancelled() {
+            condition.stopping = Some(self.store().accepted_allocations(None).await?.len());
+        }
+        Ok(condition)
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use model::{
     BuilderState, PoolName,
-    plan::{self, Action},
+    plan::{self, Action, Wait},
 };
 use runtime::supervisor::chain;
 use store::{FleetCache, FleetView, Lease, News};
@@ -78,6 +78,7 @@ impl Controller {
         if parts.quiesce.is_cancelled() {
             plan.actions
                 .retain(|action| matches!(action, Action::Expire { .. } | Action::Drain { .. }));
+            plan.waits = wait_for_the_next_start(&view);
         }
         self.commit(lease, &view, &plan).await?;
         let is_changed = plan
@@ -112,6 +113,21 @@ impl Controller {
             .look_at_fleet(fleet, &mut self.cache, now)
             .await?)
     }
+}
+
+/// Why everything waits when the farm is being stopped.
+fn wait_for_the_next_start(view: &FleetView) -> Vec<Wait> {
+    let reason: Arc<str> =
+        "the farm is stopping and begins no builds; it goes on with this one after its next start".into();
+    let waits = view.queue.iter().enumerate().map(|(index, attempt)| Wait {
+        attempt: attempt.id,
+        build: attempt.build,
+        chroot: attempt.chroot.clone(),
+        owner: attempt.owner.clone(),
+        position: index.saturating_add(1),
+        reason: Arc::clone(&reason),
+    });
+    waits.collect()
 }
 
 #[cfg(test)]

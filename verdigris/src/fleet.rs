@@ -15,7 +15,13 @@ use serde_json::{Value, json};
 use shell::ClientKey;
 use store::{Attempt, Builder, FleetView, Orphan, Store};
 
-use crate::{database, options::Config, parts, say, table::table};
+use crate::{
+    database,
+    lock::{self, is_stopping},
+    options::Config,
+    parts, say,
+    table::table,
+};
 
 /// How many attempts that wait are shown to people.
 const MOST_WAITS: usize = 50;
@@ -26,10 +32,11 @@ pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<()>
     let fleet = parts::fleet(&settings)?;
     let shown = database::with(&settings, async |store| {
         let now = clock::now();
+        let running = running(&store).await?;
         Ok(Status {
             view: store.fleet_snapshot(fleet.fleet, now).await?,
-            condition: store.fleet_condition(Some(fleet.fleet), now).await?,
-            running: running(&store).await?,
+            condition: condition(&settings, &store, &fleet, now).await?,
+            running,
             orphans: store.orphans(None).await?,
             waiting: store.counts().await?.waiting,
             fleet,
@@ -42,6 +49,20 @@ pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<()>
         say(&shown.as_text());
     }
     Ok(())
+}
+
+/// What is wrong with the fleet, as the database and the farm in one process that may be here say.
+async fn condition(
+    settings: &Settings,
+    store: &Store,
+    fleet: &FleetSpec,
+    now: Timestamp,
+) -> anyhow::Result<Condition> {
+    let mut condition = store.fleet_condition(Some(fleet.fleet), now).await?;
+    if is_stopping(&settings.storage.directory.join(lock::OF_FARM)) {
+        condition.stopping = Some(store.accepted_allocations(None).await?.len());
+    }
+    Ok(condition)
 }
 
 /// The attempts that have a builder.
@@ -239,7 +260,7 @@ pub(crate) async fn plan(config: &Config, as_json: bool) -> anyhow::Result<()> {
         let parts = parts::planner(&settings, key, &store).context("reading the fleet")?;
         let view = store.fleet_snapshot(parts.fleet.fleet, clock::now()).await?;
         let plan = model::plan(&controller::snapshot(&parts, &view));
-        let condition = store.fleet_condition(Some(parts.fleet.fleet), view.at).await?;
+        let condition = condition(&settings, &store, &parts.fleet, view.at).await?;
         Ok((plan, view, condition))
     })
     .await?;

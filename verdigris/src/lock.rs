@@ -2,28 +2,58 @@
 //! takes the lock back however the process ends.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     path::Path,
 };
 
 use anyhow::{Context as _, bail};
+
+/// The file that a farm in one process holds in its directory.
+pub(crate) const OF_FARM: &str = "lock";
+/// What stands in a lock's file, before the number of its process, when that process begins nothing new any more.
+const STOPPING: &str = "stopping ";
 
 /// Locks a file, which is made when it is not there. Held until the value is dropped.
 ///
 /// # Errors
 /// `refusal` when another process holds it.
 pub(crate) fn lock(path: &Path, refusal: &str) -> anyhow::Result<File> {
-    let file = File::create(path).with_context(|| format!("making {}", path.display()))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path);
+    let file = file.with_context(|| format!("making {}", path.display()))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // What it says is of a process that has ended.
+            file.set_len(0)
+                .with_context(|| format!("writing {}", path.display()))?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => bail!("{refusal}"),
         Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
     }
 }
 
+/// Says to other processes that the one which holds the lock begins nothing new any more: this one.
+pub(crate) fn say_stopping(path: &Path) -> std::io::Result<()> {
+    std::fs::write(path, format!("{STOPPING}{}\n", std::process::id()))
+}
+
+/// Whether the process that holds the lock said so and is there.
+pub(crate) fn is_stopping(path: &Path) -> bool {
+    let said = std::fs::read_to_string(path).unwrap_or_default();
+    let process = said
+        .trim_end()
+        .strip_prefix(STOPPING)
+        .and_then(|number| number.parse::<u32>().ok());
+    process.is_some_and(|number| Path::new("/proc").join(number.to_string()).exists())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::lock;
+    use super::{is_stopping, lock, say_stopping};
 
     #[test]
     fn a_second_holder_is_refused_until_the_first_is_gone() {
@@ -33,5 +63,23 @@ mod tests {
         assert_eq!(lock(&path, "taken").unwrap_err().to_string(), "taken");
         drop(first);
         assert!(lock(&path, "taken").is_ok());
+    }
+
+    #[test]
+    fn that_the_holder_stops_is_known_until_it_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        assert!(!is_stopping(&path));
+        let first = lock(&path, "taken").unwrap();
+        assert!(!is_stopping(&path));
+        say_stopping(&path).unwrap();
+        assert!(lock(&path, "taken").is_err());
+        assert!(is_stopping(&path), "who is refused leaves the word there");
+        drop(first);
+        let next = lock(&path, "taken").unwrap();
+        assert!(!is_stopping(&path));
+        drop(next);
+        std::fs::write(&path, "stopping 4294967295\n").unwrap();
+        assert!(!is_stopping(&path), "it was killed");
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     credentials::CoprConf,
     database,
     fleet::refuse_forsaken_machines,
-    lock::lock,
+    lock::{OF_FARM, lock},
     options::UpArguments,
     parts::{self, Embedded},
     roles, say,
@@ -43,7 +43,7 @@ const DEFAULT_IDLE: u32 = 2;
 /// Runs the farm until it is told to stop.
 pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
     let directory = settings::place(&arguments.directory)?;
-    let file = directory.join("lock");
+    let file = directory.join(OF_FARM);
     let refusal = format!(
         "another `verdigris up` runs in {}; stop it first, or use --directory",
         directory.display()
@@ -122,8 +122,11 @@ async fn run(start: Start, store: &Store) -> anyhow::Result<()> {
     // From here on there are machines: whatever goes wrong, the cloud is shut down.
     let cloud = start_cloud(directory, &settings, &secrets, image).await?;
     let supervisor = Supervisor::new();
-    let started = start_roles(&supervisor, &settings, &secrets, store, &cloud, listener)
-        .and_then(|quiesce| stop::stop_at_signals(supervisor.stop_token(), quiesce, store.clone()));
+    let started =
+        start_roles(&supervisor, &settings, &secrets, store, &cloud, listener).and_then(|quiesce| {
+            let lock = directory.join(OF_FARM);
+            stop::stop_at_signals(supervisor.stop_token(), quiesce, store.clone(), lock)
+        });
     let ended = match started {
         Ok(()) => {
             greet(directory, &settings, &operator, &conf, offered.as_ref());
@@ -250,10 +253,11 @@ fn start_roles(
         access_key: secrets.access_key()?,
     };
     let stop = supervisor.stop_token();
-    let state = api::ApiState::new(store.clone(), parts::api(settings)?, stop.clone())?;
     let worker = worker::Worker::new(parts::worker(settings, secrets, store)?);
     let controller = parts::controller(settings, secrets, store, Some(&embedded))?;
     let quiesce = controller.quiesce.clone();
+    let state = api::ApiState::new(store.clone(), parts::api(settings)?, stop.clone())?;
+    let state = state.quiesced_by(quiesce.clone());
     supervisor.spawn("api", api::serve(listener, state));
     supervisor.spawn("worker", worker.run(stop.clone()));
     supervisor.spawn("controller", controller::Controller::new(controller).run(stop));

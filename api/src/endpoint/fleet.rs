@@ -28,7 +28,7 @@ impl FleetApi {
     async fn fleet(&self) -> Answer<Json<FleetView>> {
         let now = self.0.now();
         let counts = self.0.store().counts().await?;
-        let condition = self.0.store().fleet_condition(None, now).await?;
+        let condition = self.0.condition().await?;
         let mut builders: BTreeMap<String, i64> = BTreeMap::new();
         let names = condition
             .pools

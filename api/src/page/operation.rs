@@ -73,7 +73,7 @@ pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
 /// What is wrong with the fleet, in words for everybody. A database that cannot say it has been told of already.
 async fn fleet_troubles(state: &ApiState) -> Vec<String> {
     let now = state.now();
-    match state.store().fleet_condition(None, now).await {
+    match state.condition().await {
         Ok(condition) => condition.troubles(now).into_iter().map(|it| it.words).collect(),
         Err(error) => {
             tracing::debug!(%error, "The fleet's condition is not known.");
@@ -137,8 +137,7 @@ pub(crate) async fn metrics(state: &ApiState) -> Result<Response, ApiError> {
 /// What of the fleet should wake somebody up: no controller, clouds that give no machines, pools that are held back, machines
 /// that nobody can end.
 async fn fleet_gauges(state: &ApiState, out: &mut String) -> Result<(), ApiError> {
-    let now = state.now();
-    let condition = state.store().fleet_condition(None, now).await?;
+    let condition = state.condition().await?;
     let is_led = !matches!(condition.leadership, Leadership::Vacant { .. });
     gauge(
         out,
@@ -165,6 +164,21 @@ async fn fleet_gauges(state: &ApiState, out: &mut String) -> Result<(), ApiError
         "Whether a pool launches at most one builder at a time, since its last ones failed.",
         "pool",
         &pools.collect(),
+    );
+    let refused = condition.launching.iter();
+    let refused = refused.map(|(name, launching)| (name.as_str(), i64::from(launching.refused)));
+    labelled_gauge(
+        out,
+        "verdigris_launches_refused",
+        "Builders for which the cloud gave no machine so far and is asked again.",
+        "pool",
+        &refused.collect(),
+    );
+    gauge(
+        out,
+        "verdigris_farm_stopping",
+        "Whether the farm begins nothing new and stops when what runs has ended.",
+        &BTreeMap::from([("", i64::from(condition.stopping.is_some()))]),
     );
     gauge(
         out,

@@ -8,6 +8,8 @@ use crate::{LaunchHistory, PoolName, Timestamp, plan::CloudTrouble};
 /// The fleet's condition, as the database has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
+    /// How many builds run that a farm waits for which is being stopped; `None` when it is not.
+    pub stopping: Option<usize>,
     /// Whether a controller acts.
     pub leadership: Leadership,
     /// The clouds that give no machines.
@@ -75,6 +77,16 @@ impl Condition {
     pub fn troubles(&self, now: Timestamp) -> Vec<Trouble> {
         let mut found = Vec::new();
         let mut tell = |words: String, detail: Option<String>| found.push(Trouble { words, detail });
+        if let Some(running) = self.stopping {
+            let waits = match running {
+                1 => "1 build that runs has ended".to_owned(),
+                more => format!("{more} builds that run have ended"),
+            };
+            tell(
+                format!("the farm is stopping: it begins no builds, and stops when {waits}"),
+                None,
+            );
+        }
         match &self.leadership {
             Leadership::Held { .. } | Leadership::Unknown => {}
             Leadership::Vacant { since: None } => {
@@ -208,6 +220,19 @@ mod tests {
                 "no controller leads since 2001-09-09T01:45:05Z, for 95 s: nothing is launched, assigned or ended"
             ]
         );
+    }
+
+    #[test]
+    fn a_farm_that_stops_says_what_it_waits_for() {
+        let mut condition = Condition::default();
+        for (running, words) in [
+            (1, "1 build that runs has ended"),
+            (2, "2 builds that run have ended"),
+        ] {
+            condition.stopping = Some(running);
+            let expected = format!("the farm is stopping: it begins no builds, and stops when {words}");
+            assert_eq!(lines(&condition), [expected]);
+        }
     }
 
     #[test]

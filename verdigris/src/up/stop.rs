@@ -1,6 +1,6 @@
 //! How `verdigris up` ends: at once when nothing is built, else after a word and, at the first Ctrl-C, after what runs.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use model::{
     BuildId, ChrootName,
@@ -11,7 +11,7 @@ use store::{Allocation, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::say;
+use crate::{lock::say_stopping, say};
 
 /// How often it is looked at whether what runs has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -24,6 +24,7 @@ pub(super) fn stop_at_signals(
     stop: CancellationToken,
     quiesce: CancellationToken,
     store: Store,
+    lock: PathBuf,
 ) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -33,6 +34,9 @@ pub(super) fn stop_at_signals(
             _ = interrupt.recv() => {
                 info!("Interrupted.");
                 quiesce.cancel();
+                if let Err(error) = say_stopping(&lock) {
+                    warn!("Other commands are not told that the farm is stopping: {error}");
+                }
                 let_builds_end(&store, &mut interrupt, &mut terminate).await;
             }
             _ = terminate.recv() => info!("Told to stop."),

@@ -64,6 +64,27 @@ fn restarts_of_the_farm_cost_a_build_no_try_and_nobody_is_blamed() {
     );
 }
 
+/// Wherever one may look.
+fn it_says_that_it_is_stopping(farm: &Farm) {
+    let words = "the farm is stopping: it begins no builds, and stops when 1 build that runs has ended";
+    let health = farm.json("/health");
+    assert_eq!(health["fleet"][0], words, "{health}");
+    assert_eq!(health["status"], "degraded");
+    assert_eq!(farm.json("/api/fleet")["troubles"][0], words);
+    for command in ["status", "plan"] {
+        let said = farm.operate(&["fleet", command]);
+        assert!(said.starts_with(&format!("! {words}\n")), "{said}");
+    }
+    eventually("what waits is told why", || {
+        let queue = farm.json("/api/queue");
+        let reason = queue["entries"][0]["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        reason.starts_with("the farm is stopping and begins no builds")
+    });
+}
+
 #[test]
 fn ctrl_c_lets_what_runs_end_and_begins_nothing_new() {
     let mut farm = Farm::start();
@@ -74,8 +95,11 @@ fn ctrl_c_lets_what_runs_end_and_begins_nothing_new() {
     farm.signal("INT");
     eventually("it says that it waits", || farm.log().contains("1 build runs."));
     let second = farm.submit("demo", &package);
+    it_says_that_it_is_stopping(&farm);
     assert!(farm.ends_within(PATIENCE), "{}", farm.log());
     assert!(farm.log().contains("All builds have ended."), "{}", farm.log());
+    let said = farm.operate(&["fleet", "status"]);
+    assert!(!said.contains("stopping"), "{said}");
     farm.up();
     for build in [first, second] {
         farm.wait_for(build, &["succeeded"]);

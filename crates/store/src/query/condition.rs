@@ -56,6 +56,8 @@ impl Store {
                 .filter_map(|orphan| Some((orphan.instance_id, orphan.refusal?)));
             let clouds = troubles(&tx, fleet).await?;
             Ok(Condition {
+                // Only the process that is being stopped knows.
+                stopping: None,
                 leadership: leadership(&tx, fleet, now).await?,
                 launching: launching(&tx, fleet, &clouds).await?,
                 clouds,
