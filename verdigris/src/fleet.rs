@@ -108,14 +108,14 @@ impl Status {
             .pools
             .iter()
             .map(|(name, spec)| {
-                let [all, ready, busy, starting] = self.counts(name);
+                let [all, ready, busy, starting, ending] = self.counts(name);
                 let until = self
                     .condition
                     .pools
                     .get(name)
                     .and_then(model::LaunchHistory::held_until);
                 let pool = json!({
-                    "builders": all, "max": spec.size.max, "ready": ready, "busy": busy, "starting": starting,
+                    "builders": all, "max": spec.size.max, "ready": ready, "busy": busy, "starting": starting, "ending": ending,
                     "held_until": until.map(|until| until.to_string()),
                 });
                 (name, pool)
@@ -141,18 +141,9 @@ impl Status {
         })
     }
 
-    /// Of a pool's builders: all, the ready ones, those at work, and those on their way.
-    fn counts(&self, pool: &PoolName) -> [usize; 4] {
-        let count = |wanted: &dyn Fn(BuilderState) -> bool| {
-            let own = self.view.builders.iter().filter(|builder| builder.pool == *pool);
-            own.filter(|builder| wanted(builder.state)).count()
-        };
-        [
-            count(&|_| true),
-            count(&|state| state == BuilderState::Ready),
-            count(&|state| matches!(state, BuilderState::Reserved | BuilderState::Busy)),
-            count(&|state| BuilderState::STARTING.contains(&state)),
-        ]
+    fn counts(&self, pool: &PoolName) -> [usize; 5] {
+        let own = self.view.builders.iter().filter(|builder| builder.pool == *pool);
+        tally(&own.map(|builder| builder.state).collect::<Vec<_>>())
     }
 
     fn as_text(&self) -> String {
@@ -165,7 +156,9 @@ impl Status {
             row
         });
         text.push_str(&table(
-            &["POOL", "BUILDERS", "READY", "BUSY", "STARTING", "AT MOST"],
+            &[
+                "POOL", "BUILDERS", "READY", "BUSY", "STARTING", "ENDING", "AT MOST",
+            ],
             pools.collect(),
         ));
         if !self.view.builders.is_empty() {
@@ -222,6 +215,18 @@ impl Status {
             what,
         ]
     }
+}
+
+/// Of builders: all, the ready ones, those at work, those on their way, and those that are being ended.
+fn tally(states: &[BuilderState]) -> [usize; 5] {
+    let count = |wanted: &[BuilderState]| states.iter().filter(|state| wanted.contains(state)).count();
+    [
+        states.len(),
+        count(&[BuilderState::Ready]),
+        count(&[BuilderState::Reserved, BuilderState::Busy, BuilderState::Cleaning]),
+        count(&BuilderState::STARTING),
+        count(&BuilderState::ENDING),
+    ]
 }
 
 /// What is wrong, in words for operators.
@@ -390,4 +395,24 @@ pub(crate) async fn refuse_forsaken_machines(
         old.0,
         old.0
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BuilderState, tally};
+
+    #[test]
+    fn every_builder_that_serves_is_in_one_column() {
+        let live: Vec<_> = BuilderState::ALL
+            .into_iter()
+            .filter(|state| !state.is_final())
+            .collect();
+        assert_eq!(tally(&live), [14, 1, 3, 7, 2]);
+        assert_eq!(tally(&[BuilderState::Terminating]), [1, 0, 0, 0, 1]);
+        for state in live {
+            let [_, columns @ ..] = tally(&[state]);
+            let is_shown = columns.iter().sum::<usize>() == 1;
+            assert_eq!(is_shown, state != BuilderState::Held, "{state}");
+        }
+    }
 }

@@ -78,6 +78,9 @@ impl BuilderState {
         S::Checking,
     ];
 
+    /// States on the way to its end: paid for, and of no use any more.
+    pub const ENDING: [Self; 2] = [S::Draining, S::Terminating];
+
     /// The word in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
