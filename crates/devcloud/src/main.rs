@@ -3,7 +3,7 @@
 //! The same executable is also the first process of machines (`devcloud guest ...`), which is why `main` looks at
 //! its arguments before anything else is started.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use devcloud::{Cloud, CloudConfig, Error, Forward, ImageConfig, Profile};
@@ -93,9 +93,11 @@ fn main() -> ExitCode {
         return devcloud::guest::main(arguments.collect());
     }
     let Command::Serve(serve) = Arguments::parse().command;
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !no_color)
         .init();
     match run(*serve) {
         Ok(()) => ExitCode::SUCCESS,

@@ -36,13 +36,14 @@ fn filter(settings: &LogSettings) -> Result<EnvFilter, Error> {
 /// When the filter is no filter, or logging is set up already.
 pub fn start(settings: &LogSettings) -> Result<(), Error> {
     let filter = filter(settings)?;
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let registry = tracing_subscriber::registry().with(filter);
     let done = match settings.format {
         LogFormat::Text => registry
             .with(
                 fmt::layer()
                     .with_writer(std::io::stderr)
-                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_ansi(std::io::stderr().is_terminal() && !no_color)
                     .with_target(false),
             )
             .try_init(),
