@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use model::{Timestamp, condition::Leadership};
 use runtime::{CancellationToken, supervisor::chain};
 use store::Lease;
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ impl Controller {
     /// Never for what may pass: a database or a cloud that is away is waited for.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let spec = self.parts.fleet.controller.lease.clone();
+        // Since when another leads, once that was said.
+        let mut waits_since = None;
         while !stop.is_cancelled() {
             let now = self.parts.clock.now();
             let taken = self
@@ -30,9 +33,12 @@ impl Controller {
                 .await;
             match taken {
                 Ok(Some(lease)) => {
+                    let waited = waits_since.take().map_or_else(String::new, |since: Timestamp| {
+                        format!(" from now on, after {} s of waiting", now.since(since).as_secs())
+                    });
                     info!(
                         lease.epoch = lease.epoch,
-                        "This controller leads fleet {}.", self.parts.fleet.name
+                        "This controller leads fleet {}{waited}.", self.parts.fleet.name
                     );
                     let parts = Arc::clone(&self.parts);
                     let led = tokio::select! {
@@ -52,7 +58,15 @@ impl Controller {
                         debug!("The lease was not released: {error}");
                     }
                 }
-                Ok(None) => debug!("Another controller leads; waiting."),
+                Ok(None) if waits_since.is_none() => {
+                    waits_since = Some(now);
+                    let leader = self.leader(now).await;
+                    info!(
+                        "{leader} leads fleet {}; this controller waits, and leads when the other is gone.",
+                        self.parts.fleet.name
+                    );
+                }
+                Ok(None) => debug!("Another controller still leads."),
                 Err(error) => warn!("Cannot take the lease: {}", chain(&error)),
             }
             tokio::select! {
@@ -61,6 +75,19 @@ impl Controller {
             }
         }
         Ok(())
+    }
+
+    /// Who leads, as it is on record.
+    async fn leader(&self, now: Timestamp) -> String {
+        let condition = self
+            .parts
+            .store
+            .fleet_condition(Some(self.parts.fleet.fleet), now)
+            .await;
+        match condition.map(|condition| condition.leadership) {
+            Ok(Leadership::Held { holder }) => format!("The controller {holder}"),
+            _ => "Another controller".to_owned(),
+        }
     }
 
     /// Rounds until the end is asked for.

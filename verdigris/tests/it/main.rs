@@ -15,6 +15,7 @@ mod faults;
 mod fleet_commands;
 mod full_disk;
 mod interruption;
+mod leases;
 mod moto;
 mod names;
 mod odd_packages;
