@@ -1,5 +1,5 @@
 //! The playbooks and the files for builders that the program carries in itself, for farms that bring none of
-//! their own.
+//! their own. The build script gathers them.
 
 use std::{
     fs::Permissions,
@@ -12,8 +12,8 @@ use include_dir::{Dir, include_dir};
 use runtime::settings::FleetSettings;
 use sha2::{Digest as _, Sha256};
 
-static PLAYBOOKS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../playbooks");
-static PROVISION_FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../provision-files");
+static PLAYBOOKS: Dir<'_> = include_dir!("$OUT_DIR/assets/playbooks");
+static PROVISION_FILES: Dir<'_> = include_dir!("$OUT_DIR/assets/provision-files");
 
 /// The directories of playbooks and provision-files: those in the settings, or the built-in ones, written
 /// below `directory` under their digest.
@@ -71,5 +71,46 @@ fn hash(directory: &Dir<'_>, digest: &mut Sha256) {
     }
     for inner in directory.dirs() {
         hash(inner, digest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        path::{Path, PathBuf},
+    };
+
+    use super::{Dir, PLAYBOOKS, PROVISION_FILES};
+
+    fn embedded(directory: &Dir<'_>, found: &mut BTreeSet<PathBuf>) {
+        found.extend(directory.files().map(|file| file.path().to_owned()));
+        directory.dirs().for_each(|inner| embedded(inner, found));
+    }
+
+    /// The files below a directory of the sources, but for those of tests.
+    fn sources(root: &Path, below: &Path, found: &mut BTreeSet<PathBuf>) {
+        for entry in std::fs::read_dir(root.join(below)).unwrap() {
+            let entry = entry.unwrap();
+            let path = below.join(entry.file_name());
+            if !entry.file_type().unwrap().is_dir() {
+                found.insert(path);
+            } else if !path.ends_with("tests") && !path.ends_with("__pycache__") {
+                sources(root, &path, found);
+            }
+        }
+    }
+
+    #[test]
+    fn everything_that_builders_are_given_is_carried_and_no_test() {
+        for (name, directory) in [("playbooks", &PLAYBOOKS), ("provision-files", &PROVISION_FILES)] {
+            let (mut carried, mut expected) = (BTreeSet::new(), BTreeSet::new());
+            embedded(directory, &mut carried);
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+            sources(&root, Path::new(""), &mut expected);
+            assert_eq!(carried, expected, "{name}");
+            let of_tests = |path: &&PathBuf| path.components().any(|part| part.as_os_str() == "tests");
+            assert_eq!(carried.iter().find(of_tests), None);
+        }
     }
 }
