@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -95,6 +95,9 @@ fn a_farm_is_restored_in_another_directory_from_a_backup_as_documented() {
         "the file is the whole database"
     );
     run(stopped, &[("FARM", &first), ("BACKUP", &backup)]);
+    for copy in [format!("{alive}/verdigris.db"), alive.clone(), backup.clone()] {
+        assert_private(Path::new(&copy));
+    }
     let builds = Command::new("sqlite3")
         .args([&format!("{alive}/verdigris.db"), "SELECT count(*) FROM build"])
         .output()
@@ -135,6 +138,71 @@ fn the_roles_of_the_worked_example_are_those_of_the_reference() {
         assert!(example.contains(statement), "{statement}");
     }
     assert!(reference.lines().count() >= 10, "{reference}");
+}
+
+/// Whatever holds a secret is its user's alone.
+fn assert_private(path: &Path) {
+    let mode = fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+}
+
+/// All documents of the repository, and what clients are told.
+fn prose() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files: Vec<PathBuf> = fs::read_dir(root.join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let others = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "provision-files/builder/README.md",
+        "charts/verdigris/README.md",
+    ];
+    files.extend(others.map(|name| root.join(name)));
+    files.push(root.join("api/openapi.json"));
+    files
+        .into_iter()
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn copr_spells_its_state_and_everything_else_is_cancelled() {
+    for (path, text) in prose() {
+        // What stands between backquotes, and in JSON between quotation marks of its own, is a state.
+        let words: String = text.split('`').step_by(2).collect::<Vec<_>>().join(" ");
+        let words = words.replace("\"canceled\"", "").to_lowercase();
+        for american in ["canceled", "canceling", "cancelation"] {
+            assert!(!words.contains(american), "{american} in {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_a_page_has_written_with_a_secret_in_it_is_its_users_alone() {
+    let writes = [
+        "> signing.passphrase",
+        ".backup '",
+        "pg_dump ",
+        "cp -a ",
+        "> copr.conf",
+        "> cloud.toml",
+    ];
+    let mut found = 0;
+    for (path, text) in prose() {
+        // The blocks of one page may be one shell's, from top to bottom.
+        let is_one_shell = path.ends_with("processes.md");
+        let mut has_umask = false;
+        for block in text.split("```").skip(1).step_by(2) {
+            has_umask = block.contains("umask 077") || is_one_shell && has_umask;
+            if writes.iter().any(|write| block.contains(write)) {
+                found += 1;
+                assert!(has_umask, "{}: {block}", path.display());
+            }
+        }
+    }
+    assert!(found >= 7, "{found}");
 }
 
 /// The shell's jobs, and what they started, end with the value.
@@ -232,6 +300,9 @@ fn the_three_processes_run_as_their_page_says_with_roles_of_their_own() {
     a_role_that_lacks_a_right_is_told_the_statement(&server, &owner, &farm, &address);
     an_image_that_the_cloud_has_not_is_found(&farm, &address);
     a_dump_is_restored(&address, &farm, &server, &owner);
+    for name in ["cloud.toml", "copr.conf", "farm.dump", "data"] {
+        assert_private(&farm.join(name));
+    }
     fs::write(farm.join("stop"), "").unwrap();
     eventually("the session ends", || session.0.try_wait().unwrap().is_some());
     assert!(farm.join("ended").exists(), "{}", logs(place));
