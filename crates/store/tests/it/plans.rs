@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{AttemptId, BuildId, BuildState, BuilderId, BuilderState, ProjectId, plan::Wait};
+use model::{AttemptId, BuildId, BuildState, BuilderId, BuilderState, ProjectId, Timestamp, plan::Wait};
 use store::{
     BuildFilter, EventFilter, FleetCache, LastBuilds, Order, Page, ProjectFilter, ProjectKey, Sighting,
     Store, testing::PostgresServer,
@@ -47,10 +47,9 @@ async fn look_at_everything(database: Database) {
     assert!(bench.faults.is_empty(), "{}", bench.faults.join("\n"));
 }
 
-/// What the controller does.
-async fn rounds(bench: &mut Bench, store: &Store) {
+/// What a controller looks at and says in a round; one of those who wait.
+async fn looks(bench: &mut Bench, store: &Store, now: Timestamp) -> AttemptId {
     let lease = bench.farm.lease;
-    let now = at(1_000_000);
     let mut cache = FleetCache::default();
     let view = bench
         .look("look_at_fleet", store.look_at_fleet(lease.fleet, &mut cache, now))
@@ -75,6 +74,14 @@ async fn rounds(bench: &mut Bench, store: &Store) {
     bench
         .look("set_waits", store.set_waits(&lease, &mut cache, &waits))
         .await;
+    view.queue[0].id
+}
+
+/// What the controller does.
+async fn rounds(bench: &mut Bench, store: &Store) {
+    let lease = bench.farm.lease;
+    let now = at(1_000_000);
+    let attempt = looks(bench, store, now).await;
     bench
         .look("renew_lease", store.renew_lease(&lease, crate::farm::TTL, now))
         .await;
@@ -102,7 +109,6 @@ async fn rounds(bench: &mut Bench, store: &Store) {
             .look("transition", store.transition(&lease, &builder, to, &change, now))
             .await;
     }
-    let attempt = view.queue[0].id;
     bench
         .look(
             "assign",
