@@ -280,43 +280,62 @@ fn serve<'a>(
     plan: &mut Plan,
 ) -> Result<String, String> {
     let is_coming = |name: &PoolName| format!("a builder of pool {name} is being started for it");
+    let is_away = |account: &Account<'_>| matches!(account.pool.cloud, CloudHealth::Away(_));
     for name in pools {
-        let Some(account) = accounts.get_mut(name) else {
-            continue;
-        };
-        let is_away = matches!(account.pool.cloud, CloudHealth::Away(_));
-        if account.unclaimed > 0 && !is_away {
-            // Those that come for sure are claimed first.
-            let is_refused = account.unclaimed <= account.refused;
+        if let Some(account) = accounts.get_mut(name)
+            && account.unclaimed > account.refused
+            && !is_away(account)
+        {
             account.unclaimed -= 1;
-            return Ok(match account.obstacle(now) {
-                Some(obstacle) if is_refused => obstacle.describe(name),
-                _ => is_coming(name),
-            });
+            return Ok(is_coming(name));
         }
     }
-    let mut refusals = Vec::new();
+    // A pool whose cloud refuses machines is asked again and again for those that it has planned already; before anybody waits
+    // for them, another pool gives one more.
+    if let Some(name) = launch(attempt, pools, accounts, (now, &mut *plan), |account| {
+        account.refused == 0
+    }) {
+        return Ok(is_coming(name));
+    }
     for name in pools {
-        let Some(account) = accounts.get_mut(name) else {
-            continue;
-        };
-        match account.room(now) {
-            Ok(()) => {
-                account.launch();
-                plan.actions.push(Action::Launch {
-                    pool: (*name).clone(),
-                    reason: format!("build {} waits for {}", attempt.build, attempt.chroot),
-                });
-                return Ok(is_coming(name));
-            }
-            Err(refusal) => refusals.push(refusal.describe(name)),
+        if let Some(account) = accounts.get_mut(name)
+            && account.unclaimed > 0
+            && !is_away(account)
+        {
+            account.unclaimed -= 1;
+            let obstacle = account.obstacle(now);
+            return Ok(obstacle.map_or_else(|| is_coming(name), |obstacle| obstacle.describe(name)));
         }
     }
-    Err(if pools.is_empty() {
-        format!("no pool offers {}", attempt.chroot)
-    } else {
-        refusals.join("; ")
-    })
+    if let Some(name) = launch(attempt, pools, accounts, (now, plan), |_| true) {
+        return Ok(is_coming(name));
+    }
+    if pools.is_empty() {
+        return Err(format!("no pool offers {}", attempt.chroot));
+    }
+    let accounts = pools.iter().filter_map(|name| Some((name, accounts.get(name)?)));
+    let refusals = accounts.filter_map(|(name, account)| Some(account.room(now).err()?.describe(name)));
+    Err(refusals.collect::<Vec<_>>().join("; "))
+}
+
+/// Plans one more builder for an attempt, in the first pool that may be taken and has room; which pool that is.
+fn launch<'a>(
+    attempt: &QueuedAttempt,
+    pools: &[&'a PoolName],
+    accounts: &mut BTreeMap<&'a PoolName, Account<'_>>,
+    (now, plan): (Timestamp, &mut Plan),
+    may_be_taken: impl Fn(&Account<'_>) -> bool,
+) -> Option<&'a PoolName> {
+    let name = pools.iter().find(|name| {
+        let account = accounts.get(*name);
+        account.is_some_and(|account| may_be_taken(account) && account.room(now).is_ok())
+    })?;
+    accounts.get_mut(name)?.launch();
+    plan.actions.push(Action::Launch {
+        pool: (*name).clone(),
+        reason: format!("build {} waits for {}", attempt.build, attempt.chroot),
+    });
+    Some(name)
 }
 
 fn hold_ready(name: &PoolName, account: &mut Account<'_>, now: Timestamp, plan: &mut Plan) -> String {

@@ -20,3 +20,28 @@ fn a_refused_launch_is_no_builder_that_comes_and_is_said_from_the_first_time() {
     farm.pools.values_mut().for_each(|pool| pool.spec.size.max = 2);
     assert_eq!(plan(&farm).pools[0].note, note);
 }
+
+#[test]
+fn nobody_waits_for_a_pool_whose_launches_are_refused_while_another_has_room() {
+    let mut preferred = pool(0, 4, 0);
+    preferred.spec.priority = 1;
+    let mut farm = snapshot(&[("cheap", preferred), ("dear", pool(0, 1, 0))]);
+    farm.builders.push(builder(1, "cheap", BuilderState::Planned));
+    farm.builders[0].refusal = Some("t3.micro: the cloud refuses: InsufficientInstanceCapacity".to_owned());
+    farm.queue = vec![attempt(1, "alice"), attempt(2, "bob")];
+    let decided = plan(&farm);
+    let is_of_dear =
+        |action: &&Action| matches!(action, Action::Launch { pool, .. } if pool.as_str() == "dear");
+    assert_eq!(decided.actions.iter().filter(is_of_dear).count(), 1);
+    let reasons: Vec<_> = decided.waits.iter().map(|wait| wait.reason.as_ref()).collect();
+    let refused = "the cloud gave pool cheap no machine so far; it is asked again";
+    assert_eq!(
+        reasons,
+        ["a builder of pool dear is being started for it", refused],
+        "the other pool is full then"
+    );
+    // One that comes for sure is taken before another is rented.
+    farm.builders.push(builder(2, "cheap", BuilderState::Booting));
+    farm.queue.truncate(1);
+    assert_eq!(launches(&plan(&farm)), 0);
+}
