@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::{
     farm::{
-        Farm, assert_conflict, assert_invalid, assert_not_found, because, new_builder, new_launch,
-        the_one_winner,
+        Farm, WORKER, assert_conflict, assert_invalid, assert_not_found, because, collected, new_builder,
+        new_launch, the_one_winner,
     },
     support::at,
 };
@@ -389,6 +389,13 @@ async fn whoever_looks_again_sees_each_change_of_a_builder(farm: Farm) {
     let moved = store.transition(&farm.lease, &resolving, BuilderState::Abandoned, &change, at(51));
     moved.await.unwrap();
     assert_eq!(look("one is gone").await, 1);
+    let build = farm.submit().await.id;
+    let epoch = farm.begin(build).await;
+    look("one is busy").await;
+    farm.renew(epoch, WORKER, 7, (4000, 70)).await;
+    look("its worker gives a sign of life").await;
+    farm.finish(epoch, &collected(build)).await;
+    look("its attempt ends").await;
 }
 
 fn never_answered(failures: u32, last: u64) -> Option<LaunchHistory> {
