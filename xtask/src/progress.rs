@@ -110,6 +110,8 @@ impl Count {
     /// What is said where there is no terminal.
     fn line(&self, done: u64, total: u64) -> String {
         let left = match self.bar.eta().as_secs() {
+            // The first one may have waited for something that the others find there: it tells nothing of them.
+            _ if done.saturating_mul(20) < total => String::new(),
             0 => String::new(),
             seconds => format!(", {seconds} s left"),
         };
@@ -123,9 +125,60 @@ impl Drop for Count {
     }
 }
 
+/// A count of things of which nobody knows how many there will be.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    what: &'static str,
+    count: u64,
+    shown: Instant,
+    pace: Duration,
+}
+
+impl Tally {
+    /// None yet; how many there are is said every `pace`.
+    pub(crate) fn new(what: &'static str, pace: Duration) -> Self {
+        Self {
+            what,
+            count: 0,
+            shown: Instant::now(),
+            pace,
+        }
+    }
+
+    /// Counts one more; whether that was said.
+    pub(crate) fn one_more(&mut self) -> bool {
+        self.count += 1;
+        let is_due = self.shown.elapsed() >= self.pace;
+        if is_due {
+            self.shown = Instant::now();
+            say(format!("    {} {}", self.count, self.what));
+        }
+        is_due
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Count;
+    use std::time::Duration;
+
+    use super::{Count, Tally};
+
+    #[test]
+    fn a_tally_speaks_at_its_pace() {
+        let mut silent = Tally::new("things", Duration::from_secs(3600));
+        assert!(!silent.one_more());
+        let mut loud = Tally::new("things", Duration::ZERO);
+        assert!(loud.one_more());
+        assert_eq!((silent.count, loud.count), (1, 1));
+    }
+
+    #[test]
+    fn no_time_is_foretold_from_the_first_few() {
+        let mut count = Count::of("packaged", 100);
+        std::thread::sleep(Duration::from_millis(20));
+        count.set(4);
+        assert_eq!(count.line(4, 100), "    packaged 4 of 100");
+    }
 
     #[test]
     fn a_count_goes_forward_only_and_not_beyond_its_end() {

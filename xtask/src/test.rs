@@ -3,12 +3,12 @@
 
 use std::process::ExitStatus;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::cache::Cache;
 use crate::process::Tool;
-use crate::progress::say;
-use crate::workspace::{cargo, root};
+use crate::progress::{Step, say};
+use crate::workspace::{self, cargo, root};
 use crate::{image, setup};
 
 /// Sets up, makes the images (and so the micro-distribution), and runs all tests; `arguments` go to the runner.
@@ -18,6 +18,10 @@ pub(crate) fn run(cache: &Cache, install: bool, arguments: &[String]) -> Result<
     let Some(runner) = setup::nextest(cache) else {
         bail!("cargo-nextest is missing: `cargo xtask setup` installs it");
     };
+    let step = Step::start("the tests (compiling them first, which takes minutes the first time)");
+    workspace::compile(cargo()?.args(["test", "--workspace", "--no-run"]))
+        .context("the tests do not compile")?;
+    step.done("compiled");
     let tests = Tool::new(runner)
         .args(["nextest", "run", "--workspace", "--no-fail-fast"])
         .args(arguments);

@@ -1,11 +1,23 @@
 //! Where the checkout and cargo's target directory are, and which crates there are.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::process::Tool;
+use crate::{
+    process::Tool,
+    progress::{Tally, say},
+};
+
+/// How often it is said how far cargo is, where no terminal shows it.
+const PACE: Duration = Duration::from_secs(30);
+/// How much of a compiler's complaints is shown.
+const MOST_LINES: usize = 200;
 
 /// What cargo says of the workspace.
 #[derive(Debug, Deserialize)]
@@ -56,19 +68,61 @@ pub(crate) fn read() -> Result<Workspace> {
     serde_json::from_str(&text).context("cargo metadata printed what this program does not understand")
 }
 
+/// Compiles. On a terminal cargo shows how far it is; elsewhere its hundreds of lines go into a file beside what it makes.
+pub(crate) fn compile(command: Tool) -> Result<()> {
+    if std::io::stderr().is_terminal() {
+        return command.show();
+    }
+    let log = read()?.target_directory.join("xtask-compile.log");
+    if log.exists() {
+        fs_err::remove_file(&log)?;
+    }
+    let mut tally = Tally::new("packages compiled, or being compiled", PACE);
+    let compiled = command.watch(&log, |line| {
+        if line.trim_start().starts_with("Compiling ") {
+            tally.one_more();
+        }
+    });
+    if compiled.is_err() {
+        say(mistakes(&fs_err::read_to_string(&log)?));
+    }
+    compiled
+}
+
+/// What a compiler said from its first mistake on, as much as somebody reads.
+fn mistakes(output: &str) -> String {
+    let lines = output.lines().skip_while(|line| !line.starts_with("error"));
+    lines.take(MOST_LINES).collect::<Vec<_>>().join("\n")
+}
+
 /// Builds the workspace and returns the path of the farm's program. The whole workspace, always: building one crate alone
 /// resolves other features, and the cloud's client then compiles once more for eight gigabytes and minutes.
 pub(crate) fn program() -> Result<PathBuf> {
-    let build = cargo()?.args(["build", "--workspace"]).show();
+    let build = compile(cargo()?.args(["build", "--workspace"]));
     build.context("the farm does not compile")?;
     Ok(read()?.target_directory.join("debug/verdigris"))
 }
 
 /// The farm's program as operators run it.
 pub(crate) fn release_program() -> Result<PathBuf> {
-    let build = cargo()?
-        .args(["build", "--release", "--workspace", "--bin", "verdigris"])
-        .show();
+    let build = compile(cargo()?.args(["build", "--release", "--workspace", "--bin", "verdigris"]));
     build.context("the farm does not compile")?;
     Ok(read()?.target_directory.join("release/verdigris"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn of_a_compilers_output_the_mistakes_are_shown() {
+        let output =
+            "   Compiling a\nwarning: w\nerror[E0425]: no `x`\n --> a.rs:1:2\nerror: could not compile";
+        let shown = super::mistakes(output);
+        assert_eq!(
+            shown,
+            "error[E0425]: no `x`\n --> a.rs:1:2\nerror: could not compile"
+        );
+        assert_eq!(super::mistakes("   Compiling a\n    Finished"), "");
+        let many = format!("error: first\n{}", "more\n".repeat(1000));
+        assert_eq!(super::mistakes(&many).lines().count(), super::MOST_LINES);
+    }
 }
