@@ -71,7 +71,10 @@ impl Controller {
             };
             match done {
                 Ok(()) => debug!("Decided: {action:?}"),
-                Err(store::Error::Conflict { what }) => debug!("Not done, something was quicker: {what}"),
+                // Somebody moved it, or deleted it with its project.
+                Err(store::Error::Conflict { what } | store::Error::NotFound { what }) => {
+                    debug!("Not done, something was quicker: {what}");
+                }
                 Err(error) => return Err(error.into()),
             }
         }

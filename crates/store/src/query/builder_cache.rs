@@ -33,8 +33,9 @@ pub(super) struct BuilderCache {
     builders: Arc<Vec<Builder>>,
 }
 
-/// All that changes in a builder's row, and in those of its launches: the version counts the moves, in whose transactions
-/// launches begin and are answered; what is added to a reason and a cordon are no moves.
+/// What tells that a builder's row is another, or those of its launches: the version counts the moves, in whose transactions
+/// launches begin and are answered; what is added to a reason and a cordon are no moves. The rest changes only with the version,
+/// unless something else than the farm writes it.
 #[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Stamp {
     id: Uuid,
@@ -42,6 +43,10 @@ pub(super) struct Stamp {
     /// A number on SQLite.
     cordoned: serde_json::Value,
     reason: Option<String>,
+    state: String,
+    pool: String,
+    instance_id: Option<String>,
+    deadline: Option<i64>,
 }
 
 /// What is new since the last look.
@@ -50,6 +55,9 @@ pub(super) enum News {
     Changed {
         listed: String,
         stamps: Vec<Stamp>,
+        /// Those whose rows were asked for.
+        asked: HashSet<BuilderId>,
+        /// What the rows held; one that cannot be read is not among them.
         changed: Vec<Builder>,
     },
 }
@@ -60,7 +68,8 @@ async fn list(tx: &Tx, fleet: FleetId) -> Result<String, Failure> {
     let json = functions(backend);
     let id = json::id(backend, "id");
     let sql = format!(
-        "SELECT CAST({}({}({id}, version, cordoned, reason)) AS TEXT) FROM builder WHERE ended_at IS NULL AND fleet = $1",
+        "SELECT CAST({}({}({id}, version, cordoned, reason, state, pool, instance_id, deadline)) AS TEXT)
+         FROM builder WHERE ended_at IS NULL AND fleet = $1",
         json.group, json.array
     );
     let statement = Statement::from_sql_and_values(backend, sql, [fleet.0.into()]);
@@ -89,6 +98,7 @@ impl BuilderCache {
         Ok(News::Changed {
             listed,
             stamps,
+            asked: new.into_iter().map(BuilderId).collect(),
             changed,
         })
     }
@@ -98,6 +108,7 @@ impl BuilderCache {
         if let News::Changed {
             listed,
             stamps,
+            asked,
             changed,
         } = news
         {
@@ -105,11 +116,8 @@ impl BuilderCache {
                 .into_iter()
                 .map(|stamp| (BuilderId(stamp.id), stamp))
                 .collect();
-            let changed_ids: HashSet<BuilderId> = changed.iter().map(|builder| builder.id).collect();
             let builders = Arc::make_mut(&mut self.builders);
-            builders.retain(|builder| {
-                self.stamps.contains_key(&builder.id) && !changed_ids.contains(&builder.id)
-            });
+            builders.retain(|builder| self.stamps.contains_key(&builder.id) && !asked.contains(&builder.id));
             builders.extend(changed);
             builders.sort_by_key(|builder| (builder.created_at, builder.id));
             self.listed = listed;

@@ -65,8 +65,8 @@ pub(super) async fn troubles(tx: &Tx, fleet: Option<FleetId>) -> Result<Vec<Clou
 
 impl Store {
     /// The fleet and the queue as of one moment, for the planner. Only that is read of builders and queue which `cache` does not know.
-    /// What cannot be read of the queue and of the pools' histories is left out, so that all else goes on; of builders and
-    /// chroots nothing is, since a machine without its builder's row would be ended.
+    /// What cannot be read of the queue, of builders and of the pools' histories is left out, so that all else goes on; of chroots
+    /// nothing is.
     ///
     /// # Errors
     ///

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use model::BuilderState;
-use store::{DatabaseSettings, Error, Page, ProjectFilter, Store, testing::PostgresServer};
+use store::{
+    DatabaseSettings, Error, FleetCache, FleetView, Page, ProjectFilter, Store, testing::PostgresServer,
+};
 
 use crate::{
     farm::{Farm, assert_invalid},
@@ -82,12 +84,23 @@ async fn one_bad_row_keeps_no_others_from_the_planner(farm: Farm) {
 async fn a_builder_that_cannot_be_read_keeps_no_others_from_being_served(farm: Farm) {
     let bad = farm.builder_in(BuilderState::Ready).await;
     let good = farm.planned_builder().await;
+    let ids = |view: &FleetView| view.builders.iter().map(|builder| builder.id).collect::<Vec<_>>();
+    let look = async |cache: &mut FleetCache| {
+        let view = farm.store.look_at_fleet(farm.lease.fleet, cache, at(9)).await;
+        ids(&view.unwrap())
+    };
+    let mut cache = FleetCache::default();
+    assert_eq!(look(&mut cache).await, [bad.id, good.id]);
     let raw = farm.raw().await;
     raw.execute("UPDATE builder SET pool = '../etc', instance_id = 'i-1' WHERE state = 'ready'")
         .await;
     let view = farm.store.fleet_snapshot(farm.lease.fleet, at(9)).await.unwrap();
-    let ids: Vec<_> = view.builders.iter().map(|builder| builder.id).collect();
-    assert_eq!(ids, [good.id]);
+    assert_eq!(ids(&view), [good.id]);
+    assert_eq!(
+        look(&mut cache).await,
+        [good.id],
+        "also by somebody who has seen it whole"
+    );
     assert_eq!(farm.store.builders(None).await.unwrap(), [good]);
     assert_eq!(farm.store.builder_by_instance("i-1").await.unwrap(), None);
     let named = farm.store.builder(bad.id).await.unwrap_err();
