@@ -192,7 +192,10 @@ impl FromStr for AttemptState {
 
 #[cfg(test)]
 mod tests {
-    use super::AttemptState;
+    use std::collections::BTreeSet;
+
+    use super::{AttemptState, Blame};
+    use crate::BuildState;
 
     #[test]
     fn final_states_are_the_ones_without_a_way_out() {
@@ -207,5 +210,84 @@ mod tests {
     fn what_is_being_published_can_no_longer_be_cancelled_or_lost() {
         assert!(!AttemptState::Publishing.may_become(AttemptState::Canceled));
         assert!(!AttemptState::Publishing.may_become(AttemptState::Lost));
+    }
+
+    #[test]
+    fn the_moves_are_those_of_the_drawing() {
+        let moves = |state: AttemptState| {
+            let next = AttemptState::ALL
+                .into_iter()
+                .filter(|next| state.may_become(*next));
+            next.map(AttemptState::as_str).collect::<Vec<_>>().join(" ")
+        };
+        for (state, next) in [
+            (AttemptState::Waiting, "assigned canceled"),
+            (AttemptState::Assigned, "waiting running canceled lost"),
+            (AttemptState::Running, "publishing failed skipped canceled lost"),
+            (AttemptState::Publishing, "succeeded failed"),
+        ] {
+            assert_eq!(moves(state), next, "{state}");
+        }
+    }
+
+    #[test]
+    fn every_state_is_reached_from_the_queue_and_success_only_through_publishing() {
+        let mut seen = BTreeSet::from([AttemptState::Waiting]);
+        let mut front = vec![AttemptState::Waiting];
+        while let Some(state) = front.pop() {
+            let next = AttemptState::ALL
+                .into_iter()
+                .filter(|next| state.may_become(*next));
+            front.extend(next.filter(|next| seen.insert(*next)));
+        }
+        assert_eq!(seen.len(), AttemptState::ALL.len(), "{seen:?}");
+        for state in AttemptState::ALL {
+            let succeeds = state.may_become(AttemptState::Succeeded);
+            assert_eq!(succeeds, state == AttemptState::Publishing, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_chroot_is_final_with_its_attempt_unless_another_follows() {
+        for state in AttemptState::ALL {
+            let shows = state.build_state();
+            let is_followed = state == AttemptState::Lost;
+            assert_eq!(
+                shows.is_final(),
+                state.is_final() && !is_followed,
+                "{state} shows {shows}"
+            );
+            // Clients of Copr must never see a state of the source phase or of a fork here.
+            assert!(
+                !matches!(shows, BuildState::Importing | BuildState::Forked),
+                "{state}"
+            );
+        }
+        assert_eq!(AttemptState::Publishing.build_state(), BuildState::Running);
+        assert_eq!(AttemptState::Assigned.build_state(), BuildState::Starting);
+    }
+
+    #[test]
+    fn trying_again_is_for_what_the_sources_and_the_user_did_not_cause() {
+        for (blame, word, is_retried) in [
+            (Blame::Package, "package", false),
+            (Blame::Infrastructure, "infrastructure", true),
+            (Blame::Service, "service", true),
+            (Blame::Cancelled, "cancelled", false),
+        ] {
+            assert_eq!(blame.is_worth_a_retry(), is_retried, "{blame}");
+            assert_eq!(word.parse(), Ok(blame));
+            assert_eq!(serde_json::to_value(blame).unwrap(), word, "one word everywhere");
+        }
+    }
+
+    #[test]
+    fn a_word_of_a_corrupt_row_is_named_with_its_kind() {
+        for word in ["", "Running", "cancelled", "running "] {
+            let said = word.parse::<AttemptState>().unwrap_err().to_string();
+            assert_eq!(said, format!("`{word}` is no attempt state"));
+        }
+        let said = "canceled".parse::<Blame>().unwrap_err().to_string();
+        assert_eq!(said, "`canceled` is no blame", "it is spelt with two l");
     }
 }

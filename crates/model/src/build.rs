@@ -112,7 +112,7 @@ impl FromStr for BuildState {
 
 /// A word that is no state of the wanted kind; from a database row it means that the row is corrupt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a {kind}")]
+#[error("`{text}` is no {kind}")]
 pub struct UnknownState {
     pub(crate) kind: &'static str,
     pub(crate) text: String,
@@ -152,6 +152,8 @@ pub fn derive_state(canceled: bool, source: BuildState, chroots: &[BuildState]) 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{BuildState, derive_state};
 
     #[test]
@@ -161,7 +163,7 @@ mod tests {
         }
         assert_eq!(
             "done".parse::<BuildState>().unwrap_err().to_string(),
-            "`done` is not a build state"
+            "`done` is no build state"
         );
     }
 
@@ -183,6 +185,74 @@ mod tests {
                 expected,
                 "{source} {chroots:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_numbers_are_those_that_copr_has_in_its_database() {
+        let words = [
+            "failed",
+            "succeeded",
+            "canceled",
+            "running",
+            "pending",
+            "skipped",
+            "starting",
+            "importing",
+            "forked",
+            "waiting",
+        ];
+        for (number, word) in (0..).zip(words) {
+            let state: BuildState = word.parse().unwrap();
+            assert_eq!(state.copr_number(), number, "{word}");
+        }
+        assert_eq!(words.len(), BuildState::ALL.len());
+    }
+
+    #[test]
+    fn the_source_decides_until_it_has_succeeded_and_a_cancelled_build_is_cancelled_whatever_runs() {
+        for source in BuildState::ALL {
+            assert_eq!(
+                derive_state(true, source, &[BuildState::Running]),
+                BuildState::Canceled,
+                "{source}"
+            );
+            let decides = !source.is_final() || source == BuildState::Failed;
+            let derived = derive_state(false, source, &[BuildState::Succeeded]);
+            let expected = if decides { source } else { BuildState::Succeeded };
+            assert_eq!(derived, expected, "{source}");
+            assert_eq!(derive_state(false, source, &[]), source, "nothing else is known");
+        }
+    }
+
+    fn chroots() -> impl Strategy<Value = Vec<BuildState>> {
+        // A chroot is never being imported.
+        prop::collection::vec(prop::sample::select(BuildState::ALL[1..].to_vec()), 1..12)
+    }
+
+    proptest! {
+        #[test]
+        fn a_build_is_over_exactly_when_all_its_chroots_are(states in chroots()) {
+            let derived = derive_state(false, BuildState::Succeeded, &states);
+            prop_assert_eq!(derived.is_final(), states.iter().all(|state| state.is_final()), "{}", derived);
+            prop_assert!(states.contains(&derived), "it is the state of one of them");
+        }
+
+        #[test]
+        fn neither_order_nor_repetition_of_chroots_changes_a_build(states in chroots(), turn in 0usize..12) {
+            let derived = derive_state(false, BuildState::Succeeded, &states);
+            let mut turned = states.clone();
+            let by = turn % turned.len();
+            turned.rotate_left(by);
+            turned.extend(states.iter().rev());
+            prop_assert_eq!(derive_state(false, BuildState::Succeeded, &turned), derived);
+        }
+
+        #[test]
+        fn one_failed_chroot_is_not_hidden_by_others_that_are_over(states in chroots()) {
+            let mut states: Vec<_> = states.into_iter().filter(|state| state.is_final()).collect();
+            states.push(BuildState::Failed);
+            prop_assert_eq!(derive_state(false, BuildState::Succeeded, &states), BuildState::Failed);
         }
     }
 }
