@@ -325,4 +325,132 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn a_fleet_that_never_had_a_leader_says_so_and_one_of_which_nothing_is_known_does_not() {
+        let mut condition = Condition::default();
+        condition.leadership = Leadership::Vacant { since: None };
+        assert_eq!(lines(&condition), ["no controller has ever led this fleet"]);
+        condition.leadership = Leadership::Unknown;
+        assert_eq!(lines(&condition), [""; 0]);
+        // A clock that was set back is no reason for a negative time.
+        condition.leadership = Leadership::Vacant {
+            since: Some(NOW.plus(Duration::from_secs(5))),
+        };
+        assert!(
+            lines(&condition)[0].contains(", for 0 s: "),
+            "{:?}",
+            lines(&condition)
+        );
+    }
+
+    #[test]
+    fn a_cloud_that_says_no_more_than_its_reason_says_it_once() {
+        let trouble = |detail: &str| CloudTrouble {
+            cloud: "aws".to_owned(),
+            since: NOW,
+            reason: "the cloud refuses: AuthFailure".to_owned(),
+            detail: detail.to_owned(),
+        };
+        let public = "cloud aws gives no machines since 2001-09-09T01:46:40Z: the cloud refuses: AuthFailure";
+        for (detail, besides) in [
+            ("the cloud refuses: AuthFailure", ""),
+            ("", ""),
+            ("the cloud refuses: AuthFailure: no such key", ": no such key"),
+            ("status 401", ": status 401"),
+        ] {
+            let condition = Condition {
+                clouds: vec![trouble(detail)],
+                ..Condition::default()
+            };
+            assert_eq!(lines(&condition), [format!("{public}{besides}")], "{detail}");
+        }
+    }
+
+    #[test]
+    fn machines_that_cannot_be_ended_are_counted_and_named_for_operators() {
+        let mut condition = Condition::default();
+        condition
+            .refused_ends
+            .insert("i-1".to_owned(), "locked".to_owned());
+        assert_eq!(
+            lines(&condition),
+            [
+                "1 machine without a builder goes on costing, since a cloud refuses to end what it was told to: i-1: locked"
+            ]
+        );
+        condition
+            .refused_ends
+            .insert("i-0".to_owned(), "not ours".to_owned());
+        assert_eq!(
+            lines(&condition),
+            [
+                "2 machines without builders go on costing, since a cloud refuses to end what it was told to: \
+                 i-0: not ours; i-1: locked"
+            ]
+        );
+    }
+
+    #[test]
+    fn builders_are_counted_in_plain_words() {
+        let pool: PoolName = "x86".parse().unwrap();
+        let mut condition = Condition::default();
+        let launching = |starting, refused| Launching {
+            starting,
+            refused,
+            refusal: None,
+        };
+        condition.launching.insert(pool.clone(), launching(4, 3));
+        let words = "the cloud gave pool x86 no machine for 3 builders so far, and is asked again";
+        assert_eq!(lines(&condition), [words]);
+        condition.launching.insert(pool.clone(), launching(1, 0));
+        let history = LaunchHistory {
+            failures: 2,
+            last_failure: Some(NOW),
+            last_reason: None,
+        };
+        condition.pools.insert(pool.clone(), history);
+        let words = "the last 2 builders of pool x86 never got ready, and another is tried";
+        assert_eq!(lines(&condition), [words]);
+        // Nothing is tried any more: nothing is wrong either.
+        condition.launching.insert(pool, launching(0, 0));
+        assert_eq!(lines(&condition), [""; 0]);
+    }
+
+    #[test]
+    fn the_worst_comes_first_and_pools_follow_by_name() {
+        let held = LaunchHistory {
+            failures: 3,
+            last_failure: Some(NOW),
+            last_reason: None,
+        };
+        let condition = Condition {
+            stopping: Some(0),
+            leadership: Leadership::Vacant { since: None },
+            clouds: vec![CloudTrouble {
+                cloud: "aws".to_owned(),
+                since: NOW,
+                reason: "it does not answer".to_owned(),
+                detail: String::new(),
+            }],
+            pools: BTreeMap::from([("b".parse().unwrap(), held.clone()), ("a".parse().unwrap(), held)]),
+            launching: BTreeMap::new(),
+            refused_ends: BTreeMap::from([("i-1".to_owned(), "locked".to_owned())]),
+        };
+        let starts: Vec<String> = lines(&condition)
+            .iter()
+            .map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" "))
+            .collect();
+        assert_eq!(
+            starts,
+            [
+                "the farm is",
+                "no controller has",
+                "cloud aws gives",
+                "pool a is",
+                "pool b is",
+                "1 machine without",
+            ]
+        );
+    }
 }

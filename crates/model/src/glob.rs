@@ -48,6 +48,8 @@ impl Glob {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::Glob;
 
     #[test]
@@ -67,6 +69,51 @@ mod tests {
             ("*ab", "aaab", true),
         ] {
             assert_eq!(Glob::new(pattern).matches(text), expected, "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn odd_patterns_mean_what_they_say() {
+        for (pattern, text, expected) in [
+            ("**", "", true),
+            ("*?", "", false),
+            ("?*", "a", true),
+            ("*?*", "ab", true),
+            ("?", "ö", true),
+            ("??", "ö", false),
+            ("*.*", "a.b.c", true),
+            ("[ab]", "a", false),
+            ("[ab]", "[ab]", true),
+            ("a\\*", "a\\bc", true),
+            ("Fedora-*", "fedora-43-x86_64", false),
+        ] {
+            assert_eq!(Glob::new(pattern).matches(text), expected, "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_many_stars_ends() {
+        let pattern = "*a".repeat(60) + "b";
+        assert!(!Glob::new(&pattern).matches(&"a".repeat(4000)));
+    }
+
+    /// The meaning of a pattern, word for word, at the price of trying everything.
+    fn by_definition(pattern: &[char], text: &[char]) -> bool {
+        match (pattern, text) {
+            ([], []) => true,
+            (['*', rest @ ..], _) => (0..=text.len()).any(|taken| by_definition(rest, &text[taken..])),
+            (['?', rest @ ..], [_, after @ ..]) => by_definition(rest, after),
+            ([wanted, rest @ ..], [found, after @ ..]) => wanted == found && by_definition(rest, after),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_quick_way_answers_as_the_definition_does(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
+            let letters = |text: &str| text.chars().collect::<Vec<_>>();
+            let expected = by_definition(&letters(&pattern), &letters(&text));
+            prop_assert_eq!(Glob::new(&pattern).matches(&text), expected, "{} on {}", pattern, text);
         }
     }
 }

@@ -101,7 +101,7 @@ pub struct InvalidId {
 
 #[cfg(test)]
 mod tests {
-    use super::{BuilderId, FleetId};
+    use super::{AttemptId, BuildId, BuilderId, FleetId, LaunchId};
 
     #[test]
     fn an_id_is_the_same_in_text_and_in_json_and_read_with_and_without_its_prefix() {
@@ -121,5 +121,67 @@ mod tests {
             bad.to_string(),
             "`seven` is no id of that kind: expected a UUID, with or without `flt_` before it"
         );
+    }
+
+    #[test]
+    fn each_kind_of_id_has_its_prefix_and_takes_no_other() {
+        let bare = "019a0000000070008000000000000001";
+        assert_eq!(
+            bare.parse::<AttemptId>().unwrap().to_string(),
+            format!("att_{bare}")
+        );
+        assert_eq!(
+            bare.parse::<BuilderId>().unwrap().to_string(),
+            format!("bdr_{bare}")
+        );
+        assert_eq!(
+            bare.parse::<LaunchId>().unwrap().to_string(),
+            format!("lch_{bare}")
+        );
+        assert_eq!(
+            bare.parse::<FleetId>().unwrap().to_string(),
+            format!("flt_{bare}")
+        );
+        for wrong in [
+            format!("bdr_{bare}"),
+            format!("att_att_{bare}"),
+            format!("ATT_{bare}"),
+            format!(" {bare}"),
+            bare[1..].to_owned(),
+            format!("{bare}0"),
+            "att_".to_owned(),
+            String::new(),
+        ] {
+            let said = wrong.parse::<AttemptId>().unwrap_err().to_string();
+            let expected =
+                format!("`{wrong}` is no id of that kind: expected a UUID, with or without `att_` before it");
+            assert_eq!(said, expected);
+        }
+    }
+
+    #[test]
+    fn what_people_copy_from_elsewhere_is_the_same_id() {
+        let id: AttemptId = "019a0000-0000-7000-8000-000000000001".parse().unwrap();
+        for given in [
+            "019A0000-0000-7000-8000-000000000001",
+            "att_019a0000-0000-7000-8000-000000000001",
+            "{019a0000-0000-7000-8000-000000000001}",
+            "urn:uuid:019a0000-0000-7000-8000-000000000001",
+        ] {
+            assert_eq!(given.parse(), Ok(id), "{given}");
+        }
+    }
+
+    #[test]
+    fn texts_of_ids_are_in_the_order_of_the_ids() {
+        let ids: Vec<AttemptId> = [1, 255, 256, u128::MAX]
+            .map(uuid::Uuid::from_u128)
+            .map(AttemptId)
+            .to_vec();
+        let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        assert!(ids.is_sorted() && texts.is_sorted(), "{texts:?}");
+        // Numbers are written as numbers, in text and in JSON.
+        assert_eq!(BuildId(-7).to_string(), "-7");
+        assert_eq!(serde_json::to_value(BuildId(i64::MAX)).unwrap(), i64::MAX);
     }
 }

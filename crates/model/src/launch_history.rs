@@ -83,4 +83,50 @@ mod tests {
         let probed = history.after_failure(seconds(140), "nobody answered", seconds(150));
         assert_eq!(probed.held_until(), Some(seconds(150 + 60)));
     }
+
+    #[test]
+    fn a_pool_launches_as_it_needs_until_the_third_failure_in_a_row() {
+        let mut history = LaunchHistory::default();
+        assert_eq!(history.held_until(), None);
+        for failures in 1..=3 {
+            history = history.after_failure(NOW, &format!("reason {failures}"), NOW);
+            assert_eq!(history.failures, failures);
+            assert_eq!(
+                history.last_reason,
+                Some(format!("reason {failures}")),
+                "the last one counts"
+            );
+            assert_eq!(history.held_until().is_some(), failures == 3, "{failures}");
+        }
+    }
+
+    #[test]
+    fn a_builder_planned_at_the_moment_of_a_failure_was_under_way_and_one_planned_after_it_is_a_probe() {
+        let held = LaunchHistory {
+            failures: 3,
+            last_failure: Some(seconds(10)),
+            last_reason: None,
+        };
+        assert_eq!(held.after_failure(seconds(10), "again", seconds(20)).failures, 3);
+        let just_after = seconds(10).plus(Duration::from_micros(1));
+        assert_eq!(held.after_failure(just_after, "again", seconds(20)).failures, 4);
+    }
+
+    #[test]
+    fn however_often_a_pool_fails_it_is_tried_every_half_an_hour() {
+        let history = LaunchHistory {
+            failures: u32::MAX,
+            last_failure: Some(NOW),
+            last_reason: None,
+        };
+        assert_eq!(history.held_until(), Some(seconds(1800)));
+        let once_more = history.after_failure(seconds(5), "again", seconds(5));
+        assert_eq!(once_more.failures, u32::MAX, "the count does not begin anew");
+        // A row that lost its moment does not hold a pool back for ever.
+        let without_moment = LaunchHistory {
+            last_failure: None,
+            ..history
+        };
+        assert_eq!(without_moment.held_until(), None);
+    }
 }

@@ -75,4 +75,38 @@ mod tests {
         assert_eq!(did_you_mean("c7i.xlrge", known), ", did you mean `c7i.xlarge`?");
         assert_eq!(did_you_mean("moon", known), "");
     }
+
+    #[test]
+    fn a_third_of_the_letters_may_be_wrong_and_at_most_three() {
+        for (word, known, is_near) in [
+            ("ab", "ac", false),
+            ("abc", "abd", true),
+            ("abc", "xbd", false),
+            ("abcdef", "xbcdex", true),
+            ("abcdef", "xbxdex", false),
+            ("abcdefghi", "xbxdexghi", true),
+            ("abcdefghijkl", "xbxdexghxjkl", false),
+            // Two letters that changed places are one mistake.
+            ("abc", "acb", true),
+            // The longer of both counts: a letter too few, a letter too many.
+            ("ab", "abc", true),
+            ("abc", "ab", true),
+            ("", "abc", false),
+            ("", "", true),
+        ] {
+            assert_eq!(nearest(word, [known]).is_some(), is_near, "{word} {known}");
+        }
+    }
+
+    #[test]
+    fn of_two_that_are_as_near_the_one_that_is_named_first_is_meant_and_without_any_nobody_is() {
+        assert_eq!(nearest("lebel", ["label", "level"]), Some("label"));
+        assert_eq!(nearest("lebel", ["level", "label"]), Some("level"));
+        assert_eq!(
+            all_near("lebel", ["labels", "level"]),
+            ["level", "labels"],
+            "one mistake before two"
+        );
+        assert_eq!(did_you_mean("lebel", [""; 0]), "");
+    }
 }

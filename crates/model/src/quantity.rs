@@ -172,6 +172,8 @@ impl fmt::Display for ByteSize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{ByteSize, Span};
 
     #[test]
@@ -194,5 +196,107 @@ mod tests {
         }
         let message = "30".parse::<Span>().unwrap_err().to_string();
         assert_eq!(message, "`30` is not a duration with a unit (ms, s, m, h, d)");
+    }
+
+    #[test]
+    fn odd_but_clear_ways_to_write_a_quantity_are_read_and_written_back_in_the_largest_unit_that_is_exact() {
+        for (given, shown) in [
+            ("0s", "0s"),
+            ("0d", "0s"),
+            ("007m", "7m"),
+            ("5 m", "5m"),
+            ("1000ms", "1s"),
+            ("1001ms", "1001ms"),
+            ("60s", "1m"),
+            ("61s", "61s"),
+            ("3600s", "1h"),
+            ("24h", "1d"),
+            ("25h", "25h"),
+        ] {
+            assert_eq!(given.parse::<Span>().unwrap().to_string(), shown, "{given}");
+        }
+        for (given, shown) in [
+            ("0B", "0B"),
+            ("0TiB", "0B"),
+            ("1023B", "1023B"),
+            ("1024B", "1KiB"),
+            ("1025B", "1025B"),
+            ("2048KiB", "2MiB"),
+            ("16 GiB", "16GiB"),
+            ("1024TiB", "1024TiB"),
+        ] {
+            assert_eq!(given.parse::<ByteSize>().unwrap().to_string(), shown, "{given}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_to_count_is_refused_and_the_largest_is_not() {
+        let milliseconds = u64::MAX;
+        for (most, over) in [
+            (
+                format!("{milliseconds}ms"),
+                format!("{}ms", u128::from(milliseconds) + 1),
+            ),
+            (
+                format!("{}s", milliseconds / 1000),
+                format!("{}s", milliseconds / 1000 + 1),
+            ),
+            (
+                format!("{}d", milliseconds / 86_400_000),
+                format!("{}d", milliseconds / 86_400_000 + 1),
+            ),
+        ] {
+            assert!(most.parse::<Span>().is_ok(), "{most}");
+            assert!(over.parse::<Span>().is_err(), "{over}");
+        }
+        for (most, over) in [
+            ("18446744073709551615B", "18446744073709551616B"),
+            ("18014398509481983KiB", "18014398509481984KiB"),
+            ("16777215TiB", "16777216TiB"),
+        ] {
+            assert!(most.parse::<ByteSize>().is_ok(), "{most}");
+            assert!(over.parse::<ByteSize>().is_err(), "{over}");
+        }
+    }
+
+    #[test]
+    fn the_words_for_a_bad_quantity_in_a_file_name_it_and_the_units() {
+        let said = serde_json::from_str::<ByteSize>("\"64kb\"")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.starts_with("`64kb` is not a size with a unit (B, KiB, MiB, GiB, TiB)"),
+            "{said}"
+        );
+        let said = serde_json::from_str::<Span>("\" 5m\"").unwrap_err().to_string();
+        assert!(
+            said.starts_with("` 5m` is not a duration with a unit (ms, s, m, h, d)"),
+            "{said}"
+        );
+        assert!(
+            serde_json::from_str::<Span>("5").is_err(),
+            "a bare number has no unit"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_length_and_every_size_survives_being_written(milliseconds in any::<u64>(), bytes in any::<u64>()) {
+            let span = Span::milliseconds(milliseconds);
+            prop_assert_eq!(span.to_string().parse(), Ok(span));
+            let size = ByteSize::from_bytes(bytes);
+            prop_assert_eq!(size.to_string().parse(), Ok(size));
+            prop_assert_eq!(serde_json::to_value(size).unwrap(), size.to_string());
+        }
+
+        #[test]
+        fn whatever_is_read_is_no_panic_and_never_without_a_unit(text in "[0-9]{0,22}[ a-zA-Z]{0,4}") {
+            for shown in [
+                text.parse::<Span>().map(|span| span.to_string()),
+                text.parse::<ByteSize>().map(|size| size.to_string()),
+            ].into_iter().flatten() {
+                prop_assert!(shown.ends_with(|c: char| c.is_ascii_alphabetic()), "{} of {}", shown, text);
+            }
+        }
     }
 }

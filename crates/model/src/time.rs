@@ -73,3 +73,82 @@ impl fmt::Display for Timestamp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LAST: Timestamp = Timestamp(i64::MAX);
+    const FIRST: Timestamp = Timestamp(i64::MIN);
+
+    #[test]
+    fn a_moment_is_written_in_utc_with_as_many_digits_as_it_has() {
+        for (micros, shown) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (1, "1970-01-01T00:00:00.000001Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+            (1_500_000, "1970-01-01T00:00:01.5Z"),
+            (1_795_923_954_000_001, "2026-11-29T03:45:54.000001Z"),
+            (951_782_400_000_000, "2000-02-29T00:00:00Z"),
+            (253_402_300_799_999_999, "9999-12-31T23:59:59.999999Z"),
+            // Behind the last year of four digits RFC 3339 ends.
+            (253_402_300_800_000_000, "253402300800000000 µs"),
+            (i64::MAX, "9223372036854775807 µs"),
+            (i64::MIN, "-9223372036854775808 µs"),
+        ] {
+            assert_eq!(Timestamp::from_micros(micros).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn seconds_are_counted_downwards_also_before_1970() {
+        for (micros, seconds) in [
+            (0, 0),
+            (999_999, 0),
+            (1_000_000, 1),
+            (-1, -1),
+            (-1_000_000, -1),
+            (-1_000_001, -2),
+        ] {
+            let moment = Timestamp::from_micros(micros);
+            assert_eq!(moment.as_seconds(), seconds, "{micros}");
+            assert_eq!(
+                moment.to_the_second().as_micros(),
+                seconds * 1_000_000,
+                "{micros}"
+            );
+        }
+        assert_eq!(FIRST.to_the_second(), FIRST, "there is none before it");
+    }
+
+    #[test]
+    fn what_lies_beyond_all_moments_is_the_last_or_the_first_of_them() {
+        let (second, long) = (Duration::from_secs(1), Duration::MAX);
+        assert_eq!(LAST.plus(second), LAST);
+        assert_eq!(Timestamp(0).plus(long), LAST);
+        assert_eq!(FIRST.minus(second), FIRST);
+        assert_eq!(Timestamp(-2).minus(long), FIRST);
+        assert_eq!(
+            LAST.since(FIRST),
+            Duration::from_micros(u64::try_from(i64::MAX).unwrap())
+        );
+        assert_eq!(FIRST.since(LAST), Duration::ZERO, "it lies ahead");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_added_is_what_has_passed(micros in -4_000_000_000_000_000i64..4_000_000_000_000_000, added in 0u64..4_000_000_000_000_000) {
+            let (moment, added) = (Timestamp::from_micros(micros), Duration::from_micros(added));
+            let later = moment.plus(added);
+            prop_assert_eq!(later.since(moment), added);
+            prop_assert_eq!(later.minus(added), moment);
+            prop_assert!(moment.to_the_second() <= moment);
+            prop_assert!(moment.since(moment.to_the_second()) < Duration::from_secs(1));
+            // As text moments of one length sort as they follow each other.
+            let (early, late) = (moment.to_the_second().to_string(), later.to_the_second().to_string());
+            prop_assert!(early <= late, "{} {}", early, late);
+        }
+    }
+}
