@@ -22,6 +22,8 @@ const MOST_UNANSWERED: u32 = 2;
 struct Account<'a> {
     pool: &'a Pool,
     counted: u32,
+    /// How many of those counted go: they end, or end by this plan.
+    going: u32,
     starting: u32,
     /// Launches of which nobody knows whether a machine comes of them.
     unanswered: u32,
@@ -73,6 +75,11 @@ impl Account<'_> {
     fn obstacle(&self, now: Timestamp) -> Option<Refusal> {
         let no_machine = || Some(Refusal::NoMachine(self.refusal?.to_owned()));
         self.trouble(now).or_else(no_machine)
+    }
+
+    /// How many builders the pool has and goes on having: what its minimum asks for.
+    const fn lasting(&self) -> u32 {
+        self.counted.saturating_sub(self.going)
     }
 
     fn launch(&mut self) {
@@ -239,6 +246,11 @@ fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolNa
         let account = Account {
             pool,
             counted: count(&|builder| builder.state.counts()),
+            going: count(&|builder| {
+                BuilderState::ENDING.contains(&builder.state)
+                    || given_up.contains_key(&builder.id)
+                    || is_made_otherwise(builder)
+            }),
             starting,
             unanswered,
             refused: u32::try_from(refusals().count()).unwrap_or(u32::MAX),
@@ -346,10 +358,11 @@ fn hold_ready(name: &PoolName, account: &mut Account<'_>, now: Timestamp, plan: 
         let spare = ready
             .saturating_add(account.unclaimed)
             .saturating_add(account.unanswered);
-        let reason = if account.counted < size.min {
+        let reason = if account.lasting() < size.min {
             format!(
                 "the pool has {} of at least {} builders",
-                account.counted, size.min
+                account.lasting(),
+                size.min
             )
         } else if spare < size.idle {
             format!("the pool has {spare} of {} spare builders", size.idle)
@@ -373,7 +386,7 @@ fn hold_ready(name: &PoolName, account: &mut Account<'_>, now: Timestamp, plan: 
 
 fn shrink(account: &mut Account<'_>, now: Timestamp, plan: &mut Plan) {
     let spec = &account.pool.spec;
-    let above_floor = account.counted.saturating_sub(spec.size.min);
+    let above_floor = account.lasting().saturating_sub(spec.size.min);
     let above_idle = u32::try_from(account.free.len())
         .unwrap_or(u32::MAX)
         .saturating_sub(spec.size.idle);
@@ -389,6 +402,11 @@ fn shrink(account: &mut Account<'_>, now: Timestamp, plan: &mut Plan) {
     }
 }
 
+/// Whether a builder is let go because its pool's builders are made otherwise by now. One at work ends that first.
+fn is_made_otherwise(builder: &Builder) -> bool {
+    builder.state == BuilderState::Ready && builder.outdated
+}
+
 fn drain_what_no_pool_wants(snapshot: &Snapshot, plan: &mut Plan) {
     for builder in &snapshot.builders {
         let pool = &builder.pool;
@@ -396,7 +414,7 @@ fn drain_what_no_pool_wants(snapshot: &Snapshot, plan: &mut Plan) {
             continue;
         } else if !snapshot.pools.contains_key(pool) {
             format!("pool {pool} is no longer in fleet.yaml")
-        } else if builder.outdated {
+        } else if is_made_otherwise(builder) {
             format!("builders of pool {pool} are made otherwise by now")
         } else {
             continue;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::*;
 use crate::fleet::{LaunchSpec, OfferingSpec, ShrinkSpec, SizeSpec};
 
+mod pools;
 mod refusals;
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);

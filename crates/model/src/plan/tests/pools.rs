@@ -1,0 +1,223 @@
+//! How many builders a pool keeps, which attempts go where, and what it says of that.
+
+use super::*;
+
+fn drained(plan: &Plan) -> Vec<u128> {
+    let drained = plan.actions.iter().filter_map(|action| match action {
+        Action::Drain { builder, .. } => Some(builder.0.as_u128()),
+        _ => None,
+    });
+    drained.collect()
+}
+
+fn assigned(plan: &Plan) -> Vec<(u128, u128)> {
+    let assigned = plan.actions.iter().filter_map(|action| match action {
+        Action::Assign { attempt, builder } => Some((attempt.0.as_u128(), builder.0.as_u128())),
+        _ => None,
+    });
+    assigned.collect()
+}
+
+/// A builder that has been ready for longer than a pool keeps one without need.
+fn idle(number: u128) -> Builder {
+    Builder {
+        entered_at: NOW.minus(Duration::from_secs(700)),
+        ..builder(number, "x86", BuilderState::Ready)
+    }
+}
+
+#[test]
+fn builders_that_go_are_none_of_the_minimum() {
+    // One of two is let go; while it ends the other is all that the pool has.
+    let mut farm = snapshot(&[("x86", pool(1, 9, 0))]);
+    farm.builders = vec![idle(1), idle(2)];
+    let first = plan(&farm);
+    assert_eq!(drained(&first), [1]);
+    for state in BuilderState::ENDING {
+        farm.builders[0].state = state;
+        assert_eq!(plan(&farm).actions, [], "{state}");
+    }
+    // When the last one goes, the next is rented at once: a cloud may take its time to end a machine.
+    farm.builders.truncate(1);
+    let last = plan(&farm);
+    let expected = Action::Launch {
+        pool: "x86".parse().unwrap(),
+        reason: "the pool has 0 of at least 1 builders".to_owned(),
+    };
+    assert_eq!(last.actions, [expected]);
+    assert_eq!(last.pools[0].counted, 2, "the maximum counts both");
+    farm.pools.values_mut().for_each(|pool| pool.spec.size.max = 1);
+    let full = plan(&farm);
+    assert_eq!(full.actions, []);
+    assert_eq!(full.pools[0].note, "pool x86 is at its maximum of 1");
+}
+
+#[test]
+fn what_this_plan_gives_up_is_none_of_the_minimum_either() {
+    // One that overstays, and one that is made otherwise by now.
+    let mut overdue = builder(1, "x86", BuilderState::Booting);
+    overdue.deadline = Some(NOW);
+    let mut outdated = builder(1, "x86", BuilderState::Ready);
+    outdated.outdated = true;
+    for gone in [overdue, outdated] {
+        let mut farm = snapshot(&[("x86", pool(1, 9, 0))]);
+        farm.builders = vec![gone.clone()];
+        assert_eq!(launches(&plan(&farm)), 1, "{gone:?}");
+        farm.builders.push(idle(2));
+        let decided = plan(&farm);
+        assert!(!drained(&decided).contains(&2), "{decided:?}");
+        assert_eq!(launches(&decided), 0, "{decided:?}");
+    }
+}
+
+#[test]
+fn the_minimum_is_kept_without_anybody_who_waits_and_idle_ones_come_besides() {
+    for (min, max, idle, busy, expected) in [
+        (0, 9, 0, 0, 0),
+        (2, 9, 0, 0, 2),
+        (2, 9, 0, 2, 0),
+        (2, 9, 1, 2, 1),
+        (0, 9, 3, 2, 3),
+        (3, 9, 2, 0, 3),
+        (5, 2, 0, 0, 2),
+        (0, 0, 0, 0, 0),
+        // No more than four at once, whatever is wanted.
+        (9, 9, 9, 0, 4),
+    ] {
+        let mut farm = snapshot(&[("x86", pool(min, max, idle))]);
+        farm.builders = (0..busy).map(|n| builder(n, "x86", BuilderState::Busy)).collect();
+        let case = format!("min {min}, max {max}, idle {idle}, busy {busy}");
+        assert_eq!(launches(&plan(&farm)), expected, "{case}");
+    }
+}
+
+#[test]
+fn a_builder_is_let_go_when_its_time_is_over_and_not_a_moment_before() {
+    let mut farm = snapshot(&[("x86", pool(0, 9, 0))]);
+    farm.builders = vec![builder(1, "x86", BuilderState::Ready)];
+    for (micros, expected) in [(599_999_999, 0), (600_000_000, 1)] {
+        farm.builders[0].entered_at = NOW.minus(Duration::from_micros(micros));
+        assert_eq!(drained(&plan(&farm)).len(), expected, "{micros}");
+    }
+    // One that somebody waits for is given away instead.
+    farm.queue.push(attempt(7, "alice"));
+    let given = plan(&farm);
+    assert_eq!((assigned(&given), drained(&given)), (vec![(7, 1)], vec![]));
+}
+
+#[test]
+fn of_builders_the_one_that_was_ready_first_is_given_out_first() {
+    let mut farm = snapshot(&[("x86", pool(0, 9, 0))]);
+    farm.builders = (1..=3).map(|n| builder(n, "x86", BuilderState::Ready)).collect();
+    farm.builders[2].entered_at = NOW.minus(Duration::from_secs(50));
+    farm.queue = vec![attempt(7, "alice"), attempt(8, "bob"), attempt(9, "carol")];
+    assert_eq!(assigned(&plan(&farm)), [(7, 3), (8, 1), (9, 2)]);
+}
+
+#[test]
+fn a_cordoned_builder_gets_nothing_and_stays() {
+    let mut farm = snapshot(&[("x86", pool(0, 1, 0))]);
+    farm.builders = vec![idle(1)];
+    farm.builders[0].cordoned = true;
+    farm.queue.push(attempt(7, "alice"));
+    let held = plan(&farm);
+    assert_eq!(held.actions, [], "an operator keeps it, and it takes its place");
+    assert_eq!(held.waits[0].reason.as_ref(), "pool x86 is at its maximum of 1");
+    assert_eq!(held.pools[0].ready, 0);
+}
+
+#[test]
+fn ready_builders_of_a_pool_that_is_gone_are_let_go_and_others_end_their_work() {
+    let mut farm = snapshot(&[("x86", pool(0, 9, 0))]);
+    farm.builders = BuilderState::ALL
+        .into_iter()
+        .filter(|state| !state.is_final())
+        .zip(1..)
+        .map(|(state, number)| builder(number, "old", state))
+        .collect();
+    let decided = plan(&farm);
+    let ready = farm.builders.iter().find(|one| one.state == BuilderState::Ready);
+    let expected = Action::Drain {
+        builder: ready.unwrap().id,
+        reason: "pool old is no longer in fleet.yaml".to_owned(),
+    };
+    assert_eq!(decided.actions, [expected]);
+    assert_eq!(decided.pools.len(), 1, "only pools of the file are reported");
+}
+
+#[test]
+fn the_pool_with_the_higher_priority_serves_first_and_of_two_alike_the_first_by_name() {
+    for (first, second, expected) in [(0, 0, "a"), (1, 0, "a"), (0, 1, "b"), (-1, 0, "b")] {
+        let mut farm = snapshot(&[("a", pool(0, 1, 0)), ("b", pool(0, 1, 0))]);
+        for (pool, priority) in farm.pools.values_mut().zip([first, second]) {
+            pool.spec.priority = priority;
+        }
+        farm.queue.push(attempt(7, "alice"));
+        let decided = plan(&farm);
+        let words = format!("a builder of pool {expected} is being started for it");
+        assert_eq!(decided.waits[0].reason.as_ref(), words, "{first} {second}");
+        // The other one serves when the first is full.
+        farm.queue = vec![attempt(7, "alice"), attempt(8, "bob"), attempt(9, "carol")];
+        let decided = plan(&farm);
+        assert_eq!(launches(&decided), 2);
+        let (one, other) = if expected == "a" { ("a", "b") } else { ("b", "a") };
+        let words = format!("pool {one} is at its maximum of 1; pool {other} is at its maximum of 1");
+        assert_eq!(decided.waits[2].reason.as_ref(), words);
+    }
+}
+
+#[test]
+fn what_keeps_a_pool_from_growing_is_said_in_these_words() {
+    let mut farm = snapshot(&[("x86", pool(0, 9, 0))]);
+    farm.queue = (1..=6).map(|number| attempt(number, "alice")).collect();
+    let decided = plan(&farm);
+    assert_eq!(
+        decided.waits[4].reason.as_ref(),
+        "pool x86 starts 4 builders already, as many as it may at once"
+    );
+    assert_eq!(decided.waits[4].position, 5);
+    let first = Action::Launch {
+        pool: "x86".parse().unwrap(),
+        reason: "build 1 waits for microdistro-1-x86_64".to_owned(),
+    };
+    assert_eq!(decided.actions[0], first);
+    // After its pause a pool that failed tries one, and the others are told so.
+    let mut farm = snapshot(&[("x86", failed(pool(0, 9, 0), 3, 40))]);
+    farm.queue = (1..=2).map(|number| attempt(number, "alice")).collect();
+    let decided = plan(&farm);
+    assert_eq!(launches(&decided), 1);
+    assert_eq!(
+        decided.waits[1].reason.as_ref(),
+        "pool x86 tries one builder: its last 3 never got ready"
+    );
+    assert_eq!(
+        decided.pools[0].note, "as wanted",
+        "nobody but the queue wants more"
+    );
+}
+
+proptest! {
+    /// A pool that nobody waits for comes to rest: what is let go is not rented again.
+    #[test]
+    fn a_quiet_pool_keeps_its_minimum_and_does_not_turn_over(
+        min in 0u32..4, spare in 0u32..3, ready in 0u128..8, ending in 0u128..3,
+    ) {
+        let mut farm = snapshot(&[("x86", pool(min, 20, spare))]);
+        farm.pools.values_mut().for_each(|pool| pool.spec.launch.parallel = 20);
+        farm.builders = (0..ready).map(idle).collect();
+        farm.builders.extend((100..100 + ending).map(|n| builder(n, "x86", BuilderState::Terminating)));
+        let first = plan(&farm);
+        let (launched, let_go) = (launches(&first), drained(&first));
+        prop_assert!(launched == 0 || let_go.is_empty(), "{:?}", first);
+        let wanted = min.max(spare) as usize;
+        prop_assert_eq!(ready as usize + launched - let_go.len(), wanted, "{:?}", first);
+        // Carried out, nothing is left to do.
+        for one in &mut farm.builders {
+            if let_go.contains(&one.id.0.as_u128()) {
+                one.state = BuilderState::Draining;
+            }
+        }
+        farm.builders.extend((200u128..).take(launched).map(idle));
+        prop_assert_eq!(plan(&farm).actions, vec![]);
+    }
+}
