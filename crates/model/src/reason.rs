@@ -8,6 +8,8 @@ use crate::Blame;
 /// Stands for a machine's id and for an address.
 const INSTANCE: &str = "[instance]";
 const ADDRESS: &str = "[address]";
+/// What may stand around a word without being a part of it.
+const AROUND: [char; 3] = ['.', ':', '-'];
 
 /// A reason, or a line of a log, without machines of the farm. `given` are texts of the user's own: addresses in them stay.
 ///
@@ -25,7 +27,8 @@ pub fn for_users(text: &str, blame: Option<Blame>, given: &[String]) -> String {
         let (between, tail) = rest.split_at(rest.find(is_part).unwrap_or(rest.len()));
         let (run, after) = tail.split_at(tail.find(|c| !is_part(c)).unwrap_or(tail.len()));
         shown.push_str(between);
-        if is_comparison(between) {
+        let (before, _) = text.split_at(text.len() - tail.len());
+        if is_version(run) && is_comparison(before) {
             shown.push_str(run);
         } else {
             rule.show(run, &mut shown);
@@ -42,10 +45,18 @@ fn is_part(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '_')
 }
 
-/// Whether what stands before a word makes it a version: `>= 10.0.0.1`.
+/// Whether a word can be the version of a package: of an id or a port it cannot.
+fn is_version(run: &str) -> bool {
+    run.trim_matches(AROUND).parse::<Ipv4Addr>().is_ok()
+}
+
+/// Whether what stands before a word compares versions, as in `>= 10.0.0.1`. An arrow does not.
 fn is_comparison(before: &str) -> bool {
-    let operator = before.trim_end();
-    operator.len() < before.len() && operator.ends_with(['<', '>', '='])
+    let text = before.trim_end();
+    let left = text.trim_end_matches(['<', '>', '=']);
+    let (_, operator) = text.split_at(left.len());
+    let is_operator = matches!(operator, "<" | "<=" | "=" | "==" | ">=" | ">");
+    is_operator && text.len() < before.len() && !left.ends_with('-')
 }
 
 /// What is hidden.
@@ -93,8 +104,8 @@ impl Rule<'_> {
 /// The ways to read a word: as it is, without what only stands around it, and without a word before a colon (`IP:10.0.0.1`);
 /// each with its place.
 fn parts(run: &str) -> impl Iterator<Item = (usize, &str)> {
-    let core = run.trim_matches(['.', ':', '-']);
-    let at = run.len() - run.trim_start_matches(['.', ':', '-']).len();
+    let core = run.trim_matches(AROUND);
+    let at = run.len() - run.trim_start_matches(AROUND).len();
     let behind = core
         .split_once(':')
         .filter(|(label, _)| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphabetic()))
