@@ -176,7 +176,7 @@ pub fn no_architecture(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{BaseRepository, ChrootDefinition};
+    use super::{ARCHITECTURES, BaseRepository, ChrootDefinition, Grammar, is_architecture, no_architecture};
 
     fn definition(ids: &[&str], packages: &[&str]) -> ChrootDefinition {
         let repository = |id: &&str| BaseRepository {
@@ -245,6 +245,95 @@ mod tests {
         ] {
             let said = bad.check().unwrap_err().to_string();
             assert!(said.contains(rule), "{said}");
+        }
+    }
+
+    #[test]
+    fn as_much_as_builders_take_is_taken_and_one_more_is_counted() {
+        let ids: Vec<String> = (0..=50).map(|number| format!("r{number}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        assert_eq!(definition(&ids[..50], &[]).check(), Ok(()));
+        for (bad, words) in [
+            (
+                definition(&ids, &[]),
+                "there are 51 repositories; at most 50 are taken",
+            ),
+            (
+                definition(&ids[..1], &["x"; 1001]),
+                "there are 1001 packages of the build root; at most 1000 are taken",
+            ),
+            // The count comes first: of many mistakes it is the one that helps.
+            (
+                definition(&[""; 51], &[]),
+                "there are 51 repositories; at most 50 are taken",
+            ),
+        ] {
+            assert_eq!(bad.check().unwrap_err().to_string(), words);
+        }
+    }
+
+    #[test]
+    fn ids_that_mean_something_else_to_a_builder_are_reserved_in_any_letters() {
+        for id in ["main", "MAIN", "additional_", "verdigris_x", "Verdigris_X"] {
+            let said = definition(&[id], &[]).check().unwrap_err().to_string();
+            let words = format!(
+                "the repository id `{id}` is reserved: `main` and what begins with `additional_` or `verdigris_` has a \
+                 meaning of its own"
+            );
+            assert_eq!(said, words);
+        }
+        for id in ["mainline", "additional", "verdigris", "my_additional_1"] {
+            assert_eq!(definition(&[id], &[]).check(), Ok(()), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_definition_is_read_as_it_is_written_and_a_misspelt_key_is_refused() {
+        let text = r#"{"repositories": [{"id": "base", "baseurl": "{farm}/x"}], "macros": {"dist": ".el9"}}"#;
+        let read: ChrootDefinition = serde_json::from_str(text).unwrap();
+        assert_eq!(read.repositories[0].gpgkey, None);
+        assert_eq!(read.buildroot_packages, [""; 0]);
+        let written = serde_json::to_string(&read).unwrap();
+        assert!(!written.contains("gpgkey"), "{written}");
+        assert_eq!(serde_json::from_str::<ChrootDefinition>(&written).unwrap(), read);
+        for bad in [
+            r#"{"repos": []}"#,
+            r#"{"repositories": [{"id": "base"}]}"#,
+            r#"{"repositories": [{"id": "base", "baseurl": "x", "gpgcheck": false}]}"#,
+        ] {
+            assert!(serde_json::from_str::<ChrootDefinition>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_architecture_is_one_in_the_grammar_and_in_order_for_who_looks_one_up() {
+        assert!(ARCHITECTURES.is_sorted_by(|one, next| one < next));
+        for name in ARCHITECTURES {
+            assert_eq!(Grammar::Architecture.check(name), Ok(()));
+            assert!(
+                is_architecture(name) && !is_architecture(&name.to_uppercase()),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_architecture_in_other_letters_is_told_what_is_meant() {
+        let none = " that chroots have, such as x86_64, aarch64, ppc64le, s390x or i386";
+        for (given, hint) in [
+            ("x86-64", ", did you mean `x86_64`?"),
+            ("X86_64", ", did you mean `x86_64`?"),
+            ("SW-64", ", did you mean `sw_64`?"),
+            ("Aarch64", ", did you mean `aarch64`?"),
+            // Debian's words for others: a near word would be a wrong one.
+            ("arm64", none),
+            ("noarch", none),
+            ("", none),
+        ] {
+            assert_eq!(
+                no_architecture(given),
+                format!("`{given}` is no architecture{hint}")
+            );
         }
     }
 }

@@ -189,6 +189,9 @@ fn directory(text: &str) -> Result<(), Fault> {
     if text.len() > DIRECTORY {
         return Err(Fault::TooLong(DIRECTORY));
     }
+    if name.is_empty() || suffix.split(':').any(str::is_empty) {
+        return Err(Fault::EmptyPart);
+    }
     project(name)?;
     suffix.split(':').try_for_each(|part| PART.check(part))
 }
@@ -215,6 +218,8 @@ fn chroot(text: &str) -> Result<(), Fault> {
 enum Fault {
     #[error("it is empty")]
     Empty,
+    #[error("nothing stands before or behind one of its colons")]
+    EmptyPart,
     #[error("it is longer than {0} bytes")]
     TooLong(usize),
     #[error("it must begin with {}", beginnings(.0))]

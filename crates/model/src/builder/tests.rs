@@ -66,3 +66,68 @@ fn a_state_has_a_clock_exactly_when_something_follows_it() {
         assert_eq!(state.as_str().parse(), Ok(state));
     }
 }
+
+#[test]
+fn a_builder_is_on_its_way_in_use_or_on_its_way_out_and_never_two_of_these() {
+    for state in BuilderState::ALL {
+        let (starts, ends) = (
+            BuilderState::STARTING.contains(&state),
+            BuilderState::ENDING.contains(&state),
+        );
+        assert!(!(starts && ends), "{state}");
+        // Only what is a machine, or may be one, starts or ends.
+        assert!(state.counts() || !(starts || ends), "{state}");
+        assert_ne!(state.counts(), state.is_final(), "{state}");
+        // What ends never comes back into use.
+        if ends {
+            let back = state
+                .next()
+                .iter()
+                .find(|next| !next.is_final() && !BuilderState::ENDING.contains(next));
+            assert_eq!(back, None, "{state}");
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_a_machine_is_ended_by_the_cloud_and_what_never_was_one_is_abandoned() {
+    for state in BuilderState::ALL {
+        assert_eq!(
+            state.may_become(S::Terminated),
+            state == S::Terminating,
+            "{state}"
+        );
+        // Without an instance there is nothing that a cloud could end.
+        let is_without = matches!(state, S::Planned | S::Launching | S::Resolving);
+        assert_eq!(state.may_become(S::Abandoned), is_without, "{state}");
+    }
+}
+
+#[test]
+fn clocks_alone_move_every_builder_to_its_end_or_to_where_only_evidence_counts() {
+    for start in BuilderState::ALL {
+        let mut state = start;
+        let mut steps = 0;
+        while let Some(next) = state.when_overdue() {
+            state = next;
+            steps += 1;
+            assert!(steps < BuilderState::ALL.len(), "{start} goes round in circles");
+        }
+        assert!(
+            matches!(state, S::Ready | S::Resolving | S::Terminating) || state.is_final(),
+            "{start} is left in {state}"
+        );
+    }
+}
+
+#[test]
+fn a_word_that_is_no_state_of_a_builder_is_named() {
+    for word in ["", "READY", "suspended"] {
+        let said = word.parse::<BuilderState>().unwrap_err().to_string();
+        assert_eq!(said, format!("`{word}` is no builder state"));
+        assert!(
+            serde_json::from_value::<BuilderState>(word.into()).is_err(),
+            "{word}"
+        );
+    }
+}

@@ -134,6 +134,128 @@ fn a_chroot_has_three_parts_and_its_name_may_hold_dashes() {
     assert_eq!(chroot.name_release(), "centos-stream-9");
 }
 
+#[test]
+fn each_rule_is_told_in_words_that_fit_the_kind() {
+    for (name, grammar, why) in [
+        ("", Grammar::Directory, "it is empty"),
+        (
+            "demo:",
+            Grammar::Directory,
+            "nothing stands before or behind one of its colons",
+        ),
+        (
+            ":pr",
+            Grammar::Directory,
+            "nothing stands before or behind one of its colons",
+        ),
+        (
+            "demo:pr::7",
+            Grammar::Directory,
+            "nothing stands before or behind one of its colons",
+        ),
+        ("12:pr", Grammar::Directory, "it must not be a number"),
+        ("12", Grammar::Project, "it must not be a number"),
+        ("@", Grammar::Owner, "it is empty"),
+        ("@@a", Grammar::Owner, "it must begin with a letter, a digit or _"),
+        (
+            "-x",
+            Grammar::Repository,
+            "it must begin with a letter or a digit",
+        ),
+        (
+            "-x",
+            Grammar::Installable,
+            "it must begin with a letter, a digit or one of @ / _",
+        ),
+        (
+            "-1",
+            Grammar::Version,
+            "it must begin with a letter, a digit or one of . _ + ~ ^",
+        ),
+        (
+            "x86-64",
+            Grammar::Architecture,
+            "it holds '-'; letters and digits of ASCII are allowed, and _",
+        ),
+        ("é", Grammar::Package, "it must begin with a letter, a digit or _"),
+        (
+            "cafe\u{301}",
+            Grammar::Package,
+            "it holds '\\u{301}'; letters and digits of ASCII are allowed, and . _ + -",
+        ),
+        (
+            "a\nb",
+            Grammar::File,
+            "it holds '\\n'; letters and digits of ASCII are allowed, and . _ + ~ ^ -",
+        ),
+        (
+            "fedora-43-",
+            Grammar::Chroot,
+            "it must be NAME-RELEASE-ARCHITECTURE, such as fedora-43-x86_64",
+        ),
+        (
+            "fedora--x86_64",
+            Grammar::Chroot,
+            "it must be NAME-RELEASE-ARCHITECTURE, such as fedora-43-x86_64",
+        ),
+    ] {
+        assert_eq!(
+            grammar.check(name).unwrap_err().why(),
+            why,
+            "{grammar:?} {name:?}"
+        );
+    }
+}
+
+#[test]
+fn the_longest_name_of_each_kind_is_taken_and_told_when_it_is_one_byte_too_long() {
+    for grammar in ALL {
+        let longest = match grammar {
+            Grammar::Owner => format!("@{}", "x".repeat(grammar.longest() - 1)),
+            Grammar::Directory => format!("{}:{}", "x".repeat(100), "y".repeat(grammar.longest() - 101)),
+            Grammar::Chroot => format!("{}-1-x86_64", "x".repeat(grammar.longest() - "-1-x86_64".len())),
+            _ => "x".repeat(grammar.longest()),
+        };
+        assert_eq!(longest.len(), grammar.longest(), "{grammar:?}");
+        assert_eq!(grammar.check(&longest), Ok(()), "{grammar:?}");
+        let over = grammar.check(&format!("{longest}z")).unwrap_err();
+        assert!(
+            over.why().starts_with("it is longer than "),
+            "{grammar:?}: {over}"
+        );
+    }
+}
+
+#[test]
+fn a_name_from_anywhere_cannot_fill_or_forge_a_line_of_a_log() {
+    let said = Grammar::Project
+        .check("a\nERROR all is lost\u{1b}[2J")
+        .unwrap_err()
+        .to_string();
+    assert!(!said.contains(char::is_control), "{said:?}");
+    let (fits, too_long) = ("ö".repeat(80), "ö".repeat(81));
+    let said = Grammar::Project.check(&fits).unwrap_err().to_string();
+    assert!(said.starts_with(&format!("`{fits}` is not")), "{said}");
+    let said = Grammar::Project.check(&too_long).unwrap_err().to_string();
+    assert!(said.starts_with(&format!("`{fits}…` is not")), "{said}");
+}
+
+#[test]
+fn names_are_texts_in_files_and_checked_there_too() {
+    let owner: OwnerName = serde_json::from_str("\"@group\"").unwrap();
+    assert_eq!(serde_json::to_string(&owner).unwrap(), "\"@group\"");
+    assert!(serde_json::from_str::<ProjectName>("\"a/b\"").is_err());
+    assert!(
+        serde_json::from_str::<PoolName>("7").is_err(),
+        "a number is no text"
+    );
+    for (directory, main) in [("demo", "demo"), ("demo:pr", "demo"), ("demo:pr:7", "demo")] {
+        let directory: DirectoryName = directory.parse().unwrap();
+        assert_eq!(directory.main().as_str(), main);
+        assert!(directory.main().as_str().parse::<ProjectName>().is_ok());
+    }
+}
+
 proptest! {
     #[test]
     fn an_accepted_name_is_one_path_component(text in "\\PC{0,40}|[a-z./~:@+-]{0,12}") {
@@ -146,6 +268,18 @@ proptest! {
                 let is_normal = matches!(path.components().next(), Some(std::path::Component::Normal(_)));
                 prop_assert!(is_normal);
             }
+        }
+    }
+
+    #[test]
+    fn a_chroot_is_its_three_words_again(name in "[a-z]{1,8}(-[a-z]{1,8}){0,2}", release in "[0-9a-z.]{1,6}", architecture in "[a-z0-9_]{1,8}") {
+        let text = format!("{name}-{release}-{architecture}");
+        if let Ok(chroot) = text.parse::<ChrootName>() {
+            prop_assert_eq!(chroot.parts(), (name.as_str(), release.as_str(), architecture.as_str()));
+            prop_assert_eq!(chroot.name_release(), format!("{name}-{release}"));
+            prop_assert_eq!(chroot.architecture(), architecture);
+        } else {
+            prop_assert!(release.starts_with('.') || release.contains("..") || architecture.starts_with('_'), "{}", text);
         }
     }
 }
