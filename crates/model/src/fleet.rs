@@ -353,3 +353,6 @@ impl Default for ShrinkSpec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,8 @@ impl FleetSpec {
         for (name, image) in &self.images {
             let path = ["images", name, "cloud"];
             found.extend(unknown(&path, "cloud", &image.cloud, self.clouds.keys()));
+            let words = "an image's id, such as ami-0123456789abcdef0";
+            found.extend(empty(&["images", name, "id"], &image.id, words));
         }
         for (name, cloud) in &self.clouds {
             of_cloud(name, cloud, &mut found);
@@ -103,6 +105,12 @@ fn unknown<'a>(
         (_, hint) => format!("there is no {kind} `{name}`{hint} There is {}", all.join(", ")),
     };
     Some(Contradiction::new(path, words))
+}
+
+/// That a text is empty where a name is needed, if it is, and what it names.
+fn empty(path: &[&str], text: &str, names: &str) -> Option<Contradiction> {
+    let is_empty = text.trim().is_empty();
+    is_empty.then(|| Contradiction::new(path, format!("it is empty; it names {names}")))
 }
 
 fn of_controller(controller: &ControllerSpec, found: &mut Vec<Contradiction>) {
@@ -151,9 +159,23 @@ fn of_cloud(name: &str, cloud: &CloudSpec, found: &mut Vec<Contradiction>) {
         let words = "`source: file` needs a `path`";
         found.push(Contradiction::new(&at("credentials"), words));
     }
-    if cloud.region.trim().is_empty() {
-        let words = "it is empty; it names a region, such as eu-central-1";
-        found.push(Contradiction::new(&at("region"), words));
+    let words = "a region, such as eu-central-1";
+    found.extend(empty(&at("region"), &cloud.region, words));
+    if let Some(path) = &cloud.credentials.path {
+        let words = "the file with the access key";
+        found.extend(empty(&["clouds", name, "credentials", "path"], path, words));
+    }
+    if let Some(subnet) = &cloud.network.subnet {
+        let words = "a subnet's id, such as subnet-0123456789abcdef0";
+        found.extend(empty(&["clouds", name, "network", "subnet"], subnet, words));
+    }
+    for group in &cloud.network.security_groups {
+        let path = ["clouds", name, "network", "security_groups"];
+        found.extend(empty(
+            &path,
+            group,
+            "a security group's id, such as sg-0123456789abcdef0",
+        ));
     }
     let schemes = ["http://", "https://"];
     if let Some(endpoint) = &cloud.endpoint
@@ -184,12 +206,11 @@ fn of_provision(name: &str, provision: &ProvisionSpec, found: &mut Vec<Contradic
         let path = ["provision", name, "connect", "port"];
         found.push(Contradiction::new(&path, "0 is no port"));
     }
-    if provision.connect.user.trim().is_empty() {
-        let path = ["provision", name, "connect", "user"];
-        found.push(Contradiction::new(
-            &path,
-            "it is empty; it names who logs in, such as root",
-        ));
+    let path = ["provision", name, "connect", "user"];
+    found.extend(empty(&path, &provision.connect.user, "who logs in, such as root"));
+    for (key, playbook) in [("playbook", &provision.playbook), ("check", &provision.check)] {
+        let words = "a playbook, such as builder.yml";
+        found.extend(empty(&["provision", name, key], playbook, words));
     }
 }
 
@@ -220,6 +241,17 @@ fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {
         let words = "each needs at least one instance type, and at least one is needed";
         tell(&["offerings"], words.to_owned());
     }
+    for (index, offering) in pool.offerings.iter().enumerate() {
+        for (key, texts, words) in [
+            ("types", &offering.types, "an instance type, such as t3.micro"),
+            ("zones", &offering.zones, "a zone, such as eu-central-1a"),
+        ] {
+            if texts.iter().any(|text| text.trim().is_empty()) {
+                let words = format!("one of them is empty; it names {words}");
+                tell(&["offerings", &index.to_string(), key], words);
+            }
+        }
+    }
     if !pool.labels.iter().any(|label| label.starts_with("arch:")) {
         tell(
             &["labels"],
@@ -242,161 +274,4 @@ fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::FleetSpec;
-
-    /// What is put where, and how the complaint begins.
-    const MISTAKES: &[(&str, &str, &str)] = &[
-        ("/schema", "2", "schema: 2"),
-        (
-            "/controller",
-            r#"{"tick": {"min": "0s"}}"#,
-            "controller.tick.min:",
-        ),
-        (
-            "/controller",
-            r#"{"tick": {"min": "9s", "max": "3s"}}"#,
-            "controller.tick:",
-        ),
-        (
-            "/controller",
-            r#"{"lease": {"ttl": "5s", "renew": "5s"}}"#,
-            "controller.lease.renew:",
-        ),
-        (
-            "/controller",
-            r#"{"lease": {"ttl": "2d"}}"#,
-            "controller.lease.ttl: 2d is not from 1s to 1h",
-        ),
-        (
-            "/controller",
-            r#"{"tick": {"max": "2h"}}"#,
-            "controller.tick.max: 2h is not from 10ms to 10m",
-        ),
-        (
-            "/images/i/cloud",
-            r#""moon""#,
-            "images.i.cloud: there is no cloud `moon`. There is `c`",
-        ),
-        (
-            "/clouds/c/credentials/source",
-            r#""file""#,
-            "clouds.c.credentials:",
-        ),
-        (
-            "/clouds/c/endpoint",
-            r#""localhost:8773""#,
-            "clouds.c.endpoint: `localhost:8773`",
-        ),
-        (
-            "/provision/p/timeouts",
-            r#"{"boot": "0s"}"#,
-            "provision.p.timeouts.boot:",
-        ),
-        (
-            "/provision/p/connect",
-            r#"{"port": 0}"#,
-            "provision.p.connect.port:",
-        ),
-        (
-            "/pools/here/image",
-            r#""j""#,
-            "pools.here.image: there is no image `j`. There is `i`",
-        ),
-        ("/pools/here/provision", r#""q""#, "pools.here.provision:"),
-        (
-            "/pools/here/size/idle",
-            "2",
-            "pools.here.size.idle: 2 must not be above the max of 1",
-        ),
-        ("/pools/here/size/min", "2", "pools.here.size.min:"),
-        ("/clouds/c/region", r#"" ""#, "clouds.c.region:"),
-        (
-            "/provision/p/connect",
-            r#"{"user": ""}"#,
-            "provision.p.connect.user:",
-        ),
-        (
-            "/provision/p/timeouts",
-            r#"{"check": "8d"}"#,
-            "provision.p.timeouts.check: 8d is not from 1s to",
-        ),
-        (
-            "/pools/here/launch",
-            r#"{"parallel": 0}"#,
-            "pools.here.launch.parallel:",
-        ),
-        (
-            "/pools/here/launch",
-            r#"{"attempts": 0}"#,
-            "pools.here.launch.attempts:",
-        ),
-        ("/pools/here/offerings", "[]", "pools.here.offerings:"),
-        ("/pools/here/offerings/0/types", "[]", "pools.here.offerings:"),
-        (
-            "/pools/here/labels",
-            r#"["chroot:*"]"#,
-            "pools.here.labels: an `arch:` label",
-        ),
-        (
-            "/pools/here/labels",
-            r#"["arch:x86_64", "chrot:*"]"#,
-            "pools.here.labels: `chrot:*`",
-        ),
-        (
-            "/pools/here/labels",
-            r#"["arch:x86-64"]"#,
-            "pools.here.labels: `x86-64` is no architecture, did you mean `x86_64`?",
-        ),
-        (
-            "/pools/here/labels",
-            r#"["arch:amd64", "arch:aarch64"]"#,
-            "pools.here.labels: `amd64` is no architecture that chroots have",
-        ),
-    ];
-
-    fn sound() -> serde_json::Value {
-        serde_json::json!({
-            "schema": 1, "fleet": "019ac1f0-0000-7000-8000-000000000000", "name": "test",
-            "clouds": {"c": {"kind": "ec2", "region": "r", "credentials": {"source": "environment"}}},
-            "images": {"i": {"cloud": "c", "id": "ami-1"}},
-            "provision": {"p": {}},
-            "pools": {"here": {
-                "labels": ["arch:x86_64"], "image": "i", "provision": "p", "size": {"max": 1},
-                "offerings": [{"types": ["t"]}],
-            }},
-        })
-    }
-
-    fn found(value: serde_json::Value) -> Vec<String> {
-        let spec: FleetSpec = serde_json::from_value(value).unwrap();
-        spec.contradictions().iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn a_reference_that_is_nearly_right_is_told_what_was_meant() {
-        let mut spec = sound();
-        spec["images"] = serde_json::json!({"builder": {"cloud": "c", "id": "ami-1"}});
-        spec["pools"]["here"]["image"] = "bulider".into();
-        let words =
-            "pools.here.image: there is no image `bulider`, did you mean `builder`? There is `builder`";
-        assert_eq!(found(spec), [words]);
-    }
-
-    #[test]
-    fn a_sound_file_has_none() {
-        assert_eq!(found(sound()), Vec::<String>::new());
-    }
-
-    #[test]
-    fn each_names_its_place() {
-        for (pointer, value, place) in MISTAKES {
-            let mut spec = sound();
-            let (parent, key) = pointer.rsplit_once('/').unwrap();
-            spec.pointer_mut(parent).unwrap()[key] = serde_json::from_str(value).unwrap();
-            let found = found(spec);
-            assert_eq!(found.len(), 1, "{pointer}: {found:?}");
-            assert!(found[0].starts_with(place), "{found:?}");
-        }
-    }
-}
+mod tests;

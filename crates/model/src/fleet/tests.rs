@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use super::*;
+
+/// A file in which nothing stands that has a default.
+fn least() -> serde_json::Value {
+    serde_json::json!({
+        "schema": 1, "fleet": "019ac1f0-0000-7000-8000-000000000000", "name": "test",
+        "clouds": {"c": {"kind": "ec2", "region": "r", "credentials": {"source": "environment"}}},
+        "images": {"i": {"cloud": "c", "id": "ami-1"}},
+        "provision": {"p": {}},
+        "pools": {"here": {
+            "labels": ["arch:x86_64"], "image": "i", "provision": "p", "size": {"max": 1},
+            "offerings": [{"types": ["t"]}],
+        }},
+    })
+}
+
+#[test]
+fn what_is_left_out_has_the_value_that_the_guide_names() {
+    let spec: FleetSpec = serde_json::from_value(least()).unwrap();
+    assert_eq!(
+        (spec.controller.tick.min, spec.controller.tick.max),
+        (Span::seconds(2), Span::seconds(30))
+    );
+    assert_eq!(
+        (spec.controller.lease.ttl, spec.controller.lease.renew),
+        (Span::seconds(15), Span::seconds(5))
+    );
+    let cloud = &spec.clouds["c"];
+    assert_eq!((cloud.profile, &cloud.endpoint), (CloudProfile::Aws, &None));
+    let provision = &spec.provision["p"];
+    assert_eq!(
+        (provision.playbook.as_str(), provision.check.as_str()),
+        ("builder.yml", "check.yml")
+    );
+    assert_eq!(
+        (provision.connect.user.as_str(), provision.connect.port),
+        ("root", 22)
+    );
+    let pool = spec.pools.values().next().unwrap();
+    assert_eq!((pool.size.min, pool.size.idle, pool.priority), (0, 0, 0));
+    assert_eq!((pool.launch.parallel, pool.launch.attempts), (10, 3));
+    assert_eq!(pool.shrink.idle_for.to_string(), "10m");
+}
+
+#[test]
+fn a_file_that_is_written_is_read_as_the_same() {
+    let spec: FleetSpec = serde_json::from_value(least()).unwrap();
+    let written = serde_json::to_value(&spec).unwrap();
+    assert_eq!(
+        written["pools"]["here"]["shrink"]["idle_for"], "10m",
+        "with its unit"
+    );
+    assert_eq!(written["fleet"], "flt_019ac1f0000070008000000000000000");
+    assert_eq!(serde_json::from_value::<FleetSpec>(written).unwrap(), spec);
+}
+
+#[test]
+fn a_key_that_is_not_known_is_refused_wherever_it_stands() {
+    for place in [
+        "",
+        "/clouds/c",
+        "/clouds/c/credentials",
+        "/images/i",
+        "/provision/p",
+        "/pools/here",
+        "/pools/here/size",
+        "/pools/here/offerings/0",
+    ] {
+        let mut spec = least();
+        spec.pointer_mut(place).unwrap()["colour"] = "red".into();
+        let said = serde_json::from_value::<FleetSpec>(spec).unwrap_err().to_string();
+        assert!(said.contains("unknown field `colour`"), "{place}: {said}");
+    }
+    for (place, key) in [
+        ("/pools/here", "launch"),
+        ("/pools/here", "shrink"),
+        ("/provision/p", "connect"),
+        ("/provision/p", "timeouts"),
+        ("/clouds/c", "network"),
+        ("", "controller"),
+    ] {
+        let mut spec = least();
+        spec.pointer_mut(place).unwrap()[key] = serde_json::json!({"colour": "red"});
+        let said = serde_json::from_value::<FleetSpec>(spec).unwrap_err().to_string();
+        assert!(said.contains("unknown field `colour`"), "{key}: {said}");
+    }
+}
+
+#[test]
+fn a_pool_offers_a_chroot_of_its_architectures_that_one_of_its_patterns_fits() {
+    for (labels, chroot, expected) in [
+        (&["arch:x86_64"][..], "fedora-43-x86_64", true),
+        (&["arch:x86_64"], "fedora-43-aarch64", false),
+        (&["arch:x86_64", "arch:i386"], "fedora-43-i386", true),
+        (&["arch:x86_64", "chroot:fedora-*"], "fedora-43-x86_64", true),
+        (
+            &["arch:x86_64", "chroot:fedora-*"],
+            "centos-stream-9-x86_64",
+            false,
+        ),
+        (
+            &["arch:x86_64", "chroot:epel-*", "chroot:fedora-4?-*"],
+            "fedora-43-x86_64",
+            true,
+        ),
+        (
+            &["arch:x86_64", "chroot:epel-*", "chroot:fedora-4?-*"],
+            "fedora-rawhide-x86_64",
+            false,
+        ),
+        // A pattern that names an architecture gives the pool none.
+        (&["arch:x86_64", "chroot:*-aarch64"], "fedora-43-aarch64", false),
+        (&["chroot:*"], "fedora-43-x86_64", false),
+        // An architecture is a whole word, not a pattern.
+        (&["arch:*"], "fedora-43-x86_64", false),
+        (&["arch:x86"], "fedora-43-x86_64", false),
+        (&[], "fedora-43-x86_64", false),
+    ] {
+        let spec: FleetSpec = serde_json::from_value(least()).unwrap();
+        let mut pool = spec.pools.into_values().next().unwrap();
+        pool.labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        assert_eq!(
+            pool.offers(&chroot.parse().unwrap()),
+            expected,
+            "{labels:?} {chroot}"
+        );
+    }
+}
+
+#[test]
+fn a_time_limit_that_is_given_changes_its_own_stage_and_no_other() {
+    use crate::BuilderState as State;
+    let default = Deadlines::default();
+    assert_eq!(TimeoutsSpec::default().deadlines(), default);
+    for (key, state) in [
+        ("launch", State::Launching),
+        ("pending", State::Pending),
+        ("boot", State::Booting),
+        ("provision", State::Provisioning),
+        ("check", State::Checking),
+    ] {
+        let given: TimeoutsSpec = serde_json::from_value(serde_json::json!({key: "77s"})).unwrap();
+        let deadlines = given.deadlines();
+        for other in State::ALL {
+            let expected = if other == state {
+                Some(Duration::from_secs(77))
+            } else {
+                default.of(other)
+            };
+            assert_eq!(deadlines.of(other), expected, "{key} and {other}");
+        }
+    }
+}
