@@ -168,12 +168,10 @@ fn database_address(address: &str) -> Result<(), &'static str> {
         "it is no address of a database, as sqlite:///srv/verdigris.db or postgres://user:password@host/name";
     if let Some(path) = address.strip_prefix("sqlite://") {
         let (path, parameters) = path.split_once('?').unwrap_or((path, ""));
-        let modes = ["", "mode=rw", "mode=rwc"];
+        let known = ["", "mode=rw", "mode=rwc"];
+        let is_known = |one: &str| known.contains(&one) || one.starts_with("cache=");
         return match path {
-            _ if !parameters
-                .split('&')
-                .any(|one| modes.contains(&one) || one.starts_with("cache=")) =>
-            {
+            _ if !parameters.split('&').all(is_known) => {
                 Err("behind its `?` stands something else than mode=rw or mode=rwc")
             }
             "" => Err("it names no file, as sqlite:///srv/verdigris.db does"),
@@ -278,6 +276,8 @@ mod tests {
             "postgres://farm:secret@db/farm?sslmode=odd",
             "sqlite:///srv/farm.db?mode=odd",
             "sqlite:///srv/farm.db?mode=memory",
+            "sqlite:///srv/farm.db?mode=rwc&mode=memory",
+            "sqlite:///srv/farm.db?cache=shared&mode=ro",
         ] {
             let words = database_address(bad).unwrap_err();
             assert!(!words.contains("secret"), "{words}");
