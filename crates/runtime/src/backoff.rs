@@ -25,7 +25,7 @@ impl Backoff {
     /// The next pause: between half and the whole of its nominal length.
     #[must_use]
     pub fn pause(&mut self) -> Duration {
-        let nominal = self.next;
+        let nominal = self.next.min(self.longest);
         self.next = nominal.saturating_mul(2).min(self.longest);
         // The low bits of the clock are random enough to spread sleepers.
         let nanos = SystemTime::now()
@@ -59,5 +59,27 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.pause().as_millis() <= 100);
+    }
+
+    #[test]
+    fn no_pause_is_longer_than_the_longest_and_none_of_nothing_lasts() {
+        let (short, long) = (Duration::from_millis(10), Duration::from_secs(10));
+        let mut backoff = Backoff::new(long, short);
+        for _ in 0..3 {
+            assert!(backoff.pause() <= short);
+        }
+        let mut none = Backoff::new(Duration::ZERO, long);
+        assert_eq!((none.pause(), none.pause()), (Duration::ZERO, Duration::ZERO));
+    }
+
+    #[test]
+    fn pauses_that_double_for_ever_stay_at_the_longest_there_is() {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(u64::MAX));
+        for _ in 0..80 {
+            let _ = backoff.pause();
+        }
+        assert!(backoff.pause() >= Duration::from_secs(u64::MAX / 2 - 1));
+        backoff.reset();
+        assert!(backoff.pause() <= Duration::from_secs(1));
     }
 }

@@ -145,4 +145,47 @@ mod tests {
         assert_eq!(clock.now(), Timestamp::from_micros(60_000_000));
         assert_eq!(manual.sleepers(), 0);
     }
+
+    #[tokio::test]
+    async fn clones_show_one_time_and_who_sleeps_for_nothing_is_not_asleep() {
+        let manual = ManualClock::new(Timestamp::from_micros(5));
+        let (one, other) = (Clock::Manual(manual.clone()), Clock::Manual(manual.clone()));
+        assert_eq!(
+            (one.now(), one.elapsed()),
+            (Timestamp::from_micros(5), Duration::ZERO)
+        );
+        one.sleep(Duration::ZERO).await;
+        manual.advance(Duration::from_micros(7));
+        assert_eq!(other.now(), Timestamp::from_micros(12));
+        assert_eq!(one.elapsed(), other.elapsed());
+        manual.advance(Duration::MAX);
+        assert_eq!(one.elapsed(), Duration::MAX, "it stops at the end of time");
+    }
+
+    #[tokio::test]
+    async fn a_sleeper_that_is_aborted_is_counted_no_more() {
+        let manual = ManualClock::new(Timestamp::from_micros(0));
+        let clock = Clock::Manual(manual.clone());
+        let asleep = tokio::spawn(async move { clock.sleep(Duration::from_secs(60)).await });
+        while manual.sleepers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        asleep.abort();
+        assert!(asleep.await.unwrap_err().is_cancelled());
+        assert_eq!(manual.sleepers(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_machines_clock_goes_on_by_itself_and_is_in_this_century() {
+        let clock = Clock::default();
+        let (then, since) = (clock.now(), clock.elapsed());
+        clock.sleep(Duration::from_millis(5)).await;
+        assert!(clock.elapsed() >= since + Duration::from_millis(5));
+        assert!(clock.now() >= then, "{then}");
+        // 2020-01-01 and 2100-01-01: microseconds, not seconds or nanoseconds.
+        assert!(
+            (1_577_836_800_000_000..4_102_444_800_000_000).contains(&then.as_micros()),
+            "{then}"
+        );
+    }
 }

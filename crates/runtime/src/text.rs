@@ -39,7 +39,7 @@ pub(crate) fn shown(text: &str, line: u64, column: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::{read, shown};
 
     #[test]
     fn what_cannot_be_read_is_told_in_our_words() {
@@ -54,5 +54,46 @@ mod tests {
             let said = read(&path).unwrap_err().to_string();
             assert_eq!(said, format!("cannot read {}: {expected}", path.display()));
         }
+    }
+
+    #[test]
+    fn a_line_is_shown_with_a_mark_below_the_place() {
+        let text = "first\n\tsecond ä line\n   \nlast";
+        for (line, column, expected) in [
+            (1, 1, "\n  1 | first\n    | ^"),
+            (1, 5, "\n  1 | first\n    |     ^"),
+            // Behind the end, where something is missing.
+            (1, 6, "\n  1 | first\n    |      ^"),
+            (1, 0, "\n  1 | first\n    | ^"),
+            // A tab is as wide as the mark takes it for, and letters are counted, not bytes.
+            (2, 11, "\n  2 |  second ä line\n    |           ^"),
+            (4, 2, "\n  4 | last\n    |  ^"),
+            // A line without words shows nothing, and neither does one that is not there.
+            (3, 1, ""),
+            (5, 1, ""),
+            (u64::MAX, 1, ""),
+        ] {
+            assert_eq!(shown(text, line, column), expected, "{line}:{column}");
+        }
+    }
+
+    #[test]
+    fn the_mark_stays_below_its_letter_with_long_numbers_and_in_long_lines() {
+        let text = "x\n".repeat(99) + &format!("{}!{}", "a".repeat(500), "b".repeat(500));
+        for (line, column, letter) in [(99, 1, 'x'), (100, 501, '!'), (100, 1, 'a'), (100, 1001, 'b')] {
+            let said = shown(&text, line, column);
+            let [words, mark] = said.lines().skip(1).collect::<Vec<_>>()[..] else {
+                panic!("{said}");
+            };
+            let at = mark.chars().position(|c| c == '^').unwrap();
+            assert_eq!(words.chars().nth(at), Some(letter), "{said}");
+            assert!(words.len() < 140, "{said}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_holds_cannot_move_the_cursor() {
+        let said = shown("a\u{1b}[2Jb", 1, 3);
+        assert!(!said.replace('\n', "").contains(char::is_control), "{said:?}");
     }
 }
