@@ -293,4 +293,96 @@ mod tests {
             assert!(!is_mirror_name(bad), "{bad}");
         }
     }
+
+    #[test]
+    fn what_is_wrong_with_the_farms_address_is_said() {
+        let example = "is no address as https://build.example.org";
+        for (address, words) in [
+            ("build.example.org", example),
+            ("http://", example),
+            ("http://a:99999", example),
+            ("http://a b/", example),
+            (" http://a", example),
+            ("http://a/x y", example),
+            ("http://a/\n", example),
+            ("ftp://a", "does not begin with http:// or https://"),
+            (
+                "build.example.org:5080",
+                "does not begin with http:// or https://",
+            ),
+            (
+                "http://u@a",
+                "holds a user's name or a password, which everybody would read",
+            ),
+            (
+                "http://:p@a",
+                "holds a user's name or a password, which everybody would read",
+            ),
+            ("http://a/?", "goes on with `?` or `#`, but paths are added to it"),
+            ("http://a/#", "goes on with `?` or `#`, but paths are added to it"),
+        ] {
+            assert_eq!(farm_address(address), Err(words), "{address:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_databases_address_is_said_for_each_kind_of_mistake() {
+        let modes = "behind its `?` stands something else than mode=rw or mode=rwc";
+        let no_host = "it names no host, as postgres://user:password@host/name does";
+        let no_database = "it names no database, as postgres://user:password@host/name does";
+        for (address, words) in [
+            ("sqlite:///f?mode=ro", modes),
+            ("sqlite:///f?mode=rwc&x=1", modes),
+            ("sqlite:///f?MODE=rwc", modes),
+            (
+                "sqlite://?mode=rwc",
+                "it names no file, as sqlite:///srv/verdigris.db does",
+            ),
+            (
+                "sqlite://:memory:?mode=rwc",
+                "a database in memory is lost at the end; name a file, as sqlite:///srv/verdigris.db",
+            ),
+            (
+                "postgresql://h/n",
+                "it begins with postgresql://; write postgres://",
+            ),
+            ("postgres:///n", no_host),
+            ("postgres:///n?hostaddr=/run", no_host),
+            ("postgres://h", no_database),
+            ("postgres://h/", no_database),
+            ("postgres:///?host=/run", no_database),
+            (
+                "postgres://h/n?sslmode=REQUIRE",
+                "its sslmode is none of disable, allow, prefer, require, verify-ca and verify-full",
+            ),
+        ] {
+            assert_eq!(database_address(address), Err(words), "{address}");
+        }
+        for kind in ["SQLITE:///f", "postgres:/h/n", "/srv/farm.db", " sqlite:///f"] {
+            let words = database_address(kind).unwrap_err();
+            assert!(
+                words.starts_with("it is no address of a database, as sqlite:"),
+                "{kind}: {words}"
+            );
+        }
+        for good in [
+            "sqlite:///f?",
+            "sqlite:///f?mode=rw&cache=shared",
+            "sqlite:///a b?cache=private",
+            "postgres://h/n?sslmode=verify-full&application_name=farm",
+            "postgres://[fd00::1]:5432/n",
+            "postgres:///n?host=/run&sslmode=disable",
+        ] {
+            assert_eq!(database_address(good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_mirrors_longest_name_is_taken_and_one_letter_more_is_not() {
+        assert!(is_mirror_name(&"x".repeat(64)) && !is_mirror_name(&"x".repeat(65)));
+        assert!(is_mirror_name("a..b"), "no part of a path but a name");
+        for bad in ["a\0", "a\n", "a?", "a#", "-/", "a:b", "a+b"] {
+            assert!(!is_mirror_name(bad), "{bad:?}");
+        }
+    }
 }

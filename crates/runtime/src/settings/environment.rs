@@ -138,3 +138,6 @@ fn value_of(text: &str, default: Option<&Value>) -> Result<Value, String> {
         _ => Ok(Value::from(text)),
     }
 }
+
+#[cfg(test)]
+mod tests;

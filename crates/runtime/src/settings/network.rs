@@ -69,7 +69,7 @@ impl fmt::Display for Network {
 
 #[cfg(test)]
 mod tests {
-    use super::Network;
+    use super::{IpAddr, Network};
 
     #[test]
     fn an_address_is_a_network_of_one_and_what_is_neither_is_named() {
@@ -93,5 +93,39 @@ mod tests {
             let said = bad.parse::<Network>().unwrap_err().to_string();
             assert!(said.starts_with(&format!("`{bad}` is neither")), "{said}");
         }
+    }
+
+    #[test]
+    fn a_network_holds_what_its_length_says_and_is_written_as_it_is_read() {
+        for (network, inside, outside) in [
+            ("10.0.0.0/8", "10.255.255.255", "11.0.0.0"),
+            ("10.1.2.3/8", "10.0.0.0", "9.255.255.255"),
+            ("192.0.2.1", "192.0.2.1", "192.0.2.0"),
+            ("0.0.0.0/0", "203.0.113.9", "::"),
+            ("fd00::/8", "fdff::1", "fc00::1"),
+            ("::/0", "2001:db8::1", "0.0.0.0"),
+        ] {
+            let network: Network = network.parse().unwrap();
+            assert!(
+                network.get().contains(&inside.parse::<IpAddr>().unwrap()),
+                "{network} {inside}"
+            );
+            assert!(
+                !network.get().contains(&outside.parse::<IpAddr>().unwrap()),
+                "{network} {outside}"
+            );
+            assert_eq!(network.to_string().parse::<Network>().unwrap(), network);
+            let written = serde_json::to_string(&network).unwrap();
+            assert_eq!(serde_json::from_str::<Network>(&written).unwrap(), network);
+        }
+        let said = serde_json::from_str::<Network>("\"10.0.0.0/33\"")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.starts_with(
+                "`10.0.0.0/33` is neither an address nor a network such as 10.0.0.0/8 or fd00::/8"
+            ),
+            "{said}"
+        );
     }
 }

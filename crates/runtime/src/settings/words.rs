@@ -83,3 +83,121 @@ fn actual(found: &Actual) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use figment::{Metadata, Profile};
+
+    use super::*;
+
+    fn told(kind: Kind) -> String {
+        mistake(&Error::from(kind))
+    }
+
+    #[test]
+    fn what_was_found_and_what_would_be_right_are_told_without_names_of_types() {
+        for (found, wanted, words) in [
+            (
+                Actual::Bool(true),
+                "u16",
+                "expected a whole number that is not negative and not too large, found `true`",
+            ),
+            (
+                Actual::Signed(-1),
+                "usize",
+                "expected a whole number that is not negative and not too large, found the number -1",
+            ),
+            (
+                Actual::Float(1.5),
+                "i64",
+                "expected a whole number, found the number 1.5",
+            ),
+            (
+                Actual::Unsigned(7),
+                "a string",
+                "expected a text, found the number 7",
+            ),
+            (Actual::Char('x'), "path string", "expected a path, found `x`"),
+            (
+                Actual::Seq,
+                "socket address",
+                "expected an address with a port, found a list",
+            ),
+            (
+                Actual::Str("x".to_owned()),
+                "struct HttpSettings",
+                "expected a table, found `x`",
+            ),
+            (Actual::Map, "a string", "expected a text, found a table"),
+            // What our own types say is in words already.
+            (
+                Actual::Str("x".to_owned()),
+                "a size",
+                "expected a size, found `x`",
+            ),
+        ] {
+            assert_eq!(told(Kind::InvalidType(found.clone(), wanted.to_owned())), words);
+            assert_eq!(told(Kind::InvalidValue(found, wanted.to_owned())), words);
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_is_told_with_those_that_are() {
+        let known = &["text", "json"];
+        assert_eq!(
+            told(Kind::UnknownVariant("xml".to_owned(), known)),
+            "`xml` is none of `text`, `json`"
+        );
+        assert_eq!(
+            told(Kind::UnknownField("jsn".to_owned(), known)),
+            "there is no setting `jsn`, did you mean `json`?"
+        );
+        assert_eq!(
+            told(Kind::UnknownField("colour".to_owned(), known)),
+            "there is no setting `colour`"
+        );
+    }
+
+    #[test]
+    fn messages_of_our_own_types_stay_and_those_of_the_library_do_not() {
+        for (said, words) in [
+            ("`12` is not a size with a unit", "`12` is not a size with a unit"),
+            (
+                "invalid socket address syntax",
+                "is no address with a port, as 127.0.0.1:5080 or [::]:5080",
+            ),
+        ] {
+            assert_eq!(told(Kind::Message(said.to_owned())), words);
+        }
+    }
+
+    #[test]
+    fn the_place_is_a_variable_or_section_and_key() {
+        let error = |metadata: Option<&str>, path: &[&str]| {
+            let mut error = Error::from("x".to_owned());
+            error.metadata = metadata.map(|name| Metadata::named(name.to_owned()));
+            error.profile = Some(Profile::Default);
+            // The section comes last here: see `mistake`.
+            error.path = path.iter().map(|part| (*part).to_owned()).collect();
+            mistake(&error)
+        };
+        for (metadata, path, expected) in [
+            (
+                Some("VERDIGRIS_HTTP__LISTEN"),
+                &["listen", "http"][..],
+                "VERDIGRIS_HTTP__LISTEN: x",
+            ),
+            (
+                Some("TOML source string"),
+                &["listen", "http"],
+                "[http] listen: x",
+            ),
+            (None, &["old", "http"], "[http] old: x"),
+            (None, &["mirrors", "old", "http"], "[http] mirrors.old: x"),
+            (None, &["http"], "[http]: x"),
+            (None, &[], "x"),
+        ] {
+            assert_eq!(error(metadata, path), expected, "{path:?}");
+        }
+    }
+}
