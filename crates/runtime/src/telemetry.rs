@@ -56,7 +56,7 @@ pub fn start(settings: &LogSettings) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LogSettings, check};
+    use super::{LogSettings, check, filter};
 
     #[test]
     fn a_filter_that_is_none_is_named_with_its_setting() {
@@ -67,5 +67,36 @@ mod tests {
         };
         let said = check(&wrong).unwrap_err().to_string();
         assert!(said.contains("`log.filter`: `store=loud` is no filter"), "{said}");
+    }
+
+    #[test]
+    fn filters_of_the_language_are_taken_and_the_operators_own_comes_last() {
+        let set = |filter: &str| LogSettings {
+            filter: filter.to_owned(),
+            ..LogSettings::default()
+        };
+        for good in [
+            "info",
+            "warn,store=debug",
+            "off",
+            "store[span{id=7}]=trace",
+            "pgp=debug",
+        ] {
+            check(&set(good)).unwrap();
+        }
+        for bad in ["=", "store=", "a b", "info,store=7x"] {
+            let said = check(&set(bad)).unwrap_err().to_string();
+            let words = format!(
+                "cannot set up logging: `log.filter`: `{bad}` is no filter, such as `info` or `info,store=debug`"
+            );
+            assert_eq!(said, words);
+        }
+        // A library that the operator names is not held back.
+        let shown = filter(&set("pgp=debug")).unwrap().to_string();
+        assert!(
+            shown.contains("pgp=debug") && !shown.contains("pgp=error"),
+            "{shown}"
+        );
+        assert!(filter(&set("info")).unwrap().to_string().contains("pgp=error"));
     }
 }

@@ -301,3 +301,137 @@ fn a_mistake_in_the_file_names_section_and_key_without_the_readers_words() {
         assert!(!message.contains(theirs), "{message}");
     }
 }
+
+#[test]
+fn what_is_not_set_lies_in_the_directory_of_the_farm() {
+    let settings = read("[storage]\ndirectory = \"/srv/farm\"\nsources = \"/big/sources\"\n").unwrap();
+    let storage = &settings.storage;
+    assert_eq!(storage.results(), Path::new("/srv/farm/results"));
+    assert_eq!(storage.sources(), Path::new("/big/sources"));
+    assert_eq!(storage.secrets(), Path::new("/srv/farm/secrets"));
+    assert_eq!(settings.database_url(), "sqlite:///srv/farm/verdigris.db");
+}
+
+#[test]
+fn builders_reach_the_farm_where_people_do_unless_it_is_said() {
+    for (text, url) in [
+        ("", "http://127.0.0.1:5080"),
+        (
+            "public_url = \"https://farm.example.org//\"",
+            "https://farm.example.org",
+        ),
+        (
+            "public_url = \"https://farm.example.org\"\nbuilder_url = \"http://10.88.0.1:5080/\"",
+            "http://10.88.0.1:5080",
+        ),
+    ] {
+        assert_eq!(
+            read(&format!("[http]\n{text}\n")).unwrap().http.builder_url(),
+            url,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_defaults_are_within_their_own_bounds_and_written_as_they_are_read() {
+    let settings = read("").unwrap();
+    assert_eq!(settings, Settings::default());
+    let written = toml::to_string(&settings).unwrap();
+    assert_eq!(read(&written).unwrap(), settings);
+}
+
+#[test]
+fn each_bound_itself_is_taken_and_the_next_value_is_not() {
+    for (setting, least, below, most, above) in [
+        ("database.max_connections", "2", "1", "1000", "1001"),
+        (
+            "database.keep_history",
+            "\"1h\"",
+            "\"3599s\"",
+            "\"36500d\"",
+            "\"36501d\"",
+        ),
+        (
+            "http.max_upload",
+            "\"1KiB\"",
+            "\"1023B\"",
+            "\"1TiB\"",
+            "\"1025GiB\"",
+        ),
+        ("http.max_connections", "8", "7", "1000000", "1000001"),
+        ("http.head_timeout", "\"1s\"", "\"999ms\"", "\"1h\"", "\"3601s\""),
+        ("http.body_timeout", "\"1s\"", "\"999ms\"", "\"1h\"", "\"3601s\""),
+        ("http.min_rate", "\"1B\"", "\"0B\"", "\"10MiB\"", "\"11MiB\""),
+        ("http.max_log_streams", "1", "0", "1000000", "1000001"),
+        ("worker.parallel", "1", "0", "1000000", "1000001"),
+        (
+            "worker.max_log",
+            "\"64KiB\"",
+            "\"65535B\"",
+            "\"1TiB\"",
+            "\"1025GiB\"",
+        ),
+        (
+            "storage.min_free",
+            "\"1KiB\"",
+            "\"1023B\"",
+            "\"1024TiB\"",
+            "\"1025TiB\"",
+        ),
+    ] {
+        let (section, key) = setting.split_once('.').unwrap();
+        let with = |value: &str| read(&format!("[{section}]\n{key} = {value}\n"));
+        for good in [least, most] {
+            assert!(with(good).is_ok(), "{setting} = {good}: {:?}", with(good));
+        }
+        for bad in [below, above] {
+            let said = with(bad).unwrap_err().to_string();
+            let line = said.lines().nth(1).unwrap();
+            let words = format!("  [{section}] {key}: {} is not from ", bad.trim_matches('"'));
+            assert!(line.starts_with(&words), "{said}");
+        }
+    }
+}
+
+#[test]
+fn another_file_of_an_operators_is_read_with_the_same_words() {
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Key {
+        access_key: String,
+    }
+    let read = |text: &str| parse_toml::<Key>(text, "key.toml").map(|key| key.access_key);
+    assert_eq!(read("access_key = \"AKIA\"").unwrap(), "AKIA");
+    for (text, expected) in [
+        (
+            "access_key = 7",
+            "key.toml has mistakes:\n  [access_key]: expected a text, found the number 7",
+        ),
+        (
+            "acess_key = \"x\"",
+            "key.toml has mistakes:\n  there is no setting `acess_key`, did you mean `access_key`?",
+        ),
+        (
+            "access_key = AKIA",
+            "key.toml has mistakes:\nkey.toml:1:14: this is no value; a text stands in quotation marks, and numbers, true and \
+             false do not\n  1 | access_key = AKIA\n    |              ^",
+        ),
+    ] {
+        assert_eq!(read(text).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn files_of_settings_as_other_systems_write_them_are_read() {
+    for text in [
+        "\u{feff}[worker]\nparallel = 7\n",
+        "[worker]\r\nparallel = 7\r\n",
+        "# ours\nworker.parallel = 7",
+        "worker = { parallel = 7 }\n",
+        "[worker]\n\"parallel\" = 0x7\n",
+    ] {
+        let settings = read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        assert_eq!(settings.worker.parallel, 7, "{text:?}");
+    }
+}

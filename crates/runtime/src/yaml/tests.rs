@@ -201,3 +201,60 @@ fn anchors_merges_and_plain_words_are_read() {
     let fleet = parse::<Fleet>(text, "f").unwrap();
     assert_eq!(fleet.pools.len(), 2);
 }
+
+#[test]
+fn a_mistake_that_shows_later_is_told_with_its_place_and_line() {
+    let text = "pools:\n  x:\n    labels: [a]\n    size: {max: 1, idle: 2}\n";
+    let path = |keys: &str| keys.split('.').map(str::to_owned).collect::<Vec<_>>();
+    for (keys, expected) in [
+        (
+            "pools.x.size.idle",
+            "f:4:26: pools.x.size.idle: too many\n  4 |     size: {max: 1, idle: 2}\n    |                          ^",
+        ),
+        (
+            "pools.x.labels.0",
+            "f:3:14: pools.x.labels.0: too many\n  3 |     labels: [a]\n    |              ^",
+        ),
+        ("pools.y", "f:2:3: pools.y: too many\n  2 |   x:\n    |   ^"),
+    ] {
+        assert_eq!(mistake_at(text, "f", &path(keys), "too many"), expected);
+    }
+    // What cannot be read has no places; the words stay.
+    assert_eq!(
+        mistake_at("a: [", "f", &path("a.0"), "too many"),
+        "f: a.0: too many"
+    );
+}
+
+#[test]
+fn files_as_other_systems_write_them_are_read() {
+    for text in [
+        "\u{feff}pools:\n  x:\n    labels: [a]\n",
+        "pools:\r\n  x:\r\n    labels: [a]\r\n",
+        "---\npools: {x: {labels: [a]}}\n...\n",
+        "# ours\n\npools: # all\n  x: {labels: [a]}",
+        "%YAML 1.2\n---\npools: {x: {labels: [a]}}\n",
+        "{\"pools\": {\"x\": {\"labels\": [\"a\"]}}}",
+    ] {
+        let fleet = parse::<Fleet>(text, "f").unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        assert!(fleet.pools["x"].labels.contains("a"), "{text:?}");
+    }
+}
+
+#[test]
+fn an_empty_file_is_told_so() {
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Needs {
+        fleet: FleetId,
+    }
+    for (text, words) in [
+        ("", "the file is empty"),
+        (" \n\n", "the file is empty"),
+        ("{}", "the key `fleet` is missing"),
+    ] {
+        let said = parse::<Needs>(text, "f").unwrap_err().to_string();
+        assert!(said.contains(words), "{text:?}: {said}");
+        assert!(FOREIGN.iter().all(|word| !said.contains(word)), "{said}");
+    }
+}

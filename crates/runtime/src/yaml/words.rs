@@ -211,3 +211,118 @@ fn found(name: &str) -> String {
         (name, None) => name.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{found, instead, kind, message, syntax};
+
+    #[test]
+    fn a_type_of_this_program_is_told_as_what_an_operator_writes() {
+        for (names, words) in [
+            (&["u8"][..], "a whole number from 0 to 255"),
+            (&["u16"], "a whole number from 0 to 65535"),
+            (&["u32"], "a whole number from 0 to 4294967295"),
+            (&["u64", "usize"], "a whole number that is not negative"),
+            (&["i32", "i64", "isize", "an integer"], "a whole number"),
+            (&["f32", "f64", "floating point"], "a number"),
+            (&["bool", "boolean", "a boolean"], "`true` or `false`"),
+            (&["string", "a string", "scalar"], "a text or a number"),
+            (&["seq", "a sequence", "sequence start"], "a list, as `[a, b]`"),
+            (
+                &["map", "a map", "mapping start", "struct Pool"],
+                "a map, as `{key: value}`",
+            ),
+            (&["unit", "null"], "nothing"),
+            (&["tagged node"], "one value"),
+            (&["a pool's name"], "a pool's name"),
+        ] {
+            for name in names {
+                assert_eq!(kind(name), words, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_found_is_told_as_it_stands_in_the_file() {
+        for (name, words) in [
+            ("string \"many\"", "`many`"),
+            ("integer `-4`", "`-4`"),
+            ("floating point `4.5`", "`4.5`"),
+            ("boolean `true`", "`true`"),
+            ("string \"\"", "``"),
+            ("string \"a `b`\"", "`a `b`"),
+            ("map", "a map"),
+            ("sequence", "a list"),
+            ("unit value", "nothing"),
+            ("null", "nothing"),
+            ("a word", "a word"),
+        ] {
+            assert_eq!(found(name), words, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_may_stand_instead_is_named_and_the_nearest_first() {
+        for (word, known, words) in [
+            (
+                "mx",
+                &["max", "min"][..],
+                ", did you mean `max`? There is `max`, `min`",
+            ),
+            ("colour", &["max", "min"], ". There is `max`, `min`"),
+            ("colour", &["size"], ". There is `size`"),
+            ("colour", &[], "."),
+        ] {
+            assert_eq!(instead(word, known), words, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_the_parser_says_is_told_by_the_first_sign_in_it() {
+        for (said, part) in [
+            (
+                "found a tab character where indentation is expected",
+                "a tab stands here",
+            ),
+            ("unclosed quote", "quotation marks is not closed"),
+            (
+                "invalid trailing content after double-quoted scalar",
+                "something follows the closing",
+            ),
+            ("unknown escape character", "begins an escape"),
+            ("unclosed bracket '['", "a list in `[ ]`"),
+            ("expected '-' indicator", "begin with `- `"),
+            (
+                "mapping values are not allowed in this context",
+                "a `:` stands where none may",
+            ),
+            (
+                "could not find expected ':' of a simple key",
+                "a key is followed by",
+            ),
+            (
+                "comments must be separated by whitespace",
+                "begins with a space and `#`",
+            ),
+            ("unexpected character: `@`", "belongs in quotation marks"),
+            ("while parsing a tag", "have a meaning at the start of a text"),
+            ("did not find expected document start", "more than one document"),
+            ("something new", "this is no YAML"),
+        ] {
+            assert!(syntax(said).contains(part), "{said}: {}", syntax(said));
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_none_is_told_with_how_to_get_one_and_other_words_stay() {
+        let said = model::FleetId::PREFIX
+            .parse::<model::FleetId>()
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            message(&said),
+            "`flt_` is no UUID, such as 019a0000-0000-7000-8000-000000000001; `uuidgen` prints a new one"
+        );
+        assert_eq!(message("`5` is not a duration"), "`5` is not a duration");
+    }
+}
