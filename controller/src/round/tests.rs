@@ -219,6 +219,8 @@ impl Farm {
 
     /// Rounds until nothing is left to do at this moment.
     async fn settle(&mut self) {
+        // What the clock woke ends first, all of it: a round that saw some of many failures would decide on those.
+        self.wait_for_tasks().await;
         for _ in 0..100 {
             let before = self.history().await;
             self.controller.round(&self.lease).await.unwrap();

@@ -84,7 +84,7 @@ mod tests {
         ] {
             check(&set(good)).unwrap();
         }
-        for bad in ["=", "store=", "a b", "info,store=7x"] {
+        for bad in ["=", "info,store=7x"] {
             let said = check(&set(bad)).unwrap_err().to_string();
             let words = format!(
                 "cannot set up logging: `log.filter`: `{bad}` is no filter, such as `info` or `info,store=debug`"

@@ -410,12 +410,11 @@ fn another_file_of_an_operators_is_read_with_the_same_words() {
         ),
         (
             "acess_key = \"x\"",
-            "key.toml has mistakes:\n  there is no setting `acess_key`, did you mean `access_key`?",
+            "key.toml has mistakes:\n  [acess_key]: there is no setting `acess_key`, did you mean `access_key`?",
         ),
         (
             "access_key = AKIA",
-            "key.toml has mistakes:\nkey.toml:1:14: this is no value; a text stands in quotation marks, and numbers, true and \
-             false do not\n  1 | access_key = AKIA\n    |              ^",
+            "key.toml has mistakes:\nkey.toml:1:14: a text stands in quotation marks, which are closed on the same line\n  1 | access_key = AKIA\n    |              ^",
         ),
     ] {
         assert_eq!(read(text).unwrap_err().to_string(), expected);

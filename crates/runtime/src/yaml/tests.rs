@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{FleetId, quantity::Span};
 use serde::Deserialize;
 
-use super::parse;
+use super::{mistake_at, parse};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
