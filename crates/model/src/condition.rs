@@ -328,8 +328,10 @@ mod tests {
 
     #[test]
     fn a_fleet_that_never_had_a_leader_says_so_and_one_of_which_nothing_is_known_does_not() {
-        let mut condition = Condition::default();
-        condition.leadership = Leadership::Vacant { since: None };
+        let mut condition = Condition {
+            leadership: Leadership::Vacant { since: None },
+            ..Condition::default()
+        };
         assert_eq!(lines(&condition), ["no controller has ever led this fleet"]);
         condition.leadership = Leadership::Unknown;
         assert_eq!(lines(&condition), [""; 0]);

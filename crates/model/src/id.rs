@@ -147,7 +147,7 @@ mod tests {
             format!("att_att_{bare}"),
             format!("ATT_{bare}"),
             format!(" {bare}"),
-            bare[1..].to_owned(),
+            bare.chars().skip(1).collect(),
             format!("{bare}0"),
             "att_".to_owned(),
             String::new(),
