@@ -5,7 +5,6 @@
 //! may send is not written at all.
 
 use model::{ChrootName, PackageName};
-use poem::web::Multipart;
 use poem_openapi::{OpenApi, param::Path, payload::Json};
 use store::{Build, BuildOptions, NewUpload, Project};
 
@@ -14,7 +13,7 @@ use crate::{
     caller::Caller,
     files::spool::{self, CheckedSource, Spooled},
     http::{
-        arguments::{Arguments, FileForm, add, bad_form, parse_object, read_part, too_large},
+        arguments::{Arguments, FileForm, add, parse_object, read_part, too_large},
         error::{Answer, ApiError},
         written::Written,
     },
@@ -34,9 +33,6 @@ pub(crate) const KINDS: [&str; 7] = [
     "custom",
     "rpm-upload",
 ];
-
-/// How much of what a refused client still sends is read, so that it sees the answer.
-const DRAIN_PARTS: usize = 8;
 
 pub(crate) struct BuildCreateApi(pub(crate) ApiState);
 
@@ -74,7 +70,7 @@ impl BuildCreateApi {
         match outcome {
             Ok(build) => Ok(Written(BuildView::new(&build, self.0.settings()))),
             Err(error) => {
-                drain(&mut form.parts).await;
+                form.drain().await;
                 Err(error)
             }
         }
@@ -141,19 +137,39 @@ impl BuildCreateApi {
         })
     }
 
+    /// Refuses who may not build in the project that the arguments name so far.
+    async fn may_build(
+        &self,
+        caller: &Caller,
+        arguments: &serde_json::Map<String, serde_json::Value>,
+    ) -> Answer<()> {
+        let named = |name: &str| arguments.get(name).and_then(serde_json::Value::as_str);
+        if let (Some(owner), Some(name)) = (named("ownername"), named("projectname")) {
+            caller.check_may_build(&find_project(&self.0, owner, name).await?)?;
+        }
+        Ok(())
+    }
+
     /// Reads the parts, in any order, and submits. Clients that know no part `json` send each argument as a part of its own.
     async fn take(&self, caller: &Caller, form: &mut FileForm<UploadArguments>) -> Answer<Build> {
-        let mut allowed: Option<Allowed> = None;
+        let mut has_json = false;
         let mut arguments = serde_json::Map::new();
         let mut room = usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX);
         let mut file: Option<(Spooled, String)> = None;
-        while let Some(field) = form.parts.next_field().await.map_err(|error| bad_form(&error))? {
+        while let Some(field) = form.next_part().await? {
             match field.name() {
-                Some("json") if allowed.is_none() => {
+                Some("json") if !has_json => {
+                    has_json = true;
                     let object = parse_object(&read_part(field).await?)?;
-                    allowed = Some(self.allow(caller, Arguments::from_object(object)).await?);
+                    self.allow(caller, Arguments::from_object(object.clone())).await?;
+                    for (name, value) in object {
+                        if arguments.insert(name.clone(), value).is_some() {
+                            return Err(twice(&name));
+                        }
+                    }
                 }
                 Some("pkgs") if file.is_none() => {
+                    self.may_build(caller, &arguments).await?;
                     let name = spool::check_file_name(field.file_name())?;
                     let reader = field.into_async_read();
                     file = Some((spool::receive(&self.0, reader, form.expected).await?, name));
@@ -169,14 +185,14 @@ impl BuildCreateApi {
                     room = room
                         .checked_sub(bytes.len())
                         .ok_or_else(|| too_large(MAX_BODY_BYTES))?;
+                    if has_json && arguments.contains_key(&name) {
+                        return Err(twice(&name));
+                    }
                     add(&mut arguments, name, String::from_utf8_lossy(&bytes).into_owned());
                 }
             }
         }
-        let allowed = match allowed {
-            Some(allowed) => allowed,
-            None => self.allow(caller, Arguments::from_object(arguments)).await?,
-        };
+        let allowed = self.allow(caller, Arguments::from_object(arguments)).await?;
         let Some((spooled, name)) = file else {
             return Err(ApiError::Invalid(
                 "Bad request parameters: {'pkgs': ['This field is required.']}".to_owned(),
@@ -202,6 +218,14 @@ impl BuildCreateApi {
         tracing::info!(build = build.id.0, package = %new.package, version = new.version, "Took a build.");
         Ok(build)
     }
+}
+
+/// The answer to an argument that stands in the part `json` and in a part of its own.
+fn twice(name: &str) -> ApiError {
+    ApiError::Invalid(format!(
+        "The argument '{}' stands in the part 'json' and in a part of its own.",
+        shown(name)
+    ))
 }
 
 fn new_upload(
@@ -258,29 +282,4 @@ fn new_upload(
             bootstrap: arguments.bootstrap,
         },
     })
-}
-
-/// Reads on, within limits, after a refusal: a client that is cut off in the middle of a body sees a broken
-/// connection instead of the reason.
-async fn drain(form: &mut Multipart) {
-    let reading = async {
-        for _ in 0..DRAIN_PARTS {
-            match form.next_field().await {
-                Ok(Some(field)) => {
-                    let mut reader = std::pin::pin!(field.into_async_read());
-                    if tokio::io::copy(&mut reader, &mut tokio::io::sink())
-                        .await
-                        .is_err()
-                    {
-                        break;
-                    }
-                }
-                Ok(None) | Err(_) => break,
-            }
-        }
-    };
-    // Whether it came to an end does not matter: the answer is the same.
-    tokio::time::timeout(std::time::Duration::from_secs(10), reading)
-        .await
-        .ok();
 }

@@ -1,9 +1,21 @@
 //! Request bodies. [`Arguments`] takes what Copr takes, JSON, a form or a multipart form with a part `json`,
 //! and gives the handler one checked struct; [`FileForm`] is a multipart form that stays a stream.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use poem::{FromRequest, Request, RequestBody, http::header, web::Multipart};
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use poem::{
+    Body, FromRequest, Request, RequestBody,
+    http::header,
+    web::{Field, Multipart},
+};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry},
@@ -21,6 +33,10 @@ use crate::{
     settings::MAX_BODY_BYTES,
 };
 
+/// How long what a refused client still sends is read, so that it sees the answer.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// How many bytes the head of a part of an upload may have, and what comes with it.
+const LONGEST_HEAD: usize = 1 << 20;
 /// How long a body that is not a file may take to arrive.
 const ARGUMENTS_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -232,7 +248,7 @@ async fn read_multipart(request: &Request, body: &mut RequestBody) -> Result<Map
 }
 
 /// A part that is arguments, not a file: it has to fit into memory.
-pub(crate) async fn read_part(field: poem::web::Field) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn read_part(field: Field) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     let mut reader = std::pin::pin!(field.into_async_read().take(MAX_BODY_BYTES + 1));
     reader
@@ -253,11 +269,61 @@ pub(crate) fn bad_form(error: &dyn std::fmt::Display) -> ApiError {
     )
 }
 
+/// Bounds the head of a part: the parser looks through all that it has of one whenever more comes, and has no limit of its own.
+#[derive(Default)]
+struct Head {
+    is_awaited: AtomicBool,
+    /// Whether what comes is for nobody any more.
+    is_drained: AtomicBool,
+    /// Bytes that came while it was awaited.
+    bytes: AtomicUsize,
+}
+
+impl Head {
+    fn take(&self, chunk: Bytes) -> std::io::Result<Bytes> {
+        if self.is_drained.load(Ordering::Relaxed) {
+            return Ok(Bytes::new());
+        }
+        if self.is_awaited.load(Ordering::Relaxed) {
+            let before = self.bytes.fetch_add(chunk.len(), Ordering::Relaxed);
+            if before > LONGEST_HEAD {
+                return Err(std::io::Error::other("the head of a part is too long"));
+            }
+        }
+        Ok(chunk)
+    }
+}
+
+impl<T> FileForm<T> {
+    /// The next part; the one before has been read to its end.
+    pub(crate) async fn next_part(&mut self) -> Result<Option<Field>, ApiError> {
+        self.head.bytes.store(0, Ordering::Relaxed);
+        self.head.is_awaited.store(true, Ordering::Relaxed);
+        let part = self.parts.next_field().await;
+        self.head.is_awaited.store(false, Ordering::Relaxed);
+        part.map_err(|error| {
+            if self.head.bytes.load(Ordering::Relaxed) > LONGEST_HEAD {
+                return ApiError::Invalid("The head of a part of the multipart form is too long.".to_owned());
+            }
+            bad_form(&error)
+        })
+    }
+
+    /// Reads on, within limits, after a refusal: a client that is cut off in the middle of a body sees a broken connection instead
+    /// of the reason. The parser, which owns the body, gets nothing of it.
+    pub(crate) async fn drain(&mut self) {
+        self.head.is_drained.store(true, Ordering::Relaxed);
+        let reading = async { while let Ok(Some(_)) = self.parts.next_field().await {} };
+        // Whether it came to an end does not matter: the answer is the same.
+        tokio::time::timeout(DRAIN_TIME, reading).await.ok();
+    }
+}
+
 /// A multipart form with arguments `T`, in a part `json` or in parts of their own, and a file in a part `pkgs`, in any order. poem's own
 /// type would first write every file into the temporary directory, which may be memory.
 pub(crate) struct FileForm<T> {
-    /// The parts that have not been read yet.
-    pub(crate) parts: Multipart,
+    parts: Multipart,
+    head: Arc<Head>,
     /// How many bytes the client has promised; 0 when it did not say.
     pub(crate) expected: u64,
     arguments: std::marker::PhantomData<T>,
@@ -305,14 +371,22 @@ impl<'a, T: FromFields> ApiExtractor<'a> for FileForm<T> {
             .is_some_and(|kind| kind.starts_with("multipart/form-data"));
         if !is_form {
             return Err(ApiError::UnsupportedMedia(
-                "An upload is a multipart/form-data body with the parts 'json' and 'pkgs'.".to_owned(),
+                "An upload is a multipart/form-data body with a part 'pkgs', and with the settings in a part 'json' or in parts of \
+                 their own.".to_owned(),
             )
             .into());
         }
+        let head = Arc::<Head>::default();
+        let counted = {
+            let head = Arc::clone(&head);
+            let chunks = body.take().map_err(|error| bad_form(&error))?.into_bytes_stream();
+            Body::from_bytes_stream(chunks.and_then(move |chunk| std::future::ready(head.take(chunk))))
+        };
         Ok(Self {
-            parts: <Multipart as FromRequest>::from_request(request, body)
+            parts: <Multipart as FromRequest>::from_request(request, &mut RequestBody::new(counted))
                 .await
                 .map_err(|error| bad_form(&error))?,
+            head,
             expected: content_length(request).unwrap_or(0),
             arguments: std::marker::PhantomData,
         })

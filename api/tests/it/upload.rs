@@ -1,7 +1,7 @@
 //! Uploads: what is taken, what is refused, and that a refusal leaves nothing behind.
 
 use poem::{
-    Request,
+    Body, Request,
     http::{Method, header},
 };
 use serde_json::json;
@@ -302,6 +302,49 @@ async fn arguments_may_be_fields_of_their_own_before_and_after_the_file() {
     let error = farm.upload(&farm.alice, &parts).await.error(413);
     assert!(error.contains("1048576 bytes"), "{error}");
     assert!(farm.files("spool").is_empty());
+}
+
+/// The parser looks through all that it has of a head whenever more comes: without a limit, a head of gigabytes takes hours.
+#[tokio::test]
+async fn a_part_whose_head_does_not_end_is_refused_before_it_is_long() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    let (owner, project) = (field("ownername", b"alice"), field("projectname", b"p1"));
+    let (content_type, mut body) = multipart(&[owner, project]);
+    body.truncate(body.len() - "--\r\n".len());
+    body.extend_from_slice(b"\r\nContent-Disposition: form-data; name=\"a\"; x=\"");
+    let endless = std::iter::repeat_n(vec![b'x'; 64 << 10], 128);
+    let chunks = std::iter::once(body).chain(endless).map(Ok::<_, std::io::Error>);
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri_str("/api_3/build/create/upload")
+        .header(header::AUTHORIZATION, farm.alice.authorization())
+        .header(header::CONTENT_TYPE, content_type)
+        .body(Body::from_bytes_stream(futures_util::stream::iter(chunks)));
+    let error = farm.send(request).await.error(400);
+    assert_eq!(error, "The head of a part of the multipart form is too long.");
+    assert!(farm.files("spool").is_empty());
+}
+
+#[tokio::test]
+async fn an_argument_in_the_part_json_and_in_one_of_its_own_is_refused() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    let (srpm, json) = (rpms::source(), arguments());
+    let (form, file) = (Part::json(&json), Part::file(&srpm.name, &srpm.bytes));
+    for parts in [
+        [form, file, field("background", b"True")],
+        [field("background", b"True"), form, file],
+    ] {
+        let error = farm.upload(&farm.alice, &parts).await.error(400);
+        let expected = "The argument 'background' stands in the part 'json' and in a part of its own.";
+        assert_eq!(error, expected);
+    }
+    // One that only has a part of its own counts.
+    let late = farm
+        .upload(&farm.alice, &[form, file, field("enable_net", b"maybe")])
+        .await;
+    assert!(late.error(400).contains("enable_net"));
 }
 
 #[tokio::test]
