@@ -48,6 +48,14 @@ SAID = [
     (dnf4("additional_1", "Status code: 404 for http://farm.test:5080/results/bob/lib/x/repodata/repomd.xml"), OTHER),
     (dnf4("additional_1", REFUSED % (FARM + "results/bob/lib/x/")), None),
     (dnf4("additional_1", "Status code: 503 for http://farm.test:5080/results/bob/lib/x/repodata/repomd.xml"), None),
+    (dnf4("additional_1", "Status code: 429 for http://farm.test:5080/results/bob/lib/x/repodata/repomd.xml"), None),
+    # What this machine could not do, another can.
+    (dnf4("additional_0", "Curl error (23): Failed writing received data to disk/application for https://a.test/x86_64/repodata/repomd.xml"), None),
+    (dnf4("additional_0", "Curl error (27): Out of memory for https://a.test/x86_64/repodata/repomd.xml"), None),
+    (dnf4("additional_0", "Curl error (60): SSL peer certificate or SSH remote key was not OK for https://a.test/x86_64/repodata/repomd.xml "
+          "[SSL certificate problem: certificate is not yet valid]"), None),
+    (dnf4("additional_0", "Curl error (6): Couldn't resolve host name for https://a.test/x86_64/repodata/repomd.xml "
+          "[Temporary failure in name resolution]"), None),
     # Others' repositories, alone or beside a user's.
     (dnf4("base", REFUSED % (FARM + "mirrors/base/")), None),
     (dnf4("verdigris_project", "Status code: 404 for http://farm.test:5080/results/alice/demo/x/repodata/repomd.xml"), None),
@@ -93,6 +101,13 @@ class Unreadable(unittest.TestCase):
             for text in (dnf4("additional_0", REFUSED % "https://a.test/x86_64/"), GONE):
                 reason = self.blames(text)[2]
                 self.assertRegex(reason, r"cannot be read: (?:Curl error \(7\)|Status code: 404)")
+
+    def test_a_port_that_need_not_be_named_makes_no_other_server(self):
+        chroot = {**CHROOT, "base": [{**CHROOT["base"][0], "baseurl": "http://farm.test/base/"}]}
+        entries = [{**ENTRIES[2], "baseurl": "http://Farm.test:80/results/bob/lib/x/"}]
+        with mock.patch.object(fetching, "repomd", return_value=b""):
+            stop, _ = Repositories(chroot, entries).fault(dnf4("additional_1", "Status code: 503 for http://farm.test:80/results/bob/lib/x/r"))
+        self.assertEqual(stop.blame, "infrastructure")
 
     def test_what_speaks_of_no_repository_has_no_verdict_here(self):
         self.assertIsNone(Repositories(CHROOT, ENTRIES).fault("Error: nothing provides x\n"))

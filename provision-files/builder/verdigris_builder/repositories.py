@@ -17,8 +17,11 @@ UNREADABLE = re.compile(r"^.*(?:Failed to download metadata|Cannot download|Erro
                         r"incorrect checksum|Downloading successful, but checksum|Interrupted by header checksum|parser error).*$", re.M)
 # What the server, or the way to it, did: it says more than the names of repositories around it.
 TELLING = re.compile(r"Curl error|Status code: \d+|[Cc]hecksum|parser error")
-# A server that answers and has no such thing.
-REFUSED = re.compile(r"Status code: 4\d\d|HTTP error:? 4\d\d")
+# A server that answers and has no such thing. Other answers in the four hundreds, such as 429, are for one client at one moment.
+ABSENT = re.compile(r"(?:Status code|HTTP error):? (?:404|410)\b")
+# What this machine cannot do: write (23), read (26), get memory (27), tell the time, ask for a name at this moment.
+LOCAL = re.compile(r"Curl error \((?:23|26|27)\)|certificate is not yet valid|Temporary failure in name resolution")
+PORTS = {"http": 80, "https": 443}
 
 
 class Repositories:
@@ -44,12 +47,14 @@ class Repositories:
 
     def blamed(self, text, lines):
         """The user's repository that is to blame, or None."""
+        if any(LOCAL.search(line) for line in lines):
+            return None
         named = self.named(text, lines)
         if not named or any(entry is None or entry not in self.users for entry in named):
             return None
         entry = named[0]
         # What the farm itself serves, such as another project of it, is the farm's to serve.
-        if self.is_at_farm(entry) and not REFUSED.search("\n".join(lines)):
+        if self.is_at_farm(entry) and not ABSENT.search("\n".join(lines)):
             return None
         return entry if self.farm_is_readable() else None
 
@@ -69,8 +74,7 @@ class Repositories:
 
     def is_at_farm(self, entry):
         """Whether it has the same server as a repository of the farm."""
-        place = urllib.parse.urlsplit(entry["baseurl"]).netloc.lower()
-        return place in [urllib.parse.urlsplit(other["baseurl"]).netloc.lower() for other in self.farms]
+        return server(entry) in [server(other) for other in self.farms]
 
     def farm_is_readable(self):
         """Whether each repository of the farm can be read now."""
@@ -80,3 +84,9 @@ class Repositories:
         except BuildStop:
             return False
         return True
+
+
+def server(entry):
+    """Host and port of a repository."""
+    parts = urllib.parse.urlsplit(entry["baseurl"])
+    return (parts.hostname or "").lower(), parts.port or PORTS.get(parts.scheme)
