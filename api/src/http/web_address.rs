@@ -112,6 +112,8 @@ mod tests {
             ("http://[fe80::1]/", "link-local"),
             ("copr://nobody", "copr://OWNER/PROJECT"),
             ("https://example.org/?priority=0", "from 1 to 99"),
+            ("https://example.org/?priority=+5", "from 1 to 99"),
+            ("https://example.org/?priority=005", "from 1 to 99"),
             ("copr://alice/lib?priority=100", "from 1 to 99"),
             ("https://example.org/?priority=1&priority=1", "twice"),
         ] {

@@ -79,6 +79,7 @@ impl Condition {
         let mut tell = |words: String, detail: Option<String>| found.push(Trouble { words, detail });
         if let Some(running) = self.stopping {
             let waits = match running {
+                0 => "its machines and its processes have ended".to_owned(),
                 1 => "1 build that runs has ended".to_owned(),
                 more => format!("{more} builds that run have ended"),
             };
@@ -226,6 +227,7 @@ mod tests {
     fn a_farm_that_stops_says_what_it_waits_for() {
         let mut condition = Condition::default();
         for (running, words) in [
+            (0, "its machines and its processes have ended"),
             (1, "1 build that runs has ended"),
             (2, "2 builds that run have ended"),
         ] {

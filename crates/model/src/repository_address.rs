@@ -121,7 +121,11 @@ fn split_priority(text: &str) -> Result<(String, Option<u8>), &'static str> {
     for parameter in query.split('&') {
         match parameter.split_once('=') {
             Some(("priority", value)) => {
-                let number = value.parse().ok().filter(|number| (1..=99).contains(number));
+                let is_plain = value.len() <= 2 && value.bytes().all(|byte| byte.is_ascii_digit());
+                let number = value
+                    .parse()
+                    .ok()
+                    .filter(|number| is_plain && (1..=99).contains(number));
                 let number = number.ok_or("priority must be a number from 1 to 99")?;
                 if priority.replace(number).is_some() {
                     return Err("priority is named twice");

@@ -144,9 +144,10 @@ fn of_controller(controller: &ControllerSpec, found: &mut Vec<Contradiction>) {
         let words = format!("max ({}) must not be below min ({})", tick.max, tick.min);
         found.push(Contradiction::new(&["controller", "tick"], words));
     }
-    if lease.renew.get().is_zero() || lease.renew >= lease.ttl {
+    // A controller stops acting at two thirds of its lease; the renewal needs time of its own before that.
+    if lease.renew.get().is_zero() || lease.renew.get() > lease.ttl.get() / 2 {
         let words = format!(
-            "{} must be above zero and below the ttl of {}, or the lease ends before it is renewed",
+            "{} must be above zero and at most half of the ttl of {}, or the lease ends before it is renewed",
             lease.renew, lease.ttl
         );
         found.push(Contradiction::new(&["controller", "lease", "renew"], words));

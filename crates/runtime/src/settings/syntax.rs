@@ -65,13 +65,39 @@ pub(super) fn mistake(text: &str, name: &str) -> Option<String> {
     let (line, column) = (u64::try_from(line).ok()?, u64::try_from(column).ok()?);
     Some(format!(
         "{name}:{line}:{column}: {words}{}",
-        shown(text, line, column)
+        shown(&without_passwords(text), line, column)
     ))
+}
+
+/// The text with stars in place of what stands between `://` and an `@` on the same line: the user and the password of a database
+/// whose line has a mistake. The places of all else stay.
+fn without_passwords(text: &str) -> String {
+    let covered = text.split_inclusive('\n').map(|line| {
+        let Some((scheme, rest)) = line.split_once("://") else {
+            return line.to_owned();
+        };
+        match rest.rsplit_once('@') {
+            Some((secret, place)) => {
+                let stars = "*".repeat(secret.chars().count());
+                format!("{scheme}://{stars}@{place}")
+            }
+            None => line.to_owned(),
+        }
+    });
+    covered.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::mistake;
+
+    #[test]
+    fn a_line_is_shown_without_the_password_in_it() {
+        let text = "[database]\nurl = \"postgres://farm:sek@ret@db/farm\n";
+        let said = mistake(text, "f").unwrap();
+        assert!(!said.contains("sek") && !said.contains("ret@"), "{said}");
+        assert!(said.contains("url = \"postgres://************@db/farm"), "{said}");
+    }
 
     #[test]
     fn what_is_no_toml_is_told_with_its_place_and_without_the_parsers_words() {

@@ -215,8 +215,8 @@ fn limits_are_on_the_side_that_they_name() {
         ),
         (
             "/controller",
-            r#"{"lease": {"ttl": "1s", "renew": "999ms"}}"#,
-            r#"{"lease": {"ttl": "1s", "renew": "1s"}}"#,
+            r#"{"lease": {"ttl": "1s", "renew": "500ms"}}"#,
+            r#"{"lease": {"ttl": "1s", "renew": "501ms"}}"#,
         ),
         (
             "/controller",
@@ -289,7 +289,7 @@ fn the_words_say_what_would_be_right() {
         (
             "/controller",
             r#"{"lease": {"ttl": "5s", "renew": "7s"}}"#,
-            "controller.lease.renew: 7s must be above zero and below the ttl of 5s, or the lease ends before it is renewed",
+            "controller.lease.renew: 7s must be above zero and at most half of the ttl of 5s, or the lease ends before it is renewed",
         ),
         (
             "/clouds/c/credentials/source",
