@@ -16,8 +16,10 @@ use crate::{
     pauses::Pauses,
 };
 
-/// How often a cloud is asked when something is under way, unless rounds are still closer together, and when nothing is.
+/// How often a cloud is asked at least and at most when something is under way, where rounds are that close together; and when
+/// nothing is.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(200);
 const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(30);
 /// How long a cloud that does not answer is left alone, longer with every time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -212,7 +214,8 @@ impl Clouds {
     /// When the database is away.
     pub(crate) async fn look(&mut self, parts: &Parts, builders: &[Builder]) -> Result<(), Error> {
         let elapsed = self.clock.elapsed();
-        let often = parts.fleet.controller.tick.min.get().min(LOOK_EVERY);
+        let tick = parts.fleet.controller.tick.min.get();
+        let often = tick.clamp(LOOK_AT_MOST_EVERY, LOOK_EVERY);
         for (name, known) in &mut self.known {
             let ours = || {
                 builders

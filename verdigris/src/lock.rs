@@ -41,14 +41,14 @@ pub(crate) fn say_stopping(path: &Path) -> std::io::Result<()> {
     std::fs::write(path, format!("{STOPPING}{}\n", std::process::id()))
 }
 
-/// Whether the process that holds the lock said so and is there.
+/// Whether a process holds the lock and has said so. What one that was killed said counts for nothing, whoever has its number
+/// now.
 pub(crate) fn is_stopping(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
     let said = std::fs::read_to_string(path).unwrap_or_default();
-    let process = said
-        .trim_end()
-        .strip_prefix(STOPPING)
-        .and_then(|number| number.parse::<u32>().ok());
-    process.is_some_and(|number| Path::new("/proc").join(number.to_string()).exists())
+    said.starts_with(STOPPING) && matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 #[cfg(test)]
@@ -79,7 +79,10 @@ mod tests {
         let next = lock(&path, "taken").unwrap();
         assert!(!is_stopping(&path));
         drop(next);
-        std::fs::write(&path, "stopping 4294967295\n").unwrap();
-        assert!(!is_stopping(&path), "it was killed");
+        std::fs::write(&path, format!("stopping {}\n", std::process::id())).unwrap();
+        assert!(
+            !is_stopping(&path),
+            "it was killed, and another process has its number"
+        );
     }
 }

@@ -48,11 +48,14 @@ pub(super) fn stop_at_signals(
 
 /// Says what runs and waits for it, until one more signal.
 async fn let_builds_end(store: &Store, interrupt: &mut Signal, terminate: &mut Signal) {
-    let running = store.accepted_allocations(None).await.unwrap_or_default();
-    if running.is_empty() {
-        return;
+    match store.accepted_allocations(None).await {
+        Ok(running) if running.is_empty() => return,
+        Ok(running) => say(&waiting_words(&running)),
+        Err(error) => say(&format!(
+            "\nThe database does not say what runs: {error}. The farm begins nothing new, and stops when nothing runs any more. \
+             Ctrl-C again stops it at once."
+        )),
     }
-    say(&waiting_words(&running));
     loop {
         tokio::select! {
             _ = interrupt.recv() => break say("Stopping at once."),
