@@ -5,6 +5,7 @@ mod circles;
 mod floors;
 mod links;
 mod migrations;
+mod tests_named;
 mod text;
 
 use std::fmt;
@@ -74,12 +75,20 @@ fn look(root: &Path, workspace: &Workspace) -> Result<Vec<Finding>> {
         ));
     }
     let files = files(root)?;
-    for file in &files {
-        // One that is no text holds no words.
-        if let Ok(text) = fs_err::read_to_string(root.join(file)) {
-            findings.extend(text::check(file, &text));
-            findings.extend(links::check(file, &text, &files));
-        }
+    // One that is no text holds no words.
+    let texts: Vec<(&String, String)> = files
+        .iter()
+        .filter_map(|file| Some((file, fs_err::read_to_string(root.join(file)).ok()?)))
+        .collect();
+    let functions = texts
+        .iter()
+        .flat_map(|(file, text)| tests_named::functions(file, text))
+        .map(str::to_owned)
+        .collect();
+    for (file, text) in &texts {
+        findings.extend(text::check(file, text));
+        findings.extend(links::check(file, text, &files));
+        findings.extend(tests_named::check(file, text, &functions));
     }
     Ok(findings)
 }
