@@ -340,7 +340,7 @@ impl<'a, T: FromFields> ApiExtractor<'a> for FileForm<T> {
 
     fn request_meta() -> Option<MetaRequest> {
         let mut schema = MetaSchema::new("object");
-        schema.required = vec!["json", "pkgs"];
+        schema.required = vec!["pkgs"];
         schema.properties = vec![
             ("json", T::schema_ref()),
             (

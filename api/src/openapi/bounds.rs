@@ -21,7 +21,8 @@ fn grammar(name: &str) -> Option<Grammar> {
     }
 }
 
-/// Where an empty text is taken for none, unless it has to be there: it filters nothing, and names the project's own directory.
+/// Parameters of which an empty text is taken for none, unless they have to be there: it filters nothing, and names the project's
+/// own directory.
 const MAY_BE_EMPTY: [&str; 2] = ["project_dirname", "packagename"];
 
 /// Adds what is known of a parameter.
@@ -71,7 +72,7 @@ pub(super) fn bound_fields(schemas: &mut Value) {
     for field in ["ownername", "projectname", "project_dirname"] {
         if let (Some(grammar), Some(property)) = (grammar(field), property(schemas, "BuildArguments", field))
         {
-            named(property, grammar, !MAY_BE_EMPTY.contains(&field));
+            named(property, grammar, true);
         }
     }
     let numbers = property(schemas, "BuildIds", "builds");
@@ -85,12 +86,14 @@ fn property<'a>(schemas: &'a mut Value, name: &str, field: &str) -> Option<&'a m
     schemas.pointer_mut(&format!("/{name}/properties/{field}"))
 }
 
-/// A name of this grammar.
+/// A name of this grammar, or also an empty text.
 fn named(schema: &mut Value, grammar: Grammar, is_filled: bool) {
-    set(schema, "pattern", grammar.pattern());
     set(schema, "maxLength", grammar.longest());
     if is_filled {
+        set(schema, "pattern", grammar.pattern());
         set(schema, "minLength", 1);
+    } else {
+        set(schema, "pattern", format!("^$|{}", grammar.pattern()));
     }
 }
 
