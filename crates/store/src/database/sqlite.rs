@@ -13,6 +13,10 @@ use super::{LOCK_LIMIT, common, deadline};
 /// How many of SQLite's instructions, some microseconds each thousand, pass between two looks at the clock.
 pub(super) const INSTRUCTIONS: i32 = 10_000;
 
+/// How many KiB of the database a connection that reads keeps at most: what a round and the lists of a page need beside a long
+/// history is more than SQLite's two megabytes.
+const READ_CACHE: u32 = 8192;
+
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
@@ -39,7 +43,9 @@ pub(super) fn sqlite(url: &str, connections: u32, access: Access) -> ConnectOpti
             Access::Write => options
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full),
-            Access::Read => options.pragma("query_only", "ON"),
+            Access::Read => options
+                .pragma("query_only", "ON")
+                .pragma("cache_size", format!("-{READ_CACHE}")),
             Access::Look => {
                 // Without a log nobody has the database open, and none is to be made.
                 let mut log = options.get_filename().as_os_str().to_owned();
