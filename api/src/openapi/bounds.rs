@@ -21,8 +21,7 @@ fn grammar(name: &str) -> Option<Grammar> {
     }
 }
 
-/// Parameters of which an empty text is taken for none, unless they have to be there: it filters nothing, and names the project's
-/// own directory.
+/// Where an empty text is taken for none, unless it has to be there: it filters nothing, and names the project's own directory.
 const MAY_BE_EMPTY: [&str; 2] = ["project_dirname", "packagename"];
 
 /// Adds what is known of a parameter.
@@ -72,7 +71,7 @@ pub(super) fn bound_fields(schemas: &mut Value) {
     for field in ["ownername", "projectname", "project_dirname"] {
         if let (Some(grammar), Some(property)) = (grammar(field), property(schemas, "BuildArguments", field))
         {
-            named(property, grammar, true);
+            named(property, grammar, !MAY_BE_EMPTY.contains(&field));
         }
     }
     let numbers = property(schemas, "BuildIds", "builds");
