@@ -15,6 +15,7 @@ use crate::{
     files::spool,
     http::{
         error::{ApiError, Error},
+        kept::KeptAnswers,
         middleware::Gate,
         server,
     },
@@ -25,6 +26,7 @@ use crate::{
 
 struct Site {
     operations: BoxEndpoint<'static, Response>,
+    kept: KeptAnswers,
     document: String,
     pages: Arc<Pages>,
     state: ApiState,
@@ -46,7 +48,9 @@ impl Endpoint for Site {
         }
         if path == "/api_3" || path.starts_with("/api_3/") || path.starts_with("/api/") {
             let (method, path) = (request.method().clone(), path.to_owned());
-            return self.operations.call(request).await.map_err(|error| {
+            let operate = |request| self.operations.call(request);
+            let outcome = self.kept.answer(self.state.store(), request, operate).await;
+            return outcome.map_err(|error| {
                 if !error.is::<MethodNotAllowedError>() {
                     return error;
                 }
@@ -70,6 +74,7 @@ pub fn app(state: ApiState) -> Result<impl Endpoint<Output = Response> + 'static
     let operations = Route::new().nest("/", service(&state)).boxed();
     let site = Site {
         operations,
+        kept: KeptAnswers::default(),
         document: openapi_document(),
         pages: Arc::clone(&pages),
         state: state.clone(),

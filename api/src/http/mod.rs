@@ -6,6 +6,7 @@ pub(crate) mod arguments;
 pub(crate) mod clients;
 pub(crate) mod error;
 pub(crate) mod fields;
+pub(crate) mod kept;
 pub(crate) mod middleware;
 mod origin;
 pub(crate) mod pace;

@@ -28,11 +28,15 @@ use crate::{
 use last_try::LastTry;
 use reads::Reads;
 use sqlite::{Access, sqlite};
+use version::Versions;
+
+pub use version::DataVersion;
 
 mod close;
 mod last_try;
 mod reads;
 mod sqlite;
+mod version;
 
 /// How long any one operation may take, repetitions included.
 const OPERATION_LIMIT: Duration = Duration::from_secs(10);
@@ -92,6 +96,7 @@ struct Inner {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     reads: Reads,
+    versions: Versions,
     /// How many transactions of this process wrote events.
     told: watch::Sender<u64>,
     last_try: LastTry,
@@ -259,12 +264,14 @@ impl Store {
             }
         }
         let reads = Reads::of(&reader, settings.max_connections, watcher);
+        let versions = Versions::of(&reader);
         Ok(Self {
             inner: Arc::new(Inner {
                 name,
                 writer,
                 reader,
                 reads,
+                versions,
                 told: watch::Sender::new(0),
                 last_try: LastTry::default(),
             }),

@@ -25,7 +25,7 @@ mod rights;
 pub mod testing;
 mod types;
 
-pub use database::{DatabaseSettings, Store, without_secrets};
+pub use database::{DataVersion, DatabaseSettings, Store, without_secrets};
 pub use error::{Error, Result};
 pub use news::News;
 pub use query::FleetCache;

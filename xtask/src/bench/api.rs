@@ -14,7 +14,10 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use self::{client::Client, server::Server};
+use self::{
+    client::{Client, Wish},
+    server::Server,
+};
 use super::checkout;
 use crate::{
     cache::{Cache, Scratch},
@@ -53,16 +56,16 @@ pub(crate) fn settings(public_url: &str, directory: &Path) -> ApiSettings {
 
 const LIST: &str = "/api_3/build/list?ownername=owner1&projectname=tools&limit=50";
 const REPOMD: &str = "/results/owner1/tools/fedora-43-x86_64/repodata/repomd.xml";
-/// What is asked for.
-const REQUESTS: [(&str, &str); 5] = [
-    ("list of 50 builds", LIST),
-    ("one build", "/api_3/build/1000"),
-    (
-        "monitor, 100 packages",
-        "/api_3/monitor?ownername=owner1&projectname=tools",
-    ),
-    ("project page", "/coprs/owner1/tools/"),
-    ("repomd.xml", REPOMD),
+const MONITOR: &str = "/api_3/monitor?ownername=owner1&projectname=tools";
+/// What is asked for. What the server keeps of its answers it must make anew once anything is committed to the database.
+const REQUESTS: [(&str, Wish<'_>); 7] = [
+    ("list of 50 builds", Wish::of(LIST)),
+    ("the same, made anew", Wish::anew(LIST)),
+    ("one build", Wish::of("/api_3/build/1000")),
+    ("monitor, 100 packages", Wish::of(MONITOR)),
+    ("the same, made anew", Wish::anew(MONITOR)),
+    ("project page", Wish::of("/coprs/owner1/tools/")),
+    ("repomd.xml", Wish::of(REPOMD)),
 ];
 
 /// Requests before those that are measured.
@@ -195,7 +198,7 @@ fn url(database: &Path) -> String {
 }
 
 fn list(server: &Server) -> Result<Value> {
-    let list: Value = serde_json::from_slice(&Client::connect(&server.address)?.get(LIST)?)?;
+    let list: Value = serde_json::from_slice(&Client::connect(&server.address)?.get(Wish::of(LIST))?)?;
     let count = list.get("items").and_then(Value::as_array).map_or(0, Vec::len);
     ensure!(count == 50, "the list has {count} builds");
     Ok(list)
@@ -229,15 +232,15 @@ impl Measured {
 }
 
 /// Asks again and again over one connection.
-fn ask(server: &Server, path: &str) -> Result<Measured> {
+fn ask(server: &Server, wish: Wish<'_>) -> Result<Measured> {
     let mut client = Client::connect(&server.address)?;
     for _ in 0..WARM_UP {
-        client.get(path)?;
+        client.get(wish)?;
     }
     let (cpu, begun) = (server.cpu()?, Instant::now());
     let mut measured = Measured::default();
     while measured.requests < MOST && begun.elapsed() < SPAN {
-        measured.bytes = client.get(path)?.len();
+        measured.bytes = client.get(wish)?.len();
         measured.requests += 1;
     }
     measured.elapsed = begun.elapsed().as_secs_f64();
@@ -246,15 +249,15 @@ fn ask(server: &Server, path: &str) -> Result<Measured> {
 }
 
 /// Asks over several connections at once.
-fn ask_together(server: &Server, path: &str) -> Result<Measured> {
-    ask(server, path)?;
+fn ask_together(server: &Server, wish: Wish<'_>) -> Result<Measured> {
+    ask(server, wish)?;
     let (cpu, begun) = (server.cpu()?, Instant::now());
     let counts = std::thread::scope(|scope| {
         let one = || -> Result<(u32, usize)> {
             let mut client = Client::connect(&server.address)?;
             let (mut requests, mut bytes) = (0, 0);
             while requests < MOST && begun.elapsed() < SPAN {
-                bytes = client.get(path)?.len();
+                bytes = client.get(wish)?.len();
                 requests += 1;
             }
             Ok((requests, bytes))
@@ -280,10 +283,10 @@ fn costs(rounds: u32, this: &Server, before: Option<(&str, &Server)>) -> Result<
     let step = Step::start("requests over one connection");
     let mut figures = [(Measured::default(), Measured::default()); REQUESTS.len()];
     for _ in 0..rounds {
-        for ((_, path), (after, older)) in REQUESTS.iter().zip(&mut figures) {
-            after.add(ask(this, path)?);
+        for ((_, wish), (after, older)) in REQUESTS.iter().zip(&mut figures) {
+            after.add(ask(this, *wish)?);
             if let Some((_, server)) = before {
-                older.add(ask(server, path)?);
+                older.add(ask(server, *wish)?);
             }
         }
     }
@@ -325,30 +328,36 @@ fn costs(rounds: u32, this: &Server, before: Option<(&str, &Server)>) -> Result<
 
 fn beside_peer(rounds: u32, this: &Server, peer: &Server) -> Result<()> {
     let step = Step::start("the list of 50 builds, beside the peer");
-    let mut figures = [Measured::default(); 4];
+    let (kept, anew) = (Wish::of(LIST), Wish::anew(LIST));
+    let mut figures = [Measured::default(); 6];
     for _ in 0..rounds {
         for (sum, more) in figures.iter_mut().zip([
-            ask(this, LIST)?,
-            ask(peer, LIST)?,
-            ask_together(this, LIST)?,
-            ask_together(peer, LIST)?,
+            ask(this, kept)?,
+            ask(this, anew)?,
+            ask(peer, kept)?,
+            ask_together(this, kept)?,
+            ask_together(this, anew)?,
+            ask_together(peer, kept)?,
         ]) {
             sum.add(more);
         }
     }
     step.done("measured");
     say(format!(
-        "\n  {:<24} {:>14} {:>14} {:>8}   {:>12} {:>12} {:>8}",
+        "\n  {:<28} {:>14} {:>14} {:>8}   {:>12} {:>12} {:>8}",
         "list of 50 builds", "CPU ms, farm", "CPU ms, peer", "", "farm, 1/s", "peer, 1/s", ""
     ));
-    let [one, peer_one, many, peer_many] = figures;
+    let [one, one_anew, peer_one, many, many_anew, peer_many] = figures;
     let together = format!("{CONNECTIONS} connections");
-    for (what, own, other) in [
-        ("1 connection", one, peer_one),
-        (together.as_str(), many, peer_many),
+    for (connections, what, own, other) in [
+        ("1 connection", "", one, peer_one),
+        ("1 connection", ", made anew", one_anew, peer_one),
+        (together.as_str(), "", many, peer_many),
+        (together.as_str(), ", made anew", many_anew, peer_many),
     ] {
         say(format!(
-            "  {what:<24} {:>14.3} {:>14.3} x {:>6.1}   {:>12.0} {:>12.0} x {:>6.1}",
+            "  {:<28} {:>14.3} {:>14.3} x {:>6.1}   {:>12.0} {:>12.0} x {:>6.1}",
+            format!("{connections}{what}"),
             own.cost(),
             other.cost(),
             other.cost() / own.cost(),

@@ -20,6 +20,7 @@ impl Store {
     pub async fn close(&self) -> Result<()> {
         let close = async {
             self.inner.reads.close().await?;
+            self.inner.versions.close().await?;
             self.inner.reader.close_by_ref().await?;
             self.inner.writer.close_by_ref().await
         };

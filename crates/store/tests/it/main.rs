@@ -34,3 +34,4 @@ mod signing_keys;
 mod texts;
 mod users;
 mod verdicts;
+mod versions;

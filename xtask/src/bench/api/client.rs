@@ -11,6 +11,24 @@ use anyhow::{Context as _, Result, bail};
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a client asks for.
+#[derive(Clone, Copy)]
+pub(super) struct Wish<'a> {
+    pub(super) path: &'a str,
+    /// Whether the server is not to answer with what it keeps.
+    pub(super) is_anew: bool,
+}
+
+impl<'a> Wish<'a> {
+    pub(super) const fn of(path: &'a str) -> Self {
+        Self { path, is_anew: false }
+    }
+
+    pub(super) const fn anew(path: &'a str) -> Self {
+        Self { path, is_anew: true }
+    }
+}
+
 /// A kept connection.
 pub(super) struct Client {
     stream: BufReader<TcpStream>,
@@ -29,8 +47,14 @@ impl Client {
     }
 
     /// The body of a good answer.
-    pub(super) fn get(&mut self, path: &str) -> Result<Vec<u8>> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+    pub(super) fn get(&mut self, wish: Wish<'_>) -> Result<Vec<u8>> {
+        let Wish { path, is_anew } = wish;
+        let control = if is_anew {
+            "Cache-Control: no-cache\r\n"
+        } else {
+            ""
+        };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{control}\r\n", self.address);
         self.stream.get_mut().write_all(request.as_bytes())?;
         let body = self.answer();
         body.with_context(|| format!("GET {path} of {}", self.address))
@@ -92,7 +116,7 @@ mod tests {
         net::TcpListener,
     };
 
-    use super::Client;
+    use super::{Client, Wish};
 
     /// What the client makes of answers, each to a request of one connection.
     fn asked(answers: &'static [&'static str]) -> Vec<Result<String, String>> {
@@ -109,7 +133,7 @@ mod tests {
         });
         let mut client = Client::connect(&address).expect("a connection");
         let got = answers.iter().map(|_| {
-            let body = client.get("/x").map_err(|error| format!("{error:#}"))?;
+            let body = client.get(Wish::of("/x")).map_err(|error| format!("{error:#}"))?;
             String::from_utf8(body).map_err(|error| error.to_string())
         });
         let got = got.collect();
