@@ -55,11 +55,22 @@ pub(super) async fn authorized_key(arguments: &Arguments, host: &Host<'_>) -> Re
     let state = arguments.choice("state", "present", &["present", "absent"])?;
     let exclusive = arguments.bit("exclusive", false)?;
     let text = arguments.required("key")?;
-    let keys = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let keys = keys.map(|key| format!("{key}\n")).collect::<String>();
+    let mut keys = String::new();
+    for key in text.lines().map(str::trim) {
+        if key.is_empty() || key.starts_with('#') {
+            continue;
+        }
+        if !key.split_whitespace().any(|word| word.starts_with("AAAA")) {
+            let shown: String = key.chars().take(40).collect();
+            let message = format!("the key {shown:?} holds no key in base64, which begins with AAAA");
+            return Err(Problem::new(message).into());
+        }
+        keys.push_str(key);
+        keys.push('\n');
+    }
+    if keys.is_empty() {
+        return Err(Problem::new("key holds no key".to_owned()).into());
+    }
     let values = [user.as_str(), &state, &exclusive];
     let lines = host
         .script("authorized_key", AUTHORIZED_KEY, &values, keys.into_bytes())

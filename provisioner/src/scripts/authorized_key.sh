@@ -8,15 +8,19 @@ old=$(cat -- "$file" 2>/dev/null || :)
 keys=$(cat)
 new=$old
 [ "$exclusive" = 0 ] || new=
-# The second word of a key that has no options: the key itself, whatever its comment.
-blob() { printf '%s\n' "$1" | tr ' ' '\n' | grep -m 1 '^AAAA' || die "a key without base64"; }
+# lines 1: those with the key at hand, whatever their options and comments; lines 0: all others.
+lines() {
+  printf '%s\n' "$new" | awk -v blob="$blob" -v want="$1" '{
+    has = 0
+    if ($1 !~ /^#/) for (i = 1; i <= NF; i++) if ($i == blob) has = 1
+  } has == want'
+}
 while IFS= read -r key; do
-  [ -n "$key" ] || continue
-  known=$(printf '%s\n' "$new" | grep -F -e "$(blob "$key")" || :)
+  blob=$(printf '%s\n' "$key" | tr ' \t' '\n\n' | grep -m 1 '^AAAA') || die "a key without base64"
   if [ "$state" = absent ]; then
-    new=$(printf '%s\n' "$new" | grep -vF -e "$(blob "$key")" || :)
-  elif [ "$known" != "$key" ]; then
-    new=$({ printf '%s\n' "$new" | grep -vF -e "$(blob "$key")" || :; printf '%s\n' "$key"; } | grep .)
+    new=$(lines 0)
+  elif [ "$(lines 1)" != "$key" ]; then
+    new=$({ lines 0; printf '%s\n' "$key"; } | grep .)
   fi
 done <<END
 $keys
