@@ -51,7 +51,31 @@ pub(crate) fn check_regexp(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Splits a command line as a POSIX shell splits words, without expanding anything.
+/// A command line in which a backslash alone behind a blank is left out with the line end behind it, as Ansible does
+/// where the command is the whole of what a module takes.
+pub(crate) fn without_continuations(line: &str) -> String {
+    let mut kept = String::with_capacity(line.len());
+    let mut quote = None;
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (character, quote) {
+            ('\\', None) if kept.ends_with([' ', '\n']) && characters.next_if_eq(&'\n').is_some() => continue,
+            ('\\', None | Some('"')) => {
+                kept.push(character);
+                kept.extend(characters.next());
+                continue;
+            }
+            ('\'' | '"', None) => quote = Some(character),
+            (end, Some(begin)) if end == begin => quote = None,
+            _ => {}
+        }
+        kept.push(character);
+    }
+    kept
+}
+
+/// Splits a command line into words as Python's shlex does, which is a POSIX shell that expands nothing, but that keeps a
+/// backslash between double quotes unless a quote or a backslash follows.
 pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -60,7 +84,6 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
         match character {
             '\'' | '"' => quoted(character, &mut characters, word.get_or_insert_default())?,
             '\\' => match characters.next() {
-                Some('\n') => {}
                 Some(escaped) => word.get_or_insert_default().push(escaped),
                 None => return Err("a backslash ends the command line".to_owned()),
             },
@@ -77,7 +100,7 @@ fn quoted(quote: char, characters: &mut std::str::Chars<'_>, word: &mut String) 
         match character {
             end if end == quote => return Ok(()),
             '\\' if quote == '"' => match characters.next() {
-                Some(escaped @ ('"' | '\\' | '$' | '`')) => word.push(escaped),
+                Some(escaped @ ('"' | '\\')) => word.push(escaped),
                 Some(other) => word.extend(['\\', other]),
                 None => break,
             },

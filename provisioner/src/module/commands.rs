@@ -17,6 +17,15 @@ limit=$2
 shift 2
 exec timeout -k 5 "$limit" "$@""#;
 
+/// Whether something has that name, which may be a pattern, seen from the folder in which the command would run. A link
+/// to nothing is something.
+const EXISTS: &str = r#"[ -z "$2" ] || cd -- "$2" 2>/dev/null || exit 3
+IFS=
+for name in $1; do
+  [ -e "$name" ] || [ -h "$name" ] || exit 1
+  exit 0
+done"#;
+
 /// How `timeout` says that it ended the command; it sends a second signal five seconds after the first.
 const TIMED_OUT: u32 = 124;
 const GRACE: Duration = Duration::from_secs(10);
@@ -70,15 +79,16 @@ async fn run(
     if words.is_empty() {
         return Err(Problem::new("there is no command".to_owned()).into());
     }
-    let creates = arguments.text("creates")?;
+    let chdir = arguments.word("chdir")?;
+    let creates = arguments.text("creates")?.filter(|path| !path.is_empty());
     if let Some(path) = &creates
-        && exists(host, path).await?
+        && exists(host, path, &chdir).await?
     {
         return Ok(not_run(path, "exists"));
     }
-    let removes = arguments.text("removes")?;
+    let removes = arguments.text("removes")?.filter(|path| !path.is_empty());
     if let Some(path) = &removes
-        && !exists(host, path).await?
+        && !exists(host, path, &chdir).await?
     {
         return Ok(not_run(path, "does not exist"));
     }
@@ -92,7 +102,7 @@ async fn run(
         });
     }
     let limit = host.limit.as_secs().max(1).to_string();
-    let values = [arguments.word("chdir")?, limit].into_iter().chain(words);
+    let values = [chdir, limit].into_iter().chain(words);
     let mut command = Command::script(arguments.module(), IN_DIRECTORY, values);
     for (name, value) in environment {
         let value = value.to_text().map_err(Problem::new)?;
@@ -125,11 +135,12 @@ async fn run(
     }
 }
 
-async fn exists(host: &Host<'_>, path: &str) -> Result<bool, Failure> {
-    let output = host
-        .run(Command::new("test").arguments(["-e", path]), Vec::new())
-        .await?;
-    Ok(output.exit.is_success())
+async fn exists(host: &Host<'_>, path: &str, chdir: &str) -> Result<bool, Failure> {
+    let command = Command::script("command", EXISTS, [path, chdir]);
+    match host.run(command, Vec::new()).await?.exit {
+        Exit::Code(3) => Err(Problem::new(format!("the folder {chdir} cannot be entered")).into()),
+        exit => Ok(exit.is_success()),
+    }
 }
 
 /// The result of a command that was not needed, in Ansible's words, since playbooks look at them.

@@ -233,7 +233,11 @@ impl Reader<'_> {
         if let (Tree::Text(text), Kind::Command | Kind::Shell) = (&node.tree, module.kind) {
             self.template(node);
             self.free_form(node, text);
-            arguments.insert("cmd".to_owned(), Value::Text(text.clone()));
+            let line = match module.kind {
+                Kind::Command => words::without_continuations(text),
+                _ => text.clone(),
+            };
+            arguments.insert("cmd".to_owned(), Value::Text(line));
         } else {
             for (key, value) in self.entries(node, &format!("what {} takes", module.name)) {
                 if module.kind != Kind::SetFact && !module.parameters.contains(&key.text.as_str()) {

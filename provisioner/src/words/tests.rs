@@ -24,7 +24,7 @@ fn command_lines_split_as_in_a_shell() {
         ("a'b'\"c\"", &["abc"]),
         ("'' \"\"", &["", ""]),
         (r#""\"\\\n" \' '\'"#, &["\"\\\\n", "'", "\\"]),
-        ("a\\\nb $HOME", &["ab", "$HOME"]),
+        ("a\\\nb $HOME", &["a\nb", "$HOME"]),
     ];
     for (line, words) in cases {
         assert_eq!(split(line).expect("words"), *words, "{line}");
