@@ -46,6 +46,7 @@ link)
     changed "link $path -> $source"
     act ln -sfn -- "$source" "$path"
   fi
+  attributes "$path" "$mode" "$owner" "$group"
   ;;
 file)
   [ -e "$path" ] || die "$path does not exist"
