@@ -31,7 +31,10 @@ impl Arguments {
     }
 
     fn wrong(&self, name: &str, expected: &str) -> Problem {
-        let value = self.values.get(name).map(ToString::to_string).unwrap_or_default();
+        let value = self
+            .values
+            .get(name)
+            .map_or_else(|| "missing".to_owned(), ToString::to_string);
         let shown: String = value.chars().take(100).collect();
         Problem::new(format!(
             "the parameter {name} of {} is {shown}, expected {expected}",
@@ -95,12 +98,13 @@ impl Arguments {
         Ok(u8::from(self.flag(name, default)?).to_string())
     }
 
-    /// A whole number.
-    pub(crate) fn number(&self, name: &str, default: u64) -> Result<u64, Problem> {
-        match self.text(name)? {
-            None => Ok(default),
-            Some(text) => text.parse().map_err(|_| self.wrong(name, "a whole number")),
-        }
+    /// A whole number up to `most`.
+    pub(crate) fn number(&self, name: &str, default: u64, most: u64) -> Result<u64, Problem> {
+        let Some(text) = self.text(name)? else {
+            return Ok(default);
+        };
+        let number = text.parse().ok().filter(|number| *number <= most);
+        number.ok_or_else(|| self.wrong(name, &format!("a whole number from 0 to {most}")))
     }
 
     /// A list of texts, or one text with commas.

@@ -9,6 +9,9 @@ use crate::outcome::{Done, Failure, Problem};
 use crate::scripts::WAIT_FOR;
 use crate::value::{Value, map};
 
+/// The longest that anything is waited for, in seconds.
+const DAY: u64 = 86_400;
+
 /// All conditions must hold; the first that does not is named.
 pub(super) fn assert(arguments: &Arguments, variables: &Variables) -> Result<Done, Failure> {
     let conditions: Vec<String> = match arguments.value("that") {
@@ -98,8 +101,8 @@ pub(super) async fn wait_for(arguments: &Arguments, host: &Host<'_>) -> Result<D
     } else {
         state
     };
-    let (path, port) = (arguments.word("path")?, arguments.number("port", 0)?);
-    if path.is_empty() == (port == 0) || port > 65_535 {
+    let (path, port) = (arguments.word("path")?, arguments.number("port", 0, 65_535)?);
+    if path.is_empty() == (port == 0) {
         return Err(Problem::new("wait_for needs either path or port".to_owned()).into());
     }
     if !matches!(
@@ -108,12 +111,11 @@ pub(super) async fn wait_for(arguments: &Arguments, host: &Host<'_>) -> Result<D
     ) {
         return Err(Problem::new("wait_for looks at ports of the host itself only".to_owned()).into());
     }
-    let seconds = arguments.number("timeout", 300)?;
-    let (pause, delay) = (arguments.number("sleep", 1)?, arguments.number("delay", 0)?);
+    let seconds = |name, default| arguments.number(name, default, DAY);
+    let (delay, pause) = (seconds("delay", 0)?, seconds("sleep", 1)?);
+    let seconds = seconds("timeout", 300)?;
     let patient = Host {
-        limit: host
-            .limit
-            .max(Duration::from_secs(seconds.saturating_add(delay) + 30)),
+        limit: host.limit.max(Duration::from_secs(seconds + delay + 30)),
         ..*host
     };
     let numbers = [port, seconds, pause, delay].map(|number| number.to_string());
