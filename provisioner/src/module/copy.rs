@@ -184,8 +184,8 @@ async fn copy_folder(
                     "0",
                     "0",
                 ];
-                done.changes
-                    .extend(host.script("copy", FILE, &values, Vec::new()).await?.changes());
+                let changes = host.script("copy", FILE, &values, Vec::new()).await?.changes();
+                add(&mut done, &path, changes);
             }
             continue;
         };
@@ -199,7 +199,7 @@ async fn copy_folder(
                 ..*target
             };
             let copied = copy_bytes(host, &one, content).await?;
-            done.changes.extend(copied.changes);
+            add(&mut done, &path, copied.changes);
             if let Some(diff) = copied.diff {
                 done.diff.get_or_insert_default().push_str(&diff);
             }
@@ -208,6 +208,20 @@ async fn copy_folder(
     done.values
         .insert("dest".to_owned(), Value::Text(target.dest.to_owned()));
     Ok(done)
+}
+
+/// Adds what was changed of one path of many: the path is said where the change does not name it, and a folder that check
+/// mode would make for each thing in it is said once.
+fn add(done: &mut Done, path: &str, changes: Vec<String>) {
+    for change in changes {
+        let change = match change.split_once(' ') {
+            Some(("mode" | "owner" | "group", _)) => format!("{change} of {path}"),
+            _ => change,
+        };
+        if !done.changes.contains(&change) {
+            done.changes.push(change);
+        }
+    }
 }
 
 /// All folders (without a mode) and files (with theirs) below, folders before what is in them.
