@@ -120,8 +120,8 @@ impl<'a> Run<'a> {
         if let Some(name) = &task.register {
             self.scope.set(name, registered(is_loop, &items));
         }
-        let failure = items.iter_mut().find_map(|item| item.problem.take());
         let report = task_report(play, task, &mut items, started.elapsed());
+        let failure = items.into_iter().find_map(|item| item.problem);
         let failed = report.outcome == Outcome::Failed;
         self.tasks.push(report);
         match failure {

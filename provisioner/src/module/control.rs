@@ -34,11 +34,12 @@ pub(super) fn assert(arguments: &Arguments, variables: &Variables) -> Result<Don
             return Err(problem.into());
         }
     }
-    let said = arguments.text("success_msg")?;
-    let registered = said.clone().unwrap_or_else(|| "All assertions passed".to_owned());
+    let said = arguments
+        .text("success_msg")?
+        .unwrap_or_else(|| "All assertions passed".to_owned());
     Ok(Done {
-        message: said,
-        values: map([("msg", Value::Text(registered))]),
+        message: Some(said.clone()),
+        values: map([("msg", Value::Text(said))]),
         ..Done::default()
     })
 }

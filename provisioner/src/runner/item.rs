@@ -144,8 +144,8 @@ pub(super) fn task_report(play: &Play, task: &Task, items: &mut [Item], duration
     if !task.no_log {
         for item in items {
             report.changes.append(&mut item.done.changes);
-            let failed = item.result.get("msg").and_then(Value::as_text).map(str::to_owned);
-            if let Some(message) = item.done.message.take().or(failed) {
+            let why = item.problem.as_ref().map(|problem| problem.message.clone());
+            if let Some(message) = item.done.message.take().or(why) {
                 let whole = report.message.get_or_insert_default();
                 if !whole.is_empty() {
                     whole.push('\n');
