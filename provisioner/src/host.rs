@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use shell::{Command, Connection, Exit, Input, Output, RunOptions};
+use async_trait::async_trait;
+use shell::{Command, Connection, Endpoint, Exit, Input, Output, RunOptions};
 use tokio::time::Instant;
 
 use crate::outcome::{Failure, Problem};
@@ -10,10 +11,40 @@ use crate::outcome::{Failure, Problem};
 /// How much output of one command is kept, of each of the two.
 const OUTPUT_LIMIT: usize = 256 * 1024;
 
-/// The connection with what one task asks for.
+/// What reaches a machine: a connection, or in tests something that answers in its place.
+#[async_trait]
+pub(crate) trait Remote: Sync {
+    fn endpoint(&self) -> &Endpoint;
+
+    /// Runs a command to its end, whatever its status; see [`Connection::run`].
+    async fn run(
+        &self,
+        command: &Command,
+        input: Vec<u8>,
+        options: RunOptions,
+    ) -> Result<Output, shell::Error>;
+}
+
+#[async_trait]
+impl Remote for Connection {
+    fn endpoint(&self) -> &Endpoint {
+        self.endpoint()
+    }
+
+    async fn run(
+        &self,
+        command: &Command,
+        input: Vec<u8>,
+        options: RunOptions,
+    ) -> Result<Output, shell::Error> {
+        self.run(command, Input::from(input), options).await
+    }
+}
+
+/// The machine with what one task asks for.
 #[derive(Clone, Copy)]
 pub(crate) struct Host<'a> {
-    pub(crate) connection: &'a Connection,
+    pub(crate) remote: &'a dyn Remote,
     /// Whether commands go through `sudo`.
     pub(crate) sudo: bool,
     /// Whether nothing may be changed.
@@ -63,7 +94,7 @@ impl Host<'_> {
             deadline: limit,
             output_limit: OUTPUT_LIMIT,
         };
-        match self.connection.run(&command, Input::from(input), options).await {
+        match self.remote.run(&command, input, options).await {
             Ok(Output { exit: Exit::Lost, .. }) => Err(Failure::Connection(shell::Error::Lost {
                 what: command.label().to_owned(),
                 bytes_received: 0,
@@ -105,3 +136,6 @@ impl Lines {
         &self.0
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -43,3 +43,6 @@ pub(crate) async fn call(
         Kind::WaitFor => control::wait_for(arguments, host).await,
     }
 }
+
+#[cfg(test)]
+mod tests;

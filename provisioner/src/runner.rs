@@ -5,13 +5,12 @@ mod scope;
 
 use std::time::Duration;
 
-use shell::Connection;
 use tokio::time::{Instant, sleep};
 
 use crate::arguments::Arguments;
 use crate::error::{Error, TaskFailure};
 use crate::expression;
-use crate::host::Host;
+use crate::host::{Host, Remote};
 use crate::module;
 use crate::outcome::{Done, Failure, Problem};
 use crate::playbook::{Play, Playbook, Task};
@@ -30,7 +29,7 @@ const MAX_ITEMS: usize = 1000;
 
 /// One run of one playbook on one host.
 pub(crate) struct Run<'a> {
-    connection: &'a Connection,
+    remote: &'a dyn Remote,
     playbook: &'a Playbook,
     scope: Scope,
     mode: Mode,
@@ -42,7 +41,7 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(crate) fn new(
-        connection: &'a Connection,
+        remote: &'a dyn Remote,
         playbook: &'a Playbook,
         vars: Map,
         mode: Mode,
@@ -51,7 +50,7 @@ impl<'a> Run<'a> {
         let started = Instant::now();
         let (deadline, scope) = (started + limit, Scope::new(vars, mode));
         Self {
-            connection,
+            remote,
             playbook,
             scope,
             mode,
@@ -82,7 +81,7 @@ impl<'a> Run<'a> {
     fn report(&self) -> Report {
         Report {
             playbook: self.playbook.file.clone(),
-            host: self.connection.endpoint().to_string(),
+            host: self.remote.endpoint().to_string(),
             mode: self.mode,
             tasks: self.tasks.clone(),
             duration: self.started.elapsed(),
@@ -259,8 +258,8 @@ impl<'a> Run<'a> {
         };
         let wants_root = task.r#become.unwrap_or(play.r#become);
         let host = Host {
-            connection: self.connection,
-            sudo: wants_root && self.connection.endpoint().user != "root",
+            remote: self.remote,
+            sudo: wants_root && self.remote.endpoint().user != "root",
             check: task.check_mode.unwrap_or(self.mode == Mode::Check),
             deadline: self.deadline,
             limit: task
@@ -344,3 +343,6 @@ impl<'a> Run<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! Each module on this machine, in a folder of its own: what it says, what it does, and that a second run has nothing to do.
+
+mod accounts;
+mod commands;
+mod control;
+mod copies;
+mod files;
+mod lines;
+mod packages;
