@@ -164,3 +164,6 @@ impl Arguments {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ pub enum Error {
         cause: std::io::Error,
     },
     /// There is no playbook of that name.
-    #[error("there is no playbook {name:?}; there are {}", known.join(", "))]
+    #[error("there is no playbook {name:?}; there are {}", any(known))]
     UnknownPlaybook {
         /// The name asked for.
         name: String,
@@ -54,6 +54,14 @@ pub enum Error {
     },
 }
 
+fn any(known: &[String]) -> String {
+    if known.is_empty() {
+        "none".to_owned()
+    } else {
+        known.join(", ")
+    }
+}
+
 fn listed(mistakes: &[Mistake]) -> String {
     mistakes
         .iter()
@@ -73,6 +81,18 @@ pub struct Mistake {
     pub column: u64,
     /// What is wrong, and what would be right.
     pub message: String,
+}
+
+impl Mistake {
+    /// A mistake of a file as a whole.
+    pub(crate) fn of_file(file: impl Into<String>, message: String) -> Self {
+        Self {
+            file: file.into(),
+            line: 0,
+            column: 0,
+            message,
+        }
+    }
 }
 
 impl fmt::Display for Mistake {
@@ -129,3 +149,6 @@ pub(crate) fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str
         .map(|name| format!("; did you mean {name:?}?"))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

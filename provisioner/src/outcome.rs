@@ -105,3 +105,6 @@ pub(crate) fn output_values(output: &Output) -> Map {
     values.insert("msg".to_owned(), Value::from(""));
     values
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,11 @@ impl Provisioner {
         let mut parsed = BTreeMap::new();
         let mut mistakes: Vec<Mistake> = Vec::new();
         for (name, text) in read_playbooks(playbooks)? {
+            if text.len() > MAX_PLAYBOOK {
+                let message = format!("it is larger than {MAX_PLAYBOOK} bytes");
+                mistakes.push(Mistake::of_file(name, message));
+                continue;
+            }
             add(&mut hash, &name, text.as_bytes());
             match Playbook::parse(&name, &text) {
                 Ok(playbook) => drop(parsed.insert(name, playbook)),
@@ -159,14 +164,8 @@ fn template_variables(playbook: &Playbook, given: &Map<String, Value>) -> Result
             .filter(|(_, value)| !needs_staging(value))
             .cloned()
             .collect();
-        let found = evaluated_vars(&vars, &given, &mut variables).map_err(|message| {
-            Error::Mistakes(vec![Mistake {
-                file: playbook.file.clone(),
-                line: 0,
-                column: 0,
-                message,
-            }])
-        })?;
+        let found = evaluated_vars(&vars, &given, &mut variables)
+            .map_err(|message| Error::Mistakes(vec![Mistake::of_file(&playbook.file, message)]))?;
         all.extend(found);
     }
     all.extend(given);
@@ -194,15 +193,6 @@ fn read_playbooks(directory: &Path) -> Result<Vec<(String, String)>, Error> {
             continue;
         }
         let text = fs::read_to_string(&path).map_err(|cause| unreadable(&path, cause))?;
-        if text.len() > MAX_PLAYBOOK {
-            let message = format!("it is larger than {MAX_PLAYBOOK} bytes");
-            return Err(Error::Mistakes(vec![Mistake {
-                file: name,
-                line: 0,
-                column: 0,
-                message,
-            }]));
-        }
         texts.push((name, text));
     }
     texts.sort();
@@ -215,3 +205,6 @@ fn add(hash: &mut Sha256, name: &str, content: &[u8]) {
     hash.update(name.as_bytes());
     hash.update(content);
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,8 @@ fn vars(entries: &[(&str, &str)]) -> Vec<(String, Value)> {
 
 #[test]
 fn variables_come_behind_those_that_they_name() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
         (&[("a", "1"), ("b", "2")], &["a", "b"]),
         (
             &[("a", "{{ b }}"), ("b", "{{ c }}"), ("c", "1")],

@@ -1,0 +1,171 @@
+use serde_json::json;
+
+use super::*;
+
+const PLAY: &str = "- hosts: all\n  gather_facts: false\n  tasks: [{ debug: {} }]\n";
+
+/// The folders `playbooks` and `provision-files` with these files.
+fn folders(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    for name in ["playbooks", "provision-files"] {
+        fs::create_dir(folder.path().join(name)).expect("a folder");
+    }
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        fs::write(path, text).expect("a file");
+    }
+    folder
+}
+
+fn load(folder: &TempDir) -> Result<Provisioner, Error> {
+    let path = folder.path();
+    Provisioner::load(&path.join("playbooks"), &path.join("provision-files"))
+}
+
+fn loaded(files: &[(&str, &str)]) -> Provisioner {
+    load(&folders(files)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refused(folder: &TempDir) -> String {
+    load(folder).err().expect("refused").to_string()
+}
+
+#[test]
+fn playbooks_are_the_files_that_end_with_yml_and_are_not_hidden() {
+    let provisioner = loaded(&[
+        ("playbooks/b.yml", PLAY),
+        ("playbooks/a.yml", PLAY),
+        ("playbooks/.c.yml", "not YAML: ["),
+        ("playbooks/d.yaml", "not YAML: ["),
+        ("playbooks/README.md", "text"),
+    ]);
+    assert_eq!(provisioner.playbooks().collect::<Vec<_>>(), ["a.yml", "b.yml"]);
+    assert_eq!(loaded(&[]).playbooks().count(), 0);
+}
+
+#[test]
+fn the_mistakes_of_all_files_are_reported_together() {
+    let large = "#".repeat(MAX_PLAYBOOK + 1);
+    let text = refused(&folders(&[
+        (
+            "playbooks/a.yml",
+            "- hosts: all\n  gather_facts: false\n  taks: []\n",
+        ),
+        ("playbooks/b.yml", PLAY),
+        ("playbooks/c.yml", "text"),
+        ("playbooks/d.yml", &large),
+        ("provision-files/e.hbs", "{{#if x}}"),
+    ]));
+    let lines: Vec<&str> = text.lines().collect();
+    for start in [
+        "a.yml:3:3: a play has no keyword \"taks\"; did you mean \"tasks\"?",
+        "c.yml:1:1: a playbook is a list of plays",
+        "d.yml: it is larger than 1048576 bytes",
+        "e.hbs:1:",
+    ] {
+        assert!(
+            lines.iter().any(|line| line.starts_with(start)),
+            "{start}\n{text}"
+        );
+    }
+}
+
+#[test]
+fn folders_that_cannot_be_read_are_named() {
+    let folder = folders(&[("playbooks/a.yml", PLAY)]);
+    let away = folder.path().join("away");
+    for name in ["provision-files", "playbooks"] {
+        let path = folder.path().join(name);
+        fs::rename(&path, &away).expect("moved");
+        let expected = format!("{} cannot be used: it cannot be read", path.display());
+        assert_eq!(refused(&folder), expected);
+        fs::rename(&away, &path).expect("moved back");
+    }
+    fs::write(folder.path().join("playbooks/b.yml"), [0xff]).expect("a file");
+    let error = refused(&folder);
+    assert!(
+        error.ends_with("b.yml cannot be used: it cannot be read"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_hash_follows_every_name_and_every_content() {
+    let playbook = ("playbooks/a.yml", PLAY);
+    let file = ("provision-files/ab", "c");
+    let hash = |files: &[(&str, &str)]| loaded(files).configuration_hash().to_owned();
+    let first = hash(&[playbook, file]);
+    assert_eq!(first.len(), 64);
+    let left_out = ("provision-files/tests/x", "y");
+    assert_eq!(
+        first,
+        hash(&[playbook, left_out, file]),
+        "what is left out does not count"
+    );
+    let commented = format!("{PLAY}# a comment\n");
+    let others: [&[(&str, &str)]; 4] = [
+        &[("playbooks/a.yml", &commented), file],
+        &[("playbooks/b.yml", PLAY), file],
+        // The same letters, cut elsewhere.
+        &[playbook, ("provision-files/a", "bc")],
+        &[playbook, file, ("provision-files/d", "")],
+    ];
+    for files in others {
+        assert_ne!(first, hash(files), "{files:?}");
+    }
+}
+
+/// What the template `x.hbs` becomes with these variables.
+fn staged(template: &str, vars: &str, given: &Value) -> Result<String, String> {
+    let play = format!("- hosts: all\n  gather_facts: false\n  vars: {vars}\n  tasks: [{{ debug: {{}} }}]\n");
+    let provisioner = loaded(&[("playbooks/a.yml", &play), ("provision-files/x.hbs", template)]);
+    let target = TempDir::new().expect("a folder");
+    let given = given.as_object().expect("an object");
+    let written = provisioner.stage("a.yml", given, target.path());
+    written.map_err(|error| error.to_string())?;
+    Ok(fs::read_to_string(target.path().join("x")).expect("the file"))
+}
+
+#[test]
+fn templates_see_the_plays_variables_where_none_is_given() {
+    let cases = [
+        ("{{a}}", "{ a: 1 }", json!({}), "1"),
+        ("{{a}}", "{ a: 1 }", json!({ "a": 2 }), "2"),
+        ("{{a}}", "{ a: \"{{ b }}!\", b: x }", json!({}), "x!"),
+        ("{{a}}", "{ a: \"{{ b }}!\", b: x }", json!({ "b": "y" }), "y!"),
+        (
+            "{{json a}}",
+            "{ a: \"{{ [b, 1.5] }}\" }",
+            json!({ "b": null }),
+            "[null,1.5]",
+        ),
+        // One that needs the rendered files cannot be needed for rendering.
+        ("{{b}}", "{ a: \"{{ staged }}/x\", b: 1 }", json!({}), "1"),
+    ];
+    for (template, vars, given, expected) in cases {
+        assert_eq!(
+            staged(template, vars, &given).as_deref(),
+            Ok(expected),
+            "{template} {vars}"
+        );
+    }
+}
+
+#[test]
+fn a_variable_that_is_wrong_or_missing_is_named_with_its_file() {
+    assert_eq!(
+        staged("x", "{ a: \"{{ nope }}\" }", &json!({})),
+        Err("a.yml: a: `{{ nope }}`: `nope` is undefined".to_owned())
+    );
+    assert_eq!(
+        staged("one\n{{nope}}", "{}", &json!({})),
+        Err("x.hbs:2:1: the variable \"nope\" is missing".to_owned())
+    );
+    let target = TempDir::new().expect("a folder");
+    let error = loaded(&[("playbooks/a.yml", PLAY)]).stage("b.yml", &Map::new(), target.path());
+    assert_eq!(
+        error.expect_err("unknown").to_string(),
+        "there is no playbook \"b.yml\"; there are a.yml"
+    );
+}
