@@ -21,34 +21,58 @@ pub(crate) fn is_identifier(text: &str) -> bool {
 
 /// Permits the regular expressions that mean the same to Python (Ansible) and to POSIX awk (here).
 pub(crate) fn check_regexp(text: &str) -> Result<(), String> {
-    let refuse = |what: &str| {
-        Err(format!(
-            "regexp {text:?}: {what} is not supported; use what POSIX and Python share, such as [0-9]"
-        ))
-    };
     if text.is_empty() {
         return Err("regexp is empty, which every line matches: leave it out".to_owned());
     }
-    if ["[:", "[.", "[="].iter().any(|class| text.contains(class)) {
-        return refuse("a class such as [:alpha:]");
-    }
-    if text.contains("(?") {
-        return refuse("(?...)");
-    }
-    if text.contains("*?") || text.contains("+?") || text.contains("??") {
-        return refuse("a lazy repetition");
-    }
-    let mut characters = text.chars();
+    unshared(text).map_or(Ok(()), |what| {
+        Err(format!(
+            "regexp {text:?}: {what} is not supported; use what POSIX and Python share, such as [0-9]"
+        ))
+    })
+}
+
+/// The first thing in a regular expression that the two read differently.
+fn unshared(text: &str) -> Option<&'static str> {
+    // Whether there is something that `*`, `+` or `?` could repeat, and whether one of them did.
+    let (mut is_repeatable, mut is_repeated) = (false, false);
+    let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
-        if character == '\\' && characters.next().is_none_or(char::is_alphanumeric) {
-            return refuse("a backslash before a letter or digit");
+        match character {
+            '*' | '+' | '?' if is_repeated => return Some("a lazy or repeated repetition"),
+            '*' | '+' | '?' if !is_repeatable => return Some("a repetition of nothing"),
+            '*' | '+' | '?' => is_repeated = true,
+            // Not every awk repeats by them.
+            '{' => return Some("a repetition in braces"),
+            '(' if characters.peek() == Some(&'?') => return Some("(?...)"),
+            '\\' if characters.next().is_none_or(char::is_alphanumeric) => {
+                return Some("a backslash before a letter or digit");
+            }
+            '[' => {
+                characters.next_if_eq(&'^');
+                // A bracket that comes first is one of the letters.
+                let mut letter = characters.next();
+                loop {
+                    match letter {
+                        None => return Some("a bracket that is not closed"),
+                        Some('\\') => return Some("a backslash in brackets"),
+                        Some('[') if matches!(characters.peek(), Some(':' | '.' | '=')) => {
+                            return Some("a class such as [:alpha:]");
+                        }
+                        _ => letter = characters.next(),
+                    }
+                    if letter == Some(']') {
+                        break;
+                    }
+                }
+            }
+            _ => {}
         }
-        // Not every awk repeats by them.
-        if character == '{' {
-            return refuse("a repetition in braces");
+        if !matches!(character, '*' | '+' | '?') {
+            is_repeated = false;
+            is_repeatable = !matches!(character, '(' | '|' | '^');
         }
     }
-    Ok(())
+    None
 }
 
 /// A command line in which a backslash alone behind a blank is left out with the line end behind it, as Ansible does

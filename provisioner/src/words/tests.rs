@@ -38,10 +38,75 @@ fn command_lines_split_as_in_a_shell() {
 
 #[test]
 fn regular_expressions_that_differ_between_python_and_posix_are_refused() {
-    for text in ["^#?PermitRootLogin( |=)", "[0-9]+\\.[a-z][a-z]$", "\\{x", "\\$x"] {
+    for text in [
+        "^#?PermitRootLogin( |=)",
+        "[0-9]+\\.[a-z][a-z]$",
+        "\\{x",
+        "\\$x",
+        "a\\*?b",
+        "[*+?]",
+        "[]a]b",
+        "[^]a]*",
+        "[[]x",
+        "[{]",
+        "(a|b)*c",
+        "a+|b?",
+        "x.*y",
+    ] {
         assert_eq!(check_regexp(text), Ok(()), "{text}");
     }
-    for text in ["", "a{2}", "[[:alpha:]]", "\\d+", "(?i)x", "a.*?b", "\\1", "x\\"] {
-        assert!(check_regexp(text).is_err(), "{text}");
+    let cases = [
+        ("a{2}", "a repetition in braces"),
+        ("[[:alpha:]]", "a class such as [:alpha:]"),
+        ("[a[.x.]]", "a class such as [:alpha:]"),
+        ("\\d+", "a backslash before a letter or digit"),
+        ("\\1", "a backslash before a letter or digit"),
+        ("x\\", "a backslash before a letter or digit"),
+        ("[\\]]", "a backslash in brackets"),
+        ("[a", "a bracket that is not closed"),
+        ("[]", "a bracket that is not closed"),
+        ("(?i)x", "(?...)"),
+        ("a.*?b", "a lazy or repeated repetition"),
+        ("a++b", "a lazy or repeated repetition"),
+        ("a**", "a lazy or repeated repetition"),
+        ("(a)?+", "a lazy or repeated repetition"),
+        ("*a", "a repetition of nothing"),
+        ("^*a", "a repetition of nothing"),
+        ("(+a)", "a repetition of nothing"),
+        ("a|?", "a repetition of nothing"),
+    ];
+    for (text, what) in cases {
+        let expected = format!(
+            "regexp {text:?}: {what} is not supported; use what POSIX and Python share, such as [0-9]"
+        );
+        assert_eq!(check_regexp(text), Err(expected));
+    }
+    assert!(check_regexp("").is_err());
+}
+
+#[test]
+fn a_backslash_alone_at_the_end_of_a_line_goes_with_the_line_end() {
+    let cases = [
+        ("a \\\n  b", "a   b"),
+        ("a \\\n\\\nb", "a b"),
+        ("a\\\nb", "a\\\nb"),
+        ("a \\ b", "a \\ b"),
+        ("a '\\\nb' c \\\nd", "a '\\\nb' c d"),
+        ("\"a \\\" \\\n\" \\\nb", "\"a \\\" \\\n\" b"),
+        ("it\\'s \\\nb", "it\\'s b"),
+        ("a \\", "a \\"),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(without_continuations(line), expected, "{line:?}");
+    }
+}
+
+#[test]
+fn names_of_variables() {
+    for text in ["a", "_", "a_1", "A"] {
+        assert!(is_identifier(text), "{text}");
+    }
+    for text in ["", "1", "1a", "a-b", "a b", "ä", "a.b"] {
+        assert!(!is_identifier(text), "{text}");
     }
 }
