@@ -14,7 +14,9 @@ pub(crate) fn unified(name: &str, old: &str, new: &str) -> String {
     if old == new {
         return String::new();
     }
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    // With their ends, so that a missing one is a difference too.
+    let lines = |text| str::split_inclusive(text, '\n').collect::<Vec<&str>>();
+    let (old, new) = (lines(old), lines(new));
     let head = old
         .iter()
         .zip(&new)
@@ -47,10 +49,14 @@ pub(crate) fn unified(name: &str, old: &str, new: &str) -> String {
     );
     let start = |length: usize| if length == 0 { 0 } else { first.saturating_add(1) };
     let mut lines = vec![format!("@@ -{},{from} +{},{to} @@", start(from), start(to))];
-    lines.extend(before.iter().map(|line| format!(" {line}")));
-    lines.extend(removed.iter().map(|line| format!("-{line}")));
-    lines.extend(added.iter().map(|line| format!("+{line}")));
-    lines.extend(common.iter().map(|line| format!(" {line}")));
+    for (sign, group) in [(' ', before), ('-', removed), ('+', added), (' ', common)] {
+        for line in group {
+            lines.push(format!("{sign}{}", line.trim_end_matches('\n')));
+            if !line.ends_with('\n') {
+                lines.push("\\ No newline at end of file".to_owned());
+            }
+        }
+    }
     let hidden = lines.len().saturating_sub(MAX_LINES);
     lines.truncate(MAX_LINES);
     text.push_str(&lines.join("\n"));
