@@ -7,6 +7,8 @@
 //!
 //! Left out: names that begin with a dot, Python's caches, `README.md`, and folders called `tests`.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -28,6 +30,9 @@ pub(crate) struct Staging {
     files: Vec<File>,
     templates: Handlebars<'static>,
 }
+
+/// A file to be written: its path, with slashes, and its content.
+type Written<'a> = (String, Cow<'a, [u8]>);
 
 struct File {
     /// Relative, with slashes.
@@ -70,33 +75,45 @@ impl Staging {
             .map(|file| (file.path.as_str(), file.content.as_slice()))
     }
 
-    /// Writes everything below `target`, rendered with `variables`.
+    /// Writes everything below `target`, rendered with `variables`. No file takes the place of another one.
     pub(crate) fn write(&self, target: &Path, variables: &Map<String, Value>) -> Result<(), Error> {
+        let mut made: BTreeMap<String, &str> = BTreeMap::new();
         for file in &self.files {
-            if !file.is_template {
-                write_file(target, &file.path, &file.content, file.executable)?;
-                continue;
-            }
-            let path = file.path.strip_suffix(".hbs").unwrap_or(&file.path);
-            let (folder, name) = path
-                .rsplit_once('/')
-                .map_or((String::new(), path), |(folder, name)| {
-                    (format!("{folder}/"), name)
-                });
-            match name.strip_prefix('@') {
-                None => {
-                    let text = self.render(file, &Value::Object(variables.clone()))?;
-                    write_file(target, path, text.as_bytes(), file.executable)?;
-                }
-                Some(name) => {
-                    for (element, text) in self.render_each(file, name, variables)? {
-                        let path = format!("{folder}{element}");
-                        write_file(target, &path, text.as_bytes(), file.executable)?;
-                    }
+            for (path, content) in self.rendered(file, variables)? {
+                write_file(target, &path, &content, file.executable)?;
+                let message = format!("it becomes {path}, which");
+                if let Some(other) = made.insert(path, &file.path) {
+                    return Err(mistake(&file.path, format!("{message} {other} becomes too")));
                 }
             }
         }
         Ok(())
+    }
+
+    /// What one file becomes: the names and the contents.
+    fn rendered<'a>(
+        &self,
+        file: &'a File,
+        variables: &Map<String, Value>,
+    ) -> Result<Vec<Written<'a>>, Error> {
+        if !file.is_template {
+            return Ok(vec![(file.path.clone(), Cow::Borrowed(&file.content))]);
+        }
+        let path = file.path.strip_suffix(".hbs").unwrap_or(&file.path);
+        let (folder, name) = path
+            .split_at_checked(path.rfind('/').map_or(0, |at| at + 1))
+            .unwrap_or(("", path));
+        let texts = match name.strip_prefix('@') {
+            None => vec![(
+                name.to_owned(),
+                self.render(file, &Value::Object(variables.clone()))?,
+            )],
+            Some(name) => self.render_each(file, name, variables)?,
+        };
+        let texts = texts.into_iter();
+        Ok(texts
+            .map(|(name, text)| (format!("{folder}{name}"), Cow::Owned(text.into_bytes())))
+            .collect())
     }
 
     /// Renders a template for each element of a list; gives the names of the files and their texts.
@@ -106,7 +123,9 @@ impl Staging {
         name: &str,
         variables: &Map<String, Value>,
     ) -> Result<Vec<(String, String)>, Error> {
-        let (list, extension) = name.split_once('.').unwrap_or((name, ""));
+        let (list, extension) = name
+            .split_at_checked(name.find('.').unwrap_or(name.len()))
+            .unwrap_or((name, ""));
         let Some(Value::Array(elements)) = variables.get(list) else {
             return Err(mistake(
                 &file.path,
@@ -122,7 +141,7 @@ impl Staging {
                     format!("an element of {list} is called {name:?}: no file name"),
                 ));
             }
-            texts.push((format!("{name}.{extension}"), self.render(file, element)?));
+            texts.push((format!("{name}{extension}"), self.render(file, element)?));
         }
         Ok(texts)
     }
@@ -147,12 +166,7 @@ impl Staging {
 }
 
 fn mistake(file: &str, message: String) -> Error {
-    Error::Mistakes(vec![Mistake {
-        file: file.to_owned(),
-        line: 0,
-        column: 0,
-        message,
-    }])
+    Error::Mistakes(vec![Mistake::of_file(file, message)])
 }
 
 fn compile(templates: &mut Handlebars<'static>, file: &File) -> Result<(), Mistake> {

@@ -105,3 +105,124 @@ fn links_in_the_folder_are_refused() {
     let error = Staging::load(source.path()).err().expect("refused").to_string();
     assert_eq!(error, "b: it is neither a file nor a folder");
 }
+
+#[test]
+fn a_list_needs_no_extension_and_has_its_folder() {
+    let files = [("deep/er/@names.hbs", "{{name}}"), ("@names.a.b.hbs", "")];
+    let staged = rendered(&files, json!({ "names": [{ "name": "x" }] })).expect("staged");
+    let expected = [("deep/er/x", "x"), ("x.a.b", "")];
+    assert_eq!(
+        staged,
+        expected.map(|(path, text)| (path.to_owned(), text.to_owned()))
+    );
+    assert_eq!(rendered(&files, json!({ "names": [] })), Ok(Vec::new()));
+}
+
+#[test]
+fn no_file_takes_the_place_of_another() {
+    let twice = json!({ "names": [{ "name": "x" }, { "name": "y" }, { "name": "x" }] });
+    let cases: [(&[(&str, &str)], &str); 3] = [
+        (
+            &[("@names.cfg.hbs", "{{name}}")],
+            "@names.cfg.hbs: it becomes x.cfg, which @names.cfg.hbs becomes too",
+        ),
+        (
+            &[("d/a", ""), ("d/a.hbs", "")],
+            "d/a.hbs: it becomes d/a, which d/a becomes too",
+        ),
+        (
+            &[("x.cfg.hbs", ""), ("y.cfg", ""), ("@names.cfg.hbs", "")],
+            "@names.cfg.hbs: it becomes x.cfg, which @names.cfg.hbs becomes too",
+        ),
+    ];
+    for (files, expected) in cases {
+        assert_eq!(rendered(files, twice.clone()), Err(expected.to_owned()));
+    }
+}
+
+#[test]
+fn helpers_write_values_for_files_of_lines() {
+    let values = json!({ "t": "a b", "h": "<&>", "n": 1.5, "yes": true, "no": false, "null": null, "l": [1, "é"], "o": { "k": "v", "n": null } });
+    let cases = [
+        ("{{line t}}", Ok("a b")),
+        ("{{line n}}", Ok("1.5")),
+        ("{{line yes}}{{line no}}", Ok("10")),
+        ("{{json l}}", Ok("[1,\"é\"]")),
+        ("{{json null}}", Ok("null")),
+        ("{{json t}}", Ok("\"a b\"")),
+        ("{{optional o \"k\" \"d\"}}", Ok("v")),
+        ("{{optional o \"n\" \"d\"}}", Ok("d")),
+        ("{{optional o \"none\" 5}}", Ok("5")),
+        ("{{t}} {{#each l}}<{{this}}>{{/each}}", Ok("a b <1><é>")),
+        // What others escape for HTML stays as it is.
+        ("{{{t}}} {{h}}", Ok("a b <&>")),
+        ("{{line l}}", Err("text or number")),
+        ("{{line null}}", Err("text or number")),
+        ("{{line nope}}", Err("the variable \"nope\" is missing")),
+        ("{{json o.nope}}", Err("the variable \"o.nope\" is missing")),
+        ("{{json}}", Err("json")),
+        ("{{optional o}}", Err("optional")),
+        ("{{nohelper t}}", Err("nohelper")),
+    ];
+    for (template, expected) in cases {
+        let got = rendered(&[("a.hbs", template)], values.clone());
+        match expected {
+            Ok(text) => assert_eq!(got, Ok(vec![("a".to_owned(), text.to_owned())]), "{template}"),
+            Err(part) => {
+                let error = got.expect_err(template);
+                assert!(
+                    error.starts_with("a.hbs:1:") && error.contains(part),
+                    "{template}: {error}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_text_or_too_much_is_refused() {
+    let source = folder(&[]);
+    let refused = || Staging::load(source.path()).err().expect("refused").to_string();
+    fs::write(source.path().join("a.hbs"), [0xff]).expect("a file");
+    assert_eq!(refused(), "a.hbs: a template must be UTF-8 text");
+    fs::remove_file(source.path().join("a.hbs")).expect("removed");
+    fs::write(source.path().join("a\nb"), "").expect("a file");
+    assert!(refused().ends_with("a\nb: the name is not plain text"));
+    fs::remove_file(source.path().join("a\nb")).expect("removed");
+    let large = fs::File::create(source.path().join("large")).expect("a file");
+    large.set_len(MAX_FILE).expect("its size");
+    assert!(Staging::load(source.path()).is_ok());
+    large.set_len(MAX_FILE + 1).expect("its size");
+    assert_eq!(refused(), "large: it is larger than 8388608 bytes");
+}
+
+#[test]
+fn what_editors_and_python_leave_behind_is_no_file_of_ours() {
+    let files = [
+        ("a", ""),
+        ("a~", ""),
+        ("b.pyc", ""),
+        ("__pycache__/c", ""),
+        ("d/tests/e", ""),
+        ("d/README.md", ""),
+        ("d/.git/x", ""),
+        ("tests.py", ""),
+    ];
+    let source = folder(&files);
+    let staging = Staging::load(source.path()).expect("loaded");
+    let names: Vec<&str> = staging.contents().map(|(name, _)| name).collect();
+    assert_eq!(names, ["a", "tests.py"]);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let source = folder(&[("d/a", "")]);
+    let target = folder(&[("d", "a file where a folder should be")]);
+    let staging = Staging::load(source.path()).expect("loaded");
+    let error = staging.write(target.path(), &Map::new()).expect_err("refused");
+    let expected = format!(
+        "{}/d/a cannot be used: it cannot be written",
+        target.path().display()
+    );
+    assert_eq!(error.to_string(), expected);
+}
