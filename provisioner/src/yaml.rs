@@ -3,6 +3,8 @@
 //! Playbooks are read into this first and typed afterwards: a wrong indentation then shows as the syntax error it
 //! is, and every later complaint can point at the offending key. There are no YAML 1.1 booleans: `yes` is text.
 
+mod older;
+
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -11,6 +13,8 @@ use serde_saphyr::Spanned;
 
 use crate::error::Mistake;
 use crate::value::{Map, Value};
+
+pub(crate) use older::read_otherwise;
 
 /// A value and where it begins.
 #[derive(Clone, Debug)]
@@ -41,22 +45,29 @@ pub(crate) enum Tree {
 
 /// Reads one document.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Node, Mistake> {
-    let options = serde_saphyr::options! { strict_booleans: true };
+    // A tag such as !vault or !unsafe asks for something that is not done here.
+    let options = serde_saphyr::options! { strict_booleans: true, reject_unsupported_tags: true };
     match serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options) {
         Ok(spanned) => Ok(node(spanned)),
         Err(error) => {
             let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-            // The text of the library goes on with a picture of the source; its first line says what is wrong.
+            // The text of the library goes on with a picture of the source; its first line says what is wrong, at times
+            // with advice for whoever writes a program.
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
             let place = format!("line {line} column {column}: ");
             let message = first.strip_prefix("error: ").unwrap_or(first);
-            let message = message.strip_prefix(&place).unwrap_or(message).to_owned();
+            let message = message.strip_prefix(&place).unwrap_or(message);
+            let advice = ["; use ", ", set DuplicateKeyPolicy"];
+            let end = advice.iter().filter_map(|words| message.find(words)).min();
+            let (message, _) = message
+                .split_at_checked(end.unwrap_or(message.len()))
+                .unwrap_or((message, ""));
             Err(Mistake {
                 file: file.to_owned(),
                 line,
                 column,
-                message,
+                message: message.to_owned(),
             })
         }
     }

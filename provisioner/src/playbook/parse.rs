@@ -36,6 +36,15 @@ pub(super) fn playbook(file: &str, text: &str) -> Result<Playbook, Vec<Mistake>>
             format!("a playbook is a list of plays, not {}", root.kind()),
         ),
     }
+    for (line, column, word) in yaml::read_otherwise(&root, text) {
+        let is_known = |mistake: &Mistake| (mistake.line, mistake.column) == (line, column);
+        if !reader.mistakes.iter().any(is_known) {
+            let message = format!(
+                "Ansible takes the bare {word} for another value: write it in quotes, or as a plain number"
+            );
+            reader.complain_at(line, column, message);
+        }
+    }
     if reader.mistakes.is_empty() {
         Ok(Playbook {
             file: file.to_owned(),
@@ -91,11 +100,11 @@ impl Reader<'_> {
         let (mut has_hosts, mut has_facts_off) = (false, false);
         for (key, value) in self.entries(node, "a play") {
             match key.text.as_str() {
-                "name" => play.name = self.text(value, "name")?,
+                "name" => play.name = self.text(value, "name").unwrap_or_default(),
                 "hosts" => has_hosts = self.text(value, "hosts").is_some(),
                 "become" => play.r#become = self.boolean(value, "become").unwrap_or(false),
                 "gather_facts" => has_facts_off = self.boolean(value, "gather_facts") == Some(false),
-                "vars" => play.vars = self.vars(value),
+                "vars" => play.vars = self.vars(value, "vars"),
                 "tasks" => match &value.tree {
                     Tree::List(items) => {
                         play.tasks = items.iter().filter_map(|item| self.task(item)).collect()
@@ -185,7 +194,8 @@ impl Reader<'_> {
                     format!("there is no module {:?}{near} (supported: {names})", key.text),
                 );
             }
-            None if entries.is_empty() => {}
+            // What is no mapping has been complained about.
+            None if !matches!(node.tree, Tree::Null | Tree::Map(_)) => {}
             None => self.complain(
                 node,
                 format!(
@@ -205,7 +215,7 @@ impl Reader<'_> {
             "loop" => task.items = Some(self.template(value)),
             "tags" => self.tags(value),
             "loop_control" => self.loop_control(value),
-            "vars" => task.vars = self.vars(value),
+            "vars" => task.vars = self.vars(value, word),
             "changed_when" => task.changed_when = Some(self.conditions(value, word)),
             "failed_when" => task.failed_when = Some(self.conditions(value, word)),
             "until" => task.until = Some(self.conditions(value, word)),
@@ -216,7 +226,7 @@ impl Reader<'_> {
             "no_log" => task.no_log = self.boolean(value, word).unwrap_or(true),
             "become" => task.r#become = self.boolean(value, word),
             "check_mode" => task.check_mode = self.boolean(value, word),
-            "environment" => task.environment = self.vars(value).into_iter().collect(),
+            "environment" => task.environment = self.vars(value, word).into_iter().collect(),
             other => {
                 let near = suggestion(other, TASK_KEYWORDS.iter().copied());
                 let known = TASK_KEYWORDS.join(", ");
@@ -239,7 +249,11 @@ impl Reader<'_> {
             };
             arguments.insert("cmd".to_owned(), Value::Text(line));
         } else {
-            for (key, value) in self.entries(node, &format!("what {} takes", module.name)) {
+            let entries = self.entries(node, &format!("what {} takes", module.name));
+            if !matches!(node.tree, Tree::Map(_) | Tree::Null) {
+                return arguments;
+            }
+            for (key, value) in entries {
                 if module.kind != Kind::SetFact && !module.parameters.contains(&key.text.as_str()) {
                     let near = suggestion(&key.text, module.parameters.iter().copied());
                     let (name, known) = (module.name, module.parameters.join(", "));
@@ -286,7 +300,9 @@ impl Reader<'_> {
                 self.complain(value, message.to_owned());
             }
             (_, "mode" | "directory_mode", Tree::Text(text))
-                if !text.contains("{{") && text != "preserve" && words::mode(text).is_none() =>
+                if !text.contains("{{")
+                    && (text != "preserve" || module.kind != Kind::Copy || key.text != "mode")
+                    && words::mode(text).is_none() =>
             {
                 self.complain(value, format!("{text:?} is not an octal mode such as \"0644\""));
             }
@@ -347,9 +363,9 @@ impl Reader<'_> {
         }
     }
 
-    fn vars(&mut self, node: &Node) -> Vec<(String, Value)> {
+    fn vars(&mut self, node: &Node, what: &str) -> Vec<(String, Value)> {
         let mut vars = Vec::new();
-        for (key, value) in self.entries(node, "vars") {
+        for (key, value) in self.entries(node, what) {
             if !words::is_identifier(&key.text) {
                 self.complain_about(key, format!("{:?} is not the name of a variable", key.text));
             }

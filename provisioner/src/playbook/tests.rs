@@ -170,3 +170,171 @@ fn tries_follow_until_and_retries() {
         assert_eq!(playbook.plays[0].tasks[0].tries(), tries, "{keywords}");
     }
 }
+
+/// What is wrong with one task, which begins in the fifth line and the fifth column.
+fn wrong(task: &str) -> Vec<String> {
+    let found = Playbook::parse("p.yml", &play(task)).expect_err(task);
+    let shown = found
+        .iter()
+        .map(|one| format!("{}:{}: {}", one.line, one.column, one.message));
+    shown
+        .map(|text| text.split(" (supported").next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_keyword_says_what_it_takes() {
+    let cases = [
+        ("name: [a]", "6:13: name is text, not a list"),
+        ("name: 5", "6:13: name is text, not a number"),
+        ("when: { a: 1 }", "6:13: when is an expression, not a mapping"),
+        ("when:", "6:11: when is an expression, not nothing"),
+        (
+            "when: \"a and\"",
+            "6:13: `a and`: syntax error: unexpected end of input, expected expression",
+        ),
+        ("register: 5", "6:17: register is text, not a number"),
+        ("register: a.b", "6:17: \"a.b\" is not the name of a variable"),
+        ("until: [5]", "6:15: until is an expression, not a number"),
+        (
+            "changed_when: \"{{ a }}\"",
+            "6:21: changed_when is an expression already: leave the braces out",
+        ),
+        (
+            "failed_when: [\"a | nofilter\"]",
+            "6:21: `a | nofilter`: there is no filter \"nofilter\"",
+        ),
+        ("retries: 1001", "6:16: retries is a whole number from 0 to 1000"),
+        ("delay: 601", "6:14: delay is a whole number from 0 to 600"),
+        ("delay: 0.5", "6:14: delay is a whole number from 0 to 600"),
+        (
+            "timeout: 86401",
+            "6:16: timeout is a whole number from 0 to 86400",
+        ),
+        (
+            "ignore_errors: 1",
+            "6:22: ignore_errors is true or false, not a number",
+        ),
+        ("no_log: yes", "6:15: no_log is true or false, not text"),
+        ("become: \"true\"", "6:15: become is true or false, not text"),
+        ("check_mode: []", "6:19: check_mode is true or false, not a list"),
+        ("vars: [a]", "6:13: vars is a mapping, not a list"),
+        ("vars: { a-b: 1 }", "6:15: \"a-b\" is not the name of a variable"),
+        (
+            "vars: { a: [\"{{ b c }}\"] }",
+            "6:19: `{{ b c }}`: syntax error: unexpected identifier, expected end of variable block",
+        ),
+        ("environment: a", "6:20: environment is a mapping, not text"),
+        (
+            "loop: [\"{{ }}\"]",
+            "6:14: `{{ }}`: syntax error: unexpected end of variable block",
+        ),
+        ("loop_control: x", "6:21: loop_control is a mapping, not text"),
+        ("notify: x", "6:7: a task has no keyword \"notify\""),
+        ("delegate_to: x", "6:7: a task has no keyword \"delegate_to\""),
+        ("with_items: [1]", "6:7: a task has no keyword \"with_items\""),
+    ];
+    for (keyword, expected) in cases {
+        let got = wrong(&format!("- debug: {{}}\n  {keyword}"));
+        assert_eq!(got, [expected], "{keyword}");
+    }
+}
+
+#[test]
+fn every_module_says_what_it_takes() {
+    let cases = [
+        ("- copy: [a]", "what copy takes is a mapping, not a list"),
+        ("- copy: a", "what copy takes is a mapping, not text"),
+        ("- command:", "command needs either cmd or argv"),
+        (
+            "- command: { cmd: a, argv: [b] }",
+            "command needs either cmd or argv",
+        ),
+        ("- shell: { argv: [a] }", "shell has no parameter \"argv\""),
+        ("- file: { state: touch }", "file needs the parameter \"path\""),
+        ("- stat: { path: /a, path: /b }", "duplicate mapping key: path"),
+        ("- set_fact: { a-b: 1 }", "\"a-b\" is not the name of a variable"),
+        (
+            "- file: { path: /a, mode: u+x }",
+            "\"u+x\" is not an octal mode such as \"0644\"",
+        ),
+        (
+            "- file: { path: /a, mode: preserve }",
+            "\"preserve\" is not an octal mode such as \"0644\"",
+        ),
+        (
+            "- copy: { src: /a/, dest: /b, directory_mode: preserve }",
+            "\"preserve\" is not an octal mode such as \"0644\"",
+        ),
+        (
+            "- debug: { var: \"a b\" }",
+            "`a b`: syntax error: unexpected input after expression",
+        ),
+        ("- assert: { that: 5 }", "that is an expression, not a number"),
+        (
+            "- ansible.builtin.copi: {}",
+            "there is no module \"ansible.builtin.copi\"; did you mean \"copy\"?",
+        ),
+        (
+            "- community.general.ufw: {}",
+            "there is no module \"community.general.ufw\"",
+        ),
+        (
+            "- nam: x\n  when: true",
+            "there is no module \"nam\"; did you mean \"name\"?",
+        ),
+        ("- {}", "the task has no module"),
+        ("-", "the task has no module"),
+        ("- name: only", "the task has no module"),
+        ("- text", "a task is a mapping, not text"),
+    ];
+    for (task, expected) in cases {
+        let got = wrong(task);
+        assert_eq!(got.len(), 1, "{task}: {got:?}");
+        assert!(
+            got[0].starts_with("5:") && got[0].ends_with(expected),
+            "{task}: {got:?}"
+        );
+    }
+}
+
+#[test]
+fn a_bare_value_that_ansible_reads_otherwise_is_a_mistake_among_the_others() {
+    let text = play(
+        "- user: { name: a, uid: 010 }\n- file: { path: /a, mode: 0644 }\n- debug: { msg: 12:30 }\n- debug: { msg: \"010\" }",
+    );
+    insta::assert_snapshot!(mistakes(&text), @r#"
+    p.yml:6:31: write the mode in quotes, as in "0644": bare numbers are read differently by others
+    p.yml:5:29: Ansible takes the bare 010 for another value: write it in quotes, or as a plain number
+    p.yml:7:21: Ansible takes the bare 12:30 for another value: write it in quotes, or as a plain number
+    "#);
+}
+
+#[test]
+fn a_play_with_a_wrong_name_is_read_on() {
+    insta::assert_snapshot!(mistakes("- name: 5\n  hosts: [all]\n  become: yes\n  gather_facts: true\n  vars: 1\n  tasks: {}\n-\n"), @r#"
+    p.yml:1:9: name is text, not a number
+    p.yml:2:10: hosts is text, not a list
+    p.yml:3:11: become is true or false, not text
+    p.yml:5:9: vars is a mapping, not a number
+    p.yml:6:10: tasks is a list, not a mapping
+    p.yml:1:3: the play has no hosts
+    p.yml:1:3: the play needs `gather_facts: false`: facts are not gathered here
+    p.yml:7:2: the play has no hosts
+    p.yml:7:2: the play needs `gather_facts: false`: facts are not gathered here
+    "#);
+    for text in ["", "[]", "# nothing\n", "text"] {
+        assert!(mistakes(text).contains("a playbook is a list of plays"), "{text}");
+    }
+}
+
+#[test]
+fn whether_staged_files_are_needed_is_seen_in_the_text() {
+    let of = |task: &str| {
+        Playbook::parse("p.yml", &play(task))
+            .expect("a playbook")
+            .uses_staged
+    };
+    assert!(of("- copy: { src: \"{{ staged }}/a\", dest: /a }"));
+    assert!(!of("- copy: { src: /a, dest: /a }"));
+}
