@@ -32,7 +32,12 @@ impl HostKey {
         if text.len() > MAX_KEY_TEXT {
             return Err(invalid(format!("{} bytes are too long for a key", text.len())));
         }
-        let key = PublicKey::from_openssh(text.trim()).map_err(|error| invalid(error.to_string()))?;
+        let line = text.trim();
+        // The library takes what follows for a part of the comment.
+        if line.contains(['\n', '\r']) {
+            return Err(invalid("it has several lines".to_owned()));
+        }
+        let key = PublicKey::from_openssh(line).map_err(|error| invalid(error.to_string()))?;
         Self::from_public(&key).map_err(|error| invalid(error.to_string()))
     }
 

@@ -62,3 +62,20 @@ fn a_client_key_shows_no_secret_in_debug_or_errors() {
     let secret = text.lines().nth(2).expect("third line");
     assert!(!error.to_string().contains(secret), "{error}");
 }
+
+#[test]
+fn of_several_lines_none_is_the_key() {
+    let two = format!("{KNOWN}\n{KNOWN}\n");
+    for text in [
+        two.as_str(),
+        &format!("# a comment\n{KNOWN}"),
+        &format!("host {KNOWN}"),
+    ] {
+        assert!(HostKey::parse(text).is_err(), "{text}");
+    }
+    let blanks = format!("\n  {KNOWN}\r\n\n");
+    assert_eq!(
+        HostKey::parse(&blanks).expect("a key"),
+        HostKey::parse(KNOWN).expect("a key")
+    );
+}
