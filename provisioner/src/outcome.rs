@@ -59,14 +59,10 @@ impl Problem {
             Exit::Code(code) => Some(i64::from(code)),
             _ => None,
         };
-        let text = output.stderr_text();
-        let text = text.trim_end();
-        let skip = text.chars().count().saturating_sub(2000);
-        let stderr = text.chars().skip(skip).collect();
         Self {
             message,
             status,
-            stderr,
+            stderr: output.stderr_tail(),
             values: Box::new(output_values(output)),
         }
     }

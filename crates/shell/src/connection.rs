@@ -86,12 +86,15 @@ impl Notes {
             .clone()
     }
 
-    fn end(&self) -> Option<String> {
-        self.inner
+    /// Why the connection ended, as far as it is known.
+    fn end(&self) -> String {
+        let why = self
+            .inner
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .1
-            .clone()
+            .clone();
+        why.unwrap_or_else(|| "the peer closed the channel without an exit status".to_owned())
     }
 
     fn set_host_key(&self, key: HostKey) {
@@ -250,19 +253,13 @@ impl Connection {
 
     /// Why the connection ended, for the text of an error.
     pub(crate) fn end(&self) -> String {
-        self.notes
-            .end()
-            .unwrap_or_else(|| "the peer closed the channel without an exit status".to_owned())
+        self.notes.end()
     }
 
     /// A handle on the reason of the end, for parts that outlive a borrow of the connection.
     pub(crate) fn end_note(&self) -> impl Fn() -> String + Send + Sync + 'static {
         let notes = self.notes.clone();
-        move || {
-            notes
-                .end()
-                .unwrap_or_else(|| "the peer closed the channel without an exit status".to_owned())
-        }
+        move || notes.end()
     }
 }
 
@@ -355,3 +352,6 @@ fn handshake_error(endpoint: &Endpoint, stage: &'static str, error: russh::Error
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

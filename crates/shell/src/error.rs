@@ -135,3 +135,6 @@ impl Error {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,6 +117,11 @@ impl Output {
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
+
+    /// The end of standard error for an error: at most 2000 characters, without blanks behind.
+    pub fn stderr_tail(&self) -> String {
+        tail(&self.stderr)
+    }
 }
 
 impl Connection {
@@ -389,3 +394,6 @@ pub(crate) fn tail(bytes: &[u8]) -> String {
 pub(crate) fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -349,3 +349,6 @@ impl<'a> Receipt<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,5 +8,6 @@
 mod commands;
 mod faults;
 mod handshake;
+mod keys;
 mod sshd;
 mod transfers;
