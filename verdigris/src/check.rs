@@ -256,7 +256,7 @@ pub(crate) fn mirror(name: &str, path: &Path) -> anyhow::Result<()> {
 }
 
 /// The playbooks, and whether the fleet file names any that is not there. What is built in is unpacked elsewhere.
-fn playbooks(settings: &Settings, fleet: Option<&FleetSpec>) -> anyhow::Result<String> {
+pub(crate) fn playbooks(settings: &Settings, fleet: Option<&FleetSpec>) -> anyhow::Result<String> {
     let scratch = tempfile::tempdir()?;
     let (playbooks, files) = assets::directories(&settings.fleet, scratch.path())?;
     let provisioner = provisioner::Provisioner::load(&playbooks, &files)?;

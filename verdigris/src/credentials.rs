@@ -1,8 +1,12 @@
 //! What copr-cli needs to know of this farm: a section of its configuration, and the file `copr.conf` in which
 //! `verdigris up` keeps its operator's.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
+use anyhow::Context as _;
 use model::OwnerName;
 use runtime::clock;
 use store::{IssuedToken, Store, User};
@@ -31,6 +35,16 @@ impl CoprConf {
     /// Whether it is there.
     pub(crate) fn exists(&self) -> bool {
         self.file.exists()
+    }
+
+    /// Refuses one that is there and cannot be read.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        match std::fs::read_to_string(&self.file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("{} cannot be read", self.file.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn value(&self, key: &str) -> Option<String> {

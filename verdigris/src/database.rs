@@ -4,6 +4,7 @@ use std::{fs::Metadata, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 use anyhow::{Context as _, bail};
 use runtime::Settings;
+use rustix::fs::Access;
 use store::{DatabaseSettings, Store};
 use tracing::warn;
 
@@ -27,20 +28,45 @@ pub(crate) async fn migrate(config: &Config) -> anyhow::Result<()> {
 
 /// Connects, and makes a SQLite database where there is none; the schema is whatever it is.
 pub(crate) async fn make(settings: &Settings) -> anyhow::Result<Store> {
-    if let Some(parent) = sqlite_file(&settings.database_url()).and_then(|file| parent(&file)) {
-        anyhow::ensure!(
-            Path::new(&parent).is_dir(),
-            "there is no directory {parent} for the database ({})",
-            named_by(settings)
-        );
+    if let Some(file) = sqlite_file(&settings.database_url()) {
+        check_parent(&file, settings)?;
     }
     make_private(&settings.database_url());
     connect(settings).await
 }
 
-fn parent(file: &str) -> Option<String> {
-    let parent = Path::new(file).parent()?.display().to_string();
-    Some(if parent.is_empty() { ".".to_owned() } else { parent })
+/// Refuses a file of SQLite that cannot be made where it is to be.
+fn check_parent(file: &str, settings: &Settings) -> anyhow::Result<()> {
+    let parent = Path::new(file).parent().unwrap_or(Path::new("/"));
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    anyhow::ensure!(
+        parent.is_dir(),
+        "there is no directory {} for the database ({})",
+        parent.display(),
+        named_by(settings)
+    );
+    rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK).with_context(|| {
+        let (parent, setting) = (parent.display(), named_by(settings));
+        format!("the database cannot be written in {parent} ({setting})")
+    })
+}
+
+/// Looks at a database that [`make`] is going to use, and makes nothing; `None` when it is to be made. The directory of the
+/// farm is made before it.
+pub(crate) async fn look_before_making(settings: &Settings) -> anyhow::Result<Option<Store>> {
+    if let Some(file) = sqlite_file(&settings.database_url()) {
+        if Path::new(&file).parent() != Some(settings.storage.directory.as_path()) {
+            check_parent(&file, settings)?;
+        }
+        if std::fs::metadata(&file).map_or(0, |found| found.len()) == 0 {
+            return Ok(None);
+        }
+    }
+    look(settings).await.map(Some)
 }
 
 /// The setting that says where the database is.

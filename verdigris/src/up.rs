@@ -56,7 +56,7 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
         None
     };
     let mut settings = settings::settings(&arguments, &directory)?;
-    let image = before::refuse(&settings)?;
+    let image = before::refuse(&settings).await?;
     let listener = roles::listen(&settings).await?;
     // With port 0 it is another.
     settings.http.listen = listener.local_addr()?;
@@ -109,7 +109,7 @@ async fn run(start: Start, store: &Store) -> anyhow::Result<()> {
     let operator = operator_name(&conf)?;
     keep_credentials(store, &operator, &conf, &settings).await?;
     first_chroot(store, &settings.http.mirrors).await?;
-    first_fleet_file(directory, arguments, &image.id)?;
+    first_fleet_file(&settings, arguments, &image.id)?;
     let fleet = parts::fleet(&settings)?;
     refuse_forsaken_machines(store, &fleet, clock::now()).await?;
     settings::keep(arguments, directory)?;
@@ -183,8 +183,8 @@ async fn first_chroot(store: &Store, mirrors: &BTreeMap<String, PathBuf>) -> any
 }
 
 /// A fleet of one pool on the embedded cloud; from then on the operator's to change.
-fn first_fleet_file(directory: &Path, arguments: &UpArguments, image: &str) -> anyhow::Result<()> {
-    let path = directory.join("fleet.yaml");
+fn first_fleet_file(settings: &Settings, arguments: &UpArguments, image: &str) -> anyhow::Result<()> {
+    let path = parts::fleet_path(settings);
     if path.exists() {
         if arguments.builders.is_some() || arguments.idle.is_some() {
             warn!(

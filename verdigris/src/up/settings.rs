@@ -37,13 +37,19 @@ pub(super) fn make(directory: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let text = format!(
-        "# The settings of this farm; docs/operating.md lists them all.\n\n[storage]\ndirectory = {directory:?}\n"
+        "# The settings of this farm; docs/operating.md lists them all.\n\n[storage]\ndirectory = {}\n",
+        Value::from(absolute(directory)?)
     );
     write(&file, &text)
 }
 
 /// What the file says, if it is there, and what the command line says instead of it. Nothing is written.
 pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Result<Settings> {
+    let mirrors = arguments.mirrors.iter().map(|(_, mirror)| mirror);
+    for path in arguments.image.iter().chain(mirrors) {
+        absolute(path)?;
+    }
+    absolute(directory)?;
     let file = file_in(directory);
     let mut settings = Settings::load(file.exists().then_some(file.as_path()))?;
     let default = Settings::default();
@@ -193,6 +199,33 @@ mod tests {
         assert_eq!(next.http.mirrors["house"], mirror);
         assert_eq!(next.devcloud.image, Some("/images/builder".into()));
         assert!(next.devcloud.public_network);
+    }
+
+    #[test]
+    fn a_directory_with_odd_letters_is_found_again_and_one_that_is_no_text_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let odd = directory.path().join("a \"farm\" of\u{1b} e\u{301}");
+        fs::create_dir(&odd).unwrap();
+        make(&odd).unwrap();
+        assert_eq!(settings(&options(), &odd).unwrap().storage.directory, odd);
+        let bytes = std::os::unix::ffi::OsStrExt::from_bytes(b"/images/\xff");
+        let no_text: &std::ffi::OsStr = bytes;
+        let image = UpArguments {
+            image: Some(no_text.into()),
+            ..options()
+        };
+        let mirror = UpArguments {
+            mirrors: vec![("house".to_owned(), no_text.into())],
+            ..options()
+        };
+        for (told, place) in [
+            (&image, directory.path()),
+            (&mirror, directory.path()),
+            (&options(), Path::new(no_text)),
+        ] {
+            let said = settings(told, place).unwrap_err().to_string();
+            assert!(said.ends_with("is not text in UTF-8"), "{said}");
+        }
     }
 
     #[test]

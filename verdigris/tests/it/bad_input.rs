@@ -222,6 +222,26 @@ const REFUSED: &[(&[&str], (&str, &str), &str)] = &[
         "`fleet.playbooks`",
     ),
     (GOOD, ("VERDIGRIS_FLEET__FILE", "/nowhere.yaml"), "/nowhere.yaml"),
+    (
+        GOOD,
+        ("VERDIGRIS_DATABASE__URL", "postgres://farm@127.0.0.1:1/farm"),
+        "connecting to the database (`database.url`)",
+    ),
+    (
+        GOOD,
+        ("VERDIGRIS_DATABASE__URL", "sqlite:///nowhere/farm.db"),
+        "there is no directory /nowhere for the database (`database.url`)",
+    ),
+    (
+        GOOD,
+        ("VERDIGRIS_STORAGE__RESULTS", "/dev/null/results"),
+        "`storage.results`: /dev/null is no directory",
+    ),
+    (
+        GOOD,
+        ("VERDIGRIS_STORAGE__SECRETS", "/dev/null"),
+        "`storage.secrets`: /dev/null is no directory",
+    ),
 ];
 const GOOD: &[&str] = &["--image", "IMAGE"];
 const NO_VARIABLE: (&str, &str) = ("VERDIGRIS_CACHE", "/nowhere");
@@ -255,6 +275,64 @@ fn a_refused_first_start_makes_nothing() {
         }
         let left = everything(place.path());
         assert_eq!(left.keys().collect::<Vec<_>>(), [&empty], "{arguments:?}");
+    }
+}
+
+/// A file of a farm's directory, what it holds, and what the start says of it. Where it holds nothing it is a directory.
+const SPOILT: [(&str, Option<&[u8]>, &str); 9] = [
+    ("copr.conf", None, "copr.conf cannot be read"),
+    (
+        "copr.conf",
+        Some(b"username = \xff\n"),
+        "copr.conf cannot be read",
+    ),
+    ("copr.conf", Some(b"username = a b\n"), "copr.conf: `username`"),
+    ("results", Some(b""), "results is no directory"),
+    ("devcloud", Some(b""), "devcloud is no directory"),
+    (
+        "verdigris.db",
+        Some(b"This is a letter, and it is long enough to be taken for no empty database."),
+        "connecting to the database",
+    ),
+    ("verdigris.db", None, "connecting to the database"),
+    ("secrets/signing.passphrase", Some(b"x"), "can be read by others"),
+    ("fleet.yaml", Some(AWAY), "AWS_ACCESS_KEY_ID is not set"),
+];
+const AWAY: &[u8] =
+    b"schema: 1\nfleet: 019a0000-0000-7000-8000-000000000001\nname: x\nclouds:\n  far:\n    kind: ec2\n    \
+    region: eu-1\n    credentials: {source: environment}\nimages: {}\nprovision: {}\npools: {}\n";
+
+#[test]
+fn a_start_that_its_own_directory_forbids_leaves_it_as_it_was() {
+    for (file, content, expected) in SPOILT {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match content {
+            Some(content) => fs::write(&path, content).unwrap(),
+            None => fs::create_dir(&path).unwrap(),
+        }
+        let before = everything(place.path());
+        let output = verdigris()
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .args(["up", "--listen", "127.0.0.1:0", "--image"])
+            .arg(cached("images/builder/current"))
+            .arg("--directory")
+            .arg(place.path())
+            .output()
+            .unwrap();
+        let said = said(&output);
+        assert!(
+            !output.status.success() && said.contains(expected),
+            "{file}: {said}"
+        );
+        let after = everything(place.path());
+        assert_eq!(
+            after.keys().collect::<Vec<_>>(),
+            before.keys().collect::<Vec<_>>(),
+            "{file}: {said}"
+        );
+        assert_eq!(after, before, "{file}");
     }
 }
 
