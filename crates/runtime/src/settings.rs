@@ -3,6 +3,7 @@
 
 mod bounds;
 mod environment;
+mod section;
 mod syntax;
 mod words;
 
@@ -16,6 +17,7 @@ use std::{
 use figment::{
     Figment,
     providers::{Format, Serialized, Toml},
+    value::Value,
 };
 use model::{
     nearest::nearest,
@@ -355,7 +357,7 @@ impl Settings {
     }
 
     fn extract(figment: &Figment, name: &str, mut mistakes: Vec<String>) -> Result<Self, Error> {
-        match figment.extract::<BTreeMap<String, figment::value::Value>>() {
+        match figment.extract::<BTreeMap<String, Value>>() {
             Ok(map) => {
                 for section in map.keys().filter(|key| !SECTIONS.contains(&key.as_str())) {
                     let hint = nearest(section, &SECTIONS)
@@ -376,18 +378,17 @@ impl Settings {
             }
         }
         let settings = Self {
-            database: section(figment, "database", &mut mistakes),
-            http: section(figment, "http", &mut mistakes),
-            storage: section(figment, "storage", &mut mistakes),
-            fleet: section(figment, "fleet", &mut mistakes),
-            worker: section(figment, "worker", &mut mistakes),
-            devcloud: section(figment, "devcloud", &mut mistakes),
-            health: section(figment, "health", &mut mistakes),
-            log: section(figment, "log", &mut mistakes),
+            database: section::read(figment, "database", &mut mistakes),
+            http: section::read(figment, "http", &mut mistakes),
+            storage: section::read(figment, "storage", &mut mistakes),
+            fleet: section::read(figment, "fleet", &mut mistakes),
+            worker: section::read(figment, "worker", &mut mistakes),
+            devcloud: section::read(figment, "devcloud", &mut mistakes),
+            health: section::read(figment, "health", &mut mistakes),
+            log: section::read(figment, "log", &mut mistakes),
         };
-        if mistakes.is_empty() {
-            bounds::check(&settings, figment, &mut mistakes);
-        }
+        // What could not be read has its default here, which is within its bounds.
+        bounds::check(&settings, figment, &mut mistakes);
         if mistakes.is_empty() {
             Ok(settings)
         } else {
@@ -419,16 +420,6 @@ fn refuse_no_toml(text: &str, name: &str) -> Result<(), Error> {
             mistakes: vec![mistake],
         }),
         None => Ok(()),
-    }
-}
-
-fn section<T: DeserializeOwned + Default>(figment: &Figment, name: &str, mistakes: &mut Vec<String>) -> T {
-    match figment.extract_inner::<T>(name) {
-        Ok(section) => section,
-        Err(errors) => {
-            mistakes.extend(lines(errors));
-            T::default()
-        }
     }
 }
 
