@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::for_users;
+use super::{for_users, without_machine};
 use crate::Blame;
 
 /// Reasons as the farm makes them, and what every user reads whatever the blame.
@@ -85,6 +85,128 @@ fn no_machine_of_the_farm_is_named_whatever_the_blame() {
             assert_eq!(for_users(reason, blame, &[]), shown, "{blame:?}");
         }
     }
+}
+
+/// Words that name a machine, and what is left of them; whatever the blame.
+const MACHINES: [(&str, &str); 30] = [
+    ("i-0abc1234def567890.us-west-2.compute.internal", "[instance]"),
+    ("i-0abc1234def567890.ec2.internal:22", "[instance]"),
+    ("i-0abc1234.", "[instance]."),
+    ("i-0abc1234:22", "[instance]"),
+    ("ec2-user@i-0abc1234:results/x", "ec2-user@[instance]:results/x"),
+    ("console-i-0abc1234def567890.log", "console-[instance].log"),
+    ("vm_i-0abc1234_1", "vm_[instance]_1"),
+    ("root@10.88.0.7:results", "root@[address]:results"),
+    ("root@10.88.0.7:22:results", "root@[address]:results"),
+    ("root@10.88.0.7:/root/results", "root@[address]:/root/results"),
+    ("root@10.88.0.7:", "root@[address]:"),
+    ("rsync://10.88.0.7:873/x", "rsync://[address]/x"),
+    ("10.88.0.7:ssh", "[address]:ssh"),
+    ("10.88.0.7:10.88.0.8", "[address]:[address]"),
+    ("builder-7:10.88.0.7", "builder-7:[address]"),
+    ("ssh_1:10.88.0.7:22", "ssh_1:[address]"),
+    ("main.c:12:10.88.0.7", "main.c:12:[address]"),
+    ("builder-7:fd00::7", "builder-7:[address]"),
+    ("fd00::7:ssh", "[address]:ssh"),
+    ("10.88.0.1:fd00::7", "[address]:[address]"),
+    ("i-0abc1234:fd00::7", "[instance]:[address]"),
+    ("root@[fd00::7]:results", "root@[[address]]:results"),
+    ("ip-10-0-0-7-x.internal", "[address]"),
+    ("ip-10-0-0-7", "[address]"),
+    ("root@ip-10-0-0-7:results", "root@[address]:results"),
+    ("ip-10-0-0-7.us-west-2.compute.internal:ssh", "[address]:ssh"),
+    ("domU-12-31-39-00-1A-B2.compute-1.internal", "[address]"),
+    ("builder-7.novalocal.", "[address]."),
+    ("host-ip-10-0-0-7.inner", "host-[address]"),
+    ("EC2AMAZ-1.us-west-2.Compute.Internal", "[address]"),
+];
+
+/// Versions, names of files and of other things of the user's.
+const KEPT: [&str; 26] = [
+    "1.2.3.4-1.fc42",
+    "10.0.0.7-1.fc42",
+    "1:10.0.0.7-1.fc42",
+    "1:10.0.0.7",
+    "libfoo-10.0.0.7.tar.gz",
+    "libfoo-10.0.0.7-1.fc42.src.rpm",
+    "libfoo.so.10.0.0.7",
+    "libfoo.so.10.0.0.7()(64bit)",
+    "foo_10.0.0.7_amd64.deb",
+    "v10.0.0.7",
+    "10.0.0.7rc1",
+    "10.0.0.7.1",
+    "10.0.0",
+    "ip-tables-1.8",
+    "ip-1-2-3.tar.gz",
+    "zip-10-0-0-7.tar.gz",
+    "ip-10-0-0-300",
+    "ami-01234567",
+    "vi-01234567.txt",
+    "i-0123456.txt",
+    "i-frame.compute.js",
+    "org.gradle.internal.Foo",
+    "com.example.internal",
+    "ec2.us-west-2.amazonaws.com",
+    "std::vector::a1",
+    "12:30:45",
+];
+
+#[test]
+fn a_machine_is_hidden_however_it_is_named_and_what_is_the_users_stays() {
+    for blame in BLAMES {
+        for (word, shown) in MACHINES {
+            for (before, after) in [
+                ("", ""),
+                ("at ", " it ended"),
+                ("(", ")"),
+                ("'", "':"),
+                ("\"", "\","),
+            ] {
+                let said = for_users(&format!("{before}{word}{after}"), blame, &[]);
+                assert_eq!(said, format!("{before}{shown}{after}"), "{blame:?}");
+            }
+        }
+        for word in KEPT {
+            for text in [
+                word.to_owned(),
+                format!("file {word}: gone"),
+                format!("/srv/{word}/x"),
+            ] {
+                assert_eq!(for_users(&text, blame, &[]), text, "{blame:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_machine_is_left_out_and_the_packages_own_world_stays() {
+    let machine = ["54.1.2.3".parse().unwrap(), "2001:db8::7".parse().unwrap()];
+    for (said, shown) in [
+        (
+            "connect to 54.1.2.3 port 22, not to 54.1.2.4:80 or 10.0.0.1",
+            "connect to [address] port 22, not to 54.1.2.4:80 or 10.0.0.1",
+        ),
+        ("root@54.1.2.3:results", "root@[address]:results"),
+        (
+            "[2001:db8::7]:22 and 2001:db8::8",
+            "[[address]]:22 and 2001:db8::8",
+        ),
+        ("::ffff:54.1.2.3", "[address]"),
+        ("i-0abc1234", "[instance]"),
+        (
+            "foo-54.1.2.3.tar.gz, 54.1.2.3-1.fc42, a >= 54.1.2.3",
+            "foo-54.1.2.3.tar.gz, 54.1.2.3-1.fc42, a >= 54.1.2.3",
+        ),
+    ] {
+        assert_eq!(without_machine(said, &machine, &[]), shown);
+    }
+    let given = ["http://54.1.2.3/repo/".to_owned()];
+    let said = "http://54.1.2.3:80/repo/x: 404, and 2001:db8::7";
+    assert_eq!(
+        without_machine(said, &machine, &given),
+        "http://54.1.2.3:80/repo/x: 404, and [address]"
+    );
+    assert_eq!(without_machine(said, &[], &[]), said);
 }
 
 #[test]
