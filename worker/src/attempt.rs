@@ -48,7 +48,7 @@ pub(crate) async fn drive(context: &Context, leases: &Arc<Leases>, allocation: &
         context,
         allocation,
         held: &held,
-        journal: &Journal::new(Wording::new(context, &allocation.attempt)),
+        journal: &Journal::new(Wording::new(context, allocation)),
         limit: time_limit(allocation),
     };
     let outcome = tokio::select! {
@@ -60,7 +60,7 @@ pub(crate) async fn drive(context: &Context, leases: &Arc<Leases>, allocation: &
         info!(attempt.id = %id, "Attempt {id} is no longer ours.");
         return true;
     };
-    let outcome = Wording::new(context, &allocation.attempt).outcome(outcome);
+    let outcome = Wording::new(context, allocation).outcome(outcome);
     match hand_in(context, allocation, &outcome).await {
         Ok(()) => true,
         Err(error) => {

@@ -1,9 +1,11 @@
 //! What users read of an attempt, in their own words: a repository that a project names has the address there, not the id
 //! and the place that it has on builders.
 
-use model::{RepositoryAddress, RepositoryPlace, reason, repository_address::fill_for_dnf};
+use std::net::{IpAddr, Ipv4Addr};
+
+use model::{Blame, RepositoryAddress, RepositoryPlace, reason, repository_address::fill_for_dnf};
 use serde_json::Value;
-use store::{Attempt, Outcome};
+use store::{Allocation, Builder, Outcome};
 
 use crate::{context::Context, task::additional_id};
 
@@ -13,15 +15,20 @@ const FARM: &str = "[farm]";
 /// The words to replace for one attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Wording {
-    /// What builders say, and what it is to the user; in this order.
+    /// What builders say, and what it is to the user. Of two that stand at one place the first counts.
     words: Vec<(String, String)>,
+    /// What names the builder itself.
+    builder: Vec<(String, String)>,
+    /// The builder's address.
+    address: Option<IpAddr>,
     /// The repositories as the user named them.
     given: Vec<String>,
 }
 
 impl Wording {
     /// For an attempt of this farm.
-    pub(crate) fn new(context: &Context, attempt: &Attempt) -> Self {
+    pub(crate) fn new(context: &Context, allocation: &Allocation) -> Self {
+        let attempt = &allocation.attempt;
         let results = format!("{}/results", context.builder_url);
         let given = &attempt.additional_repos;
         let mut words = Vec::new();
@@ -37,20 +44,29 @@ impl Wording {
         if !given.iter().any(|text| text.starts_with(&context.builder_url)) {
             words.push((context.builder_url.clone(), FARM.to_owned()));
             let host = host(&context.builder_url);
-            if host != context.host_name && host.contains(|c: char| c.is_ascii_alphabetic()) {
+            // What is an address is hidden as such.
+            if host != context.host_name && !host.is_empty() && host.parse::<IpAddr>().is_err() {
                 words.push((host.to_owned(), FARM.to_owned()));
             }
         }
+        let (builder, address) = names_of(&allocation.builder, given);
         Self {
             words,
+            builder,
+            address,
             given: given.clone(),
         }
     }
 
     /// A text of a builder's in the user's words.
     pub(crate) fn of(&self, text: &str) -> String {
-        let replaced = |text: String, (from, to): &(String, String)| replace_word(&text, from, to);
-        self.words.iter().fold(text.to_owned(), replaced)
+        replace_words(text, &self.words)
+    }
+
+    /// The same, without the builder. Where a package is blamed, its readers are shown the other addresses: they may be its own.
+    fn without_builder(&self, text: &str) -> String {
+        let text = replace_words(&self.of(text), &self.builder);
+        reason::without_machine(&text, self.address.as_slice(), &self.given)
     }
 
     /// The same, without any machine of the farm: what is published as it is.
@@ -61,10 +77,19 @@ impl Wording {
     /// An outcome whose reason and evidence are in the user's words.
     pub(crate) fn outcome(&self, mut outcome: Outcome) -> Outcome {
         match &mut outcome {
-            Outcome::Failed { reason, evidence, .. } => {
-                *reason = self.of(reason);
+            Outcome::Failed {
+                blame,
+                reason,
+                evidence,
+                ..
+            } => {
+                let told = |text: &str| match blame {
+                    Blame::Package => self.without_builder(text),
+                    _ => self.of(text),
+                };
+                *reason = told(reason);
                 if let Some(evidence) = evidence {
-                    self.rewrite(evidence);
+                    rewrite(evidence, &told);
                 }
             }
             Outcome::Refused { reason, .. } | Outcome::Skipped { reason, .. } => *reason = self.of(reason),
@@ -72,37 +97,72 @@ impl Wording {
         }
         outcome
     }
+}
 
-    fn rewrite(&self, value: &mut Value) {
-        match value {
-            Value::String(text) => *text = self.of(text),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.rewrite(item)),
-            Value::Object(fields) => fields.values_mut().for_each(|field| self.rewrite(field)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
+/// Has each text of a value told otherwise.
+fn rewrite(value: &mut Value, told: &impl Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = told(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, told)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| rewrite(field, told)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-/// The host of an address, without its port.
+/// What names a builder: words of clouds whose ids and names have forms of their own, and its address. `127.0.0.1` is this
+/// machine to each program, and what the user gave himself stays.
+fn names_of(builder: &Builder, given: &[String]) -> (Vec<(String, String)>, Option<IpAddr>) {
+    let mut words = Vec::new();
+    let mut push = |name: &str, word: &str| {
+        if !name.is_empty() && !given.iter().any(|text| text.contains(name)) {
+            words.push((name.to_owned(), word.to_owned()));
+        }
+    };
+    push(builder.instance_id.as_deref().unwrap_or_default(), "[instance]");
+    let name = builder.address.as_deref().unwrap_or_default();
+    let address = name.parse::<IpAddr>().ok();
+    if address.is_none() {
+        push(name, "[address]");
+    }
+    (words, address.filter(|address| *address != Ipv4Addr::LOCALHOST))
+}
+
+/// The host of an address, without its port, and without brackets around one of IPv6.
 fn host(address: &str) -> &str {
     let place = address.split_once("://").map_or(address, |(_, place)| place);
-    place.split(['/', ':']).next().unwrap_or_default()
+    let place = place.split('/').next().unwrap_or_default();
+    match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _port)) => host,
+        None => place.split(':').next().unwrap_or_default(),
+    }
 }
 
-/// A text in which one word stands for another. It is left alone inside of a longer word.
-fn replace_word(text: &str, from: &str, to: &str) -> String {
+/// A text in which words stand for others. One is left alone inside of a longer word, and what was put in stays as it is.
+fn replace_words(text: &str, words: &[(String, String)]) -> String {
     let is_inner = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    // A word that ends with a slash may be followed by anything.
-    let goes_on = from.ends_with(is_inner);
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once(from) {
-        out.push_str(before);
-        let is_part = out.ends_with(is_inner) || (goes_on && after.starts_with(is_inner));
-        out.push_str(if is_part { from } else { to });
-        rest = after;
+    let mut is_inside = false;
+    while let Some(next) = rest.chars().next() {
+        let found = words.iter().filter(|_| !is_inside).find_map(|(from, to)| {
+            let after = rest.strip_prefix(from.as_str()).filter(|_| !from.is_empty())?;
+            // A word that ends with a slash may be followed by anything.
+            let goes_on = from.ends_with(is_inner) && after.starts_with(is_inner);
+            (!goes_on).then_some((from, to, after))
+        });
+        match found {
+            Some((from, to, after)) => {
+                out.push_str(to);
+                is_inside = from.ends_with(is_inner);
+                rest = after;
+            }
+            None => {
+                out.push(next);
+                is_inside = is_inner(next);
+                rest = rest.split_at(next.len_utf8()).1;
+            }
+        }
     }
-    out.push_str(rest);
     out
 }
 
