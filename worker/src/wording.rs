@@ -83,13 +83,13 @@ impl Wording {
                 evidence,
                 ..
             } => {
-                let told = |text: &str| match blame {
-                    Blame::Package => self.without_builder(text),
-                    _ => self.of(text),
+                let told = match blame {
+                    Blame::Package => Self::without_builder,
+                    _ => Self::of,
                 };
-                *reason = told(reason);
+                *reason = told(self, reason);
                 if let Some(evidence) = evidence {
-                    rewrite(evidence, &told);
+                    rewrite(evidence, &|text| told(self, text));
                 }
             }
             Outcome::Refused { reason, .. } | Outcome::Skipped { reason, .. } => *reason = self.of(reason),
