@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use runtime::{Backoff, clock, supervisor::chain};
-use store::{Allocation, AllocationState, Outcome, Renewal};
+use store::{Allocation, AllocationState, Outcome, Renewal, RepositoryKey};
 use tokio::{fs::File, time::Instant};
 use tracing::{debug, info, warn};
 
@@ -292,7 +292,11 @@ impl Attempt<'_> {
         let attempt = &self.allocation.attempt;
         let mut news = self.context.store.news();
         for directory in task::directories(&attempt.directory) {
-            let key = (attempt.project, &directory, &attempt.chroot);
+            let key = RepositoryKey {
+                project: attempt.project,
+                directory: &directory,
+                chroot: &attempt.chroot,
+            };
             while !self.context.store.is_published(key).await? {
                 if Instant::now() > self.limit {
                     return Err(Error::Lost(format!(

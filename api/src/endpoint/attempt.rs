@@ -15,7 +15,7 @@ use store::Attempt;
 
 use super::Chapter;
 use crate::{
-    files::log::{self, follow::News, pieces::USUAL_PIECE},
+    files::log::{self, follow::LogEvent, pieces::USUAL_PIECE},
     http::{
         clients::Client,
         error::{Answer, ApiError},
@@ -115,15 +115,15 @@ impl AttemptApi {
     }
 }
 
-fn chunk(news: News) -> LogChunk {
-    match news {
-        News::Piece(piece) => LogChunk {
+fn chunk(event: LogEvent) -> LogChunk {
+    match event {
+        LogEvent::Piece(piece) => LogChunk {
             offset: piece.offset,
             next_offset: piece.next_offset,
             text: piece.text,
             state: None,
         },
-        News::End { offset, state } => LogChunk {
+        LogEvent::End { offset, state } => LogChunk {
             offset,
             next_offset: offset,
             text: String::new(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use model::{ChrootName, DirectoryName, OwnerName, ProjectName, RepositoryAddress, RepositoryPlace};
 use poem_openapi::{OpenApi, param::Path, param::Query};
-use store::{NewProject, Project, ProjectSettings};
+use store::{NewProject, Project, ProjectSettings, RepositoryKey};
 
 use super::Chapter;
 use crate::{
@@ -319,7 +319,11 @@ impl ProjectWriteApi {
 
     async fn has_repository(&self, project: &Project, chroot: &ChrootName) -> Answer<bool> {
         let directory = main_directory(project)?;
-        let key = (project.id, &directory, chroot);
+        let key = RepositoryKey {
+            project: project.id,
+            directory: &directory,
+            chroot,
+        };
         Ok(self.0.store().is_published(key).await?)
     }
 

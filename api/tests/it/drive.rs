@@ -150,7 +150,15 @@ pub(crate) async fn succeed(store: &Store, attempt: &Attempt) {
         .finish_attempt(attempt.epoch.unwrap(), WORKER, &outcome, now())
         .await
         .unwrap();
-    publish(store, (attempt.project, &attempt.directory, &attempt.chroot)).await;
+    publish(
+        store,
+        store::RepositoryKey {
+            project: attempt.project,
+            directory: &attempt.directory,
+            chroot: &attempt.chroot,
+        },
+    )
+    .await;
     while store.attempt(attempt.id).await.unwrap().unwrap().state != AttemptState::Succeeded {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -39,7 +39,11 @@ async fn a_new_project_is_shown_as_copr_shows_it() {
     let project = farm.store.project(&owner, &name).await.unwrap().unwrap();
     assert_eq!(farm.store.signing_key(project.id).await.unwrap(), None);
     for chroot in &project.chroots {
-        let key = (project.id, &"demo".parse().unwrap(), chroot);
+        let key = store::RepositoryKey {
+            project: project.id,
+            directory: &"demo".parse().unwrap(),
+            chroot,
+        };
         assert!(farm.store.is_published(key).await.unwrap(), "{chroot}");
     }
 }

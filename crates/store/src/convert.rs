@@ -7,7 +7,7 @@ use model::Timestamp;
 use sea_orm::DbErr;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Result, TxError};
 
 /// The longest reason that is kept, in characters. Reasons may quote what builders and clouds say.
 const LONGEST_REASON: usize = 4000;
@@ -117,7 +117,7 @@ pub(crate) fn check_text(what: &str, text: &str) -> Result<()> {
 }
 
 /// Gives a violated uniqueness the words that a caller understands.
-pub(crate) fn or_conflict<T>(result: Result<T, DbErr>, what: impl FnOnce() -> String) -> Result<T, Failure> {
+pub(crate) fn or_conflict<T>(result: Result<T, DbErr>, what: impl FnOnce() -> String) -> Result<T, TxError> {
     result.map_err(|error| match error.sql_err() {
         Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => Error::conflict(what()).into(),
         _ => error.into(),

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::{
     entity::event,
-    error::{Error, Failure, Result, is_worth_a_retry, translate, words::of_driver},
+    error::{Error, Result, TxError, is_worth_a_retry, translate, words::of_driver},
     grant::may_not_connect,
 };
 
@@ -298,7 +298,7 @@ impl Store {
     /// Runs `body` in a transaction that sees one moment and changes nothing.
     pub(crate) async fn read<T, F>(&self, body: impl Fn(Tx) -> F) -> Result<T>
     where
-        F: Future<Output = Result<T, Failure>> + Send,
+        F: Future<Output = Result<T, TxError>> + Send,
     {
         let options = match self.backend() {
             DbBackend::Postgres => TransactionOptions {
@@ -324,7 +324,7 @@ impl Store {
     /// again when the database asks for that, so it must change nothing but the database.
     pub(crate) async fn write<T, F>(&self, body: impl Fn(Tx) -> F) -> Result<T>
     where
-        F: Future<Output = Result<T, Failure>> + Send,
+        F: Future<Output = Result<T, TxError>> + Send,
     {
         self.write_within(OPERATION_LIMIT, body).await
     }
@@ -332,7 +332,7 @@ impl Store {
     /// [`Store::write`] with another limit of time.
     pub(crate) async fn write_within<T, F>(&self, limit: Duration, body: impl Fn(Tx) -> F) -> Result<T>
     where
-        F: Future<Output = Result<T, Failure>> + Send,
+        F: Future<Output = Result<T, TxError>> + Send,
     {
         let options = TransactionOptions {
             sqlite_transaction_mode: match self.backend() {
@@ -353,7 +353,7 @@ impl Store {
         body: impl Fn(Tx) -> F,
     ) -> Result<T>
     where
-        F: Future<Output = Result<T, Failure>> + Send,
+        F: Future<Output = Result<T, TxError>> + Send,
     {
         let (value, has_told) = self.repeat(limit, || once(connection, options, &body)).await?;
         if has_told {
@@ -367,7 +367,7 @@ impl Store {
     /// Tries something until the database asks for no other try, but not for longer than `limit`.
     async fn repeat<T, F>(&self, limit: Duration, body: impl Fn() -> F) -> Result<T>
     where
-        F: Future<Output = Result<T, Failure>>,
+        F: Future<Output = Result<T, TxError>>,
     {
         let work = async {
             let mut tries = 0;
@@ -375,8 +375,8 @@ impl Store {
                 tries += 1;
                 let error = match body().await {
                     Ok(value) => return Ok(value),
-                    Err(Failure::Answer(error)) => return Err(error),
-                    Err(Failure::Database(error)) => error,
+                    Err(TxError::Answer(error)) => return Err(error),
+                    Err(TxError::Database(error)) => error,
                 };
                 if tries >= TRIES || !is_worth_a_retry(&error) {
                     return Err(translate(error, self.name()));
@@ -408,9 +408,9 @@ async fn once<T, F>(
     connection: &DatabaseConnection,
     options: TransactionOptions,
     body: &impl Fn(Tx) -> F,
-) -> Result<(T, bool), Failure>
+) -> Result<(T, bool), TxError>
 where
-    F: Future<Output = Result<T, Failure>> + Send,
+    F: Future<Output = Result<T, TxError>> + Send,
 {
     let open = Arc::new(Open {
         transaction: connection.begin_with_options(options).await?,
@@ -424,7 +424,7 @@ where
             let events = events.into_inner().unwrap_or_else(PoisonError::into_inner);
             let has_told = !events.is_empty();
             let written = write_events(&transaction, events).await;
-            written.map(|()| (value, has_told)).map_err(Failure::from)
+            written.map(|()| (value, has_told)).map_err(TxError::from)
         }
         Err(failure) => Err(failure),
     };

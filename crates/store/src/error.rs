@@ -127,20 +127,20 @@ impl Error {
 /// What a transaction's body fails with: an answer for the caller, or the database's own error, which
 /// decides whether the transaction is tried again.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum TxError {
     /// For the caller as it is.
     Answer(Error),
     /// From the database.
     Database(DbErr),
 }
 
-impl From<Error> for Failure {
+impl From<Error> for TxError {
     fn from(error: Error) -> Self {
         Self::Answer(error)
     }
 }
 
-impl From<DbErr> for Failure {
+impl From<DbErr> for TxError {
     fn from(error: DbErr) -> Self {
         Self::Database(error)
     }

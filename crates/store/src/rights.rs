@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use crate::{
     Error, Result, Store,
     database::Tx,
-    error::Failure,
+    error::TxError,
     grant::{lacks_rights, quoted},
 };
 
@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// [`Error::Forbidden`] where the role may not read which migrations were applied.
-    pub(crate) async fn check_that_migrations_are_readable(&self, tx: &Tx) -> Result<(), Failure> {
+    pub(crate) async fn check_that_migrations_are_readable(&self, tx: &Tx) -> Result<(), TxError> {
         let Some(place) = place(tx).await? else {
             return Ok(());
         };
@@ -159,7 +159,7 @@ struct Place {
 }
 
 /// Nothing on SQLite and before the first migration.
-async fn place(tx: &Tx) -> Result<Option<Place>, Failure> {
+async fn place(tx: &Tx) -> Result<Option<Place>, TxError> {
     if tx.get_database_backend() != DbBackend::Postgres {
         return Ok(None);
     }
@@ -183,7 +183,7 @@ async fn place(tx: &Tx) -> Result<Option<Place>, Failure> {
 
 impl Place {
     /// Whether the role has a right. A table that is not there is none to complain of here: a migration is due then.
-    async fn has(&self, tx: &Tx, (table, right, columns): Right) -> Result<bool, Failure> {
+    async fn has(&self, tx: &Tx, (table, right, columns): Right) -> Result<bool, TxError> {
         let name = format!("{}.{}", quoted(&self.schema), quoted(table));
         let has = |of: &str, column: Option<&str>| {
             let column = column.map_or_else(String::new, |column| format!("'{column}', "));
@@ -202,7 +202,7 @@ impl Place {
     }
 
     /// The sequences that number rows of the farm's tables and that the role may not use.
-    async fn closed_sequences(&self, tx: &Tx) -> Result<Vec<String>, Failure> {
+    async fn closed_sequences(&self, tx: &Tx) -> Result<Vec<String>, TxError> {
         let sql = "SELECT s.relname::text FROM pg_class s
             JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'a'
             JOIN pg_class t ON t.oid = d.refobjid

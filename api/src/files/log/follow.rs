@@ -37,7 +37,7 @@ pub(crate) trait Source: Clone + Send + Sync + 'static {
 
 /// What a follower gets next: more of the log, or its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum LogEvent {
     /// More of the log.
     Piece(Piece),
     /// The attempt has ended in this state, and all of its log was given.
@@ -95,7 +95,7 @@ impl FollowedLogs {
         start: u64,
         shutdown: CancellationToken,
         place: Place,
-    ) -> BoxStream<'static, News> {
+    ) -> BoxStream<'static, LogEvent> {
         let follower = Follower {
             tail: self.tail(id, &source, &shutdown),
             source,
@@ -230,7 +230,7 @@ struct Follower<S> {
 }
 
 impl<S: Source> Follower<S> {
-    async fn next(mut self) -> Option<(News, Self)> {
+    async fn next(mut self) -> Option<(LogEvent, Self)> {
         if self.is_done {
             return None;
         }
@@ -238,12 +238,12 @@ impl<S: Source> Follower<S> {
             let tail = self.tail.borrow_and_update().clone();
             if let Some(piece) = self.more(&tail).await {
                 self.offset = piece.next_offset;
-                return Some((News::Piece(piece), self));
+                return Some((LogEvent::Piece(piece), self));
             }
             if let Some(state) = tail.ended {
                 self.is_done = true;
                 let offset = self.offset;
-                return Some((News::End { offset, state }, self));
+                return Some((LogEvent::End { offset, state }, self));
             }
             if tail.is_lost {
                 return None;

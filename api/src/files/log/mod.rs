@@ -14,7 +14,7 @@ use model::AttemptId;
 use store::Attempt;
 
 use self::{
-    follow::{News, Source},
+    follow::{LogEvent, Source},
     pieces::{Piece, USUAL_PIECE},
 };
 use super::beneath::open_beneath;
@@ -70,7 +70,7 @@ pub(crate) fn follow(
     attempt: &Attempt,
     start: u64,
     client: Option<Client>,
-) -> Result<BoxStream<'static, News>, ApiError> {
+) -> Result<BoxStream<'static, LogEvent>, ApiError> {
     let place = state.log_streams().take(client).map_err(|full| match full {
         Full::All => ApiError::Unavailable(
             "Too many logs are being followed at the moment. Please try again later.".to_owned(),

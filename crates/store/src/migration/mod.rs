@@ -9,7 +9,7 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 use crate::{
     database::{Store, Tx},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 mod column;
@@ -98,7 +98,7 @@ impl Store {
         Err(self.misfit(format!("these migrations are missing: {}", pending.join(", "))))
     }
 
-    async fn pending(&self, tx: &Tx) -> Result<Vec<String>, Failure> {
+    async fn pending(&self, tx: &Tx) -> Result<Vec<String>, TxError> {
         // A table that may not be read looks like one that is not there.
         self.check_that_migrations_are_readable(tx).await?;
         let applied = applied(tx).await?;

@@ -25,7 +25,7 @@ use crate::{
     convert::{Row, readable},
     database::{Store, Tx},
     entity::{allocation, attempt, build_chroot, builder},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 pub(super) fn actor(worker: &str) -> String {
@@ -33,7 +33,7 @@ pub(super) fn actor(worker: &str) -> String {
 }
 
 /// The row of an allocation that `worker` has taken up.
-pub(super) async fn held(tx: &Tx, epoch: Epoch, worker: &str) -> Result<allocation::Model, Failure> {
+pub(super) async fn held(tx: &Tx, epoch: Epoch, worker: &str) -> Result<allocation::Model, TxError> {
     allocation::Entity::find_by_id(epoch.0)
         .filter(allocation::Column::State.eq(AllocationState::Accepted.as_str()))
         .filter(allocation::Column::Worker.eq(worker))
@@ -42,7 +42,7 @@ pub(super) async fn held(tx: &Tx, epoch: Epoch, worker: &str) -> Result<allocati
         .ok_or_else(|| not_held(epoch, worker))
 }
 
-pub(super) fn not_held(epoch: Epoch, worker: &str) -> Failure {
+pub(super) fn not_held(epoch: Epoch, worker: &str) -> TxError {
     Error::conflict(format!("allocation {epoch} is not, or no longer, {worker}'s")).into()
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn move_allocation(
     epoch: i64,
     (from, worker): (AllocationState, Option<&str>),
     columns: allocation::ActiveModel,
-) -> Result<bool, Failure> {
+) -> Result<bool, TxError> {
     let mut update = allocation::Entity::update_many()
         .set(columns)
         .filter(allocation::Column::Epoch.eq(epoch))
@@ -64,7 +64,7 @@ pub(super) async fn move_allocation(
 }
 
 /// Gives busy builders more time, and a new version, so that nobody acts on an older look at their clocks.
-pub(super) async fn extend(tx: &Tx, builders: &[Uuid], deadline: Timestamp) -> Result<(), Failure> {
+pub(super) async fn extend(tx: &Tx, builders: &[Uuid], deadline: Timestamp) -> Result<(), TxError> {
     builder::Entity::update_many()
         .col_expr(builder::Column::Deadline, Expr::value(Some(deadline.as_micros())))
         .col_expr(
@@ -86,7 +86,7 @@ fn open(state: AllocationState) -> Select<allocation::Entity> {
 }
 
 /// Allocations with what they refer to. One whose rows cannot be read is left out, so that the others are served.
-async fn views(tx: &Tx, query: Select<allocation::Entity>) -> Result<Vec<Allocation>, Failure> {
+async fn views(tx: &Tx, query: Select<allocation::Entity>) -> Result<Vec<Allocation>, TxError> {
     let rows = query.order_by_asc(allocation::Column::Epoch).all(&**tx).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -177,7 +177,7 @@ impl Store {
     ) -> Result<()> {
         self.write(|tx| async move {
             let gone = || {
-                Failure::from(Error::conflict(format!(
+                TxError::from(Error::conflict(format!(
                     "allocation {epoch} is no longer offered"
                 )))
             };
@@ -287,7 +287,7 @@ async fn occupy(
     actor: &str,
     deadline: Timestamp,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let updated = builder::Entity::update_many()
         .set(builder::ActiveModel {
             state: Set(BuilderState::Busy.as_str().to_owned()),

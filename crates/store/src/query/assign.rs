@@ -17,7 +17,7 @@ use crate::{
     convert::or_conflict,
     database::{Store, Tx},
     entity::{allocation, attempt, build_chroot, builder},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 const ACTOR: &str = "controller";
@@ -28,7 +28,7 @@ async fn reserve(
     why: &str,
     deadline: Timestamp,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let updated = builder::Entity::update_many()
         .set(builder::ActiveModel {
             state: Set(BuilderState::Reserved.as_str().to_owned()),
@@ -63,7 +63,7 @@ async fn reserve(
     Ok(())
 }
 
-async fn offer(tx: &Tx, attempt: AttemptId, builder: &Builder, now: Timestamp) -> Result<Epoch, Failure> {
+async fn offer(tx: &Tx, attempt: AttemptId, builder: &Builder, now: Timestamp) -> Result<Epoch, TxError> {
     let insert = allocation::Entity::insert(allocation::ActiveModel {
         epoch: NotSet,
         builder: Set(builder.id.0),

@@ -15,7 +15,7 @@ use crate::{
     convert::{Row, moment},
     database::{Store, Tx},
     entity::{account, attempt, build, package, project},
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 struct Joined {
@@ -56,7 +56,7 @@ impl FromQueryResult for Joined {
 pub(super) async fn load(
     tx: &Tx,
     narrow: impl FnOnce(Select<attempt::Entity>) -> Select<attempt::Entity> + Send,
-) -> Result<Vec<Attempt>, Failure> {
+) -> Result<Vec<Attempt>, TxError> {
     let rows = load_each(tx, narrow).await?;
     Ok(rows.into_iter().collect::<Result<_>>()?)
 }
@@ -65,7 +65,7 @@ pub(super) async fn load(
 pub(super) async fn load_each(
     tx: &Tx,
     narrow: impl FnOnce(Select<attempt::Entity>) -> Select<attempt::Entity> + Send,
-) -> Result<Vec<Result<Attempt>>, Failure> {
+) -> Result<Vec<Result<Attempt>>, TxError> {
     let query = attempt::Entity::find()
         .join(JoinType::InnerJoin, attempt_to_build())
         .join(JoinType::InnerJoin, build_to_project())

@@ -15,7 +15,7 @@ use crate::{
     Build, BuildChroot, BuildOptions, StoredSource, Verdict,
     convert::{Row, moment},
     database::Tx,
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 /// Which builds.
@@ -84,13 +84,13 @@ pub(super) fn read(text: Option<&str>) -> Result<Vec<Build>> {
 }
 
 /// The builds that are wanted, as a transaction sees them, the newest first.
-pub(super) async fn load(tx: &Tx, wanted: Wanted) -> Result<Vec<Build>, Failure> {
+pub(super) async fn load(tx: &Tx, wanted: Wanted) -> Result<Vec<Build>, TxError> {
     let found = json::ask(tx, statement(tx.get_database_backend(), wanted)).await?;
     Ok(read(found.as_deref())?)
 }
 
 /// The build of that id.
-pub(super) async fn load_one(tx: &Tx, id: BuildId) -> Result<Option<Build>, Failure> {
+pub(super) async fn load_one(tx: &Tx, id: BuildId) -> Result<Option<Build>, TxError> {
     Ok(load(tx, Wanted::one(id)).await?.pop())
 }
 

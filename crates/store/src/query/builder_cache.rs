@@ -18,7 +18,7 @@ use crate::{
     Builder,
     database::Tx,
     entity::builder,
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 /// How many rows one statement reads by their ids.
@@ -50,8 +50,8 @@ pub(super) struct Stamp {
 }
 
 /// What is new since the last look.
-pub(super) enum News {
-    Nothing,
+pub(super) enum Look {
+    Unchanged,
     Changed {
         listed: String,
         stamps: Vec<Stamp>,
@@ -63,7 +63,7 @@ pub(super) enum News {
 }
 
 /// The stamps of the builders of a fleet that live, as one text.
-async fn list(tx: &Tx, fleet: FleetId) -> Result<String, Failure> {
+async fn list(tx: &Tx, fleet: FleetId) -> Result<String, TxError> {
     let backend = tx.get_database_backend();
     let json = functions(backend);
     let id = json::id(backend, "id");
@@ -78,10 +78,10 @@ async fn list(tx: &Tx, fleet: FleetId) -> Result<String, Failure> {
 
 impl BuilderCache {
     /// What is new in the database.
-    pub(super) async fn look(&self, tx: &Tx, fleet: FleetId) -> Result<News, Failure> {
+    pub(super) async fn look(&self, tx: &Tx, fleet: FleetId) -> Result<Look, TxError> {
         let listed = list(tx, fleet).await?;
         if listed == self.listed {
-            return Ok(News::Nothing);
+            return Ok(Look::Unchanged);
         }
         let stamps: Vec<Stamp> = json::rows(
             "builder",
@@ -95,7 +95,7 @@ impl BuilderCache {
             let is_one = builder::Column::Id.is_in(some.iter().copied());
             changed.extend(builders_of(tx, Condition::all().add(is_one)).await?);
         }
-        Ok(News::Changed {
+        Ok(Look::Changed {
             listed,
             stamps,
             asked: new.into_iter().map(BuilderId).collect(),
@@ -104,13 +104,13 @@ impl BuilderCache {
     }
 
     /// Takes up what is new.
-    pub(super) fn update(&mut self, news: News) -> Arc<Vec<Builder>> {
-        if let News::Changed {
+    pub(super) fn update(&mut self, look: Look) -> Arc<Vec<Builder>> {
+        if let Look::Changed {
             listed,
             stamps,
             asked,
             changed,
-        } = news
+        } = look
         {
             self.stamps = stamps
                 .into_iter()

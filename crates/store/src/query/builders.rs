@@ -13,7 +13,7 @@ use crate::{
     convert::{Row, check_text, moment, or_conflict, readable, reason},
     database::{Store, Tx},
     entity::{builder, launch_attempt},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// Of how many builders one statement asks for the launches; databases bound the number of parameters.
@@ -28,11 +28,11 @@ pub(super) fn is_live() -> sea_orm::sea_query::SimpleExpr {
 
 /// The builders that a condition finds, oldest first. One whose row cannot be read is left out, which is told: the others are
 /// served, and its instance is one that nobody has, which is how it ends.
-pub(super) async fn builders_of(tx: &Tx, condition: Condition) -> Result<Vec<Builder>, Failure> {
+pub(super) async fn builders_of(tx: &Tx, condition: Condition) -> Result<Vec<Builder>, TxError> {
     Ok(readable(each_builder_of(tx, condition).await?.into_iter()).collect())
 }
 
-async fn each_builder_of(tx: &Tx, condition: Condition) -> Result<Vec<Result<Builder>>, Failure> {
+async fn each_builder_of(tx: &Tx, condition: Condition) -> Result<Vec<Result<Builder>>, TxError> {
     let rows = builder::Entity::find()
         .filter(condition)
         .order_by_asc(builder::Column::CreatedAt)
@@ -59,7 +59,7 @@ async fn each_builder_of(tx: &Tx, condition: Condition) -> Result<Vec<Result<Bui
 }
 
 /// The builder of that id.
-pub(super) async fn builder_of(tx: &Tx, id: BuilderId) -> Result<Option<Builder>, Failure> {
+pub(super) async fn builder_of(tx: &Tx, id: BuilderId) -> Result<Option<Builder>, TxError> {
     let is_it = Condition::all().add(builder::Column::Id.eq(id.0));
     Ok(each_builder_of(tx, is_it).await?.pop().transpose()?)
 }

@@ -15,11 +15,11 @@ use super::{
     verdict::lock_build,
 };
 use crate::{
-    Build, BuildFilter, BuiltPackage, Page, ProjectKey,
+    Build, BuildFilter, BuiltPackage, Page, ProjectKey, RepositoryKey,
     convert::Row,
     database::{Store, Tx},
     entity::{attempt, build, collected_package},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// That a build's project is not deleted. Not a join, by which a database might begin with the projects and sort all of their
@@ -180,7 +180,16 @@ impl Store {
                     .extend(succeeded.map(|chroot| (build.project, build.directory.clone(), chroot.name)));
             }
             for (project, directory, chroot) in &published {
-                want_publication(&tx, (*project, directory, chroot), now).await?;
+                want_publication(
+                    &tx,
+                    RepositoryKey {
+                        project: *project,
+                        directory,
+                        chroot,
+                    },
+                    now,
+                )
+                .await?;
             }
             Ok(())
         })
@@ -188,7 +197,7 @@ impl Store {
     }
 }
 
-async fn delete_build(tx: &Tx, id: BuildId, now: Timestamp) -> Result<Build, Failure> {
+async fn delete_build(tx: &Tx, id: BuildId, now: Timestamp) -> Result<Build, TxError> {
     lock_build(tx, id).await?;
     let Some(build) = load_one(tx, id).await? else {
         return Err(Error::not_found(format!("build {id}")).into());

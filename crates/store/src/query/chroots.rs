@@ -17,7 +17,7 @@ use crate::{
     convert::{Row, check_text, or_conflict, to_json},
     database::{Store, Tx},
     entity::{attempt, chroot, project, project_chroot},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 fn chroot(row: chroot::Model) -> Result<Chroot> {
@@ -47,7 +47,7 @@ fn columns(chroot: &Chroot, now: Timestamp) -> Result<chroot::ActiveModel> {
 }
 
 /// Every chroot, in the order in which they were made.
-pub(super) async fn chroots_in(tx: &Tx) -> Result<Vec<Chroot>, Failure> {
+pub(super) async fn chroots_in(tx: &Tx) -> Result<Vec<Chroot>, TxError> {
     let mut rows = chroot::Entity::find().all(&**tx).await?;
     // Here, since PostgreSQL orders texts as people of its locale do.
     rows.sort_by(|left, right| (left.created_at, &left.name).cmp(&(right.created_at, &right.name)));
@@ -154,7 +154,7 @@ impl Store {
 }
 
 /// Refuses while a project has the chroot, or an attempt in it is not over.
-async fn check_unused(tx: &Tx, name: &ChrootName) -> Result<(), Failure> {
+async fn check_unused(tx: &Tx, name: &ChrootName) -> Result<(), TxError> {
     let users = || {
         let of_chroot = Query::select()
             .column(project_chroot::Column::Project)

@@ -22,11 +22,11 @@ use crate::{
     convert::reason,
     database::{Store, Tx},
     entity::{builder, cloud_trouble, fleet_lease, pool},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// Whether a controller leads the fleet, or any fleet.
-async fn leadership(tx: &Tx, fleet: Option<FleetId>, now: Timestamp) -> Result<Leadership, Failure> {
+async fn leadership(tx: &Tx, fleet: Option<FleetId>, now: Timestamp) -> Result<Leadership, TxError> {
     let mut found = fleet_lease::Entity::find().order_by_desc(fleet_lease::Column::ExpiresAt);
     if let Some(fleet) = fleet {
         found = found.filter(fleet_lease::Column::Fleet.eq(fleet.0));

@@ -16,7 +16,7 @@ use crate::{
     convert::{Row, readable},
     database::{Store, Tx},
     entity::{attempt, build, collected_package},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// How many attempts and how many packages one transaction reads.
@@ -34,9 +34,13 @@ struct Visible {
 /// Those of the builds after `last`, by ascending number, and the number to go on after. Of one build there is one at most.
 async fn visible_attempts(
     tx: &Tx,
-    (project, directory, chroot): RepositoryKey<'_>,
+    RepositoryKey {
+        project,
+        directory,
+        chroot,
+    }: RepositoryKey<'_>,
     last: i64,
-) -> Result<(Vec<Visible>, Option<i64>), Failure> {
+) -> Result<(Vec<Visible>, Option<i64>), TxError> {
     use model::AttemptState::{Publishing, Succeeded};
     let rows: Vec<(Uuid, i64, String, Option<String>)> = attempt::Entity::find()
         .select_only()
@@ -79,7 +83,7 @@ async fn packages_of(
     tx: &Tx,
     attempts: &[Uuid],
     after: Option<&(Uuid, String)>,
-) -> Result<Vec<collected_package::Model>, Failure> {
+) -> Result<Vec<collected_package::Model>, TxError> {
     let (attempt, file_name) = (
         collected_package::Column::Attempt,
         collected_package::Column::FileName,

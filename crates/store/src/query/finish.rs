@@ -17,11 +17,11 @@ use super::{
     verdict::{End, advance, end, lock_attempt, refresh_build, set_chroot},
 };
 use crate::{
-    AllocationState, CollectedPackage, Outcome,
+    AllocationState, CollectedPackage, Outcome, RepositoryKey,
     convert::{Row, check_text, to_number},
     database::{Store, Tx},
     entity::{allocation, attempt, build, build_chroot, builder, collected_package},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// How many rows one statement inserts; databases bound the number of parameters.
@@ -41,7 +41,7 @@ pub(super) async fn drain(
     id: BuilderId,
     from: BuilderState,
     (actor, why, now): (&str, &str, Timestamp),
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let updated = builder::Entity::update_many()
         .set(builder::ActiveModel {
             state: Set(BuilderState::Draining.as_str().to_owned()),
@@ -100,7 +100,7 @@ async fn keep_packages(
     row: &attempt::Model,
     packages: &[CollectedPackage],
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     for some in packages.chunks(ROWS_AT_ONCE) {
         let rows = some
             .iter()
@@ -116,7 +116,11 @@ async fn keep_packages(
         .ok_or_else(|| Error::not_found(format!("build {}", row.build)))?;
     let directory = Row::new("build", &build.id).parse("directory", &build.directory)?;
     let chroot = Row::new("attempt", &row.id).parse("chroot", &row.chroot)?;
-    let key = (model::ProjectId(build.project), &directory, &chroot);
+    let key = RepositoryKey {
+        project: model::ProjectId(build.project),
+        directory: &directory,
+        chroot: &chroot,
+    };
     want_publication(tx, key, now).await
 }
 
@@ -179,7 +183,7 @@ pub(super) async fn fence(
     allocation: &allocation::Model,
     attempt: &attempt::Model,
     (actor, why, now): (&str, &str, Timestamp),
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let lost = End::new(AttemptState::Lost, None, why);
     fence_with(tx, allocation, attempt, lost, (actor, now)).await
 }
@@ -191,7 +195,7 @@ pub(super) async fn fence_with(
     attempt: &attempt::Model,
     lost: End,
     (actor, now): (&str, Timestamp),
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let state = Row::new("allocation", &allocation.epoch).parse("state", &allocation.state)?;
     let columns = ended(AllocationState::Fenced, now);
     if !move_allocation(tx, allocation.epoch, (state, None), columns).await? {
@@ -207,7 +211,7 @@ pub(super) async fn withdraw(
     allocation: &allocation::Model,
     attempt: &attempt::Model,
     (actor, why, now): (&str, &str, Timestamp),
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let columns = ended(AllocationState::Fenced, now);
     if !move_allocation(tx, allocation.epoch, (AllocationState::Offered, None), columns).await? {
         return Err(Error::conflict(format!("allocation {} moved on", allocation.epoch)).into());
@@ -230,7 +234,7 @@ pub(super) async fn withdraw(
 pub(super) async fn open_allocation(
     tx: &Tx,
     condition: sea_orm::sea_query::SimpleExpr,
-) -> Result<Option<allocation::Model>, Failure> {
+) -> Result<Option<allocation::Model>, TxError> {
     Ok(allocation::Entity::find()
         .filter(condition)
         .filter(allocation::Column::EndedAt.is_null())

@@ -24,11 +24,11 @@ use crate::{
     convert::{Row, readable},
     database::{Store, Tx},
     entity::{cloud_trouble, pool, pool_version},
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 /// How many attempts of each owner have a builder.
-async fn active(tx: &Tx) -> Result<BTreeMap<OwnerName, u32>, Failure> {
+async fn active(tx: &Tx) -> Result<BTreeMap<OwnerName, u32>, TxError> {
     let backend = tx.get_database_backend();
     let json = functions(backend);
     let sql = format!(
@@ -48,7 +48,7 @@ async fn active(tx: &Tx) -> Result<BTreeMap<OwnerName, u32>, Failure> {
 }
 
 /// The clouds of a fleet, or of all, that give no machines.
-pub(super) async fn troubles(tx: &Tx, fleet: Option<FleetId>) -> Result<Vec<CloudTrouble>, Failure> {
+pub(super) async fn troubles(tx: &Tx, fleet: Option<FleetId>) -> Result<Vec<CloudTrouble>, TxError> {
     let mut found = cloud_trouble::Entity::find().order_by_asc(cloud_trouble::Column::Cloud);
     if let Some(fleet) = fleet {
         found = found.filter(cloud_trouble::Column::Fleet.eq(fleet.0));
@@ -119,10 +119,10 @@ impl Store {
         cache: &mut FleetCache,
     ) -> Result<Arc<Vec<Builder>>> {
         let known = &cache.builders;
-        let news = self
+        let look = self
             .read(|tx| async move { known.look(&tx, fleet).await })
             .await?;
-        Ok(cache.builders.update(news))
+        Ok(cache.builders.update(look))
     }
 
     /// Writes down which specification a pool follows from now on. A new one starts without failures.

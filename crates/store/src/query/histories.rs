@@ -9,7 +9,7 @@ use crate::{
     convert::{Row, moment, readable},
     database::Tx,
     entity::pool,
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 /// How a pool's launches went.
@@ -25,7 +25,7 @@ pub(super) fn history(row: &pool::Model) -> Result<LaunchHistory> {
 pub(super) async fn histories(
     tx: &Tx,
     only_present: bool,
-) -> Result<BTreeMap<PoolName, LaunchHistory>, Failure> {
+) -> Result<BTreeMap<PoolName, LaunchHistory>, TxError> {
     let mut found = pool::Entity::find();
     if only_present {
         found = found.filter(pool::Column::CurrentHash.is_not_null());

@@ -15,7 +15,7 @@ use crate::{
         allocation, build, builder, event, launch_attempt, package, project, project_chroot, repository,
         signing_key, snapshot,
     },
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 /// How many builds one piece takes away, each with its chroots, attempts, allocations and packages.
@@ -24,7 +24,7 @@ const BUILDS_AT_ONCE: u64 = 50;
 const ROWS_AT_ONCE: u64 = 500;
 
 /// Deletes the rows of a table that have these ids; how many ids those are, also where somebody else has just deleted a row.
-async fn delete<E, K>(tx: &Tx, column: E::Column, ids: Vec<K>) -> Result<u64, Failure>
+async fn delete<E, K>(tx: &Tx, column: E::Column, ids: Vec<K>) -> Result<u64, TxError>
 where
     E: EntityTrait,
     K: Into<Value>,
@@ -37,7 +37,7 @@ where
 }
 
 /// Takes away one piece of a deleted project; whether there was one.
-async fn clear_a_piece(tx: &Tx, id: ProjectId) -> Result<bool, Failure> {
+async fn clear_a_piece(tx: &Tx, id: ProjectId) -> Result<bool, TxError> {
     let builds: Vec<i64> = build::Entity::find()
         .select_only()
         .column(build::Column::Id)
@@ -88,7 +88,7 @@ async fn clear_a_piece(tx: &Tx, id: ProjectId) -> Result<bool, Failure> {
 }
 
 /// The oldest allocations that are over, by their numbers, which rise with time.
-async fn old_allocations(tx: &Tx, before: i64) -> Result<Vec<i64>, Failure> {
+async fn old_allocations(tx: &Tx, before: i64) -> Result<Vec<i64>, TxError> {
     let oldest: Vec<(i64, i64)> = allocation::Entity::find()
         .select_only()
         .columns([allocation::Column::Epoch, allocation::Column::EndedAt])
@@ -102,7 +102,7 @@ async fn old_allocations(tx: &Tx, before: i64) -> Result<Vec<i64>, Failure> {
 }
 
 /// The oldest events, by their numbers, which rise with time.
-async fn old_events(tx: &Tx, before: i64) -> Result<Vec<i64>, Failure> {
+async fn old_events(tx: &Tx, before: i64) -> Result<Vec<i64>, TxError> {
     let oldest: Vec<(i64, i64)> = event::Entity::find()
         .select_only()
         .columns([event::Column::Id, event::Column::At])
@@ -122,7 +122,7 @@ fn older(rows: Vec<(i64, i64)>, before: i64) -> Vec<i64> {
 }
 
 /// Takes away builders that ended, with their launches and allocations; how many builders.
-async fn prune_builders(tx: &Tx, before: i64) -> Result<u64, Failure> {
+async fn prune_builders(tx: &Tx, before: i64) -> Result<u64, TxError> {
     let ids: Vec<uuid::Uuid> = builder::Entity::find()
         .select_only()
         .column(builder::Column::Id)

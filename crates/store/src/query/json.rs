@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     database::Tx,
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// What the database calls its functions.
@@ -70,7 +70,7 @@ impl Deref for Text<'_> {
 }
 
 /// The text that a statement answers, in a transaction.
-pub(super) async fn ask(tx: &Tx, statement: Statement) -> Result<Option<String>, Failure> {
+pub(super) async fn ask(tx: &Tx, statement: Statement) -> Result<Option<String>, TxError> {
     match tx.query_one_raw(statement).await? {
         Some(row) => Ok(row.try_get_by_index(0)?),
         None => Ok(None),

@@ -10,7 +10,7 @@ use crate::{
     convert::{Row, readable},
     database::Tx,
     entity::builder,
-    error::Failure,
+    error::TxError,
 };
 
 /// How the launches of each pool go, of a fleet or of all. What clouds that are away said is theirs to tell.
@@ -18,7 +18,7 @@ pub(super) async fn launching(
     tx: &Tx,
     fleet: Option<FleetId>,
     away: &[CloudTrouble],
-) -> Result<BTreeMap<PoolName, Launching>, Failure> {
+) -> Result<BTreeMap<PoolName, Launching>, TxError> {
     let of_fleet = || {
         let found = Condition::all().add(is_live());
         match fleet {

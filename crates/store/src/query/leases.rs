@@ -16,7 +16,7 @@ use crate::{
     convert::check_text,
     database::{Store, Tx},
     entity::fleet_lease,
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 fn lost(lease: &Lease) -> Error {
@@ -27,7 +27,7 @@ fn lost(lease: &Lease) -> Error {
 }
 
 /// Refuses the transaction unless the lease is the latest one, and keeps it so until the transaction's end.
-pub(super) async fn check_lease(tx: &Tx, lease: &Lease) -> Result<(), Failure> {
+pub(super) async fn check_lease(tx: &Tx, lease: &Lease) -> Result<(), TxError> {
     let row = fleet_lease::Entity::find_by_id(lease.fleet.0)
         .lock_shared()
         .one(&**tx)
@@ -40,7 +40,7 @@ pub(super) async fn check_lease(tx: &Tx, lease: &Lease) -> Result<(), Failure> {
 
 /// Refuses the transaction when the lease is not the latest one. It may be taken before the transaction ends: only for what
 /// does no harm then.
-pub(super) async fn check_lease_unlocked(tx: &Tx, lease: &Lease) -> Result<(), Failure> {
+pub(super) async fn check_lease_unlocked(tx: &Tx, lease: &Lease) -> Result<(), TxError> {
     let row = fleet_lease::Entity::find_by_id(lease.fleet.0).one(&**tx).await?;
     match row {
         Some(row) if row.epoch == lease.epoch => Ok(()),

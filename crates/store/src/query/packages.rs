@@ -17,7 +17,7 @@ use crate::{
     Build, LastBuilds, MonitorPage, Order, Package, PackageBuilds, PackageChroots, Page,
     convert::Row,
     database::{Store, Tx},
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 #[derive(FromQueryResult)]
@@ -43,7 +43,7 @@ fn package_name(id: &i64, name: &str) -> Result<PackageName> {
 }
 
 /// The builds of these ids that there are.
-async fn builds_of(tx: &Tx, ids: BTreeSet<i64>) -> Result<BTreeMap<i64, Arc<Build>>, Failure> {
+async fn builds_of(tx: &Tx, ids: BTreeSet<i64>) -> Result<BTreeMap<i64, Arc<Build>>, TxError> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -67,7 +67,7 @@ fn columns(wanted: LastBuilds) -> String {
     )
 }
 
-async fn with_builds(tx: &Tx, sql: &str, values: Vec<Value>) -> Result<Vec<PackageBuilds>, Failure> {
+async fn with_builds(tx: &Tx, sql: &str, values: Vec<Value>) -> Result<Vec<PackageBuilds>, TxError> {
     let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
     let rows = PackageRow::find_by_statement(statement).all(&**tx).await?;
     let wanted = rows.iter().flat_map(|row| [row.latest, row.succeeded]);
@@ -195,7 +195,7 @@ fn page(
     rows: Vec<CellRow>,
     builds: &BTreeMap<i64, Arc<Build>>,
     limit: u64,
-) -> Result<MonitorPage, Failure> {
+) -> Result<MonitorPage, TxError> {
     let mut packages: Vec<PackageChroots> = Vec::new();
     let mut count: u64 = 0;
     let mut last: Option<PackageName> = None;

@@ -21,11 +21,11 @@ use super::{
     repositories::want_publication,
 };
 use crate::{
-    NewProject, Order, Page, Project, ProjectFilter, ProjectSettings,
+    NewProject, Order, Page, Project, ProjectFilter, ProjectSettings, RepositoryKey,
     convert::{Row, check_text, or_conflict, to_json},
     database::{Store, Tx},
     entity::{account, chroot, project, project_chroot, repository, signing_key},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// What a search looks through, in lower case.
@@ -86,7 +86,7 @@ fn project_of(row: ProjectRow<'_>) -> Result<Project> {
 }
 
 /// The projects of these rows, with their chroots, in the same order.
-async fn projects_of(tx: &Tx, rows: Vec<project::Model>) -> Result<Vec<Project>, Failure> {
+async fn projects_of(tx: &Tx, rows: Vec<project::Model>) -> Result<Vec<Project>, TxError> {
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let mut chroots: BTreeMap<i64, Vec<(i64, String)>> = BTreeMap::new();
     if !ids.is_empty() {
@@ -117,7 +117,7 @@ async fn projects_of(tx: &Tx, rows: Vec<project::Model>) -> Result<Vec<Project>,
         .collect()
 }
 
-async fn check_chroots(tx: &Tx, wanted: &BTreeSet<&ChrootName>) -> Result<(), Failure> {
+async fn check_chroots(tx: &Tx, wanted: &BTreeSet<&ChrootName>) -> Result<(), TxError> {
     if wanted.is_empty() {
         return Ok(());
     }
@@ -135,7 +135,7 @@ async fn check_chroots(tx: &Tx, wanted: &BTreeSet<&ChrootName>) -> Result<(), Fa
     }
 }
 
-async fn insert_project(tx: &Tx, new: &NewProject, now: Timestamp) -> Result<project::Model, Failure> {
+async fn insert_project(tx: &Tx, new: &NewProject, now: Timestamp) -> Result<project::Model, TxError> {
     let insert = project::Entity::insert(project::ActiveModel {
         id: NotSet,
         owner: Set(new.owner.to_string()),
@@ -190,7 +190,16 @@ impl Store {
                 .await?;
             }
             for chroot in chroots {
-                want_publication(&tx, (id, directory, chroot), now).await?;
+                want_publication(
+                    &tx,
+                    RepositoryKey {
+                        project: id,
+                        directory,
+                        chroot,
+                    },
+                    now,
+                )
+                .await?;
             }
             Entry::new("project", id, &format!("user:{}", maker.name), "project made")
                 .detail(serde_json::json!({"owner": new.owner, "name": new.name}))
@@ -429,7 +438,7 @@ impl Store {
 
 /// How many attempts of a project are not over. From those that are not over, of which there are few, to their builds: the
 /// other way round all builds of the project would be looked at.
-async fn open_attempts(tx: &Tx, id: ProjectId) -> Result<i64, Failure> {
+async fn open_attempts(tx: &Tx, id: ProjectId) -> Result<i64, TxError> {
     let sql = "SELECT count(*) FROM attempt WHERE ended_at IS NULL
         AND (SELECT build.project FROM build WHERE build.id = attempt.build) = $1";
     let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [id.0.into()]);
@@ -438,7 +447,7 @@ async fn open_attempts(tx: &Tx, id: ProjectId) -> Result<i64, Failure> {
 }
 
 /// The row of a project that is not deleted.
-pub(super) async fn live(tx: &Tx, id: ProjectId) -> Result<project::Model, Failure> {
+pub(super) async fn live(tx: &Tx, id: ProjectId) -> Result<project::Model, TxError> {
     project::Entity::find_by_id(id.0)
         .filter(project::Column::DeletedAt.is_null())
         .one(&**tx)
@@ -446,7 +455,7 @@ pub(super) async fn live(tx: &Tx, id: ProjectId) -> Result<project::Model, Failu
         .ok_or_else(|| Error::not_found(format!("project {id}")).into())
 }
 
-fn one(projects: Vec<Project>, id: ProjectId) -> Result<Project, Failure> {
+fn one(projects: Vec<Project>, id: ProjectId) -> Result<Project, TxError> {
     projects
         .into_iter()
         .next()

@@ -27,7 +27,7 @@ use crate::{
     convert::{Row, reason, to_number},
     database::{Store, Tx},
     entity::{attempt, build, project, repository, snapshot},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// How long a publication may go on without a sign of life before another worker may begin one.
@@ -68,7 +68,7 @@ fn is_held(key: RepositoryKey<'_>, number: u64, worker: &str) -> Result<Conditio
         .add(repository::Column::LeaseWorker.eq(worker)))
 }
 
-fn lease_lost(key: RepositoryKey<'_>, number: u64, worker: &str) -> Failure {
+fn lease_lost(key: RepositoryKey<'_>, number: u64, worker: &str) -> TxError {
     let what = format!(
         "publication {number} of {} is not, or no longer, {worker}'s",
         repository_label(key)
@@ -79,9 +79,13 @@ fn lease_lost(key: RepositoryKey<'_>, number: u64, worker: &str) -> Failure {
 /// Which of these attempts have results that wait to be visible in a repository.
 async fn waiting_among(
     tx: &Tx,
-    (project, directory, chroot): RepositoryKey<'_>,
+    RepositoryKey {
+        project,
+        directory,
+        chroot,
+    }: RepositoryKey<'_>,
     attempts: &[AttemptId],
-) -> Result<BTreeSet<Uuid>, Failure> {
+) -> Result<BTreeSet<Uuid>, TxError> {
     let found: Vec<Uuid> = attempt::Entity::find()
         .select_only()
         .column(attempt::Column::Id)
@@ -104,7 +108,7 @@ async fn succeed(
     (number, worker): (u64, &str),
     attempts: &[AttemptId],
     now: Timestamp,
-) -> Result<repository::Model, Failure> {
+) -> Result<repository::Model, TxError> {
     let rows = lock_all(tx, attempts).await?;
     let row = lease(tx, key, number, worker).await?;
     let waiting = waiting_among(tx, key, attempts).await?;
@@ -129,7 +133,7 @@ async fn release(
     key: RepositoryKey<'_>,
     (number, worker): (u64, &str),
     columns: repository::ActiveModel,
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let updated = repository::Entity::update_many()
         .set(repository::ActiveModel {
             lease_worker: Set(None),
@@ -152,7 +156,7 @@ async fn lease(
     key: RepositoryKey<'_>,
     number: u64,
     worker: &str,
-) -> Result<repository::Model, Failure> {
+) -> Result<repository::Model, TxError> {
     repository::Entity::find()
         .filter(Expr::cust(
             "(SELECT project.deleted_at FROM project WHERE project.id = repository.project) IS NULL",
@@ -165,7 +169,7 @@ async fn lease(
 }
 
 /// Locks the builds of attempts, in the order of their ids, and answers the attempts as they are then.
-async fn lock_all(tx: &Tx, ids: &[AttemptId]) -> Result<Vec<attempt::Model>, Failure> {
+async fn lock_all(tx: &Tx, ids: &[AttemptId]) -> Result<Vec<attempt::Model>, TxError> {
     let condition = || attempt::Column::Id.is_in(ids.iter().map(|id| id.0));
     let rows = attempt::Entity::find().filter(condition()).all(&**tx).await?;
     let builds: BTreeSet<i64> = rows.iter().map(|row| row.build).collect();
@@ -211,7 +215,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<u64>> {
         self.write(|tx| async move {
-            live(&tx, key.0).await?;
+            live(&tx, key.project).await?;
             let row = repository::Entity::find()
                 .filter(matches_key(key))
                 .lock_exclusive()

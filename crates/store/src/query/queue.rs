@@ -18,7 +18,7 @@ use crate::{
     convert::{Row, readable, reason},
     database::{Store, Tx},
     entity::attempt,
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 /// How many attempts one transaction gives their reasons: few enough that others hardly wait for it.
@@ -86,7 +86,7 @@ fn number(value: u64) -> Value {
 }
 
 /// How many attempts wait.
-async fn length(tx: &Tx) -> Result<u64, Failure> {
+async fn length(tx: &Tx) -> Result<u64, TxError> {
     let sql = "SELECT count(*) AS n FROM attempt WHERE ended_at IS NULL AND state = 'waiting'";
     let row = tx.query_one_raw(statement(tx, sql, [])).await?;
     let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;

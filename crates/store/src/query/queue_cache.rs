@@ -21,7 +21,7 @@ use crate::{
     convert::{Row, readable},
     database::Tx,
     entity::attempt,
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 /// How many rows one statement reads by their ids.
@@ -43,8 +43,8 @@ pub(super) struct QueueCache {
 }
 
 /// What is new since the last look.
-pub(super) enum News {
-    Nothing,
+pub(super) enum Look {
+    Unchanged,
     Changed {
         listed: String,
         digest: Option<String>,
@@ -81,7 +81,7 @@ impl Waiting {
 
 /// How many attempts wait, and a digest of their ids, whatever their order: on PostgreSQL, which has such a function, and of
 /// which the list costs more than the look.
-async fn digest(tx: &Tx) -> Result<Option<String>, Failure> {
+async fn digest(tx: &Tx) -> Result<Option<String>, TxError> {
     let backend = tx.get_database_backend();
     if backend != DbBackend::Postgres {
         return Ok(None);
@@ -94,7 +94,7 @@ async fn digest(tx: &Tx) -> Result<Option<String>, Failure> {
 
 /// The ids of all attempts that wait, with a comma after each. One text, since 20,000 rows cost many times as much; from an
 /// index of attempts that are not over.
-async fn list(tx: &Tx) -> Result<String, Failure> {
+async fn list(tx: &Tx) -> Result<String, TxError> {
     let backend = tx.get_database_backend();
     let id = json::id(backend, "id");
     let ids = match backend {
@@ -107,7 +107,7 @@ async fn list(tx: &Tx) -> Result<String, Failure> {
         .unwrap_or_default())
 }
 
-async fn rows(tx: &Tx, ids: &[Uuid]) -> Result<Vec<Waiting>, Failure> {
+async fn rows(tx: &Tx, ids: &[Uuid]) -> Result<Vec<Waiting>, TxError> {
     use attempt::Column;
     Ok(attempt::Entity::find()
         .select_only()
@@ -128,14 +128,14 @@ async fn rows(tx: &Tx, ids: &[Uuid]) -> Result<Vec<Waiting>, Failure> {
 
 impl QueueCache {
     /// What is new in the database.
-    pub(super) async fn look(&self, tx: &Tx) -> Result<News, Failure> {
+    pub(super) async fn look(&self, tx: &Tx) -> Result<Look, TxError> {
         let digest = digest(tx).await?;
         if digest.is_some() && digest == self.digest {
-            return Ok(News::Nothing);
+            return Ok(Look::Unchanged);
         }
         let listed = list(tx).await?;
         if listed == self.listed {
-            return Ok(News::Nothing);
+            return Ok(Look::Unchanged);
         }
         // An id that is none is a row that cannot be read: it keeps nobody else from being served.
         let ids: HashSet<AttemptId> = listed
@@ -149,7 +149,7 @@ impl QueueCache {
         for some in unknown.chunks(ROWS_AT_ONCE) {
             came.extend(rows(tx, some).await?);
         }
-        Ok(News::Changed {
+        Ok(Look::Changed {
             listed,
             digest,
             ids,
@@ -158,10 +158,10 @@ impl QueueCache {
     }
 
     /// Takes up what is new; the queue in order, and why its attempts wait.
-    pub(super) fn update(&mut self, news: News, active: &BTreeMap<OwnerName, u32>) -> (Queue, Reasons) {
-        let is_changed = match news {
-            News::Nothing => false,
-            News::Changed {
+    pub(super) fn update(&mut self, look: Look, active: &BTreeMap<OwnerName, u32>) -> (Queue, Reasons) {
+        let is_changed = match look {
+            Look::Unchanged => false,
+            Look::Changed {
                 listed,
                 digest,
                 ids,

@@ -14,7 +14,7 @@ use crate::{
     AllocationState, Renewal,
     database::{Store, Tx},
     entity::{allocation, attempt},
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 /// How many allocations one transaction renews; databases bound the number of parameters.
@@ -37,7 +37,7 @@ struct Held {
     cancel_requested: bool,
 }
 
-async fn held(tx: &Tx, worker: &str, epochs: &[Epoch]) -> Result<Vec<Held>, Failure> {
+async fn held(tx: &Tx, worker: &str, epochs: &[Epoch]) -> Result<Vec<Held>, TxError> {
     let rows: Vec<(i64, Uuid, Uuid, i64, bool)> = allocation::Entity::find()
         .select_only()
         .columns([
@@ -77,7 +77,7 @@ fn answers(epochs: &[Epoch], held: &[Held]) -> BTreeMap<Epoch, Renewal> {
 }
 
 /// Writes down how much of their logs is stored, where that has changed.
-async fn keep_log_sizes(tx: &Tx, held: &[Held], sizes: &BTreeMap<Epoch, i64>) -> Result<(), Failure> {
+async fn keep_log_sizes(tx: &Tx, held: &[Held], sizes: &BTreeMap<Epoch, i64>) -> Result<(), TxError> {
     let mut size = CaseStatement::new();
     let mut grown = Vec::new();
     for one in held {

@@ -16,17 +16,27 @@ use crate::{
     convert::{Row, readable},
     database::{Store, Tx},
     entity::{project, repository},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// A repository's name in messages.
-pub(super) fn repository_label((project, directory, chroot): RepositoryKey<'_>) -> String {
+pub(super) fn repository_label(
+    RepositoryKey {
+        project,
+        directory,
+        chroot,
+    }: RepositoryKey<'_>,
+) -> String {
     format!("repository {project}/{directory}/{chroot}")
 }
 
 /// The condition that a row is that of a repository.
 pub(super) fn matches_key(key: RepositoryKey<'_>) -> Condition {
-    let (project, directory, chroot) = key;
+    let RepositoryKey {
+        project,
+        directory,
+        chroot,
+    } = key;
     Condition::all()
         .add(repository::Column::Project.eq(project.0))
         .add(repository::Column::Directory.eq(directory.as_str()))
@@ -48,8 +58,12 @@ fn oldest_wish(now: Timestamp) -> SimpleExpr {
 }
 
 /// Marks a repository as out of date, and makes its row when there is none.
-pub(super) async fn want_publication(tx: &Tx, key: RepositoryKey<'_>, now: Timestamp) -> Result<(), Failure> {
-    let (ProjectId(project), directory, chroot) = key;
+pub(super) async fn want_publication(tx: &Tx, key: RepositoryKey<'_>, now: Timestamp) -> Result<(), TxError> {
+    let RepositoryKey {
+        project: ProjectId(project),
+        directory,
+        chroot,
+    } = key;
     let wanted = repository::Column::Wanted;
     repository::Entity::insert(repository::ActiveModel {
         project: Set(project),
@@ -83,7 +97,7 @@ pub(super) async fn want_publication(tx: &Tx, key: RepositoryKey<'_>, now: Times
 }
 
 /// Repositories with the owners of their projects. Rows that cannot be read are left out.
-pub(super) async fn places(tx: &Tx, rows: Vec<repository::Model>) -> Result<Vec<RepositoryPlace>, Failure> {
+pub(super) async fn places(tx: &Tx, rows: Vec<repository::Model>) -> Result<Vec<RepositoryPlace>, TxError> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -149,7 +163,12 @@ impl Store {
                 .join(JoinType::InnerJoin, repository_to_project())
                 .filter(project::Column::DeletedAt.is_null())
                 .filter(Published.gt(0));
-            if let Some((project, directory, chroot)) = after {
+            if let Some(RepositoryKey {
+                project,
+                directory,
+                chroot,
+            }) = after
+            {
                 let same_directory = Condition::all()
                     .add(Directory.eq(directory.as_str()))
                     .add(Chroot.gt(chroot.as_str()));

@@ -16,7 +16,7 @@ use crate::{
     convert::{Row, check_text, reason},
     database::{Store, Tx},
     entity::{builder, sighting},
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 /// How many rows one statement changes; databases bound the number of parameters.
@@ -145,7 +145,7 @@ impl Store {
 }
 
 /// The orphans of [`Store::orphans`], in a transaction.
-pub(super) async fn orphans_in(tx: &Tx, cloud: Option<&str>) -> Result<Vec<Orphan>, Failure> {
+pub(super) async fn orphans_in(tx: &Tx, cloud: Option<&str>) -> Result<Vec<Orphan>, TxError> {
     // One look for each sighting, of which there are few, and not a list of all instances that there ever were.
     let mut owner = Query::select();
     owner

@@ -13,10 +13,16 @@ use crate::{
     convert::{Row, to_number},
     database::{Store, Tx},
     entity::snapshot,
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
-fn of_repository((project, directory, chroot): RepositoryKey<'_>) -> Condition {
+fn of_repository(
+    RepositoryKey {
+        project,
+        directory,
+        chroot,
+    }: RepositoryKey<'_>,
+) -> Condition {
     Condition::all()
         .add(snapshot::Column::Project.eq(project.0))
         .add(snapshot::Column::Directory.eq(directory.as_str()))
@@ -25,7 +31,11 @@ fn of_repository((project, directory, chroot): RepositoryKey<'_>) -> Condition {
 
 /// The row of a snapshot.
 pub(super) fn snapshot_row(
-    (project, directory, chroot): RepositoryKey<'_>,
+    RepositoryKey {
+        project,
+        directory,
+        chroot,
+    }: RepositoryKey<'_>,
     record: &SnapshotRecord,
     at: Timestamp,
 ) -> Result<snapshot::ActiveModel> {
@@ -40,7 +50,7 @@ pub(super) fn snapshot_row(
     })
 }
 
-async fn rows(tx: &Tx, key: RepositoryKey<'_>) -> Result<Vec<snapshot::Model>, Failure> {
+async fn rows(tx: &Tx, key: RepositoryKey<'_>) -> Result<Vec<snapshot::Model>, TxError> {
     let query = snapshot::Entity::find().filter(of_repository(key));
     Ok(query.order_by_asc(snapshot::Column::Number).all(&**tx).await?)
 }

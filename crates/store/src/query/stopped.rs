@@ -12,7 +12,7 @@ use crate::{
     convert::Row,
     database::{Store, Tx},
     entity::{allocation, builder},
-    error::{Failure, Result},
+    error::{Result, TxError},
 };
 
 const ACTOR: &str = "farm";
@@ -59,7 +59,7 @@ async fn lose(
     allocation: &allocation::Model,
     (fleet, clouds): (FleetId, &[String]),
     now: Timestamp,
-) -> Result<Option<(BuildId, ChrootName)>, Failure> {
+) -> Result<Option<(BuildId, ChrootName)>, TxError> {
     let machine = builder::Entity::find_by_id(allocation.builder).one(&**tx).await?;
     if machine.is_none_or(|machine| machine.fleet != fleet.0 || !clouds.contains(&machine.cloud)) {
         return Ok(None);

@@ -24,12 +24,16 @@ use crate::{
     convert::{check_text, reason, to_json, to_number},
     database::{Store, Tx},
     entity::{account, attempt, build, build_chroot, chroot, package, project, project_chroot, repository},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// Makes the row of a repository that has none; it is out of date then, since it was never published.
-async fn make_repository(tx: &Tx, key: RepositoryKey<'_>, now: Timestamp) -> Result<(), Failure> {
-    let (ProjectId(project), directory, chroot) = key;
+async fn make_repository(tx: &Tx, key: RepositoryKey<'_>, now: Timestamp) -> Result<(), TxError> {
+    let RepositoryKey {
+        project: ProjectId(project),
+        directory,
+        chroot,
+    } = key;
     let id = (project, directory.to_string(), chroot.to_string());
     if repository::Entity::find_by_id(id).one(&**tx).await?.is_none() {
         want_publication(tx, key, now).await?;
@@ -38,7 +42,7 @@ async fn make_repository(tx: &Tx, key: RepositoryKey<'_>, now: Timestamp) -> Res
 }
 
 /// The project. Refuses a directory of another project, and chroots that are not the project's, not active, or named twice.
-async fn check(tx: &Tx, new: &NewUpload) -> Result<project::Model, Failure> {
+async fn check(tx: &Tx, new: &NewUpload) -> Result<project::Model, TxError> {
     check_text("version", &new.version)?;
     check_text("source file name", &new.srpm.file_name)?;
     let project = project::Entity::find_by_id(new.project.0)
@@ -89,7 +93,7 @@ async fn check(tx: &Tx, new: &NewUpload) -> Result<project::Model, Failure> {
     Ok(project)
 }
 
-async fn find_or_make_package(tx: &Tx, project: ProjectId, name: &PackageName) -> Result<i64, Failure> {
+async fn find_or_make_package(tx: &Tx, project: ProjectId, name: &PackageName) -> Result<i64, TxError> {
     package::Entity::insert(package::ActiveModel {
         id: NotSet,
         project: Set(project.0),
@@ -111,7 +115,7 @@ async fn find_or_make_package(tx: &Tx, project: ProjectId, name: &PackageName) -
     Ok(row.ok_or_else(|| Error::not_found(format!("package {name}")))?.id)
 }
 
-async fn insert_build(tx: &Tx, new: &NewUpload, package: i64, now: Timestamp) -> Result<BuildId, Failure> {
+async fn insert_build(tx: &Tx, new: &NewUpload, package: i64, now: Timestamp) -> Result<BuildId, TxError> {
     let states: Vec<BuildState> = new
         .chroots
         .iter()
@@ -203,7 +207,16 @@ impl Store {
             for chroot in &new.chroots {
                 // A build in a directory sees the project's own packages too.
                 for directory in BTreeSet::from([new.directory.main(), new.directory.clone()]) {
-                    make_repository(&tx, (new.project, &directory, chroot), now).await?;
+                    make_repository(
+                        &tx,
+                        RepositoryKey {
+                            project: new.project,
+                            directory: &directory,
+                            chroot,
+                        },
+                        now,
+                    )
+                    .await?;
                 }
             }
             let of = OfBuild {

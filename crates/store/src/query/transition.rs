@@ -21,7 +21,7 @@ use crate::{
     convert::{or_conflict, reason},
     database::{Store, Tx},
     entity::{allocation, builder, launch_attempt, pool},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 const ACTOR: &str = "controller";
@@ -33,7 +33,7 @@ pub(super) async fn move_builder(
     to: BuilderState,
     (change, secret): (&Change, Option<String>),
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let from = builder.state;
     if !from.may_become(to) {
         let why = format!("builder {} is {from}: it cannot become {to}", builder.id);
@@ -102,7 +102,7 @@ fn columns(
     columns
 }
 
-async fn close_launch(tx: &Tx, builder: &Builder, change: &Change, now: Timestamp) -> Result<(), Failure> {
+async fn close_launch(tx: &Tx, builder: &Builder, change: &Change, now: Timestamp) -> Result<(), TxError> {
     let Some(answer) = change.launch_answer else {
         return Ok(());
     };
@@ -129,7 +129,7 @@ async fn note_launch(
     to: BuilderState,
     change: &Change,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let is_given_up = builder.ready_at.is_none()
         && BuilderState::STARTING.contains(&builder.state)
         && matches!(
@@ -180,7 +180,7 @@ async fn take_attempt_away(
     builder: &Builder,
     change: &Change,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     if !matches!(builder.state, BuilderState::Reserved | BuilderState::Busy) {
         return Ok(());
     }

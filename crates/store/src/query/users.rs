@@ -13,7 +13,7 @@ use crate::{
     convert::{Row, moment, or_conflict},
     database::{Store, Tx},
     entity::{account, project},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// How many projects a refusal names.
@@ -177,7 +177,7 @@ impl Store {
 }
 
 /// Makes the account of a user who was deleted anew.
-async fn revive(tx: &Tx, id: i64, new: &NewUser, now: Timestamp) -> Result<account::Model, Failure> {
+async fn revive(tx: &Tx, id: i64, new: &NewUser, now: Timestamp) -> Result<account::Model, TxError> {
     account::Entity::update_many()
         .set(account::ActiveModel {
             is_operator: Set(new.is_operator),
@@ -195,7 +195,7 @@ async fn revive(tx: &Tx, id: i64, new: &NewUser, now: Timestamp) -> Result<accou
 
 /// An account that is about to change. It is locked, and before it all operators are, in the order of their ids, so that two
 /// who leave at once do not both think that the other stays.
-async fn locked(tx: &Tx, name: &OwnerName) -> Result<account::Model, Failure> {
+async fn locked(tx: &Tx, name: &OwnerName) -> Result<account::Model, TxError> {
     account::Entity::find()
         .filter(account::Column::IsOperator.eq(true))
         .order_by_asc(account::Column::Id)
@@ -211,7 +211,7 @@ async fn locked(tx: &Tx, name: &OwnerName) -> Result<account::Model, Failure> {
     row.ok_or_else(|| Error::not_found(format!("user {name}")).into())
 }
 
-async fn check_not_last_operator(tx: &Tx, row: &account::Model) -> Result<(), Failure> {
+async fn check_not_last_operator(tx: &Tx, row: &account::Model) -> Result<(), TxError> {
     let others = account::Entity::find()
         .filter(account::Column::IsOperator.eq(true))
         .filter(account::Column::DeletedAt.is_null())
@@ -224,7 +224,7 @@ async fn check_not_last_operator(tx: &Tx, row: &account::Model) -> Result<(), Fa
     Ok(())
 }
 
-async fn check_owns_nothing(tx: &Tx, name: &OwnerName) -> Result<(), Failure> {
+async fn check_owns_nothing(tx: &Tx, name: &OwnerName) -> Result<(), TxError> {
     let own = || {
         project::Entity::find()
             .filter(project::Column::Owner.eq(name.as_str()))

@@ -13,7 +13,7 @@ use crate::{
     convert::{Row, evidence, reason},
     database::Tx,
     entity::{attempt, build, build_chroot},
-    error::{Error, Failure, Result},
+    error::{Error, Result, TxError},
 };
 
 /// How many attempts that a worker began a build chroot has before it fails for good.
@@ -103,7 +103,7 @@ pub(super) fn new_attempt(
 }
 
 /// Locks a build until the end of the transaction: whoever changes its chroots or attempts does this first.
-pub(super) async fn lock_build(tx: &Tx, id: BuildId) -> Result<build::Model, Failure> {
+pub(super) async fn lock_build(tx: &Tx, id: BuildId) -> Result<build::Model, TxError> {
     build::Entity::find_by_id(id.0)
         .lock_exclusive()
         .one(&**tx)
@@ -112,7 +112,7 @@ pub(super) async fn lock_build(tx: &Tx, id: BuildId) -> Result<build::Model, Fai
 }
 
 /// The attempt as it is under the lock on its build, which this takes.
-pub(super) async fn lock_attempt(tx: &Tx, id: Uuid) -> Result<attempt::Model, Failure> {
+pub(super) async fn lock_attempt(tx: &Tx, id: Uuid) -> Result<attempt::Model, TxError> {
     let missing = || Error::not_found(format!("attempt {}", AttemptId(id)));
     let row = attempt::Entity::find_by_id(id)
         .one(&**tx)
@@ -138,7 +138,7 @@ pub(super) async fn advance(
     to: AttemptState,
     columns: attempt::ActiveModel,
     (actor, why, now): (&str, &str, Timestamp),
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let (id, from) = (AttemptId(row.id), state_of(row)?);
     if !from.may_become(to) {
         return Err(Error::conflict(format!("attempt {id} is {from} and cannot become {to}")).into());
@@ -174,7 +174,7 @@ pub(super) async fn end(
     row: &attempt::Model,
     mut end: End,
     (actor, now): (&str, Timestamp),
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let is_loss = end.state == AttemptState::Lost
         || (end.state == AttemptState::Failed
             && !end.is_for_good
@@ -223,7 +223,7 @@ pub(super) async fn end(
     refresh_build(tx, BuildId(row.build), (actor, now)).await
 }
 
-async fn has_another(tx: &Tx, row: &attempt::Model) -> Result<bool, Failure> {
+async fn has_another(tx: &Tx, row: &attempt::Model) -> Result<bool, TxError> {
     let begun = attempt::Entity::find()
         .filter(attempt::Column::Build.eq(row.build))
         .filter(attempt::Column::Chroot.eq(row.chroot.as_str()))
@@ -234,7 +234,7 @@ async fn has_another(tx: &Tx, row: &attempt::Model) -> Result<bool, Failure> {
     Ok(begun < MOST_ATTEMPTS)
 }
 
-async fn queue_again(tx: &Tx, row: &attempt::Model, (actor, now): (&str, Timestamp)) -> Result<(), Failure> {
+async fn queue_again(tx: &Tx, row: &attempt::Model, (actor, now): (&str, Timestamp)) -> Result<(), TxError> {
     let id = Uuid::now_v7();
     let number = row.number.saturating_add(1);
     let of = OfBuild {
@@ -258,7 +258,7 @@ async fn update_chroot(
     end: &End,
     state: BuildState,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let is_verdict = state.is_final() && state != BuildState::Succeeded;
     let mut columns = build_chroot::ActiveModel {
         state: Set(state.as_str().to_owned()),
@@ -286,7 +286,7 @@ pub(super) async fn set_chroot(
     tx: &Tx,
     row: &attempt::Model,
     columns: build_chroot::ActiveModel,
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     build_chroot::Entity::update_many()
         .set(columns)
         .filter(build_chroot::Column::Build.eq(row.build))
@@ -301,7 +301,7 @@ pub(super) async fn refresh_build(
     tx: &Tx,
     id: BuildId,
     (actor, now): (&str, Timestamp),
-) -> Result<(), Failure> {
+) -> Result<(), TxError> {
     let row = build::Entity::find_by_id(id.0)
         .one(&**tx)
         .await?

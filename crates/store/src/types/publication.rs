@@ -5,7 +5,12 @@ use model::{AttemptId, ChrootName, DirectoryName, OwnerName, ProjectId, Timestam
 use super::BuiltPackage;
 
 /// One RPM repository: a chroot of a project directory.
-pub type RepositoryKey<'a> = (ProjectId, &'a DirectoryName, &'a ChrootName);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RepositoryKey<'a> {
+    pub project: ProjectId,
+    pub directory: &'a DirectoryName,
+    pub chroot: &'a ChrootName,
+}
 
 /// A repository, with the owner that its path begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +27,11 @@ impl RepositoryPlace {
     /// What names it in the database.
     #[must_use]
     pub const fn key(&self) -> RepositoryKey<'_> {
-        (self.project, &self.directory, &self.chroot)
+        RepositoryKey {
+            project: self.project,
+            directory: &self.directory,
+            chroot: &self.chroot,
+        }
     }
 }
 

@@ -421,7 +421,11 @@ async fn a_published_build_that_is_deleted_leaves_the_repository(farm: Farm) {
     let due = farm.store.publishable(10, at(20)).await.unwrap();
     assert!(due.iter().any(|place| place.chroot.as_str() == CHROOT), "{due:?}");
     let (directory, name) = (farm.directory(), chroot(CHROOT));
-    let key = (farm.project.id, &directory, &name);
+    let key = store::RepositoryKey {
+        project: farm.project.id,
+        directory: &directory,
+        chroot: &name,
+    };
     let number = farm.store.begin_publication(key, "w", at(21)).await.unwrap();
     let publication = farm.store.publication(key, number.unwrap()).await.unwrap();
     assert_eq!(publication.attempts, []);

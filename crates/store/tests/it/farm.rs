@@ -387,7 +387,11 @@ impl Farm {
     /// Publishes a repository of the project's main directory as it has to be.
     pub(crate) async fn publish(&self, name: &str) -> u64 {
         let (directory, chroot) = (self.directory(), chroot(name));
-        let key = (self.project.id, &directory, &chroot);
+        let key = store::RepositoryKey {
+            project: self.project.id,
+            directory: &directory,
+            chroot: &chroot,
+        };
         let begun = self.store.begin_publication(key, WORKER, at(6)).await.unwrap();
         let number = begun.expect("a repository that is out of date");
         let publication = self.store.publication(key, number).await.unwrap();

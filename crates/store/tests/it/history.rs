@@ -147,7 +147,11 @@ async fn what_is_published_meanwhile_does_not_come_back(farm: Farm) {
         .await
         .unwrap();
     let (directory, chroot) = (farm.directory(), chroot(CHROOT));
-    let key = (farm.project.id, &directory, &chroot);
+    let key = store::RepositoryKey {
+        project: farm.project.id,
+        directory: &directory,
+        chroot: &chroot,
+    };
     let worker = crate::farm::WORKER;
     let begun = farm
         .store

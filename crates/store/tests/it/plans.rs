@@ -187,7 +187,11 @@ async fn pages(bench: &mut Bench, store: &Store) {
     let (owner, name) = (bench.farm.project.owner.clone(), bench.farm.project.name.clone());
     let (directory, chroot) = (bench.farm.directory(), chroot(CHROOT));
     let project = bench.farm.project.id;
-    let key = (project, &directory, &chroot);
+    let key = store::RepositoryKey {
+        project,
+        directory: &directory,
+        chroot: &chroot,
+    };
     bench.look("project", store.project(&owner, &name)).await.unwrap();
     bench.look("build", store.build(id)).await.unwrap();
     bench

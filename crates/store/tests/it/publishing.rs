@@ -24,7 +24,11 @@ impl Key {
     }
 
     pub(crate) fn get(&self) -> store::RepositoryKey<'_> {
-        (self.project, &self.directory, &self.chroot)
+        store::RepositoryKey {
+            project: self.project,
+            directory: &self.directory,
+            chroot: &self.chroot,
+        }
     }
 }
 

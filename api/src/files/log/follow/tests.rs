@@ -74,7 +74,7 @@ impl Farm {
         }
     }
 
-    fn follow(&self, start: u64) -> BoxStream<'static, News> {
+    fn follow(&self, start: u64) -> BoxStream<'static, LogEvent> {
         let place = self.quota.take(None).unwrap();
         self.logs
             .follow(self.id, self.script.clone(), start, self.shutdown.clone(), place)
@@ -98,12 +98,12 @@ impl Farm {
 }
 
 /// All that a follower gets: the text, and how it ended.
-async fn all(mut stream: BoxStream<'static, News>) -> (String, Option<String>) {
+async fn all(mut stream: BoxStream<'static, LogEvent>) -> (String, Option<String>) {
     let mut text = String::new();
-    while let Some(news) = stream.next().await {
-        match news {
-            News::Piece(piece) => text.push_str(&piece.text),
-            News::End { state, .. } => return (text, Some(state)),
+    while let Some(event) = stream.next().await {
+        match event {
+            LogEvent::Piece(piece) => text.push_str(&piece.text),
+            LogEvent::End { state, .. } => return (text, Some(state)),
         }
     }
     (text, None)
@@ -153,7 +153,7 @@ async fn who_comes_late_gets_all_from_where_he_begins() {
     farm.script.write(&b"0123456789".repeat(100_000));
     let mut early = farm.follow(999_990);
     let first = early.next().await;
-    assert!(matches!(first, Some(News::Piece(piece)) if piece.text == "0123456789"));
+    assert!(matches!(first, Some(LogEvent::Piece(piece)) if piece.text == "0123456789"));
     let late = tokio::spawn(all(farm.follow(5)));
     tokio::time::sleep(LOOK * 3).await;
     farm.script.write(b"the end");
@@ -172,7 +172,7 @@ async fn a_burst_that_no_follower_can_keep_up_with_loses_nothing() {
     let farm = Farm::new();
     let mut stream = farm.follow(0);
     farm.script.write(b"first\n");
-    assert!(matches!(stream.next().await, Some(News::Piece(piece)) if piece.text == "first\n"));
+    assert!(matches!(stream.next().await, Some(LogEvent::Piece(piece)) if piece.text == "first\n"));
     // Ten times what the reader keeps, while the follower looks away.
     let burst = b"burst\n".repeat(500_000);
     farm.script.write(&burst);
@@ -207,9 +207,9 @@ async fn a_character_that_is_half_written_is_waited_for() {
     let farm = Farm::new();
     let mut stream = farm.follow(0);
     farm.script.write(b"a\xE2\x82");
-    assert!(matches!(stream.next().await, Some(News::Piece(piece)) if piece.text == "a"));
+    assert!(matches!(stream.next().await, Some(LogEvent::Piece(piece)) if piece.text == "a"));
     farm.script.write(b"\xACb");
-    assert!(matches!(stream.next().await, Some(News::Piece(piece)) if piece.text == "€b"));
+    assert!(matches!(stream.next().await, Some(LogEvent::Piece(piece)) if piece.text == "€b"));
 }
 
 #[tokio::test]
