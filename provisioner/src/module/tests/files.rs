@@ -153,11 +153,16 @@ async fn owners_are_compared_by_name_and_by_number() {
         ("owner: \"2\", group: 10", &[], &[]),
         ("owner: root", &["owner daemon -> root"], &["chown -- root ~/f"]),
         ("group: \"0\"", &["group wheel -> 0"], &["chgrp -- 0 ~/f"]),
-        // Changing the owner takes the bits away that let others act as the owner.
+        // Changing owner or group takes the bits away that let others act as the owner.
         (
             "owner: root, mode: \"4755\"",
             &["owner daemon -> root"],
             &["chown -- root ~/f", "chmod -- 4755 ~/f"],
+        ),
+        (
+            "group: \"0\", mode: \"4755\"",
+            &["group wheel -> 0"],
+            &["chgrp -- 0 ~/f", "chmod -- 4755 ~/f"],
         ),
         ("mode: \"4755\"", &[], &[]),
         ("mode: \"755\"", &["mode 4755 -> 755"], &["chmod -- 755 ~/f"]),
