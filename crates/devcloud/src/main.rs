@@ -7,6 +7,7 @@ use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use devcloud::{Cloud, CloudConfig, Error, Forward, ImageConfig, Profile};
+use devcloud_dialect::whole_number;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -78,9 +79,10 @@ enum Dialect {
 
 fn parse_forward(text: &str) -> Result<Forward, String> {
     let (port, target) = text.split_once('=').ok_or("it has the form PORT=ADDRESS:PORT")?;
-    let port = port
-        .parse()
-        .map_err(|error| format!("the port `{port}`: {error}"))?;
+    let port = whole_number(port)
+        .and_then(|number| u16::try_from(number).ok())
+        .filter(|port| *port != 0)
+        .ok_or_else(|| format!("the port `{port}` is not a number from 1 to 65535"))?;
     let target = target
         .parse()
         .map_err(|error| format!("the address `{target}`: {error}"))?;
@@ -183,4 +185,55 @@ fn say(text: &str) -> std::io::Result<()> {
     let mut output = std::io::stdout().lock();
     output.write_all(text.as_bytes())?;
     output.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Forward, parse_forward};
+
+    #[test]
+    fn a_forward_is_a_port_and_an_address_with_a_port() {
+        for (text, port, target) in [
+            ("8080=127.0.0.1:80", 8080, "127.0.0.1:80"),
+            ("1=192.0.2.1:65535", 1, "192.0.2.1:65535"),
+            ("65535=[::1]:80", 65535, "[::1]:80"),
+        ] {
+            let Forward {
+                port: read,
+                target: to,
+            } = parse_forward(text).unwrap();
+            assert_eq!((read, to.to_string().as_str()), (port, target));
+        }
+        for (text, reason) in [
+            ("8080", "it has the form PORT=ADDRESS:PORT"),
+            ("0=127.0.0.1:80", "the port `0` is not a number from 1 to 65535"),
+            (
+                "+80=127.0.0.1:80",
+                "the port `+80` is not a number from 1 to 65535",
+            ),
+            (
+                "080=127.0.0.1:80",
+                "the port `080` is not a number from 1 to 65535",
+            ),
+            (
+                "65536=127.0.0.1:80",
+                "the port `65536` is not a number from 1 to 65535",
+            ),
+            ("=127.0.0.1:80", "the port `` is not a number from 1 to 65535"),
+            (
+                "80=127.0.0.1",
+                "the address `127.0.0.1`: invalid socket address syntax",
+            ),
+            (
+                "80=localhost:80",
+                "the address `localhost:80`: invalid socket address syntax",
+            ),
+            (
+                "80=127.0.0.1:80=9",
+                "the address `127.0.0.1:80=9`: invalid socket address syntax",
+            ),
+        ] {
+            assert_eq!(parse_forward(text).map(drop), Err(reason.to_owned()), "{text}");
+        }
+    }
 }

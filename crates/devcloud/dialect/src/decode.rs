@@ -13,7 +13,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use crate::ApiError;
+use crate::{ApiError, whole_number};
 
 /// More parts than the name of any parameter has.
 const DEEPEST: usize = 10;
@@ -191,18 +191,11 @@ impl<'a> Decoder<'a> {
         let mut items = BTreeMap::new();
         for (part, node) in inner {
             let name = join(self.path, part);
-            let number: Option<u32> = part
-                .bytes()
-                .all(|byte| byte.is_ascii_digit())
-                .then(|| part.parse().ok())
-                .flatten();
-            let place = Decoder { node, path: &name };
+            let number = whole_number(part).and_then(|number| u32::try_from(number).ok());
             let Some(number) = number else {
-                return Err(place.unknown());
+                return Err(Decoder { node, path: &name }.unknown());
             };
-            if items.insert(number, (name.clone(), node)).is_some() {
-                return Err(place.unknown());
-            }
+            items.insert(number, (name, node));
         }
         Ok(items.into_values().collect())
     }
@@ -211,8 +204,8 @@ impl<'a> Decoder<'a> {
 macro_rules! whole_numbers {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-            let number = self.value()?.parse::<i64>();
-            visitor.visit_i64(number.map_err(|_| Problem::Invalid("It must be a whole number.".to_owned()))?)
+            let number = whole_number(self.value()?);
+            visitor.visit_i64(number.ok_or_else(|| Problem::Invalid("It must be a whole number.".to_owned()))?)
         }
     )*};
 }

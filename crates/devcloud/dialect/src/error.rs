@@ -90,3 +90,82 @@ impl From<getrandom::Error> for ApiError {
         Self::internal()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::ApiError;
+
+    #[test]
+    fn each_kind_has_ec2s_code_its_status_and_says_what_it_is_about() {
+        let random = getrandom::Error::UNSUPPORTED;
+        for (error, code, status, message) in [
+            (
+                ApiError::invalid("MaxResults", "4", "It must be a number from 5 to 1000."),
+                "InvalidParameterValue",
+                400,
+                "Value (4) for parameter MaxResults is invalid. It must be a number from 5 to 1000.",
+            ),
+            (
+                ApiError::missing("ImageId"),
+                "MissingParameter",
+                400,
+                "The request must contain the parameter ImageId",
+            ),
+            (
+                ApiError::unknown_parameter("MetadataOptions.HttpTokenz"),
+                "UnknownParameter",
+                400,
+                "The parameter MetadataOptions.HttpTokenz is not recognized",
+            ),
+            (
+                ApiError::unsupported("a second disk"),
+                "Unsupported",
+                400,
+                "The requested configuration is not supported: a second disk.",
+            ),
+            (ApiError::auth_failure("no"), "AuthFailure", 401, "no"),
+            (
+                ApiError::internal(),
+                "InternalError",
+                500,
+                "An internal error has occurred",
+            ),
+            (
+                ApiError::from(random),
+                "InternalError",
+                500,
+                "An internal error has occurred",
+            ),
+            (
+                ApiError::new("InsufficientInstanceCapacity", "full")
+                    .with_status(StatusCode::INTERNAL_SERVER_ERROR),
+                "InsufficientInstanceCapacity",
+                500,
+                "full",
+            ),
+        ] {
+            assert_eq!(
+                (error.code.as_ref(), error.status.as_u16(), error.message.as_str()),
+                (code, status, message)
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_caller_sent_is_shown_up_to_a_length_in_whole_letters() {
+        let long = "ü".repeat(5000);
+        let invalid = ApiError::invalid("KeyName", &long, "No.");
+        assert_eq!(invalid.message.matches('ü').count(), 100);
+        assert!(
+            invalid
+                .message
+                .ends_with(") for parameter KeyName is invalid. No.")
+        );
+        assert_eq!(
+            ApiError::unknown_parameter(&long).message.matches('ü').count(),
+            200
+        );
+    }
+}

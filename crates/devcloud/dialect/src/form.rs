@@ -119,39 +119,4 @@ pub(crate) fn is_well_formed(form: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Form;
-
-    #[test]
-    fn broken_forms_are_refused() {
-        for broken in ["A=%zz", "A=%f", "A=1&B=%", "A=%ff", "%=1"] {
-            assert_eq!(
-                Form::parse(&[broken]).unwrap_err().code,
-                "MalformedQueryString",
-                "{broken}"
-            );
-        }
-        assert_eq!(
-            Form::parse(&["A=1", "A=2"]).unwrap_err().code,
-            "InvalidParameterCombination"
-        );
-    }
-
-    #[test]
-    fn what_is_asked_for_leaves_the_signature_out() {
-        let form = Form::parse(&[
-            "Action=X&Version=1&B=a+b%2B%C3%BC",
-            "Timestamp=now&Signature=s&A=",
-        ])
-        .unwrap();
-        assert_eq!(form.asked().collect::<Vec<_>>(), [("A", ""), ("B", "a b+ü")]);
-        assert_eq!((form.get("A"), form.get("Action")), (None, Some("X")));
-    }
-
-    #[test]
-    fn a_trial_is_asked_for_by_a_boolean_and_nothing_else() {
-        let dry_run = |form: &str| Form::parse(&[form]).unwrap().dry_run();
-        assert_eq!((dry_run("A=1"), dry_run("DryRun=true")), (Ok(false), Ok(true)));
-        assert_eq!(dry_run("DryRun=maybe").unwrap_err().code, "InvalidParameterValue");
-    }
-}
+mod tests;

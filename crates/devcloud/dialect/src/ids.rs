@@ -41,8 +41,35 @@ mod tests {
         let id = resource_id("i").unwrap();
         assert_eq!(id.len(), 19);
         assert!(is_resource_id(&id, "i"));
-        for other in ["i-XYZ", "vol-12345678", "i-123456789", "i-", "i"] {
-            assert!(!is_resource_id(other, "i"), "{other}");
+        assert_ne!(resource_id("i").unwrap(), id, "the next one is another");
+    }
+
+    #[test]
+    fn an_id_has_its_prefix_and_eight_or_seventeen_digits() {
+        for (text, prefix, good) in [
+            ("i-12345678", "i", true),
+            ("i-0123456789abcdef0", "i", true),
+            ("vpc-0123456789abcdef0", "vpc", true),
+            ("vpc-cidr-assoc-12345678", "vpc-cidr-assoc", true),
+            ("vpc-cidr-assoc-12345678", "vpc", false),
+            ("i-XYZ", "i", false),
+            ("i-1234567G", "i", false),
+            ("i-ABCDEF01", "i", false),
+            ("vol-12345678", "i", false),
+            ("i-1234567", "i", false),
+            ("i-123456789", "i", false),
+            ("i-0123456789abcdef", "i", false),
+            ("i-0123456789abcdef01", "i", false),
+            ("i-12345678 ", "i", false),
+            (" i-12345678", "i", false),
+            ("i--12345678", "i", false),
+            ("i12345678", "i", false),
+            ("i-1234567\u{e9}", "i", false),
+            ("i-", "i", false),
+            ("i", "i", false),
+            ("", "i", false),
+        ] {
+            assert_eq!(is_resource_id(text, prefix), good, "{text:?} as {prefix}");
         }
     }
 }

@@ -34,9 +34,12 @@ pub(crate) use requests;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Filter {
-    /// The filter's name, such as `tag:role`.
-    pub name: String,
-    /// Patterns.
+    /// The filter's name, such as `tag:role`. EC2 has an error of its own for a filter without one.
+    pub name: Option<String>,
+    /// Patterns. EC2 takes a filter that has none: nothing passes it.
     #[serde(default)]
     pub value: Vec<FilterValue>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,7 @@ pub fn verify(
     let time = PrimitiveDateTime::parse(&date, &layout)
         .map_err(|_| incomplete("X-Amz-Date is missing or is not of the form 20150830T123600Z"))?
         .assume_utc();
-    if !date.starts_with(authorization.day) {
+    if date.get(..8) != Some(authorization.day) {
         return Err(incomplete(
             "The date of the credential scope is not that of X-Amz-Date",
         ));
@@ -172,14 +172,33 @@ impl<'a> Authorization<'a> {
             .strip_prefix(ALGORITHM)
             .filter(|rest| rest.starts_with(' '))
             .ok_or_else(|| incomplete("The Authorization header does not begin with AWS4-HMAC-SHA256"))?;
-        let part = |name: &str| {
-            let mut parts = rest.split(',').map(str::trim);
-            parts
-                .find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
-                .filter(|value| !value.is_empty())
-                .ok_or_else(|| incomplete(&format!("The Authorization header has no {name}")))
-        };
-        let (access_key, scope) = part("Credential")?
+        let (mut credential, mut signed_headers, mut signature) = ("", "", "");
+        for part in rest.split(',').map(str::trim) {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let place = match name {
+                "Credential" => &mut credential,
+                "SignedHeaders" => &mut signed_headers,
+                "Signature" => &mut signature,
+                _ => {
+                    return Err(incomplete(
+                        "The Authorization header has a part that is not known",
+                    ));
+                }
+            };
+            if !std::mem::replace(place, value).is_empty() {
+                return Err(incomplete(&format!("The Authorization header has {name} twice")));
+            }
+        }
+        for (name, value) in [
+            ("Credential", credential),
+            ("SignedHeaders", signed_headers),
+            ("Signature", signature),
+        ] {
+            if value.is_empty() {
+                return Err(incomplete(&format!("The Authorization header has no {name}")));
+            }
+        }
+        let (access_key, scope) = credential
             .split_once('/')
             .ok_or_else(|| incomplete("The Credential has no scope"))?;
         let mut fields = scope.split('/');
@@ -194,20 +213,18 @@ impl<'a> Authorization<'a> {
                 "The scope of the Credential is not DAY/REGION/SERVICE/aws4_request",
             ));
         };
-        if day.len() != 8 {
+        if day.len() != 8 || !day.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(incomplete(
                 "The day in the scope of the Credential has not eight digits",
             ));
         }
-        let signed_headers = part("SignedHeaders")?.split(';').collect();
-        let signature = part("Signature")?;
         Ok(Self {
             access_key,
             day,
             region,
             service,
             scope,
-            signed_headers,
+            signed_headers: signed_headers.split(';').collect(),
             signature,
         })
     }

@@ -109,3 +109,66 @@ impl Api {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Api, EC2};
+
+    #[test]
+    fn a_service_is_known_by_its_name_in_the_scope() {
+        for (service, api) in [
+            ("ec2", Some(Api::Ec2)),
+            ("sts", Some(Api::Sts)),
+            ("iam", Some(Api::Iam)),
+            ("EC2", None),
+            ("s3", None),
+            ("ec2 ", None),
+            ("", None),
+        ] {
+            assert_eq!(Api::of_scope(service), api, "{service:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_has_the_versions_that_were_published_and_no_others() {
+        for (api, version, known) in [
+            (Api::Ec2, "2016-11-15", true),
+            // Eucalyptus's clients send this one, the first of all, and one with a day in between.
+            (Api::Ec2, "2013-02-01", true),
+            (Api::Ec2, "2006-06-26", true),
+            (Api::Ec2, "2013-02-02", false),
+            (Api::Ec2, "1999-01-01", false),
+            (Api::Ec2, "2011-06-15", false),
+            (Api::Ec2, "2016-11-15 ", false),
+            (Api::Ec2, "latest", false),
+            (Api::Ec2, "", false),
+            (Api::Sts, "2011-06-15", true),
+            (Api::Sts, "2016-11-15", false),
+            (Api::Iam, "2010-05-08", true),
+            (Api::Iam, "2011-06-15", false),
+        ] {
+            assert_eq!(api.has_version(version), known, "{} {version:?}", api.name());
+        }
+        assert!(EC2.is_sorted(), "a date in its place is found by a reader");
+    }
+
+    #[test]
+    fn answers_are_in_the_namespace_of_the_version_that_was_asked_for() {
+        for (api, version, namespace) in [
+            (Api::Ec2, "2013-02-01", "http://ec2.amazonaws.com/doc/2013-02-01/"),
+            (Api::Ec2, "2016-11-15", "http://ec2.amazonaws.com/doc/2016-11-15/"),
+            (
+                Api::Sts,
+                "2011-06-15",
+                "https://sts.amazonaws.com/doc/2011-06-15/",
+            ),
+            (
+                Api::Iam,
+                "2010-05-08",
+                "https://iam.amazonaws.com/doc/2010-05-08/",
+            ),
+        ] {
+            assert_eq!(api.namespace(version), namespace);
+        }
+    }
+}

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use devcloud_dialect::whole_number;
 use poem::{
     Endpoint, Request, Response, Server,
     http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
@@ -176,8 +177,9 @@ impl Metadata {
         }
         let seconds = headers
             .get(TOKEN_TTL)
-            .and_then(|value| value.to_str().ok()?.parse::<u32>().ok())
+            .and_then(|value| whole_number(value.to_str().ok()?))
             .filter(|seconds| (1..=21_600).contains(seconds))
+            .and_then(|seconds| u32::try_from(seconds).ok())
             .ok_or(StatusCode::BAD_REQUEST)?;
         let token = self
             .tokens

@@ -119,7 +119,7 @@ async fn a_token_is_wanted_where_it_is_required_and_ends_in_time() {
         ask(&metadata, &Method::GET, path, &[]).unwrap_err(),
         StatusCode::UNAUTHORIZED
     );
-    for ttl in ["0", "21601", "x"] {
+    for ttl in ["0", "21601", "x", "+60", "060", "60s", "-60", ""] {
         let refused = ask(
             &metadata,
             &Method::PUT,

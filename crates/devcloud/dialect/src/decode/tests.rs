@@ -99,7 +99,7 @@ fn whatever_has_no_place_is_named_in_full_and_what_is_wrong_too() {
         ("Filter=x", "UnknownParameter", "Filter "),
         ("Id.x=1", "UnknownParameter", "Id.x "),
         ("Id.+1=1", "UnknownParameter", "Id. 1 "),
-        ("Id.1=a&Id.01=b", "UnknownParameter", "Id.1 "),
+        ("Id.1=a&Id.01=b", "UnknownParameter", "Id.01 "),
         ("Id.1.More=1", "UnknownParameter", "Id.1.More "),
         ("Id.4294967296=1", "UnknownParameter", "Id.4294967296 "),
         ("Name.1=x", "UnknownParameter", "Name.1 "),
@@ -128,4 +128,94 @@ fn whatever_has_no_place_is_named_in_full_and_what_is_wrong_too() {
         assert_eq!(error.code, code, "{form}: {error:?}");
         assert!(error.message.contains(name), "{form}: {}", error.message);
     }
+}
+
+#[test]
+fn numbers_have_one_spelling_wherever_they_are() {
+    for (form, read) in [
+        ("Count=0", Some(0)),
+        ("Count=-1", Some(-1)),
+        ("Count=9223372036854775807", Some(i64::MAX)),
+        ("Count=%2B5", None),
+        ("Count=007", None),
+        ("Count=+5", None),
+        ("Count=5+", None),
+        ("Count=5.0", None),
+        ("Count=-0", None),
+        ("Count=9223372036854775808", None),
+    ] {
+        let decoded = decode(form);
+        match read {
+            Some(number) => assert_eq!(decoded.unwrap().count, Some(number), "{form}"),
+            None => {
+                let error = decoded.unwrap_err();
+                assert_eq!(error.code, "InvalidParameterValue", "{form}");
+                assert!(
+                    error
+                        .message
+                        .ends_with("for parameter Count is invalid. It must be a whole number."),
+                    "{}",
+                    error.message
+                );
+            }
+        }
+    }
+    for part in ["01", "%2B1", "-1", "1.", "", "0x1", "1+", "%C2%B2"] {
+        let error = decode(&format!("Id.{part}=a")).unwrap_err();
+        assert_eq!(error.code, "UnknownParameter", "{part}");
+    }
+    assert_eq!(decode("Id.4294967295=b&Id.0=a").unwrap().id, ["a", "b"]);
+}
+
+#[test]
+fn what_is_empty_is_left_out_but_in_lists() {
+    let wish = decode("Name=&Count=&Flag=&Kind=&Options=&Id.1=&Filter.1.Name=n&Filter.1.Value.1=").unwrap();
+    assert_eq!(
+        (wish.name, wish.count, wish.flag, wish.kind, wish.options),
+        (None, None, None, None, Options::default())
+    );
+    assert_eq!(wish.id, [""]);
+    assert_eq!(wish.filter[0].value, [""]);
+}
+
+#[test]
+fn words_are_taken_in_their_own_case_and_with_nothing_below_them() {
+    for (form, kind) in [
+        ("Kind=small", Some(Kind::Small)),
+        ("Kind=very-large", Some(Kind::VeryLarge)),
+    ] {
+        assert_eq!(decode(form).unwrap().kind, kind);
+    }
+    for (form, code) in [
+        ("Kind=Small", "InvalidParameterValue"),
+        ("Kind=small+", "InvalidParameterValue"),
+        ("Kind=VeryLarge", "InvalidParameterValue"),
+        ("Kind.1=small", "UnknownParameter"),
+        ("Kind.Small=1", "UnknownParameter"),
+        ("Flag.1=true", "UnknownParameter"),
+        ("Flag=TRUE", "InvalidParameterValue"),
+        ("Count.1=5", "UnknownParameter"),
+        ("Options.Tokens.1=x", "UnknownParameter"),
+        ("Options.1.Tokens=x", "UnknownParameter"),
+        ("Options.Tokens=a&Options=b", "InvalidParameterCombination"),
+    ] {
+        assert_eq!(decode(form).unwrap_err().code, code, "{form}");
+    }
+}
+
+#[test]
+fn a_value_that_is_told_is_cut() {
+    let error = decode(&format!("Count={}", "9".repeat(5000))).unwrap_err();
+    assert!(
+        error
+            .message
+            .contains(&format!("Value ({}) for", "9".repeat(100))),
+        "{}",
+        error.message
+    );
+    let error = decode(&format!("{}=1", "N".repeat(5000))).unwrap_err();
+    assert_eq!(
+        error.message,
+        format!("The parameter {} is not recognized", "N".repeat(200))
+    );
 }

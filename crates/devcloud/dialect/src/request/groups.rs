@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{
     Filter, TagSpecification, requests,
-    text::{GroupText, Network, Protocol},
+    text::{GroupText, Network, NetworkV6, Protocol},
 };
 
 /// `IpPermissions.N.IpRanges.M`.
@@ -22,7 +22,7 @@ pub struct IpRange {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Ipv6Range {
     /// The network.
-    pub cidr_ipv6: Network,
+    pub cidr_ipv6: NetworkV6,
     /// A sentence for people.
     pub description: Option<String>,
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
-use super::{ApiError, Credentials, Scheme, Signed, verify};
+use super::{ApiError, Authorization, Credentials, Scheme, Signed, canonical_query, verify};
 
 const NOW: OffsetDateTime = datetime!(2015-08-30 12:36:00 UTC);
 const CREDENTIALS: Credentials<'static> = Credentials {
@@ -194,6 +194,151 @@ fn requests_without_a_good_header_say_what_is_missing() {
             case.check(&CREDENTIALS, NOW).unwrap_err().code,
             "IncompleteSignature",
             "{odd}"
+        );
+    }
+}
+
+#[test]
+fn a_header_has_each_of_its_three_parts_once_and_no_other() {
+    let credential = "Credential=AKID/20150830/eu-1/ec2/aws4_request";
+    let (headers, signature) = ("SignedHeaders=host;x-amz-date", "Signature=00ff");
+    let header = |parts: &[&str]| format!("AWS4-HMAC-SHA256 {}", parts.join(","));
+    for parts in [[credential, headers, signature], [signature, credential, headers]] {
+        let header = header(&parts);
+        let Ok(read) = Authorization::parse(&header) else {
+            panic!("{header}")
+        };
+        assert_eq!(
+            (read.access_key, read.day, read.region, read.service, read.scope),
+            (
+                "AKID",
+                "20150830",
+                "eu-1",
+                "ec2",
+                "20150830/eu-1/ec2/aws4_request"
+            )
+        );
+        assert_eq!(
+            (read.signed_headers, read.signature),
+            (vec!["host", "x-amz-date"], "00ff")
+        );
+    }
+    for (parts, message) in [
+        (&[credential, headers][..], "has no Signature"),
+        (&[credential, signature], "has no SignedHeaders"),
+        (&[headers, signature], "has no Credential"),
+        (&[credential, headers, "Signature="], "has no Signature"),
+        (&[credential, headers, "Signature"], "has no Signature"),
+        (
+            &[credential, headers, signature, "Signature=11"],
+            "has Signature twice",
+        ),
+        (
+            &[credential, credential, headers, signature],
+            "has Credential twice",
+        ),
+        (
+            &[credential, headers, signature, "Extra=1"],
+            "has a part that is not known",
+        ),
+        (
+            &[credential, headers, signature, ""],
+            "has a part that is not known",
+        ),
+        (&["Credential=AKID", headers, signature], "has no scope"),
+    ] {
+        let error = Authorization::parse(&header(parts)).err().expect("it is refused");
+        assert_eq!(error.code, "IncompleteSignature");
+        assert!(error.message.contains(message), "{parts:?}: {}", error.message);
+    }
+}
+
+#[test]
+fn a_scope_has_a_day_a_region_a_service_and_its_end() {
+    for (scope, good) in [
+        ("20150830/eu-1/ec2/aws4_request", true),
+        ("20150830//ec2/aws4_request", true),
+        ("20150830/eu-1/ec2/aws4_request/more", false),
+        ("20150830/eu-1/ec2/AWS4_request", false),
+        ("20150830/eu-1/ec2", false),
+        ("2015083/eu-1/ec2/aws4_request", false),
+        ("201508300/eu-1/ec2/aws4_request", false),
+        ("+2015083/eu-1/ec2/aws4_request", false),
+        ("2015-8-3/eu-1/ec2/aws4_request", false),
+    ] {
+        let header = format!("AWS4-HMAC-SHA256 Credential=AKID/{scope}, SignedHeaders=host, Signature=00");
+        assert_eq!(Authorization::parse(&header).is_ok(), good, "{scope}");
+    }
+}
+
+#[test]
+fn the_date_is_the_scopes_and_has_one_form() {
+    for (date, message) in [
+        ("20150831T123600Z", "is not that of X-Amz-Date"),
+        ("20150830T123600", "not of the form"),
+        ("20150830T123600ZZ", "not of the form"),
+        ("20150830T123600Z and more", "not of the form"),
+        ("+20150830T123600Z", "is not that of X-Amz-Date"),
+        ("2015-08-30T12:36:00Z", "not of the form"),
+        ("Sun, 30 Aug 2015 12:36:00 GMT", "not of the form"),
+        ("", "not of the form"),
+    ] {
+        let mut case = Case::vanilla();
+        case.headers[1].1 = date.to_owned();
+        let error = case
+            .signed("host;x-amz-date", VANILLA)
+            .check(&CREDENTIALS, NOW)
+            .unwrap_err();
+        assert_eq!(error.code, "IncompleteSignature", "{date}");
+        assert!(error.message.contains(message), "{date}: {}", error.message);
+    }
+}
+
+#[test]
+fn a_query_is_sorted_and_escaped_for_signing() {
+    for (query, canonical) in [
+        ("", ""),
+        ("b=2&a=1", "a=1&b=2"),
+        ("a=2&a=1", "a=1&a=2"),
+        ("a", "a="),
+        ("&a=1&&", "a=1"),
+        ("a=x%20y", "a=x%20y"),
+        ("a=b=c", "a=b%3Dc"),
+        ("a=%7E~-._", "a=~~-._"),
+        ("a=/", "a=%2F"),
+        ("%c3%bc=%C3%BC", "%C3%BC=%C3%BC"),
+        ("A=1&a=1", "A=1&a=1"),
+    ] {
+        assert_eq!(canonical_query(query).unwrap(), canonical, "{query}");
+    }
+    for broken in ["a=%", "a=%zz", "a=%ff"] {
+        assert_eq!(
+            canonical_query(broken).unwrap_err().code,
+            "MalformedQueryString",
+            "{broken}"
+        );
+    }
+}
+
+#[test]
+fn signatures_in_the_query_are_told_apart_from_none() {
+    for (query, body, code) in [
+        ("", "", "MissingAuthenticationToken"),
+        ("Action=X", "SignatureVersions=2", "MissingAuthenticationToken"),
+        ("X-Amz-Signature=00", "", "AuthFailure"),
+        ("", "AWSAccessKeyId=AKIDEXAMPLE", "IncompleteSignature"),
+        ("SignatureVersion=2", "", "IncompleteSignature"),
+        ("SignatureVersion", "", "IncompleteSignature"),
+    ] {
+        let case = Case {
+            query,
+            body,
+            ..Case::vanilla()
+        };
+        assert_eq!(
+            case.check(&CREDENTIALS, NOW).unwrap_err().code,
+            code,
+            "{query} {body}"
         );
     }
 }

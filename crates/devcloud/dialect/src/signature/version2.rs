@@ -71,14 +71,18 @@ fn check_time(parameters: &Form, now: OffsetDateTime) -> Result<(), ApiError> {
     }
 }
 
-/// A moment as the clients write it: UTC, with or without a fraction and the letter that says so.
+/// A moment as the clients write it: UTC, with or without a fraction and the letter that says so, and nothing after that.
 fn moment(name: &str, text: &str) -> Result<OffsetDateTime, ApiError> {
     let layout = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
-    let whole = text.trim_end_matches('Z');
-    let whole = whole.split_once('.').map_or(whole, |(whole, _)| whole);
+    let local = text.strip_suffix('Z').unwrap_or(text);
+    let (whole, fraction) = local.split_once('.').unwrap_or((local, "0"));
+    let is_fraction = matches!(fraction.len(), 1..=9) && fraction.bytes().all(|byte| byte.is_ascii_digit());
     PrimitiveDateTime::parse(whole, &layout)
+        .ok()
+        // The library takes a sign before the year.
+        .filter(|_| is_fraction && whole.starts_with(|first: char| first.is_ascii_digit()))
         .map(PrimitiveDateTime::assume_utc)
-        .map_err(|_| incomplete(&format!("{name} is not of the form 2015-08-30T12:36:00Z")))
+        .ok_or_else(|| incomplete(&format!("{name} is not of the form 2015-08-30T12:36:00Z")))
 }
 
 fn string_to_sign(request: &Signed<'_>, parameters: &Form) -> Result<String, ApiError> {

@@ -4,7 +4,10 @@
 use http::{HeaderMap, HeaderValue, Method};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
-use super::super::{ApiError, Credentials, Scheme, Signed, verify};
+use super::{
+    super::{ApiError, Credentials, Scheme, Signed, verify},
+    Form, check_time, moment,
+};
 
 const NOW: OffsetDateTime = datetime!(2015-08-30 12:36:00 UTC);
 const CREDENTIALS: Credentials<'static> = Credentials {
@@ -165,4 +168,80 @@ fn old_future_and_incomplete_requests_are_refused_and_say_why() {
         twice.check(&CREDENTIALS, NOW).unwrap_err().code,
         "InvalidParameterCombination"
     );
+}
+
+#[test]
+fn a_moment_has_nothing_after_it_and_one_spelling_of_its_numbers() {
+    let noon = datetime!(2015-08-30 12:36:00 UTC);
+    for text in [
+        "2015-08-30T12:36:00",
+        "2015-08-30T12:36:00Z",
+        "2015-08-30T12:36:00.0",
+        "2015-08-30T12:36:00.000Z",
+        "2015-08-30T12:36:00.999999999Z",
+    ] {
+        assert_eq!(moment("Timestamp", text), Ok(noon), "{text}");
+    }
+    for text in [
+        "",
+        "Z",
+        "2015-08-30",
+        "2015-08-30T12:36",
+        "2015-08-30 12:36:00",
+        "2015-08-30t12:36:00z",
+        "2015-08-30T12:36:00ZZ",
+        "2015-08-30T12:36:00Z ",
+        " 2015-08-30T12:36:00Z",
+        "2015-08-30T12:36:00+02:00",
+        "2015-08-30T12:36:00Z and more",
+        "2015-08-30T12:36:00.Z",
+        "2015-08-30T12:36:00.",
+        "2015-08-30T12:36:00.and more",
+        "2015-08-30T12:36:00.5and more",
+        "2015-08-30T12:36:00.5.5",
+        "2015-08-30T12:36:00.0000000000",
+        "2015-08-30T12:36:00.+5",
+        "2015-08-30T12:36:00.5Z.5Z",
+        "+2015-08-30T12:36:00Z",
+        "-2015-08-30T12:36:00Z",
+        "2015-8-30T12:36:00Z",
+        "2015-08-30T+2:36:00Z",
+        "2015-02-30T12:36:00Z",
+        "2015-08-30T24:00:00Z",
+        "20150830T123600Z",
+    ] {
+        let error = moment("Expires", text).unwrap_err();
+        assert_eq!(
+            (error.code.as_ref(), error.message.as_str()),
+            (
+                "IncompleteSignature",
+                "Expires is not of the form 2015-08-30T12:36:00Z"
+            ),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_is_timed_by_one_of_two_parameters() {
+    let form = |text: &str| Form::parse(&[text]).unwrap();
+    let check = |text: &str| check_time(&form(text), NOW).map_err(|error| error.code.into_owned());
+    let error = |code: &str| Err(code.to_owned());
+    for (text, checked) in [
+        ("Timestamp=2015-08-30T12:21:00Z", Ok(())),
+        ("Timestamp=2015-08-30T12:20:59Z", error("RequestExpired")),
+        ("Timestamp=2015-08-30T12:51:00Z", Ok(())),
+        ("Timestamp=2015-08-30T12:51:01Z", error("RequestExpired")),
+        ("Expires=2015-08-30T12:36:00Z", Ok(())),
+        ("Expires=2015-08-30T12:35:59Z", error("RequestExpired")),
+        ("Expires=2099-01-01T00:00:00Z", Ok(())),
+        ("", error("IncompleteSignature")),
+        ("Timestamp=", error("IncompleteSignature")),
+        (
+            "Timestamp=2015-08-30T12:36:00Z&Expires=2015-08-30T12:36:00Z",
+            error("IncompleteSignature"),
+        ),
+    ] {
+        assert_eq!(check(text), checked, "{text}");
+    }
 }
