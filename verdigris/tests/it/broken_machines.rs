@@ -80,19 +80,29 @@ fn is_tried_on_another_machine(farm: &Farm, build: i64, instance: &str) {
     });
 }
 
-#[test]
-fn a_build_goes_on_whose_machine_was_cut_off_for_a_while() {
+/// A machine that is out of reach for a while loses its connection, and not its build.
+fn goes_on_after(fault: &str, end: &str) {
     let (farm, build, instance) = building();
-    break_machine(&farm, "partition", &instance);
+    break_machine(&farm, fault, &instance);
     // An SSH connection is given up after four unanswered keepalives, 20 seconds, and the machine a minute later.
     std::thread::sleep(Duration::from_secs(30));
-    break_machine(&farm, "heal", &instance);
+    break_machine(&farm, end, &instance);
     farm.wait_for(build, &["succeeded"]);
     let attempts = attempts(&farm, build);
     assert_eq!(attempts.len(), 1, "{attempts:#?}");
     let account = format!("/results/admin/demo/{CHROOT}/{build:08}-slow/backend.log");
     let (_, account) = farm.get(&account).unwrap();
     assert!(account.contains("Will connect again"), "it was missed: {account}");
+}
+
+#[test]
+fn a_build_goes_on_whose_machine_was_cut_off_for_a_while() {
+    goes_on_after("partition", "heal");
+}
+
+#[test]
+fn a_build_goes_on_whose_machine_stood_still_for_a_while() {
+    goes_on_after("freeze", "thaw");
 }
 
 #[test]

@@ -148,10 +148,19 @@ pub(crate) fn make_fault(port: u16, fault: &str) {
 
 /// The same for a cloud with another secret.
 pub(crate) fn make_fault_with(port: u16, secret: &str, fault: &str) {
+    control(port, secret, "POST /_devcloud/fault", fault);
+}
+
+/// Plans what becomes of calls of devcloud.
+pub(crate) fn plan_faults(port: u16, plan: &str) {
+    control(port, SECRET_KEY, "PUT /_devcloud/faults", plan);
+}
+
+fn control(port: u16, secret: &str, what: &str, fault: &str) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(
         stream,
-        "POST /_devcloud/fault HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret}\r\n\
+        "{what} HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret}\r\n\
          Content-Length: {}\r\n\r\n{fault}",
         fault.len()
     )

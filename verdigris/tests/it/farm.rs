@@ -276,6 +276,11 @@ impl Farm {
 
     /// Waits for a build's state.
     pub(crate) fn wait_for(&self, build: i64, wanted: &[&str]) -> String {
+        self.wait_within(PATIENCE, build, wanted)
+    }
+
+    /// The same for what has a time of its own.
+    pub(crate) fn wait_within(&self, patience: Duration, build: i64, wanted: &[&str]) -> String {
         let started = Instant::now();
         loop {
             let state = self.state(build);
@@ -283,7 +288,7 @@ impl Farm {
                 return state;
             }
             let is_final = ["succeeded", "failed", "canceled", "skipped"].contains(&state.as_str());
-            let late = started.elapsed() > PATIENCE;
+            let late = started.elapsed() > patience;
             if is_final || late {
                 panic!(
                     "build {build} is {state}, wanted {wanted:?}\n{}\n{}",

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::{
-    clouds::{Fleet, devcloud, ledger, make_fault},
+    clouds::{Fleet, devcloud, ledger, make_fault, plan_faults},
     farm::{eventually, free_port},
 };
 
@@ -72,6 +72,37 @@ fn refused_throttled_and_lost_launches_and_a_machine_without_ssh_cost_no_builder
     assert!(
         fleet.log().contains("SSH did not answer within"),
         "{}",
+        fleet.log()
+    );
+}
+
+#[test]
+fn a_cloud_that_answers_only_some_questions_gets_no_machine_twice_and_loses_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let cloud = devcloud(directory.path(), free_port());
+    eventually("devcloud answers", || {
+        std::net::TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
+    });
+    plan_faults(
+        cloud.port,
+        r#"{"seed": 3, "rules": [
+            {"action": "RunInstances", "count": 2, "effect": {"pause": {"milliseconds": 3000}}},
+            {"action": "RunInstances", "after": 1, "effect": {"lose-answer": {}}},
+            {"action": "DescribeInstances", "count": 1000, "percent": 50, "effect": {"fail": {"code": "RequestLimitExceeded"}}}]}"#,
+    );
+    let fleet = Fleet::new(
+        directory.path(),
+        &cloud,
+        cloud.port,
+        "    size: {max: 4, idle: 3}\n    offerings: [{types: [t3.micro]}]\n",
+        "{boot: 3m, provision: 30m, check: 30m}",
+    );
+    let _controller = fleet.controller();
+    eventually("three builders are ready", || ready(&fleet) == 3);
+    let made = ledger(directory.path());
+    assert!(
+        made.len() == 3 && made.iter().all(|(_, state)| state == "running"),
+        "{made:?}: {}",
         fleet.log()
     );
 }

@@ -16,6 +16,8 @@ pub(super) struct Call<'a> {
     pub(super) service: &'a Service,
     pub(super) form: &'a Form,
     pub(super) dry_run: DryRun,
+    /// Whether what is launched is never to open its public address: a fault.
+    pub(super) without_ssh: bool,
 }
 
 /// Whether a request is only to be tried.
@@ -147,12 +149,38 @@ pub(super) async fn dispatch(
         refuse_amazons(action, form)?;
     }
     let dry_run = DryRun(form.dry_run()?);
+    let struck = service.faults.before(action);
+    if let Some(pause) = struck.pause {
+        tokio::time::sleep(pause).await;
+    }
+    if let Some(code) = struck.failure {
+        return Err(failure(code));
+    }
     handler(Call {
         service,
         form,
         dry_run,
+        without_ssh: struck.without_ssh,
     })
     .await
+}
+
+/// Whether there is an action of this name.
+pub(super) fn is_action(name: &str) -> bool {
+    ACTIONS.iter().any(|(_, action, _)| *action == name)
+}
+
+/// A failure that was asked for, with the status that EC2 gives its code.
+fn failure(code: String) -> ApiError {
+    // EC2 reports a lack of capacity as a failure of its own.
+    let status = if code.starts_with("Insufficient") || code.starts_with("Internal") {
+        StatusCode::INTERNAL_SERVER_ERROR
+    } else if code == "RequestLimitExceeded" {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    ApiError::new(code, "This failure was asked for at the control endpoint").with_status(status)
 }
 
 /// Refuses parameters that Eucalyptus does not know.

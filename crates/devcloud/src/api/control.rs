@@ -1,5 +1,5 @@
-//! The control endpoint of tests: `GET /_devcloud/ledger` shows the truth, `POST /_devcloud/fault` makes faults.
-//! Both want the secret key as a bearer token.
+//! The control endpoint of tests: `GET /_devcloud/ledger` shows the truth, `POST /_devcloud/fault` makes one fault,
+//! `PUT /_devcloud/faults` plans what becomes of calls. All want the secret key as a bearer token.
 
 use poem::{
     Request, Response,
@@ -8,10 +8,10 @@ use poem::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::service::Service;
+use super::{actions, service::Service};
 use crate::{
     describe,
-    faults::{Fault, LostAnswer},
+    faults::{Fault, FaultPlan},
     machines::MachineError,
 };
 
@@ -37,26 +37,52 @@ pub(super) async fn answer(service: &Service, request: &Request, path: &str, bod
                 refuse(StatusCode::INTERNAL_SERVER_ERROR, "the ledger could not be shown")
             }
         },
-        (&Method::POST, "fault") => match serde_json::from_slice::<Fault>(body) {
+        (&Method::POST, "fault") => match fault(service, body) {
             Ok(fault) => match make(service, fault).await {
                 Ok(()) => answer_json(StatusCode::OK, &json!({ "done": true })),
                 Err(error) => refuse(StatusCode::CONFLICT, &describe(&*error)),
             },
-            Err(error) => refuse(
+            Err(reason) => refuse(
                 StatusCode::BAD_REQUEST,
-                &format!("the fault is not understood: {error}"),
+                &format!("the fault is not understood: {reason}"),
             ),
         },
-        (_, "ledger" | "fault") => refuse(StatusCode::METHOD_NOT_ALLOWED, "GET ledger, POST fault"),
+        (&Method::PUT, "faults") => match plan(service, body) {
+            Ok(()) => answer_json(StatusCode::OK, &json!({ "done": true })),
+            Err(reason) => refuse(
+                StatusCode::BAD_REQUEST,
+                &format!("the plan of faults is not understood: {reason}"),
+            ),
+        },
+        (_, "ledger" | "fault" | "faults") => refuse(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "GET ledger, POST fault, PUT faults",
+        ),
         _ => refuse(
             StatusCode::NOT_FOUND,
-            "there is /_devcloud/ledger and /_devcloud/fault",
+            "there is /_devcloud/ledger, /_devcloud/fault and /_devcloud/faults",
         ),
     }
 }
 
-async fn make(service: &Service, fault: Fault) -> Result<(), MachineError> {
+/// Reads one fault, and lines it up if it is one that calls meet.
+fn fault(service: &Service, body: &[u8]) -> Result<Fault, String> {
+    let fault = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     tracing::info!(?fault, "A fault is made on purpose.");
+    service.faults.line_up(&fault)?;
+    Ok(fault)
+}
+
+/// Replaces the plan of faults.
+fn plan(service: &Service, body: &[u8]) -> Result<(), String> {
+    let plan: FaultPlan = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    plan.check(actions::is_action)?;
+    tracing::info!(?plan, "Faults are planned.");
+    service.faults.set(plan);
+    Ok(())
+}
+
+async fn make(service: &Service, fault: Fault) -> Result<(), MachineError> {
     match fault {
         Fault::Partition { instance } => {
             service.machines.set_link(&instance, false).await?;
@@ -78,20 +104,8 @@ async fn make(service: &Service, fault: Fault) -> Result<(), MachineError> {
             note(service, instance.clone(), "power-cut").await?;
             Ok(service.life.cut_power(&instance).await?)
         }
-        Fault::FailRunInstances { code, count } => {
-            service.faults.fail_runs(&code, count);
-            Ok(())
-        }
-        Fault::LoseAnswer { count, hang } => {
-            service
-                .faults
-                .lose_answers(if hang { LostAnswer::Hang } else { LostAnswer::Reset }, count);
-            Ok(())
-        }
-        Fault::NoSsh { count } => {
-            service.faults.withhold_ssh(count);
-            Ok(())
-        }
+        // They were lined up above.
+        Fault::FailRunInstances { .. } | Fault::LoseAnswer { .. } | Fault::NoSsh { .. } => Ok(()),
     }
 }
 

@@ -204,11 +204,7 @@ impl Ec2 {
             Err(error) => tracing::debug!(action, request_id, code = %error.code, error.message, "Refused."),
         }
         let xml = answer?.response(api, version, action, request_id);
-        let lost = if action == "RunInstances" {
-            self.service.faults.next_lost_answer()
-        } else {
-            None
-        };
+        let lost = self.service.faults.after(action);
         Ok(Answered { xml, lost })
     }
 

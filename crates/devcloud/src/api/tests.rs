@@ -9,7 +9,7 @@ use devcloud_dialect::{Api, ApiError, Form};
 use super::{Service, actions::dispatch};
 use crate::{
     CloudConfig, ImageConfig,
-    faults::Faults,
+    faults::{Faults, Struck},
     images::image_id,
     ledger::{InstanceState, Ledger},
     life::Life,
@@ -241,5 +241,51 @@ async fn a_refusal_in_the_middle_of_a_stop_stops_none() {
             .instances()
             .iter()
             .all(|one| one.state == InstanceState::Running)
+    );
+}
+
+#[tokio::test]
+async fn a_planned_failure_has_the_status_that_ec2_gives_its_code_and_does_nothing() {
+    let harness = Harness::new(|_| ());
+    for (action, code, status) in [
+        ("RunInstances", "InsufficientInstanceCapacity", 500),
+        ("RunInstances", "InternalError", 500),
+        ("RunInstances", "RequestLimitExceeded", 503),
+        ("RunInstances", "VcpuLimitExceeded", 400),
+        ("DescribeInstances", "RequestLimitExceeded", 503),
+        ("DescribeRegions", "Blocked", 400),
+    ] {
+        let plan = serde_json::json!({"rules": [{"action": action, "effect": {"fail": {"code": code}}}]});
+        harness.service.faults.set(serde_json::from_value(plan).unwrap());
+        let form = format!("ImageId={}&MinCount=1&MaxCount=1", image_id("fake"));
+        let form = if action == "RunInstances" {
+            form.as_str()
+        } else {
+            ""
+        };
+        let error = harness.call(action, form).await.unwrap_err();
+        assert_eq!(
+            (error.code.as_ref(), error.status.as_u16()),
+            (code, status),
+            "{action}"
+        );
+        assert!(harness.service.ledger.instances().is_empty());
+    }
+    harness.run("MinCount=1&MaxCount=1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_planned_pause_comes_before_the_answer() {
+    let harness = Harness::new(|_| ());
+    let plan = serde_json::json!({"rules": [
+        {"action": "DescribeRegions", "effect": {"pause": {"milliseconds": 300}}},
+    ]});
+    harness.service.faults.set(serde_json::from_value(plan).unwrap());
+    let began = std::time::Instant::now();
+    harness.call("DescribeRegions", "").await.unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(300));
+    assert_eq!(
+        harness.service.faults.before("DescribeRegions"),
+        Struck::default()
     );
 }

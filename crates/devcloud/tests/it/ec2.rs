@@ -59,11 +59,22 @@ async fn scenario_as(profile: Profile, name: &str) {
     let harness = Harness::new();
     let cloud = harness.start_as(profile).await.unwrap();
     boto3(&cloud.endpoint(), &harness.image, &[name]).await;
-    let listed = cloud.ledger().snapshot();
-    for (id, state) in harness.machines.states() {
-        let instance = &listed.instances[&id];
-        assert_ne!(instance.state, InstanceState::Terminated, "{id} is {state:?}");
-    }
+    until(
+        "each instance that is not terminated has a machine, and no other",
+        || {
+            let listed = cloud.ledger().snapshot();
+            let kept = listed
+                .instances
+                .values()
+                .filter(|instance| instance.state != InstanceState::Terminated);
+            let mut kept: Vec<&str> = kept.map(|instance| instance.id.as_str()).collect();
+            let mut machines: Vec<String> = harness.machines.states().into_keys().collect();
+            kept.sort_unstable();
+            machines.sort_unstable();
+            machines == kept
+        },
+    )
+    .await;
     cloud.shutdown().await.unwrap();
 }
 

@@ -78,13 +78,18 @@ def wait(name, ids):
     ec2.get_waiter(name).wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 
 
-def fault(**fault):
+def control(method, path, body):
     request = urllib.request.Request(
-        ENDPOINT + "/_devcloud/fault",
-        json.dumps(fault).encode(),
+        ENDPOINT + "/_devcloud/" + path,
+        json.dumps(body).encode(),
         {"Authorization": "Bearer test-secret", "Content-Type": "application/json"},
+        method=method,
     )
     assert json.load(urllib.request.urlopen(request, timeout=30)) == {"done": True}
+
+
+def fault(**fault):
+    control("POST", "fault", fault)
 
 
 def launch():
@@ -383,8 +388,8 @@ def signed(body, service="ec2"):
     return raw(body.encode(), dict(request.headers))
 
 
-def raw(body, headers={}, path="/"):
-    request = urllib.request.Request(ENDPOINT + path, body, headers)
+def raw(body, headers={}, path="/", method=None):
+    request = urllib.request.Request(ENDPOINT + path, body, headers, method=method)
     try:
         answer = urllib.request.urlopen(request, timeout=30)
         return answer.status, answer.read().decode()
@@ -432,9 +437,21 @@ def errors():
         assert code == 401, text
     code, text = raw(b'{"fault":"flood"}', {"Authorization": "Bearer test-secret"}, "/_devcloud/fault")
     assert code == 400 and "flood" in text, text
+    plan = b'{"rules":[{"action":"RunInstance","effect":"no-ssh"}]}'
+    code, text = raw(plan, {"Authorization": "Bearer test-secret"}, "/_devcloud/faults")
+    assert code == 405 and "PUT faults" in text, text
+    code, text = raw(plan, {"Authorization": "Bearer test-secret"}, "/_devcloud/faults", "PUT")
+    assert code == 400 and "rules[0].action" in text, text
 
 
 def faults():
+    throttle = {"fail": {"code": "RequestLimitExceeded"}}
+    rules = [{"action": "DescribeRegions", "after": 1, "count": 2, "effect": throttle}]
+    control("PUT", "faults", {"seed": 1, "rules": rules})
+    ec2.describe_regions()
+    for _ in range(2):
+        refused("RequestLimitExceeded", ec2.describe_regions, 503)
+    ec2.describe_regions()
     fault(fault="fail-run-instances", code="InsufficientInstanceCapacity", count=2)
     refused("InsufficientInstanceCapacity", run, 500)
     refused("InsufficientInstanceCapacity", run)

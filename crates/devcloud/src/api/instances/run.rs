@@ -53,8 +53,8 @@ struct Launch {
     termination_protected: bool,
     stop_protected: bool,
     tags: tags::Specifications,
-    /// How many of the first instances are a fault's and never open their address.
-    without_ssh: usize,
+    /// Whether they are a fault's and never open their address.
+    without_ssh: bool,
     public_network: u8,
     ssh_port: u16,
     capacity: Capacity,
@@ -63,12 +63,8 @@ struct Launch {
 impl Change for RunInstances {
     async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
         let service = call.service;
-        let mut launch = Launch::check(self, call)?;
+        let launch = Launch::check(self, call)?;
         call.dry_run.end()?;
-        if let Some(code) = service.faults.next_failure() {
-            return Err(failure(code));
-        }
-        launch.without_ssh = service.faults.take_without_ssh(launch.most);
         let (ids, new) = service.ledger.commit(move |state| launch.commit(state)).await?;
         if new {
             for id in &ids {
@@ -85,19 +81,6 @@ impl Change for RunInstances {
         view::reservation(&mut xml, service, &state, &instances);
         Ok(xml)
     }
-}
-
-/// A failure that was asked for.
-fn failure(code: String) -> ApiError {
-    // EC2 reports a lack of capacity as a failure of its own.
-    let status = if code.starts_with("Insufficient") || code.starts_with("Internal") {
-        StatusCode::INTERNAL_SERVER_ERROR
-    } else if code == "RequestLimitExceeded" {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::BAD_REQUEST
-    };
-    ApiError::new(code, "This failure was asked for at the control endpoint").with_status(status)
 }
 
 impl Launch {
@@ -147,7 +130,7 @@ impl Launch {
             termination_protected: request.disable_api_termination.unwrap_or(false),
             stop_protected: request.disable_api_stop.unwrap_or(false),
             tags,
-            without_ssh: 0,
+            without_ssh: call.without_ssh,
             public_network: config.public_network,
             ssh_port: config.ssh_port,
             capacity: config.capacity,
@@ -249,7 +232,7 @@ impl Launch {
             state: InstanceState::Pending,
             has_disk: false,
             reboot_requested: false,
-            without_ssh: index < self.without_ssh,
+            without_ssh: self.without_ssh,
             state_reason: None,
             terminated_at: None,
             history: Vec::new(),
