@@ -55,7 +55,8 @@ impl MachineSpec {
             ));
         }
         let [a, b, c, d] = self.private_address.octets();
-        let usable = (a, b) == (10, 88) && !matches!((c, d), (0, 0 | 1) | (255, 255));
+        // The first are the network's own: the gateway, the way to the outside, and who knows names there.
+        let usable = (a, b) == (10, 88) && !matches!((c, d), (0, 0..=3) | (255, 255));
         if !usable {
             return Err((
                 "private_address",

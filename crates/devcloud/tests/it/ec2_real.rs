@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    hypervisor::support::{groups_of, processes_of},
+    host::{groups_of, processes_of},
     real::{Harness, Served},
     support::{boto3, free_port, reaches, until},
 };

@@ -5,7 +5,8 @@
 
 mod ec2;
 mod ec2_real;
-mod hypervisor;
+#[path = "../../machines/tests/it/host.rs"]
+mod host;
 mod real;
 mod recovery;
 mod rootless;

@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    hypervisor::support::require_machines,
-    support::{ACCESS_KEY, SECRET_KEY, boto3, cache, config, until},
+    host::{cache, make_key, require_machines},
+    support::{ACCESS_KEY, SECRET_KEY, boto3, config, until},
 };
 
 pub(crate) const DEVCLOUD: &str = env!("CARGO_BIN_EXE_devcloud");
@@ -46,14 +46,7 @@ impl Harness {
             image_directory.display()
         );
         let directory = tempfile::tempdir().unwrap();
-        let key = directory.path().join("login");
-        let made = Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-            .arg(&key)
-            .status()
-            .await
-            .expect("ssh-keygen is needed: run `cargo xtask setup`");
-        assert!(made.success());
+        let key = make_key(directory.path(), "login");
         let mut config = config(directory.path());
         config.helper = vec![DEVCLOUD.into(), "guest".into()];
         let image = ImageConfig::read(&image_directory).unwrap();

@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     ec2,
-    hypervisor::support::kill_hypervisor,
+    host::kill_hypervisor,
     real,
     support::{boto3, launch, reaches, until},
 };

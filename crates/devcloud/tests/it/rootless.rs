@@ -12,7 +12,7 @@ use devcloud::ledger::InstanceState;
 use tokio::process::Command;
 
 use crate::{
-    hypervisor::support::make_key,
+    host::make_key,
     real::{DEVCLOUD, Harness, Served},
     support::{boto3, free_port, until},
 };
@@ -154,7 +154,7 @@ async fn launch_pinned(harness: &mut Harness, endpoint: &str, count: &str) -> Ve
 async fn an_ordinary_user_has_the_same_cloud_and_nothing_of_it_is_left() {
     if !rustix::process::geteuid().is_root() {
         // Only root can become another user; every other test here is this one then.
-        crate::hypervisor::support::require_machines();
+        crate::host::require_machines();
         return;
     }
     let mut harness = harness().await;

@@ -1,23 +1,16 @@
 //! What the tests share: settings of a cloud, the Python client, waiting with a deadline.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
 use devcloud::{Cloud, CloudConfig, ImageConfig, ledger::InstanceState};
 
+use crate::host::cache;
+
 pub(crate) const ACCESS_KEY: &str = "test-key";
 pub(crate) const SECRET_KEY: &str = "test-secret";
-
-/// Where `cargo xtask setup` puts what tests need.
-pub(crate) fn cache() -> PathBuf {
-    let from = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    from("VERDIGRIS_CACHE")
-        .or_else(|| from("XDG_CACHE_HOME").map(|path| path.join("verdigris")))
-        .or_else(|| from("HOME").map(|path| path.join(".cache/verdigris")))
-        .expect("VERDIGRIS_CACHE or HOME must be set")
-}
 
 /// Settings of a cloud in `directory` on a free port, with public addresses of its own.
 pub(crate) fn config(directory: &Path) -> CloudConfig {

@@ -276,3 +276,6 @@ fn last_words(console: &Path) -> String {
         _ => "its first process ended without a word".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

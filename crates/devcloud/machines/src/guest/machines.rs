@@ -414,3 +414,6 @@ fn read_spec(disk: &Path, id: &str) -> io::Result<MachineSpec> {
     }
     Ok(spec)
 }
+
+#[cfg(test)]
+mod tests;

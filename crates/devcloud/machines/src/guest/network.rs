@@ -126,3 +126,40 @@ fn run_ip(arguments: &[&str], script: &str) -> Result<(), Failure> {
         String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; "),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, net::Ipv4Addr, path::Path};
+
+    use super::{link, namespace_file};
+    use crate::hypervisor::mac_address;
+
+    #[test]
+    fn a_machines_devices_are_named_after_its_address() {
+        for (address, device, mac) in [
+            ([10, 88, 0, 1], "v0a580001", "0a:58:0a:58:00:01"),
+            ([10, 88, 1, 16], "v0a580110", "0a:58:0a:58:01:10"),
+            ([10, 88, 255, 254], "v0a58fffe", "0a:58:0a:58:ff:fe"),
+        ] {
+            let address = Ipv4Addr::from(address);
+            assert_eq!(
+                (link(address).as_str(), mac_address(address).as_str()),
+                (device, mac)
+            );
+        }
+        assert_eq!(namespace_file("i-12345678"), Path::new("/run/netns/i-12345678"));
+    }
+
+    #[test]
+    fn no_two_machines_of_the_network_share_a_device() {
+        let first = u32::from(Ipv4Addr::new(10, 88, 0, 0));
+        let addresses: Vec<Ipv4Addr> = (0..65_536).map(|host| Ipv4Addr::from(first + host)).collect();
+        let links: BTreeSet<String> = addresses.iter().map(|address| link(*address)).collect();
+        let macs: BTreeSet<String> = addresses.iter().map(|address| mac_address(*address)).collect();
+        assert_eq!((links.len(), macs.len()), (65_536, 65_536));
+        assert!(
+            links.iter().all(|name| name.len() <= 15),
+            "Linux takes no longer name"
+        );
+    }
+}

@@ -424,3 +424,6 @@ pub(crate) fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> 
         pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,3 +155,79 @@ impl From<Failure> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::{Error, Failure};
+    use crate::machine::MachineState;
+
+    #[test]
+    fn a_failure_crosses_the_socket_and_says_the_same_on_the_other_side() {
+        let id = || "i-12345678".to_owned();
+        for (failure, said) in [
+            (
+                Failure::InvalidSpec {
+                    field: "layers".to_owned(),
+                    reason: "there are none".to_owned(),
+                },
+                "the machine's `layers` is wrong: there are none",
+            ),
+            (
+                Failure::NoSuchMachine { id: id() },
+                "there is no machine i-12345678",
+            ),
+            (
+                Failure::WrongState {
+                    id: id(),
+                    state: MachineState::Stopped,
+                    wanted: "reboot it".to_owned(),
+                },
+                "machine i-12345678 is Stopped: cannot reboot it",
+            ),
+            (
+                Failure::Unsupported {
+                    reason: "no control groups".to_owned(),
+                },
+                "not possible on this host: no control groups",
+            ),
+            (
+                Failure::Timeout {
+                    what: "start".to_owned(),
+                },
+                "no end of `start` within its deadline",
+            ),
+            (
+                Failure::Connect {
+                    address: "10.88.0.9:22".parse().unwrap(),
+                    errno: 111,
+                },
+                "cannot connect to 10.88.0.9:22 in the cloud's network",
+            ),
+            (
+                Failure::step("start i-12345678", "no room"),
+                "cannot start i-12345678: no room",
+            ),
+        ] {
+            let text = serde_json::to_string(&failure).unwrap();
+            let received: Failure = serde_json::from_str(&text).unwrap();
+            assert_eq!(received, failure, "{text}");
+            assert_eq!(Error::from(received).to_string(), said);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_was_refused_is_told_from_one_that_found_nobody() {
+        for (errno, kind) in [
+            (111, std::io::ErrorKind::ConnectionRefused),
+            (110, std::io::ErrorKind::TimedOut),
+            (113, std::io::ErrorKind::HostUnreachable),
+        ] {
+            let address = "10.88.0.9:22".parse().unwrap();
+            let error = Error::from(Failure::Connect { address, errno });
+            let source = error.source().unwrap().downcast_ref::<std::io::Error>().unwrap();
+            assert_eq!(source.kind(), kind);
+        }
+    }
+}

@@ -254,3 +254,6 @@ pub(super) async fn sweep(cloud_id: &str, others_too: bool) {
         tracing::error!(%error, "The sweep of control groups failed.");
     }
 }
+
+#[cfg(test)]
+mod tests;

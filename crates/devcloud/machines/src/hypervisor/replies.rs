@@ -67,3 +67,6 @@ pub(super) async fn receive<T: serde::de::DeserializeOwned>(
 pub(super) fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

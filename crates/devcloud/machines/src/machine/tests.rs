@@ -68,3 +68,64 @@ fn a_hostile_or_impossible_specification_is_refused_by_field() {
     }
     assert_eq!(refused_field(|spec| spec.memory_bytes = Some(0)), "memory_bytes");
 }
+
+#[test]
+fn an_id_is_of_the_old_or_the_new_length_and_of_nothing_but_digits() {
+    for (text, good) in [
+        ("i-12345678", true),
+        ("i-0123456789abcdef0", true),
+        ("i-1234567", false),
+        ("i-0123456789abcdef01", false),
+        ("i-1234567g", false),
+        ("i-ABCDEF01", false),
+        ("i-12345678/", false),
+        ("i-12345678\n", false),
+        ("I-12345678", false),
+        ("12345678", false),
+        ("i-", false),
+        ("", false),
+    ] {
+        assert_eq!(is_instance_id(text), good, "{text:?}");
+    }
+}
+
+#[test]
+fn a_host_name_has_labels_and_linuxs_length() {
+    let (label, whole) = ("x".repeat(63), format!("{}.y", "x".repeat(62)));
+    for (name, valid) in [
+        ("a", true),
+        ("A-1.b", true),
+        ("1.2.3.4", true),
+        (label.as_str(), true),
+        (whole.as_str(), true),
+        ("ip-10-88-0-2.ec2.internal", true),
+        ("a-", false),
+        ("-a.b", false),
+        ("a.-b", false),
+        (".a", false),
+        ("a.", false),
+        ("a_b", false),
+        ("\u{e4}", false),
+    ] {
+        let mut spec = good();
+        spec.host_name = name.to_owned();
+        assert_eq!(spec.validate().is_ok(), valid, "{name:?}");
+    }
+}
+
+#[test]
+fn an_address_is_one_of_the_machines_own() {
+    for (address, valid) in [
+        ([10, 88, 0, 2], false),
+        ([10, 88, 0, 3], false),
+        ([10, 88, 0, 10], true),
+        ([10, 88, 255, 254], true),
+        ([10, 87, 1, 1], false),
+        ([127, 0, 0, 1], false),
+        ([0, 0, 0, 0], false),
+    ] {
+        let mut spec = good();
+        spec.private_address = address.into();
+        assert_eq!(spec.validate().is_ok(), valid, "{address:?}");
+    }
+}

@@ -222,3 +222,6 @@ fn power_commands() -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -255,20 +255,23 @@ fn write_names(config: &InitConfig) -> io::Result<()> {
     let name = &config.host_name;
     sethostname(name.as_bytes())?;
     write_file(Path::new("/etc/hostname"), 0o644, format!("{name}\n").as_bytes())?;
-    let short = name.split('.').next().unwrap_or(name);
-    let names = if short == name {
-        name.clone()
-    } else {
-        format!("{name} {short}")
-    };
-    let hosts = format!("127.0.0.1 localhost\n{} {names}\n", config.private_address);
-    write_file(Path::new("/etc/hosts"), 0o644, hosts.as_bytes())?;
+    write_file(Path::new("/etc/hosts"), 0o644, hosts(config).as_bytes())?;
     // Where there is no name server none is named: one that cannot be reached costs dnf ten seconds a call.
     let resolver = config
         .name_server
         .map(|address| format!("nameserver {address}\n"))
         .unwrap_or_default();
     write_file(Path::new("/etc/resolv.conf"), 0o644, resolver.as_bytes())
+}
+
+/// The machine's `/etc/hosts`: itself, by its whole name first and by its first label.
+fn hosts(config: &InitConfig) -> String {
+    let name = &config.host_name;
+    let names = match name.split_once('.') {
+        Some((short, _)) => format!("{name} {short}"),
+        None => name.clone(),
+    };
+    format!("127.0.0.1 localhost\n{} {names}\n", config.private_address)
 }
 
 /// Puts a whole new file in the place of whatever was there, a link included.
@@ -288,4 +291,62 @@ pub(super) fn write_file(path: &Path, mode: u32, content: &[u8]) -> io::Result<(
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(content)?;
     fs::rename(temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_knows_itself_by_its_whole_name_and_its_short_one() {
+        for (name, line) in [
+            ("builder", "10.88.1.7 builder"),
+            (
+                "ip-10-88-1-7.ec2.internal",
+                "10.88.1.7 ip-10-88-1-7.ec2.internal ip-10-88-1-7",
+            ),
+        ] {
+            let config = InitConfig {
+                instance_id: "i-12345678".to_owned(),
+                host_name: name.to_owned(),
+                private_address: [10, 88, 1, 7].into(),
+                layers: Vec::new(),
+                disk: PathBuf::new(),
+                rootless: false,
+                name_server: None,
+            };
+            assert_eq!(hosts(&config), format!("127.0.0.1 localhost\n{line}\n"));
+        }
+    }
+
+    #[test]
+    fn a_file_replaces_a_link_and_leaves_what_the_link_led_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let (host, inside) = (
+            directory.path().join("host"),
+            directory.path().join("etc/ssh/key"),
+        );
+        fs::write(&host, "untouched").unwrap();
+        fs::create_dir_all(inside.parent().unwrap()).unwrap();
+        symlink(&host, &inside).unwrap();
+        write_file(&inside, 0o600, b"new").unwrap();
+        assert_eq!(fs::read_to_string(&host).unwrap(), "untouched");
+        assert!(!fs::symlink_metadata(&inside).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&inside).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_file_has_its_mode_whatever_was_there_and_brings_its_directories() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b/key");
+        for (mode, content) in [(0o600, "secret"), (0o644, "public, and longer"), (0o700, "s")] {
+            write_file(&path, mode, content.as_bytes()).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        let left = fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(left, 1, "nothing temporary stays");
+    }
 }

@@ -17,11 +17,22 @@ pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 /// Adds the keys that are not there yet. A login's own additions stay.
 pub(super) fn authorize(keys: &[String]) -> io::Result<()> {
     let path = Path::new(AUTHORIZED_KEYS);
-    let mut text = match fs::read_to_string(path) {
+    let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
+    let text = with_keys(text, keys);
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+        // sshd refuses keys below a directory that others may write to.
+        fs::set_permissions(directory, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    }
+    write_file(path, 0o600, text.as_bytes())
+}
+
+/// A file of keys with these in it, each once.
+fn with_keys(mut text: String, keys: &[String]) -> String {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
@@ -31,12 +42,7 @@ pub(super) fn authorize(keys: &[String]) -> io::Result<()> {
             text.push('\n');
         }
     }
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-        // sshd refuses keys below a directory that others may write to.
-        fs::set_permissions(directory, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-    }
-    write_file(path, 0o600, text.as_bytes())
+    text
 }
 
 /// Installs the host key that user data brought, or makes one if there is none.
@@ -136,4 +142,52 @@ pub(super) fn daemon() -> Command {
         .current_dir("/")
         .stdin(Stdio::null());
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::{daemon, with_keys};
+
+    #[test]
+    fn keys_are_added_once_and_a_logins_own_stay() {
+        let keys = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| format!("ssh-ed25519 {name}")).collect()
+        };
+        for (before, added, after) in [
+            ("", &["A"][..], "ssh-ed25519 A\n"),
+            ("", &[], ""),
+            ("ssh-ed25519 A\n", &["A"], "ssh-ed25519 A\n"),
+            ("", &["A", "A"], "ssh-ed25519 A\n"),
+            (
+                "# mine\nssh-rsa B me\n",
+                &["A"],
+                "# mine\nssh-rsa B me\nssh-ed25519 A\n",
+            ),
+            // The last line was not ended.
+            ("ssh-rsa B", &["A"], "ssh-rsa B\nssh-ed25519 A\n"),
+            ("ssh-ed25519 A", &["A"], "ssh-ed25519 A\n"),
+            // Only the whole line is the same key.
+            ("ssh-ed25519 AB\n", &["A"], "ssh-ed25519 AB\nssh-ed25519 A\n"),
+        ] {
+            assert_eq!(with_keys(before.to_owned(), &keys(added)), after, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn the_daemon_takes_nobody_but_holders_of_a_key() {
+        let command = daemon();
+        let arguments: Vec<&OsStr> = command.get_args().collect();
+        for option in [
+            "PasswordAuthentication=no",
+            "KbdInteractiveAuthentication=no",
+            "PermitRootLogin=prohibit-password",
+        ] {
+            let place = arguments.iter().position(|argument| *argument == option);
+            let before = place.and_then(|place| arguments.get(place - 1));
+            assert_eq!(before, Some(&OsStr::new("-o")), "{option}");
+        }
+        assert!(arguments.contains(&OsStr::new("-e")), "it logs to the console");
+    }
 }

@@ -183,3 +183,51 @@ async fn end_all() {
     // Too long is fine, too.
     timeout(POLITE_PATIENCE, all_ended).await.ok();
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::waitpid;
+
+    use super::*;
+
+    #[test]
+    #[expect(
+        clippy::zombie_processes,
+        reason = "it is waited for by its number, as init waits"
+    )]
+    fn an_end_is_told_with_its_status_or_its_signal() {
+        for (script, told) in [
+            ("exit 0", "status 0"),
+            ("exit 3", "status 3"),
+            ("exit 255", "status 255"),
+            ("kill -9 $$", "signal 9"),
+            ("kill -TERM $$", "signal 15"),
+        ] {
+            let child = Command::new("sh").args(["-c", script]).spawn().unwrap();
+            let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+            let (_, status) = waitpid(pid, WaitOptions::empty()).unwrap().unwrap();
+            assert_eq!(describe(status), told, "{script}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_ends_at_once_is_started_ever_more_rarely_and_a_steady_one_at_once() {
+        let mut children = Children {
+            console: Console,
+            daemon: None,
+            daemon_started: Instant::now(),
+            pause: Duration::from_millis(50),
+            script: None,
+        };
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            children.next_start();
+            pauses.push(children.pause.as_millis());
+        }
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+        children.daemon_started = Instant::now() - (STEADY + Duration::from_secs(1));
+        let again = children.next_start();
+        assert_eq!(children.pause, Duration::from_millis(50));
+        assert!(again <= Instant::now() + Duration::from_millis(50));
+    }
+}

@@ -60,3 +60,52 @@ fn garbage_and_oversize_are_errors() {
     drop(theirs);
     assert!(send(&ours, &"nobody is there", None).is_err());
 }
+
+#[test]
+fn a_message_that_is_not_known_in_full_is_refused() {
+    for (text, good) in [
+        (r#"{"number":1,"request":"list"}"#, true),
+        (
+            r#"{"number":1,"request":{"stop":{"id":"i-1","politely":true}}}"#,
+            true,
+        ),
+        (
+            r#"{"number":1,"request":{"connect":{"address":"10.88.0.2:22","timeout_milliseconds":5}}}"#,
+            true,
+        ),
+        (r#"{"number":1,"request":"list","more":1}"#, false),
+        (r#"{"number":-1,"request":"list"}"#, false),
+        (r#"{"request":"list"}"#, false),
+        (r#"{"number":1,"request":"burn"}"#, false),
+        (r#"{"number":1,"request":{"stop":{"id":"i-1"}}}"#, false),
+        (
+            r#"{"number":1,"request":{"connect":{"address":"10.88.0.2","timeout_milliseconds":5}}}"#,
+            false,
+        ),
+        ("", false),
+    ] {
+        assert_eq!(serde_json::from_str::<Call>(text).is_ok(), good, "{text}");
+    }
+}
+
+#[test]
+fn a_thousand_machines_fit_into_one_packet() {
+    let machines = (0..1000)
+        .map(|number| (format!("i-{number:017x}"), MachineState::Running))
+        .collect();
+    let reply = Reply::Answer {
+        number: u64::MAX,
+        result: Ok(Answer::Machines(machines)),
+    };
+    let (ours, theirs) = pair().unwrap();
+    send(&ours, &reply, None).unwrap();
+    let (received, _): (Reply, _) = receive(&theirs).unwrap().unwrap();
+    let Reply::Answer {
+        result: Ok(Answer::Machines(listed)),
+        ..
+    } = received
+    else {
+        panic!("{received:?}")
+    };
+    assert_eq!(listed.len(), 1000);
+}

@@ -7,9 +7,12 @@ use std::{
     time::Instant,
 };
 
-use devcloud::{hypervisor::Error, machine::MachineState};
+use devcloud_machines::{hypervisor::Error, machine::MachineState};
 
-use super::support::{self, Farm, PATIENCE, cloud_id, groups_of, processes_of, until_none};
+use crate::{
+    host::{groups_of, kill_hypervisor, processes_of, require_machines},
+    support::{self, Farm, PATIENCE, cloud_id, until_none},
+};
 
 /// Tells the holder below which directory to use, and to hold at all.
 const HOLD: &str = "DEVCLOUD_TEST_HOLD";
@@ -137,7 +140,7 @@ async fn holder() {
 
 fn start_holder(directory: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "hypervisor::ends::holder", "--ignored", "--nocapture"])
+        .args(["--exact", "ends::holder", "--ignored", "--nocapture"])
         .env(HOLD, directory)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -147,7 +150,7 @@ fn start_holder(directory: &Path) -> Child {
 
 #[tokio::test]
 async fn kill_9_of_the_holder_leaves_no_process_mount_namespace_or_group() {
-    support::require_machines();
+    require_machines();
     let directory = tempfile::tempdir().unwrap();
     let state_dir = directory.path().join("state");
     let mut holder = start_holder(directory.path());
@@ -210,7 +213,7 @@ async fn kill_9_of_the_holder_leaves_no_process_mount_namespace_or_group() {
 async fn the_death_of_the_hypervisor_process_is_an_error_of_its_own() {
     let mut farm = Farm::start("").await;
     let machine = farm.run(1).await;
-    support::kill_hypervisor(&farm.state_dir());
+    kill_hypervisor(&farm.state_dir());
     tokio::time::timeout(PATIENCE, farm.hypervisor.closed())
         .await
         .expect("the end is noticed");
@@ -249,7 +252,7 @@ async fn the_groups_of_a_killed_cloud_are_swept_by_any_other_and_those_of_living
     );
     let living = groups_of(&beside_id);
     assert_eq!(groups_of(&killed_id).len(), living.len());
-    support::kill_hypervisor(&killed.state_dir());
+    kill_hypervisor(&killed.state_dir());
     tokio::time::timeout(PATIENCE, killed.hypervisor.closed())
         .await
         .expect("the end is noticed");

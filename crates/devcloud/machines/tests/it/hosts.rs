@@ -1,15 +1,13 @@
 //! Machines are real hosts, and nothing of them outlives them.
 
-mod ends;
-mod faults;
-mod outside;
-pub(crate) mod support;
-
 use std::{fs, time::Instant};
 
-use devcloud::{hypervisor::Error, machine::MachineState};
+use devcloud_machines::{hypervisor::Error, machine::MachineState};
 
-use self::support::{Farm, make_key, processes_of, until_none};
+use crate::{
+    host::{make_key, processes_of},
+    support::{self, Farm, until_none},
+};
 
 #[tokio::test]
 async fn a_machine_boots_answers_ssh_with_the_injected_key_and_is_a_host_of_its_own() {

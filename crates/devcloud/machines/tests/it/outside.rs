@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, task::JoinHandle};
 
-use super::support::{Farm, processes_of, until_none};
+use crate::{
+    host::processes_of,
+    support::{Farm, until_none},
+};
 
 /// Serves a line at an address of the host.
 async fn serve(address: IpAddr, line: &'static str) -> (SocketAddr, JoinHandle<()>) {

@@ -2,13 +2,16 @@
 
 use std::{fs, net::SocketAddrV4, path::Path, time::Duration};
 
-use devcloud::{
+use devcloud_machines::{
     hypervisor::{Error, GATEWAY},
     machine::MachineState,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::support::{Farm, PATIENCE, cloud_id, greeting, groups_of, hypervisor_process};
+use crate::{
+    host::{groups_of, hypervisor_process},
+    support::{Farm, PATIENCE, cloud_id, greeting},
+};
 
 #[tokio::test]
 async fn a_partition_loses_packets_without_closing_and_heals() {
@@ -106,7 +109,7 @@ async fn a_machine_that_powers_off_is_told_of_and_one_that_reboots_comes_back() 
     farm.banner(&machine).await;
 }
 
-async fn boots(farm: &Farm, machine: &devcloud::machine::MachineSpec) -> usize {
+async fn boots(farm: &Farm, machine: &devcloud_machines::machine::MachineSpec) -> usize {
     farm.console(machine).await.matches("starts as").count()
 }
 
