@@ -118,8 +118,11 @@ pub(crate) fn public_dns_name(public: Ipv4Addr, region: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{allocate, host_name, probe};
-    use crate::ledger::State;
+    use super::{allocate, free, host_name, private_dns_name, probe, public_dns_name};
+    use crate::{
+        api::samples,
+        ledger::{InstanceState, State},
+    };
 
     #[test]
     fn addresses_mirror_each_other_skip_reserved_ones_and_go_round() {
@@ -131,6 +134,41 @@ mod tests {
         let next = allocate(&mut state, 77, 4022).unwrap().unwrap();
         assert_eq!(next.1.to_string(), "127.77.0.16");
         assert_eq!(host_name(next.0), "ip-10-88-0-16");
+    }
+
+    #[test]
+    fn all_addresses_are_free_until_instances_that_live_have_them() {
+        let mut state = State::new().unwrap();
+        let all = free(&state);
+        // 256 networks with 254 hosts each, without the fifteen that are nobody's.
+        assert_eq!(all, 65_009);
+        for (number, (alive, taken)) in [
+            (InstanceState::Stopped, 1),
+            (InstanceState::Terminated, 1),
+            (InstanceState::Running, 2),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut instance = samples::instance(&format!("i-{number}"));
+            instance.state = alive;
+            state.instances.insert(instance.id.clone(), instance.into());
+            assert_eq!(free(&state), all - taken, "{}", alive.name());
+        }
+    }
+
+    #[test]
+    fn names_are_made_of_addresses_as_ec2_makes_them() {
+        let (private, public) = ("10.88.1.20".parse().unwrap(), "127.88.1.20".parse().unwrap());
+        assert_eq!(host_name(private), "ip-10-88-1-20");
+        assert_eq!(
+            private_dns_name(private, "dev-1"),
+            "ip-10-88-1-20.dev-1.compute.internal"
+        );
+        assert_eq!(
+            public_dns_name(public, "dev-1"),
+            "ec2-127-88-1-20.dev-1.compute.devcloud.internal"
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::{
 
 mod answers;
 mod parameters;
+mod states;
 
 /// How many elements of this name an answer has.
 fn count(answer: &str, element: &str) -> usize {

@@ -426,3 +426,6 @@ mod shared {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

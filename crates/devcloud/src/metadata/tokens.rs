@@ -58,3 +58,6 @@ impl Tokens {
         Some(mac)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,11 @@ fn the_end_of_a_machine_is_seen_by_who_waits_and_by_who_comes_later() {
         let ended = Arc::clone(&ended);
         thread::spawn(move || ended.wait(Duration::from_secs(60)))
     };
+    // Long enough for it to wait, and the wait is over when the end is told.
+    thread::sleep(Duration::from_millis(200));
+    let began = std::time::Instant::now();
     ended.set(ExitStatus::default());
     assert!(seen.join().unwrap());
+    assert!(began.elapsed() < Duration::from_secs(30));
     assert!(ended.wait(Duration::ZERO));
 }

@@ -108,7 +108,9 @@ fn freezing_waits_for_the_kernels_word() {
             format!("populated 1\nfrozen {word}\n"),
         )
         .unwrap();
+        let began = Instant::now();
         assert!(groups.set_frozen(frozen).unwrap());
+        assert!(began.elapsed() < Duration::from_secs(1), "the kernel has said so");
         assert_eq!(text(&group.join("cgroup.freeze")), word);
     }
     groups.set_frozen(true).unwrap();
