@@ -115,7 +115,6 @@ impl<'a> Run<'a> {
                 items.push(item);
             }
         }
-        self.scope.end_item();
         if let Some(name) = &task.register {
             self.scope.set(name, registered(is_loop, &items));
         }

@@ -52,11 +52,6 @@ impl Scope {
         }
     }
 
-    /// Forgets the task's own variables and the element.
-    pub(crate) fn end_item(&mut self) {
-        self.merge();
-    }
-
     /// Sets a fact for the rest of the run.
     pub(crate) fn set(&mut self, name: &str, value: Value) {
         if !self.given.contains_key(name) {

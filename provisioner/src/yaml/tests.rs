@@ -135,6 +135,7 @@ fn bare_values_that_ansible_reads_otherwise_are_found() {
         "08",
         "-007",
         "0o10",
+        "1e+3",
         "1e3",
         "1.5e3",
         "99999999999999999999",
