@@ -108,7 +108,9 @@ async fn the_end_of_the_reading_side_ends_the_call() {
     assert_eq!(until_read(late, async { Ok(()) }).await.expect("read"), 2);
     // Our own source fails while the command goes on.
     let reading = std::future::pending::<Result<(), Error>>();
-    assert!(until_read(reading, async { Err(failed()) }).await.is_err());
+    let read = until_read(reading, async { Err(failed()) });
+    let ended = timeout(Duration::from_secs(20), read).await;
+    assert!(ended.expect("at once").is_err());
     assert!(
         until_read(async { Err::<(), Error>(failed()) }, never())
             .await
