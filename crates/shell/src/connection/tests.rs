@@ -5,6 +5,8 @@ use super::*;
 
 const KNOWN: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
+const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBOKeTRlemEJuTqU+NHG19d0klrYSG+lo5LND2vjMwEUzdJUoaLpHx861YG/Kh9tMgaS31vRiC7mAmKssNTihBXc=";
+
 fn endpoint() -> Endpoint {
     Endpoint::new("h", 22, "root")
 }
@@ -74,25 +76,23 @@ fn why_a_connection_ended_is_known_from_its_last_note() {
 /// A machine with keys of several kinds shows the first kind that is asked for.
 #[test]
 fn the_kind_of_the_pinned_key_is_asked_for_first_and_the_others_behind_it() {
-    let expected = HostKey::parse(KNOWN).expect("a key");
+    let curve = EcdsaCurve::NistP256;
+    let expected = HostKey::parse(ECDSA).expect("a key");
     let settings = configuration(&expected, Timeouts::default());
     let order = settings.preferred.key;
-    assert_eq!(order.first(), Some(&Algorithm::Ed25519));
+    assert_eq!(order.first(), Some(&Algorithm::Ecdsa { curve }));
     assert!(order.len() > 1, "{order:?}");
     assert_eq!(
         (settings.keepalive_interval, settings.keepalive_max),
         (Some(Duration::from_secs(5)), 3)
     );
     let rsa = |hash| Algorithm::Rsa { hash };
-    let curve = Algorithm::Ecdsa {
-        curve: EcdsaCurve::NistP256,
-    };
     let cases = [
         (Algorithm::Ed25519, Algorithm::Ed25519, true),
         (rsa(Some(HashAlg::Sha256)), rsa(Some(HashAlg::Sha512)), true),
         (rsa(None), rsa(Some(HashAlg::Sha512)), true),
         (rsa(None), Algorithm::Ed25519, false),
-        (curve, Algorithm::Ed25519, false),
+        (Algorithm::Ecdsa { curve }, Algorithm::Ed25519, false),
     ];
     for (one, other, expected) in cases {
         assert_eq!(same_family(&one, &other), expected, "{one} {other}");
