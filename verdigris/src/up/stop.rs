@@ -37,7 +37,11 @@ pub(super) fn stop_at_signals(
                 if let Err(error) = say_stopping(&lock) {
                     warn!("Other commands are not told that the farm is stopping: {error}");
                 }
-                let_builds_end(&store, &mut interrupt, &mut terminate).await;
+                match let_builds_end(&store, &mut Signals { interrupt, terminate }, LOOK_EVERY).await {
+                    End::NothingRan | End::Terminated => {}
+                    End::BuildsEnded => say("All builds have ended."),
+                    End::Interrupted => say("Stopping at once."),
+                }
             }
             _ = terminate.recv() => info!("Told to stop."),
         }
@@ -46,10 +50,49 @@ pub(super) fn stop_at_signals(
     Ok(())
 }
 
+/// What runs, as the database says.
+trait Running {
+    fn now(&self) -> impl Future<Output = Result<Vec<Allocation>, store::Error>> + Send;
+}
+
+impl Running for Store {
+    async fn now(&self) -> Result<Vec<Allocation>, store::Error> {
+        self.accepted_allocations(None).await
+    }
+}
+
+/// The next signal: whether it is Ctrl-C.
+trait NextSignal {
+    fn next(&mut self) -> impl Future<Output = bool> + Send;
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl NextSignal for Signals {
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.interrupt.recv() => true,
+            _ = self.terminate.recv() => false,
+        }
+    }
+}
+
+/// Why nothing is waited for any more.
+#[derive(Debug, PartialEq)]
+enum End {
+    NothingRan,
+    BuildsEnded,
+    Interrupted,
+    Terminated,
+}
+
 /// Says what runs and waits for it, until one more signal.
-async fn let_builds_end(store: &Store, interrupt: &mut Signal, terminate: &mut Signal) {
-    match store.accepted_allocations(None).await {
-        Ok(running) if running.is_empty() => return,
+async fn let_builds_end(running: &impl Running, signals: &mut impl NextSignal, look_every: Duration) -> End {
+    match running.now().await {
+        Ok(running) if running.is_empty() => return End::NothingRan,
         Ok(running) => say(&waiting_words(&running)),
         Err(error) => say(&format!(
             "\nThe database does not say what runs: {error}. The farm begins nothing new, and stops when nothing runs any more. \
@@ -58,17 +101,16 @@ async fn let_builds_end(store: &Store, interrupt: &mut Signal, terminate: &mut S
     }
     loop {
         tokio::select! {
-            _ = interrupt.recv() => break say("Stopping at once."),
-            _ = terminate.recv() => break,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            is_interrupt = signals.next() => break if is_interrupt { End::Interrupted } else { End::Terminated },
+            () = tokio::time::sleep(look_every) => {}
         }
-        // A database that does not answer is waited for as builds are: the next signal ends it.
-        if store
-            .accepted_allocations(None)
-            .await
-            .is_ok_and(|running| running.is_empty())
-        {
-            break say("All builds have ended.");
+        // A database that does not answer is waited for as builds are: the next signal ends it, also while it is asked.
+        let asked = tokio::select! {
+            is_interrupt = signals.next() => break if is_interrupt { End::Interrupted } else { End::Terminated },
+            asked = running.now() => asked,
+        };
+        if asked.is_ok_and(|running| running.is_empty()) {
+            break End::BuildsEnded;
         }
     }
 }
@@ -114,4 +156,97 @@ pub(super) async fn recover(store: &Store, fleet: &FleetSpec) -> anyhow::Result<
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use store::{DatabaseSettings, Error};
+    use tokio::time::{Instant, sleep, sleep_until};
+
+    use super::*;
+
+    /// A database that is away, but for those looks at which it answers that nothing runs; each look takes some time.
+    struct Away {
+        answers_at: &'static [usize],
+        looks: AtomicUsize,
+        delay: Duration,
+    }
+
+    impl Running for Away {
+        async fn now(&self) -> Result<Vec<Allocation>, Error> {
+            let look = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
+            if look > 1 {
+                sleep(self.delay).await;
+            }
+            if self.answers_at.contains(&look) {
+                return Ok(Vec::new());
+            }
+            Err(Error::Unavailable {
+                database: "postgres://db/farm".to_owned(),
+                why: "refused".to_owned(),
+            })
+        }
+    }
+
+    /// A signal at a moment.
+    struct At(Instant, bool);
+
+    impl NextSignal for At {
+        async fn next(&mut self) -> bool {
+            sleep_until(self.0).await;
+            self.1
+        }
+    }
+
+    const SHORT: Duration = Duration::from_millis(5);
+
+    #[tokio::test]
+    async fn a_database_that_is_away_is_waited_for_until_it_says_that_nothing_runs_or_a_signal_comes() {
+        let (long, soon) = (Duration::from_secs(3600), SHORT * 10);
+        for (answers_at, delay, signal_after, is_interrupt, end) in [
+            (&[1][..], Duration::ZERO, long, true, End::NothingRan),
+            (&[2], Duration::ZERO, long, true, End::BuildsEnded),
+            (&[4, 5], Duration::ZERO, long, true, End::BuildsEnded),
+            (&[], Duration::ZERO, soon, true, End::Interrupted),
+            (&[], Duration::ZERO, soon, false, End::Terminated),
+            // While it is asked, which may take long.
+            (&[], long, soon, true, End::Interrupted),
+            (&[2], long, soon, false, End::Terminated),
+        ] {
+            let database = Away {
+                answers_at,
+                looks: AtomicUsize::new(0),
+                delay,
+            };
+            let moment = Instant::now() + signal_after;
+            let mut signal = At(moment, is_interrupt);
+            let ended = let_builds_end(&database, &mut signal, SHORT);
+            let ended = tokio::time::timeout(Duration::from_secs(30), ended)
+                .await
+                .unwrap();
+            assert_eq!(ended, end, "{answers_at:?}");
+            let looks = database.looks.into_inner();
+            match answers_at.first().filter(|_| delay.is_zero()) {
+                Some(first) => assert_eq!(looks, *first, "{answers_at:?}"),
+                None => assert!(looks >= 2 && Instant::now() >= moment, "{answers_at:?}: {looks}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_that_was_closed_is_away_and_no_end_of_builds() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = DatabaseSettings {
+            url: format!("sqlite://{}/farm.db?mode=rwc", directory.path().display()),
+            max_connections: 2,
+        };
+        let store = Store::connect(&settings).await.unwrap();
+        store.migrate().await.unwrap();
+        let mut soon = At(Instant::now() + SHORT * 10, true);
+        assert_eq!(let_builds_end(&store, &mut soon, SHORT).await, End::NothingRan);
+        store.close().await.unwrap();
+        assert_eq!(let_builds_end(&store, &mut soon, SHORT).await, End::Interrupted);
+    }
 }
