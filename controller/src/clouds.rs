@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::{
-    Error, Parts, caught,
+    Context, Error, caught,
     observe::{self, Absences, Look, Seen},
     pauses::Pauses,
 };
@@ -54,8 +54,8 @@ struct Known {
 
 impl Clouds {
     /// The clouds, none of which has been asked.
-    pub(crate) fn new(parts: &Parts) -> Self {
-        let known = parts.clouds.iter().map(|(name, cloud)| {
+    pub(crate) fn new(context: &Context) -> Self {
+        let known = context.clouds.iter().map(|(name, cloud)| {
             let known = Known {
                 cloud: Arc::clone(cloud),
                 health: CloudHealth::Unknown,
@@ -68,7 +68,7 @@ impl Clouds {
             (name.clone(), known)
         });
         Self {
-            clock: parts.clock.clone(),
+            clock: context.clock.clone(),
             known: known.collect(),
             looks: JoinSet::new(),
             seen: Vec::new(),
@@ -123,7 +123,7 @@ impl Clouds {
     pub(crate) fn note_failure(&mut self, name: &str, error: &cloud::Error) {
         let now = self.clock.now();
         if let Some(known) = self.known.get_mut(name) {
-            known.fail(name, (error.in_public(), error.to_string()), now);
+            known.fail(name, Failure::from(error), now);
         }
     }
 
@@ -150,13 +150,15 @@ impl Clouds {
                 self.seen.push(seen);
             }
             Err(Error::Cloud { source, .. }) => {
-                known.fail(&name, (source.in_public(), source.to_string()), now);
+                known.fail(&name, Failure::from(&source), now);
             }
-            Err(error) => known.fail(
-                &name,
-                ("it could not be asked".to_owned(), error.to_string()),
-                now,
-            ),
+            Err(error) => {
+                let failure = Failure {
+                    reason: "it could not be asked".to_owned(),
+                    detail: error.to_string(),
+                };
+                known.fail(&name, failure, now);
+            }
         }
     }
 
@@ -166,12 +168,13 @@ impl Clouds {
     /// When the database is away or the lease is lost.
     pub(crate) async fn conclude(
         &mut self,
-        parts: &Parts,
+        context: &Context,
         lease: &Lease,
         cache: &mut FleetCache,
     ) -> Result<(), Error> {
         for seen in std::mem::take(&mut self.seen) {
-            observe::conclude(parts, lease, &seen, (&mut self.absences, cache)).await?;
+            let builders = context.store.look_at_builders(context.fleet.fleet, cache).await?;
+            observe::conclude(context, lease, &seen, &builders, &mut self.absences).await?;
         }
         Ok(())
     }
@@ -182,14 +185,14 @@ impl Clouds {
     /// When the database is away or the lease is lost.
     pub(crate) async fn record(
         &mut self,
-        parts: &Parts,
+        context: &Context,
         lease: &Lease,
         view: &FleetView,
     ) -> Result<(), Error> {
         for trouble in &view.troubles {
             if !self.known.contains_key(&trouble.cloud) {
                 let now = self.clock.now();
-                let nothing = parts.store.set_cloud_trouble(lease, &trouble.cloud, None, now);
+                let nothing = context.store.set_cloud_trouble(lease, &trouble.cloud, None, now);
                 nothing.await?;
             }
         }
@@ -202,7 +205,7 @@ impl Clouds {
                 CloudHealth::Answers | CloudHealth::Unknown => None,
             };
             let now = self.clock.now();
-            parts.store.set_cloud_trouble(lease, name, trouble, now).await?;
+            context.store.set_cloud_trouble(lease, name, trouble, now).await?;
             known.recorded = Some(known.health.clone());
         }
         Ok(())
@@ -212,9 +215,9 @@ impl Clouds {
     ///
     /// # Errors
     /// When the database is away.
-    pub(crate) async fn look(&mut self, parts: &Parts, builders: &[Builder]) -> Result<(), Error> {
+    pub(crate) async fn look(&mut self, context: &Context, builders: &[Builder]) -> Result<(), Error> {
         let elapsed = self.clock.elapsed();
-        let tick = parts.fleet.controller.tick.min.get();
+        let tick = context.fleet.controller.tick.min.get();
         let often = tick.clamp(LOOK_AT_MOST_EVERY, LOOK_EVERY);
         for (name, known) in &mut self.known {
             let ours = || {
@@ -227,12 +230,12 @@ impl Clouds {
             if known.is_looked_at || !known.is_due(every, elapsed) {
                 continue;
             }
-            let mut orphans = observe::due_orphans(parts, name).await?;
+            let mut orphans = observe::due_orphans(context, name).await?;
             orphans.retain(|orphan| !self.ends.holds(&orphan.instance_id, elapsed));
             let look = Look {
                 name: name.clone(),
                 cloud: Arc::clone(&known.cloud),
-                fleet: parts.fleet.fleet,
+                fleet: context.fleet.fleet,
                 known: ours().filter_map(|builder| builder.instance_id.clone()).collect(),
                 orphans,
             };
@@ -254,6 +257,23 @@ fn waits_for_its_cloud(builder: &Builder) -> bool {
     )
 }
 
+/// Why a cloud does not answer.
+struct Failure {
+    /// In words that name nothing of the farm's.
+    reason: String,
+    /// All of it, for operators.
+    detail: String,
+}
+
+impl From<&cloud::Error> for Failure {
+    fn from(error: &cloud::Error) -> Self {
+        Self {
+            reason: error.in_public(),
+            detail: error.to_string(),
+        }
+    }
+}
+
 impl Known {
     /// Whether it is to be asked; `every`: how often, while it answers.
     fn is_due(&self, every: Duration, elapsed: Duration) -> bool {
@@ -267,7 +287,7 @@ impl Known {
     }
 
     /// Notes that it does not answer. That is said once, and again when the cause is another.
-    fn fail(&mut self, name: &str, (reason, detail): (String, String), now: Timestamp) {
+    fn fail(&mut self, name: &str, failure: Failure, now: Timestamp) {
         self.pause = self.pauses.pause();
         let since = match &self.health {
             CloudHealth::Away(trouble) => trouble.since,
@@ -276,8 +296,8 @@ impl Known {
         let trouble = CloudTrouble {
             cloud: name.to_owned(),
             since,
-            reason,
-            detail,
+            reason: failure.reason,
+            detail: failure.detail,
         };
         let health = CloudHealth::Away(trouble.clone());
         if self.health == health {

@@ -16,18 +16,18 @@ impl Controller {
     /// Writes down what the pools' builders are made from, when that is new.
     pub(crate) async fn record_pools(&mut self, lease: &Lease, view: &FleetView) -> Result<(), Error> {
         if self.recorded.is_empty() {
-            let names: Vec<&PoolName> = self.parts.fleet.pools.keys().collect();
-            self.parts.store.retire_pools(lease, &names).await?;
+            let names: Vec<&PoolName> = self.context.fleet.pools.keys().collect();
+            self.context.store.retire_pools(lease, &names).await?;
         }
-        for (name, pool) in &self.parts.fleet.pools {
-            let hash = self.parts.pool_hash(name, view);
+        for (name, pool) in &self.context.fleet.pools {
+            let hash = self.context.pool_hash(name, view);
             if self.recorded.get(name) == Some(&hash) {
                 continue;
             }
             let spec = serde_json::to_value(pool).map_err(|cause| Error::Contradiction(cause.to_string()))?;
-            self.parts
+            self.context
                 .store
-                .record_pool(lease, name, &spec, &hash, self.parts.clock.now())
+                .record_pool(lease, name, &spec, &hash, self.context.clock.now())
                 .await?;
             self.recorded.insert(name.clone(), hash);
         }
@@ -47,14 +47,14 @@ impl Controller {
                     let Some(row) = by_id.get(builder) else { continue };
                     self.cache.forget(*attempt);
                     let deadline = self
-                        .parts
+                        .context
                         .clock
                         .now()
-                        .plus(self.parts.deadlines(&row.pool).reserved);
+                        .plus(self.context.deadlines(&row.pool).reserved);
                     let assigned =
-                        self.parts
+                        self.context
                             .store
-                            .assign(lease, *attempt, row, deadline, self.parts.clock.now());
+                            .assign(lease, *attempt, row, deadline, self.context.clock.now());
                     assigned.await.map(drop)
                 }
                 Action::Launch { pool, reason } => self.plan_builder(lease, view, pool, reason).await,
@@ -89,9 +89,9 @@ impl Controller {
         reason: &str,
     ) -> Result<(), store::Error> {
         let Some(builder) = builder else { return Ok(()) };
-        let now = self.parts.clock.now();
+        let now = self.context.clock.now();
         let deadline = self
-            .parts
+            .context
             .deadlines(&builder.pool)
             .of(to)
             .map(|limit| now.plus(limit));
@@ -101,7 +101,7 @@ impl Controller {
             ..Change::default()
         };
         info!(builder.id = %builder.id, "Builder {} leaves {} for {to}: {reason}.", builder.id, builder.state);
-        self.parts
+        self.context
             .store
             .transition(lease, builder, to, &change, now)
             .await
@@ -115,7 +115,7 @@ impl Controller {
         pool: &PoolName,
         reason: &str,
     ) -> Result<(), store::Error> {
-        let fleet = &self.parts.fleet;
+        let fleet = &self.context.fleet;
         let Some(spec) = fleet.pools.get(pool) else {
             return Ok(());
         };
@@ -125,18 +125,18 @@ impl Controller {
         let Some(provision) = fleet.provision.get(&spec.provision) else {
             return Ok(());
         };
-        let now = self.parts.clock.now();
+        let now = self.context.clock.now();
         let builder = NewBuilder {
             id: BuilderId(Uuid::now_v7()),
             pool: pool.clone(),
             cloud: image.cloud.clone(),
             image: image.id.clone(),
-            spec_hash: self.parts.pool_hash(pool, view),
+            spec_hash: self.context.pool_hash(pool, view),
             port: provision.connect.port,
             reason: reason.to_owned(),
-            deadline: now.plus(self.parts.deadlines(pool).planned),
+            deadline: now.plus(self.context.deadlines(pool).planned),
         };
         info!(builder.id = %builder.id, "Builder {} of pool {pool} is planned: {reason}.", builder.id);
-        self.parts.store.plan_builder(lease, &builder, now).await
+        self.context.store.plan_builder(lease, &builder, now).await
     }
 }

@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use model::{Timestamp, condition::Leadership};
-use runtime::{CancellationToken, supervisor::chain};
+use runtime::{CancellationToken, supervisor::error_chain};
 use store::Lease;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::{Error, Parts, round::Controller};
+use crate::{Context, Error, round::Controller};
 
 /// What happens together is thought about together.
 const PAUSE_AFTER_NEWS: Duration = Duration::from_millis(10);
@@ -21,15 +21,20 @@ impl Controller {
     /// # Errors
     /// Never for what may pass: a database or a cloud that is away is waited for.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        let spec = self.parts.fleet.controller.lease.clone();
+        let spec = self.context.fleet.controller.lease.clone();
         // Since when another leads, once that was said.
         let mut waits_since = None;
         while !stop.is_cancelled() {
-            let now = self.parts.clock.now();
+            let now = self.context.clock.now();
             let taken = self
-                .parts
+                .context
                 .store
-                .acquire_lease(self.parts.fleet.fleet, &self.parts.holder, spec.ttl.get(), now)
+                .acquire_lease(
+                    self.context.fleet.fleet,
+                    &self.context.holder,
+                    spec.ttl.get(),
+                    now,
+                )
                 .await;
             match taken {
                 Ok(Some(lease)) => {
@@ -38,21 +43,21 @@ impl Controller {
                     });
                     info!(
                         lease.epoch = lease.epoch,
-                        "This controller leads fleet {}{waited}.", self.parts.fleet.name
+                        "This controller leads fleet {}{waited}.", self.context.fleet.name
                     );
-                    let parts = Arc::clone(&self.parts);
+                    let context = Arc::clone(&self.context);
                     let led = tokio::select! {
-                        lost = keep_lease(&parts, &lease) => Err(lost),
+                        lost = keep_lease(&context, &lease) => Err(lost),
                         led = self.lead(&lease, &stop) => led,
                     };
                     if let Err(error) = led {
-                        warn!("No longer leading: {}", chain(&error));
+                        warn!("No longer leading: {}", error_chain(&error));
                     }
                     self.forget_everything().await;
                     if let Err(error) = self
-                        .parts
+                        .context
                         .store
-                        .release_lease(&lease, self.parts.clock.now())
+                        .release_lease(&lease, self.context.clock.now())
                         .await
                     {
                         debug!("The lease was not released: {error}");
@@ -63,11 +68,11 @@ impl Controller {
                     let leader = self.leader(now).await;
                     info!(
                         "{leader} leads fleet {}; this controller waits, and leads when the other is gone.",
-                        self.parts.fleet.name
+                        self.context.fleet.name
                     );
                 }
                 Ok(None) => debug!("Another controller still leads."),
-                Err(error) => warn!("Cannot take the lease: {}", chain(&error)),
+                Err(error) => warn!("Cannot take the lease: {}", error_chain(&error)),
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -80,9 +85,9 @@ impl Controller {
     /// Who leads, as it is on record.
     async fn leader(&self, now: Timestamp) -> String {
         let condition = self
-            .parts
+            .context
             .store
-            .fleet_condition(Some(self.parts.fleet.fleet), now)
+            .fleet_condition(Some(self.context.fleet.fleet), now)
             .await;
         match condition.map(|condition| condition.leadership) {
             Ok(Leadership::Held { holder }) => format!("The controller {holder}"),
@@ -92,13 +97,13 @@ impl Controller {
 
     /// Rounds until the end is asked for.
     async fn lead(&mut self, lease: &Lease, stop: &CancellationToken) -> Result<(), Error> {
-        let spec = self.parts.fleet.controller.clone();
+        let spec = self.context.fleet.controller.clone();
         while !stop.is_cancelled() {
             let is_busy = match self.round(lease).await {
                 Ok(is_busy) => is_busy,
                 Err(Error::Store(error @ store::Error::LeaseLost { .. })) => return Err(error.into()),
                 Err(error) => {
-                    warn!("A round failed: {}", chain(&error));
+                    warn!("A round failed: {}", error_chain(&error));
                     true
                 }
             };
@@ -125,8 +130,8 @@ impl Controller {
 }
 
 /// Renews the lease until that fails for good; why.
-async fn keep_lease(parts: &Parts, lease: &Lease) -> Error {
-    let spec = parts.fleet.controller.lease.clone();
+async fn keep_lease(context: &Context, lease: &Lease) -> Error {
+    let spec = context.fleet.controller.lease.clone();
     // Acting ends at two thirds of the lease's time, by a clock that nobody can set.
     let usable = spec.ttl.get().mul_f64(0.66);
     let mut renewed = Instant::now();
@@ -134,7 +139,9 @@ async fn keep_lease(parts: &Parts, lease: &Lease) -> Error {
     loop {
         tokio::time::sleep(pause).await;
         let asked = Instant::now();
-        let renewal = parts.store.renew_lease(lease, spec.ttl.get(), parts.clock.now());
+        let renewal = context
+            .store
+            .renew_lease(lease, spec.ttl.get(), context.clock.now());
         match tokio::time::timeout_at(renewed + usable, renewal).await {
             Ok(Ok(())) => {
                 renewed = asked;
@@ -144,7 +151,7 @@ async fn keep_lease(parts: &Parts, lease: &Lease) -> Error {
                 return error.into();
             }
             Ok(Err(error)) => {
-                warn!("Cannot renew the lease: {}", chain(&error));
+                warn!("Cannot renew the lease: {}", error_chain(&error));
                 pause = FIRST_PAUSE;
             }
             Err(_) => return Error::LeaseNotRenewed,

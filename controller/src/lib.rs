@@ -37,7 +37,7 @@ pub const ORPHAN_GRACE: Duration = Duration::from_secs(120);
 
 /// All that a controller needs: database, fleet file, clouds, and a way into machines.
 #[derive(Clone)]
-pub struct Parts {
+pub struct Context {
     pub store: Store,
     /// The fleet file, as it was read at the start.
     pub fleet: Arc<FleetSpec>,
@@ -59,9 +59,9 @@ pub struct Parts {
     pub quiesce: CancellationToken,
 }
 
-impl std::fmt::Debug for Parts {
+impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parts")
+        f.debug_struct("Context")
             .field("fleet", &self.fleet.name)
             .field("holder", &self.holder)
             .finish_non_exhaustive()

@@ -10,10 +10,10 @@ use std::{
 
 use cloud::{Cloud, Instance, InstanceState};
 use model::{BuilderState, FleetId, Timestamp};
-use store::{Builder, Change, FleetCache, Lease, Orphan, Sighting};
+use store::{Builder, Change, Lease, Orphan, Sighting};
 use tracing::{info, warn};
 
-use crate::{Error, ORPHAN_GRACE, Parts};
+use crate::{Context, Error, ORPHAN_GRACE};
 
 /// How long an instance must not be found before it counts as gone.
 const ABSENCE_BELIEVED_AFTER: Duration = Duration::from_secs(60);
@@ -122,21 +122,21 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
 /// # Errors
 /// When the database is away or the lease is lost.
 pub(crate) async fn conclude(
-    parts: &Parts,
+    context: &Context,
     lease: &Lease,
     seen: &Seen,
-    (absences, cache): (&mut Absences, &mut FleetCache),
+    known: &[Builder],
+    absences: &mut Absences,
 ) -> Result<(), Error> {
-    let known = parts.store.look_at_builders(parts.fleet.fleet, cache).await?;
     for builder in known.iter().filter(|builder| builder.cloud == seen.cloud) {
-        apply(parts, lease, builder, seen, absences).await?;
+        apply(context, lease, builder, seen, absences).await?;
     }
-    sort_out_orphans(parts, lease, seen, &known).await?;
+    sort_out_orphans(context, lease, seen, known).await?;
     for (id, refusal) in &seen.ends {
         if let Some(refusal) = refusal {
-            let noted = parts
+            let noted = context
                 .store
-                .note_refusal(lease, &seen.cloud, id, refusal, parts.clock.now());
+                .note_refusal(lease, &seen.cloud, id, refusal, context.clock.now());
             noted.await?;
         }
     }
@@ -144,27 +144,27 @@ pub(crate) async fn conclude(
 }
 
 async fn apply(
-    parts: &Parts,
+    context: &Context,
     lease: &Lease,
     builder: &Builder,
     seen: &Seen,
     absences: &mut Absences,
 ) -> Result<(), Error> {
-    let now = parts.clock.now();
+    let now = context.clock.now();
     let Some(id) = &builder.instance_id else {
         return Ok(());
     };
     let change = match seen.instances.get(id) {
         Some(instance) => {
             absences.seen(id);
-            meaning(parts, builder, instance, now)
+            meaning(context, builder, instance, now)
         }
         None if seen.asked.contains(id) && absences.note(id, now) => absent(builder, id, now),
         None => None,
     };
     let Some((to, change)) = change else { return Ok(()) };
     info!(builder.id = %builder.id, "Builder {} is {to} now: {}.", builder.id, change.reason);
-    match parts.store.transition(lease, builder, to, &change, now).await {
+    match context.store.transition(lease, builder, to, &change, now).await {
         Ok(_) => Ok(()),
         Err(store::Error::Conflict { .. }) => Ok(()), // It moved on meanwhile: the next round looks again.
         Err(error) => Err(error.into()),
@@ -173,7 +173,7 @@ async fn apply(
 
 /// What an instance's state means for its builder.
 fn meaning(
-    parts: &Parts,
+    context: &Context,
     builder: &Builder,
     instance: &Instance,
     now: Timestamp,
@@ -181,7 +181,7 @@ fn meaning(
     match instance.state {
         InstanceState::Running if builder.state == BuilderState::Pending => {
             let address = instance.address.clone()?;
-            let deadlines = parts.deadlines(&builder.pool);
+            let deadlines = context.deadlines(&builder.pool);
             let change = Change {
                 reason: format!("instance {} runs at {address}", instance.id),
                 deadline: Some(now.plus(deadlines.boot)),
@@ -239,8 +239,13 @@ fn gone(state: BuilderState, reason: String) -> Option<(BuilderState, Change)> {
 
 /// Instances with our tag that no builder's row has: those of a launch whose answer was lost get their
 /// builder back, others are ended after a while.
-async fn sort_out_orphans(parts: &Parts, lease: &Lease, seen: &Seen, known: &[Builder]) -> Result<(), Error> {
-    let now = parts.clock.now();
+async fn sort_out_orphans(
+    context: &Context,
+    lease: &Lease,
+    seen: &Seen,
+    known: &[Builder],
+) -> Result<(), Error> {
+    let now = context.clock.now();
     let known_ids: BTreeSet<&str> = known
         .iter()
         .filter_map(|builder| builder.instance_id.as_deref())
@@ -259,11 +264,11 @@ async fn sort_out_orphans(parts: &Parts, lease: &Lease, seen: &Seen, known: &[Bu
             .and_then(|id| known.iter().find(|builder| builder.id == id));
         match builder {
             Some(builder) if builder.state == BuilderState::Resolving => {
-                adopt(parts, lease, builder, instance).await?;
+                adopt(context, lease, builder, instance).await?;
             }
             // A launch under way: its answer will name the instance.
             Some(builder) if builder.state == BuilderState::Launching => {}
-            _ if parts
+            _ if context
                 .store
                 .builder_by_instance(&instance.id)
                 .await?
@@ -271,7 +276,7 @@ async fn sort_out_orphans(parts: &Parts, lease: &Lease, seen: &Seen, known: &[Bu
             _ => orphans.push(Sighting::of(&instance.id, instance.state.as_str())),
         }
     }
-    Ok(parts
+    Ok(context
         .store
         .record_sightings(lease, &seen.cloud, &orphans, now)
         .await?)
@@ -281,9 +286,9 @@ async fn sort_out_orphans(parts: &Parts, lease: &Lease, seen: &Seen, known: &[Bu
 ///
 /// # Errors
 /// When the database is away.
-pub(crate) async fn due_orphans(parts: &Parts, cloud: &str) -> Result<Vec<Orphan>, Error> {
-    let now = parts.clock.now();
-    let mut orphans = parts.store.orphans(Some(cloud)).await?;
+pub(crate) async fn due_orphans(context: &Context, cloud: &str) -> Result<Vec<Orphan>, Error> {
+    let now = context.clock.now();
+    let mut orphans = context.store.orphans(Some(cloud)).await?;
     orphans.retain(|orphan| orphan.times_seen >= 2 && now.since(orphan.first_at) >= ORPHAN_GRACE);
     Ok(orphans)
 }
@@ -309,15 +314,20 @@ async fn end_orphans(name: &str, cloud: &dyn Cloud, orphans: &[Orphan]) -> Vec<(
     ends
 }
 
-async fn adopt(parts: &Parts, lease: &Lease, builder: &Builder, instance: &Instance) -> Result<(), Error> {
-    let now = parts.clock.now();
+async fn adopt(
+    context: &Context,
+    lease: &Lease,
+    builder: &Builder,
+    instance: &Instance,
+) -> Result<(), Error> {
+    let now = context.clock.now();
     let change = Change {
         reason: format!("instance {} carries its tag", instance.id),
-        deadline: Some(now.plus(parts.deadlines(&builder.pool).pending)),
+        deadline: Some(now.plus(context.deadlines(&builder.pool).pending)),
         instance_id: Some(instance.id.clone()),
         ..Change::default()
     };
-    match parts
+    match context
         .store
         .transition(lease, builder, BuilderState::Pending, &change, now)
         .await

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use provisioner::{Mode, Provisioner};
-use runtime::supervisor::chain;
+use runtime::supervisor::error_chain;
 use serde_json::{Map, Value};
 use shell::{ClientKey, Connection, Endpoint, HostKey, Timeouts};
 
@@ -93,7 +93,7 @@ impl Machine for Opened {
                 report.changed(),
                 report.duration.as_millis()
             )),
-            Err(error) => Err(format!("{playbook}: {}", chain(&error))),
+            Err(error) => Err(format!("{playbook}: {}", error_chain(&error))),
         }
     }
 

@@ -9,12 +9,12 @@ use model::{
     BuilderState, PoolName,
     plan::{self, Action, Wait},
 };
-use runtime::supervisor::chain;
+use runtime::supervisor::error_chain;
 use store::{FleetCache, FleetView, Lease, News};
 use tracing::warn;
 
 use crate::{
-    Error, Parts,
+    Context, Error,
     clouds::Clouds,
     snapshot::snapshot_with,
     steps::{CloudFailure, Steps},
@@ -23,7 +23,7 @@ use crate::{
 /// A controller of one fleet.
 #[derive(Debug)]
 pub struct Controller {
-    pub(crate) parts: Arc<Parts>,
+    pub(crate) context: Arc<Context>,
     pub(crate) clouds: Clouds,
     pub(crate) steps: Steps,
     /// What is on record of the pools since this controller leads.
@@ -36,12 +36,12 @@ pub struct Controller {
 impl Controller {
     /// A controller that has not begun.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(context: Context) -> Self {
         Self {
-            news: parts.store.news(),
-            clouds: Clouds::new(&parts),
-            steps: Steps::new(parts.clock.clone()),
-            parts: Arc::new(parts),
+            news: context.store.news(),
+            clouds: Clouds::new(&context),
+            steps: Steps::new(context.clock.clone()),
+            context: Arc::new(context),
             recorded: BTreeMap::new(),
             cache: FleetCache::default(),
         }
@@ -51,8 +51,8 @@ impl Controller {
     pub(crate) async fn forget_everything(&mut self) {
         self.steps.stop().await;
         self.clouds.stop().await;
-        self.steps = Steps::new(self.parts.clock.clone());
-        self.clouds = Clouds::new(&self.parts);
+        self.steps = Steps::new(self.context.clock.clone());
+        self.clouds = Clouds::new(&self.context);
         self.recorded.clear();
         self.cache = FleetCache::default();
     }
@@ -68,14 +68,14 @@ impl Controller {
 
     /// One round; whether anything is under way.
     pub(crate) async fn round(&mut self, lease: &Lease) -> Result<bool, Error> {
-        let parts = Arc::clone(&self.parts);
-        self.clouds.conclude(&parts, lease, &mut self.cache).await?;
+        let context = Arc::clone(&self.context);
+        self.clouds.conclude(&context, lease, &mut self.cache).await?;
         let mut view = self.view().await?;
         self.record_pools(lease, &view).await?;
-        self.clouds.record(&parts, lease, &view).await?;
-        self.clouds.look(&parts, &view.builders).await?;
-        let mut plan = plan::plan(&snapshot_with(&parts, &view, &self.clouds.health()));
-        if parts.quiesce.is_cancelled() {
+        self.clouds.record(&context, lease, &view).await?;
+        self.clouds.look(&context, &view.builders).await?;
+        let mut plan = plan::plan(&snapshot_with(&context, &view, &self.clouds.health()));
+        if context.quiesce.is_cancelled() {
             plan.actions
                 .retain(|action| matches!(action, Action::Expire { .. } | Action::Drain { .. }));
             plan.waits = wait_for_the_next_start(&view);
@@ -88,27 +88,27 @@ impl Controller {
         let builders = if plan.actions.is_empty() {
             std::mem::take(&mut view.builders)
         } else {
-            parts
+            context
                 .store
-                .look_at_builders(parts.fleet.fleet, &mut self.cache)
+                .look_at_builders(context.fleet.fleet, &mut self.cache)
                 .await?
         };
-        self.steps.begin(&parts, lease, &builders, &self.clouds);
+        self.steps.begin(&context, lease, &builders, &self.clouds);
         // Why things wait is for people to read: it never keeps anything from being done.
-        if let Err(error) = parts.store.set_waits(lease, &mut self.cache, &plan.waits).await {
-            warn!("Cannot write down what waits for what: {}", chain(&error));
+        if let Err(error) = context.store.set_waits(lease, &mut self.cache, &plan.waits).await {
+            warn!("Cannot write down what waits for what: {}", error_chain(&error));
         }
         let is_moving = builders
             .iter()
             .any(|builder| builder.state != BuilderState::Ready);
-        let is_silent = parts.clouds.keys().any(|cloud| !self.clouds.answers(cloud));
+        let is_silent = context.clouds.keys().any(|cloud| !self.clouds.answers(cloud));
         Ok(is_changed || is_moving || is_silent || !view.queue.is_empty() || self.steps.under_way() > 0)
     }
 
     async fn view(&mut self) -> Result<FleetView, Error> {
-        let (fleet, now) = (self.parts.fleet.fleet, self.parts.clock.now());
+        let (fleet, now) = (self.context.fleet.fleet, self.context.clock.now());
         Ok(self
-            .parts
+            .context
             .store
             .look_at_fleet(fleet, &mut self.cache, now)
             .await?)

@@ -11,24 +11,24 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::{Chroot, FleetView};
 
-use crate::Parts;
+use crate::Context;
 
 /// What the plan is made from, with the clouds as the database tells of them.
 #[must_use]
-pub fn snapshot(parts: &Parts, view: &FleetView) -> Snapshot {
+pub fn snapshot(context: &Context, view: &FleetView) -> Snapshot {
     let troubles = view.troubles.iter().cloned();
     let health = troubles.map(|trouble| (trouble.cloud.clone(), CloudHealth::Away(trouble)));
-    snapshot_with(parts, view, &health.collect())
+    snapshot_with(context, view, &health.collect())
 }
 
 /// What the plan is made from, with the clouds as the caller knows them; one that it does not know answers.
 pub(crate) fn snapshot_with(
-    parts: &Parts,
+    context: &Context,
     view: &FleetView,
     health: &BTreeMap<String, CloudHealth>,
 ) -> Snapshot {
-    let pools = parts.fleet.pools.iter().map(|(name, spec)| {
-        let image = parts.fleet.images.get(&spec.image);
+    let pools = context.fleet.pools.iter().map(|(name, spec)| {
+        let image = context.fleet.images.get(&spec.image);
         let cloud = image.and_then(|image| health.get(&image.cloud));
         let pool = plan::Pool {
             spec: spec.clone(),
@@ -37,8 +37,9 @@ pub(crate) fn snapshot_with(
         };
         (name.clone(), pool)
     });
-    let names = parts.fleet.pools.keys();
-    let hashes: BTreeMap<&PoolName, String> = names.map(|pool| (pool, parts.pool_hash(pool, view))).collect();
+    let names = context.fleet.pools.keys();
+    let hashes: BTreeMap<&PoolName, String> =
+        names.map(|pool| (pool, context.pool_hash(pool, view))).collect();
     let builders = view.builders.iter().map(|builder| plan::Builder {
         id: builder.id,
         pool: builder.pool.clone(),
@@ -58,7 +59,7 @@ pub(crate) fn snapshot_with(
     }
 }
 
-impl Parts {
+impl Context {
     /// The time limits of a pool's builders.
     pub(crate) fn deadlines(&self, pool: &PoolName) -> Deadlines {
         self.fleet

@@ -11,7 +11,7 @@ use model::BuilderState;
 use store::{Builder, Change, Lease};
 use tokio::sync::Semaphore;
 
-use crate::{Error, Parts};
+use crate::{Context, Error};
 
 /// Whether a builder in this state waits for the controller to do something to it.
 pub(crate) const fn is_needed(builder: &Builder) -> bool {
@@ -47,20 +47,20 @@ pub(crate) struct Turn {
 /// Does it. The answer is for how long the builder is to be left alone: steps do not wait for that themselves, since only so
 /// many are taken at once.
 pub(crate) async fn step(
-    parts: &Parts,
+    context: &Context,
     lease: &Lease,
     builder: Builder,
     turn: &Turn,
 ) -> Result<Duration, Error> {
     match builder.state {
-        BuilderState::Planned => return launch::launch(parts, lease, builder).await,
-        BuilderState::Launching => launch::interrupted(parts, lease, &builder).await?,
-        BuilderState::Resolving => return launch::resolve(parts, lease, &builder).await,
+        BuilderState::Planned => return launch::launch(context, lease, builder).await,
+        BuilderState::Launching => launch::interrupted(context, lease, &builder).await?,
+        BuilderState::Resolving => return launch::resolve(context, lease, &builder).await,
         BuilderState::Booting | BuilderState::Provisioning | BuilderState::Checking => {
-            prepare::prepare(parts, lease, builder, turn).await?;
+            prepare::prepare(context, lease, builder, turn).await?;
         }
-        BuilderState::Draining => retire::drained(parts, lease, &builder).await?,
-        BuilderState::Terminating => return retire::terminate(parts, lease, &builder, turn.is_first).await,
+        BuilderState::Draining => retire::drained(context, lease, &builder).await?,
+        BuilderState::Terminating => return retire::terminate(context, lease, &builder, turn.is_first).await,
         BuilderState::Pending
         | BuilderState::Ready
         | BuilderState::Reserved
@@ -75,25 +75,25 @@ pub(crate) async fn step(
 
 /// Moves a builder on, with the time limit of the state it comes to.
 async fn advance(
-    parts: &Parts,
+    context: &Context,
     lease: &Lease,
     builder: &Builder,
     to: BuilderState,
     mut change: Change,
 ) -> Result<Builder, Error> {
-    let now = parts.clock.now();
+    let now = context.clock.now();
     // A builder that is put off again and again has the time of one wish.
     let since = if to == BuilderState::Planned {
         builder.created_at
     } else {
         now
     };
-    change.deadline = parts
+    change.deadline = context
         .deadlines(&builder.pool)
         .of(to)
         .map(|limit| since.plus(limit));
     tracing::info!(builder.id = %builder.id, "Builder {} is {to}: {}.", builder.id, change.reason);
-    Ok(parts.store.transition(lease, builder, to, &change, now).await?)
+    Ok(context.store.transition(lease, builder, to, &change, now).await?)
 }
 
 fn because(reason: impl Into<String>) -> Change {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use model::{BuilderId, BuilderState};
-use runtime::{clock::Clock, supervisor::chain};
+use runtime::{clock::Clock, supervisor::error_chain};
 use store::{Builder, Lease};
 use tokio::{
     sync::Semaphore,
@@ -17,7 +17,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use crate::{
-    Error, Parts, caught,
+    Context, Error, caught,
     clouds::Clouds,
     pauses::Pauses,
     step::{self, Turn},
@@ -148,7 +148,7 @@ impl Steps {
 
     /// Says what went wrong, once for each cause. That a cloud cannot be reached is said of the cloud.
     fn complain(&mut self, id: BuilderId, error: &Error) {
-        let words = chain(error);
+        let words = error_chain(error);
         let is_known = self.complaints.get(&id) == Some(&words);
         let is_the_clouds = matches!(
             error,
@@ -166,7 +166,13 @@ impl Steps {
     }
 
     /// Begins a step for every builder that needs one and has none. Nothing is launched in clouds that do not answer.
-    pub(crate) fn begin(&mut self, parts: &Arc<Parts>, lease: &Lease, builders: &[Builder], clouds: &Clouds) {
+    pub(crate) fn begin(
+        &mut self,
+        context: &Arc<Context>,
+        lease: &Lease,
+        builders: &[Builder],
+        clouds: &Clouds,
+    ) {
         let now = self.clock.elapsed();
         let there: BTreeSet<BuilderId> = builders.iter().map(|builder| builder.id).collect();
         self.pauses.retain(|id| there.contains(id));
@@ -197,11 +203,11 @@ impl Steps {
                 is_first: self.stepped.insert((builder.id, builder.state)),
                 playing: Arc::clone(&self.playing),
             };
-            let (parts, lease, builder) = (Arc::clone(parts), *lease, builder.clone());
+            let (context, lease, builder) = (Arc::clone(context), *lease, builder.clone());
             self.count = self.count.wrapping_add(1);
             let (id, number) = (builder.id, self.count);
             let task = self.tasks.spawn(async move {
-                let step = step::step(&parts, &lease, builder, &turn);
+                let step = step::step(&context, &lease, builder, &turn);
                 let outcome = caught("a step of a builder", step).await;
                 Ended { id, number, outcome }
             });

@@ -262,10 +262,10 @@ pub(crate) async fn plan(config: &Config, as_json: bool) -> anyhow::Result<()> {
     let (plan, view, condition) = database::with(&settings, async |store| {
         // Neither clouds nor builders are asked: no secrets are needed to look at a plan.
         let key = ClientKey::generate("plan")?;
-        let parts = parts::planner(&settings, key, &store).context("reading the fleet")?;
-        let view = store.fleet_snapshot(parts.fleet.fleet, clock::now()).await?;
-        let plan = model::plan(&controller::snapshot(&parts, &view));
-        let condition = condition(&settings, &store, &parts.fleet, view.at).await?;
+        let context = parts::planner(&settings, key, &store).context("reading the fleet")?;
+        let view = store.fleet_snapshot(context.fleet.fleet, clock::now()).await?;
+        let plan = model::plan(&controller::snapshot(&context, &view));
+        let condition = condition(&settings, &store, &context.fleet, view.at).await?;
         Ok((plan, view, condition))
     })
     .await?;

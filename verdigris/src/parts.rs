@@ -160,19 +160,19 @@ pub(crate) fn controller(
     secrets: &Secrets,
     store: &Store,
     embedded: Option<&Embedded>,
-) -> anyhow::Result<controller::Parts> {
-    let mut parts = planner(settings, secrets.builder_key()?, store)?;
+) -> anyhow::Result<controller::Context> {
+    let mut context = planner(settings, secrets.builder_key()?, store)?;
     let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
-    for (name, spec) in &parts.fleet.clouds {
+    for (name, spec) in &context.fleet.clouds {
         let client = ec2(spec, embedded).with_context(|| format!("clouds.{name}"))?;
         clouds.insert(name.clone(), Arc::new(client));
     }
-    parts.clouds = clouds;
+    context.clouds = clouds;
     if embedded.is_some() {
         // It holds its directory's lock: one that comes is the one before, started again, and need not wait.
-        parts.holder = format!("{}:up", host_name());
+        context.holder = format!("{}:up", host_name());
     }
-    Ok(parts)
+    Ok(context)
 }
 
 /// A controller without clouds, which can only plan; for that, any key will do.
@@ -180,13 +180,13 @@ pub(crate) fn planner(
     settings: &Settings,
     key: ClientKey,
     store: &Store,
-) -> anyhow::Result<controller::Parts> {
+) -> anyhow::Result<controller::Context> {
     let (key, provisioner) = (Arc::new(key), Arc::new(provisioner(settings)?));
     let reach = controller::OverSsh {
         key: Arc::clone(&key),
         provisioner: Arc::clone(&provisioner),
     };
-    Ok(controller::Parts {
+    Ok(controller::Context {
         store: store.clone(),
         fleet: Arc::new(fleet(settings)?),
         clouds: BTreeMap::new(),

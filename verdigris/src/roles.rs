@@ -80,9 +80,9 @@ pub(crate) async fn controller(config: &Config) -> anyhow::Result<()> {
     let settings = settings(config)?;
     let secrets = Secrets::open(&settings.storage.secrets())?;
     run(&settings, Process::Controller, async |store| {
-        let parts = parts::controller(&settings, &secrets, &store, None)?;
-        fleet::refuse_forsaken_machines(&store, &parts.fleet, clock::now()).await?;
-        let controller = controller::Controller::new(parts);
+        let context = parts::controller(&settings, &secrets, &store, None)?;
+        fleet::refuse_forsaken_machines(&store, &context.fleet, clock::now()).await?;
+        let controller = controller::Controller::new(context);
         let supervisor = Supervisor::new();
         probes(&settings, &store, &supervisor).await?;
         supervisor.spawn("controller", controller.run(supervisor.stop_token()));

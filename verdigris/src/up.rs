@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use devcloud::{Cloud, CloudConfig, ImageConfig};
 use model::{ChrootDefinition, ChrootName, OwnerName, chroot::BaseRepository};
-use runtime::{CancellationToken, Settings, Supervisor, clock, supervisor::chain};
+use runtime::{CancellationToken, Settings, Supervisor, clock, supervisor::error_chain};
 use store::{Chroot, NewUser, Store};
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -300,7 +300,7 @@ async fn keep_credentials(
                 is_operator: true,
             };
             let made = store.create_user(&new, clock::now()).await;
-            made.map_err(|error| anyhow::anyhow!("making the operator {operator}: {}", chain(&error)))?
+            made.map_err(|error| anyhow::anyhow!("making the operator {operator}: {}", error_chain(&error)))?
         }
     };
     let token = store.issue_token(user.id, TOKEN_LIFETIME, clock::now()).await?;

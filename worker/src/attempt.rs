@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use runtime::{Backoff, clock, supervisor::chain};
+use runtime::{Backoff, clock, supervisor::error_chain};
 use store::{Allocation, AllocationState, Outcome, Renewal, RepositoryKey};
 use tokio::{fs::File, time::Instant};
 use tracing::{debug, info, warn};
@@ -64,7 +64,7 @@ pub(crate) async fn drive(context: &Context, leases: &Arc<Leases>, allocation: &
     match hand_in(context, allocation, &outcome).await {
         Ok(()) => true,
         Err(error) => {
-            warn!(attempt.id = %id, "The end of attempt {id} was refused: {}", chain(&error));
+            warn!(attempt.id = %id, "The end of attempt {id} was refused: {}", error_chain(&error));
             // What the database finds wrong with it would be wrong again: at least the attempt must end.
             let failure = Error::Store(error).outcome();
             hand_in(context, allocation, &failure).await.is_ok()
@@ -197,7 +197,8 @@ impl Attempt<'_> {
             Ok(outcome) => Some(self.collection().keep_live_log(&log, outcome).await),
             Err(Error::Fenced) => None,
             Err(error) => {
-                self.journal.note(&format!("It cannot go on: {}", chain(&error)));
+                self.journal
+                    .note(&format!("It cannot go on: {}", error_chain(&error)));
                 Some(self.collection().keep_live_log(&log, error.outcome()).await)
             }
         }
@@ -224,7 +225,7 @@ impl Attempt<'_> {
                 Err(error @ Error::Connection(_)) => (error, reach.failed()),
                 // Room is for an operator to make, and no reason to build everything anew.
                 Err(error) if error.is_full_disk() => {
-                    warn!(attempt.id = %id, "Waiting for room on the disk: {}", chain(&error));
+                    warn!(attempt.id = %id, "Waiting for room on the disk: {}", error_chain(&error));
                     (error, Some(PAUSE_ON_A_FULL_DISK))
                 }
                 Err(error) => return Err(error),
@@ -232,7 +233,7 @@ impl Attempt<'_> {
             let Some(pause) = pause.filter(|_| Instant::now() < self.limit) else {
                 return last_word(reach.verdict.as_ref(), error);
             };
-            let why = chain(&error);
+            let why = error_chain(&error);
             self.journal.note(&format!("Will connect again: {why}"));
             debug!(attempt.id = %id, "Will connect again: {why}");
             tokio::time::sleep(pause).await;
@@ -347,7 +348,7 @@ impl Attempt<'_> {
             Ok(Ok(kept)) => kept,
             Ok(Err(Error::Fenced)) => return Err(Error::Fenced),
             Ok(Err(error)) => {
-                debug!("A cancelled build was not killed: {}", chain(&error));
+                debug!("A cancelled build was not killed: {}", error_chain(&error));
                 None
             }
             Err(_) => None,

@@ -13,7 +13,7 @@ use repository::{
     BuildDirectory, Manifest, RepositoryId,
     manifest::{ManifestEntry, ManifestLimits},
 };
-use runtime::supervisor::chain;
+use runtime::supervisor::error_chain;
 use store::{Allocation, Attempt, Outcome, Renewal};
 use tokio::{fs::File, io::AsyncWriteExt as _, sync::OnceCell};
 use tracing::{debug, warn};
@@ -68,7 +68,7 @@ impl<'a> Collection<'a> {
                 Err(error) if error.may_pass() || matches!(error, Error::Fenced) => return Err(error),
                 Err(error) => {
                     self.journal
-                        .note(&format!("The results are refused: {}", chain(&error)));
+                        .note(&format!("The results are refused: {}", error_chain(&error)));
                     error.outcome()
                 }
             },
@@ -133,7 +133,7 @@ impl<'a> Collection<'a> {
             Err(error) if error.may_pass() || matches!(error, Error::Fenced) => Err(error),
             Err(error) => {
                 let id = self.allocation.attempt.id;
-                warn!(attempt.id = %id, "The logs of a build were not taken: {}", chain(&error));
+                warn!(attempt.id = %id, "The logs of a build were not taken: {}", error_chain(&error));
                 Ok(None)
             }
         }
@@ -163,7 +163,7 @@ impl<'a> Collection<'a> {
             Ok(directory) => with_results(outcome, Some(directory)),
             Err(error) => {
                 let id = self.allocation.attempt.id;
-                warn!(attempt.id = %id, "The log of a build was not kept among its results: {}", chain(&error));
+                warn!(attempt.id = %id, "The log of a build was not kept among its results: {}", error_chain(&error));
                 outcome
             }
         }
@@ -173,7 +173,7 @@ impl<'a> Collection<'a> {
     pub(crate) async fn ask_early(&self, session: &dyn BuilderSession) {
         let bytes = self.context.limits.result_bytes;
         if let Err(error) = self.offer.get_or_try_init(|| session.manifest(bytes)).await {
-            debug!("Nothing to collect yet: {}", chain(&error));
+            debug!("Nothing to collect yet: {}", error_chain(&error));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What stops a worker's work, sorted by what follows from it.
 
 use model::Blame;
-use runtime::supervisor::chain;
+use runtime::supervisor::error_chain;
 use store::Outcome;
 
 /// What stops a worker's work on an attempt or a publication.
@@ -65,7 +65,7 @@ impl Error {
         let blame = match self {
             Self::Task(_) => {
                 return Outcome::Refused {
-                    reason: chain(self),
+                    reason: error_chain(self),
                     result_directory: None,
                 };
             }
@@ -79,7 +79,7 @@ impl Error {
         };
         Outcome::Failed {
             blame,
-            reason: chain(self),
+            reason: error_chain(self),
             evidence: None,
             result_directory: None,
         }
@@ -95,7 +95,7 @@ impl From<shell::Error> for Error {
                 source: cause,
             },
             error if error.is_worth_retrying() => Self::Connection(error),
-            error => Self::Builder(chain(&error)),
+            error => Self::Builder(error_chain(&error)),
         }
     }
 }

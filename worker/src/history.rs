@@ -6,7 +6,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use model::ProjectId;
-use runtime::{CancellationToken, clock, supervisor::chain};
+use runtime::{CancellationToken, clock, supervisor::error_chain};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -37,7 +37,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
         };
         match AssertUnwindSafe(work).catch_unwind().await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!("Cannot take away what is over: {}", chain(&error)),
+            Ok(Err(error)) => warn!("Cannot take away what is over: {}", error_chain(&error)),
             Err(_) => error!("A fault of this program: what takes away what is over panicked."),
         }
         tokio::select! {
@@ -54,7 +54,7 @@ async fn clear(context: &Context, stop: &CancellationToken) -> Result<(), Error>
         if let Err(error) = clear_project(context, project, stop).await {
             warn!(
                 "Cannot take away the rows of project {project}: {}",
-                chain(&error)
+                error_chain(&error)
             );
         }
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use model::Epoch;
-use runtime::{CancellationToken, clock, supervisor::chain};
+use runtime::{CancellationToken, clock, supervisor::error_chain};
 use store::Renewal;
 use tokio::{sync::watch, time::Instant};
 use tracing::warn;
@@ -151,7 +151,7 @@ pub(crate) async fn run(context: Arc<Context>, leases: Arc<Leases>, pace: Pace, 
         };
         match answers {
             Ok(answers) => leases.tell(&answers),
-            Err(error) => warn!("Cannot renew allocations: {}", chain(&error)),
+            Err(error) => warn!("Cannot renew allocations: {}", error_chain(&error)),
         }
         tokio::select! {
             () = stop.cancelled() => {}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use repository::{RepositoryId, Retention, Snapshot};
-use runtime::{CancellationToken, clock, supervisor::chain};
+use runtime::{CancellationToken, clock, supervisor::error_chain};
 use store::{PublishedSnapshot, RepositoryPlace, SnapshotRecord};
 use tracing::warn;
 
@@ -70,7 +70,7 @@ pub(crate) async fn prune_all(context: &Context, stop: &CancellationToken) -> Re
             }
             if let Err(error) = prune(context, place).await {
                 let id = repository_id(place);
-                warn!("Superseded snapshots are left in {id}: {}", chain(&error));
+                warn!("Superseded snapshots are left in {id}: {}", error_chain(&error));
             }
         }
         match page.into_iter().next_back() {

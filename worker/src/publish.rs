@@ -10,7 +10,7 @@ use std::{
 
 use model::{AttemptId, BuildId};
 use repository::{PackageMetadata, Publisher, RepositoryId};
-use runtime::{Backoff, CancellationToken, clock, supervisor::chain};
+use runtime::{Backoff, CancellationToken, clock, supervisor::error_chain};
 use store::{Publication, RepositoryKey, RepositoryPlace, SnapshotRecord};
 use tokio::{task::JoinSet, time::Instant};
 use tracing::{error, info, warn};
@@ -43,7 +43,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
         if is_new {
             match context.store.give_up_publications(&context.name).await {
                 Ok(()) => is_new = false,
-                Err(error) => warn!("Cannot give up earlier publications: {}", chain(&error)),
+                Err(error) => warn!("Cannot give up earlier publications: {}", error_chain(&error)),
             }
         }
         if !is_new && running.len() < MOST_AT_ONCE_HERE {
@@ -57,7 +57,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
                         });
                     }
                 }
-                Err(error) => warn!("Cannot look for publications: {}", chain(&error)),
+                Err(error) => warn!("Cannot look for publications: {}", error_chain(&error)),
             }
         }
         tokio::select! {
@@ -130,7 +130,7 @@ pub(crate) async fn publish(context: &Context, place: &RepositoryPlace) -> bool 
         Ok(Some(number)) => number,
         Ok(None) => return true,
         Err(error) => {
-            warn!("Cannot begin a publication of {id}: {}", chain(&error));
+            warn!("Cannot begin a publication of {id}: {}", error_chain(&error));
             return false;
         }
     };
@@ -149,16 +149,16 @@ pub(crate) async fn publish(context: &Context, place: &RepositoryPlace) -> bool 
                 written.named.len()
             );
             if let Err(error) = tidy_up(context, place, &written).await {
-                warn!("What {id} no longer needs is left there: {}", chain(&error));
+                warn!("What {id} no longer needs is left there: {}", error_chain(&error));
             }
             true
         }
         Err(error) => {
-            warn!("The publication of {id} failed: {}", chain(&error));
+            warn!("The publication of {id} failed: {}", error_chain(&error));
             if let Err(error) = give_up(context, key, number, &error).await {
                 warn!(
                     "That a publication of {id} failed was not recorded: {}",
-                    chain(&error)
+                    error_chain(&error)
                 );
                 return false;
             }
@@ -195,7 +195,7 @@ async fn give_up(
         // An older database was put beside newer results: it goes on after the highest number there.
         context.store.number_publications_after(key, *highest).await?;
     }
-    let why = chain(why);
+    let why = error_chain(why);
     let failed = context
         .store
         .fail_publication(key, number, &context.name, &why, clock::now());
@@ -217,7 +217,7 @@ async fn keep_lease(context: &Context, key: RepositoryKey<'_>, number: u64) -> s
         match renewed {
             Ok(()) => {}
             Err(error @ store::Error::Conflict { .. }) => return error,
-            Err(error) => warn!("Cannot renew a publication: {}", chain(&error)),
+            Err(error) => warn!("Cannot renew a publication: {}", error_chain(&error)),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use model::AttemptId;
-use runtime::{CancellationToken, supervisor::chain};
+use runtime::{CancellationToken, supervisor::error_chain};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -35,11 +35,11 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
         match AssertUnwindSafe(sweep(&context, &stop)).catch_unwind().await {
             Ok(Ok(0)) => {}
             Ok(Ok(count)) => info!("Removed {count} files and directories that nothing refers to any more."),
-            Ok(Err(error)) => warn!("Cannot look for what nothing refers to: {}", chain(&error)),
+            Ok(Err(error)) => warn!("Cannot look for what nothing refers to: {}", error_chain(&error)),
             Err(_) => error!("A fault of this program: the sweep of the disk panicked."),
         }
         if let Err(error) = prune_all(&context, &stop).await {
-            warn!("Cannot look for superseded snapshots: {}", chain(&error));
+            warn!("Cannot look for superseded snapshots: {}", error_chain(&error));
         }
         tokio::select! {
             () = stop.cancelled() => {}

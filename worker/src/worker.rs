@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use futures_util::FutureExt as _;
 use model::Epoch;
-use runtime::{CancellationToken, clock, supervisor::chain};
+use runtime::{CancellationToken, clock, supervisor::error_chain};
 use store::Allocation;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
@@ -68,7 +68,7 @@ impl Worker {
         let mut news = self.context.store.news();
         while !stop.is_cancelled() {
             if let Err(error) = self.look(&stop).await {
-                warn!("Cannot look for work: {}", chain(&error));
+                warn!("Cannot look for work: {}", error_chain(&error));
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -137,7 +137,11 @@ impl Worker {
                 Ok(()) => self.drive(allocation, stop),
                 Err(store::Error::Conflict { .. }) => debug!("Another worker was quicker."),
                 // The others may be sound.
-                Err(error) => warn!("Cannot take up {}: {}", allocation.attempt.id, chain(&error)),
+                Err(error) => warn!(
+                    "Cannot take up {}: {}",
+                    allocation.attempt.id,
+                    error_chain(&error)
+                ),
             }
         }
         Ok(())
@@ -163,7 +167,11 @@ impl Worker {
                     self.drive(allocation, stop);
                 }
                 Err(store::Error::Conflict { .. }) => {}
-                Err(error) => warn!("Cannot take over {}: {}", allocation.attempt.id, chain(&error)),
+                Err(error) => warn!(
+                    "Cannot take over {}: {}",
+                    allocation.attempt.id,
+                    error_chain(&error)
+                ),
             }
         }
     }

@@ -129,7 +129,7 @@ impl Farm {
         let fleet = fleet(pools);
         let lease = store.acquire_lease(fleet.fleet, "test", Duration::from_secs(1_000_000), NOW);
         let lease = lease.await.unwrap().unwrap();
-        let parts = Parts {
+        let context = Context {
             store,
             fleet: Arc::new(fleet),
             clouds: BTreeMap::from([("fake".to_owned(), Arc::clone(&cloud) as Arc<dyn cloud::Cloud>)]),
@@ -142,7 +142,7 @@ impl Farm {
             quiesce: runtime::CancellationToken::new(),
         };
         Self {
-            controller: Controller::new(parts),
+            controller: Controller::new(context),
             lease,
             cloud,
             machines,
@@ -161,7 +161,7 @@ impl Farm {
     }
 
     async fn builders(&self) -> Vec<Builder> {
-        self.controller.parts.store.builders(None).await.unwrap()
+        self.controller.context.store.builders(None).await.unwrap()
     }
 
     async fn states(&self) -> Vec<BuilderState> {
@@ -173,7 +173,7 @@ impl Farm {
     }
 
     async fn history(&self) -> Vec<(BuilderState, i64)> {
-        let all = self.controller.parts.store.builders(Some(NOW)).await.unwrap();
+        let all = self.controller.context.store.builders(Some(NOW)).await.unwrap();
         all.iter()
             .map(|builder| (builder.state, builder.version))
             .collect()
@@ -183,7 +183,7 @@ impl Farm {
         let now = Clock::Manual(self.clock.clone()).now();
         let condition = self
             .controller
-            .parts
+            .context
             .store
             .fleet_condition(None, now)
             .await

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::{advance, because};
-use crate::{Error, Parts, request};
+use crate::{Context, Error, request};
 
 /// How long to leave a cloud alone that has none of the offerings, or that asked for fewer calls; the latter longer with
 /// every time.
@@ -32,14 +32,14 @@ enum Next {
 }
 
 /// Commits token and parameters, then calls; or says for how long a cloud that refused is to be left alone.
-pub(super) async fn launch(parts: &Parts, lease: &Lease, builder: Builder) -> Result<Duration, Error> {
-    let now = parts.clock.now();
-    let offering = match next(parts, &builder, now) {
+pub(super) async fn launch(context: &Context, lease: &Lease, builder: Builder) -> Result<Duration, Error> {
+    let now = context.clock.now();
+    let offering = match next(context, &builder, now) {
         Next::Ask(offering) => offering,
         Next::Wait(pause) => return Ok(pause),
         Next::GiveUp(why) => {
             warn!(builder.id = %builder.id, "Builder {} is given up: {why}.", builder.id);
-            advance(parts, lease, &builder, BuilderState::Abandoned, because(why)).await?;
+            advance(context, lease, &builder, BuilderState::Abandoned, because(why)).await?;
             return Ok(Duration::ZERO);
         }
     };
@@ -52,17 +52,17 @@ pub(super) async fn launch(parts: &Parts, lease: &Lease, builder: Builder) -> Re
         host_key_public: public,
         host_key_secret: host_key.private_openssh().map_err(Error::Keys)?,
     };
-    let deadline = now.plus(parts.deadlines(&builder.pool).launch);
-    let builder = parts
+    let deadline = now.plus(context.deadlines(&builder.pool).launch);
+    let builder = context
         .store
         .begin_launch(lease, &builder, &launch, deadline, now)
         .await?;
-    call(parts, lease, &builder).await?;
+    call(context, lease, &builder).await?;
     Ok(Duration::ZERO)
 }
 
-fn next(parts: &Parts, builder: &Builder, now: Timestamp) -> Next {
-    let Some(pool) = parts.fleet.pools.get(&builder.pool) else {
+fn next(context: &Context, builder: &Builder, now: Timestamp) -> Next {
+    let Some(pool) = context.fleet.pools.get(&builder.pool) else {
         return Next::GiveUp(format!("pool {} is no longer in fleet.yaml", builder.pool));
     };
     let offerings = request::offerings(&pool.offerings);
@@ -109,12 +109,12 @@ fn next_of(offerings: &[String], tries: u32, builder: &Builder, now: Timestamp) 
 }
 
 /// Makes the call that a row announces, and writes down what came of it.
-async fn call(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<(), Error> {
-    let (launch, answer) = ask(parts, builder).await?;
+async fn call(context: &Context, lease: &Lease, builder: &Builder) -> Result<(), Error> {
+    let (launch, answer) = ask(context, builder).await?;
     let error = match answer {
         Ok(instance) => {
             let (to, change) = given(launch, instance);
-            return advance(parts, lease, builder, to, change).await.map(drop);
+            return advance(context, lease, builder, to, change).await.map(drop);
         }
         Err(error) => error,
     };
@@ -131,7 +131,7 @@ async fn call(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<(), Err
         launch_answer: answer,
         ..because(words)
     };
-    advance(parts, lease, builder, to, change).await?;
+    advance(context, lease, builder, to, change).await?;
     match error {
         // For the cloud: others need not find out the same.
         source @ cloud::Error::Unreachable { .. } => Err(Error::Cloud {
@@ -144,7 +144,7 @@ async fn call(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<(), Err
 
 /// The cloud's answer to the launch that is on record.
 async fn ask<'a>(
-    parts: &Parts,
+    context: &Context,
     builder: &'a Builder,
 ) -> Result<(&'a LaunchAttempt, Result<Instance, cloud::Error>), Error> {
     let Some(launch) = &builder.launch else {
@@ -153,12 +153,12 @@ async fn ask<'a>(
             builder.id, builder.state
         )));
     };
-    let request = request::launch_request(&parts.fleet, builder, launch, &parts.key)?;
-    Ok((launch, cloud_of(parts, builder)?.launch(&request).await))
+    let request = request::launch_request(&context.fleet, builder, launch, &context.key)?;
+    Ok((launch, cloud_of(context, builder)?.launch(&request).await))
 }
 
-fn cloud_of<'a>(parts: &'a Parts, builder: &Builder) -> Result<&'a dyn Cloud, Error> {
-    let found = parts.clouds.get(&builder.cloud).map(AsRef::as_ref);
+fn cloud_of<'a>(context: &'a Context, builder: &Builder) -> Result<&'a dyn Cloud, Error> {
+    let found = context.clouds.get(&builder.cloud).map(AsRef::as_ref);
     found.ok_or_else(|| Error::Contradiction(format!("there is no cloud `{}` in fleet.yaml", builder.cloud)))
 }
 
@@ -181,9 +181,9 @@ fn nothing(words: impl Into<String>) -> (BuilderState, Change) {
 }
 
 /// A launch that nobody waits for any more: its controller was killed between the row and the answer.
-pub(super) async fn interrupted(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<(), Error> {
+pub(super) async fn interrupted(context: &Context, lease: &Lease, builder: &Builder) -> Result<(), Error> {
     let change = because("the controller was interrupted while it asked");
-    advance(parts, lease, builder, BuilderState::Resolving, change)
+    advance(context, lease, builder, BuilderState::Resolving, change)
         .await
         .map(drop)
 }
@@ -191,13 +191,13 @@ pub(super) async fn interrupted(parts: &Parts, lease: &Lease, builder: &Builder)
 /// Repeats the question with the same token and the same parameters: if a machine was made, it is the
 /// answer. Observing adopts it by its tag as well. A refusal does not prove that the first question was
 /// refused as well, so that only ten minutes without a machine of that tag end the doubt.
-pub(super) async fn resolve(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<Duration, Error> {
-    let waited = parts.clock.now().since(builder.entered_at);
-    let (launch, answer) = ask(parts, builder).await?;
+pub(super) async fn resolve(context: &Context, lease: &Lease, builder: &Builder) -> Result<Duration, Error> {
+    let waited = context.clock.now().since(builder.entered_at);
+    let (launch, answer) = ask(context, builder).await?;
     let (to, change) = match answer {
         Ok(instance) => given(launch, instance),
         Err(error @ cloud::Error::Ended) => nothing(error.to_string()),
-        Err(cloud::Error::Refused { .. }) if is_nowhere(parts, builder, waited).await? => {
+        Err(cloud::Error::Refused { .. }) if is_nowhere(context, builder, waited).await? => {
             nothing("no instance with its tag in ten minutes")
         }
         Err(source @ cloud::Error::Unreachable { .. }) => {
@@ -211,16 +211,16 @@ pub(super) async fn resolve(parts: &Parts, lease: &Lease, builder: &Builder) -> 
             return Ok((waited / 2).clamp(PAUSE_BETWEEN_QUESTIONS, LONGEST_PAUSE));
         }
     };
-    advance(parts, lease, builder, to, change).await?;
+    advance(context, lease, builder, to, change).await?;
     Ok(Duration::ZERO)
 }
 
 /// Whether its time of doubt is over and the cloud lists no machine for it.
-async fn is_nowhere(parts: &Parts, builder: &Builder, waited: Duration) -> Result<bool, Error> {
+async fn is_nowhere(context: &Context, builder: &Builder, waited: Duration) -> Result<bool, Error> {
     if waited <= RESOLVING_AT_LEAST {
         return Ok(false);
     }
-    let listed = cloud_of(parts, builder)?.list(parts.fleet.fleet).await;
+    let listed = cloud_of(context, builder)?.list(context.fleet.fleet).await;
     let listed = listed.map_err(|source| Error::Cloud {
         cloud: builder.cloud.clone(),
         source,

@@ -8,7 +8,7 @@ use store::{Builder, Lease};
 use tracing::{debug, info};
 
 use super::{advance, because};
-use crate::{Error, Parts};
+use crate::{Context, Error};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -36,18 +36,24 @@ async fn tell_console(cloud: &dyn Cloud, builder: &Builder, instance_id: &str) {
 }
 
 /// There are no hooks to wait for.
-pub(super) async fn drained(parts: &Parts, lease: &Lease, builder: &Builder) -> Result<(), Error> {
+pub(super) async fn drained(context: &Context, lease: &Lease, builder: &Builder) -> Result<(), Error> {
     let reason = builder.reason.clone().unwrap_or_else(|| "drained".to_owned());
-    advance(parts, lease, builder, BuilderState::Terminating, because(reason))
-        .await
-        .map(drop)
+    advance(
+        context,
+        lease,
+        builder,
+        BuilderState::Terminating,
+        because(reason),
+    )
+    .await
+    .map(drop)
 }
 
 /// Asks the cloud for the end; `is_first` says whether this controller has not done so before. That it has come is for the
 /// observation to see, so this step only asks, and leaves more time between one question and the next the longer it takes.
 /// What the cloud refuses is added to the builder's reason: the machine goes on costing.
 pub(super) async fn terminate(
-    parts: &Parts,
+    context: &Context,
     lease: &Lease,
     builder: &Builder,
     is_first: bool,
@@ -58,13 +64,13 @@ pub(super) async fn terminate(
             builder.id
         )));
     };
-    let Some(cloud) = parts.clouds.get(&builder.cloud) else {
+    let Some(cloud) = context.clouds.get(&builder.cloud) else {
         return Err(Error::Contradiction(format!(
             "there is no cloud `{}` in fleet.yaml",
             builder.cloud
         )));
     };
-    let waited = parts.clock.now().since(builder.entered_at);
+    let waited = context.clock.now().since(builder.entered_at);
     // It stays to be had for a while; nothing waits for it.
     let telling = async {
         if is_first && builder.ready_at.is_none() {
@@ -75,11 +81,11 @@ pub(super) async fn terminate(
     match &asked {
         Err(error @ cloud::Error::Refused { .. }) => {
             let words = format!("{instance_id} is not ended: {error}");
-            parts.store.annotate_builder(lease, builder, &words).await?;
+            context.store.annotate_builder(lease, builder, &words).await?;
         }
         Ok(()) if waited > ALARM_AFTER => {
             let words = format!("the cloud has not ended {instance_id} since it was told to");
-            parts.store.annotate_builder(lease, builder, &words).await?;
+            context.store.annotate_builder(lease, builder, &words).await?;
         }
         Ok(()) | Err(_) => {}
     }

@@ -68,7 +68,7 @@ impl Supervisor {
             let words = match ended {
                 Ok(Ok(())) if own.stop.is_cancelled() => None,
                 Ok(Ok(())) => Some("ended by itself".to_owned()),
-                Ok(Err(cause)) => Some(chain(&cause)),
+                Ok(Err(cause)) => Some(error_chain(&cause)),
                 Err(cause) => Some(cause.to_string()),
             };
             let mut seen = own.seen();
@@ -116,7 +116,7 @@ impl Supervisor {
 
 /// An error with all its causes, in one line.
 #[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -131,7 +131,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use std::{io, time::Duration};
 
-    use super::{Supervisor, chain};
+    use super::{Supervisor, error_chain};
 
     #[tokio::test]
     async fn a_task_that_fails_stops_the_others_and_is_named() {
@@ -224,7 +224,7 @@ mod tests {
             words: "refused",
             source: None,
         };
-        assert_eq!(chain(&inner), "refused");
+        assert_eq!(error_chain(&inner), "refused");
         let middle = Layer {
             words: "connecting",
             source: Some(Box::new(inner)),
@@ -233,6 +233,6 @@ mod tests {
             words: "asking the cloud",
             source: Some(Box::new(middle)),
         };
-        assert_eq!(chain(&outer), "asking the cloud: connecting: refused");
+        assert_eq!(error_chain(&outer), "asking the cloud: connecting: refused");
     }
 }

@@ -55,9 +55,9 @@ async fn machines_that_do_not_answer_keep_no_other_from_being_launched_or_ended(
     farm.settle().await;
     assert_eq!(farm.states().await, [BuilderState::Booting; 80]);
     // All 80 are waited for when another pool comes and wants a machine, and one of them dies.
-    let mut parts = Parts::clone(&farm.controller.parts);
-    parts.fleet = Arc::new(fleet(&format!("{many}{}", pool("other", "max: 3, idle: 1", "b"))));
-    farm.controller.parts = Arc::new(parts);
+    let mut context = Context::clone(&farm.controller.context);
+    context.fleet = Arc::new(fleet(&format!("{many}{}", pool("other", "max: 3, idle: 1", "b"))));
+    farm.controller.context = Arc::new(context);
     let dying = farm.cloud.instances()[0].id.clone();
     farm.cloud.set_state(&dying, InstanceState::Stopped);
     farm.clock.advance(Duration::from_secs(1));
@@ -76,7 +76,7 @@ async fn machines_that_do_not_answer_keep_no_other_from_being_launched_or_ended(
 async fn nothing_new_is_begun_by_a_farm_that_is_to_stop() {
     let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
     farm.until_ready(1).await;
-    farm.controller.parts.quiesce.cancel();
+    farm.controller.context.quiesce.cancel();
     let first = farm.cloud.instances()[0].id.clone();
     farm.cloud.set_state(&first, InstanceState::Stopped);
     farm.until("what died is cleared away", |states, _| states.is_empty())
