@@ -214,3 +214,88 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BTreeMap, BUILDER_TAG, Error, FLEET_TAG, FleetId, Instance, InstanceState, LAUNCH_TAG};
+
+    fn tagged(tags: &[(&str, &str)]) -> Instance {
+        Instance {
+            id: "i-1".to_owned(),
+            state: InstanceState::Running,
+            address: None,
+            state_reason: None,
+            tags: tags
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect::<BTreeMap<_, _>>(),
+        }
+    }
+
+    #[test]
+    fn an_instance_is_of_the_fleet_and_the_builder_whose_exact_ids_it_carries() {
+        let fleet: FleetId = "flt_00000000000000000000000000000003".parse().unwrap();
+        for (value, expected) in [
+            ("flt_00000000000000000000000000000003", true),
+            ("flt_00000000000000000000000000000004", false),
+            ("FLT_00000000000000000000000000000003", false),
+            ("00000000000000000000000000000003", false),
+            (" flt_00000000000000000000000000000003", false),
+            ("flt_000000000000000000000000000000031", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                tagged(&[(FLEET_TAG, value)]).belongs_to(fleet),
+                expected,
+                "{value}"
+            );
+        }
+        assert!(!tagged(&[("Verdigris:fleet", &fleet.to_string())]).belongs_to(fleet));
+        let builder = "bld_00000000000000000000000000000001";
+        let launch = "lch_00000000000000000000000000000002";
+        let whole = tagged(&[(BUILDER_TAG, builder), (LAUNCH_TAG, launch)]);
+        assert_eq!(whole.builder().unwrap().to_string(), builder);
+        assert_eq!(whole.launch().unwrap().to_string(), launch);
+        // A tag that anybody may have changed is no reason to fail.
+        for value in ["", "bld_1", "i-1", launch] {
+            assert_eq!(tagged(&[(BUILDER_TAG, value)]).builder(), None, "{value}");
+        }
+        assert_eq!((tagged(&[]).builder(), tagged(&[]).launch()), (None, None));
+    }
+
+    #[test]
+    fn everybody_reads_the_code_and_operators_the_clouds_words_as_well() {
+        let refused = |message: &str| Error::Refused {
+            code: "UnauthorizedOperation".to_owned(),
+            message: message.to_owned(),
+        };
+        let what = || "it did not answer in time".to_owned();
+        for (error, whole, public) in [
+            (
+                refused("account 123456789012 may not"),
+                "the cloud refuses: UnauthorizedOperation: account 123456789012 may not",
+                "the cloud refuses: UnauthorizedOperation",
+            ),
+            (
+                refused(""),
+                "the cloud refuses: UnauthorizedOperation",
+                "the cloud refuses: UnauthorizedOperation",
+            ),
+            (
+                Error::Throttled {
+                    code: "SlowDown".to_owned(),
+                },
+                "the cloud asks for fewer calls (SlowDown)",
+                "the cloud asks for fewer calls (SlowDown)",
+            ),
+            (
+                Error::Unclear { what: what() },
+                "no clear answer from the cloud: it did not answer in time",
+                "no clear answer from the cloud: it did not answer in time",
+            ),
+        ] {
+            assert_eq!(error.to_string(), whole);
+            assert_eq!(error.in_public(), public);
+        }
+    }
+}

@@ -116,3 +116,108 @@ fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a 
 fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     sources(error).find_map(|source| source.downcast_ref::<E>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ConnectorError, Error, by_code, not_answered};
+
+    fn refused(code: &str) -> Error {
+        Error::Refused {
+            code: code.to_owned(),
+            message: "no".to_owned(),
+        }
+    }
+
+    fn throttled(code: &str) -> Error {
+        Error::Throttled {
+            code: code.to_owned(),
+        }
+    }
+
+    fn unclear(what: &str) -> Error {
+        Error::Unclear {
+            what: what.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_code_decides_before_the_status_and_says_itself_without_its_side() {
+        for (code, status, expected) in [
+            (
+                "InsufficientInstanceCapacity",
+                500,
+                refused("InsufficientInstanceCapacity"),
+            ),
+            (
+                "Server.InsufficientInstanceCapacity",
+                503,
+                refused("InsufficientInstanceCapacity"),
+            ),
+            ("Client.AuthFailure", 401, refused("AuthFailure")),
+            ("InvalidAMIID.NotFound", 400, refused("InvalidAMIID.NotFound")),
+            ("UnauthorizedOperation", 403, refused("UnauthorizedOperation")),
+            (
+                "UnavailableHostRequirements",
+                400,
+                refused("UnavailableHostRequirements"),
+            ),
+            (
+                "IdempotentParameterMismatch",
+                400,
+                refused("IdempotentParameterMismatch"),
+            ),
+            ("IdempotentInstanceTerminated", 400, Error::Ended),
+            ("Client.IdempotentInstanceTerminated", 500, Error::Ended),
+            (
+                "Client.RequestLimitExceeded",
+                400,
+                throttled("RequestLimitExceeded"),
+            ),
+            ("requestlimitexceeded", 503, throttled("requestlimitexceeded")),
+            ("BandwidthLimitExceeded", 503, throttled("BandwidthLimitExceeded")),
+            // The status counts where it alone says it.
+            ("", 429, throttled("HTTP 429")),
+            ("InternalError", 429, throttled("InternalError")),
+            ("", 500, unclear("HTTP status 500 without a code of EC2")),
+            ("", 200, unclear("HTTP status 200 without a code of EC2")),
+            ("Server.", 502, unclear("HTTP status 502 without a code of EC2")),
+            ("Server.InternalError", 500, unclear("InternalError")),
+            ("InternalFailure", 400, unclear("InternalFailure")),
+            (
+                "ServiceUnavailableException",
+                503,
+                unclear("ServiceUnavailableException"),
+            ),
+            ("Unavailable", 503, unclear("Unavailable")),
+            ("RequestTimeout", 400, unclear("RequestTimeout")),
+            ("ServerError", 500, unclear("ServerError")),
+        ] {
+            let found = by_code(code, "no", status);
+            assert_eq!(found, expected, "{code} {status}");
+            // Only where nothing is known may there be a machine.
+            assert_eq!(
+                found.may_have_acted(),
+                matches!(expected, Error::Unclear { .. }),
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_lost_on_its_way_may_have_been_heard() {
+        let io = |kind| Box::new(std::io::Error::from(kind));
+        for (error, what) in [
+            (None, "the question was lost"),
+            (
+                Some(ConnectorError::timeout(io(std::io::ErrorKind::TimedOut))),
+                "it did not answer in time",
+            ),
+            (
+                Some(ConnectorError::io(io(std::io::ErrorKind::ConnectionReset))),
+                "the connection ended before an answer came",
+            ),
+        ] {
+            assert_eq!(not_answered(error.as_ref()), unclear(what));
+        }
+    }
+}

@@ -310,3 +310,159 @@ async fn an_instance_with_another_fleets_tag_is_not_listed() {
     );
     server.join().unwrap();
 }
+
+fn described(state: &str, addresses: &str) -> String {
+    format!(
+        "<DescribeInstancesResponse><reservationSet><item><instancesSet><item><instanceId>i-1</instanceId>\
+         {addresses}<instanceState><code>0</code><name>{state}</name></instanceState>\
+         <stateReason><code>x</code><message>Server.InternalError</message></stateReason>\
+         <tagSet><item><key>verdigris:pool</key><value>x86</value></item><item><key>bare</key></item></tagSet>\
+         </item></instancesSet></item></reservationSet></DescribeInstancesResponse>"
+    )
+}
+
+#[tokio::test]
+async fn each_state_is_read_as_it_is_called_and_one_that_is_not_known_proves_nothing() {
+    for (word, state) in [
+        ("pending", InstanceState::Pending),
+        ("running", InstanceState::Running),
+        ("shutting-down", InstanceState::ShuttingDown),
+        ("terminated", InstanceState::Terminated),
+        ("stopping", InstanceState::Stopping),
+        ("stopped", InstanceState::Stopped),
+        ("Running", InstanceState::Unknown),
+        ("hibernated", InstanceState::Unknown),
+        ("", InstanceState::Unknown),
+    ] {
+        let (cloud, server) = endpoint("200 OK", &described(word, ""));
+        let found = cloud.describe(&["i-1".to_owned()]).await.unwrap();
+        assert_eq!(found.len(), 1, "{word}");
+        assert_eq!(found[0].state, state, "{word}");
+        if state != InstanceState::Unknown {
+            assert_eq!(found[0].state.as_str(), word);
+        }
+        assert_eq!(found[0].state_reason.as_deref(), Some("Server.InternalError"));
+        assert_eq!(
+            found[0].tags.get("verdigris:pool").map(String::as_str),
+            Some("x86")
+        );
+        assert_eq!(found[0].tags.get("bare").map(String::as_str), Some(""));
+        server.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_machine_is_reached_at_its_public_address_where_it_has_one() {
+    let public = "<ipAddress>54.1.2.3</ipAddress>";
+    let private = "<privateIpAddress>10.0.0.7</privateIpAddress>";
+    for (addresses, expected) in [
+        (format!("{private}{public}"), Some("54.1.2.3")),
+        (public.to_owned(), Some("54.1.2.3")),
+        (private.to_owned(), Some("10.0.0.7")),
+        (format!("{private}<ipAddress></ipAddress>"), Some("10.0.0.7")),
+        (String::new(), None),
+    ] {
+        let (cloud, server) = endpoint("200 OK", &described("running", &addresses));
+        let found = cloud.describe(&["i-1".to_owned()]).await.unwrap();
+        assert_eq!(found[0].address.as_deref(), expected, "{addresses}");
+        server.join().unwrap();
+    }
+}
+
+/// A change of a launch, words that it adds to what is asked, and words that it takes away.
+type Changed = (
+    fn(&mut LaunchRequest),
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+#[tokio::test]
+async fn what_a_launch_does_not_name_is_left_to_the_cloud() {
+    let body = "<RunInstancesResponse><instancesSet><item><instanceId>i-1</instanceId></item></instancesSet>\
+        </RunInstancesResponse>";
+    let cases: [Changed; 4] = [
+        (
+            |_| (),
+            &["MinCount=1", "MaxCount=1"],
+            &["Placement", "Subnet", "SecurityGroup"],
+        ),
+        (
+            |request| request.zone = Some("eu-central-1a".to_owned()),
+            &["Placement.AvailabilityZone=eu-central-1a"],
+            &["Subnet"],
+        ),
+        (
+            |request| {
+                request.subnet = Some("subnet-1".to_owned());
+                request.security_groups = vec!["sg-1".to_owned(), "sg-2".to_owned()];
+            },
+            &[
+                "SubnetId=subnet-1",
+                "SecurityGroupId.1=sg-1",
+                "SecurityGroupId.2=sg-2",
+            ],
+            &["Placement"],
+        ),
+        (
+            |request| request.metadata_options = false,
+            &["ClientToken="],
+            &["MetadataOptions"],
+        ),
+    ];
+    for (change, present, missing) in cases {
+        let (cloud, server) = endpoint("200 OK", body);
+        let mut wanted = request();
+        change(&mut wanted);
+        cloud.launch(&wanted).await.unwrap();
+        let asked = server.join().unwrap();
+        for word in present {
+            assert!(asked.contains(word), "{word}: {asked}");
+        }
+        for word in missing {
+            assert!(!asked.contains(word), "{word}: {asked}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_the_cloud_knows_nothing_of_is_an_end() {
+    for (code, is_fine) in [
+        ("InvalidInstanceID.NotFound", true),
+        ("InvalidInstanceID.Malformed", false),
+        ("OperationNotPermitted", false),
+        ("UnauthorizedOperation", false),
+    ] {
+        let (cloud, server) = endpoint("400 No", &error_body(code));
+        let ended = cloud.terminate("i-1").await;
+        assert_eq!(ended.is_ok(), is_fine, "{code}: {ended:?}");
+        let asked = server.join().unwrap();
+        assert!(
+            asked.contains("Action=TerminateInstances") && asked.contains("InstanceId.1=i-1"),
+            "{asked}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_console_is_read_as_text_whatever_bytes_a_machine_wrote() {
+    let answer = |output: &str| {
+        format!("<GetConsoleOutputResponse><instanceId>i-1</instanceId>{output}</GetConsoleOutputResponse>")
+    };
+    for (output, expected) in [
+        ("<output>Ym9vdGVkCg==</output>", Some("booted\n")),
+        // In lines, as Amazon's own clients take it.
+        ("<output>Ym9v\r\ndGVk\nCg==\n</output>", Some("booted\n")),
+        ("<output>/2Jvb3Q=</output>", Some("\u{fffd}boot")),
+        ("<output></output>", Some("")),
+        ("", Some("")),
+        ("<output>not base64!</output>", None),
+    ] {
+        let (cloud, server) = endpoint("200 OK", &answer(output));
+        let read = cloud.console_output("i-1").await;
+        match expected {
+            Some(text) => assert_eq!(read.unwrap(), text, "{output}"),
+            None => assert!(matches!(read, Err(Error::Unclear { .. })), "{output}: {read:?}"),
+        }
+        server.join().unwrap();
+    }
+}
