@@ -157,7 +157,7 @@ async fn apply(
     let change = match seen.instances.get(id) {
         Some(instance) => {
             absences.seen(id);
-            meaning(context, builder, instance, now)
+            meaning(builder, instance, context.deadlines(&builder.pool).boot, now)
         }
         None if seen.asked.contains(id) && absences.note(id, now) => absent(builder, id, now),
         None => None,
@@ -173,18 +173,17 @@ async fn apply(
 
 /// What an instance's state means for its builder.
 fn meaning(
-    context: &Context,
     builder: &Builder,
     instance: &Instance,
+    time_to_boot: Duration,
     now: Timestamp,
 ) -> Option<(BuilderState, Change)> {
     match instance.state {
         InstanceState::Running if builder.state == BuilderState::Pending => {
             let address = instance.address.clone()?;
-            let deadlines = context.deadlines(&builder.pool);
             let change = Change {
                 reason: format!("instance {} runs at {address}", instance.id),
-                deadline: Some(now.plus(deadlines.boot)),
+                deadline: Some(now.plus(time_to_boot)),
                 address: Some(address),
                 ..Change::default()
             };
@@ -336,3 +335,6 @@ async fn adopt(
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

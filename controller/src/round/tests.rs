@@ -21,6 +21,7 @@ use crate::{Machine, Reach};
 
 mod clouds;
 mod launches;
+mod lead;
 mod machines;
 
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);

@@ -1,0 +1,252 @@
+use cloud::{FLEET_TAG, FakeCloud};
+use model::{BuilderId, BuilderState as B};
+use uuid::Uuid;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+const FLEET: FleetId = FleetId(Uuid::from_u128(3));
+
+fn builder(state: BuilderState) -> Builder {
+    Builder {
+        id: BuilderId(Uuid::from_u128(1)),
+        pool: "x86".parse().unwrap(),
+        state,
+        version: 1,
+        cloud: "aws".to_owned(),
+        instance_id: Some("i-1".to_owned()),
+        address: None,
+        port: 22,
+        host_key: None,
+        host_key_secret: None,
+        image: "ami-1".to_owned(),
+        spec_hash: String::new(),
+        cordoned: false,
+        reason: None,
+        entered_at: NOW,
+        deadline: None,
+        created_at: NOW,
+        ready_at: None,
+        launch: None,
+        launches: 0,
+        refusals: 0,
+        postponements: 0,
+        refusal: None,
+    }
+}
+
+fn instance(id: &str, state: InstanceState) -> Instance {
+    Instance {
+        id: id.to_owned(),
+        state,
+        address: Some("10.0.0.7".to_owned()),
+        state_reason: None,
+        tags: BTreeMap::from([(FLEET_TAG.to_owned(), FLEET.to_string())]),
+    }
+}
+
+/// Where a builder goes whose instance has ended or is ending: out of service while something may run on it, else to its end.
+const AFTER_THE_END: [(BuilderState, Option<BuilderState>); 15] = [
+    (B::Planned, None),
+    (B::Launching, None),
+    (B::Resolving, Some(B::Terminating)),
+    (B::Pending, Some(B::Terminating)),
+    (B::Booting, Some(B::Terminating)),
+    (B::Provisioning, Some(B::Terminating)),
+    (B::Checking, Some(B::Terminating)),
+    (B::Ready, Some(B::Draining)),
+    (B::Reserved, Some(B::Draining)),
+    (B::Busy, Some(B::Draining)),
+    (B::Cleaning, Some(B::Draining)),
+    (B::Held, Some(B::Draining)),
+    (B::Draining, Some(B::Terminating)),
+    (B::Terminated, None),
+    (B::Abandoned, None),
+];
+
+#[test]
+fn an_instance_that_ends_takes_its_builder_with_it_in_every_state() {
+    use InstanceState::{ShuttingDown, Stopped, Stopping, Terminated};
+    for (state, expected) in AFTER_THE_END {
+        for (of_instance, word) in [
+            (ShuttingDown, "shutting-down"),
+            (Terminated, "terminated"),
+            (Stopping, "stopping"),
+            (Stopped, "stopped"),
+        ] {
+            let mut found = instance("i-1", of_instance);
+            let change = meaning(&builder(state), &found, Duration::ZERO, NOW);
+            assert_eq!(change.as_ref().map(|(to, _)| *to), expected, "{state} {word}");
+            if let Some((_, change)) = change {
+                assert_eq!(change.reason, format!("instance i-1 is {word}: no reason given"));
+            }
+            found.state_reason = Some("Server.SpotInstanceTermination".to_owned());
+            if let Some((_, change)) = meaning(&builder(state), &found, Duration::ZERO, NOW) {
+                assert!(
+                    change.reason.ends_with(": Server.SpotInstanceTermination"),
+                    "{}",
+                    change.reason
+                );
+            }
+        }
+        assert_eq!(
+            absent(&builder(state), "i-1", NOW).map(|(to, _)| to),
+            expected,
+            "absent: {state}"
+        );
+    }
+    let known: Vec<_> = AFTER_THE_END.iter().map(|(state, _)| *state).collect();
+    let missing = B::ALL.into_iter().filter(|state| !known.contains(state));
+    assert_eq!(
+        missing.collect::<Vec<_>>(),
+        [B::Terminating],
+        "its own test is below"
+    );
+}
+
+#[test]
+fn only_the_end_itself_ends_a_builder_that_is_being_ended() {
+    let ending = builder(B::Terminating);
+    for state in [
+        InstanceState::Pending,
+        InstanceState::Running,
+        InstanceState::ShuttingDown,
+        InstanceState::Stopping,
+        InstanceState::Stopped,
+        InstanceState::Unknown,
+    ] {
+        let change = meaning(&ending, &instance("i-1", state), Duration::ZERO, NOW);
+        assert!(change.is_none(), "{}: {change:?}", state.as_str());
+    }
+    let ended = meaning(
+        &ending,
+        &instance("i-1", InstanceState::Terminated),
+        Duration::ZERO,
+        NOW,
+    );
+    assert_eq!(ended.map(|(to, _)| to), Some(B::Terminated));
+    for (seconds, expected) in [
+        (0, None),
+        (599, None),
+        (600, Some(B::Terminated)),
+        (6000, Some(B::Terminated)),
+    ] {
+        let later = NOW.plus(Duration::from_secs(seconds));
+        let change = absent(&ending, "i-1", later);
+        assert_eq!(change.map(|(to, _)| to), expected, "{seconds}");
+    }
+}
+
+#[test]
+fn an_instance_that_runs_at_an_address_lets_its_builder_boot_and_nothing_else_does() {
+    let running = instance("i-1", InstanceState::Running);
+    let boot = Duration::from_secs(20);
+    for state in B::ALL {
+        let change = meaning(&builder(state), &running, boot, NOW);
+        assert_eq!(change.is_some(), state == B::Pending, "{state}");
+        if let Some((to, change)) = change {
+            assert_eq!(to, B::Booting);
+            assert_eq!(change.address.as_deref(), Some("10.0.0.7"));
+            assert_eq!(change.deadline, Some(NOW.plus(boot)));
+            assert_eq!(change.reason, "instance i-1 runs at 10.0.0.7");
+        }
+        for waits in [InstanceState::Pending, InstanceState::Unknown] {
+            assert!(
+                meaning(&builder(state), &instance("i-1", waits), boot, NOW).is_none(),
+                "{state}"
+            );
+        }
+    }
+    let mut nowhere = running;
+    nowhere.address = None;
+    assert!(
+        meaning(&builder(B::Pending), &nowhere, boot, NOW).is_none(),
+        "it cannot be reached yet"
+    );
+}
+
+#[test]
+fn an_absence_is_believed_after_some_looks_and_some_time_and_anew_after_each_sight() {
+    let mut absences = Absences::default();
+    let at = |seconds| NOW.plus(Duration::from_secs(seconds));
+    let believed = ABSENCE_BELIEVED_AFTER.as_secs();
+    for seconds in [0, 1, 2, believed - 1] {
+        assert!(!absences.note("i-1", at(seconds)), "{seconds}");
+    }
+    assert!(
+        !absences.note("i-2", at(believed)),
+        "another one's looks do not count"
+    );
+    assert!(absences.note("i-1", at(believed)));
+    absences.seen("i-1");
+    // Time alone is not enough, and begins anew.
+    assert!(!absences.note("i-1", at(2 * believed)));
+    assert!(!absences.note("i-1", at(4 * believed)));
+    assert!(absences.note("i-1", at(4 * believed)));
+}
+
+fn look_at(cloud: &Arc<FakeCloud>, known: &[&str], orphans: Vec<Orphan>) -> Look {
+    Look {
+        name: "aws".to_owned(),
+        cloud: Arc::clone(cloud) as Arc<dyn Cloud>,
+        fleet: FLEET,
+        known: known.iter().map(ToString::to_string).collect(),
+        orphans,
+    }
+}
+
+#[tokio::test]
+async fn what_a_list_lacks_is_asked_for_by_its_id_before_it_counts_as_absent() {
+    let cloud = Arc::new(FakeCloud::default());
+    for id in ["i-listed", "i-unlisted", "i-hidden"] {
+        cloud.add(instance(id, InstanceState::Running));
+    }
+    cloud.add(Instance {
+        tags: BTreeMap::new(),
+        ..instance("i-anothers", InstanceState::Running)
+    });
+    cloud.leave_out("i-unlisted");
+    cloud.hide("i-hidden", true);
+    let seen = look(look_at(
+        &cloud,
+        &["i-listed", "i-unlisted", "i-hidden"],
+        Vec::new(),
+    ));
+    let seen = seen.await.unwrap();
+    let found: Vec<&str> = seen.instances.keys().map(String::as_str).collect();
+    assert_eq!(found, ["i-listed", "i-unlisted"]);
+    let asked: Vec<&str> = seen.asked.iter().map(String::as_str).collect();
+    assert_eq!(asked, ["i-hidden", "i-unlisted"]);
+    cloud.set_away(Some(cloud::Error::Throttled {
+        code: "SlowDown".to_owned(),
+    }));
+    let failed = look(look_at(&cloud, &["i-listed"], Vec::new())).await;
+    assert!(matches!(failed, Err(Error::Cloud { cloud, .. }) if cloud == "aws"));
+}
+
+#[tokio::test]
+async fn every_orphan_is_told_to_end_though_another_one_is_refused() {
+    let cloud = Arc::new(FakeCloud::default());
+    let orphans = ["i-1", "i-2", "i-3"].map(|id| {
+        cloud.add(instance(id, InstanceState::Running));
+        Orphan {
+            cloud: "aws".to_owned(),
+            instance_id: id.to_owned(),
+            state: "running".to_owned(),
+            first_at: NOW,
+            last_at: NOW,
+            times_seen: 2,
+            refusal: None,
+        }
+    });
+    let refusal = cloud::Error::Refused {
+        code: "OperationNotPermitted".to_owned(),
+        message: String::new(),
+    };
+    cloud.protect("i-2", Some(refusal));
+    let seen = look(look_at(&cloud, &[], orphans.to_vec())).await.unwrap();
+    let refused = Some("the cloud refuses: OperationNotPermitted".to_owned());
+    let expected = [("i-1", None), ("i-2", refused), ("i-3", None)];
+    assert_eq!(seen.ends, expected.map(|(id, refusal)| (id.to_owned(), refusal)));
+    assert_eq!(cloud.terminated(), ["i-1", "i-2", "i-3"]);
+}
