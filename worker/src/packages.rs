@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use repository::{BuildDirectory, Manifest, Package, PackageMetadata, SigningKey};
+use repository::{BuildDirectory, Manifest, PackageMetadata, SigningKey};
 use runtime::clock;
 use store::{BuiltPackage, CollectedPackage};
 
@@ -28,7 +28,12 @@ pub(crate) fn sign_all(
     for entry in manifest.entries().filter(|entry| entry.name.ends_with(".rpm")) {
         let path = staged.join(&entry.name);
         let found = repository::read_package(&path)?;
-        if let Some(why) = objection(&found, &entry.name, architecture, &installed) {
+        let claim = Claim {
+            file_name: found.file_name(),
+            format: found.format,
+            arch: (!found.is_source()).then_some(found.arch.as_str()),
+        };
+        if let Some(why) = objection(&claim, &entry.name, architecture, &installed) {
             return Err(Error::Refused(format!("{} {why}", entry.name)));
         }
         repository::sign_package(&path, key, clock::now())?;
@@ -57,21 +62,30 @@ pub(crate) fn sign_all(
 /// The name of the list of packages that the build root had, which the builder writes.
 const INSTALLED: &str = "installed_pkgs.log";
 
+/// What a package says of itself.
+struct Claim<'a> {
+    /// The name that its file should have.
+    file_name: String,
+    format: u64,
+    /// Its architecture; none for a source package.
+    arch: Option<&'a str>,
+}
+
 /// Why a package is not taken, behind its name.
-fn objection(found: &Package, file_name: &str, architecture: &str, installed: &str) -> Option<String> {
-    if found.file_name() != file_name {
-        return Some(format!("holds the package {}", found.file_name()));
+fn objection(claim: &Claim<'_>, file_name: &str, architecture: &str, installed: &str) -> Option<String> {
+    if claim.file_name != file_name {
+        return Some(format!("holds the package {}", claim.file_name));
     }
-    if found.format >= 6 && !reads_format_6(installed) {
+    if claim.format >= 6 && !reads_format_6(installed) {
         return Some(format!(
             "has the package format {}, which clients of the chroot may not verify: by {INSTALLED} its rpm is not version 6",
-            found.format
+            claim.format
         ));
     }
-    if !found.is_source() && !repository::belongs(&found.arch, architecture) {
-        return Some(format!("is not for {architecture}"));
-    }
-    None
+    let is_foreign = claim
+        .arch
+        .is_some_and(|arch| !repository::belongs(arch, architecture));
+    is_foreign.then(|| format!("is not for {architecture}"))
 }
 
 /// Whether the chroot's own rpm, by the list of its packages, reads and verifies packages of format 6: rpm 6 does.
@@ -102,7 +116,68 @@ pub(crate) fn digest(path: &Path) -> Result<(u64, String), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::reads_format_6;
+    use super::{Claim, digest, objection, reads_format_6};
+
+    #[test]
+    fn a_package_is_taken_under_its_own_name_in_a_format_that_is_read_and_for_its_chroot() {
+        let (old, new) = (
+            "rpm-4.19.1-1.x86_64 1 2 3 installed\n",
+            "rpm-6.0.1-1.x86_64 1 2 3 installed\n",
+        );
+        let foreign = Some("is not for x86_64".to_owned());
+        let unread = Some(
+            "has the package format 6, which clients of the chroot may not verify: by installed_pkgs.log its rpm is not version 6"
+                .to_owned(),
+        );
+        for (name, format, arch, installed, expected) in [
+            ("a-1-1.x86_64.rpm", 4, Some("x86_64"), old, None),
+            ("a-1-1.x86_64.rpm", 4, Some("noarch"), old, None),
+            ("a-1-1.x86_64.rpm", 4, Some("i686"), old, None),
+            ("a-1-1.x86_64.rpm", 4, Some("aarch64"), old, foreign.clone()),
+            ("a-1-1.x86_64.rpm", 4, Some("s390x"), new, foreign),
+            // Whatever the machine that made it.
+            ("a-1-1.x86_64.rpm", 4, None, old, None),
+            ("a-1-1.x86_64.rpm", 6, Some("x86_64"), new, None),
+            ("a-1-1.x86_64.rpm", 6, Some("x86_64"), old, unread.clone()),
+            ("a-1-1.x86_64.rpm", 6, None, "", unread),
+            (
+                "b-1-1.x86_64.rpm",
+                6,
+                Some("s390x"),
+                old,
+                Some("holds the package b-1-1.x86_64.rpm".to_owned()),
+            ),
+        ] {
+            let claim = Claim {
+                file_name: name.to_owned(),
+                format,
+                arch,
+            };
+            let found = objection(&claim, "a-1-1.x86_64.rpm", "x86_64", installed);
+            assert_eq!(found, expected, "{name} {format} {arch:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_measured_as_it_is_and_one_that_is_gone_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        for (content, sha256) in [
+            (
+                "",
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            ),
+            (
+                "abc",
+                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            ),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(digest(&path).unwrap(), (content.len() as u64, sha256.to_owned()));
+        }
+        let gone = digest(&directory.path().join("b.log")).unwrap_err().to_string();
+        assert!(gone.contains("b.log"), "{gone}");
+    }
 
     #[test]
     fn only_a_chroot_with_rpm_6_reads_format_6() {

@@ -6,10 +6,13 @@ use model::Blame;
 use runtime::clock;
 use store::Outcome;
 
-use super::{TIME_AROUND_THE_BUILD, describe, described, time_limit, verdict_of};
+use super::{
+    PATIENCE, PATIENCE_BEFORE_THE_START, Reach, TIME_AROUND_THE_BUILD, describe, described, last_word,
+    time_limit, verdict_of,
+};
 use crate::{
     error::Error,
-    fake::verdict,
+    fake::{lost, verdict},
     session::{BuildOnBuilder, Status, VerdictWord},
     testing::Farm,
 };
@@ -117,5 +120,84 @@ async fn the_time_of_an_attempt_counts_from_its_start_whoever_drives_it() {
             found <= left && left.saturating_sub(found) < Duration::from_secs(30),
             "{found:?}"
         );
+    }
+}
+
+/// One that has been out of reach for so long.
+fn out_of_reach(has_build: bool, since: Duration) -> Reach {
+    let mut reach = Reach::new(has_build);
+    reach.lost = tokio::time::Instant::now().checked_sub(since);
+    assert!(reach.lost.is_some(), "a clock that began this long ago");
+    reach
+}
+
+#[test]
+fn a_builder_is_tried_again_for_as_long_as_it_may_have_a_build_of_ours() {
+    let second = Duration::from_secs(1);
+    let (short, long) = (PATIENCE_BEFORE_THE_START, PATIENCE);
+    assert!(short < long, "else the table below says nothing");
+    for (has_build, since, is_tried) in [
+        (false, Duration::ZERO, true),
+        (false, short - second, true),
+        (false, short + second, false),
+        (true, short + second, true),
+        (true, long - second, true),
+        (true, long + second, false),
+    ] {
+        let pause = out_of_reach(has_build, since).failed();
+        assert_eq!(pause.is_some(), is_tried, "{has_build} {since:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_was_made_gives_all_the_patience_back_and_a_build_is_not_forgotten() {
+    let second = Duration::from_secs(1);
+    let mut reach = out_of_reach(false, PATIENCE_BEFORE_THE_START + second);
+    assert_eq!(reach.failed(), None);
+    reach.made(true);
+    assert!(reach.failed().is_some(), "its silence begins anew");
+    reach.made(false);
+    assert!(
+        reach.has_build && !reach.is_first,
+        "a builder that forgets our build has had it"
+    );
+    let mut pauses: Vec<Duration> = (0..8).filter_map(|_| reach.failed()).collect();
+    assert_eq!(pauses.len(), 8);
+    let longest = pauses.pop().unwrap();
+    assert!(
+        longest > pauses[0] * 4 && longest <= Duration::from_secs(10),
+        "{pauses:?} {longest:?}"
+    );
+}
+
+#[test]
+fn what_a_builder_said_before_it_went_away_is_the_end_where_it_needs_no_files() {
+    for (said, expected) in [
+        (None, Some(Blame::Infrastructure)),
+        // Its packages are nowhere else.
+        (
+            Some(verdict(VerdictWord::Succeeded, None, "")),
+            Some(Blame::Infrastructure),
+        ),
+        (
+            Some(verdict(VerdictWord::Failed, Some("package"), "no")),
+            Some(Blame::Package),
+        ),
+        (
+            Some(verdict(VerdictWord::Failed, Some("service"), "no")),
+            Some(Blame::Service),
+        ),
+        (
+            Some(verdict(VerdictWord::Failed, Some("the weather"), "no")),
+            Some(Blame::Infrastructure),
+        ),
+        (Some(verdict(VerdictWord::Skipped, None, "s390x only")), None),
+    ] {
+        let outcome = last_word(said.as_ref(), lost()).unwrap_or_else(|error| error.outcome());
+        let blame = match &outcome {
+            Outcome::Failed { blame, .. } => Some(*blame),
+            _ => None,
+        };
+        assert_eq!(blame, expected, "{said:?}: {outcome:?}");
     }
 }

@@ -254,6 +254,68 @@ async fn a_refused_task_fails_at_once_and_for_good() {
 }
 
 #[tokio::test]
+async fn who_is_to_blame_where_a_build_cannot_be_started_follows_from_who_refused() {
+    type Refuses = fn() -> Error;
+    let cases: [(Refuses, Blame, &str); 3] = [
+        (
+            || Error::Builder("its disk is broken".to_owned()),
+            Blame::Infrastructure,
+            "its disk is broken",
+        ),
+        (
+            || Error::Refused("the source is too large".to_owned()),
+            Blame::Package,
+            "the source is too large",
+        ),
+        (|| Error::Lost("a panic".to_owned()), Blame::Service, "a panic"),
+    ];
+    for (refuses, blame, reason) in cases {
+        let builder = FakeBuilder::new().with(|script| script.refuses = Some(refuses));
+        let scene = Scene::new(builder).await;
+        let attempt = scene.drive().await;
+        // What may go well elsewhere is tried again.
+        let is_final = blame == Blame::Package;
+        let state = if is_final {
+            AttemptState::Failed
+        } else {
+            AttemptState::Lost
+        };
+        assert_eq!((attempt.state, attempt.blame), (state, Some(blame)));
+        let said = attempt.reason.unwrap_or_default();
+        assert!(said.contains(reason), "{said}");
+        let calls = scene.builder.calls();
+        assert_eq!(
+            calls.iter().filter(|call| *call == "start").count(),
+            1,
+            "{calls:?}"
+        );
+        assert!(!calls.iter().any(|call| call.starts_with("follow")), "{calls:?}");
+        assert_eq!(scene.attempts().await == 1, is_final, "{blame:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_gone_from_the_store_is_the_farms_own_fault_and_nothing_is_started() {
+    let scene = Scene::new(FakeBuilder::new()).await;
+    let source = &scene.allocation.attempt.source;
+    fs_err::remove_file(crate::task::source_path(&scene.farm.context.sources, source)).unwrap();
+    let attempt = scene.drive().await;
+    assert_eq!(
+        (attempt.state, attempt.blame),
+        (AttemptState::Lost, Some(Blame::Service))
+    );
+    let said = attempt.reason.unwrap_or_default();
+    assert!(said.contains(&source.file_name), "{said}");
+    let calls = scene.builder.calls();
+    assert!(
+        !calls
+            .iter()
+            .any(|call| call == "start" || call.starts_with("upload")),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_log_whose_connection_is_lost_again_and_again_is_whole() {
     let builder = failing("package", "no").with(|script| {
         script.log = (0..200)
