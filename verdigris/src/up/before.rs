@@ -164,7 +164,5 @@ mod tests {
             let said = place(&path.join(bad), Access::WRITE_OK).unwrap_err().to_string();
             assert!(said.ends_with(words), "{bad}: {said}");
         }
-        // Nobody may write to it, not even root.
-        assert!(place("/proc/verdigris/farm".as_ref(), Access::WRITE_OK).is_err());
     }
 }
