@@ -77,3 +77,6 @@ fn readable<T: DeserializeOwned>(key: &str, value: Value, tell: &mut impl FnMut(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
