@@ -251,13 +251,13 @@ mod tests {
             );
         }
         assert!(!tagged(&[("Verdigris:fleet", &fleet.to_string())]).belongs_to(fleet));
-        let builder = "bld_00000000000000000000000000000001";
+        let builder = "bdr_00000000000000000000000000000001";
         let launch = "lch_00000000000000000000000000000002";
         let whole = tagged(&[(BUILDER_TAG, builder), (LAUNCH_TAG, launch)]);
         assert_eq!(whole.builder().unwrap().to_string(), builder);
         assert_eq!(whole.launch().unwrap().to_string(), launch);
         // A tag that anybody may have changed is no reason to fail.
-        for value in ["", "bld_1", "i-1", launch] {
+        for value in ["", "bdr_1", "i-1", launch] {
             assert_eq!(tagged(&[(BUILDER_TAG, value)]).builder(), None, "{value}");
         }
         assert_eq!((tagged(&[]).builder(), tagged(&[]).launch()), (None, None));
