@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use crate::{Context, Error, round::Controller};
 
 /// What happens together is thought about together.
-const PAUSE_AFTER_NEWS: Duration = Duration::from_millis(10);
+const PAUSE_AFTER_NOTIFICATION: Duration = Duration::from_millis(10);
 /// Before the lease is renewed again after a failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -117,14 +117,14 @@ impl Controller {
         Ok(())
     }
 
-    /// Waits for the next round: a step or a look that ended, or news, begins it at once.
+    /// Waits for the next round: a step or a look that ended, or a notification, begins it at once.
     async fn wait(&mut self, pause: Duration, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
             Some(ended) = self.steps.ends() => self.note(ended),
             Some(()) = self.clouds.look_ends() => {}
-            () = self.news.next() => tokio::time::sleep(PAUSE_AFTER_NEWS).await,
+            () = self.notifications.next() => tokio::time::sleep(PAUSE_AFTER_NOTIFICATION).await,
         }
     }
 }

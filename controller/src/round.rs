@@ -10,7 +10,7 @@ use model::{
     plan::{self, Action, Wait},
 };
 use runtime::supervisor::error_chain;
-use store::{FleetCache, FleetView, Lease, News};
+use store::{FleetCache, FleetView, Lease, Notifications};
 use tracing::warn;
 
 use crate::{
@@ -28,7 +28,7 @@ pub struct Controller {
     pub(crate) steps: Steps,
     /// What is on record of the pools since this controller leads.
     pub(crate) recorded: BTreeMap<PoolName, String>,
-    pub(crate) news: News,
+    pub(crate) notifications: Notifications,
     /// What it knows of builders and queue.
     pub(crate) cache: FleetCache,
 }
@@ -38,7 +38,7 @@ impl Controller {
     #[must_use]
     pub fn new(context: Context) -> Self {
         Self {
-            news: context.store.news(),
+            notifications: context.store.notifications(),
             clouds: Clouds::new(&context),
             steps: Steps::new(context.clock.clone()),
             context: Arc::new(context),

@@ -291,7 +291,7 @@ impl Attempt<'_> {
     /// project takes a moment, and longer on a full disk.
     async fn await_repositories(&self) -> Result<(), Error> {
         let attempt = &self.allocation.attempt;
-        let mut news = self.context.store.news();
+        let mut notifications = self.context.store.notifications();
         for directory in task::directories(&attempt.directory) {
             let key = RepositoryKey {
                 project: attempt.project,
@@ -305,7 +305,7 @@ impl Attempt<'_> {
                         attempt.owner, attempt.chroot
                     )));
                 }
-                tokio::time::timeout(PAUSE_FOR_THE_REPOSITORY, news.next())
+                tokio::time::timeout(PAUSE_FOR_THE_REPOSITORY, notifications.next())
                     .await
                     .ok();
             }

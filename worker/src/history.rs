@@ -15,7 +15,7 @@ use crate::{Context, Error};
 /// How often deleted projects are looked for when nobody tells of any.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// What happens together is looked at together.
-const PAUSE_AFTER_NEWS: Duration = Duration::from_millis(500);
+const PAUSE_AFTER_NOTIFICATION: Duration = Duration::from_millis(500);
 /// How often what ended long ago is looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// The least rest after a piece.
@@ -23,7 +23,7 @@ const REST: Duration = Duration::from_millis(5);
 
 /// Clears and prunes until told to stop.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
-    let mut news = context.store.news();
+    let mut notifications = context.store.notifications();
     let mut pruned: Option<Instant> = None;
     while !stop.is_cancelled() {
         let is_due = pruned.is_none_or(|last| last.elapsed() >= PRUNE_EVERY);
@@ -43,7 +43,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = news.next() => tokio::time::sleep(PAUSE_AFTER_NEWS).await,
+            () = notifications.next() => tokio::time::sleep(PAUSE_AFTER_NOTIFICATION).await,
         }
     }
 }

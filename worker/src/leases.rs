@@ -131,7 +131,7 @@ impl Drop for Held {
 /// Gives signs of life until told to stop. A database that is away or full is no reason to end anything: builds go on, and
 /// another worker takes them over only when it can say so in the database.
 pub(crate) async fn run(context: Arc<Context>, leases: Arc<Leases>, pace: Pace, stop: CancellationToken) {
-    let mut news = context.store.news();
+    let mut notifications = context.store.notifications();
     let mut renewed: Option<Instant> = None;
     while !stop.is_cancelled() {
         let sizes = leases.sizes();
@@ -157,7 +157,7 @@ pub(crate) async fn run(context: Arc<Context>, leases: Arc<Leases>, pace: Pace, 
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pace.look) => {}
             // What this process hears of itself is looked at soon, but not at every event of a busy farm.
-            () = async { news.next().await; tokio::time::sleep(pace.look / 5).await } => {}
+            () = async { notifications.next().await; tokio::time::sleep(pace.look / 5).await } => {}
         }
     }
 }

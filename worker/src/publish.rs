@@ -36,7 +36,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     let mut running = JoinSet::new();
     let mut queue = Queue::default();
-    let mut news = context.store.news();
+    let mut notifications = context.store.notifications();
     let mut is_new = true;
     while !stop.is_cancelled() {
         // What a worker of this name was publishing when it was killed would otherwise wait for its lease's end.
@@ -63,7 +63,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = news.next() => {}
+            () = notifications.next() => {}
             Some(ended) = running.join_next() => queue.ended(ended),
         }
     }

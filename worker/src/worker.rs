@@ -65,7 +65,7 @@ impl Worker {
         beside.spawn(history::run(Arc::clone(&self.context), stop.clone()));
         let (context, leases) = (Arc::clone(&self.context), Arc::clone(&self.leases));
         beside.spawn(leases::run(context, leases, USUAL_PACE, stop.clone()));
-        let mut news = self.context.store.news();
+        let mut notifications = self.context.store.notifications();
         while !stop.is_cancelled() {
             if let Err(error) = self.look(&stop).await {
                 warn!("Cannot look for work: {}", error_chain(&error));
@@ -73,7 +73,7 @@ impl Worker {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = news.next() => {}
+                () = notifications.next() => {}
                 Some(ended) = self.attempts.join_next() => self.ended(ended),
                 // Nothing would be published, or renewed, any more: better to end, and be started again.
                 Some(Err(cause)) = beside.join_next() => return Err(Error::Lost(cause.to_string())),

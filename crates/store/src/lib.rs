@@ -18,7 +18,7 @@ mod error;
 mod grant;
 mod health;
 mod migration;
-mod news;
+mod notifications;
 mod query;
 mod rights;
 #[cfg(feature = "testing")]
@@ -27,7 +27,7 @@ mod types;
 
 pub use database::{DataVersion, DatabaseSettings, Store, without_secrets};
 pub use error::{Error, Result};
-pub use news::News;
+pub use notifications::Notifications;
 pub use query::FleetCache;
 pub use rights::Process;
 pub use types::{

@@ -7,6 +7,36 @@ use crate::{
     packages::{BROKEN, DYNAMIC, GREETING, SLOW, source_package},
 };
 
+/// Each option of `download-build` fetches the files of its kind of a build of the greeting, and no others.
+fn assert_parts_are_downloaded(farm: &Farm, build: i64) {
+    for (option, expected) in [
+        (
+            "--logs",
+            &[
+                "backend.log.gz",
+                "build.log.gz",
+                "builder-live.log.gz",
+                "hw_info.log.gz",
+                "installed_pkgs.log.gz",
+                "root.log.gz",
+                "state.log.gz",
+            ] as &[_],
+        ),
+        ("--spec", &["greeting.spec"]),
+        ("--rpms", &["greeting-1.0-1.src.rpm", "greeting-1.0-1.x86_64.rpm"]),
+    ] {
+        let destination = farm.path(&format!("download{option}"));
+        let place = destination.to_str().unwrap();
+        farm.copr(&["download-build", &build.to_string(), option, "--dest", place]);
+        let mut names: Vec<String> = std::fs::read_dir(destination.join(CHROOT))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, expected, "{option}");
+    }
+}
+
 #[test]
 fn a_package_goes_from_its_source_to_an_installed_program() {
     let farm = Farm::start();
@@ -41,32 +71,7 @@ fn a_package_goes_from_its_source_to_an_installed_program() {
     ]);
     let package = destination.join(CHROOT).join("greeting-1.0-1.x86_64.rpm");
     assert!(package.is_file(), "{} was downloaded", package.display());
-    for (option, expected) in [
-        (
-            "--logs",
-            &[
-                "backend.log.gz",
-                "build.log.gz",
-                "builder-live.log.gz",
-                "hw_info.log.gz",
-                "installed_pkgs.log.gz",
-                "root.log.gz",
-                "state.log.gz",
-            ] as &[_],
-        ),
-        ("--spec", &["greeting.spec"]),
-        ("--rpms", &["greeting-1.0-1.src.rpm", "greeting-1.0-1.x86_64.rpm"]),
-    ] {
-        let destination = farm.path(&format!("download{option}"));
-        let place = destination.to_str().unwrap();
-        farm.copr(&["download-build", &build.to_string(), option, "--dest", place]);
-        let mut names: Vec<String> = std::fs::read_dir(destination.join(CHROOT))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        assert_eq!(names, expected, "{option}");
-    }
+    assert_parts_are_downloaded(&farm, build);
 
     // As the project's page says, with dnf's own plugin for Copr.
     let page = farm.get("/coprs/admin/demo/").unwrap().1;
