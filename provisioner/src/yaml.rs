@@ -51,23 +51,11 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Node, Mistake> {
         Ok(spanned) => Ok(node(spanned)),
         Err(error) => {
             let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-            // The text of the library goes on with a picture of the source; its first line says what is wrong, at times
-            // with advice for whoever writes a program.
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            let place = format!("line {line} column {column}: ");
-            let message = first.strip_prefix("error: ").unwrap_or(first);
-            let message = message.strip_prefix(&place).unwrap_or(message);
-            let advice = ["; use ", ", set DuplicateKeyPolicy"];
-            let end = advice.iter().filter_map(|words| message.find(words)).min();
-            let (message, _) = message
-                .split_at_checked(end.unwrap_or(message.len()))
-                .unwrap_or((message, ""));
             Err(Mistake {
                 file: file.to_owned(),
                 line,
                 column,
-                message: message.to_owned(),
+                message: runtime::yaml::what(&error, text),
             })
         }
     }

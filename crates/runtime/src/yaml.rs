@@ -51,6 +51,12 @@ pub fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Error> {
     })
 }
 
+/// What is wrong with a YAML text that could not be read, in words for whoever wrote it; without the place.
+#[must_use]
+pub fn what(error: &serde_saphyr::Error, text: &str) -> String {
+    words::what(error, text)
+}
+
 /// The place, the key, what is wrong there, and the line.
 fn mistake(error: &serde_saphyr::Error, path: &serde_path_to_error::Path, text: &str, name: &str) -> String {
     let what = words::what(error, text);

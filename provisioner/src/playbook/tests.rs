@@ -73,7 +73,7 @@ fn what_is_no_playbook_is_refused() {
     p.yml:1:1: a playbook is a list of plays, not a mapping
     "#);
     insta::assert_snapshot!(mistakes("- hosts: [a\n"), @r#"
-    p.yml:1:10: unclosed bracket '['
+    p.yml:1:10: a list in `[ ]` or a map in `{ }` is not closed, or lacks a comma
     "#);
     insta::assert_snapshot!(mistakes("- a\n"), @r#"
     p.yml:1:3: a play is a mapping, not text
@@ -252,7 +252,10 @@ fn every_module_says_what_it_takes() {
         ),
         ("- shell: { argv: [a] }", "shell has no parameter \"argv\""),
         ("- file: { state: touch }", "file needs the parameter \"path\""),
-        ("- stat: { path: /a, path: /b }", "duplicate mapping key: path"),
+        (
+            "- stat: { path: /a, path: /b }",
+            "the key `path` stands twice here",
+        ),
         ("- set_fact: { a-b: 1 }", "\"a-b\" is not the name of a variable"),
         (
             "- file: { path: /a, mode: u+x }",

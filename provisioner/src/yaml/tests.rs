@@ -88,16 +88,31 @@ fn an_alias_has_a_place_of_its_own() {
 #[test]
 fn what_is_no_document_for_us_is_refused_with_its_place() {
     let cases = [
-        ("a: 1\na: 2\n", "x.yml:2:1: duplicate mapping key: a"),
-        ("a: *x\n", "x.yml:1:4: alias references unknown anchor"),
-        ("a: .inf\n", "x.yml:1:4: non-finite float `.inf` rejected"),
-        ("a: !vault |\n  x\n", "x.yml:2:3: unsupported tag `!vault`"),
-        ("a: !unsafe '{{ x }}'\n", "x.yml:1:12: unsupported tag `!unsafe`"),
-        ("a: &x\n  b: *x\n", "x.yml:2:6: recursive references"),
-        ("a: 1\n---\nb: 1\n", "x.yml:3:1: multiple YAML documents"),
+        ("a: 1\na: 2\n", "x.yml:2:1: the key `a` stands twice here"),
+        (
+            "a: *x\n",
+            "x.yml:1:4: `*` refers to an anchor, and there is no `&` with this name above",
+        ),
+        (
+            "a: .inf\n",
+            "x.yml:1:4: `.inf` is no number that can be used here",
+        ),
+        (
+            "a: !vault |\n  x\n",
+            "x.yml:2:3: the tag `!vault` is not understood here",
+        ),
+        (
+            "a: !unsafe '{{ x }}'\n",
+            "x.yml:1:12: the tag `!unsafe` is not understood here",
+        ),
+        ("a: &x\n  b: *x\n", "x.yml:2:6: an anchor refers to itself"),
+        (
+            "a: 1\n---\nb: 1\n",
+            "x.yml:3:1: there is more than one document; take out the line `---`",
+        ),
         (
             "a: 1\n\tb: 2\n",
-            "x.yml:1:4: while scanning a plain scalar, found a tab",
+            "x.yml:1:4: a tab stands here, but lines are indented with spaces only",
         ),
         ("null: x\n", "x.yml:1:1: "),
         ("[a]: x\n", "x.yml:1:1: "),
@@ -116,14 +131,15 @@ fn what_is_no_document_for_us_is_refused_with_its_place() {
 fn depth_and_repetition_have_a_limit() {
     let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
     let mistake = parse("x.yml", &deep).expect_err("too deep");
-    assert_eq!(mistake.message, "recursion limit exceeded");
+    let expected = "the file is too large, too deep, or repeats its anchors too often";
+    assert_eq!(mistake.message, expected);
     let mut laughs = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n".to_owned();
     for (one, next) in ('a'..='h').zip('b'..='i') {
         let many = vec![format!("*{one}"); 10].join(", ");
         laughs.push_str(&format!("{next}: &{next} [{many}]\n"));
     }
     let mistake = parse("x.yml", &laughs).expect_err("too much");
-    assert!(mistake.message.starts_with("budget breached"), "{mistake}");
+    assert_eq!(mistake.message, expected);
 }
 
 /// The values that PyYAML, behind Ansible, makes of these were looked up by running it.

@@ -3,8 +3,11 @@
 use model::nearest::did_you_mean;
 use serde_saphyr::Error;
 
+const TOO_LARGE: &str = "the file is too large, too deep, or repeats its anchors too often";
+
 /// What the parser says holds one of these, and what is said for it. The first that fits.
 const SYNTAX: &[(&[&str], &str)] = &[
+    (&["recursion limit"], TOO_LARGE),
     (
         &["tab"],
         "a tab stands here, but lines are indented with spaces only",
@@ -112,6 +115,7 @@ pub(super) fn what(error: &Error, text: &str) -> String {
             format!("expected {}, found {}", kind(expected), found(unexpected))
         }
         Error::SerdeInvalidLength { len, .. } => format!("{len} entries are too few or too many here"),
+        Error::NonFiniteFloat { value, .. } => format!("`{value}` is no number that can be used here"),
         Error::InvalidBooleanStrict { .. } => "expected `true` or `false`".to_owned(),
         Error::NullIntoString { .. } => "expected a text, found nothing".to_owned(),
         Error::RecursiveReferencesRequireWeakTypes { .. } => "an anchor refers to itself".to_owned(),
@@ -119,8 +123,8 @@ pub(super) fn what(error: &Error, text: &str) -> String {
             "`*` refers to an anchor, and there is no `&` with this name above".to_owned()
         }
         Error::MergeValueNotMapOrSeqOfMaps { .. } => "`<<` takes a map, or a list of maps".to_owned(),
+        Error::UnsupportedTag { tag, .. } => format!("the tag `{tag}` is not understood here"),
         Error::TaggedScalarCannotDeserializeIntoString { .. }
-        | Error::UnsupportedTag { .. }
         | Error::TaggedEnumMismatch { .. }
         | Error::TaggedStructFieldName { .. } => {
             "a tag, which begins with `!`, is not understood here".to_owned()
@@ -131,9 +135,7 @@ pub(super) fn what(error: &Error, text: &str) -> String {
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            "the file is too large, too deep, or repeats its anchors too often".to_owned()
-        }
+        | Error::AliasReplayStackDepthExceeded { .. } => TOO_LARGE.to_owned(),
         _ => "this is not understood here".to_owned(),
     }
 }
