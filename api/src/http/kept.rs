@@ -14,6 +14,8 @@ use poem::{
 };
 use store::{DataVersion, Store};
 
+use crate::http::error::ApiError;
+
 /// How many answers are kept: those that were asked for last.
 const MOST: NonZero<usize> = NonZero::new(256).expect("more than none");
 /// The longest answer that is kept: together they take 32 MiB at most.
@@ -99,9 +101,7 @@ impl KeptAnswers {
             return answer(request).await;
         }
         // Asked for before the answer is made: what is committed meanwhile makes the answer too new for it, never too old.
-        let Ok(version) = store.data_version().await else {
-            return answer(request).await;
-        };
+        let version = store.data_version().await.map_err(ApiError::from)?;
         let address = request.uri().to_string();
         if matches!(plan, Plan::Use)
             && let Some(kept) = self.get(&address, &version)
