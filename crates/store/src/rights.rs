@@ -41,7 +41,7 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// The table of signing keys.
 const KEYS: &str = "signing_key";
 /// All other tables.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
     "account",
     "allocation",
     "attempt",
@@ -59,6 +59,7 @@ const TABLES: [&str; 20] = [
     "pool_version",
     "project",
     "project_chroot",
+    "queue_change",
     "repository",
     "sighting",
     "snapshot",

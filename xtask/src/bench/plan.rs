@@ -102,7 +102,8 @@ pub(super) fn run(cache: &Cache, install: bool, plan: &Plan<'_>) -> Result<()> {
     }
     measure.show()?;
     say(
-        "\n  Both commits on the same databases: filled and measured by the older one, migrated, and measured by this one. \
+        "\n  Both commits on the same databases: filled and measured by the older one, migrated, and measured by this one, \
+         each after a VACUUM. \
          The project is deleted as workers do it, with a rest after each piece.",
     );
     Ok(())

@@ -3,8 +3,8 @@
 
 use model::{ProjectId, Timestamp};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    Value,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Statement, Value,
 };
 
 use super::events::Entry;
@@ -85,6 +85,23 @@ async fn clear_a_piece(tx: &Tx, id: ProjectId) -> Result<bool, TxError> {
         .await?;
     signing_key::Entity::delete_by_id(id.0).exec(&**tx).await?;
     Ok(false)
+}
+
+/// Takes away changes of the queue that every controller has seen; how many.
+async fn prune_queue_changes(tx: &Tx) -> Result<u64, TxError> {
+    let backend = tx.get_database_backend();
+    // By the clock that they were written by: a controller looks at the whole queue anew long before they are this old.
+    let hour_ago = match backend {
+        DbBackend::Postgres => "extract(epoch FROM statement_timestamp()) * 1000000 - 3600000000",
+        _ => "unixepoch('subsec') * 1000000 - 3600000000",
+    };
+    let sql = format!(
+        "DELETE FROM queue_change WHERE id IN (
+            SELECT id FROM queue_change WHERE changed_at < {hour_ago} ORDER BY changed_at LIMIT {ROWS_AT_ONCE}
+        )"
+    );
+    let done = tx.execute_raw(Statement::from_string(backend, sql)).await?;
+    Ok(done.rows_affected())
 }
 
 /// The oldest allocations that are over, by their numbers, which rise with time.
@@ -199,7 +216,8 @@ impl Store {
         .await
     }
 
-    /// Takes away one piece of what ended, or happened, before a moment: allocations, builders with their launches, events.
+    /// Takes away one piece of what ended, or happened, before a moment: allocations, builders with their launches, events; and of
+    /// the queue's changes of more than an hour ago.
     /// How many rows that were; none when there is no more.
     ///
     /// # Errors
@@ -208,6 +226,10 @@ impl Store {
     pub async fn prune(&self, before: Timestamp) -> Result<u64> {
         let before = before.as_micros();
         self.write(|tx| async move {
+            let changes = prune_queue_changes(&tx).await?;
+            if changes > 0 {
+                return Ok(changes);
+            }
             let epochs = old_allocations(&tx, before).await?;
             let allocations = delete::<allocation::Entity, _>(&tx, allocation::Column::Epoch, epochs).await?;
             if allocations > 0 {

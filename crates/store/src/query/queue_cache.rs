@@ -1,18 +1,19 @@
 //! What a controller remembers of the queue from one round to the next.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use model::{
-    AttemptId, BuildId, OwnerName, Timestamp,
+    AttemptId, AttemptState, BuildId, OwnerName, Timestamp,
     plan::{Queue, QueuedAttempt},
 };
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, FromQueryResult, QueryFilter as _,
     QuerySelect as _, Statement,
 };
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::json::{self, ask};
@@ -21,36 +22,54 @@ use crate::{
     convert::{Row, readable},
     database::Tx,
     entity::attempt,
-    error::{Result, TxError},
+    error::{Error, Result, TxError},
 };
 
 /// How many rows one statement reads by their ids.
 const ROWS_AT_ONCE: usize = 500;
 
+/// How long a list of the whole queue is built upon, in microseconds of the database's clock: far less than changes are kept.
+const LISTED_FOR: i64 = 600_000_000;
+
 /// The queue as it was at the last look. Attempts do not change while they wait, but for the reason, which only the controller
-/// that leads writes; so what is known of them stays true while they are listed.
+/// that leads writes; so what is known of them stays true until a change is noted.
 #[derive(Debug, Default)]
 pub(super) struct QueueCache {
-    /// The ids, as the database listed them.
-    listed: String,
-    /// What PostgreSQL made of them.
-    digest: Option<String>,
+    position: Option<Position>,
     attempts: HashMap<AttemptId, QueuedAttempt>,
     reasons: Reasons,
+    /// Attempts that were forgotten: whether they wait is asked anew.
+    doubtful: BTreeSet<AttemptId>,
     /// What `queue` was put in order by.
     active: BTreeMap<OwnerName, u32>,
     queue: Queue,
 }
 
+/// Up to where the changes of the queue are known.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    /// Changes from here on were not yet seen, or are seen again.
+    next: i64,
+    /// When the whole queue was listed, by the database's clock.
+    listed_at: i64,
+}
+
+impl Position {
+    /// When the queue was listed, if that was so lately that no change since then can be missing. A clock that was set back
+    /// tells nothing.
+    fn listed_lately(self, now: i64) -> Option<i64> {
+        let age = now.saturating_sub(self.listed_at);
+        (0..LISTED_FOR).contains(&age).then_some(self.listed_at)
+    }
+}
+
 /// What is new since the last look.
-pub(super) enum Look {
-    Unchanged,
-    Changed {
-        listed: String,
-        digest: Option<String>,
-        ids: HashSet<AttemptId>,
-        came: Vec<Waiting>,
-    },
+pub(super) struct Look {
+    position: Position,
+    /// Attempts that do not wait any more, of those that are known.
+    gone: Vec<AttemptId>,
+    /// Attempts that wait, and of which something may be new.
+    came: Vec<Waiting>,
 }
 
 #[derive(FromQueryResult)]
@@ -62,6 +81,7 @@ pub(super) struct Waiting {
     is_background: bool,
     queued_at: i64,
     waiting_reason: Option<String>,
+    state: String,
 }
 
 impl Waiting {
@@ -79,37 +99,64 @@ impl Waiting {
     }
 }
 
-/// How many attempts wait, and a digest of their ids, whatever their order: on PostgreSQL, which has such a function, and of
-/// which the list costs more than the look.
-async fn digest(tx: &Tx) -> Result<Option<String>, TxError> {
+/// The changes that a statement tells: where the next look goes on, the database's time, and the attempts.
+#[derive(Deserialize)]
+struct Changes(i64, i64, Option<Vec<String>>);
+
+/// What changed from a position on, or nothing but where to begin.
+///
+/// On PostgreSQL transactions are seen in another order than they begin in, so that one that was not over at the last look may
+/// have any number from the snapshot's oldest on (`pg_snapshot_xmin`): those numbers are asked for again. On SQLite there is one
+/// writer, and numbers are seen in their order.
+async fn changes(tx: &Tx, from: Option<Position>) -> Result<Changes, TxError> {
     let backend = tx.get_database_backend();
-    if backend != DbBackend::Postgres {
-        return Ok(None);
-    }
-    let sql =
-        "SELECT CAST(json_build_array(count(*), bit_xor(uuid_hash_extended(id, 0))) AS TEXT) FROM attempt
-        WHERE ended_at IS NULL AND state = 'waiting'";
-    ask(tx, Statement::from_string(backend, sql)).await
+    let sql = match backend {
+        DbBackend::Postgres => {
+            "SELECT CAST(json_build_array(
+                CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT),
+                CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS BIGINT),
+                (SELECT json_agg(DISTINCT CAST(attempt AS TEXT)) FROM queue_change WHERE transaction_id >= $1)
+            ) AS TEXT)"
+        }
+        _ => {
+            "SELECT json_array(
+                (SELECT coalesce(max(id), 0) + 1 FROM queue_change),
+                CAST(unixepoch('subsec') * 1000000 AS INTEGER),
+                json((SELECT json_group_array(DISTINCT hex(attempt)) FROM queue_change WHERE id >= $1))
+            )"
+        }
+    };
+    let next = from.map_or(i64::MAX, |position| position.next);
+    let told = ask(tx, Statement::from_sql_and_values(backend, sql, [next.into()])).await?;
+    let parsed = serde_json::from_str(told.as_deref().unwrap_or_default());
+    parsed.map_err(|error| Error::corrupt("queue_change", "unknown", error).into())
 }
 
-/// The ids of all attempts that wait, with a comma after each. One text, since 20,000 rows cost many times as much; from an
-/// index of attempts that are not over.
-async fn list(tx: &Tx) -> Result<String, TxError> {
+/// The ids in texts. One that is none is of a row that cannot be read: it keeps nobody else from being served.
+fn ids<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<AttemptId> {
+    let ids = texts.into_iter().filter_map(|text| Uuid::try_parse(text).ok());
+    ids.map(AttemptId).collect()
+}
+
+/// All attempts that wait. Asked for as one text, since 20,000 rows cost many times as much; from an index of attempts that are
+/// not over.
+async fn listed(tx: &Tx) -> Result<BTreeSet<AttemptId>, TxError> {
     let backend = tx.get_database_backend();
     let id = json::id(backend, "id");
-    let ids = match backend {
+    let texts = match backend {
         DbBackend::Postgres => format!("string_agg({id}, ',')"),
         _ => format!("group_concat({id})"),
     };
-    let sql = format!("SELECT {ids} FROM attempt WHERE ended_at IS NULL AND state = 'waiting'");
-    Ok(ask(tx, Statement::from_string(backend, sql))
-        .await?
-        .unwrap_or_default())
+    let sql = format!("SELECT {texts} FROM attempt WHERE ended_at IS NULL AND state = 'waiting'");
+    let listed = ask(tx, Statement::from_string(backend, sql)).await?;
+    Ok(ids(listed.as_deref().unwrap_or_default().split(',')))
 }
 
+/// Those of some attempts that wait. Which do is found here: asked for the state, PostgreSQL reads an index of all who wait and
+/// not the one of ids.
 async fn rows(tx: &Tx, ids: &[Uuid]) -> Result<Vec<Waiting>, TxError> {
     use attempt::Column;
-    Ok(attempt::Entity::find()
+    let mut rows = attempt::Entity::find()
         .select_only()
         .columns([
             Column::Id,
@@ -119,68 +166,78 @@ async fn rows(tx: &Tx, ids: &[Uuid]) -> Result<Vec<Waiting>, TxError> {
             Column::IsBackground,
             Column::QueuedAt,
             Column::WaitingReason,
+            Column::State,
         ])
         .filter(Column::Id.is_in(ids.iter().copied()))
         .into_model::<Waiting>()
         .all(&**tx)
-        .await?)
+        .await?;
+    rows.retain(|row| row.state == AttemptState::Waiting.as_str());
+    Ok(rows)
 }
 
 impl QueueCache {
     /// What is new in the database.
     pub(super) async fn look(&self, tx: &Tx) -> Result<Look, TxError> {
-        let digest = digest(tx).await?;
-        if digest.is_some() && digest == self.digest {
-            return Ok(Look::Unchanged);
-        }
-        let listed = list(tx).await?;
-        if listed == self.listed {
-            return Ok(Look::Unchanged);
-        }
-        // An id that is none is a row that cannot be read: it keeps nobody else from being served.
-        let ids: HashSet<AttemptId> = listed
-            .split(',')
-            .filter_map(|id| Uuid::try_parse(id).ok().map(AttemptId))
-            .collect();
-        let unknown = ids.iter().filter(|id| !self.attempts.contains_key(id));
-        let mut unknown: Vec<Uuid> = unknown.map(|id| id.0).collect();
-        unknown.sort_unstable();
-        let mut came = Vec::with_capacity(unknown.len());
-        for some in unknown.chunks(ROWS_AT_ONCE) {
+        // Before the list, which may then hold more than the position says, and never less.
+        let Changes(next, now, changed) = changes(tx, self.position).await?;
+        let listed_at = self.position.and_then(|position| position.listed_lately(now));
+        let mut gone = Vec::new();
+        let asked = if listed_at.is_some() {
+            let mut asked = ids(changed.iter().flatten().map(String::as_str));
+            asked.extend(&self.doubtful);
+            asked
+        } else {
+            let mut listed = listed(tx).await?;
+            gone.extend(self.attempts.keys().filter(|id| !listed.contains(id)));
+            listed.retain(|id| !self.attempts.contains_key(id));
+            listed
+        };
+        let uuids: Vec<Uuid> = asked.iter().map(|id| id.0).collect();
+        let mut came = Vec::new();
+        for some in uuids.chunks(ROWS_AT_ONCE) {
             came.extend(rows(tx, some).await?);
         }
-        Ok(Look::Changed {
-            listed,
-            digest,
-            ids,
+        let found: HashSet<Uuid> = came.iter().map(|row| row.id).collect();
+        gone.extend(
+            asked
+                .iter()
+                .filter(|id| self.attempts.contains_key(id) && !found.contains(&id.0)),
+        );
+        Ok(Look {
+            position: Position {
+                next,
+                listed_at: listed_at.unwrap_or(now),
+            },
+            gone,
             came,
         })
     }
 
     /// Takes up what is new; the queue in order, and why its attempts wait.
     pub(super) fn update(&mut self, look: Look, active: &BTreeMap<OwnerName, u32>) -> (Queue, Reasons) {
-        let is_changed = match look {
-            Look::Unchanged => false,
-            Look::Changed {
-                listed,
-                digest,
-                ids,
-                came,
-            } => {
-                self.attempts.retain(|id, _| ids.contains(id));
+        let mut is_changed = !self.doubtful.is_empty() || !look.gone.is_empty();
+        for id in &look.gone {
+            self.drop_attempt(*id);
+        }
+        for row in look.came {
+            let Some(attempt) = readable(std::iter::once(row.attempt())).next() else {
+                continue;
+            };
+            if self.reason(attempt.id) != row.waiting_reason.as_deref() {
                 let reasons = Arc::make_mut(&mut self.reasons);
-                reasons.retain(|id, _| ids.contains(id));
-                for row in came {
-                    if let Some(attempt) = readable(std::iter::once(row.attempt())).next() {
-                        reasons.extend(row.waiting_reason.map(|reason| (attempt.id, reason.into())));
-                        self.attempts.insert(attempt.id, attempt);
-                    }
-                }
-                self.listed = listed;
-                self.digest = digest;
-                true
+                match row.waiting_reason {
+                    Some(reason) => reasons.insert(attempt.id, reason.into()),
+                    None => reasons.remove(&attempt.id),
+                };
             }
-        };
+            if self.attempts.get(&attempt.id) != Some(&attempt) {
+                self.attempts.insert(attempt.id, attempt);
+                is_changed = true;
+            }
+        }
+        self.position = Some(look.position);
+        self.doubtful.clear();
         if is_changed || self.active != *active {
             self.queue = Queue::new(self.attempts.values().cloned().collect(), active);
             self.active.clone_from(active);
@@ -188,12 +245,17 @@ impl QueueCache {
         (self.queue.clone(), Arc::clone(&self.reasons))
     }
 
-    /// Forgets an attempt that gets a builder: when it comes back to the queue, its row is another.
+    /// Forgets an attempt that gets a builder, or perhaps does not: the next look asks whether it waits.
     pub(super) fn forget(&mut self, id: AttemptId) {
+        self.drop_attempt(id);
+        self.doubtful.insert(id);
+    }
+
+    fn drop_attempt(&mut self, id: AttemptId) {
         self.attempts.remove(&id);
-        Arc::make_mut(&mut self.reasons).remove(&id);
-        self.listed.clear();
-        self.digest = None;
+        if self.reasons.contains_key(&id) {
+            Arc::make_mut(&mut self.reasons).remove(&id);
+        }
     }
 
     /// Why an attempt waits, as the database has it.
@@ -209,5 +271,29 @@ impl QueueCache {
             .map(|id| AttemptId(*id))
             .filter(|id| self.attempts.contains_key(id));
         reasons.extend(known.map(|id| (id, Arc::clone(reason))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_is_listed_anew_after_ten_minutes_and_when_the_clock_was_set_back() {
+        let at = 1_800_000_000_000_000;
+        let position = Position {
+            next: 7,
+            listed_at: at,
+        };
+        let minute = 60_000_000;
+        for (now, is_lately) in [
+            (at, true),
+            (at + 10 * minute - 1, true),
+            (at + 10 * minute, false),
+            (at - 1, false),
+            (i64::MAX, false),
+        ] {
+            assert_eq!(position.listed_lately(now), is_lately.then_some(at), "{now}");
+        }
     }
 }

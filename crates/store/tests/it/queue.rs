@@ -20,6 +20,10 @@ on_both_databases!(
     what_is_not_over_is_counted_exactly,
     whoever_looks_again_sees_what_one_who_looks_for_the_first_time_sees,
     an_attempt_that_comes_back_from_a_builder_is_told_again_why_it_waits,
+    a_change_that_was_not_committed_at_the_last_look_is_seen_at_the_next,
+    what_vanishes_with_its_build_leaves_the_queue,
+    an_attempt_that_is_forgotten_and_waits_still_comes_back_at_the_next_look,
+    changes_of_the_queue_are_kept_for_an_hour,
 );
 
 /// A project of another owner.
@@ -264,6 +268,71 @@ async fn an_attempt_that_comes_back_from_a_builder_is_told_again_why_it_waits(fa
     );
     assert_eq!(farm.chroot_of(build).await.waiting_reason, None);
     assert_eq!(tell(&mut cache).await.as_deref(), Some("the pool is full"));
+}
+
+/// The builds that wait, for somebody who looked before.
+async fn look(farm: &Farm, cache: &mut FleetCache) -> Vec<BuildId> {
+    let fleet = farm.lease.fleet;
+    let view = farm.store.look_at_fleet(fleet, cache, at(50)).await.unwrap();
+    view.queue.iter().map(|attempt| attempt.build).collect()
+}
+
+async fn a_change_that_was_not_committed_at_the_last_look_is_seen_at_the_next(farm: Farm) {
+    let first = farm.submit().await.id;
+    let raw = farm.raw().await;
+    let mut cache = FleetCache::default();
+    assert_eq!(look(&farm, &mut cache).await, [first]);
+    let open = raw.begin().await;
+    open.execute("UPDATE attempt SET state = 'canceled', ended_at = 5")
+        .await;
+    // Only PostgreSQL lets others write, and take a later number, meanwhile.
+    let mut others = vec![first];
+    if raw.is_postgres() {
+        others.push(farm.submit().await.id);
+    }
+    assert_eq!(look(&farm, &mut cache).await, others);
+    assert_eq!(look(&farm, &mut cache).await, others);
+    open.commit().await;
+    assert_eq!(look(&farm, &mut cache).await, others[1..]);
+}
+
+async fn what_vanishes_with_its_build_leaves_the_queue(farm: Farm) {
+    let (first, second) = (farm.submit().await.id, farm.submit().await.id);
+    let mut cache = FleetCache::default();
+    assert_eq!(look(&farm, &mut cache).await, [first, second]);
+    let raw = farm.raw().await;
+    raw.execute(&format!("DELETE FROM build WHERE id = {first}"))
+        .await;
+    assert_eq!(look(&farm, &mut cache).await, [second]);
+}
+
+async fn an_attempt_that_is_forgotten_and_waits_still_comes_back_at_the_next_look(farm: Farm) {
+    let build = farm.submit().await.id;
+    let attempt = farm.open_attempt(build).await.id;
+    let mut cache = FleetCache::default();
+    look(&farm, &mut cache).await;
+    // Forgotten, as before an assignment; which then fails, so that nothing changes in the database.
+    cache.forget(attempt);
+    assert_eq!(look(&farm, &mut cache).await, [build]);
+    cache.forget(attempt);
+    farm.assign(build).await;
+    assert_eq!(look(&farm, &mut cache).await, []);
+}
+
+async fn changes_of_the_queue_are_kept_for_an_hour(farm: Farm) {
+    let raw = farm.raw().await;
+    let kept = async || raw.number("SELECT count(*) FROM queue_change").await;
+    let build = farm.submit().await.id;
+    farm.assign(build).await;
+    assert_eq!(kept().await, 2, "one came, and left");
+    assert_eq!(farm.store.prune(at(0)).await.unwrap(), 0);
+    let an_hour = 3_600_000_000_i64;
+    raw.execute(&format!(
+        "UPDATE queue_change SET changed_at = changed_at - {an_hour} WHERE id = (SELECT min(id) FROM queue_change)"
+    ))
+    .await;
+    assert_eq!(farm.store.prune(at(0)).await.unwrap(), 1);
+    assert_eq!(kept().await, 1);
 }
 
 fn wait(attempt: &QueuedAttempt, reason: &str) -> Wait {
