@@ -123,6 +123,12 @@ class Failing(BuilderTest):
         self.assertEqual(verdict["evidence"]["log"], "root.log")
         self.assertIn("nonesuch-devel", verdict["evidence"]["text"])
 
+    def test_what_rpmbuild_says_of_other_packages_decides_nothing_when_a_stage_prints_it(self):
+        """As the test suites of rpm, mock and rpmlint do. The last output has no end of a line: rpmbuild 4.18 says its own right behind it."""
+        _, status = self.builder.build("words")
+        verdict = self.assert_verdict(status, result="failed", blame="package", kind="build", phase="build", exit=1, missing=[])
+        self.assertEqual(verdict["reason"], "the %build stage failed: error: Architecture is not included: x86_64")
+
     def test_an_unpackaged_file_is_the_evidence(self):
         _, status = self.builder.build("unpackaged")
         verdict = self.assert_verdict(status, result="failed", blame="package")

@@ -37,6 +37,17 @@ FAILURES = [
     ("+ make\nmake: *** No rule to make target 'x', needed by 'y'.  Stop.\nerror: Bad exit status from /var/tmp/r (%build)\n", "No rule to make target", "%build"),
     ("+ ./x\nit is over\n\nerror: Bad exit status from /var/tmp/r (%build)\n", "it is over", "%build"),
     ("+ ./x\nit is fine\n+ grep -q y z\nerror: Bad exit status from /var/tmp/r (%check)\n", "+ grep -q y z", "%check"),
+    # The last output without the end of a line; a trace that says the same is not rpmbuild's.
+    ("+ ./x\nit is brokenerror: Bad exit status from /var/tmp/r (%build)\n", "it is broken", "%build"),
+    ("+ echo 'error: Bad exit status from /x (%prep)'\nerror: Bad exit status from /x (%prep)\n+ ./y\nno\nerror: Bad exit status from /var/tmp/r (%build)\n", "no", "%build"),
+    # A stage that does nothing but end; and one whose program said nothing before the script ended.
+    ("+ umask 022\n+ cd /builddir/build/BUILD\n+ exit 1\nerror: Bad exit status from /var/tmp/r (%build)\n", "+ exit 1", "%build"),
+    ("+ cd /builddir/build/BUILD\n+ ./x\n+ exit 1\nerror: Bad exit status from /var/tmp/r (%build)\n", "+ ./x", "%build"),
+    ("+ cd /builddir/build/BUILD\n+ echo gone\ngone\n+ exit 1\nerror: Bad exit status from /var/tmp/r (%build)\n", "gone", "%build"),
+    # In %check a compiler's complaint may be what is tested; elsewhere it comes first.
+    ("Executing(%check): x\n+ ./t\na.c:3:1: error: this is expected\nPASS: one\nFAIL: two\nerror: Bad exit status from /r (%check)\n", "FAIL: two", "%check"),
+    ("Executing(%check): x\n+ make check\na.c:3:1: error: no\nmake: *** [a.o] Error 1\nerror: Bad exit status from /r (%check)\n", "a.c:3:1", "%check"),
+    ("Executing(%build): x\n+ make\nFAIL: two\na.c:3:1: error: no\nerror: Bad exit status from /r (%build)\n", "a.c:3:1", "%build"),
     # Earlier stages went well, whatever they printed; only the one that failed counts.
     ("Executing(%build): x\ny.c:1:1: error: only tried\nExecuting(%check): x\n+ ./t\nnot ok 3 - adds\nerror: Bad exit status from /var/tmp/r (%check)\n", "not ok 3", "%check"),
     # What the tools of other languages print.
@@ -81,7 +92,13 @@ JUDGED = [
     ("+ x\ntouch: x: Read-only file system" + FAILED, 1, UNKNOWN, None, ("infrastructure", "disk")),
     ("+ x\ngcc: fatal error: Killed signal terminated program cc1" + FAILED, 1, UNKNOWN, None, ("infrastructure", "killed")),
     ("+ x\nx.c:1:1: error: no" + FAILED, 1, UNKNOWN, None, ("package", "build")),
+    # rpmbuild's own word about the architecture, which comes before any stage; a stage may print anything.
     ("error: Architecture is not included: x86_64\n", 1, {}, [], ("package", "architecture")),
+    ("error: No compatible architectures found for build\n", 1, {}, [], ("package", "architecture")),
+    ("warning: x\nerror: Architecture is excluded: x86_64\n", 1, {}, [], ("package", "architecture")),
+    ("Executing(%build): x\n+ ./t\nerror: Architecture is not included: x86_64\n" + FAILED, 1, {}, [], ("package", "build")),
+    ("Executing(%build): x\nerror: Architecture is excluded: x86_64\n", 143, {"all_killed": True}, [], ("package", "build")),
+    ("the error: Architecture is not included: x86_64\n", 1, {}, [], ("package", "build")),
 ]
 # (dnf's output, blame, kind, missing)
 MESSAGES = [

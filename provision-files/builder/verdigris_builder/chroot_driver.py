@@ -15,6 +15,8 @@ from .errors import infrastructure_fault, package_fault
 
 TREE = "builddir/build"
 UNMET = re.compile(r"^\s*(\S.*?) is needed by \S+$", re.MULTILINE)
+UNMET_BEGIN = "error: Failed build dependencies:"
+MISSING_STATUS = 11
 CONFLICT = re.compile(r"^\s*(\S.*?) conflicts with \S+$", re.MULTILINE)
 UNPACK = """cd /builddir/build
 rpm -i --nosignature /builddir/in.src.rpm || exit 100
@@ -217,7 +219,7 @@ class ChrootDriver:
             earlier = missing
             self.build.enter("dependencies", "generated build requirements" if gate.opened else "missing build requirements")
             self.log.write("root.log", ("Build requirements to install: %s\n" % ", ".join(missing[:200])).encode())
-            self.installed_with = self.manager.build_requirements(self.root, self.source_package())
+            self.installed_with = self.manager.build_requirements(self.root, self.source_package(), missing)
         gate.open()
         self.log.state("Finish: rpmbuild (exit status %d)" % status)
         if missing:
@@ -301,10 +303,14 @@ class Gate:
             driver.log.write("build.log", data)
 
     def missing(self, status):
-        """Requirements that ended the run, and conflicts as the whole line. rpm has status 11 for that since 4.15; before, only the text tells."""
-        if status == 0 or "error: Failed build dependencies:" not in self.tail.text():
+        """Requirements that ended the run, and conflicts as the whole line.
+
+        rpm has status 11 for that since 4.15, which is also the first that finds requirements after a stage has begun; before, only the text
+        tells, and from then on a stage may print the same.
+        """
+        before, found, text = self.tail.text().rpartition(UNMET_BEGIN)
+        if status == 0 or not found or (self.opened and status != MISSING_STATUS) or (before and not before.endswith("\n")):
             return []
-        text = self.tail.text().rpartition("error: Failed build dependencies:")[2]
         return UNMET.findall(text) + [found.group(0).strip() for found in CONFLICT.finditer(text)]
 
 

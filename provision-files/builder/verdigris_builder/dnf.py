@@ -84,9 +84,12 @@ class Dnf:
         """Install packages, or stop the build with what dnf said."""
         self.checked(self.run(root, ["install", "--", *packages]), "the packages of the build root cannot be installed", base=True)
 
-    def build_requirements(self, root, source):
-        """Install what a source package (path on the host) needs; the end of what dnf said."""
-        return self.checked(self.run(root, ["builddep", "--", source]), "the build requirements cannot be installed")
+    def build_requirements(self, root, source, missing):
+        """Install what a source package (path on the host) needs, of which that much is missing; the end of what dnf said."""
+        rich = [name for name in missing if name.startswith("(")]
+        # Of a condition that cannot be met dnf names only packages that are in the way, never the condition.
+        which = " (%s)" % ", ".join(rich[:5]) if rich else ""
+        return self.checked(self.run(root, ["builddep", "--", source]), "the build requirements%s cannot be installed" % which)
 
     def additional(self, root, packages):
         """Install what the task asks for besides."""

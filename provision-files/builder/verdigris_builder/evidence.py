@@ -14,11 +14,14 @@ SCAN = 32 << 20  # bytes at each end of a log
 SHOWN = 4096  # bytes of a line
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 MOCK_PREFIX = re.compile(r"^(?:DEBUG|INFO|WARNING|ERROR) \S+\.py:\d+:\s{1,2}")
-BEGIN = re.compile(r"^Executing\(%\w+\): ")
-END = re.compile(r"^error: Bad exit status from \S+ \((%\w+)\)")
+BEGIN = re.compile(r"^Executing\((%\w+)\): ")
+# What a stage wrote last stands on the same line when it did not end it.
+END = re.compile(r"error: Bad exit status from \S+ \((%\w+)\)$")
 SUMMARY = "RPM build errors:"
+ARCHITECTURE = re.compile(r"^error: (?:Architecture is (?:not included|excluded): |No compatible architectures found for build)")
 TRACE = re.compile(r"^\++ ")
 IDLE = re.compile(r"^\++ (?:exit|return|set|true|:|trap)\b")  # a trace that tells nothing
+PREPARED = re.compile(r"^\++ (?:cd|umask|export|rm|[A-Z_]+=)")  # what rpmbuild itself does at the beginning of a stage
 HEADING = re.compile(r"(?:file\(s\) found|dependencies|not found|conflicts|packages?| error|\(\w+\)):\s*$")
 # What follows from an error and does not tell it.
 ECHO = re.compile(
@@ -67,6 +70,9 @@ CAUSES = tuple((re.compile(pattern), which) for pattern, which in (
     (r"^\s*(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Exit|NotFound)\b(?:: |$)", LAST),
     (r"No such file or directory|Permission denied|Operation not permitted|Is a directory|File exists|No such process", LAST),
 ))
+# In %check a compiler's complaint may be what a test is about: there the tests' own rules come first.
+TESTS = tuple(rule for rule in CAUSES if "not ok" in rule[0].pattern or "Assertion" in rule[0].pattern or "FAIL" in rule[0].pattern)
+OF_CHECK = TESTS + tuple(rule for rule in CAUSES if rule not in TESTS)
 # What rpmbuild says itself, outside its stages.
 OWN = (
     (re.compile(r"^error: (?!Bad exit status|Macro %\S+ has empty body|Macro %\S+ needs whitespace)"), FIRST),
@@ -81,12 +87,14 @@ class Section:
     def __init__(self, rules):
         self.rules = rules
         self.hits = [None] * len(rules)
-        self.trace = self.spoken = self.echo = None
+        self.trace = self.idle = self.spoken = self.echo = None
 
     def add(self, number, line):
         """Take notice of the next line."""
         if TRACE.match(line):
-            if not IDLE.match(line):
+            if IDLE.match(line):
+                self.idle = (number, line)
+            else:
                 self.trace = (number, line)
             return
         for index, (pattern, which) in enumerate(self.rules):
@@ -105,7 +113,11 @@ class Section:
             if hit:
                 return hit
         behind = [hit for hit in (self.spoken, self.echo) if hit and (self.trace is None or hit[0] > self.trace[0])]
-        return behind[0] if behind else self.trace or self.spoken or self.echo
+        if behind:
+            return behind[0]
+        if self.idle and (self.trace is None or (self.idle[0] > self.trace[0] and PREPARED.match(self.trace[1]))):
+            return self.spoken or self.echo or self.idle  # "exit 1" is all that the stage does
+        return self.trace or self.spoken or self.echo
 
 
 def lines(results, log):
@@ -173,11 +185,12 @@ def last_line(results, log):
 
 class Found:
     """What the log of a failed rpmbuild says: the `evidence` or None, the failed `stage` ("%build") or None, and lines that facts may
-    turn out to stand behind: `full`, `read_only`, `killed`, each evidence or None."""
+    turn out to stand behind: `full`, `read_only`, `killed`, each evidence or None. `unfit` is what rpmbuild itself says of a package that is not made
+    for the architecture, before any stage begins."""
 
     def __init__(self, log):
         self.log = log
-        self.evidence = self.stage = self.full = self.read_only = self.killed = None
+        self.evidence = self.stage = self.full = self.read_only = self.killed = self.unfit = None
 
 
 SAYS = {"full": re.compile(r"No space left on device|Disk quota exceeded"), "read_only": re.compile(r"Read-only file system"),
@@ -188,16 +201,21 @@ def search(results, log="build.log"):
     """Read the log of a failed rpmbuild; what was found."""
     found = Found(log)
     section, own = Section(CAUSES), Section(OWN)
-    summary = False
+    summary = begun = False
     said = {}
     best = None
     for number, line in lines(results, log):
         summary = summary or line == SUMMARY
-        end = END.match(line)
+        begin = BEGIN.match(line)
+        end = None if TRACE.match(line) else END.search(line)
         if end:
+            if end.start():
+                section.add(number, line[:end.start()])
             found.stage, best = end.group(1), section.best() or (number, line)
-        elif BEGIN.match(line):
-            section, said, summary = Section(CAUSES), {}, False
+        elif begin:
+            section, said, summary, begun = Section(OF_CHECK if begin.group(1) == "%check" else CAUSES), {}, False, True
+        elif not begun and found.unfit is None and ARCHITECTURE.match(line):
+            found.unfit = shown(log, (number, line))
         elif not summary:
             section.add(number, line)
         own.add(number, line)

@@ -11,7 +11,6 @@ from . import evidence
 from .errors import BuildStop, infrastructure_fault, package_fault
 
 MAX_TEXT = 800
-ARCHITECTURE = re.compile(r"Architecture is (?:not included|excluded): |No compatible architectures found for build")
 LOW_BYTES = 1 << 30  # below that a builder takes no build either
 LOW_FILES = 1000
 NO_BYTES = 1 << 20
@@ -63,9 +62,9 @@ def of_rpmbuild(results, status, kind, arch, measured, damaged, log="build.log")
         return package_fault(kind, reason, exit=status) if not measured["oom_kills"] else out_of_memory(None, status)
     if measured["oom_kills"] and found.killed:
         return out_of_memory(found.killed, status)
-    skipped = skipped_for(results, log, arch, status)
-    if skipped:
-        return skipped
+    if found.unfit:
+        return BuildStop("skipped", "package", "architecture", "the package is not made for %s: %s" % (arch, found.unfit["text"].strip()),
+                         exit=status, evidence=found.unfit)
     what = "the %s stage failed" % found.stage if found.stage else "rpmbuild failed"
     if found.evidence:
         return package_fault(kind, "%s: %s" % (what, clean(found.evidence["text"], 600)), exit=status, evidence=found.evidence)
@@ -81,9 +80,10 @@ def of_the_builder(found, status, measured, damaged):
     if is_full(found.full, measured):
         return infrastructure_fault("disk", "no space left on device on the builder (while building)", evidence=found.full)
     if not measured["oom_kills"]:
-        killer = "something outside the build, and not for want of memory"
+        # Who sent a signal is not known: the farm tries again, and what is killed at the same place twice is killed by the package.
+        killer = "something else than the kernel's want of memory"
         if status > 128 and found.stage is None and status - 128 in FROM_OUTSIDE and not measured["all_killed"]:
-            return infrastructure_fault("killed", "rpmbuild was killed by %s from %s" % (signal_name(status - 128), killer))
+            return infrastructure_fault("killed", "rpmbuild was killed by %s, sent by %s" % (signal_name(status - 128), killer))
         if found.killed and is_cause(found) and (measured["killed"] is None or measured["killed"]) and not measured["all_killed"]:
             return infrastructure_fault("killed", "a program of the build was killed by %s: %s" % (killer, clean(found.killed["text"], 300)),
                                         evidence=found.killed)
@@ -112,15 +112,6 @@ def is_full(said, measured):
 def out_of_memory(shown, status):
     """The build used up the memory that it was given."""
     return package_fault("memory", "the build ran out of memory, and the kernel ended a program of it", exit=status, evidence=shown)
-
-
-def skipped_for(results, log, arch, status):
-    """The verdict of a package that is not made for the architecture, or None."""
-    for number, line in evidence.lines(results, log):
-        if ARCHITECTURE.search(line):
-            return BuildStop("skipped", "package", "architecture", "the package is not made for %s: %s" % (arch, line.strip()),
-                             exit=status, evidence=evidence.shown(log, (number, line)))
-    return None
 
 
 def with_more(stop, **more):
