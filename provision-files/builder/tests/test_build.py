@@ -127,7 +127,7 @@ class Failing(BuilderTest):
         """As the test suites of rpm, mock and rpmlint do. The last output has no end of a line: rpmbuild 4.18 says its own right behind it."""
         _, status = self.builder.build("words")
         verdict = self.assert_verdict(status, result="failed", blame="package", kind="build", phase="build", exit=1, missing=[])
-        self.assertEqual(verdict["reason"], "the %build stage failed: error: Architecture is not included: x86_64")
+        self.assertEqual(verdict["reason"], "the %build stage failed: error: Failed build dependencies: bash conflicts with words-1-1.noarch")
 
     def test_an_unpackaged_file_is_the_evidence(self):
         _, status = self.builder.build("unpackaged")

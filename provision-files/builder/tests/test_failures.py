@@ -6,16 +6,18 @@
 import json
 import os
 import re
+import tempfile
 import unittest
 
 from support import CHROOT, HERE
 
 from failures.cases import CASES
-from verdigris_builder import dnf, verdicts
+from verdigris_builder import dnf, evidence, verdicts
 from verdigris_builder.repositories import Repositories
 
 RECORDED = os.path.join(HERE, "failures", "recorded")
 LEAST = 0.9
+STAGE = "Executing(%%%s): /bin/sh -e /var/tmp/rpm-tmp.x\n+ umask 022\n+ cd /builddir/build/BUILD\n%serror: Bad exit status from /var/tmp/rpm-tmp.x (%%%s)\n"
 LIMIT = 1 << 20  # bytes of all recorded logs
 
 
@@ -77,6 +79,27 @@ class Failures(unittest.TestCase):
         self.assertLess(size, LIMIT)
         with open(os.path.join(HERE, "failures", "recorded.json"), encoding="utf-8") as file:
             self.assertEqual(sorted(json.load(file)), sorted(case.name for case in CASES))
+
+
+    def test_the_telling_line_of_each_tool_is_found(self):
+        wrong = []
+        for name, stage, body, wanted in tools():
+            with tempfile.TemporaryDirectory() as directory:
+                with open(os.path.join(directory, "build.log"), "w", encoding="utf-8") as file:
+                    file.write(STAGE % (stage, body, stage))
+                text = evidence.search(directory).evidence["text"]
+            if wanted not in text:
+                wrong.append("%s: %s (wanted %s)" % (name, text, wanted))
+        self.assertEqual(wrong, [])
+
+
+def tools():
+    """(name, stage, output, part of the line) of the cases in `failures/tools.txt`."""
+    with open(os.path.join(HERE, "failures", "tools.txt"), encoding="utf-8") as file:
+        for case in file.read().split("\n== ")[1:]:
+            head, _, body = case.partition("\n")
+            name, stage, wanted = head.split(" | ", 2)
+            yield name, stage, body.rstrip("\n") + "\n", wanted
 
 
 def main():
