@@ -26,9 +26,9 @@ def values(name):
     return helm.values_from_yaml((CHART / "ci" / f"{name}-values.yaml").read_text())
 
 
-def render(given):
+def render(given, name="farm"):
     """The chart's files by name. It is loaded anew each time: a render changes the loaded one (helm-python-sdk 0.2.2)."""
-    return helm.Chart.load(str(CHART)).render(given, name="farm", namespace="build")
+    return helm.Chart.load(str(CHART)).render(given, name=name, namespace="build")
 
 
 def documents(given):
@@ -156,8 +156,14 @@ class Roles(unittest.TestCase):
         self.assertEqual(environment["VERDIGRIS_DATABASE__MAX_CONNECTIONS"], "40")
 
     def test_the_fleet_file_arrives_letter_by_letter(self):
-        given = values("large")
-        self.assertEqual(by_kind(documents(given), "ConfigMap")["data"]["fleet.yaml"], given["fleet"]["yaml"])
+        for text in (values("large")["fleet"]["yaml"], "  # more to the right\nfleet: a\n", "a: 1", "a: 1\n\n\n", "a: |\n\tb\r\n"):
+            given = merged(values("large"), {"fleet": {"yaml": text}})
+            self.assertEqual(by_kind(documents(given), "ConfigMap")["data"]["fleet.yaml"], text)
+
+    def test_an_image_may_be_named_by_its_digest(self):
+        digest = "sha256:" + "0" * 64
+        [container] = self.pod("api", merged(values("minimal"), {"image": {"digest": digest}}))["containers"]
+        self.assertEqual(container["image"], "registry.example.org/verdigris@" + digest)
 
     def test_pods_are_replaced_when_the_fleet_file_changes_and_not_otherwise(self):
         def mark(given):
@@ -186,6 +192,33 @@ class Roles(unittest.TestCase):
 
 
 class Refused(unittest.TestCase):
+    def test_what_kubernetes_and_the_program_take_is_taken(self):
+        base = values("minimal")
+        for change in (
+            {"api": {"resources": {"requests": {"cpu": 0.5, "memory": 268435456}, "limits": {"cpu": 1.5, "memory": "1e9"}}}},
+            {"storage": {"size": "1.5Ti"}},
+            {"storage": {"size": "1Pi"}},
+            {"publicUrl": "http://192.0.2.1:5080/farm/"},
+            {"publicUrl": "http://[2001:db8::1]"},
+            {"publicUrl": "https://build.example.org:8443/farm", "ingress": {"enabled": True}},
+            {"publicUrl": "http://localhost:65535", "ingress": {"enabled": True}},
+            {"settings": {"http": {"max_upload": "10GiB", "max_connections": "5000", "trusted_proxies": "10.0.0.0/8"}}},
+            {"settings": {"database": {"keep_history": "90d", "max_connections": 20}, "storage": {"min_free": "1 GiB"}}},
+            {"image": {"repository": "localhost:5000/v", "tag": "1.2_rc-1"}},
+            {"image": {"repository": "v"}},
+            {"fullnameOverride": "f"},
+        ):
+            with self.subTest(change=change):
+                for document in documents(merged(base, change)):
+                    kubernetes_validate.validate(document, KUBERNETES[-1], strict=True)
+
+    def test_a_release_whose_name_no_service_can_have_is_refused_with_the_way_out(self):
+        for name in ("1farm", "my.farm"):
+            with self.assertRaises(helm.HelmError) as refused:
+                render(values("minimal"), name)
+            self.assertIn("set fullnameOverride", str(refused.exception))
+            render(merged(values("minimal"), {"fullnameOverride": "farm"}), name)
+
     def test_what_cannot_work_is_refused_before_it_is_installed(self):
         base = values("minimal")
         wrong = {
@@ -212,11 +245,33 @@ class Refused(unittest.TestCase):
             "worker/terminationGracePeriodSeconds": {"worker": {"terminationGracePeriodSeconds": 5}},
             "api/resources": {"api": {"resources": {"limit": {"memory": "1Gi"}}}},
             "api/resources/limits/memory": {"api": {"resources": {"limits": {"memory": "1GiB"}}}},
-            "invalid propertyName 'htpp'": {"settings": {"htpp": {"max_upload": "1GiB"}}},
-            "settings/http/listen": {"settings": {"http": {"listen": "0.0.0.0:1"}}},
-            "settings/database/url": {"settings": {"database": {"url": "postgres://here"}}},
-            "settings/http/mirrors": {"settings": {"http": {"mirrors": {"a": "b"}}}},
+            "additional properties 'htpp'": {"settings": {"htpp": {"max_upload": "1GiB"}}},
+            "additional properties 'listen'": {"settings": {"http": {"listen": "0.0.0.0:1"}}},
+            "additional properties 'url'": {"settings": {"database": {"url": "postgres://here"}}},
+            "additional properties 'mirrors'": {"settings": {"http": {"mirrors": {"a": "b"}}}},
             "additional properties 'replica'": {"replica": 3},
+            # Services and their hosts are DNS labels that begin with a letter.
+            "fullnameOverride": {"fullnameOverride": "my.farm"},
+            "fullnameOverride ": {"fullnameOverride": "1farm"},
+            "nameOverride": {"nameOverride": "Farm"},
+            "publicUrl  ": {"publicUrl": "https://:80"},
+            "publicUrl   ": {"publicUrl": "https://a:99999"},
+            "publicUrl    ": {"publicUrl": "https://user:password@build.example.org"},
+            "publicUrl     ": {"publicUrl": "https://192.0.2.1", "ingress": {"enabled": True}},
+            "publicUrl      ": {"publicUrl": "https://[2001:db8::1]/", "ingress": {"enabled": True}},
+            "publicUrl       ": {"publicUrl": "https://Build.Example.org", "ingress": {"enabled": True}},
+            "additional properties 'colour'": {"settings": {"http": {"colour": "red"}}},
+            "settings/http/max_upload": {"settings": {"http": {"max_upload": 10737418240}}},
+            "settings/worker/signing_keys": {"settings": {"worker": {"signing_keys": "dsa"}}},
+            "settings/http/body_timeout": {"settings": {"http": {"body_timeout": "20"}}},
+            "fleet/yaml": {"fleet": {"yaml": "   \n"}},
+            "missing property 'existingSecretKey'": {"database": {"existingSecretKey": None}},
+            "image/repository  ": {"image": {"repository": "registry.example.org/v@sha256:" + "0" * 64}},
+            "image/tag": {"image": {"tag": "a b"}},
+            "image/digest": {"image": {"digest": "sha256:0"}},
+            "image/pullSecrets/0": {"image": {"pullSecrets": [""]}},
+            "storage/size ": {"storage": {"size": "0Gi"}},
+            "api/resources/limits/cpu": {"api": {"resources": {"limits": {"cpu": -1}}}},
         }
         for where, change in wrong.items():
             with self.subTest(where, change=change):

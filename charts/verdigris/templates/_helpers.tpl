@@ -4,13 +4,19 @@
 
 {{/* The name of everything in a release. 48 letters leave room for "-controller" and a pod's own suffix. */}}
 {{- define "verdigris.fullname" -}}
+{{- $name := "" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 48 | trimSuffix "-" -}}
+{{- $name = .Values.fullnameOverride | trunc 48 | trimSuffix "-" -}}
 {{- else if contains (include "verdigris.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 48 | trimSuffix "-" -}}
+{{- $name = .Release.Name | trunc 48 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name (include "verdigris.name" .) | trunc 48 | trimSuffix "-" -}}
+{{- $name = printf "%s-%s" .Release.Name (include "verdigris.name" .) | trunc 48 | trimSuffix "-" -}}
 {{- end -}}
+{{- /* A release may be called 1.2; a Service may not. */ -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "the name %q of this release is no name of a Service: set fullnameOverride to one of lower-case letters, digits and dashes that begins with a letter" $name) -}}
+{{- end -}}
+{{- $name -}}
 {{- end -}}
 
 {{- define "verdigris.selector" -}}
@@ -35,7 +41,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{- define "verdigris.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "verdigris.claim" -}}

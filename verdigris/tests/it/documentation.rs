@@ -131,6 +131,35 @@ fn a_farm_is_restored_in_another_directory_from_a_backup_as_documented() {
 }
 
 #[test]
+fn every_fleet_file_that_the_documents_and_the_chart_show_is_good() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut shown = vec![blocks("fleet.md", "yaml", "# The fleet file").remove(0)];
+    for values in ["README.md", "ci/minimal-values.yaml", "ci/large-values.yaml"] {
+        let text = fs::read_to_string(root.join("charts/verdigris").join(values)).unwrap();
+        let (_, fleet) = text.split_once("\nfleet:\n  yaml: |\n").unwrap();
+        let lines = fleet.lines().map_while(|line| line.strip_prefix("    "));
+        shown.push(lines.collect::<Vec<_>>().join("\n"));
+    }
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("fleet.yaml");
+    for text_of_file in shown {
+        fs::write(&file, &text_of_file).unwrap();
+        let checked = Command::new(env!("CARGO_BIN_EXE_verdigris"))
+            .args(["config", "check", "--role", "controller"])
+            .env("VERDIGRIS_FLEET__FILE", &file)
+            .env("VERDIGRIS_STORAGE__DIRECTORY", place.path())
+            .output()
+            .unwrap();
+        let said = text(&checked.stdout);
+        // Whether its playbooks and keys are there is another matter.
+        assert!(
+            !said.contains("has mistakes") && said.contains("\nfleet "),
+            "{said}\n{text_of_file}"
+        );
+    }
+}
+
+#[test]
 fn the_roles_of_the_worked_example_are_those_of_the_reference() {
     let reference = blocks("operating.md", "sql", "## Three processes").concat();
     let example = blocks("processes.md", "sh", "The database").remove(0);

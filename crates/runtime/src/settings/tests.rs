@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn read(text: &str) -> Result<Settings, Error> {
@@ -433,4 +435,49 @@ fn files_of_settings_as_other_systems_write_them_are_read() {
         let settings = read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
         assert_eq!(settings.worker.parallel, 7, "{text:?}");
     }
+}
+
+/// The keys of each section that an object has.
+fn keys(sections: &serde_json::Map<String, serde_json::Value>, inside: &str) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for (section, value) in sections {
+        let keys = if inside.is_empty() { value } else { &value[inside] };
+        for key in keys.as_object().unwrap().keys() {
+            found.insert((section.clone(), key.clone()));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_chart_takes_the_settings_that_there_are_but_for_those_that_it_sets() {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/verdigris/values.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(chart).unwrap()).unwrap();
+    let taken = schema["properties"]["settings"]["properties"]
+        .as_object()
+        .unwrap();
+    let known = serde_json::to_value(Settings::default()).unwrap();
+    let mut wanted = keys(known.as_object().unwrap(), "");
+    for (section, key) in [
+        ("database", "url"),
+        ("http", "listen"),
+        ("http", "public_url"),
+        ("http", "builder_url"),
+        ("http", "mirrors"), // a table, which no environment variable of the chart holds
+        ("storage", "directory"),
+        ("storage", "results"),
+        ("storage", "sources"),
+        ("storage", "secrets"),
+        ("fleet", "file"),
+        ("worker", "name"),
+        ("devcloud", "image"),
+        ("devcloud", "public_network"),
+        ("health", "listen"),
+    ] {
+        assert!(
+            wanted.remove(&(section.to_owned(), key.to_owned())),
+            "{section}.{key}"
+        );
+    }
+    assert_eq!(keys(taken, "properties"), wanted);
 }
