@@ -108,6 +108,7 @@ impl<'a> Collection<'a> {
                 blame: Blame::Package,
                 reason: "the build succeeded and made no binary package".to_owned(),
                 evidence: None,
+                is_suspect: false,
                 result_directory: Some(result_directory),
             });
         }
@@ -245,6 +246,9 @@ impl<'a> Collection<'a> {
     }
 }
 
+/// The kind of a verdict on a build whose program was killed, by whom the builder cannot tell.
+const KILLED: &str = "killed";
+
 /// What a verdict means where nothing has to be collected for it; nothing for a build that succeeded.
 pub(crate) fn end_of(verdict: &Verdict) -> Option<Result<Outcome, Error>> {
     let reason = verdict.reason.clone();
@@ -263,6 +267,7 @@ pub(crate) fn end_of(verdict: &Verdict) -> Option<Result<Outcome, Error>> {
                 blame,
                 reason,
                 evidence: verdict.evidence.clone(),
+                is_suspect: verdict.kind.as_deref() == Some(KILLED),
                 result_directory: None,
             })),
             _ => Some(Err(Error::Builder(

@@ -81,6 +81,7 @@ impl Error {
             blame,
             reason: error_chain(self),
             evidence: None,
+            is_suspect: false,
             result_directory: None,
         }
     }

@@ -67,6 +67,7 @@ pub(crate) fn verdict(result: VerdictWord, blame: Option<&str>, reason: &str) ->
         result,
         blame: blame.map(str::to_owned),
         reason: reason.to_owned(),
+        kind: None,
         evidence: None,
     }
 }

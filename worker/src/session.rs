@@ -82,6 +82,9 @@ pub struct Verdict {
     /// Whose fault a failure is: a word of [`model::Blame`].
     #[serde(default)]
     pub blame: Option<String>,
+    /// What happened, in a word of the builder's.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// The reason, as a sentence for the user.
     #[serde(default)]
     pub reason: String,

@@ -112,6 +112,7 @@ pub(crate) async fn fail_by(store: &Store, attempt: &Attempt, blame: model::Blam
         evidence: Some(serde_json::json!({
             "log": "build.log", "line": 7, "text": "error: <b>bad</b> exit status at 10.0.0.9 (i-0fed1234)",
         })),
+        is_suspect: false,
         result_directory: Some(format!("{:08}-hello", attempt.build.0)),
     };
     store

@@ -42,6 +42,19 @@ impl Blame {
     }
 }
 
+/// Whether two attempts ended for the same reason, as their builders tell it: what differs from one to the next is left out,
+/// which is numbers, and the names that rpm gives its scripts.
+#[must_use]
+pub fn is_same_end(one: &str, other: &str) -> bool {
+    fn lasting(text: &str) -> impl Iterator<Item = &str> {
+        text.split(|c: char| c.is_whitespace() || c == ':')
+            .filter(|word| !word.contains("rpm-tmp."))
+            .map(|word| word.trim_matches(|c: char| c.is_ascii_digit()))
+            .filter(|word| !word.is_empty())
+    }
+    lasting(one).eq(lasting(other))
+}
+
 impl fmt::Display for Blame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -194,8 +207,29 @@ impl FromStr for AttemptState {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{AttemptState, Blame};
+    use super::{AttemptState, Blame, is_same_end};
     use crate::BuildState;
+
+    #[test]
+    fn two_ends_are_the_same_whatever_numbers_and_names_of_scripts_they_tell() {
+        let killed = "a program was killed: /var/tmp/rpm-tmp.AbC123: line 36:    12 Killed   timeout -s KILL 1 sleep 5";
+        for (other, is_same) in [
+            (killed, true),
+            (
+                "a program was killed: /var/tmp/rpm-tmp.zzZ9: line 36: 4711 Killed timeout -s KILL 1 sleep 5",
+                true,
+            ),
+            (
+                "a program was killed: /var/tmp/rpm-tmp.AbC123: line 36:    12 Killed   gcc -c x.c",
+                false,
+            ),
+            ("a program was killed", false),
+            ("", false),
+        ] {
+            assert_eq!(is_same_end(killed, other), is_same, "{other}");
+            assert_eq!(is_same_end(other, killed), is_same, "{other}");
+        }
+    }
 
     #[test]
     fn final_states_are_the_ones_without_a_way_out() {

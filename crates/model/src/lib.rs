@@ -24,7 +24,7 @@ pub mod reason;
 pub mod repository_address;
 pub mod time;
 
-pub use attempt::{AttemptState, Blame};
+pub use attempt::{AttemptState, Blame, is_same_end};
 pub use build::BuildState;
 pub use builder::BuilderState;
 pub use chroot::ChrootDefinition;

@@ -78,6 +78,7 @@ fn the_end_of_an_attempt_is_told_to_the_log() {
                 blame: Blame::Package,
                 reason: reason(),
                 evidence: None,
+                is_suspect: false,
                 result_directory: None,
             },
             "failed (package): no",

@@ -47,6 +47,19 @@ fn a_verdict_means_what_it_says_and_one_without_sense_is_the_builders_fault() {
 }
 
 #[test]
+fn only_of_a_kill_the_package_is_suspected() {
+    for (kind, expected) in [(Some("killed"), true), (Some("disk"), false), (None, false)] {
+        let mut told = verdict(VerdictWord::Failed, Some("infrastructure"), "no");
+        told.kind = kind.map(str::to_owned);
+        let ended = end_of(&told).unwrap().unwrap();
+        assert!(
+            matches!(&ended, Outcome::Failed { is_suspect, .. } if *is_suspect == expected),
+            "{kind:?} {ended:?}"
+        );
+    }
+}
+
+#[test]
 fn of_an_odd_manifest_the_good_logs_are_taken() {
     let entry = |name: &str, size: u64| json!({"name": name, "size": size, "sha256": "0a".repeat(32)});
     let limits = repository::ManifestLimits {

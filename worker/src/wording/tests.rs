@@ -87,6 +87,7 @@ async fn every_end_of_an_attempt_is_told_so() {
         blame: model::Blame::Package,
         reason: reason.clone(),
         evidence: Some(texts),
+        is_suspect: false,
         result_directory: None,
     };
     for (outcome, expected) in [
@@ -153,6 +154,7 @@ async fn a_builder_is_left_out_of_what_a_package_is_blamed_for() {
             blame,
             reason: text.to_owned(),
             evidence: Some(json!([text])),
+            is_suspect: false,
             result_directory: None,
         };
         let told = Wording::new(&farm.context, &allocation).outcome(failed(said));

@@ -151,8 +151,10 @@ fn verdict(outcome: &Outcome, cancel_requested: bool) -> End {
             blame,
             reason,
             evidence,
+            is_suspect,
             result_directory,
         } => End {
+            is_suspect: *is_suspect,
             evidence: evidence.clone(),
             result_directory: result_directory.clone(),
             ..End::new(AttemptState::Failed, Some(*blame), reason)

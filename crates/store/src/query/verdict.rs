@@ -1,7 +1,9 @@
 //! How attempts end, and what that means for their build chroot and their build. Every end goes through
 //! [`end`]; the caller holds the lock on the build.
 
-use model::{AttemptId, AttemptState, Blame, BuildId, BuildState, Timestamp, build::derive_state};
+use model::{
+    AttemptId, AttemptState, Blame, BuildId, BuildState, Timestamp, build::derive_state, is_same_end,
+};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
     QuerySelect as _,
@@ -44,6 +46,8 @@ pub(super) struct End {
     pub(super) excused: bool,
     /// Whether no other attempt follows, whoever is answerable: it would end the same.
     pub(super) is_for_good: bool,
+    /// Whether the package itself may have brought it about, which shows when it happens again.
+    pub(super) is_suspect: bool,
 }
 
 impl End {
@@ -57,6 +61,7 @@ impl End {
             result_directory: None,
             excused: false,
             is_for_good: false,
+            is_suspect: false,
         }
     }
 }
@@ -175,6 +180,11 @@ pub(super) async fn end(
     mut end: End,
     (actor, now): (&str, Timestamp),
 ) -> Result<(), TxError> {
+    if end.is_suspect && ended_alike_before(tx, row, &end.reason).await? {
+        end.blame = Some(Blame::Package);
+        end.reason
+            .push_str("; the attempt before ended at the same place on another builder, so that the package does this itself");
+    }
     let is_loss = end.state == AttemptState::Lost
         || (end.state == AttemptState::Failed
             && !end.is_for_good
@@ -221,6 +231,18 @@ pub(super) async fn end(
         queue_again(tx, row, (actor, now)).await?;
     }
     refresh_build(tx, BuildId(row.build), (actor, now)).await
+}
+
+/// Whether the attempt before failed for the same reason.
+async fn ended_alike_before(tx: &Tx, row: &attempt::Model, reason: &str) -> Result<bool, TxError> {
+    let before = attempt::Entity::find()
+        .filter(attempt::Column::Build.eq(row.build))
+        .filter(attempt::Column::Chroot.eq(row.chroot.as_str()))
+        .filter(attempt::Column::Number.eq(row.number.saturating_sub(1)))
+        .one(&**tx)
+        .await?;
+    let before = before.and_then(|row| row.reason);
+    Ok(before.is_some_and(|before| is_same_end(&before, &crate::convert::reason(reason))))
 }
 
 async fn has_another(tx: &Tx, row: &attempt::Model) -> Result<bool, TxError> {

@@ -172,6 +172,8 @@ pub enum Outcome {
         reason: String,
         /// What the blame rests on, such as the line of the log.
         evidence: Option<serde_json::Value>,
+        /// Whether the package itself may have brought it about: where the attempt before ended the same, it did.
+        is_suspect: bool,
         /// Where logs and other results are, if any were stored.
         result_directory: Option<String>,
     },

@@ -115,6 +115,7 @@ pub(crate) fn failed(blame: Blame, reason: &str) -> Outcome {
         blame,
         reason: reason.to_owned(),
         evidence: None,
+        is_suspect: false,
         result_directory: None,
     }
 }

@@ -45,6 +45,7 @@ async fn texts_come_back_as_they_were(farm: Farm) {
         blame: Blame::Package,
         reason: odd.to_owned(),
         evidence: Some(evidence.clone()),
+        is_suspect: false,
         result_directory: None,
     };
     farm.finish(epoch, &outcome).await;

@@ -16,6 +16,7 @@ on_both_databases!(
     a_build_has_succeeded_only_when_it_is_published,
     a_package_failure_is_final_and_tells_why,
     an_infrastructure_failure_is_tried_three_times_and_then_blamed,
+    what_is_killed_at_the_same_place_twice_is_killed_by_the_package,
     a_failure_of_our_own_is_tried_again_like_one_of_the_infrastructure,
     a_second_attempt_that_works_leaves_no_blame,
     a_lost_builder_means_another_attempt,
@@ -65,6 +66,7 @@ async fn a_package_failure_is_final_and_tells_why(farm: Farm) {
         blame: Blame::Package,
         reason: "%build ended with 1 – “see log”".to_owned(),
         evidence: Some(json!({"lines": ["error: no such file", "\u{1F4A5} \0"]})),
+        is_suspect: false,
         result_directory: Some(result_directory(id)),
     };
     farm.finish(epoch, &outcome).await;
@@ -148,6 +150,50 @@ async fn an_infrastructure_failure_is_tried_three_times_and_then_blamed(farm: Fa
 async fn a_failure_of_our_own_is_tried_again_like_one_of_the_infrastructure(farm: Farm) {
     let id = farm.submit().await.id;
     fail_until_it_is_over(&farm, id, Blame::Service).await;
+}
+
+/// The end of a build of which a program was killed, nobody knows by whom.
+fn killed(at: &str) -> Outcome {
+    Outcome::Failed {
+        blame: Blame::Infrastructure,
+        reason: format!("a program of the build was killed: {at}"),
+        evidence: None,
+        is_suspect: true,
+        result_directory: None,
+    }
+}
+
+async fn what_is_killed_at_the_same_place_twice_is_killed_by_the_package(farm: Farm) {
+    let id = farm.submit().await.id;
+    for (at, state, attempts) in [
+        ("rpm-tmp.aBc: line 3: 17 Killed make", BuildState::Pending, 2),
+        // At another place: it may be the builder again.
+        ("rpm-tmp.aBc: line 9: 17 Killed sleep 5", BuildState::Pending, 3),
+    ] {
+        let epoch = farm.begin(id).await;
+        farm.finish(epoch, &killed(at)).await;
+        let chroot = farm.chroot_of(id).await;
+        assert_eq!((chroot.state, chroot.attempts), (state, attempts), "{at}");
+    }
+    let other = farm.submit().await.id;
+    for at in [
+        "rpm-tmp.aBc: line 9: 17 Killed sleep 5",
+        "rpm-tmp.xyZ: line 9: 4711 Killed sleep 5",
+    ] {
+        let epoch = farm.begin(other).await;
+        farm.finish(epoch, &killed(at)).await;
+    }
+    let chroot = farm.chroot_of(other).await;
+    assert_eq!((chroot.state, chroot.attempts), (BuildState::Failed, 2));
+    let failure = chroot.failure.unwrap();
+    assert_eq!(failure.blame, Blame::Package);
+    assert!(
+        failure
+            .reason
+            .contains("4711 Killed sleep 5; the attempt before ended at the same place"),
+        "{}",
+        failure.reason
+    );
 }
 
 async fn a_second_attempt_that_works_leaves_no_blame(farm: Farm) {
@@ -340,6 +386,7 @@ async fn too_much_evidence_is_left_out_and_a_reason_cut(farm: Farm) {
         blame: Blame::Package,
         reason,
         evidence: Some(json!("x".repeat(300_000))),
+        is_suspect: false,
         result_directory: None,
     };
     farm.finish(epoch, &outcome).await;
