@@ -40,8 +40,7 @@ pub(crate) fn open_beneath(root: &Path, components: &[String]) -> io::Result<Fil
         here = match open_entry(&here, OsStr::new(name)) {
             Ok(next) => next,
             Err(Errno::LOOP | Errno::NOTDIR | Errno::MLINK) if name == REPODATA => follow(&here)?,
-            Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO | Errno::NAMETOOLONG) => return Err(not_found()),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(unseen(error)),
         };
     }
     Ok(File::from(here))
@@ -60,17 +59,28 @@ fn open_entry(directory: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> 
 
 /// Follows the link `repodata`, if it leads to a snapshot beside it.
 fn follow(directory: &OwnedFd) -> io::Result<OwnedFd> {
-    let target = readlinkat(directory, REPODATA, Vec::new())?;
+    let target = readlinkat(directory, REPODATA, Vec::new()).map_err(unseen)?;
     let target = OsStr::from_bytes(target.to_bytes())
         .to_str()
         .ok_or_else(not_found)?
         .to_owned();
     match target.split('/').collect::<Vec<_>>().as_slice() {
         [SNAPSHOTS, number] if is_plain(number) => {
-            let snapshots = open_entry(directory, OsStr::new(SNAPSHOTS))?;
-            Ok(open_entry(&snapshots, OsStr::new(number))?)
+            let snapshots = open_entry(directory, OsStr::new(SNAPSHOTS)).map_err(unseen)?;
+            open_entry(&snapshots, OsStr::new(number)).map_err(unseen)
         }
         _ => Err(not_found()),
+    }
+}
+
+/// What an error of the system means to a stranger: whatever a path can be wrong in is nothing that he may see; the rest is the
+/// farm's own trouble.
+fn unseen(error: Errno) -> io::Error {
+    match error {
+        Errno::LOOP | Errno::MLINK | Errno::NOTDIR | Errno::INVAL | Errno::NXIO | Errno::NAMETOOLONG => {
+            not_found()
+        }
+        error => error.into(),
     }
 }
 
@@ -80,18 +90,19 @@ fn not_found() -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read as _, os::unix::fs::symlink};
+    use std::{
+        io::{ErrorKind, Read as _},
+        os::unix::fs::symlink,
+    };
 
     use super::open_beneath;
 
-    fn read(root: &std::path::Path, path: &[&str]) -> Option<String> {
+    fn read(root: &std::path::Path, path: &[&str]) -> Result<String, ErrorKind> {
         let components: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
         let mut text = String::new();
-        open_beneath(root, &components)
-            .ok()?
-            .read_to_string(&mut text)
-            .ok()?;
-        Some(text)
+        let mut file = open_beneath(root, &components).map_err(|error| error.kind())?;
+        file.read_to_string(&mut text).map_err(|error| error.kind())?;
+        Ok(text)
     }
 
     #[test]
@@ -109,13 +120,20 @@ mod tests {
         std::fs::create_dir_all(root.path().join("a/p/d")).unwrap();
         symlink(outside.path(), root.path().join("a/p/d/repodata")).unwrap();
         symlink("../../../../../etc", root.path().join("a/p/repodata")).unwrap();
+        std::fs::create_dir_all(root.path().join("a/p/gone")).unwrap();
+        symlink(".snapshots/00000002", root.path().join("a/p/gone/repodata")).unwrap();
+        std::fs::create_dir_all(root.path().join("a/p/e")).unwrap();
+        std::fs::write(root.path().join("a/p/e/repodata"), "a file").unwrap();
 
         let at = root.path();
-        assert_eq!(read(at, &["a", "p", "c", "plain"]).as_deref(), Some("plain"));
-        assert_eq!(
-            read(at, &["a", "p", "c", "repodata", "repomd.xml"]).as_deref(),
-            Some("one")
-        );
+        for (path, text) in [
+            (&["a", "p", "c", "plain"][..], "plain"),
+            (&["a", "p", "c", "repodata", "repomd.xml"], "one"),
+            (&["a", "p", "e", "repodata"], "a file"),
+        ] {
+            assert_eq!(read(at, path).as_deref(), Ok(text), "{path:?}");
+        }
+        let long = "x".repeat(256);
         for path in [
             &["a", "p", "c", "out", "secret"][..],
             &["a", "p", "c", "file"],
@@ -126,8 +144,17 @@ mod tests {
             &["a", "p", "c", "plain", "x"],
             &["", "a"],
             &["a\0"],
+            &["a", "p", "c", "plain", "repodata"],
+            &["a", "p", "c", "plain", "repodata", "repomd.xml"],
+            &["a", "p", "c", "repodata", "repomd.xml", "repodata", "repomd.xml"],
+            &["a", "p", "e", "repodata", "repodata"],
+            &["a", "p", "e", "repodata", "x"],
+            &["a", "p", "gone", "repodata", "repomd.xml"],
+            &["a", &long, "repodata"],
+            &["a", "p", "c", &long],
         ] {
-            assert_eq!(read(at, path), None, "{path:?}");
+            // Any other kind would be told as the farm's own fault, with status 500.
+            assert_eq!(read(at, path), Err(ErrorKind::NotFound), "{path:?}");
         }
     }
 }
