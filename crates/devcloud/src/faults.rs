@@ -1,6 +1,8 @@
 //! Faults that are made on purpose, asked for at the control endpoint: one at a time ([`Fault`]), or a whole plan
 //! ([`FaultPlan`]) of what becomes of calls.
 
+mod plan;
+
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -8,12 +10,11 @@ use std::{
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
-/// How many rules may be lined up.
-const MOST_RULES: usize = 1000;
-
-/// The longest pause that a rule may make.
-const LONGEST_PAUSE: u64 = 600_000;
+pub(crate) use self::plan::FaultPlan;
+use self::plan::{Effect, MOST_RULES, Rule, all, check_pause, one};
+use crate::ledger::{InstanceFaults, Interruption};
 
 /// A fault as the body of `POST /_devcloud/fault` names it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -44,6 +45,14 @@ pub(crate) enum Fault {
         /// The instance's id.
         instance: String,
     },
+    /// The cloud takes an instance back, as it does with those of the spot market.
+    SpotLoss {
+        /// The instance's id.
+        instance: String,
+        /// How long before that it is told, in the metadata service.
+        #[serde(default)]
+        notice_milliseconds: u64,
+    },
     /// The next calls of RunInstances fail.
     FailRunInstances {
         /// The error's code, such as `InsufficientInstanceCapacity`.
@@ -69,118 +78,6 @@ pub(crate) enum Fault {
     },
 }
 
-/// What becomes of calls: the body of `PUT /_devcloud/faults`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct FaultPlan {
-    /// Decides which calls a rule strikes that does not strike all: the same seed strikes the same ones.
-    #[serde(default)]
-    seed: u64,
-    /// Asked in this order.
-    rules: Vec<Rule>,
-}
-
-/// One effect on the calls of one action.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rule {
-    /// Such as `RunInstances`.
-    action: String,
-    /// How many calls pass before the rule begins.
-    #[serde(default)]
-    after: u64,
-    /// How many calls it strikes before it is used up.
-    #[serde(default = "one")]
-    count: u64,
-    /// How many of a hundred calls it strikes while it lasts.
-    #[serde(default = "all")]
-    percent: u8,
-    effect: Effect,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-enum Effect {
-    /// Nothing is done, and the answer is this error.
-    Fail { code: String },
-    /// The call waits before anything is done.
-    Pause { milliseconds: u64 },
-    /// The work is done, and its answer is lost.
-    LoseAnswer {
-        #[serde(default)]
-        hang: bool,
-    },
-    /// The instances that are launched never open their public address.
-    NoSsh,
-}
-
-fn one() -> u64 {
-    1
-}
-
-fn all() -> u8 {
-    100
-}
-
-impl FaultPlan {
-    /// Refuses what would never strike, or not as it reads. The reason says where.
-    pub(crate) fn check(&self, is_action: impl Fn(&str) -> bool) -> Result<(), String> {
-        if self.rules.len() > MOST_RULES {
-            return Err(format!("rules: there are more than {MOST_RULES}"));
-        }
-        for (place, rule) in self.rules.iter().enumerate() {
-            rule.check(&is_action)
-                .map_err(|reason| format!("rules[{place}].{reason}"))?;
-        }
-        Ok(())
-    }
-}
-
-impl Rule {
-    fn of_launches(count: u64, effect: Effect) -> Self {
-        Self {
-            action: "RunInstances".to_owned(),
-            after: 0,
-            count,
-            percent: all(),
-            effect,
-        }
-    }
-
-    fn check(&self, is_action: impl Fn(&str) -> bool) -> Result<(), String> {
-        if !is_action(&self.action) {
-            return Err(format!("action: this cloud has no action {}", self.action));
-        }
-        if self.count == 0 {
-            return Err("count: a rule strikes at least one call".to_owned());
-        }
-        if !(1..=100).contains(&self.percent) {
-            return Err(format!("percent: {} is not from 1 to 100", self.percent));
-        }
-        match &self.effect {
-            Effect::Fail { code } if !is_code(code) => Err(format!(
-                "effect.fail.code: {code:?} is not letters, digits and dots, as EC2's codes are"
-            )),
-            Effect::Pause { milliseconds } if !(1..=LONGEST_PAUSE).contains(milliseconds) => Err(format!(
-                "effect.pause.milliseconds: {milliseconds} is not from 1 to {LONGEST_PAUSE}"
-            )),
-            Effect::NoSsh if self.action != "RunInstances" => Err(format!(
-                "effect: only RunInstances launches instances, not {}",
-                self.action
-            )),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Whether a text can be the code of an error.
-fn is_code(text: &str) -> bool {
-    (1..=100).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
-}
-
 /// What becomes of an answer that is to be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LostAnswer {
@@ -196,7 +93,61 @@ pub(crate) struct Struck {
     pub(crate) pause: Option<Duration>,
     /// The code of the error that is answered instead.
     pub(crate) failure: Option<String>,
+    pub(crate) launch: LaunchFaults,
+    pub(crate) list: WrongList,
+}
+
+/// What is wrong with the instances that a call launches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LaunchFaults {
     pub(crate) without_ssh: bool,
+    pub(crate) other_host_key: bool,
+    /// How long after the start of an instance its public address opens.
+    pub(crate) slow_boot: Duration,
+    /// How long after the launch nobody is told of an instance.
+    pub(crate) hidden: Option<Duration>,
+    /// How long after the launch the notice comes, and how long after the notice the end.
+    pub(crate) spot_loss: Option<(Duration, Duration)>,
+}
+
+impl LaunchFaults {
+    /// The same of an instance that is launched now.
+    pub(crate) fn of_instance(self, now: OffsetDateTime) -> InstanceFaults {
+        InstanceFaults {
+            slow_boot_milliseconds: u64::try_from(self.slow_boot.as_millis()).unwrap_or(u64::MAX),
+            other_host_key: self.other_host_key,
+            hidden_until: self.hidden.map(|time| now + time),
+            interruption: self.spot_loss.map(|(after, notice)| Interruption {
+                notice: now + after,
+                end: now + after + notice,
+            }),
+        }
+    }
+}
+
+/// What is wrong with a list of instances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WrongList {
+    /// How many of a hundred are left out, and what decides which.
+    left_out: Option<(u8, u64)>,
+    /// Whether it is given twice in one answer.
+    is_doubled: bool,
+}
+
+impl WrongList {
+    /// What becomes of a list.
+    pub(crate) fn spoil<T: Clone>(self, list: Vec<T>) -> Vec<T> {
+        let is_left_out = |place: u64| {
+            self.left_out
+                .is_some_and(|(percent, seed)| die(seed, place) < percent)
+        };
+        let kept = (0..).zip(list).filter(|(place, _)| !is_left_out(*place));
+        let mut list: Vec<T> = kept.map(|(_, one)| one).collect();
+        if self.is_doubled {
+            list.extend_from_within(..);
+        }
+        list
+    }
 }
 
 /// The plan as far as it is still to come.
@@ -222,6 +173,9 @@ impl Faults {
             Fault::FailRunInstances { code, count } => (count, Effect::Fail { code }),
             Fault::LoseAnswer { count, hang } => (count, Effect::LoseAnswer { hang }),
             Fault::NoSsh { count } => (count, Effect::NoSsh),
+            Fault::SpotLoss {
+                notice_milliseconds, ..
+            } => return check_pause("notice_milliseconds", notice_milliseconds, 0),
             _ => return Ok(()),
         };
         let rule = Rule::of_launches(count, effect);
@@ -245,12 +199,18 @@ impl Faults {
             Effect::Fail { code } => Some(code.clone()),
             _ => None,
         });
-        let no_ssh = |effect: &Effect| matches!(effect, Effect::NoSsh).then_some(());
-        let without_ssh = failure.is_none() && left.strike(action, no_ssh).is_some();
+        if failure.is_some() {
+            return Struck {
+                pause,
+                failure,
+                ..Struck::default()
+            };
+        }
         Struck {
             pause,
             failure,
-            without_ssh,
+            launch: left.launch(action),
+            list: left.list(action),
         }
     }
 
@@ -269,6 +229,56 @@ impl Faults {
 }
 
 impl Left {
+    fn launch(&mut self, action: &str) -> LaunchFaults {
+        let without_ssh = self.is_struck(action, &Effect::NoSsh);
+        let other_host_key = self.is_struck(action, &Effect::WrongHostKey);
+        let slow_boot = self.strike(action, |effect| match effect {
+            Effect::SlowBoot { milliseconds } => Some(Duration::from_millis(*milliseconds)),
+            _ => None,
+        });
+        let hidden = self.strike(action, |effect| match effect {
+            Effect::DelayVisibility { milliseconds } => Some(Duration::from_millis(*milliseconds)),
+            _ => None,
+        });
+        let spot_loss = self.strike(action, |effect| match effect {
+            Effect::SpotLoss {
+                after_milliseconds,
+                notice_milliseconds,
+            } => Some((
+                Duration::from_millis(*after_milliseconds),
+                Duration::from_millis(*notice_milliseconds),
+            )),
+            _ => None,
+        });
+        LaunchFaults {
+            without_ssh,
+            other_host_key,
+            slow_boot: slow_boot.unwrap_or_default(),
+            hidden,
+            spot_loss,
+        }
+    }
+
+    fn list(&mut self, action: &str) -> WrongList {
+        let percent = self.strike(action, |effect| match effect {
+            Effect::LeaveOut { percent } => Some(*percent),
+            _ => None,
+        });
+        let left_out = percent.map(|percent| {
+            self.casts += 1;
+            (percent, self.plan.seed ^ self.casts.rotate_right(16))
+        });
+        WrongList {
+            left_out,
+            is_doubled: self.is_struck(action, &Effect::Double),
+        }
+    }
+
+    fn is_struck(&mut self, action: &str, effect: &Effect) -> bool {
+        self.strike(action, |other| (other == effect).then_some(()))
+            .is_some()
+    }
+
     /// The first rule for this call with such an effect strikes; one that is used up is forgotten.
     fn strike<T>(&mut self, action: &str, wanted: impl Fn(&Effect) -> Option<T>) -> Option<T> {
         let Self { plan, casts } = self;

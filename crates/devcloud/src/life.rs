@@ -4,6 +4,8 @@
 //! lock, reads its state, does the one effect that the state asks for, writes what came of it, and looks again.
 //! So a start after `kill -9`, a request, and an event of a machine all take the same path.
 
+mod later;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -200,11 +202,14 @@ impl Life {
             .await
     }
 
-    async fn reconcile(&self, id: &str) {
-        let lock = {
-            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(locks.entry(id.to_owned()).or_default())
-        };
+    /// The lock of an instance: who holds it alone changes its machine.
+    fn lock_of(&self, id: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(locks.entry(id.to_owned()).or_default())
+    }
+
+    async fn reconcile(self: &Arc<Self>, id: &str) {
+        let lock = self.lock_of(id);
         let _guard = lock.lock().await;
         let mut wait = Duration::from_millis(250);
         loop {
@@ -234,7 +239,7 @@ impl Life {
         }
     }
 
-    async fn bring_up(&self, instance: &Instance) -> Result<(), Error> {
+    async fn bring_up(self: &Arc<Self>, instance: &Instance) -> Result<(), Error> {
         let id = instance.id.as_str();
         let started = if instance.has_disk {
             patiently("start the machine", self.machines.start_again(id)).await
@@ -242,10 +247,8 @@ impl Life {
             patiently("run the machine", self.machines.run(&self.spec(instance))).await
         };
         let started = match started {
-            Ok(()) if !instance.without_ssh => {
-                self.publisher
-                    .publish(id, instance.private_address, instance.public_address)
-                    .await
+            Ok(()) if !instance.without_ssh && instance.faults.slow_boot_milliseconds == 0 => {
+                self.publish(instance).await
             }
             other => other,
         };
@@ -274,9 +277,16 @@ impl Life {
                         instance.enter(InstanceState::Running, None);
                     }
                 }
-                Ok(())
+                Ok::<_, Error>(())
             })
-            .await
+            .await?;
+        self.later(instance);
+        Ok(())
+    }
+
+    async fn publish(&self, instance: &Instance) -> Result<(), Error> {
+        let (private, public) = (instance.private_address, instance.public_address);
+        self.publisher.publish(&instance.id, private, public).await
     }
 
     async fn reboot(&self, instance: &Instance) -> Result<(), Error> {
@@ -390,6 +400,7 @@ impl Life {
                 let mebibytes = instance_types::find(&instance.instance_type)?.memory_mebibytes;
                 Some(u64::from(mebibytes) * 1024 * 1024 * u64::from(percent) / 100)
             }),
+            other_host_key: instance.faults.other_host_key,
         }
     }
 

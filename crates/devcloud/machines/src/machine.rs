@@ -24,6 +24,9 @@ pub struct MachineSpec {
     pub host_name: String,
     /// Memory limit in bytes, where a cgroup controller is there to enforce it.
     pub memory_bytes: Option<u64>,
+    /// A fault: it makes a host key of its own, whatever its user data brought.
+    #[serde(default)]
+    pub other_host_key: bool,
 }
 
 /// Whether a machine runs, as the hypervisor sees it.

@@ -8,7 +8,10 @@ use poem::http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::service::Service;
-use crate::config::Profile;
+use crate::{
+    config::Profile,
+    faults::{LaunchFaults, WrongList},
+};
 
 /// One request on its way to its action.
 #[derive(Clone, Copy)]
@@ -16,8 +19,10 @@ pub(super) struct Call<'a> {
     pub(super) service: &'a Service,
     pub(super) form: &'a Form,
     pub(super) dry_run: DryRun,
-    /// Whether what is launched is never to open its public address: a fault.
-    pub(super) without_ssh: bool,
+    /// What is to go wrong with what it launches.
+    pub(super) launch: LaunchFaults,
+    /// What is to go wrong with the list that it answers.
+    pub(super) list: WrongList,
 }
 
 /// Whether a request is only to be tried.
@@ -42,6 +47,12 @@ pub(super) trait Question: DeserializeOwned + Send {
     fn answer(self, service: &Service) -> impl Future<Output = Result<Xml, ApiError>> + Send;
 }
 
+/// A request that changes nothing, for a list that faults can spoil.
+pub(super) trait Listing: DeserializeOwned + Send {
+    /// Answers it.
+    fn list(self, call: Call<'_>) -> impl Future<Output = Result<Xml, ApiError>> + Send;
+}
+
 /// A request that changes something, unless it is a trial.
 pub(super) trait Change: DeserializeOwned + Send {
     /// Makes the change, or refuses it without having changed anything.
@@ -53,6 +64,14 @@ type Handler = for<'a> fn(Call<'a>) -> BoxFuture<'a, Result<Xml, ApiError>>;
 fn question<R: Question>(call: Call<'_>) -> BoxFuture<'_, Result<Xml, ApiError>> {
     Box::pin(async move {
         let xml = call.form.decode::<R>()?.answer(call.service).await?;
+        call.dry_run.end()?;
+        Ok(xml)
+    })
+}
+
+fn listing<R: Listing>(call: Call<'_>) -> BoxFuture<'_, Result<Xml, ApiError>> {
+    Box::pin(async move {
+        let xml = call.form.decode::<R>()?.list(call).await?;
         call.dry_run.end()?;
         Ok(xml)
     })
@@ -80,7 +99,7 @@ pub(super) const ACTIONS: &[(Api, &str, Handler)] = &[
     (Api::Ec2, "DescribeInstanceStatus", question::<DescribeInstanceStatus>),
     (Api::Ec2, "DescribeInstanceTypeOfferings", question::<DescribeInstanceTypeOfferings>),
     (Api::Ec2, "DescribeInstanceTypes", question::<DescribeInstanceTypes>),
-    (Api::Ec2, "DescribeInstances", question::<DescribeInstances>),
+    (Api::Ec2, "DescribeInstances", listing::<DescribeInstances>),
     (Api::Ec2, "DescribeKeyPairs", question::<DescribeKeyPairs>),
     (Api::Ec2, "DescribeNetworkInterfaces", question::<DescribeNetworkInterfaces>),
     (Api::Ec2, "DescribePlacementGroups", question::<DescribePlacementGroups>),
@@ -160,7 +179,8 @@ pub(super) async fn dispatch(
         service,
         form,
         dry_run,
-        without_ssh: struck.without_ssh,
+        launch: struck.launch,
+        list: struck.list,
     })
     .await
 }

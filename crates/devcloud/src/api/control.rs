@@ -1,6 +1,8 @@
 //! The control endpoint of tests: `GET /_devcloud/ledger` shows the truth, `POST /_devcloud/fault` makes one fault,
 //! `PUT /_devcloud/faults` plans what becomes of calls. All want the secret key as a bearer token.
 
+use std::time::Duration;
+
 use poem::{
     Request, Response,
     http::{Method, StatusCode, header::AUTHORIZATION},
@@ -103,6 +105,13 @@ async fn make(service: &Service, fault: Fault) -> Result<(), MachineError> {
         Fault::PowerCut { instance } => {
             note(service, instance.clone(), "power-cut").await?;
             Ok(service.life.cut_power(&instance).await?)
+        }
+        Fault::SpotLoss {
+            instance,
+            notice_milliseconds,
+        } => {
+            let notice = Duration::from_millis(notice_milliseconds);
+            Ok(service.life.take_back(&instance, notice).await?)
         }
         // They were lined up above.
         Fault::FailRunInstances { .. } | Fault::LoseAnswer { .. } | Fault::NoSsh { .. } => Ok(()),

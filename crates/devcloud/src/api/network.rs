@@ -12,6 +12,7 @@ use devcloud_dialect::{
     },
     tag_values,
 };
+use time::OffsetDateTime;
 
 use super::{
     actions::Question,
@@ -221,10 +222,11 @@ pub(super) fn unknown_placement_group(name: &str) -> ApiError {
 impl Question for DescribeNetworkInterfaces {
     async fn answer(self, service: &Service) -> Result<Xml, ApiError> {
         let state = service.ledger.snapshot();
+        let now = OffsetDateTime::now_utc();
         let there: Vec<Arc<Instance>> = state
             .instances
             .values()
-            .filter(|one| view::has_interface(one))
+            .filter(|one| view::has_interface(one) && !one.is_hidden(now))
             .cloned()
             .collect();
         for id in &self.network_interface_id {

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use crate::ledger::{Instance, InstanceState, MetadataOptions, ShutdownBehavior};
+use crate::ledger::{Instance, InstanceFaults, InstanceState, MetadataOptions, ShutdownBehavior};
 
 /// A pending instance with usual values.
 pub(crate) fn instance(id: &str) -> Instance {
@@ -38,6 +38,7 @@ pub(crate) fn instance(id: &str) -> Instance {
         has_disk: false,
         reboot_requested: false,
         without_ssh: false,
+        faults: InstanceFaults::default(),
         state_reason: None,
         terminated_at: None,
         history: Vec::new(),

@@ -7,6 +7,7 @@ use devcloud_dialect::{
     ids::is_resource_id,
     request::{CreateTags, DeleteTags, DescribeTags, Tag, TagSpecification},
 };
+use time::OffsetDateTime;
 
 use super::{
     actions::{Call, Change, Question},
@@ -94,6 +95,7 @@ fn collect(given: &[Tag]) -> Result<BTreeMap<String, String>, ApiError> {
 
 /// `ResourceId.N`, each of which has to exist.
 fn resources(config: &CloudConfig, state: &State, ids: &[String]) -> Result<(), ApiError> {
+    let now = OffsetDateTime::now_utc();
     for id in ids {
         let malformed = || ApiError::new("InvalidID", format!("The ID '{id}' is not valid"));
         let (prefix, _) = id.split_once('-').ok_or_else(malformed)?;
@@ -105,7 +107,7 @@ fn resources(config: &CloudConfig, state: &State, ids: &[String]) -> Result<(), 
             return Err(malformed());
         }
         let exists = match prefix {
-            "i" => state.instances.contains_key(id),
+            "i" => state.instances.get(id).is_some_and(|one| !one.is_hidden(now)),
             "vol" => state
                 .instances
                 .values()
@@ -202,8 +204,10 @@ impl Question for DescribeTags {
         )?;
         let page = Page::check("DescribeTags", self.max_results, self.next_token.as_deref(), 5)?;
         let state = service.ledger.snapshot();
+        let now = OffsetDateTime::now_utc();
+        let is_hidden = |id: &str| state.instances.get(id).is_some_and(|one| one.is_hidden(now));
         let mut found = Vec::new();
-        for (id, tags) in &state.tags {
+        for (id, tags) in state.tags.iter().filter(|(id, _)| !is_hidden(id)) {
             let kind = kind(id);
             for (key, value) in tags {
                 let passes = filters.pass(|name| match name {

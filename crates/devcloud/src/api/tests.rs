@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod answers;
+mod faults;
 mod parameters;
 mod states;
 

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use super::{Fault, FaultPlan, Faults, LostAnswer, Struck, die};
+use time::OffsetDateTime;
+
+use super::{Fault, FaultPlan, Faults, LaunchFaults, LostAnswer, Struck, WrongList, die};
+use crate::ledger::{InstanceFaults, Interruption};
 
 fn plan(text: &str) -> Result<FaultPlan, String> {
     let plan: FaultPlan = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -34,7 +37,7 @@ fn a_plan_says_in_full_what_becomes_of_which_calls() {
     );
     let first = faults.before("RunInstances");
     assert_eq!(
-        (first.failure, first.without_ssh),
+        (first.failure, first.launch.without_ssh),
         (None, true),
         "the rest of it passes"
     );
@@ -46,7 +49,7 @@ fn a_plan_says_in_full_what_becomes_of_which_calls() {
     let slow = Struck {
         pause: Some(Duration::from_millis(250)),
         failure: Some("RequestLimitExceeded".to_owned()),
-        without_ssh: false,
+        ..Struck::default()
     };
     assert_eq!(faults.before("DescribeInstances"), slow);
     assert_eq!(
@@ -83,12 +86,12 @@ fn a_call_that_fails_uses_up_nothing_of_what_it_never_came_to() {
     for _ in 0..2 {
         let struck = faults.before("RunInstances");
         assert_eq!(
-            (struck.failure.as_deref(), struck.without_ssh),
+            (struck.failure.as_deref(), struck.launch.without_ssh),
             (Some("VcpuLimitExceeded"), false)
         );
     }
     let struck = faults.before("RunInstances");
-    assert_eq!((struck.failure, struck.without_ssh), (None, true));
+    assert_eq!((struck.failure, struck.launch.without_ssh), (None, true));
     assert_eq!(faults.after("RunInstances"), Some(LostAnswer::Reset));
     assert_eq!(faults.after("RunInstances"), None);
 }
@@ -128,74 +131,130 @@ fn a_new_plan_replaces_what_was_left_of_the_old_one() {
     assert_eq!(failures(&faults, "RunInstances", 1), "-");
 }
 
+/// A plan whose second rule is this.
+fn second_rule(rest: &str) -> String {
+    format!(r#"{{"rules": [{{"action": "RunInstances", "effect": "no-ssh"}}, {{{rest}}}]}}"#)
+}
+
+fn is_refused(text: &str, reason: &str) {
+    let refused = plan(text).unwrap_err();
+    assert!(refused.starts_with(reason), "{text}: {refused}");
+}
+
 #[test]
 fn a_plan_that_would_not_do_what_it_says_is_refused_with_the_place() {
-    let rule = |rest: &str| {
-        format!(r#"{{"rules": [{{"action": "RunInstances", "effect": "no-ssh"}}, {{{rest}}}]}}"#)
-    };
     let fail = r#""action": "RunInstances", "effect": {"fail": {"code": "X"}}"#;
     for (text, reason) in [
-        (r#"{"rule": []}"#.to_owned(), "unknown field `rule`"),
-        ("{}".to_owned(), "missing field `rules`"),
+        (r#"{"rule": []}"#, "unknown field `rule`"),
+        ("{}", "missing field `rules`"),
+        (r#"{"rules": [], "seed": -1}"#, "invalid value: integer `-1`"),
+    ] {
+        is_refused(text, reason);
+    }
+    let effect = r#""action": "RunInstances", "effect""#;
+    for (rule, reason) in [
+        (r#""action": "RunInstances""#, "missing field `effect`"),
+        (&format!(r#"{effect}: "flood""#), "unknown variant `flood`"),
         (
-            r#"{"rules": [], "seed": -1}"#.to_owned(),
-            "invalid value: integer `-1`",
-        ),
-        (rule(r#""action": "RunInstances""#), "missing field `effect`"),
-        (
-            rule(r#""action": "RunInstances", "effect": "flood""#),
-            "unknown variant `flood`",
-        ),
-        (
-            rule(r#""action": "RunInstances", "effect": {"fail": {"kode": "X"}}"#),
+            &format!(r#"{effect}: {{"fail": {{"kode": "X"}}}}"#),
             "unknown field `kode`",
         ),
-        (rule(&format!(r#"{fail}, "first": 1"#)), "unknown field `first`"),
+        (&format!(r#"{fail}, "first": 1"#), "unknown field `first`"),
         (
-            rule(r#""action": "RunInstance", "effect": "no-ssh""#),
+            r#""action": "RunInstance", "effect": "no-ssh""#,
             "rules[1].action: this cloud has no action RunInstance",
         ),
         (
-            rule(&format!(r#"{fail}, "count": 0"#)),
+            &format!(r#"{fail}, "count": 0"#),
             "rules[1].count: a rule strikes at least one call",
         ),
         (
-            rule(&format!(r#"{fail}, "percent": 0"#)),
+            &format!(r#"{fail}, "percent": 0"#),
             "rules[1].percent: 0 is not from 1 to 100",
         ),
         (
-            rule(&format!(r#"{fail}, "percent": 101"#)),
+            &format!(r#"{fail}, "percent": 101"#),
             "rules[1].percent: 101 is not from 1 to 100",
         ),
-        (
-            rule(r#""action": "RunInstances", "effect": {"fail": {"code": "a <b>"}}"#),
-            r#"rules[1].effect.fail.code: "a <b>" is not letters"#,
-        ),
-        (
-            rule(r#""action": "RunInstances", "effect": {"fail": {"code": ""}}"#),
-            r#"rules[1].effect.fail.code: "" is not letters"#,
-        ),
-        (
-            rule(r#""action": "RunInstances", "effect": {"pause": {"milliseconds": 0}}"#),
-            "rules[1].effect.pause.milliseconds: 0 is not from 1 to 600000",
-        ),
-        (
-            rule(r#""action": "RunInstances", "effect": {"pause": {"milliseconds": 600001}}"#),
-            "rules[1].effect.pause.milliseconds: 600001 is not from 1 to 600000",
-        ),
-        (
-            rule(r#""action": "DescribeInstances", "effect": "no-ssh""#),
-            "rules[1].effect: only RunInstances launches instances, not DescribeInstances",
-        ),
     ] {
-        let refused = plan(&text).unwrap_err();
-        assert!(refused.starts_with(reason), "{text}: {refused}");
+        is_refused(&second_rule(rule), reason);
     }
     let many = vec![format!("{{{fail}}}"); 1001].join(",");
     assert_eq!(
         plan(&format!(r#"{{"rules": [{many}]}}"#)).unwrap_err(),
         "rules: there are more than 1000"
     );
+}
+
+#[test]
+fn an_effect_that_is_none_is_refused() {
+    let of_launches = "effect: this one is of calls of RunInstances, not of DescribeInstances";
+    let of_lists = "effect: this one is of calls of DescribeInstances, not of RunInstances";
+    for (action, effect, reason) in [
+        (
+            "Run",
+            r#"{"fail": {"code": "a <b>"}}"#,
+            r#"effect.fail.code: "a <b>" is not letters"#,
+        ),
+        (
+            "Run",
+            r#"{"fail": {"code": ""}}"#,
+            r#"effect.fail.code: "" is not letters"#,
+        ),
+        (
+            "Run",
+            r#"{"pause": {"milliseconds": 0}}"#,
+            "effect.pause.milliseconds: 0 is not from 1 to 600000",
+        ),
+        (
+            "Run",
+            r#"{"slow-boot": {"milliseconds": 0}}"#,
+            "effect.slow-boot.milliseconds: 0 is not from 1 to 600000",
+        ),
+        (
+            "Run",
+            r#"{"delay-visibility": {"milliseconds": 600001}}"#,
+            "effect.delay-visibility.milliseconds: 600001 is not from 1 to 600000",
+        ),
+        (
+            "Run",
+            r#"{"spot-loss": {"after_milliseconds": 600001}}"#,
+            "effect.spot-loss.after_milliseconds: 600001 is not from 0 to 600000",
+        ),
+        (
+            "Run",
+            r#"{"spot-loss": {"after_milliseconds": 0, "notice_milliseconds": 600001}}"#,
+            "effect.spot-loss.notice_milliseconds: 600001 is not from 0 to 600000",
+        ),
+        (
+            "Describe",
+            r#"{"leave-out": {"percent": 0}}"#,
+            "effect.leave-out.percent: 0 is not from 1 to 100",
+        ),
+        (
+            "Describe",
+            r#"{"leave-out": {"percent": 101}}"#,
+            "effect.leave-out.percent: 101 is not from 1 to 100",
+        ),
+        ("Describe", r#""no-ssh""#, of_launches),
+        ("Describe", r#""wrong-host-key""#, of_launches),
+        ("Describe", r#"{"slow-boot": {"milliseconds": 1}}"#, of_launches),
+        (
+            "Describe",
+            r#"{"delay-visibility": {"milliseconds": 1}}"#,
+            of_launches,
+        ),
+        (
+            "Describe",
+            r#"{"spot-loss": {"after_milliseconds": 1}}"#,
+            of_launches,
+        ),
+        ("Run", r#""double""#, of_lists),
+        ("Run", r#"{"leave-out": {"percent": 5}}"#, of_lists),
+    ] {
+        let rule = second_rule(&format!(r#""action": "{action}Instances", "effect": {effect}"#));
+        is_refused(&rule, &format!("rules[1].{reason}"));
+    }
 }
 
 #[test]
@@ -210,6 +269,10 @@ fn one_fault_is_checked_as_a_plans_is() {
             r#"{"fault": "fail-run-instances", "code": "no code"}"#,
             "effect.fail.code: \"no code\" is not",
         ),
+        (
+            r#"{"fault": "spot-loss", "instance": "i-1", "notice_milliseconds": 600001}"#,
+            "notice_milliseconds: 600001 is not from 0 to 600000",
+        ),
     ] {
         let fault: Fault = serde_json::from_str(text).unwrap();
         let refused = faults.line_up(&fault).unwrap_err();
@@ -218,6 +281,7 @@ fn one_fault_is_checked_as_a_plans_is() {
     for text in [
         r#"{"fault": "flood"}"#,
         r#"{"fault": "heal"}"#,
+        r#"{"fault": "spot-loss"}"#,
         r#"{"fault": "no-ssh", "instance": "i-1"}"#,
     ] {
         assert!(serde_json::from_str::<Fault>(text).is_err(), "{text}");
@@ -230,4 +294,127 @@ fn one_fault_is_checked_as_a_plans_is() {
         faults.line_up(&fault).unwrap_err(),
         "more than 1000 faults are lined up"
     );
+}
+
+#[test]
+fn what_a_launch_meets_is_written_into_its_instances() {
+    let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+    let at = |milliseconds: i64| now + time::Duration::milliseconds(milliseconds);
+    let nothing = InstanceFaults::default();
+    for (effect, without_ssh, expected) in [
+        (r#"{"pause": {"milliseconds": 1}}"#, false, nothing),
+        (r#""no-ssh""#, true, nothing),
+        (
+            r#""wrong-host-key""#,
+            false,
+            InstanceFaults {
+                other_host_key: true,
+                ..nothing
+            },
+        ),
+        (
+            r#"{"slow-boot": {"milliseconds": 20000}}"#,
+            false,
+            InstanceFaults {
+                slow_boot_milliseconds: 20_000,
+                ..nothing
+            },
+        ),
+        (
+            r#"{"delay-visibility": {"milliseconds": 1500}}"#,
+            false,
+            InstanceFaults {
+                hidden_until: Some(at(1500)),
+                ..nothing
+            },
+        ),
+        (
+            r#"{"spot-loss": {"after_milliseconds": 2000}}"#,
+            false,
+            InstanceFaults {
+                interruption: Some(Interruption {
+                    notice: at(2000),
+                    end: at(2000),
+                }),
+                ..nothing
+            },
+        ),
+        (
+            r#"{"spot-loss": {"after_milliseconds": 0, "notice_milliseconds": 120000}}"#,
+            false,
+            InstanceFaults {
+                interruption: Some(Interruption {
+                    notice: now,
+                    end: at(120_000),
+                }),
+                ..nothing
+            },
+        ),
+    ] {
+        let rule = format!(r#"{{"rules": [{{"action": "RunInstances", "effect": {effect}}}]}}"#);
+        let faults = planned(&rule);
+        let other = faults.before("DescribeInstances");
+        assert_eq!(other, Struck::default(), "{effect} is of launches");
+        let struck = faults.before("RunInstances");
+        assert_eq!(
+            (struck.launch.without_ssh, struck.launch.of_instance(now)),
+            (without_ssh, expected),
+            "{effect}"
+        );
+        let next = faults.before("RunInstances").launch;
+        assert_eq!(next, LaunchFaults::default(), "{effect} strikes once");
+    }
+}
+
+#[test]
+fn a_launch_may_meet_several_faults_and_one_that_fails_none() {
+    let faults = planned(
+        r#"{"rules": [
+            {"action": "RunInstances", "effect": {"fail": {"code": "X"}}},
+            {"action": "RunInstances", "effect": "wrong-host-key"},
+            {"action": "RunInstances", "effect": {"delay-visibility": {"milliseconds": 10}}}]}"#,
+    );
+    assert_eq!(faults.before("RunInstances").launch, LaunchFaults::default());
+    let launch = faults.before("RunInstances").launch;
+    assert!(launch.other_host_key);
+    assert_eq!(launch.hidden, Some(Duration::from_millis(10)));
+}
+
+#[test]
+fn a_wrong_list_lacks_about_as_many_as_it_says_or_has_each_twice() {
+    let list = |effects: &[&str]| {
+        let rules = effects
+            .iter()
+            .map(|effect| format!(r#"{{"action": "DescribeInstances", "count": 2, "effect": {effect}}}"#));
+        let rules: Vec<String> = rules.collect();
+        let faults = planned(&format!(r#"{{"seed": 7, "rules": [{}]}}"#, rules.join(",")));
+        let calls = [(); 3].map(|()| faults.before("DescribeInstances").list);
+        calls.map(|call| call.spoil((0..1000).collect::<Vec<u32>>()))
+    };
+    let whole: Vec<u32> = (0..1000).collect();
+    assert_eq!(WrongList::default().spoil(whole.clone()), whole);
+
+    let [first, second, third] = list(&[r#"{"leave-out": {"percent": 100}}"#]);
+    assert_eq!((first.len(), second.len()), (0, 0));
+    assert_eq!(third, whole, "the rule is used up");
+
+    let [first, second, _] = list(&[r#"{"leave-out": {"percent": 30}}"#]);
+    for some in [&first, &second] {
+        assert!(
+            (650..750).contains(&some.len()),
+            "{} of 1000 are left",
+            some.len()
+        );
+    }
+    assert_ne!(first, second, "other ones are missing in the next answer");
+    assert_eq!(
+        first,
+        list(&[r#"{"leave-out": {"percent": 30}}"#])[0],
+        "the same seed"
+    );
+
+    let [twice, ..] = list(&[r#""double""#]);
+    assert_eq!(twice, [whole.clone(), whole].concat());
+    let [both, ..] = list(&[r#""double""#, r#"{"leave-out": {"percent": 30}}"#]);
+    assert_eq!(both, [first.clone(), first].concat());
 }

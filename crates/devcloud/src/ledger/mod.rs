@@ -17,8 +17,8 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 pub use state::{
-    HistoryEntry, Instance, InstanceState, KeyPair, LaunchToken, MetadataOptions, Permission, SecurityGroup,
-    ShutdownBehavior, State, StateReason,
+    HistoryEntry, Instance, InstanceFaults, InstanceState, Interruption, KeyPair, LaunchToken,
+    MetadataOptions, Permission, SecurityGroup, ShutdownBehavior, State, StateReason,
 };
 
 use crate::Error;

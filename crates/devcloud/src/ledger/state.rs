@@ -183,6 +183,9 @@ pub struct Instance {
     pub reboot_requested: bool,
     /// A fault: its public address is never opened.
     pub without_ssh: bool,
+    /// What else of it goes wrong on purpose.
+    #[serde(default)]
+    pub faults: InstanceFaults,
     /// Why it is in its state, where there is something to say.
     pub state_reason: Option<StateReason>,
     /// When it reached `terminated`.
@@ -221,11 +224,44 @@ impl Instance {
         });
     }
 
+    /// Whether nobody is told of it yet: a fault.
+    #[must_use]
+    pub fn is_hidden(&self, now: OffsetDateTime) -> bool {
+        self.faults.hidden_until.is_some_and(|until| now < until)
+    }
+
     /// Whether it was terminated longer than `retention` ago.
     #[must_use]
     pub fn is_forgotten(&self, now: OffsetDateTime, retention: std::time::Duration) -> bool {
         self.terminated_at.is_some_and(|time| now - time > retention)
     }
+}
+
+/// Faults of one instance that last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InstanceFaults {
+    /// How long after each start its public address opens.
+    pub slow_boot_milliseconds: u64,
+    /// It shows another host key than its user data brought.
+    pub other_host_key: bool,
+    /// Until when it is in no list and its id is unknown.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub hidden_until: Option<OffsetDateTime>,
+    /// When the cloud takes it back.
+    pub interruption: Option<Interruption>,
+}
+
+/// The end of an instance of the spot market, as the cloud decides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interruption {
+    /// From when on the metadata service tells of it.
+    #[serde(with = "time::serde::rfc3339")]
+    pub notice: OffsetDateTime,
+    /// When it comes.
+    #[serde(with = "time::serde::rfc3339")]
+    pub end: OffsetDateTime,
 }
 
 /// One step of an instance's life.

@@ -152,6 +152,7 @@ impl Metadata {
             instance,
             state: &state,
             config: &self.config,
+            now,
         };
         let (body, binary) = tree::find(&context, path).ok_or(StatusCode::NOT_FOUND)?;
         Ok(Answer {

@@ -7,7 +7,7 @@ use super::{Answer, Metadata, tokens::Tokens};
 use crate::{
     CloudConfig, Error,
     api::samples::instance,
-    ledger::{InstanceState, Ledger},
+    ledger::{InstanceState, Interruption, Ledger},
 };
 
 const PEER: &str = "10.88.3.4";
@@ -169,4 +169,57 @@ async fn a_token_request_through_a_proxy_is_refused() {
     let headers = [(super::TOKEN_TTL, "60"), ("x-forwarded-for", "10.0.0.1")];
     let refused = ask(&metadata, &Method::PUT, "/latest/api/token", &headers);
     assert_eq!(refused.unwrap_err(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn an_instance_is_told_of_its_end_from_the_notice_on() {
+    let (_directory, metadata) = metadata(false).await;
+    let end = OffsetDateTime::from_unix_timestamp(1_505_809_320).unwrap();
+    let notice = end - Duration::seconds(120);
+    let interruption = Interruption {
+        notice,
+        end: end + Duration::milliseconds(250),
+    };
+    let get = |path: &str, now| {
+        let path = format!("/latest/meta-data/{path}");
+        ask_from(&metadata, PEER, &Method::GET, &path, &[], now).map(|answer| text(Ok(answer)))
+    };
+    let paths = ["spot/instance-action", "spot/termination-time"];
+    for path in paths {
+        assert_eq!(
+            get(path, notice),
+            Err(StatusCode::NOT_FOUND),
+            "nothing is to come"
+        );
+    }
+    metadata
+        .ledger
+        .commit(move |state| {
+            let instance = state.instance_mut("i-00000000000000001").unwrap();
+            instance.faults.interruption = Some(interruption);
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    let second = Duration::SECOND;
+    for (now, is_told) in [
+        (notice - second, false),
+        (notice, true),
+        (end - second, true),
+        (end + second, false),
+    ] {
+        for path in paths {
+            assert_eq!(get(path, now).is_ok(), is_told, "{path} at {now}");
+        }
+        assert_eq!(get("", now).unwrap().contains("spot/"), is_told, "{now}");
+    }
+    // As in Amazon's guide to spot instance interruptions.
+    assert_eq!(
+        get("spot/instance-action", notice).unwrap(),
+        r#"{"action":"terminate","time":"2017-09-19T08:22:00Z"}"#
+    );
+    assert_eq!(
+        get("spot/termination-time", notice).unwrap(),
+        "2017-09-19T08:22:00Z"
+    );
 }

@@ -17,6 +17,7 @@ pub(super) struct Context<'a> {
     pub(super) instance: &'a Instance,
     pub(super) state: &'a State,
     pub(super) config: &'a CloudConfig,
+    pub(super) now: OffsetDateTime,
 }
 
 /// The body at `path`, and whether it is binary.
@@ -105,6 +106,11 @@ fn entries(context: &Context<'_>) -> BTreeMap<String, String> {
     if let Some(key) = &instance.public_key {
         put("meta-data/public-keys/0/openssh-key", key);
     }
+    if let Some(end) = told_end(context) {
+        let action = serde_json::json!({"action": "terminate", "time": end});
+        put("meta-data/spot/instance-action", &action.to_string());
+        put("meta-data/spot/termination-time", &end);
+    }
     put("dynamic/instance-identity/document", &document(context));
     let interface = format!("meta-data/network/interfaces/macs/{mac}");
     put(&format!("{interface}/device-number"), "0");
@@ -114,12 +120,21 @@ fn entries(context: &Context<'_>) -> BTreeMap<String, String> {
     entries
 }
 
+/// When the cloud takes the instance back, once it tells.
+fn told_end(context: &Context<'_>) -> Option<String> {
+    let interruption = context.instance.faults.interruption?;
+    let is_told = (interruption.notice..interruption.end).contains(&context.now);
+    is_told.then(|| to_the_second(interruption.end))
+}
+
+fn to_the_second(time: OffsetDateTime) -> String {
+    let time = time.to_offset(time::UtcOffset::UTC);
+    let time = time.replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    time.format(&Rfc3339).unwrap_or_default()
+}
+
 fn document(context: &Context<'_>) -> String {
     let instance = context.instance;
-    let pending = instance.launch_time.to_offset(time::UtcOffset::UTC);
-    let pending = pending
-        .replace_nanosecond(0)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let document = serde_json::json!({
         "accountId": context.state.owner_id,
         "architecture": instance.architecture,
@@ -129,7 +144,7 @@ fn document(context: &Context<'_>) -> String {
         "instanceId": instance.id,
         "instanceType": instance.instance_type,
         "kernelId": null,
-        "pendingTime": pending.format(&Rfc3339).unwrap_or_default(),
+        "pendingTime": to_the_second(instance.launch_time),
         "privateIp": instance.private_address,
         "ramdiskId": null,
         "region": context.config.region,

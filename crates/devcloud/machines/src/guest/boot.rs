@@ -217,6 +217,7 @@ fn meet(context: &Context, spec: &MachineSpec, disk: &Path, control: &OwnedFd) -
         disk: disk.to_owned(),
         rootless: context.rootless,
         name_server: context.outside.then_some(OUTSIDE_NAMES),
+        other_host_key: spec.other_host_key,
     };
     protocol::send(control, &config, None).map_err(|error| Failure::step(what(), error))?;
     set_socket_timeout(control, Timeout::Recv, Some(ROOT_PATIENCE))

@@ -140,6 +140,8 @@ pub(crate) struct InitConfig {
     pub(crate) rootless: bool,
     /// Who answers questions for names, where somebody does.
     pub(crate) name_server: Option<Ipv4Addr>,
+    /// Whether it makes a host key of its own, whatever its user data brought.
+    pub(crate) other_host_key: bool,
 }
 
 /// What the first process of a machine says.

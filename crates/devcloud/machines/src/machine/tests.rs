@@ -9,6 +9,7 @@ fn good() -> MachineSpec {
         layers: vec![PathBuf::from("/images/builder/root")],
         host_name: "ip-10-88-3-4.ec2.internal".to_owned(),
         memory_bytes: None,
+        other_host_key: false,
     }
 }
 

@@ -56,8 +56,8 @@ async fn a_machine_boots_answers_ssh_with_the_injected_key_and_is_a_host_of_its_
     assert_eq!(processes_of(&farm.state_dir()), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn cloud_config_brings_the_host_key_a_login_key_and_commands() {
+/// User data that brings a host key, a login key and commands, and the host key's public half.
+fn cloud_config() -> (String, String) {
     let keys = tempfile::tempdir().unwrap();
     let key = make_key(keys.path(), "host");
     let private = fs::read_to_string(&key)
@@ -66,15 +66,39 @@ async fn cloud_config_brings_the_host_key_a_login_key_and_commands() {
         .map(|line| format!("    {line}\n"))
         .collect::<String>();
     let public = fs::read_to_string(key.with_extension("pub")).unwrap();
-    let farm = Farm::start(format!(
+    let user_data = format!(
         "#cloud-config\nssh_keys:\n  ed25519_private: |\n{private}  ed25519_public: {public}runcmd:\n\
          \x20 - test -s /root/.ssh/authorized_keys && echo first-command\n\
          \x20 - [\"printf\", \"%s|\", \"second command\", \"it's\"]\n"
-    ))
-    .await;
+    );
+    (user_data, public.split(' ').nth(1).unwrap().trim().to_owned())
+}
+
+#[tokio::test]
+async fn a_machine_with_another_host_key_does_all_else_that_its_user_data_says() {
+    let (user_data, public) = cloud_config();
+    let mut farm = Farm::start(user_data).await;
+    let mut machine = farm.spec(1);
+    machine.other_host_key = true;
+    farm.hypervisor.run(&machine).await.unwrap();
+    let console = farm.console_with(&machine, "script ended with status 0").await;
+    assert!(console.contains("ssh-ed25519 "), "it has a key: {console}");
+    assert!(
+        !console.contains(&public),
+        "it has the one that was brought: {console}"
+    );
+    assert!(console.contains("second command|it's|"), "{console}");
+    let port = farm.forward(&machine).await;
+    farm.banner(&machine).await;
+    assert_eq!(farm.ssh(port, "echo in").await.unwrap(), "in\n");
+}
+
+#[tokio::test]
+async fn cloud_config_brings_the_host_key_a_login_key_and_commands() {
+    let (user_data, public) = cloud_config();
+    let farm = Farm::start(user_data).await;
     let machine = farm.run(1).await;
     let console = farm.console_with(&machine, "script ended with status 0").await;
-    let public = public.split(' ').nth(1).unwrap().trim();
     assert!(console.contains(&format!("ssh-ed25519 {public}")), "{console}");
     assert!(console.contains("first-command\n"), "{console}");
     assert!(console.contains("second command|it's|"), "{console}");
@@ -90,7 +114,7 @@ async fn cloud_config_brings_the_host_key_a_login_key_and_commands() {
         tokio::io::copy_bidirectional(&mut near, &mut far).await.ok()
     });
     assert!(
-        String::from_utf8_lossy(&scan.unwrap().stdout).contains(public),
+        String::from_utf8_lossy(&scan.unwrap().stdout).contains(&public),
         "sshd shows the injected key"
     );
 }

@@ -205,6 +205,7 @@ pub(crate) fn spec(number: u16) -> MachineSpec {
         layers: image(),
         host_name: format!("machine-{number}"),
         memory_bytes: Some(512 * 1024 * 1024),
+        other_host_key: false,
     }
 }
 

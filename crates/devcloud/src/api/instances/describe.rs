@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use devcloud_dialect::{ApiError, Filters, Page, Xml, request::DescribeInstances, tag_values};
 
-use super::{find_all, view};
+use super::{find_all, view, visible};
 use crate::{
     addresses::{private_dns_name, public_dns_name},
-    api::{actions::Question, service::Service, vpc},
+    api::{
+        actions::{Call, Listing},
+        service::Service,
+        vpc,
+    },
     config::Profile,
     ledger::{Instance, State},
 };
@@ -50,8 +54,9 @@ const FILTERS: &[&str] = &[
     "vpc-id",
 ];
 
-impl Question for DescribeInstances {
-    async fn answer(self, service: &Service) -> Result<Xml, ApiError> {
+impl Listing for DescribeInstances {
+    async fn list(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        let service = call.service;
         let ids = self.instance_id;
         let max_results = match service.config.profile {
             Profile::Aws => self.max_results,
@@ -66,7 +71,7 @@ impl Question for DescribeInstances {
         let filters = Filters::check(self.filter, FILTERS)?;
         let state = service.ledger.snapshot();
         let mut found: Vec<Arc<Instance>> = if ids.is_empty() {
-            state.instances.values().cloned().collect()
+            visible(&state)
         } else {
             find_all(&state, &ids)?.into_iter().cloned().collect()
         };
@@ -74,6 +79,7 @@ impl Question for DescribeInstances {
         found.sort_by_key(|instance| instance.sequence);
         found.dedup_by_key(|instance| instance.sequence);
         let (found, next) = page.cut(found, |instance| format!("{:020}", instance.sequence));
+        let found = call.list.spoil(found);
         let mut xml = Xml::default();
         let reservations = found.chunk_by(|one, other| one.reservation_id == other.reservation_id);
         xml.list("reservationSet", reservations, |xml, instances| {

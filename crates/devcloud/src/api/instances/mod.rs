@@ -11,8 +11,16 @@ pub(super) mod view;
 use std::sync::Arc;
 
 use devcloud_dialect::{ApiError, ids::is_resource_id};
+use time::OffsetDateTime;
 
 use crate::ledger::{Instance, State};
+
+/// All instances that clients are told of.
+fn visible(state: &State) -> Vec<Arc<Instance>> {
+    let now = OffsetDateTime::now_utc();
+    let instances = state.instances.values();
+    instances.filter(|one| !one.is_hidden(now)).cloned().collect()
+}
 
 /// The instances of these ids, or why not: one that is unknown fails the whole request.
 fn find_all<'a>(state: &'a State, ids: &[String]) -> Result<Vec<&'a Arc<Instance>>, ApiError> {
@@ -22,9 +30,10 @@ fn find_all<'a>(state: &'a State, ids: &[String]) -> Result<Vec<&'a Arc<Instance
             format!("Invalid id: \"{id}\""),
         ));
     }
+    let now = OffsetDateTime::now_utc();
     let unknown: Vec<&str> = ids
         .iter()
-        .filter(|id| !state.instances.contains_key(*id))
+        .filter(|id| state.instances.get(*id).is_none_or(|one| one.is_hidden(now)))
         .map(String::as_str)
         .collect();
     match unknown.as_slice() {

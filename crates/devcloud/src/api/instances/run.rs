@@ -25,6 +25,7 @@ use crate::{
         tags, vpc,
     },
     config::{Capacity, ImageConfig, Profile},
+    faults::LaunchFaults,
     instance_types,
     ledger::{Instance, InstanceState, LaunchToken, MetadataOptions, ShutdownBehavior, State, StateReason},
 };
@@ -53,8 +54,8 @@ struct Launch {
     termination_protected: bool,
     stop_protected: bool,
     tags: tags::Specifications,
-    /// Whether they are a fault's and never open their address.
-    without_ssh: bool,
+    /// What goes wrong with them on purpose.
+    faults: LaunchFaults,
     public_network: u8,
     ssh_port: u16,
     capacity: Capacity,
@@ -130,7 +131,7 @@ impl Launch {
             termination_protected: request.disable_api_termination.unwrap_or(false),
             stop_protected: request.disable_api_stop.unwrap_or(false),
             tags,
-            without_ssh: call.without_ssh,
+            faults: call.launch,
             public_network: config.public_network,
             ssh_port: config.ssh_port,
             capacity: config.capacity,
@@ -232,7 +233,8 @@ impl Launch {
             state: InstanceState::Pending,
             has_disk: false,
             reboot_requested: false,
-            without_ssh: self.without_ssh,
+            without_ssh: self.faults.without_ssh,
+            faults: self.faults.of_instance(now),
             state_reason: None,
             terminated_at: None,
             history: Vec::new(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use devcloud_dialect::{ApiError, Filters, Page, Xml, request::DescribeInstanceStatus};
 
-use super::{find_all, view};
+use super::{find_all, view, visible};
 use crate::{
     api::{actions::Question, service::Service},
     ledger::{Instance, InstanceState},
@@ -33,7 +33,7 @@ impl Question for DescribeInstanceStatus {
         let filters = Filters::check(self.filter, FILTERS)?;
         let state = service.ledger.snapshot();
         let mut found: Vec<Arc<Instance>> = if ids.is_empty() {
-            state.instances.values().cloned().collect()
+            visible(&state)
         } else {
             find_all(&state, &ids)?.into_iter().cloned().collect()
         };

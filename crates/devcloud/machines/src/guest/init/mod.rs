@@ -96,7 +96,7 @@ pub(super) fn main() -> ExitCode {
 /// Everything before sshd. Gives the script that user data asks for, if it was not run before.
 fn prepare(config: &InitConfig, console: Console) -> Option<PathBuf> {
     let (keys, user_data) = ask(console);
-    let (settings, script) = match user_data {
+    let (mut settings, script) = match user_data {
         UserData::Config(settings) => {
             let script = runcmd(&settings.commands);
             (settings, script)
@@ -113,6 +113,9 @@ fn prepare(config: &InitConfig, console: Console) -> Option<PathBuf> {
     }
     if let Err(error) = fs::create_dir_all("/run/sshd") {
         console.say(&format!("/run/sshd could not be made: {error}"));
+    }
+    if config.other_host_key {
+        settings.host_key = None;
     }
     if let Err(reason) = ssh::host_key(&settings) {
         console.say(&format!("the host key could not be set up: {reason}"));

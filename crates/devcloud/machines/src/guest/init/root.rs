@@ -316,6 +316,7 @@ mod tests {
                 disk: PathBuf::new(),
                 rootless: false,
                 name_server: None,
+                other_host_key: false,
             };
             assert_eq!(hosts(&config), format!("127.0.0.1 localhost\n{line}\n"));
         }

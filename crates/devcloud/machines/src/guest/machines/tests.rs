@@ -57,6 +57,7 @@ fn spec(number: u8) -> MachineSpec {
         layers: vec![PathBuf::from("/image")],
         host_name: format!("machine-{number}"),
         memory_bytes: None,
+        other_host_key: false,
     }
 }
 
