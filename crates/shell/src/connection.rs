@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::client::{self, DisconnectReason};
+use russh::client::{self, AuthResult, DisconnectReason};
 use russh::keys::{Algorithm, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{Disconnect, Preferred, cipher};
 use tokio::time::timeout;
@@ -207,11 +207,20 @@ impl Connection {
             )
             .await
             .map_err(|error| handshake_error(endpoint, stage, error))?;
-        if !answer.success() {
-            return Err(Error::AuthenticationRefused {
-                endpoint: endpoint.to_string(),
-                fingerprint: key.fingerprint(),
-            });
+        match answer {
+            AuthResult::Success => {}
+            // The library's word for a connection that ended: who refuses a key says what may be tried instead.
+            AuthResult::Failure {
+                remaining_methods, ..
+            } if remaining_methods.is_empty() => {
+                return Err(unreachable(endpoint, stage, russh::Error::Disconnect));
+            }
+            AuthResult::Failure { .. } => {
+                return Err(Error::AuthenticationRefused {
+                    endpoint: endpoint.to_string(),
+                    fingerprint: key.fingerprint(),
+                });
+            }
         }
         tracing::debug!(%endpoint, host_key = host_key.fingerprint(), "The SSH connection is open.");
         Ok(Self {

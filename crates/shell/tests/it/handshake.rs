@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shell::{ClientKey, Command, Connection, Endpoint, Error, HostKey, Input, RunOptions, Timeouts};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::sshd::{Sshd, free_port};
 
@@ -196,4 +196,48 @@ async fn a_channel_too_many_is_refused_and_the_connection_stays() {
     assert!(error.is_worth_retrying());
     first.stop().await;
     assert!(!connection.is_closed());
+}
+
+/// A way to a server that ends after so many bytes of the server's.
+async fn cut_after(server: &Sshd, limit: usize) -> Endpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let target = (server.endpoint.host.clone(), server.endpoint.port);
+    tokio::spawn(async move {
+        let (near, _) = listener.accept().await.expect("the client");
+        let far = TcpStream::connect(target).await.expect("the server");
+        let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+            (near.into_split(), far.into_split());
+        let answers = async {
+            let mut limited = (&mut from_server).take(limit as u64);
+            tokio::io::copy(&mut limited, &mut to_client).await
+        };
+        tokio::select! {
+            _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+            _ = answers => {}
+        }
+    });
+    Endpoint::new("127.0.0.1", port, &server.endpoint.user)
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_within_the_handshake_is_worth_another_try_wherever_it_ends() {
+    let server = Sshd::start();
+    let (mut limit, mut stages) = (0, std::collections::BTreeSet::new());
+    loop {
+        let endpoint = cut_after(&server, limit).await;
+        let opened = Connection::open(&endpoint, &server.key, &server.host_key, Timeouts::default()).await;
+        let Err(error) = opened else { break };
+        assert!(error.is_worth_retrying(), "after {limit} bytes: {error}");
+        let Error::Unreachable { stage, .. } = error else {
+            panic!("after {limit} bytes: {error}")
+        };
+        stages.insert(stage);
+        limit += 40;
+        assert!(limit < 20_000, "the handshake never ends");
+    }
+    assert_eq!(
+        stages.into_iter().collect::<Vec<_>>(),
+        ["the authentication", "the key exchange"]
+    );
 }
