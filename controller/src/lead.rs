@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{Timestamp, condition::Leadership};
-use runtime::{CancellationToken, supervisor::error_chain};
+use model::{
+    Timestamp,
+    condition::Leadership,
+    fleet::{ControllerSpec, LeaseSpec},
+};
+use runtime::{CancellationToken, clock::Clock, supervisor::error_chain};
 use store::Lease;
-use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::{Context, Error, round::Controller};
+use crate::{Error, round::Controller};
 
 /// What happens together is thought about together.
 const PAUSE_AFTER_NOTIFICATION: Duration = Duration::from_millis(10);
@@ -21,65 +24,64 @@ impl Controller {
     /// # Errors
     /// Never for what may pass: a database or a cloud that is away is waited for.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        let spec = self.context.fleet.controller.lease.clone();
-        // Since when another leads, once that was said.
+        let pause = self.context.fleet.controller.lease.renew.get();
         let mut waits_since = None;
         while !stop.is_cancelled() {
-            let now = self.context.clock.now();
-            let taken = self
-                .context
-                .store
-                .acquire_lease(
-                    self.context.fleet.fleet,
-                    &self.context.holder,
-                    spec.ttl.get(),
-                    now,
-                )
-                .await;
-            match taken {
-                Ok(Some(lease)) => {
-                    let waited = waits_since.take().map_or_else(String::new, |since: Timestamp| {
-                        format!(" from now on, after {} s of waiting", now.since(since).as_secs())
-                    });
-                    info!(
-                        lease.epoch = lease.epoch,
-                        "This controller leads fleet {}{waited}.", self.context.fleet.name
-                    );
-                    let context = Arc::clone(&self.context);
-                    let led = tokio::select! {
-                        lost = keep_lease(&context, &lease) => Err(lost),
-                        led = self.lead(&lease, &stop) => led,
-                    };
-                    if let Err(error) = led {
-                        warn!("No longer leading: {}", error_chain(&error));
-                    }
-                    self.forget_everything().await;
-                    if let Err(error) = self
-                        .context
-                        .store
-                        .release_lease(&lease, self.context.clock.now())
-                        .await
-                    {
-                        debug!("The lease was not released: {error}");
-                    }
-                }
-                Ok(None) if waits_since.is_none() => {
-                    waits_since = Some(now);
-                    let leader = self.leader(now).await;
-                    info!(
-                        "{leader} leads fleet {}; this controller waits, and leads when the other is gone.",
-                        self.context.fleet.name
-                    );
-                }
-                Ok(None) => debug!("Another controller still leads."),
-                Err(error) => warn!("Cannot take the lease: {}", error_chain(&error)),
-            }
+            self.take_and_lead(&mut waits_since, &stop).await;
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(spec.renew.get()) => {}
+                () = self.context.clock.sleep(pause) => {}
             }
         }
         Ok(())
+    }
+
+    /// Tries once to take the lease, and leads until it is lost or the end is asked for. When it returns, nothing that it
+    /// began goes on. `waits_since`: since when another leads, once that was said.
+    pub(crate) async fn take_and_lead(
+        &mut self,
+        waits_since: &mut Option<Timestamp>,
+        stop: &CancellationToken,
+    ) {
+        let context = Arc::clone(&self.context);
+        let ttl = context.fleet.controller.lease.ttl.get();
+        let (asked, now) = (context.clock.elapsed(), context.clock.now());
+        let taken = context
+            .store
+            .acquire_lease(context.fleet.fleet, &context.holder, ttl, now);
+        let lease = match taken.await {
+            Ok(Some(lease)) => lease,
+            Ok(None) if waits_since.is_none() => {
+                *waits_since = Some(now);
+                let (leader, fleet) = (self.leader(now).await, &context.fleet.name);
+                info!(
+                    "{leader} leads fleet {fleet}; this controller waits, and leads when the other is gone."
+                );
+                return;
+            }
+            Ok(None) => return debug!("Another controller still leads."),
+            Err(error) => return warn!("Cannot take the lease: {}", error_chain(&error)),
+        };
+        let waited = waits_since.take().map_or_else(String::new, |since| {
+            format!(" from now on, after {} s of waiting", now.since(since).as_secs())
+        });
+        info!(
+            lease.epoch = lease.epoch,
+            "This controller leads fleet {}{waited}.", context.fleet.name
+        );
+        let renew = || context.store.renew_lease(&lease, ttl, context.clock.now());
+        let lease_spec = &context.fleet.controller.lease;
+        let led = tokio::select! {
+            lost = keep_lease(&context.clock, lease_spec, asked, renew) => Err(lost),
+            led = self.lead(&lease, stop) => led,
+        };
+        if let Err(error) = led {
+            warn!("No longer leading: {}", error_chain(&error));
+        }
+        self.forget_everything().await;
+        if let Err(error) = context.store.release_lease(&lease, context.clock.now()).await {
+            debug!("The lease was not released: {error}");
+        }
     }
 
     /// Who leads, as it is on record.
@@ -107,11 +109,7 @@ impl Controller {
                     true
                 }
             };
-            let pause = if is_busy {
-                spec.tick.min.get()
-            } else {
-                spec.tick.max.get().min(spec.lease.renew.get())
-            };
+            let pause = rest(&spec, is_busy);
             self.wait(pause, stop).await;
         }
         Ok(())
@@ -119,45 +117,62 @@ impl Controller {
 
     /// Waits for the next round: a step or a look that ended, or a notification, begins it at once.
     async fn wait(&mut self, pause: Duration, stop: &CancellationToken) {
+        let (clock, notifications) = (&self.context.clock, &mut self.notifications);
+        let notified = async {
+            notifications.next().await;
+            clock.sleep(PAUSE_AFTER_NOTIFICATION).await;
+        };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(pause) => {}
+            () = clock.sleep(pause) => {}
             Some(ended) = self.steps.ends() => self.note(ended),
             Some(()) = self.clouds.look_ends() => {}
-            () = self.notifications.next() => tokio::time::sleep(PAUSE_AFTER_NOTIFICATION).await,
+            () = notified => {}
         }
     }
 }
 
-/// Renews the lease until that fails for good; why.
-async fn keep_lease(context: &Context, lease: &Lease) -> Error {
-    let spec = context.fleet.controller.lease.clone();
+/// How long a controller rests between two rounds, when nothing wakes it.
+fn rest(spec: &ControllerSpec, is_busy: bool) -> Duration {
+    let (min, max) = (spec.tick.min.get(), spec.tick.max.get());
+    if is_busy {
+        min
+    } else {
+        max.min(spec.lease.renew.get())
+    }
+}
+
+/// Renews the lease until that fails for good; why. `taken`: when the lease was asked for, by the clock's elapsed time.
+async fn keep_lease<F>(clock: &Clock, spec: &LeaseSpec, taken: Duration, renew: impl Fn() -> F) -> Error
+where
+    F: Future<Output = Result<(), store::Error>>,
+{
     // Acting ends at two thirds of the lease's time, by a clock that nobody can set.
     let usable = spec.ttl.get().mul_f64(0.66);
-    let mut renewed = Instant::now();
+    let mut end = taken.saturating_add(usable);
     let mut pause = spec.renew.get();
     loop {
-        tokio::time::sleep(pause).await;
-        let asked = Instant::now();
-        let renewal = context
-            .store
-            .renew_lease(lease, spec.ttl.get(), context.clock.now());
-        match tokio::time::timeout_at(renewed + usable, renewal).await {
-            Ok(Ok(())) => {
-                renewed = asked;
+        clock.sleep(pause.min(end.saturating_sub(clock.elapsed()))).await;
+        let asked = clock.elapsed();
+        if asked >= end {
+            return Error::LeaseNotRenewed;
+        }
+        match clock.within(end.saturating_sub(asked), renew()).await {
+            Some(Ok(())) => {
+                end = asked.saturating_add(usable);
                 pause = spec.renew.get();
             }
-            Ok(Err(error @ (store::Error::Conflict { .. } | store::Error::LeaseLost { .. }))) => {
+            Some(Err(error @ (store::Error::Conflict { .. } | store::Error::LeaseLost { .. }))) => {
                 return error.into();
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 warn!("Cannot renew the lease: {}", error_chain(&error));
                 pause = FIRST_PAUSE;
             }
-            Err(_) => return Error::LeaseNotRenewed,
-        }
-        if renewed.elapsed() >= usable {
-            return Error::LeaseNotRenewed;
+            None => return Error::LeaseNotRenewed,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

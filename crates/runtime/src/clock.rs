@@ -1,10 +1,8 @@
 //! The one place where the farm's processes ask for the time.
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -55,6 +53,15 @@ impl Clock {
             Self::Manual(clock) => clock.sleep(duration).await,
         }
     }
+
+    /// Waits for some work, but no longer than this; `None` when it was not done by then.
+    pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.sleep(limit) => None,
+        }
+    }
 }
 
 /// A clock that stands still until it is moved. Cheap to clone; clones show the same time.
@@ -62,7 +69,14 @@ impl Clock {
 pub struct ManualClock {
     beginning: Timestamp,
     elapsed: watch::Sender<Duration>,
-    sleepers: Arc<AtomicUsize>,
+    sleepers: Arc<Mutex<Sleepers>>,
+}
+
+/// Who sleeps, by number, and until when.
+#[derive(Debug, Default)]
+struct Sleepers {
+    until: BTreeMap<u64, Duration>,
+    count: u64,
 }
 
 impl ManualClock {
@@ -82,21 +96,41 @@ impl ManualClock {
             .send_modify(|elapsed| *elapsed = elapsed.saturating_add(duration));
     }
 
-    /// How many tasks wait for it to move.
+    /// How many tasks wait for it to move. Those whose time has come are none of them, even before they run again.
     #[must_use]
     pub fn sleepers(&self) -> usize {
-        self.sleepers.load(Ordering::SeqCst)
+        let now = self.elapsed();
+        self.with(|sleepers| sleepers.until.values().filter(|until| **until > now).count())
+    }
+
+    /// How far it is to be moved until the next task wakes; `None` when none sleeps.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Duration> {
+        let now = self.elapsed();
+        let until = self.with(|sleepers| {
+            sleepers
+                .until
+                .values()
+                .filter(|until| **until > now)
+                .min()
+                .copied()
+        });
+        until.map(|until| until.saturating_sub(now))
     }
 
     fn elapsed(&self) -> Duration {
         *self.elapsed.borrow()
     }
 
+    fn with<T>(&self, work: impl FnOnce(&mut Sleepers) -> T) -> T {
+        work(&mut self.sleepers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     async fn sleep(&self, duration: Duration) {
         let until = self.elapsed().saturating_add(duration);
         let mut moved = self.elapsed.subscribe();
+        let _asleep = Asleep::new(self, until);
         while *moved.borrow_and_update() < until {
-            let _asleep = Asleep::new(&self.sleepers);
             if moved.changed().await.is_err() {
                 return; // Nobody can move it any more.
             }
@@ -104,19 +138,26 @@ impl ManualClock {
     }
 }
 
-/// Counted as asleep for as long as it lives, also when its task is aborted.
-struct Asleep<'a>(&'a AtomicUsize);
+/// Asleep for as long as this lives, which ends also when the task is aborted.
+struct Asleep<'a> {
+    clock: &'a ManualClock,
+    number: u64,
+}
 
 impl<'a> Asleep<'a> {
-    fn new(sleepers: &'a AtomicUsize) -> Self {
-        sleepers.fetch_add(1, Ordering::SeqCst);
-        Self(sleepers)
+    fn new(clock: &'a ManualClock, until: Duration) -> Self {
+        let number = clock.with(|sleepers| {
+            sleepers.count = sleepers.count.wrapping_add(1);
+            sleepers.until.insert(sleepers.count, until);
+            sleepers.count
+        });
+        Self { clock, number }
     }
 }
 
 impl Drop for Asleep<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.clock.with(|sleepers| sleepers.until.remove(&self.number));
     }
 }
 
@@ -140,7 +181,13 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(!asleep.is_finished());
+        assert_eq!(manual.sleepers(), 1);
         manual.advance(Duration::from_secs(1));
+        assert_eq!(
+            manual.sleepers(),
+            0,
+            "its time has come, though it has not run yet"
+        );
         asleep.await.unwrap();
         assert_eq!(clock.now(), Timestamp::from_micros(60_000_000));
         assert_eq!(manual.sleepers(), 0);
@@ -173,6 +220,48 @@ mod tests {
         asleep.abort();
         assert!(asleep.await.unwrap_err().is_cancelled());
         assert_eq!(manual.sleepers(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_next_wake_is_that_of_whoever_sleeps_least() {
+        let manual = ManualClock::new(Timestamp::from_micros(0));
+        let clock = Clock::Manual(manual.clone());
+        assert_eq!(manual.next_wake(), None);
+        let second = Duration::from_secs(1);
+        for seconds in [5, 2, 9] {
+            let clock = clock.clone();
+            tokio::spawn(async move { clock.sleep(second * seconds).await });
+        }
+        while manual.sleepers() < 3 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(manual.next_wake(), Some(second * 2));
+        manual.advance(second);
+        assert_eq!(manual.next_wake(), Some(second));
+        manual.advance(second);
+        assert_eq!((manual.next_wake(), manual.sleepers()), (Some(second * 3), 2));
+        manual.advance(second * 7);
+        assert_eq!(manual.next_wake(), None);
+    }
+
+    #[tokio::test]
+    async fn work_that_is_done_in_its_time_is_had_and_other_work_is_given_up() {
+        let manual = ManualClock::new(Timestamp::from_micros(0));
+        let clock = Clock::Manual(manual.clone());
+        assert_eq!(
+            clock.within(Duration::ZERO, async { 7 }).await,
+            Some(7),
+            "it takes no time"
+        );
+        let waiting = clock.within(Duration::from_secs(3), std::future::pending::<()>());
+        let time_passes = async {
+            for _ in 0..3 {
+                assert_eq!(manual.sleepers(), 1);
+                manual.advance(Duration::from_secs(1));
+                tokio::task::yield_now().await;
+            }
+        };
+        assert_eq!(tokio::join!(waiting, time_passes), (None, ()));
     }
 
     #[tokio::test]

@@ -1,135 +1,245 @@
-//! Controllers that lead in turn.
+//! Controllers that lead in turn. The clock jumps to the next wake only while the one that leads rests, so that no lease ends
+//! because the machine is slow.
 
 use store::Lease;
-use tokio::task::JoinHandle;
 
 use super::*;
 
-/// A controller that runs, beside what the test does to its world.
-struct Running {
+const TTL: Duration = Duration::from_secs(60);
+/// How long a controller rests while something is under way, and while nothing is.
+const TICK: Duration = Duration::from_millis(200);
+const RENEW: Duration = Duration::from_secs(5);
+
+/// What the test does to a controller's world while it leads.
+struct World {
     store: Store,
     fleet: model::FleetId,
     cloud: Arc<FakeCloud>,
     clock: ManualClock,
     stop: runtime::CancellationToken,
-    task: JoinHandle<Result<(), Error>>,
-    _directory: tempfile::TempDir,
 }
 
-const TTL: Duration = Duration::from_secs(60);
+/// A farm with one idle builder whose controller does not lead yet.
+async fn farm() -> (Farm, World) {
+    let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
+    let mut context = Context::clone(&farm.controller.context);
+    let mut fleet = FleetSpec::clone(&context.fleet);
+    let text = "tick: {min: 200ms, max: 30s}\nlease: {ttl: 60s, renew: 5s}\n";
+    fleet.controller = runtime::yaml::parse(text, "controller").unwrap();
+    context.fleet = Arc::new(fleet);
+    let world = World {
+        store: context.store.clone(),
+        fleet: context.fleet.fleet,
+        cloud: Arc::clone(&farm.cloud),
+        clock: farm.clock.clone(),
+        stop: runtime::CancellationToken::new(),
+    };
+    world.store.release_lease(&farm.lease, NOW).await.unwrap();
+    farm.controller = Controller::new(context);
+    (farm, world)
+}
 
-impl Running {
-    /// One that wants one idle builder, and begins while another controller leads or not.
-    async fn start(is_led: bool) -> (Self, Option<Lease>) {
-        let farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
-        let mut context = Context::clone(&farm.controller.context);
-        let mut fleet = FleetSpec::clone(&context.fleet);
-        let text = "tick: {min: 10ms, max: 20ms}\nlease: {ttl: 60s, renew: 20ms}\n";
-        fleet.controller = runtime::yaml::parse(text, "controller").unwrap();
-        context.fleet = Arc::new(fleet);
-        let (store, fleet) = (context.store.clone(), context.fleet.fleet);
-        store.release_lease(&farm.lease, NOW).await.unwrap();
-        let lease = if is_led {
-            store.acquire_lease(fleet, "other", TTL, NOW).await.unwrap()
-        } else {
-            None
-        };
-        let stop = runtime::CancellationToken::new();
-        let task = tokio::spawn(Controller::new(context).run(stop.clone()));
-        let running = Self {
-            store,
-            fleet,
-            cloud: farm.cloud,
-            clock: farm.clock,
-            stop,
-            task,
-            _directory: farm._directory,
-        };
-        (running, lease)
-    }
-
-    fn now(&self) -> Timestamp {
-        Clock::Manual(self.clock.clone()).now()
-    }
-
-    /// Until the cloud was asked so often; then it is asked again and again.
-    async fn until_calls(&self, least: u64) {
-        let work = async {
-            while self.cloud.calls() < least {
-                // A controller that leads looks at its clouds now and then, by this clock.
-                self.clock.advance(Duration::from_secs(1));
-                tokio::time::sleep(Duration::from_millis(5)).await;
+impl Farm {
+    /// Takes the lease, and leads until something in the script or after it ends that.
+    async fn lead_beside(&mut self, world: &World, script: impl Future<Output = ()>) {
+        let (mut waits_since, mut is_told) = (None, false);
+        let led = Box::pin(self.controller.take_and_lead(&mut waits_since, &world.stop));
+        let beside = async {
+            script.await;
+            is_told = true;
+            loop {
+                world.rest().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), work).await.unwrap();
+        let both = async {
+            tokio::select! {
+                () = led => {}
+                () = beside => {}
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(120), both).await;
+        ended.expect("the leading ends after its script");
+        assert!(is_told, "not before");
+        assert_eq!(waits_since, None, "it led");
+        assert_eq!(self.clock.sleepers(), 0, "nothing that it began goes on");
+    }
+}
+
+impl World {
+    fn clock(&self) -> Clock {
+        Clock::Manual(self.clock.clone())
     }
 
-    /// Takes the lease from one who lets it go when `TTL` is over.
+    /// Lets time pass until something is so.
+    async fn until(&self, is_so: impl AsyncFn() -> bool) {
+        while !is_so().await {
+            self.rest().await;
+        }
+    }
+
+    /// Goes on to the next wake, unless a round or a renewal is under way.
+    async fn rest(&self) {
+        if self.clock.sleepers() >= 2 {
+            self.clock.advance(self.clock.next_wake().unwrap_or_default());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// How many builders are in a state, after instances that are being made have begun to run.
+    async fn count(&self, state: BuilderState) -> usize {
+        for instance in self.cloud.instances() {
+            if instance.state == InstanceState::Pending {
+                self.cloud.set_state(&instance.id, InstanceState::Running);
+            }
+        }
+        let builders = self.store.builders(None).await.unwrap();
+        builders.iter().filter(|builder| builder.state == state).count()
+    }
+
+    /// Another controller takes the lease, as it could if that of the first had ended.
     async fn take_over(&self) -> Lease {
-        self.clock.advance(TTL * 2);
-        let taken = self
-            .store
-            .acquire_lease(self.fleet, "other", TTL, self.now())
-            .await;
+        let later = self.clock().now().plus(TTL * 2);
+        let taken = self.store.acquire_lease(self.fleet, "other", TTL, later).await;
         taken.unwrap().expect("the lease is over")
-    }
-
-    /// How often the cloud is asked while some time passes by both clocks, after the last look has ended.
-    async fn calls_in_a_while(&self) -> u64 {
-        let mut before = self.cloud.calls();
-        loop {
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            let now = self.cloud.calls();
-            if now == before {
-                break;
-            }
-            before = now;
-        }
-        for _ in 0..20 {
-            self.clock.advance(Duration::from_secs(1));
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        self.cloud.calls() - before
-    }
-
-    async fn end(self) {
-        self.stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(60), self.task).await;
-        ended.unwrap().unwrap().unwrap();
-        let now = Clock::Manual(self.clock.clone()).now();
-        let next = self
-            .store
-            .acquire_lease(self.fleet, "next", TTL, now)
-            .await
-            .unwrap();
-        assert!(next.is_some(), "who ends lets the next one lead at once");
     }
 }
 
 #[tokio::test]
 async fn a_controller_asks_no_cloud_while_another_leads_and_leads_when_that_is_gone() {
-    let (running, lease) = Running::start(true).await;
-    assert_eq!(running.calls_in_a_while().await, 0);
-    assert_eq!(running.cloud.instances(), []);
-    running
-        .store
-        .release_lease(&lease.unwrap(), running.now())
-        .await
-        .unwrap();
-    running.until_calls(5).await;
-    assert_eq!(running.cloud.instances().len(), 1);
-    running.end().await;
+    let (mut farm, world) = farm().await;
+    let lease = world.take_over().await;
+    let mut waits_since = None;
+    for _ in 0..10 {
+        Box::pin(farm.controller.take_and_lead(&mut waits_since, &world.stop)).await;
+        world.clock.advance(RENEW);
+    }
+    assert_eq!(waits_since, Some(NOW), "since the first try");
+    assert_eq!(world.cloud.calls(), 0);
+    assert_eq!(world.store.builders(None).await.unwrap(), []);
+    let released = world.store.release_lease(&lease, world.clock().now()).await;
+    released.unwrap();
+    let script = async {
+        world
+            .until(async || world.count(BuilderState::Ready).await == 1)
+            .await;
+        world.stop.cancel();
+    };
+    farm.lead_beside(&world, script).await;
+    assert_eq!(world.cloud.instances().len(), 1);
+    let now = world.clock().now();
+    let next = world.store.acquire_lease(world.fleet, "next", TTL, now).await;
+    assert!(next.unwrap().is_some(), "who ends lets the next one lead at once");
 }
 
 #[tokio::test]
 async fn a_lease_that_is_lost_in_the_middle_ends_all_that_its_controller_does_until_it_leads_again() {
-    let (running, _) = Running::start(false).await;
-    running.until_calls(5).await;
-    let lease = running.take_over().await;
-    assert_eq!(running.calls_in_a_while().await, 0, "it acts no more");
-    running.store.release_lease(&lease, running.now()).await.unwrap();
-    running.until_calls(running.cloud.calls() + 5).await;
-    let live = running.store.builders(None).await.unwrap();
-    assert!(live.len() <= 1, "it goes on where it was: {live:?}");
-    running.end().await;
+    let (mut farm, world) = farm().await;
+    farm.machines_answer(Answers::Never);
+    let taken = Mutex::new(None);
+    let script = async {
+        world
+            .until(async || world.count(BuilderState::Booting).await == 1)
+            .await;
+        // The machine is being connected to, again and again: that is asleep beside the leading and its lease.
+        world.until(async || world.clock.sleepers() > 2).await;
+        let lease = world.take_over().await;
+        *taken.lock().unwrap() = Some(lease);
+    };
+    farm.lead_beside(&world, script).await;
+    let calls = world.cloud.calls();
+    let since = world.clock().elapsed();
+    let mut waits_since = None;
+    Box::pin(farm.controller.take_and_lead(&mut waits_since, &world.stop)).await;
+    assert_eq!(waits_since, Some(NOW.plus(since)));
+    assert_eq!(world.cloud.calls(), calls, "it acts no more");
+    assert_eq!(world.count(BuilderState::Booting).await, 1);
+
+    let lease = taken.into_inner().unwrap().unwrap();
+    let released = world.store.release_lease(&lease, world.clock().now()).await;
+    released.unwrap();
+    farm.machines_answer(Answers::Well);
+    let script = async {
+        world
+            .until(async || world.count(BuilderState::Ready).await == 1)
+            .await;
+        world.stop.cancel();
+    };
+    farm.lead_beside(&world, script).await;
+    assert_eq!(world.cloud.instances().len(), 1, "it goes on where it was");
+}
+
+#[tokio::test]
+async fn a_notification_begins_a_round_at_once() {
+    let (mut farm, world) = farm().await;
+    let script = async {
+        world
+            .until(async || world.count(BuilderState::Ready).await == 1)
+            .await;
+        // All is as wanted: the next round is seconds away.
+        world
+            .until(async || world.clock.next_wake().is_some_and(|next| next > TICK))
+            .await;
+        let ready = world.store.builders(None).await.unwrap()[0].id;
+        let before = world.clock().elapsed();
+        let cordoned = world
+            .store
+            .set_cordon(ready, true, "user:ops", world.clock().now());
+        cordoned.await.unwrap();
+        let is_replaced = async || world.store.builders(None).await.unwrap().len() == 2;
+        while !is_replaced().await {
+            if world.clock.next_wake().is_some_and(|next| next <= PAUSE_AT_MOST) {
+                world.clock.advance(PAUSE_AT_MOST);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let waited = world.clock().elapsed() - before;
+        assert!(waited <= PAUSE_AT_MOST * 3, "{} ms", waited.as_millis());
+        world.stop.cancel();
+    };
+    farm.lead_beside(&world, script).await;
+}
+
+/// What happens within this is thought about together.
+const PAUSE_AT_MOST: Duration = Duration::from_millis(10);
+
+#[tokio::test]
+async fn a_controller_whose_database_is_away_stops_acting_before_another_may_lead() {
+    let (mut farm, world) = farm().await;
+    let closed = Mutex::new(Duration::ZERO);
+    let script = async {
+        world
+            .until(async || world.count(BuilderState::Ready).await == 1)
+            .await;
+        world.store.close().await.unwrap();
+        *closed.lock().unwrap() = world.clock().elapsed();
+    };
+    farm.lead_beside(&world, script).await;
+    // The last renewal was up to five seconds before that, and it lasts for two thirds of a minute.
+    let led_on = world.clock().elapsed() - closed.into_inner().unwrap();
+    let seconds = led_on.as_secs();
+    assert!((34..=39).contains(&seconds), "{seconds} s");
+    // It cannot lead, and says nothing of another that does.
+    let mut waits_since = None;
+    Box::pin(farm.controller.take_and_lead(&mut waits_since, &world.stop)).await;
+    assert_eq!(waits_since, None);
+}
+
+#[tokio::test]
+async fn a_controller_that_is_told_to_end_does_so_whether_it_leads_or_waits() {
+    for is_led_by_another in [true, false] {
+        let (farm, world) = farm().await;
+        if is_led_by_another {
+            world.take_over().await;
+        }
+        let running = tokio::spawn(farm.controller.run(world.stop.clone()));
+        let least = if is_led_by_another { 1 } else { 2 };
+        while world.clock.sleepers() < least {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(world.cloud.calls() == 0, is_led_by_another);
+        world.stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(60), running).await;
+        ended.expect("it ends").unwrap().unwrap();
+        assert_eq!(world.clock.sleepers(), 0);
+    }
 }
