@@ -208,7 +208,7 @@ impl ProjectWriteApi {
         Ok(owner)
     }
 
-    /// Refuses repositories of projects that this farm does not have.
+    /// Refuses repositories of projects and directories that this farm does not have.
     async fn check_repositories(&self, arguments: &ProjectEditArguments) -> Answer<()> {
         let mut mistakes = Vec::new();
         for (field, repositories) in [
@@ -216,7 +216,7 @@ impl ProjectWriteApi {
             ("runtime_dependencies", &arguments.runtime_dependencies),
         ] {
             for text in repositories.iter().flatten() {
-                if let Some(mistake) = self.unknown_project(text).await? {
+                if let Some(mistake) = self.unknown_name(text).await? {
                     mistakes.push(format!("{field}: '{}' is refused: {mistake}.", shown(text)));
                 }
             }
@@ -229,7 +229,7 @@ impl ProjectWriteApi {
     }
 
     /// Which name is unknown in the address of a repository, if it is one of this farm's.
-    async fn unknown_project(&self, address: &str) -> Answer<Option<String>> {
+    async fn unknown_name(&self, address: &str) -> Answer<Option<String>> {
         let Some((owner, directory)) = of_farm(address) else {
             return Ok(None);
         };
@@ -238,8 +238,13 @@ impl ProjectWriteApi {
             Err(error) => return Ok(Some(error.to_string())),
         };
         let store = self.0.store();
-        if store.project(&owner, &name).await?.is_some() {
-            return Ok(None);
+        if let Some(project) = store.project(&owner, &name).await? {
+            // The first build of a directory makes its repositories; until then every build that is to use them fails.
+            let is_there = main_directory(&project)? == directory
+                || store.project_directories(project.id).await?.contains(&directory);
+            return Ok((!is_there).then(|| {
+                format!("the project '{owner}/{name}' has no directory '{directory}'; its first build makes it")
+            }));
         }
         Ok(Some(if store.user_by_name(&owner).await?.is_none() {
             format!("there is no user '{owner}'")

@@ -419,10 +419,11 @@ async fn the_chroots_of_a_project_may_be_sent_back_in_any_order() {
 }
 
 #[tokio::test]
-async fn a_repository_of_a_project_that_the_farm_does_not_have_is_refused_with_the_unknown_name() {
+async fn a_repository_of_a_project_or_directory_that_the_farm_does_not_have_is_refused_with_the_unknown_name() {
     let farm = Farm::start().await;
     farm.project("p1").await;
     farm.project_of(&farm.bob, "lib").await;
+    farm.build_in("p1", Some("p1:pr:1")).await;
     let shown = farm
         .get("/api_3/project?ownername=alice&projectname=p1")
         .await
@@ -432,6 +433,15 @@ async fn a_repository_of_a_project_that_the_farm_does_not_have_is_refused_with_t
             ("copr://carol/lib", "there is no user 'carol'"),
             ("copr://bob/lid?priority=3", "the user 'bob' has no project 'lid'"),
             ("copr://bob/lid:pr:1", "the user 'bob' has no project 'lid'"),
+            (
+                "copr://bob/lib:pr:1",
+                "the project 'bob/lib' has no directory 'lib:pr:1'; its first build makes it",
+            ),
+            // Of the other number there is one.
+            (
+                "copr://alice/p1:pr:2?priority=5",
+                "the project 'alice/p1' has no directory 'p1:pr:2'; its first build makes it",
+            ),
         ] {
             let expected = format!("{field}: '{address}' is refused: {mistake}.");
             let all = json!(["https://example.org/", "copr://bob/lib", address]);
@@ -443,8 +453,7 @@ async fn a_repository_of_a_project_that_the_farm_does_not_have_is_refused_with_t
             let reply = farm.call(&farm.alice, Method::PUT, path, change).await;
             assert_eq!(reply.error(400), expected);
         }
-        // A directory is made by its first build.
-        let good = json!({field: ["copr://bob/lib", "copr://bob/lib:pr:1", "copr://alice/p1/"]});
+        let good = json!({field: ["copr://bob/lib", "copr://alice/p1:pr:1", "copr://alice/p1/"]});
         let path = "/api_3/project/edit/alice/p1";
         farm.call(&farm.alice, Method::PUT, path, good).await.good();
         let none = json!({field: [""]});
