@@ -2,16 +2,24 @@
 //! itself and, where a word is misspelt, the nearest word that is known.
 
 mod place;
+mod repair;
+mod stand_in;
 mod words;
 
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+use serde_saphyr::DuplicateKeyPolicy;
 
+use self::repair::{Repairs, Way};
 use crate::{
     Error,
     text::{self, shown},
 };
+
+/// How many mistakes of a text are told at once.
+const MOST_MISTAKES: usize = 50;
 
 /// Reads a file as a text.
 ///
@@ -37,18 +45,78 @@ pub fn mistake_at(text: &str, name: &str, path: &[String], words: &str) -> Strin
 /// Reads a text; `name` stands for it in errors.
 ///
 /// # Errors
-/// When the text is not a `T`.
+/// When the text is not a `T`: all mistakes, in the order of their lines, unless one of them hides what is behind it, as one in
+/// the language itself does.
 pub fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Error> {
-    let mut track = serde_path_to_error::Track::new();
-    // Without strict booleans `yes` and `n` are booleans, and a key `y` is not a text.
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
-        T::deserialize(serde_path_to_error::Deserializer::new(deserializer, &mut track))
-    });
-    read.map_err(|error| Error::Mistakes {
+    let mut repairs = Repairs::default();
+    let mut mistakes = Vec::new();
+    loop {
+        let (error, path) = match read_with::<T>(text, &repairs, &mistakes) {
+            Ok(value) if mistakes.is_empty() => return Ok(value),
+            Ok(_) => break,
+            Err(found) => *found,
+        };
+        let way = way(&path);
+        if !repairs.stands_at(&way) {
+            mistakes.push(mistake(&error, &path, text, name));
+        }
+        if mistakes.len() == MOST_MISTAKES || !repair(&mut repairs, &error, way) {
+            break;
+        }
+    }
+    mistakes.sort_by_key(|mistake| mistake.place);
+    Err(Error::Mistakes {
         path: name.to_owned(),
-        mistakes: vec![mistake(&error, &track.path(), text, name)],
+        mistakes: mistakes.into_iter().map(|mistake| mistake.words).collect(),
     })
+}
+
+/// Reads a text with repairs of the mistakes that were found before.
+fn read_with<T: DeserializeOwned>(
+    text: &str,
+    repairs: &Repairs,
+    before: &[Mistake],
+) -> Result<T, Box<(serde_saphyr::Error, serde_path_to_error::Path)>> {
+    let mut track = serde_path_to_error::Track::new();
+    let duplicate_keys = if before.iter().any(|mistake| mistake.is_twice) {
+        DuplicateKeyPolicy::FirstWins
+    } else {
+        DuplicateKeyPolicy::Error
+    };
+    // Without strict booleans `yes` and `n` are booleans, and a key `y` is not a text.
+    let options =
+        serde_saphyr::options! { strict_booleans: true, with_snippet: false, duplicate_keys: duplicate_keys };
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+        if before.is_empty() {
+            return T::deserialize(serde_path_to_error::Deserializer::new(deserializer, &mut track));
+        }
+        let reader = repairs.reader(deserializer);
+        T::deserialize(serde_path_to_error::Deserializer::new(reader, &mut track))
+    });
+    read.map_err(|error| Box::new((error, track.path())))
+}
+
+/// Has the next reading go on behind a mistake; false when there is no way.
+fn repair(repairs: &mut Repairs, error: &serde_saphyr::Error, mut way: Way) -> bool {
+    match words::cause(error) {
+        serde_saphyr::Error::DuplicateMappingKey { .. } => true,
+        serde_saphyr::Error::SerdeUnknownField { .. } => repairs.skip(way),
+        serde_saphyr::Error::SerdeMissingField { field, .. } => {
+            way.push((*field).to_owned());
+            repairs.stand_in(&way)
+        }
+        error => words::is_of_value(error) && !way.is_empty() && repairs.stand_in(&way),
+    }
+}
+
+/// The keys that were read on the way to a mistake, as far as they are known.
+fn way(path: &serde_path_to_error::Path) -> Way {
+    let segments = path.iter().map_while(|segment| match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    segments.collect()
 }
 
 /// What is wrong with a YAML text that could not be read, in words for whoever wrote it; without the place.
@@ -57,17 +125,38 @@ pub fn what(error: &serde_saphyr::Error, text: &str) -> String {
     words::what(error, text)
 }
 
-/// The place, the key, what is wrong there, and the line.
-fn mistake(error: &serde_saphyr::Error, path: &serde_path_to_error::Path, text: &str, name: &str) -> String {
+/// What is wrong, for an operator.
+struct Mistake {
+    /// Line and column, where they are known.
+    place: Option<(u64, u64)>,
+    /// The place, the key, what is wrong there, and the line.
+    words: String,
+    /// Whether it is a key that stands twice.
+    is_twice: bool,
+}
+
+fn mistake(error: &serde_saphyr::Error, path: &serde_path_to_error::Path, text: &str, name: &str) -> Mistake {
     let what = words::what(error, text);
     let key = words::key(error, &path.to_string());
-    match error.location().filter(|place| place.line() > 0) {
-        Some(place) => {
-            let (line, column) = (place.line(), place.column());
+    let is_missing = matches!(words::cause(error), serde_saphyr::Error::SerdeMissingField { .. });
+    let of_map = is_missing.then(|| place::place(text, &way(path))).flatten();
+    let told = error.location().filter(|place| place.line() > 0);
+    let place = of_map.or_else(|| told.map(|place| (place.line(), place.column())));
+    let words = match place {
+        Some((line, column)) => {
             let shown = shown(text, line, column);
             format!("{name}:{line}:{column}: {key}{what}{shown}")
         }
         None => format!("{name}: {key}{what}"),
+    };
+    let is_twice = matches!(
+        words::cause(error),
+        serde_saphyr::Error::DuplicateMappingKey { .. }
+    );
+    Mistake {
+        place,
+        words,
+        is_twice,
     }
 }
 

@@ -258,3 +258,98 @@ fn an_empty_file_is_told_so() {
         assert!(FOREIGN.iter().all(|word| !said.contains(word)), "{said}");
     }
 }
+
+/// Of a text with several mistakes: where each is and what is said of it, in the order of the lines.
+const SEVERAL: &[(&str, &[&str])] = &[
+    // What is missing in one map, in several, and in an item of a list.
+    (
+        "pools:\n  x: {size: {}}\n  y:\n    port: 1\n",
+        &[
+            "f:2:6: pools.x: the key `labels` is missing",
+            "f:4:5: pools.y: the key `labels` is missing",
+        ],
+    ),
+    // One of each kind, in no order of kinds.
+    (
+        "fleet: 12\nfarm: 1\npools:\n  x:\n    size: {mx: 4, idle: a, mox: 3, max: -1}\n    kind: azure\n    quick: 4\n    labels: a\ncolour: red\n",
+        &[
+            "f:1:8: fleet: `12` is no UUID",
+            "f:2:1: there is no key `farm` here",
+            "f:5:12: pools.x.size: there is no key `mx` here",
+            "f:5:25: pools.x.size.idle: expected a whole number",
+            "f:5:28: pools.x.size: there is no key `mox` here",
+            "f:5:41: pools.x.size.max: expected a whole number from 0",
+            "f:6:11: pools.x.kind: `azure` is not known",
+            "f:7:12: pools.x.quick: expected `true` or `false`",
+            "f:8:13: pools.x.labels: expected a list",
+            "f:9:1: there is no key `colour` here",
+        ],
+    ),
+    // What is wrong in a part that cannot be read at all is not told beside it.
+    (
+        "pools:\n  x: [a, {b: c}]\n  y: {labels: [], wait: soon}\n",
+        &["f:2:6: pools.x: expected a map", "f:3:25: pools.y.wait: "],
+    ),
+    // In a list, and of a value that an anchor repeats.
+    (
+        "pools:\n  x: &x {labels: [[], a, {}], wait: 5}\n  y: {<<: *x, port: -1}\n",
+        &[
+            "pools.x.labels[0]: expected a text",
+            "pools.x.labels[2]: expected a text",
+            "pools.x.wait: ",
+            "pools.y.labels[0]: expected a text",
+            "pools.y.labels[2]: expected a text",
+            "pools.y.wait: ",
+            "pools.y.port: expected a whole number",
+        ],
+    ),
+    (
+        "pools:\n  x: &x {port: 1}\n  y: *x\n  z: {quick: 1}\n",
+        &[
+            "f:2:9: pools.x: the key `labels` is missing",
+            "f:3:6: pools.y: the key `labels` is missing",
+            "f:4:6: pools.z: the key `labels` is missing",
+            "f:4:14: pools.z.quick: expected",
+        ],
+    ),
+    // A key that stands twice hides nothing behind it.
+    (
+        "pools:\n  x: {labels: [], port: 1, port: 2, wait: no}\n  y: {}\n",
+        &[
+            "f:2:28: pools.x: the key `port` stands twice",
+            "f:2:43: pools.x.wait",
+            "f:3:6: pools.y: the key `labels` is missing",
+        ],
+    ),
+    // What is no YAML hides what is behind it, and nothing before it.
+    (
+        "farm: 1\npools:\n  x: {labels: a}\n  y: {wait: *none}\n  z: {}\n",
+        &[
+            "f:1:1: there is no key `farm`",
+            "f:3:15: pools.x.labels: expected a list",
+            "f:4:13: pools.y: `*` refers to an anchor",
+        ],
+    ),
+];
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_lines() {
+    for (text, expected) in SEVERAL {
+        let said = said(text);
+        let found: Vec<&str> = said.lines().filter(|line| line.starts_with("f:")).collect();
+        let fit = found
+            .iter()
+            .zip(*expected)
+            .filter(|(line, part)| line.contains(**part));
+        let counts = (fit.count(), found.len());
+        assert_eq!(counts, (expected.len(), expected.len()), "{text}\n{said}");
+    }
+}
+
+#[test]
+fn a_text_of_nothing_but_mistakes_ends_at_the_fiftieth() {
+    let keys: String = (0..60).map(|number| format!("k{number}: 1\n")).collect();
+    let said = said(&keys);
+    assert_eq!(said.matches("there is no key").count(), 50, "{said}");
+    assert!(said.contains("`k49`") && !said.contains("`k50`"), "{said}");
+}

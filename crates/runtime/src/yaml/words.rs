@@ -64,6 +64,28 @@ fn is_yaml(error: &Error) -> bool {
     )
 }
 
+/// The mistake itself, of a value that an alias repeats as well.
+pub(super) fn cause(error: &Error) -> &Error {
+    match error.without_snippet() {
+        Error::AliasError { error, .. } => cause(error),
+        error => error,
+    }
+}
+
+/// Whether only a value is wrong, so that the text can be read on behind it.
+pub(super) fn is_of_value(error: &Error) -> bool {
+    is_yaml(error)
+        && !matches!(
+            cause(error),
+            Error::UnknownAnchor { .. }
+                | Error::RecursiveReferencesRequireWeakTypes { .. }
+                | Error::Budget { .. }
+                | Error::AliasReplayLimitExceeded { .. }
+                | Error::AliasExpansionLimitExceeded { .. }
+                | Error::AliasReplayStackDepthExceeded { .. }
+        )
+}
+
 /// The key that the mistake is about, from the way that was read; nothing where it says no more than the place.
 pub(super) fn key(error: &Error, way: &str) -> String {
     let known = match error.without_snippet() {
