@@ -9,22 +9,36 @@ import unittest
 
 from support import BuilderTest, until_true
 
-from verdigris_builder import files
+from verdigris_builder import collect, files
+
+
+class Names(unittest.TestCase):
+    """Names of results."""
+
+    def test_a_name_that_is_refused_comes_with_what_would_be_right(self):
+        for name, part in (("x" * 243, None), ("x" * 244, "its name has 244 bytes, and at most 243 are allowed"),
+                           ("\u00e9" * 122, "its name has 244 bytes"), ("q-1-1.%s.rpm" % ("n" * 240), "at most 243"), ("a+b-1~rc^2-1.noarch.rpm", None),
+                           ("a b.rpm", "may have letters, digits and"), ("..x.rpm", "but no .."), ("-x.rpm", "begins with a letter"), ("\udcff.rpm", "not allowed")):
+            found = collect.bad_name(name)
+            self.assertEqual(found, None, name) if part is None else self.assertIn(part, found)
 
 
 class Results(BuilderTest):
     """What a hostile build, or somebody with root on the builder, may leave."""
 
-    def test_traps_in_the_build_tree_are_refused_and_named(self):
+    def test_traps_in_the_build_tree_are_passed_over_and_named(self):
         task, status = self.builder.build("hostile")
         self.assert_verdict(status, result="succeeded")
         document = self.builder.ok("manifest", "--attempt", task["attempt"])
         refused = {entry["name"]: entry["why"] for entry in document["refused"]}
-        self.assertEqual(refused, {"link.rpm": "it is a symbolic link", "fifo.rpm": "it is a fifo", "a name.rpm": "the name is not allowed",
-                                   "..sneaky.rpm": "the name is not allowed", "-rf.rpm": "the name is not allowed"})
+        # A package that the build has made, under a name that no package has.
+        self.assertEqual(list(refused), ["..sneaky.rpm"])
+        self.assertIn("its name is not allowed", refused["..sneaky.rpm"])
         passed_over = {entry["name"]: entry["reason"] for entry in document["passed_over"]}
         self.assertEqual(passed_over, {"notes.txt": "it is no package", "elsewhere": "it is no package", "broken.rpm": "it is no RPM package",
-                                       "stolen.src.rpm": "it is not the source package of this build"})
+                                       "a name.rpm": "it is no RPM package", "-rf.rpm": "it is no RPM package",
+                                       "hostile-1-1.md1.x86_64.rpm": "it is no RPM package",
+                                       "link.rpm": "it is a symbolic link", "fifo.rpm": "it is a fifo", "stolen.src.rpm": "it is not the source package of this build"})
         names = [entry["name"] for entry in document["files"]]
         rpms = ["damaged.rpm", "hostile-1-1.md1.src.rpm", "hostile-1-1.md1.x86_64.rpm"]
         self.assertEqual([name for name in names if name.endswith(".rpm")], rpms)

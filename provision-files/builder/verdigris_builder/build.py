@@ -11,7 +11,6 @@ from .errors import service_fault
 from .livelog import BuildLog
 
 HARDWARE = ("uname -a", "lscpu", "free -m", "df -h .")
-RPM_MAGIC = b"\xed\xab\xee\xdb"
 # Every line is whole by itself: for a file that rpm cannot read there is none. The last column ends the file's name.
 QUERY = ("%{NAME}\\t%{EPOCH}\\t%{VERSION}\\t%{RELEASE}\\t%|SOURCEPACKAGE?{src}:{%{ARCH}}|\\t"
          "%|SOURCEPACKAGE?{%|NOSOURCE?{nosrc}:{%|NOPATCH?{nosrc}:{src}|}|}:{%{ARCH}}|\\n")
@@ -81,18 +80,16 @@ class Build:
         files.write_atomically(os.path.join(self.attempt.results, "results.json"), data)
 
     def settle(self):
-        """Pass over what rpmbuild cannot have written: a file that is no RPM, or has another name than its header says. The names left.
+        """Pass over what rpmbuild cannot have written: a package whose file has another name than its header says. The names left.
 
         A package that this machine's rpm cannot read stays: the worker decides about it.
         """
         packages = sorted(name for name in os.listdir(self.attempt.results) if name.endswith(".rpm"))
         right = {file_name(row) for row in self.rows(packages)}
         for name in [name for name in packages if name not in right]:
-            with open(os.path.join(self.attempt.results, name), "rb") as file:
-                is_rpm = file.read(len(RPM_MAGIC)) == RPM_MAGIC
-            rows = self.rows([name]) if is_rpm else []
-            if rows or not is_rpm:
-                self.collector.drop(name, "it holds the package %s" % collect.shown(file_name(rows[0])) if rows else "it is no RPM package")
+            rows = self.rows([name])
+            if rows:
+                self.collector.drop(name, "it holds the package %s" % collect.shown(file_name(rows[0])))
                 packages.remove(name)
         return packages
 

@@ -13,11 +13,18 @@ from .errors import disk_full, package_fault
 
 REFUSED_LISTED = 200
 PIECE = 1 << 20
+RPM_MAGIC = b"\xed\xab\xee\xdb"
+LONGEST_NAME = 243  # of names.FILE_NAME
 
 
-def good_name(name):
-    """Whether a result may have this name."""
-    return bool(names.FILE_NAME.fullmatch(name))
+def bad_name(name):
+    """Why a result may not have this name, or None."""
+    if names.FILE_NAME.fullmatch(name):
+        return None
+    length = len(os.fsencode(name))
+    if length > LONGEST_NAME:
+        return "its name has %d bytes, and at most %d are allowed" % (length, LONGEST_NAME)
+    return "its name is not allowed: it may have letters, digits and . _ + ~ ^ - but no .. and begins with a letter, a digit or _"
 
 
 def shown(name):
@@ -36,14 +43,14 @@ class Collector:
     def take(self, directory, stray):
         """Move the results out of a directory descriptor. `stray(name)` says why an entry is no result, or None.
 
-        What is no result is passed over; a result that cannot be taken is refused. The caller makes sure that nothing of the build runs
-        any more.
+        What is no result is passed over: rpmbuild writes packages, each a file of its own. A result that cannot be taken is refused. The
+        caller makes sure that nothing of the build runs any more.
         """
         for name in sorted(os.listdir(directory)):
             found = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
                 continue
-            why = stray(name)
+            why = stray(name) or no_package(name, found, directory)
             if why:
                 self.pass_over(name, why)
                 continue
@@ -61,8 +68,9 @@ class Collector:
 
     def objection(self, name, found):
         """Why a result is not taken, or None."""
-        if not good_name(name):
-            return "the name is not allowed"
+        why = bad_name(name)
+        if why:
+            return why
         if not stat.S_ISREG(found.st_mode):
             return "it is a %s" % files.kind(found.st_mode)
         try:
@@ -121,6 +129,16 @@ class Collector:
         os.close(self.directory)
 
 
+def no_package(name, found, directory):
+    """Why an entry with a package's name is none, or None."""
+    if not name.endswith(".rpm"):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return "it is a %s" % files.kind(found.st_mode)
+    with os.fdopen(files.open_regular(name, directory), "rb") as file:
+        return None if file.read(len(RPM_MAGIC)) == RPM_MAGIC else "it is no RPM package"
+
+
 def manifest(results, limits, earlier):
     """(files, refused) of a results directory; `earlier` is what the driver refused already."""
     listed, refused = [], list(earlier)
@@ -128,10 +146,8 @@ def manifest(results, limits, earlier):
     directory = os.open(results, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in sorted(os.listdir(directory)):
-            why, entry = None, None
-            if not good_name(name):
-                why = "the name is not allowed"
-            else:
+            why, entry = bad_name(name), None
+            if not why:
                 found = os.stat(name, dir_fd=directory, follow_symlinks=False)
                 if not stat.S_ISREG(found.st_mode):
                     why = "it is a %s" % files.kind(found.st_mode)
