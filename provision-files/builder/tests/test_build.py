@@ -129,6 +129,24 @@ class Failing(BuilderTest):
         verdict = self.assert_verdict(status, result="failed", blame="package", kind="build", phase="build", exit=1, missing=[])
         self.assertEqual(verdict["reason"], "the %build stage failed: error: Failed build dependencies: bash conflicts with words-1-1.noarch")
 
+    def with_requirement(self, requirement, name, **more):
+        """The end of a build of a package with a requirement of the same project."""
+        library, status = self.builder.build(requirement)
+        self.assert_verdict(status, result="succeeded")
+        repository, server = package_repository(self.shared, self.builder, [library["attempt"]], "project")
+        self.addCleanup(server.shutdown)
+        return self.builder.build(name, repositories=[repository], **more)[1]
+
+    def test_a_requirement_that_spoils_the_build_root_is_the_packages_fault(self):
+        verdict = self.assert_verdict(self.with_requirement("saboteur", "spoiled"), result="failed", blame="package", kind="build")
+        self.assertIn("spoiled", verdict["reason"])
+
+    def test_a_requirement_whose_scriptlet_never_ends_is_the_packages_fault_and_named(self):
+        status = self.with_requirement("sleepy", "delayed", timeout_seconds=12)
+        verdict = self.assert_verdict(status, result="failed", blame="package", kind="timeout", phase="dependencies")
+        self.assertIn("a scriptlet of the build requirement sleepy-1-1", verdict["reason"])
+        self.assertIn("scriptlet: sleepy-1-1", verdict["evidence"]["text"])
+
     def test_an_unpackaged_file_is_the_evidence(self):
         _, status = self.builder.build("unpackaged")
         verdict = self.assert_verdict(status, result="failed", blame="package")

@@ -151,8 +151,10 @@ class ChrootDriver:
         raise verdicts.of_rpmbuild(results, status, kind, self.chroot["arch"], readings, self.damaged)
 
     def damaged(self):
-        """Files of the build root that are not as their packages say."""
-        return measured.damaged_files(self.root, self.chroot["dbpath"])
+        """Files of the base root that are not as their packages say. What this build has changed lies in the upper layer: only scriptlets of
+        its requirements can have done that, and would do it on any builder."""
+        names = measured.damaged_files(self.root, self.chroot["dbpath"])
+        return [name for name in names if not os.path.lexists(self.upper + name)]
 
     def requirements(self):
         """What has to be there before rpmbuild is asked: newer packages that the project offers, and the task's own wishes."""

@@ -8,6 +8,7 @@ happens to either, no process and no mount of the build stays.
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from .errors import BuildStop, CommandError, disk_full, infrastructure_fault
 MAX_REPORT = 1 << 20
 CACHE_BYTES = 6 << 30
 CANCEL = signal.SIGUSR1  # SIGTERM is what everything gets when a machine is shut down
+SCRIPTLET = re.compile(r"[Rr]unning (?:\S+ )?scriptlet: (\S+)")  # as dnf 4 and 5 say before they run one
 UNTIL_BUILD = ("staging", "root", "source", "dependencies")
 
 
@@ -217,6 +219,11 @@ class Supervisor:
         """A timeout is the package's fault only while its own code was running."""
         reason = "the build took longer than its limit of %d seconds (in the phase %s)" % (self.job["timeout_seconds"], phase)
         mock = self.driver == "mock"
+        stuck = SCRIPTLET.search((evidence.last_line(self.attempt.results, "root.log") or {}).get("text", "")) if phase == "dependencies" else None
+        if stuck:
+            # It would be stuck on any builder.
+            reason = "a scriptlet of the build requirement %s did not end: %s" % (stuck.group(1), reason)
+            return verdicts.make("failed", "package", "timeout", reason, phase=phase, evidence=evidence.last_line(self.attempt.results, "root.log"))
         blame = "infrastructure" if phase in UNTIL_BUILD and phase != "source" and not mock else "package"
         log = "root.log" if blame == "infrastructure" else "build.log"
         return verdicts.make("failed", blame, "timeout", reason, phase=phase, evidence=evidence.last_line(self.attempt.results, log))
