@@ -1,5 +1,6 @@
 //! Answers to probes of processes that serve nothing else, the controller and the worker, at the addresses where the api
-//! answers them: `/health/live` (the process turns) and `/health` (it reaches its database).
+//! answers them: `/health/live` (the process turns) and `/health` (whether it reaches its database, and what is wrong with the
+//! fleet).
 
 use std::time::Duration;
 
@@ -48,7 +49,10 @@ impl Probes {
     async fn ready(&self) -> Response {
         let why = match tokio::time::timeout(PATIENCE, self.store.check()).await {
             Ok(Ok(())) => {
-                return answer(StatusCode::OK, &json!({"status": "ok", "database": "ok"}));
+                let fleet = self.fleet_troubles().await;
+                let status = if fleet.is_empty() { "ok" } else { "degraded" };
+                let body = json!({"status": status, "database": "ok", "fleet": fleet});
+                return answer(StatusCode::OK, &body);
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "The database is not well.");
@@ -58,6 +62,19 @@ impl Probes {
         };
         let body = json!({"status": "failing", "database": why, "error": why});
         answer(StatusCode::SERVICE_UNAVAILABLE, &body)
+    }
+
+    /// What is wrong with the fleet, as the api says it. It makes no process unready: the others could not mend it either.
+    async fn fleet_troubles(&self) -> Vec<String> {
+        let now = runtime::clock::now();
+        match tokio::time::timeout(PATIENCE, self.store.fleet_condition(None, now)).await {
+            Ok(Ok(condition)) => condition.troubles(now).into_iter().map(|it| it.words).collect(),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "The fleet's condition is not known.");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
     }
 }
 
@@ -125,7 +142,26 @@ mod tests {
         assert_eq!(status, StatusCode::OK);
         store.migrate().await.unwrap();
         let (status, body) = ask(&probes, Method::GET, "/health").await;
-        assert_eq!(status, StatusCode::OK, "{body}");
+        // No controller leads: that is told, and makes nobody unready.
+        assert_eq!(
+            (status, &body["status"]),
+            (StatusCode::OK, &json!("degraded")),
+            "{body}"
+        );
+        let told = body["fleet"][0].as_str().unwrap();
+        assert!(told.contains("no controller has ever led"), "{told}");
+        let lease = store
+            .acquire_lease(
+                model::FleetId(uuid::Uuid::nil()),
+                "one",
+                Duration::from_secs(600),
+                runtime::clock::now(),
+            )
+            .await;
+        assert!(lease.unwrap().is_some());
+        let (status, body) = ask(&probes, Method::GET, "/health").await;
+        let well = json!({"status": "ok", "database": "ok", "fleet": []});
+        assert_eq!((status, body), (StatusCode::OK, well));
     }
 
     #[tokio::test]

@@ -243,7 +243,9 @@ impl ProjectWriteApi {
             let is_there = main_directory(&project)? == directory
                 || store.project_directories(project.id).await?.contains(&directory);
             return Ok((!is_there).then(|| {
-                format!("the project '{owner}/{name}' has no directory '{directory}'; its first build makes it")
+                format!(
+                    "the project '{owner}/{name}' has no directory '{directory}'; its first build makes it"
+                )
             }));
         }
         Ok(Some(if store.user_by_name(&owner).await?.is_none() {

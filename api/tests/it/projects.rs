@@ -419,7 +419,8 @@ async fn the_chroots_of_a_project_may_be_sent_back_in_any_order() {
 }
 
 #[tokio::test]
-async fn a_repository_of_a_project_or_directory_that_the_farm_does_not_have_is_refused_with_the_unknown_name() {
+async fn a_repository_of_a_project_or_directory_that_the_farm_does_not_have_is_refused_with_the_unknown_name()
+{
     let farm = Farm::start().await;
     farm.project("p1").await;
     farm.project_of(&farm.bob, "lib").await;
