@@ -16,10 +16,11 @@ use crate::{
     pauses::Pauses,
 };
 
-/// How often a cloud is asked at least and at most when something is under way, where rounds are that close together; and when
-/// nothing is.
+/// How often a cloud is asked at least and at most when something is under way, where rounds are that close together; while
+/// something is built there, whose machine it may take back; and when nothing is.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(200);
+const LOOK_WHILE_BUILDING_EVERY: Duration = Duration::from_secs(5);
 const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(30);
 /// How long a cloud that does not answer is left alone, longer with every time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -137,11 +138,6 @@ impl Clouds {
         known.is_looked_at = false;
         match outcome {
             Ok(seen) => {
-                if matches!(known.health, CloudHealth::Away(_)) {
-                    info!(cloud = name, "Cloud {name} answers again.");
-                }
-                known.health = CloudHealth::Answers;
-                known.pauses.reset();
                 for (id, refusal) in &seen.ends {
                     // The next list shows that it ends.
                     let rest = refusal.is_none().then_some(LOOK_ANYWAY_EVERY * 2);
@@ -174,6 +170,12 @@ impl Clouds {
     ) -> Result<(), Error> {
         for seen in std::mem::take(&mut self.seen) {
             let builders = context.store.look_at_builders(context.fleet.fleet, cache).await?;
+            if let Some(known) = self.known.get_mut(&seen.cloud) {
+                match seen.doubt(&builders) {
+                    Some(words) => known.fail(&seen.cloud, Failure::of_all(words), self.clock.now()),
+                    None => known.succeed(&seen.cloud),
+                }
+            }
             observe::conclude(context, lease, &seen, &builders, &mut self.absences).await?;
         }
         Ok(())
@@ -225,8 +227,10 @@ impl Clouds {
                     .iter()
                     .filter(|builder| builder.cloud == *name && !builder.state.is_final())
             };
-            let anything = ours().any(waits_for_its_cloud);
-            let every = if anything { often } else { LOOK_ANYWAY_EVERY };
+            let every = ours()
+                .map(|builder| look_every(builder.state, often))
+                .min()
+                .unwrap_or(LOOK_ANYWAY_EVERY);
             if known.is_looked_at || !known.is_due(every, elapsed) {
                 continue;
             }
@@ -249,12 +253,24 @@ impl Clouds {
     }
 }
 
-/// Whether the next step of a builder begins with its cloud's word.
-fn waits_for_its_cloud(builder: &Builder) -> bool {
-    matches!(
-        builder.state,
-        BuilderState::Pending | BuilderState::Terminating | BuilderState::Resolving
-    )
+/// How often a cloud is asked for a builder in this state; `often`, where its next step begins with the cloud's word.
+fn look_every(state: BuilderState, often: Duration) -> Duration {
+    use BuilderState as B;
+    match state {
+        B::Pending | B::Terminating | B::Resolving => often,
+        B::Reserved | B::Busy => LOOK_WHILE_BUILDING_EVERY,
+        B::Planned
+        | B::Launching
+        | B::Booting
+        | B::Provisioning
+        | B::Checking
+        | B::Ready
+        | B::Cleaning
+        | B::Held
+        | B::Draining
+        | B::Terminated
+        | B::Abandoned => LOOK_ANYWAY_EVERY,
+    }
 }
 
 /// Why a cloud does not answer.
@@ -263,6 +279,16 @@ struct Failure {
     reason: String,
     /// All of it, for operators.
     detail: String,
+}
+
+impl Failure {
+    /// One of which everybody may hear all.
+    fn of_all(words: String) -> Self {
+        Self {
+            reason: words.clone(),
+            detail: words,
+        }
+    }
 }
 
 impl From<&cloud::Error> for Failure {
@@ -284,6 +310,15 @@ impl Known {
         };
         self.looked
             .is_none_or(|looked| elapsed.saturating_sub(looked) >= every)
+    }
+
+    /// Notes that it answers, and can be believed.
+    fn succeed(&mut self, name: &str) {
+        if matches!(self.health, CloudHealth::Away(_)) {
+            info!(cloud = name, "Cloud {name} answers again.");
+        }
+        self.health = CloudHealth::Answers;
+        self.pauses.reset();
     }
 
     /// Notes that it does not answer. That is said once, and again when the cause is another.

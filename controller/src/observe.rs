@@ -17,6 +17,8 @@ use crate::{Context, Error, ORPHAN_GRACE};
 
 /// How long an instance must not be found before it counts as gone.
 const ABSENCE_BELIEVED_AFTER: Duration = Duration::from_secs(60);
+/// The same while most of what should be there is missing: then it is more likely that the cloud is wrong.
+const ABSENCES_OF_MOST_BELIEVED_AFTER: Duration = Duration::from_secs(300);
 /// How long after it was told to end an instance that the cloud does not know counts as ended.
 const END_BELIEVED_AFTER: Duration = Duration::from_secs(600);
 /// How often, at least, it must not have been found by then.
@@ -29,11 +31,11 @@ pub(crate) struct Absences {
 }
 
 impl Absences {
-    /// Notes one more look that found nothing; whether it is to be believed by now.
-    fn note(&mut self, instance_id: &str, now: Timestamp) -> bool {
+    /// Notes one more look that found nothing; whether it is to be believed, `after` the first one.
+    fn note(&mut self, instance_id: &str, after: Duration, now: Timestamp) -> bool {
         let (first, times) = self.missing.entry(instance_id.to_owned()).or_insert((now, 0));
         *times = times.saturating_add(1);
-        *times >= ABSENCES_BELIEVED && now.since(*first) >= ABSENCE_BELIEVED_AFTER
+        *times >= ABSENCES_BELIEVED && now.since(*first) >= after
     }
 
     fn seen(&mut self, instance_id: &str) {
@@ -53,6 +55,44 @@ pub(crate) struct Seen {
     /// The ids that the list lacked and that were asked for one by one, with an answer: only what is among these
     /// and was not found is absent.
     asked: BTreeSet<String>,
+}
+
+impl Seen {
+    fn lacks(&self, id: &str) -> bool {
+        self.asked.contains(id) && !self.instances.contains_key(id)
+    }
+
+    /// Why the cloud is not to be believed: it does not show most of the machines that it has shown before.
+    pub(crate) fn doubt(&self, known: &[Builder]) -> Option<String> {
+        let ours = known
+            .iter()
+            .filter(|builder| builder.cloud == self.cloud && was_shown(builder.state));
+        let ids: Vec<&String> = ours.filter_map(|builder| builder.instance_id.as_ref()).collect();
+        let shown = ids.iter().filter(|id| !self.lacks(id)).count();
+        (shown.saturating_mul(2) < ids.len()).then(|| {
+            format!(
+                "it shows {shown} of the {} machines that it should have",
+                ids.len()
+            )
+        })
+    }
+}
+
+/// Whether the cloud has shown the machine of a builder in this state, and was not told to end it.
+fn was_shown(state: BuilderState) -> bool {
+    use BuilderState as B;
+    matches!(
+        state,
+        B::Booting
+            | B::Provisioning
+            | B::Checking
+            | B::Ready
+            | B::Reserved
+            | B::Busy
+            | B::Cleaning
+            | B::Held
+            | B::Draining
+    )
 }
 
 /// What to ask a cloud, and what to tell it.
@@ -128,8 +168,12 @@ pub(crate) async fn conclude(
     known: &[Builder],
     absences: &mut Absences,
 ) -> Result<(), Error> {
+    let believed_after = match seen.doubt(known) {
+        Some(_) => ABSENCES_OF_MOST_BELIEVED_AFTER,
+        None => ABSENCE_BELIEVED_AFTER,
+    };
     for builder in known.iter().filter(|builder| builder.cloud == seen.cloud) {
-        apply(context, lease, builder, seen, absences).await?;
+        apply(context, lease, builder, seen, (absences, believed_after)).await?;
     }
     sort_out_orphans(context, lease, seen, known).await?;
     for (id, refusal) in &seen.ends {
@@ -148,7 +192,7 @@ async fn apply(
     lease: &Lease,
     builder: &Builder,
     seen: &Seen,
-    absences: &mut Absences,
+    (absences, believed_after): (&mut Absences, Duration),
 ) -> Result<(), Error> {
     let now = context.clock.now();
     let Some(id) = &builder.instance_id else {
@@ -159,7 +203,7 @@ async fn apply(
             absences.seen(id);
             meaning(builder, instance, context.deadlines(&builder.pool).boot, now)
         }
-        None if seen.asked.contains(id) && absences.note(id, now) => absent(builder, id, now),
+        None if seen.lacks(id) && absences.note(id, believed_after, now) => absent(builder, id, now),
         None => None,
     };
     let Some((to, change)) = change else { return Ok(()) };
@@ -202,17 +246,21 @@ fn meaning(
         | InstanceState::Stopping
         | InstanceState::Stopped => {
             let why = instance.state_reason.as_deref().unwrap_or("no reason given");
-            gone(
-                builder.state,
-                format!("instance {} is {}: {why}", instance.id, instance.state.as_str()),
-            )
+            let words = format!("instance {} is {}: {why}", instance.id, instance.state.as_str());
+            let (to, change) = gone(builder.state, words)?;
+            let is_excused = instance.is_taken_back();
+            Some((to, Change { is_excused, ..change }))
         }
     }
 }
 
-/// What it means that the cloud no longer knows an instance. One that was told to end long ago has ended, and the
+/// What it means that the cloud no longer knows an instance. While something is built there, its worker knows better: what it
+/// cannot reach any more it gives up by itself. One that was told to end long ago has ended, and the
 /// cloud has forgotten it since, as EC2 does after an hour: nobody was there to see its last state.
 fn absent(builder: &Builder, id: &str, now: Timestamp) -> Option<(BuilderState, Change)> {
+    if builder.state == BuilderState::Busy {
+        return None;
+    }
     let words = format!("the cloud no longer knows instance {id}");
     if builder.state != BuilderState::Terminating {
         return gone(builder.state, words);

@@ -79,9 +79,11 @@ fn an_instance_that_ends_takes_its_builder_with_it_in_every_state() {
             assert_eq!(change.as_ref().map(|(to, _)| *to), expected, "{state} {word}");
             if let Some((_, change)) = change {
                 assert_eq!(change.reason, format!("instance i-1 is {word}: no reason given"));
+                assert!(!change.is_excused, "{state} {word}");
             }
             found.state_reason = Some("Server.SpotInstanceTermination".to_owned());
             if let Some((_, change)) = meaning(&builder(state), &found, Duration::ZERO, NOW) {
+                assert!(change.is_excused, "{state} {word}");
                 assert!(
                     change.reason.ends_with(": Server.SpotInstanceTermination"),
                     "{}",
@@ -89,6 +91,7 @@ fn an_instance_that_ends_takes_its_builder_with_it_in_every_state() {
                 );
             }
         }
+        let expected = expected.filter(|_| state != B::Busy); // Its worker knows.
         assert_eq!(
             absent(&builder(state), "i-1", NOW).map(|(to, _)| to),
             expected,
@@ -168,21 +171,67 @@ fn an_instance_that_runs_at_an_address_lets_its_builder_boot_and_nothing_else_do
 #[test]
 fn an_absence_is_believed_after_some_looks_and_some_time_and_anew_after_each_sight() {
     let mut absences = Absences::default();
-    let at = |seconds| NOW.plus(Duration::from_secs(seconds));
-    let believed = ABSENCE_BELIEVED_AFTER.as_secs();
-    for seconds in [0, 1, 2, believed - 1] {
-        assert!(!absences.note("i-1", at(seconds)), "{seconds}");
+    let after = Duration::from_secs(60);
+    let mut note = |id, seconds| absences.note(id, after, NOW.plus(Duration::from_secs(seconds)));
+    for seconds in [0, 1, 2, 59] {
+        assert!(!note("i-1", seconds), "{seconds}");
     }
-    assert!(
-        !absences.note("i-2", at(believed)),
-        "another one's looks do not count"
-    );
-    assert!(absences.note("i-1", at(believed)));
+    assert!(!note("i-2", 60), "another one's looks do not count");
+    assert!(note("i-1", 60));
     absences.seen("i-1");
+    let mut note = |seconds| absences.note("i-1", after, NOW.plus(Duration::from_secs(seconds)));
     // Time alone is not enough, and begins anew.
-    assert!(!absences.note("i-1", at(2 * believed)));
-    assert!(!absences.note("i-1", at(4 * believed)));
-    assert!(absences.note("i-1", at(4 * believed)));
+    assert!(!note(120));
+    assert!(!note(240));
+    assert!(note(240));
+}
+
+#[test]
+fn a_cloud_that_does_not_show_most_of_what_it_showed_before_is_doubted() {
+    // The states of the builders `i-0`, `i-1` and so on; which of them are missing; how many are shown of how many.
+    for (states, missing, expected) in [
+        (&[][..], &[][..], None),
+        (&[B::Ready], &[], None),
+        (&[B::Ready], &[0], Some((0, 1))),
+        (&[B::Ready, B::Busy], &[0], None),
+        (&[B::Ready, B::Busy], &[0, 1], Some((0, 2))),
+        (&[B::Booting, B::Checking, B::Held], &[0, 2], Some((1, 3))),
+        // Of what was never shown, or is to end, nothing is expected.
+        (&[B::Pending, B::Terminating, B::Terminated], &[0, 1, 2], None),
+        (&[B::Pending, B::Ready, B::Pending], &[0, 2], None),
+        (&[B::Pending, B::Ready, B::Ready], &[1, 2], Some((0, 2))),
+    ] {
+        let id = |number: usize| format!("i-{number}");
+        let known: Vec<Builder> = (0..)
+            .zip(states)
+            .map(|(number, state)| Builder {
+                instance_id: Some(id(number)),
+                ..builder(*state)
+            })
+            .collect();
+        let there = (0..states.len()).filter(|number| !missing.contains(number));
+        let seen = Seen {
+            cloud: "aws".to_owned(),
+            ends: Vec::new(),
+            instances: there
+                .map(|number| (id(number), instance(&id(number), InstanceState::Running)))
+                .collect(),
+            asked: missing.iter().map(|number| id(*number)).collect(),
+        };
+        let expected = expected
+            .map(|(shown, all)| format!("it shows {shown} of the {all} machines that it should have"));
+        assert_eq!(seen.doubt(&known), expected, "{states:?} without {missing:?}");
+        let unasked = Seen {
+            asked: BTreeSet::new(),
+            instances: BTreeMap::new(),
+            ..seen
+        };
+        assert_eq!(
+            unasked.doubt(&known),
+            None,
+            "what was not asked for is not missing"
+        );
+    }
 }
 
 fn look_at(cloud: &Arc<FakeCloud>, known: &[&str], orphans: Vec<Orphan>) -> Look {

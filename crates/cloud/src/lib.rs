@@ -103,6 +103,15 @@ impl Instance {
             .is_some_and(|value| *value == fleet.to_string())
     }
 
+    /// Whether the cloud took it back for somebody who pays more, which it may with spot instances.
+    #[must_use]
+    pub fn is_taken_back(&self) -> bool {
+        let reason = self.state_reason.as_deref().unwrap_or_default();
+        ["Server.SpotInstanceTermination", "Server.SpotInstanceShutdown"]
+            .iter()
+            .any(|code| reason.starts_with(code))
+    }
+
     /// The builder it was launched for, by its tag.
     #[must_use]
     pub fn builder(&self) -> Option<BuilderId> {
@@ -261,6 +270,35 @@ mod tests {
             assert_eq!(tagged(&[(BUILDER_TAG, value)]).builder(), None, "{value}");
         }
         assert_eq!((tagged(&[]).builder(), tagged(&[]).launch()), (None, None));
+    }
+
+    #[test]
+    fn only_the_spot_markets_own_reasons_say_that_an_instance_was_taken_back() {
+        for (reason, expected) in [
+            (
+                Some("Server.SpotInstanceTermination: Spot instance termination"),
+                true,
+            ),
+            (Some("Server.SpotInstanceShutdown: Spot instance shutdown"), true),
+            (Some("Server.SpotInstanceTermination"), true),
+            (
+                Some("Client.UserInitiatedShutdown: User initiated shutdown"),
+                false,
+            ),
+            (Some("Client.Server.SpotInstanceTermination"), false),
+            (
+                Some("Server.InsufficientInstanceCapacity: Insufficient capacity"),
+                false,
+            ),
+            (Some(""), false),
+            (None, false),
+        ] {
+            let instance = Instance {
+                state_reason: reason.map(str::to_owned),
+                ..tagged(&[])
+            };
+            assert_eq!(instance.is_taken_back(), expected, "{reason:?}");
+        }
     }
 
     #[test]

@@ -120,6 +120,41 @@ fn a_build_whose_machine_loses_its_power_is_tried_on_another() {
 }
 
 #[test]
+fn builds_whose_machines_the_spot_market_takes_back_are_tried_again_however_often() {
+    let (farm, build, instance) = building();
+    break_machine(&farm, "spot-loss", &instance);
+    // Three tries is all that a build has; each of these machines is taken back while it builds.
+    for lost in 1..4 {
+        eventually("another machine builds", || {
+            let attempts = attempts(&farm, build);
+            attempts.len() == lost + 1 && attempts[lost]["state"] == "running"
+        });
+        break_machine(&farm, "spot-loss", &instance_of(&farm));
+    }
+    farm.wait_for(build, &["succeeded"]);
+    let attempts = attempts(&farm, build);
+    assert_eq!(attempts.len(), 5, "{attempts:#?}");
+    for attempt in &attempts[..4] {
+        let reason = attempt["reason"].as_str().unwrap();
+        assert!(
+            attempt["blame"].is_null() && reason.contains("Server.SpotInstanceTermination"),
+            "{attempt:#?}"
+        );
+        assert!(!reason.contains("i-0") && !reason.contains("10.88."), "{reason}");
+    }
+    eventually("what was taken back is gone, and nothing else was", || {
+        let books = fs::read(farm.path("data/devcloud/ledger.json")).unwrap();
+        let books: Value = serde_json::from_slice(&books).unwrap();
+        let machines = books["instances"].as_object().unwrap();
+        let taken = machines
+            .values()
+            .filter(|one| one["state_reason"]["code"] == "Server.SpotInstanceTermination");
+        let ended = machines.values().filter(|one| one["state"] == "terminated");
+        (taken.count(), ended.count()) == (4, 5)
+    });
+}
+
+#[test]
 fn a_launch_that_is_never_answered_costs_one_machine_and_it_is_used() {
     let directory = tempfile::tempdir().unwrap();
     let cloud = devcloud(directory.path(), free_port());

@@ -1,11 +1,49 @@
 //! Faults of devcloud, and what the fleet makes of them.
 
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use crate::{
-    clouds::{Fleet, devcloud, ledger, make_fault, plan_faults},
+    clouds::{CloudFacts, Fleet, devcloud, ledger, make_fault, plan_faults},
     farm::{eventually, free_port},
 };
+
+/// Time limits that no machine of these tests comes to.
+const PATIENT: &str = "{boot: 3m, provision: 30m, check: 30m}";
+
+/// A cloud with these rules of faults, and a fleet on it.
+fn troubled(directory: &Path, rules: &str, size: &str) -> (CloudFacts, Fleet) {
+    let cloud = devcloud(directory, free_port());
+    eventually("devcloud answers", || {
+        std::net::TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
+    });
+    plan_faults(cloud.port, &format!(r#"{{"seed": 5, "rules": [{rules}]}}"#));
+    let pool = format!("    size: {size}\n    offerings: [{{types: [t3.micro]}}]\n");
+    let fleet = Fleet::new(directory, &cloud, cloud.port, &pool, PATIENT);
+    (cloud, fleet)
+}
+
+/// How many machines were ever made, and how many of them have ended.
+fn made_and_ended(directory: &Path) -> (usize, usize) {
+    let made = ledger(directory);
+    let ended = made.iter().filter(|(_, state)| state == "terminated").count();
+    (made.len(), ended)
+}
+
+/// Looks for so long whether anything moves.
+fn stays_for(time: Duration, mut so: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < time {
+        if !so() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    true
+}
 
 /// How many builders are ready.
 fn ready(fleet: &Fleet) -> usize {
@@ -105,4 +143,161 @@ fn a_cloud_that_answers_only_some_questions_gets_no_machine_twice_and_loses_none
         "{made:?}: {}",
         fleet.log()
     );
+}
+
+#[test]
+fn a_slow_machine_is_waited_for_and_one_that_shows_another_host_key_is_ended_untouched() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_cloud, fleet) = troubled(
+        directory.path(),
+        r#"{"action": "RunInstances", "effect": {"slow-boot": {"milliseconds": 15000}}},
+           {"action": "RunInstances", "after": 1, "effect": "wrong-host-key"}"#,
+        "{max: 4, idle: 2}",
+    );
+    let began = Instant::now();
+    let _controller = fleet.controller();
+    eventually("two builders are ready", || ready(&fleet) == 2);
+    assert!(began.elapsed() >= Duration::from_secs(15), "one of them was slow");
+    eventually("the stranger has ended, and nothing else was made", || {
+        made_and_ended(directory.path()) == (3, 1)
+    });
+    let log = fleet.log();
+    let strangers: Vec<&str> = log.lines().filter(|line| line.contains("is given up")).collect();
+    assert!(
+        strangers.len() == 1 && strangers[0].contains("host key"),
+        "{strangers:?}"
+    );
+    assert_eq!(
+        log.matches("Played on builder").count(),
+        4,
+        "two playbooks on each of two: {log}"
+    );
+    assert_eq!(fleet.status()["troubles"], serde_json::json!([]));
+}
+
+#[test]
+fn a_pool_whose_machines_all_show_another_host_key_is_held_back_says_why_and_tries_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_cloud, fleet) = troubled(
+        directory.path(),
+        r#"{"action": "RunInstances", "count": 3, "effect": "wrong-host-key"}"#,
+        "{max: 6, idle: 1}",
+    );
+    let _controller = fleet.controller();
+    eventually("the pool is held back, and why", || {
+        let plan = fleet.run(&["fleet", "plan"]);
+        plan.contains("its last 3 builders never got ready") && plan.contains("host key")
+    });
+    assert_eq!(made_and_ended(directory.path()).0, 3, "{}", fleet.log());
+    eventually("one machine shows that it works again", || ready(&fleet) == 1);
+    eventually("the three have ended", || {
+        made_and_ended(directory.path()) == (4, 3)
+    });
+}
+
+#[test]
+fn a_machine_that_the_spot_market_takes_back_is_replaced_and_its_pool_is_not_held_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_cloud, fleet) = troubled(
+        directory.path(),
+        r#"{"action": "RunInstances", "count": 3, "effect": {"spot-loss": {"after_milliseconds": 10000, "notice_milliseconds": 2000}}}"#,
+        "{max: 3, idle: 1}",
+    );
+    let _controller = fleet.controller();
+    eventually("three machines were taken back and the fourth stays", || {
+        made_and_ended(directory.path()) == (4, 3) && ready(&fleet) == 1
+    });
+    let log = fleet.log();
+    let losses = log
+        .lines()
+        .filter(|line| line.contains("is draining now") && line.contains("Server.SpotInstanceTermination"));
+    assert_eq!(losses.count(), 3, "{log}");
+    assert_eq!(fleet.status()["troubles"], serde_json::json!([]));
+    assert!(
+        !fleet.run(&["fleet", "status"]).contains("launches nothing"),
+        "{log}"
+    );
+}
+
+#[test]
+fn machines_that_are_not_visible_yet_are_neither_lost_nor_launched_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_cloud, fleet) = troubled(
+        directory.path(),
+        r#"{"action": "RunInstances", "effect": {"delay-visibility": {"milliseconds": 25000}}},
+           {"action": "RunInstances", "effect": {"lose-answer": {}}},
+           {"action": "RunInstances", "effect": {"delay-visibility": {"milliseconds": 110000}}}"#,
+        "{max: 4, idle: 2}",
+    );
+    let _controller = fleet.controller();
+    let began = Instant::now();
+    // What is told of by its launch and not found for a minute is given up and asked to end; nothing before.
+    assert!(
+        stays_for(Duration::from_secs(50), || made_and_ended(directory.path()).0
+            <= 2),
+        "{}",
+        fleet.log()
+    );
+    assert_eq!(ready(&fleet), 1, "{}", fleet.log());
+    eventually("the late one is replaced, and ended when it can be seen", || {
+        let (made, ended) = made_and_ended(directory.path());
+        assert!(made <= 3, "{}", fleet.log());
+        ready(&fleet) == 2 && ended == 1
+    });
+    assert!(
+        began.elapsed() > Duration::from_secs(100),
+        "it could not be ended before"
+    );
+    assert!(
+        fleet.log().contains("the cloud no longer knows instance"),
+        "{}",
+        fleet.log()
+    );
+    eventually("only the two builders are left", || {
+        fleet.status()["builders"].as_array().unwrap().len() == 2
+    });
+}
+
+#[test]
+fn lists_that_lack_machines_or_show_them_twice_cost_no_builder() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_cloud, fleet) = troubled(
+        directory.path(),
+        r#"{"action": "DescribeInstances", "count": 100000, "percent": 60, "effect": {"leave-out": {"percent": 50}}},
+           {"action": "DescribeInstances", "count": 100000, "percent": 50, "effect": "double"}"#,
+        "{max: 6, idle: 3}",
+    );
+    let _controller = fleet.controller();
+    eventually("three builders are ready", || ready(&fleet) == 3);
+    assert!(
+        stays_for(Duration::from_secs(40), || ready(&fleet) == 3),
+        "{}",
+        fleet.log()
+    );
+    assert_eq!(made_and_ended(directory.path()), (3, 0), "{}", fleet.log());
+}
+
+#[test]
+fn a_cloud_that_shows_none_of_its_machines_is_not_believed_at_once_and_gets_no_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cloud, fleet) = troubled(directory.path(), "", "{max: 6, idle: 2}");
+    let _controller = fleet.controller();
+    eventually("two builders are ready", || ready(&fleet) == 2);
+    let empty =
+        r#"{"action": "DescribeInstances", "count": 100000, "effect": {"leave-out": {"percent": 100}}}"#;
+    plan_faults(cloud.port, &format!(r#"{{"rules": [{empty}]}}"#));
+    eventually("the operator is told", || {
+        let troubles = fleet.status()["troubles"].to_string();
+        troubles.contains("it shows 0 of the 2 machines that it should have")
+    });
+    assert!(
+        stays_for(Duration::from_secs(90), || ready(&fleet) == 2),
+        "{}",
+        fleet.log()
+    );
+    plan_faults(cloud.port, r#"{"rules": []}"#);
+    eventually("the cloud is believed again", || {
+        fleet.status()["troubles"] == serde_json::json!([])
+    });
+    assert_eq!((ready(&fleet), made_and_ended(directory.path())), (2, (2, 0)));
 }

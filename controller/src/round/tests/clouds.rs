@@ -69,10 +69,11 @@ async fn a_list_that_leaves_a_machine_out_ends_nothing() {
 
 #[tokio::test]
 async fn absences_that_were_seen_before_the_lease_was_lost_prove_nothing() {
-    let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "a")).await;
-    farm.until_ready(1).await;
-    let ready = farm.builders().await[0].id;
-    let id = farm.cloud.instances()[0].id.clone();
+    let mut farm = Farm::start(&pool("x86", "max: 4, idle: 2", "a")).await;
+    farm.until_ready(2).await;
+    let builders = farm.builders().await;
+    let ready = builders[0].id;
+    let id = builders[0].instance_id.clone().unwrap();
     let is_there = async |farm: &Farm| {
         let builders = farm.builders().await;
         builders
@@ -90,6 +91,38 @@ async fn absences_that_were_seen_before_the_lease_was_lost_prove_nothing() {
     );
     farm.pass(90).await;
     assert!(!is_there(&farm).await, "three looks in more than a minute are");
+}
+
+#[tokio::test]
+async fn a_cloud_that_shows_none_of_its_machines_gets_no_others_until_it_does_or_is_believed() {
+    let mut farm = Farm::start(&pool("x86", "max: 6, idle: 2", "a")).await;
+    farm.until_ready(2).await;
+    let hide = |farm: &Farm, is_hidden| {
+        for instance in farm.cloud.instances() {
+            farm.cloud.hide(&instance.id, is_hidden);
+        }
+    };
+    hide(&farm, true);
+    farm.pass(250).await;
+    assert_eq!(farm.states().await, [BuilderState::Ready; 2]);
+    let told = farm.troubles().await;
+    assert!(
+        told.len() == 1 && told[0].ends_with(": it shows 0 of the 2 machines that it should have"),
+        "{told:?}"
+    );
+    hide(&farm, false);
+    farm.pass(60).await;
+    assert_eq!(farm.troubles().await, [""; 0]);
+    assert_eq!((farm.launches.len(), farm.cloud.terminated().len()), (2, 0));
+
+    // What stays away is gone.
+    hide(&farm, true);
+    let began = farm.seconds();
+    farm.until("two others are launched", |_, cloud| cloud.instances().len() == 4)
+        .await;
+    assert!(farm.seconds() - began >= 300, "{} s", farm.seconds() - began);
+    farm.until_ready(2).await;
+    assert_eq!(farm.troubles().await, [""; 0]);
 }
 
 fn orphan(farm: &Farm) -> Instance {

@@ -178,20 +178,8 @@ fn verdict(outcome: &Outcome, cancel_requested: bool) -> End {
     }
 }
 
-/// Takes an allocation away from whoever holds it and ends its attempt as lost. The caller has locked the
-/// attempt's build.
+/// Takes an allocation away from whoever holds it and ends its attempt so. The caller has locked the attempt's build.
 pub(super) async fn fence(
-    tx: &Tx,
-    allocation: &allocation::Model,
-    attempt: &attempt::Model,
-    (actor, why, now): (&str, &str, Timestamp),
-) -> Result<(), TxError> {
-    let lost = End::new(AttemptState::Lost, None, why);
-    fence_with(tx, allocation, attempt, lost, (actor, now)).await
-}
-
-/// [`fence`] with more to say of the attempt's end.
-pub(super) async fn fence_with(
     tx: &Tx,
     allocation: &allocation::Model,
     attempt: &attempt::Model,

@@ -4,7 +4,7 @@ use model::{AttemptState, BuildId, BuilderId, BuilderState, ChrootName, FleetId,
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 
 use super::{
-    finish::{drain, fence_with, open_allocation, withdraw},
+    finish::{drain, fence, open_allocation, withdraw},
     verdict::{End, lock_attempt},
 };
 use crate::{
@@ -85,7 +85,7 @@ async fn lose(
         excused: true,
         ..End::new(AttemptState::Lost, None, WHY)
     };
-    fence_with(tx, &found, &attempt, end, (ACTOR, now)).await?;
+    fence(tx, &found, &attempt, end, (ACTOR, now)).await?;
     let chroot = Row::new("attempt", &attempt.id).parse("chroot", &attempt.chroot)?;
     Ok(Some((BuildId(attempt.build), chroot)))
 }

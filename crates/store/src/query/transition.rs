@@ -1,7 +1,7 @@
 //! Moves of builders. Each is checked against the model's list and made by compare-and-set on the version,
 //! so that one of two who decide on the same look wins and the other looks again.
 
-use model::{BuilderState, LaunchHistory, Timestamp};
+use model::{AttemptState, BuilderState, LaunchHistory, Timestamp};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
@@ -14,7 +14,7 @@ use super::{
     finish::{fence, open_allocation, withdraw},
     histories::history,
     leases::check_lease,
-    verdict::lock_attempt,
+    verdict::{End, lock_attempt},
 };
 use crate::{
     AllocationState, Builder, Change, Lease,
@@ -196,7 +196,11 @@ async fn take_attempt_away(
     if found.state == AllocationState::Offered.as_str() && !attempt.cancel_requested {
         return withdraw(tx, &found, &attempt, (ACTOR, &change.reason, now)).await;
     }
-    fence(tx, &found, &attempt, (ACTOR, &change.reason, now)).await
+    let lost = End {
+        excused: change.is_excused,
+        ..End::new(AttemptState::Lost, None, &change.reason)
+    };
+    fence(tx, &found, &attempt, lost, (ACTOR, now)).await
 }
 
 impl Store {

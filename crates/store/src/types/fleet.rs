@@ -205,6 +205,8 @@ pub struct Change {
     pub host_key: Option<String>,
     /// What the cloud answered to the open launch; the change's reason says it in words.
     pub launch_answer: Option<LaunchAnswer>,
+    /// Whether an attempt that is lost by it does not count as a try.
+    pub is_excused: bool,
 }
 
 /// Why attempts wait, as sentences for people. Shared: many wait for one thing.

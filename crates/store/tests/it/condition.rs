@@ -5,7 +5,7 @@ use model::{
     plan::CloudTrouble,
 };
 use serde_json::json;
-use store::{LaunchAnswer, Sighting};
+use store::{Change, LaunchAnswer, Sighting};
 use uuid::Uuid;
 
 use crate::{
@@ -21,6 +21,7 @@ on_both_databases!(
     what_a_cloud_refuses_to_end_is_told_with_the_reason,
     what_keeps_a_builder_in_its_state_is_added_to_its_reason_once,
     attempts_that_the_end_of_the_farm_lost_do_not_count,
+    attempts_on_machines_that_the_cloud_took_back_do_not_count,
     only_machines_that_ended_with_the_farm_lose_their_attempts,
     builders_of_another_fleet_are_forsaken_unless_somebody_leads_it,
 );
@@ -91,7 +92,7 @@ async fn a_pool_that_is_resumed_launches_as_it_needs(farm: Farm) {
     assert_not_found(farm.store.resume_pool(&pool, "alice", at(1)).await);
     for _ in 0..3 {
         let builder = farm.builder_in(BuilderState::Launching).await;
-        let refused = store::Change {
+        let refused = Change {
             launch_answer: Some(LaunchAnswer::Refused),
             ..because("refused")
         };
@@ -211,6 +212,34 @@ async fn attempts_that_the_end_of_the_farm_lost_do_not_count(farm: Farm) {
         farm.lose_builder(build, "it went away", at(now)).await;
     }
     assert_eq!(farm.states(build).await.0, BuildState::Failed);
+}
+
+async fn attempts_on_machines_that_the_cloud_took_back_do_not_count(farm: Farm) {
+    let build = farm.submit().await.id;
+    let taken_back = Change {
+        is_excused: true,
+        ..because("instance i-1 is terminated: Server.SpotInstanceTermination")
+    };
+    for now in 2..6 {
+        farm.begin(build).await;
+        farm.lose_builder_by(build, taken_back.clone(), at(now)).await;
+        assert_eq!(
+            farm.states(build).await,
+            (BuildState::Pending, BuildState::Pending, AttemptState::Waiting)
+        );
+    }
+    let attempts = farm.store.attempts_of(build).await.unwrap();
+    let lost = &attempts[3];
+    assert_eq!(
+        (attempts.len(), lost.state, lost.blame),
+        (5, AttemptState::Lost, None)
+    );
+    assert_eq!(lost.reason.as_deref(), Some(taken_back.reason.as_str()));
+    // Those that the user gave up are over all the same.
+    farm.begin(build).await;
+    farm.store.cancel_build(build, "alice", at(8)).await.unwrap();
+    farm.lose_builder_by(build, taken_back, at(9)).await;
+    assert_eq!(farm.states(build).await.2, AttemptState::Canceled);
 }
 
 async fn only_machines_that_ended_with_the_farm_lose_their_attempts(farm: Farm) {

@@ -288,8 +288,12 @@ impl Farm {
 
     /// Gives the builder up that a build's open attempt is on.
     pub(crate) async fn lose_builder(&self, build: BuildId, why: &str, now: model::Timestamp) {
+        self.lose_builder_by(build, because(why), now).await;
+    }
+
+    pub(crate) async fn lose_builder_by(&self, build: BuildId, change: Change, now: model::Timestamp) {
         let id = self.open_attempt(build).await.builder.unwrap();
-        let (builder, change) = (self.builder(id).await, because(why));
+        let builder = self.builder(id).await;
         self.store
             .transition(&self.lease, &builder, BuilderState::Draining, &change, now)
             .await
