@@ -298,3 +298,6 @@ fn check(config: &CloudConfig) -> Result<(), Error> {
     }
     addresses::probe(config.public_network, config.ssh_port)
 }
+
+#[cfg(test)]
+mod tests;

@@ -459,3 +459,6 @@ async fn patiently(action: &'static str, effect: MachineFuture<'_, ()>) -> Resul
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,13 +17,32 @@ use crate::{
 };
 
 mod answers;
+mod attributes;
+mod control;
 mod faults;
+mod groups;
+mod lists;
 mod parameters;
 mod states;
 
 /// How many elements of this name an answer has.
 fn count(answer: &str, element: &str) -> usize {
     answer.matches(&format!("<{element}>")).count()
+}
+
+/// The texts of the elements of this name, in their order.
+fn texts<'a>(answer: &'a str, element: &str) -> Vec<&'a str> {
+    let begin = format!("<{element}>");
+    let parts = answer.split(&begin).skip(1);
+    parts.filter_map(|rest| rest.split('<').next()).collect()
+}
+
+/// What a table of cases says of an answer: the texts of one element, or the code of a refusal.
+fn told(answer: Result<String, ApiError>, element: &str) -> String {
+    match answer {
+        Ok(answer) => texts(&answer, element).join(" "),
+        Err(error) => format!("{}: {}", error.code, error.message),
+    }
 }
 
 struct Harness {

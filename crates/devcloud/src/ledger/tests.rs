@@ -1,7 +1,7 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, os::unix::fs::MetadataExt as _, sync::Arc};
 
-use super::Ledger;
-use crate::Error;
+use super::{InstanceState, Ledger};
+use crate::{Error, api::samples};
 
 fn tag(state: &mut super::State, id: &str) -> Result<(), Error> {
     state
@@ -34,6 +34,69 @@ async fn a_refused_change_leaves_no_trace_though_others_share_its_write() {
     assert!(matches!(refused, Err(Error::Ending)));
     accepted.unwrap();
     assert_eq!(ledger.snapshot().tags.keys().collect::<Vec<_>>(), ["i-2"]);
+}
+
+/// The members that later versions added are left out of an earlier one's file.
+#[tokio::test]
+async fn a_ledger_that_an_earlier_version_wrote_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let added = ledger.commit(|state| {
+        let instance = samples::instance("i-00000000000000001");
+        state.instances.insert(instance.id.clone(), Arc::new(instance));
+        Ok::<_, Error>(())
+    });
+    added.await.unwrap();
+    let before = ledger.snapshot();
+    ledger.close().await;
+    let path = directory.path().join("ledger.json");
+    let mut file: serde_json::Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
+    let instance = file["instances"]["i-00000000000000001"].as_object_mut().unwrap();
+    for later in ["faults", "stop_protected"] {
+        assert!(instance.remove(later).is_some(), "{later}");
+    }
+    fs_err::write(&path, file.to_string()).unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    assert_eq!(*ledger.snapshot(), *before);
+    ledger.close().await;
+    file["instances"]["i-00000000000000001"]["colour"] = "red".into();
+    fs_err::write(&path, file.to_string()).unwrap();
+    let error = Ledger::open(directory.path()).err().unwrap().to_string();
+    assert!(error.contains("unknown field `colour`"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_forgotten_goes_to_the_archive_and_both_are_for_their_owner_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    for number in [1, 2] {
+        let added = ledger.commit(move |state| {
+            let mut instance = samples::instance(&format!("i-{number:017x}"));
+            instance.private_address = [10, 88, 1, number].into();
+            instance.enter(InstanceState::Terminated, None);
+            state.instances.insert(instance.id.clone(), Arc::new(instance));
+            Ok::<_, Error>(())
+        });
+        added.await.unwrap();
+        let forgotten = ledger.commit(|state| {
+            let later = time::OffsetDateTime::now_utc() + time::Duration::HOUR;
+            state.forget(later, std::time::Duration::ZERO);
+            Ok::<_, Error>(())
+        });
+        forgotten.await.unwrap();
+    }
+    assert!(ledger.snapshot().instances.is_empty());
+    let archive = fs_err::read_to_string(directory.path().join("archive.jsonl")).unwrap();
+    let ids: Vec<String> = archive
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|instance| instance["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids, ["i-00000000000000001", "i-00000000000000002"]);
+    for name in ["archive.jsonl", "ledger.json", "lock"] {
+        let mode = fs_err::metadata(directory.path().join(name)).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
 }
 
 #[tokio::test]

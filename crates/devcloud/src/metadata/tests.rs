@@ -111,6 +111,56 @@ async fn directories_list_what_is_below_them() {
     assert_eq!(missing.unwrap_err(), StatusCode::NOT_FOUND);
 }
 
+/// The items of EC2's guide "Instance metadata categories" that there are here, with the value of this instance.
+#[tokio::test]
+async fn each_item_tells_of_the_instance_that_asks() {
+    let (_directory, metadata) = metadata(false).await;
+    let mac = "0a:58:0a:58:03:04";
+    let interface = format!("network/interfaces/macs/{mac}");
+    for (item, value) in [
+        ("ami-id", "ami-00000000000000001"),
+        ("ami-launch-index", "0"),
+        ("hostname", "ip-10-88-3-4.dev-1.compute.internal"),
+        ("instance-action", "none"),
+        ("instance-id", "i-00000000000000001"),
+        ("instance-life-cycle", "on-demand"),
+        ("instance-type", "t3.micro"),
+        ("local-hostname", "ip-10-88-3-4.dev-1.compute.internal"),
+        ("local-ipv4", PEER),
+        ("mac", mac),
+        ("placement/availability-zone", "dev-1a"),
+        ("placement/region", "dev-1"),
+        ("public-ipv4", "127.88.1.1"),
+        (
+            "public-hostname",
+            "ec2-127-88-1-1.dev-1.compute.devcloud.internal",
+        ),
+        ("reservation-id", "r-00000000000000001"),
+        ("services/domain", "devcloud.internal"),
+        (&format!("{interface}/device-number"), "0"),
+        (&format!("{interface}/local-ipv4s"), PEER),
+        (&format!("{interface}/public-ipv4s"), "127.88.1.1"),
+    ] {
+        for version in ["latest", "1.0", "2021-07-15"] {
+            let path = format!("/{version}/meta-data/{item}");
+            assert_eq!(text(ask(&metadata, &Method::GET, &path, &[])), value, "{path}");
+        }
+    }
+    for path in [
+        "/meta-data/instance-id",
+        "/0.9/meta-data/instance-id",
+        "/latest/meta-data/iam/info",
+        "/latest/meta-data/instance-id/more",
+        "/latest/metadata/instance-id",
+        "/latest/dynamic/instance-identity/signature",
+    ] {
+        let missing = ask(&metadata, &Method::GET, path, &[]);
+        assert_eq!(missing.unwrap_err(), StatusCode::NOT_FOUND, "{path}");
+    }
+    let other = ask(&metadata, &Method::DELETE, "/latest/meta-data/instance-id", &[]);
+    assert_eq!(other.unwrap_err(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
 #[tokio::test]
 async fn a_token_is_wanted_where_it_is_required_and_ends_in_time() {
     let (_directory, metadata) = metadata(true).await;

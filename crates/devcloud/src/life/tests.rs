@@ -1,0 +1,159 @@
+use super::*;
+use crate::{CloudConfig, api::samples, testing::FakeMachines};
+
+const ID: &str = "i-00000000000000001";
+
+#[test]
+fn a_start_brings_up_what_ran_ends_what_lost_its_disk_and_leaves_the_rest() {
+    use InstanceState::{Pending, Running, ShuttingDown, Stopped, Stopping, Terminated};
+    // State, whether the ledger knows of a disk, whether there is one; where it goes, and whether anything is to be done.
+    for (state, has_disk, disk, to, is_changed) in [
+        (Pending, false, false, Pending, true),
+        (Pending, false, true, Pending, true),
+        (Pending, true, true, Pending, true),
+        (Pending, true, false, ShuttingDown, true),
+        (Running, true, true, Pending, true),
+        (Running, true, false, ShuttingDown, true),
+        (Stopping, true, true, Stopping, true),
+        (Stopping, true, false, ShuttingDown, true),
+        (Stopped, true, true, Stopped, false),
+        (Stopped, true, false, ShuttingDown, true),
+        (ShuttingDown, true, true, ShuttingDown, true),
+        (ShuttingDown, false, false, ShuttingDown, true),
+        (Terminated, true, false, Terminated, false),
+    ] {
+        let mut instance = samples::instance(ID);
+        (instance.state, instance.has_disk) = (state, has_disk);
+        let what = format!("{} {has_disk} {disk}", state.name());
+        assert_eq!(recover_one(&mut instance, disk), is_changed, "{what}");
+        assert_eq!(instance.state, to, "{what}");
+        let is_lost = to == ShuttingDown && state != ShuttingDown;
+        let reason = instance
+            .state_reason
+            .as_ref()
+            .map(|reason| reason.message.as_str());
+        let lost = "Server.InternalError: The disk of the instance was lost";
+        assert_eq!(reason, is_lost.then_some(lost), "{what}");
+        // Whether it is started again or made anew hangs on it.
+        assert_eq!(instance.has_disk, has_disk || (disk && to == Pending), "{what}");
+    }
+}
+
+struct Scene {
+    life: Arc<Life>,
+    machines: Arc<FakeMachines>,
+    _directory: tempfile::TempDir,
+}
+
+impl Scene {
+    /// A cloud with one instance that `change` was made to.
+    async fn new(change: impl FnOnce(&mut Instance)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = CloudConfig::new(directory.path(), "key", "secret");
+        config.ssh_port = 4622;
+        let ledger = Ledger::open(directory.path()).unwrap();
+        let machines = FakeMachines::new();
+        let mut instance = samples::instance(ID);
+        instance.public_address = "127.84.1.1".parse().unwrap();
+        change(&mut instance);
+        let added = ledger.commit(|state| {
+            state.instances.insert(instance.id.clone(), Arc::new(instance));
+            Ok::<_, Error>(())
+        });
+        added.await.unwrap();
+        let life = Life::new(ledger, machines.clone(), &config, CancellationToken::new());
+        Self {
+            life,
+            machines,
+            _directory: directory,
+        }
+    }
+
+    fn instance(&self) -> Arc<Instance> {
+        Arc::clone(&self.life.ledger.snapshot().instances[ID])
+    }
+
+    async fn until(&self, state: InstanceState) {
+        for _ in 0..3000 {
+            if self.instance().state == state {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it is never {}: {:?}", state.name(), self.instance());
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_cannot_be_started_ends_and_says_why() {
+    let scene = Scene::new(|_| ()).await;
+    scene.machines.fail("run", "no space is left");
+    scene.life.reconcile(ID).await;
+    let instance = scene.instance();
+    assert_eq!(instance.state, InstanceState::Terminated);
+    assert_eq!(
+        instance.state_reason.as_ref().unwrap().message,
+        "Server.InternalError: The instance could not be started: the hypervisor failed to run the machine: \
+         no space is left"
+    );
+    assert_eq!(
+        scene.machines.calls(),
+        [format!("run {ID}"), format!("terminate {ID}")]
+    );
+}
+
+#[tokio::test]
+async fn an_instance_is_not_blamed_for_a_hypervisor_that_died() {
+    let scene = Scene::new(|_| ()).await;
+    scene.machines.die();
+    scene.life.reconcile_soon(ID.to_owned());
+    while scene.machines.calls().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(scene.instance().state, InstanceState::Pending);
+    scene.machines.restart().await.unwrap();
+    scene.until(InstanceState::Running).await;
+}
+
+#[tokio::test]
+async fn what_has_to_end_is_tried_until_it_has() {
+    let scene = Scene::new(|instance| instance.state = InstanceState::ShuttingDown).await;
+    scene.machines.fail("terminate", "it is busy");
+    scene.life.reconcile_soon(ID.to_owned());
+    while scene.machines.calls().len() < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(scene.instance().state, InstanceState::ShuttingDown);
+    scene.machines.fail("terminate", "");
+    scene.until(InstanceState::Terminated).await;
+}
+
+#[tokio::test]
+async fn a_power_off_from_inside_means_what_the_launch_said() {
+    for (behavior, state, verb) in [
+        (ShutdownBehavior::Stop, InstanceState::Stopped, "stop"),
+        (
+            ShutdownBehavior::Terminate,
+            InstanceState::Terminated,
+            "terminate",
+        ),
+    ] {
+        let scene = Scene::new(|instance| {
+            instance.state = InstanceState::Running;
+            instance.shutdown_behavior = behavior;
+        })
+        .await;
+        // An event that is older than the start after it changes nothing.
+        scene.machines.place(ID, Some(MachineState::Running));
+        scene.life.power_off(ID).await.unwrap();
+        assert_eq!(scene.instance().state, InstanceState::Running);
+        scene.machines.place(ID, Some(MachineState::Stopped));
+        scene.life.machine_ended(ID.to_owned());
+        scene.until(state).await;
+        assert_eq!(scene.machines.calls(), [format!("{verb} {ID}")]);
+        assert_eq!(
+            scene.instance().state_reason.as_ref().unwrap().code,
+            "Client.InstanceInitiatedShutdown"
+        );
+    }
+}
