@@ -150,6 +150,11 @@ async fn boto3_meets_the_faults_that_were_asked_for() {
 }
 
 #[tokio::test]
+async fn boto3_meets_the_faults_of_a_plan() {
+    scenario("plans").await;
+}
+
+#[tokio::test]
 async fn a_running_instance_is_reached_at_its_public_address_and_a_terminated_one_is_not() {
     let harness = Harness::new();
     let cloud = harness.start().await;

@@ -470,5 +470,32 @@ def faults():
     assert instances(InstanceIds=lost)[0]["StateReason"]["Code"] == "Server.InternalError"
 
 
+def plans():
+    plan = lambda *rules: control("PUT", "faults", {"rules": list(rules)})
+    # What was launched is not found at once: the waiters of botocore know that, and wait.
+    plan({"action": "RunInstances", "effect": {"delay-visibility": {"milliseconds": 2500}}})
+    [late] = run()
+    assert ids_of() == [], "it is in no list yet"
+    refused("InvalidInstanceID.NotFound", ec2.describe_instances, InstanceIds=[late])
+    refused("InvalidInstanceID.NotFound", ec2.terminate_instances, InstanceIds=[late])
+    wait("instance_exists", [late])
+    wait("instance_running", [late])
+    # A list may be too short, or have everything twice, on each of its pages.
+    all_ids = sorted(run(6) + [late])
+    plan(
+        {"action": "DescribeInstances", "count": 2, "effect": {"leave-out": {"percent": 100}}},
+        {"action": "DescribeInstances", "after": 2, "count": 2, "effect": "double"},
+    )
+    assert ids_of() == [] and ids_of(instance_id=[late]) == [], "a good answer without instances"
+    paged = [one["InstanceId"] for one in instances(PaginationConfig={"PageSize": 5})]
+    assert sorted(paged) == sorted(all_ids * 2), paged
+    assert ids_of() == all_ids
+    plan({"action": "RunInstances", "effect": {"spot-loss": {"after_milliseconds": 200, "notice_milliseconds": 200}}})
+    [spot] = run()
+    until(spot, "terminated")
+    lost = instances(InstanceIds=[spot])[0]
+    assert lost["StateReason"]["Code"] == lost["StateTransitionReason"] == "Server.SpotInstanceTermination", lost
+
+
 if __name__ == "__main__":
     globals()[sys.argv[3]]()
