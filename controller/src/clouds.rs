@@ -343,3 +343,6 @@ impl Known {
         self.health = health;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ mod round;
 mod snapshot;
 mod step;
 mod steps;
+#[cfg(test)]
+mod testing;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use provisioner::{Mode, Provisioner};
+use provisioner::{Mode, Provisioner, Report};
 use runtime::supervisor::error_chain;
 use serde_json::{Map, Value};
 use shell::{ClientKey, Connection, Endpoint, HostKey, Timeouts};
@@ -87,12 +87,7 @@ impl Machine for Opened {
             .run(&self.connection, playbook, vars, Mode::Apply, limit)
             .await;
         match played {
-            Ok(report) => Ok(format!(
-                "{playbook}: {} tasks, {} changed something, in {} ms",
-                report.tasks.len(),
-                report.changed(),
-                report.duration.as_millis()
-            )),
+            Ok(report) => Ok(summary(playbook, &report)),
             Err(error) => Err(format!("{playbook}: {}", error_chain(&error))),
         }
     }
@@ -101,3 +96,16 @@ impl Machine for Opened {
         self.connection.close().await;
     }
 }
+
+/// What a playbook did, in a line.
+fn summary(playbook: &str, report: &Report) -> String {
+    format!(
+        "{playbook}: {} tasks, {} changed something, in {} ms",
+        report.tasks.len(),
+        report.changed(),
+        report.duration.as_millis()
+    )
+}
+
+#[cfg(test)]
+mod tests;

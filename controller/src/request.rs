@@ -92,39 +92,4 @@ pub(crate) fn parameters_hash(image: &str, offering: &str, public_host_key: &str
 }
 
 #[cfg(test)]
-mod tests {
-    use model::fleet::OfferingSpec;
-
-    use super::{offerings, user_data};
-
-    #[test]
-    fn offerings_are_tried_in_the_order_of_the_file() {
-        let given = [
-            OfferingSpec {
-                types: vec!["a".into(), "b".into()],
-                zones: vec!["1".into(), "2".into()],
-            },
-            OfferingSpec {
-                types: vec!["c".into()],
-                zones: vec![],
-            },
-        ];
-        assert_eq!(offerings(&given), ["a@1", "a@2", "b@1", "b@2", "c"]);
-        assert_eq!(offerings(&[]), [""; 0]);
-    }
-
-    #[test]
-    fn the_user_data_holds_the_host_key_and_the_farms_public_key_only() {
-        let host_key = shell::ClientKey::generate("host").unwrap();
-        let key = shell::ClientKey::generate("farm").unwrap();
-        let text = user_data(&host_key, &key).unwrap();
-        assert!(text.starts_with("#cloud-config\ndisable_root: false\nssh_keys:\n"));
-        assert!(text.contains("  ed25519_private: |\n    -----BEGIN OPENSSH"));
-        assert!(text.contains(key.public_openssh().unwrap().trim()));
-        assert_eq!(
-            text.matches("PRIVATE KEY").count(),
-            2,
-            "one key, at its beginning and its end"
-        );
-    }
-}
+mod tests;

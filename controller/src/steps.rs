@@ -229,3 +229,6 @@ impl Steps {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

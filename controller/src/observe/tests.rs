@@ -1,39 +1,11 @@
 use cloud::{FLEET_TAG, FakeCloud};
-use model::{BuilderId, BuilderState as B};
+use model::BuilderState as B;
 use uuid::Uuid;
 
 use super::*;
+use crate::testing::{NOW, builder};
 
-const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 const FLEET: FleetId = FleetId(Uuid::from_u128(3));
-
-fn builder(state: BuilderState) -> Builder {
-    Builder {
-        id: BuilderId(Uuid::from_u128(1)),
-        pool: "x86".parse().unwrap(),
-        state,
-        version: 1,
-        cloud: "aws".to_owned(),
-        instance_id: Some("i-1".to_owned()),
-        address: None,
-        port: 22,
-        host_key: None,
-        host_key_secret: None,
-        image: "ami-1".to_owned(),
-        spec_hash: String::new(),
-        cordoned: false,
-        reason: None,
-        entered_at: NOW,
-        deadline: None,
-        created_at: NOW,
-        ready_at: None,
-        launch: None,
-        launches: 0,
-        refusals: 0,
-        postponements: 0,
-        refusal: None,
-    }
-}
 
 fn instance(id: &str, state: InstanceState) -> Instance {
     Instance {

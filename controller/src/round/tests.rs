@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use cloud::{FLEET_TAG, FakeCloud, Instance, InstanceState, LaunchFailure};
-use model::{BuilderState, Timestamp, fleet::FleetSpec};
+use model::{BuilderState, fleet::FleetSpec};
 use provisioner::Provisioner;
 use runtime::clock::{Clock, ManualClock};
 use serde_json::{Map, Value};
@@ -17,14 +17,13 @@ use shell::{ClientKey, Endpoint, HostKey};
 use store::{Builder, DatabaseSettings, Store};
 
 use super::*;
-use crate::{Machine, Reach};
+use crate::{Machine, Reach, testing::NOW};
 
 mod clouds;
 mod launches;
 mod lead;
 mod machines;
-
-const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+mod pools;
 
 /// How machines answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +33,8 @@ enum Answers {
     WithAnotherKey,
     /// The playbook fails.
     Badly,
+    /// A fault of this program is met on the way.
+    WithAPanic,
 }
 
 #[derive(Debug)]
@@ -61,6 +62,7 @@ impl Reach for FakeMachines {
                 expected: host_key.fingerprint().to_owned(),
                 got: host_key.fingerprint().to_owned(),
             }),
+            Answers::WithAPanic => panic!("the test wants this panic"),
             Answers::Well | Answers::Badly => Ok(Box::new(FakeMachine(answers))),
         }
     }

@@ -21,18 +21,24 @@ const CONSOLE_LINES: usize = 20;
 async fn tell_console(cloud: &dyn Cloud, builder: &Builder, instance_id: &str) {
     match cloud.console_output(instance_id).await {
         Ok(text) => {
-            let text: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
-            let lines: Vec<&str> = text.trim_end().lines().collect();
-            let last = lines
-                .get(lines.len().saturating_sub(CONSOLE_LINES)..)
-                .unwrap_or_default();
             info!(
                 builder.id = %builder.id,
-                "The console of instance {instance_id} ends with: {}", last.join(" | ")
+                "The console of instance {instance_id} ends with: {}", last_lines(&text)
             );
         }
         Err(error) => debug!(builder.id = %builder.id, "No console of instance {instance_id}: {error}"),
     }
+}
+
+/// The last lines of a console as one line, without what would move a terminal.
+fn last_lines(console: &str) -> String {
+    let text: String = console
+        .chars()
+        .filter(|c| *c == '\n' || !c.is_control())
+        .collect();
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    let last = lines.get(lines.len().saturating_sub(CONSOLE_LINES)..);
+    last.unwrap_or_default().join(" | ")
 }
 
 /// There are no hooks to wait for.
@@ -78,20 +84,73 @@ pub(super) async fn terminate(
         }
     };
     let ((), asked) = tokio::join!(telling, cloud.terminate(instance_id));
-    match &asked {
-        Err(error @ cloud::Error::Refused { .. }) => {
-            let words = format!("{instance_id} is not ended: {error}");
-            context.store.annotate_builder(lease, builder, &words).await?;
-        }
-        Ok(()) if waited > ALARM_AFTER => {
-            let words = format!("the cloud has not ended {instance_id} since it was told to");
-            context.store.annotate_builder(lease, builder, &words).await?;
-        }
-        Ok(()) | Err(_) => {}
+    if let Some(words) = alarm(&asked, instance_id, waited) {
+        context.store.annotate_builder(lease, builder, &words).await?;
     }
     asked.map_err(|source| Error::Cloud {
         cloud: builder.cloud.clone(),
         source,
     })?;
     Ok((waited / 2).clamp(FIRST_PAUSE, LONGEST_PAUSE))
+}
+
+/// What operators have to know of a machine that goes on costing: a refusal at once, silence after a while.
+fn alarm(asked: &Result<(), cloud::Error>, instance_id: &str, waited: Duration) -> Option<String> {
+    match asked {
+        Err(error @ cloud::Error::Refused { .. }) => Some(format!("{instance_id} is not ended: {error}")),
+        Ok(()) if waited > ALARM_AFTER => Some(format!(
+            "the cloud has not ended {instance_id} since it was told to"
+        )),
+        Ok(()) | Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_are_told_of_a_refusal_at_once_and_of_silence_after_a_quarter_of_an_hour() {
+        let refused = || cloud::Error::Refused {
+            code: "OperationNotPermitted".to_owned(),
+            message: "termination protection".to_owned(),
+        };
+        let unclear = || cloud::Error::Unclear {
+            what: "it did not answer in time".to_owned(),
+        };
+        let refusal = "i-1 is not ended: the cloud refuses: OperationNotPermitted: termination protection";
+        let silence = "the cloud has not ended i-1 since it was told to";
+        for (asked, seconds, expected) in [
+            (Ok(()), 0, None),
+            (Ok(()), 900, None),
+            (Ok(()), 901, Some(silence)),
+            (Err(refused()), 0, Some(refusal)),
+            (Err(refused()), 5000, Some(refusal)),
+            // That a cloud does not answer is told of the cloud.
+            (Err(unclear()), 5000, None),
+        ] {
+            let told = alarm(&asked, "i-1", Duration::from_secs(seconds));
+            assert_eq!(told.as_deref(), expected, "{asked:?} after {seconds} s");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_console_is_told_in_one_line_that_moves_no_terminal() {
+        let many: String = (1..=30).map(|number| format!("line {number}\r\n")).collect();
+        let last = last_lines(&many);
+        assert!(last.starts_with("line 11 | line 12 | "), "{last}");
+        assert!(last.ends_with(" | line 30"), "{last}");
+        for (console, expected) in [
+            ("", ""),
+            ("\n\n", ""),
+            ("one", "one"),
+            (
+                "boot\u{1b}[31m failed\u{7}\nKernel panic\n\n",
+                "boot[31m failed | Kernel panic",
+            ),
+            ("a\tb\u{0}c\nd", "abc | d"),
+        ] {
+            assert_eq!(last_lines(console), expected, "{console:?}");
+        }
+    }
 }

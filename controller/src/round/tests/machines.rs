@@ -84,3 +84,50 @@ async fn nothing_new_is_begun_by_a_farm_that_is_to_stop() {
     farm.pass(30).await;
     assert_eq!(farm.launches.len(), 1, "and is not replaced");
 }
+
+#[tokio::test]
+async fn a_fault_of_this_program_at_one_machine_keeps_no_other_from_its_work() {
+    let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
+    farm.machines_answer(Answers::WithAPanic);
+    farm.settle().await;
+    farm.run_instances();
+    farm.clock.advance(Duration::from_secs(1));
+    farm.settle().await;
+    assert_eq!(
+        farm.states().await,
+        [BuilderState::Booting],
+        "it is tried again until its time is over"
+    );
+    farm.machines_answer(Answers::Well);
+    farm.until_ready(1).await;
+    assert_eq!(farm.cloud.instances().len(), 1);
+}
+
+#[tokio::test]
+async fn a_machine_that_does_not_end_is_asked_ever_more_rarely_and_told_of_after_a_quarter_of_an_hour() {
+    let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
+    farm.until_ready(1).await;
+    let id = farm.cloud.instances()[0].id.clone();
+    // Nobody wants it any more, and its cloud only says that it will end it.
+    let mut context = Context::clone(&farm.controller.context);
+    context.fleet = Arc::new(fleet(&pool("another", "max: 3", "a")));
+    farm.controller.context = Arc::new(context);
+    let mut reasons = Vec::new();
+    for _ in 0..40 {
+        farm.settle().await;
+        farm.cloud.set_state(&id, InstanceState::ShuttingDown);
+        reasons.push(farm.builders().await[0].reason.clone().unwrap_or_default());
+        farm.clock.advance(Duration::from_secs(30));
+    }
+    let alarm = format!("the cloud has not ended {id} since it was told to");
+    let quiet = reasons
+        .iter()
+        .take_while(|reason| !reason.contains(&alarm))
+        .count();
+    assert!((30..=40).contains(&quiet), "{quiet}: {reasons:?}");
+    assert!(reasons.last().unwrap().contains(&alarm), "{reasons:?}");
+    let asked = farm.cloud.terminated().len();
+    assert!((6..=20).contains(&asked), "{asked}");
+    farm.cloud.set_state(&id, InstanceState::Terminated);
+    farm.until("it is over", |states, _| states.is_empty()).await;
+}

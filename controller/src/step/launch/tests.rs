@@ -1,30 +1,13 @@
-use model::BuilderId;
-
 use super::*;
-
-const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
+use crate::testing::{self, NOW};
 
 /// A builder that has been planned again so many seconds ago, after so many launches that were refused and put off.
 fn builder(refusals: u32, postponements: u32, seconds: u64) -> Builder {
     Builder {
-        id: BuilderId(Uuid::from_u128(1)),
-        pool: "x86".parse().unwrap(),
-        state: BuilderState::Planned,
-        version: 1,
-        cloud: "aws".to_owned(),
         instance_id: None,
-        address: None,
-        port: 22,
-        host_key: None,
-        host_key_secret: None,
-        image: "ami-1".to_owned(),
-        spec_hash: String::new(),
-        cordoned: false,
         reason: Some("b: the cloud refuses: VcpuLimitExceeded".to_owned()),
         entered_at: NOW.minus(Duration::from_secs(seconds)),
-        deadline: None,
         created_at: NOW.minus(Duration::from_secs(100)),
-        ready_at: None,
         launch: Some(LaunchAttempt {
             id: LaunchId(Uuid::from_u128(2)),
             offering: "b".to_owned(),
@@ -41,7 +24,7 @@ fn builder(refusals: u32, postponements: u32, seconds: u64) -> Builder {
         launches: refusals + postponements,
         refusals,
         postponements,
-        refusal: None,
+        ..testing::builder(BuilderState::Planned)
     }
 }
 

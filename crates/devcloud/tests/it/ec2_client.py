@@ -1,5 +1,4 @@
 """Drives an EC2 endpoint with boto3, unmodified: ec2_client.py ENDPOINT IMAGE SCENARIO [ARGUMENT...]
-
 Each scenario asserts what it expects and ends with status 0. The keys are those of the tests."""
 import base64
 import hashlib

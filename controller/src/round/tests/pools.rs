@@ -1,0 +1,135 @@
+//! What the planner is told of pools: what their builders are made from, and how their clouds are.
+
+use model::{
+    ChrootDefinition, PoolName,
+    plan::{CloudHealth, CloudTrouble, Snapshot},
+};
+use store::Chroot;
+
+use super::*;
+use crate::snapshot;
+
+fn chroot(name: &str, package: &str) -> Chroot {
+    Chroot {
+        name: name.parse().unwrap(),
+        comment: String::new(),
+        is_active: true,
+        definition: ChrootDefinition {
+            buildroot_packages: vec![package.to_owned()],
+            ..ChrootDefinition::default()
+        },
+    }
+}
+
+/// Two pools, of which the second is for another architecture.
+fn two_pools() -> String {
+    let other = pool("arm", "max: 2", "a").replace("x86_64", "aarch64");
+    format!("{}{other}", pool("x86", "max: 3", "a"))
+}
+
+#[tokio::test]
+async fn a_pools_digest_changes_with_what_its_builders_are_made_from_and_with_nothing_else() {
+    let mut farm = Farm::start(&two_pools()).await;
+    let mut view = farm.controller.view().await.unwrap();
+    view.chroots = vec![
+        chroot("fedora-43-x86_64", "gcc"),
+        chroot("fedora-43-aarch64", "gcc"),
+    ];
+    let context = Context::clone(&farm.controller.context);
+    let name: PoolName = "x86".parse().unwrap();
+    let first = context.pool_hash(&name, &view);
+    assert_eq!(context.pool_hash(&name, &view), first);
+
+    let with = |change: &dyn Fn(&mut FleetSpec)| {
+        let mut changed = context.clone();
+        let mut fleet = FleetSpec::clone(&context.fleet);
+        change(&mut fleet);
+        changed.fleet = Arc::new(fleet);
+        changed.pool_hash(&name, &view)
+    };
+    let pool_of = |fleet: &mut FleetSpec, change: &dyn Fn(&mut model::fleet::PoolSpec)| {
+        change(fleet.pools.get_mut(&name).unwrap());
+    };
+    let image = with(&|fleet| fleet.images.get_mut("builder").unwrap().id = "ami-2".to_owned());
+    let user = with(&|fleet| fleet.provision.get_mut("base").unwrap().connect.user = "admin".to_owned());
+    let size = with(&|fleet| pool_of(fleet, &|pool| pool.size.max = 9));
+    let types = with(&|fleet| pool_of(fleet, &|pool| pool.offerings.clear()));
+    assert!(image != first && user != first && image != user);
+    assert_eq!(
+        (size, types),
+        (first.clone(), first.clone()),
+        "how many and where is nothing of a builder's"
+    );
+
+    view.chroots[1] = chroot("fedora-43-aarch64", "clang");
+    assert_eq!(context.pool_hash(&name, &view), first, "it offers no such chroot");
+    view.chroots[0].comment = "the latest".to_owned();
+    assert_eq!(context.pool_hash(&name, &view), first);
+    view.chroots[0] = chroot("fedora-43-x86_64", "clang");
+    assert_ne!(context.pool_hash(&name, &view), first);
+}
+
+#[tokio::test]
+async fn a_builder_is_outdated_as_soon_as_it_would_be_made_otherwise() {
+    let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
+    farm.until_ready(1).await;
+    let is_outdated = |snapshot: &Snapshot| snapshot.builders[0].outdated;
+    let view = farm.controller.view().await.unwrap();
+    assert!(!is_outdated(&snapshot(&farm.controller.context, &view)));
+    let mut context = Context::clone(&farm.controller.context);
+    let mut fleet = FleetSpec::clone(&context.fleet);
+    fleet.images.get_mut("builder").unwrap().id = "ami-2".to_owned();
+    context.fleet = Arc::new(fleet);
+    assert!(is_outdated(&snapshot(&context, &view)));
+    // A controller that starts with that file replaces it, and is at rest then.
+    farm.controller = Controller::new(context);
+    farm.until("it is replaced", |_, cloud| cloud.instances().len() == 2)
+        .await;
+    farm.until_ready(1).await;
+    assert_eq!(farm.builders().await[0].image, "ami-2");
+    farm.pass(60).await;
+    assert_eq!(farm.launches.len(), 2);
+}
+
+#[tokio::test]
+async fn a_pool_is_told_of_its_own_clouds_trouble_only() {
+    let mut farm = Farm::start(&two_pools()).await;
+    let mut context = Context::clone(&farm.controller.context);
+    let mut fleet = FleetSpec::clone(&context.fleet);
+    let mut far = fleet.images["builder"].clone();
+    far.cloud = "far".to_owned();
+    fleet.images.insert("far".to_owned(), far);
+    let arm: PoolName = "arm".parse().unwrap();
+    fleet.pools.get_mut(&arm).unwrap().image = "far".to_owned();
+    context.fleet = Arc::new(fleet);
+    let mut view = farm.controller.view().await.unwrap();
+    let trouble = CloudTrouble {
+        cloud: "far".to_owned(),
+        since: NOW,
+        reason: "no".to_owned(),
+        detail: "no".to_owned(),
+    };
+    view.troubles = vec![trouble.clone()];
+    let told = snapshot(&context, &view);
+    let x86: PoolName = "x86".parse().unwrap();
+    assert_eq!(told.pools[&x86].cloud, CloudHealth::Answers);
+    assert_eq!(told.pools[&arm].cloud, CloudHealth::Away(trouble));
+}
+
+#[tokio::test]
+async fn the_trouble_of_a_cloud_that_left_the_fleet_is_forgotten() {
+    let mut farm = Farm::start(&pool("x86", "max: 3", "a")).await;
+    let store = farm.controller.context.store.clone();
+    for cloud in ["gone", "fake"] {
+        let trouble = CloudTrouble {
+            cloud: cloud.to_owned(),
+            since: NOW,
+            reason: "no".to_owned(),
+            detail: "no".to_owned(),
+        };
+        let noted = store.set_cloud_trouble(&farm.lease, cloud, Some(&trouble), NOW);
+        noted.await.unwrap();
+    }
+    farm.settle().await;
+    assert_eq!(farm.troubles().await, [""; 0], "the other one answers by now");
+}
