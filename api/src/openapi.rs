@@ -102,6 +102,9 @@ pub(crate) fn methods_at(address: &str) -> Vec<Method> {
     if aliased_method(address).is_some_and(|method| methods.contains(&method)) {
         methods.push(Method::POST);
     }
+    if methods.contains(&Method::GET) {
+        methods.push(Method::HEAD);
+    }
     methods
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use poem::{
     Endpoint, IntoResponse as _, Request, Response, Server,
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header},
     listener::TcpAcceptor,
 };
 use runtime::CancellationToken;
@@ -32,7 +32,8 @@ impl Endpoint for Probes {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
             let refusal = json!({"error": "Only GET and HEAD are allowed here."});
-            return Ok(answer(StatusCode::METHOD_NOT_ALLOWED, &refusal));
+            let refused = answer(StatusCode::METHOD_NOT_ALLOWED, &refusal);
+            return Ok(refused.with_header(header::ALLOW, "GET, HEAD").into_response());
         }
         Ok(match request.uri().path() {
             "/health/live" => live(),
@@ -121,6 +122,8 @@ mod tests {
             .finish();
         let response = probes.call(request).await.unwrap();
         let status = response.status();
+        let is_refused = status == StatusCode::METHOD_NOT_ALLOWED;
+        assert_eq!(response.header("allow"), is_refused.then_some("GET, HEAD"));
         let body = response.into_body().into_string().await.unwrap();
         (status, serde_json::from_str(&body).unwrap())
     }

@@ -38,6 +38,7 @@ impl Endpoint for Site {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let path = request.uri().path();
         if path == "/api/openapi.json" {
+            page::refuse_changes(request.method())?;
             let mut response = Response::builder()
                 .content_type("application/json")
                 .body(self.document.clone());

@@ -344,12 +344,16 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// With a capital letter first and a full stop last.
+/// With a capital letter first and a full stop last. The name of a field in front of what is wrong with it stays as it is.
 fn sentence(text: &str) -> String {
+    let stop = if text.ends_with('.') { "" } else { "." };
+    let is_field = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    if text.split_once(": ").is_some_and(|(name, _)| is_field(name)) {
+        return format!("{text}{stop}");
+    }
     let mut letters = text.chars();
     let Some(first) = letters.next() else {
         return String::new();
     };
-    let stop = if text.ends_with('.') { "" } else { "." };
     format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }

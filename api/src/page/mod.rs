@@ -36,14 +36,19 @@ pub(crate) async fn dispatch(
     request: &Request,
 ) -> Result<Response, ApiError> {
     let found = find(state, pages, request).await?;
-    let method = request.method();
-    if [Method::GET, Method::HEAD].contains(method) || found.status() == StatusCode::NOT_FOUND {
-        return Ok(found);
+    if found.status() != StatusCode::NOT_FOUND {
+        refuse_changes(request.method())?;
     }
-    Err(ApiError::MethodNotAllowed(
-        method.clone(),
-        vec![Method::GET, Method::HEAD],
-    ))
+    Ok(found)
+}
+
+/// Refuses every method that is not for reading.
+pub(crate) fn refuse_changes(method: &Method) -> Result<(), ApiError> {
+    let reading = [Method::GET, Method::HEAD];
+    if reading.contains(method) {
+        return Ok(());
+    }
+    Err(ApiError::MethodNotAllowed(method.clone(), reading.to_vec()))
 }
 
 async fn find(state: &ApiState, pages: &Pages, request: &Request) -> Result<Response, ApiError> {
@@ -119,7 +124,7 @@ fn build_row(build: &store::Build) -> Value {
         "mark": state_mark(&state),
         "state": state,
         "owner": build.owner.to_string(),
-        "project": build.project_name.to_string(),
+        "directory": build.directory.to_string(),
         "package": build.package.as_ref().map(ToString::to_string).unwrap_or_default(),
         "version": build.version.clone().unwrap_or_default(),
         "submitted": short_moment(build.submitted_at),
