@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 use model::{
-    ChrootName, DirectoryName, RepositoryAddress, RepositoryPlace, repository_address::fill_for_dnf,
+    ChrootName, DirectoryName, OwnerName, RepositoryAddress, RepositoryPlace,
+    repository_address::fill_for_dnf,
 };
 use repository::{
     RepoDependency, RepoFile,
@@ -137,11 +138,11 @@ pub(crate) fn text(
     .map_err(|error| ApiError::Internal(with_causes(&error)))
 }
 
-/// The command that makes dnf use a project. dnf takes a bare host for one that speaks HTTPS at its usual port; any other
+/// The command that makes dnf use a project, or a directory of one. dnf takes a bare host for one that speaks HTTPS at its usual port; any other
 /// farm is named by its whole address.
-pub(crate) fn enable_command(state: &ApiState, project: &Project) -> String {
+pub(crate) fn enable_command(state: &ApiState, owner: &OwnerName, directory: &dyn Display) -> String {
     let address = state.settings().public_url.as_str();
-    let name = format!("{}/{}", project.owner, project.name);
+    let name = format!("{owner}/{directory}");
     match address.strip_prefix("https://") {
         Some(host) if !host.contains([':', '/']) => format!("dnf copr enable {host}/{name}"),
         _ => format!("dnf copr enable --hub {address} {name}"),

@@ -13,6 +13,7 @@ use crate::{
     files::log::LOG,
     http::error::ApiError,
     lookup::{find_build, find_project, shown},
+    repositories,
     state::ApiState,
     view,
 };
@@ -61,6 +62,7 @@ pub(crate) async fn show(
         })
         .collect();
     let word = build.state.to_string();
+    let is_main = build.directory.as_str() == build.project_name.as_str();
     pages.show(
         "build",
         &json!({
@@ -68,6 +70,9 @@ pub(crate) async fn show(
             "id": build.id.0,
             "owner": build.owner.to_string(),
             "project": build.project_name.to_string(),
+            "in_directory": !is_main,
+            "directory": build.directory.to_string(),
+            "enable": repositories::enable_command(state, &build.owner, &build.directory),
             "package": build.package.as_ref().map(ToString::to_string).unwrap_or_default(),
             "version": build.version.clone().unwrap_or_default(),
             "mark": state_mark(&word),
@@ -99,10 +104,11 @@ fn verdict(build: &Build) -> String {
         BuildState::Succeeded => "Everything that was built is in the repository.".to_owned(),
         BuildState::Failed => {
             let failed = count(BuildState::Failed);
-            format!(
-                "It failed in {failed} of {total} {}.",
-                if total == 1 { "chroot" } else { "chroots" }
-            )
+            if total == 1 {
+                "It failed.".to_owned()
+            } else {
+                format!("It failed in {failed} of {total} chroots.")
+            }
         }
         BuildState::Canceled => "It was cancelled.".to_owned(),
         BuildState::Skipped => "The package is not meant for any of its chroots.".to_owned(),
@@ -122,7 +128,7 @@ fn chroot_row(
 ) -> Value {
     let word = chroot.state.to_string();
     let results = view::result_url(build, chroot, state.settings());
-    let begun = chroot.started_at.is_some();
+    let begun = chroot.started_at.is_some() || chroot.result_directory.is_some();
     let failure = chroot.failure.as_ref();
     let for_users = |text: &str, blame| reason::for_users(text, blame, &project.settings.additional_repos);
     let reason = failure.map(|failure| for_users(&failure.reason, Some(failure.blame)));

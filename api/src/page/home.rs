@@ -33,5 +33,8 @@ pub(crate) async fn show(state: &ApiState, pages: &Pages) -> Result<Response, Ap
 }
 
 pub(crate) fn token(state: &ApiState, pages: &Pages) -> Result<Response, ApiError> {
-    pages.show("token", &json!({"title": "API token", "url": state.url("")}))
+    let url = state.url("");
+    let is_encrypted = url.starts_with("https:");
+    let shown = json!({"title": "API token", "url": url, "is_encrypted": is_encrypted});
+    pages.show("token", &shown)
 }

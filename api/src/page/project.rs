@@ -49,7 +49,7 @@ pub(crate) async fn show(
             "name": project.name.to_string(),
             "description": project.settings.description.clone().unwrap_or_default(),
             "instructions": project.settings.instructions.clone().unwrap_or_default(),
-            "enable": repositories::enable_command(state, &project),
+            "enable": repositories::enable_command(state, &project.owner, &project.name),
             "fingerprint": state.store().key_fingerprint(project.id).await?,
             "public_key": format!("/results/{}/{}/pubkey.gpg", project.owner, project.name),
             "chroots": chroots,

@@ -131,13 +131,13 @@ pub(crate) fn result_directory(build: &Build, chroot: &BuildChroot) -> Option<St
     })
 }
 
-/// The address of a chroot's results, with a slash at its end; none while there can be nothing.
+/// The address of a chroot's results, with a slash at its end; none while there can be nothing. One that was skipped has a log
+/// if it was a builder that said so.
 pub(crate) fn result_url(build: &Build, chroot: &BuildChroot, settings: &ApiSettings) -> Option<String> {
-    if matches!(
-        chroot.state,
-        BuildState::Skipped | BuildState::Waiting | BuildState::Importing
-    ) {
-        return None;
+    match chroot.state {
+        BuildState::Waiting | BuildState::Importing => return None,
+        BuildState::Skipped if chroot.result_directory.is_none() => return None,
+        _ => {}
     }
     let directory = result_directory(build, chroot)?;
     let base = chroot_url(settings, &build.owner, &build.directory, &chroot.name);

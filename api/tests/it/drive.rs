@@ -121,6 +121,18 @@ pub(crate) async fn fail_by(store: &Store, attempt: &Attempt, blame: model::Blam
         .unwrap();
 }
 
+/// Ends a running attempt whose package is not made for the chroot, as its builder found out.
+pub(crate) async fn skip(store: &Store, attempt: &Attempt, reason: &str) {
+    let outcome = Outcome::Skipped {
+        reason: reason.to_owned(),
+        result_directory: Some(format!("{:08}-hello", attempt.build.0)),
+    };
+    store
+        .finish_attempt(attempt.epoch.unwrap(), WORKER, &outcome, now())
+        .await
+        .unwrap();
+}
+
 /// Ends a running attempt well and publishes it.
 pub(crate) async fn succeed(store: &Store, attempt: &Attempt) {
     let named = |architecture: &str| BuiltPackage {

@@ -43,7 +43,9 @@ async fn an_empty_farm_says_how_to_begin() {
         "{text}"
     );
     let text = page(&farm.get("/api/").await);
-    assert!(text.contains("copr_url = http://farm.example:8080"), "{text}");
+    // Without that line copr-cli speaks to no farm of http.
+    let section = "copr_url = http://farm.example:8080\nencrypted = False</code>";
+    assert!(text.contains(section), "{text}");
     let style = farm.get("/style.css").await;
     assert_eq!(style.header("content-type"), "text/css; charset=utf-8");
 }
@@ -82,7 +84,35 @@ async fn what_users_write_is_text_on_every_page() {
         build.contains("build.log, line 7:\nerror: &lt;b&gt;bad&lt;/b&gt; exit status"),
         "{build}"
     );
-    assert!(build.contains("It failed in 1 of 1 chroot."), "{build}");
+    assert!(build.contains("</span> It failed.</p>"), "{build}");
+}
+
+#[tokio::test]
+async fn a_build_that_its_builder_skipped_has_its_log_and_one_in_a_directory_says_how_to_enable_that() {
+    let farm = Farm::start().await;
+    farm.project("p1").await;
+    farm.build_in("p1", Some("p1:pr:7")).await;
+    let attempt = drive::run(&farm.store, 1).await;
+    drive::skip(&farm.store, &attempt, "the package is not made for x86_64").await;
+    let text = page(&farm.get("/coprs/alice/p1/build/1/").await);
+    let results = format!("http://farm.example:8080/results/alice/p1:pr:7/{CHROOT}/00000001-hello/");
+    for part in [
+        "It was not built:</strong> the package is not made for x86_64",
+        &format!("<a href=\"{results}builder-live.log\">Log</a>"),
+        &format!("<a href=\"{results}\">Results</a>"),
+        "<dd>p1:pr:7, a repository of its own: <code>dnf copr enable --hub http://farm.example:8080 alice/p1:pr:7</code>",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let listed = page(&farm.get("/coprs/alice/p1/").await);
+    assert!(listed.contains(">alice/p1:pr:7</a>"), "{listed}");
+    // In the project's own directory there is nothing to tell.
+    farm.build("p1").await;
+    let main = page(&farm.get("/coprs/alice/p1/build/2/").await);
+    assert!(
+        !main.contains("Directory") && !main.contains("Results</a>"),
+        "{main}"
+    );
 }
 
 #[tokio::test]
