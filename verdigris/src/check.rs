@@ -14,7 +14,7 @@ use crate::{
     fleet::refuse_forsaken_machines,
     options::{CheckArguments, Config, Role},
     parts, say,
-    secrets::Secrets,
+    secrets::{Secret, Secrets},
 };
 
 mod clouds;
@@ -72,6 +72,11 @@ impl Report {
     }
 }
 
+/// Whether the process of a role does another's work: each its own, and `verdigris up` all. Without a role all is looked at.
+fn is(role: Option<Role>, wanted: Role) -> bool {
+    role.is_none_or(|role| role == wanted || role == Role::Up)
+}
+
 /// `verdigris config check`: everything that can be checked without changing anything.
 pub(crate) async fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
     let settings = match Settings::load(arguments.config.config.as_deref()) {
@@ -82,7 +87,7 @@ pub(crate) async fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode
         }
     };
     let role = arguments.role;
-    let is = |wanted: Role| role.is_none_or(|role| role == wanted || role == Role::Up);
+    let is = |wanted| is(role, wanted);
     let mut report = Report { is_good: true };
     report.findings("settings", &mistakes(&settings, role));
     let fleet = parts::fleet(&settings);
@@ -97,8 +102,9 @@ pub(crate) async fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode
         }
         report.result("playbooks", playbooks(&settings, fleet.as_ref().ok()));
     }
-    if is(Role::Controller) || is(Role::Worker) {
-        report.result("secrets", Secrets::check(&settings.storage.secrets()));
+    let wanted = secrets(role, is_up);
+    if !wanted.is_empty() {
+        report.result("secrets", Secrets::check(&settings.storage.secrets(), wanted));
     }
     if let Ok(fleet) = &fleet
         && is(Role::Controller)
@@ -126,6 +132,17 @@ pub(crate) async fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode
     })
 }
 
+/// The secrets that a process needs.
+const fn secrets(role: Option<Role>, is_up: bool) -> &'static [Secret] {
+    match role {
+        Some(Role::Api) => &[],
+        Some(Role::Controller) => &[Secret::BuilderKey],
+        None if is_up => &Secret::ALL,
+        Some(Role::Up) => &Secret::ALL,
+        None | Some(Role::Worker) => &[Secret::Passphrase, Secret::BuilderKey],
+    }
+}
+
 /// What the database says, and what it says of the fleet file.
 async fn in_database(
     report: &mut Report,
@@ -140,9 +157,13 @@ async fn in_database(
     if !is_good {
         return;
     }
-    match chroot::useless(store, settings, fleet).await {
-        Ok(found) => report.findings("chroots", &found),
-        Err(error) => report.result("chroots", Err(error)),
+    let serving = is(role, Role::Api).then_some(settings);
+    let fleet = fleet.filter(|_| is(role, Role::Controller));
+    if serving.is_some() || fleet.is_some() {
+        match chroot::useless(store, serving, fleet).await {
+            Ok(found) => report.findings("chroots", &found),
+            Err(error) => report.result("chroots", Err(error)),
+        }
     }
     if let Some(fleet) = fleet {
         report.result("builders", forsaken(store, fleet).await);
@@ -199,7 +220,7 @@ fn mistakes(settings: &Settings, role: Option<Role>) -> Vec<String> {
             found.push(format!("{error:#}"));
         }
     };
-    let is = |wanted: Role| role.is_none_or(|role| role == wanted || role == Role::Up);
+    let is = |wanted| is(role, wanted);
     let has_files = is(Role::Api) || is(Role::Worker);
     if !(role == Some(Role::Api) && storage.results.is_some() && storage.sources.is_some()) {
         check(directory("storage.directory", &storage.directory));
@@ -222,8 +243,9 @@ fn mistakes(settings: &Settings, role: Option<Role>) -> Vec<String> {
     for (name, path) in settings.http.mirrors.iter().filter(|_| is(Role::Api)) {
         check(mirror(name, path));
     }
-    check(parts::worker_name(settings).map(drop));
-    check(runtime::telemetry::check(&settings.log).map_err(Into::into));
+    if is(Role::Worker) {
+        check(parts::worker_name(settings).map(drop));
+    }
     if role == Some(Role::Up) && settings.http.builder_url.is_some() {
         check(Err(anyhow::anyhow!(
             "`http.builder_url` is not for `verdigris up`, whose builders reach it through the embedded cloud"
@@ -261,15 +283,18 @@ pub(crate) fn playbooks(settings: &Settings, fleet: Option<&FleetSpec>) -> anyho
     let (playbooks, files) = assets::directories(&settings.fleet, scratch.path())?;
     let provisioner = provisioner::Provisioner::load(&playbooks, &files)?;
     let known: Vec<&str> = provisioner.playbooks().collect();
+    let mut unknown = Vec::new();
     for (name, spec) in fleet.iter().flat_map(|fleet| &fleet.provision) {
         for (key, playbook) in [("playbook", &spec.playbook), ("check", &spec.check)] {
-            ensure!(
-                known.contains(&playbook.as_str()),
-                "the fleet file's provision.{name}.{key}: there is no playbook {playbook}; there is {}",
-                known.join(", ")
-            );
+            if !known.contains(&playbook.as_str()) {
+                unknown.push(format!(
+                    "the fleet file's provision.{name}.{key}: there is no playbook {playbook}; there is {}",
+                    known.join(", ")
+                ));
+            }
         }
     }
+    ensure!(unknown.is_empty(), "{}", unknown.join("\n"));
     Ok("good".to_owned())
 }
 

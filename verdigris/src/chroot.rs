@@ -199,10 +199,11 @@ fn missing_mirror(definition: &ChrootDefinition, settings: &Settings) -> Option<
     ))
 }
 
-/// Active chroots in which nothing can be built: their mirror is not served here, or no pool has builders for them.
+/// Active chroots in which nothing can be built: their mirror is not served by the process with these settings, or no pool
+/// has builders for them.
 pub(crate) async fn useless(
     store: &Store,
-    settings: &Settings,
+    serving: Option<&Settings>,
     fleet: Option<&FleetSpec>,
 ) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
@@ -211,7 +212,7 @@ pub(crate) async fn useless(
             continue;
         }
         let name = &chroot.name;
-        if let Some(mirror) = missing_mirror(&chroot.definition, settings) {
+        if let Some(mirror) = serving.and_then(|settings| missing_mirror(&chroot.definition, settings)) {
             found.push(format!("Nothing can be built in the chroot {name}: {mirror}."));
         }
         if fleet.is_some_and(|fleet| !fleet.pools.values().any(|pool| pool.offers(name))) {

@@ -1,8 +1,11 @@
 //! The command line.
 
-use std::process::ExitCode;
+use std::{
+    ffi::{OsStr, OsString},
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
     check, chroot, database, fleet,
@@ -121,6 +124,13 @@ enum FleetCommand {
 }
 
 impl Arguments {
+    /// What the command line says, and the environment where it is silent. An empty variable says nothing.
+    pub(crate) fn read() -> Self {
+        let command = without_empty_variables(Self::command(), &|name| std::env::var_os(name));
+        let found = command.get_matches();
+        Self::from_arg_matches(&found).unwrap_or_else(|error| error.exit())
+    }
+
     /// Does what was asked.
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
@@ -140,6 +150,24 @@ impl Arguments {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The command with options that look into no variable which is empty.
+fn without_empty_variables(
+    command: clap::Command,
+    value: &dyn Fn(&OsStr) -> Option<OsString>,
+) -> clap::Command {
+    let deaf = |argument: Arg| match argument.get_env().and_then(value) {
+        Some(text) if text.is_empty() => argument.env(None::<&'static str>),
+        _ => argument,
+    };
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|below| below.get_name().to_owned())
+        .collect();
+    names.into_iter().fold(command.mut_args(deaf), |command, name| {
+        command.mut_subcommand(name, |below| without_empty_variables(below, value))
+    })
 }
 
 impl UserCommand {

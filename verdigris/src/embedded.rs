@@ -14,6 +14,17 @@ pub(crate) fn image(settings: &Settings) -> anyhow::Result<ImageConfig> {
     let Some(path) = &settings.devcloud.image else {
         bail!("the cloud of this farm has no machine image yet: name it once with --image DIR; {advice}");
     };
+    if !path.is_dir() {
+        let what = if path.exists() {
+            "no directory"
+        } else {
+            "not there"
+        };
+        bail!(
+            "`devcloud.image`: the machine image {} is {what}; {advice}",
+            path.display()
+        );
+    }
     ImageConfig::read(path)
         .with_context(|| format!("`devcloud.image`: the machine image {}; {advice}", path.display()))
 }

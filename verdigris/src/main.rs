@@ -24,8 +24,6 @@ mod user;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -38,7 +36,7 @@ fn main() -> ExitCode {
         // Before any thread is started: namespaces are entered by processes with one thread.
         return devcloud::guest::main(arguments.collect());
     }
-    let command = cli::Arguments::parse();
+    let command = cli::Arguments::read();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

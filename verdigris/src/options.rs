@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, value_parser};
-use runtime::settings::is_mirror_name;
+use runtime::settings::{NO_LISTENER, is_mirror_name};
 
 /// Where the settings are.
 #[derive(Clone, Debug, Args)]
@@ -58,7 +58,7 @@ pub(crate) struct UpArguments {
     )]
     pub(crate) directory: PathBuf,
     /// The address to listen on: 127.0.0.1:5080. Kept as `http.listen` in the directory's verdigris.toml.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listener)]
     pub(crate) listen: Option<SocketAddr>,
     /// The machine image of the embedded cloud, which `cargo xtask image` makes. Needed once: kept as `devcloud.image`.
     #[arg(long, env = "VERDIGRIS_IMAGE", value_name = "DIR")]
@@ -77,6 +77,10 @@ pub(crate) struct UpArguments {
     /// How many builders to hold ready: 2. For the first start; later it is `idle` in fleet.yaml.
     #[arg(long, value_name = "COUNT")]
     pub(crate) idle: Option<u32>,
+}
+
+fn listener(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("it is {NO_LISTENER}"))
 }
 
 fn mirror(text: &str) -> Result<(String, PathBuf), String> {

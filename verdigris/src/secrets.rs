@@ -11,8 +11,30 @@ use repository::Passphrase;
 use serde::{Deserialize, Serialize};
 use shell::ClientKey;
 
-const PASSPHRASE: &str = "signing.passphrase";
-const BUILDER_KEY: &str = "builders.ed25519";
+/// A secret of the farm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Secret {
+    /// What the projects' signing keys are locked with.
+    Passphrase,
+    /// What opens builders.
+    BuilderKey,
+    /// The access key of the embedded cloud.
+    AccessKey,
+}
+
+impl Secret {
+    /// All of them: `verdigris up` needs them.
+    pub(crate) const ALL: [Self; 3] = [Self::Passphrase, Self::BuilderKey, Self::AccessKey];
+
+    /// The name of its file.
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Passphrase => "signing.passphrase",
+            Self::BuilderKey => "builders.ed25519",
+            Self::AccessKey => "devcloud.json",
+        }
+    }
+}
 
 /// The directory of secrets.
 #[derive(Clone, Debug)]
@@ -42,8 +64,11 @@ impl Secrets {
         })
     }
 
-    /// Looks at the secrets in a directory and makes none; a word on them.
-    pub(crate) fn check(directory: &Path) -> anyhow::Result<String> {
+    /// Looks at secrets in a directory and makes none; a word on them.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub(crate) fn check(directory: &Path, wanted: &[Secret]) -> anyhow::Result<String> {
         let secrets = Self {
             directory: directory.to_owned(),
         };
@@ -54,14 +79,16 @@ impl Secrets {
             ));
         }
         let mut missing = Vec::new();
-        for name in [PASSPHRASE, BUILDER_KEY] {
-            if !secrets.exists(name)? {
-                missing.push(name);
-            } else if name == PASSPHRASE {
-                secrets.passphrase()?;
-            } else {
-                secrets.builder_key()?;
+        let mut wrong = Vec::new();
+        for secret in wanted {
+            match secrets.look(*secret) {
+                Ok(true) => {}
+                Ok(false) => missing.push(secret.file()),
+                Err(error) => wrong.push(format!("{error:#}")),
             }
+        }
+        if !wrong.is_empty() {
+            bail!("{}", wrong.join("\n"));
         }
         Ok(if missing.is_empty() {
             "good".to_owned()
@@ -74,30 +101,43 @@ impl Secrets {
         })
     }
 
+    /// Whether a secret is there and is good.
+    fn look(&self, secret: Secret) -> anyhow::Result<bool> {
+        if !self.exists(secret.file())? {
+            return Ok(false);
+        }
+        match secret {
+            Secret::Passphrase => self.passphrase().map(drop),
+            Secret::BuilderKey => self.builder_key().map(drop),
+            Secret::AccessKey => self.access_key().map(drop),
+        }?;
+        Ok(true)
+    }
+
     /// What the projects' signing keys are locked with.
     pub(crate) fn passphrase(&self) -> anyhow::Result<Passphrase> {
-        let text = self.text(PASSPHRASE, random_text)?;
-        Passphrase::new(text.trim()).with_context(|| self.named(PASSPHRASE))
+        let text = self.text(Secret::Passphrase, random_text)?;
+        Passphrase::new(text.trim()).with_context(|| self.named(Secret::Passphrase.file()))
     }
 
     /// What opens builders.
     pub(crate) fn builder_key(&self) -> anyhow::Result<ClientKey> {
-        let text = self.text(BUILDER_KEY, || {
+        let text = self.text(Secret::BuilderKey, || {
             Ok(ClientKey::generate("verdigris")?.private_openssh()?)
         })?;
-        ClientKey::parse(&text).with_context(|| self.named(BUILDER_KEY))
+        ClientKey::parse(&text).with_context(|| self.named(Secret::BuilderKey.file()))
     }
 
     /// The access key of the embedded cloud.
     pub(crate) fn access_key(&self) -> anyhow::Result<AccessKey> {
-        let text = self.text("devcloud.json", || {
+        let text = self.text(Secret::AccessKey, || {
             let key = AccessKey {
                 access_key: "VERDIGRISDEVCLOUD".to_owned(),
                 secret_key: random_text()?,
             };
             Ok(serde_json::to_string(&key)?)
         })?;
-        serde_json::from_str(&text).with_context(|| self.named("devcloud.json"))
+        serde_json::from_str(&text).with_context(|| self.named(Secret::AccessKey.file()))
     }
 
     /// Whether there is such a file; that its directory cannot be read is an error.
@@ -112,7 +152,8 @@ impl Secrets {
 
     /// A secret's text; made by `make` when the file is not there. Of two processes that make it at once,
     /// one wins and both read the same.
-    fn text(&self, name: &str, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<String> {
+    fn text(&self, secret: Secret, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<String> {
+        let name = secret.file();
         let path = self.directory.join(name);
         if !self.exists(name)? {
             let mut staged = tempfile::NamedTempFile::new_in(&self.directory)?;
@@ -174,8 +215,11 @@ mod tests {
     fn a_secret_is_made_once_and_only_its_user_can_read_it() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("secrets");
-        let said = Secrets::check(&place).unwrap();
-        assert!(said.contains("builders.ed25519 will be made"), "{said}");
+        let said = Secrets::check(&place, &Secret::ALL).unwrap();
+        assert!(
+            said.contains("signing.passphrase and builders.ed25519 and devcloud.json will be made"),
+            "{said}"
+        );
         assert!(!place.exists(), "looking makes nothing");
         let secrets = Secrets::open(&place).unwrap();
         let first = secrets.builder_key().unwrap().public_openssh().unwrap();
@@ -188,8 +232,25 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let refused = secrets.builder_key().unwrap_err().to_string();
         assert!(refused.contains("can be read by others"), "{refused}");
-        let refused = Secrets::check(&place).unwrap_err().to_string();
-        assert!(refused.contains("can be read by others"), "{refused}");
+    }
+
+    #[test]
+    fn only_the_secrets_that_a_process_needs_are_looked_at_and_all_that_is_wrong_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path();
+        for name in ["signing.passphrase", "devcloud.json"] {
+            let path = place.join(name);
+            std::fs::write(&path, "short").unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        let said = Secrets::check(place, &[Secret::BuilderKey]).unwrap();
+        assert!(said.starts_with("good; builders.ed25519 will be made"), "{said}");
+        let others = |wanted: &[Secret]| {
+            let said = Secrets::check(place, wanted).unwrap_err().to_string();
+            said.matches("can be read by others").count()
+        };
+        assert_eq!(others(&[Secret::BuilderKey, Secret::Passphrase]), 1);
+        assert_eq!(others(&Secret::ALL), 2);
     }
 
     #[test]

@@ -113,7 +113,7 @@ async fn run(start: Start, store: &Store) -> anyhow::Result<()> {
     let fleet = parts::fleet(&settings)?;
     refuse_forsaken_machines(store, &fleet, clock::now()).await?;
     settings::keep(arguments, directory)?;
-    for useless in chroot::useless(store, &settings, Some(&fleet)).await? {
+    for useless in chroot::useless(store, Some(&settings), Some(&fleet)).await? {
         warn!("{useless}");
     }
     let offered = store.chroots().await?.into_iter().find(|chroot| chroot.is_active);

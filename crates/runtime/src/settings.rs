@@ -3,6 +3,7 @@
 
 mod bounds;
 mod environment;
+mod filter;
 mod section;
 mod syntax;
 mod words;
@@ -30,7 +31,9 @@ use crate::{Error, text};
 mod network;
 
 pub use bounds::is_mirror_name;
+pub(crate) use filter::filter as log_filter;
 pub use network::{InvalidNetwork, Network};
+pub use words::NO_LISTENER;
 
 /// Everything that an operator may set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,24 +1,34 @@
 //! Files of operators as texts, and lines of them as they are shown with a mistake.
 
-use std::{io::ErrorKind, path::Path};
-
-use crate::Error;
+use std::{
+    io::{Error, ErrorKind},
+    path::Path,
+};
 
 /// How many letters of a line are shown on either side of a mistake.
 const SHOWN: usize = 60;
 
 /// Reads a file as a text.
-pub(crate) fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|error| Error::Unreadable {
+pub(crate) fn read(path: &Path) -> Result<String, crate::Error> {
+    std::fs::read_to_string(path).map_err(|error| crate::Error::Unreadable {
         path: path.display().to_string(),
-        why: match error.kind() {
-            ErrorKind::NotFound => "there is no such file".to_owned(),
-            ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
-            ErrorKind::IsADirectory => "it is a directory, not a file".to_owned(),
-            ErrorKind::InvalidData => "it is no text in UTF-8".to_owned(),
-            _ => error.to_string(),
-        },
+        why: why(&error),
     })
+}
+
+/// Why a file cannot be read, in words for operators.
+fn why(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory, not a file".to_owned(),
+        ErrorKind::InvalidData => "it is no text in UTF-8".to_owned(),
+        _ => {
+            let said = error.to_string();
+            said.split_once(" (os error")
+                .map_or(said.clone(), |(words, _)| words.to_owned())
+        }
+    }
 }
 
 /// The line with a mark below the column, both counted from one.
@@ -50,6 +60,8 @@ mod tests {
             (directory.path().to_owned(), "it is a directory, not a file"),
             (directory.path().join("none"), "there is no such file"),
             (binary, "it is no text in UTF-8"),
+            (directory.path().join("x".repeat(300)), "File name too long"),
+            (directory.path().join("binary/x"), "Not a directory"),
         ] {
             let said = read(&path).unwrap_err().to_string();
             assert_eq!(said, format!("cannot read {}: {expected}", path.display()));

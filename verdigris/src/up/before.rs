@@ -13,11 +13,15 @@ use rustix::fs::Access;
 use store::Store;
 
 use super::operator_name;
-use crate::{check, credentials::CoprConf, database, embedded, fleet, parts, secrets::Secrets};
+use crate::{
+    check,
+    credentials::CoprConf,
+    database, embedded, fleet, parts,
+    secrets::{Secret, Secrets},
+};
 
 /// Refuses what a farm could not start with; the machine image of its cloud.
 pub(super) async fn refuse(settings: &Settings) -> anyhow::Result<ImageConfig> {
-    runtime::telemetry::check(&settings.log)?;
     parts::worker_name(settings)?;
     for (key, path) in [
         ("fleet.playbooks", &settings.fleet.playbooks),
@@ -28,7 +32,7 @@ pub(super) async fn refuse(settings: &Settings) -> anyhow::Result<ImageConfig> {
         }
     }
     places(settings)?;
-    Secrets::check(&settings.storage.secrets())?;
+    Secrets::check(&settings.storage.secrets(), &Secret::ALL)?;
     let conf = CoprConf::in_directory(&settings.storage.directory);
     conf.check()?;
     operator_name(&conf)?;

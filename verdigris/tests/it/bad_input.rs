@@ -214,7 +214,11 @@ const REFUSED: &[(&[&str], (&str, &str), &str)] = &[
         ("VERDIGRIS_WORKER__PARALLEL", "0"),
         "VERDIGRIS_WORKER__PARALLEL: 0 is not from 1",
     ),
-    (GOOD, ("VERDIGRIS_LOG__FILTER", "store=loud"), "`log.filter`"),
+    (
+        GOOD,
+        ("VERDIGRIS_LOG__FILTER", "store=loud"),
+        "VERDIGRIS_LOG__FILTER: `store=loud` is no filter",
+    ),
     (GOOD, ("VERDIGRIS_WORKER__NAME", "a b"), "worker.name: `a b`"),
     (
         GOOD,

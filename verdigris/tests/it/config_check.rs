@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A farm that never ran: settings, a fleet file and a migrated database.
-struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
 const FLEET: &str = r#"schema: 1
 fleet: 019a0000-0000-7000-8000-000000000001
@@ -36,7 +36,7 @@ pools:
 "#;
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         let directory = place.0.path();
         let image = cached("images/builder/current");
@@ -52,11 +52,11 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn run(&self, arguments: &[&str]) -> (bool, String) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (bool, String) {
         let output = verdigris()
             .args(arguments)
             .arg("--config")
@@ -68,7 +68,7 @@ impl Place {
         (output.status.success(), said)
     }
 
-    fn good(&self, arguments: &[&str]) -> String {
+    pub(crate) fn good(&self, arguments: &[&str]) -> String {
         let (is_good, said) = self.run(arguments);
         assert!(is_good, "{arguments:?} {said}");
         said
@@ -225,13 +225,13 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "fleet.yaml",
         "{source: embedded}",
         "{source: file, path: /nowhere/aws.toml}",
-        "credentials.path: /nowhere/aws.toml cannot be read",
+        "credentials.path: cannot read /nowhere/aws.toml: there is no such file",
     ),
     (
         "fleet.yaml",
         "{source: embedded}",
         "{source: environment}",
-        "clouds.devcloud: credentials: {source: environment}: AWS_ACCESS_KEY_ID is not set",
+        "clouds.devcloud: credentials: {source: environment}: in the environment AWS_ACCESS_KEY_ID is not set",
     ),
     (
         "fleet.yaml",

@@ -8,6 +8,7 @@ mod chart;
 mod cloud_away;
 mod clouds;
 mod config_check;
+mod config_whole;
 mod copr_client;
 mod documentation;
 mod farm;

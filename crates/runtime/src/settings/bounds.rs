@@ -6,7 +6,7 @@ use figment::Figment;
 use model::quantity::{ByteSize, Span};
 use url::{Host, Url};
 
-use super::{Settings, environment::is_variable};
+use super::{Settings, environment::is_variable, filter::filter};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -27,6 +27,9 @@ pub(super) fn check(settings: &Settings, figment: &Figment, mistakes: &mut Vec<S
     bounds.of_http(settings);
     bounds.of_worker(settings);
     bounds.of_paths(settings);
+    if let Err(words) = filter(&settings.log.filter) {
+        bounds.tell("log.filter", &words);
+    }
 }
 
 struct Bounds<'a> {

@@ -59,7 +59,7 @@ pub(super) fn merge(
             continue;
         };
         let Some(text) = value.to_str() else {
-            mistakes.push(format!("  {name}: is no UTF-8"));
+            mistakes.push(format!("  {name}: it is no UTF-8"));
             continue;
         };
         match value_of(text, defaults.find_value(&path.join(".")).ok().as_ref()) {

@@ -263,8 +263,13 @@ fn a_mistake_in_the_environment_names_the_variable() {
         ("VERDIGRIS_HTTP__MAX_UPLOAD", "12", "is not a size with a unit"),
         (
             "VERDIGRIS_HTTP__LISTEN",
-            "everywhere",
-            "is no address with a port",
+            "localhost:5080",
+            "LISTEN: it is no address with a port",
+        ),
+        (
+            "VERDIGRIS_LOG__FILTER",
+            "store=loud",
+            "`store=loud` is no filter, such as `info`",
         ),
         ("VERDIGRIS_HTTP__MIRRORS", "base", "is no table"),
         ("VERDIGRIS_LOG__FORMAT", "xml", "`xml` is none of `text`, `json`"),
@@ -289,12 +294,17 @@ fn a_mistake_in_the_environment_names_the_variable() {
 #[test]
 fn a_mistake_in_the_file_names_section_and_key_without_the_readers_words() {
     let message =
-        read("[http]\nmax_upload = 12\n[worker]\nparallel = \"4\"\n[storage]\ndirectory = [\"a\"]\n")
+        read("[http]\nmax_upload = 12\ntrusted_proxies = \"10.0.0.0/8\"\n[worker]\nparallel = \"4\"\n[storage]\ndirectory = [\"a\"]\n\
+            [devcloud]\npublic_network = \"yes\"\n[log]\nfilter = \"=\"\n")
             .unwrap_err()
             .to_string();
     for line in [
         "  [worker] parallel: expected a whole number that is not negative and not too large, found `4`",
         "  [storage] directory: expected a path, found a list",
+        "  [http] trusted_proxies: expected a list, as [\"a\", \"b\"], found `10.0.0.0/8`",
+        "  [devcloud] public_network: expected true or false, found `yes`",
+        // A mistake of another kind waits for none of these.
+        "  [log] filter: `=` is no filter, such as `info` or `info,store=debug`",
     ] {
         assert!(message.lines().any(|found| found == line), "{message}");
     }

@@ -9,6 +9,9 @@ use model::nearest::did_you_mean;
 
 use super::environment::is_variable;
 
+/// What is said of a text that no process can listen on.
+pub const NO_LISTENER: &str = "no address with a port, as 127.0.0.1:5080 or [::]:5080";
+
 /// One mistake in one line: the environment's variable, or `[section] key`, and what is wrong with it.
 pub(super) fn mistake(error: &Error) -> String {
     let variable = error
@@ -39,7 +42,7 @@ fn kind(kind: &Kind) -> String {
         Kind::ISizeOutOfRange(number) => format!("{number} is out of range"),
         Kind::USizeOutOfRange(number) => format!("{number} is out of range"),
         Kind::Message(words) if words.contains("socket address") => {
-            "is no address with a port, as 127.0.0.1:5080 or [::]:5080".to_owned()
+            format!("it is {NO_LISTENER}")
         }
         Kind::Message(words) => words.clone(),
         other => other.to_string(),
@@ -65,6 +68,8 @@ fn expected(wanted: &str) -> String {
         "path string" => "a path".to_owned(),
         "socket address" => "an address with a port".to_owned(),
         "a map" => "a table".to_owned(),
+        "a sequence" => "a list, as [\"a\", \"b\"]".to_owned(),
+        "a boolean" => "true or false".to_owned(),
         other if other.starts_with("struct ") => "a table".to_owned(),
         other => other.to_owned(),
     }
@@ -129,6 +134,16 @@ mod tests {
                 "expected a table, found `x`",
             ),
             (Actual::Map, "a string", "expected a text, found a table"),
+            (
+                Actual::Str("10.0.0.0/8".to_owned()),
+                "a sequence",
+                "expected a list, as [\"a\", \"b\"], found `10.0.0.0/8`",
+            ),
+            (
+                Actual::Unsigned(1),
+                "a boolean",
+                "expected true or false, found the number 1",
+            ),
             // What our own types say is in words already.
             (
                 Actual::Str("x".to_owned()),
@@ -164,7 +179,7 @@ mod tests {
             ("`12` is not a size with a unit", "`12` is not a size with a unit"),
             (
                 "invalid socket address syntax",
-                "is no address with a port, as 127.0.0.1:5080 or [::]:5080",
+                "it is no address with a port, as 127.0.0.1:5080 or [::]:5080",
             ),
         ] {
             assert_eq!(told(Kind::Message(said.to_owned())), words);

@@ -181,5 +181,5 @@ fn bytes_that_are_no_text_are_told_where_they_are_meant_for_the_farm() {
     ];
     let mut mistakes = Vec::new();
     merge(defaults(), &defaults(), variables, &mut mistakes);
-    assert_eq!(mistakes, ["  VERDIGRIS_PART__URL: is no UTF-8"]);
+    assert_eq!(mistakes, ["  VERDIGRIS_PART__URL: it is no UTF-8"]);
 }

@@ -22,7 +22,7 @@ fn one_mistake_hides_no_other_of_its_file_its_section_or_its_list() {
     let told: Vec<&str> = said.lines().skip(1).collect();
     let expected = [
         "there is no section `[databse]`",
-        "[http] listen: is no address with a port",
+        "[http] listen: it is no address with a port",
         "[http] max_connections: 3 is not from 8 to",
         "there is no setting `headtimeout`, did you mean `head_timeout`?",
         "[http] max_upload: ",
