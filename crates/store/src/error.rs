@@ -247,3 +247,6 @@ fn is_unavailable(error: &DbErr) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -253,3 +253,23 @@ pub(super) fn named(some: &[String], count: u64) -> String {
         format!("{list} and {more} more")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::named;
+
+    #[test]
+    fn some_of_many_are_named_and_the_others_counted() {
+        let names = ["a/b", "a/c"].map(str::to_owned);
+        for (some, count, expected) in [
+            (&names[..1], 1, "a/b"),
+            (&names, 2, "a/b, a/c"),
+            (&names, 3, "a/b, a/c and 1 more"),
+            (&names, 1_000_000, "a/b, a/c and 999998 more"),
+            // Some that came between two looks are not counted below nothing.
+            (&names, 1, "a/b, a/c"),
+        ] {
+            assert_eq!(named(some, count), expected, "{count}");
+        }
+    }
+}
