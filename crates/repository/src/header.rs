@@ -461,3 +461,6 @@ fn number32(bytes: &[u8], at: usize) -> Option<u32> {
         .first_chunk::<4>()
         .map(|bytes| u32::from_be_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests;
