@@ -236,7 +236,12 @@ impl Attempt<'_> {
             let why = error_chain(&error);
             self.journal.note(&format!("Will connect again: {why}"));
             debug!(attempt.id = %id, "Will connect again: {why}");
-            tokio::time::sleep(pause).await;
+            let next = Instant::now() + pause;
+            tokio::time::sleep_until(next.min(self.limit)).await;
+            // What it waited for in vain is why it ends, and no fault of the builder's.
+            if next >= self.limit {
+                return last_word(reach.verdict.as_ref(), error);
+            }
         }
     }
 

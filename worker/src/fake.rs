@@ -50,10 +50,16 @@ pub(crate) struct Script {
     pub(crate) log: Vec<u8>,
     /// After so many bytes of it the connection is lost, once each.
     pub(crate) losses: VecDeque<usize>,
+    /// After so many bytes of it the program that follows it ends, once each, though the build goes on.
+    pub(crate) ends: VecDeque<usize>,
+    /// Whether its process is gone without a verdict.
+    pub(crate) vanished: bool,
     /// What it makes of the build.
     pub(crate) verdict: Verdict,
     /// Its results.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// What it sends instead of some of them.
+    pub(crate) sends: BTreeMap<String, Vec<u8>>,
     /// More entries for its manifest, of whatever form.
     pub(crate) odd_entries: Vec<Value>,
     pub(crate) refused: Vec<LeftOut>,
@@ -91,12 +97,15 @@ impl FakeBuilder {
             started: false,
             over: true,
             losses: VecDeque::new(),
+            ends: VecDeque::new(),
+            vanished: false,
             verdict: verdict(VerdictWord::Succeeded, None, "it built"),
             files: [
                 ("build.log".to_owned(), b"rpmbuild\n".to_vec()),
                 ("builder-live.log".to_owned(), log.clone()),
             ]
             .into(),
+            sends: BTreeMap::new(),
             log,
             odd_entries: Vec::new(),
             refused: Vec::new(),
@@ -164,6 +173,7 @@ impl BuilderSession for FakeBuilder {
         let script = self.script();
         let (state, verdict) = match (script.started, script.over) {
             (false, _) => (BuildOnBuilder::Unknown, None),
+            (true, _) if script.vanished => (BuildOnBuilder::Lost, None),
             (true, false) => (BuildOnBuilder::Running, None),
             (true, true) => (BuildOnBuilder::Finished, Some(script.verdict.clone())),
         };
@@ -224,7 +234,10 @@ impl BuilderSession for FakeBuilder {
 
     async fn fetch(&self, name: &str, _: u64, file: &mut File) -> Result<shell::Downloaded, Error> {
         self.note(format!("fetch {name}"));
-        let bytes = self.script().files[name].clone();
+        let bytes = {
+            let script = self.script();
+            script.sends.get(name).unwrap_or(&script.files[name]).clone()
+        };
         file.write_all(&bytes).await.unwrap();
         Ok(shell::Downloaded {
             size: u64::try_from(bytes.len()).unwrap(),
@@ -252,6 +265,10 @@ impl LogStream for FakeLog {
                 if script.losses.front().is_some_and(|at| *at <= self.offset) {
                     script.losses.pop_front();
                     return Err(lost());
+                }
+                if script.ends.front().is_some_and(|at| *at <= self.offset) {
+                    script.ends.pop_front();
+                    return Ok(None);
                 }
                 if let Some(byte) = script.log.get(self.offset) {
                     self.offset += 1;

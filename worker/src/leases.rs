@@ -86,6 +86,12 @@ impl Leases {
         })
     }
 
+    /// Whether nothing is held.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sizes().is_empty()
+    }
+
     fn tell(&self, answers: &BTreeMap<Epoch, Renewal>) {
         self.entries(|entries| {
             for (epoch, entry) in entries {

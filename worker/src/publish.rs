@@ -12,7 +12,10 @@ use model::{AttemptId, BuildId};
 use repository::{PackageMetadata, Publisher, RepositoryId};
 use runtime::{Backoff, CancellationToken, clock, supervisor::error_chain};
 use store::{Publication, RepositoryKey, RepositoryPlace, SnapshotRecord};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -49,7 +52,11 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
         if !is_new && running.len() < MOST_AT_ONCE_HERE {
             match context.store.publishable(MOST_AT_ONCE, clock::now()).await {
                 Ok(due) => {
-                    for place in queue.choose(due, MOST_AT_ONCE_HERE.saturating_sub(running.len())) {
+                    for place in queue.choose(
+                        due,
+                        MOST_AT_ONCE_HERE.saturating_sub(running.len()),
+                        Instant::now(),
+                    ) {
                         let context = Arc::clone(&context);
                         running.spawn(async move {
                             let is_done = publish(&context, &place).await;
@@ -64,11 +71,11 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = notifications.next() => {}
-            Some(ended) = running.join_next() => queue.ended(ended),
+            Some(ended) = running.join_next() => queue.ended(ended, Instant::now()),
         }
     }
     while let Some(ended) = running.join_next().await {
-        queue.ended(ended);
+        queue.ended(ended, Instant::now());
     }
 }
 
@@ -82,8 +89,7 @@ struct Queue {
 
 impl Queue {
     /// The first of those that are due and neither under way here nor in a pause; they are under way from then on.
-    fn choose(&mut self, due: Vec<RepositoryPlace>, most: usize) -> Vec<RepositoryPlace> {
-        let now = Instant::now();
+    fn choose(&mut self, due: Vec<RepositoryPlace>, most: usize, now: Instant) -> Vec<RepositoryPlace> {
         let mut chosen = Vec::new();
         for place in due {
             let id = repository_id(&place);
@@ -96,7 +102,7 @@ impl Queue {
     }
 
     /// Of a publication that was lost the lease ends by itself; another follows then.
-    fn ended(&mut self, ended: Result<(RepositoryId, bool), tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<(RepositoryId, bool), JoinError>, now: Instant) {
         match ended {
             Ok((id, is_done)) => {
                 self.running.remove(&id);
@@ -107,8 +113,8 @@ impl Queue {
                 let (pauses, until) = self
                     .pauses
                     .entry(id)
-                    .or_insert_with(|| (Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), Instant::now()));
-                *until = Instant::now() + pauses.pause();
+                    .or_insert_with(|| (Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), now));
+                *until = now + pauses.pause();
             }
             Err(cause) => {
                 error!("A fault of this program: a publication was lost: {cause}");

@@ -43,20 +43,13 @@ impl Farm {
         };
         let user = store.create_user(&alice, now).await.unwrap();
         let new = Chroot {
-            name: chroot.clone(),
+            name: chroot,
             comment: String::new(),
             is_active: true,
             definition: ChrootDefinition::default(),
         };
         store.create_chroots(&[new], now).await.unwrap();
-        let new = NewProject {
-            owner: user.name.clone(),
-            name: "tools".parse().unwrap(),
-            created_by: user.id,
-            settings: ProjectSettings::default(),
-            chroots: vec![chroot],
-        };
-        let project = store.create_project(&new, now).await.unwrap();
+        let project = create_project(&store, &user, "tools").await;
         let fleet = FleetId(Uuid::now_v7());
         let day = Duration::from_secs(86_400);
         let lease = store.acquire_lease(fleet, "controller", day, now).await.unwrap();
@@ -107,6 +100,11 @@ impl Farm {
 
     pub(crate) fn repository(&self) -> RepositoryId {
         crate::prune::repository_id(&self.place())
+    }
+
+    /// One more project of its user.
+    pub(crate) async fn another_project(&self, name: &str) -> Project {
+        create_project(self.store(), &self.user, name).await
     }
 
     /// A source that the api stored.
@@ -196,6 +194,17 @@ impl Farm {
             .await
             .unwrap();
     }
+}
+
+async fn create_project(store: &Store, user: &User, name: &str) -> Project {
+    let new = NewProject {
+        owner: user.name.clone(),
+        name: name.parse().unwrap(),
+        created_by: user.id,
+        settings: ProjectSettings::default(),
+        chroots: vec![CHROOT.parse().unwrap()],
+    };
+    store.create_project(&new, clock::now()).await.unwrap()
 }
 
 /// A moment that no test lives to see.

@@ -21,7 +21,7 @@ use crate::{
 /// How often a worker looks for something to do.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a worker may be silent before another takes over its attempts.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 
 /// How many allocations are remembered that this worker failed with: the controller takes each away within two minutes.
 const MOST_ABANDONED: usize = 1000;

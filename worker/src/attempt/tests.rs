@@ -16,6 +16,8 @@ use crate::{
     testing::Farm,
 };
 
+mod ends;
+
 /// Quick, for tests that wait for it.
 const PACE: Pace = Pace {
     look: Duration::from_millis(10),

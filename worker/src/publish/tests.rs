@@ -1,10 +1,13 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use model::{AttemptState, BuildId, ChrootName};
-use repository::PackageMetadata;
+use repository::{PackageMetadata, RepositoryId};
+use runtime::CancellationToken;
 use store::{BuiltPackage, CollectedPackage, Outcome, RepositoryPlace};
 
-use super::{Queue, publish, repository_id};
+use tokio::time::Instant;
+
+use super::{FIRST_PAUSE, Queue, publish, repository_id, run};
 use crate::{
     Context, Error,
     testing::{Farm, source},
@@ -141,20 +144,148 @@ async fn what_is_under_way_or_rests_takes_no_place_from_others() {
     let all: Vec<RepositoryPlace> = (1..=6)
         .map(|number| place(&farm, &format!("fedora-{number}-x86_64")))
         .collect();
-    let mut queue = Queue::default();
-    assert_eq!(queue.choose(all.clone(), 2), all[..2]);
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    assert_eq!(queue.choose(all.clone(), 2, now), all[..2]);
     assert_eq!(
-        queue.choose(all.clone(), 2),
+        queue.choose(all.clone(), 2, now),
         all[2..4],
         "the first two are under way"
     );
-    queue.ended(Ok((repository_id(&all[0]), true)));
-    queue.ended(Ok((repository_id(&all[1]), false)));
+    queue.ended(Ok((repository_id(&all[0]), true)), now);
+    queue.ended(Ok((repository_id(&all[1]), false)), now);
     assert_eq!(
-        queue.choose(all.clone(), 2),
+        queue.choose(all.clone(), 2, now),
         [all[0].clone(), all[4].clone()],
         "the second one rests"
     );
+    let rested = now + FIRST_PAUSE;
+    assert_eq!(
+        queue.choose(all.clone(), 9, rested),
+        [all[1].clone(), all[5].clone()]
+    );
+}
+
+#[tokio::test]
+async fn a_repository_rests_longer_after_each_failure_and_one_success_makes_up_for_all() {
+    let farm = Farm::start().await;
+    let (place, mut now) = (farm.place(), Instant::now());
+    let id = || repository_id(&place);
+    let mut queue = Queue::default();
+    // Whether it is chosen so long after it failed; it is under way then.
+    let chosen_after = |queue: &mut Queue, now, pause| {
+        let found = queue.choose(vec![place.clone()], 1, now + pause);
+        !found.is_empty()
+    };
+    let millisecond = Duration::from_millis(1);
+    for nominal in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].map(Duration::from_secs) {
+        queue.ended(Ok((id(), false)), now);
+        assert!(
+            !chosen_after(&mut queue, now, nominal / 2 - millisecond),
+            "{nominal:?}"
+        );
+        assert!(chosen_after(&mut queue, now, nominal), "{nominal:?}");
+        now += nominal;
+    }
+    queue.ended(Ok((id(), true)), now);
+    assert!(chosen_after(&mut queue, now, Duration::ZERO));
+    queue.ended(Ok((id(), false)), now);
+    assert!(
+        chosen_after(&mut queue, now, FIRST_PAUSE),
+        "it is the first failure again"
+    );
+}
+
+#[tokio::test]
+async fn a_publication_that_was_lost_keeps_its_repository_from_no_other() {
+    let farm = Farm::start().await;
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    assert_eq!(queue.choose(vec![farm.place()], 1, now).len(), 1);
+    let lost = tokio::spawn(std::future::pending::<(RepositoryId, bool)>());
+    lost.abort();
+    queue.ended(Err(lost.await.unwrap_err()), now);
+    assert_eq!(queue.choose(vec![farm.place()], 1, now).len(), 1);
+}
+
+#[tokio::test]
+async fn one_that_is_being_published_by_another_is_left_to_it_until_its_lease_ends() {
+    let farm = Farm::start().await;
+    let (store, now) = (farm.store(), runtime::clock::now());
+    let begun = store.begin_publication(farm.place().key(), "other", now).await;
+    assert_eq!(begun.unwrap(), Some(1));
+    assert!(
+        publish(&farm.context, &farm.place()).await,
+        "there is nothing to do"
+    );
+    assert!(farm.context.publisher.live(&farm.repository()).is_err());
+    store.give_up_publications("other").await.unwrap();
+    assert!(publish(&farm.context, &farm.place()).await);
+    assert!(farm.context.publisher.live(&farm.repository()).is_ok());
+}
+
+#[tokio::test]
+async fn what_a_worker_was_publishing_when_it_was_killed_is_published_at_its_next_start() {
+    let farm = Farm::start().await;
+    let (place, now) = (farm.place(), runtime::clock::now());
+    let begun = farm
+        .store()
+        .begin_publication(place.key(), &farm.context.name, now);
+    assert_eq!(begun.await.unwrap(), Some(1));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(run(Arc::new(farm.context.clone()), stop.clone()));
+    let published = async {
+        while !farm.store().is_published(place.key()).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // Its lease would last for a minute.
+    tokio::time::timeout(Duration::from_secs(40), published)
+        .await
+        .expect("it is published");
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_repository_that_lost_its_key_or_its_metadata_is_made_whole_by_its_next_publication() {
+    let farm = Farm::start().await;
+    assert!(publish(&farm.context, &farm.place()).await);
+    let repository = farm.context.publisher.directory(&farm.repository());
+    let key = repository.parent().unwrap().join("pubkey.gpg");
+    let before = fs_err::read(&key).unwrap();
+    fs_err::remove_file(&key).unwrap();
+    let build = collect(&farm, None).await;
+    assert!(publish(&farm.context, &farm.place()).await);
+    assert_eq!(state(&farm, build).await, AttemptState::Succeeded);
+    assert_eq!(fs_err::read(&key).unwrap(), before, "it is the same key");
+    assert!(super::is_whole(&farm.context.publisher, &farm.repository()));
+}
+
+#[tokio::test]
+async fn the_files_of_a_deleted_build_go_with_the_publication_that_no_longer_names_them() {
+    let farm = Farm::start().await;
+    let repository = farm.context.publisher.directory(&farm.repository());
+    let directory = |build: BuildId| repository.join(format!("{:08}-hello", build.0));
+    assert!(publish(&farm.context, &farm.place()).await);
+    let mut builds = Vec::new();
+    for name in ["a.rpm", "b.rpm"] {
+        let build = collect(&farm, Some(package(name, metadata(name)))).await;
+        fs_err::create_dir_all(directory(build)).unwrap();
+        builds.push(build);
+    }
+    assert!(publish(&farm.context, &farm.place()).await);
+    assert!(builds.iter().all(|build| directory(*build).is_dir()));
+    let now = runtime::clock::now();
+    farm.store()
+        .delete_builds(&[builds[0]].into(), now)
+        .await
+        .unwrap();
+    assert!(directory(builds[0]).is_dir(), "its metadata are still read");
+    assert!(publish(&farm.context, &farm.place()).await);
+    assert_eq!(
+        farm.context.publisher.live(&farm.repository()).unwrap().packages,
+        1
+    );
+    assert!(!directory(builds[0]).exists() && directory(builds[1]).is_dir());
 }
 
 #[tokio::test]
