@@ -1,5 +1,6 @@
 //! RunInstances: checks everything, writes the instances into the ledger in one change, and has them started.
 
+mod disk;
 mod refusals;
 
 use std::{net::Ipv4Addr, sync::Arc};

@@ -3,17 +3,15 @@
 
 use devcloud_dialect::{
     ApiError,
-    request::{BlockDeviceMapping, NetworkInterface, Placement, RunInstances, SpotOptions, Switch},
+    request::{NetworkInterface, Placement, RunInstances, SpotOptions, Switch},
     within,
 };
 
+use super::disk;
 use crate::{
     api::{network, service::Service, vpc},
     ledger::State,
 };
-
-/// The name of the one disk.
-const ROOT: &str = "/dev/sda1";
 
 /// Refuses what cannot be done.
 pub(super) fn check(service: &Service, request: &RunInstances) -> Result<(), ApiError> {
@@ -21,7 +19,7 @@ pub(super) fn check(service: &Service, request: &RunInstances) -> Result<(), Api
     placement(service, &request.placement)?;
     interfaces(&state, request)?;
     for (place, disk) in request.block_device_mapping.iter().enumerate() {
-        block_device(place + 1, disk)?;
+        disk::check(place + 1, disk)?;
     }
     spot(&request.instance_market_options.spot_options)?;
     profile(request)?;
@@ -180,54 +178,6 @@ fn interface(state: &State, interface: &NetworkInterface) -> Result<(), ApiError
     ] {
         if refused {
             return Err(ApiError::unsupported(what));
-        }
-    }
-    Ok(())
-}
-
-/// There is one disk. Its size and kind are taken as words: it shares the disk of the host.
-fn block_device(number: usize, disk: &BlockDeviceMapping) -> Result<(), ApiError> {
-    let name = |member: &str| format!("BlockDeviceMapping.{number}.{member}");
-    let device = disk
-        .device_name
-        .as_deref()
-        .ok_or_else(|| ApiError::missing(&name("DeviceName")))?;
-    if let Some(snapshot) = &disk.ebs.snapshot_id {
-        let message = format!("The snapshot '{snapshot}' does not exist.");
-        return Err(ApiError::new("InvalidSnapshot.NotFound", message));
-    }
-    if disk.no_device.is_some() && device != ROOT {
-        // A device that is not there is not to be there: that is so.
-        return Ok(());
-    }
-    if device != ROOT || disk.virtual_name.is_some() || disk.no_device.is_some() {
-        let message = format!("Invalid device {device}: instances have the root device {ROOT} and no other");
-        return Err(ApiError::new("InvalidBlockDeviceMapping", message));
-    }
-    if let Some(size) = disk.ebs.volume_size {
-        within(&name("Ebs.VolumeSize"), size, 1, 16_384)?;
-    }
-    let kinds = ["standard", "gp2", "gp3", "io1", "io2", "sc1", "st1"];
-    if let Some(kind) = disk
-        .ebs
-        .volume_type
-        .as_deref()
-        .filter(|kind| !kinds.contains(kind))
-    {
-        let reason = format!("It must be one of: {}.", kinds.join(", "));
-        return Err(ApiError::invalid(&name("Ebs.VolumeType"), kind, &reason));
-    }
-    for (refused, what) in [
-        (disk.ebs.encrypted == Some(true), name("Ebs.Encrypted=true")),
-        (
-            disk.ebs.delete_on_termination == Some(false),
-            name("Ebs.DeleteOnTermination=false"),
-        ),
-        (disk.ebs.iops.is_some(), name("Ebs.Iops")),
-        (disk.ebs.throughput.is_some(), name("Ebs.Throughput")),
-    ] {
-        if refused {
-            return Err(ApiError::unsupported(&what));
         }
     }
     Ok(())
