@@ -123,6 +123,12 @@ class Failing(BuilderTest):
         self.assertEqual(verdict["evidence"]["log"], "root.log")
         self.assertIn("nonesuch-devel", verdict["evidence"]["text"])
 
+    def test_a_rich_requirement_that_cannot_be_met_is_named(self):
+        """dnf 4.14 names bash alone, which is installed."""
+        _, status = self.builder.build("rich")
+        verdict = self.assert_verdict(status, result="failed", blame="package", kind="dependencies", phase="dependencies")
+        self.assertIn("(nonesuch if bash)", verdict["reason"])
+
     def test_what_rpmbuild_says_of_other_packages_decides_nothing_when_a_stage_prints_it(self):
         """As the test suites of rpm, mock and rpmlint do. The last output has no end of a line: rpmbuild 4.18 says its own right behind it."""
         _, status = self.builder.build("words")
