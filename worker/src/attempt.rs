@@ -61,11 +61,17 @@ pub(crate) async fn drive(context: &Context, leases: &Arc<Leases>, allocation: &
         return true;
     };
     let outcome = Wording::new(context, allocation).outcome(outcome);
-    match hand_in(context, allocation, &outcome).await {
+    conclude(context, allocation, &outcome).await
+}
+
+/// Writes the end down, or, where the database finds something wrong with it, that it was refused; whether either is written.
+async fn conclude(context: &Context, allocation: &Allocation, outcome: &Outcome) -> bool {
+    let id = allocation.attempt.id;
+    match hand_in(context, allocation, outcome).await {
         Ok(()) => true,
         Err(error) => {
             warn!(attempt.id = %id, "The end of attempt {id} was refused: {}", error_chain(&error));
-            // What the database finds wrong with it would be wrong again: at least the attempt must end.
+            // What is wrong with it would be wrong again: at least the attempt must end.
             let failure = Error::Store(error).outcome();
             hand_in(context, allocation, &failure).await.is_ok()
         }

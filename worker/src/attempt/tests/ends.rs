@@ -1,9 +1,9 @@
 //! Ends that come from elsewhere than the build: time that is over, disks, other workers, users.
 
-use store::AllocationState;
+use store::{AllocationState, BuiltPackage, CollectedPackage};
 
 use super::*;
-use crate::attempt::{TIME_AROUND_THE_BUILD, hand_in};
+use crate::attempt::{TIME_AROUND_THE_BUILD, conclude, hand_in};
 
 impl Scene {
     /// Leaves the attempt so much of its time.
@@ -268,10 +268,34 @@ async fn an_end_that_another_wrote_down_first_stands() {
 
 #[tokio::test]
 async fn an_end_that_the_database_refuses_ends_the_attempt_all_the_same() {
+    let scene = Scene::new(FakeBuilder::new()).await;
+    let package = BuiltPackage {
+        name: "hello".to_owned(),
+        epoch: 0,
+        version: "1\0".to_owned(),
+        release: "1".to_owned(),
+        architecture: "x86_64".to_owned(),
+    };
+    let collected = Outcome::Collected {
+        result_directory: "00000001-hello".to_owned(),
+        packages: vec![CollectedPackage {
+            file_name: "hello-1-1.x86_64.rpm".to_owned(),
+            sha256: "ab".repeat(32),
+            size: 1,
+            is_source: false,
+            package,
+            metadata_json: "{}".to_owned(),
+        }],
+    };
+    assert!(conclude(&scene.farm.context, &scene.allocation, &collected).await);
+    let attempt = scene.attempt().await;
+    let words = "version of a package: it holds a NUL character";
+    assert_eq!((end(&attempt).1, end(&attempt).2), (Some(Blame::Service), words));
+    // What a builder says is cleaned before that: it is no reason to refuse anything.
     let scene = Scene::new(failing("package", "a reason with \0 in it")).await;
     let attempt = scene.drive().await;
-    assert!(attempt.state.is_final(), "{attempt:?}");
-    assert!(!end(&attempt).2.contains('\0'));
+    assert_eq!(end(&attempt).1, Some(Blame::Package));
+    assert!(!end(&attempt).2.contains('\0'), "{attempt:?}");
 }
 
 #[tokio::test]
