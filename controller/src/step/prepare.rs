@@ -153,9 +153,13 @@ impl Open<'_> {
             (&provision.check, deadlines.check)
         };
         match self.run(builder, playbook, limit).await {
-            Ok(words) => advance(self.context, self.lease, builder, next, because(words))
-                .await
-                .map(Some),
+            Ok(_) => {
+                let age = self.context.clock.now().since(builder.created_at);
+                let reason = passed(provision, next, age);
+                advance(self.context, self.lease, builder, next, because(reason))
+                    .await
+                    .map(Some)
+            }
             Err(words) => give_up(self.context, self.lease, builder, words)
                 .await
                 .map(|()| None),
@@ -174,7 +178,7 @@ impl Open<'_> {
         }
     }
 
-    /// Runs one playbook; what came of it, in words.
+    /// Runs one playbook; what came of it, in words for the log.
     async fn run(&self, builder: &Builder, playbook: &str, limit: Duration) -> Result<String, String> {
         let played = self.machine.play(playbook, self.vars, limit).await;
         match &played {
@@ -182,6 +186,19 @@ impl Open<'_> {
             Err(words) => warn!(builder.id = %builder.id, "Failed on builder {}: {words}", builder.id),
         }
         played
+    }
+}
+
+/// What a builder is when the playbook of its stage has gone well.
+fn passed(provision: &ProvisionSpec, next: BuilderState, age: Duration) -> String {
+    match next {
+        BuilderState::Ready => format!(
+            "made by {} and checked by {}, {} s after it was planned",
+            provision.playbook,
+            provision.check,
+            age.as_secs()
+        ),
+        _ => format!("made by {}, not checked yet", provision.playbook),
     }
 }
 

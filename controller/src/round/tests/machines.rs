@@ -7,6 +7,16 @@ async fn a_machine_that_is_launched_is_made_a_builder() {
     let mut farm = Farm::start(&pool("x86", "max: 3, idle: 2", "a")).await;
     farm.until_ready(2).await;
     assert_eq!(farm.cloud.instances().len(), 2);
+    for builder in farm.builders().await {
+        let seconds = builder.entered_at.since(builder.created_at).as_secs();
+        let expected =
+            format!("made by builder.yml and checked by check.yml, {seconds} s after it was planned");
+        assert_eq!(
+            builder.reason,
+            Some(expected),
+            "what it is, not what its playbook counted"
+        );
+    }
     farm.pass(300).await;
     assert_eq!(
         farm.states().await,
