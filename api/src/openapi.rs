@@ -297,9 +297,12 @@ fn name_words(schema: &mut Value) {
         let property = schema.pointer_mut(&format!("/properties/{field}"));
         if let Some(property) = property.and_then(Value::as_object_mut)
             // Where it need not be given; what answers always have may be none of these one day.
-            && property.remove("nullable").is_some()
+            && property.contains_key("nullable")
         {
-            property.insert("enum".to_owned(), words.into());
+            // Of an enumeration null is one of the values, or it is none in spite of `nullable`.
+            let mut values: Vec<Value> = words.iter().map(|word| (*word).into()).collect();
+            values.push(Value::Null);
+            property.insert("enum".to_owned(), values.into());
         }
     }
 }
