@@ -49,12 +49,14 @@ pub(super) fn in_expression(source: &str) -> Result<String, String> {
     let mut rest = source.as_str();
     while let Some(at) = rest.find(['\'', '"']) {
         let (before, tail) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        check_numbers(before)?;
         written.push_str(before);
         let quote = if tail.starts_with('"') { '"' } else { '\'' };
         let (inside, after) = literal(tail, quote)?;
         write_literal(&decoded(inside)?, quote, &mut written);
         rest = after;
     }
+    check_numbers(rest)?;
     written.push_str(rest);
     Ok(written)
 }
@@ -88,7 +90,11 @@ fn code<'a>(text: &'a str, place: Place, written: &mut String) -> Result<&'a str
     let (opening, mut rest) = text.split_at_checked(2).unwrap_or((text, ""));
     written.push_str(opening);
     let mut depth: u32 = 0;
+    let mut plain = rest;
     while let Some(character) = rest.chars().next() {
+        if matches!(character, '\'' | '"') || depth == 0 && rest.starts_with(end) {
+            check_numbers(plain.strip_suffix(rest).unwrap_or_default())?;
+        }
         if depth == 0 && rest.starts_with(end) {
             return Ok(copy_through(rest, end, written));
         }
@@ -101,6 +107,7 @@ fn code<'a>(text: &'a str, place: Place, written: &mut String) -> Result<&'a str
                 };
                 write_literal(&value, character, written);
                 rest = after;
+                plain = after;
                 continue;
             }
             '{' | '[' | '(' => depth = depth.saturating_add(1),
@@ -111,6 +118,36 @@ fn code<'a>(text: &'a str, place: Place, written: &mut String) -> Result<&'a str
         rest = rest.get(character.len_utf8()..).unwrap_or_default();
     }
     Ok(rest)
+}
+
+/// Refuses numbers that the parser takes and Jinja does not: `007`, and `5.` without a digit behind the dot.
+fn check_numbers(code: &str) -> Result<(), String> {
+    let is_inside = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    let mut rest = code;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, number) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        let tail = number.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_');
+        let whole = number.strip_suffix(tail).unwrap_or(number);
+        rest = tail;
+        // Of a name, or the part of a number behind its dot.
+        if before.ends_with(is_inside) {
+            continue;
+        }
+        let has_fraction = tail
+            .strip_prefix('.')
+            .map(|behind| behind.starts_with(|c: char| c.is_ascii_digit()));
+        let is_float = has_fraction == Some(true) || tail.starts_with(['e', 'E']);
+        let is_member = |behind: &str| behind.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        if has_fraction == Some(false) && !tail.strip_prefix('.').is_some_and(is_member) {
+            return Err(format!("the number {whole}. has no digit behind its dot"));
+        }
+        if !is_float && whole.starts_with('0') && whole.contains(|c: char| ('1'..='9').contains(&c)) {
+            return Err(format!(
+                "the number {whole} begins with 0: write it in quotation marks if it is a text"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The inside of the text that begins here, and what comes behind it.
