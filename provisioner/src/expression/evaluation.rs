@@ -57,7 +57,8 @@ impl<'v> Evaluation<'v> {
         match statement {
             Stmt::Template(template) => self.statements(&template.children, nodes),
             Stmt::EmitRaw(raw) => {
-                nodes.push(Value::from(raw.raw));
+                // An empty `raw` is no piece, so that what stands beside it keeps its kind.
+                nodes.extend(Some(raw.raw).filter(|text| !text.is_empty()).map(Value::from));
                 Ok(())
             }
             Stmt::EmitExpr(emit) => {
