@@ -15,6 +15,7 @@ use crate::{
     options::{CheckArguments, Config, Role},
     parts, say,
     secrets::{Secret, Secrets},
+    without_numbers,
 };
 
 mod clouds;
@@ -46,7 +47,8 @@ struct Report {
 impl Report {
     fn say(what: &str, words: &str) {
         // More lines stand below the first one's words.
-        say(&format!("{what:<11}{}", words.replace('\n', "\n           ")));
+        let words = without_numbers(words).replace('\n', "\n           ");
+        say(&format!("{what:<11}{words}"));
     }
 
     fn result(&mut self, what: &str, result: anyhow::Result<String>) {

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     match runtime.block_on(command.run()) {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&without_numbers(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
@@ -61,9 +61,44 @@ fn complain(words: &str) {
     eprintln!("verdigris: {words}");
 }
 
+/// A text without the system's numbers of errors, which stand behind its words for them: ` (os error 2)`.
+pub(crate) fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        out.push_str(rest.strip_prefix(')').unwrap_or(rest));
+    }
+    out
+}
+
 /// What a command has to say to the person, or the program, that ran it. One who has stopped listening (`| head`) is
 /// no reason to fail.
 pub(crate) fn say(words: &str) {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{words}").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_numbers;
+
+    #[test]
+    fn errors_of_the_system_are_told_in_its_words_alone() {
+        for (said, told) in [
+            (
+                "reading a: No such file or directory (os error 2)",
+                "reading a: No such file or directory",
+            ),
+            (
+                "a: gone (os error 2): b: busy (os error 16), and c",
+                "a: gone: b: busy, and c",
+            ),
+            ("nothing of it (os)", "nothing of it (os)"),
+        ] {
+            assert_eq!(without_numbers(said), told);
+        }
+        let real = std::io::Error::from_raw_os_error(13).to_string();
+        assert_eq!(without_numbers(&real), "Permission denied");
+    }
 }
