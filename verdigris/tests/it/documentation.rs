@@ -444,7 +444,11 @@ fn an_image_that_the_cloud_has_not_is_found(farm: &Path, address: &str) {
     let (is_good, said) = as_role(farm, &url, &["config", "check", "--role", "controller"]);
     fs::rename(farm.join("elsewhere.toml"), &keys).unwrap();
     assert!(
-        !is_good && said.contains(&format!("credentials.path: {} cannot be read", keys.display())),
+        !is_good
+            && said.contains(&format!(
+                "credentials.path: cannot read {}: there is no such file",
+                keys.display()
+            )),
         "{said}"
     );
 }
