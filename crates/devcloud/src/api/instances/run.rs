@@ -65,9 +65,15 @@ struct Launch {
 impl Change for RunInstances {
     async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
         let service = call.service;
-        let launch = Launch::check(self, call)?;
-        call.dry_run.end()?;
-        let (ids, new) = service.ledger.commit(move |state| launch.commit(state)).await?;
+        let (launch, dry_run) = (Launch::check(self, call)?, call.dry_run);
+        let (ids, new) = service
+            .ledger
+            .commit(move |state| {
+                let made = launch.commit(state)?;
+                dry_run.end()?;
+                Ok::<_, ApiError>(made)
+            })
+            .await?;
         if new {
             for id in &ids {
                 service.life.reconcile_soon(id.clone());

@@ -298,6 +298,66 @@ async fn what_a_launch_asks_for_is_done_or_refused_with_ec2s_code() {
 }
 
 #[tokio::test]
+async fn a_trial_of_a_launch_is_refused_as_the_launch_itself_would_be() {
+    let harness = Harness::new(|config| {
+        config.capacity.instances = 2;
+        config.capacity.max_instances = 3;
+    });
+    harness
+        .run("MinCount=1&MaxCount=1&ClientToken=used")
+        .await
+        .unwrap();
+    let before = harness.service.ledger.snapshot();
+    for (form, code) in [
+        ("MinCount=1&MaxCount=1&KeyName=nokey", "InvalidKeyPair.NotFound"),
+        (
+            "MinCount=1&MaxCount=1&SecurityGroupId.1=sg-00000000000000000",
+            "InvalidGroup.NotFound",
+        ),
+        (
+            "MinCount=1&MaxCount=1&SecurityGroupId.1=xyz",
+            "InvalidGroupId.Malformed",
+        ),
+        (
+            "MinCount=1&MaxCount=1&SecurityGroup.1=nosuch",
+            "InvalidGroup.NotFound",
+        ),
+        (
+            "MinCount=1&MaxCount=1&NetworkInterface.1.SecurityGroupId.1=sg-00000000000000000",
+            "InvalidGroup.NotFound",
+        ),
+        ("MinCount=2&MaxCount=2", "InsufficientInstanceCapacity"),
+        ("MinCount=3&MaxCount=3", "InstanceLimitExceeded"),
+        (
+            "MinCount=1&MaxCount=1&ClientToken=used&InstanceType=t3.small",
+            "IdempotentParameterMismatch",
+        ),
+        (
+            "MinCount=1&MaxCount=1&InstanceType=t99.huge",
+            "InvalidParameterValue",
+        ),
+    ] {
+        for trial in ["", "&DryRun=true"] {
+            let error = harness.run(&format!("{form}{trial}")).await.unwrap_err();
+            assert_eq!(error.code, code, "{form}{trial}: {}", error.message);
+        }
+    }
+    for form in [
+        "MinCount=1&MaxCount=1&SecurityGroup.1=default&ClientToken=new",
+        "MinCount=1&MaxCount=1&ClientToken=used",
+    ] {
+        let error = harness.run(&format!("{form}&DryRun=true")).await.unwrap_err();
+        assert_eq!(error.code, "DryRunOperation", "{form}");
+    }
+    let after = harness.service.ledger.snapshot();
+    assert_eq!(after.instances.len(), 1, "a trial makes nothing");
+    assert_eq!(
+        (after.sequence, after.tokens.len(), after.address_cursor),
+        (before.sequence, before.tokens.len(), before.address_cursor)
+    );
+}
+
+#[tokio::test]
 async fn an_instance_that_is_protected_from_stops_is_not_stopped() {
     let harness = Harness::new(|_| ());
     harness
