@@ -118,6 +118,8 @@ pub(super) const ACTIONS: &[(Api, &str, Handler)] = &[
     (Api::Ec2, "StartInstances", change::<StartInstances>),
     (Api::Ec2, "StopInstances", change::<StopInstances>),
     (Api::Ec2, "TerminateInstances", change::<TerminateInstances>),
+    (Api::Ec2, "UpdateSecurityGroupRuleDescriptionsEgress", change::<UpdateSecurityGroupRuleDescriptionsEgress>),
+    (Api::Ec2, "UpdateSecurityGroupRuleDescriptionsIngress", change::<UpdateSecurityGroupRuleDescriptionsIngress>),
     (Api::Iam, "GetUser", question::<GetUser>),
     (Api::Sts, "GetCallerIdentity", question::<GetCallerIdentity>),
 ];

@@ -1,5 +1,6 @@
 //! Security groups: recorded with their rules and shown again. Nothing enforces them.
 
+mod descriptions;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -102,6 +103,7 @@ impl Change for CreateSecurityGroup {
                     name,
                     description,
                     ingress: Vec::new(),
+                    egress_description: None,
                 };
                 specifications.apply(state, &[("security-group", &group.id)]);
                 state.security_groups.insert(group.id.clone(), group.clone());
@@ -167,7 +169,7 @@ impl Question for DescribeSecurityGroups {
             xml.put("groupName", &group.name);
             xml.put("groupDescription", &group.description);
             permissions(xml, &state, group);
-            everything_goes_out(xml);
+            everything_goes_out(xml, group);
             xml.put("vpcId", vpc::vpc_id(&state));
             view::tags(xml, &state, &group.id);
         });
@@ -176,12 +178,26 @@ impl Question for DescribeSecurityGroups {
     }
 }
 
-/// The rule for what goes out: EC2's usual one, which cannot be changed here.
-fn everything_goes_out(xml: &mut Xml) {
-    xml.list("ipPermissionsEgress", ["-1"], |xml, protocol| {
-        xml.put("ipProtocol", protocol);
+/// The rule for what goes out: EC2's usual one, of which only what it says can be changed here.
+fn outgoing() -> Permission {
+    Permission {
+        protocol: "-1".to_owned(),
+        from_port: None,
+        to_port: None,
+        source: "0.0.0.0/0".to_owned(),
+        rule_id: String::new(),
+        description: None,
+    }
+}
+
+fn everything_goes_out(xml: &mut Xml, group: &SecurityGroup) {
+    xml.list("ipPermissionsEgress", [outgoing()], |xml, rule| {
+        xml.put("ipProtocol", rule.protocol);
         xml.element("groups", |_| {});
-        xml.list("ipRanges", ["0.0.0.0/0"], |xml, range| xml.put("cidrIp", range));
+        xml.list("ipRanges", [rule.source], |xml, source| {
+            xml.put("cidrIp", source);
+            xml.put_some("description", group.egress_description.as_ref());
+        });
         xml.element("ipv6Ranges", |_| {});
         xml.element("prefixListIds", |_| {});
     });

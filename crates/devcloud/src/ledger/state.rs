@@ -52,6 +52,7 @@ impl State {
             name: "default".to_owned(),
             description: "default group".to_owned(),
             ingress: Vec::new(),
+            egress_description: None,
         };
         Ok(Self {
             version: VERSION,
@@ -418,6 +419,9 @@ pub struct SecurityGroup {
     pub description: String,
     /// What may come in.
     pub ingress: Vec<Permission>,
+    /// What the one rule for what goes out says.
+    #[serde(default)]
+    pub egress_description: Option<String>,
 }
 
 /// One rule of a security group: one protocol, one range of ports, one source.

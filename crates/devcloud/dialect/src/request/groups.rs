@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{
     Filter, TagSpecification, requests,
-    text::{GroupText, Network, NetworkV6, Protocol},
+    text::{GroupText, Network, NetworkV6, Protocol, RuleText},
 };
 
 /// `IpPermissions.N.IpRanges.M`.
@@ -14,7 +14,7 @@ pub struct IpRange {
     /// The network.
     pub cidr_ip: Network,
     /// A sentence for people.
-    pub description: Option<String>,
+    pub description: Option<RuleText>,
 }
 
 /// `IpPermissions.N.Ipv6Ranges.M`.
@@ -24,7 +24,7 @@ pub struct Ipv6Range {
     /// The network.
     pub cidr_ipv6: NetworkV6,
     /// A sentence for people.
-    pub description: Option<String>,
+    pub description: Option<RuleText>,
 }
 
 requests! {
@@ -34,7 +34,7 @@ requests! {
         group_name: Option<String>,
         user_id: Option<String>,
         vpc_id: Option<String>,
-        description: Option<String>,
+        description: Option<RuleText>,
     }
     /// `IpPermissions.N`.
     IpPermission {
@@ -77,6 +77,36 @@ requests! {
         security_group_rule_id: Vec<String>,
     }
 }
+
+/// `SecurityGroupRuleDescription.N`: what a rule is to say.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct RuleDescription {
+    /// The rule's id.
+    pub security_group_rule_id: String,
+    /// The sentence; without one the rule loses its own.
+    pub description: Option<RuleText>,
+}
+
+requests! {
+    /// What rules of a group are to say, by what they allow or by their ids.
+    RuleDescriptions {
+        group_id: Option<String>,
+        group_name: Option<String>,
+        ip_permissions: Vec<IpPermission>,
+        security_group_rule_description: Vec<RuleDescription>,
+    }
+}
+
+/// UpdateSecurityGroupRuleDescriptionsIngress.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct UpdateSecurityGroupRuleDescriptionsIngress(pub RuleDescriptions);
+
+/// UpdateSecurityGroupRuleDescriptionsEgress.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct UpdateSecurityGroupRuleDescriptionsEgress(pub RuleDescriptions);
 
 /// AuthorizeSecurityGroupIngress.
 #[derive(Clone, Debug, Deserialize)]

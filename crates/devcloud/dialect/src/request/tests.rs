@@ -172,7 +172,10 @@ fn rules_are_read_in_both_forms() {
     assert_eq!(ssh.ip_protocol.as_ref().unwrap().0, "tcp");
     assert_eq!((ssh.from_port, ssh.to_port), (Some(22), Some(22)));
     assert_eq!(ssh.ip_ranges[0].cidr_ip.0, "192.0.2.0/24");
-    assert_eq!(ssh.ip_ranges[0].description.as_deref(), Some("SSH access"));
+    assert_eq!(
+        ssh.ip_ranges[0].description.as_ref().map(|text| text.0.as_str()),
+        Some("SSH access")
+    );
     assert_eq!(ssh.ipv6_ranges[0].cidr_ipv6.0, "2001:db8::/64");
     assert_eq!(all.ip_protocol.as_ref().unwrap().0, "-1");
     assert_eq!(all.groups[0].group_id.as_deref(), Some("sg-445566"));

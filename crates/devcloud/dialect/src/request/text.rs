@@ -72,6 +72,14 @@ texts! {
         }
         printable(text, 255)
     };
+    /// What a rule of a security group says for people.
+    RuleText = |text| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c);
+        if text.len() > 255 || !text.chars().all(allowed) {
+            return Err("It must have at most 255 of the characters a-zA-Z0-9 ._-:/()#,@[]+=&;{}!$*".to_owned());
+        }
+        Ok(text)
+    };
     /// A network of IPv4 in its canonical form: `10.1.2.3/8` is `10.0.0.0/8`, as EC2 makes it.
     Network = |text| {
         canonical::<Ipv4Addr>(&text).ok_or_else(|| "It must be a network such as 10.0.0.0/8.".to_owned())

@@ -5,7 +5,7 @@ use devcloud_dialect::{
     ids::resource_id,
     request::{
         AuthorizeSecurityGroupIngress, GroupPair, GroupRules, RevokeSecurityGroupIngress,
-        text::{Network, Protocol},
+        text::{Network, Protocol, RuleText},
     },
     within,
 };
@@ -112,16 +112,14 @@ impl Change for RevokeSecurityGroupIngress {
                     .ok_or_else(ApiError::internal)?;
                 for rule_id in &rule_ids {
                     if !group.ingress.iter().any(|old| old.rule_id == *rule_id) {
-                        let message = format!("The security group rule ID '{rule_id}' does not exist");
-                        return Err(ApiError::new("InvalidSecurityGroupRuleId.NotFound", message));
+                        return Err(unknown_id(rule_id));
                     }
                 }
                 if asked
                     .iter()
                     .any(|rule| !group.ingress.iter().any(|old| same(old, rule)))
                 {
-                    let message = "The specified rule does not exist in this security group.";
-                    return Err(ApiError::new("InvalidPermission.NotFound", message));
+                    return Err(unknown_rule());
                 }
                 dry_run.end()?;
                 group.ingress.retain(|old| {
@@ -136,7 +134,23 @@ impl Change for RevokeSecurityGroupIngress {
     }
 }
 
-fn same(one: &Permission, other: &Permission) -> bool {
+pub(super) fn unknown_id(id: &str) -> ApiError {
+    let message = format!("The security group rule ID '{id}' does not exist");
+    ApiError::new("InvalidSecurityGroupRuleId.NotFound", message)
+}
+
+pub(super) fn unknown_rule() -> ApiError {
+    let message = "The specified rule does not exist in this security group.";
+    ApiError::new("InvalidPermission.NotFound", message)
+}
+
+/// What a rule says, where it says something.
+pub(super) fn sentence(text: Option<&RuleText>) -> Option<String> {
+    text.map(|text| text.0.clone()).filter(|text| !text.is_empty())
+}
+
+/// Whether two rules allow the same, whatever they say.
+pub(super) fn same(one: &Permission, other: &Permission) -> bool {
     (&one.protocol, one.from_port, one.to_port, &one.source)
         == (&other.protocol, other.from_port, other.to_port, &other.source)
 }
@@ -150,21 +164,22 @@ struct Traffic<'a> {
 }
 
 /// The rules of `IpPermissions.N`, or of the older form with one rule among the parameters.
-fn permissions(state: &State, asked: &GroupRules) -> Result<Vec<Permission>, ApiError> {
+pub(super) fn permissions(state: &State, asked: &GroupRules) -> Result<Vec<Permission>, ApiError> {
     let mut rules = Vec::new();
     for (place, permission) in asked.ip_permissions.iter().enumerate() {
         let prefix = format!("IpPermissions.{}.", place + 1);
         let narrow = permission
             .ip_ranges
             .iter()
-            .map(|range| (range.cidr_ip.0.clone(), range.description.clone()));
+            .map(|range| (range.cidr_ip.0.clone(), sentence(range.description.as_ref())));
         let wide = permission
             .ipv6_ranges
             .iter()
-            .map(|range| (range.cidr_ipv6.0.clone(), range.description.clone()));
+            .map(|range| (range.cidr_ipv6.0.clone(), sentence(range.description.as_ref())));
         let mut sources: Vec<(String, Option<String>)> = narrow.chain(wide).collect();
         for pair in permission.groups.iter().chain(&permission.user_id_group_pairs) {
-            sources.push((other_group(state, pair, &prefix)?, pair.description.clone()));
+            let sentence = sentence(pair.description.as_ref());
+            sources.push((other_group(state, pair, &prefix)?, sentence));
         }
         if sources.is_empty() {
             return Err(ApiError::missing(&format!("{prefix}IpRanges")));

@@ -194,3 +194,99 @@ async fn tags_hold_256_characters_and_those_of_a_disk_go_with_its_instance() {
         state.tags
     );
 }
+
+#[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
+async fn rules_say_what_they_are_told_to_say_and_all_of_a_call_or_none() {
+    let harness = Harness::new(|_| ());
+    let tcp = |at: u8, range: &str| {
+        format!(
+            "IpPermissions.{at}.IpProtocol=tcp&IpPermissions.{at}.FromPort=22&IpPermissions.{at}.ToPort=22&IpPermissions.{at}.\
+             IpRanges.1.CidrIp={range}"
+        )
+    };
+    let all = "IpPermissions.1.IpProtocol=-1&IpPermissions.1.IpRanges.1.CidrIp=0.0.0.0/0";
+    let (office, home) = (tcp(1, "10.0.0.0/8"), tcp(2, "192.0.2.0/24"));
+    let form = format!("GroupName=default&{office}&IpPermissions.1.IpRanges.1.Description=old&{home}");
+    harness
+        .call("AuthorizeSecurityGroupIngress", &form)
+        .await
+        .unwrap();
+    let state = harness.service.ledger.snapshot();
+    let group = state.security_groups.values().next().unwrap();
+    let rule_id = group.ingress[1].rule_id.clone();
+    let by_id = format!("SecurityGroupRuleDescription.1.SecurityGroupRuleId={rule_id}");
+    let says = async |direction: &str, form: &str| {
+        let action = format!("UpdateSecurityGroupRuleDescriptions{direction}");
+        let answer = harness.call(&action, &format!("GroupName=default&{form}")).await;
+        let state = harness.service.ledger.snapshot();
+        let group = state.security_groups.values().next().unwrap();
+        let said: Vec<&str> = group
+            .ingress
+            .iter()
+            .map(|rule| &rule.description)
+            .chain([&group.egress_description])
+            .map(|text| text.as_deref().unwrap_or("-"))
+            .collect();
+        let code = answer.map_or_else(|error| error.code.into_owned(), |_| "ok".to_owned());
+        format!("{code}: {}", said.join(", "))
+    };
+    let described =
+        |rule: &str, at: u8, text: &str| format!("{rule}&IpPermissions.{at}.IpRanges.1.Description={text}");
+    for (direction, form, expected) in [
+        ("Ingress", described(&office, 1, "new"), "ok: new, -, -"),
+        (
+            "Ingress",
+            format!("{by_id}&SecurityGroupRuleDescription.1.Description=b"),
+            "ok: new, b, -",
+        ),
+        ("Ingress", by_id.clone(), "ok: new, -, -"),
+        (
+            "Ingress",
+            format!("{}&DryRun=true", described(&office, 1, "x")),
+            "DryRunOperation: new, -, -",
+        ),
+        // The second rule is not there, so the first is left as it is.
+        (
+            "Ingress",
+            format!("{}&{}", described(&office, 1, "x"), tcp(2, "198.51.100.0/24")),
+            "InvalidPermission.NotFound: new, -, -",
+        ),
+        (
+            "Ingress",
+            described(&office, 1, "it's"),
+            "InvalidParameterValue: new, -, -",
+        ),
+        ("Ingress", String::new(), "MissingParameter: new, -, -"),
+        (
+            "Ingress",
+            format!("{by_id}&{office}"),
+            "InvalidParameterCombination: new, -, -",
+        ),
+        (
+            "Ingress",
+            "SecurityGroupRuleDescription.1.SecurityGroupRuleId=sgr-1".to_owned(),
+            "InvalidSecurityGroupRuleId.NotFound: new, -, -",
+        ),
+        ("Egress", described(all, 1, "out"), "ok: new, -, out"),
+        (
+            "Egress",
+            described(&office, 1, "x"),
+            "InvalidPermission.NotFound: new, -, out",
+        ),
+        (
+            "Egress",
+            by_id.clone(),
+            "InvalidSecurityGroupRuleId.NotFound: new, -, out",
+        ),
+        // A rule of which nothing is said loses its sentence.
+        ("Ingress", office.clone(), "ok: -, -, out"),
+    ] {
+        assert_eq!(says(direction, &form).await, expected, "{direction} {form}");
+    }
+    let shown = harness.call("DescribeSecurityGroups", "").await.unwrap();
+    assert!(
+        shown.contains("<cidrIp>0.0.0.0/0</cidrIp><description>out</description>"),
+        "{shown}"
+    );
+}

@@ -1,5 +1,5 @@
 use super::{
-    ClientToken, FilterValue, GroupText, Network, NetworkV6, NewKeyName, Protocol, TagKey, TagValue,
+    ClientToken, FilterValue, GroupText, Network, NetworkV6, NewKeyName, Protocol, RuleText, TagKey, TagValue,
 };
 
 fn check<T: TryFrom<String, Error = String>>(text: &str) -> Result<T, String> {
@@ -67,6 +67,9 @@ fn limits_are_ec2s_on_both_sides() {
     assert!(check::<TagKey>(&"ü".repeat(128)).is_ok() && check::<TagKey>(&"ü".repeat(129)).is_err());
     assert!(check::<NewKeyName>(&"k".repeat(255)).is_ok() && check::<NewKeyName>(&"k".repeat(256)).is_err());
     assert!(check::<ClientToken>(&"t".repeat(64)).is_ok() && check::<ClientToken>(&"t".repeat(65)).is_err());
+    assert!(check::<RuleText>(&"r".repeat(255)).is_ok() && check::<RuleText>(&"r".repeat(256)).is_err());
+    assert!(check::<RuleText>("").is_ok() && check::<RuleText>("a-Z 0:/(#),@[]+=&;{}!$*._").is_ok());
+    assert!(check::<RuleText>("it's").is_err() && check::<RuleText>("ü").is_err());
     assert!(check::<GroupText>(&"g".repeat(255)).is_ok() && check::<GroupText>(&"g".repeat(256)).is_err());
     let longest = "*".repeat(1024);
     assert!(check::<FilterValue>(&longest).is_ok() && check::<FilterValue>(&format!("{longest}*")).is_err());
