@@ -6,16 +6,35 @@ use devcloud_dialect::{
 
 use super::{actions::Question, service::Service, view};
 
+/// When all images were made, as far as clients are told.
+const CREATED: &str = "2024-01-01T00:00:00.000Z";
+
 const FILTERS: &[&str] = &[
     "architecture",
+    "block-device-mapping.delete-on-termination",
+    "block-device-mapping.device-name",
+    "block-device-mapping.encrypted",
+    "block-device-mapping.volume-type",
+    "creation-date",
     "description",
+    "hypervisor",
     "image-id",
     "image-type",
     "is-public",
+    "kernel-id",
+    "manifest-location",
     "name",
+    "owner-alias",
     "owner-id",
+    "platform",
+    "product-code",
+    "product-code.type",
+    "ramdisk-id",
+    "root-device-name",
     "root-device-type",
     "state",
+    "state-reason-code",
+    "state-reason-message",
     "tag-key",
     "tag:",
     "virtualization-type",
@@ -44,14 +63,14 @@ impl Question for DescribeImages {
                     "architecture" => vec![image.architecture.clone()],
                     "description" => vec![image.description.clone()],
                     "image-id" => vec![image.id.clone()],
-                    "image-type" => vec!["machine".to_owned()],
-                    "is-public" => vec!["false".to_owned()],
+                    "manifest-location" => vec![format!("{}/{}", state.owner_id, image.name)],
                     "name" => vec![image.name.clone()],
                     "owner-id" => vec![state.owner_id.clone()],
-                    "root-device-type" => vec!["ebs".to_owned()],
-                    "state" => vec!["available".to_owned()],
-                    "virtualization-type" => vec!["hvm".to_owned()],
-                    other => tag_values(state.tags.get(&image.id), other),
+                    other => match same_of_all(other) {
+                        Some(value) => vec![value.to_owned()],
+                        // No image has a kernel, a platform, a product code and so on: it is no tag either.
+                        None => tag_values(state.tags.get(&image.id), other),
+                    },
                 })
             })
             .collect();
@@ -80,12 +99,29 @@ impl Question for DescribeImages {
             });
             xml.put("virtualizationType", "hvm");
             xml.put("hypervisor", "xen");
-            xml.put("creationDate", "2024-01-01T00:00:00.000Z");
+            xml.put("creationDate", CREATED);
             view::tags(xml, &state, &image.id);
         });
         xml.put_some("nextToken", next);
         Ok(xml)
     }
+}
+
+/// What all images have under the name of a filter.
+fn same_of_all(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "block-device-mapping.delete-on-termination" => "true",
+        "block-device-mapping.device-name" | "root-device-name" => "/dev/sda1",
+        "block-device-mapping.encrypted" | "is-public" => "false",
+        "block-device-mapping.volume-type" => "standard",
+        "creation-date" => CREATED,
+        "hypervisor" => "xen",
+        "image-type" => "machine",
+        "root-device-type" => "ebs",
+        "state" => "available",
+        "virtualization-type" => "hvm",
+        _ => return None,
+    })
 }
 
 /// Every image that is named has to be there.

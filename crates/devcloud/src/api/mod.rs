@@ -10,6 +10,7 @@ mod control;
 mod identity;
 mod images;
 mod instances;
+mod interfaces;
 mod key_pairs;
 mod network;
 mod places;

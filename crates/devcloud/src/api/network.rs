@@ -16,15 +16,12 @@ use time::OffsetDateTime;
 
 use super::{
     actions::Question,
+    interfaces,
     service::Service,
     view,
     vpc::{CIDR, check_subnet, check_vpc, interface, interface_id, malformed, subnet_id, vpc_id},
 };
-use crate::{
-    addresses,
-    hypervisor::mac_address,
-    ledger::{Instance, State},
-};
+use crate::{addresses, ledger::Instance};
 
 impl Question for DescribeVpcs {
     async fn answer(self, service: &Service) -> Result<Xml, ApiError> {
@@ -238,22 +235,7 @@ impl Question for DescribeNetworkInterfaces {
                 return Err(ApiError::new("InvalidNetworkInterfaceID.NotFound", message));
             }
         }
-        let filters = Filters::check(
-            self.filter,
-            &[
-                "attachment.instance-id",
-                "availability-zone",
-                "group-id",
-                "mac-address",
-                "network-interface-id",
-                "private-ip-address",
-                "status",
-                "subnet-id",
-                "tag-key",
-                "tag:",
-                "vpc-id",
-            ],
-        )?;
+        let filters = Filters::check(self.filter, interfaces::FILTERS)?;
         let page = Page::check(
             "DescribeNetworkInterfaces",
             self.max_results,
@@ -264,7 +246,7 @@ impl Question for DescribeNetworkInterfaces {
         let mut found: Vec<Arc<Instance>> = there
             .into_iter()
             .filter(|one| asked.is_empty() || asked.contains(&interface_id(one)))
-            .filter(|one| filters.pass(|name| values(&state, one, name)))
+            .filter(|one| filters.pass(|name| interfaces::values(&state, one, name)))
             .collect();
         found.sort_by_key(|one| one.sequence);
         let (found, next) = page.cut(found, |one| format!("{:020}", one.sequence));
@@ -278,20 +260,5 @@ impl Question for DescribeNetworkInterfaces {
         });
         xml.put_some("nextToken", next);
         Ok(xml)
-    }
-}
-
-fn values(state: &State, instance: &Instance, name: &str) -> Vec<String> {
-    match name {
-        "attachment.instance-id" => vec![instance.id.clone()],
-        "availability-zone" => vec![instance.zone.clone()],
-        "group-id" => instance.group_ids.clone(),
-        "mac-address" => vec![mac_address(instance.private_address)],
-        "network-interface-id" => vec![interface_id(instance)],
-        "private-ip-address" => vec![instance.private_address.to_string()],
-        "status" => vec!["in-use".to_owned()],
-        "subnet-id" => vec![subnet_id(state)],
-        "vpc-id" => vec![vpc_id(state)],
-        other => tag_values(state.tags.get(&interface_id(instance)), other),
     }
 }

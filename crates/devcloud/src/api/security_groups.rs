@@ -19,6 +19,34 @@ use super::{
 };
 use crate::ledger::{InstanceState, Permission, SecurityGroup, State};
 
+const FILTERS: &[&str] = &[
+    "description",
+    "group-id",
+    "group-name",
+    "egress.ip-permission.cidr",
+    "egress.ip-permission.from-port",
+    "egress.ip-permission.group-id",
+    "egress.ip-permission.group-name",
+    "egress.ip-permission.ipv6-cidr",
+    "egress.ip-permission.prefix-list-id",
+    "egress.ip-permission.protocol",
+    "egress.ip-permission.to-port",
+    "egress.ip-permission.user-id",
+    "ip-permission.cidr",
+    "ip-permission.from-port",
+    "ip-permission.group-id",
+    "ip-permission.group-name",
+    "ip-permission.ipv6-cidr",
+    "ip-permission.prefix-list-id",
+    "ip-permission.protocol",
+    "ip-permission.to-port",
+    "ip-permission.user-id",
+    "owner-id",
+    "tag-key",
+    "tag:",
+    "vpc-id",
+];
+
 /// The group of this id.
 fn by_id<'a>(state: &'a State, id: &str) -> Result<&'a SecurityGroup, ApiError> {
     if !is_resource_id(id, "sg") {
@@ -121,19 +149,7 @@ impl Change for CreateSecurityGroup {
 impl Question for DescribeSecurityGroups {
     async fn answer(self, service: &Service) -> Result<Xml, ApiError> {
         let (ids, names) = (self.group_id, self.group_name);
-        let filters = Filters::check(
-            self.filter,
-            &[
-                "description",
-                "group-id",
-                "group-name",
-                "ip-permission.cidr",
-                "owner-id",
-                "tag-key",
-                "tag:",
-                "vpc-id",
-            ],
-        )?;
+        let filters = Filters::check(self.filter, FILTERS)?;
         let page = Page::check(
             "DescribeSecurityGroups",
             self.max_results,
@@ -150,17 +166,7 @@ impl Question for DescribeSecurityGroups {
             .iter()
             .filter_map(|id| state.security_groups.get(id))
             .collect();
-        found.retain(|group| {
-            filters.pass(|name| match name {
-                "description" => vec![group.description.clone()],
-                "group-id" => vec![group.id.clone()],
-                "group-name" => vec![group.name.clone()],
-                "ip-permission.cidr" => group.ingress.iter().map(|rule| rule.source.clone()).collect(),
-                "owner-id" => vec![state.owner_id.clone()],
-                "vpc-id" => vec![vpc::vpc_id(&state)],
-                other => tag_values(state.tags.get(&group.id), other),
-            })
-        });
+        found.retain(|group| filters.pass(|name| values(&state, group, name)));
         let (found, next) = page.cut(found, |group| group.id.clone());
         let mut xml = Xml::default();
         xml.list("securityGroupInfo", found, |xml, group| {
@@ -176,6 +182,47 @@ impl Question for DescribeSecurityGroups {
         xml.put_some("nextToken", next);
         Ok(xml)
     }
+}
+
+/// What a group has under the name of a filter.
+fn values(state: &State, group: &SecurityGroup, name: &str) -> Vec<String> {
+    if let Some(name) = name.strip_prefix("egress.ip-permission.") {
+        return rule_values(state, &[outgoing()], name);
+    }
+    if let Some(name) = name.strip_prefix("ip-permission.") {
+        return rule_values(state, &group.ingress, name);
+    }
+    match name {
+        "description" => vec![group.description.clone()],
+        "group-id" => vec![group.id.clone()],
+        "group-name" => vec![group.name.clone()],
+        "owner-id" => vec![state.owner_id.clone()],
+        "vpc-id" => vec![vpc::vpc_id(state)],
+        other => tag_values(state.tags.get(&group.id), other),
+    }
+}
+
+/// What rules have under the name of a filter.
+fn rule_values(state: &State, rules: &[Permission], name: &str) -> Vec<String> {
+    let value = |rule: &Permission| {
+        let (is_group, is_wide) = (rule.source.starts_with("sg-"), rule.source.contains(':'));
+        match name {
+            "cidr" => (!is_group && !is_wide).then(|| rule.source.clone()),
+            "ipv6-cidr" => is_wide.then(|| rule.source.clone()),
+            "group-id" => is_group.then(|| rule.source.clone()),
+            "group-name" => state
+                .security_groups
+                .get(&rule.source)
+                .map(|group| group.name.clone()),
+            "user-id" => is_group.then(|| state.owner_id.clone()),
+            "protocol" => Some(rule.protocol.clone()),
+            "from-port" => rule.from_port.map(|port| port.to_string()),
+            "to-port" => rule.to_port.map(|port| port.to_string()),
+            // There are no lists of prefixes.
+            _ => None,
+        }
+    };
+    rules.iter().filter_map(value).collect()
 }
 
 /// The rule for what goes out: EC2's usual one, of which only what it says can be changed here.

@@ -20,6 +20,7 @@ mod answers;
 mod attributes;
 mod control;
 mod faults;
+mod filters;
 mod groups;
 mod lists;
 mod parameters;

@@ -28,6 +28,11 @@ pub(super) fn interface_id(instance: &Instance) -> String {
     instance.id.replacen("i-", "eni-", 1)
 }
 
+/// The place of an interface in its instance.
+pub(super) fn attachment_id(instance: &Instance) -> String {
+    instance.id.replacen("i-", "eni-attach-", 1)
+}
+
 /// The instance whose interface this is.
 pub(super) fn interface_owner(id: &str) -> String {
     id.replacen("eni-", "i-", 1)
@@ -74,7 +79,7 @@ pub(super) fn interface(xml: &mut Xml, state: &State, instance: &Instance) {
     xml.put("sourceDestCheck", true);
     view::groups(xml, state, instance);
     xml.element("attachment", |xml| {
-        xml.put("attachmentId", instance.id.replacen("i-", "eni-attach-", 1));
+        xml.put("attachmentId", attachment_id(instance));
         xml.put("instanceId", &instance.id);
         xml.put("instanceOwnerId", &state.owner_id);
         xml.put("deviceIndex", 0);

@@ -4,6 +4,7 @@ mod attributes;
 mod change;
 mod console;
 mod describe;
+mod filters;
 mod run;
 mod status;
 pub(super) mod view;

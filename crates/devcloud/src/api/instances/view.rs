@@ -96,26 +96,28 @@ fn instance(xml: &mut Xml, service: &Service, state: &State, instance: &Instance
     }
 }
 
+/// Whether the metadata service wants a token.
+pub(super) fn tokens(instance: &Instance) -> &'static str {
+    match instance.metadata.tokens_required {
+        true => "required",
+        false => "optional",
+    }
+}
+
+/// Whether there is a metadata service for the instance.
+pub(super) fn endpoint(instance: &Instance) -> &'static str {
+    match instance.metadata.enabled {
+        true => "enabled",
+        false => "disabled",
+    }
+}
+
 fn metadata_options(xml: &mut Xml, instance: &Instance) {
     xml.element("metadataOptions", |xml| {
         xml.put("state", "applied");
-        xml.put(
-            "httpTokens",
-            if instance.metadata.tokens_required {
-                "required"
-            } else {
-                "optional"
-            },
-        );
+        xml.put("httpTokens", tokens(instance));
         xml.put("httpPutResponseHopLimit", instance.metadata.hop_limit);
-        xml.put(
-            "httpEndpoint",
-            if instance.metadata.enabled {
-                "enabled"
-            } else {
-                "disabled"
-            },
-        );
+        xml.put("httpEndpoint", endpoint(instance));
         xml.put("httpProtocolIpv6", "disabled");
         xml.put("instanceMetadataTags", "disabled");
     });
@@ -154,7 +156,7 @@ pub(super) fn block_devices(xml: &mut Xml, instance: &Instance, alive: bool) {
 }
 
 /// `reason`: a sentence with a time, as EC2 gives it for what users did.
-fn transition_reason(instance: &Instance) -> String {
+pub(super) fn transition_reason(instance: &Instance) -> String {
     match &instance.state_reason {
         Some(reason) if reason.code == "Client.UserInitiatedShutdown" => {
             let began = instance

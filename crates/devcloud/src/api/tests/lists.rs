@@ -188,8 +188,8 @@ async fn images_are_found_by_what_they_are_and_whose() {
         (by("tag:kind", "builder"), "other"),
         (by("tag-key", "kind"), "other"),
         (
-            by("platform", "windows"),
-            "InvalidParameterValue: The filter 'platform' is invalid",
+            by("boot-mode", "uefi"),
+            "InvalidParameterValue: The filter 'boot-mode' is invalid",
         ),
     ] {
         let answer = harness.call("DescribeImages", &form).await;
