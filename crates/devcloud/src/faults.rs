@@ -2,6 +2,7 @@
 //! ([`FaultPlan`]) of what becomes of calls.
 
 mod plan;
+mod reading;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -14,6 +15,7 @@ use time::OffsetDateTime;
 
 pub(crate) use self::plan::FaultPlan;
 use self::plan::{Effect, MOST_RULES, Rule, all, check_pause, one};
+pub(crate) use self::reading::read;
 use crate::ledger::{InstanceFaults, Interruption};
 
 /// A fault as the body of `POST /_devcloud/fault` names it.

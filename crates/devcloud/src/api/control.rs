@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{actions, service::Service};
 use crate::{
     describe,
-    faults::{Fault, FaultPlan},
+    faults::{Fault, FaultPlan, read},
     machines::MachineError,
 };
 
@@ -69,7 +69,7 @@ pub(super) async fn answer(service: &Service, request: &Request, path: &str, bod
 
 /// Reads one fault, and lines it up if it is one that calls meet.
 fn fault(service: &Service, body: &[u8]) -> Result<Fault, String> {
-    let fault = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let fault = read(body)?;
     tracing::info!(?fault, "A fault is made on purpose.");
     service.faults.line_up(&fault)?;
     Ok(fault)
@@ -77,7 +77,7 @@ fn fault(service: &Service, body: &[u8]) -> Result<Fault, String> {
 
 /// Replaces the plan of faults.
 fn plan(service: &Service, body: &[u8]) -> Result<(), String> {
-    let plan: FaultPlan = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let plan: FaultPlan = read(body)?;
     plan.check(actions::is_action)?;
     tracing::info!(?plan, "Faults are planned.");
     service.faults.set(plan);

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Fault, FaultPlan, Faults, LaunchFaults, LostAnswer, Struck, WrongList, die};
+use super::{Fault, FaultPlan, Faults, LaunchFaults, LostAnswer, Struck, WrongList, die, read};
 use crate::ledger::{InstanceFaults, Interruption};
 
 fn plan(text: &str) -> Result<FaultPlan, String> {
-    let plan: FaultPlan = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let plan: FaultPlan = read(text.as_bytes())?;
     plan.check(|action| ["RunInstances", "DescribeInstances"].contains(&action))?;
     Ok(plan)
 }
@@ -145,21 +145,36 @@ fn is_refused(text: &str, reason: &str) {
 fn a_plan_that_would_not_do_what_it_says_is_refused_with_the_place() {
     let fail = r#""action": "RunInstances", "effect": {"fail": {"code": "X"}}"#;
     for (text, reason) in [
-        (r#"{"rule": []}"#, "unknown field `rule`"),
-        ("{}", "missing field `rules`"),
-        (r#"{"rules": [], "seed": -1}"#, "invalid value: integer `-1`"),
+        (
+            r#"{"rule": []}"#,
+            "there is no member `rule`: there are `seed` and `rules`",
+        ),
+        ("{}", "the member `rules` is missing"),
+        (
+            r#"{"rules": [], "seed": -1}"#,
+            "seed: it is -1, not a whole number from 0",
+        ),
     ] {
         is_refused(text, reason);
     }
     let effect = r#""action": "RunInstances", "effect""#;
     for (rule, reason) in [
-        (r#""action": "RunInstances""#, "missing field `effect`"),
-        (&format!(r#"{effect}: "flood""#), "unknown variant `flood`"),
+        (
+            r#""action": "RunInstances""#,
+            "rules[1]: the member `effect` is missing",
+        ),
+        (
+            &format!(r#"{effect}: "flood""#),
+            "rules[1].effect: there is no `flood`: there are `fail`, `pause`",
+        ),
         (
             &format!(r#"{effect}: {{"fail": {{"kode": "X"}}}}"#),
-            "unknown field `kode`",
+            "rules[1].effect.fail: there is no member `kode`: there is `code`",
         ),
-        (&format!(r#"{fail}, "first": 1"#), "unknown field `first`"),
+        (
+            &format!(r#"{fail}, "first": 1"#),
+            "rules[1]: there is no member `first`: there are `action`",
+        ),
         (
             r#""action": "RunInstance", "effect": "no-ssh""#,
             "rules[1].action: this cloud has no action RunInstance",
