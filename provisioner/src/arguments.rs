@@ -54,6 +54,14 @@ impl Arguments {
         }
     }
 
+    /// A text, and nothing that could be turned into one.
+    pub(crate) fn only_text(&self, name: &str) -> Result<Option<String>, Problem> {
+        match self.value(name) {
+            Some(Value::Text(_)) | None => self.text(name),
+            Some(_) => Err(self.wrong(name, "text")),
+        }
+    }
+
     /// A text that must be there and not be empty.
     pub(crate) fn required(&self, name: &str) -> Result<String, Problem> {
         self.text(name)?

@@ -74,6 +74,7 @@ impl Host<'_> {
             // The script is no command of the playbook's: what it printed is not registered.
             let mut problem = Problem::from_output("the module's script failed".to_owned(), &output);
             problem.values.clear();
+            problem.changed = false;
             Err(problem.into())
         }
     }

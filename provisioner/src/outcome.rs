@@ -40,6 +40,8 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     pub(crate) status: Option<i64>,
     pub(crate) stderr: String,
+    /// Whether something may have been changed all the same: by a command that ran.
+    pub(crate) changed: bool,
     /// In a box, since every fallible function hands problems around.
     pub(crate) values: Box<Map>,
 }
@@ -50,6 +52,7 @@ impl Problem {
             message,
             status: None,
             stderr: String::new(),
+            changed: false,
             values: Box::default(),
         }
     }
@@ -63,6 +66,7 @@ impl Problem {
             message,
             status,
             stderr: output.stderr_tail(),
+            changed: true,
             values: Box::new(output_values(output)),
         }
     }

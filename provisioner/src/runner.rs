@@ -282,12 +282,10 @@ impl<'a> Run<'a> {
             Ok(done) => (done, None),
             Err(mut problem) => {
                 let values = *std::mem::take(&mut problem.values);
-                // A command that ran may have changed something.
-                let changed = values.contains_key("rc");
                 (
                     Done {
                         values,
-                        changed,
+                        changed: problem.changed,
                         ..Done::default()
                     },
                     Some(problem),

@@ -4,6 +4,30 @@ use crate::arguments::Arguments;
 use crate::host::Host;
 use crate::outcome::{Done, Failure, Problem};
 use crate::scripts::{AUTHORIZED_KEY, GROUP, USER};
+use crate::value::Value;
+
+/// Statuses with which `useradd` and `usermod` end; those of our scripts and of the shell are above.
+const OF_PROGRAMS: std::ops::RangeInclusive<i64> = 1..=63;
+
+/// A text of an account, as the script takes it: empty if it is not given, else behind a `=`.
+fn given(arguments: &Arguments, name: &str) -> Result<String, Problem> {
+    let text = arguments.text(name)?;
+    Ok(text.map(|text| format!("={text}")).unwrap_or_default())
+}
+
+/// The same, with the status of the program that refused the change in `rc`, as Ansible registers it for users (for groups it
+/// does not).
+fn with_status(failure: Failure) -> Failure {
+    match failure {
+        Failure::Problem(mut problem) => {
+            let status = problem.status.filter(|status| OF_PROGRAMS.contains(status));
+            let status = status.map(|status| ("rc".to_owned(), Value::Int(status)));
+            problem.values.extend(status);
+            Failure::Problem(problem)
+        }
+        other => other,
+    }
+}
 
 /// The name of a user or group, as useradd takes it.
 fn account_name(arguments: &Arguments, parameter: &str) -> Result<String, Problem> {
@@ -36,17 +60,18 @@ pub(super) async fn user(arguments: &Arguments, host: &Host<'_>) -> Result<Done,
         arguments.owner("group")?,
         groups,
         arguments.bit("append", false)?,
-        arguments.word("shell")?,
-        arguments.word("home")?,
+        given(arguments, "shell")?,
+        given(arguments, "home")?,
         arguments.bit("system", false)?,
         arguments.bit("create_home", true)?,
-        arguments.word("password")?,
-        arguments.word("comment")?,
+        given(arguments, "password")?,
+        given(arguments, "comment")?,
         arguments.choice("state", "present", &["present", "absent"])?,
     ];
     let lines = host
         .script("user", USER, &values.each_ref().map(String::as_str), Vec::new())
-        .await?;
+        .await
+        .map_err(with_status)?;
     Ok(Done::changes(lines.changes()))
 }
 

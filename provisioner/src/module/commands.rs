@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shell::{Command, Exit};
+use shell::{Command, Exit, Output};
 
 use crate::arguments::Arguments;
 use crate::host::Host;
@@ -25,6 +25,24 @@ for name in $1; do
   [ -e "$name" ] || [ -h "$name" ] || exit 1
   exit 0
 done"#;
+
+/// Whether there is a program of that name that can be run, seen from the folder in which it would be.
+const CAN_RUN: &str = r#"[ -z "$1" ] || cd -- "$1" || exit 1
+runs() { [ -f "$1" ] && [ -x "$1" ]; }
+case $2 in
+*/*) runs "$2" ;;
+*)
+  set -f
+  IFS=:
+  for folder in $PATH; do
+    ! runs "${folder:-.}/$2" || exit 0
+  done
+  exit 1
+  ;;
+esac"#;
+
+/// Statuses that `timeout` has when it cannot run a program, which programs may have too: not permitted, not there.
+const NOT_RUN: [(u32, i64); 2] = [(126, 13), (127, 2)];
 
 /// How `timeout` says that it ended the command; it sends a second signal five seconds after the first.
 const TIMED_OUT: u32 = 124;
@@ -101,13 +119,11 @@ async fn run(
             ..Done::default()
         });
     }
+    let program = words.first().cloned().unwrap_or_default();
     let limit = host.limit.as_secs().max(1).to_string();
-    let values = [chdir, limit].into_iter().chain(words);
-    let mut command = Command::script(arguments.module(), IN_DIRECTORY, values);
-    for (name, value) in environment {
-        let value = value.to_text().map_err(Problem::new)?;
-        command = command.environment(name, value);
-    }
+    let values = [chdir.clone(), limit].into_iter().chain(words);
+    let command = Command::script(arguments.module(), IN_DIRECTORY, values);
+    let command = in_environment(command, environment)?;
     let input = arguments
         .text("stdin")?
         .map(|text| format!("{text}\n"))
@@ -122,7 +138,19 @@ async fn run(
         let message = format!("it did not end within {} s", host.limit.as_secs());
         let mut problem = Problem::from_output(message, &output);
         problem.values.clear();
+        problem.changed = false;
         return Err(problem.into());
+    }
+    check_text(&output)?;
+    if let Some((_, error)) = NOT_RUN
+        .iter()
+        .find(|(status, _)| output.exit == Exit::Code(*status))
+    {
+        let question = Command::script("command", CAN_RUN, [chdir, program.clone()]);
+        let question = in_environment(question, environment)?;
+        if !host.run(question, Vec::new()).await?.exit.is_success() {
+            return Err(not_there(&program, *error).into());
+        }
     }
     if output.exit.is_success() {
         Ok(Done {
@@ -133,6 +161,50 @@ async fn run(
     } else {
         Err(Problem::from_output("non-zero return code".to_owned(), &output).into())
     }
+}
+
+fn in_environment(mut command: Command, environment: &Map) -> Result<Command, Problem> {
+    for (name, value) in environment {
+        let value = value.to_text().map_err(Problem::new)?;
+        command = command.environment(name, value);
+    }
+    Ok(command)
+}
+
+/// Output that is no UTF-8 cannot be registered. Where it was cut off, half a character may be at its end.
+fn check_text(output: &Output) -> Result<(), Problem> {
+    for (name, bytes) in [
+        ("standard output", &output.stdout),
+        ("standard error", &output.stderr),
+    ] {
+        if let Err(error) = std::str::from_utf8(bytes)
+            && !(output.truncated && error.error_len().is_none())
+        {
+            let place = error.valid_up_to();
+            return Err(Problem::new(format!(
+                "the command's {name} is no UTF-8: see its byte {place}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The result of a program that could not be started, which has changed nothing. The status is the error's number, as in
+/// Ansible.
+fn not_there(program: &str, error: i64) -> Problem {
+    let message = format!("the program {program} cannot be run: it is not there, or is no program");
+    let nothing = || Value::from("");
+    let mut problem = Problem::new(message.clone());
+    problem.status = Some(error);
+    problem.values = Box::new(map([
+        ("rc", Value::Int(error)),
+        ("stdout", nothing()),
+        ("stdout_lines", Value::List(Vec::new())),
+        ("stderr", nothing()),
+        ("stderr_lines", Value::List(Vec::new())),
+        ("msg", Value::Text(message)),
+    ]));
+    problem
 }
 
 async fn exists(host: &Host<'_>, path: &str, chdir: &str) -> Result<bool, Failure> {

@@ -15,36 +15,45 @@ const DAY: u64 = 86_400;
 /// All conditions must hold; the first that does not is named.
 pub(super) fn assert(arguments: &Arguments, variables: &Variables) -> Result<Done, Failure> {
     let conditions: Vec<String> = match arguments.value("that") {
-        Some(Value::List(items)) => items.iter().map(condition).collect(),
-        Some(one) => vec![condition(one)],
+        Some(Value::List(items)) => items.iter().map(spoken).collect(),
+        Some(one) => vec![spoken(one)],
         None => Vec::new(),
     };
     for condition in conditions {
         let one = std::slice::from_ref(&condition);
         if !expression::holds(one, variables).map_err(Problem::new)? {
-            let said = arguments
-                .text("fail_msg")?
-                .unwrap_or_else(|| "Assertion failed".to_owned());
-            let mut problem = Problem::new(format!("{said} (`{condition}` does not hold)"));
+            let said = text_or_texts(arguments, "fail_msg", "Assertion failed")?;
+            let mut problem = Problem::new(format!("{} (`{condition}` does not hold)", spoken(&said)));
             problem.values = Box::new(map([
                 ("assertion", Value::Text(condition)),
                 ("evaluated_to", Value::Bool(false)),
-                ("msg", Value::Text(said)),
+                ("msg", said),
             ]));
             return Err(problem.into());
         }
     }
-    let said = arguments
-        .text("success_msg")?
-        .unwrap_or_else(|| "All assertions passed".to_owned());
+    let said = text_or_texts(arguments, "success_msg", "All assertions passed")?;
     Ok(Done {
-        message: Some(said.clone()),
-        values: map([("msg", Value::Text(said))]),
+        message: Some(spoken(&said)),
+        values: map([("msg", said)]),
         ..Done::default()
     })
 }
 
-fn condition(value: &Value) -> String {
+/// What is said of a condition: a text, or a list of them.
+fn text_or_texts(arguments: &Arguments, name: &str, default: &str) -> Result<Value, Problem> {
+    match arguments.value(name) {
+        Some(list @ Value::List(items)) if items.iter().all(|item| item.as_text().is_some()) => {
+            Ok(list.clone())
+        }
+        _ => Ok(Value::Text(
+            arguments.text(name)?.unwrap_or_else(|| default.to_owned()),
+        )),
+    }
+}
+
+/// A text as it is, and anything else as it would be written.
+fn spoken(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
         other => other.to_string(),
@@ -53,18 +62,17 @@ fn condition(value: &Value) -> String {
 
 /// Says something in the report; `register` gets it as it is.
 pub(super) fn debug(arguments: &Arguments, variables: &Variables) -> Result<Done, Failure> {
-    let (name, said, value) = match (arguments.text("var")?, arguments.value("msg")) {
-        (Some(name), _) => {
+    let expression = arguments.only_text("var")?;
+    let (name, said, value) = match expression {
+        Some(name) => {
             let value = expression::evaluate_expression(&name, variables).unwrap_or_else(Value::Text);
             (name.clone(), format!("{name}: {value}"), value)
         }
-        (None, Some(Value::Text(text))) => ("msg".to_owned(), text.clone(), Value::Text(text.clone())),
-        (None, Some(other)) => ("msg".to_owned(), other.to_string(), other.clone()),
-        (None, None) => (
-            "msg".to_owned(),
-            "Hello world!".to_owned(),
-            Value::from("Hello world!"),
-        ),
+        None => {
+            let value = arguments.values().get("msg").cloned();
+            let value = value.unwrap_or_else(|| Value::from("Hello world!"));
+            ("msg".to_owned(), spoken(&value), value)
+        }
     };
     let mut done = Done {
         message: Some(said),
@@ -74,12 +82,13 @@ pub(super) fn debug(arguments: &Arguments, variables: &Variables) -> Result<Done
     Ok(done)
 }
 
-/// Fails on purpose.
+/// Fails on purpose; `register` gets the message as it is.
 pub(super) fn fail(arguments: &Arguments) -> Result<Done, Failure> {
-    let message = arguments
-        .text("msg")?
-        .unwrap_or_else(|| "Failed as requested from task".to_owned());
-    Err(Problem::new(message).into())
+    let message = arguments.values().get("msg").cloned();
+    let message = message.unwrap_or_else(|| Value::from("Failed as requested from task"));
+    let mut problem = Problem::new(spoken(&message));
+    problem.values.insert("msg".to_owned(), message);
+    Err(problem.into())
 }
 
 /// Sets variables for what follows.

@@ -22,6 +22,9 @@ use crate::value::Value;
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 const MAX_DIFF: &str = "131072";
 
+/// What `mode: preserve` means for text of the playbook: the mode of the file in which Ansible sends it.
+const MODE_OF_CONTENT: &str = "600";
+
 /// Prints the beginning of a file, if it is one.
 const READ: &str = "[ ! -f \"$1\" ] || exec head -c \"$2\" -- \"$1\"";
 
@@ -65,6 +68,9 @@ pub(super) async fn copy(arguments: &Arguments, host: &Host<'_>) -> Result<Done,
                 other => other.to_text(),
             };
             let content = content.map_err(Problem::new)?;
+            if preserve {
+                target.mode = MODE_OF_CONTENT;
+            }
             copy_bytes(host, &target, content.into_bytes()).await
         }
         (None, Some(source)) => {

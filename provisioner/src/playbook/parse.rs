@@ -212,7 +212,8 @@ impl Reader<'_> {
             "name" => task.name = self.text(value, word).unwrap_or_default(),
             "when" => task.when = self.conditions(value, word),
             "register" => task.register = self.identifier(value, word),
-            "loop" => task.items = Some(self.template(value)),
+            // As in Ansible, no loop is none.
+            "loop" => task.items = Some(self.template(value)).filter(|items| !items.is_null()),
             "tags" => self.tags(value),
             "loop_control" => self.loop_control(value),
             "vars" => task.vars = self.vars(value, word),

@@ -56,7 +56,7 @@ impl Item {
             message,
             status,
             stderr: stderr.unwrap_or_default().to_owned(),
-            values: Box::default(),
+            ..Problem::new(String::new())
         };
         self.problem.get_or_insert(problem);
         self
@@ -71,8 +71,12 @@ pub(super) fn result(done: &mut Done, problem: Option<&Problem>) -> Map {
     if done.skipped {
         entries.insert("skipped".to_owned(), Value::Bool(true));
     }
-    let said = entries.get("msg").and_then(Value::as_text).unwrap_or_default();
-    if let (Some(problem), true) = (problem, said.is_empty()) {
+    // A command says nothing itself; whatever else a module says stays as it is.
+    let is_silent = match entries.get("msg") {
+        Some(said) => entries.contains_key("rc") && said.as_text() == Some(""),
+        None => true,
+    };
+    if let (Some(problem), true) = (problem, is_silent) {
         entries.insert("msg".to_owned(), Value::from(problem.message.as_str()));
     }
     entries

@@ -41,7 +41,12 @@ link)
   [ -e "$target" ] || [ "$force" = 1 ] || die "$target, the link's target, does not exist (force: true makes it anyway)"
   if [ ! -h "$path" ] || [ "$(readlink -- "$path")" != "$source" ]; then
     if [ -e "$path" ] && [ ! -h "$path" ]; then
-      [ "$force" = 1 ] && [ ! -d "$path" ] || die "$path exists and is no link"
+      [ "$force" = 1 ] || die "$path exists and is no link"
+      # As in Ansible, an empty directory gives way to a link, and no other does.
+      if [ -d "$path" ]; then
+        [ -z "$(ls -A -- "$path")" ] || die "$path is a directory that is not empty"
+        act rmdir -- "$path"
+      fi
     fi
     changed "link $path -> $source"
     act ln -sfn -- "$source" "$path"

@@ -1,6 +1,7 @@
 name=$1 uid=$2 group=$3 groups=$4 append=$5 shell=$6 home=$7 system=$8 create=$9
 shift 9
 password=$1 comment=$2 state=$3
+# The texts of an account begin with `=` if they were given: what is given and empty empties them.
 entry=$(getent passwd -- "$name" || :)
 set --
 if [ "$state" = absent ]; then
@@ -13,10 +14,10 @@ if [ -z "$entry" ]; then
   if [ -n "$group" ]; then set -- "$@" -g "$group"
   elif getent group -- "$name" >/dev/null; then set -- "$@" -N; fi
   [ "$groups" = - ] || [ -z "$groups" ] || set -- "$@" -G "$groups"
-  [ -z "$comment" ] || set -- "$@" -c "$comment"
-  [ -z "$home" ] || set -- "$@" -d "$home"
-  [ -z "$shell" ] || set -- "$@" -s "$shell"
-  [ -z "$password" ] || set -- "$@" -p "$password"
+  [ -z "$comment" ] || set -- "$@" -c "${comment#=}"
+  [ -z "$home" ] || set -- "$@" -d "${home#=}"
+  [ -z "$shell" ] || set -- "$@" -s "${shell#=}"
+  [ -z "$password" ] || set -- "$@" -p "${password#=}"
   if [ "$create" = 1 ]; then set -- "$@" -m; else set -- "$@" -M; fi
   [ "$system" = 0 ] || set -- "$@" -r
   act useradd "$@" -- "$name"
@@ -36,14 +37,17 @@ if [ "$groups" != - ]; then
     changed groups; set -- "$@" -G "$(printf '%s' "$want" | tr '\n' ',')"
   fi
 fi
-[ -z "$comment" ] || [ "$(field 5)" = "$comment" ] || { changed comment; set -- "$@" -c "$comment"; }
-[ -z "$home" ] || [ "$(field 6)" = "$home" ] || { changed home; set -- "$@" -d "$home"; }
-[ -z "$shell" ] || [ "$(field 7)" = "$shell" ] || { changed shell; set -- "$@" -s "$shell"; }
-if [ -n "$password" ] && [ "$(getent shadow -- "$name" | cut -d: -f2)" != "$password" ]; then
-  changed password; set -- "$@" -p "$password"
+[ -z "$comment" ] || [ "=$(field 5)" = "$comment" ] || { changed comment; set -- "$@" -c "${comment#=}"; }
+[ -z "$home" ] || [ "=$(field 6)" = "$home" ] || { changed home; set -- "$@" -d "${home#=}"; }
+[ -z "$shell" ] || [ "=$(field 7)" = "$shell" ] || { changed shell; set -- "$@" -s "${shell#=}"; }
+# As in Ansible, a password that is locked by `!` is the same password.
+unlocked() { printf '%s\n' "$1" | sed 's/^!*//'; }
+if [ -n "$password" ] && [ "$(unlocked "$(getent shadow -- "$name" | cut -d: -f2)")" != "$(unlocked "${password#=}")" ]; then
+  changed password; set -- "$@" -p "${password#=}"
 fi
 [ $# = 0 ] || act usermod "$@" -- "$name"
 # As Ansible does: a user who exists gets the home that is missing, with what useradd would have put there.
+home=${home#=}
 [ -n "$home" ] || home=$(field 6)
 if [ "$create" = 1 ] && [ ! -e "$home" ]; then
   changed "home $home"

@@ -78,7 +78,10 @@ async fn a_failed_task_is_named_with_its_line_its_status_and_the_end_of_its_erro
             "it did not end within 1 s (status 124)",
         ),
         ("- command: echo $HOME", "would be expanded by Ansible"),
-        ("- command: no-such-program", "(status 127)"),
+        (
+            "- command: no-such-program",
+            "the program no-such-program cannot be run: it is not there, or is no program (status 2)",
+        ),
         (
             "- command: \"true\"\n  register: r\n  until: r.rc == 1\n  retries: 1\n  delay: 0",
             "until did not hold after 2 tries",

@@ -130,10 +130,42 @@ async fn users_who_are_there() {
                 &["comment", "shell", "password"],
                 &["usermod -c C -s /bin/bash -p ! -- old"],
             ),
+            // What is given and empty is emptied; a password that is only locked is the same.
+            (
+                "name: old, comment: \"\", shell: \"\", password: \"\"",
+                &["comment", "shell", "password"],
+                &["usermod -c  -s  -p  -- old"],
+            ),
+            ("name: old, comment: null, shell: null, password: null", &[], &[]),
+            ("name: old, password: \"!$6$x\"", &[], &[]),
             ("name: old, state: absent", &["removed user old"], &["userdel -- old"]),
         ],
     )
     .await;
+}
+
+/// As in Ansible, which has it of users only.
+#[tokio::test]
+async fn the_status_of_the_program_that_refuses_a_user_is_registered() {
+    let here = machine(&[]);
+    for (program, status) in [("useradd", 4), ("groupadd", 4), ("useradd", 127)] {
+        here.program(program, &format!("exit {status}"));
+        let module = if program == "useradd" { "user" } else { "group" };
+        let tasks = format!(
+            "- {module}: {{ name: new }}\n  register: r\n  ignore_errors: true\n- debug: {{ msg: \"{{{{ [r.changed, r.failed, \
+             r.rc | default('none')] | to_json }}}}\" }}"
+        );
+        let report = here.play(&tasks, Mode::Apply).await.expect("ran");
+        let expected = match (program, status) {
+            ("useradd", 4) => "[false, true, 4]",
+            _ => "[false, true, \"none\"]",
+        };
+        assert_eq!(
+            report.tasks[1].message.as_deref(),
+            Some(expected),
+            "{program} {status}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -236,3 +236,72 @@ async fn what_a_command_printed_is_registered() {
         );
     }
 }
+
+/// A program that cannot be started has changed nothing; one that ends with the status that says so has run.
+#[tokio::test]
+async fn a_program_that_is_not_there_is_told_from_one_that_ended_so() {
+    let here = Here::new();
+    here.write("plain", "exit 0");
+    here.program("ends", "exit 127");
+    here.program("ends-too", "exit 126");
+    let none = "cannot be run: it is not there, or is no program";
+    let cases = [
+        (
+            "nonexistent_cmd a",
+            false,
+            2,
+            format!("the program nonexistent_cmd {none}"),
+        ),
+        ("~/none", false, 2, format!("the program ~/none {none}")),
+        ("~/plain", false, 13, format!("the program ~/plain {none}")),
+        ("/", false, 13, format!("the program / {none}")),
+        // A word that only the shell knows.
+        ("set x", false, 2, format!("the program set {none}")),
+        ("ends", true, 127, "non-zero return code".to_owned()),
+        ("ends-too", true, 126, "non-zero return code".to_owned()),
+    ];
+    for (command, changed, status, said) in cases {
+        let tasks = format!(
+            "- command: {command}\n  register: r\n  ignore_errors: true\n- debug: {{ msg: \"{{{{ [r.changed, r.rc, r.stderr, r.msg] \
+             | to_json }}}}\" }}"
+        );
+        let report = here.play(&tasks, Mode::Apply).await.expect("ran");
+        let message = report.tasks[1].message.clone().unwrap_or_default();
+        let expected = format!(r#"[{changed}, {status}, "", "{said}"]"#);
+        assert_eq!(here.short(&message), expected, "{command}");
+    }
+}
+
+#[tokio::test]
+async fn output_that_is_no_text_fails_the_task_and_says_where() {
+    let cases = [
+        (
+            &b"a\xff"[..],
+            &b""[..],
+            false,
+            Some("output is no UTF-8: see its byte 1"),
+        ),
+        (b"", b"\xc3", false, Some("error is no UTF-8: see its byte 0")),
+        ("ü".as_bytes(), "ü".as_bytes(), false, None),
+        // Cut off in the middle of a character.
+        (b"a\xc3", b"", true, None),
+        (b"\xff\xc3", b"", true, Some("output is no UTF-8: see its byte 0")),
+    ];
+    for (stdout, stderr, truncated, expected) in cases {
+        let answer = shell::Output {
+            exit: shell::Exit::Code(0),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            truncated,
+        };
+        let ran = play(&Fake::new([Ok(answer)]), "- shell: x", Mode::Apply).await;
+        match expected {
+            None => drop(ran.expect("ran")),
+            Some(expected) => {
+                let text = ran.expect_err("failed").to_string();
+                let expected = format!("shell failed: the command's standard {expected}");
+                assert!(text.ends_with(&expected), "{text}");
+            }
+        }
+    }
+}

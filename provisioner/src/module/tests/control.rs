@@ -24,6 +24,12 @@ async fn what_modules_say_that_only_look_and_decide() {
     let cases = [
         ("- debug: {}", Outcome::Ok, "Hello world!"),
         ("- debug: { msg: [1, \"{{ 2 }}\"] }", Outcome::Ok, "[1,2]"),
+        ("- debug: { msg: null }", Outcome::Ok, "null"),
+        (
+            "- debug: { var: false }",
+            Outcome::Ignored,
+            "the parameter var of debug is false, expected text",
+        ),
         ("- debug: { var: 1 + 1 }", Outcome::Ok, "1 + 1: 2"),
         (
             "- debug: { var: x.y }",
@@ -49,6 +55,17 @@ async fn what_modules_say_that_only_look_and_decide() {
         ),
         ("- fail: {}", Outcome::Ignored, "Failed as requested from task"),
         ("- fail: { msg: \"{{ 1 + 1 }}\" }", Outcome::Ignored, "2"),
+        ("- fail: { msg: [a, 1] }", Outcome::Ignored, "[\"a\",1]"),
+        (
+            "- assert: { that: true, success_msg: [a, b] }",
+            Outcome::Ok,
+            "[\"a\",\"b\"]",
+        ),
+        (
+            "- assert: { that: false, fail_msg: [a, 1] }",
+            Outcome::Ignored,
+            "the parameter fail_msg of assert is [\"a\",1], expected text",
+        ),
         ("- set_fact: {}", Outcome::Ignored, "set_fact sets nothing"),
         (
             "- set_fact: { a: \"{{ [1] }}\", b: text }\n- debug: { msg: \"{{ a }} {{ b }}\" }",

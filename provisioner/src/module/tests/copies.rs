@@ -58,6 +58,13 @@ async fn a_file_goes_under_its_name_into_a_folder() {
     );
     assert!(here.changes(&last, Mode::Apply).await.is_empty());
     assert_eq!((here.mode("two"), here.mode("d/one")), (0o705, 0o644));
+    // Text of the playbook has the mode of the file in which Ansible sends it.
+    let text = "- copy: { content: x, dest: ~/text, mode: preserve }";
+    assert_eq!(
+        here.changes(text, Mode::Apply).await,
+        ["content of ~/text", "mode 644 -> 600"]
+    );
+    assert!(here.changes(text, Mode::Apply).await.is_empty());
 }
 
 /// A folder with a file that may be run, one that may not, and an empty folder.

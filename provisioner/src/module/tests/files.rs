@@ -69,6 +69,7 @@ async fn a_folder_is_removed_with_all_in_it_and_a_link_without_what_it_shows() {
 #[tokio::test]
 async fn links_are_made_and_turned_and_their_mode_is_that_of_their_target() {
     let here = Here::new();
+    std::fs::create_dir(here.path("empty")).expect("a folder");
     here.write("f", "");
     here.write("g", "");
     here.check(&[
@@ -90,6 +91,10 @@ async fn links_are_made_and_turned_and_their_mode_is_that_of_their_target() {
             "- file: { path: ~/f, src: g, state: link, force: true }",
             &["link ~/f -> g"],
         ),
+        (
+            "- file: { path: ~/empty, src: g, state: link, force: true }",
+            &["link ~/empty -> g"],
+        ),
     ])
     .await;
     assert_eq!(here.mode("g"), 0o600);
@@ -99,7 +104,10 @@ async fn links_are_made_and_turned_and_their_mode_is_that_of_their_target() {
 async fn what_stands_in_the_way_is_never_replaced_unasked() {
     let here = Here::new();
     here.write("f", "kept");
-    std::fs::create_dir(here.path("d")).expect("a folder");
+    for folder in ["d", "empty"] {
+        std::fs::create_dir(here.path(folder)).expect("a folder");
+    }
+    here.write("d/f", "kept");
     let cases = [
         ("- file: { path: ~/none }", "~/none does not exist"),
         (
@@ -116,7 +124,11 @@ async fn what_stands_in_the_way_is_never_replaced_unasked() {
         ),
         (
             "- file: { path: ~/d, src: f, state: link, force: true }",
-            "~/d exists and is no link",
+            "~/d is a directory that is not empty",
+        ),
+        (
+            "- file: { path: ~/empty, src: f, state: link }",
+            "~/empty exists and is no link",
         ),
         (
             "- file: { path: ~/l, src: none, state: link }",
@@ -127,7 +139,7 @@ async fn what_stands_in_the_way_is_never_replaced_unasked() {
         let text = here.failure(task).await;
         assert_eq!(text, format!("the module's script failed\n{expected}"), "{task}");
     }
-    assert_eq!((here.read("f").as_str(), here.snapshot().len()), ("kept", 2));
+    assert_eq!((here.read("f").as_str(), here.snapshot().len()), ("kept", 4));
     for task in [
         "- file: { path: ~/l, state: link }",
         "- file: { path: ~/l, src: f, state: file }",
