@@ -109,9 +109,11 @@ fn a_code_of_either_database_says_what_a_caller_does_about_it() {
         ("22P02", "refused", false),
         ("55006", "refused", false),
         ("25006", "refused", false),
-        // Digits of PostgreSQL whose last part would be SQLite's BUSY or FULL.
-        ("22005", "refused", false),
-        ("02013", "refused", false),
+        // character_not_in_repertoire, string_data_length_mismatch, trim_error: as numbers, their last bytes would be SQLite's
+        // BUSY, IOERR and CORRUPT.
+        ("22021", "refused", false),
+        ("22026", "refused", false),
+        ("22027", "refused", false),
         // What neither of them says.
         ("", "refused", false),
         ("5x", "refused", false),
