@@ -9,7 +9,6 @@ import os
 import re
 
 from . import files
-from .rules import ECHO, GENERAL, IDLE, LAST, OF_CHECK, OF_STAGE, OWN, PREPARED, SHOWING, TRACE, TRIED
 
 SCAN = 32 << 20  # bytes at each end of a log
 SHOWN = 4096  # bytes of a line
@@ -28,20 +27,20 @@ class Section:
     The shell ends a stage at the first command that fails, so that what was said since the last trace comes before what was said earlier.
     """
 
-    def __init__(self, rules):
-        self.rules = rules
+    def __init__(self, words, rules):
+        self.words, self.rules = words, rules
         self.hits, self.earlier = [None] * len(rules), [None] * len(rules)
         self.trace = self.idle = self.spoken = self.echo = None
 
     def add(self, number, line):
         """Take notice of the next line."""
-        if TRACE.match(line):
-            if IDLE.match(line):
+        if self.words.TRACE.match(line):
+            if self.words.IDLE.match(line):
                 self.idle = (number, line)
             else:
                 self.begin_command(number, line)
             return
-        if ECHO.match(line):
+        if self.words.ECHO.match(line):
             if line.strip():
                 self.echo = (number, line)
         else:
@@ -57,20 +56,20 @@ class Section:
     def match(self, number, line):
         """Note the line where a rule wants it."""
         for index, rule in enumerate(self.rules):
-            if (rule.which == LAST or self.hits[index] is None) and rule.matches(line) and not (rule in GENERAL and TRIED.search(line)):
+            if (rule.which == self.words.LAST or self.hits[index] is None) and rule.matches(line) and not (rule in self.words.GENERAL and self.words.TRIED.search(line)):
                 self.hits[index] = (number, line)
                 break
 
     def best(self):
         """(number, text) or None."""
         behind = [hit for hit in (self.spoken, self.echo) if hit and (self.trace is None or hit[0] > self.trace[0])]
-        is_over = bool(behind) and self.trace is not None and not SHOWING.match(self.trace[1])
+        is_over = bool(behind) and self.trace is not None and not self.words.SHOWING.match(self.trace[1])
         for hit in self.hits + ([] if is_over else self.earlier):
             if hit:
                 return hit
         if behind:
             return behind[0]
-        if self.idle and (self.trace is None or (self.idle[0] > self.trace[0] and PREPARED.match(self.trace[1]))):
+        if self.idle and (self.trace is None or (self.idle[0] > self.trace[0] and self.words.PREPARED.match(self.trace[1]))):
             return self.spoken or self.echo or self.idle  # "exit 1" is all that the stage does
         return self.trace or self.spoken or self.echo
 
@@ -154,28 +153,29 @@ SAYS = {"full": re.compile(r"No space left on device|Disk quota exceeded"), "rea
 
 def search(results, log="build.log"):
     """Read the log of a failed rpmbuild; what was found."""
+    from . import rules  # to make its patterns takes longer than many a build has stages: only what failed needs them
     found = Found(log)
-    section, own = Section(OF_STAGE), Section(OWN)
+    section, own = Section(rules, rules.OF_STAGE), Section(rules, rules.OWN)
     summary = begun = False
     said = {}
     best = None
     for number, line in lines(results, log):
         summary = summary or line == SUMMARY
         begin = BEGIN.match(line)
-        end = None if TRACE.match(line) else END.search(line)
+        end = None if rules.TRACE.match(line) else END.search(line)
         if end:
             if end.start():
                 section.add(number, line[:end.start()])
             found.stage, best = end.group(1), section.best() or (number, line)
         elif begin:
-            section, said, summary, begun = Section(OF_CHECK if begin.group(1) == "%check" else OF_STAGE), {}, False, True
+            section, said, summary, begun = Section(rules, rules.OF_CHECK if begin.group(1) == "%check" else rules.OF_STAGE), {}, False, True
         elif not begun and found.unfit is None and ARCHITECTURE.match(line):
             found.unfit = shown(log, (number, line))
         elif not summary:
             section.add(number, line)
         own.add(number, line)
         for name, pattern in SAYS.items():
-            if not summary and not TRACE.match(line) and pattern.search(line):
+            if not summary and not rules.TRACE.match(line) and pattern.search(line):
                 said[name] = (number, line)
     hit = best
     if found.stage is None:
@@ -194,7 +194,7 @@ def following(results, log, hit):
         return text
     joined = text.strip()
     for other, line in lines(results, log):
-        if other > number and line.strip() and not TRACE.match(line):
+        if other > number and line.strip() and not line.startswith("+"):
             joined = "%s %s" % (joined, line.strip())
             if other > number + 8 or not line.rstrip().endswith(":"):
                 break
