@@ -219,11 +219,12 @@ class Supervisor:
         """A timeout is the package's fault only while its own code was running."""
         reason = "the build took longer than its limit of %d seconds (in the phase %s)" % (self.job["timeout_seconds"], phase)
         mock = self.driver == "mock"
-        stuck = SCRIPTLET.search((evidence.last_line(self.attempt.results, "root.log") or {}).get("text", "")) if phase == "dependencies" else None
+        last = evidence.last_line(self.attempt.results, "root.log") if phase == "dependencies" else None
+        stuck = SCRIPTLET.search(last["text"]) if last else None
         if stuck:
             # It would be stuck on any builder.
             reason = "a scriptlet of the build requirement %s did not end: %s" % (stuck.group(1), reason)
-            return verdicts.make("failed", "package", "timeout", reason, phase=phase, evidence=evidence.last_line(self.attempt.results, "root.log"))
+            return verdicts.make("failed", "package", "timeout", reason, phase=phase, evidence=last)
         blame = "infrastructure" if phase in UNTIL_BUILD and phase != "source" and not mock else "package"
         log = "root.log" if blame == "infrastructure" else "build.log"
         return verdicts.make("failed", blame, "timeout", reason, phase=phase, evidence=evidence.last_line(self.attempt.results, log))

@@ -81,11 +81,10 @@ def of_the_builder(found, status, measured, damaged):
         return infrastructure_fault("disk", "no space left on device on the builder (while building)", evidence=found.full)
     if not measured["oom_kills"]:
         # Who sent a signal is not known: the farm tries again, and what is killed at the same place twice is killed by the package.
-        killer = "something else than the kernel's want of memory"
         if status > 128 and found.stage is None and status - 128 in FROM_OUTSIDE and not measured["all_killed"]:
-            return infrastructure_fault("killed", "rpmbuild was killed by %s, sent by %s" % (signal_name(status - 128), killer))
+            return infrastructure_fault("killed", "rpmbuild was killed by %s, and not for want of memory" % signal_name(status - 128))
         if found.killed and is_cause(found) and (measured["killed"] is None or measured["killed"]) and not measured["all_killed"]:
-            return infrastructure_fault("killed", "a program of the build was killed by %s: %s" % (killer, clean(found.killed["text"], 300)),
+            return infrastructure_fault("killed", "a program of the build was killed, and not for want of memory: %s" % clean(found.killed["text"], 300),
                                         evidence=found.killed)
     text = found.evidence["text"] if found.evidence else ""
     if SUSPICIOUS.search(text) or status > 128:
