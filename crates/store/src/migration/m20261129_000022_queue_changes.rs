@@ -56,10 +56,10 @@ impl MigrationTrait for Migration {
             .col(maybe_number("transaction_id"))
             .take();
         manager.create_table(table).await?;
-        for (name, column) in [
-            ("queue_changes_by_transaction", "transaction_id"),
-            ("queue_changes_by_time", "changed_at"),
-        ] {
+        let is_postgres = manager.get_database_backend() == DbBackend::Postgres;
+        let by_time = ("queue_changes_by_time", "changed_at");
+        let by_transaction = is_postgres.then_some(("queue_changes_by_transaction", "transaction_id"));
+        for (name, column) in by_transaction.into_iter().chain([by_time]) {
             let index = Index::create()
                 .table("queue_change")
                 .name(name)
@@ -67,10 +67,7 @@ impl MigrationTrait for Migration {
                 .take();
             manager.create_index(index).await?;
         }
-        let triggers: &[&str] = match manager.get_database_backend() {
-            DbBackend::Postgres => &ON_POSTGRES,
-            _ => &ON_SQLITE,
-        };
+        let triggers: &[&str] = if is_postgres { &ON_POSTGRES } else { &ON_SQLITE };
         for statement in triggers {
             manager.get_connection().execute_unprepared(statement).await?;
         }
