@@ -309,10 +309,11 @@ fn serve<'a>(
     }) {
         return Ok(is_coming(name));
     }
+    // Nor are they waited for where the pool launches nothing at all for now, or nobody knows whether it does.
     for name in pools {
         if let Some(account) = accounts.get_mut(name)
             && account.unclaimed > 0
-            && !is_away(account)
+            && account.trouble(now).is_none()
         {
             account.unclaimed -= 1;
             let obstacle = account.obstacle(now);

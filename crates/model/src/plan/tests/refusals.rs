@@ -45,3 +45,34 @@ fn nobody_waits_for_a_pool_whose_launches_are_refused_while_another_has_room() {
     farm.queue.truncate(1);
     assert_eq!(launches(&plan(&farm)), 0);
 }
+
+#[test]
+fn nobody_waits_for_refused_launches_of_a_pool_that_launches_nothing_while_another_has_room() {
+    let held_back = LaunchHistory {
+        failures: 3,
+        last_failure: Some(NOW.minus(Duration::from_secs(1))),
+        last_reason: None,
+    };
+    for (what, cloud, history) in [
+        ("not asked yet", CloudHealth::Unknown, LaunchHistory::default()),
+        ("held back", CloudHealth::Answers, held_back),
+    ] {
+        let mut stuck = pool(0, 4, 0);
+        (stuck.cloud, stuck.history) = (cloud, history);
+        let mut farm = snapshot(&[("here", pool(0, 2, 0)), ("stuck", stuck)]);
+        for (number, name) in [(1, "here"), (2, "stuck")] {
+            let mut refused = builder(number, name, BuilderState::Planned);
+            refused.refusal = Some("no room".to_owned());
+            farm.builders.push(refused);
+        }
+        farm.queue = vec![attempt(7, "alice"), attempt(8, "alice")];
+        let plan = plan(&farm);
+        assert_eq!(launches(&plan), 1, "{what}: {plan:?}");
+        let reasons: Vec<_> = plan.waits.iter().map(|wait| wait.reason.as_ref()).collect();
+        let expected = [
+            "the cloud gave pool here no machine so far; it is asked again",
+            "a builder of pool here is being started for it",
+        ];
+        assert_eq!(reasons, expected, "{what}");
+    }
+}
