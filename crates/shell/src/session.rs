@@ -328,14 +328,19 @@ pub(crate) async fn read_chunk(
     Ok((read > 0).then(|| buffer.freeze()))
 }
 
-/// Ends a channel whose command did not end by itself; waits no longer than a second for our own side.
+/// The longest time for which our own side of a channel is waited for at its end.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// Ends a channel whose command did not end by itself.
 pub(crate) async fn abandon(writing: &ChannelWriteHalf<Msg>) {
-    let ending = async {
-        // Either may fail because the connection is gone, which is then the end we want.
-        writing.signal(Sig::KILL).await.ok();
-        writing.close().await.ok();
-    };
-    timeout(Duration::from_secs(1), ending).await.ok();
+    // May fail because the connection is gone, which is then the end we want. So may what follows.
+    timeout(ENDING, writing.signal(Sig::KILL)).await.ok();
+    hang_up(writing).await;
+}
+
+/// Ends a channel whose command ends by itself when its input does, and has to clear up then.
+pub(crate) async fn hang_up(writing: &ChannelWriteHalf<Msg>) {
+    timeout(ENDING, writing.close()).await.ok();
 }
 
 /// Output kept up to a limit.

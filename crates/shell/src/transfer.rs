@@ -11,17 +11,21 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use crate::event::{Chunk, Exit};
-use crate::session::{CHUNK, Reading, abandon, count, read_chunk, tail, until_read};
+use crate::session::{CHUNK, Reading, abandon, count, hang_up, read_chunk, tail, until_read};
 use crate::{Command, Connection, Error};
 
 /// Takes the content and then a line with its digest; the file appears under its name only if both agree. Until then it has
-/// a short name of its own: one made of the file's would be too long for the file system where that is as long as may be.
+/// a short name of its own: one made of the file's would be too long for the file system where that is as long as may be. What
+/// is not finished is taken away, also where nobody reads any more what it says: some shells, such as dash, end by a signal
+/// without the trap of `EXIT`.
 const RECEIVE: &str = r#"set -eu
 case "$1" in */*) directory=${1%/*} ;; *) directory=. ;; esac
 [ "$4" = no ] || mkdir -p -- "$directory"
 umask 077
+part=
+trap '[ -z "$part" ] || rm -f -- "$part"' EXIT
+trap 'exit 69' HUP INT PIPE TERM
 part=$(mktemp -- "$directory/.part.XXXXXX")
-trap 'rm -f -- "$part"' EXIT
 head -c "$3" >"$part"
 IFS= read -r want || { echo "the content ended early" >&2; exit 65; }
 have=$(sha256sum <"$part")
@@ -137,7 +141,7 @@ impl Connection {
             Ok(Err(error)) => error,
             Err(_) => timed_out(label, upload.deadline, &reading),
         };
-        abandon(&writing).await;
+        hang_up(&writing).await;
         Err(failed)
     }
 

@@ -1,3 +1,8 @@
+use std::{
+    io::Write as _,
+    process::{Command as Process, Stdio},
+};
+
 use super::*;
 
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -115,4 +120,60 @@ fn errors_of_the_command_are_kept_up_to_a_limit() {
         error,
         "the download of /x failed on the builder (status 66): no such file"
     );
+}
+
+/// How the receiving end of an upload is left alone when 5 of 100 bytes were sent.
+#[derive(Clone, Copy, Debug)]
+enum Leaves {
+    /// Its input ends.
+    AtTheEndOfItsInput,
+    /// Its input ends, and nobody reads what it says.
+    WithNobodyToTell,
+    /// It gets this signal.
+    By(&'static str),
+}
+
+#[test]
+fn a_part_of_a_file_is_taken_away_however_its_transfer_ends() {
+    for leaves in [
+        Leaves::AtTheEndOfItsInput,
+        Leaves::WithNobodyToTell,
+        Leaves::By("HUP"),
+        Leaves::By("TERM"),
+        Leaves::By("INT"),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let names = || -> Vec<_> {
+            let entries = std::fs::read_dir(directory.path()).expect("it");
+            entries.map(|entry| entry.expect("entry").path()).collect()
+        };
+        let mut receiver = Process::new("sh")
+            .args(["-c", RECEIVE, "receive"])
+            .arg(directory.path().join("file"))
+            .args(["0644", "100", "no"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut input = receiver.stdin.take().expect("its input");
+        input.write_all(b"short").expect("it reads");
+        let begun = Instant::now();
+        while names().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{leaves:?}: no part");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        match leaves {
+            Leaves::AtTheEndOfItsInput => {}
+            Leaves::WithNobodyToTell => drop(receiver.stderr.take()),
+            Leaves::By(signal) => {
+                let process = receiver.id().to_string();
+                let sent = Process::new("kill").args(["-s", signal, &process]).status();
+                assert!(sent.expect("kill").success());
+            }
+        }
+        drop(input);
+        let status = receiver.wait().expect("its end");
+        assert!(!status.success(), "{leaves:?}");
+        assert_eq!(names(), Vec::<std::path::PathBuf>::new(), "{leaves:?}: {status}");
+    }
 }
