@@ -29,9 +29,9 @@ if [ "$new" != "$old" ]; then
   changed "keys of $user"
   if [ "$check" = 0 ]; then
     [ -d "$home/.ssh" ] || { mkdir -m 0700 -- "$home/.ssh"; chown "$ids" -- "$home/.ssh"; }
-    part=$(mktemp -- "$file.XXXXXX")
-    [ -z "$new" ] || printf '%s\n' "$new" >"$part"
-    chown "$ids" -- "$part"
-    mv -f -- "$part" "$file"
+    begin_part "$file"
+    [ -z "$new" ] || printf '%s\n' "$new" >"$unfinished"
+    chown "$ids" -- "$unfinished"
+    end_part "$file"
   fi
 fi

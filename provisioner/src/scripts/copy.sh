@@ -14,19 +14,17 @@ if [ "$have" != "$sum" ] && { [ -z "$have" ] || [ "$force" = 1 ]; }; then
   changed "content of $dest"
   if [ "$check" = 0 ]; then
     [ -d "${dest%/*}/" ] || die "the directory ${dest%/*} does not exist"
-    part=$(mktemp -- "$dest.XXXXXX")
-    trap 'rm -f -- "$part"' EXIT
-    cat >"$part"
-    came=$(sha256sum <"$part")
+    begin_part "$dest"
+    cat >"$unfinished"
+    came=$(sha256sum <"$unfinished")
     [ "${came%% *}" = "$sum" ] || die "the content arrived damaged"
     if [ -n "$have" ]; then
-      chown --reference="$dest" -- "$part"
-      chmod --reference="$dest" -- "$part"
+      chown --reference="$dest" -- "$unfinished"
+      chmod --reference="$dest" -- "$unfinished"
     else
-      chmod 0644 -- "$part"
+      chmod 0644 -- "$unfinished"
     fi
-    mv -f -- "$part" "$dest"
-    trap - EXIT
+    end_part "$dest"
   fi
 fi
 attributes "$dest" "$mode" "$owner" "$group"

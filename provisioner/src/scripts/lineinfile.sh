@@ -10,8 +10,7 @@ if [ ! -e "$path" ]; then
 else
   [ -f "$path" ] || die "$path is not a regular file"
   path=$(readlink -f -- "$path")
-  if [ "$check" = 1 ]; then part=$(mktemp); else part=$(mktemp -- "$path.XXXXXX"); fi
-  trap 'rm -f -- "$part"' EXIT
+  if [ "$check" = 1 ]; then unfinished=$(mktemp); else begin_part "$path"; fi
   # Whether the last line has no end.
   open=0
   if [ -s "$path" ] && [ -n "$(tail -c 1 -- "$path" | tr -d '\n' | tr '\0' x)" ]; then open=1; fi
@@ -47,15 +46,15 @@ else
       for (i = 1; i <= NR; i++) write(i)
       if (done == 11 && where == "EOF") print line
       exit done
-    }' <"$path" >"$part" || code=$?
+    }' <"$path" >"$unfinished" || code=$?
   case $code in
   0) ;;
   10 | 11)
     changed "lines of $path"
     if [ "$check" = 0 ]; then
-      chown --reference="$path" -- "$part"
-      chmod --reference="$path" -- "$part"
-      mv -f -- "$part" "$path"
+      chown --reference="$path" -- "$unfinished"
+      chmod --reference="$path" -- "$unfinished"
+      end_part "$path"
     fi
     ;;
   *) die "awk failed with status $code" ;;

@@ -6,6 +6,15 @@ shift
 changed() { printf 'changed %s\n' "$1"; }
 die() { printf '%s\n' "$1" >&2; exit 64; }
 act() { [ "$check" = 1 ] || "$@"; }
+# What is written before it takes its place. It goes with the script, also where nobody reads any more what that says: some
+# shells, such as dash, end by a signal without the trap of EXIT.
+unfinished=
+trap '[ -z "$unfinished" ] || rm -f -- "$unfinished"' EXIT
+trap 'exit 69' HUP INT PIPE TERM
+# begin_part PATH: what is to take the place of that file, in its directory.
+begin_part() { unfinished=$(mktemp -- "${1%/*}/.part.XXXXXX"); }
+# end_part PATH: it takes its place.
+end_part() { mv -f -- "$unfinished" "$1"; unfinished=; }
 # attributes PATH MODE OWNER GROUP: an empty word leaves that one as it is.
 attributes() {
   [ -n "$2$3$4" ] && [ -e "$1" ] || return 0

@@ -1,10 +1,13 @@
 //! copy.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::host::tests::fake::{Fake, output};
 use crate::host::tests::here::{Here, play};
 use crate::report::Mode;
+use crate::scripts;
 
 #[tokio::test]
 async fn text_becomes_a_file_whose_mode_is_kept_when_only_the_text_changes() {
@@ -253,4 +256,47 @@ async fn what_copy_registers() {
         message,
         "~/d/run a8076d3d28d21e02012b20eaf7dbf75409a6277134439025f282e368e3305abf True"
     );
+}
+
+#[tokio::test]
+async fn a_name_is_as_long_as_the_file_system_lets_it_be() {
+    let here = Here::new();
+    let name = "x".repeat(255);
+    let wanted = format!("- copy: {{ dest: ~/{name}, content: a }}");
+    let line = format!("- lineinfile: {{ path: ~/{name}, line: b }}");
+    here.check(&[
+        (&wanted, &[&format!("content of ~/{name}")]),
+        (&line, &[&format!("lines of ~/{name}")]),
+    ])
+    .await;
+    assert_eq!(here.read(&name), "a\nb\n");
+    assert_eq!(here.snapshot().len(), 1);
+}
+
+/// The channel to a host can be gone before its script has said why it fails.
+#[test]
+fn nothing_is_left_of_a_copy_that_fails_when_nobody_reads_why() {
+    let directory = tempfile::TempDir::new().expect("a folder");
+    let names = || std::fs::read_dir(directory.path()).expect("it").count();
+    let mut copy = Command::new("sh")
+        .args(["-c", scripts::COPY, "copy", "0"])
+        .arg(directory.path().join("file"))
+        .args(["file", "", "", "", &"0".repeat(64), "0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let input = copy.stdin.take();
+    while names() == 0 {
+        assert!(
+            copy.try_wait().expect("its state").is_none(),
+            "it ended before it began"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(copy.stderr.take());
+    drop(input);
+    let status = copy.wait().expect("its end");
+    assert_eq!((status.success(), names()), (false, 0), "{status}");
 }
