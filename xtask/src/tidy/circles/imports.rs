@@ -380,3 +380,6 @@ fn defined(code: &str) -> BTreeSet<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

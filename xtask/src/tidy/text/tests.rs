@@ -41,13 +41,70 @@ fn long_files_are_found_but_prose_is_not_counted() {
 }
 
 #[test]
-fn long_python_functions_are_found() {
-    let long = format!("def f(\n    a,\n):\n{}\n\nx = 1\n", "    a = 1\n".repeat(70));
-    assert_eq!(lines_of("a.py", &long), [1]);
-    let short = format!(
-        "def f():\n{}\n\ndef g():\n{}",
-        "    a = 1\n".repeat(60),
-        "    a = 1\n".repeat(60)
+fn each_forbidden_word_is_told_with_what_to_do() {
+    let join = |first: &str, second: &str| format!("{first}{second}");
+    for (line, words) in [
+        (join("let a = ", &join("todo", "!()")), "finish it or remove it"),
+        (join("# FIX", "ME: soon"), "do it, or write an issue"),
+        (join("(X", "XX)"), "do it, or write an issue"),
+        (join("cd /wo", "rk/x"), "a path of one machine"),
+        (join("/root/.ca", "rgo/bin"), "a path of one machine"),
+        (join("cd /ho", "me/anna"), "use `~` or $HOME"),
+        (join("curl https://pypi", ".org/simple"), "is a registry's host"),
+        (
+            join("registry = https://index.crates", ".io"),
+            "is a registry's host",
+        ),
+    ] {
+        let advice = check_line(&line);
+        assert!(
+            matches!(&*advice, [one] if one.contains(words)),
+            "{line}: {advice:?}"
+        );
+    }
+    for fine in [
+        "todo_list()",
+        "EXXXON",
+        "/home/$USER and /home/ alone",
+        "https://crates.example and mypypi.example",
+        "/workshop",
+        "\tindented",
+        "",
+    ] {
+        assert_eq!(check_line(fine), [""; 0], "{fine}");
+    }
+    let both = join("TO", &join("DO: see /wo", "rk/x "));
+    assert_eq!(
+        check_line(&both).len(),
+        3,
+        "each is told, the space at the end as well"
     );
-    assert_eq!(lines_of("a.py", &short), NOTHING);
+}
+
+#[test]
+fn the_lines_of_a_python_function_are_those_that_are_deeper() {
+    let body = |count: usize| "    a = 1\n".repeat(count);
+    let deep = |count: usize| "        a = 1\n".repeat(count);
+    for (text, lines) in [
+        (format!("def f(\n    a,\n):\n{}\n\nx = 1\n", body(70)), &[1][..]),
+        (format!("def f():\n{}", body(69)), &[]),
+        (format!("def f():\n{}\n\n\nx = 1\n", body(69)), &[]),
+        (format!("def f():\n{}\n{}", body(35), body(34)), &[1]),
+        (format!("def f():\n{}\n\ndef g():\n{}", body(60), body(60)), &[]),
+        (format!("x = 1\nasync def f():\n{}", body(70)), &[2]),
+        (format!("class A:\n    def f(self):\n{}", deep(70)), &[2]),
+        (
+            format!("class A:\n    def f(self):\n{}    b = 1\n", deep(69)),
+            &[],
+        ),
+        (format!("def f():\n    def g():\n{}", deep(70)), &[1, 2]),
+        (format!("defer = 1\n{}", body(80)), &[]),
+    ] {
+        assert_eq!(lines_of("a.py", &text), lines, "{text}");
+        assert_eq!(
+            lines_of("tool", &format!("#!/usr/bin/python3\n{text}")).len(),
+            lines.len()
+        );
+        assert_eq!(lines_of("a.txt", &text), NOTHING, "only in Python");
+    }
 }
