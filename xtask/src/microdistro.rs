@@ -10,6 +10,7 @@ mod spec;
 mod stage;
 mod tables;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -75,7 +76,12 @@ fn build(work: &Path, log: &Path, step: &Step) -> Result<usize> {
     let names = apt::closure(work, &wanted)?;
     step.note(format!("{} packages are needed", names.len()));
     apt::download(work, &wanted, names.len(), log)?;
-    let packages = debian::read_all(&work.join("debs"), &names)?;
+    pack(work, &names, log, step)
+}
+
+/// Makes `repo` below `work` out of the Debian packages of these names in `debs`; how many packages are in it.
+fn pack(work: &Path, names: &BTreeSet<String>, log: &Path, step: &Step) -> Result<usize> {
+    let packages = debian::read_all(&work.join("debs"), names)?;
     step.note("unpacking");
     let staged = stage::unpack(work, &packages, log)?;
     let text = spec::write(&packages, &staged);
@@ -87,15 +93,9 @@ fn build(work: &Path, log: &Path, step: &Step) -> Result<usize> {
         .args(["--quiet", "--no-database"])
         .arg(&repository)
         .log(log)?;
-    let made = fs_err::read_dir(&repository)?.filter(|entry| {
-        entry.as_ref().is_ok_and(|entry| {
-            entry
-                .path()
-                .extension()
-                .is_some_and(|extension| extension == "rpm")
-        })
-    });
-    Ok(made.count())
+    let is_package = |entry: &fs_err::DirEntry| entry.path().extension().is_some_and(|end| end == "rpm");
+    let made = fs_err::read_dir(&repository)?.flatten();
+    Ok(made.filter(is_package).count())
 }
 
 fn run_rpmbuild(work: &Path, spec: &Path, tree: &Path, log: &Path, total: usize) -> Result<()> {
@@ -120,3 +120,6 @@ fn run_rpmbuild(work: &Path, spec: &Path, tree: &Path, log: &Path, total: usize)
         })
         .context("packaging Debian's files as RPMs")
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ pub(super) struct Entry {
 pub(super) struct Staged {
     pub(super) tree: PathBuf,
     pub(super) owned: BTreeMap<String, Vec<Entry>>,
-    /// Packages with a file in which RPM finds something to provide.
+    /// Packages with a library: RPM finds what those provide.
     pub(super) with_libraries: BTreeSet<String>,
 }
 
@@ -206,9 +206,6 @@ impl Mover<'_> {
         if is_library(path, &source)? {
             // RPM looks for what a library provides only where it may be executed; Debian's libraries may not.
             fs_err::set_permissions(&source, Permissions::from_mode(0o755))?;
-            self.staged.with_libraries.insert(self.name.to_owned());
-        }
-        if path.ends_with(".pc") {
             self.staged.with_libraries.insert(self.name.to_owned());
         }
         fs_err::rename(source, below(&self.staged.tree, path))?;

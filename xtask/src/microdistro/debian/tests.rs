@@ -2,24 +2,59 @@ use super::*;
 
 #[test]
 fn versions_are_split_as_rpm_wants_them() {
-    let convert = |text| {
-        let (epoch, version, release) = convert_version(text);
-        format!("{epoch} {version} {release}")
-    };
-    assert_eq!(convert("1:4.13+dfsg1-1+deb12u2"), "1 4.13+dfsg1 1+deb12u2");
-    assert_eq!(convert("12.2.0-14"), "0 12.2.0 14");
-    assert_eq!(convert("2.0-rc1-3"), "0 2.0.rc1 3");
-    assert_eq!(convert("8.20"), "0 8.20 0");
+    for (debian, rpm) in [
+        ("1:4.13+dfsg1-1+deb12u2", ["1", "4.13+dfsg1", "1+deb12u2"]),
+        ("12.2.0-14", ["0", "12.2.0", "14"]),
+        ("2.0-rc1-3", ["0", "2.0.rc1", "3"]),
+        ("8.20", ["0", "8.20", "0"]),
+        ("5.2.15-2+b13", ["0", "5.2.15", "2+b13"]),
+        ("1.0~beta1-0.1~exp1", ["0", "1.0~beta1", "0.1~exp1"]),
+        ("2:1:0-1", ["2", "1.0", "1"]),
+    ] {
+        let (epoch, version, release) = convert_version(debian);
+        assert_eq!([epoch, version, release], rpm, "{debian}");
+    }
 }
 
 #[test]
 fn dependencies_lose_versions_and_architectures_and_keep_alternatives() {
-    let parsed = parse_relation("libc6 (>= 2.34), perl:any, awk | gawk (>= 1) [amd64], x <!nocheck>,");
+    for (text, expected) in [
+        ("libc6 (>= 2.34), perl:any", vec![vec!["libc6"], vec!["perl"]]),
+        ("awk | gawk (>= 1) [amd64]", vec![vec!["awk", "gawk"]]),
+        ("x <!nocheck>,", vec![vec!["x"]]),
+        ("a(= 1),b[i386]|c", vec![vec!["a"], vec!["b", "c"]]),
+        ("a,\n b,\n c", vec![vec!["a"], vec!["b"], vec!["c"]]),
+        ("", vec![]),
+        (" , ", vec![]),
+    ] {
+        assert_eq!(parse_relation(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn fields_keep_their_colons_and_a_stray_line_is_nobodys() {
+    let fields =
+        parse_fields(" before all\nHomepage: https://example.org/a:b\nno field\nEmpty:\n\tgoes on\n");
+    let found: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     assert_eq!(
-        parsed,
-        [vec!["libc6"], vec!["perl"], vec!["awk", "gawk"], vec!["x"]]
+        found,
+        [("Empty", "\ngoes on"), ("Homepage", "https://example.org/a:b")]
     );
-    assert!(parse_relation("").is_empty());
+}
+
+#[test]
+fn a_package_without_a_version_is_none() {
+    let error = read_one("x.deb".into(), &parse_fields("Package: x\n")).unwrap_err();
+    assert_eq!(error.to_string(), "no version");
+    let fields =
+        parse_fields("Package: x\nVersion: 1-2\nPre-Depends: a\nDepends: b | c\nProvides: d, e (= 1)\n");
+    let package = read_one("x.deb".into(), &fields).unwrap();
+    assert_eq!(package.depends, [vec!["a"], vec!["b", "c"]]);
+    assert_eq!(package.provides, ["d", "e"]);
+    assert_eq!(package.summary, "", "nothing is made up");
 }
 
 #[test]

@@ -63,3 +63,33 @@ fn the_spec_names_every_package_with_its_files() {
     }
     assert_eq!(text.matches("Provides: awk").count(), 1);
 }
+
+#[test]
+fn each_path_is_marked_as_what_it_is() {
+    for (path, is_directory, expected) in [
+        ("/usr/bin/[", false, "\"/usr/bin/[\"\n"),
+        ("/usr/share/two words", false, "\"/usr/share/two words\"\n"),
+        ("/usr/share/100%s", false, "\"/usr/share/100%%s\"\n"),
+        ("/etc/x/y.conf", false, "%config(noreplace) \"/etc/x/y.conf\"\n"),
+        ("/etc/x", true, "%dir \"/etc/x\"\n"),
+        ("/etcetera", false, "\"/etcetera\"\n"),
+    ] {
+        let mut text = String::new();
+        let path = path.to_owned();
+        file(&mut text, &Entry { path, is_directory });
+        assert_eq!(text, expected);
+    }
+}
+
+#[test]
+fn names_of_the_table_and_of_debian_are_provided_once_and_a_package_not_by_itself() {
+    let of = |name: &str, theirs: &[&str]| {
+        let found = provides(name, &package(&[], theirs));
+        found.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(of("xz-utils", &["lzma"]), ["lzma", "xz"]);
+    assert_eq!(of("xz-utils", &["xz", "xz-utils"]), ["xz"]);
+    assert_eq!(of("sed", &[]), [""; 0]);
+    let first = BTreeMap::from(["b", "a"].map(|name| (name.to_owned(), package(&[], &["virtual"]))));
+    assert_eq!(virtual_packages(&first), BTreeMap::from([("virtual", "a")]));
+}
