@@ -1,6 +1,7 @@
 //! The cache directory: what takes long to make and is the same every time. Each thing in it is made in a scratch directory beside its place, under
 //! a lock, and moved there whole, so that a reader sees all of it or nothing. Deleting the cache is always safe.
 
+use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -17,18 +18,16 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// `$VERDIGRIS_CACHE`, else `verdigris` in `$XDG_CACHE_HOME` or in `~/.cache`.
+    /// The one that the environment names, made where it is missing.
     pub(crate) fn locate() -> Result<Self> {
-        let set = |name: &str| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        let root = set("VERDIGRIS_CACHE")
-            .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("verdigris")))
-            .or_else(|| set("HOME").map(|dir| dir.join(".cache/verdigris")))
+        let root = place(|name| std::env::var_os(name))
             .context("no place for the cache: set HOME or VERDIGRIS_CACHE")?;
-        fs_err::create_dir_all(&root)?;
+        Self::at(&root)
+    }
+
+    /// The cache in a directory, which is made where it is missing.
+    pub(crate) fn at(root: &Path) -> Result<Self> {
+        fs_err::create_dir_all(root)?;
         let root = fs_err::canonicalize(root)?;
         Ok(Self { root })
     }
@@ -61,6 +60,18 @@ impl Cache {
         }
         Ok(Lock { _file: file })
     }
+}
+
+/// `$VERDIGRIS_CACHE`, else `verdigris` in `$XDG_CACHE_HOME` or in `~/.cache`.
+fn place(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let set = |name: &str| {
+        variable(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set("VERDIGRIS_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("verdigris")))
+        .or_else(|| set("HOME").map(|dir| dir.join(".cache/verdigris")))
 }
 
 /// The right to make one thing of the cache; the kernel takes it back when the process ends, however it ends.
@@ -137,7 +148,7 @@ pub(crate) fn remove_tree(path: &Path) -> Result<()> {
 }
 
 /// Points the link at `target` in one step.
-pub(crate) fn switch_link(link: &Path, target: &str) -> Result<()> {
+fn switch_link(link: &Path, target: &str) -> Result<()> {
     let parent = link.parent().context("a link without a directory")?;
     let name = link
         .file_name()
@@ -151,6 +162,19 @@ pub(crate) fn switch_link(link: &Path, target: &str) -> Result<()> {
     fs_err::os::unix::fs::symlink(target, &temporary)?;
     fs_err::rename(&temporary, link)?;
     Ok(())
+}
+
+/// Makes a directory the current one: the link leads to it, and of the others beside it only the one before is kept.
+pub(crate) fn make_current(link: &Path, target: &str) -> Result<()> {
+    if fs_err::read_link(link).is_ok_and(|known| known == Path::new(target)) {
+        return Ok(());
+    }
+    switch_link(link, target)?;
+    let place = link.with_file_name(target);
+    match (place.parent(), place.file_name()) {
+        (Some(store), Some(name)) => prune(store, "", &name.to_string_lossy()),
+        _ => Ok(()),
+    }
 }
 
 /// Removes all directories of `parent` whose names begin with `prefix`, but `current` and the newest other one: who still uses the one before keeps it.
@@ -189,6 +213,11 @@ pub(crate) fn write_atomically(path: &Path, text: &[u8]) -> Result<()> {
 /// The SHA-256 digest of some bytes, in hexadecimal.
 pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
+}
+
+/// The first 16 digits of it, for names of directories.
+pub(crate) fn short_digest(bytes: impl AsRef<[u8]>) -> String {
+    sha256(bytes).chars().take(16).collect()
 }
 
 /// The SHA-256 digest of a file, in hexadecimal.

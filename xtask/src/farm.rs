@@ -12,7 +12,11 @@ use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::Value;
 
-use crate::{cache::Cache, process::Tool, setup, workspace};
+use crate::{
+    cache::Cache,
+    process::{Tool, last_lines},
+    setup, workspace,
+};
 
 pub(crate) use crate::microdistro::CHROOT;
 
@@ -279,9 +283,7 @@ impl Farm {
     /// What the farm wrote last.
     pub(crate) fn last_words(&self) -> String {
         let log = fs_err::read_to_string(self.directory.join("farm.log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        let last = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
-        last.join("\n")
+        last_lines(&log, 20).join("\n")
     }
 }
 

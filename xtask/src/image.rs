@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::apt::{self, Archive};
-use crate::cache::{Cache, Scratch, prune, remove_tree, sha256, switch_link, write_atomically};
+use crate::cache::{Cache, Scratch, make_current, prune, remove_tree, short_digest, write_atomically};
 use crate::process::{Tool, is_root};
 use crate::progress::Step;
 use crate::{microdistro, seed};
@@ -93,7 +93,7 @@ impl Image {
             "{VERSION} {codename} {architecture} {:?} {UNPACKING:?} {RPM_MACROS}",
             self.packages
         );
-        sha256(recipe).chars().take(16).collect()
+        short_digest(recipe)
     }
 
     fn write_description(&self, dir: &Path, digest: &str, layers: &[&str]) -> Result<()> {
@@ -133,11 +133,7 @@ pub(crate) fn builder(cache: &Cache) -> Result<PathBuf> {
         image.write_description(&dir, &digest, &layers)?;
         prune(&dir, "roots-", &layer)?;
     }
-    let link = cache.path(image.link);
-    if fs_err::read_link(&link).ok().as_deref() != Some(Path::new(&digest)) {
-        switch_link(&link, &digest)?;
-        prune(&cache.path(image.store), "", &digest)?;
-    }
+    make_current(&cache.path(image.link), &digest)?;
     Ok(dir)
 }
 
@@ -156,14 +152,10 @@ pub(crate) fn test_minimal(cache: &Cache) -> Result<PathBuf> {
     if !dir.exists() {
         make_base(&image, &codename, &digest, &dir)?;
     }
-    let target = format!("test-minimal.d/{digest}");
-    if fs_err::read_link(&link).ok().as_deref() != Some(Path::new(&target)) {
-        if link.is_dir() && !link.is_symlink() {
-            remove_tree(&link)?;
-        }
-        switch_link(&link, &target)?;
-        prune(&cache.path(image.store), "", &digest)?;
+    if link.is_dir() && !link.is_symlink() {
+        remove_tree(&link)?;
     }
+    make_current(&link, &format!("test-minimal.d/{digest}"))?;
     Ok(link)
 }
 

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::apt;
-use crate::cache::{Cache, Scratch, prune, sha256, switch_link};
+use crate::cache::{Cache, Scratch, make_current, short_digest};
 use crate::process::Tool;
 use crate::progress::{Count, Step};
 
@@ -40,7 +40,7 @@ pub(crate) fn make(cache: &Cache) -> Result<PathBuf> {
     }
     let _lock = cache.lock("microdistro")?;
     let recipe = format!("{VERSION} {codename} {}", tables::all());
-    let digest = sha256(recipe).chars().take(16).collect::<String>();
+    let digest = short_digest(recipe);
     let store = cache.path("microdistro");
     let place = store.join(&digest);
     let repository = place.join("repo");
@@ -57,10 +57,7 @@ pub(crate) fn make(cache: &Cache) -> Result<PathBuf> {
         fs_err::rename(scratch.path().join("repo"), &repository)?;
         step.done(format!("{made} packages in {}", repository.display()));
     }
-    if fs_err::read_link(store.join("current")).ok().as_deref() != Some(Path::new(&digest)) {
-        switch_link(&store.join("current"), &digest)?;
-        prune(&store, "", &digest)?;
-    }
+    make_current(&store.join("current"), &digest)?;
     Ok(repository)
 }
 

@@ -25,7 +25,11 @@ impl Tool {
 
     /// A program that needs the administrator: through `sudo` when the caller is somebody else.
     pub(crate) fn as_root(program: &str) -> Self {
-        if is_root() {
+        Self::elevated(program, is_root())
+    }
+
+    fn elevated(program: &str, is_root: bool) -> Self {
+        if is_root {
             Self::new(program)
         } else {
             Self::new("sudo").arg(program)
@@ -35,20 +39,21 @@ impl Tool {
     /// A program in mount and process namespaces of its own, in which the caller is root: in truth, or in a user
     /// namespace over the caller's range of subordinate ids.
     pub(crate) fn in_namespace(program: &str) -> Self {
-        let mut tool = Self::new("unshare");
-        if !is_root() {
-            tool = tool.args(["--user", "--map-root-user", "--map-auto"]);
-        }
-        tool.args([
-            "--mount",
-            "--propagation",
-            "private",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--",
-        ])
-        .arg(program)
+        Self::unshared(program, is_root())
+    }
+
+    fn unshared(program: &str, is_root: bool) -> Self {
+        let user: &[&str] = if is_root {
+            &[]
+        } else {
+            &["--user", "--map-root-user", "--map-auto"]
+        };
+        let mount = ["--mount", "--propagation", "private"];
+        Self::new("unshare")
+            .args(user)
+            .args(mount)
+            .args(["--pid", "--fork", "--kill-child", "--"])
+            .arg(program)
     }
 
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -180,11 +185,7 @@ fn ended(shown: &str, status: ExitStatus, printed: &str) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    let lines = printed.trim_end().lines().collect::<Vec<_>>();
-    let tail = lines
-        .get(lines.len().saturating_sub(TAIL)..)
-        .unwrap_or_default()
-        .join("\n    ");
+    let tail = last_lines(printed, TAIL).join("\n    ");
     let shown = shorten(shown);
     if tail.is_empty() {
         bail!("`{shown}` ended with {status}")
@@ -193,7 +194,14 @@ fn ended(shown: &str, status: ExitStatus, printed: &str) -> Result<()> {
     }
 }
 
-/// A command line without its middle, where it is too long to read.
+/// The last lines of a text, as many as are asked for.
+pub(crate) fn last_lines(text: &str, most: usize) -> Vec<&str> {
+    let mut lines = text.trim_end().lines().rev().take(most).collect::<Vec<_>>();
+    lines.reverse();
+    lines
+}
+
+/// The beginning of a command line that is too long to read.
 fn shorten(shown: &str) -> String {
     const MOST: usize = 300;
     if shown.chars().count() <= MOST {

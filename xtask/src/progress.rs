@@ -12,6 +12,31 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// How often a count is shown at most.
 const PACE: Duration = Duration::from_secs(3);
 
+/// When something was said last, and how long to be silent then.
+#[derive(Debug)]
+struct Pace {
+    said: Instant,
+    pause: Duration,
+}
+
+impl Pace {
+    fn new(pause: Duration) -> Self {
+        Self {
+            said: Instant::now(),
+            pause,
+        }
+    }
+
+    /// Whether to speak now; then the pause begins anew.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.said.elapsed() >= self.pause;
+        if is_due {
+            self.said = Instant::now();
+        }
+        is_due
+    }
+}
+
 /// Prints one line.
 pub(crate) fn say(text: impl AsRef<str>) {
     println!("{}", text.as_ref());
@@ -45,9 +70,11 @@ impl Step {
     }
 
     pub(crate) fn done(self, result: impl AsRef<str>) {
-        let result = result.as_ref();
-        let seconds = self.started.elapsed().as_secs_f64();
-        say(format!("    {}: {result} ({seconds:.1} s)", self.name));
+        say(self.line(result.as_ref(), self.started.elapsed()));
+    }
+
+    fn line(&self, result: &str, took: Duration) -> String {
+        format!("    {}: {result} ({:.1} s)", self.name, took.as_secs_f64())
     }
 }
 
@@ -57,7 +84,7 @@ pub(crate) struct Count {
     what: &'static str,
     unit: &'static str,
     bar: ProgressBar,
-    shown: Instant,
+    pace: Pace,
 }
 
 impl Count {
@@ -82,7 +109,7 @@ impl Count {
             what,
             unit,
             bar,
-            shown: Instant::now(),
+            pace: Pace::new(PACE),
         }
     }
 
@@ -101,15 +128,15 @@ impl Count {
         if done == total {
             self.bar.finish_and_clear();
         }
-        if self.bar.is_hidden() && (done == total || self.shown.elapsed() >= PACE) {
-            self.shown = Instant::now();
-            say(self.line(done, total));
+        if self.bar.is_hidden() && (self.pace.is_due() || done == total) {
+            say(self.line(self.bar.eta()));
         }
     }
 
-    /// What is said where there is no terminal.
-    fn line(&self, done: u64, total: u64) -> String {
-        let left = match self.bar.eta().as_secs() {
+    /// What is said where there is no terminal; `left` is how long the rest is expected to take.
+    fn line(&self, left: Duration) -> String {
+        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let left = match left.as_secs() {
             // The first one may have waited for something that the others find there: it tells nothing of them.
             _ if done.saturating_mul(20) < total => String::new(),
             0 => String::new(),
@@ -130,8 +157,7 @@ impl Drop for Count {
 pub(crate) struct Tally {
     what: &'static str,
     count: u64,
-    shown: Instant,
-    pace: Duration,
+    pace: Pace,
 }
 
 impl Tally {
@@ -140,17 +166,15 @@ impl Tally {
         Self {
             what,
             count: 0,
-            shown: Instant::now(),
-            pace,
+            pace: Pace::new(pace),
         }
     }
 
     /// Counts one more; whether that was said.
     pub(crate) fn one_more(&mut self) -> bool {
         self.count += 1;
-        let is_due = self.shown.elapsed() >= self.pace;
+        let is_due = self.pace.is_due();
         if is_due {
-            self.shown = Instant::now();
             say(format!("    {} {}", self.count, self.what));
         }
         is_due
@@ -161,7 +185,7 @@ impl Tally {
 mod tests {
     use std::time::Duration;
 
-    use super::{Count, Tally};
+    use super::{Count, Pace, Step, Tally};
 
     #[test]
     fn a_tally_speaks_at_its_pace() {
@@ -173,11 +197,40 @@ mod tests {
     }
 
     #[test]
-    fn no_time_is_foretold_from_the_first_few() {
-        let mut count = Count::of("packaged", 100);
-        std::thread::sleep(Duration::from_millis(20));
-        count.set(4);
-        assert_eq!(count.line(4, 100), "    packaged 4 of 100");
+    fn a_step_is_told_with_its_result_and_its_time() {
+        let step = Step::start("image");
+        for (took, line) in [
+            (Duration::ZERO, "    image: made (0.0 s)"),
+            (Duration::from_millis(1250), "    image: made (1.2 s)"),
+            (Duration::from_secs(3600), "    image: made (3600.0 s)"),
+        ] {
+            assert_eq!(step.line("made", took), line);
+        }
+    }
+
+    #[test]
+    fn after_a_pause_there_is_one_line_and_the_next_pause() {
+        let mut pace = Pace::new(Duration::from_secs(60));
+        assert!(!pace.is_due());
+        pace.said = pace.said.checked_sub(Duration::from_secs(61)).unwrap();
+        assert!(pace.is_due());
+        assert!(!pace.is_due(), "the pause begins anew");
+    }
+
+    #[test]
+    fn the_rest_of_the_time_is_told_but_not_from_the_first_few() {
+        let left = Duration::from_secs(90);
+        for (done, total, left, line) in [
+            (4, 100, left, "    packaged 4 of 100"),
+            (5, 100, left, "    packaged 5 of 100, 90 s left"),
+            (1, 10, left, "    packaged 1 of 10, 90 s left"),
+            (50, 100, Duration::from_millis(900), "    packaged 50 of 100"),
+            (100, 100, Duration::ZERO, "    packaged 100 of 100"),
+        ] {
+            let mut count = Count::of("packaged", total);
+            count.set(done);
+            assert_eq!(count.line(left), line);
+        }
     }
 
     #[test]
@@ -187,7 +240,7 @@ mod tests {
             count.set(said);
             assert_eq!(count.bar.position(), at);
         }
-        assert_eq!(count.line(100, 100), "    installed 100 of 100 %");
+        assert_eq!(count.line(Duration::ZERO), "    installed 100 of 100 %");
         let mut count = Count::of("unpacked", 2);
         count.one_more();
         count.one_more();
