@@ -1,8 +1,7 @@
 //! A farm for the demo and the benchmarks: `verdigris up` as a child process, spoken to as a user would.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -14,6 +13,7 @@ use serde_json::Value;
 
 use crate::{
     cache::Cache,
+    http::Client,
     process::{Tool, last_lines},
     setup, workspace,
 };
@@ -116,11 +116,7 @@ impl Farm {
     /// Submits a source package; the build's number.
     pub(crate) fn submit(&self, project: &str, package: &Path) -> Result<i64> {
         let said = self.copr_cli(&["build", "--nowait", project, &package.display().to_string()])?;
-        let number = said
-            .lines()
-            .find_map(|line| line.strip_prefix("Created builds: "));
-        let number = number.with_context(|| format!("copr-cli names no build: {said}"))?;
-        Ok(number.trim().parse()?)
+        build_number(&said).with_context(|| format!("copr-cli names no build: {said}"))
     }
 
     /// One GET; status and body.
@@ -130,21 +126,9 @@ impl Farm {
 
     /// One GET with more header lines, each with its end of line.
     fn get_with(&self, path: &str, headers: &str) -> Result<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}\r\n")?;
-        let mut reader = BufReader::new(stream);
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).context("no HTTP status")?.parse()?;
-        let mut answer = Vec::new();
-        reader.read_to_end(&mut answer)?;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let body = answer
-            .split_once("\r\n\r\n")
-            .map(|(_, body)| body.to_owned())
-            .unwrap_or_default();
-        Ok((status, body))
+        let mut client = Client::connect(&format!("127.0.0.1:{}", self.port))?;
+        let (status, body) = client.ask(path, headers)?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
     /// A GET whose answer is JSON.
@@ -170,47 +154,31 @@ impl Farm {
 
     /// A GET as the operator whose answer is JSON.
     pub(crate) fn json_for_operators(&self, path: &str) -> Result<Value> {
-        let configuration = fs_err::read_to_string(self.configuration())?;
-        let setting = |name: &str| {
-            let mut lines = configuration.lines().filter_map(|line| line.split_once('='));
-            let found = lines.find(|(key, _)| key.trim() == name);
-            found
-                .map(|(_, value)| value.trim().to_owned())
-                .unwrap_or_default()
-        };
-        let credentials = BASE64.encode(format!("{}:{}", setting("login"), setting("token")));
-        let header = format!("Authorization: Basic {credentials}\r\n");
+        let header = authorization(&fs_err::read_to_string(self.configuration())?);
         read_json(path, self.get_with(path, &header)?)
     }
 
     /// Runs a shell script as root on a builder that is ready, with a file as its standard input; what it prints.
     pub(crate) fn on_a_ready_builder(&self, script: &str, input: &Path) -> Result<String> {
         let builders = self.json_for_operators("/api/builders")?;
-        let ready = builders.as_array().into_iter().flatten().find_map(|builder| {
-            let text = |name: &str| builder.get(name).and_then(Value::as_str);
-            text("address").filter(|_| text("state") == Some("ready"))
-        });
-        let address = ready.context("no builder is ready")?;
+        let address = ready_builder(&builders).context("no builder is ready")?;
         let fleet = fs_err::read_to_string(self.directory.join("data/fleet.yaml"))?;
-        let port = fleet.split("port: ").nth(1).map(|rest| {
-            let digits = rest.chars().take_while(char::is_ascii_digit);
-            digits.collect::<String>()
-        });
+        let port = ssh_port(&fleet).context("fleet.yaml names no port")?;
+        self.ssh(address, port).arg(script).input(input)?.output()
+    }
+
+    fn ssh(&self, address: &str, port: u16) -> Tool {
+        let options = [
+            "BatchMode=yes",
+            "StrictHostKeyChecking=no",
+            "LogLevel=ERROR",
+            "UserKnownHostsFile=/dev/null",
+        ];
         Tool::new("ssh")
-            .args([
-                "-o",
-                "BatchMode=yes",
-                "-o",
-                "StrictHostKeyChecking=no",
-                "-o",
-                "LogLevel=ERROR",
-            ])
-            .args(["-o", "UserKnownHostsFile=/dev/null", "-i"])
+            .args(options.iter().flat_map(|option| ["-o", option]))
+            .arg("-i")
             .arg(self.directory.join("data/secrets/builders.ed25519"))
-            .args(["-p", &port.context("fleet.yaml names no port")?])
-            .args([&format!("root@{address}"), script])
-            .input(input)?
-            .output()
+            .args(["-p", &port.to_string(), &format!("root@{address}")])
     }
 
     /// dnf on a scratch root beside the farm's directory, with a project's repository, both signature checks on, and
@@ -218,13 +186,7 @@ impl Farm {
     pub(crate) fn dnf(&self, cache: &Cache, project: &str, arguments: &[&str]) -> Result<()> {
         let base = cache.path("microdistro/current/repo").canonicalize()?;
         let results = format!("{}/results/admin/{project}", self.url());
-        let config = format!(
-            "[main]\nreposdir=/dev/null\nplugins=0\ncachedir={0}\nlogdir={0}\ninstall_weak_deps=0\n\
-             [base]\nname=base\nbaseurl=file://{1}\ngpgcheck=0\n\
-             [farm]\nname=farm\nbaseurl={results}/{CHROOT}/\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey={results}/pubkey.gpg\n",
-            self.directory.join("dnf-cache").display(),
-            base.display()
-        );
+        let config = dnf_configuration(&self.directory.join("dnf-cache"), &base, &results);
         let file = self.directory.join("dnf.conf");
         fs_err::write(&file, config)?;
         Tool::in_namespace("dnf")
@@ -248,14 +210,13 @@ impl Farm {
         let mut shown = 0;
         loop {
             let state = self.state(build)?;
-            let is_over = ["succeeded", "failed", "canceled", "skipped"].contains(&state.as_str());
             // 404 before there is a log, 416 when there is nothing new in it.
             if let (206, fresh) = self.get_with(&log, &format!("Range: bytes={shown}-\r\n"))? {
-                let whole = fresh.rfind('\n').map_or(0, |end| end + 1);
-                fresh.get(..whole).unwrap_or_default().lines().for_each(&mut show);
-                shown += whole;
+                let whole = whole_lines(&fresh);
+                whole.lines().for_each(&mut show);
+                shown += whole.len();
             }
-            if is_over {
+            if is_over(&state) {
                 return Ok(state);
             }
             if started.elapsed() > PATIENCE {
@@ -297,9 +258,69 @@ impl Drop for Farm {
     }
 }
 
+/// The number of the build that copr-cli says it made.
+fn build_number(said: &str) -> Option<i64> {
+    let mut numbers = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("Created builds: "));
+    numbers.next()?.trim().parse().ok()
+}
+
+/// The header with the login and the token of copr-cli's configuration.
+fn authorization(configuration: &str) -> String {
+    let setting = |name: &str| {
+        let mut settings = configuration.lines().filter_map(|line| line.split_once('='));
+        let found = settings.find(|(key, _)| key.trim() == name);
+        found.map_or("", |(_, value)| value.trim())
+    };
+    let credentials = BASE64.encode(format!("{}:{}", setting("login"), setting("token")));
+    format!("Authorization: Basic {credentials}\r\n")
+}
+
+/// The address of the first builder that is ready.
+fn ready_builder(builders: &Value) -> Option<&str> {
+    builders.as_array()?.iter().find_map(|builder| {
+        let text = |name: &str| builder.get(name).and_then(Value::as_str);
+        text("address").filter(|_| text("state") == Some("ready"))
+    })
+}
+
+/// The port for SSH in the fleet's description.
+fn ssh_port(fleet: &str) -> Option<u16> {
+    let (_, rest) = fleet.split_once("port: ")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+    digits?.parse().ok()
+}
+
+/// dnf's configuration: the distribution, and a project's repository with both signature checks on.
+fn dnf_configuration(cache: &Path, base: &Path, results: &str) -> String {
+    format!(
+        "[main]\nreposdir=/dev/null\nplugins=0\ncachedir={0}\nlogdir={0}\ninstall_weak_deps=0\n\
+         [base]\nname=base\nbaseurl=file://{1}\ngpgcheck=0\n\
+         [farm]\nname=farm\nbaseurl={results}/{CHROOT}/\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey={results}/pubkey.gpg\n",
+        cache.display(),
+        base.display()
+    )
+}
+
+/// Whether a build of this state has ended.
+pub(crate) fn is_over(state: &str) -> bool {
+    ["succeeded", "failed", "canceled", "skipped"].contains(&state)
+}
+
+/// The text up to its last end of line.
+fn whole_lines(text: &str) -> &str {
+    text.rfind('\n')
+        .and_then(|end| text.get(..=end))
+        .unwrap_or_default()
+}
+
 fn read_json(path: &str, (status, body): (u16, String)) -> Result<Value> {
     if status != 200 {
         bail!("{path} answers {status}: {body}");
     }
     serde_json::from_str(&body).with_context(|| format!("{path} answers no JSON"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod demo;
 mod examples;
 mod farm;
 mod generated;
+mod http;
 mod image;
 mod microdistro;
 mod process;

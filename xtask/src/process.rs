@@ -221,4 +221,4 @@ fn quoted(word: &OsStr) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,6 @@
 //! Requests to the API: what they cost beside an older commit on the same data, and how many there are in a second beside a
 //! peer that serves the same list.
 
-mod client;
 mod peer;
 mod server;
 
@@ -14,13 +13,11 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use self::{
-    client::{Client, Wish},
-    server::Server,
-};
+use self::server::Server;
 use super::checkout;
 use crate::{
     cache::{Cache, Scratch},
+    http::Client,
     process::Tool,
     progress::{Step, say},
     setup, workspace,
@@ -53,6 +50,25 @@ pub(crate) fn settings(public_url: &str, directory: &Path) -> ApiSettings {
     }
 }
 "#;
+
+/// What a client asks for.
+#[derive(Clone, Copy)]
+struct Wish<'a> {
+    path: &'a str,
+    headers: &'a str,
+}
+
+impl<'a> Wish<'a> {
+    const fn of(path: &'a str) -> Self {
+        Self { path, headers: "" }
+    }
+
+    /// The server is not to answer with what it keeps.
+    const fn anew(path: &'a str) -> Self {
+        let headers = "Cache-Control: no-cache\r\n";
+        Self { path, headers }
+    }
+}
 
 const LIST: &str = "/api_3/build/list?ownername=owner1&projectname=tools&limit=50";
 const REPOMD: &str = "/results/owner1/tools/fedora-43-x86_64/repodata/repomd.xml";
@@ -198,7 +214,7 @@ fn url(database: &Path) -> String {
 }
 
 fn list(server: &Server) -> Result<Value> {
-    let list: Value = serde_json::from_slice(&Client::connect(&server.address)?.get(Wish::of(LIST))?)?;
+    let list: Value = serde_json::from_slice(&Client::connect(&server.address)?.get(LIST, "")?)?;
     let count = list.get("items").and_then(Value::as_array).map_or(0, Vec::len);
     ensure!(count == 50, "the list has {count} builds");
     Ok(list)
@@ -235,12 +251,12 @@ impl Measured {
 fn ask(server: &Server, wish: Wish<'_>) -> Result<Measured> {
     let mut client = Client::connect(&server.address)?;
     for _ in 0..WARM_UP {
-        client.get(wish)?;
+        client.get(wish.path, wish.headers)?;
     }
     let (cpu, begun) = (server.cpu()?, Instant::now());
     let mut measured = Measured::default();
     while measured.requests < MOST && begun.elapsed() < SPAN {
-        measured.bytes = client.get(wish)?.len();
+        measured.bytes = client.get(wish.path, wish.headers)?.len();
         measured.requests += 1;
     }
     measured.elapsed = begun.elapsed().as_secs_f64();
@@ -257,7 +273,7 @@ fn ask_together(server: &Server, wish: Wish<'_>) -> Result<Measured> {
             let mut client = Client::connect(&server.address)?;
             let (mut requests, mut bytes) = (0, 0);
             while requests < MOST && begun.elapsed() < SPAN {
-                bytes = client.get(wish)?.len();
+                bytes = client.get(wish.path, wish.headers)?.len();
                 requests += 1;
             }
             Ok((requests, bytes))

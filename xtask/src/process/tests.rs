@@ -4,6 +4,14 @@ fn sh(script: &str) -> Tool {
     Tool::new("sh").args(["-c", script])
 }
 
+/// Writes a program. Another process writes it: while this one has it open, nobody can run it.
+pub(crate) fn program(path: &Path, text: &str) {
+    let draft = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(draft.path(), text).unwrap();
+    let install = Tool::new("install").args(["-D", "--mode=755"]).arg(draft.path());
+    install.arg(path).output().unwrap();
+}
+
 #[test]
 fn a_failed_program_is_named_with_its_last_words() {
     let error = sh("echo first; echo it broke >&2; exit 3").output().unwrap_err();
