@@ -3,9 +3,9 @@
 
 mod peer;
 mod server;
+mod table;
 
 use std::{
-    fmt::Write as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -13,23 +13,26 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use self::server::Server;
-use super::checkout;
+use self::{server::Server, table::Measured};
+use super::checkout::{Beside, Programs};
 use crate::{
     cache::{Cache, Scratch},
     http::Client,
     process::Tool,
     progress::{Step, say},
-    setup, workspace,
+    setup,
 };
 
-/// What serves and what fills, also at an older commit.
-const FILES: [&str; 3] = [
-    "api/examples/serve/main.rs",
-    "crates/store/examples/fill/main.rs",
-    "crates/store/tests/it/many.rs",
-];
-const ERA: &str = "api/examples/serve/era.rs";
+/// What serves and what fills.
+pub(super) const PROGRAMS: Programs = Programs {
+    names: &["serve", "fill"],
+    files: &[
+        "api/examples/serve/main.rs",
+        "crates/store/examples/fill/main.rs",
+        "crates/store/tests/it/many.rs",
+    ],
+    era: ("api/examples/serve/era.rs", OLDER_ERA),
+};
 /// What differs in commits before the server had limits of its own.
 const OLDER_ERA: &str = r#"use std::{collections::BTreeMap, path::Path};
 
@@ -84,61 +87,54 @@ const REQUESTS: [(&str, Wish<'_>); 7] = [
     ("repomd.xml", Wish::of(REPOMD)),
 ];
 
-/// Requests before those that are measured.
+/// Requests of each connection before those that are measured.
 const WARM_UP: usize = 50;
-/// How long one request is measured on one server in a round, and how many there are at most.
-const SPAN: Duration = Duration::from_secs(2);
-const MOST: u32 = 10_000;
+/// How long one request is measured on one server in a round, and how many there are on a connection at most.
+const LIMITS: (Duration, u32) = (Duration::from_secs(2), 10_000);
 /// Connections at once that the servers are compared with.
 const CONNECTIONS: usize = 8;
 
 /// What is measured.
-pub(super) struct Wanted<'a> {
-    pub(super) projects: u64,
-    pub(super) builds: u64,
-    /// How often each request is measured.
-    pub(super) rounds: u32,
-    /// The commit beside which it is measured; none leaves that out.
-    pub(super) older: Option<&'a str>,
-}
-
-/// A server's programs.
-struct Programs {
-    serve: PathBuf,
-    fill: PathBuf,
+#[derive(Debug, clap::Args)]
+pub(crate) struct Wanted {
+    /// How many projects there are.
+    #[arg(long, default_value_t = 1000)]
+    projects: u64,
+    /// How many builds there are.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    builds: u64,
+    /// How often each request is measured, by turns.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    rounds: u32,
+    #[command(flatten)]
+    beside: Beside,
+    /// Install nothing; fail where something is missing.
+    #[arg(long)]
+    no_install: bool,
 }
 
 /// Measures and prints.
-pub(super) fn run(cache: &Cache, install: bool, wanted: &Wanted<'_>) -> Result<()> {
-    setup::run(cache, setup::Purpose::Farm, install)?;
-    peer::install(cache, install)?;
+pub(super) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
+    setup::run(cache, setup::Purpose::Farm, !wanted.no_install)?;
+    peer::install(cache, !wanted.no_install)?;
     let _lock = cache.lock("bench-api")?;
     let place = Scratch::beside(&cache.path("bench-api"))?;
     let place = place.path();
-    let root = workspace::root()?;
-    let step = Step::start("the API alone");
-    let own = build(&root, &place.join("own"))?;
-    step.done("built, in release");
-    let older = wanted.older.and_then(|commit| match at(&root, place, commit) {
-        Ok(programs) => Some((commit, programs)),
-        Err(error) => {
-            say(format!("    not measured at {commit}: {error:#}"));
-            None
-        }
-    });
+    let (own, older) = PROGRAMS.build(place, &wanted.beside)?;
     let filler = older.as_ref().map_or(&own, |(_, older)| older);
     let data = Data::fill(place, filler, wanted)?;
     let this = data.serve("this", &own)?;
     let before = match &older {
-        Some((commit, programs)) => Some((*commit, data.serve("older", programs)?)),
+        Some((commit, programs)) => Some((commit.as_str(), data.serve("older", programs)?)),
         None => None,
     };
+    let (span, most) = LIMITS;
     say(format!(
-        "\n  {} projects, {} builds, SQLite; {} rounds of at most {} s or {MOST} requests, in turn",
+        "\n  {} projects, {} builds, SQLite; {} rounds of at most {} s or {most} requests, in turn",
         wanted.projects,
         wanted.builds,
         wanted.rounds,
-        SPAN.as_secs()
+        span.as_secs()
     ));
     costs(
         wanted.rounds,
@@ -155,38 +151,17 @@ pub(super) fn run(cache: &Cache, install: bool, wanted: &Wanted<'_>) -> Result<(
     beside_peer(wanted.rounds, &this, &peer)
 }
 
-/// Builds the programs in a checkout.
-fn build(checkout: &Path, copies: &Path) -> Result<Programs> {
-    checkout::examples(checkout, &["serve", "fill"], copies)?;
-    Ok(Programs {
-        serve: copies.join("serve"),
-        fill: copies.join("fill"),
-    })
-}
-
-/// The programs, built at another commit.
-fn at(root: &Path, place: &Path, commit: &str) -> Result<Programs> {
-    let step = Step::start(format!("the same at {commit}"));
-    let built = checkout::of(root, place, commit, |older| {
-        checkout::copy(root, older, &FILES)?;
-        fs_err::write(older.join(ERA), OLDER_ERA)?;
-        build(older, &place.join("older-programs"))
-    });
-    step.done("built, in release");
-    built
-}
-
 /// A database for each server, with the same content.
 struct Data<'a> {
     place: &'a Path,
 }
 
 impl<'a> Data<'a> {
-    fn fill(place: &'a Path, programs: &Programs, wanted: &Wanted<'_>) -> Result<Self> {
+    fn fill(place: &'a Path, programs: &Path, wanted: &Wanted) -> Result<Self> {
         let step = Step::start("a database");
         let data = Self { place };
         let first = data.database("older");
-        Tool::new(&programs.fill)
+        Tool::new(programs.join("fill"))
             .arg(url(&first))
             .args([wanted.projects.to_string(), wanted.builds.to_string()])
             .output()?;
@@ -200,12 +175,12 @@ impl<'a> Data<'a> {
     }
 
     /// A server over its database, which it migrates, and a repository's metadata.
-    fn serve(&self, name: &str, programs: &Programs) -> Result<Server> {
+    fn serve(&self, name: &str, programs: &Path) -> Result<Server> {
         let directory = self.place.join(format!("{name}-files"));
         let file = directory.join(REPOMD.trim_start_matches('/'));
         fs_err::create_dir_all(file.parent().context("no directory")?)?;
         fs_err::write(file, "<data/>\n".repeat(400))?;
-        Server::farm(&programs.serve, &url(&self.database(name)), &directory)
+        Server::farm(&programs.join("serve"), &url(&self.database(name)), &directory)
     }
 }
 
@@ -220,79 +195,45 @@ fn list(server: &Server) -> Result<Value> {
     Ok(list)
 }
 
-/// What was measured of one request on one server.
-#[derive(Clone, Copy, Debug, Default)]
-struct Measured {
-    requests: u32,
-    cpu: f64,
-    elapsed: f64,
-    bytes: usize,
-}
-
-impl Measured {
-    fn add(&mut self, more: Self) {
-        self.requests += more.requests;
-        self.cpu += more.cpu;
-        self.elapsed += more.elapsed;
-        self.bytes = more.bytes;
+/// Asks again and again, over so many connections at once, until a time is over or the most was asked on each.
+fn ask(
+    server: &Server,
+    wish: Wish<'_>,
+    connections: usize,
+    (span, most): (Duration, u32),
+) -> Result<Measured> {
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        let mut client = Client::connect(&server.address)?;
+        for _ in 0..WARM_UP {
+            client.get(wish.path, wish.headers)?;
+        }
+        clients.push(client);
     }
-
-    /// Milliseconds of CPU time for each request.
-    fn cost(&self) -> f64 {
-        1e3 * self.cpu / f64::from(self.requests)
-    }
-
-    fn in_a_second(&self) -> f64 {
-        f64::from(self.requests) / self.elapsed
-    }
-}
-
-/// Asks again and again over one connection.
-fn ask(server: &Server, wish: Wish<'_>) -> Result<Measured> {
-    let mut client = Client::connect(&server.address)?;
-    for _ in 0..WARM_UP {
-        client.get(wish.path, wish.headers)?;
-    }
-    let (cpu, begun) = (server.cpu()?, Instant::now());
-    let mut measured = Measured::default();
-    while measured.requests < MOST && begun.elapsed() < SPAN {
-        measured.bytes = client.get(wish.path, wish.headers)?.len();
-        measured.requests += 1;
-    }
-    measured.elapsed = begun.elapsed().as_secs_f64();
-    measured.cpu = server.cpu()? - cpu;
-    Ok(measured)
-}
-
-/// Asks over several connections at once.
-fn ask_together(server: &Server, wish: Wish<'_>) -> Result<Measured> {
-    ask(server, wish)?;
     let (cpu, begun) = (server.cpu()?, Instant::now());
     let counts = std::thread::scope(|scope| {
-        let one = || -> Result<(u32, usize)> {
-            let mut client = Client::connect(&server.address)?;
+        let one = |mut client: Client| -> Result<(u32, usize)> {
             let (mut requests, mut bytes) = (0, 0);
-            while requests < MOST && begun.elapsed() < SPAN {
+            while requests < most && begun.elapsed() < span {
                 bytes = client.get(wish.path, wish.headers)?.len();
                 requests += 1;
             }
             Ok((requests, bytes))
         };
-        let clients: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(one)).collect();
-        let joined = clients.into_iter().map(std::thread::ScopedJoinHandle::join);
+        let threads: Vec<_> = clients
+            .into_iter()
+            .map(|client| scope.spawn(move || one(client)))
+            .collect();
+        let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
         let counts: Vec<Result<(u32, usize)>> = joined.flatten().collect();
         counts.into_iter().collect::<Result<Vec<_>>>()
     })?;
-    let mut measured = Measured {
-        elapsed: begun.elapsed().as_secs_f64(),
+    Ok(Measured {
+        requests: counts.iter().map(|(requests, _)| requests).sum(),
         cpu: server.cpu()? - cpu,
-        ..Measured::default()
-    };
-    for (requests, bytes) in counts {
-        measured.requests += requests;
-        measured.bytes = bytes;
-    }
-    Ok(measured)
+        elapsed: begun.elapsed().as_secs_f64(),
+        bytes: counts.last().map_or(0, |(_, bytes)| *bytes),
+    })
 }
 
 fn costs(rounds: u32, this: &Server, before: Option<(&str, &Server)>) -> Result<()> {
@@ -300,88 +241,38 @@ fn costs(rounds: u32, this: &Server, before: Option<(&str, &Server)>) -> Result<
     let mut figures = [(Measured::default(), Measured::default()); REQUESTS.len()];
     for _ in 0..rounds {
         for ((_, wish), (after, older)) in REQUESTS.iter().zip(&mut figures) {
-            after.add(ask(this, *wish)?);
+            after.add(ask(this, *wish, 1, LIMITS)?);
             if let Some((_, server)) = before {
-                older.add(ask(server, *wish)?);
+                older.add(ask(server, *wish, 1, LIMITS)?);
             }
         }
     }
     step.done("measured");
-    let mut head = format!(
-        "\n  {:<24} {:>7} {:>12} {:>8}",
-        "one connection", "bytes", "CPU ms each", "a second"
-    );
-    if let Some((commit, _)) = before {
-        write!(
-            head,
-            "   {:>12} {:>8} {:>9}",
-            format!("at {commit}"),
-            "a second",
-            "CPU less"
-        )?;
-    }
-    say(head);
-    for ((what, _), (after, older)) in REQUESTS.iter().zip(figures) {
-        let mut line = format!(
-            "  {what:<24} {:>7} {:>12.3} {:>8.0}",
-            after.bytes,
-            after.cost(),
-            after.in_a_second()
-        );
-        if before.is_some() {
-            let ratio = older.cost() / after.cost();
-            write!(
-                line,
-                "   {:>12.3} {:>8.0}   x {ratio:>5.1}",
-                older.cost(),
-                older.in_a_second()
-            )?;
-        }
-        say(line);
-    }
+    say(table::costs(
+        &REQUESTS.map(|(what, _)| what),
+        &figures,
+        before.map(|(commit, _)| commit),
+    ));
     Ok(())
 }
 
 fn beside_peer(rounds: u32, this: &Server, peer: &Server) -> Result<()> {
     let step = Step::start("the list of 50 builds, beside the peer");
     let (kept, anew) = (Wish::of(LIST), Wish::anew(LIST));
-    let mut figures = [Measured::default(); 6];
+    let mut figures = [[Measured::default(); 3]; 2];
     for _ in 0..rounds {
-        for (sum, more) in figures.iter_mut().zip([
-            ask(this, kept)?,
-            ask(this, anew)?,
-            ask(peer, kept)?,
-            ask_together(this, kept)?,
-            ask_together(this, anew)?,
-            ask_together(peer, kept)?,
-        ]) {
-            sum.add(more);
+        for (sums, connections) in figures.iter_mut().zip([1, CONNECTIONS]) {
+            for (sum, (server, wish)) in sums.iter_mut().zip([(this, kept), (this, anew), (peer, kept)]) {
+                sum.add(ask(server, wish, connections, LIMITS)?);
+            }
         }
     }
     step.done("measured");
-    say(format!(
-        "\n  {:<28} {:>14} {:>14} {:>8}   {:>12} {:>12} {:>8}",
-        "list of 50 builds", "CPU ms, farm", "CPU ms, peer", "", "farm, 1/s", "peer, 1/s", ""
-    ));
-    let [one, one_anew, peer_one, many, many_anew, peer_many] = figures;
-    let together = format!("{CONNECTIONS} connections");
-    for (connections, what, own, other) in [
-        ("1 connection", "", one, peer_one),
-        ("1 connection", ", made anew", one_anew, peer_one),
-        (together.as_str(), "", many, peer_many),
-        (together.as_str(), ", made anew", many_anew, peer_many),
-    ] {
-        say(format!(
-            "  {:<28} {:>14.3} {:>14.3} x {:>6.1}   {:>12.0} {:>12.0} x {:>6.1}",
-            format!("{connections}{what}"),
-            own.cost(),
-            other.cost(),
-            other.cost() / own.cost(),
-            own.in_a_second(),
-            other.in_a_second(),
-            own.in_a_second() / other.in_a_second()
-        ));
-    }
+    let [one, many] = figures;
+    say(table::beside_peer(&[
+        ("1 connection".to_owned(), one),
+        (format!("{CONNECTIONS} connections"), many),
+    ]));
     say(
         "\n  The peer: Flask, SQLAlchemy and gunicorn (as many workers as processors) on the same database; its answers are the same. \
          The client shares the machine with the servers: what others do there, too, changes requests per second, and CPU time little.",
@@ -390,22 +281,4 @@ fn beside_peer(rounds: u32, this: &Server, peer: &Server) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Measured;
-
-    #[test]
-    fn rounds_add_up() {
-        let mut sum = Measured::default();
-        for (requests, cpu, elapsed, bytes) in [(100, 0.05, 1.0, 7), (300, 0.15, 3.0, 8)] {
-            sum.add(Measured {
-                requests,
-                cpu,
-                elapsed,
-                bytes,
-            });
-        }
-        assert!((sum.cost() - 0.5).abs() < 1e-9, "{}", sum.cost());
-        assert!((sum.in_a_second() - 100.0).abs() < 1e-9, "{}", sum.in_a_second());
-        assert_eq!(sum.bytes, 8);
-    }
-}
+mod tests;

@@ -2,24 +2,24 @@
 //! same data. The measuring program is an example of the crate `store`, since only that may speak to a database; it is built
 //! twice, here and in a checkout of the older commit.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::Result;
 
-use super::checkout;
+use super::checkout::{Beside, Programs};
 use crate::{
     cache::{Cache, Scratch},
     process::Tool,
-    progress::{Step, say},
-    setup, workspace,
+    progress::say,
+    setup,
 };
 
-/// What the measuring program is made of.
-const FILES: [&str; 2] = [
-    "crates/store/examples/plan/main.rs",
-    "crates/store/tests/it/many.rs",
-];
-const ERA: &str = "crates/store/examples/plan/era.rs";
+pub(super) const PROGRAMS: Programs = Programs {
+    names: &["plan"],
+    files: &[
+        "crates/store/examples/plan/main.rs",
+        "crates/store/tests/it/many.rs",
+    ],
+    era: ("crates/store/examples/plan/era.rs", OLDER_ERA),
+};
 /// What differs in commits before positions in the queue were computed when asked for.
 const OLDER_ERA: &str = r#"use std::collections::BTreeMap;
 
@@ -65,64 +65,38 @@ pub(crate) async fn delete(_: &str, _: &str) -> Result<()> {
 "#;
 
 /// What is measured.
-pub(super) struct Plan<'a> {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Plan {
     /// How many builds that ended the long history has.
-    pub(super) ended: u64,
-    /// How many rounds of each kind.
-    pub(super) rounds: u32,
-    /// The commit beside which it is measured; none leaves that out.
-    pub(super) older: Option<&'a str>,
+    #[arg(long, default_value_t = 1_000_000)]
+    ended: u64,
+    /// How many rounds of each kind are measured.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    #[command(flatten)]
+    beside: Beside,
+    /// Install nothing; fail where something is missing.
+    #[arg(long)]
+    no_install: bool,
 }
 
 /// Measures and prints.
-pub(super) fn run(cache: &Cache, install: bool, plan: &Plan<'_>) -> Result<()> {
-    setup::run(cache, setup::Purpose::Tests, install)?;
+pub(super) fn run(cache: &Cache, plan: &Plan) -> Result<()> {
+    setup::run(cache, setup::Purpose::Tests, !plan.no_install)?;
     let place = Scratch::beside(&cache.path("bench-plan"))?;
-    let root = workspace::root()?;
-    let step = Step::start("the measuring program");
-    let own = build(&root, &place.path().join("own"))?;
-    step.done("built, in release");
-    let older = match plan.older {
-        Some(commit) => match at(&root, place.path(), commit) {
-            Ok(program) => Some(program),
-            Err(error) => {
-                say(format!("    not measured at {commit}: {error:#}"));
-                None
-            }
-        },
-        None => None,
-    };
+    let (own, older) = PROGRAMS.build(place.path(), &plan.beside)?;
     say(format!(
         "\n  20,000 attempts wait, 1000 builders live; medians of {} rounds (look, plan, say why)",
         plan.rounds
     ));
-    let mut measure = Tool::new(&own).args(["measure", &plan.ended.to_string(), &plan.rounds.to_string()]);
-    if let Some(older) = &older {
-        measure = measure.arg(older);
-    }
-    measure.show()?;
+    Tool::new(own.join("plan"))
+        .args(["measure", &plan.ended.to_string(), &plan.rounds.to_string()])
+        .args(older.map(|(_, programs)| programs.join("plan")))
+        .show()?;
     say(
         "\n  Both commits on the same databases: filled and measured by the older one, migrated, and measured by this one, \
          each after a VACUUM. \
          The project is deleted as workers do it, with a rest after each piece.",
     );
     Ok(())
-}
-
-/// Builds the program in a checkout.
-fn build(checkout: &Path, copies: &Path) -> Result<PathBuf> {
-    checkout::examples(checkout, &["plan"], copies)?;
-    Ok(copies.join("plan"))
-}
-
-/// The program, built at another commit.
-fn at(root: &Path, place: &Path, commit: &str) -> Result<PathBuf> {
-    let step = Step::start(format!("the same at {commit}"));
-    let built = checkout::of(root, place, commit, |older| {
-        checkout::copy(root, older, &FILES)?;
-        fs_err::write(older.join(ERA), OLDER_ERA)?;
-        build(older, &place.join("older-program"))
-    });
-    step.done("built, in release");
-    built
 }
