@@ -18,6 +18,7 @@ mod image;
 mod microdistro;
 mod process;
 mod progress;
+mod python;
 mod seed;
 mod setup;
 mod test;

@@ -10,6 +10,7 @@ use crate::apt;
 use crate::cache::{Cache, write_atomically};
 use crate::process::{Tool, find, is_root};
 use crate::progress::{Step, say};
+use crate::python::{Environment, PYTHON};
 
 /// What a system has to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +72,6 @@ const NODE_PACKAGES: &str = include_str!("../node/package.json");
 const NODE_LOCK: &str = include_str!("../node/package-lock.json");
 /// Says which packages are installed.
 const NODE_INSTALLED: &str = "installed.json";
-
-/// Debian's own Python: another that comes first in PATH may lack the module that makes environments.
-const PYTHON: &str = "/usr/bin/python3";
 
 /// What is missing, and how it would be installed.
 #[derive(Debug)]
@@ -170,6 +168,13 @@ pub(crate) fn python_tool(cache: &Cache, name: &str) -> PathBuf {
     cache.path("venv/bin").join(name)
 }
 
+fn environment(place: &Path) -> Environment<'_> {
+    Environment {
+        place,
+        requirements: REQUIREMENTS,
+    }
+}
+
 fn look(cache: &Cache, purpose: Purpose) -> Result<Vec<Missing>> {
     if find("dpkg-query").is_none() {
         bail!(
@@ -190,7 +195,7 @@ fn look(cache: &Cache, purpose: Purpose) -> Result<Vec<Missing>> {
         missing.push(Missing::SubordinateIds(user));
     }
     let venv = cache.path("venv");
-    if !has_requirements(&venv) {
+    if !environment(&venv).is_complete() {
         missing.push(Missing::Python(venv));
     }
     if purpose == Purpose::Tests && !collection_mark(cache).exists() {
@@ -206,33 +211,6 @@ fn look(cache: &Cache, purpose: Purpose) -> Result<Vec<Missing>> {
 /// Whether the Node.js packages are those that are wanted. The copy of their list is written last.
 fn has_node_packages(directory: &Path) -> bool {
     fs_err::read_to_string(directory.join(NODE_INSTALLED)).is_ok_and(|installed| installed == NODE_LOCK)
-}
-
-/// Whether all Python packages are there with their versions, by the directories that describe them.
-fn has_requirements(venv: &Path) -> bool {
-    let Some(places) = fs_err::read_dir(venv.join("lib")).ok() else {
-        return false;
-    };
-    let installed: BTreeSet<String> = places
-        .flatten()
-        .filter_map(|python| fs_err::read_dir(python.path().join("site-packages")).ok())
-        .flat_map(|packages| packages.flatten())
-        .map(|package| package.file_name().to_string_lossy().to_lowercase())
-        .collect();
-    venv.join("bin/python3").exists()
-        && requirements().all(|(name, version)| installed.contains(&description(name, version)))
-}
-
-/// Names and versions of all Python packages.
-fn requirements() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let lines = REQUIREMENTS.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| line.split_once("=="))
-}
-
-/// The name of the directory in which pip describes a package.
-fn description(name: &str, version: &str) -> String {
-    let name = name.to_lowercase().replace(['-', '.'], "_");
-    format!("{name}-{version}.dist-info")
 }
 
 fn missing_packages(purpose: Purpose) -> Result<Vec<&'static str>> {
@@ -299,20 +277,7 @@ fn install_python(cache: &Cache, venv: &Path) -> Result<()> {
     let step =
         Step::start("Python environment with copr-cli, boto3, awscli, moto, ansible-core and Helm's engine");
     let log = cache.path("venv.log");
-    // One that works is brought up to date in place: somebody may be running programs out of it.
-    if !Tool::new(venv.join("bin/python3"))
-        .args(["-m", "pip", "--version"])
-        .succeeds()
-    {
-        if venv.exists() {
-            fs_err::remove_dir_all(venv)?;
-        }
-        Tool::new(PYTHON).args(["-m", "venv"]).arg(venv).log(&log)?;
-    }
-    let requirements = cache.path("venv-requirements.txt");
-    write_atomically(&requirements, REQUIREMENTS.as_bytes())?;
-    let pip = Tool::new(venv.join("bin/python3")).args(["-m", "pip", "install", "--progress-bar=off"]);
-    pip.arg("--requirement").arg(&requirements).watch(&log, |line| {
+    environment(venv).install(&log, |line| {
         if line.starts_with("Installing") {
             step.note("installing");
         }

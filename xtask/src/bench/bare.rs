@@ -35,9 +35,38 @@ pub(super) fn build(farm: &Farm, package: &Path) -> Result<f64> {
     let nanoseconds = farm
         .on_a_ready_builder(&SCRIPT.replace("CHROOT", CHROOT), package)
         .context("a bare rpmbuild on a builder")?;
-    let nanoseconds: f64 = nanoseconds
+    seconds(&nanoseconds)
+}
+
+fn seconds(printed: &str) -> Result<f64> {
+    let nanoseconds: f64 = printed
         .trim()
         .parse()
-        .context("the bare build printed no time")?;
+        .with_context(|| format!("the bare build printed no time, but {printed:?}"))?;
     Ok(nanoseconds / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHROOT, SCRIPT, seconds};
+    use crate::process::Tool;
+
+    #[test]
+    fn the_last_words_of_a_bare_build_are_its_time() {
+        for (printed, expected) in [
+            ("1500000000\n", Some(1.5)),
+            ("0", Some(0.0)),
+            ("", None),
+            ("fast\n", None),
+        ] {
+            assert_eq!(seconds(printed).ok(), expected, "{printed}");
+        }
+    }
+
+    #[test]
+    fn the_shell_understands_the_script() {
+        let script = SCRIPT.replace("CHROOT", CHROOT);
+        Tool::new("sh").args(["-n", "-c", &script]).output().unwrap();
+        assert!(script.contains("lowerdir=/usr/lib/verdigris/roots/microdistro-1-x86_64,"));
+    }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::{
     bare,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     cache::{Cache, Scratch},
     examples,
-    farm::{CHROOT, Farm},
+    farm::{CHROOT, Farm, is_over},
     image,
     progress::{Count, Step, say},
     setup, workspace,
@@ -65,7 +66,7 @@ pub(super) fn run(cache: &Cache, install: bool, runs: u32) -> Result<()> {
             starts.extend(begun);
             cases.push((cold, "no builder"));
         }
-        tell(of.0, &cases);
+        say(report(of.0, &cases));
     }
     say(heading("machines, seconds"));
     say(Times::of(starts).line("RunInstances to a ready builder", None));
@@ -76,33 +77,38 @@ pub(super) fn run(cache: &Cache, install: bool, runs: u32) -> Result<()> {
     Ok(())
 }
 
-/// Prints the cases of one package; the first is that of a builder that is ready.
-fn tell(package: &str, cases: &[(Vec<Passage>, &str)]) {
+/// The cases of one package; the first is that of a builder that is ready.
+fn report(package: &str, cases: &[(Vec<Passage>, &str)]) -> String {
     let times = |passages: &[Passage], of: fn(&Passage) -> f64| Times::of(passages.iter().map(of).collect());
     let warm = cases.first().map_or(&[][..], |(passages, _)| passages);
     let bare = Times::of(warm.iter().filter_map(|one| one.bare).collect());
     let base = bare.median();
-    say(heading(&format!("{package} in {CHROOT}, seconds")));
-    say(bare.line("bare rpmbuild --rebuild, on the builder", None));
+    let mut lines = vec![
+        heading(&format!("{package} in {CHROOT}, seconds")),
+        bare.line("bare rpmbuild --rebuild, on the builder", None),
+    ];
     for (passages, builder) in cases {
         let line = |what: &str, of: fn(&Passage) -> f64| {
             times(passages, of).line(&format!("{what}, {builder}"), base)
         };
-        say(line("accepted to installable", |one| one.accepted));
-        say(line("copr-cli's start to installable", |one| one.whole));
         let over = passages
             .iter()
             .filter_map(|one| Some(one.accepted - one.bare.or(base)?));
-        say(Times::of(over.collect()).line(&format!("accepted to installable over bare, {builder}"), None));
+        lines.extend([
+            line("accepted to installable", |one| one.accepted),
+            line("copr-cli's start to installable", |one| one.whole),
+            Times::of(over.collect()).line(&format!("accepted to installable over bare, {builder}"), None),
+        ]);
     }
-    say(heading(&format!(
+    lines.push(heading(&format!(
         "where the time of {package} goes, builder ready"
     )));
     for (name, _) in PHASES {
         let took = |one: &Passage| one.phases.iter().find(|(phase, _)| *phase == name)?.1;
-        say(Times::of(warm.iter().filter_map(took).collect()).line(name, None));
+        lines.push(Times::of(warm.iter().filter_map(took).collect()).line(name, None));
     }
-    say(times(warm, |one| one.seen).line("seen by a dnf that asks anew", None));
+    lines.push(times(warm, |one| one.seen).line("seen by a dnf that asks anew", None));
+    lines.join("\n")
 }
 
 /// Whether a builder waits when the package comes.
@@ -146,7 +152,7 @@ fn passages(
         passages.push(one);
         count.one_more();
     }
-    let starts = starts(&farm)?;
+    let starts = starts(&farm.events("")?)?;
     step.done("measured");
     Ok((passages, starts))
 }
@@ -156,15 +162,7 @@ fn await_fleet(farm: &Farm, readiness: Readiness) -> Result<()> {
     let started = Instant::now();
     loop {
         let fleet = farm.json("/api/fleet")?;
-        let states = fleet.get("builders").and_then(Value::as_object);
-        let states = states.context("/api/fleet tells no builders")?;
-        let count = |state: &str| states.get(state).and_then(Value::as_u64).unwrap_or(0);
-        let live: u64 = states.keys().map(|state| count(state)).sum();
-        let settled = match readiness {
-            Readiness::Warm => live > 0 && live == count("ready"),
-            Readiness::Cold => live == 0,
-        };
-        if settled {
+        if is_settled(&fleet, readiness)? {
             return Ok(());
         }
         if started.elapsed() > PATIENCE {
@@ -174,33 +172,39 @@ fn await_fleet(farm: &Farm, readiness: Readiness) -> Result<()> {
     }
 }
 
+/// Whether all of the fleet is ready, or nothing left of it.
+fn is_settled(fleet: &Value, readiness: Readiness) -> Result<bool> {
+    let states = fleet.get("builders").and_then(Value::as_object);
+    let states = states.context("/api/fleet tells no builders")?;
+    let count = |state: &str| states.get(state).and_then(Value::as_u64).unwrap_or(0);
+    let live: u64 = states.keys().map(|state| count(state)).sum();
+    Ok(match readiness {
+        Readiness::Warm => live > 0 && live == count("ready"),
+        Readiness::Cold => live == 0,
+    })
+}
+
 /// One submission. A build has succeeded when it is in the published repository; when that was, its events tell: asking
 /// for its state all the time would slow down what is measured.
 fn passage(farm: &Farm, (package, file): (&str, &Path), bare: Option<f64>) -> Result<Passage> {
-    let (started, waiting) = (time::OffsetDateTime::now_utc(), Instant::now());
+    let (started, waiting) = (OffsetDateTime::now_utc(), Instant::now());
     let build = farm.submit("bench", file)?;
     loop {
-        match farm.state(build)?.as_str() {
-            "succeeded" => break,
-            "failed" | "canceled" | "skipped" => {
-                let attempts = farm.json(&format!("/api/builds/{build}/attempts"))?;
-                bail!("build {build} did not succeed: {attempts:#}");
-            }
-            _ if waiting.elapsed() > PATIENCE => bail!("build {build} is not over after {PATIENCE:?}"),
-            _ => std::thread::sleep(POLL),
+        let state = farm.state(build)?;
+        if state == "succeeded" {
+            break;
         }
+        if is_over(&state) {
+            let attempts = farm.json(&format!("/api/builds/{build}/attempts"))?;
+            bail!("build {build} is {state}: {attempts:#}");
+        }
+        if waiting.elapsed() > PATIENCE {
+            bail!("build {build} is still {state} after {PATIENCE:?}");
+        }
+        std::thread::sleep(POLL);
     }
     let events = farm.events(&format!("&build={build}"))?;
-    let when = |state: &str| {
-        let is_it = |event: &&Value| {
-            let is = |name: &str, value: &str| event.get(name).and_then(Value::as_str) == Some(value);
-            is("subject_kind", "build") && is("new_state", state)
-        };
-        let event = events.iter().find(is_it);
-        let at = event.and_then(|event| event.get("at")?.as_str());
-        moment(at.with_context(|| format!("no event says when build {build} was {state}"))?)
-    };
-    let (accepted, succeeded) = (when("pending")?, when("succeeded")?);
+    let (accepted, succeeded) = (when(&events, "pending")?, when(&events, "succeeded")?);
     let log = |name: &str| -> Result<String> {
         let path = format!("/results/admin/bench/{CHROOT}/{build:08}-{package}/{name}");
         match farm.get(&path)? {
@@ -218,26 +222,42 @@ fn passage(farm: &Farm, (package, file): (&str, &Path), bare: Option<f64>) -> Re
     })
 }
 
+/// A text of an event; empty where it has none of the name.
+fn text<'a>(event: &'a Value, name: &str) -> &'a str {
+    event.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// When a build came into a state, by its events.
+fn when(events: &[Value], state: &str) -> Result<OffsetDateTime> {
+    let is_it = |event: &&Value| text(event, "subject_kind") == "build" && text(event, "new_state") == state;
+    let event = events.iter().find(is_it);
+    moment(text(
+        event.with_context(|| format!("no event says when the build was {state}"))?,
+        "at",
+    ))
+}
+
 /// How long every builder took from the call that launched it to being ready, by the farm's events.
-fn starts(farm: &Farm) -> Result<Vec<f64>> {
+fn starts(events: &[Value]) -> Result<Vec<f64>> {
     let mut launched = BTreeMap::new();
     let mut times = Vec::new();
-    for event in farm.events("")? {
-        let field = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
-        if field("subject_kind") != "builder" {
-            continue;
-        }
-        let at = || moment(field("at"));
-        match field("new_state") {
-            "launching" => {
-                launched.insert(field("subject_id").to_owned(), at()?);
+    for event in events
+        .iter()
+        .filter(|event| text(event, "subject_kind") == "builder")
+    {
+        let (builder, at) = (text(event, "subject_id"), || moment(text(event, "at")));
+        match text(event, "new_state") {
+            "launching" => drop(launched.insert(builder, at()?)),
+            "ready" => {
+                if let Some(begun) = launched.remove(builder) {
+                    times.push((at()? - begun).as_seconds_f64());
+                }
             }
-            "ready" => times.extend(match launched.remove(field("subject_id")) {
-                Some(begun) => Some((at()? - begun).as_seconds_f64()),
-                None => None,
-            }),
             _ => {}
         }
     }
     Ok(times)
 }
+
+#[cfg(test)]
+mod tests;

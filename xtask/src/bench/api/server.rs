@@ -43,6 +43,11 @@ impl Server {
         Ok(Self { child, address })
     }
 
+    /// Whether it has ended by itself.
+    pub(super) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// The seconds of CPU time that it and its children have had.
     pub(super) fn cpu(&self) -> Result<f64> {
         let own = self.child.id();
