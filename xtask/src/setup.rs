@@ -74,7 +74,7 @@ const NODE_LOCK: &str = include_str!("../node/package-lock.json");
 const NODE_INSTALLED: &str = "installed.json";
 
 /// What is missing, and how it would be installed.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 enum Missing {
     Packages(Vec<&'static str>),
     Nextest,
@@ -86,8 +86,8 @@ enum Missing {
 
 impl Missing {
     /// What a person would type.
-    fn commands(&self) -> Vec<String> {
-        let sudo = if is_root() { "" } else { "sudo " };
+    fn commands(&self, is_root: bool) -> Vec<String> {
+        let sudo = if is_root { "" } else { "sudo " };
         match self {
             Self::Packages(names) => vec![
                 format!("{sudo}apt-get update"),
@@ -149,7 +149,7 @@ pub(crate) fn run(cache: &Cache, purpose: Purpose, install: bool) -> Result<()> 
         say("missing; these commands install it, or the same without --no-install does:");
         missing
             .iter()
-            .flat_map(Missing::commands)
+            .flat_map(|one| one.commands(is_root()))
             .for_each(|command| say(format!("    {command}")));
         bail!("something is missing");
     }
@@ -175,37 +175,61 @@ fn environment(place: &Path) -> Environment<'_> {
     }
 }
 
+/// What this system has of what is looked for.
+#[derive(Debug, Clone)]
+struct Found {
+    packages: BTreeSet<String>,
+    nextest: bool,
+    /// The user who has no range of subordinate ids and needs one.
+    without_ids: Option<String>,
+    python: bool,
+    collection: bool,
+    node: bool,
+}
+
 fn look(cache: &Cache, purpose: Purpose) -> Result<Vec<Missing>> {
     if find("dpkg-query").is_none() {
         bail!(
             "this system has no Debian packages: images and chroots are made out of them. Debian 12 is the tested system"
         );
     }
-    let mut missing = Vec::new();
-    let packages = missing_packages(purpose)?;
-    if !packages.is_empty() {
-        missing.push(Missing::Packages(packages));
-    }
-    if purpose == Purpose::Tests && nextest(cache).is_none() {
-        missing.push(Missing::Nextest);
-    }
-    if !is_root()
-        && let Some(user) = without_subordinate_ids()?
-    {
-        missing.push(Missing::SubordinateIds(user));
-    }
-    let venv = cache.path("venv");
-    if !environment(&venv).is_complete() {
-        missing.push(Missing::Python(venv));
-    }
-    if purpose == Purpose::Tests && !collection_mark(cache).exists() {
-        missing.push(Missing::Collection);
-    }
-    let node = cache.path("node");
-    if purpose == Purpose::Tests && !has_node_packages(&node) {
-        missing.push(Missing::Node(node));
-    }
-    Ok(missing)
+    // A status of 1 only says that some are unknown, so the whole list is asked for.
+    let packages = Tool::new("dpkg-query")
+        .args(["--show", "--showformat", "${Package} ${db:Status-Status}\\n"])
+        .output()?;
+    let found = Found {
+        packages: parse_installed(&packages),
+        nextest: nextest(cache).is_some(),
+        without_ids: without_subordinate_ids()?,
+        python: environment(&cache.path("venv")).is_complete(),
+        collection: collection_mark(cache).exists(),
+        node: has_node_packages(&cache.path("node")),
+    };
+    Ok(missing(cache, purpose, &found))
+}
+
+/// What is missing, in the order in which it is installed.
+fn missing(cache: &Cache, purpose: Purpose, found: &Found) -> Vec<Missing> {
+    let for_tests = purpose == Purpose::Tests;
+    let of_tests = TEST_PACKAGES.iter().filter(|_| for_tests);
+    let packages: Vec<&str> = PACKAGES
+        .iter()
+        .chain(of_tests)
+        .copied()
+        .filter(|name| !found.packages.contains(*name))
+        .collect();
+    let users = found.without_ids.clone().map(Missing::SubordinateIds);
+    [
+        (!packages.is_empty()).then_some(Missing::Packages(packages)),
+        (for_tests && !found.nextest).then_some(Missing::Nextest),
+        users,
+        (!found.python).then(|| Missing::Python(cache.path("venv"))),
+        (for_tests && !found.collection).then_some(Missing::Collection),
+        (for_tests && !found.node).then(|| Missing::Node(cache.path("node"))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Whether the Node.js packages are those that are wanted. The copy of their list is written last.
@@ -213,27 +237,10 @@ fn has_node_packages(directory: &Path) -> bool {
     fs_err::read_to_string(directory.join(NODE_INSTALLED)).is_ok_and(|installed| installed == NODE_LOCK)
 }
 
-fn missing_packages(purpose: Purpose) -> Result<Vec<&'static str>> {
-    // A status of 1 only says that some are unknown, so the whole list is asked for.
-    let text = Tool::new("dpkg-query")
-        .args(["--show", "--showformat", "${Package} ${db:Status-Status}\\n"])
-        .output()?;
-    let installed = parse_installed(&text);
-    let for_tests: &[&str] = match purpose {
-        Purpose::Farm => &[],
-        Purpose::Tests => TEST_PACKAGES,
-    };
-    Ok(PACKAGES
-        .iter()
-        .chain(for_tests)
-        .copied()
-        .filter(|name| !installed.contains(name))
-        .collect())
-}
-
-fn parse_installed(text: &str) -> BTreeSet<&str> {
+fn parse_installed(text: &str) -> BTreeSet<String> {
     text.lines()
         .filter_map(|line| line.strip_suffix(" installed"))
+        .map(str::to_owned)
         .collect()
 }
 
@@ -299,7 +306,7 @@ fn install_collection(cache: &Cache) -> Result<()> {
     }
     let step = Step::start("Ansible's collection amazon.aws: 54 MB to load");
     let log = cache.path("collections.log");
-    let python = cache.path("venv/bin/python3");
+    let python = python_tool(cache, "python3");
     let loaded = cache.path("collections.loaded");
     if loaded.exists() {
         fs_err::remove_dir_all(&loaded)?;
@@ -353,17 +360,19 @@ fn install_node(cache: &Cache, directory: &Path) -> Result<()> {
 
 /// The caller's name, if no range of subordinate ids is theirs: without one there are no user namespaces with more than one id.
 fn without_subordinate_ids() -> Result<Option<String>> {
-    let user = Tool::new("id")
-        .arg("--user")
-        .arg("--name")
-        .output()
-        .context("who is running this?")?;
-    let user = user.trim().to_owned();
-    let listed = |file: &str| {
-        let text = fs_err::read_to_string(file).unwrap_or_default();
-        text.lines().any(|line| line.split(':').next() == Some(&user))
-    };
-    Ok((!listed("/etc/subuid") || !listed("/etc/subgid")).then_some(user))
+    if is_root() {
+        return Ok(None);
+    }
+    let user = Tool::new("id").args(["--user", "--name"]).output();
+    let user = user.context("who is running this?")?.trim().to_owned();
+    let has_range = |file: &str| fs_err::read_to_string(file).is_ok_and(|ranges| names_user(&ranges, &user));
+    let has_both = has_range("/etc/subuid") && has_range("/etc/subgid");
+    Ok((!has_both).then_some(user))
+}
+
+/// Whether a list of ranges has one of this user.
+fn names_user(ranges: &str, user: &str) -> bool {
+    ranges.lines().any(|line| line.split(':').next() == Some(user))
 }
 
 #[cfg(test)]
