@@ -9,22 +9,36 @@ use anyhow::{Context, Result, bail};
 use crate::process::Tool;
 use crate::progress::{Count, say};
 
-/// One archive of binary packages that the system is set up for.
+/// One archive that the system is set up for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Archive {
-    pub(crate) uri: String,
-    pub(crate) suite: String,
-    pub(crate) component: String,
+    uri: String,
+    suite: String,
+    component: String,
+}
+
+impl Archive {
+    /// Its line in a list of sources; `kind` is `deb` or `deb-src`.
+    pub(crate) fn line(&self, kind: &str) -> String {
+        let Self {
+            uri,
+            suite,
+            component,
+        } = self;
+        format!("{kind} {uri} {suite} {component}")
+    }
 }
 
 /// The name of the running Debian release, as `bookworm`; an error on any other system.
 pub(crate) fn codename() -> Result<String> {
-    let text = fs_err::read_to_string("/etc/os-release")?;
+    codename_in(&fs_err::read_to_string("/etc/os-release")?)
+}
+
+fn codename_in(release: &str) -> Result<String> {
     let field = |name: &str| {
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
-        Some(value.trim_matches('"').to_owned())
+        let mut fields = release.lines().filter_map(|line| line.split_once('='));
+        let found = fields.find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.trim_matches('"').to_owned())
     };
     let id = field("ID").unwrap_or_default();
     if id != "debian" {
@@ -122,22 +136,21 @@ fn bare_system(work: &Path) -> Result<Vec<String>> {
     let (state, archives) = (work.join("state"), work.join("debs"));
     fs_err::create_dir_all(archives.join("partial"))?;
     fs_err::create_dir_all(&state)?;
-    let status = state.join("status");
-    fs_err::write(&status, "")?;
-    Ok([
-        format!("Dir::State::status={}", status.display()),
-        format!(
-            "Dir::State::extended_states={}",
-            state.join("extended_states").display()
-        ),
-        format!("Dir::Cache::archives={}", archives.display()),
-        "APT::Install-Recommends=false".to_owned(),
-        "APT::Sandbox::User=".to_owned(),
-        "Dpkg::Use-Pty=false".to_owned(),
-    ]
-    .into_iter()
-    .flat_map(|option| ["-o".to_owned(), option])
-    .collect())
+    fs_err::write(state.join("status"), "")?;
+    Ok(options(&[
+        ("Dir::State::status", &state.join("status")),
+        ("Dir::State::extended_states", &state.join("extended_states")),
+        ("Dir::Cache::archives", &archives),
+        ("APT::Install-Recommends", Path::new("false")),
+        ("APT::Sandbox::User", Path::new("")),
+        ("Dpkg::Use-Pty", Path::new("false")),
+    ]))
+}
+
+/// Settings as apt's arguments.
+fn options(settings: &[(&str, &Path)]) -> Vec<String> {
+    let of_one = |(name, value): &(&str, &Path)| ["-o".to_owned(), format!("{name}={}", value.display())];
+    settings.iter().flat_map(of_one).collect()
 }
 
 /// The names of all packages that an empty system needs for these.
@@ -179,33 +192,23 @@ pub(crate) fn download(work: &Path, packages: &[&str], total: usize, log: &Path)
 /// Downloads the source of one Debian package, the newest that there is, into `target`, through a configuration of our own: the system's need not name any source
 /// archive. apt checks the archive's signature and the files' digests.
 pub(crate) fn download_source(work: &Path, target: &Path, source: &str, log: &Path) -> Result<()> {
-    let lists = work.join("lists");
-    let parts = work.join("empty");
-    fs_err::create_dir_all(lists.join("partial"))?;
-    fs_err::create_dir_all(&parts)?;
-    fs_err::create_dir_all(target)?;
-    let mut text = String::new();
-    for Archive {
-        uri,
-        suite,
-        component,
-    } in archives(log)?
-    {
-        text.push_str(&format!("deb-src {uri} {suite} {component}\n"));
+    let (lists, parts) = (work.join("lists"), work.join("empty"));
+    for directory in [&lists.join("partial"), &parts, target] {
+        fs_err::create_dir_all(directory)?;
     }
     let list = work.join("sources.list");
-    fs_err::write(&list, text)?;
-    let options = [
-        format!("Dir::Etc::sourcelist={}", list.display()),
-        format!("Dir::Etc::sourceparts={}", parts.display()),
-        format!("Dir::State::lists={}", lists.display()),
-        format!("Dir::Cache={}", work.display()),
-        "APT::Sandbox::User=".to_owned(),
-    ];
-    let options = options
+    let lines: String = archives(log)?
         .iter()
-        .flat_map(|option| ["-o", option.as_str()])
-        .collect::<Vec<_>>();
+        .map(|one| one.line("deb-src") + "\n")
+        .collect();
+    fs_err::write(&list, lines)?;
+    let options = options(&[
+        ("Dir::Etc::sourcelist", &list),
+        ("Dir::Etc::sourceparts", &parts),
+        ("Dir::State::lists", &lists),
+        ("Dir::Cache", work),
+        ("APT::Sandbox::User", Path::new("")),
+    ]);
     let fresh = lists.join(".complete");
     if !fresh.exists() {
         Tool::new("apt-get")
@@ -222,4 +225,4 @@ pub(crate) fn download_source(work: &Path, target: &Path, source: &str, log: &Pa
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::apt::{self, Archive};
 use crate::cache::{Cache, Scratch, make_current, prune, remove_tree, short_digest, write_atomically};
@@ -55,6 +55,9 @@ const UNPACKING: &[&str] = &[
 /// Debian's rpm keeps its database in the caller's home, also inside another root; no RPM distribution does.
 const RPM_MACROS: &str = "%_dbpath /var/lib/rpm\n";
 
+/// The file of an image that devcloud reads.
+const DESCRIPTION: &str = "image.json";
+
 /// One image: what is in it and where it goes.
 #[derive(Debug)]
 struct Image {
@@ -68,20 +71,18 @@ struct Image {
 
 impl Image {
     fn builder() -> Self {
-        let packages = INSTANCE.iter().chain(BUILDER).copied().collect();
         Self {
             name: "builder",
-            packages,
+            packages: INSTANCE.iter().chain(BUILDER).copied().collect(),
             store: "images/builder",
             link: "images/builder/current",
         }
     }
 
     fn test_minimal() -> Self {
-        let packages = INSTANCE.to_vec();
         Self {
             name: "test-minimal",
-            packages,
+            packages: INSTANCE.to_vec(),
             store: "images/test-minimal.d",
             link: "images/test-minimal",
         }
@@ -104,7 +105,7 @@ impl Image {
             "layers": layers,
             "recipe": digest,
         });
-        write_atomically(&dir.join("image.json"), format!("{text:#}\n").as_bytes())
+        write_atomically(&dir.join(DESCRIPTION), format!("{text:#}\n").as_bytes())
     }
 }
 
@@ -128,8 +129,7 @@ pub(crate) fn builder(cache: &Cache) -> Result<PathBuf> {
     }
     let layer = seed::make(&dir, &repository)?;
     let layers = [layer.as_str(), "root"];
-    let known = fs_err::read_to_string(dir.join("image.json")).unwrap_or_default();
-    if !known.contains(&layer) {
+    if !is_described(&dir, &layers) {
         image.write_description(&dir, &digest, &layers)?;
         prune(&dir, "roots-", &layer)?;
     }
@@ -142,7 +142,7 @@ pub(crate) fn test_minimal(cache: &Cache) -> Result<PathBuf> {
     let image = Image::test_minimal();
     let link = cache.path(image.link);
     // Whoever put a directory of their own there means it.
-    if !link.is_symlink() && link.join("image.json").exists() {
+    if !link.is_symlink() && link.join(DESCRIPTION).exists() {
         return Ok(link);
     }
     let codename = apt::codename()?;
@@ -157,6 +157,12 @@ pub(crate) fn test_minimal(cache: &Cache) -> Result<PathBuf> {
     }
     make_current(&link, &format!("test-minimal.d/{digest}"))?;
     Ok(link)
+}
+
+/// Whether the description of an image names these layers.
+fn is_described(dir: &Path, layers: &[&str]) -> bool {
+    let text = fs_err::read_to_string(dir.join(DESCRIPTION)).unwrap_or_default();
+    serde_json::from_str(&text).is_ok_and(|known: Value| known.get("layers") == Some(&json!(layers)))
 }
 
 fn make_base(image: &Image, codename: &str, digest: &str, place: &Path) -> Result<()> {
@@ -189,52 +195,56 @@ fn bootstrap(
     log: &Path,
     step: &Step,
 ) -> Result<()> {
-    let (mode, format, target) = if is_root() {
-        ("root", "directory", root.to_owned())
-    } else {
-        ("unshare", "tar", root.with_extension("tar"))
+    let archive = (!is_root()).then(|| root.with_extension("tar"));
+    let place = match &archive {
+        Some(archive) => (archive.as_path(), "unshare", "tar"),
+        None => (root, "root", "directory"),
     };
-    let mut tool = Tool::new("mmdebstrap")
-        .args(["--variant=minbase", "--aptopt=APT::Install-Recommends \"false\""])
-        .arg(format!("--mode={mode}"))
-        .arg(format!("--format={format}"))
-        .arg(format!("--include={}", image.packages.join(",")));
-    for option in UNPACKING {
-        tool = tool.arg(format!("--dpkgopt={option}"));
-    }
-    for hook in [
-        "rm -f \"$1\"/etc/ssh/ssh_host_* \"$1\"/etc/hostname",
-        "mkdir -p \"$1\"/etc/rpm",
-        &format!("printf '%s' '{RPM_MACROS}' >\"$1\"/etc/rpm/macros.verdigris"),
-        ": >\"$1\"/etc/machine-id",
-        "rm -f \"$1\"/etc/resolv.conf; : >\"$1\"/etc/resolv.conf",
-        "rm -rf \"$1\"/var/lib/apt/lists/* \"$1\"/var/cache/apt/*.bin \"$1\"/var/log/*.log \"$1\"/var/log/apt",
-    ] {
-        tool = tool.arg(format!("--customize-hook={hook}"));
-    }
-    tool = tool.arg(codename).arg(&target);
-    for Archive {
-        uri,
-        suite,
-        component,
-    } in archives
-    {
-        tool = tool.arg(format!("deb {uri} {suite} {component}"));
-    }
-    tool.watch(log, |line| {
+    mmdebstrap(image, codename, archives, place).watch(log, |line| {
         if let Some(said) = line.strip_prefix("I: ").filter(|said| said.ends_with("...")) {
             step.note(said);
         }
     })?;
-    if !is_root() {
+    if let Some(archive) = archive {
         fs_err::create_dir(root)?;
         // In a user namespace nobody may make devices; an instance gets those of its host.
-        let unpack = Tool::in_namespace("tar")
-            .args(["--extract", "--exclude=./dev/*"])
-            .arg("--file")
-            .arg(&target);
-        unpack.arg("--directory").arg(root).log(log)?;
-        fs_err::remove_file(&target)?;
+        let unpack = Tool::in_namespace("tar").args(["--extract", "--exclude=./dev/*", "--file"]);
+        unpack.arg(&archive).arg("--directory").arg(root).log(log)?;
+        fs_err::remove_file(&archive)?;
     }
     Ok(())
 }
+
+/// The command that makes an image: where to, in which mode, in which format.
+fn mmdebstrap(
+    image: &Image,
+    codename: &str,
+    archives: &[Archive],
+    (target, mode, format): (&Path, &str, &str),
+) -> Tool {
+    Tool::new("mmdebstrap")
+        .args(["--variant=minbase", "--aptopt=APT::Install-Recommends \"false\""])
+        .arg(format!("--mode={mode}"))
+        .arg(format!("--format={format}"))
+        .arg(format!("--include={}", image.packages.join(",")))
+        .args(UNPACKING.iter().map(|option| format!("--dpkgopt={option}")))
+        .args(hooks().iter().map(|hook| format!("--customize-hook={hook}")))
+        .arg(codename)
+        .arg(target)
+        .args(archives.iter().map(|archive| archive.line("deb")))
+}
+
+/// Shell commands that change the root, which is their first argument, before it becomes an image: what belongs to one machine goes.
+fn hooks() -> [String; 6] {
+    [
+        "rm -f \"$1\"/etc/ssh/ssh_host_* \"$1\"/etc/hostname".to_owned(),
+        "mkdir -p \"$1\"/etc/rpm".to_owned(),
+        format!("printf '%s' '{RPM_MACROS}' >\"$1\"/etc/rpm/macros.verdigris"),
+        ": >\"$1\"/etc/machine-id".to_owned(),
+        "rm -f \"$1\"/etc/resolv.conf; : >\"$1\"/etc/resolv.conf".to_owned(),
+        "rm -rf \"$1\"/var/lib/apt/lists/* \"$1\"/var/cache/apt/*.bin \"$1\"/var/log/*.log \"$1\"/var/log/apt".to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests;
