@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::cache::Cache;
 use crate::progress::say;
@@ -44,17 +44,8 @@ const STEPS: &[Check] = &[
 ];
 
 fn clippy() -> Result<()> {
-    cargo()?
-        .args([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--quiet",
-            "--",
-            "-D",
-            "warnings",
-        ])
-        .show()
+    let all = ["clippy", "--workspace", "--all-targets", "--quiet"];
+    cargo()?.args(all).args(["--", "-D", "warnings"]).show()
 }
 
 fn docs() -> Result<()> {
@@ -92,7 +83,7 @@ fn run_steps(cache: &Cache, steps: &[Check]) -> Result<()> {
     say(table(steps, &times));
     match failure {
         None => Ok(()),
-        Some((name, error)) => bail!("{name}: {error:#}"),
+        Some((name, error)) => Err(error.context(name)),
     }
 }
 

@@ -77,7 +77,7 @@ fn show(cache: &Cache, farm: &Farm, [broken, hello, lzo, squashfs]: &[PathBuf; 4
         }
     })?;
     install_and_run(cache, farm)?;
-    addresses(farm);
+    say(addresses(&farm.url(), &farm.configuration()));
     Ok(())
 }
 
@@ -103,14 +103,21 @@ fn fail(farm: &Farm, package: &Path) -> Result<()> {
         bail!("build {number} of broken is {state}");
     }
     let attempts = farm.json(&format!("/api/builds/{number}/attempts"))?;
-    let last = attempts.as_array().and_then(|attempts| attempts.last());
-    let last = last.context("a failed build without an attempt")?;
-    for field in ["blame", "reason"] {
-        let words = last.get(field).and_then(Value::as_str).unwrap_or("none");
-        step.note(format!("{field}: {words}"));
+    for line in reasons(&attempts)? {
+        step.note(line);
     }
     step.done(state);
     Ok(())
+}
+
+/// Whom the last attempt blames, and why.
+fn reasons(attempts: &Value) -> Result<[String; 2]> {
+    let last = attempts.as_array().and_then(|attempts| attempts.last());
+    let last = last.context("a failed build without an attempt")?;
+    Ok(["blame", "reason"].map(|field| {
+        let words = last.get(field).and_then(Value::as_str);
+        format!("{field}: {}", words.unwrap_or("none"))
+    }))
 }
 
 /// Installs the three packages into a scratch root and runs the programs in it.
@@ -135,11 +142,62 @@ fn install_and_run(cache: &Cache, farm: &Farm) -> Result<()> {
     Ok(())
 }
 
-fn addresses(farm: &Farm) {
-    let url = farm.url();
-    say(format!(
+/// Where to look and what to type next.
+fn addresses(url: &str, configuration: &Path) -> String {
+    format!(
         "\n  the project   {url}/coprs/admin/demo/\n  its packages  {url}/results/admin/demo/{CHROOT}/\n  \
          the API       {url}/api/openapi.json\n  copr-cli      --config {}",
-        farm.configuration().display()
-    ));
+        configuration.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_last_attempt_says_why_a_build_failed() {
+        let attempt = |blame: Value, reason: Value| json!({"blame": blame, "reason": reason});
+        let first = attempt(json!("builder"), json!("lost"));
+        for (attempts, expected) in [
+            (
+                json!([first, attempt(json!("package"), json!("%build failed"))]),
+                Some(["blame: package", "reason: %build failed"]),
+            ),
+            (
+                json!([attempt(Value::Null, Value::Null)]),
+                Some(["blame: none", "reason: none"]),
+            ),
+            (json!([{}]), Some(["blame: none", "reason: none"])),
+            (json!([]), None),
+            (json!({"error": "x"}), None),
+        ] {
+            let found = reasons(&attempts).ok();
+            assert_eq!(
+                found,
+                expected.map(|lines| lines.map(str::to_owned)),
+                "{attempts}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_address_is_one_that_can_be_opened() {
+        let text = addresses("http://127.0.0.1:8080", Path::new("/d/copr.conf"));
+        let words: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().last())
+            .collect();
+        assert_eq!(
+            words,
+            [
+                "http://127.0.0.1:8080/coprs/admin/demo/",
+                "http://127.0.0.1:8080/results/admin/demo/microdistro-1-x86_64/",
+                "http://127.0.0.1:8080/api/openapi.json",
+                "/d/copr.conf",
+            ]
+        );
+    }
 }

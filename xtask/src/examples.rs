@@ -68,22 +68,25 @@ fn tarball(cache: &Cache, description: &Path, sources: &Path) -> Result<()> {
         apt::download_source(&work, &cache.path("sources"), &source.debian_source, &log)
             .with_context(|| format!("fetching {} {}", source.debian_source, source.version))?;
     }
+    take(&source, &kept, sources).with_context(|| description.display().to_string())
+}
+
+/// Copies the tarball that was fetched to where rpmbuild looks for it, if it is the one that is meant.
+fn take(source: &Source, kept: &Path, sources: &Path) -> Result<()> {
     if !kept.is_file() {
         bail!(
-            "Debian's source package {} no longer holds {}: {} has to name a newer release",
+            "Debian's source package {} no longer holds {}: name a newer release",
             source.debian_source,
-            source.tarball,
-            description.display()
+            source.tarball
         );
     }
-    let found = sha256_file(&kept)?;
+    let found = sha256_file(kept)?;
     if found != source.sha256 {
-        bail!(
-            "{} has the digest {found}, {} names another",
-            kept.display(),
-            description.display()
-        );
+        bail!("{} has the digest {found}, and another is wanted", kept.display());
     }
-    fs_err::copy(&kept, sources.join(&source.source))?;
+    fs_err::copy(kept, sources.join(&source.source))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,3 +44,27 @@ pub(crate) fn run(generated: Generated) -> Result<()> {
     say(format!("{}: written", generated.file));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{NAMES, OPENAPI};
+    use crate::{process::Tool, workspace};
+
+    #[test]
+    fn each_file_and_the_test_that_writes_it_are_in_the_tree() {
+        let root = workspace::root().unwrap();
+        for (generated, tests) in [(OPENAPI, "api/tests/it"), (NAMES, "crates/model/src")] {
+            assert!(root.join(generated.file).is_file(), "{}", generated.file);
+            let (module, name) = generated.test.rsplit_once("::").unwrap();
+            let found = Tool::new("grep")
+                .args(["-rl", &format!("fn {name}()")])
+                .arg(tests);
+            let found = found.dir(&root).output().expect(name);
+            let module = module.split("::").next().unwrap();
+            assert!(
+                found.starts_with(&format!("{tests}/{module}")),
+                "{found} is not in {module}"
+            );
+        }
+    }
+}

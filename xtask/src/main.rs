@@ -120,3 +120,6 @@ fn run() -> Result<()> {
         Command::Ci => ci::run(&cache),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,6 @@
 //! Runs every test: makes sure that all they need is there, then the test runner, the documentation's examples, and the
 //! tests of the builder's scripts and of the chart.
 
-use std::process::ExitStatus;
-
 use anyhow::{Context as _, Result, bail};
 
 use crate::cache::Cache;
@@ -22,63 +20,111 @@ pub(crate) fn run(cache: &Cache, install: bool, arguments: &[String]) -> Result<
     workspace::compile(cargo()?.args(["test", "--workspace", "--no-run"]))
         .context("the tests do not compile")?;
     step.done("compiled");
-    let tests = Tool::new(runner)
+    run_all(suites(cache, Tool::new(runner), arguments)?)
+}
+
+/// What is run, each with its name. Chosen tests are among the runner's; all are those of the documentation, of the builder's
+/// scripts and of the chart as well.
+fn suites(cache: &Cache, runner: Tool, arguments: &[String]) -> Result<Vec<(&'static str, Tool)>> {
+    let root = root()?;
+    let tests = runner
         .args(["nextest", "run", "--workspace", "--no-fail-fast"])
-        .args(arguments);
-    let tested = tests.dir(&root()?).status()?;
-    // The examples are run all the same: one run shows all that is broken. A run of chosen tests has none.
-    let examples = if arguments.is_empty() {
-        Some(
-            cargo()?
-                .args(["test", "--workspace", "--doc", "--quiet"])
-                .status()?,
-        )
-    } else {
-        None
-    };
-    let scripts = if arguments.is_empty() {
-        Some(builder_scripts()?)
-    } else {
-        None
-    };
-    let charts = if arguments.is_empty() {
-        Some(chart(cache)?)
-    } else {
-        None
-    };
-    for (what, status) in [
-        ("tests", Some(tested)),
-        ("examples in the documentation", examples),
-        ("tests of the builder's scripts", scripts),
-        ("tests of the chart", charts),
-    ] {
-        if let Some(status) = status.filter(|status| !status.success()) {
-            bail!("{what} failed ({status})");
+        .args(arguments)
+        .dir(&root);
+    let mut suites = vec![("tests", tests)];
+    if arguments.is_empty() {
+        let python =
+            |tool: Tool, tests: &str| tool.args(["-m", "unittest", "discover", "-s", tests]).dir(&root);
+        suites.extend([
+            (
+                "examples in the documentation",
+                cargo()?.args(["test", "--workspace", "--doc", "--quiet"]),
+            ),
+            // They make namespaces and mounts as root.
+            (
+                "tests of the builder's scripts",
+                python(Tool::as_root("python3"), "provision-files/builder/tests"),
+            ),
+            // The chart is rendered by Helm's own engine, which the Python environment brings.
+            (
+                "tests of the chart",
+                python(Tool::new(setup::python_tool(cache, "python3")), "charts/tests"),
+            ),
+        ]);
+    }
+    Ok(suites)
+}
+
+/// Runs each, also after one that fails: one run shows all that is broken.
+fn run_all(suites: Vec<(&str, Tool)>) -> Result<()> {
+    let mut failed = Vec::new();
+    for (what, tool) in suites {
+        say(format!("==> {what}"));
+        let status = tool.status()?;
+        if !status.success() {
+            failed.push(format!("{what} failed ({status})"));
         }
     }
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", failed.join("; "))
 }
 
-/// The scripts that run on builders are Python and have tests of their own, which make namespaces and mounts as root.
-fn builder_scripts() -> Result<ExitStatus> {
-    say("==> tests of the builder's scripts");
-    Tool::as_root("python3")
-        .args([
-            "-m",
-            "unittest",
-            "discover",
-            "-s",
-            "provision-files/builder/tests",
-        ])
-        .dir(&root()?)
-        .status()
-}
+#[cfg(test)]
+mod tests {
+    use super::{run_all, suites};
+    use crate::{cache::Cache, process::Tool, workspace};
 
-/// The chart is rendered by Helm's own engine, which the Python environment brings.
-fn chart(cache: &Cache) -> Result<ExitStatus> {
-    say("==> tests of the chart");
-    Tool::new(setup::python_tool(cache, "python3"))
-        .args(["-m", "unittest", "discover", "-s", "charts/tests"])
-        .dir(&root()?)
-        .status()
+    fn shown(arguments: &[&str]) -> Vec<(&'static str, String)> {
+        let place = tempfile::tempdir().unwrap();
+        let cache = Cache::at(place.path()).unwrap();
+        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let suites = suites(&cache, Tool::new("cargo-nextest"), &arguments).unwrap();
+        let suites = suites.into_iter();
+        suites.map(|(what, tool)| (what, tool.shown())).collect()
+    }
+
+    #[test]
+    fn chosen_tests_are_run_by_the_runner_alone() {
+        let runner = "cargo-nextest nextest run --workspace --no-fail-fast";
+        for (arguments, end) in [
+            (&["builds"][..], "builds"),
+            (&["-E", "test(=a)"], "-E 'test(=a)'"),
+        ] {
+            assert_eq!(shown(arguments), [("tests", format!("{runner} {end}"))]);
+        }
+        let all = shown(&[]);
+        assert_eq!(all[0], ("tests", runner.to_owned()));
+        let ends: Vec<_> = all[1..]
+            .iter()
+            .map(|(_, shown)| shown.split_whitespace().last().unwrap())
+            .collect();
+        assert_eq!(ends, ["--quiet", "provision-files/builder/tests", "charts/tests"]);
+        let root = workspace::root().unwrap();
+        assert!(
+            ends[1..].iter().all(|tests| root.join(tests).is_dir()),
+            "{ends:?}"
+        );
+    }
+
+    #[test]
+    fn one_run_shows_all_that_is_broken() {
+        let place = tempfile::tempdir().unwrap();
+        let ran = place.path().join("ran");
+        let suite = |name: &'static str, code: u8| {
+            let script = format!("echo {name} >>\"$1\"; exit {code}");
+            (name, Tool::new("sh").args(["-c", &script, "sh"]).arg(&ran))
+        };
+        let all = vec![
+            suite("one", 0),
+            suite("two", 1),
+            suite("three", 0),
+            suite("four", 3),
+        ];
+        let error = run_all(all).unwrap_err().to_string();
+        assert_eq!(error, "two failed (exit status: 1); four failed (exit status: 3)");
+        assert_eq!(fs_err::read_to_string(&ran).unwrap(), "one\ntwo\nthree\nfour\n");
+        run_all(vec![suite("five", 0)]).unwrap();
+    }
 }

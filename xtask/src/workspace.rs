@@ -73,18 +73,21 @@ pub(crate) fn compile(command: Tool) -> Result<()> {
     if std::io::stderr().is_terminal() {
         return command.show();
     }
-    let log = read()?.target_directory.join("xtask-compile.log");
+    compile_into(command, &read()?.target_directory.join("xtask-compile.log"))
+}
+
+fn compile_into(command: Tool, log: &Path) -> Result<()> {
     if log.exists() {
-        fs_err::remove_file(&log)?;
+        fs_err::remove_file(log)?;
     }
     let mut tally = Tally::new("packages compiled, or being compiled", PACE);
-    let compiled = command.watch(&log, |line| {
+    let compiled = command.watch(log, |line| {
         if line.trim_start().starts_with("Compiling ") {
             tally.one_more();
         }
     });
     if compiled.is_err() {
-        say(mistakes(&fs_err::read_to_string(&log)?));
+        say(mistakes(&fs_err::read_to_string(log)?));
     }
     compiled
 }
@@ -111,18 +114,4 @@ pub(crate) fn release_program() -> Result<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
-    #[test]
-    fn of_a_compilers_output_the_mistakes_are_shown() {
-        let output =
-            "   Compiling a\nwarning: w\nerror[E0425]: no `x`\n --> a.rs:1:2\nerror: could not compile";
-        let shown = super::mistakes(output);
-        assert_eq!(
-            shown,
-            "error[E0425]: no `x`\n --> a.rs:1:2\nerror: could not compile"
-        );
-        assert_eq!(super::mistakes("   Compiling a\n    Finished"), "");
-        let many = format!("error: first\n{}", "more\n".repeat(1000));
-        assert_eq!(super::mistakes(&many).lines().count(), super::MOST_LINES);
-    }
-}
+mod tests;

@@ -70,9 +70,14 @@ const GAWK: &str = "Package: gawk\nVersion: 1:5.2~rc1-x-1+b1\nDepends: libodd (>
                     Provides: awk\nDescription: 100% \"GNU\" awk\n more of it";
 const LIBODD: &str = "Package: libodd\nVersion: 2\nPre-Depends: gawk\nProvides: mawk\nDescription: odd";
 
-#[test]
-fn debian_packages_become_rpms_with_their_files_and_dependencies() {
-    let work = Work::new();
+/// Without what rpm wants of rpm itself.
+fn of_ours(requires: Vec<String>) -> Vec<String> {
+    let ours = requires.into_iter().filter(|line| !line.starts_with("rpmlib("));
+    ours.collect()
+}
+
+/// Two packages with odd names in a work directory, beside one that nobody wants; the names of the two.
+fn two(work: &Work) -> [String; 2] {
     let gawk = work.deb(
         GAWK,
         &[
@@ -101,7 +106,13 @@ fn debian_packages_become_rpms_with_their_files_and_dependencies() {
         "Package: unwanted\nVersion: 1\nDescription: no",
         &[("usr/bin/u", "")],
     );
-    let made = work.pack(&[gawk, libodd]).unwrap();
+    [gawk, libodd]
+}
+
+#[test]
+fn debian_packages_become_rpms_with_their_files_and_dependencies() {
+    let work = Work::new();
+    let made = work.pack(&two(&work)).unwrap();
     assert_eq!(made, 4, "both, the file system and the group");
     assert!(work.path().join("repo/repodata/repomd.xml").is_file());
 
@@ -134,16 +145,20 @@ fn debian_packages_become_rpms_with_their_files_and_dependencies() {
         "without manuals, in one /usr, with the link that its script makes"
     );
     assert_eq!(work.query("gawk", &["--configfiles"]), ["/etc/gawk.conf"]);
-    let requires = work.query("gawk", &["--requires"]);
-    let of_ours = |line: &&String| !line.starts_with("rpmlib(");
     assert_eq!(
-        requires.iter().filter(of_ours).collect::<Vec<_>>(),
+        of_ours(work.query("gawk", &["--requires"])),
         ["libodd", "microdistro-filesystem"]
     );
     let provides = work.query("gawk", &["--provides"]);
     for name in ["awk", "/usr/bin/awk", "gawk = 1:5.2~rc1.x-1+b1.1"] {
         assert!(provides.iter().any(|line| line == name), "{name}: {provides:?}");
     }
+}
+
+#[test]
+fn libraries_the_file_system_and_the_group_are_packages_too() {
+    let work = Work::new();
+    work.pack(&two(&work)).unwrap();
     assert_eq!(
         work.query("libodd", &["--list"]),
         [
@@ -162,7 +177,7 @@ fn debian_packages_become_rpms_with_their_files_and_dependencies() {
         assert!(base.iter().any(|line| line == path), "{path}: {base:?}");
     }
     assert_eq!(
-        work.query(GROUP, &["--requires"]).iter().filter(of_ours).count(),
+        of_ours(work.query(GROUP, &["--requires"])).len(),
         tables::BUILD_ROOT.len()
     );
 }

@@ -47,12 +47,15 @@ fn complete() -> Found {
     }
 }
 
+/// Takes something away from a system.
+type Loss = fn(&mut Found);
+
 #[test]
 fn what_is_missing_is_what_the_purpose_needs_and_the_system_lacks() {
     let (_place, cache) = cache();
     let venv = || Missing::Python(cache.path("venv"));
     let node = || Missing::Node(cache.path("node"));
-    let cases: [(fn(&mut Found), Vec<Missing>, Vec<Missing>); 7] = [
+    let cases: [(Loss, Vec<Missing>, Vec<Missing>); 7] = [
         (|_| (), vec![], vec![]),
         (
             |found| found.packages.retain(|name| name != "dnf" && name != "zstd"),

@@ -105,7 +105,7 @@ fn each_server_has_a_database_of_its_own_with_the_same_content() {
 
 impl Wanted {
     fn parse(line: &[&str]) -> Self {
-        #[derive(clap::Parser)]
+        #[derive(Debug, clap::Parser)]
         struct Arguments {
             #[command(flatten)]
             wanted: Wanted,

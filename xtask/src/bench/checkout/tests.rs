@@ -2,7 +2,7 @@ use clap::Parser as _;
 
 use super::*;
 
-#[derive(clap::Parser)]
+#[derive(Debug, clap::Parser)]
 struct Arguments {
     #[command(flatten)]
     beside: Beside,
@@ -15,7 +15,7 @@ fn it_is_measured_beside_one_commit_or_alone() {
         (&["bench", "--older", "abc"], Some("abc")),
         (&["bench", "--alone"], None),
     ] {
-        let arguments = Arguments::try_parse_from(line).ok().expect("arguments");
+        let arguments = Arguments::try_parse_from(line).unwrap();
         assert_eq!(arguments.beside.commit(), commit, "{line:?}");
     }
     assert!(Arguments::try_parse_from(["bench", "--alone", "--older", "abc"]).is_err());
