@@ -39,8 +39,7 @@ pub(crate) fn make(cache: &Cache) -> Result<PathBuf> {
         );
     }
     let _lock = cache.lock("microdistro")?;
-    let recipe = format!("{VERSION} {codename} {}", tables::all());
-    let digest = short_digest(recipe);
+    let digest = digest(&codename);
     let store = cache.path("microdistro");
     let place = store.join(&digest);
     let repository = place.join("repo");
@@ -59,6 +58,11 @@ pub(crate) fn make(cache: &Cache) -> Result<PathBuf> {
     }
     make_current(&store.join("current"), &digest)?;
     Ok(repository)
+}
+
+/// The name of the distribution that is made out of a Debian release.
+fn digest(codename: &str) -> String {
+    short_digest(format!("{VERSION} {codename} {}", tables::all()))
 }
 
 /// Makes `repo` below `work`; how many packages are in it.
@@ -119,4 +123,4 @@ fn run_rpmbuild(work: &Path, spec: &Path, tree: &Path, log: &Path, total: usize)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

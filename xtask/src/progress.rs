@@ -119,18 +119,24 @@ impl Count {
 
     /// Says how many are done. What goes back is not shown: apt counts each of its stages from the start.
     pub(crate) fn set(&mut self, done: u64) {
+        if let Some(line) = self.advance(done) {
+            say(line);
+        }
+    }
+
+    /// Goes forward; the line that is due where there is no terminal.
+    fn advance(&mut self, done: u64) -> Option<String> {
         let (before, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
         let done = done.min(total);
         if done <= before {
-            return;
+            return None;
         }
         self.bar.set_position(done);
         if done == total {
             self.bar.finish_and_clear();
         }
-        if self.bar.is_hidden() && (self.pace.is_due() || done == total) {
-            say(self.line(self.bar.eta()));
-        }
+        let is_due = self.bar.is_hidden() && (self.pace.is_due() || done == total);
+        is_due.then(|| self.line(self.bar.eta()))
     }
 
     /// What is said where there is no terminal; `left` is how long the rest is expected to take.
@@ -185,6 +191,8 @@ impl Tally {
 mod tests {
     use std::time::Duration;
 
+    use indicatif::ProgressDrawTarget;
+
     use super::{Count, Pace, Step, Tally};
 
     #[test]
@@ -230,6 +238,25 @@ mod tests {
             let mut count = Count::of("packaged", total);
             count.set(done);
             assert_eq!(count.line(left), line);
+        }
+    }
+
+    #[test]
+    fn a_log_has_a_line_at_the_pace_and_one_at_the_end() {
+        let mut count = Count::of("unpacked", 100);
+        count.bar.set_draw_target(ProgressDrawTarget::hidden());
+        let hour = Duration::from_secs(3600);
+        for (pause, done, expected) in [
+            (hour, 1, None),
+            (Duration::ZERO, 2, Some("    unpacked 2 of 100")),
+            (Duration::ZERO, 2, None),
+            (Duration::ZERO, 1, None),
+            (hour, 99, None),
+            (hour, 100, Some("    unpacked 100 of 100")),
+            (Duration::ZERO, 100, None),
+        ] {
+            count.pace = Pace::new(pause);
+            assert_eq!(count.advance(done).as_deref(), expected, "{done} after {pause:?}");
         }
     }
 

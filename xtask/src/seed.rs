@@ -74,7 +74,7 @@ pub(crate) fn make(image: &Path, repository: &Path) -> Result<String> {
 }
 
 /// The name of the layer that is made out of a repository.
-fn layer_of(repomd: &str) -> String {
+pub(crate) fn layer_of(repomd: &str) -> String {
     let digest = sha256(format!("{VERSION} {repomd} {SCRIPT}"));
     format!("roots-{}", digest.chars().take(12).collect::<String>())
 }

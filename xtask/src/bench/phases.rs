@@ -136,6 +136,35 @@ mod tests {
     }
 
     #[test]
+    fn of_lines_that_begin_alike_the_last_tells_the_moment() {
+        let farm = "[2026-11-28T12:00:01Z] Fetched 1 file.\n[2026-11-28T12:00:05Z] Fetched 3 files.\n\
+                    [2026-11-28T12:00:09Z] I have Fetched nothing.\nThe end.\n";
+        let moments = Moments::read(&[], farm, "").expect("moments");
+        let seconds = moments.seconds(moment("2026-11-28T12:00:00Z").expect("a moment"));
+        let told: Vec<_> = seconds.iter().filter(|(_, took)| took.is_some()).collect();
+        assert_eq!(told, [&("download", Some(5.0))]);
+        assert_eq!(seconds.len(), super::PHASES.len());
+    }
+
+    #[test]
+    fn a_log_with_an_odd_moment_is_refused_with_its_words() {
+        let event = json!({"subject_kind": "attempt", "new_state": "running", "at": "noon"});
+        for (events, farm, builder, told) in [
+            (&[][..], "[12:00] Uploaded\n", "", "\"12:00\""),
+            (
+                &[],
+                "",
+                "2026-11-28 12:00:04 - Start: rpmbuild\n",
+                "\"2026-11-28 12:00:04\"",
+            ),
+            (&[event], "", "", "\"noon\""),
+        ] {
+            let error = Moments::read(events, farm, builder).expect_err(told);
+            assert_eq!(error.to_string(), format!("the moment {told}"));
+        }
+    }
+
+    #[test]
     fn moments_differ_by_what_lies_between_them() {
         let [before, after] = ["2026-11-27T20:00:00.250000Z", "2026-11-27T20:00:02Z"]
             .map(|text| moment(text).expect("a moment"));

@@ -49,7 +49,24 @@ pub(super) fn heading(what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Times;
+    use super::{Times, heading};
+
+    #[test]
+    fn the_figures_stand_below_their_headings() {
+        let head = heading("hello, seconds");
+        let head = head.trim_start_matches('\n');
+        for times in [vec![0.004], vec![12.5, 1.0, 99_999.0], vec![3.0; 100]] {
+            let line = Times::of(times).line("accepted to installable", None);
+            assert_eq!(line.len(), head.len(), "{head}\n{line}");
+        }
+        let line = Times::of(vec![12.5, 1.0, 7.25]).line("build", Some(0.0));
+        let figures: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(
+            figures,
+            ["build", "3", "7.25", "1.00", "12.50"],
+            "no ratio to nothing"
+        );
+    }
 
     #[test]
     fn the_median_is_in_the_middle_and_none_of_nothing() {

@@ -147,3 +147,58 @@ fn a_test_image_that_somebody_put_there_is_taken_as_it_is() {
     assert_eq!(test_minimal(&cache).unwrap(), own);
     assert!(!cache.path("images/test-minimal.d").exists(), "nothing is made");
 }
+
+#[test]
+fn a_new_build_root_is_laid_over_an_image_that_is_there() {
+    let place = tempfile::tempdir().unwrap();
+    let cache = Cache::at(place.path()).unwrap();
+    let repository = microdistro::tests::made(&cache);
+    let digest = Image::builder().digest(&apt::codename().unwrap());
+    let dir = cache.path("images/builder").join(&digest);
+    let repomd = crate::cache::sha256_file(&repository.join("repodata/repomd.xml")).unwrap();
+    let layer = seed::layer_of(&repomd);
+    for name in ["root", "roots-older", "roots-oldest", &layer] {
+        fs_err::create_dir_all(dir.join(name)).unwrap();
+    }
+    assert_eq!(builder(&cache).unwrap(), dir);
+    assert!(
+        is_described(&dir, &[&layer, "root"]),
+        "the build root lies over the base"
+    );
+    assert_eq!(cache.path("images/builder/current").canonicalize().unwrap(), dir);
+    let names = |dir: &Path| {
+        let entries = fs_err::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        entries
+            .map(|name| name.into_string().unwrap())
+            .collect::<BTreeSet<_>>()
+    };
+    let left = names(&dir);
+    assert!(left.contains("root") && left.contains(&layer), "{left:?}");
+    assert_eq!(left.len(), 4, "one older build root is kept: {left:?}");
+
+    fs_err::write(dir.join("image.json"), "{}").unwrap();
+    builder(&cache).unwrap();
+    assert!(
+        is_described(&dir, &[&layer, "root"]),
+        "a description that is broken is written anew"
+    );
+}
+
+#[test]
+fn the_test_image_of_this_recipe_takes_the_place_of_another() {
+    let place = tempfile::tempdir().unwrap();
+    let cache = Cache::at(place.path()).unwrap();
+    let digest = Image::test_minimal().digest(&apt::codename().unwrap());
+    let store = cache.path("images/test-minimal.d");
+    fs_err::create_dir_all(store.join(&digest)).unwrap();
+    let link = cache.path("images/test-minimal");
+    // Half of an image is nobody's.
+    fs_err::create_dir_all(link.join("root")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(test_minimal(&cache).unwrap(), link);
+        let target = fs_err::read_link(&link).unwrap();
+        assert_eq!(target, Path::new("test-minimal.d").join(&digest));
+    }
+}

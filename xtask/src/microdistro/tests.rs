@@ -209,6 +209,33 @@ fn packages_that_cannot_be_packed_are_named() {
     );
 }
 
+/// A cache in which the distribution is made already; its repository.
+pub(crate) fn made(cache: &Cache) -> PathBuf {
+    let digest = digest(&apt::codename().unwrap());
+    let repository = cache.path("microdistro").join(digest).join("repo");
+    fs_err::create_dir_all(repository.join("repodata")).unwrap();
+    fs_err::write(repository.join("repodata/repomd.xml"), "<repomd/>\n").unwrap();
+    repository
+}
+
+#[test]
+fn a_distribution_that_is_there_is_not_made_again() {
+    let place = tempfile::tempdir().unwrap();
+    let cache = Cache::at(place.path()).unwrap();
+    let repository = made(&cache);
+    for old in ["older", "oldest"] {
+        fs_err::create_dir(cache.path("microdistro").join(old)).unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(make(&cache).unwrap(), repository);
+        let current = cache.path("microdistro/current/repo").canonicalize().unwrap();
+        assert_eq!(current, repository);
+    }
+    // The link, what it leads to, and the one before, which somebody may be using.
+    assert_eq!(fs_err::read_dir(cache.path("microdistro")).unwrap().count(), 3);
+    assert_ne!(digest("bookworm"), digest("trixie"));
+}
+
 #[test]
 fn the_tables_agree_with_each_other() {
     let is_own = |name: &&str| tables::BUILD_ROOT.contains(name) || tables::ON_REQUEST.contains(name);

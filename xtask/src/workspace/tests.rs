@@ -8,6 +8,12 @@ fn of_a_compilers_output_the_mistakes_are_shown() {
         shown,
         "error[E0425]: no `x`\n --> a.rs:1:2\nerror: could not compile"
     );
+    let named = "warning: an error is unused\n   Compiling error\nerror: expected `;`";
+    assert_eq!(
+        mistakes(named),
+        "error: expected `;`",
+        "a word in a warning is none"
+    );
     assert_eq!(mistakes("   Compiling a\n    Finished"), "");
     let many = format!("error: first\n{}", "more\n".repeat(1000));
     assert_eq!(mistakes(&many).lines().count(), MOST_LINES);

@@ -39,3 +39,38 @@ fn blessing_adds_new_migrations_and_refuses_changed_ones() {
     );
     assert_eq!(check(root.path()).unwrap().len(), 1);
 }
+
+#[test]
+fn only_dated_files_of_rust_are_migrations() {
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(found(root.path()).unwrap(), BTreeMap::new(), "a tree without any");
+    let dir = root.path().join(DIRECTORY);
+    std::fs::create_dir_all(&dir).unwrap();
+    for name in [
+        "mod.rs",
+        "m20260105_000001_first.sql",
+        "model.rs",
+        "20260105_second.rs",
+        "m2_short.rs",
+    ] {
+        std::fs::write(dir.join(name), "abc").unwrap();
+    }
+    let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let file = format!("{DIRECTORY}/m2_short.rs");
+    assert_eq!(found(root.path()).unwrap(), map(&[(&file, digest)]));
+    bless(root.path()).unwrap();
+    let lock = std::fs::read_to_string(root.path().join(LOCK)).unwrap();
+    let (comment, lines) = lock.split_once('\n').unwrap();
+    assert!(
+        comment.starts_with("# ") && comment.contains("cargo xtask tidy --bless"),
+        "{comment}"
+    );
+    assert_eq!(lines, format!("{digest}  {file}\n"), "as sha256sum writes it");
+    std::fs::remove_file(root.path().join(&file)).unwrap();
+    bless(root.path()).unwrap();
+    assert_eq!(
+        kept(root.path()),
+        map(&[(&file, digest)]),
+        "one that is gone is not forgotten"
+    );
+}
