@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 
 pub(crate) use self::plan::FaultPlan;
 use self::plan::{Effect, MOST_RULES, Rule, all, check_pause, one};
+use self::reading::Document;
 pub(crate) use self::reading::read;
 use crate::ledger::{InstanceFaults, Interruption};
 
@@ -78,6 +79,11 @@ pub(crate) enum Fault {
         #[serde(default = "one")]
         count: u64,
     },
+}
+
+impl Document for Fault {
+    const MAPPINGS: &'static [&'static str] = &[""];
+    const TAG: Option<&'static str> = Some("fault");
 }
 
 /// What becomes of an answer that is to be lost.

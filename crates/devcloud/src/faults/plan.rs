@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::reading::Document;
+
 /// How many rules may be lined up.
 pub(super) const MOST_RULES: usize = 1000;
 
@@ -17,6 +19,11 @@ pub(crate) struct FaultPlan {
     pub(super) seed: u64,
     /// Asked in this order.
     pub(super) rules: Vec<Rule>,
+}
+
+impl Document for FaultPlan {
+    const MAPPINGS: &'static [&'static str] = &["", "rules[]", "rules[].effect.{}"];
+    const TAG: Option<&'static str> = None;
 }
 
 /// One effect on the calls of one action.

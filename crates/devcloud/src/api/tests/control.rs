@@ -54,6 +54,7 @@ async fn whoever_has_not_the_secret_key_is_told_nothing_and_changes_nothing() {
 #[tokio::test]
 async fn what_is_not_understood_is_refused_with_the_reason() {
     let harness = Harness::new(|_| ());
+    let methods = "GET ledger, POST fault, PUT faults";
     for (method, path, body, status, reason) in [
         (
             Method::POST,
@@ -62,7 +63,13 @@ async fn what_is_not_understood_is_refused_with_the_reason() {
             400,
             "the fault is not understood: it is no JSON: it ends too early",
         ),
-        (Method::POST, "fault", "[]", 400, "the fault is not understood: "),
+        (
+            Method::POST,
+            "fault",
+            r#"["no-ssh"]"#,
+            400,
+            "the fault is not understood: it is a list, not a mapping",
+        ),
         (
             Method::POST,
             "fault",
@@ -84,27 +91,9 @@ async fn what_is_not_understood_is_refused_with_the_reason() {
             400,
             "the plan of faults is not understood: rules[0].action: this cloud has no action Fly",
         ),
-        (
-            Method::POST,
-            "faults",
-            "{}",
-            405,
-            "GET ledger, POST fault, PUT faults",
-        ),
-        (
-            Method::GET,
-            "fault",
-            "",
-            405,
-            "GET ledger, POST fault, PUT faults",
-        ),
-        (
-            Method::DELETE,
-            "ledger",
-            "",
-            405,
-            "GET ledger, POST fault, PUT faults",
-        ),
+        (Method::POST, "faults", "{}", 405, methods),
+        (Method::GET, "fault", "", 405, methods),
+        (Method::DELETE, "ledger", "", 405, methods),
         (
             Method::GET,
             "books",
