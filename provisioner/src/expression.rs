@@ -23,6 +23,7 @@ use minijinja::{Error, ErrorKind};
 use crate::value::Value;
 
 use evaluation::Evaluation;
+pub(crate) use operators::equal;
 
 /// The variables an expression sees.
 pub(crate) type Variables = BTreeMap<String, Value>;

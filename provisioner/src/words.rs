@@ -1,4 +1,6 @@
-//! Small grammars: modes, names of variables, command lines, regular expressions.
+//! Small grammars: modes, names of variables, command lines, regular expressions, digits.
+
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 /// The permission bits written in octal, `644`, `0644` or `1777`.
 pub(crate) fn mode(text: &str) -> Option<u32> {
@@ -6,6 +8,34 @@ pub(crate) fn mode(text: &str) -> Option<u32> {
     u32::from_str_radix(text, 8)
         .ok()
         .filter(|bits| digits && *bits <= 0o7777)
+}
+
+/// A text that may be a number as Python looks at one: without the blanks around it, and with the digits of any script
+/// as `0` to `9`.
+pub(crate) fn plain_number(text: &str) -> String {
+    // Python's blanks are Unicode's and the separators of old data files.
+    let is_blank = |letter: char| letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter);
+    with_plain_digits(text.trim_matches(is_blank))
+}
+
+/// A text with the digits of any script as `0` to `9`, as Python counts them.
+pub(crate) fn with_plain_digits(text: &str) -> String {
+    text.chars()
+        .map(|letter| digit(letter).unwrap_or(letter))
+        .collect()
+}
+
+/// The digit `0` to `9` of the same value. Unicode has the digits of each script in a row of ten, and these rows in a row.
+fn digit(letter: char) -> Option<char> {
+    let is_digit = |letter: char| letter.general_category() == GeneralCategory::DecimalNumber;
+    if letter.is_ascii() || !is_digit(letter) {
+        return None;
+    }
+    let before = ('\0'..letter)
+        .rev()
+        .take_while(|letter| is_digit(*letter))
+        .count();
+    char::from_digit(u32::try_from(before % 10).ok()?, 10)
 }
 
 /// Whether this can be the name of a variable.

@@ -193,7 +193,7 @@ fn ordered(left: &Value, right: &Value, wanted: &[Ordering]) -> Result<bool, Str
 }
 
 /// Whether two values are equal; numbers are, whatever their kind.
-pub(super) fn equal(left: &Value, right: &Value) -> Result<bool, String> {
+pub(crate) fn equal(left: &Value, right: &Value) -> Result<bool, String> {
     let (left, right) = (left.present()?, right.present()?);
     if let (Some(one), Some(other)) = (Number::of(left), Number::of(right)) {
         return Ok(number_order(one, other) == Some(Ordering::Equal));

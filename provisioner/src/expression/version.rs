@@ -4,6 +4,8 @@
 
 use std::cmp::Ordering;
 
+use crate::words;
+
 /// The comparisons under all their names.
 const COMPARISONS: &[(&[&str], &[Ordering])] = &[
     (&["==", "=", "eq"], &[Ordering::Equal]),
@@ -53,7 +55,7 @@ fn parts(version: &str) -> Vec<Part> {
         '.' => 2,
         _ => 3,
     };
-    let letters: Vec<char> = version.chars().collect();
+    let letters: Vec<char> = words::with_plain_digits(version).chars().collect();
     letters
         .chunk_by(|one, other| class(*one) == class(*other))
         .filter_map(|run| {

@@ -210,16 +210,18 @@ impl Reader<'_> {
         let word = key.text.as_str();
         match word {
             "name" => task.name = self.text(value, word).unwrap_or_default(),
-            "when" => task.when = self.conditions(value, word),
+            "when" => task.when = self.conditions(&said_once(value), word),
             "register" => task.register = self.identifier(value, word),
             // As in Ansible, no loop is none.
             "loop" => task.items = Some(self.template(value)).filter(|items| !items.is_null()),
             "tags" => self.tags(value),
             "loop_control" => self.loop_control(value),
             "vars" => task.vars = self.vars(value, word),
-            "changed_when" => task.changed_when = Some(self.conditions(value, word)),
-            "failed_when" => task.failed_when = Some(self.conditions(value, word)),
-            "until" => task.until = Some(self.conditions(value, word)),
+            "changed_when" => task.changed_when = Some(self.conditions(&listed(value), word)),
+            "failed_when" => task.failed_when = Some(self.conditions(&listed(value), word)),
+            // As in Ansible, nothing is no condition here, but a mistake behind `changed_when`.
+            "until" if value.to_value().is_null() => task.until = None,
+            "until" => task.until = Some(self.conditions(&listed(value), word)),
             "retries" => task.retries = self.number(value, word, 1000).try_into().ok(),
             "delay" => task.delay = self.number(value, word, 600),
             "timeout" => task.timeout = Some(self.number(value, word, 86_400)),
@@ -292,7 +294,7 @@ impl Reader<'_> {
     fn argument(&mut self, module: &'static Module, key: &Key, value: &Node) {
         match (module.kind, key.text.as_str(), &value.tree) {
             (Kind::Assert, "that", _) => {
-                self.conditions(value, "that");
+                self.conditions(&listed(value), "that");
             }
             (Kind::Debug, "var", Tree::Text(text)) => self.expression(value, text),
             (_, "mode" | "directory_mode", Tree::Number(_)) => {
@@ -396,36 +398,39 @@ impl Reader<'_> {
         }
     }
 
-    /// One condition or a list of them, all of which must hold.
-    fn conditions(&mut self, node: &Node, what: &str) -> Vec<String> {
+    /// Conditions, all of which must hold.
+    fn conditions(&mut self, nodes: &[&Node], what: &str) -> Vec<String> {
+        let all = nodes.iter().enumerate();
+        all.map(|(place, node)| self.condition(node, what, place == 0))
+            .collect()
+    }
+
+    /// One condition. Ansible looks at one only after those before it hold, so that what can be none is a mistake only
+    /// in the first place.
+    fn condition(&mut self, node: &Node, what: &str, is_first: bool) -> String {
         match &node.tree {
-            Tree::Bool(value) => vec![value.to_string()],
+            Tree::Text(text) if text.contains("{{") => {
+                self.complain(
+                    node,
+                    format!("{what} is an expression already: leave the braces out"),
+                );
+            }
             Tree::Text(text) => {
-                if text.contains("{{") {
-                    self.complain(
-                        node,
-                        format!("{what} is an expression already: leave the braces out"),
-                    );
-                } else {
-                    self.expression(node, text);
-                }
-                vec![text.clone()]
+                self.expression(node, text);
+                return text.clone();
             }
-            Tree::List(items) => items
-                .iter()
-                .flat_map(|item| match &item.tree {
-                    Tree::List(_) => {
-                        self.complain(item, format!("{what} is a list of expressions, not of lists"));
-                        Vec::new()
-                    }
-                    _ => self.conditions(item, what),
-                })
-                .collect(),
-            _ => {
+            Tree::Bool(_) => {}
+            Tree::List(_) if is_first => {
+                self.complain(node, format!("{what} is a list of expressions, not of lists"));
+            }
+            _ if is_first => {
                 self.complain(node, format!("{what} is an expression, not {}", node.kind()));
-                Vec::new()
             }
+            // By its name in expressions.
+            Tree::Null => return "none".to_owned(),
+            _ => {}
         }
+        node.to_value().to_string()
     }
 
     fn text(&mut self, node: &Node, what: &str) -> Option<String> {
@@ -463,4 +468,23 @@ impl Reader<'_> {
             0
         })
     }
+}
+
+/// The elements of a list, or what stands in the place of one.
+fn listed(node: &Node) -> Vec<&Node> {
+    match &node.tree {
+        Tree::List(items) => items.iter().collect(),
+        _ => vec![node],
+    }
+}
+
+/// What Ansible leaves of a list of conditions behind `when`: no nothing, and of equal ones in a row the first. To it, 1
+/// equals `true`, so that `[true, 1]` is one condition.
+fn said_once(node: &Node) -> Vec<&Node> {
+    let mut nodes = listed(node);
+    nodes.dedup_by(|later, earlier| {
+        expression::equal(&later.to_value(), &earlier.to_value()).unwrap_or_default()
+    });
+    nodes.retain(|node| !node.to_value().is_null());
+    nodes
 }

@@ -188,7 +188,15 @@ fn every_keyword_says_what_it_takes() {
         ("name: [a]", "6:13: name is text, not a list"),
         ("name: 5", "6:13: name is text, not a number"),
         ("when: { a: 1 }", "6:13: when is an expression, not a mapping"),
-        ("when:", "6:11: when is an expression, not nothing"),
+        ("when: [null, 1]", "6:20: when is an expression, not a number"),
+        (
+            "changed_when:",
+            "6:19: changed_when is an expression, not nothing",
+        ),
+        (
+            "failed_when: [null]",
+            "6:21: failed_when is an expression, not nothing",
+        ),
         (
             "when: \"a and\"",
             "6:13: `a and`: syntax error: unexpected end of input, expected expression",

@@ -110,3 +110,31 @@ fn names_of_variables() {
         assert!(!is_identifier(text), "{text}");
     }
 }
+
+#[test]
+fn digits_of_any_script_count_as_python_counts_them() {
+    for (text, plain) in [
+        ("12", "12"),
+        (" -１２\u{1c}\n", "-12"),
+        ("٠١٢٣٤٥٦٧٨٩", "0123456789"),
+        ("०९", "09"),
+        // The mathematical digits are five rows of ten without a gap.
+        ("𝟎𝟗𝟘𝟡𝟢𝟫𝟬𝟵𝟶𝟿", "0909090909"),
+        ("²①Ⅷ½一", "²①Ⅷ½一"),
+        ("１ ２", "1 2"),
+    ] {
+        assert_eq!(plain_number(text), plain, "{text:?}");
+    }
+}
+
+#[test]
+fn unicode_has_its_digits_in_rows_of_ten() {
+    let digits: Vec<char> = ('\0'..=char::MAX)
+        .filter(|letter| letter.general_category() == GeneralCategory::DecimalNumber)
+        .collect();
+    let rows = digits.chunk_by(|one, next| u32::from(*one) + 1 == u32::from(*next));
+    assert!(digits.len() > 600);
+    for row in rows {
+        assert_eq!(row.len() % 10, 0, "{:?} to {:?}", row.first(), row.last());
+    }
+}

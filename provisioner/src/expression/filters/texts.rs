@@ -1,6 +1,7 @@
 //! Filters of single values: texts and numbers.
 
 use crate::value::Value;
+use crate::words;
 
 /// What Ansible takes for true: these words and 1. Everything else is false, `y` and 2 as well.
 pub(super) fn truth(value: &Value) -> bool {
@@ -20,7 +21,7 @@ pub(super) fn whole(value: &Value, base: i64) -> Result<Option<i64>, String> {
         Value::Bool(value) => return Ok(Some(i64::from(*value))),
         Value::Int(number) => return Ok(Some(*number)),
         Value::Float(number) => Some(*number),
-        Value::Text(text) => match digits(text.trim(), base) {
+        Value::Text(text) => match digits(&words::plain_number(text), base) {
             Some(number) => return number.map(Some),
             None => fraction(value),
         },
@@ -86,7 +87,7 @@ pub(super) fn fraction(value: &Value) -> Option<f64> {
         Value::Int(number) => Some(*number as f64),
         Value::Float(number) => Some(*number),
         Value::Text(text) => {
-            let text = text.trim();
+            let text = words::plain_number(text);
             let parts: Vec<&str> = text.split('_').collect();
             let is_digit = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_digit());
             let joins_digits = parts.windows(2).all(|pair| match pair {
@@ -142,9 +143,39 @@ pub(super) fn quoted(value: &Value) -> Result<Value, String> {
 /// The value that a JSON text means.
 pub(super) fn from_json(value: &Value) -> Result<Value, String> {
     match value {
-        Value::Text(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        Value::Text(text) => {
+            let text = json_with_whole_numbers(text)?;
+            serde_json::from_str(&text).map_err(|error| error.to_string())
+        }
         other => Err(format!("{} is no JSON text", other.kind())),
     }
+}
+
+/// JSON in which no whole number is left that the library reads as a fraction: `-0` becomes `0`, as for Python, and one
+/// that is larger than 64 bits is refused.
+fn json_with_whole_numbers(text: &str) -> Result<String, String> {
+    let (mut written, mut is_inside, mut is_escaped) = (String::new(), false, false);
+    let is_of_number =
+        |letter: char| letter.is_ascii_digit() || matches!(letter, '-' | '+' | '.' | 'e' | 'E');
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let length = if is_inside || !matches!(letter, '-' | '0'..='9') {
+            is_inside ^= letter == '"' && !is_escaped;
+            is_escaped = letter == '\\' && !is_escaped;
+            letter.len_utf8()
+        } else {
+            rest.find(|letter| !is_of_number(letter)).unwrap_or(rest.len())
+        };
+        let (part, tail) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        let digits = part.strip_prefix('-').unwrap_or(part);
+        let is_whole = !is_inside && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if is_whole && part.parse::<i64>().is_err() {
+            return Err(format!("{part} does not fit into 64 bits"));
+        }
+        written.push_str(if is_whole && part == "-0" { "0" } else { part });
+        rest = tail;
+    }
+    Ok(written)
 }
 
 /// The parts of a text between separators, or between blanks.
