@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use shell::{Chunk, Command, Connection, Error, Exit, Input, Output, Progress, RunOptions};
 use tokio::runtime::Runtime;
 
-use crate::sshd::Sshd;
+use crate::sshd::{QUICK, Sshd};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -197,6 +197,43 @@ async fn a_stream_gives_output_while_the_command_runs_and_then_its_end() {
         Progress::End(Exit::Code(5))
     );
     assert_eq!(stream.bytes_received(), 8);
+}
+
+/// The whole of a long output, to a reader who pauses for much longer than a peer may be silent and takes it in small bites
+/// then, so that all buffers on the way are full for seconds. Each line has a number: a piece that is lost or doubled shows.
+#[tokio::test]
+async fn a_slow_reader_of_a_stream_loses_nothing_and_keeps_the_connection() {
+    let server = Sshd::start();
+    let connection = server.connect_with(QUICK).await;
+    let script = "seq 1 3000000; echo the last >&2; exit 9";
+    let command = Command::script("the long log", script, [""; 0]);
+    let mut stream = connection.stream(&command, LONG * 2).await.expect("started");
+    let (mut out, mut err, mut chunks) = (Vec::new(), Vec::new(), 0_u32);
+    let end = loop {
+        match stream.next().await.expect("nothing is lost") {
+            Progress::Chunk(Chunk::Stdout(bytes)) => out.extend_from_slice(&bytes),
+            Progress::Chunk(Chunk::Stderr(bytes)) => err.extend_from_slice(&bytes),
+            Progress::End(end) => break end,
+        }
+        chunks += 1;
+        if chunks == 1 || chunks == 200 {
+            tokio::time::sleep(QUICK.keepalive_interval * 8).await;
+        } else if chunks < 400 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert_eq!(
+        (end, String::from_utf8_lossy(&err).as_ref()),
+        (Exit::Code(9), "the last\n")
+    );
+    assert_eq!(stream.bytes_received(), (out.len() + err.len()) as u64);
+    let wrong = String::from_utf8_lossy(&out)
+        .lines()
+        .zip(1_u32..)
+        .find_map(|(line, number)| (line != number.to_string()).then_some(number));
+    assert_eq!(wrong, None, "the first line that is not its number");
+    assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 3_000_000);
+    assert_eq!(run(&connection, "exit 3").await.exit, Exit::Code(3));
 }
 
 #[tokio::test]
