@@ -185,6 +185,9 @@ async fn forsaken(store: &Store, fleet: &FleetSpec) -> anyhow::Result<String> {
 
 /// Whether the schema is this program's, and the role may do what its process does.
 async fn database(store: &Store, role: Option<Role>) -> anyhow::Result<String> {
+    if role == Some(Role::Up) {
+        store.check_may_migrate().await.map_err(plainly)?;
+    }
     database::check_schema(store).await?;
     let process = match role {
         Some(Role::Api) => Process::Api,

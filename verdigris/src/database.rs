@@ -14,7 +14,7 @@ use crate::{options::Config, say};
 pub(crate) async fn migrate(config: &Config) -> anyhow::Result<()> {
     let settings = Settings::load(config.config.as_deref())?;
     let store = make(&settings).await?;
-    let applied = store.migrate().await.context("migrating the database");
+    let applied = migrated(&store).await;
     close(&store).await;
     let applied = applied?;
     if applied.is_empty() {
@@ -24,6 +24,11 @@ pub(crate) async fn migrate(config: &Config) -> anyhow::Result<()> {
         say(&format!("applied {name}"));
     }
     Ok(())
+}
+
+async fn migrated(store: &Store) -> anyhow::Result<Vec<String>> {
+    store.check_may_migrate().await.map_err(plainly)?;
+    store.migrate().await.context("migrating the database")
 }
 
 /// Connects, and makes a SQLite database where there is none; the schema is whatever it is.

@@ -18,10 +18,10 @@ pub(crate) fn may_not_connect(address: &str, error: &sqlx::Error) -> Error {
     }
 }
 
-/// That a role lacks rights, and what gives them to it.
-pub(crate) fn lacks_rights(role: &str, statements: &[String]) -> String {
+/// That a role lacks rights on `what`, such as the tables, and what gives them to it.
+pub(crate) fn lacks_rights(role: &str, what: &str, statements: &[String]) -> String {
     format!(
-        "the role {role} lacks rights; who owns the tables gives them with\n  {}",
+        "the role {role} lacks rights; who owns {what} gives them with\n  {}",
         statements.join("\n  ")
     )
 }

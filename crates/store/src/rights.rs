@@ -102,7 +102,7 @@ impl Store {
         let role = self.read(|tx| async move { Ok(place(&tx).await?.map(|place| place.role)) });
         Err(Error::Forbidden {
             database: self.name().to_owned(),
-            why: lacks_rights(&role.await?.unwrap_or_default(), &statements),
+            why: lacks_rights(&role.await?.unwrap_or_default(), "the tables", &statements),
         })
     }
 
@@ -132,6 +132,51 @@ impl Store {
         .await
     }
 
+    /// Refuses a role that could not apply the migrations that are due: on PostgreSQL they make tables in the schema that
+    /// comes first, and change those that are there, which only their owner may.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`], with the statements that give the right; [`Error::Schema`]; [`Error::Unavailable`].
+    pub async fn check_may_migrate(&self) -> Result<()> {
+        self.read(|tx| async move {
+            if tx.get_database_backend() != DbBackend::Postgres || self.pending(&tx).await?.is_empty() {
+                return Ok(());
+            }
+            // The name of a schema that the role may not use is not among the current ones.
+            let sql = format!(
+                "SELECT current_user::text, n.name, coalesce(has_schema_privilege(to_regnamespace(quote_ident(n.name))::oid, \
+                     'USAGE'), false),
+                   coalesce(has_schema_privilege(to_regnamespace(quote_ident(n.name))::oid, 'CREATE'), false),
+                   (SELECT pg_get_userbyid(c.relowner)::text FROM pg_class c
+                     WHERE c.oid = to_regclass('{MIGRATIONS}') AND NOT pg_has_role(c.relowner, 'USAGE'))
+                 FROM (SELECT coalesce(current_schema()::text, 'public') AS name) n"
+            );
+            let row = tx.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+            let Some(row) = row else { return Ok(()) };
+            let (role, schema): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let (may_use, may_create): (bool, bool) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+            let owner: Option<String> = row.try_get_by_index(4)?;
+            let (schema, quoted_role) = (quoted(&schema), quoted(&role));
+            let mut statements = Vec::new();
+            match (may_use, may_create) {
+                (true, true) => {}
+                (true, false) => statements.push(format!("GRANT CREATE ON SCHEMA {schema} TO {quoted_role};")),
+                (false, _) => statements.push(format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {quoted_role};")),
+            }
+            statements.extend(owner.map(|owner| format!("GRANT {} TO {quoted_role};", quoted(&owner))));
+            if statements.is_empty() {
+                return Ok(());
+            }
+            Err(Error::Forbidden {
+                database: self.name().to_owned(),
+                why: lacks_rights(&role, "the database", &statements),
+            }
+            .into())
+        })
+        .await
+    }
+
     /// [`Error::Forbidden`] where the role may not read which migrations were applied.
     pub(crate) async fn check_that_migrations_are_readable(&self, tx: &Tx) -> Result<(), TxError> {
         let Some(place) = place(tx).await? else {
@@ -146,7 +191,7 @@ impl Store {
         };
         Err(Error::Forbidden {
             database: self.name().to_owned(),
-            why: lacks_rights(&place.role, &statements),
+            why: lacks_rights(&place.role, "the tables", &statements),
         }
         .into())
     }

@@ -10,7 +10,7 @@ use model::{
 };
 use runtime::{Settings, clock};
 use rustix::fs::Access;
-use store::Store;
+use store::{Process, Store};
 
 use super::operator_name;
 use crate::{
@@ -109,7 +109,8 @@ fn fleet(settings: &Settings, image: &ImageConfig) -> anyhow::Result<Option<Flee
 
 /// Whether a database that is there is one for this farm.
 async fn agree(settings: &Settings, fleet: Option<&FleetSpec>, store: &Store) -> anyhow::Result<()> {
-    // The fleets in an older schema are looked at when it is the present one.
+    store.check_may_migrate().await.map_err(database::plainly)?;
+    // Rights on tables, and the fleets in an older schema, are looked at when it is the present one.
     if !store
         .pending_migrations()
         .await
@@ -118,6 +119,10 @@ async fn agree(settings: &Settings, fleet: Option<&FleetSpec>, store: &Store) ->
     {
         return Ok(());
     }
+    store
+        .check_rights(Process::Worker)
+        .await
+        .map_err(database::plainly)?;
     if let Some(fleet) = fleet {
         return fleet::refuse_forsaken_machines(store, fleet, clock::now()).await;
     }

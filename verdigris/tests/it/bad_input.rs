@@ -4,6 +4,7 @@
 use std::{fs, process::Output};
 
 use repository::testing::forge;
+use store::testing::PostgresServer;
 
 use crate::{
     config_check::everything,
@@ -280,6 +281,57 @@ fn a_refused_first_start_makes_nothing() {
         let left = everything(place.path());
         assert_eq!(left.keys().collect::<Vec<_>>(), [&empty], "{arguments:?}");
     }
+}
+
+#[test]
+fn a_first_start_whose_role_lacks_rights_in_postgresql_makes_nothing_and_names_the_statement() {
+    let server = PostgresServer::start().unwrap();
+    let owner = server.new_database().unwrap();
+    let url = owner.replace("verdigris@", "farm@");
+    let place = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        verdigris()
+            .env("VERDIGRIS_DATABASE__URL", &url)
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let directory = place.path().join("farm");
+    let image = cached("images/builder/current");
+    let up: Vec<&str> = ["up", "--listen", "127.0.0.1:0", "--directory"]
+        .into_iter()
+        .chain([directory.to_str().unwrap(), "--image", image.to_str().unwrap()])
+        .collect();
+    let refused = |arguments: &[&str], statement: &str| {
+        let output = run(arguments);
+        let said = said(&output);
+        assert!(
+            !output.status.success() && said.contains(statement),
+            "{arguments:?}: {said}"
+        );
+        assert_eq!(everything(place.path()).len(), 0, "{arguments:?}: {said}");
+    };
+    server
+        .execute(
+            &owner,
+            "CREATE ROLE farm LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        )
+        .unwrap();
+    let create = "GRANT CREATE ON SCHEMA public TO farm;";
+    refused(&up, create);
+    refused(&["config", "check", "--role", "up"], create);
+    refused(&["migrate"], create);
+
+    // The tables are another role's, and whole: what is wanting then is rights on them.
+    server.execute(&owner, create).unwrap();
+    assert!(run(&["migrate"]).status.success());
+    server
+        .execute(
+            &owner,
+            "REASSIGN OWNED BY farm TO verdigris; GRANT SELECT ON seaql_migrations TO farm",
+        )
+        .unwrap();
+    refused(&up, "GRANT SELECT, INSERT, UPDATE, DELETE ON ");
 }
 
 /// A file of a farm's directory, what it holds, and what the start says of it. Where it holds nothing it is a directory.

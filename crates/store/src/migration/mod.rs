@@ -100,7 +100,7 @@ impl Store {
         Err(self.misfit(format!("these migrations are missing: {}", pending.join(", "))))
     }
 
-    async fn pending(&self, tx: &Tx) -> Result<Vec<String>, TxError> {
+    pub(crate) async fn pending(&self, tx: &Tx) -> Result<Vec<String>, TxError> {
         // A table that may not be read looks like one that is not there.
         self.check_that_migrations_are_readable(tx).await?;
         let applied = applied(tx).await?;

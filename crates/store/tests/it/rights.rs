@@ -101,6 +101,61 @@ fn a_role_that_may_not_connect_is_told_the_statement_that_lets_it() {
     }));
 }
 
+/// What a role that is to make or change the tables is asked for, and what it may do afterwards.
+#[test]
+fn a_role_that_may_not_migrate_is_told_so_before_anything_is_made() {
+    let server = PostgresServer::start().unwrap();
+    check(Box::pin(async move {
+        for (number, (before, asked)) in [
+            (
+                "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+                "GRANT CREATE ON SCHEMA public TO \"Farm\";",
+            ),
+            (
+                "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+                "GRANT USAGE, CREATE ON SCHEMA public TO \"Farm\";",
+            ),
+            // The tables of another role, of an older program.
+            (
+                "GRANT CREATE ON SCHEMA public TO \"Farm\";
+                 CREATE TABLE seaql_migrations (version varchar PRIMARY KEY, applied_at bigint NOT NULL);
+                 GRANT SELECT ON seaql_migrations TO \"Farm\"",
+                "GRANT verdigris TO \"Farm\";",
+            ),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let owner = server.new_database().unwrap();
+            if number == 0 {
+                server.execute(&owner, "CREATE ROLE \"Farm\" LOGIN").unwrap();
+            }
+            server.execute(&owner, before).unwrap();
+            let store = connect(&owner.replace("verdigris@", "Farm@")).await;
+            let refused = store.check_may_migrate().await.unwrap_err();
+            assert_eq!(statements(&refused), asked, "{before}");
+            assert!(store.migrate().await.is_err(), "{before}");
+            server.execute(&owner, asked).unwrap();
+            store.check_may_migrate().await.unwrap();
+            store.migrate().await.unwrap();
+            // Nobody needs the right when nothing is due.
+            server
+                .execute(&owner, "REVOKE ALL ON SCHEMA public FROM \"Farm\"")
+                .unwrap();
+            server
+                .execute(&owner, "GRANT USAGE ON SCHEMA public TO \"Farm\"")
+                .unwrap();
+            store.check_may_migrate().await.unwrap();
+        }
+        Database::sqlite()
+            .connect()
+            .await
+            .check_may_migrate()
+            .await
+            .unwrap();
+    }));
+}
+
 /// A table that is made later and not granted would stop a farm whose roles are as the documentation says.
 #[test]
 fn every_table_is_known_to_who_asks_for_rights() {
