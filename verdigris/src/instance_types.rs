@@ -56,6 +56,7 @@ pub(crate) fn unknown_types(
         let words = format!("the cloud {cloud} has no instance type `{name}`{hint}");
         let places = uses.get(name.as_str()).into_iter().flatten();
         let at = |path: &Vec<String>| Contradiction {
+            beside: None,
             path: path.clone(),
             words: words.clone(),
         };

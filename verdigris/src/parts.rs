@@ -56,16 +56,11 @@ pub(crate) fn fleet_path(settings: &Settings) -> PathBuf {
 pub(crate) fn fleet_file(path: &Path) -> anyhow::Result<FleetSpec> {
     let text = runtime::yaml::read(path)?;
     let name = path.display().to_string();
-    let fleet: FleetSpec = runtime::yaml::parse(&text, &name)?;
-    let found = fleet.contradictions();
-    if !found.is_empty() {
-        return Err(runtime::Error::Mistakes {
-            path: name.clone(),
-            mistakes: with_places(&text, &name, &found),
-        }
-        .into());
-    }
-    Ok(fleet)
+    Ok(runtime::yaml::parse_and_check(
+        &text,
+        &name,
+        FleetSpec::contradictions,
+    )?)
 }
 
 /// What is wrong in the fleet file, each with its line.
@@ -73,14 +68,9 @@ pub(crate) fn in_fleet_file(settings: &Settings, found: &[Contradiction]) -> Vec
     let path = fleet_path(settings);
     // It was read a moment ago. If it cannot be any more, there is no line.
     let text = runtime::yaml::read(&path).unwrap_or_default();
-    with_places(&text, &path.display().to_string(), found)
-}
-
-fn with_places(text: &str, name: &str, found: &[Contradiction]) -> Vec<String> {
-    found
-        .iter()
-        .map(|it| runtime::yaml::mistake_at(text, name, &it.path, &it.words))
-        .collect()
+    let name = path.display().to_string();
+    let with_place = |it: &Contradiction| runtime::yaml::mistake_at(&text, &name, it);
+    found.iter().map(with_place).collect()
 }
 
 /// The HTTP role.

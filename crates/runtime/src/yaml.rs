@@ -4,10 +4,12 @@
 mod place;
 mod repair;
 mod stand_in;
+mod twice;
 mod words;
 
 use std::path::Path;
 
+use model::fleet::Contradiction;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use serde_saphyr::DuplicateKeyPolicy;
@@ -31,15 +33,13 @@ pub fn read(path: &Path) -> Result<String, Error> {
 
 /// A mistake that showed only when the whole text was read: its place, the keys that lead there, what is wrong, and the line.
 #[must_use]
-pub fn mistake_at(text: &str, name: &str, path: &[String], words: &str) -> String {
-    let key = path.join(".");
-    match place::place(text, path) {
-        Some((line, column)) => {
-            let shown = shown(text, line, column);
-            format!("{name}:{line}:{column}: {key}: {words}{shown}")
-        }
-        None => format!("{name}: {key}: {words}"),
-    }
+pub fn mistake_at(text: &str, name: &str, found: &Contradiction) -> String {
+    contradiction(text, name, found).words
+}
+
+fn contradiction(text: &str, name: &str, found: &Contradiction) -> Mistake {
+    let place = place::place(text, &found.path);
+    Mistake::new(text, name, place, &found.to_string())
 }
 
 /// Reads a text; `name` stands for it in errors.
@@ -48,23 +48,57 @@ pub fn mistake_at(text: &str, name: &str, path: &[String], words: &str) -> Strin
 /// When the text is not a `T`: all mistakes, in the order of their lines, unless one of them hides what is behind it, as one in
 /// the language itself does.
 pub fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Error> {
+    parse_and_check(text, name, |_| Vec::new())
+}
+
+/// Reads a text whose parts may contradict each other.
+///
+/// # Errors
+/// As [`parse`]. The contradictions are among the mistakes, except those that would go if another mistake were mended.
+pub fn parse_and_check<T: DeserializeOwned>(
+    text: &str,
+    name: &str,
+    check: impl Fn(&T) -> Vec<Contradiction>,
+) -> Result<T, Error> {
     let mut repairs = Repairs::default();
     let mut mistakes = Vec::new();
     loop {
         let (error, path) = match read_with::<T>(text, &repairs, &mistakes) {
-            Ok(value) if mistakes.is_empty() => return Ok(value),
-            Ok(_) => break,
+            Ok(value) => {
+                let mut found = check(&value);
+                found.retain(|found| !repairs.may_settle(found, |path| place::is_written(text, path)));
+                if mistakes.is_empty() && found.is_empty() {
+                    return Ok(value);
+                }
+                mistakes.extend(found.iter().map(|found| contradiction(text, name, found)));
+                break;
+            }
             Err(found) => *found,
         };
         let way = way(&path);
-        if !repairs.stands_at(&way) {
+        let is_twice = matches!(
+            words::cause(&error),
+            serde_saphyr::Error::DuplicateMappingKey { .. }
+        );
+        // Of those, the first hides the others from the library.
+        let twice = twice::keys(text).into_iter().filter(|_| is_twice);
+        let before = mistakes.len();
+        for key in twice {
+            mistakes.push(Mistake::new(text, name, Some(key.place), &key.words()));
+            repairs.take_first(key.way);
+        }
+        if mistakes.len() == before && !repairs.stands_at(&way) {
             mistakes.push(mistake(&error, &path, text, name));
         }
-        if mistakes.len() == MOST_MISTAKES || !repair(&mut repairs, &error, way) {
+        if let Some(last) = mistakes.last_mut() {
+            last.is_twice |= is_twice;
+        }
+        if mistakes.len() >= MOST_MISTAKES || !repair(&mut repairs, &error, way) {
             break;
         }
     }
     mistakes.sort_by_key(|mistake| mistake.place);
+    mistakes.truncate(MOST_MISTAKES);
     Err(Error::Mistakes {
         path: name.to_owned(),
         mistakes: mistakes.into_iter().map(|mistake| mistake.words).collect(),
@@ -135,6 +169,23 @@ struct Mistake {
     is_twice: bool,
 }
 
+impl Mistake {
+    fn new(text: &str, name: &str, place: Option<(u64, u64)>, words: &str) -> Self {
+        let words = match place {
+            Some((line, column)) => {
+                let shown = shown(text, line, column);
+                format!("{name}:{line}:{column}: {words}{shown}")
+            }
+            None => format!("{name}: {words}"),
+        };
+        Self {
+            place,
+            words,
+            is_twice: false,
+        }
+    }
+}
+
 fn mistake(error: &serde_saphyr::Error, path: &serde_path_to_error::Path, text: &str, name: &str) -> Mistake {
     let what = words::what(error, text);
     let key = words::key(error, &path.to_string());
@@ -142,22 +193,7 @@ fn mistake(error: &serde_saphyr::Error, path: &serde_path_to_error::Path, text: 
     let of_map = is_missing.then(|| place::place(text, &way(path))).flatten();
     let told = error.location().filter(|place| place.line() > 0);
     let place = of_map.or_else(|| told.map(|place| (place.line(), place.column())));
-    let words = match place {
-        Some((line, column)) => {
-            let shown = shown(text, line, column);
-            format!("{name}:{line}:{column}: {key}{what}{shown}")
-        }
-        None => format!("{name}: {key}{what}"),
-    };
-    let is_twice = matches!(
-        words::cause(error),
-        serde_saphyr::Error::DuplicateMappingKey { .. }
-    );
-    Mistake {
-        place,
-        words,
-        is_twice,
-    }
+    Mistake::new(text, name, place, &format!("{key}{what}"))
 }
 
 #[cfg(test)]

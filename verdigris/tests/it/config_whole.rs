@@ -27,13 +27,15 @@ fn all_mistakes_of_a_fleet_file_are_told_at_once() {
         ),
         ("7:8", "pools.x86: the key `image` is missing"),
         ("7:8", "pools.x86: the key `provision` is missing"),
+        // It reads well, and the file contradicts itself.
+        ("7:17", "pools.x86.labels: an `arch:` label is needed"),
         ("7:33", "pools.x86.size.max: expected a whole number from 0"),
         ("7:50", "pools.x86.offerings[0]: the key `types` is missing"),
     ] {
         let line = format!("{}:{at}: {words}", file.display());
         assert!(said.contains(&line), "{line}\n{said}");
     }
-    assert_eq!(said.matches("fleet.yaml:").count(), 9, "{said}");
+    assert_eq!(said.matches("fleet.yaml:").count(), 10, "{said}");
 }
 
 #[test]

@@ -26,6 +26,8 @@ const LONGEST_LEASE: Span = Span::seconds(3600);
 pub struct Contradiction {
     /// The keys on the way to it, and the numbers of items in lists.
     pub path: Vec<String>,
+    /// The keys on the way to the other value that it is about, where there is one.
+    pub beside: Option<Vec<String>>,
     /// What is wrong there.
     pub words: String,
 }
@@ -36,7 +38,18 @@ impl Contradiction {
     pub fn new(path: &[&str], words: impl Into<String>) -> Self {
         Self {
             path: path.iter().copied().map(str::to_owned).collect(),
+            beside: None,
             words: words.into(),
+        }
+    }
+
+    /// The same, which would be right if another value were another one.
+    #[must_use]
+    pub fn beside(self, path: &[&str]) -> Self {
+        let beside = path.iter().copied().map(str::to_owned).collect();
+        Self {
+            beside: Some(beside),
+            ..self
         }
     }
 }
@@ -59,7 +72,8 @@ impl FleetSpec {
         of_controller(&self.controller, &mut found);
         for (name, image) in &self.images {
             let path = ["images", name, "cloud"];
-            found.extend(unknown(&path, "cloud", &image.cloud, self.clouds.keys()));
+            let unknown = unknown(&path, "cloud", &image.cloud, self.clouds.keys());
+            found.extend(unknown.map(|it| it.beside(&["clouds"])));
             let words = "an image's id, such as ami-0123456789abcdef0";
             found.extend(empty(&["images", name, "id"], &image.id, words));
         }
@@ -72,14 +86,11 @@ impl FleetSpec {
         for (name, pool) in &self.pools {
             let name = name.as_str();
             let path = ["pools", name, "image"];
-            found.extend(unknown(&path, "image", &pool.image, self.images.keys()));
+            let image = unknown(&path, "image", &pool.image, self.images.keys());
+            found.extend(image.map(|it| it.beside(&["images"])));
             let path = ["pools", name, "provision"];
-            found.extend(unknown(
-                &path,
-                "provision",
-                &pool.provision,
-                self.provision.keys(),
-            ));
+            let provision = unknown(&path, "provision", &pool.provision, self.provision.keys());
+            found.extend(provision.map(|it| it.beside(&["provision"])));
             of_pool(name, pool, &mut found);
         }
         found
@@ -150,7 +161,8 @@ fn of_controller(controller: &ControllerSpec, found: &mut Vec<Contradiction>) {
             "{} must be above zero and at most half of the ttl of {}, or the lease ends before it is renewed",
             lease.renew, lease.ttl
         );
-        found.push(Contradiction::new(&["controller", "lease", "renew"], words));
+        let found_here = Contradiction::new(&["controller", "lease", "renew"], words);
+        found.push(found_here.beside(&["controller", "lease", "ttl"]));
     }
 }
 
@@ -216,19 +228,18 @@ fn of_provision(name: &str, provision: &ProvisionSpec, found: &mut Vec<Contradic
 }
 
 fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {
+    let size = &pool.size;
+    for (key, count) in [("min", size.min), ("idle", size.idle)] {
+        if count > size.max {
+            let words = format!("{count} must not be above the max of {}", size.max);
+            let found_here = Contradiction::new(&["pools", name, "size", key], words);
+            found.push(found_here.beside(&["pools", name, "size", "max"]));
+        }
+    }
     let mut tell = |path: &[&str], words: String| {
         let path: Vec<&str> = ["pools", name].iter().chain(path).copied().collect();
         found.push(Contradiction::new(&path, words));
     };
-    let size = &pool.size;
-    for (key, count) in [("min", size.min), ("idle", size.idle)] {
-        if count > size.max {
-            tell(
-                &["size", key],
-                format!("{count} must not be above the max of {}", size.max),
-            );
-        }
-    }
     for (key, count) in [
         ("parallel", pool.launch.parallel),
         ("attempts", pool.launch.attempts),

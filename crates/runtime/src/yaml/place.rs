@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_saphyr::Spanned;
+use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 /// A value, of which only the places matter.
 #[derive(Deserialize)]
@@ -83,23 +83,36 @@ impl<'de> Visitor<'de> for Reader {
 /// Line and column, both from one, of what the keys lead to; of the last that is there, where they lead to nothing. `None` for
 /// a text that cannot be read.
 pub(super) fn place(text: &str, path: &[String]) -> Option<(u64, u64)> {
-    let mut node: Node = serde_saphyr::from_str(text).ok()?;
-    for key in path {
-        let next = node.0.value.0.into_iter().find(|(name, _)| name == key);
-        match next {
-            Some((_, below)) => node.0 = below.0,
-            None => break,
-        }
-    }
+    let (node, _) = last(text, path)?;
     let at = node.0.referenced;
     (at.line() > 0).then(|| (at.line(), at.column()))
 }
 
+/// Whether the keys lead to something.
+pub(super) fn is_written(text: &str, path: &[String]) -> bool {
+    last(text, path).is_some_and(|(_, found)| found == path.len())
+}
+
+/// The last value to which the keys lead, and how many of them do.
+fn last(text: &str, path: &[String]) -> Option<(Node, usize)> {
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::FirstWins };
+    let mut node: Node = serde_saphyr::from_str_with_options(text, options).ok()?;
+    for (found, key) in path.iter().enumerate() {
+        let below = &mut node.0.value.0;
+        let Some(at) = below.iter().position(|(name, _)| name == key) else {
+            return Some((node, found));
+        };
+        node = below.swap_remove(at).1;
+    }
+    Some((node, path.len()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::place;
+    use super::{is_written, place};
 
-    const TEXT: &str = "schema: 1\nempty:\npools:\n  x86: &p\n    size: {min: 2, max: 1}\n    types: [a, bc]\n    quick: true\n  y: *p\n";
+    /// Of a key that stands twice, the first is meant.
+    const TEXT: &str = "schema: 1\nempty:\npools:\n  x86: &p\n    size: {min: 2, max: 1}\n    types: [a, bc]\n    quick: true\n  y: *p\nschema: 2\n";
 
     #[test]
     fn keys_and_numbers_lead_to_a_place() {
@@ -117,6 +130,8 @@ mod tests {
         ] {
             let path: Vec<String> = path.split('.').map(str::to_owned).collect();
             assert_eq!(place(TEXT, &path), Some(expected), "{path:?}");
+            let is_left_out = ["idle", "parallel", "nothing"].contains(&path[path.len() - 1].as_str());
+            assert_eq!(is_written(TEXT, &path), !is_left_out, "{path:?}");
         }
         assert_eq!(place("a: [", &[]), None);
     }

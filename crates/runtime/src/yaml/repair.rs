@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use model::fleet::Contradiction;
 use serde::{
     Deserialize, Deserializer,
     de::{
@@ -26,24 +27,55 @@ enum Repair {
 
 /// What to do at the places where mistakes were found already.
 #[derive(Default)]
-pub(super) struct Repairs(BTreeMap<Way, Repair>);
+pub(super) struct Repairs {
+    at: BTreeMap<Way, Repair>,
+    /// The keys that stand twice: the first of their values is read.
+    twice: Vec<Way>,
+}
 
 impl Repairs {
     /// Whether a stand-in is read there: a mistake in it is not the operator's.
     pub(super) fn stands_at(&self, way: &[String]) -> bool {
-        self.0.keys().any(|repaired| way.starts_with(repaired))
+        self.at.keys().any(|repaired| way.starts_with(repaired))
+    }
+
+    /// Whether a contradiction may go when the mistakes are mended, since it is about a value that is none of the operator's.
+    /// `is_written` tells whether the text has a value at all.
+    pub(super) fn may_settle(&self, found: &Contradiction, is_written: impl Fn(&[String]) -> bool) -> bool {
+        let beside = found.beside.as_deref();
+        let is_of = |way: &[String]| {
+            way.starts_with(&found.path)
+                || found.path.starts_with(way)
+                || beside.is_some_and(|beside| beside.starts_with(way))
+        };
+        let mut unknown = self.at.iter().filter(|(_, repair)| **repair != Repair::Skip);
+        if unknown.any(|(way, _)| is_of(way)) || self.twice.iter().any(|way| is_of(way)) {
+            return true;
+        }
+        // A misspelt key may be any of those that are not written beside it.
+        let mut misspelt = self.at.iter().filter(|(_, repair)| **repair == Repair::Skip);
+        let values = || [Some(found.path.as_slice()), beside].into_iter().flatten();
+        misspelt.any(|(way, _)| {
+            let map = way.split_last().map_or(way.as_slice(), |(_, map)| map);
+            values().any(|value| value.starts_with(map) && !is_written(value))
+        })
+    }
+
+    /// Notes a key that stands twice.
+    pub(super) fn take_first(&mut self, way: Way) {
+        self.twice.push(way);
     }
 
     /// Passes over a key from now on; false when that did not help before.
     pub(super) fn skip(&mut self, way: Way) -> bool {
-        self.0.insert(way, Repair::Skip).is_none()
+        self.at.insert(way, Repair::Skip).is_none()
     }
 
     /// Lets something stand in from now on, each time with the next word; false when there is none left.
     pub(super) fn stand_in(&mut self, way: &[String]) -> bool {
-        let known = self.0.iter_mut().find(|(repaired, _)| way.starts_with(repaired));
+        let known = self.at.iter_mut().find(|(repaired, _)| way.starts_with(repaired));
         match known {
-            None => self.0.insert(way.to_vec(), Repair::StandIn(0)).is_none(),
+            None => self.at.insert(way.to_vec(), Repair::StandIn(0)).is_none(),
             Some((_, Repair::StandIn(word))) if *word + 1 < WORDS.len() => {
                 *word += 1;
                 true
@@ -63,7 +95,7 @@ impl Repairs {
 
     /// The keys right below a place for which something stands in.
     fn stand_ins_below(&self, way: &[String]) -> Vec<(String, usize)> {
-        let below = self.0.iter().filter_map(|(repaired, repair)| {
+        let below = self.at.iter().filter_map(|(repaired, repair)| {
             let (last, parent) = repaired.split_last()?;
             match repair {
                 Repair::StandIn(word) if parent == way => Some((last.clone(), *word)),
@@ -256,7 +288,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Reader<'_, Entries<A>> {
         while let Some(key) = entries.map.next_key::<String>()? {
             let mut way = self.way.clone();
             way.push(key.clone());
-            if self.repairs.0.get(&way) == Some(&Repair::Skip) {
+            if self.repairs.at.get(&way) == Some(&Repair::Skip) {
                 entries.map.next_value::<IgnoredAny>()?;
                 continue;
             }
@@ -292,7 +324,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Reader<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
-        if let Some(Repair::StandIn(word)) = self.repairs.0.get(&self.way) {
+        if let Some(Repair::StandIn(word)) = self.repairs.at.get(&self.way) {
             IgnoredAny::deserialize(inner)?;
             return self.inner.deserialize(StandIn::new(*word));
         }

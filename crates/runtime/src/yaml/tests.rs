@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{FleetId, quantity::Span};
+use model::{
+    FleetId,
+    fleet::{Contradiction, FleetSpec},
+    quantity::Span,
+};
 use serde::Deserialize;
 
-use super::{mistake_at, parse};
+use super::{mistake_at, parse, parse_and_check};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -205,7 +209,7 @@ fn anchors_merges_and_plain_words_are_read() {
 #[test]
 fn a_mistake_that_shows_later_is_told_with_its_place_and_line() {
     let text = "pools:\n  x:\n    labels: [a]\n    size: {max: 1, idle: 2}\n";
-    let path = |keys: &str| keys.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let too_many = |keys: &str| Contradiction::new(&keys.split('.').collect::<Vec<_>>(), "too many");
     for (keys, expected) in [
         (
             "pools.x.size.idle",
@@ -217,13 +221,10 @@ fn a_mistake_that_shows_later_is_told_with_its_place_and_line() {
         ),
         ("pools.y", "f:2:3: pools.y: too many\n  2 |   x:\n    |   ^"),
     ] {
-        assert_eq!(mistake_at(text, "f", &path(keys), "too many"), expected);
+        assert_eq!(mistake_at(text, "f", &too_many(keys)), expected);
     }
     // What cannot be read has no places; the words stay.
-    assert_eq!(
-        mistake_at("a: [", "f", &path("a.0"), "too many"),
-        "f: a.0: too many"
-    );
+    assert_eq!(mistake_at("a: [", "f", &too_many("a.0")), "f: a.0: too many");
 }
 
 #[test]
@@ -321,6 +322,21 @@ const SEVERAL: &[(&str, &[&str])] = &[
             "f:3:6: pools.y: the key `labels` is missing",
         ],
     ),
+    // All that stand twice are told, in whatever map; what an alias repeats, once.
+    (
+        "pools:\n  x: &x {labels: [], port: 1, port: 2, port: 3, wait: no}\n  y: *x\n  z:\n    labels: []\n    \
+         labels: []\nfarm: 1\npools: {}\npools: {}\n",
+        &[
+            "f:2:31: pools.x: the key `port` stands twice here",
+            "f:2:40: pools.x: the key `port` stands twice here",
+            "f:2:55: pools.x.wait",
+            "f:3:6: pools.y.wait",
+            "f:6:5: pools.z: the key `labels` stands twice here",
+            "f:7:1: there is no key `farm`",
+            "f:8:1: the key `pools` stands twice here",
+            "f:9:1: the key `pools` stands twice here",
+        ],
+    ),
     // What is no YAML hides what is behind it, and nothing before it.
     (
         "farm: 1\npools:\n  x: {labels: a}\n  y: {wait: *none}\n  z: {}\n",
@@ -352,4 +368,74 @@ fn a_text_of_nothing_but_mistakes_ends_at_the_fiftieth() {
     let said = said(&keys);
     assert_eq!(said.matches("there is no key").count(), 50, "{said}");
     assert!(said.contains("`k49`") && !said.contains("`k50`"), "{said}");
+}
+
+/// A fleet file that contradicts itself: a pool's `idle`, its image, and what a controller's lease says.
+const FLEET: &str = "\
+schema: 1
+fleet: 019a0000-0000-7000-8000-000000000001
+name: x
+controller:
+  lease: {ttl: 10s, renew: 9s}
+clouds:
+  c: {kind: ec2, region: eu-1, credentials: {source: environment}}
+images:
+  i: {cloud: c, id: ami-1}
+provision:
+  p: {}
+pools:
+  x:
+    labels: [\"arch:x86_64\"]
+    image: j
+    provision: p
+    size: {max: 1, idle: 2}
+    offerings: [{types: [c7i.large]}]
+";
+
+/// What is written in the place of what, and where mistakes are then.
+const WITH_CONTRADICTIONS: &[(&str, &str, &[&str])] = &[
+    ("name: x", "name: x", &["5:28", "15:12", "17:26"]),
+    // A mistake elsewhere settles nothing.
+    ("name: x", "nam: x", &["1:1", "3:1", "5:28", "15:12", "17:26"]),
+    ("name: x", "name: [x]", &["3:7", "5:28", "15:12", "17:26"]),
+    ("eu-1", "[eu-1]", &["5:28", "7:26", "15:12", "17:26"]),
+    (
+        "provision: p\n",
+        "provision: p\n    colour: red\n",
+        &["5:28", "15:12", "17:5", "18:26"],
+    ),
+    // One in what a contradiction is about may: the other value, or the whole part in which a name was sought.
+    ("ttl: 10s", "ttl: soon", &["5:16", "15:12", "17:26"]),
+    ("ttl: 10s", "tll: 10s", &["5:11", "15:12", "17:26"]),
+    ("max: 1", "max: one", &["5:28", "15:12", "17:17"]),
+    ("image: j", "image: j\n    image: i", &["5:28", "16:5", "18:26"]),
+    ("images:\n", "imags:\n", &["1:1", "5:28", "8:1", "17:26"]),
+    // A misspelt key hides what its map says, and no more.
+    ("idle: 2", "idel: 2", &["5:28", "15:12", "17:20"]),
+    (
+        "  i: {cloud: c,",
+        "  i: {cloud: d,",
+        &["5:28", "9:14", "15:12", "17:26"],
+    ),
+    (
+        "  i: {cloud: c,",
+        "  j: {clod: c,",
+        &["5:28", "9:6", "9:7", "17:26"],
+    ),
+];
+
+#[test]
+fn contradictions_are_told_with_the_other_mistakes_unless_one_of_these_may_settle_them() {
+    for (from, to, places) in WITH_CONTRADICTIONS {
+        assert_eq!(FLEET.matches(from).count(), 1, "{from}");
+        let text = FLEET.replace(from, to);
+        let refused = parse_and_check(&text, "f", FleetSpec::contradictions).unwrap_err();
+        let said = refused.to_string();
+        let found: Vec<&str> = said
+            .lines()
+            .filter_map(|line| line.strip_prefix("f:"))
+            .filter_map(|line| line.split(": ").next())
+            .collect();
+        assert_eq!(found, *places, "{to}\n{said}");
+    }
 }
