@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use model::{Condition, Timestamp};
 use poem::{
     Endpoint, IntoResponse as _, Request, Response, Server,
     http::{Method, StatusCode, header},
@@ -15,6 +16,9 @@ use store::Store;
 use tokio::net::TcpListener;
 
 use crate::http::error::Error;
+
+/// What is said of a database that is not well; its own words are for the log.
+pub(crate) const UNFIT: &str = "The database cannot be reached, or its schema does not fit.";
 
 /// How long the database may take.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -50,31 +54,35 @@ impl Probes {
     async fn ready(&self) -> Response {
         let why = match tokio::time::timeout(PATIENCE, self.store.check()).await {
             Ok(Ok(())) => {
-                let fleet = self.fleet_troubles().await;
+                let now = runtime::clock::now();
+                let fleet = fleet_troubles(self.store.fleet_condition(None, now), now).await;
                 let status = if fleet.is_empty() { "ok" } else { "degraded" };
                 let body = json!({"status": status, "database": "ok", "fleet": fleet});
                 return answer(StatusCode::OK, &body);
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "The database is not well.");
-                "The database cannot be reached, or its schema does not fit."
+                UNFIT
             }
             Err(_) => "The database does not answer in time.",
         };
         let body = json!({"status": "failing", "database": why, "error": why});
         answer(StatusCode::SERVICE_UNAVAILABLE, &body)
     }
+}
 
-    /// What is wrong with the fleet, as the api says it. It makes no process unready: the others could not mend it either.
-    async fn fleet_troubles(&self) -> Vec<String> {
-        let now = runtime::clock::now();
-        match tokio::time::timeout(PATIENCE, self.store.fleet_condition(None, now)).await {
-            Ok(Ok(condition)) => condition.troubles(now).into_iter().map(|it| it.words).collect(),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "The fleet's condition is not known.");
-                Vec::new()
-            }
-            Err(_) => Vec::new(),
+/// What is wrong with the fleet, as every process says it. It makes none unready: no other could mend it either. What the
+/// database does not say is no good news.
+pub(crate) async fn fleet_troubles(
+    condition: impl Future<Output = store::Result<Condition>>,
+    now: Timestamp,
+) -> Vec<String> {
+    match tokio::time::timeout(PATIENCE, condition).await {
+        Ok(Ok(condition)) => condition.troubles(now).into_iter().map(|it| it.words).collect(),
+        unknown => {
+            let error = unknown.ok().and_then(Result::err).map(|error| error.to_string());
+            tracing::debug!(error, "The fleet's condition is not known.");
+            vec!["How the fleet stands is not known: the database does not say it.".to_owned()]
         }
     }
 }
@@ -165,6 +173,18 @@ mod tests {
         let (status, body) = ask(&probes, Method::GET, "/health").await;
         let well = json!({"status": "ok", "database": "ok", "fleet": []});
         assert_eq!((status, body), (StatusCode::OK, well));
+    }
+
+    #[tokio::test]
+    async fn a_fleet_of_which_the_database_does_not_tell_is_not_said_to_be_well() {
+        let now = runtime::clock::now();
+        let unknown = ["How the fleet stands is not known: the database does not say it."];
+        let refused = store::Error::Unavailable {
+            database: "farm".to_owned(),
+            why: "it is away".to_owned(),
+        };
+        assert_eq!(fleet_troubles(async { Err(refused) }, now).await, unknown);
+        assert_eq!(fleet_troubles(std::future::pending(), now).await, unknown);
     }
 
     #[tokio::test]

@@ -6,7 +6,13 @@ use model::{BuildState, BuilderState, LaunchHistory, condition::Leadership};
 use poem::{Response, http::StatusCode};
 use serde_json::json;
 
-use crate::{files::disk, http::error::ApiError, state::ApiState, view::HealthView};
+use crate::{
+    files::disk,
+    http::error::ApiError,
+    probe::{UNFIT, fleet_troubles},
+    state::ApiState,
+    view::HealthView,
+};
 
 /// Whether the database answers and there is room for uploads.
 pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
@@ -18,7 +24,7 @@ pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
         }
         (Err(error), _) => {
             tracing::warn!(%error, "The database is not well.");
-            "The database cannot be reached, or its schema does not fit.".to_owned()
+            UNFIT.to_owned()
         }
     };
     let settings = state.settings();
@@ -34,7 +40,7 @@ pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
         }
     };
     let is_well = database == "ok" && disk == "ok";
-    let fleet = fleet_troubles(state).await;
+    let fleet = fleet_troubles(state.condition(), state.now()).await;
     let status = match (is_well, fleet.is_empty()) {
         (false, _) => "failing",
         (true, false) => "degraded",
@@ -68,18 +74,6 @@ pub(crate) async fn health(state: &ApiState) -> Result<Response, ApiError> {
         .status(code)
         .content_type("application/json")
         .body(body.to_string()))
-}
-
-/// What is wrong with the fleet, in words for everybody. A database that cannot say it has been told of already.
-async fn fleet_troubles(state: &ApiState) -> Vec<String> {
-    let now = state.now();
-    match state.condition().await {
-        Ok(condition) => condition.troubles(now).into_iter().map(|it| it.words).collect(),
-        Err(error) => {
-            tracing::debug!(%error, "The fleet's condition is not known.");
-            Vec::new()
-        }
-    }
 }
 
 /// Numbers in Prometheus' text format.
