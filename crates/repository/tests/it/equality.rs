@@ -246,9 +246,12 @@ fn packages_to_compare(directory: &Path) -> Vec<PathBuf> {
 #[test]
 fn our_metadata_equals_createrepo_c_for_strange_packages() {
     let temporary = tempfile::tempdir().unwrap();
-    let built = packages_to_compare(temporary.path());
+    assert_same_metadata(temporary.path(), &packages_to_compare(temporary.path()));
+}
 
-    let publisher = Publisher::new(temporary.path().join("results"));
+/// Publishes packages, and has createrepo_c read what was published.
+pub(crate) fn assert_same_metadata(temporary: &Path, built: &[PathBuf]) {
+    let publisher = Publisher::new(temporary.join("results"));
     let (id, key) = (repository(), key());
     publisher.create_repository(&id, &key, NOW).unwrap();
     let directory = publisher.directory(&id);
@@ -264,7 +267,7 @@ fn our_metadata_equals_createrepo_c_for_strange_packages() {
     let stored: Vec<PackageMetadata> = serde_json::from_str(&stored).unwrap();
     publisher.publish(&id, &stored, &key, 1, NOW).unwrap();
 
-    let oracle = temporary.path().join("oracle");
+    let oracle = temporary.join("oracle");
     fs_err::create_dir_all(&oracle).unwrap();
     must(
         &python_tool("createrepo_c"),

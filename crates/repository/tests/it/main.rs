@@ -1,4 +1,4 @@
-//! The repository crate against the real tools: rpmbuild, rpmkeys, createrepo_c, dnf, gpg, rpm-rs.
+//! The repository crate against the real tools: rpmbuild, rpmkeys, createrepo_c, dnf, gpg, rpm-rs, nfpm.
 
 #![cfg(test)]
 
@@ -6,6 +6,7 @@ mod clients;
 mod equality;
 mod format6;
 mod hostile;
+mod nfpm;
 mod publishing;
 mod signing;
 mod support;
