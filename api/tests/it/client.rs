@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     drive,
-    farm::{CHROOT, Farm, Served},
+    farm::{CHROOT, Farm, OTHER_CHROOT, Served},
     rpms,
 };
 
@@ -249,5 +249,20 @@ async fn a_wrong_token_is_told_by_copr_cli() {
     std::fs::write(cli.path("config"), config).unwrap();
     let told = cli.bad(1, &["create", "demo", "--chroot", CHROOT]).await;
     assert!(told.contains("Login invalid/expired. Please visit"), "{told}");
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packit_finds_in_a_project_what_it_asked_for_and_edits_only_what_differs() {
+    let served = Served::start().await;
+    let cli = Cli::new(&served);
+    let (source, config) = (cli.source(), cli.path("config").display().to_string());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/packit.py");
+    let output = Command::new(cache().join("venv/bin/python3"))
+        .args([script, &config, "demo", &source, CHROOT, OTHER_CHROOT])
+        .output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
     served.stop().await;
 }
