@@ -102,6 +102,12 @@ impl Harness {
             .await
     }
 
+    /// The ids of all instances, in the order in which they were made.
+    fn ids(&self) -> Vec<String> {
+        let instances = self.service.ledger.instances();
+        instances.iter().map(|one| one.id.clone()).collect()
+    }
+
     async fn settled(&self) {
         for _ in 0..1000 {
             let moving = |state| matches!(state, InstanceState::Pending | InstanceState::ShuttingDown);

@@ -201,73 +201,32 @@ fn a_plan_that_would_not_do_what_it_says_is_refused_with_the_place() {
     );
 }
 
+/// An action, an effect that its calls cannot have, and how that is refused.
+const NO_EFFECTS: &str = r#"
+RunInstances {"fail": {"code": "a <b>"}} => effect.fail.code: "a <b>" is not letters
+RunInstances {"fail": {"code": ""}} => effect.fail.code: "" is not letters
+RunInstances {"pause": {"milliseconds": 0}} => effect.pause.milliseconds: 0 is not from 1 to 600000
+RunInstances {"slow-boot": {"milliseconds": 0}} => effect.slow-boot.milliseconds: 0 is not from 1 to 600000
+RunInstances {"delay-visibility": {"milliseconds": 600001}} => effect.delay-visibility.milliseconds: 600001 is not from 1 to 600000
+RunInstances {"spot-loss": {"after_milliseconds": 600001}} => effect.spot-loss.after_milliseconds: 600001 is not from 0 to 600000
+RunInstances {"spot-loss": {"after_milliseconds": 0, "notice_milliseconds": 600001}} => effect.spot-loss.notice_milliseconds: 600001 is not from 0 to 600000
+DescribeInstances {"leave-out": {"percent": 0}} => effect.leave-out.percent: 0 is not from 1 to 100
+DescribeInstances {"leave-out": {"percent": 101}} => effect.leave-out.percent: 101 is not from 1 to 100
+DescribeInstances "no-ssh" => effect: this one is of calls of RunInstances, not of DescribeInstances
+DescribeInstances "wrong-host-key" => effect: this one is of calls of RunInstances, not of DescribeInstances
+DescribeInstances {"slow-boot": {"milliseconds": 1}} => effect: this one is of calls of RunInstances, not of DescribeInstances
+DescribeInstances {"delay-visibility": {"milliseconds": 1}} => effect: this one is of calls of RunInstances, not of DescribeInstances
+DescribeInstances {"spot-loss": {"after_milliseconds": 1}} => effect: this one is of calls of RunInstances, not of DescribeInstances
+RunInstances "double" => effect: this one is of calls of DescribeInstances, not of RunInstances
+RunInstances {"leave-out": {"percent": 5}} => effect: this one is of calls of DescribeInstances, not of RunInstances
+"#;
+
 #[test]
 fn an_effect_that_is_none_is_refused() {
-    let of_launches = "effect: this one is of calls of RunInstances, not of DescribeInstances";
-    let of_lists = "effect: this one is of calls of DescribeInstances, not of RunInstances";
-    for (action, effect, reason) in [
-        (
-            "Run",
-            r#"{"fail": {"code": "a <b>"}}"#,
-            r#"effect.fail.code: "a <b>" is not letters"#,
-        ),
-        (
-            "Run",
-            r#"{"fail": {"code": ""}}"#,
-            r#"effect.fail.code: "" is not letters"#,
-        ),
-        (
-            "Run",
-            r#"{"pause": {"milliseconds": 0}}"#,
-            "effect.pause.milliseconds: 0 is not from 1 to 600000",
-        ),
-        (
-            "Run",
-            r#"{"slow-boot": {"milliseconds": 0}}"#,
-            "effect.slow-boot.milliseconds: 0 is not from 1 to 600000",
-        ),
-        (
-            "Run",
-            r#"{"delay-visibility": {"milliseconds": 600001}}"#,
-            "effect.delay-visibility.milliseconds: 600001 is not from 1 to 600000",
-        ),
-        (
-            "Run",
-            r#"{"spot-loss": {"after_milliseconds": 600001}}"#,
-            "effect.spot-loss.after_milliseconds: 600001 is not from 0 to 600000",
-        ),
-        (
-            "Run",
-            r#"{"spot-loss": {"after_milliseconds": 0, "notice_milliseconds": 600001}}"#,
-            "effect.spot-loss.notice_milliseconds: 600001 is not from 0 to 600000",
-        ),
-        (
-            "Describe",
-            r#"{"leave-out": {"percent": 0}}"#,
-            "effect.leave-out.percent: 0 is not from 1 to 100",
-        ),
-        (
-            "Describe",
-            r#"{"leave-out": {"percent": 101}}"#,
-            "effect.leave-out.percent: 101 is not from 1 to 100",
-        ),
-        ("Describe", r#""no-ssh""#, of_launches),
-        ("Describe", r#""wrong-host-key""#, of_launches),
-        ("Describe", r#"{"slow-boot": {"milliseconds": 1}}"#, of_launches),
-        (
-            "Describe",
-            r#"{"delay-visibility": {"milliseconds": 1}}"#,
-            of_launches,
-        ),
-        (
-            "Describe",
-            r#"{"spot-loss": {"after_milliseconds": 1}}"#,
-            of_launches,
-        ),
-        ("Run", r#""double""#, of_lists),
-        ("Run", r#"{"leave-out": {"percent": 5}}"#, of_lists),
-    ] {
-        let rule = second_rule(&format!(r#""action": "{action}Instances", "effect": {effect}"#));
+    for line in NO_EFFECTS.lines().skip(1) {
+        let (rule, reason) = line.split_once(" => ").unwrap();
+        let (action, effect) = rule.split_once(' ').unwrap();
+        let rule = second_rule(&format!(r#""action": "{action}", "effect": {effect}"#));
         is_refused(&rule, &format!("rules[1].{reason}"));
     }
 }

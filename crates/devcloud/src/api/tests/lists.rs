@@ -202,13 +202,7 @@ async fn the_status_is_told_of_running_instances_and_of_others_when_asked() {
     let harness = Harness::new(|_| ());
     harness.run("MinCount=2&MaxCount=2").await.unwrap();
     harness.settled().await;
-    let ids: Vec<String> = harness
-        .service
-        .ledger
-        .instances()
-        .iter()
-        .map(|one| one.id.clone())
-        .collect();
+    let ids = harness.ids();
     let [up, down] = ids.as_slice() else {
         panic!("two instances: {ids:?}")
     };

@@ -75,13 +75,7 @@ async fn a_list_without_a_number_is_a_list_of_one() {
         let form = format!("KeyName={name}&PublicKeyMaterial={PUBLIC_KEY}");
         harness.call("ImportKeyPair", &form).await.unwrap();
     }
-    let ids: Vec<String> = harness
-        .service
-        .ledger
-        .instances()
-        .iter()
-        .map(|one| one.id.clone())
-        .collect();
+    let ids = harness.ids();
     let one = harness
         .call("DescribeInstances", &format!("InstanceId={}", ids[1]))
         .await

@@ -206,13 +206,7 @@ async fn pages_of_instances_follow_each_other_and_are_not_asked_for_with_ids() {
             .unwrap_or_default();
     }
     assert_eq!(token, "", "the third page is the last");
-    let mut ids: Vec<String> = harness
-        .service
-        .ledger
-        .instances()
-        .iter()
-        .map(|one| one.id.clone())
-        .collect();
+    let mut ids = harness.ids();
     // Each is named twice: by itself and by its interface.
     seen.dedup();
     seen.retain(|id| id.starts_with("i-"));
