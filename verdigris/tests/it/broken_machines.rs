@@ -6,8 +6,8 @@ use std::{fs, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    clouds::{Fleet, devcloud, ledger, make_fault, make_fault_with},
-    farm::{CHROOT, Farm, eventually, free_port},
+    clouds::{Fleet, answering_devcloud, ledger, make_fault, make_fault_with},
+    farm::{CHROOT, Farm, eventually},
     packages::{SLOW, source_package},
 };
 
@@ -157,10 +157,7 @@ fn builds_whose_machines_the_spot_market_takes_back_are_tried_again_however_ofte
 #[test]
 fn a_launch_that_is_never_answered_costs_one_machine_and_it_is_used() {
     let directory = tempfile::tempdir().unwrap();
-    let cloud = devcloud(directory.path(), free_port());
-    eventually("devcloud answers", || {
-        std::net::TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
-    });
+    let cloud = answering_devcloud(directory.path());
     make_fault(
         cloud.port,
         r#"{"fault": "lose-answer", "count": 1, "hang": true}"#,

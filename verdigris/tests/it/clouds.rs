@@ -113,6 +113,15 @@ pub(crate) fn devcloud(directory: &Path, farm_port: u16) -> CloudFacts {
     }
 }
 
+/// A devcloud without a farm that its machines could find, once it answers.
+pub(crate) fn answering_devcloud(directory: &Path) -> CloudFacts {
+    let cloud = devcloud(directory, free_port());
+    eventually("devcloud answers", || {
+        TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
+    });
+    cloud
+}
+
 /// Runs a few lines of Python with boto3 bound to `ec2`; what they print, or `error: ` and why.
 pub(crate) fn boto3(port: u16, lines: &str) -> String {
     let program = format!(

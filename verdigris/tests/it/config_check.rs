@@ -3,15 +3,14 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::TcpStream,
     path::{Path, PathBuf},
 };
 
 use tempfile::TempDir;
 
 use crate::{
-    clouds::{Fleet, devcloud},
-    farm::{cached, eventually, text, verdigris},
+    clouds::{Fleet, answering_devcloud},
+    farm::{cached, text, verdigris},
 };
 
 /// A farm that never ran: settings, a fleet file and a migrated database.
@@ -349,12 +348,9 @@ fn a_file_that_is_no_database_is_told_so_without_the_libraries_words() {
 #[test]
 fn a_cloud_is_asked_for_all_that_the_fleet_file_wants_of_it() {
     let directory = tempfile::tempdir().unwrap();
-    let cloud = devcloud(directory.path(), 1);
+    let cloud = answering_devcloud(directory.path());
     let pool = "    size: {max: 1}\n    offerings: [{types: [c7i.xlarge], zones: [dev-1a]}]\n";
     let fleet = Fleet::new(directory.path(), &cloud, cloud.port, pool, "{}");
-    eventually("devcloud answers", || {
-        TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
-    });
     let check = &["config", "check", "--role", "controller"];
     let good = fleet.run(check);
     assert!(good.lines().any(|line| line == "clouds     good"), "{good}");

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    clouds::{CloudFacts, Fleet, devcloud, ledger, make_fault, plan_faults},
-    farm::{eventually, free_port},
+    clouds::{CloudFacts, Fleet, answering_devcloud, ledger, make_fault, plan_faults},
+    farm::eventually,
 };
 
 /// Time limits that no machine of these tests comes to.
@@ -16,10 +16,7 @@ const PATIENT: &str = "{boot: 3m, provision: 30m, check: 30m}";
 
 /// A cloud with these rules of faults, and a fleet on it.
 fn troubled(directory: &Path, rules: &str, size: &str) -> (CloudFacts, Fleet) {
-    let cloud = devcloud(directory, free_port());
-    eventually("devcloud answers", || {
-        std::net::TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
-    });
+    let cloud = answering_devcloud(directory);
     plan_faults(cloud.port, &format!(r#"{{"seed": 5, "rules": [{rules}]}}"#));
     let pool = format!("    size: {size}\n    offerings: [{{types: [t3.micro]}}]\n");
     let fleet = Fleet::new(directory, &cloud, cloud.port, &pool, PATIENT);
@@ -58,10 +55,7 @@ fn ready(fleet: &Fleet) -> usize {
 #[test]
 fn refused_throttled_and_lost_launches_and_a_machine_without_ssh_cost_no_builder() {
     let directory = tempfile::tempdir().unwrap();
-    let cloud = devcloud(directory.path(), free_port());
-    eventually("devcloud answers", || {
-        std::net::TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
-    });
+    let cloud = answering_devcloud(directory.path());
     // The first offering is refused for each of these reasons, and one launch is put off.
     for code in [
         "InsufficientFreeAddressesInSubnet",
@@ -117,10 +111,7 @@ fn refused_throttled_and_lost_launches_and_a_machine_without_ssh_cost_no_builder
 #[test]
 fn a_cloud_that_answers_only_some_questions_gets_no_machine_twice_and_loses_none() {
     let directory = tempfile::tempdir().unwrap();
-    let cloud = devcloud(directory.path(), free_port());
-    eventually("devcloud answers", || {
-        std::net::TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
-    });
+    let cloud = answering_devcloud(directory.path());
     plan_faults(
         cloud.port,
         r#"{"seed": 3, "rules": [

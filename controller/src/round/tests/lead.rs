@@ -63,6 +63,15 @@ impl Farm {
         assert_eq!(waits_since, None, "it led");
         assert_eq!(self.clock.sleepers(), 0, "nothing that it began goes on");
     }
+
+    /// Takes the lease, and leads until the one builder is ready; then it is told to stop.
+    async fn lead_until_ready(&mut self, world: &World) {
+        let script = async {
+            world.until_ready().await;
+            world.stop.cancel();
+        };
+        self.lead_beside(world, script).await;
+    }
 }
 
 impl World {
@@ -75,6 +84,11 @@ impl World {
         while !is_so().await {
             self.rest().await;
         }
+    }
+
+    async fn until_ready(&self) {
+        self.until(async || self.count(BuilderState::Ready).await == 1)
+            .await;
     }
 
     /// Goes on to the next wake, unless a round or a renewal is under way.
@@ -118,13 +132,7 @@ async fn a_controller_asks_no_cloud_while_another_leads_and_leads_when_that_is_g
     assert_eq!(world.store.builders(None).await.unwrap(), []);
     let released = world.store.release_lease(&lease, world.clock().now()).await;
     released.unwrap();
-    let script = async {
-        world
-            .until(async || world.count(BuilderState::Ready).await == 1)
-            .await;
-        world.stop.cancel();
-    };
-    farm.lead_beside(&world, script).await;
+    farm.lead_until_ready(&world).await;
     assert_eq!(world.cloud.instances().len(), 1);
     let now = world.clock().now();
     let next = world.store.acquire_lease(world.fleet, "next", TTL, now).await;
@@ -158,13 +166,7 @@ async fn a_lease_that_is_lost_in_the_middle_ends_all_that_its_controller_does_un
     let released = world.store.release_lease(&lease, world.clock().now()).await;
     released.unwrap();
     farm.machines_answer(Answers::Well);
-    let script = async {
-        world
-            .until(async || world.count(BuilderState::Ready).await == 1)
-            .await;
-        world.stop.cancel();
-    };
-    farm.lead_beside(&world, script).await;
+    farm.lead_until_ready(&world).await;
     assert_eq!(world.cloud.instances().len(), 1, "it goes on where it was");
 }
 
@@ -172,9 +174,7 @@ async fn a_lease_that_is_lost_in_the_middle_ends_all_that_its_controller_does_un
 async fn a_notification_begins_a_round_at_once() {
     let (mut farm, world) = farm().await;
     let script = async {
-        world
-            .until(async || world.count(BuilderState::Ready).await == 1)
-            .await;
+        world.until_ready().await;
         // All is as wanted: the next round is seconds away.
         world
             .until(async || world.clock.next_wake().is_some_and(|next| next > TICK))
@@ -207,9 +207,7 @@ async fn a_controller_whose_database_is_away_stops_acting_before_another_may_lea
     let (mut farm, world) = farm().await;
     let closed = Mutex::new(Duration::ZERO);
     let script = async {
-        world
-            .until(async || world.count(BuilderState::Ready).await == 1)
-            .await;
+        world.until_ready().await;
         world.store.close().await.unwrap();
         *closed.lock().unwrap() = world.clock().elapsed();
     };
