@@ -18,6 +18,7 @@ use super::{
     attempts,
     builders::builders_of,
     events::Entry,
+    moves::{self, Move},
     verdict::{advance, lock_attempt, refresh_build, set_chroot},
 };
 use crate::{
@@ -288,27 +289,19 @@ async fn occupy(
     deadline: Timestamp,
     now: Timestamp,
 ) -> Result<(), TxError> {
-    let updated = builder::Entity::update_many()
-        .set(builder::ActiveModel {
-            state: Set(BuilderState::Busy.as_str().to_owned()),
-            reason: Set(Some("an attempt runs".to_owned())),
-            entered_at: Set(now.as_micros()),
-            deadline: Set(Some(deadline.as_micros())),
-            ..Default::default()
-        })
-        .col_expr(
-            builder::Column::Version,
-            Expr::col(builder::Column::Version).add(1),
-        )
-        .filter(builder::Column::Id.eq(id.0))
-        .filter(builder::Column::State.eq(BuilderState::Reserved.as_str()))
-        .exec(&**tx)
-        .await?;
-    if updated.rows_affected != 1 {
-        return Err(Error::conflict(format!("builder {id} is no longer reserved")).into());
+    let step = Move {
+        builder: id,
+        from: BuilderState::Reserved,
+        to: BuilderState::Busy,
+        version: None,
+        only_if: None,
+        actor,
+        reason: "an attempt runs",
+        deadline: Some(deadline),
+        columns: builder::ActiveModel::default(),
+    };
+    if moves::advance(tx, step, now).await? {
+        return Ok(());
     }
-    Entry::of_builder(id, actor, "an attempt runs")
-        .states(Some(BuilderState::Reserved.as_str()), BuilderState::Busy.as_str())
-        .write(tx, now);
-    Ok(())
+    Err(Error::conflict(format!("builder {id} is no longer reserved")).into())
 }

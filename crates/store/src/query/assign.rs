@@ -3,13 +3,12 @@
 use model::{AttemptId, AttemptState, BuildId, BuildState, BuilderState, Epoch, Timestamp};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
-    sea_query::{Expr, ExprTrait as _},
+    ColumnTrait as _, EntityTrait as _,
 };
 
 use super::{
-    events::Entry,
     leases::check_lease,
+    moves::{self, Move},
     verdict::{advance, lock_attempt, refresh_build, set_chroot, state_of},
 };
 use crate::{
@@ -29,38 +28,26 @@ async fn reserve(
     deadline: Timestamp,
     now: Timestamp,
 ) -> Result<(), TxError> {
-    let updated = builder::Entity::update_many()
-        .set(builder::ActiveModel {
-            state: Set(BuilderState::Reserved.as_str().to_owned()),
-            reason: Set(Some(why.to_owned())),
-            entered_at: Set(now.as_micros()),
-            deadline: Set(Some(deadline.as_micros())),
-            ..Default::default()
-        })
-        .col_expr(
-            builder::Column::Version,
-            Expr::col(builder::Column::Version).add(1),
-        )
-        .filter(builder::Column::Id.eq(builder.id.0))
-        .filter(builder::Column::Version.eq(builder.version))
-        .filter(builder::Column::State.eq(BuilderState::Ready.as_str()))
-        .filter(builder::Column::Cordoned.eq(false))
-        .exec(&**tx)
-        .await?;
-    if updated.rows_affected != 1 {
-        let what = format!(
-            "builder {} with version {} is no longer free",
-            builder.id, builder.version
-        );
-        return Err(Error::conflict(what).into());
+    let step = Move {
+        builder: builder.id,
+        from: BuilderState::Ready,
+        to: BuilderState::Reserved,
+        version: Some(builder.version),
+        // A cordon is no move: the version does not tell of it.
+        only_if: Some(builder::Column::Cordoned.eq(false)),
+        actor: ACTOR,
+        reason: why,
+        deadline: Some(deadline),
+        columns: builder::ActiveModel::default(),
+    };
+    if moves::advance(tx, step, now).await? {
+        return Ok(());
     }
-    Entry::of_builder(builder.id, ACTOR, why)
-        .states(
-            Some(BuilderState::Ready.as_str()),
-            BuilderState::Reserved.as_str(),
-        )
-        .write(tx, now);
-    Ok(())
+    let what = format!(
+        "builder {} with version {} is no longer free",
+        builder.id, builder.version
+    );
+    Err(Error::conflict(what).into())
 }
 
 async fn offer(tx: &Tx, attempt: AttemptId, builder: &Builder, now: Timestamp) -> Result<Epoch, TxError> {

@@ -3,16 +3,12 @@
 use model::{
     AttemptState, Blame, BuildId, BuildState, BuilderId, BuilderState, Epoch, Timestamp, builder::Deadlines,
 };
-use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _,
-    sea_query::{Expr, ExprTrait as _},
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use super::{
     allocations::{actor, held, move_allocation, not_held},
-    events::Entry,
+    moves::{self, Move},
     repositories::want_publication,
     verdict::{End, advance, end, lock_attempt, refresh_build, set_chroot},
 };
@@ -42,29 +38,18 @@ pub(super) async fn drain(
     from: BuilderState,
     (actor, why, now): (&str, &str, Timestamp),
 ) -> Result<(), TxError> {
-    let updated = builder::Entity::update_many()
-        .set(builder::ActiveModel {
-            state: Set(BuilderState::Draining.as_str().to_owned()),
-            reason: Set(Some(crate::convert::reason(why))),
-            entered_at: Set(now.as_micros()),
-            deadline: Set(Some(now.plus(Deadlines::default().drain).as_micros())),
-            ..Default::default()
-        })
-        .col_expr(
-            builder::Column::Version,
-            Expr::col(builder::Column::Version).add(1),
-        )
-        .filter(builder::Column::Id.eq(id.0))
-        .filter(builder::Column::State.eq(from.as_str()))
-        .exec(&**tx)
-        .await?;
-    if updated.rows_affected == 0 {
-        return Ok(());
-    }
-    Entry::of_builder(id, actor, why)
-        .states(Some(from.as_str()), BuilderState::Draining.as_str())
-        .write(tx, now);
-    Ok(())
+    let step = Move {
+        builder: id,
+        from,
+        to: BuilderState::Draining,
+        version: None,
+        only_if: None,
+        actor,
+        reason: why,
+        deadline: Some(now.plus(Deadlines::default().drain)),
+        columns: builder::ActiveModel::default(),
+    };
+    moves::advance(tx, step, now).await.map(drop)
 }
 
 fn package_row(attempt: Uuid, package: &CollectedPackage) -> Result<collected_package::ActiveModel> {

@@ -11,7 +11,7 @@ use crate::{
     Builder, Change, Lease, NewLaunch,
     convert::or_conflict,
     database::Store,
-    entity::launch_attempt,
+    entity::{builder, launch_attempt},
     error::{Error, Result},
 };
 
@@ -35,11 +35,14 @@ impl Store {
             let change = Change {
                 reason: format!("asking for {}", launch.offering),
                 deadline: Some(deadline),
-                host_key: Some(launch.host_key_public.clone()),
                 ..Change::default()
             };
-            let secret = Some(launch.host_key_secret.clone());
-            move_builder(&tx, builder, BuilderState::Launching, (&change, secret), now).await?;
+            let keys = builder::ActiveModel {
+                host_key: Set(Some(launch.host_key_public.clone())),
+                host_key_secret: Set(Some(launch.host_key_secret.clone())),
+                ..Default::default()
+            };
+            move_builder(&tx, builder, BuilderState::Launching, (&change, keys), now).await?;
             let insert = launch_attempt::Entity::insert(launch_attempt::ActiveModel {
                 id: Set(launch.id.0),
                 builder: Set(builder.id.0),

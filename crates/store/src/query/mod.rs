@@ -26,6 +26,7 @@ mod json;
 mod launch;
 mod launching;
 mod leases;
+mod moves;
 mod packages;
 mod present;
 mod projects;

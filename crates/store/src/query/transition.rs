@@ -1,24 +1,23 @@
-//! Moves of builders. Each is checked against the model's list and made by compare-and-set on the version,
-//! so that one of two who decide on the same look wins and the other looks again.
+//! Moves that the controller decides on, with what follows from them: for the attempt that a builder leaves, for the launch
+//! that is answered, and for the history of its pool's launches.
 
 use model::{AttemptState, BuilderState, LaunchHistory, Timestamp};
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
-    sea_query::{Expr, ExprTrait as _, OnConflict},
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+    sea_query::OnConflict,
 };
 
 use super::{
     builders::builder_of,
-    events::Entry,
     finish::{fence, open_allocation, withdraw},
     histories::history,
     leases::check_lease,
+    moves::{Move, advance},
     verdict::{End, lock_attempt},
 };
 use crate::{
     AllocationState, Builder, Change, Lease,
-    convert::{or_conflict, reason},
+    convert::reason,
     database::{Store, Tx},
     entity::{allocation, builder, launch_attempt, pool},
     error::{Error, Result, TxError},
@@ -26,80 +25,39 @@ use crate::{
 
 const ACTOR: &str = "controller";
 
-/// Moves a builder. `secret` is the secret host key of a launch that begins.
+/// Moves a builder that was looked at. `columns` is what becomes of its row besides what the change says.
 pub(super) async fn move_builder(
     tx: &Tx,
     builder: &Builder,
     to: BuilderState,
-    (change, secret): (&Change, Option<String>),
+    (change, mut columns): (&Change, builder::ActiveModel),
     now: Timestamp,
 ) -> Result<(), TxError> {
-    let from = builder.state;
-    if !from.may_become(to) {
-        let why = format!("builder {} is {from}: it cannot become {to}", builder.id);
-        return Err(Error::invalid(why).into());
-    }
-    let updated = builder::Entity::update_many()
-        .set(columns(builder, to, (change, secret), now))
-        .col_expr(
-            builder::Column::Version,
-            Expr::col(builder::Column::Version).add(1),
-        )
-        .filter(builder::Column::Id.eq(builder.id.0))
-        .filter(builder::Column::Version.eq(builder.version))
-        .filter(builder::Column::State.eq(from.as_str()))
-        .exec(&**tx)
-        .await;
-    let updated = or_conflict(updated, || {
-        let instance = change.instance_id.as_deref().unwrap_or_default();
-        format!("instance {instance} is another builder's")
-    })?;
-    if updated.rows_affected != 1 {
-        let what = format!(
-            "builder {} is no longer {from} with version {}",
-            builder.id, builder.version
-        );
-        return Err(Error::conflict(what).into());
-    }
-    Entry::of_builder(builder.id, ACTOR, &change.reason)
-        .states(Some(from.as_str()), to.as_str())
-        .write(tx, now);
-    Ok(())
-}
-
-fn columns(
-    builder: &Builder,
-    to: BuilderState,
-    (change, secret): (&Change, Option<String>),
-    now: Timestamp,
-) -> builder::ActiveModel {
-    let mut columns = builder::ActiveModel {
-        state: Set(to.as_str().to_owned()),
-        reason: Set(Some(reason(&change.reason))),
-        entered_at: Set(now.as_micros()),
-        deadline: Set(change.deadline.map(Timestamp::as_micros)),
-        ended_at: Set(to.is_final().then(|| now.as_micros())),
-        ..Default::default()
-    };
     if change.instance_id.is_some() {
         columns.instance_id = Set(change.instance_id.clone());
     }
     if change.address.is_some() {
         columns.address = Set(change.address.clone());
     }
-    if change.host_key.is_some() {
-        columns.host_key = Set(change.host_key.clone());
+    let step = Move {
+        builder: builder.id,
+        from: builder.state,
+        to,
+        version: Some(builder.version),
+        only_if: None,
+        actor: ACTOR,
+        reason: &change.reason,
+        deadline: change.deadline,
+        columns,
+    };
+    if advance(tx, step, now).await? {
+        return Ok(());
     }
-    if to == BuilderState::Ready && builder.ready_at.is_none() {
-        columns.ready_at = Set(Some(now.as_micros()));
-    }
-    if secret.is_some() {
-        columns.host_key_secret = Set(secret);
-    } else if to != BuilderState::Resolving {
-        // Only a launch that may have to be repeated needs it.
-        columns.host_key_secret = Set(None);
-    }
-    columns
+    let what = format!(
+        "builder {} is no longer {} with version {}",
+        builder.id, builder.state, builder.version
+    );
+    Err(Error::conflict(what).into())
 }
 
 async fn close_launch(tx: &Tx, builder: &Builder, change: &Change, now: Timestamp) -> Result<(), TxError> {
@@ -231,7 +189,7 @@ impl Store {
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;
             take_attempt_away(&tx, builder, change, now).await?;
-            move_builder(&tx, builder, to, (change, None), now).await?;
+            move_builder(&tx, builder, to, (change, builder::ActiveModel::default()), now).await?;
             close_launch(&tx, builder, change, now).await?;
             note_launch(&tx, builder, to, change, now).await?;
             let moved = builder_of(&tx, builder.id).await?;

@@ -201,8 +201,6 @@ pub struct Change {
     pub instance_id: Option<String>,
     /// The address that its sshd listens on.
     pub address: Option<String>,
-    /// The key that its sshd must prove.
-    pub host_key: Option<String>,
     /// What the cloud answered to the open launch; the change's reason says it in words.
     pub launch_answer: Option<LaunchAnswer>,
     /// Whether an attempt that is lost by it does not count as a try.
