@@ -46,12 +46,13 @@ CONFIGURATION = (
          r"^Package .* was not found in the pkg-config search path", r"^No package '.*' found", r"^Package '.*', required by '.*', not found"),
 )
 COMPILERS = (
-    rule(FIRST, r"^\s*[^\s:+][^:]*(?::[\d.,-]+){1,2}:? (?:fatal |internal compiler )?(?:error|ERROR|Error)(?:\[\w+\])?:(?: |$)",
+    # conftest.c is what a configure script tries out: its config.log is full of it
+    rule(FIRST, r"^\s*(?!conftest\.)[^\s:+][^:]*(?::[\d.,-]+){1,2}:? (?:fatal |internal compiler )?(?:error|ERROR|Error)(?:\[\w+\])?:(?: |$)",
          r"^(?:\[\w+\] )?\S+\.java:\d+: error: ", r"^\S+\.go:\d+:\d+: ", r"^\S+\([\d, ]+\):? (?:fatal )?[Ee]rror\b"),
-    rule(FIRST, r"^error(?:\[E\d+\])?: (?!Bad exit status|could not compile|aborting|test failed, to rerun|metadata-gen|subprocess-ex|.*[Ss]egmentation fault)",
+    rule(FIRST, r"^error(?:\[E\d+\])?: (?!Bad exit status|could not compile|aborting|(?:doc)?test failed, to rerun|linking with|failed to run custom build|metadata-gen|subprocess-ex|.*[Ss]egmentation fault)",
          r"^\s*\S+:\d+(?::\d+)? - error TS\d+:", r"^error [A-Z]\w+"),
     # linkers
-    rule(FIRST, r"undefined reference to", r"\bld(?:\.\w+)?: (?!warning)(?!.*(?:in function `|lto-wrapper failed))", r"multiple definition of",
+    rule(FIRST, r"undefined reference to", r"\bl?ld(?:\.\w+)?: (?!.*(?:\bwarning: |in function `|lto-wrapper failed))", r"multiple definition of",
          r"undefined symbol: ", r"DSO missing from command line"),
     rule(FIRST, r"^(?:\S*/)?(?:\S+-)?(?:gcc|g\+\+|cc|c\+\+|cc1\w*|lto1|f951|clang\S*|as|ar|cpp|gfortran|rustc|javac|ghc|go|dune|ocamlfind)(?:-\d+)?: "
          r"(?:fatal )?error: (?!.*(?:ld returned|linker command failed|[Kk]illed))"),
@@ -77,22 +78,24 @@ MAKE = (
 )
 TESTS = (
     rule(FIRST, r"^(?:# )?\s*not ok \d+", r"^FAIL: \S+\s*$", r"\bFAILED \(\S+:\d+\)", r"^==== .* FAILED$"),
-    rule(LAST, r"^thread '.*' panicked"),  # before it there are those that a test expects
+    rule(LAST, r"^\s*thread '.*' (?:\(\d+\) )?panicked"),  # before it there are those that a test expects
     rule(FIRST, r"Assertion [`'].*' failed", r"^\S+:\d+: Failure$", r"^E\s{3,}\S", r"^panic: ", r"^\s*\S*AssertionError\b", r"^Failed asserting", r"^\w+(?:::\w+)*#\w+ \[\S+:\d+\]", r"^FAIL!\s*: ", r"^\d+\) test: ",
-         r"ERROR: \w+Sanitizer: ", r": runtime error: ", r"^==\d+== (?:Invalid|Conditional|Use of|Process terminating|Mismatched|Syscall param)"),
-    rule(FIRST, r"^\s*\d+/\d+ .*\b(?:FAIL|ERROR|TIMEOUT)\b", r"^(?:\S+ )?(?:FAIL|ERROR|XPASS): ", r"^(?:FAIL|ERROR) \S+\.\w+", r"^\S+ \(Wstat: ",
+         r"ERROR: \w+Sanitizer: ", r": runtime error: ", r"^==\d+== .*definitely lost in loss record", r"Can't locate \S+ in @INC", r"^==\d+== (?:Invalid|Conditional|Use of|Process terminating|Mismatched|Syscall param)"),
+    rule(FIRST, r"^\s*\d+/\d+ .*\b(?:FAIL|ERROR|TIMEOUT)\b", r"^(?:\S+ )?(?:FAIL|ERROR|XPASS): (?!usage: )", r"^(?:FAIL|ERROR) \S+\.\w+",
          r"^--- FAIL: ", r"^\[  FAILED  \] ", r"\*\*\*\s?(?:Failed|Exception|Timeout|Not Run)", r"^FAILED \S+::", r"^test \S+ \.\.\. FAILED", r"^#\s+Failed test",
          r"The following tests FAILED", r"^\s*Failure/Error: "),
+    rule(LAST, r"^(?!#|BEGIN failed).+ at \S+\.(?:t|p[lmL]) line \d+\."),  # before it there are warnings
+    rule(FIRST, r"^\S+ \(Wstat: "),
 )
 LANGUAGES = (
     rule(FIRST, r"^npm (?:ERR!|error) (?!code |A complete log|errno|syscall)", r"^go: (?!downloading|finding|extracting)\S", r"^\[ERROR\] \S",
-         r"^\s*ERROR: Could not find a version", r"^error: failed to "),
+         r"^\s*ERROR: Could not find a version", r"^ERROR (?:Unmet|Missing) dependencies\b", r"^error: failed to "),
 )
 # Rules that also match what was only tried, or said of something else.
 GENERAL = (
     # interpreters and generators of documents
-    rule(LAST, r"^\s*(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Exit|NotFound)\b(?:: |$)"),
-    rule(FIRST, r"\(\w+(?:Error|Exception)\)$", r"^\*\* \(\w+\)", r"^! (?! ?==>)", r"^lua[\d.]*: ", r"^(?:ERROR|Error|FATAL|Fatal)(?: \w+)?(?::| at | in )", r"^\w+ ERR! stack Error: ", r"^(?:\S+: )?E: ",
+    rule(LAST, r"^[\s|]*(?!\S+: \S+\.pyx$)(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Exit|NotFound)\b(?:: |$)"),
+    rule(FIRST, r"\(\w+(?:Error|Exception)\)$", r"^\*\* \(\w+\)", r"^! (?! ?==>)", r"^lua[\d.]*: ", r"^(?:ERROR|Error|FATAL|Fatal)(?: \w+)?(?::(?! usage: )| at | in )", r"^\w+ ERR! stack Error: ", r"^(?:\S+: )?E: ",
          r"^PHP (?:Parse|Fatal) ", r"\bFATAL\b", r"\*\*\* (?:ERROR|FATAL)"),
     # a place in a file, with whatever is said of it
     rule(FIRST, r"^[^\s:+][^:\s]*\.\w+:\d+(?:[.:,-]\d+)*:?\s+(?!.*\b(?:[Nn]ote|[Ii]nfo|[Rr]emark|DEBUG|INFO)\b)\S"),
@@ -103,7 +106,8 @@ GENERAL = (
     rule(LAST, r"No such file or directory", r"Permission denied", r"Operation not permitted", r"Is a directory", r"File exists", r"No such process"),
     # whatever complains
     rule(FIRST, r"^[\w./+-]+: .*\b(?:error|fatal|cannot|can't|could not|unable|failed|unknown|invalid|unrecognized|missing|mismatch)\b",
-         r"^(?:Could not|Cannot|Can't|Unable to|Failed to)\b", r"\b(?:not found|undefined|unsupported|is required|does not exist)\b"),
+         r"^(?:Could not|Cannot|Can't|Unable to|Failed to)\b", r"\b(?:not found|undefined|unsupported|is required|does not exist)\b",
+         r"^.{0,60}\b(?:failed|FAILED): \S"),
 )
 # A line that shows what others have found, or what was tried: a complaint in it is none.
 TRIED = re.compile(r"^(?:[Cc]hecking|Looking|--|PASS|XFAIL|SKIP|ok \d|\S+ \.\.\. ok$)|warning|\bignored?\b", re.IGNORECASE)
@@ -130,16 +134,16 @@ ECHO = any_of((
     r"(?:rm|removed)\b.*\brpm-tmp", r"\S+ [\d.]+ compiled with", r"-> required by ",
     # traces of a stack
     r"\s+at ", r"\s+from \S+:\d+:in ", r"\s+\[C\]: ", r"stack traceback:", r"\s+#\d+ 0x", r"\s+\(\S+ [\d.]+\) \S+:\d+:", r"Call Stack", r"Node\.js v\d",
-    r"==\d+== ?(?:ERROR SUMMARY|ABORTING|$|   )", r"SUMMARY: ",
+    r"==\d+== ?(?:ERROR SUMMARY|ABORTING|For (?:lists|counts) of|$|   )", r"SUMMARY: ",
     # advice, and where more is written
     r"For more information about this error", r"npm (?:ERR!|error) A complete log", r"Try [`'\"]", r"\s+To (?:ignore|see|fix) ", r"hint: ", r"note: ", r"See ",
     r"Please (?:report|submit)", r"[A-Z].{0,40}\blog\b.{0,80}\b(?:found|written)\b", r"\(complete log", r"Transcript written", r"--strict was",
     # sums of test runners
     r"Ran \d+ tests? in", r"Ran all ", r"Tests?:\s+\d", r"Time:\s", r"Snapshots?:", r"Total ", r"Result: ", r"No subtests run", r"rake aborted!", r"Command failed with status", r"\d+ runs, ", r"Totals?: ", r"Fail:\s+\d", r"\w+ ERR! (?:not ok|cwd|node|command|System)", r"Files=", r". Validation failed", r"ERROR: \d+ tests? w",
-    r"\S+\.tcl:\tTotal"), re.IGNORECASE)
+    r"\S+\.tcl:\tTotal", r"Use \"--rerun-failed", r"Errors while running CTest", r"Output from these tests"), re.IGNORECASE)
 
 TRACE = re.compile(r"^\++ ")
-IDLE = re.compile(r"^\++ (?:exit|return|set|true|:|trap)\b")  # a trace that tells nothing
+IDLE = re.compile(r"^\++ (?:(?:exit|return|set|true|:|trap)\b|RPM_EC=|jobs -p$)")  # a trace that tells nothing; the last two are rpmbuild's own end of a stage
 PREPARED = re.compile(r"^\++ (?:cd|umask|export|rm|[A-Z_]+=)")  # what rpmbuild itself does at the beginning of a stage
 # Commands that show or clean up: when one of them is the last of a stage, what failed came before it.
 SHOWING = re.compile(r"^\++ (?:cat|echo|printf|tail|head|find|ls|rm|false|test|\[|sed|grep|for|if|while|pushd|popd|touch|mkdir|sleep|kill)\b")
