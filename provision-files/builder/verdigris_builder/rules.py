@@ -79,7 +79,7 @@ MAKE = (
 TESTS = (
     rule(FIRST, r"^(?:# )?\s*not ok \d+", r"^FAIL: \S+\s*$", r"\bFAILED \(\S+:\d+\)", r"^==== .* FAILED$"),
     rule(LAST, r"^\s*thread '.*' (?:\(\d+\) )?panicked"),  # before it there are those that a test expects
-    rule(FIRST, r"Assertion [`'].*' failed", r"^\S+:\d+: Failure$", r"^E\s{3,}\S", r"^panic: ", r"^\s*\S*AssertionError\b", r"^Failed asserting", r"^\w+(?:::\w+)*#\w+ \[\S+:\d+\]", r"^FAIL!\s*: ", r"^\d+\) test: ",
+    rule(FIRST, r"Assertion [`'].*' failed", r"^\S+:\d+: Failure$", r"^E\s{3,}\S", r"^panic: ", r"^\s*\S*(?:Assertion(?:Failed)?Error|ComparisonFailure)\b", r"^Failed asserting", r"^\w+(?:::\w+)*#\w+ \[\S+:\d+\]", r"^FAIL!\s*: ", r"^\d+\) test: ",
          r"ERROR: \w+Sanitizer: ", r": runtime error: ", r"^==\d+== .*definitely lost in loss record", r"Can't locate \S+ in @INC", r"^==\d+== (?:Invalid|Conditional|Use of|Process terminating|Mismatched|Syscall param)"),
     rule(FIRST, r"^\s*\d+/\d+ .*\b(?:FAIL|ERROR|TIMEOUT)\b", r"^(?:\S+ )?(?:FAIL|ERROR|XPASS): (?!usage: )", r"^(?:FAIL|ERROR) \S+\.\w+",
          r"^--- FAIL: ", r"^\[  FAILED  \] ", r"\*\*\*\s?(?:Failed|Exception|Timeout|Not Run)", r"^FAILED \S+::", r"^test \S+ \.\.\. FAILED", r"^#\s+Failed test",
@@ -88,8 +88,9 @@ TESTS = (
     rule(FIRST, r"^\S+ \(Wstat: "),
 )
 LANGUAGES = (
-    rule(FIRST, r"^npm (?:ERR!|error) (?!code |A complete log|errno|syscall)", r"^go: (?!downloading|finding|extracting)\S", r"^\[ERROR\] \S",
+    rule(FIRST, r"^npm (?:ERR!|error) (?!code |A complete log|errno|syscall)", r"^go: (?!downloading|finding|extracting)\S", r"^\[ERROR\] (?!Tests run: |Failures:)\S",
          r"^\s*ERROR: Could not find a version", r"^ERROR (?:Unmet|Missing) dependencies\b", r"^error: failed to "),
+    rule(LAST, r"^\s*> [A-Z](?!ask |un with |et more )"),  # Gradle's causes, each below what it brings about
 )
 # Rules that also match what was only tried, or said of something else.
 GENERAL = (
@@ -109,11 +110,13 @@ GENERAL = (
          r"^(?:Could not|Cannot|Can't|Unable to|Failed to)\b", r"\b(?:not found|undefined|unsupported|is required|does not exist)\b",
          r"^.{0,60}\b(?:failed|FAILED): \S"),
 )
+# Of documents, where a warning may end the build.
+DOCUMENTS = (rule(FIRST, r"^\S+\.(?:rst|md|txt|py)\b.*: WARNING: "),)
 # A line that shows what others have found, or what was tried: a complaint in it is none.
 TRIED = re.compile(r"^(?:[Cc]hecking|Looking|--|PASS|XFAIL|SKIP|ok \d|\S+ \.\.\. ok$)|warning|\bignored?\b", re.IGNORECASE)
 # Earlier rules win. In %check a compiler's complaint may be what a test is about: there the tests' own rules come first.
-OF_STAGE = CONFIGURATION + COMPILERS + SOURCES + WANT + MAKE + TESTS + LANGUAGES + GENERAL
-OF_CHECK = TESTS + CONFIGURATION + COMPILERS + SOURCES + WANT + MAKE + LANGUAGES + GENERAL
+OF_STAGE = CONFIGURATION + COMPILERS + SOURCES + WANT + MAKE + TESTS + LANGUAGES + GENERAL + DOCUMENTS
+OF_CHECK = TESTS + CONFIGURATION + COMPILERS + SOURCES + WANT + MAKE + LANGUAGES + GENERAL + DOCUMENTS
 # What rpmbuild says itself, outside its stages.
 OWN = (
     rule(FIRST, r"^error: (?!Bad exit status|Macro %\S+ has empty body|Macro %\S+ needs whitespace)"),
@@ -130,7 +133,7 @@ ECHO = any_of((
     r"FAILED: ", r"collect2: error", r"lto-wrapper: ", r"compilation terminated", r"\d+ (?:errors?|warnings?)(?: and .*)? generated",
     r"\S+: error: \S*(?:lto-wrapper failed|\w+ failed with exit status)", r"\S+:\s+found \d+ (?:fatal )?errors?$", r"\w+ failed: \d+ error",
     r"error: (?:could not compile|aborting due to|Bad exit status|metadata-generation-failed|subprocess-exited)", r"scons: building terminated",
-    r"BUILD FAILED", r"Stop\.$", r"-- Configuring incomplete", r"(?:tar|gzip|cpio): (?:Error is not recoverable|Child returned|Exiting with)",
+    r"BUILD FAILED", r"FAILURE: Build failed", r"The configuration failed", r"build finished with problems", r"Stop\.$", r"-- Configuring incomplete", r"(?:tar|gzip|cpio): (?:Error is not recoverable|Child returned|Exiting with)",
     r"(?:rm|removed)\b.*\brpm-tmp", r"\S+ [\d.]+ compiled with", r"-> required by ",
     # traces of a stack
     r"\s+at ", r"\s+from \S+:\d+:in ", r"\s+\[C\]: ", r"stack traceback:", r"\s+#\d+ 0x", r"\s+\(\S+ [\d.]+\) \S+:\d+:", r"Call Stack", r"Node\.js v\d",
