@@ -95,6 +95,7 @@ JUDGED = [
     # rpmbuild's own word about the architecture, which comes before any stage; a stage may print anything.
     ("error: Architecture is not included: x86_64\n", 1, {}, [], ("package", "architecture")),
     ("error: No compatible architectures found for build\n", 1, {}, [], ("package", "architecture")),
+    ("error: OS is not included: linux\n", 1, {}, [], ("package", "architecture")), ("error: OS is excluded: linux\n", 1, {}, [], ("package", "architecture")),
     ("warning: x\nerror: Architecture is excluded: x86_64\n", 1, {}, [], ("package", "architecture")),
     ("Executing(%build): x\n+ ./t\nerror: Architecture is not included: x86_64\n" + FAILED, 1, {}, [], ("package", "build")),
     ("Executing(%build): x\nerror: Architecture is excluded: x86_64\n", 143, {"all_killed": True}, [], ("package", "build")),

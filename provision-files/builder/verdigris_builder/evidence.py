@@ -18,7 +18,7 @@ BEGIN = re.compile(r"^Executing\((%\w+)\): ")
 # What a stage wrote last stands on the same line when it did not end it.
 END = re.compile(r"error: Bad exit status from \S+ \((%\w+)\)$")
 SUMMARY = "RPM build errors:"
-ARCHITECTURE = re.compile(r"^error: (?:Architecture is (?:not included|excluded): |No compatible architectures found for build)")
+ARCHITECTURE = re.compile(r"^error: (?:(?:Architecture|OS) is (?:not included|excluded): |No compatible architectures found for build)")
 
 
 class Section:

@@ -49,26 +49,29 @@ impl Restrictions {
                 "its {field} is `{list}`, and rpmbuild builds for {target} on {SYSTEM} here"
             ))
         };
+        let build = &self.build_arch;
+        if !is_expanded(build) {
+            return None;
+        }
+        let targets = targets(build, target);
+        if targets.is_empty() {
+            return refused("BuildArch", build);
+        }
         for (field, list, wanted) in [
-            ("ExclusiveArch", &self.exclusive_arch, target),
-            ("ExclusiveOS", &self.exclusive_os, SYSTEM),
+            ("ExclusiveArch", &self.exclusive_arch, &targets[..]),
+            ("ExclusiveOS", &self.exclusive_os, &[SYSTEM]),
         ] {
-            if !list.is_empty() && is_expanded(list) && !names(list, wanted) {
+            if !list.is_empty() && is_expanded(list) && !wanted.iter().any(|one| names(list, one)) {
                 return refused(field, list);
             }
         }
         for (field, list, unwanted) in [
-            ("ExcludeArch", &self.exclude_arch, target),
-            ("ExcludeOS", &self.exclude_os, SYSTEM),
+            ("ExcludeArch", &self.exclude_arch, &targets[..]),
+            ("ExcludeOS", &self.exclude_os, &[SYSTEM]),
         ] {
-            if is_expanded(list) && names(list, unwanted) {
+            if is_expanded(list) && unwanted.iter().all(|one| names(list, one)) {
                 return refused(field, list);
             }
-        }
-        let build = &self.build_arch;
-        let is_possible = |one: &String| one.eq_ignore_ascii_case("noarch") || family(one) == family(target);
-        if !build.is_empty() && is_expanded(build) && !build.iter().any(is_possible) {
-            return refused("BuildArch", build);
         }
         None
     }
@@ -77,6 +80,22 @@ impl Restrictions {
 /// A macro that was not known where the source package was made may be known in the chroot, and may stand for any list.
 fn is_expanded(list: &[String]) -> bool {
     !list.iter().any(|one| one.contains('%'))
+}
+
+/// What the lists of architectures may be compared with: the chroot's own without `BuildArch` or for `noarch`, else each
+/// of `BuildArch` that may be built there. `BuildArch: i586` passes `ExclusiveArch: i586` where `i686` is built.
+fn targets<'a>(build: &'a [String], target: &'a str) -> Vec<&'a str> {
+    if build.is_empty() {
+        return vec![target];
+    }
+    build
+        .iter()
+        .filter_map(|one| match one.as_str() {
+            noarch if noarch.eq_ignore_ascii_case("noarch") => Some(target),
+            own if family(own) == family(target) => Some(own),
+            _ => None,
+        })
+        .collect()
 }
 
 /// rpm does not tell letters of both cases apart.
@@ -172,6 +191,38 @@ mod tests {
                 told.is_some(),
                 is_refused,
                 "{field}: {text} in {chroot}: {told:?}"
+            );
+        }
+    }
+
+    /// Tried with rpmbuild 4.18 below `setarch i686`, and for `x86_64`.
+    #[test]
+    fn the_lists_speak_of_what_build_arch_makes_of_the_target() {
+        for (build, exclusive, exclude, chroot, is_refused) in [
+            ("i586", "i586", "", "i386", false),
+            ("i386", "i386 x86_64", "", "i386", false),
+            ("i586", "i686", "", "i386", true),
+            ("i586", "", "i686", "i386", false),
+            ("i586", "", "i586", "i386", true),
+            ("noarch", "i686 noarch", "", "i386", false),
+            ("noarch", "noarch", "", "x86_64", true),
+            ("noarch", "", "x86_64", "x86_64", true),
+            ("x86_64 noarch", "x86_64", "", "x86_64", false),
+            ("aarch64 noarch", "aarch64", "", "x86_64", true),
+            ("armv5tel", "armv5tel", "", "armhfp", false),
+            ("%{arches}", "i586", "", "i386", false),
+        ] {
+            let told = Restrictions {
+                build_arch: list(build),
+                exclusive_arch: list(exclusive),
+                exclude_arch: list(exclude),
+                ..Restrictions::default()
+            }
+            .objection(chroot);
+            assert_eq!(
+                told.is_some(),
+                is_refused,
+                "{build}: {exclusive}, not {exclude}, in {chroot}: {told:?}"
             );
         }
     }
