@@ -47,7 +47,7 @@ impl PackageMetadata {
             epoch: package.epoch,
             version: package.version.clone(),
             release: package.release.clone(),
-            arch: package.arch.clone(),
+            arch: architecture(package).to_owned(),
             pkgid: package.sha256.clone(),
             href: href.to_owned(),
             size: package.size,
@@ -56,6 +56,11 @@ impl PackageMetadata {
             other: other(package),
         }
     }
+}
+
+/// Every source package has `src`, those that lack a source too: only their files have `nosrc` in the name.
+fn architecture(package: &Package) -> &str {
+    if package.is_source() { "src" } else { &package.arch }
 }
 
 fn location(href: &str) -> String {
@@ -82,7 +87,7 @@ fn primary(package: &Package, href: &str) -> String {
     let mut out = String::from("<package type=\"rpm\">\n");
     let text = |out: &mut String, name, value| xml::text(out, 1, name, &[], value);
     text(&mut out, "name", &package.name);
-    text(&mut out, "arch", &package.arch);
+    text(&mut out, "arch", architecture(package));
     version(&mut out, package);
     xml::text(
         &mut out,
@@ -195,7 +200,7 @@ fn open_package(package: &Package) -> String {
     let attributes = [
         ("pkgid", package.sha256.as_str()),
         ("name", &package.name),
-        ("arch", &package.arch),
+        ("arch", architecture(package)),
     ];
     xml::open(&mut out, 0, "package", &attributes);
     out.push('\n');

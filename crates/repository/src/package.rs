@@ -81,7 +81,7 @@ pub struct Package {
     pub epoch: u32,
     pub version: String,
     pub release: String,
-    /// Architecture; `src` for a source package.
+    /// Architecture; for a source package `src`, or `nosrc` when some of its sources or patches are not in it.
     pub arch: String,
     /// What it is, in one line.
     pub summary: String,
@@ -306,8 +306,8 @@ fn check(path: &Path, field: &'static str, grammar: Grammar, value: &str) -> Res
     }
 }
 
-/// What rpm, dnf and createrepo_c call a source package's architecture: `nosrc` when some of its sources or patches are
-/// not in it.
+/// What the name of a source package's file ends in: `nosrc` when some of its sources or patches are not in it. Metadata
+/// have `src` for both.
 fn source_arch(header: &crate::header::Header) -> String {
     let is_whole = !header.has(tag::NO_SOURCE) && !header.has(tag::NO_PATCH);
     if is_whole { "src" } else { "nosrc" }.to_owned()

@@ -196,6 +196,76 @@ for i in $(seq 1 1500); do echo $i > %{buildroot}/usr/share/strange/empty/f$i; d
 %files -n sub
 "#;
 
+/// A source that is not in the source package, ghosts of all kinds, files of odd attributes and names, triggers, and relations of odd
+/// qualifiers, order and likeness.
+const ODD: &str = r#"
+Name: odd
+Epoch: 0
+Version: 1~~^^1+_.x
+Release: 0.a+b~c^d
+Summary: tab	here   trailing
+Summary(de): Seltsam
+License: MIT
+Source0: absent.tar
+NoSource: 0
+AutoReqProv: no
+Requires: z, a, m >= 2, m >= 1, m, a >= 0:1, a >= 1, a >= 00:1, b = 1-, z
+Requires(pre): dup
+Requires: dup
+Requires: dup >= 1
+Requires(post): dup >= 1
+Requires(interp): /bin/foo
+Requires(verify): ver >= 1
+Requires(pre,post): two
+Requires(meta,post): three
+Requires: two, (  spaced   or   out  ), ((a >= 1.0 with a < 2.0) or x), (x if (y or z) else w)
+Requires: /etc/g.d, /etc/g.conf, /usr/bin/gl, /etc/g.d/, //usr/bin/y, own = 1:2.0, own >= 1
+OrderWithRequires: later
+Provides: own = 1:2.0-3, own = 1:2.0, /etc/p, uni(ü) = 3, z = 1, z = 2, z
+Conflicts: z < 1, z < 1, (a unless b else c), (d with e >= 2)
+Obsoletes: gone, gone
+Supplements: (k unless l)
+%description
+   leading
+
+trailing
+%install
+mkdir -p %{buildroot}/etc/g.d %{buildroot}/usr/bin %{buildroot}/var/g %{buildroot}/usr/share/bin/x
+ln -s /absent %{buildroot}/usr/bin/gl
+touch %{buildroot}/etc/g.conf %{buildroot}/var/g/f %{buildroot}/usr/share/bin/x/y %{buildroot}/usr/bin/suid
+touch "%{buildroot}/usr/share/quo\"te <&>" "%{buildroot}/usr/share/[br] {c} \$d"
+ln %{buildroot}/usr/bin/suid %{buildroot}/usr/bin/hard
+%files
+%ghost %dir /etc/g.d
+%ghost %config(noreplace) /etc/g.conf
+%ghost /usr/bin/gl
+%ghost /var/g
+%ghost %attr(0644,-,-) /run/absent
+%attr(4755,root,mail) /usr/bin/suid
+%lang(de) %verify(not md5 size) /usr/bin/hard
+%dev(c,1,3) /dev/null2
+/usr/share/*
+%filetriggerin -- /usr/lib /usr/lib64
+cat
+%transfiletriggerun -P 10 -- /usr/share
+cat
+%triggerpostun -p /usr/bin/perl -- q < 2:3, r
+print 1
+%verifyscript -p <lua>
+x=1
+%post -p "/usr/bin/prog -x"
+%changelog
+* Mon Jan 05 2026 Same <s@x>
+- one
+* Mon Jan 05 2026 Same <s@x>
+- one
+* Mon Jan 05 2026 	Tab	Name
+- text   %{nil}
+
+  after an empty line
+* Thu Jan 01 1998 x
+"#;
+
 fn strange() -> String {
     let mut spec = STRANGE.to_owned();
     spec.push_str("\n%changelog\n");
@@ -218,6 +288,10 @@ fn strange() -> String {
 /// Packages with all that metadata can hold, of formats 4 and 6.
 fn packages_to_compare(directory: &Path) -> Vec<PathBuf> {
     let mut built = build(directory, "strange", strange());
+    let sources = directory.join("build-odd/SOURCES");
+    fs_err::create_dir_all(&sources).unwrap();
+    fs_err::write(sources.join("absent.tar"), "").unwrap();
+    built.extend(build(directory, "odd", ODD));
     built.extend(build(directory, "simple", simple_spec("simple", "1")));
     let mut latin = simple_spec("latin", "2").into_bytes();
     latin.splice(0..0, b"Packager: J\xf6rg <j@example.org>\n".iter().copied());
@@ -239,7 +313,7 @@ fn packages_to_compare(directory: &Path) -> Vec<PathBuf> {
     let six = directory.join("six.rpm");
     format6(&["make", "six", text(&six)]);
     built.push(six);
-    assert_eq!(built.len(), 12, "{built:?}");
+    assert_eq!(built.len(), 14, "{built:?}");
     built
 }
 
