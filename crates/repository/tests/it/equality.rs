@@ -301,7 +301,7 @@ fn packages_to_compare(directory: &Path) -> Vec<PathBuf> {
     let scripts = kinds.map(|kind| format!("{kind}\necho x\n")).concat();
     let scripted = simple_spec("scripted", "1").replace("%files", &format!("{scripts}%files"));
     built.extend(build(directory, "scripted", scripted));
-    for name in ["sub-1.0", "simple-1-1.noarch"] {
+    for name in ["sub-1.0", "simple-1-1.noarch", "odd-1~~^^1+_.x-0.a+b~c^d.x86_64"] {
         let old = built
             .iter()
             .find(|path| text(path).contains(&format!("/{name}")))
@@ -313,7 +313,7 @@ fn packages_to_compare(directory: &Path) -> Vec<PathBuf> {
     let six = directory.join("six.rpm");
     format6(&["make", "six", text(&six)]);
     built.push(six);
-    assert_eq!(built.len(), 14, "{built:?}");
+    assert_eq!(built.len(), 15, "{built:?}");
     built
 }
 
