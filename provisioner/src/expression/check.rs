@@ -1,6 +1,6 @@
 //! What a playbook asks for that is not understood, found when it is read.
 
-use minijinja::machinery::ast::{CallArg, Expr, Stmt};
+use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, Stmt};
 
 use super::language::{self, Callable, FILTERS, MORE, TESTS};
 use crate::error::suggestion;
@@ -98,11 +98,12 @@ pub(super) fn expression(wanted: &Expr<'_>) -> Result<(), String> {
         Expr::UnaryOp(operation) => expression(&operation.expr),
         Expr::BinOp(operation) => {
             expression(&operation.left)?;
-            let is_in = matches!(operation.op, minijinja::machinery::ast::BinOpKind::In);
-            if is_in {
-                source(&operation.right)
-            } else {
-                expression(&operation.right)
+            match operation.op {
+                BinOpKind::In => source(&operation.right),
+                BinOpKind::Rem if is_text(&operation.left) => {
+                    Err("formatting a text with % is not supported: join its parts with ~".to_owned())
+                }
+                _ => expression(&operation.right),
             }
         }
         Expr::Compare(chain) => {
@@ -148,6 +149,10 @@ pub(super) fn expression(wanted: &Expr<'_>) -> Result<(), String> {
         Expr::Tuple(_) => Err("a tuple is not supported here: write a list, [a, b]".to_owned()),
         Expr::Call(call) => Err(refused(&call.expr)),
     }
+}
+
+fn is_text(operand: &Expr<'_>) -> bool {
+    matches!(operand, Expr::Const(one) if one.value.as_str().is_some())
 }
 
 /// Why something cannot be called.

@@ -197,6 +197,7 @@ fn what_is_not_supported_is_refused_when_it_is_read() {
             "the method split is not supported: filters such as split",
         ),
         ("{{ range(3) }}", "range is supported only"),
+        ("{{ '%d%%' % n }}", "formatting a text with % is not supported"),
         ("{{ (1, 2) }}", "a tuple is not supported here"),
         ("{{ {1: 2} }}", "a key of a mapping must be text"),
         (

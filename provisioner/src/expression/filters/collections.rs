@@ -231,7 +231,9 @@ pub(super) fn mapping(value: &Value, key_name: &str, value_name: &str) -> Result
 pub(super) fn mapped(value: &Value, given: &Given) -> Result<Value, String> {
     let items = elements(value)?;
     if let Some(path) = given.named.get("attribute") {
-        let found = attributes(items, Some(path), given.named.get("default"))?;
+        // A default that is none is no default, in Jinja.
+        let otherwise = given.named.get("default").filter(|one| !one.is_null());
+        let found = attributes(items, Some(path), otherwise)?;
         return Ok(Value::List(found));
     }
     let name = given
