@@ -57,7 +57,9 @@ class Results(BuilderTest):
         self.assertEqual(passed_over, {
             "inner-1-1.src.rpm": "it is a source package", "inner-1-1.nosrc.rpm": "it is a source package",
             "copy.rpm": "it holds the package inner-1-1.noarch.rpm", "inner-1-1.noarch.rpm": "it is no source package",
-            "other-1-1.src.rpm": "it is not the source package of this build"})
+            "other-1-1.src.rpm": "it is not the source package of this build",
+            "strays-1-1.md1.buildreqs.nosrc.rpm": "it is not the source package of this build",
+            "stray.spec": "it is not the spec file of this build"})
         log = self.builder.log(task["attempt"])
         for name, reason in passed_over.items():
             self.assertIn("\nPassed over %s: %s\n" % (name, reason), log)

@@ -26,7 +26,7 @@ for last; do :; done
 [ "$(ls SPECS | wc -l)" = 1 ] || exit 101
 """
 SOURCE_SCRIPT = UNPACK + 'exec rpmbuild -bs --nodeps "$@"'
-SPEC_SCRIPT = 'cd /builddir/build; how=$1; shift; exec rpmbuild $how "$@" SPECS/*.spec'
+SPEC_SCRIPT = 'cd /builddir/build; how=$1 spec=$2; shift 2; exec rpmbuild $how "$@" "SPECS/$spec"'
 STARTED = (b"Executing(", b"Processing files:")
 ROUNDS = 12
 
@@ -41,6 +41,7 @@ class ChrootDriver:
         self.upper = os.path.join(self.scratch, "upper")
         self.status = None
         self.sources = []
+        self.spec = None  # its name, once the source package is made
         self.measure = None
         self.installed_with = ""  # what dnf said when it last installed build requirements
 
@@ -137,8 +138,9 @@ class ChrootDriver:
             raise package_fault("source", "the SRPM %s" % what, exit=status, evidence=evidence.search(self.build.attempt.results).evidence)
         if status != 0:
             self.failed("spec", status)
-        self.sources = self.in_srpms(lambda directory: [name for name in os.listdir(directory) if builds.stray(name, source=True) is None])
-        if not self.sources:
+        self.sources = self.in_tree("SRPMS", lambda directory: [name for name in os.listdir(directory) if builds.stray(name, source=True) is None])
+        self.spec = next((name for name in self.in_tree("SPECS", os.listdir) if name.endswith(".spec")), None)
+        if not self.sources or not self.spec:
             raise package_fault("source", "rpmbuild made no source package")
 
     def failed(self, kind, status):
@@ -175,12 +177,12 @@ class ChrootDriver:
                 self.manager.upgrade(self.root)
                 return
 
-    def in_srpms(self, look):
-        """What `look` makes of a descriptor of SRPMS, which the build user may have replaced by anything."""
+    def in_tree(self, where, look):
+        """What `look` makes of a descriptor of SRPMS or SPECS, which the build user may have replaced by anything."""
         try:
             upper = os.open(self.upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                directory = files.open_directory(TREE + "/SRPMS", upper)
+                directory = files.open_directory(TREE + "/" + where, upper)
             finally:
                 os.close(upper)
             try:
@@ -202,7 +204,7 @@ class ChrootDriver:
             if os.path.lexists(target):
                 os.unlink(target)
             os.link(name, target, src_dir_fd=directory, follow_symlinks=False)
-        self.in_srpms(link)
+        self.in_tree("SRPMS", link)
         return target
 
     def binary(self):
@@ -213,7 +215,7 @@ class ChrootDriver:
             # The spec file is read before the first stage begins, and runs what it names in %(): that is the package's own time already.
             self.build.enter("spec", "spec file")
             gate = Gate(self)
-            status = self.inside(SPEC_SCRIPT, ["-bb --noclean", *self.options()], gate.write, self.task["enable_net"])
+            status = self.inside(SPEC_SCRIPT, ["-bb --noclean", self.spec, *self.options()], gate.write, self.task["enable_net"])
             self.status = status
             missing = gate.missing(status)
             if not missing or missing == earlier:
@@ -245,7 +247,9 @@ class ChrootDriver:
         def stray(name):
             why = builds.stray(name, source=True)
             return why or (None if name in self.sources else "it is not the source package of this build")
-        for where, why_not in (("SRPMS", stray), ("SPECS", builds.no_spec)):
+        def no_spec(name):
+            return builds.no_spec(name) or (None if self.spec in (None, name) else "it is not the spec file of this build")
+        for where, why_not in (("SRPMS", stray), ("SPECS", no_spec)):
             try:
                 self.take(where, why_not)
             except OSError as error:
