@@ -43,16 +43,17 @@ class Succeeding(BuilderTest):
         self.assertIn(b"libgreet-devel-2.1-1.md1", self.builder.result(task["attempt"], "installed_pkgs.log"))
 
     def test_a_newer_package_of_the_projects_repository_replaces_the_base_roots(self):
-        directory = os.path.join(self.builder.root, "newer")
+        # The comma is one of dnf's signs between two addresses.
+        directory = os.path.join(self.builder.root, "served", "newer,er")
         spec = os.path.join(self.builder.root, "hostname.spec")
         with open(spec, "w", encoding="utf-8") as file:
             file.write("Name: hostname\nVersion: 99\nRelease: 1\nSummary: newer\nLicense: CC0-1.0\n%description\nnewer\n%files\n")
         subprocess.run(["rpmbuild", "-bb", "--target", "x86_64", "--define", "_rpmdir " + directory, "--define", "_topdir " + directory, spec],
                        check=True, capture_output=True)
         subprocess.run(["createrepo_c", "-q", directory], check=True, capture_output=True)
-        address, server = serve(directory)
+        address, server = serve(os.path.dirname(directory))
         self.addCleanup(server.shutdown)
-        task, status = self.builder.build("hello", repositories=[{"id": "newer", "name": "n", "baseurl": address, "gpgcheck": False}])
+        task, status = self.builder.build("hello", repositories=[{"id": "newer", "name": "n", "baseurl": address + "newer,er/", "gpgcheck": False}])
         self.assert_verdict(status, result="succeeded")
         self.assertIn(b"hostname-99-1.", self.builder.result(task["attempt"], "installed_pkgs.log"))
 

@@ -98,7 +98,7 @@ class StubMock(BuilderTest):
         self.assertEqual((options["target_arch"], options["legal_host_arches"]), ("i686", ("i386", "i586", "i686", "x86_64")))
 
     def test_a_stub_of_mock_gets_its_configuration_and_its_results_are_collected(self):
-        repository = {"id": "project", "name": "it's \"mine\"", "baseurl": "http://example.org/x/", "gpgcheck": False, "priority": 3}
+        repository = {"id": "project", "name": "it's \"mine\"", "baseurl": "http://example.org/x,y/", "gpgcheck": False, "priority": 3}
         success = 'cp "$source" "$results/hello-1.0-1.src.rpm"; cp "$source" "$results/hello-1.0-1.buildreqs.nosrc.rpm"; echo root > "$results/root.log"; echo built > "$results/build.log"; echo the build speaks; exit 0'
         task, status = self.mock(success, repositories=[repository], macros={"farm_color": "it's 'green'"}, additional_packages=["m4"],
                                  **{"with": ["extra"], "isolation": "simple"})
@@ -119,7 +119,7 @@ class StubMock(BuilderTest):
         options, _ = self.configuration(task)
         self.assertEqual(options["macros"], {"%farm_color": "it's 'green'"})
         self.assertEqual((options["rpmbuild_networking"], options["isolation"], options["chroot_additional_packages"]), (False, "simple", "m4"))
-        self.assertIn("\n[project]\nname=it's \"mine\"\nbaseurl=http://example.org/x/\n", options["dnf.conf"])
+        self.assertIn("\n[project]\nname=it's \"mine\"\nbaseurl=http://example.org/x%2Cy/\n", options["dnf.conf"])
         self.assertIn("priority=3", options["dnf.conf"])
 
     def test_a_stub_of_mock_that_fails_is_judged_by_exit_code_and_logs(self):

@@ -32,7 +32,12 @@ def expand(address, chroot):
     """Copr's and dnf's variables in a base address, with or without braces; a name goes as far as dnf reads it, and others stay."""
     known = {"chroot": chroot["name"], "distname": chroot["name"].rsplit("-", 2)[0], "releasever": chroot["release"],
              "arch": chroots.rpm_arch(chroot), "basearch": chroots.base_arch(chroot)}
-    return VARIABLE.sub(lambda found: known.get(found.group(1) or found.group(2), found.group(0)), address)
+    return whole(VARIABLE.sub(lambda found: known.get(found.group(1) or found.group(2), found.group(0)), address))
+
+
+def whole(address):
+    """The same address for dnf's configuration, which may name several and ends one at a comma."""
+    return address.replace(",", "%2C")
 
 
 def file_address(base, chroot, path):

@@ -12,7 +12,7 @@ import re
 import shutil
 
 from . import build as builds
-from . import chroots, command, dnf, evidence, files, measured, paths, verdicts
+from . import chroots, command, dnf, evidence, fetching, files, measured, paths, verdicts
 from .errors import BuildStop, infrastructure_fault, package_fault, service_fault
 from .repositories import Repositories
 
@@ -116,7 +116,7 @@ def definition(chroot):
 
 def section(entry, base, index, directory):
     """One repository of dnf.conf."""
-    lines = ["", "[%s]" % entry["id"], "name=" + entry["name"], "baseurl=" + entry["baseurl"], "enabled=1", "skip_if_unavailable=0",
+    lines = ["", "[%s]" % entry["id"], "name=" + entry["name"], "baseurl=" + fetching.whole(entry["baseurl"]), "enabled=1", "skip_if_unavailable=0",
              "metadata_expire=0", "cost=%d" % (1000 if base else 1), "best=1", "gpgcheck=%d" % entry["gpgcheck"]]
     if entry["gpgkey"]:
         lines.append("gpgkey=" + dnf.key_address(entry["gpgkey"], directory, index))
