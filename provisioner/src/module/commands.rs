@@ -124,8 +124,10 @@ async fn run(
     let values = [chdir.clone(), limit].into_iter().chain(words);
     let command = Command::script(arguments.module(), IN_DIRECTORY, values);
     let command = in_environment(command, environment)?;
+    // Ansible ends a text with a line end; nothing stays nothing.
     let input = arguments
         .text("stdin")?
+        .filter(|text| !text.is_empty())
         .map(|text| format!("{text}\n"))
         .unwrap_or_default();
     // Ours is the longer limit, so that the remote one, which ends the process too, is reached first.

@@ -100,6 +100,10 @@ fn stat_values(path: &str, text: &str) -> Result<Value, Failure> {
         ("isreg", Value::Bool(kind.starts_with("regular"))),
         ("isdir", Value::Bool(*kind == "directory")),
         ("islnk", Value::Bool(*kind == "symbolic link")),
+        ("isblk", Value::Bool(*kind == "block special file")),
+        ("ischr", Value::Bool(*kind == "character special file")),
+        ("isfifo", Value::Bool(*kind == "fifo")),
+        ("issock", Value::Bool(*kind == "socket")),
         ("mode", Value::Text(format!("{mode:0>4}"))),
         ("size", number(size)),
         ("uid", number(uid)),
@@ -108,8 +112,14 @@ fn stat_values(path: &str, text: &str) -> Result<Value, Failure> {
         ("gr_name", Value::from(*group)),
         ("mtime", number(modified)),
     ]);
-    if let Some(target) = lines.next().filter(|target| !target.is_empty()) {
-        stat.insert("lnk_target".to_owned(), Value::from(target));
+    let access = lines.next().unwrap_or_default();
+    for (name, letter) in [("readable", 'r'), ("writeable", 'w'), ("executable", 'x')] {
+        stat.insert(name.to_owned(), Value::Bool(access.contains(letter)));
+    }
+    for name in ["lnk_target", "lnk_source"] {
+        if let Some(target) = lines.next().filter(|target| !target.is_empty()) {
+            stat.insert(name.to_owned(), Value::from(target));
+        }
     }
     if let Some(digest) = lines.next().and_then(|line| line.split(' ').next()) {
         stat.insert("checksum".to_owned(), Value::from(digest));
