@@ -234,13 +234,19 @@ fn meaning(
             Some((BuilderState::Booting, change))
         }
         InstanceState::Running | InstanceState::Pending | InstanceState::Unknown => None,
-        InstanceState::Terminated if builder.state == BuilderState::Terminating => Some((
-            BuilderState::Terminated,
-            Change {
-                reason: "the cloud says that it is terminated".to_owned(),
+        InstanceState::Terminated if builder.state == BuilderState::Terminating => {
+            let is_excused = instance.is_taken_back();
+            let mut reason = "the cloud says that it is terminated".to_owned();
+            if is_excused && let Some(why) = &instance.state_reason {
+                reason = format!("{reason}: {why}");
+            }
+            let change = Change {
+                reason,
+                is_excused,
                 ..Change::default()
-            },
-        )),
+            };
+            Some((BuilderState::Terminated, change))
+        }
         InstanceState::ShuttingDown
         | InstanceState::Terminated
         | InstanceState::Stopping

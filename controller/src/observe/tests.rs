@@ -99,7 +99,23 @@ fn only_the_end_itself_ends_a_builder_that_is_being_ended() {
         Duration::ZERO,
         NOW,
     );
-    assert_eq!(ended.map(|(to, _)| to), Some(B::Terminated));
+    let said = "the cloud says that it is terminated";
+    let told = |ended: Option<(B, Change)>| ended.map(|(to, it)| (to, it.reason, it.is_excused));
+    assert_eq!(told(ended), Some((B::Terminated, said.to_owned(), false)));
+    // What was lost on one that was taken back is excused, also where its worker was the first to notice.
+    for (reason, expected, is_excused) in [
+        ("Client.UserInitiatedShutdown", said.to_owned(), false),
+        (
+            "Server.SpotInstanceTermination",
+            format!("{said}: Server.SpotInstanceTermination"),
+            true,
+        ),
+    ] {
+        let mut found = instance("i-1", InstanceState::Terminated);
+        found.state_reason = Some(reason.to_owned());
+        let ended = meaning(&ending, &found, Duration::ZERO, NOW);
+        assert_eq!(told(ended), Some((B::Terminated, expected, is_excused)));
+    }
     for (seconds, expected) in [
         (0, None),
         (599, None),

@@ -1,14 +1,15 @@
 //! Moves that the controller decides on, with what follows from them: for the attempt that a builder leaves, for the launch
 //! that is answered, and for the history of its pool's launches.
 
-use model::{AttemptState, BuilderState, LaunchHistory, Timestamp};
+use model::{AttemptId, AttemptState, Blame, BuildId, BuilderState, LaunchHistory, Timestamp};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
-    sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, sea_query::OnConflict,
 };
 
 use super::{
     builders::builder_of,
+    events::Entry,
     finish::{fence, open_allocation, withdraw},
     histories::history,
     leases::check_lease,
@@ -19,7 +20,7 @@ use crate::{
     AllocationState, Builder, Change, Lease,
     convert::reason,
     database::{Store, Tx},
-    entity::{allocation, builder, launch_attempt, pool},
+    entity::{allocation, attempt, builder, launch_attempt, pool},
     error::{Error, Result, TxError},
 };
 
@@ -161,6 +162,48 @@ async fn take_attempt_away(
     fence(tx, &found, &attempt, lost, (ACTOR, now)).await
 }
 
+/// What was lost with a machine that its cloud took back counts as no try, also where its worker gave the machine up before
+/// the cloud's word came.
+async fn excuse_what_was_lost(
+    tx: &Tx,
+    builder: &Builder,
+    change: &Change,
+    now: Timestamp,
+) -> Result<(), TxError> {
+    if !change.is_excused || matches!(builder.state, BuilderState::Reserved | BuilderState::Busy) {
+        return Ok(());
+    }
+    let last = allocation::Entity::find()
+        .filter(allocation::Column::Builder.eq(builder.id.0))
+        .order_by_desc(allocation::Column::Epoch)
+        .one(&**tx)
+        .await?;
+    let Some(last) = last else { return Ok(()) };
+    let Some(attempt) = attempt::Entity::find_by_id(last.attempt).one(&**tx).await? else {
+        return Ok(());
+    };
+    // One that was the last has failed for good, and its build is over.
+    let is_lost = attempt.state == AttemptState::Lost.as_str()
+        && attempt.blame.as_deref() == Some(Blame::Infrastructure.as_str());
+    if !is_lost {
+        return Ok(());
+    }
+    let _build = lock_attempt(tx, attempt.id).await?;
+    attempt::Entity::update_many()
+        .set(attempt::ActiveModel {
+            blame: Set(None),
+            reason: Set(Some(reason(&change.reason))),
+            excused: Set(true),
+            ..Default::default()
+        })
+        .filter(attempt::Column::Id.eq(attempt.id))
+        .exec(&**tx)
+        .await?;
+    let why = format!("it counts as no try: {}", change.reason);
+    Entry::of_attempt(AttemptId(attempt.id), BuildId(attempt.build), ACTOR, &why).write(tx, now);
+    Ok(())
+}
+
 impl Store {
     /// Moves a builder that was looked at to another state. One that leaves `reserved` or `busy` loses its
     /// attempt in the same transaction.
@@ -189,6 +232,7 @@ impl Store {
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;
             take_attempt_away(&tx, builder, change, now).await?;
+            excuse_what_was_lost(&tx, builder, change, now).await?;
             move_builder(&tx, builder, to, (change, builder::ActiveModel::default()), now).await?;
             close_launch(&tx, builder, change, now).await?;
             note_launch(&tx, builder, to, change, now).await?;

@@ -203,7 +203,7 @@ pub struct Change {
     pub address: Option<String>,
     /// What the cloud answered to the open launch; the change's reason says it in words.
     pub launch_answer: Option<LaunchAnswer>,
-    /// Whether an attempt that is lost by it does not count as a try.
+    /// Whether an attempt that is lost by it, or was lost on the builder before, does not count as a try.
     pub is_excused: bool,
 }
 

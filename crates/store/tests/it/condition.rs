@@ -1,11 +1,11 @@
 //! What is wrong with the fleet, and what an operator and the end of the farm change.
 
 use model::{
-    AttemptState, BuildState, BuilderState, FleetId, PoolName, Timestamp, condition::Leadership,
+    AttemptState, Blame, BuildState, BuilderState, FleetId, PoolName, Timestamp, condition::Leadership,
     plan::CloudTrouble,
 };
 use serde_json::json;
-use store::{Change, LaunchAnswer, Sighting};
+use store::{Change, LaunchAnswer, Outcome, Sighting};
 use uuid::Uuid;
 
 use crate::{
@@ -22,6 +22,7 @@ on_both_databases!(
     what_keeps_a_builder_in_its_state_is_added_to_its_reason_once,
     attempts_that_the_end_of_the_farm_lost_do_not_count,
     attempts_on_machines_that_the_cloud_took_back_do_not_count,
+    what_a_worker_gave_up_before_its_cloud_said_that_it_took_the_machine_back_does_not_count,
     only_machines_that_ended_with_the_farm_lose_their_attempts,
     builders_of_another_fleet_are_forsaken_unless_somebody_leads_it,
 );
@@ -240,6 +241,73 @@ async fn attempts_on_machines_that_the_cloud_took_back_do_not_count(farm: Farm) 
     farm.store.cancel_build(build, "alice", at(8)).await.unwrap();
     farm.lose_builder_by(build, taken_back, at(9)).await;
     assert_eq!(farm.states(build).await.2, AttemptState::Canceled);
+}
+
+async fn what_a_worker_gave_up_before_its_cloud_said_that_it_took_the_machine_back_does_not_count(
+    farm: Farm,
+) {
+    let build = farm.submit().await.id;
+    let failed = |blame| Outcome::Failed {
+        blame,
+        reason: "the builder cannot be reached".to_owned(),
+        evidence: None,
+        is_suspect: false,
+        result_directory: None,
+    };
+    let ended = |is_excused| Change {
+        is_excused,
+        ..because("it is terminated: Server.SpotInstanceTermination")
+    };
+    // What its worker said of the attempt, whether the cloud took the machine back, and whether the attempt counts.
+    for (index, (blame, is_taken_back, counts)) in [
+        (Blame::Infrastructure, true, false),
+        (Blame::Infrastructure, true, false),
+        (Blame::Service, true, true),
+        (Blame::Infrastructure, true, false),
+        (Blame::Infrastructure, false, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let epoch = farm.begin(build).await;
+        let builder = farm.open_attempt(build).await.builder.unwrap();
+        farm.finish(epoch, &failed(blame)).await;
+        let draining = farm.builder(builder).await;
+        let to = BuilderState::Terminating;
+        (farm
+            .store
+            .transition(&farm.lease, &draining, to, &ended(is_taken_back), at(7)))
+        .await
+        .unwrap();
+        let lost = farm.store.attempts_of(build).await.unwrap().swap_remove(index);
+        let expected = if counts {
+            (Some(blame), "the builder cannot be reached")
+        } else {
+            (None, "it is terminated: Server.SpotInstanceTermination")
+        };
+        assert_eq!(lost.state, AttemptState::Lost, "{index}");
+        assert_eq!(
+            (lost.blame, lost.reason.as_deref().unwrap()),
+            (expected.0, expected.1),
+            "{index}"
+        );
+        assert_eq!(farm.states(build).await.0, BuildState::Pending, "{index}");
+    }
+    // The third that counts was the last, and a build that is over stays so.
+    let epoch = farm.begin(build).await;
+    let builder = farm.open_attempt(build).await.builder.unwrap();
+    farm.finish(epoch, &failed(Blame::Infrastructure)).await;
+    let draining = farm.builder(builder).await;
+    (farm.store.transition(
+        &farm.lease,
+        &draining,
+        BuilderState::Terminating,
+        &ended(true),
+        at(7),
+    ))
+    .await
+    .unwrap();
+    assert_eq!(farm.states(build).await.0, BuildState::Failed);
 }
 
 async fn only_machines_that_ended_with_the_farm_lose_their_attempts(farm: Farm) {
