@@ -2,31 +2,15 @@
 //! that a request whose answer was lost can be repeated word for word.
 
 use cloud::LaunchRequest;
-use model::fleet::{CloudProfile, FleetSpec, OfferingSpec};
+use model::{
+    Offering,
+    fleet::{CloudProfile, FleetSpec},
+};
 use sha2::{Digest as _, Sha256};
 use shell::ClientKey;
 use store::{Builder, LaunchAttempt};
 
 use crate::Error;
-
-/// What a pool asks its cloud for, each as `TYPE` or `TYPE@ZONE`, in the order of `fleet.yaml`.
-pub(crate) fn offerings(offerings: &[OfferingSpec]) -> Vec<String> {
-    let of_type = |kind: &String, zones: &[String]| {
-        if zones.is_empty() {
-            return vec![kind.clone()];
-        }
-        zones.iter().map(|zone| format!("{kind}@{zone}")).collect()
-    };
-    offerings
-        .iter()
-        .flat_map(|offering| {
-            offering
-                .types
-                .iter()
-                .flat_map(|kind| of_type(kind, &offering.zones))
-        })
-        .collect()
-}
 
 /// The cloud-init text that gives an instance its host key and lets the farm in, as root: images that cloud-init would keep
 /// root out of are told not to, since builds are started by root.
@@ -56,12 +40,6 @@ pub(crate) fn launch_request(
         ))
     })?;
     let host_key = ClientKey::parse(secret).map_err(Error::Keys)?;
-    let (instance_type, zone) = launch
-        .offering
-        .split_once('@')
-        .map_or((launch.offering.as_str(), None), |(kind, zone)| {
-            (kind, Some(zone))
-        });
     let cloud = fleet.clouds.get(&builder.cloud).ok_or_else(|| {
         Error::Contradiction(format!("there is no cloud `{}` in fleet.yaml", builder.cloud))
     })?;
@@ -71,9 +49,7 @@ pub(crate) fn launch_request(
         fleet: fleet.fleet,
         pool: builder.pool.clone(),
         image: builder.image.clone(),
-        instance_type: instance_type.to_owned(),
-        zone: zone.map(str::to_owned),
-        subnet: cloud.network.subnet.clone(),
+        offering: launch.offering.clone(),
         security_groups: cloud.network.security_groups.clone(),
         user_data: user_data(&host_key, key)?,
         metadata_options: cloud.profile == CloudProfile::Aws,
@@ -82,9 +58,9 @@ pub(crate) fn launch_request(
 
 /// The digest of what a launch chose anew, kept beside its token for whoever looks into the books: what cost money was asked
 /// for with this image, this offering and this host key.
-pub(crate) fn parameters_hash(image: &str, offering: &str, public_host_key: &str) -> String {
+pub(crate) fn parameters_hash(image: &str, offering: &Offering, public_host_key: &str) -> String {
     let mut digest = Sha256::new();
-    for part in [image, offering, public_host_key] {
+    for part in [image, &offering.to_string(), public_host_key] {
         digest.update(part.as_bytes());
         digest.update([0]);
     }

@@ -150,7 +150,7 @@ impl Farm {
         let mut builder = store.builder(new.id).await.unwrap().unwrap();
         let launch = NewLaunch {
             id: LaunchId(Uuid::now_v7()),
-            offering: "c5.large".to_owned(),
+            offering: "c5.large".parse().unwrap(),
             params_hash: "9a7a".to_owned(),
             host_key_public: "ssh-ed25519 AAAA".to_owned(),
             host_key_secret: "the secret half".to_owned(),

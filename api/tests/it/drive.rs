@@ -42,7 +42,7 @@ pub(crate) async fn launched_builder(store: &Store, lease: &Lease, pool: &str) -
     let builder = store.builder(new.id).await.unwrap().unwrap();
     let launch = NewLaunch {
         id: LaunchId(Uuid::now_v7()),
-        offering: "small".to_owned(),
+        offering: "small".parse().unwrap(),
         params_hash: "hash".to_owned(),
         host_key_public: "ssh-ed25519 AAAA".to_owned(),
         host_key_secret: "secret".to_owned(),

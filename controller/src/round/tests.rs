@@ -231,7 +231,9 @@ impl Farm {
             let seconds = self.seconds();
             let asked = self.cloud.asked();
             let new = asked.iter().skip(self.launches.len());
-            let new: Vec<_> = new.map(|it| (seconds, it.instance_type.clone())).collect();
+            let new: Vec<_> = new
+                .map(|it| (seconds, it.offering.instance_type.clone()))
+                .collect();
             self.launches.extend(new);
             if self.history().await == before && self.controller.clouds.is_quiet() {
                 return;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloud::{Cloud, Instance};
-use model::{BuilderState, LaunchId, Timestamp};
+use model::{BuilderState, LaunchId, Offering, Timestamp};
 use shell::ClientKey;
 use store::{Builder, Change, LaunchAnswer, LaunchAttempt, Lease, NewLaunch};
 use tracing::{debug, warn};
@@ -24,7 +24,7 @@ const PAUSE_BETWEEN_QUESTIONS: Duration = Duration::from_secs(3);
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     /// Asks for this offering.
-    Ask(String),
+    Ask(Offering),
     /// Waits for this long.
     Wait(Duration),
     /// Is given up.
@@ -65,13 +65,16 @@ fn next(context: &Context, builder: &Builder, now: Timestamp) -> Next {
     let Some(pool) = context.fleet.pools.get(&builder.pool) else {
         return Next::GiveUp(format!("pool {} is no longer in fleet.yaml", builder.pool));
     };
-    let offerings = request::offerings(&pool.offerings);
+    let Some(cloud) = context.fleet.clouds.get(&builder.cloud) else {
+        return Next::GiveUp(format!("cloud {} is no longer in fleet.yaml", builder.cloud));
+    };
+    let offerings = pool.all_offerings(&cloud.network);
     next_of(&offerings, pool.launch.attempts, builder, now)
 }
 
 /// Each refusal leads to the next offering, round and round until all tries are over, but every offering has one. What was
 /// only put off is asked for again.
-fn next_of(offerings: &[String], tries: u32, builder: &Builder, now: Timestamp) -> Next {
+fn next_of(offerings: &[Offering], tries: u32, builder: &Builder, now: Timestamp) -> Next {
     let count = u32::try_from(offerings.len()).unwrap_or(u32::MAX);
     let refused = builder.refusals;
     let Some(offering) = usize::try_from(refused.checked_rem(count).unwrap_or(0))

@@ -9,12 +9,13 @@ use aws_sdk_ec2::{
     config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
     error::ProvideErrorMetadata as _,
     types::{
-        Filter, HttpTokensState, InstanceMetadataOptionsRequest, InstanceStateName, InstanceType, Placement,
-        ResourceType, ShutdownBehavior, Tag, TagSpecification,
+        Filter, HttpTokensState, InstanceInterruptionBehavior, InstanceMarketOptionsRequest,
+        InstanceMetadataOptionsRequest, InstanceStateName, InstanceType, MarketType, Placement, ResourceType,
+        ShutdownBehavior, SpotInstanceType, SpotMarketOptions, Tag, TagSpecification,
     },
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use model::FleetId;
+use model::{FleetId, Market, Offering};
 use tracing::debug;
 
 mod answer;
@@ -119,22 +120,21 @@ impl Cloud for Ec2 {
             .resource_type(ResourceType::Instance)
             .set_tags(Some(Self::tags(request)))
             .build();
-        let placement = request
-            .zone
-            .as_ref()
-            .map(|zone| Placement::builder().availability_zone(zone).build());
+        let offering = &request.offering;
+        let zone = offering.zone.as_ref();
+        let placement = zone.map(|zone| Placement::builder().availability_zone(zone).build());
         let metadata = request.metadata_options.then(|| {
             InstanceMetadataOptionsRequest::builder()
                 .http_tokens(HttpTokensState::Required)
                 .http_put_response_hop_limit(1)
                 .build()
         });
-        debug!(launch.id = %request.launch, "Asking for a {} from {}.", request.instance_type, request.image);
+        debug!(launch.id = %request.launch, "Asking for {offering} from {}.", request.image);
         let answer = self
             .client
             .run_instances()
             .image_id(&request.image)
-            .instance_type(InstanceType::from(request.instance_type.as_str()))
+            .instance_type(InstanceType::from(offering.instance_type.as_str()))
             .min_count(1)
             .max_count(1)
             .client_token(request.launch.to_string())
@@ -142,9 +142,10 @@ impl Cloud for Ec2 {
             .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
             .tag_specifications(tags)
             .set_placement(placement)
-            .set_subnet_id(request.subnet.clone())
+            .set_subnet_id(offering.subnet.clone())
             .set_security_group_ids(Some(request.security_groups.clone()).filter(|groups| !groups.is_empty()))
             .set_metadata_options(metadata)
+            .set_instance_market_options(market(offering))
             .customize()
             // A refusal for capacity comes as a server error, which the SDK would try again.
             .config_override(Config::builder().retry_config(RetryConfig::disabled()))
@@ -214,6 +215,22 @@ impl Cloud for Ec2 {
             })?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
+}
+
+/// How a machine is paid for, where that is not as usual. One that the cloud takes back is to be gone, not stopped: its disk
+/// would go on costing.
+fn market(offering: &Offering) -> Option<InstanceMarketOptionsRequest> {
+    let spot = SpotMarketOptions::builder()
+        .set_max_price(offering.max_price.map(|price| price.to_string()))
+        .spot_instance_type(SpotInstanceType::OneTime)
+        .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate)
+        .build();
+    (offering.market == Market::Spot).then(|| {
+        InstanceMarketOptionsRequest::builder()
+            .market_type(MarketType::Spot)
+            .spot_options(spot)
+            .build()
+    })
 }
 
 impl Ec2 {

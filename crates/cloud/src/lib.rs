@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 pub use ec2::{Ec2, Ec2Settings, UnknownTypes};
 pub use fake::{FakeCloud, LaunchFailure};
-use model::{BuilderId, FleetId, LaunchId, PoolName};
+use model::{BuilderId, FleetId, LaunchId, Offering, PoolName};
 
 /// The tag whose value says which fleet an instance belongs to.
 pub const FLEET_TAG: &str = "verdigris:fleet";
@@ -57,11 +57,8 @@ pub struct LaunchRequest {
     pub pool: PoolName,
     /// The image's id.
     pub image: String,
-    pub instance_type: String,
-    /// The availability zone; the cloud chooses without one.
-    pub zone: Option<String>,
-    /// The subnet's id; the cloud's default without one.
-    pub subnet: Option<String>,
+    /// What kind of machine, where, and in which market.
+    pub offering: Offering,
     /// The security groups' ids; the cloud's default without any.
     pub security_groups: Vec<String>,
     /// What the instance's first boot reads. Holds its host key, so it is never logged.
@@ -76,8 +73,7 @@ impl std::fmt::Debug for LaunchRequest {
             .field("launch", &self.launch)
             .field("builder", &self.builder)
             .field("image", &self.image)
-            .field("instance_type", &self.instance_type)
-            .field("zone", &self.zone)
+            .field("offering", &self.offering)
             .finish_non_exhaustive()
     }
 }

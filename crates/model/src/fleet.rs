@@ -14,7 +14,8 @@ use crate::{
     glob::Glob,
     id::FleetId,
     name::{ChrootName, PoolName},
-    quantity::Span,
+    offering::{Market, Offering},
+    quantity::{Price, Span},
 };
 
 /// The fleet file, `fleet.yaml`.
@@ -115,8 +116,18 @@ pub struct CloudSpec {
 pub struct NetworkSpec {
     /// The subnet's id, such as `subnet-0123456789abcdef0`.
     pub subnet: Option<String>,
+    /// The subnets' ids by availability zone, for those zones that offerings name: a subnet lies in one zone.
+    pub subnets: BTreeMap<String, String>,
     /// The security groups' ids. They have to let the controller and the workers in, and nobody else.
     pub security_groups: Vec<String>,
+}
+
+impl NetworkSpec {
+    /// The subnet for an instance in a zone, or in one that the cloud chooses.
+    fn subnet_of(&self, zone: Option<&str>) -> Option<&str> {
+        let of_zone = zone.and_then(|zone| self.subnets.get(zone));
+        of_zone.or(self.subnet.as_ref()).map(String::as_str)
+    }
 }
 
 /// The protocol of a cloud.
@@ -278,6 +289,16 @@ pub struct PoolSpec {
 }
 
 impl PoolSpec {
+    /// What the pool asks its cloud for, the preferred one first; each thing once.
+    #[must_use]
+    pub fn all_offerings(&self, network: &NetworkSpec) -> Vec<Offering> {
+        let mut seen = BTreeSet::new();
+        let lines = self.offerings.iter();
+        let mut all: Vec<Offering> = lines.flat_map(|line| line.offerings(network)).collect();
+        all.retain(|offering| seen.insert(offering.clone()));
+        all
+    }
+
     /// Whether builds for this chroot may run on its builders.
     #[must_use]
     pub fn offers(&self, chroot: &ChrootName) -> bool {
@@ -327,7 +348,7 @@ impl Default for LaunchSpec {
     }
 }
 
-/// An offering: instance types and zones to ask the cloud for.
+/// A line of offerings: instance types and zones to ask the cloud for, in one market.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OfferingSpec {
@@ -336,6 +357,31 @@ pub struct OfferingSpec {
     /// Availability zones, the preferred one first; none leaves it to the cloud.
     #[serde(default)]
     pub zones: Vec<String>,
+    /// How its machines are paid for.
+    #[serde(default)]
+    pub market: Market,
+    /// The most that an hour of one may cost, for `spot`; as much as on demand when left out.
+    #[serde(default)]
+    pub max_price: Option<Price>,
+}
+
+impl OfferingSpec {
+    /// All that the line offers, the preferred one first: each type in each zone before the next type.
+    pub fn offerings<'a>(&'a self, network: &'a NetworkSpec) -> impl Iterator<Item = Offering> + 'a {
+        let zones = || {
+            let none = self.zones.is_empty().then_some(None);
+            none.into_iter().chain(self.zones.iter().map(Some))
+        };
+        self.types.iter().flat_map(move |kind| {
+            zones().map(move |zone| Offering {
+                instance_type: kind.clone(),
+                zone: zone.cloned(),
+                subnet: network.subnet_of(zone.map(String::as_str)).map(str::to_owned),
+                market: self.market,
+                max_price: self.max_price,
+            })
+        })
+    }
 }
 
 /// When a pool gives machines back.

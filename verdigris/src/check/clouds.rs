@@ -152,10 +152,13 @@ impl Asked<'_> {
     async fn network(&mut self) -> Result<(), cloud::Error> {
         let network = &self.spec.network;
         let cloud = self.name;
-        if let Some(subnet) = &network.subnet {
+        let of_cloud = network.subnet.iter().map(|subnet| (vec!["subnet"], subnet));
+        let of_zones = network.subnets.iter();
+        let of_zones = of_zones.map(|(zone, subnet)| (vec!["subnets", zone.as_str()], subnet));
+        for (keys, subnet) in of_cloud.chain(of_zones) {
             let answer = self.client.has_subnet(subnet).await;
             if self.told(answer, "subnet")? == Some(false) {
-                let path = ["clouds", cloud, "network", "subnet"];
+                let path: Vec<&str> = ["clouds", cloud, "network"].into_iter().chain(keys).collect();
                 self.lacks(&path, &format!("subnet {subnet}"), "");
             }
         }

@@ -10,7 +10,7 @@ fn builder(refusals: u32, postponements: u32, seconds: u64) -> Builder {
         created_at: NOW.minus(Duration::from_secs(100)),
         launch: Some(LaunchAttempt {
             id: LaunchId(Uuid::from_u128(2)),
-            offering: "b".to_owned(),
+            offering: "b".parse().unwrap(),
             params_hash: String::new(),
             asked_at: NOW,
             answered_at: Some(NOW),
@@ -29,12 +29,12 @@ fn builder(refusals: u32, postponements: u32, seconds: u64) -> Builder {
 }
 
 fn next_after(offerings: &[&str], tries: u32, builder: &Builder) -> Next {
-    let offerings: Vec<String> = offerings.iter().map(|&name| name.to_owned()).collect();
+    let offerings: Vec<Offering> = offerings.iter().map(|name| name.parse().unwrap()).collect();
     next_of(&offerings, tries, builder, NOW)
 }
 
 fn ask(offering: &str) -> Next {
-    Next::Ask(offering.to_owned())
+    Next::Ask(offering.parse().unwrap())
 }
 
 #[test]

@@ -64,9 +64,7 @@ fn request() -> LaunchRequest {
         fleet: FleetId(Uuid::from_u128(3)),
         pool: "x86".parse().unwrap(),
         image: "ami-0123456789abcdef0".to_owned(),
-        instance_type: "c7i.xlarge".to_owned(),
-        zone: None,
-        subnet: None,
+        offering: "c7i.xlarge".parse().unwrap(),
         security_groups: Vec::new(),
         user_data: "#cloud-config\n".to_owned(),
         metadata_options: true,
@@ -380,20 +378,20 @@ type Changed = (
 async fn what_a_launch_does_not_name_is_left_to_the_cloud() {
     let body = "<RunInstancesResponse><instancesSet><item><instanceId>i-1</instanceId></item></instancesSet>\
         </RunInstancesResponse>";
-    let cases: [Changed; 4] = [
+    let cases: [Changed; 6] = [
         (
             |_| (),
             &["MinCount=1", "MaxCount=1"],
-            &["Placement", "Subnet", "SecurityGroup"],
+            &["Placement", "Subnet", "SecurityGroup", "InstanceMarketOptions"],
         ),
         (
-            |request| request.zone = Some("eu-central-1a".to_owned()),
+            |request| request.offering.zone = Some("eu-central-1a".to_owned()),
             &["Placement.AvailabilityZone=eu-central-1a"],
             &["Subnet"],
         ),
         (
             |request| {
-                request.subnet = Some("subnet-1".to_owned());
+                request.offering.subnet = Some("subnet-1".to_owned());
                 request.security_groups = vec!["sg-1".to_owned(), "sg-2".to_owned()];
             },
             &[
@@ -402,6 +400,24 @@ async fn what_a_launch_does_not_name_is_left_to_the_cloud() {
                 "SecurityGroupId.2=sg-2",
             ],
             &["Placement"],
+        ),
+        (
+            |request| request.offering.market = Market::Spot,
+            &[
+                "InstanceMarketOptions.MarketType=spot",
+                "SpotInstanceType=one-time",
+                "InstanceInterruptionBehavior=terminate",
+            ],
+            &["MaxPrice"],
+        ),
+        (
+            |request| request.offering = "m5.large@a spot<=0.156".parse().unwrap(),
+            &[
+                "InstanceType=m5.large",
+                "AvailabilityZone=a",
+                "SpotOptions.MaxPrice=0.156",
+            ],
+            &["Subnet"],
         ),
         (
             |request| request.metadata_options = false,

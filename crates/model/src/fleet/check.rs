@@ -5,10 +5,11 @@ use std::fmt;
 use crate::{
     chroot::{is_architecture, no_architecture},
     nearest::did_you_mean,
+    offering::{Market, is_word},
     quantity::Span,
 };
 
-use super::{CloudSpec, ControllerSpec, CredentialsSource, FleetSpec, PoolSpec, ProvisionSpec};
+use super::{CloudProfile, CloudSpec, ControllerSpec, CredentialsSource, FleetSpec, PoolSpec, ProvisionSpec};
 
 /// What a label may say.
 const LABELS: [&str; 2] = ["arch:", "chroot:"];
@@ -92,6 +93,19 @@ impl FleetSpec {
             let provision = unknown(&path, "provision", &pool.provision, self.provision.keys());
             found.extend(provision.map(|it| it.beside(&["provision"])));
             of_pool(name, pool, &mut found);
+            let image = self.images.get(&pool.image);
+            let cloud = image.and_then(|image| self.clouds.get_key_value(&image.cloud));
+            for (index, line) in pool.offerings.iter().enumerate() {
+                if let Some((cloud, spec)) = cloud
+                    && line.market == Market::Spot
+                    && spec.profile == CloudProfile::Eucalyptus
+                {
+                    let path = ["pools", name, "offerings", &index.to_string(), "market"];
+                    let words =
+                        format!("cloud `{cloud}` has the profile eucalyptus: there is no spot market");
+                    found.push(Contradiction::new(&path, words).beside(&["clouds", cloud, "profile"]));
+                }
+            }
         }
         found
     }
@@ -182,6 +196,14 @@ fn of_cloud(name: &str, cloud: &CloudSpec, found: &mut Vec<Contradiction>) {
         let words = "a subnet's id, such as subnet-0123456789abcdef0";
         found.extend(empty(&["clouds", name, "network", "subnet"], subnet, words));
     }
+    for (zone, subnet) in &cloud.network.subnets {
+        let words = "a subnet's id, such as subnet-0123456789abcdef0";
+        found.extend(empty(
+            &["clouds", name, "network", "subnets", zone],
+            subnet,
+            words,
+        ));
+    }
     for group in &cloud.network.security_groups {
         let path = ["clouds", name, "network", "security_groups"];
         found.extend(empty(
@@ -261,7 +283,15 @@ fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {
             if texts.iter().any(|text| text.trim().is_empty()) {
                 let words = format!("one of them is empty; it names {words}");
                 tell(&["offerings", &index.to_string(), key], words);
+            } else if let Some(text) = texts.iter().find(|text| !is_word(text)) {
+                let words = format!("`{text}` is not {words}: letters, digits, `.`, `_` and `-`");
+                tell(&["offerings", &index.to_string(), key], words);
             }
+        }
+        if offering.max_price.is_some() && offering.market == Market::OnDemand {
+            let words =
+                "only machines of the spot market have a price of the moment: `market: spot` is missing";
+            tell(&["offerings", &index.to_string(), "max_price"], words.to_owned());
         }
     }
     if !pool.labels.iter().any(|label| label.starts_with("arch:")) {

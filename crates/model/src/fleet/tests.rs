@@ -153,3 +153,63 @@ fn a_time_limit_that_is_given_changes_its_own_stage_and_no_other() {
         }
     }
 }
+
+#[test]
+fn a_pool_asks_for_each_type_in_each_zone_in_the_order_of_the_file_and_for_nothing_twice() {
+    let line = |types: &[&str], zones: &[&str], market, max_price: Option<&str>| OfferingSpec {
+        types: types.iter().map(|&name| name.to_owned()).collect(),
+        zones: zones.iter().map(|&name| name.to_owned()).collect(),
+        market,
+        max_price: max_price.map(|price| price.parse().unwrap()),
+    };
+    let (spot, on_demand) = (Market::Spot, Market::OnDemand);
+    let none: &[&str] = &[];
+    let both = NetworkSpec {
+        subnet: Some("subnet-1".to_owned()),
+        subnets: [("2".to_owned(), "subnet-2".to_owned())].into(),
+        ..NetworkSpec::default()
+    };
+    let mut spec: FleetSpec = serde_json::from_value(least()).unwrap();
+    let pool = spec.pools.values_mut().next().unwrap();
+    for (lines, network, expected) in [
+        (vec![], NetworkSpec::default(), none),
+        (
+            vec![
+                line(&["a", "b"], &["1", "2"], spot, Some("0.1")),
+                line(&["c"], &[], on_demand, None),
+            ],
+            NetworkSpec::default(),
+            &[
+                "a@1 spot<=0.1",
+                "a@2 spot<=0.1",
+                "b@1 spot<=0.1",
+                "b@2 spot<=0.1",
+                "c",
+            ],
+        ),
+        (
+            vec![
+                line(&["a"], &["1", "2"], on_demand, None),
+                line(&["a"], &[], on_demand, None),
+            ],
+            both.clone(),
+            &["a@1/subnet-1", "a@2/subnet-2", "a/subnet-1"],
+        ),
+        (
+            vec![
+                line(&["a", "a"], &["2"], spot, None),
+                line(&["a"], &["2"], spot, None),
+            ],
+            both,
+            &["a@2/subnet-2 spot"],
+        ),
+    ] {
+        pool.offerings = lines;
+        let found: Vec<String> = pool
+            .all_offerings(&network)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(found, expected);
+    }
+}

@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::fleet::{LaunchSpec, OfferingSpec, ShrinkSpec, SizeSpec};
+use crate::{
+    Market,
+    fleet::{LaunchSpec, OfferingSpec, ShrinkSpec, SizeSpec},
+};
 
 mod pools;
 mod promises;
@@ -26,6 +29,8 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
         offerings: vec![OfferingSpec {
             types: vec!["t3.micro".to_owned()],
             zones: vec![],
+            market: Market::OnDemand,
+            max_price: None,
         }],
         shrink: ShrinkSpec::default(),
     };

@@ -113,10 +113,11 @@ fn builder(row: builder::Model, mut launches: Vec<launch_attempt::Model>) -> Res
 
 fn launch(row: launch_attempt::Model) -> Result<LaunchAttempt> {
     let id = LaunchId(row.id);
+    let of_row = Row::new("launch_attempt", &id);
     Ok(LaunchAttempt {
         id,
-        answer: Row::new("launch_attempt", &id).parse_maybe("answer", row.answer.as_deref())?,
-        offering: row.offering,
+        answer: of_row.parse_maybe("answer", row.answer.as_deref())?,
+        offering: of_row.parse("offering", &row.offering)?,
         params_hash: row.params_hash,
         asked_at: Timestamp::from_micros(row.asked_at),
         answered_at: moment(row.answered_at),

@@ -46,7 +46,7 @@ impl Store {
             let insert = launch_attempt::Entity::insert(launch_attempt::ActiveModel {
                 id: Set(launch.id.0),
                 builder: Set(builder.id.0),
-                offering: Set(launch.offering.clone()),
+                offering: Set(launch.offering.to_string()),
                 params_hash: Set(launch.params_hash.clone()),
                 asked_at: Set(now.as_micros()),
                 answered_at: Set(None),

@@ -9,7 +9,7 @@ use std::{
 
 use model::{
     AttemptId, BuildId, BuildState, BuilderId, BuilderState, ChrootName, FleetId, LaunchHistory, LaunchId,
-    OwnerName, PackageName, PoolName, ProjectName, Timestamp,
+    Offering, OwnerName, PackageName, PoolName, ProjectName, Timestamp,
     plan::{CloudTrouble, Queue},
 };
 
@@ -92,8 +92,8 @@ impl fmt::Debug for Builder {
 pub struct LaunchAttempt {
     /// Its id, whose text is the client token that the cloud is given.
     pub id: LaunchId,
-    /// The offering that is asked for, by its name in `fleet.yaml`.
-    pub offering: String,
+    /// The offering that is asked for.
+    pub offering: Offering,
     /// The digest of all parameters: the same token goes with the same parameters only.
     pub params_hash: String,
     /// When it was written down, just before the call.
@@ -169,8 +169,8 @@ pub struct NewBuilder {
 pub struct NewLaunch {
     /// Its id, made by the caller.
     pub id: LaunchId,
-    /// The offering to ask for, by its name in `fleet.yaml`.
-    pub offering: String,
+    /// The offering to ask for.
+    pub offering: Offering,
     /// The digest of all parameters.
     pub params_hash: String,
     /// The public key that the machine's sshd is to prove, as OpenSSH writes it.

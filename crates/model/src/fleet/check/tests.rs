@@ -144,6 +144,27 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         r#"[""]"#,
         "pools.here.offerings.0.zones: one of them is empty; it names a zone, such as eu-central-1a",
     ),
+    (
+        "/pools/here/offerings/0/types",
+        r#"["t", "m5.large spot"]"#,
+        "pools.here.offerings.0.types: `m5.large spot` is not an instance type, such as t3.micro: letters, digits, `.`, `_` and `-`",
+    ),
+    (
+        "/pools/here/offerings/0/zones",
+        r#"["a,b"]"#,
+        "pools.here.offerings.0.zones: `a,b` is not a zone, such as eu-central-1a: letters, digits, `.`, `_` and `-`",
+    ),
+    (
+        "/pools/here/offerings",
+        r#"[{"types": ["t"], "max_price": 0.1}]"#,
+        "pools.here.offerings.0.max_price: only machines of the spot market have a price of the moment: \
+         `market: spot` is missing",
+    ),
+    (
+        "/clouds/c/network",
+        r#"{"subnets": {"a": ""}}"#,
+        "clouds.c.network.subnets.a: it is empty; it names a subnet's id",
+    ),
 ];
 
 fn sound() -> serde_json::Value {
@@ -331,4 +352,17 @@ fn the_words_say_what_would_be_right() {
         Contradiction::new(&["a", "0", "b"], "no").to_string(),
         "a.0.b: no"
     );
+}
+
+#[test]
+fn a_cloud_without_a_spot_market_is_not_asked_for_its_machines() {
+    let mut spec = sound();
+    spec["pools"]["here"]["offerings"] = serde_json::json!([
+        {"types": ["t"], "market": "spot", "max_price": 0.02}, {"types": ["t"], "market": "on-demand"},
+    ]);
+    assert_eq!(found(spec.clone()), Vec::<String>::new());
+    spec["clouds"]["c"]["profile"] = "eucalyptus".into();
+    let words =
+        "pools.here.offerings.0.market: cloud `c` has the profile eucalyptus: there is no spot market";
+    assert_eq!(found(spec), [words]);
 }
