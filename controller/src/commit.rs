@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use model::{
     BuilderId, BuilderState, PoolName,
     plan::{Action, Plan},
+    step::Move,
 };
-use store::{Builder, Change, FleetView, Lease, NewBuilder};
+use store::{Builder, FleetView, Lease, NewBuilder};
 use tracing::{debug, info};
 use uuid::Uuid;
 
-use crate::{Error, round::Controller};
+use crate::{Error, round::Controller, step::advance};
 
 impl Controller {
     /// Writes down what the pools' builders are made from, when that is new.
@@ -89,23 +90,8 @@ impl Controller {
         reason: &str,
     ) -> Result<(), store::Error> {
         let Some(builder) = builder else { return Ok(()) };
-        let now = self.context.clock.now();
-        let deadline = self
-            .context
-            .deadlines(&builder.pool)
-            .of(to)
-            .map(|limit| now.plus(limit));
-        let change = Change {
-            reason: reason.to_owned(),
-            deadline,
-            ..Change::default()
-        };
-        info!(builder.id = %builder.id, "Builder {} leaves {} for {to}: {reason}.", builder.id, builder.state);
-        self.context
-            .store
-            .transition(lease, builder, to, &change, now)
-            .await
-            .map(drop)
+        advance(&self.context, lease, builder, Move::new(to, reason)).await?;
+        Ok(())
     }
 
     async fn plan_builder(

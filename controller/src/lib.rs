@@ -21,7 +21,7 @@ mod steps;
 #[cfg(test)]
 mod testing;
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 use cloud::Cloud;
 use futures_util::FutureExt as _;
@@ -33,9 +33,6 @@ use runtime::{CancellationToken, clock::Clock};
 use shell::ClientKey;
 pub use snapshot::snapshot;
 use store::Store;
-
-/// How long an instance without a builder is watched before it is ended.
-pub const ORPHAN_GRACE: Duration = Duration::from_secs(120);
 
 /// All that a controller needs: database, fleet file, clouds, and a way into machines.
 #[derive(Clone)]

@@ -1,28 +1,20 @@
-//! What the clouds say exists, and what that means for our builders. A sighting is a fact; an absence from
-//! a list only raises a question, which a direct look-up answers, and even that is believed only after a
-//! while.
+//! What the clouds say exists. `model::step::sight` says what that means for our builders; an absence from a list only raises
+//! a question, which a direct look-up answers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use cloud::{Cloud, Instance, InstanceState};
-use model::{BuilderState, FleetId, Timestamp};
-use store::{Builder, Change, Lease, Orphan, Sighting};
-use tracing::{info, warn};
+use model::{
+    BuilderState, FleetId, Timestamp,
+    step::{launch, sight},
+};
+use store::{Builder, Lease, Orphan, Sighting};
+use tracing::warn;
 
-use crate::{Context, Error, ORPHAN_GRACE};
-
-/// How long an instance must not be found before it counts as gone.
-const ABSENCE_BELIEVED_AFTER: Duration = Duration::from_secs(60);
-/// The same while most of what should be there is missing: then it is more likely that the cloud is wrong.
-const ABSENCES_OF_MOST_BELIEVED_AFTER: Duration = Duration::from_secs(300);
-/// How long after it was told to end an instance that the cloud does not know counts as ended.
-const END_BELIEVED_AFTER: Duration = Duration::from_secs(600);
-/// How often, at least, it must not have been found by then.
-const ABSENCES_BELIEVED: u32 = 3;
+use crate::{Context, Error, step::advance};
 
 /// What a controller remembers of instances it did not find.
 #[derive(Debug, Default)]
@@ -31,11 +23,11 @@ pub(crate) struct Absences {
 }
 
 impl Absences {
-    /// Notes one more look that found nothing; whether it is to be believed, `after` the first one.
-    fn note(&mut self, instance_id: &str, after: Duration, now: Timestamp) -> bool {
+    /// Notes one more look that found nothing; whether it is to be believed.
+    fn note(&mut self, instance_id: &str, most_are_missing: bool, now: Timestamp) -> bool {
         let (first, times) = self.missing.entry(instance_id.to_owned()).or_insert((now, 0));
         *times = times.saturating_add(1);
-        *times >= ABSENCES_BELIEVED && now.since(*first) >= after
+        sight::is_absence_believed(*times, now.since(*first), most_are_missing)
     }
 
     fn seen(&mut self, instance_id: &str) {
@@ -66,33 +58,10 @@ impl Seen {
     pub(crate) fn doubt(&self, known: &[Builder]) -> Option<String> {
         let ours = known
             .iter()
-            .filter(|builder| builder.cloud == self.cloud && was_shown(builder.state));
+            .filter(|builder| builder.cloud == self.cloud && sight::was_shown(builder.state));
         let ids: Vec<&String> = ours.filter_map(|builder| builder.instance_id.as_ref()).collect();
-        let shown = ids.iter().filter(|id| !self.lacks(id)).count();
-        (shown.saturating_mul(2) < ids.len()).then(|| {
-            format!(
-                "it shows {shown} of the {} machines that it should have",
-                ids.len()
-            )
-        })
+        sight::doubt(ids.iter().filter(|id| !self.lacks(id)).count(), ids.len())
     }
-}
-
-/// Whether the cloud has shown the machine of a builder in this state, and was not told to end it.
-fn was_shown(state: BuilderState) -> bool {
-    use BuilderState as B;
-    matches!(
-        state,
-        B::Booting
-            | B::Provisioning
-            | B::Checking
-            | B::Ready
-            | B::Reserved
-            | B::Busy
-            | B::Cleaning
-            | B::Held
-            | B::Draining
-    )
 }
 
 /// What to ask a cloud, and what to tell it.
@@ -168,12 +137,9 @@ pub(crate) async fn conclude(
     known: &[Builder],
     absences: &mut Absences,
 ) -> Result<(), Error> {
-    let believed_after = match seen.doubt(known) {
-        Some(_) => ABSENCES_OF_MOST_BELIEVED_AFTER,
-        None => ABSENCE_BELIEVED_AFTER,
-    };
+    let most_are_missing = seen.doubt(known).is_some();
     for builder in known.iter().filter(|builder| builder.cloud == seen.cloud) {
-        apply(context, lease, builder, seen, (absences, believed_after)).await?;
+        apply(context, lease, builder, seen, (absences, most_are_missing)).await?;
     }
     sort_out_orphans(context, lease, seen, known).await?;
     for (id, refusal) in &seen.ends {
@@ -192,102 +158,34 @@ async fn apply(
     lease: &Lease,
     builder: &Builder,
     seen: &Seen,
-    (absences, believed_after): (&mut Absences, Duration),
+    (absences, most_are_missing): (&mut Absences, bool),
 ) -> Result<(), Error> {
     let now = context.clock.now();
     let Some(id) = &builder.instance_id else {
         return Ok(());
     };
-    let change = match seen.instances.get(id) {
+    let step = match seen.instances.get(id) {
         Some(instance) => {
             absences.seen(id);
-            meaning(builder, instance, context.deadlines(&builder.pool).boot, now)
+            sight::seen(builder.state, &instance.sight())
         }
-        None if seen.lacks(id) && absences.note(id, believed_after, now) => absent(builder, id, now),
+        None if seen.lacks(id) && absences.note(id, most_are_missing, now) => {
+            sight::absent(builder.state, id, now.since(builder.entered_at))
+        }
         None => None,
     };
-    let Some((to, change)) = change else { return Ok(()) };
-    info!(builder.id = %builder.id, "Builder {} is {to} now: {}.", builder.id, change.reason);
-    match context.store.transition(lease, builder, to, &change, now).await {
-        Ok(_) => Ok(()),
-        Err(store::Error::Conflict { .. }) => Ok(()), // It moved on meanwhile: the next round looks again.
+    match step {
+        Some(step) => unless_it_moved(advance(context, lease, builder, step).await),
+        None => Ok(()),
+    }
+}
+
+/// What was concluded for a builder that moved on meanwhile is left for the next round, which looks again.
+fn unless_it_moved(moved: Result<Builder, store::Error>) -> Result<(), Error> {
+    match moved {
+        Ok(_) | Err(store::Error::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// What an instance's state means for its builder.
-fn meaning(
-    builder: &Builder,
-    instance: &Instance,
-    time_to_boot: Duration,
-    now: Timestamp,
-) -> Option<(BuilderState, Change)> {
-    match instance.state {
-        InstanceState::Running if builder.state == BuilderState::Pending => {
-            let address = instance.address.clone()?;
-            let change = Change {
-                reason: format!("instance {} runs at {address}", instance.id),
-                deadline: Some(now.plus(time_to_boot)),
-                address: Some(address),
-                ..Change::default()
-            };
-            Some((BuilderState::Booting, change))
-        }
-        InstanceState::Running | InstanceState::Pending | InstanceState::Unknown => None,
-        InstanceState::Terminated if builder.state == BuilderState::Terminating => {
-            let is_excused = instance.is_taken_back();
-            let mut reason = "the cloud says that it is terminated".to_owned();
-            if is_excused && let Some(why) = &instance.state_reason {
-                reason = format!("{reason}: {why}");
-            }
-            let change = Change {
-                reason,
-                is_excused,
-                ..Change::default()
-            };
-            Some((BuilderState::Terminated, change))
-        }
-        InstanceState::ShuttingDown
-        | InstanceState::Terminated
-        | InstanceState::Stopping
-        | InstanceState::Stopped => {
-            let why = instance.state_reason.as_deref().unwrap_or("no reason given");
-            let words = format!("instance {} is {}: {why}", instance.id, instance.state.as_str());
-            let (to, change) = gone(builder.state, words)?;
-            let is_excused = instance.is_taken_back();
-            Some((to, Change { is_excused, ..change }))
-        }
-    }
-}
-
-/// What it means that the cloud no longer knows an instance. While something is built there, its worker knows better: what it
-/// cannot reach any more it gives up by itself. One that was told to end long ago has ended, and the
-/// cloud has forgotten it since, as EC2 does after an hour: nobody was there to see its last state.
-fn absent(builder: &Builder, id: &str, now: Timestamp) -> Option<(BuilderState, Change)> {
-    if builder.state == BuilderState::Busy {
-        return None;
-    }
-    let words = format!("the cloud no longer knows instance {id}");
-    if builder.state != BuilderState::Terminating {
-        return gone(builder.state, words);
-    }
-    let change = Change {
-        reason: words,
-        ..Change::default()
-    };
-    (now.since(builder.entered_at) >= END_BELIEVED_AFTER).then_some((BuilderState::Terminated, change))
-}
-
-/// Where a builder goes whose instance is of no more use.
-fn gone(state: BuilderState, reason: String) -> Option<(BuilderState, Change)> {
-    let change = Change {
-        reason,
-        ..Change::default()
-    };
-    [BuilderState::Terminating, BuilderState::Draining]
-        .into_iter()
-        .find(|to| state.may_become(*to))
-        .map(|to| (to, change))
 }
 
 /// Instances with our tag that no builder's row has: those of a launch whose answer was lost get their
@@ -317,7 +215,8 @@ async fn sort_out_orphans(
             .and_then(|id| known.iter().find(|builder| builder.id == id));
         match builder {
             Some(builder) if builder.state == BuilderState::Resolving => {
-                adopt(context, lease, builder, instance).await?;
+                let step = launch::adopted(&instance.id);
+                unless_it_moved(advance(context, lease, builder, step).await)?;
             }
             // A launch under way: its answer will name the instance.
             Some(builder) if builder.state == BuilderState::Launching => {}
@@ -342,7 +241,7 @@ async fn sort_out_orphans(
 pub(crate) async fn due_orphans(context: &Context, cloud: &str) -> Result<Vec<Orphan>, Error> {
     let now = context.clock.now();
     let mut orphans = context.store.orphans(Some(cloud)).await?;
-    orphans.retain(|orphan| orphan.times_seen >= 2 && now.since(orphan.first_at) >= ORPHAN_GRACE);
+    orphans.retain(|orphan| sight::is_orphan_due(orphan.times_seen, orphan.first_at, now));
     Ok(orphans)
 }
 
@@ -365,29 +264,6 @@ async fn end_orphans(name: &str, cloud: &dyn Cloud, orphans: &[Orphan]) -> Vec<(
         ends.push((id.clone(), refusal));
     }
     ends
-}
-
-async fn adopt(
-    context: &Context,
-    lease: &Lease,
-    builder: &Builder,
-    instance: &Instance,
-) -> Result<(), Error> {
-    let now = context.clock.now();
-    let change = Change {
-        reason: format!("instance {} carries its tag", instance.id),
-        deadline: Some(now.plus(context.deadlines(&builder.pool).pending)),
-        instance_id: Some(instance.id.clone()),
-        ..Change::default()
-    };
-    match context
-        .store
-        .transition(lease, builder, BuilderState::Pending, &change, now)
-        .await
-    {
-        Ok(_) | Err(store::Error::Conflict { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The next step of one builder. A step may be interrupted anywhere: what it does is on record first, or
-//! harmless twice.
+//! The next step of one builder, which `model::step` decides on. A step may be interrupted anywhere: what it does is on record
+//! first, or harmless twice.
 
 mod launch;
 mod prepare;
@@ -7,33 +7,18 @@ mod retire;
 
 use std::{sync::Arc, time::Duration};
 
-use model::BuilderState;
+use model::{
+    BuilderState,
+    step::{
+        self, Move, Standing, Step,
+        launch::{Launches, Wanted},
+    },
+};
 use store::{Builder, Change, Lease};
 use tokio::sync::Semaphore;
+use tracing::{info, warn};
 
 use crate::{Context, Error};
-
-/// Whether a builder in this state waits for the controller to do something to it.
-pub(crate) const fn is_needed(builder: &Builder) -> bool {
-    match builder.state {
-        BuilderState::Planned
-        | BuilderState::Launching
-        | BuilderState::Resolving
-        | BuilderState::Booting
-        | BuilderState::Provisioning
-        | BuilderState::Checking
-        | BuilderState::Draining
-        | BuilderState::Terminating => true,
-        BuilderState::Pending
-        | BuilderState::Ready
-        | BuilderState::Reserved
-        | BuilderState::Busy
-        | BuilderState::Cleaning
-        | BuilderState::Held
-        | BuilderState::Terminated
-        | BuilderState::Abandoned => false,
-    }
-}
 
 /// What a step has to know besides its builder.
 #[derive(Debug)]
@@ -52,53 +37,62 @@ pub(crate) async fn step(
     builder: Builder,
     turn: &Turn,
 ) -> Result<Duration, Error> {
-    match builder.state {
-        BuilderState::Planned => return launch::launch(context, lease, builder).await,
-        BuilderState::Launching => launch::interrupted(context, lease, &builder).await?,
-        BuilderState::Resolving => return launch::resolve(context, lease, &builder).await,
-        BuilderState::Booting | BuilderState::Provisioning | BuilderState::Checking => {
-            prepare::prepare(context, lease, builder, turn).await?;
+    let wanted = wanted(context, &builder);
+    match step::next(&standing(&builder), &wanted, context.clock.now()) {
+        Step::Rest => {}
+        Step::Wait(pause) => return Ok(pause),
+        Step::Launch(offering) => launch::launch(context, lease, builder, offering).await?,
+        Step::AskAgain => return launch::ask_again(context, lease, &builder).await,
+        Step::Prepare => prepare::prepare(context, lease, builder, turn).await?,
+        Step::Terminate => return retire::terminate(context, lease, &builder, turn.is_first).await,
+        Step::Move(step) => {
+            if step.to == BuilderState::Abandoned {
+                warn!(builder.id = %builder.id, "Builder {} is given up: {}.", builder.id, step.reason);
+            }
+            advance(context, lease, &builder, step).await?;
         }
-        BuilderState::Draining => retire::drained(context, lease, &builder).await?,
-        BuilderState::Terminating => return retire::terminate(context, lease, &builder, turn.is_first).await,
-        BuilderState::Pending
-        | BuilderState::Ready
-        | BuilderState::Reserved
-        | BuilderState::Busy
-        | BuilderState::Cleaning
-        | BuilderState::Held
-        | BuilderState::Terminated
-        | BuilderState::Abandoned => {}
     }
     Ok(Duration::ZERO)
 }
 
+/// A builder's row, as far as its next step depends on it.
+fn standing(builder: &Builder) -> Standing<'_> {
+    Standing {
+        state: builder.state,
+        entered_at: builder.entered_at,
+        reason: builder.reason.as_deref(),
+        launches: Launches {
+            refusals: builder.refusals,
+            postponements: builder.postponements,
+            last: builder.launch.as_ref().and_then(|launch| launch.answer),
+        },
+    }
+}
+
+/// What a builder's pool asks for, or why that is nothing.
+fn wanted(context: &Context, builder: &Builder) -> Result<Wanted, String> {
+    let fleet = &context.fleet;
+    let gone = |what: &str, name: &str| format!("{what} {name} is no longer in fleet.yaml");
+    let pool = fleet.pools.get(&builder.pool);
+    let pool = pool.ok_or_else(|| gone("pool", builder.pool.as_str()))?;
+    let cloud = fleet.clouds.get(&builder.cloud);
+    let cloud = cloud.ok_or_else(|| gone("cloud", &builder.cloud))?;
+    Ok(Wanted {
+        offerings: pool.all_offerings(&cloud.network),
+        tries: pool.launch.attempts,
+    })
+}
+
 /// Moves a builder on, with the time limit of the state it comes to.
-async fn advance(
+pub(crate) async fn advance(
     context: &Context,
     lease: &Lease,
     builder: &Builder,
-    to: BuilderState,
-    mut change: Change,
-) -> Result<Builder, Error> {
-    let now = context.clock.now();
-    // A builder that is put off again and again has the time of one wish.
-    let since = if to == BuilderState::Planned {
-        builder.created_at
-    } else {
-        now
-    };
-    change.deadline = context
-        .deadlines(&builder.pool)
-        .of(to)
-        .map(|limit| since.plus(limit));
-    tracing::info!(builder.id = %builder.id, "Builder {} is {to}: {}.", builder.id, change.reason);
-    Ok(context.store.transition(lease, builder, to, &change, now).await?)
-}
-
-fn because(reason: impl Into<String>) -> Change {
-    Change {
-        reason: reason.into(),
-        ..Change::default()
-    }
+    step: Move,
+) -> Result<Builder, store::Error> {
+    let (now, to) = (context.clock.now(), step.to);
+    let deadlines = context.deadlines(&builder.pool);
+    let change = Change::of(step, deadlines.end_of(to, builder.created_at, now));
+    info!(builder.id = %builder.id, "Builder {} leaves {} for {to}: {}.", builder.id, builder.state, change.reason);
+    context.store.transition(lease, builder, to, &change, now).await
 }

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use model::{BuilderId, BuilderState};
+use model::{
+    BuilderId, BuilderState,
+    step::{Work, work},
+};
 use runtime::{clock::Clock, supervisor::error_chain};
 use store::{Builder, Lease};
 use tokio::{
@@ -46,17 +49,10 @@ pub(crate) struct Steps {
     playing: Arc<Semaphore>,
 }
 
-/// The kinds of steps, each with its own number of places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Call,
-    Machine,
-}
-
 #[derive(Debug)]
 struct UnderWay {
     number: u64,
-    kind: Kind,
+    work: Work,
     task: AbortHandle,
 }
 
@@ -70,13 +66,6 @@ struct Ended {
 
 /// A cloud, and how it failed a step's call.
 pub(crate) type CloudFailure = (String, cloud::Error);
-
-const fn kind(state: BuilderState) -> Kind {
-    match state {
-        BuilderState::Booting | BuilderState::Provisioning | BuilderState::Checking => Kind::Machine,
-        _ => Kind::Call,
-    }
-}
 
 impl Steps {
     /// None.
@@ -179,10 +168,11 @@ impl Steps {
         self.stepped.retain(|(id, _)| there.contains(id));
         self.complaints.retain(|id, _| there.contains(id));
         self.stop_waiting_for(builders);
-        let count = |kind| self.under_way.values().filter(|it| it.kind == kind).count();
-        let mut calls = MOST_CALLS.saturating_sub(count(Kind::Call));
-        let mut machines = MOST_MACHINES.saturating_sub(count(Kind::Machine));
-        for builder in builders.iter().filter(|builder| step::is_needed(builder)) {
+        let count = |work| self.under_way.values().filter(|it| it.work == work).count();
+        let mut calls = MOST_CALLS.saturating_sub(count(Work::Call));
+        let mut machines = MOST_MACHINES.saturating_sub(count(Work::Machine));
+        for builder in builders {
+            let Some(work) = work(builder.state) else { continue };
             let asks = matches!(builder.state, BuilderState::Planned | BuilderState::Resolving);
             if asks && !clouds.answers(&builder.cloud) {
                 continue;
@@ -190,10 +180,9 @@ impl Steps {
             if self.pauses.holds(&builder.id, now) || self.under_way.contains_key(&builder.id) {
                 continue;
             }
-            let kind = kind(builder.state);
-            let places = match kind {
-                Kind::Call => &mut calls,
-                Kind::Machine => &mut machines,
+            let places = match work {
+                Work::Call => &mut calls,
+                Work::Machine => &mut machines,
             };
             if *places == 0 {
                 continue;
@@ -211,7 +200,7 @@ impl Steps {
                 let outcome = caught("a step of a builder", step).await;
                 Ended { id, number, outcome }
             });
-            self.under_way.insert(id, UnderWay { number, kind, task });
+            self.under_way.insert(id, UnderWay { number, work, task });
         }
     }
 
@@ -219,10 +208,10 @@ impl Steps {
     fn stop_waiting_for(&mut self, builders: &[Builder]) {
         for builder in builders
             .iter()
-            .filter(|builder| kind(builder.state) == Kind::Call)
+            .filter(|builder| work(builder.state) == Some(Work::Call))
         {
             let step = self.under_way.get(&builder.id);
-            if let Some(step) = step.filter(|step| step.kind == Kind::Machine) {
+            if let Some(step) = step.filter(|step| step.work == Work::Machine) {
                 step.task.abort();
                 self.under_way.remove(&builder.id);
             }

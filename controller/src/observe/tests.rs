@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use cloud::{FLEET_TAG, FakeCloud};
 use model::BuilderState as B;
 use uuid::Uuid;
@@ -17,157 +19,17 @@ fn instance(id: &str, state: InstanceState) -> Instance {
     }
 }
 
-/// Where a builder goes whose instance has ended or is ending: out of service while something may run on it, else to its end.
-const AFTER_THE_END: [(BuilderState, Option<BuilderState>); 15] = [
-    (B::Planned, None),
-    (B::Launching, None),
-    (B::Resolving, Some(B::Terminating)),
-    (B::Pending, Some(B::Terminating)),
-    (B::Booting, Some(B::Terminating)),
-    (B::Provisioning, Some(B::Terminating)),
-    (B::Checking, Some(B::Terminating)),
-    (B::Ready, Some(B::Draining)),
-    (B::Reserved, Some(B::Draining)),
-    (B::Busy, Some(B::Draining)),
-    (B::Cleaning, Some(B::Draining)),
-    (B::Held, Some(B::Draining)),
-    (B::Draining, Some(B::Terminating)),
-    (B::Terminated, None),
-    (B::Abandoned, None),
-];
-
-#[test]
-fn an_instance_that_ends_takes_its_builder_with_it_in_every_state() {
-    use InstanceState::{ShuttingDown, Stopped, Stopping, Terminated};
-    for (state, expected) in AFTER_THE_END {
-        for (of_instance, word) in [
-            (ShuttingDown, "shutting-down"),
-            (Terminated, "terminated"),
-            (Stopping, "stopping"),
-            (Stopped, "stopped"),
-        ] {
-            let mut found = instance("i-1", of_instance);
-            let change = meaning(&builder(state), &found, Duration::ZERO, NOW);
-            assert_eq!(change.as_ref().map(|(to, _)| *to), expected, "{state} {word}");
-            if let Some((_, change)) = change {
-                assert_eq!(change.reason, format!("instance i-1 is {word}: no reason given"));
-                assert!(!change.is_excused, "{state} {word}");
-            }
-            found.state_reason = Some("Server.SpotInstanceTermination".to_owned());
-            if let Some((_, change)) = meaning(&builder(state), &found, Duration::ZERO, NOW) {
-                assert!(change.is_excused, "{state} {word}");
-                assert!(
-                    change.reason.ends_with(": Server.SpotInstanceTermination"),
-                    "{}",
-                    change.reason
-                );
-            }
-        }
-        let expected = expected.filter(|_| state != B::Busy); // Its worker knows.
-        assert_eq!(
-            absent(&builder(state), "i-1", NOW).map(|(to, _)| to),
-            expected,
-            "absent: {state}"
-        );
-    }
-    let known: Vec<_> = AFTER_THE_END.iter().map(|(state, _)| *state).collect();
-    let missing = B::ALL.into_iter().filter(|state| !known.contains(state));
-    assert_eq!(
-        missing.collect::<Vec<_>>(),
-        [B::Terminating],
-        "its own test is below"
-    );
-}
-
-#[test]
-fn only_the_end_itself_ends_a_builder_that_is_being_ended() {
-    let ending = builder(B::Terminating);
-    for state in [
-        InstanceState::Pending,
-        InstanceState::Running,
-        InstanceState::ShuttingDown,
-        InstanceState::Stopping,
-        InstanceState::Stopped,
-        InstanceState::Unknown,
-    ] {
-        let change = meaning(&ending, &instance("i-1", state), Duration::ZERO, NOW);
-        assert!(change.is_none(), "{}: {change:?}", state.as_str());
-    }
-    let ended = meaning(
-        &ending,
-        &instance("i-1", InstanceState::Terminated),
-        Duration::ZERO,
-        NOW,
-    );
-    let said = "the cloud says that it is terminated";
-    let told = |ended: Option<(B, Change)>| ended.map(|(to, it)| (to, it.reason, it.is_excused));
-    assert_eq!(told(ended), Some((B::Terminated, said.to_owned(), false)));
-    // What was lost on one that was taken back is excused, also where its worker was the first to notice.
-    for (reason, expected, is_excused) in [
-        ("Client.UserInitiatedShutdown", said.to_owned(), false),
-        (
-            "Server.SpotInstanceTermination",
-            format!("{said}: Server.SpotInstanceTermination"),
-            true,
-        ),
-    ] {
-        let mut found = instance("i-1", InstanceState::Terminated);
-        found.state_reason = Some(reason.to_owned());
-        let ended = meaning(&ending, &found, Duration::ZERO, NOW);
-        assert_eq!(told(ended), Some((B::Terminated, expected, is_excused)));
-    }
-    for (seconds, expected) in [
-        (0, None),
-        (599, None),
-        (600, Some(B::Terminated)),
-        (6000, Some(B::Terminated)),
-    ] {
-        let later = NOW.plus(Duration::from_secs(seconds));
-        let change = absent(&ending, "i-1", later);
-        assert_eq!(change.map(|(to, _)| to), expected, "{seconds}");
-    }
-}
-
-#[test]
-fn an_instance_that_runs_at_an_address_lets_its_builder_boot_and_nothing_else_does() {
-    let running = instance("i-1", InstanceState::Running);
-    let boot = Duration::from_secs(20);
-    for state in B::ALL {
-        let change = meaning(&builder(state), &running, boot, NOW);
-        assert_eq!(change.is_some(), state == B::Pending, "{state}");
-        if let Some((to, change)) = change {
-            assert_eq!(to, B::Booting);
-            assert_eq!(change.address.as_deref(), Some("10.0.0.7"));
-            assert_eq!(change.deadline, Some(NOW.plus(boot)));
-            assert_eq!(change.reason, "instance i-1 runs at 10.0.0.7");
-        }
-        for waits in [InstanceState::Pending, InstanceState::Unknown] {
-            assert!(
-                meaning(&builder(state), &instance("i-1", waits), boot, NOW).is_none(),
-                "{state}"
-            );
-        }
-    }
-    let mut nowhere = running;
-    nowhere.address = None;
-    assert!(
-        meaning(&builder(B::Pending), &nowhere, boot, NOW).is_none(),
-        "it cannot be reached yet"
-    );
-}
-
 #[test]
 fn an_absence_is_believed_after_some_looks_and_some_time_and_anew_after_each_sight() {
     let mut absences = Absences::default();
-    let after = Duration::from_secs(60);
-    let mut note = |id, seconds| absences.note(id, after, NOW.plus(Duration::from_secs(seconds)));
+    let mut note = |id, seconds| absences.note(id, false, NOW.plus(Duration::from_secs(seconds)));
     for seconds in [0, 1, 2, 59] {
         assert!(!note("i-1", seconds), "{seconds}");
     }
     assert!(!note("i-2", 60), "another one's looks do not count");
     assert!(note("i-1", 60));
     absences.seen("i-1");
-    let mut note = |seconds| absences.note("i-1", after, NOW.plus(Duration::from_secs(seconds)));
+    let mut note = |seconds| absences.note("i-1", false, NOW.plus(Duration::from_secs(seconds)));
     // Time alone is not enough, and begins anew.
     assert!(!note(120));
     assert!(!note(240));

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use model::{BuilderState, fleet::ProvisionSpec};
+use model::{BuilderState, fleet::ProvisionSpec, step::Move};
 use runtime::{Backoff, supervisor::error_chain};
 use serde_json::{Map, Value, json};
 use shell::{Endpoint, HostKey};
 use store::{Builder, Chroot, Lease};
 use tracing::{debug, info, warn};
 
-use super::{Turn, advance, because};
+use super::{Turn, advance};
 use crate::{Context, Error, Machine};
 
 /// How much of the time that a machine has to boot is kept for saying why it did not: once it is over, the next plan moves
@@ -36,8 +36,8 @@ pub(super) async fn prepare(
     // To be connected costs little; only so many are worked on at once.
     let _place = turn.playing.acquire().await.ok();
     if builder.state == BuilderState::Booting {
-        let change = because("SSH answers with its host key");
-        builder = advance(context, lease, &builder, BuilderState::Provisioning, change).await?;
+        let step = Move::new(BuilderState::Provisioning, "SSH answers with its host key");
+        builder = advance(context, lease, &builder, step).await?;
     }
     let vars = variables(context, &builder).await?;
     let open = Open {
@@ -156,9 +156,8 @@ impl Open<'_> {
             Ok(_) => {
                 let age = self.context.clock.now().since(builder.created_at);
                 let reason = passed(provision, next, age);
-                advance(self.context, self.lease, builder, next, because(reason))
-                    .await
-                    .map(Some)
+                let moved = advance(self.context, self.lease, builder, Move::new(next, reason));
+                Ok(Some(moved.await?))
             }
             Err(words) => give_up(self.context, self.lease, builder, words)
                 .await
@@ -209,10 +208,14 @@ fn provision_of<'a>(context: &'a Context, builder: &Builder) -> Result<&'a Provi
 }
 
 async fn give_up(context: &Context, lease: &Lease, builder: &Builder, words: String) -> Result<(), Error> {
-    let to = BuilderState::Terminating;
-    advance(context, lease, builder, to, because(words))
-        .await
-        .map(drop)
+    advance(
+        context,
+        lease,
+        builder,
+        Move::new(BuilderState::Terminating, words),
+    )
+    .await?;
+    Ok(())
 }
 
 /// What the playbooks may use: the farm's address and key, the chroots that the pool offers, and what

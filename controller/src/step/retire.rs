@@ -1,17 +1,14 @@
-//! The end of a builder: out of service, then terminated, until the cloud says that it is.
+//! The end of a machine: its cloud is told, until it says that it has ended it.
 
 use std::time::Duration;
 
 use cloud::Cloud;
-use model::BuilderState;
+use model::step::pause_between_ends;
 use store::{Builder, Lease};
 use tracing::{debug, info};
 
-use super::{advance, because};
 use crate::{Context, Error};
 
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// From when on it is told of a machine that it does not end.
 const ALARM_AFTER: Duration = Duration::from_secs(900);
 /// How much is told of the console of a machine that was never ready.
@@ -39,20 +36,6 @@ fn last_lines(console: &str) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     let last = lines.get(lines.len().saturating_sub(CONSOLE_LINES)..);
     last.unwrap_or_default().join(" | ")
-}
-
-/// There are no hooks to wait for.
-pub(super) async fn drained(context: &Context, lease: &Lease, builder: &Builder) -> Result<(), Error> {
-    let reason = builder.reason.clone().unwrap_or_else(|| "drained".to_owned());
-    advance(
-        context,
-        lease,
-        builder,
-        BuilderState::Terminating,
-        because(reason),
-    )
-    .await
-    .map(drop)
 }
 
 /// Asks the cloud for the end; `is_first` says whether this controller has not done so before. That it has come is for the
@@ -91,7 +74,7 @@ pub(super) async fn terminate(
         cloud: builder.cloud.clone(),
         source,
     })?;
-    Ok((waited / 2).clamp(FIRST_PAUSE, LONGEST_PAUSE))
+    Ok(pause_between_ends(waited))
 }
 
 /// What operators have to know of a machine that goes on costing: a refusal at once, silence after a while.

@@ -14,20 +14,20 @@ fn steps() -> (Steps, ManualClock) {
 /// Has a step be under way that ends so.
 fn begin(
     steps: &mut Steps,
-    kind: Kind,
-    work: impl Future<Output = Result<Duration, Error>> + Send + 'static,
+    work: Work,
+    does: impl Future<Output = Result<Duration, Error>> + Send + 'static,
 ) {
     steps.count += 1;
     let number = steps.count;
     let task = steps.tasks.spawn(async move {
-        let outcome = work.await;
+        let outcome = does.await;
         Ended {
             id: ID,
             number,
             outcome,
         }
     });
-    steps.under_way.insert(ID, UnderWay { number, kind, task });
+    steps.under_way.insert(ID, UnderWay { number, work, task });
 }
 
 fn unreachable() -> Error {
@@ -59,7 +59,7 @@ async fn a_builder_is_left_alone_after_its_step_as_that_says() {
     ];
     for (what, outcome, rest, failures) in cases {
         let (mut steps, _) = steps();
-        begin(&mut steps, Kind::Call, async { outcome });
+        begin(&mut steps, Work::Call, async { outcome });
         let told = steps.ends().await.unwrap();
         assert_eq!(told.len(), failures, "{what}");
         assert_eq!(steps.pauses.holds(&ID, Duration::ZERO), !rest.is_zero(), "{what}");
@@ -82,12 +82,12 @@ async fn there_is_nothing_to_wait_for_without_steps_and_those_that_ended_togethe
                 outcome,
             }
         });
-        let kind = Kind::Call;
+        let work = Work::Call;
         steps.under_way.insert(
             id,
             UnderWay {
                 number: 0,
-                kind,
+                work,
                 task,
             },
         );
@@ -109,18 +109,18 @@ async fn there_is_nothing_to_wait_for_without_steps_and_those_that_ended_togethe
 #[tokio::test]
 async fn a_failed_step_is_complained_of_until_one_goes_well() {
     let (mut steps, _) = steps();
-    begin(&mut steps, Kind::Call, async {
+    begin(&mut steps, Work::Call, async {
         Err(Error::Contradiction("a row".to_owned()))
     });
     steps.ends().await;
     assert_eq!(steps.complaints[&ID], "a row");
-    begin(&mut steps, Kind::Call, async { Err(conflict()) });
+    begin(&mut steps, Work::Call, async { Err(conflict()) });
     steps.ends().await;
     assert_eq!(
         steps.complaints[&ID], "a row",
         "a step that came too late says nothing"
     );
-    begin(&mut steps, Kind::Call, async { Ok(Duration::ZERO) });
+    begin(&mut steps, Work::Call, async { Ok(Duration::ZERO) });
     steps.ends().await;
     assert!(steps.complaints.is_empty());
 }
@@ -128,10 +128,10 @@ async fn a_failed_step_is_complained_of_until_one_goes_well() {
 #[tokio::test]
 async fn a_step_that_was_given_up_says_nothing_of_the_builder_that_has_another_one() {
     let (mut steps, _) = steps();
-    begin(&mut steps, Kind::Machine, async { Err(unreachable()) });
+    begin(&mut steps, Work::Machine, async { Err(unreachable()) });
     // It ends, and before that is noticed its builder is to be ended: its next step begins.
     steps.under_way.remove(&ID);
-    begin(&mut steps, Kind::Call, std::future::pending());
+    begin(&mut steps, Work::Call, std::future::pending());
     assert_eq!(steps.ends().await, Some(Vec::new()));
     assert!(steps.under_way.contains_key(&ID), "the other one goes on");
     assert!(!steps.pauses.holds(&ID, Duration::ZERO));
@@ -142,30 +142,20 @@ async fn a_step_that_was_given_up_says_nothing_of_the_builder_that_has_another_o
 #[tokio::test]
 async fn a_machine_is_waited_for_until_its_builder_is_to_be_ended() {
     use BuilderState as B;
-    for (state, kind, goes_on) in [
-        (B::Booting, Kind::Machine, true),
-        (B::Checking, Kind::Machine, true),
-        (B::Terminating, Kind::Machine, false),
-        (B::Draining, Kind::Machine, false),
+    for (state, taken, goes_on) in [
+        (B::Booting, Work::Machine, true),
+        (B::Checking, Work::Machine, true),
+        (B::Terminating, Work::Machine, false),
+        (B::Draining, Work::Machine, false),
         // A call is not cut short: it may be the one that launches.
-        (B::Terminating, Kind::Call, true),
+        (B::Terminating, Work::Call, true),
     ] {
         let (mut steps, _) = steps();
-        begin(&mut steps, kind, std::future::pending());
+        begin(&mut steps, taken, std::future::pending());
         steps.stop_waiting_for(&[testing::builder(state)]);
-        assert_eq!(steps.under_way.contains_key(&ID), goes_on, "{state} {kind:?}");
+        assert_eq!(steps.under_way.contains_key(&ID), goes_on, "{state} {taken:?}");
         if !goes_on {
             assert_eq!(steps.ends().await, Some(Vec::new()), "{state}");
         }
     }
-}
-
-#[test]
-fn only_what_a_machine_has_to_answer_takes_a_place_for_machines() {
-    use BuilderState as B;
-    let machines: Vec<B> = B::ALL
-        .into_iter()
-        .filter(|state| kind(*state) == Kind::Machine)
-        .collect();
-    assert_eq!(machines, [B::Booting, B::Provisioning, B::Checking]);
 }

@@ -14,7 +14,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 pub use ec2::{Ec2, Ec2Settings, UnknownTypes};
 pub use fake::{FakeCloud, LaunchFailure};
-use model::{BuilderId, FleetId, LaunchId, Offering, PoolName};
+pub use model::InstanceState;
+use model::{
+    BuilderId, FleetId, LaunchId, Offering, PoolName,
+    step::{launch::Reply, sight::Sight},
+};
 
 /// The tag whose value says which fleet an instance belongs to.
 pub const FLEET_TAG: &str = "verdigris:fleet";
@@ -108,6 +112,18 @@ impl Instance {
             .any(|code| reason.starts_with(code))
     }
 
+    /// What its builder's fate depends on.
+    #[must_use]
+    pub fn sight(&self) -> Sight<'_> {
+        Sight {
+            id: &self.id,
+            state: self.state,
+            address: self.address.as_deref(),
+            why: self.state_reason.as_deref(),
+            is_taken_back: self.is_taken_back(),
+        }
+    }
+
     /// The builder it was launched for, by its tag.
     #[must_use]
     pub fn builder(&self) -> Option<BuilderId> {
@@ -118,40 +134,6 @@ impl Instance {
     #[must_use]
     pub fn launch(&self) -> Option<LaunchId> {
         self.tags.get(LAUNCH_TAG)?.parse().ok()
-    }
-}
-
-/// The states of an EC2 instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InstanceState {
-    /// Being made.
-    Pending,
-    Running,
-    /// On its way to terminated.
-    ShuttingDown,
-    /// Gone.
-    Terminated,
-    /// On its way to stopped.
-    Stopping,
-    /// Not running; its disk is kept and paid for.
-    Stopped,
-    /// A word that this program does not know.
-    Unknown,
-}
-
-impl InstanceState {
-    /// EC2's word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::ShuttingDown => "shutting-down",
-            Self::Terminated => "terminated",
-            Self::Stopping => "stopping",
-            Self::Stopped => "stopped",
-            Self::Unknown => "unknown",
-        }
     }
 }
 
@@ -199,12 +181,15 @@ fn after_colon(message: &str) -> String {
 }
 
 impl Error {
-    /// Whether a launch that failed so may have made a machine.
+    /// What it means for a launch that failed so.
     #[must_use]
-    pub const fn may_have_acted(&self) -> bool {
+    pub fn reply(&self) -> Reply {
+        let words = self.to_string();
         match self {
-            Self::Unclear { .. } => true,
-            Self::Refused { .. } | Self::Throttled { .. } | Self::Unreachable { .. } | Self::Ended => false,
+            Self::Refused { .. } => Reply::Refused(words),
+            Self::Throttled { .. } | Self::Unreachable { .. } => Reply::Later(words),
+            Self::Ended => Reply::Ended(words),
+            Self::Unclear { .. } => Reply::Unclear(words),
         }
     }
 
@@ -222,7 +207,9 @@ impl Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{BTreeMap, BUILDER_TAG, Error, FLEET_TAG, FleetId, Instance, InstanceState, LAUNCH_TAG};
+    use super::{
+        BTreeMap, BUILDER_TAG, Error, FLEET_TAG, FleetId, Instance, InstanceState, LAUNCH_TAG, Reply,
+    };
 
     fn tagged(tags: &[(&str, &str)]) -> Instance {
         Instance {
@@ -330,6 +317,39 @@ mod tests {
         ] {
             assert_eq!(error.to_string(), whole);
             assert_eq!(error.in_public(), public);
+        }
+    }
+
+    #[test]
+    fn only_a_launch_without_a_clear_answer_may_have_made_a_machine() {
+        let text = |text: &str| text.to_owned();
+        let (code, message, why, what) = (text("X"), text("no"), text("no route"), text("it was cut off"));
+        for (error, expected) in [
+            (
+                Error::Refused {
+                    code: code.clone(),
+                    message,
+                },
+                Reply::Refused(text("the cloud refuses: X: no")),
+            ),
+            (
+                Error::Throttled { code },
+                Reply::Later(text("the cloud asks for fewer calls (X)")),
+            ),
+            (
+                Error::Unreachable { why },
+                Reply::Later(text("the cloud cannot be reached: no route")),
+            ),
+            (
+                Error::Ended,
+                Reply::Ended(text("the machine of this launch has ended already")),
+            ),
+            (
+                Error::Unclear { what },
+                Reply::Unclear(text("no clear answer from the cloud: it was cut off")),
+            ),
+        ] {
+            assert_eq!(error.reply(), expected);
         }
     }
 }

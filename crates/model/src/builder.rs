@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::build::UnknownState;
+use crate::{Timestamp, build::UnknownState};
 
 /// Where a builder stands, from the wish for it to the cloud's word that it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -243,6 +243,14 @@ impl Deadlines {
             S::Draining => Some(self.drain),
             S::Ready | S::Resolving | S::Terminating | S::Terminated | S::Abandoned => None,
         }
+    }
+
+    /// Until when a builder that was wished for at `created_at` may stay in a state that it comes to now. One that is put off
+    /// again and again has the time of one wish.
+    #[must_use]
+    pub fn end_of(&self, state: BuilderState, created_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let since = if state == S::Planned { created_at } else { now };
+        self.of(state).map(|limit| since.plus(limit))
     }
 }
 

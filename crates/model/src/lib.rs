@@ -5,7 +5,7 @@
 //! that iteration order never reaches a plan.
 //!
 //! Start with [`build`] (what users see), [`attempt`] (one try on one builder), [`builder`] (one rented
-//! machine) and [`plan()`] (what the controller does next, and why).
+//! machine), [`plan()`] (what the controller decides, and why) and [`step`] (what it does for one builder).
 
 pub mod attempt;
 pub mod build;
@@ -23,6 +23,7 @@ pub mod plan;
 pub mod quantity;
 pub mod reason;
 pub mod repository_address;
+pub mod step;
 pub mod time;
 
 pub use attempt::{AttemptState, Blame, is_same_end};
@@ -37,4 +38,5 @@ pub use name::{ChrootName, DirectoryName, InvalidName, OwnerName, PackageName, P
 pub use offering::{Market, Offering};
 pub use plan::plan;
 pub use repository_address::{RepositoryAddress, RepositoryPlace};
+pub use step::{launch::LaunchAnswer, sight::InstanceState};
 pub use time::Timestamp;

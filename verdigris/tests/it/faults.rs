@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    clouds::{CloudFacts, Fleet, answering_devcloud, ledger, make_fault, plan_faults},
+    clouds::{CloudFacts, Fleet, answering_devcloud, boto3, ledger, make_fault, plan_faults},
     farm::eventually,
 };
 
@@ -189,7 +189,9 @@ fn a_pool_whose_machines_all_show_another_host_key_is_held_back_says_why_and_tri
 #[test]
 fn machines_that_the_spot_market_takes_back_are_replaced_and_their_pool_is_not_held_back() {
     let directory = tempfile::tempdir().unwrap();
-    let (cloud, fleet) = troubled(directory.path(), "", "{max: 3, idle: 1}");
+    let cloud = answering_devcloud(directory.path());
+    let pool = "    size: {max: 3, idle: 1}\n    offerings: [{types: [t3.micro], market: spot}]\n";
+    let fleet = Fleet::new(directory.path(), &cloud, cloud.port, pool, PATIENT);
     let _controller = fleet.controller();
     for taken in 0..3 {
         eventually("a builder is ready", || {
@@ -206,10 +208,12 @@ fn machines_that_the_spot_market_takes_back_are_replaced_and_their_pool_is_not_h
     eventually("the fourth stays", || {
         made_and_ended(directory.path()) == (4, 3) && ready(&fleet) == 1
     });
+    let lifecycles = "print(*{i['InstanceLifecycle'] for r in ec2.describe_instances()['Reservations'] for i in r['Instances']})";
+    assert_eq!(boto3(cloud.port, lifecycles).trim(), "spot");
     let log = fleet.log();
     let losses = log
         .lines()
-        .filter(|line| line.contains("is draining now") && line.contains("Server.SpotInstanceTermination"));
+        .filter(|line| line.contains(" for draining: ") && line.contains("Server.SpotInstanceTermination"));
     assert_eq!(losses.count(), 3, "{log}");
     assert_eq!(fleet.status()["troubles"], serde_json::json!([]));
 }

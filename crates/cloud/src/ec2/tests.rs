@@ -3,7 +3,7 @@ use std::{
     net::{TcpListener, TcpStream},
 };
 
-use model::{BuilderId, LaunchId};
+use model::{BuilderId, LaunchId, step::launch::Reply};
 use uuid::Uuid;
 
 use super::*;
@@ -120,7 +120,7 @@ async fn any_code_of_a_launch_is_a_definite_refusal_whatever_its_status() {
             message: "no".to_owned(),
         };
         assert_eq!(error, expected);
-        assert!(!error.may_have_acted());
+        assert!(!matches!(error.reply(), Reply::Unclear(_)));
         server.join().unwrap();
     }
 }
@@ -142,7 +142,7 @@ async fn a_cloud_that_asks_for_fewer_calls_is_asked_later_whatever_it_calls_that
         let (cloud, server) = endpoint(status, &error_body(code));
         let error = cloud.launch(&request()).await.unwrap_err();
         assert!(matches!(error, Error::Throttled { .. }), "{code}: {error}");
-        assert!(!error.may_have_acted());
+        assert!(!matches!(error.reply(), Reply::Unclear(_)));
         server.join().unwrap();
     }
 }
@@ -158,7 +158,7 @@ async fn a_server_error_that_says_nothing_may_have_made_a_machine() {
     ] {
         let (cloud, server) = endpoint("500 Oh", &body);
         let error = cloud.launch(&request()).await.unwrap_err();
-        assert!(error.may_have_acted(), "{body}: {error}");
+        assert!(matches!(error.reply(), Reply::Unclear(_)), "{body}: {error}");
         server.join().unwrap();
     }
 }
@@ -174,7 +174,7 @@ async fn an_answer_that_never_comes_may_have_made_a_machine_and_is_told_in_plain
         stream.read_exact(&mut some).unwrap();
     });
     let error = cloud.launch(&request()).await.unwrap_err();
-    assert!(error.may_have_acted(), "{error}");
+    assert!(matches!(error.reply(), Reply::Unclear(_)), "{error}");
     assert_eq!(
         error.to_string(),
         "no clear answer from the cloud: the connection ended before an answer came"
@@ -191,7 +191,7 @@ async fn what_could_not_be_asked_has_launched_nothing_and_says_why() {
         .launch(&request())
         .await
         .unwrap_err();
-    assert!(!error.may_have_acted());
+    assert!(!matches!(error.reply(), Reply::Unclear(_)));
     // What people read names no address, no library and no type.
     assert_eq!(
         error.to_string(),

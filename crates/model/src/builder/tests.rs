@@ -131,3 +131,19 @@ fn a_word_that_is_no_state_of_a_builder_is_named() {
         );
     }
 }
+
+#[test]
+fn a_builder_has_the_time_of_its_state_from_now_on_and_the_time_of_one_wish_until_it_is_asked_for() {
+    let deadlines = Deadlines::default();
+    let (wished, now) = (Timestamp::from_micros(0), Timestamp::from_micros(90_000_000));
+    for state in BuilderState::ALL {
+        let since = if state == S::Planned { wished } else { now };
+        let expected = deadlines.of(state).map(|limit| since.plus(limit));
+        assert_eq!(deadlines.end_of(state, wished, now), expected, "{state}");
+    }
+    let seconds = |state| deadlines.end_of(state, wished, now).map(Timestamp::as_seconds);
+    assert_eq!(
+        (seconds(S::Planned), seconds(S::Booting), seconds(S::Ready)),
+        (Some(600), Some(390), None)
+    );
+}

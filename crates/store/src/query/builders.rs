@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use model::{BuilderId, BuilderState, FleetId, LaunchId, Timestamp};
+use model::{BuilderId, BuilderState, FleetId, LaunchAnswer, LaunchId, Timestamp};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
 };
 
 use super::{events::Entry, leases::check_lease};
 use crate::{
-    Builder, LaunchAnswer, LaunchAttempt, Lease, NewBuilder,
+    Builder, LaunchAttempt, Lease, NewBuilder,
     convert::{Row, check_text, moment, or_conflict, readable, reason},
     database::{Store, Tx},
     entity::{builder, launch_attempt},

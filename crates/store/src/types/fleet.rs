@@ -3,17 +3,17 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    str::FromStr,
     sync::Arc,
 };
 
 use model::{
-    AttemptId, BuildId, BuildState, BuilderId, BuilderState, ChrootName, FleetId, LaunchHistory, LaunchId,
-    Offering, OwnerName, PackageName, PoolName, ProjectName, Timestamp,
+    AttemptId, BuildId, BuildState, BuilderId, BuilderState, ChrootName, FleetId, LaunchAnswer,
+    LaunchHistory, LaunchId, Offering, OwnerName, PackageName, PoolName, ProjectName, Timestamp,
     plan::{CloudTrouble, Queue},
+    step::Move,
 };
 
-use super::{project::Chroot, word::UnknownWord};
+use super::project::Chroot;
 
 /// The right to act on a fleet; part of every write of a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,43 +106,6 @@ pub struct LaunchAttempt {
     pub outcome: Option<String>,
 }
 
-/// The kinds of answers to a launch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LaunchAnswer {
-    /// A machine.
-    Given,
-    /// Not this offering.
-    Refused,
-    /// Not now: ask the same later.
-    Later,
-    /// Nothing that could be known: no machine came of it.
-    Nothing,
-}
-
-impl FromStr for LaunchAnswer {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        [Self::Given, Self::Refused, Self::Later, Self::Nothing]
-            .into_iter()
-            .find(|answer| answer.as_str() == text)
-            .ok_or_else(|| UnknownWord::new("answer to a launch", text))
-    }
-}
-
-impl LaunchAnswer {
-    /// The word in the database.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Given => "given",
-            Self::Refused => "refused",
-            Self::Later => "later",
-            Self::Nothing => "nothing",
-        }
-    }
-}
-
 /// A builder that the farm decides to rent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewBuilder {
@@ -205,6 +168,21 @@ pub struct Change {
     pub launch_answer: Option<LaunchAnswer>,
     /// Whether an attempt that is lost by it, or was lost on the builder before, does not count as a try.
     pub is_excused: bool,
+}
+
+impl Change {
+    /// What a move changes, and until when the builder may stay where it comes to.
+    #[must_use]
+    pub fn of(step: Move, deadline: Option<Timestamp>) -> Self {
+        Self {
+            reason: step.reason,
+            deadline,
+            instance_id: step.instance_id,
+            address: step.address,
+            launch_answer: step.answer,
+            is_excused: step.is_excused,
+        }
+    }
 }
 
 /// Why attempts wait, as sentences for people. Shared: many wait for one thing.

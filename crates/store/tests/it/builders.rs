@@ -1,8 +1,8 @@
 //! The life of a builder: each move by compare-and-set, told in an event of the same transaction.
 
-use model::{BuilderId, BuilderState, LaunchHistory};
+use model::{BuilderId, BuilderState, LaunchAnswer, LaunchHistory};
 use serde_json::json;
-use store::{Change, Error, EventFilter, FleetCache, LaunchAnswer};
+use store::{Change, Error, EventFilter, FleetCache};
 use uuid::Uuid;
 
 use crate::{

@@ -1,11 +1,11 @@
 //! What is wrong with the fleet, and what an operator and the end of the farm change.
 
 use model::{
-    AttemptState, Blame, BuildState, BuilderState, FleetId, PoolName, Timestamp, condition::Leadership,
-    plan::CloudTrouble,
+    AttemptState, Blame, BuildState, BuilderState, FleetId, LaunchAnswer, PoolName, Timestamp,
+    condition::Leadership, plan::CloudTrouble,
 };
 use serde_json::json;
-use store::{Change, LaunchAnswer, Outcome, Sighting};
+use store::{Change, Outcome, Sighting};
 use uuid::Uuid;
 
 use crate::{

@@ -1,0 +1,212 @@
+//! From the wish for a machine to the cloud's answer: what is asked for next, and what an answer means.
+
+use std::{str::FromStr, time::Duration};
+
+use super::{Move, Standing, Step};
+use crate::{BuilderState, Offering, Timestamp, build::UnknownState};
+
+/// How long to leave a cloud alone that has none of the offerings, or that asked for fewer calls; the latter longer with
+/// every time.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a launch without a clear answer is asked about before it may count as never made.
+const RESOLVING_AT_LEAST: Duration = Duration::from_secs(600);
+const PAUSE_BETWEEN_QUESTIONS: Duration = Duration::from_secs(3);
+
+/// The kinds of answers to a launch, as they are on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaunchAnswer {
+    /// A machine.
+    Given,
+    /// Not this offering.
+    Refused,
+    /// Not now: ask the same later.
+    Later,
+    /// Nothing that could be known: no machine came of it.
+    Nothing,
+}
+
+impl LaunchAnswer {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Given, Self::Refused, Self::Later, Self::Nothing];
+
+    /// The word in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Refused => "refused",
+            Self::Later => "later",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+impl FromStr for LaunchAnswer {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        let found = Self::ALL.into_iter().find(|answer| answer.as_str() == text);
+        found.ok_or_else(|| UnknownState {
+            kind: "answer to a launch",
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// How the launches for a builder went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Launches {
+    /// How many were refused.
+    pub refusals: u32,
+    /// How many were put off, because the cloud asked for fewer calls or could not be reached.
+    pub postponements: u32,
+    /// The answer to the last one; `None` where there is none yet.
+    pub last: Option<LaunchAnswer>,
+}
+
+/// What a pool asks its cloud for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The offerings, the preferred one first.
+    pub offerings: Vec<Offering>,
+    /// After so many refused launches a builder is given up.
+    pub tries: u32,
+}
+
+/// What a cloud says to a launch, as far as its builder's fate depends on it. Each has the words that people read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// An instance, by its id.
+    Instance(String),
+    /// Nothing was done, and the same again will not help.
+    Refused(String),
+    /// Nothing was done: ask the same later.
+    Later(String),
+    /// The machine of this launch has been made and has ended.
+    Ended(String),
+    /// Nobody knows whether anything was done.
+    Unclear(String),
+}
+
+/// What becomes of a launch without a clear answer, when it was asked for once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It is over.
+    Over(Move),
+    /// It is over with [`nowhere`], if the cloud lists no instance for the builder; it goes on otherwise.
+    Unless(Duration),
+    /// It goes on; the cloud is asked again after so long.
+    GoesOn(Duration),
+}
+
+/// What a planned builder does next. Each refusal leads to the next offering, round and round until all tries are over, but
+/// every offering has one. What was only put off is asked for again.
+pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now: Timestamp) -> Step {
+    let give_up = |why: String| Step::Move(Move::new(BuilderState::Abandoned, why));
+    let Wanted { offerings, tries } = match wanted {
+        Ok(wanted) => wanted,
+        Err(why) => return give_up(why.clone()),
+    };
+    let count = u32::try_from(offerings.len()).unwrap_or(u32::MAX);
+    let Launches {
+        refusals,
+        postponements,
+        last,
+    } = builder.launches;
+    let turn = usize::try_from(refusals.checked_rem(count).unwrap_or(0));
+    let Some(offering) = turn.ok().and_then(|nth| offerings.get(nth)) else {
+        return give_up("its pool has no offering".to_owned());
+    };
+    if refusals >= (*tries).max(count) {
+        let why = builder.reason.unwrap_or("no reason was given");
+        let launches = if refusals == 1 {
+            "its launch was"
+        } else {
+            "all its launches were"
+        };
+        return give_up(format!(
+            "{launches} refused, {refusals} in all; the last one: {why}"
+        ));
+    }
+    let pause = if last == Some(LaunchAnswer::Later) {
+        let doubled = 1u32 << postponements.saturating_sub(1).min(5);
+        PAUSE_AFTER_REFUSAL.saturating_mul(doubled).min(LONGEST_PAUSE)
+    } else if refusals > 0 && refusals.is_multiple_of(count.max(1)) {
+        PAUSE_AFTER_REFUSAL
+    } else {
+        Duration::ZERO
+    };
+    let waited = now.since(builder.entered_at);
+    if waited < pause {
+        return Step::Wait(pause.saturating_sub(waited));
+    }
+    Step::Launch(offering.clone())
+}
+
+/// Where a builder goes that is being launched.
+#[must_use]
+pub fn after(offering: &Offering, reply: Reply) -> Move {
+    let (to, answer, words) = match reply {
+        Reply::Instance(id) => return given(offering, id),
+        Reply::Refused(words) => (BuilderState::Planned, Some(LaunchAnswer::Refused), words),
+        Reply::Later(words) => (BuilderState::Planned, Some(LaunchAnswer::Later), words),
+        Reply::Ended(words) => (BuilderState::Abandoned, Some(LaunchAnswer::Nothing), words),
+        Reply::Unclear(words) => (BuilderState::Resolving, None, words),
+    };
+    Move {
+        answer,
+        ..Move::new(to, format!("{offering}: {words}"))
+    }
+}
+
+/// What becomes of a launch without a clear answer. Asked for with the same token and the same words, a machine that was made
+/// is the answer. A refusal does not prove that the first question was refused as well, so that only ten minutes without a
+/// machine of that tag end the doubt.
+#[must_use]
+pub fn after_question(offering: &Offering, reply: Reply, waited: Duration) -> Doubt {
+    let pause = (waited / 2).clamp(PAUSE_BETWEEN_QUESTIONS, LONGEST_PAUSE);
+    match reply {
+        Reply::Instance(id) => Doubt::Over(given(offering, id)),
+        Reply::Ended(words) => Doubt::Over(nothing(words)),
+        Reply::Refused(_) if waited > RESOLVING_AT_LEAST => Doubt::Unless(pause),
+        Reply::Refused(_) | Reply::Later(_) | Reply::Unclear(_) => Doubt::GoesOn(pause),
+    }
+}
+
+/// The end of a launch of which no instance is to be found.
+#[must_use]
+pub fn nowhere() -> Move {
+    nothing("no instance with its tag in ten minutes")
+}
+
+/// The end of the doubt by an instance that carries the builder's tag.
+#[must_use]
+pub fn adopted(instance_id: &str) -> Move {
+    Move {
+        instance_id: Some(instance_id.to_owned()),
+        ..Move::new(
+            BuilderState::Pending,
+            format!("instance {instance_id} carries its tag"),
+        )
+    }
+}
+
+fn given(offering: &Offering, id: String) -> Move {
+    let reason = format!("the cloud gave instance {id} ({offering})");
+    Move {
+        answer: Some(LaunchAnswer::Given),
+        instance_id: Some(id),
+        ..Move::new(BuilderState::Pending, reason)
+    }
+}
+
+fn nothing(words: impl Into<String>) -> Move {
+    Move {
+        answer: Some(LaunchAnswer::Nothing),
+        ..Move::new(BuilderState::Abandoned, words)
+    }
+}
+
+#[cfg(test)]
+mod tests;

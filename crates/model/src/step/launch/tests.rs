@@ -1,0 +1,174 @@
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+const REFUSED: &str = "b: the cloud refuses: VcpuLimitExceeded";
+
+fn offering(text: &str) -> Offering {
+    text.parse().unwrap()
+}
+
+/// The next step of a builder that was planned again so many seconds ago, after so many launches that were refused and put off.
+fn next_after(offerings: &[&str], tries: u32, (refusals, postponements, seconds): (u32, u32, u64)) -> Step {
+    let builder = Standing {
+        state: BuilderState::Planned,
+        entered_at: NOW.minus(Duration::from_secs(seconds)),
+        reason: Some(REFUSED),
+        launches: Launches {
+            refusals,
+            postponements,
+            last: Some(if postponements > 0 {
+                LaunchAnswer::Later
+            } else {
+                LaunchAnswer::Refused
+            }),
+        },
+    };
+    let wanted = Wanted {
+        offerings: offerings.iter().map(|text| offering(text)).collect(),
+        tries,
+    };
+    next(&builder, &Ok(wanted), NOW)
+}
+
+fn ask(text: &str) -> Step {
+    Step::Launch(offering(text))
+}
+
+fn given_up(why: &str) -> Step {
+    Step::Move(Move::new(BuilderState::Abandoned, why))
+}
+
+#[test]
+fn a_refusal_leads_to_the_next_offering_at_once_and_to_the_first_again_after_a_while() {
+    assert_eq!(next_after(&["a", "b"], 3, (0, 0, 0)), ask("a"));
+    assert_eq!(next_after(&["a", "b"], 3, (1, 0, 0)), ask("b"));
+    let pause = Step::Wait(Duration::from_secs(2));
+    assert_eq!(next_after(&["a", "b"], 3, (2, 0, 1)), pause);
+    assert_eq!(next_after(&["a", "b"], 3, (2, 0, 3)), ask("a"));
+}
+
+#[test]
+fn every_offering_is_asked_for_before_a_builder_is_given_up_and_the_last_refusal_is_told() {
+    let five = ["a", "b", "c", "d", "e"];
+    assert_eq!(next_after(&five, 3, (4, 0, 0)), ask("e"));
+    let why = format!("all its launches were refused, 5 in all; the last one: {REFUSED}");
+    assert_eq!(next_after(&five, 3, (5, 0, 0)), given_up(&why));
+    let why = format!("its launch was refused, 1 in all; the last one: {REFUSED}");
+    assert_eq!(next_after(&["a"], 1, (1, 0, 9)), given_up(&why));
+    assert_eq!(
+        next_after(&[], 3, (0, 0, 9)),
+        given_up("its pool has no offering")
+    );
+}
+
+#[test]
+fn what_is_put_off_is_asked_for_again_after_ever_longer_pauses_and_uses_up_no_try() {
+    for (postponements, pause) in [(1, 3), (2, 6), (3, 12), (4, 24), (5, 48), (6, 60), (9, 60)] {
+        let early = next_after(&["a", "b"], 2, (1, postponements, pause - 1));
+        assert_eq!(early, Step::Wait(Duration::from_secs(1)), "{postponements}");
+        assert_eq!(next_after(&["a", "b"], 2, (1, postponements, pause)), ask("b"));
+    }
+}
+
+#[test]
+fn a_builder_whose_pool_wants_nothing_any_more_is_given_up_and_says_why() {
+    let builder = Standing {
+        state: BuilderState::Planned,
+        entered_at: NOW,
+        reason: None,
+        launches: Launches::default(),
+    };
+    let gone = Err("pool x86 is no longer in fleet.yaml".to_owned());
+    let expected = given_up("pool x86 is no longer in fleet.yaml");
+    assert_eq!(next(&builder, &gone, NOW), expected);
+}
+
+/// What a cloud may say, and what it says.
+fn replies() -> [Reply; 5] {
+    [
+        Reply::Instance("i-1".to_owned()),
+        Reply::Refused("the cloud refuses: X".to_owned()),
+        Reply::Later("the cloud asks for fewer calls (X)".to_owned()),
+        Reply::Ended("it has ended already".to_owned()),
+        Reply::Unclear("no clear answer".to_owned()),
+    ]
+}
+
+#[test]
+fn an_answer_moves_the_builder_and_closes_its_launch_unless_nobody_knows_what_it_means() {
+    use BuilderState as S;
+    let expected = [
+        (
+            S::Pending,
+            "the cloud gave instance i-1 (a@1 spot)",
+            Some(LaunchAnswer::Given),
+        ),
+        (
+            S::Planned,
+            "a@1 spot: the cloud refuses: X",
+            Some(LaunchAnswer::Refused),
+        ),
+        (
+            S::Planned,
+            "a@1 spot: the cloud asks for fewer calls (X)",
+            Some(LaunchAnswer::Later),
+        ),
+        (
+            S::Abandoned,
+            "a@1 spot: it has ended already",
+            Some(LaunchAnswer::Nothing),
+        ),
+        (S::Resolving, "a@1 spot: no clear answer", None),
+    ];
+    for (reply, (to, reason, answer)) in replies().into_iter().zip(expected) {
+        let instance_id = (to == S::Pending).then(|| "i-1".to_owned());
+        let step = after(&offering("a@1 spot"), reply);
+        let expected = Move {
+            answer,
+            instance_id,
+            ..Move::new(to, reason)
+        };
+        assert_eq!(step, expected);
+        assert!(S::Launching.may_become(step.to), "{to}");
+    }
+}
+
+#[test]
+fn only_a_machine_its_end_or_ten_minutes_without_any_end_the_doubt_about_a_launch() {
+    let seconds = Duration::from_secs;
+    for waited in [0, 4, 10, 600, 601, 9000] {
+        let pause = seconds((waited / 2).clamp(3, 60));
+        let refused = if waited > 600 {
+            Doubt::Unless(pause)
+        } else {
+            Doubt::GoesOn(pause)
+        };
+        let expected = [
+            Doubt::Over(given(&offering("a"), "i-1".to_owned())),
+            refused,
+            Doubt::GoesOn(pause),
+            Doubt::Over(Move {
+                answer: Some(LaunchAnswer::Nothing),
+                ..Move::new(BuilderState::Abandoned, "it has ended already")
+            }),
+            Doubt::GoesOn(pause),
+        ];
+        for (reply, expected) in replies().into_iter().zip(expected) {
+            let found = after_question(&offering("a"), reply.clone(), seconds(waited));
+            assert_eq!(found, expected, "{reply:?} after {waited} s");
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_doubt_is_a_move_that_a_builder_in_doubt_may_make() {
+    let adopted = adopted("i-1");
+    assert_eq!(
+        (adopted.reason.as_str(), adopted.answer),
+        ("instance i-1 carries its tag", None)
+    );
+    assert_eq!(nowhere().reason, "no instance with its tag in ten minutes");
+    for step in [adopted, nowhere(), given(&offering("a"), "i-1".to_owned())] {
+        assert!(BuilderState::Resolving.may_become(step.to), "{}", step.to);
+    }
+}
