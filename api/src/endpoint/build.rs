@@ -102,9 +102,9 @@ impl BuildApi {
             // Asked for by the project's names, a list costs one statement; only an empty one has to be told from none.
             find_project(&self.0, &ownername, &projectname).await?;
         }
+        let builds = builds.into_iter();
         let items = builds
-            .iter()
-            .map(|build| BuildView::new(build, self.0.settings()))
+            .map(|build| BuildView::of(build, self.0.settings()))
             .collect();
         Ok(Written(Items { items, meta: paging }))
     }
@@ -123,7 +123,10 @@ impl BuildApi {
         let build = find_build(&self.0, build_id.0).await?;
         Ok(Json(SourceChrootView {
             state: build.source_state.to_string(),
-            result_url: Some(self.0.url(view::source_path(&build))),
+            result_url: Some(
+                self.0
+                    .url(view::source_path(&build.owner, &build.directory, build.id)),
+            ),
         }))
     }
 

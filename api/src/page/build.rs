@@ -83,7 +83,11 @@ pub(crate) async fn show(
             "started": build.started_at.map(short_moment).unwrap_or_default(),
             "ended": build.ended_at.map(short_moment).unwrap_or_default(),
             "submitter": build.submitter.as_ref().map(ToString::to_string).unwrap_or_default(),
-            "source": state.url(format_args!("{}{}", view::source_path(&build), build.source.file_name)),
+            "source": state.url(format_args!(
+                "{}{}",
+                view::source_path(&build.owner, &build.directory, build.id),
+                build.source.file_name
+            )),
             "source_file": build.source.file_name,
             "chroots": chroots,
         }),

@@ -117,7 +117,7 @@ fn short_moment(at: model::Timestamp) -> String {
 }
 
 /// A line of a table of builds.
-fn build_row(build: &store::Build) -> Value {
+fn build_row(build: &store::BuildSummary) -> Value {
     let state = build.state.to_string();
     json!({
         "id": build.id.0,

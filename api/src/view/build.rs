@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::{BuildState, Glob};
+use model::{BuildId, BuildState, DirectoryName, Glob, OwnerName};
 use poem_openapi::Object;
 use serde::Serialize;
-use store::{Build, BuildChroot};
+use store::{Build, BuildChroot, BuildSummary};
 
 use crate::{
     http::{
@@ -64,35 +64,34 @@ pub(crate) struct BuildView {
 }
 
 /// The path of a build's source below `/results`.
-pub(crate) fn source_path(build: &Build) -> String {
-    format!(
-        "/results/{}/{}/srpm-builds/{:08}/",
-        build.owner, build.directory, build.id.0
-    )
+pub(crate) fn source_path(owner: &OwnerName, directory: &DirectoryName, id: BuildId) -> String {
+    format!("/results/{owner}/{directory}/srpm-builds/{:08}/", id.0)
 }
 
 impl BuildView {
-    /// From the database's view.
+    /// One build.
     pub(crate) fn new(build: &Build, settings: &ApiSettings) -> Self {
+        Self::of(build.summary(), settings)
+    }
+
+    /// One of a list.
+    pub(crate) fn of(build: BuildSummary, settings: &ApiSettings) -> Self {
         let (owner, project) = (build.owner.as_str(), build.project_name.as_str());
-        let (directory, source) = (build.directory.as_str(), &build.source.file_name);
+        let source = source_path(&build.owner, &build.directory, build.id);
+        let chroots = build.chroots.iter().map(|name| name.as_str().to_owned());
         Self {
             id: build.id.0,
             state: build.state.as_str().to_owned(),
             ownername: owner.to_owned(),
             projectname: project.to_owned(),
-            project_dirname: directory.to_owned(),
+            project_dirname: build.directory.as_str().to_owned(),
             // Also of a build in another directory: Copr's clients know it so.
             repo_url: settings.url(format_args!("/results/{owner}/{project}")),
-            chroots: build
-                .chroots
-                .iter()
-                .map(|chroot| chroot.name.as_str().to_owned())
-                .collect(),
+            chroots: chroots.collect(),
             source_package: SourcePackageView {
                 name: build.package.as_ref().map(|name| name.as_str().to_owned()),
-                url: Some(settings.url(format_args!("{}{source}", source_path(build)))),
-                version: build.version.clone(),
+                url: Some(settings.url(format_args!("{source}{}", build.source_file))),
+                version: build.version,
             },
             submitted_on: build.submitted_at.as_seconds(),
             started_on: build.started_at.map(model::Timestamp::as_seconds),
@@ -367,7 +366,7 @@ impl BuildArguments {
                         self.projectname
                     ),
                 );
-            } else if let Err(error) = directory.parse::<model::DirectoryName>() {
+            } else if let Err(error) = directory.parse::<DirectoryName>() {
                 fields.reject("project_dirname", format!("{error}."));
             }
         }

@@ -144,7 +144,7 @@ struct ChrootRow<'a> {
 }
 
 /// The last value of a column, with its text.
-struct Last<T>(Option<(String, T)>);
+pub(super) struct Last<T>(Option<(String, T)>);
 
 // Not derived: that would want a default of the value.
 impl<T> Default for Last<T> {
@@ -155,7 +155,7 @@ impl<T> Default for Last<T> {
 
 impl<T: Clone> Last<T> {
     /// The value of a text, which is read only when the text is another than the last one.
-    fn of(&mut self, text: &str, read: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+    pub(super) fn of(&mut self, text: &str, read: impl FnOnce(&str) -> Result<T>) -> Result<T> {
         match &self.0 {
             Some((last, value)) if last == text => Ok(value.clone()),
             _ => {
@@ -178,6 +178,33 @@ struct SameAsBefore {
     chroot: Last<ChrootName>,
 }
 
+/// What the chroots of a build come to.
+pub(super) struct Whole {
+    pub(super) state: BuildState,
+    /// When the first of them began.
+    pub(super) started_at: Option<Timestamp>,
+    /// When the last of them ended; none before all have.
+    pub(super) ended_at: Option<Timestamp>,
+}
+
+/// What chroots come to, of each of which state, begin and end are given.
+pub(super) fn whole(
+    canceled: bool,
+    source: BuildState,
+    chroots: impl Iterator<Item = (BuildState, Option<Timestamp>, Option<Timestamp>)> + Clone,
+) -> Whole {
+    let states: Vec<BuildState> = chroots.clone().map(|(state, ..)| state).collect();
+    let is_over = states.iter().all(|state| state.is_final());
+    Whole {
+        state: derive_state(canceled, source, &states),
+        started_at: chroots.clone().filter_map(|(_, started_at, _)| started_at).min(),
+        ended_at: chroots
+            .filter(|_| is_over)
+            .filter_map(|(_, _, ended_at)| ended_at)
+            .max(),
+    }
+}
+
 fn build(row: BuildRow<'_>, same: &mut SameAsBefore) -> Result<Build> {
     let mut chroots = row
         .chroots
@@ -188,8 +215,12 @@ fn build(row: BuildRow<'_>, same: &mut SameAsBefore) -> Result<Build> {
     chroots.sort_by(|left, right| left.name.cmp(&right.name));
     let at = Row::new("build", &row.id);
     let source_state = at.parse("source_state", &row.source_state)?;
-    let states: Vec<BuildState> = chroots.iter().map(|chroot| chroot.state).collect();
-    let is_over = chroots.iter().all(|chroot| chroot.state.is_final());
+    let canceled = row.canceled != 0;
+    let whole = whole(
+        canceled,
+        source_state,
+        chroots.iter().map(|it| (it.state, it.started_at, it.ended_at)),
+    );
     Ok(Build {
         id: BuildId(row.id),
         project: ProjectId(row.project),
@@ -209,9 +240,9 @@ fn build(row: BuildRow<'_>, same: &mut SameAsBefore) -> Result<Build> {
             sha256: row.source_sha256,
             size: at.number("source_size", row.source_size)?,
         },
-        state: derive_state(row.canceled != 0, source_state, &states),
+        state: whole.state,
         source_state,
-        canceled: row.canceled != 0,
+        canceled,
         submitter: (row.submitter_name.as_deref())
             .map(|name| {
                 same.submitter
@@ -220,12 +251,8 @@ fn build(row: BuildRow<'_>, same: &mut SameAsBefore) -> Result<Build> {
             .transpose()?,
         is_background: row.is_background != 0,
         submitted_at: Timestamp::from_micros(row.submitted_at),
-        started_at: chroots.iter().filter_map(|chroot| chroot.started_at).min(),
-        ended_at: chroots
-            .iter()
-            .filter(|_| is_over)
-            .filter_map(|chroot| chroot.ended_at)
-            .max(),
+        started_at: whole.started_at,
+        ended_at: whole.ended_at,
         chroots,
         options: same.options.of(&row.options, |text| at.json("options", text))?,
     })

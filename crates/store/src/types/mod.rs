@@ -13,8 +13,8 @@ mod word;
 
 pub use attempt::{Allocation, AllocationState, Attempt, BuiltPackage, CollectedPackage, Outcome, Renewal};
 pub use build::{
-    Build, BuildChroot, BuildFilter, BuildOptions, CancelOutcome, NewUpload, ProjectKey, StoredSource,
-    Verdict,
+    Build, BuildChroot, BuildFilter, BuildOptions, BuildSummary, CancelOutcome, NewUpload, ProjectKey,
+    StoredSource, Verdict,
 };
 pub use event::{Event, EventFilter};
 pub use fleet::{

@@ -62,7 +62,7 @@ const OF_PROJECT: [&str; 5] = [
 
 async fn a_deleted_project_is_hidden_at_once_and_goes_in_pieces(farm: Farm) {
     let project = fill(&farm, 1000).await;
-    let owner = "owner1".parse().unwrap();
+    let owner: model::OwnerName = "owner1".parse().unwrap();
     let name = "tools".parse().unwrap();
     let build = model::BuildId(500);
     assert_eq!(farm.store.build(build).await.unwrap().unwrap().project, project);
@@ -74,7 +74,7 @@ async fn a_deleted_project_is_hidden_at_once_and_goes_in_pieces(farm: Farm) {
     assert_eq!(farm.store.attempts_of(build).await.unwrap(), []);
     assert_eq!(farm.store.attempt(attempt).await.unwrap(), None);
     let builds = farm.store.recent_builds(1000).await.unwrap();
-    assert!(builds.len() > 500 && builds.iter().all(|build| build.project != project));
+    assert!(builds.len() > 500 && builds.iter().all(|build| build.owner != owner));
     let of_owner = ProjectFilter {
         owner: Some(owner),
         text: None,
