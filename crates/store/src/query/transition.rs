@@ -81,7 +81,7 @@ async fn close_launch(tx: &Tx, builder: &Builder, change: &Change, now: Timestam
 }
 
 /// Remembers how a pool's launches go: how many builders in a row were given up before they were ever ready, and why the
-/// last one was.
+/// last one was. One that the cloud took back was none of the pool's.
 async fn note_launch(
     tx: &Tx,
     builder: &Builder,
@@ -89,7 +89,8 @@ async fn note_launch(
     change: &Change,
     now: Timestamp,
 ) -> Result<(), TxError> {
-    let is_given_up = builder.ready_at.is_none()
+    let is_given_up = !change.is_excused
+        && builder.ready_at.is_none()
         && BuilderState::STARTING.contains(&builder.state)
         && matches!(
             to,

@@ -412,19 +412,27 @@ async fn a_pools_failed_launches_in_a_row_are_counted(farm: Farm) {
         let view = farm.store.fleet_snapshot(farm.lease.fleet, at(60)).await.unwrap();
         view.histories.get(&pool).cloned()
     };
-    let give_up = async |now| {
+    let end = async |now, is_excused| {
         let builder = farm.builder_in(BuilderState::Booting).await;
         // What a playbook printed is part of such words.
-        let change = because("it never answered\0");
+        let change = Change {
+            is_excused,
+            ..because("it never answered\0")
+        };
         farm.store
             .transition(&farm.lease, &builder, BuilderState::Terminating, &change, at(now))
             .await
             .unwrap();
     };
     assert_eq!(history().await, None);
-    give_up(10).await;
+    // That the cloud takes a machine back says nothing of the pool.
+    end(5, true).await;
+    assert_eq!(history().await, None);
+    end(10, false).await;
     assert_eq!(history().await, never_answered(1, 10));
-    give_up(20).await;
+    end(15, true).await;
+    assert_eq!(history().await, never_answered(1, 10));
+    end(20, false).await;
     assert_eq!(history().await, never_answered(2, 20));
 
     let ready = farm.ready_builder().await;
@@ -448,7 +456,7 @@ async fn a_pools_failed_launches_in_a_row_are_counted(farm: Farm) {
             .unwrap();
         assert_eq!(history().await, expected, "{hash}");
         if hash == "bb" && expected == Some(LaunchHistory::default()) {
-            give_up(30).await;
+            end(30, false).await;
         }
     }
 }
