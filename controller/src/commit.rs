@@ -21,7 +21,7 @@ impl Controller {
             self.context.store.retire_pools(lease, &names).await?;
         }
         for (name, pool) in &self.context.fleet.pools {
-            let hash = self.context.pool_hash(name, view);
+            let hash = self.context.recipe(name, view);
             if self.recorded.get(name) == Some(&hash) {
                 continue;
             }
@@ -117,7 +117,7 @@ impl Controller {
             pool: pool.clone(),
             cloud: image.cloud.clone(),
             image: image.id.clone(),
-            spec_hash: self.context.pool_hash(pool, view),
+            spec_hash: self.context.recipe(pool, view),
             port: provision.connect.port,
             reason: reason.to_owned(),
             deadline: now.plus(self.context.deadlines(pool).planned),

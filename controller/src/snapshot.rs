@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use model::{
-    PoolName,
+    Drift, PoolName,
     builder::Deadlines,
+    drift::Recipe,
     plan::{self, CloudHealth, Snapshot},
 };
 use serde_json::json;
@@ -38,8 +39,7 @@ pub(crate) fn snapshot_with(
         (name.clone(), pool)
     });
     let names = context.fleet.pools.keys();
-    let hashes: BTreeMap<&PoolName, String> =
-        names.map(|pool| (pool, context.pool_hash(pool, view))).collect();
+    let recipes: BTreeMap<&PoolName, String> = names.map(|pool| (pool, context.recipe(pool, view))).collect();
     let builders = view.builders.iter().map(|builder| plan::Builder {
         id: builder.id,
         pool: builder.pool.clone(),
@@ -48,7 +48,9 @@ pub(crate) fn snapshot_with(
         entered_at: builder.entered_at,
         deadline: builder.deadline,
         cordoned: builder.cordoned,
-        outdated: hashes.get(&builder.pool) != Some(&builder.spec_hash),
+        drift: recipes
+            .get(&builder.pool)
+            .and_then(|now| Drift::between(&builder.spec_hash, now)),
         refusal: builder.refusal.clone(),
     });
     Snapshot {
@@ -82,8 +84,8 @@ impl Context {
             .filter(move |chroot| spec.is_some_and(|spec| spec.offers(&chroot.name)))
     }
 
-    /// The digest of all that a builder of a pool is made from.
-    pub(crate) fn pool_hash(&self, pool: &PoolName, view: &FleetView) -> String {
+    /// What a builder of a pool is made from now, as a text of [`Recipe`].
+    pub(crate) fn recipe(&self, pool: &PoolName, view: &FleetView) -> String {
         let spec = self.fleet.pools.get(pool);
         let image = spec.and_then(|spec| self.fleet.images.get(&spec.image));
         let provision = spec.and_then(|spec| self.fleet.provision.get(&spec.provision));
@@ -91,8 +93,13 @@ impl Context {
             .chroots_of(pool, &view.chroots)
             .map(|chroot| json!([chroot.name, chroot.definition]))
             .collect();
-        let files = self.provisioner.configuration_hash();
-        let text = json!([image, provision, files, chroots]).to_string();
-        hex::encode(Sha256::digest(text.as_bytes()))
+        let digest = |value: serde_json::Value| hex::encode(Sha256::digest(value.to_string().as_bytes()));
+        let recipe = Recipe {
+            image: digest(json!(image)),
+            provision: digest(json!(provision)),
+            files: self.provisioner.configuration_hash().to_owned(),
+            chroots: digest(json!(chroots)),
+        };
+        recipe.to_string()
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     id::FleetId,
     name::{ChrootName, PoolName},
     offering::{Market, Offering},
-    quantity::{Price, Span},
+    quantity::{Price, Share, Span},
 };
 
 /// The fleet file, `fleet.yaml`.
@@ -286,6 +286,9 @@ pub struct PoolSpec {
     /// When it gives machines back.
     #[serde(default)]
     pub shrink: ShrinkSpec,
+    /// How fast builders are replaced that would be made otherwise by now.
+    #[serde(default)]
+    pub drift: DriftSpec,
 }
 
 impl PoolSpec {
@@ -396,6 +399,23 @@ impl Default for ShrinkSpec {
     fn default() -> Self {
         Self {
             idle_for: Span::seconds(600),
+        }
+    }
+}
+
+/// How fast builders are replaced that would be made otherwise by now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DriftSpec {
+    /// How many of a pool's builders may be on their way out for that at once. Those on which no build may begin any more are
+    /// not held back by it.
+    pub budget: Share,
+}
+
+impl Default for DriftSpec {
+    fn default() -> Self {
+        Self {
+            budget: Share::Percent(10),
         }
     }
 }

@@ -12,13 +12,14 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    BuilderState, LaunchHistory, Timestamp,
+    BuilderState, Drift, LaunchHistory, Timestamp,
     fleet::PoolSpec,
     id::{AttemptId, BuildId, BuilderId},
     name::{ChrootName, OwnerName, PoolName},
 };
 
 mod grow;
+mod leaving;
 mod queue;
 
 pub use queue::{Queue, QueuedAttempt};
@@ -105,8 +106,8 @@ pub struct Builder {
     pub deadline: Option<Timestamp>,
     /// Whether an operator wants no further attempts on it.
     pub cordoned: bool,
-    /// Whether its pool's builders are made otherwise by now: from another image, by other playbooks, for other chroots.
-    pub outdated: bool,
+    /// How it differs from those that its pool would make now; `None` when it does not.
+    pub drift: Option<Drift>,
     /// What its cloud said to its last launch, when it gave no machine and is asked again.
     pub refusal: Option<String>,
 }
@@ -114,7 +115,12 @@ pub struct Builder {
 impl Builder {
     /// Whether attempts may go to it.
     fn is_for_use(&self) -> bool {
-        self.state == BuilderState::Ready && !self.cordoned && !self.outdated
+        self.state == BuilderState::Ready && !self.cordoned && !self.drift.is_some_and(Drift::is_urgent)
+    }
+
+    /// The order in which builders are given away: those first that are as they would be made now, then the oldest.
+    fn turn(&self) -> (bool, Timestamp, BuilderId) {
+        (self.drift.is_some(), self.entered_at, self.id)
     }
 }
 
@@ -236,7 +242,7 @@ fn assign<'a>(
         .iter()
         .filter(|builder| builder.is_for_use())
         .collect();
-    ready.sort_by_key(|builder| (builder.entered_at, builder.id));
+    ready.sort_by_key(|builder| builder.turn());
     for builder in ready {
         free.entry(&builder.pool).or_default().push_back(builder);
     }

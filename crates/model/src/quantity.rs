@@ -1,8 +1,13 @@
 //! Quantities as operators write them: durations and sizes always carry a unit.
 
+mod price;
+mod share;
+
 use std::{fmt, str::FromStr, time::Duration};
 
+pub use price::Price;
 use serde::{Deserialize, Serialize};
+pub use share::Share;
 
 /// A quantity without a unit, or with one that is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -170,105 +175,11 @@ impl fmt::Display for ByteSize {
     }
 }
 
-/// A price for an hour in the currency of the cloud's account (US dollars at Amazon), exact to a millionth, such as `0.156`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Price(u64);
-
-/// How many digits of a price stand behind its point.
-const PRICE_DIGITS: usize = 6;
-
-impl Price {
-    /// So many millionths.
-    #[must_use]
-    pub const fn from_millionths(count: u64) -> Self {
-        Self(count)
-    }
-
-    /// The price in millionths.
-    #[must_use]
-    pub const fn millionths(self) -> u64 {
-        self.0
-    }
-}
-
-impl FromStr for Price {
-    type Err = InvalidQuantity;
-
-    fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
-        let invalid = || InvalidQuantity {
-            text: text.to_owned(),
-            expected: "a price for an hour, such as 0.156, with at most six digits behind the point",
-        };
-        let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-        let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if !are_digits(whole) || !are_digits(part) || part.len() > PRICE_DIGITS {
-            return Err(invalid());
-        }
-        let whole: u64 = whole.parse().map_err(|_| invalid())?;
-        let part: u64 = format!("{part:0<PRICE_DIGITS$}").parse().map_err(|_| invalid())?;
-        let millionths = whole
-            .checked_mul(1_000_000)
-            .and_then(|whole| whole.checked_add(part));
-        millionths.map(Self).ok_or_else(invalid)
-    }
-}
-
-impl fmt::Display for Price {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, part) = (self.0 / 1_000_000, self.0 % 1_000_000);
-        if part == 0 {
-            return write!(f, "{whole}");
-        }
-        let part = format!("{part:0PRICE_DIGITS$}");
-        write!(f, "{whole}.{}", part.trim_end_matches('0'))
-    }
-}
-
-impl Serialize for Price {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_string())
-    }
-}
-
-impl<'de> Deserialize<'de> for Price {
-    /// From a text or a number: in YAML both `0.156` and `"0.156"` mean a price.
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PriceVisitor)
-    }
-}
-
-struct PriceVisitor;
-
-impl serde::de::Visitor<'_> for PriceVisitor {
-    type Value = Price;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a price for an hour, such as 0.156")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Price, E> {
-        text.parse().map_err(E::custom)
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Price, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Price, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Price, E> {
-        // The shortest text that means this number: what the operator wrote, unless that had more digits than a number holds.
-        self.visit_str(&number.to_string())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{ByteSize, Price, Span};
+    use super::{ByteSize, Span};
 
     #[test]
     fn a_quantity_is_written_as_it_is_read() {
@@ -391,65 +302,6 @@ mod tests {
             ].into_iter().flatten() {
                 prop_assert!(shown.ends_with(|c: char| c.is_ascii_alphabetic()), "{} of {}", shown, text);
             }
-        }
-    }
-
-    #[test]
-    fn a_price_is_exact_to_a_millionth_and_is_written_as_short_as_it_can_be() {
-        for (text, millionths, written) in [
-            ("0", 0, "0"),
-            ("2", 2_000_000, "2"),
-            ("0.156", 156_000, "0.156"),
-            ("0.10", 100_000, "0.1"),
-            ("12.000001", 12_000_001, "12.000001"),
-            ("18446744073709.551615", u64::MAX, "18446744073709.551615"),
-        ] {
-            let price: Price = text.parse().unwrap();
-            assert_eq!(
-                (price.millionths(), price.to_string().as_str()),
-                (millionths, written),
-                "{text}"
-            );
-        }
-        for text in [
-            "",
-            ".5",
-            "1.",
-            "-1",
-            "1,5",
-            "1e3",
-            "0.1234567",
-            "18446744073710",
-            "$1",
-            "NaN",
-        ] {
-            let error = text.parse::<Price>().unwrap_err().to_string();
-            let expected = format!(
-                "`{text}` is not a price for an hour, such as 0.156, with at most six digits behind the point"
-            );
-            assert_eq!(error, expected);
-        }
-    }
-
-    #[test]
-    fn a_price_may_be_a_number_or_a_text() {
-        let read = |json: &str| serde_json::from_str::<Price>(json);
-        for (json, written) in [
-            ("0.156", "0.156"),
-            ("2", "2"),
-            ("0.30", "0.3"),
-            ("\"0.156\"", "0.156"),
-        ] {
-            assert_eq!(read(json).unwrap().to_string(), written, "{json}");
-        }
-        for (json, words) in [
-            ("-1", "`-1` is not a price"),
-            ("1e-9", "is not a price"),
-            ("true", "a price for an hour, such as 0.156"),
-            ("[]", "a price for an hour, such as 0.156"),
-        ] {
-            let error = read(json).unwrap_err().to_string();
-            assert!(error.contains(words), "{json}: {error}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the planner is told of pools: what their builders are made from, and how their clouds are.
 
 use model::{
-    ChrootDefinition, PoolName,
+    ChrootDefinition, Drift, PoolName,
     plan::{CloudHealth, CloudTrouble, Snapshot},
 };
 use store::Chroot;
@@ -37,15 +37,15 @@ async fn a_pools_digest_changes_with_what_its_builders_are_made_from_and_with_no
     ];
     let context = Context::clone(&farm.controller.context);
     let name: PoolName = "x86".parse().unwrap();
-    let first = context.pool_hash(&name, &view);
-    assert_eq!(context.pool_hash(&name, &view), first);
+    let first = context.recipe(&name, &view);
+    assert_eq!(context.recipe(&name, &view), first);
 
     let with = |change: &dyn Fn(&mut FleetSpec)| {
         let mut changed = context.clone();
         let mut fleet = FleetSpec::clone(&context.fleet);
         change(&mut fleet);
         changed.fleet = Arc::new(fleet);
-        changed.pool_hash(&name, &view)
+        changed.recipe(&name, &view)
     };
     let pool_of = |fleet: &mut FleetSpec, change: &dyn Fn(&mut model::fleet::PoolSpec)| {
         change(fleet.pools.get_mut(&name).unwrap());
@@ -62,25 +62,25 @@ async fn a_pools_digest_changes_with_what_its_builders_are_made_from_and_with_no
     );
 
     view.chroots[1] = chroot("fedora-43-aarch64", "clang");
-    assert_eq!(context.pool_hash(&name, &view), first, "it offers no such chroot");
+    assert_eq!(context.recipe(&name, &view), first, "it offers no such chroot");
     view.chroots[0].comment = "the latest".to_owned();
-    assert_eq!(context.pool_hash(&name, &view), first);
+    assert_eq!(context.recipe(&name, &view), first);
     view.chroots[0] = chroot("fedora-43-x86_64", "clang");
-    assert_ne!(context.pool_hash(&name, &view), first);
+    assert_ne!(context.recipe(&name, &view), first);
 }
 
 #[tokio::test]
 async fn a_builder_is_outdated_as_soon_as_it_would_be_made_otherwise() {
     let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
     farm.until_ready(1).await;
-    let is_outdated = |snapshot: &Snapshot| snapshot.builders[0].outdated;
+    let drift = |snapshot: &Snapshot| snapshot.builders[0].drift;
     let view = farm.controller.view().await.unwrap();
-    assert!(!is_outdated(&snapshot(&farm.controller.context, &view)));
+    assert_eq!(drift(&snapshot(&farm.controller.context, &view)), None);
     let mut context = Context::clone(&farm.controller.context);
     let mut fleet = FleetSpec::clone(&context.fleet);
     fleet.images.get_mut("builder").unwrap().id = "ami-2".to_owned();
     context.fleet = Arc::new(fleet);
-    assert!(is_outdated(&snapshot(&context, &view)));
+    assert_eq!(drift(&snapshot(&context, &view)), Some(Drift::Image));
     // A controller that starts with that file replaces it, and is at rest then.
     farm.controller = Controller::new(context);
     farm.until("it is replaced", |_, cloud| cloud.instances().len() == 2)

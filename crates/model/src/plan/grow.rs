@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Action, Builder, CloudHealth, CloudTrouble, Plan, Pool, PoolReport, Preferences, QueuedAttempt, Snapshot,
-    Wait, is_overdue,
+    Wait, is_overdue, leaving::leaving,
 };
 use crate::{
     BuilderId, BuilderState, LaunchHistory, Timestamp,
@@ -160,7 +160,13 @@ pub(super) fn grow<'a>(
     preferences: &Preferences<'a>,
     plan: &mut Plan,
 ) {
-    let mut accounts = open_accounts(snapshot, plan);
+    let given = plan.actions.iter().filter_map(|action| match action {
+        Action::Assign { builder, .. } => Some(*builder),
+        Action::Expire { .. } | Action::Launch { .. } | Action::Drain { .. } => None,
+    });
+    let given = given.collect();
+    let leaving = leaving(snapshot, &given);
+    let mut accounts = open_accounts(snapshot, plan, (&given, &leaving));
     let now = snapshot.now;
     // What is refused once stays refused: pools only get fuller while the plan is made. So the many that wait for one chroot
     // share one text.
@@ -201,26 +207,27 @@ pub(super) fn grow<'a>(
             note,
         });
     }
-    drain_what_no_pool_wants(snapshot, plan);
+    let drains = leaving
+        .into_iter()
+        .map(|(builder, reason)| Action::Drain { builder, reason });
+    plan.actions.extend(drains);
 }
 
-fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolName, Account<'a>> {
-    let mut given = BTreeSet::new();
+fn open_accounts<'a>(
+    snapshot: &'a Snapshot,
+    plan: &Plan,
+    (given, leaving): (&BTreeSet<BuilderId>, &BTreeMap<BuilderId, String>),
+) -> BTreeMap<&'a PoolName, Account<'a>> {
     let mut given_up = BTreeMap::new();
     for action in &plan.actions {
-        match action {
-            Action::Assign { builder, .. } => {
-                given.insert(*builder);
-            }
-            Action::Expire {
-                builder,
-                to: BuilderState::Abandoned | BuilderState::Terminating,
-                reason,
-                ..
-            } => {
-                given_up.insert(*builder, reason.as_str());
-            }
-            Action::Expire { .. } | Action::Launch { .. } | Action::Drain { .. } => {}
+        if let Action::Expire {
+            builder,
+            to: BuilderState::Abandoned | BuilderState::Terminating,
+            reason,
+            ..
+        } = action
+        {
+            given_up.insert(*builder, reason.as_str());
         }
     }
     let mut accounts = BTreeMap::new();
@@ -240,16 +247,18 @@ fn open_accounts<'a>(snapshot: &'a Snapshot, plan: &Plan) -> BTreeMap<&'a PoolNa
         let starting = count(&starts);
         let unanswered = count(&|builder| builder.state == BuilderState::Resolving);
         let mut free: Vec<_> = own()
-            .filter(|builder| builder.is_for_use() && !given.contains(&builder.id))
+            .filter(|builder| {
+                builder.is_for_use() && !given.contains(&builder.id) && !leaving.contains_key(&builder.id)
+            })
             .collect();
-        free.sort_by_key(|builder| (builder.entered_at, builder.id));
+        free.sort_by_key(|builder| builder.turn());
         let account = Account {
             pool,
             counted: count(&|builder| builder.state.counts()),
             going: count(&|builder| {
                 BuilderState::ENDING.contains(&builder.state)
                     || given_up.contains_key(&builder.id)
-                    || is_made_otherwise(builder)
+                    || leaving.contains_key(&builder.id)
             }),
             starting,
             unanswered,
@@ -393,36 +402,15 @@ fn shrink(account: &mut Account<'_>, now: Timestamp, plan: &mut Plan) {
         .saturating_sub(spec.size.idle);
     let idle_for = spec.shrink.idle_for;
     let surplus = usize::try_from(above_floor.min(above_idle)).unwrap_or(0);
-    for builder in account.free.iter().take(surplus) {
-        if now.since(builder.entered_at) >= idle_for.get() {
-            plan.actions.push(Action::Drain {
-                builder: builder.id,
-                reason: format!("ready for {idle_for} and not needed"),
-            });
-        }
-    }
-}
-
-/// Whether a builder is let go because its pool's builders are made otherwise by now. One at work ends that first.
-fn is_made_otherwise(builder: &Builder) -> bool {
-    builder.state == BuilderState::Ready && builder.outdated
-}
-
-fn drain_what_no_pool_wants(snapshot: &Snapshot, plan: &mut Plan) {
-    for builder in &snapshot.builders {
-        let pool = &builder.pool;
-        let reason = if builder.state != BuilderState::Ready {
-            continue;
-        } else if !snapshot.pools.contains_key(pool) {
-            format!("pool {pool} is no longer in fleet.yaml")
-        } else if is_made_otherwise(builder) {
-            format!("builders of pool {pool} are made otherwise by now")
-        } else {
-            continue;
-        };
-        plan.actions.push(Action::Drain {
-            builder: builder.id,
-            reason,
-        });
-    }
+    let free = account.free.iter();
+    let mut idle: Vec<_> = free
+        .filter(|builder| now.since(builder.entered_at) >= idle_for.get())
+        .collect();
+    // Of those that are not needed the ones go first that would be replaced anyway.
+    idle.sort_by_key(|builder| (builder.drift.is_none(), builder.entered_at, builder.id));
+    let drains = idle.into_iter().take(surplus).map(|builder| Action::Drain {
+        builder: builder.id,
+        reason: format!("ready for {idle_for} and not needed"),
+    });
+    plan.actions.extend(drains);
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     Market,
-    fleet::{LaunchSpec, OfferingSpec, ShrinkSpec, SizeSpec},
+    fleet::{DriftSpec, LaunchSpec, OfferingSpec, ShrinkSpec, SizeSpec},
 };
 
 mod pools;
@@ -33,6 +33,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
             max_price: None,
         }],
         shrink: ShrinkSpec::default(),
+        drift: DriftSpec::default(),
     };
     Pool {
         spec,
@@ -83,7 +84,7 @@ fn builder(number: u128, pool: &str, state: BuilderState) -> Builder {
         entered_at: NOW.minus(Duration::from_secs(5)),
         deadline: None,
         cordoned: false,
-        outdated: false,
+        drift: None,
         refusal: None,
     }
 }
@@ -332,10 +333,10 @@ fn an_idle_builder_beyond_the_wanted_number_is_let_go_when_its_time_is_over() {
 }
 
 #[test]
-fn an_outdated_builder_gets_nothing_and_is_replaced() {
+fn a_builder_that_other_files_made_gets_nothing_and_is_replaced() {
     let mut farm = snapshot(&[("x86", pool(0, 9, 0))]);
     farm.builders = vec![builder(1, "x86", BuilderState::Ready)];
-    farm.builders[0].outdated = true;
+    farm.builders[0].drift = Some(Drift::Files);
     farm.queue.push(attempt(1, "alice"));
     let first = plan(&farm);
     let is_drained =

@@ -27,7 +27,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         entered_at: builder.entered_at,
         deadline: builder.deadline,
         cordoned: builder.cordoned,
-        outdated: false,
+        drift: None,
         refusal: None,
     });
     Ok(Snapshot {

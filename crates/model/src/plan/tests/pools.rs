@@ -1,5 +1,7 @@
 //! How many builders a pool keeps, which attempts go where, and what it says of that.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn drained(plan: &Plan) -> Vec<u128> {
@@ -58,7 +60,7 @@ fn what_this_plan_gives_up_is_none_of_the_minimum_either() {
     let mut overdue = builder(1, "x86", BuilderState::Booting);
     overdue.deadline = Some(NOW);
     let mut outdated = builder(1, "x86", BuilderState::Ready);
-    outdated.outdated = true;
+    outdated.drift = Some(Drift::Chroots);
     for gone in [overdue, outdated] {
         let mut farm = snapshot(&[("x86", pool(1, 9, 0))]);
         farm.builders = vec![gone.clone()];
@@ -220,4 +222,75 @@ proptest! {
         farm.builders.extend((200u128..).take(launched).map(idle));
         prop_assert_eq!(plan(&farm).actions, vec![]);
     }
+}
+
+/// Ready for so many seconds, and from another image than its pool's now.
+fn from_another_image(number: u128, seconds: u64) -> Builder {
+    Builder {
+        drift: Some(Drift::Image),
+        entered_at: NOW.minus(Duration::from_secs(seconds)),
+        ..builder(number, "x86", BuilderState::Ready)
+    }
+}
+
+#[test]
+fn a_new_image_rolls_through_a_pool_under_its_budget_and_what_waits_for_its_turn_goes_on_building() {
+    let mut farm = snapshot(&[("x86", pool(0, 9, 4))]);
+    farm.builders = (1..=4).map(|number| from_another_image(number, 5)).collect();
+    farm.builders[2].entered_at = NOW.minus(Duration::from_secs(9));
+    let reason = "builders of pool x86 are made from another image by now";
+    for (budget, leaving, expected) in [
+        ("10%", 0, vec![3]), // of four: one
+        ("10%", 1, vec![]),
+        ("50%", 0, vec![3, 1]),
+        ("50%", 1, vec![3, 1]), // of five: three
+        ("2", 1, vec![3]),
+        ("0", 0, vec![]),
+        ("100%", 0, vec![3, 1, 2, 4]),
+    ] {
+        let mut farm = farm.clone();
+        farm.pools.values_mut().next().unwrap().spec.drift.budget = budget.parse().unwrap();
+        farm.builders.extend((0..leaving).map(|number| Builder {
+            state: BuilderState::Terminating,
+            ..from_another_image(10 + number, 5)
+        }));
+        let decided = plan(&farm);
+        let expected: BTreeSet<u128> = expected.into_iter().collect();
+        assert_eq!(
+            drained(&decided).into_iter().collect::<BTreeSet<_>>(),
+            expected,
+            "{budget}, {leaving} leave"
+        );
+        let told = decided
+            .actions
+            .iter()
+            .filter(|it| matches!(it, Action::Drain { .. }));
+        assert!(
+            told.into_iter()
+                .all(|it| matches!(it, Action::Drain { reason: words, .. } if words == reason))
+        );
+    }
+    // Somebody waits: the one that is as it should be is given first, then the oldest, and that one stays.
+    farm.builders.push(builder(5, "x86", BuilderState::Ready));
+    farm.queue = vec![attempt(1, "alice"), attempt(2, "bob")];
+    let decided = plan(&farm);
+    let given = decided.actions.iter().filter_map(|it| match it {
+        Action::Assign { builder, .. } => Some(builder.0.as_u128()),
+        _ => None,
+    });
+    assert_eq!(given.collect::<Vec<_>>(), [5, 3]);
+    assert_eq!(drained(&decided), [1], "{decided:?}");
+}
+
+#[test]
+fn of_builders_that_are_not_needed_those_from_an_older_image_go_first() {
+    let mut farm = snapshot(&[("x86", pool(0, 9, 1))]);
+    farm.pools.values_mut().next().unwrap().spec.drift.budget = "0".parse().unwrap();
+    let mut fresh = builder(1, "x86", BuilderState::Ready);
+    fresh.entered_at = NOW.minus(Duration::from_secs(9000));
+    farm.builders = vec![fresh, from_another_image(2, 700)];
+    assert_eq!(drained(&plan(&farm)), [2]);
+    // The older one is not idle for long enough yet.
+    farm.builders[1] = from_another_image(2, 599);
+    assert_eq!(drained(&plan(&farm)), [1]);
 }

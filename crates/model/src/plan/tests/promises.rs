@@ -37,6 +37,10 @@ fn any_pool() -> impl Strategy<Value = Pool> {
 }
 
 /// A builder in any state that lasts, in one of two pools or in one that is gone.
+fn is_urgent(builder: &Builder) -> bool {
+    builder.drift.is_some_and(Drift::is_urgent)
+}
+
 fn any_builder() -> impl Strategy<Value = Builder> {
     let mut states: Vec<_> = BuilderState::ALL
         .into_iter()
@@ -52,15 +56,18 @@ fn any_builder() -> impl Strategy<Value = Builder> {
     let flags = (
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.2),
-        prop::bool::weighted(0.2),
+        prop::option::weighted(
+            0.3,
+            prop::sample::select(vec![Drift::Image, Drift::Provision, Drift::Files]),
+        ),
         prop::bool::weighted(0.6),
     );
     (prop::sample::select(states), 0u8..3, flags, 0u64..2000).prop_map(
-        |(state, pool, (overdue, cordoned, outdated, refused), age)| Builder {
+        |(state, pool, (overdue, cordoned, drift, refused), age)| Builder {
             entered_at: NOW.minus(Duration::from_secs(age)),
             deadline: overdue.then_some(NOW),
             cordoned,
-            outdated,
+            drift,
             refusal: (refused && state == BuilderState::Planned).then(|| "no room".to_owned()),
             ..builder(0, &format!("p{pool}"), state)
         },
@@ -173,7 +180,7 @@ fn each_builder_has_one_thing_to_do(farm: &Farm, plan: &Plan) -> Promise {
                 prop_assert!(builders.insert(*builder), "a builder is given out once");
                 let given = farm.get(*builder);
                 prop_assert_eq!(given.state, BuilderState::Ready);
-                prop_assert!(!given.cordoned && !given.outdated, "out of use: {:?}", given);
+                prop_assert!(!given.cordoned && !is_urgent(given), "out of use: {:?}", given);
             }
             Action::Drain { builder, .. } => {
                 prop_assert!(builders.insert(*builder), "drained once, and not given out");
@@ -245,10 +252,12 @@ fn builders_go_to_who_is_first_from_the_pool_that_is_preferred(farm: &Farm, plan
                 got.pool,
                 attempt.chroot
             );
-            let older = free
-                .iter()
-                .any(|it| it.pool == got.pool && it.entered_at < got.entered_at);
-            prop_assert!(!older, "the one that was ready first goes first");
+            let turn = |it: &Builder| (it.drift.is_some(), it.entered_at);
+            let earlier = free.iter().any(|it| it.pool == got.pool && turn(it) < turn(got));
+            prop_assert!(
+                !earlier,
+                "those that are as they should be go first, and the oldest of them"
+            );
             free.retain(|it| it.id != got.id);
         }
     }
@@ -287,9 +296,9 @@ fn what_is_let_go_is_not_needed(farm: &Farm, plan: &Plan) -> Promise {
     let (drained, given) = (drained(plan), given(plan));
     let given: BTreeSet<_> = given.values().copied().collect();
     for builder in &farm.builders {
-        let is_wanted = farm.pools.contains_key(&builder.pool) && !builder.outdated;
+        let is_wanted = farm.pools.contains_key(&builder.pool) && !is_urgent(builder);
         let is_ready = builder.state == BuilderState::Ready;
-        if drained.contains(&builder.id) && is_wanted {
+        if drained.contains(&builder.id) && is_wanted && builder.drift.is_none() {
             let idle = farm.now.since(builder.entered_at);
             prop_assert!(
                 idle >= Duration::from_secs(600) && !builder.cordoned,
@@ -306,7 +315,7 @@ fn what_is_let_go_is_not_needed(farm: &Farm, plan: &Plan) -> Promise {
     for (name, pool) in &farm.pools {
         let surplus = farm
             .of(name)
-            .filter(|it| drained.contains(&it.id) && !it.outdated)
+            .filter(|it| drained.contains(&it.id) && it.drift.is_none())
             .count();
         if surplus == 0 {
             continue;

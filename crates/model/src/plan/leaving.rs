@@ -1,0 +1,50 @@
+//! Builders that are let go because their pool is gone, or would make them otherwise by now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Builder, Snapshot};
+use crate::{BuilderId, BuilderState, Drift, fleet::PoolSpec, name::PoolName};
+
+/// The builders to let go, each with the reason. One at work ends that first, and so does one that is `given` to an attempt.
+pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTreeMap<BuilderId, String> {
+    let mut leaving = BTreeMap::new();
+    let ready = || {
+        snapshot
+            .builders
+            .iter()
+            .filter(|it| it.state == BuilderState::Ready)
+    };
+    for builder in ready().filter(|builder| !snapshot.pools.contains_key(&builder.pool)) {
+        leaving.insert(
+            builder.id,
+            format!("pool {} is no longer in fleet.yaml", builder.pool),
+        );
+    }
+    for (name, pool) in &snapshot.pools {
+        let own: Vec<&Builder> = ready().filter(|builder| builder.pool == *name).collect();
+        let differ = |is_urgent| {
+            let own = own.iter().filter(|builder| !given.contains(&builder.id));
+            own.filter_map(move |builder| Some((*builder, builder.drift?)))
+                .filter(move |(_, drift)| drift.is_urgent() == is_urgent)
+        };
+        let mut roll: Vec<(&Builder, Drift)> = differ(false).collect();
+        roll.sort_by_key(|(builder, _)| (builder.entered_at, builder.id));
+        roll.truncate(places(name, &pool.spec, snapshot));
+        for (builder, drift) in differ(true).chain(roll) {
+            let why = format!("builders of pool {name} are made {} by now", drift.why());
+            leaving.insert(builder.id, why);
+        }
+    }
+    leaving
+}
+
+/// How many more builders of a pool may leave because they differ without urgency.
+fn places(name: &PoolName, pool: &PoolSpec, snapshot: &Snapshot) -> usize {
+    let own = || snapshot.builders.iter().filter(|builder| builder.pool == *name);
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let all = count(own().filter(|builder| builder.state.counts()).count());
+    let is_leaving =
+        |builder: &&Builder| BuilderState::ENDING.contains(&builder.state) && builder.drift.is_some();
+    let leaving = count(own().filter(is_leaving).count());
+    usize::try_from(pool.drift.budget.of(all).saturating_sub(leaving)).unwrap_or(0)
+}
