@@ -99,7 +99,6 @@ impl Controller {
 
     /// Rounds until the end is asked for.
     async fn lead(&mut self, lease: &Lease, stop: &CancellationToken) -> Result<(), Error> {
-        let spec = self.context.fleet.controller.clone();
         while !stop.is_cancelled() {
             let is_busy = match self.round(lease).await {
                 Ok(is_busy) => is_busy,
@@ -109,7 +108,7 @@ impl Controller {
                     true
                 }
             };
-            let pause = rest(&spec, is_busy);
+            let pause = rest(&self.context.fleet.controller, is_busy);
             self.wait(pause, stop).await;
         }
         Ok(())
@@ -127,6 +126,7 @@ impl Controller {
             () = clock.sleep(pause) => {}
             Some(ended) = self.steps.ends() => self.note(ended),
             Some(()) = self.clouds.look_ends() => {}
+            Some(()) = self.files.change() => {}
             () = notified => {}
         }
     }

@@ -9,10 +9,12 @@
 
 mod clouds;
 mod commit;
+mod files;
 mod lead;
 mod observe;
 mod pauses;
 mod reach;
+mod reload;
 mod request;
 mod round;
 mod snapshot;
@@ -24,6 +26,7 @@ mod testing;
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 use cloud::Cloud;
+pub use files::{Files, News};
 use futures_util::FutureExt as _;
 use model::fleet::FleetSpec;
 use provisioner::Provisioner;

@@ -11,11 +11,13 @@ use model::{
 };
 use runtime::supervisor::error_chain;
 use store::{FleetCache, FleetView, Lease, Notifications};
+use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::{
     Context, Error,
     clouds::Clouds,
+    files::{Following, News},
     snapshot::snapshot_with,
     steps::{CloudFailure, Steps},
 };
@@ -31,6 +33,7 @@ pub struct Controller {
     pub(crate) notifications: Notifications,
     /// What it knows of builders and queue.
     pub(crate) cache: FleetCache,
+    pub(crate) files: Following,
 }
 
 impl Controller {
@@ -44,6 +47,16 @@ impl Controller {
             context: Arc::new(context),
             recorded: BTreeMap::new(),
             cache: FleetCache::default(),
+            files: Following::default(),
+        }
+    }
+
+    /// Takes up files that are read anew while it runs.
+    #[must_use]
+    pub fn following(self, news: mpsc::Receiver<News>) -> Self {
+        Self {
+            files: Following::new(news),
+            ..self
         }
     }
 
@@ -55,6 +68,7 @@ impl Controller {
         self.clouds = Clouds::new(&self.context);
         self.recorded.clear();
         self.cache = FleetCache::default();
+        self.files.forget_what_is_recorded();
     }
 
     /// Notes what steps said of clouds.
@@ -68,6 +82,7 @@ impl Controller {
 
     /// One round; whether anything is under way.
     pub(crate) async fn round(&mut self, lease: &Lease) -> Result<bool, Error> {
+        self.take_up_files(lease).await?;
         let context = Arc::clone(&self.context);
         self.clouds.conclude(&context, lease, &mut self.cache).await?;
         let mut view = self.view().await?;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use model::{
     AttemptId, BuilderId, BuilderState, Condition, PoolName, Timestamp,
-    condition::Trouble,
+    condition::{FileProblem, Trouble},
     fleet::FleetSpec,
     nearest::did_you_mean,
     plan::{Action, Plan, QueuedAttempt},
@@ -29,13 +29,13 @@ const MOST_WAITS: usize = 50;
 /// `verdigris fleet status`.
 pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<()> {
     let settings = Settings::load(config.config.as_deref())?;
-    let fleet = parts::fleet(&settings)?;
     let shown = database::with(&settings, async |store| {
         let now = clock::now();
         let running = running(&store).await?;
+        let (fleet, condition) = in_force(&settings, &store, now).await?;
         Ok(Status {
             view: store.fleet_snapshot(fleet.fleet, now).await?,
-            condition: condition(&settings, &store, &fleet, now).await?,
+            condition,
             running,
             orphans: store.orphans(None).await?,
             waiting: store.counts().await?.waiting,
@@ -49,6 +49,20 @@ pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<()>
         say(&shown.as_text());
     }
     Ok(())
+}
+
+/// The fleet file that is in force, and what is wrong with the fleet.
+async fn in_force(
+    settings: &Settings,
+    store: &Store,
+    now: Timestamp,
+) -> anyhow::Result<(FleetSpec, Condition)> {
+    let (fleet, complaint) = parts::fleet_in_force(settings, store).await?;
+    let mut condition = condition(settings, store, &fleet, now).await?;
+    if let (Some(words), None) = (complaint, &condition.file) {
+        condition.file = Some(FileProblem { since: now, words });
+    }
+    Ok((fleet, condition))
 }
 
 /// What is wrong with the fleet, as the database and the farm in one process that may be here say.
@@ -262,10 +276,10 @@ pub(crate) async fn plan(config: &Config, as_json: bool) -> anyhow::Result<()> {
     let (plan, view, condition) = database::with(&settings, async |store| {
         // Neither clouds nor builders are asked: no secrets are needed to look at a plan.
         let key = ClientKey::generate("plan")?;
-        let context = parts::planner(&settings, key, &store).context("reading the fleet")?;
-        let view = store.fleet_snapshot(context.fleet.fleet, clock::now()).await?;
+        let (fleet, condition) = in_force(&settings, &store, clock::now()).await?;
+        let view = store.fleet_snapshot(fleet.fleet, clock::now()).await?;
+        let context = parts::planner(&settings, fleet, key, &store)?;
         let plan = model::plan(&controller::snapshot(&context, &view));
-        let condition = condition(&settings, &store, &context.fleet, view.at).await?;
         Ok((plan, view, condition))
     })
     .await?;

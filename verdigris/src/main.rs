@@ -12,6 +12,7 @@ mod credentials;
 mod database;
 mod embedded;
 mod fleet;
+mod follow;
 mod instance_types;
 mod lock;
 mod options;

@@ -12,7 +12,11 @@ use cloud::{Cloud, Ec2, Ec2Settings};
 use model::fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec};
 use provisioner::Provisioner;
 use repository::{KeyAlgorithm, Publisher};
-use runtime::{CancellationToken, Settings, clock::Clock, settings::SigningKeys};
+use runtime::{
+    CancellationToken, Settings,
+    clock::{self, Clock},
+    settings::SigningKeys,
+};
 use serde::Deserialize;
 use shell::ClientKey;
 use store::Store;
@@ -44,6 +48,32 @@ pub(crate) fn fleet(settings: &Settings) -> anyhow::Result<FleetSpec> {
         );
     }
     fleet_file(&path)
+}
+
+/// The fleet file that is in force: the one that stands, unless it cannot be used and a controller still works by the one
+/// before. Then also why it cannot, if the database does not say so yet.
+pub(crate) async fn fleet_in_force(
+    settings: &Settings,
+    store: &Store,
+) -> anyhow::Result<(FleetSpec, Option<String>)> {
+    let (id, complaint) = match fleet(settings) {
+        Ok(fleet) => {
+            let condition = store.fleet_condition(Some(fleet.fleet), clock::now()).await?;
+            if condition.file.is_none() {
+                return Ok((fleet, None));
+            }
+            (Some(fleet.fleet), None)
+        }
+        Err(error) => (None, Some(error)),
+    };
+    match (store.fleet_file(id).await?, complaint) {
+        (Some(spec), complaint) => {
+            let spec = serde_json::from_value(spec).context("the fleet file in the database")?;
+            Ok((spec, complaint.map(|error| format!("{error:#}"))))
+        }
+        (None, Some(error)) => Err(error),
+        (None, None) => Ok((fleet(settings)?, None)),
+    }
 }
 
 /// Where `fleet.yaml` is.
@@ -152,13 +182,8 @@ pub(crate) fn controller(
     store: &Store,
     embedded: Option<&Embedded>,
 ) -> anyhow::Result<controller::Context> {
-    let mut context = planner(settings, secrets.builder_key()?, store)?;
-    let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
-    for (name, spec) in &context.fleet.clouds {
-        let client = ec2(spec, embedded).with_context(|| format!("clouds.{name}"))?;
-        clouds.insert(name.clone(), Arc::new(client));
-    }
-    context.clouds = clouds;
+    let mut context = planner(settings, fleet(settings)?, secrets.builder_key()?, store)?;
+    context.clouds = clouds(&context.fleet, embedded)?;
     if embedded.is_some() {
         // It holds its directory's lock: one that comes is the one before, started again, and need not wait.
         context.holder = format!("{}:up", host_name());
@@ -166,9 +191,44 @@ pub(crate) fn controller(
     Ok(context)
 }
 
+/// The clients of a fleet's clouds.
+fn clouds(
+    fleet: &FleetSpec,
+    embedded: Option<&Embedded>,
+) -> anyhow::Result<BTreeMap<String, Arc<dyn Cloud>>> {
+    let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
+    for (name, spec) in &fleet.clouds {
+        let client = ec2(spec, embedded).with_context(|| format!("clouds.{name}"))?;
+        clouds.insert(name.clone(), Arc::new(client));
+    }
+    Ok(clouds)
+}
+
+/// The files that a controller works by, as they stand now.
+pub(crate) fn files(
+    settings: &Settings,
+    key: &Arc<ClientKey>,
+    embedded: Option<&Embedded>,
+) -> anyhow::Result<controller::Files> {
+    let fleet = fleet(settings)?;
+    let clouds = clouds(&fleet, embedded)?;
+    let provisioner = Arc::new(provisioner(settings)?);
+    let reach = controller::OverSsh {
+        key: Arc::clone(key),
+        provisioner: Arc::clone(&provisioner),
+    };
+    Ok(controller::Files {
+        fleet: Arc::new(fleet),
+        clouds,
+        provisioner,
+        reach: Arc::new(reach),
+    })
+}
+
 /// A controller without clouds, which can only plan; for that, any key will do.
 pub(crate) fn planner(
     settings: &Settings,
+    fleet: FleetSpec,
     key: ClientKey,
     store: &Store,
 ) -> anyhow::Result<controller::Context> {
@@ -179,7 +239,7 @@ pub(crate) fn planner(
     };
     Ok(controller::Context {
         store: store.clone(),
-        fleet: Arc::new(fleet(settings)?),
+        fleet: Arc::new(fleet),
         clouds: BTreeMap::new(),
         provisioner,
         reach: Arc::new(reach),

@@ -1,6 +1,6 @@
 //! The roles as processes of their own: they meet in the database and in the directory of results.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use runtime::{CancellationToken, Settings, Supervisor, clock};
 use store::{Process, Store};
@@ -10,7 +10,14 @@ use tokio::{
 };
 use tracing::info;
 
-use crate::{database, fleet, lock::lock, options::Config, parts, secrets::Secrets};
+use crate::{
+    database, fleet,
+    follow::{Source, follow},
+    lock::lock,
+    options::Config,
+    parts,
+    secrets::Secrets,
+};
 
 /// How long tasks may take to finish when the process is told to stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(20);
@@ -82,8 +89,13 @@ pub(crate) async fn controller(config: &Config) -> anyhow::Result<()> {
     run(&settings, Process::Controller, async |store| {
         let context = parts::controller(&settings, &secrets, &store, None)?;
         fleet::refuse_forsaken_machines(&store, &context.fleet, clock::now()).await?;
-        let controller = controller::Controller::new(context);
         let supervisor = Supervisor::new();
+        let source = Source {
+            settings: settings.clone(),
+            key: Arc::clone(&context.key),
+            embedded: None,
+        };
+        let controller = follow(controller::Controller::new(context), source, &supervisor)?;
         probes(&settings, &store, &supervisor).await?;
         supervisor.spawn("controller", controller.run(supervisor.stop_token()));
         wait(supervisor).await

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -19,6 +20,7 @@ use crate::{
     credentials::CoprConf,
     database,
     fleet::refuse_forsaken_machines,
+    follow::{Source, follow},
     lock::{OF_FARM, lock},
     options::UpArguments,
     parts::{self, Embedded},
@@ -260,7 +262,13 @@ fn start_roles(
     let state = state.quiesced_by(quiesce.clone());
     supervisor.spawn("api", api::serve(listener, state));
     supervisor.spawn("worker", worker.run(stop.clone()));
-    supervisor.spawn("controller", controller::Controller::new(controller).run(stop));
+    let source = Source {
+        settings: settings.clone(),
+        key: Arc::clone(&controller.key),
+        embedded: Some(embedded),
+    };
+    let controller = follow(controller::Controller::new(controller), source, supervisor)?;
+    supervisor.spawn("controller", controller.run(stop));
     Ok(quiesce)
 }
 

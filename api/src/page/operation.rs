@@ -139,6 +139,12 @@ async fn fleet_gauges(state: &ApiState, out: &mut String) -> Result<(), ApiError
         "Whether a controller leads the fleet.",
         &BTreeMap::from([("", i64::from(is_led))]),
     );
+    gauge(
+        out,
+        "verdigris_fleet_file_refused",
+        "Whether the fleet file was changed and cannot be used, so that the one before is in force.",
+        &BTreeMap::from([("", i64::from(condition.file.is_some()))]),
+    );
     let clouds = condition.clouds.iter().map(|trouble| (trouble.cloud.as_str(), 1));
     labelled_gauge(
         out,

@@ -20,6 +20,7 @@ use super::*;
 use crate::{Machine, Reach, testing::NOW};
 
 mod clouds;
+mod files;
 mod launches;
 mod lead;
 mod machines;

@@ -12,6 +12,8 @@ pub struct Condition {
     pub stopping: Option<usize>,
     /// Whether a controller acts.
     pub leadership: Leadership,
+    /// Why the fleet file as it stands is not in force; `None` when it is.
+    pub file: Option<FileProblem>,
     /// The clouds that give no machines.
     pub clouds: Vec<CloudTrouble>,
     /// How the last launches of each pool went.
@@ -20,6 +22,15 @@ pub struct Condition {
     pub launching: BTreeMap<PoolName, Launching>,
     /// Instances with the fleet's tag and without a builder that a cloud refuses to end, by their ids, and why.
     pub refused_ends: BTreeMap<String, String>,
+}
+
+/// A fleet file that was changed and cannot be taken up. The one before it stays in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileProblem {
+    /// Since when it stands so.
+    pub since: Timestamp,
+    /// What is wrong with it, for operators: with its path and the line.
+    pub words: String,
 }
 
 /// A pool's builders on the way to ready.
@@ -102,6 +113,13 @@ impl Condition {
                     None,
                 );
             }
+        }
+        if let Some(file) = &self.file {
+            let since = file.since.to_the_second();
+            let words = format!(
+                "the fleet file was changed at {since} and is not used: the one before stays in force"
+            );
+            tell(words, Some(file.words.clone()));
         }
         for cloud in &self.clouds {
             let detail = cloud.detail.strip_prefix(&cloud.reason).unwrap_or(&cloud.detail);
@@ -221,6 +239,21 @@ mod tests {
                 "no controller leads since 2001-09-09T01:45:05Z, for 95 s: nothing is launched, assigned or ended"
             ]
         );
+    }
+
+    #[test]
+    fn a_fleet_file_that_is_not_used_is_told_of_and_its_mistake_to_operators_only() {
+        let condition = Condition {
+            file: Some(FileProblem {
+                since: NOW,
+                words: "/etc/verdigris/fleet.yaml:3:9: there is no image `x`".to_owned(),
+            }),
+            ..Condition::default()
+        };
+        let words = "the fleet file was changed at 2001-09-09T01:46:40Z and is not used: the one before stays in force";
+        assert_eq!(condition.troubles(NOW)[0].words, words);
+        let expected = format!("{words}: /etc/verdigris/fleet.yaml:3:9: there is no image `x`");
+        assert_eq!(lines(&condition), [expected]);
     }
 
     #[test]
@@ -431,6 +464,10 @@ mod tests {
         let condition = Condition {
             stopping: Some(0),
             leadership: Leadership::Vacant { since: None },
+            file: Some(FileProblem {
+                since: NOW,
+                words: "a tab".to_owned(),
+            }),
             clouds: vec![CloudTrouble {
                 cloud: "aws".to_owned(),
                 since: NOW,
@@ -450,6 +487,7 @@ mod tests {
             [
                 "the farm is",
                 "no controller has",
+                "the fleet file",
                 "cloud aws gives",
                 "pool a is",
                 "pool b is",

@@ -41,7 +41,7 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// The table of signing keys.
 const KEYS: &str = "signing_key";
 /// All other tables.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 22] = [
     "account",
     "allocation",
     "attempt",
@@ -52,6 +52,7 @@ const TABLES: [&str; 21] = [
     "cloud_trouble",
     "collected_package",
     "event",
+    "fleet_file",
     "fleet_lease",
     "launch_attempt",
     "package",

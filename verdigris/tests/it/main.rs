@@ -14,6 +14,7 @@ mod documentation;
 mod farm;
 mod faults;
 mod fleet_commands;
+mod fleet_file;
 mod full_disk;
 mod interruption;
 mod leases;

@@ -12,6 +12,7 @@ pub(crate) mod chroot;
 pub(crate) mod cloud_trouble;
 pub(crate) mod collected_package;
 pub(crate) mod event;
+pub(crate) mod fleet_file;
 pub(crate) mod fleet_lease;
 pub(crate) mod launch_attempt;
 pub(crate) mod package;

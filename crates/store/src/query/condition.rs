@@ -12,6 +12,7 @@ use super::{
     builders::is_live,
     events::Entry,
     fleet::troubles,
+    fleet_files,
     histories::{histories, history},
     launching::launching,
     leases::check_lease,
@@ -56,6 +57,7 @@ impl Store {
                 .filter_map(|orphan| Some((orphan.instance_id, orphan.refusal?)));
             let clouds = troubles(&tx, fleet).await?;
             Ok(Condition {
+                file: fleet_files::problem(&tx, fleet).await?,
                 // Only the process that is being stopped knows.
                 stopping: None,
                 leadership: leadership(&tx, fleet, now).await?,

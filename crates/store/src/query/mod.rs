@@ -20,6 +20,7 @@ mod events;
 mod finish;
 mod fleet;
 mod fleet_cache;
+mod fleet_files;
 mod histories;
 mod history;
 mod joins;

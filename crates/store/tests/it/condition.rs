@@ -16,6 +16,7 @@ use crate::{
 on_both_databases!(
     a_fleet_that_nobody_leads_says_since_when,
     a_cloud_that_gives_no_machines_is_told_of_until_it_does,
+    a_fleet_file_that_is_not_in_force_is_told_of_until_it_is,
     a_pool_that_is_resumed_launches_as_it_needs,
     a_pool_that_is_in_no_file_any_more_is_told_of_no_longer,
     what_a_cloud_refuses_to_end_is_told_with_the_reason,
@@ -86,6 +87,57 @@ async fn a_cloud_that_gives_no_machines_is_told_of_until_it_does(farm: Farm) {
     farm.store.release_lease(&farm.lease, at(8)).await.unwrap();
     let late = farm.store.set_cloud_trouble(&farm.lease, "dev", None, at(9));
     assert_lease_lost(late.await);
+}
+
+async fn a_fleet_file_that_is_not_in_force_is_told_of_until_it_is(farm: Farm) {
+    let file = async |fleet: Option<FleetId>| {
+        let condition = farm.store.fleet_condition(fleet, at(9)).await.unwrap();
+        condition.file.map(|file| (file.since, file.words))
+    };
+    let ours = Some(farm.lease.fleet);
+    let spec = |name: &str| json!({"name": name});
+    let put = async |name, problem, now| {
+        let spec = spec(name);
+        farm.store
+            .record_fleet_file(&farm.lease, &spec, problem, at(now))
+            .await
+    };
+    assert_eq!(farm.store.fleet_file(None).await.unwrap(), None);
+    let before = farm.last_event().await;
+    put("one", None, 1).await.unwrap();
+    assert_eq!(file(ours).await, None);
+    let mistake = "fleet.yaml:3:9: there is no image `x`";
+    put("one", Some(mistake), 2).await.unwrap();
+    // The same again is nothing new.
+    put("one", Some(mistake), 3).await.unwrap();
+    let expected = Some((at(2), mistake.to_owned()));
+    assert_eq!(file(ours).await, expected);
+    assert_eq!(file(None).await, expected);
+    let another = Some(FleetId(Uuid::now_v7()));
+    assert_eq!(file(another).await, None, "each fleet has its own");
+    assert_eq!(farm.store.fleet_file(another).await.unwrap(), None);
+    put("one", Some("fleet.yaml:4:1: a tab"), 4).await.unwrap();
+    let expected = Some((at(4), "fleet.yaml:4:1: a tab".to_owned()));
+    assert_eq!(file(ours).await, expected);
+    for fleet in [ours, None] {
+        assert_eq!(farm.store.fleet_file(fleet).await.unwrap(), Some(spec("one")));
+    }
+    // Whoever leads next still knows.
+    let taken = farm
+        .store
+        .acquire_lease(farm.lease.fleet, "controller-1", TTL, at(5));
+    let taken = taken.await.unwrap().unwrap();
+    assert_lease_lost(put("late", None, 6).await);
+    let two = spec("two");
+    let mended = farm.store.record_fleet_file(&taken, &two, None, at(7));
+    mended.await.unwrap();
+    assert_eq!(file(ours).await, None);
+    assert_eq!(farm.store.fleet_file(ours).await.unwrap(), Some(spec("two")));
+    let told = farm.events_after(before).await;
+    let told = told.iter().filter(|it| it.subject_kind == "fleet_file");
+    let told: Vec<_> = told.map(|it| it.reason.as_str()).collect();
+    let expected = [mistake, "fleet.yaml:4:1: a tab", "it is in force as it stands"];
+    assert_eq!(told, expected);
 }
 
 async fn a_pool_that_is_resumed_launches_as_it_needs(farm: Farm) {

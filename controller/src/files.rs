@@ -1,0 +1,136 @@
+//! The files that a controller works by. They are read anew while it runs; what cannot be used changes nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use cloud::Cloud;
+use model::{BuilderState, fleet::FleetSpec};
+use provisioner::Provisioner;
+use store::Builder;
+use tokio::sync::mpsc;
+
+use crate::Reach;
+
+/// The fleet file and what belongs to it, all as it was at one moment.
+#[derive(Clone)]
+pub struct Files {
+    pub fleet: Arc<FleetSpec>,
+    /// The clouds, by their names in the fleet.
+    pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
+    /// The playbooks and files that make a machine a builder.
+    pub provisioner: Arc<Provisioner>,
+    /// How machines are opened to play them.
+    pub reach: Arc<dyn Reach>,
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Files")
+            .field("fleet", &self.fleet.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was read when the files had changed: they themselves, or what is wrong with them, as a text for operators.
+pub type News = Result<Files, String>;
+
+/// What a controller knows of its files.
+#[derive(Debug, Default)]
+pub(crate) struct Following {
+    news: Option<mpsc::Receiver<News>>,
+    /// What was read and not taken up yet.
+    pub(crate) read: Option<News>,
+    /// Why the files as they stand are not in force.
+    pub(crate) problem: Option<String>,
+    /// Whether the database says what is in force, and why the files that stand are not.
+    pub(crate) is_recorded: bool,
+}
+
+impl Following {
+    /// Files that are read anew and come from there.
+    pub(crate) fn new(news: mpsc::Receiver<News>) -> Self {
+        Self {
+            news: Some(news),
+            ..Self::default()
+        }
+    }
+
+    /// Another controller may have written since.
+    pub(crate) fn forget_what_is_recorded(&mut self) {
+        self.is_recorded = false;
+    }
+
+    /// Waits for files that are read anew.
+    pub(crate) async fn change(&mut self) -> Option<()> {
+        self.read = Some(self.news.as_mut()?.recv().await?);
+        Some(())
+    }
+
+    /// Whether files were read that are not taken up yet; only the last ones count.
+    pub(crate) fn are_new(&mut self) -> bool {
+        while let Some(Ok(newer)) = self.news.as_mut().map(mpsc::Receiver::try_recv) {
+            self.read = Some(newer);
+        }
+        self.read.is_some()
+    }
+}
+
+/// Why a fleet file cannot take the place of another while these builders are there.
+pub(crate) fn unusable(old: &FleetSpec, new: &FleetSpec, builders: &[Builder]) -> Option<String> {
+    if old.fleet != new.fleet {
+        let (old, new) = (old.fleet, new.fleet);
+        return Some(format!(
+            "fleet: {new} is another fleet than {old}, which this controller leads; restart it to lead another"
+        ));
+    }
+    let mut machines: BTreeMap<&str, usize> = BTreeMap::new();
+    let is_gone = |builder: &&Builder| !new.clouds.contains_key(&builder.cloud);
+    let may_be_machines = builders
+        .iter()
+        .filter(|builder| builder.state != BuilderState::Planned);
+    for builder in may_be_machines.filter(is_gone) {
+        let count = machines.entry(&builder.cloud).or_default();
+        *count = count.saturating_add(1);
+    }
+    let left = machines.into_iter().map(|(cloud, count)| match count {
+        1 => format!("clouds.{cloud} is gone, and 1 machine is left there"),
+        more => format!("clouds.{cloud} is gone, and {more} machines are left there"),
+    });
+    let left: Vec<String> = left.collect();
+    let hint = "take its pools out first, and the cloud when its machines have ended";
+    (!left.is_empty()).then(|| format!("{}: {hint}", left.join("; ")))
+}
+
+/// What a file changes, in one line.
+pub(crate) fn changes(old: &FleetSpec, new: &FleetSpec) -> String {
+    let names: BTreeSet<_> = old.pools.keys().chain(new.pools.keys()).collect();
+    let mut told: Vec<String> = Vec::new();
+    for name in names {
+        match (old.pools.get(name), new.pools.get(name)) {
+            (None, Some(_)) => told.push(format!("pool {name} is new")),
+            (Some(_), None) => told.push(format!("pool {name} is gone")),
+            (old, new) if old != new => told.push(format!("pool {name} changes")),
+            _ => {}
+        }
+    }
+    for (what, differs) in [
+        ("controller", old.controller != new.controller),
+        ("clouds", old.clouds != new.clouds),
+        ("images", old.images != new.images),
+        ("provision", old.provision != new.provision),
+        ("name", old.name != new.name),
+    ] {
+        if differs {
+            told.push(format!("`{what}` changes"));
+        }
+    }
+    if told.is_empty() {
+        return "it says the same as before".to_owned();
+    }
+    told.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

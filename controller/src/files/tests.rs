@@ -1,0 +1,78 @@
+use super::*;
+use crate::testing;
+
+fn fleet() -> FleetSpec {
+    let text = "schema: 1\nfleet: 019a0000-0000-7000-8000-000000000001\nname: test\n\
+        clouds:\n\
+        \x20 aws: {kind: ec2, region: r, credentials: {source: environment}}\n\
+        \x20 lab: {kind: ec2, region: r, credentials: {source: environment}}\n\
+        images:\n  builder: {cloud: aws, id: ami-1}\nprovision:\n  base: {}\n\
+        pools:\n\
+        \x20 x86: {labels: [\"arch:x86_64\"], image: builder, provision: base, size: {max: 1}, offerings: [{types: [a]}]}\n";
+    runtime::yaml::parse(text, "fleet.yaml").unwrap()
+}
+
+fn changed(change: impl FnOnce(&mut FleetSpec)) -> FleetSpec {
+    let mut fleet = fleet();
+    change(&mut fleet);
+    fleet
+}
+
+#[test]
+fn a_file_of_another_fleet_or_without_a_cloud_that_has_machines_cannot_be_used() {
+    let old = fleet();
+    let other = changed(|it| it.fleet = "019a0000-0000-7000-8000-000000000002".parse().unwrap());
+    let words = unusable(&old, &other, &[]).unwrap();
+    assert!(
+        words.contains("is another fleet than flt_019a") && words.ends_with("restart it to lead another"),
+        "{words}"
+    );
+
+    let without_aws = changed(|it| drop(it.clouds.remove("aws")));
+    let hint = "take its pools out first, and the cloud when its machines have ended";
+    let one = "clouds.aws is gone, and 1 machine is left there";
+    let two = "clouds.aws is gone, and 2 machines are left there";
+    use BuilderState as S;
+    for (states, expected) in [
+        (&[][..], None),
+        (&[S::Planned], None), // Nothing was asked of the cloud.
+        (&[S::Terminating], Some(one)),
+        (&[S::Launching, S::Ready], Some(two)),
+        (&[S::Resolving], Some(one)),
+    ] {
+        let builders: Vec<Builder> = states.iter().map(|state| testing::builder(*state)).collect();
+        let expected = expected.map(|words| format!("{words}: {hint}"));
+        assert_eq!(unusable(&old, &without_aws, &builders), expected, "{states:?}");
+        assert_eq!(unusable(&old, &old, &builders), None);
+        let without_lab = changed(|it| drop(it.clouds.remove("lab")));
+        assert_eq!(
+            unusable(&old, &without_lab, &builders),
+            None,
+            "nothing runs there"
+        );
+    }
+}
+
+#[test]
+fn what_a_file_changes_is_told_by_name() {
+    let old = fleet();
+    let pool = old.pools.values().next().unwrap().clone();
+    for (new, expected) in [
+        (old.clone(), "it says the same as before"),
+        (
+            changed(|it| it.pools.values_mut().for_each(|pool| pool.size.max = 2)),
+            "pool x86 changes",
+        ),
+        (
+            changed(|it| {
+                it.pools.clear();
+                it.pools.insert("arm".parse().unwrap(), pool);
+                it.images.get_mut("builder").unwrap().id = "ami-2".to_owned();
+            }),
+            "pool arm is new, pool x86 is gone, `images` changes",
+        ),
+        (changed(|it| it.name = "other".to_owned()), "`name` changes"),
+    ] {
+        assert_eq!(changes(&old, &new), expected);
+    }
+}

@@ -1,0 +1,84 @@
+//! Files that were read anew take the place of those before: all of them or none.
+
+use std::sync::Arc;
+
+use store::Lease;
+use tracing::{info, warn};
+
+use crate::{
+    Context, Error,
+    clouds::Clouds,
+    files::{Files, changes, unusable},
+    round::Controller,
+};
+
+impl Controller {
+    /// Takes up files that were read anew, all or nothing, and writes down whether those that stand are in force.
+    ///
+    /// # Errors
+    /// When the database is away; they are taken up later then.
+    pub(crate) async fn take_up_files(&mut self, lease: &Lease) -> Result<(), Error> {
+        let builders = if self.files.are_new() {
+            let (store, fleet) = (&self.context.store, self.context.fleet.fleet);
+            store.look_at_builders(fleet, &mut self.cache).await?
+        } else {
+            Arc::default()
+        };
+        if let Some(news) = self.files.read.take() {
+            let usable =
+                news.and_then(
+                    |files| match unusable(&self.context.fleet, &files.fleet, &builders) {
+                        None => Ok(files),
+                        Some(words) => Err(words),
+                    },
+                );
+            self.files.is_recorded = false;
+            self.files.problem = match usable {
+                Ok(files) => {
+                    self.put_in_force(files).await;
+                    None
+                }
+                Err(words) => {
+                    warn!("The fleet file as it stands is not used, the one before stays in force: {words}");
+                    Some(words)
+                }
+            };
+        }
+        if !self.files.is_recorded {
+            let context = &self.context;
+            let spec = serde_json::to_value(&*context.fleet);
+            let spec = spec.map_err(|cause| Error::Contradiction(cause.to_string()))?;
+            let (problem, now) = (self.files.problem.as_deref(), context.clock.now());
+            context
+                .store
+                .record_fleet_file(lease, &spec, problem, now)
+                .await?;
+            self.files.is_recorded = true;
+        }
+        Ok(())
+    }
+
+    /// Steps that are under way end by the files with which they began.
+    async fn put_in_force(&mut self, files: Files) {
+        info!(
+            "The fleet file was changed and is in force: {}.",
+            changes(&self.context.fleet, &files.fleet)
+        );
+        let Files {
+            fleet,
+            clouds,
+            provisioner,
+            reach,
+        } = files;
+        self.context = Arc::new(Context {
+            fleet,
+            clouds,
+            provisioner,
+            reach,
+            ..Context::clone(&self.context)
+        });
+        self.clouds.stop().await;
+        self.clouds = Clouds::new(&self.context);
+        self.recorded.clear();
+    }
+}
