@@ -4,7 +4,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cloud::Cloud;
-use model::{BuilderState, Timestamp, plan::CloudHealth, plan::CloudTrouble};
+use model::{
+    BuilderState, Timestamp,
+    fleet::{CredentialsSource, FleetSpec},
+    plan::{CloudHealth, CloudTrouble},
+};
 use runtime::{Backoff, clock::Clock};
 use store::{Builder, FleetCache, FleetView, Lease};
 use tokio::task::{JoinError, JoinSet};
@@ -240,6 +244,7 @@ impl Clouds {
                 name: name.clone(),
                 cloud: Arc::clone(&known.cloud),
                 fleet: context.fleet.fleet,
+                is_certain: is_embedded(&context.fleet, name),
                 known: ours().filter_map(|builder| builder.instance_id.clone()).collect(),
                 orphans,
             };
@@ -251,6 +256,12 @@ impl Clouds {
         }
         Ok(())
     }
+}
+
+/// Whether a cloud runs in this process.
+fn is_embedded(fleet: &FleetSpec, cloud: &str) -> bool {
+    let cloud = fleet.clouds.get(cloud);
+    cloud.is_some_and(|cloud| cloud.credentials.source == CredentialsSource::Embedded)
 }
 
 /// How often a cloud is asked for a builder in this state; `often`, where its next step begins with the cloud's word.

@@ -40,6 +40,8 @@ impl Absences {
 pub(crate) struct Seen {
     /// Its name in the fleet.
     pub(crate) cloud: String,
+    /// Whether what it does not show is not there, as with the cloud in this process, whose books are at hand.
+    is_certain: bool,
     /// The orphans that it was told to end, and why it does not where it refuses.
     pub(crate) ends: Vec<(String, Option<String>)>,
     /// Every instance with the fleet's tag, and those found by a direct question.
@@ -56,6 +58,9 @@ impl Seen {
 
     /// Why the cloud is not to be believed: it does not show most of the machines that it has shown before.
     pub(crate) fn doubt(&self, known: &[Builder]) -> Option<String> {
+        if self.is_certain {
+            return None;
+        }
         let ours = known
             .iter()
             .filter(|builder| builder.cloud == self.cloud && sight::was_shown(builder.state));
@@ -72,6 +77,8 @@ pub(crate) struct Look {
     pub(crate) cloud: Arc<dyn Cloud>,
     /// The fleet whose instances are listed.
     pub(crate) fleet: FleetId,
+    /// Whether it shows all that it has.
+    pub(crate) is_certain: bool,
     /// Instances that should be there: asked for one by one when the list lacks them.
     pub(crate) known: Vec<String>,
     /// Instances to end: ours by their tag, and nobody's.
@@ -88,6 +95,7 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
         name,
         cloud,
         fleet,
+        is_certain,
         known,
         orphans,
     } = look;
@@ -120,6 +128,7 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
     };
     Ok(Seen {
         cloud: name,
+        is_certain,
         ends,
         instances,
         asked,
@@ -169,8 +178,8 @@ async fn apply(
             absences.seen(id);
             sight::seen(builder.state, &instance.sight())
         }
-        None if seen.lacks(id) && absences.note(id, most_are_missing, now) => {
-            sight::absent(builder.state, id, now.since(builder.entered_at))
+        None if seen.lacks(id) && (absences.note(id, most_are_missing, now) || seen.is_certain) => {
+            sight::absent(builder.state, id, now.since(builder.entered_at), seen.is_certain)
         }
         None => None,
     };

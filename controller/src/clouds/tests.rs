@@ -150,6 +150,7 @@ async fn look(cloud: &Arc<FakeCloud>) -> Result<Seen, Error> {
         name: "aws".to_owned(),
         cloud: Arc::clone(cloud) as Arc<dyn Cloud>,
         fleet: FleetId(uuid::Uuid::from_u128(3)),
+        is_certain: false,
         known: Vec::new(),
         orphans: vec![orphan],
     };

@@ -62,6 +62,7 @@ fn a_cloud_that_does_not_show_most_of_what_it_showed_before_is_doubted() {
         let there = (0..states.len()).filter(|number| !missing.contains(number));
         let seen = Seen {
             cloud: "aws".to_owned(),
+            is_certain: false,
             ends: Vec::new(),
             instances: there
                 .map(|number| (id(number), instance(&id(number), InstanceState::Running)))
@@ -89,6 +90,7 @@ fn look_at(cloud: &Arc<FakeCloud>, known: &[&str], orphans: Vec<Orphan>) -> Look
         name: "aws".to_owned(),
         cloud: Arc::clone(cloud) as Arc<dyn Cloud>,
         fleet: FLEET,
+        is_certain: false,
         known: known.iter().map(ToString::to_string).collect(),
         orphans,
     }

@@ -188,3 +188,31 @@ async fn a_builder_whose_machine_cannot_be_ended_says_so() {
          OperationNotPermitted: sorry"
     );
 }
+
+/// As in a farm that was restored from a backup: its cloud has books of its own, and they were not in it.
+#[tokio::test]
+async fn machines_that_the_cloud_in_this_process_does_not_have_are_replaced_at_once() {
+    let mut farm = Farm::start(&pool("x86", "max: 2, idle: 2", "a")).await;
+    farm.until_ready(2).await;
+    let mut context = Context::clone(&farm.controller.context);
+    let mut fleet = FleetSpec::clone(&context.fleet);
+    let cloud = fleet.clouds.get_mut("fake").unwrap();
+    cloud.credentials.source = model::fleet::CredentialsSource::Embedded;
+    context.fleet = Arc::new(fleet);
+    farm.controller = Controller::new(context);
+    let before: Vec<_> = farm.cloud.instances().iter().map(|it| it.id.clone()).collect();
+    for id in &before {
+        farm.cloud.hide(id, true);
+    }
+    let seconds = farm.seconds();
+    farm.until_ready(2).await;
+    assert!(farm.seconds() - seconds < 60, "{} s", farm.seconds() - seconds);
+    let there = farm.builders().await;
+    assert!(
+        there
+            .iter()
+            .all(|it| !before.contains(it.instance_id.as_ref().unwrap())),
+        "{there:?}"
+    );
+    assert_eq!(farm.troubles().await, [""; 0]);
+}

@@ -109,14 +109,14 @@ pub fn seen(state: BuilderState, sight: &Sight<'_>) -> Option<Move> {
 /// What it means that the cloud no longer knows an instance; `waited`: for how long its builder is in its state. While
 /// something is built there, its worker knows better: what it cannot reach any more it gives up by itself. One that was told to
 /// end long ago has ended, and the cloud has forgotten it since, as EC2 does after an hour: nobody was there to see its last
-/// state.
+/// state. One that `is_certain` shows all that it has, so that nothing has to be waited for.
 #[must_use]
-pub fn absent(state: BuilderState, id: &str, waited: Duration) -> Option<Move> {
+pub fn absent(state: BuilderState, id: &str, waited: Duration, is_certain: bool) -> Option<Move> {
     let words = format!("the cloud no longer knows instance {id}");
     match state {
         BuilderState::Busy => None,
         BuilderState::Terminating => {
-            (waited >= END_BELIEVED_AFTER).then(|| Move::new(BuilderState::Terminated, words))
+            (is_certain || waited >= END_BELIEVED_AFTER).then(|| Move::new(BuilderState::Terminated, words))
         }
         _ => gone(state, words),
     }

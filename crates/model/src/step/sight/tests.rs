@@ -57,7 +57,7 @@ fn an_instance_that_ends_takes_its_builder_with_it_in_every_state() {
             assert_eq!(seen(state, &taken_back), expected, "{state} {word}");
         }
         let expected = expected.filter(|_| state != B::Busy); // Its worker knows.
-        let found = absent(state, "i-1", Duration::ZERO);
+        let found = absent(state, "i-1", Duration::ZERO, false);
         assert_eq!(found.map(|step| step.to), expected, "absent: {state}");
     }
     let known: Vec<_> = AFTER_THE_END.iter().map(|(state, _)| *state).collect();
@@ -101,10 +101,13 @@ fn only_the_end_itself_ends_a_builder_that_is_being_ended() {
         assert_eq!(seen(B::Terminating, &ended), Some(expected));
     }
     for (seconds, is_over) in [(0, false), (599, false), (600, true), (6000, true)] {
-        let found = absent(B::Terminating, "i-1", Duration::from_secs(seconds));
+        let found = absent(B::Terminating, "i-1", Duration::from_secs(seconds), false);
         let expected = is_over.then(|| Move::new(B::Terminated, "the cloud no longer knows instance i-1"));
         assert_eq!(found, expected, "{seconds}");
     }
+    // A cloud that shows all that it has shows so that it is gone.
+    let found = absent(B::Terminating, "i-1", Duration::ZERO, true);
+    assert_eq!(found.map(|step| step.to), Some(B::Terminated));
 }
 
 #[test]
