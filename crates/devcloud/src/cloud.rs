@@ -89,6 +89,9 @@ impl Cloud {
             .local_addr()
             .map_err(|source| Error::Listen { address, source })?;
         config.listen = endpoint;
+        for image in &mut config.images {
+            image.id = config.profile.image_id(&image.name);
+        }
         let config = Arc::new(config);
         let inside = Inside::open(
             Arc::clone(&machines),

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use crate::Profile;
+
 /// Everything that a [`crate::Cloud`] has to be told.
 #[derive(Clone)]
 pub struct CloudConfig {
@@ -57,7 +59,7 @@ impl CloudConfig {
             access_key: access_key.into(),
             secret_key: secret_key.into(),
             region: "dev-1".to_owned(),
-            profile: Profile::Aws,
+            profile: Profile::AWS,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             helper: vec!["/proc/self/exe".into(), "guest".into()],
             public_network: 88,
@@ -83,17 +85,6 @@ impl CloudConfig {
     }
 }
 
-/// Whose dialect of EC2 is spoken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// Amazon's of today.
-    #[default]
-    Aws,
-    /// Eucalyptus's: signatures of version 2 too, instance types in its own form, everything on one page, and what it
-    /// does not know is refused.
-    Eucalyptus,
-}
-
 /// The usual port of public addresses. It is not 22: an ordinary user may not listen there, and where the host's own
 /// sshd listens on all addresses nobody may.
 #[must_use]
@@ -104,7 +95,7 @@ pub fn default_ssh_port() -> u16 {
 /// One image. [`ImageConfig::read`] makes it from a directory with an `image.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageConfig {
-    /// `ami-` and 17 hexadecimal digits, a digest of the name.
+    /// A digest of the name; the cloud makes it anew, in the form of its profile.
     pub id: String,
     /// The name that `DescribeImages` shows and filters.
     pub name: String,

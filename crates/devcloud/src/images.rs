@@ -3,9 +3,8 @@
 use std::path::{Component, Path};
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
-use crate::{Error, ImageConfig};
+use crate::{Error, ImageConfig, Profile};
 
 /// `image.json`. Members that are not named here belong to whoever made the image.
 #[derive(Deserialize)]
@@ -54,7 +53,7 @@ impl ImageConfig {
             layers.push(path);
         }
         Ok(Self {
-            id: image_id(&file.name),
+            id: Profile::AWS.image_id(&file.name),
             name: file.name,
             description: file.description,
             architecture: file.architecture,
@@ -63,15 +62,9 @@ impl ImageConfig {
     }
 }
 
-/// The `ami-` id of an image, a digest of its name, so that a rebuilt image keeps its id.
-pub(crate) fn image_id(name: &str) -> String {
-    let digest = hex::encode(Sha256::digest(name.as_bytes()));
-    format!("ami-{}", digest.get(..17).unwrap_or(&digest))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{ImageConfig, image_id};
+    use super::{ImageConfig, Profile};
 
     #[test]
     fn an_image_is_read_from_its_directory() {
@@ -81,7 +74,7 @@ mod tests {
         let text = r#"{"name":"small","architecture":"x86_64","layers":["root"],"recipe":"x"}"#;
         fs_err::write(&file, text).unwrap();
         let image = ImageConfig::read(directory.path()).unwrap();
-        assert_eq!(image.id, image_id("small"));
+        assert_eq!(image.id, Profile::AWS.image_id("small"));
         assert_eq!(
             image.layers,
             [directory.path().canonicalize().unwrap().join("root")]

@@ -22,11 +22,13 @@ pub mod ledger;
 mod life;
 mod machines;
 mod metadata;
+mod profile;
 pub mod proxy;
 pub mod testing;
 
 pub use cloud::Cloud;
-pub use config::{Capacity, CloudConfig, Forward, ImageConfig, Profile};
+pub use config::{Capacity, CloudConfig, Forward, ImageConfig};
 pub use devcloud_machines::{guest, hypervisor, machine};
 pub use error::{Error, describe};
 pub use instance_types::instance_type_names;
+pub use profile::Profile;

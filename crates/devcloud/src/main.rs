@@ -125,8 +125,8 @@ fn run(serve: Serve) -> Result<(), Box<dyn std::error::Error>> {
         config.listen = serve.listen;
         config.region = serve.region;
         config.profile = match serve.profile {
-            Dialect::Aws => Profile::Aws,
-            Dialect::Eucalyptus => Profile::Eucalyptus,
+            Dialect::Aws => Profile::AWS,
+            Dialect::Eucalyptus => Profile::EUCALYPTUS,
         };
         config.ssh_port = serve.ssh_port.unwrap_or(config.ssh_port);
         config.public_network = serve.public_network;
@@ -162,12 +162,12 @@ fn introduce(config: &CloudConfig) -> impl Fn(&str) -> String + use<> {
     let images: Vec<String> = config
         .images
         .iter()
-        .map(|image| format!("image {} is {}", image.id, image.name))
+        .map(|image| format!("image {} is {}", config.profile.image_id(&image.name), image.name))
         .collect();
     let image = config
         .images
         .first()
-        .map(|image| image.id.clone())
+        .map(|image| config.profile.image_id(&image.name))
         .unwrap_or_default();
     let (key, region) = (config.access_key.clone(), config.region.clone());
     move |endpoint| {

@@ -82,6 +82,14 @@ impl Form {
             .filter(|(name, _)| !COMMON.contains(name) && !SIGNATURE.contains(name))
     }
 
+    /// The same without the parameters of these names.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let mut rest = self.clone();
+        rest.pairs.retain(|name, _| !names.contains(&name.as_str()));
+        rest
+    }
+
     /// What is asked for, as a type. A parameter for which the type has no place is refused by name, wherever it is.
     ///
     /// # Errors

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::service::Service;
 use crate::{
-    config::Profile,
     faults::{LaunchFaults, WrongList},
+    profile::no_action,
 };
 
 /// One request on its way to its action.
@@ -124,33 +124,6 @@ pub(super) const ACTIONS: &[(Api, &str, Handler)] = &[
     (Api::Sts, "GetCallerIdentity", question::<GetCallerIdentity>),
 ];
 
-/// Parameters that Amazon knows and Eucalyptus does not, by action: its binding refuses them
-/// (read in the source of Eucalyptus 4.4).
-const NOT_EUCALYPTUS: &[(&str, &[&str])] = &[
-    (
-        "RunInstances",
-        &[
-            "CapacityReservationSpecification",
-            "CpuOptions",
-            "CreditSpecification",
-            "DisableApiStop",
-            "EnclaveOptions",
-            "HibernationOptions",
-            "InstanceMarketOptions",
-            "MaintenanceOptions",
-            "MetadataOptions",
-            "Placement.AvailabilityZoneId",
-            "Placement.GroupId",
-            "Placement.HostId",
-            "PrivateDnsNameOptions",
-        ],
-    ),
-    ("CreateKeyPair", &["KeyFormat", "KeyType", "TagSpecification"]),
-    ("ImportKeyPair", &["TagSpecification"]),
-    ("DescribeKeyPairs", &["IncludePublicKey", "KeyPairId"]),
-    ("DeleteKeyPair", &["KeyPairId"]),
-];
-
 /// Answers one action.
 pub(super) async fn dispatch(
     service: &Service,
@@ -163,12 +136,10 @@ pub(super) async fn dispatch(
         .find(|(owner, name, _)| (*owner, *name) == (api, action))
         .map(|(_, _, handler)| handler);
     let Some(handler) = handler else {
-        let message = format!("The action {action} is not valid for this web service.");
-        return Err(ApiError::new("InvalidAction", message));
+        return Err(no_action(action));
     };
-    if service.config.profile == Profile::Eucalyptus {
-        refuse_amazons(action, form)?;
-    }
+    service.config.profile.check(action, form)?;
+    let form = &*service.config.profile.asked(form);
     let dry_run = DryRun(form.dry_run()?);
     let struck = service.faults.before(action);
     if let Some(pause) = struck.pause {
@@ -203,22 +174,4 @@ fn failure(code: String) -> ApiError {
         StatusCode::BAD_REQUEST
     };
     ApiError::new(code, "This failure was asked for at the control endpoint").with_status(status)
-}
-
-/// Refuses parameters that Eucalyptus does not know.
-fn refuse_amazons(action: &str, form: &Form) -> Result<(), ApiError> {
-    let unknown = NOT_EUCALYPTUS
-        .iter()
-        .filter(|(name, _)| *name == action)
-        .flat_map(|(_, unknown)| *unknown);
-    for name in unknown {
-        let below = |full: &str| {
-            full.strip_prefix(name)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        if let Some((full, _)) = form.asked().find(|(full, _)| below(full)) {
-            return Err(ApiError::unknown_parameter(full));
-        }
-    }
-    Ok(())
 }

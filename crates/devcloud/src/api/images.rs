@@ -1,8 +1,6 @@
 //! DescribeImages: the images of the settings.
 
-use devcloud_dialect::{
-    ApiError, Filters, Page, Xml, ids::is_resource_id, request::DescribeImages, tag_values,
-};
+use devcloud_dialect::{ApiError, Filters, Page, Xml, request::DescribeImages, tag_values};
 
 use super::{actions::Question, service::Service, view};
 
@@ -127,7 +125,7 @@ fn same_of_all(name: &str) -> Option<&'static str> {
 /// Every image that is named has to be there.
 fn check_ids(service: &Service, ids: &[String]) -> Result<(), ApiError> {
     for id in ids {
-        if !is_resource_id(id, "ami") {
+        if !service.config.profile.is_image_id(id) {
             return Err(ApiError::new(
                 "InvalidAMIID.Malformed",
                 format!("Invalid id: \"{id}\""),

@@ -5,7 +5,6 @@ mod material;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use devcloud_dialect::{
     ApiError, Filters, Xml,
-    ids::resource_id,
     request::{CreateKeyPair, DeleteKeyPair, DescribeKeyPairs, ImportKeyPair, text::NewKeyName},
     tag_values,
 };
@@ -177,12 +176,13 @@ async fn store(
     fingerprint: String,
     specifications: tags::Specifications,
 ) -> Result<KeyPair, ApiError> {
+    let profile = service.config.profile.clone();
     service
         .ledger
         .commit(move |state| {
             refuse_new(state, &name)?;
             let pair = KeyPair {
-                id: resource_id("key")?,
+                id: profile.new_id("key")?,
                 name: name.clone(),
                 kind: key.kind.name().to_owned(),
                 fingerprint,

@@ -33,7 +33,10 @@ use devcloud_dialect::{
 use poem::{
     Endpoint, Request, Response, Server,
     error::ReadBodyError,
-    http::{Method, StatusCode, Uri, header::CONTENT_TYPE},
+    http::{
+        Method, StatusCode, Uri,
+        header::{CONNECTION, CONTENT_TYPE},
+    },
     web::RemoteAddr,
 };
 use time::OffsetDateTime;
@@ -42,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::connection::{Connections, SwitchedAcceptor};
 pub(crate) use self::service::Service;
-use crate::{Error, config::Profile, faults::LostAnswer};
+use crate::{Error, Profile, faults::LostAnswer, profile::no_path};
 
 /// The longest body that is read.
 const BODY: usize = 1024 * 1024;
@@ -102,6 +105,7 @@ impl Endpoint for Ec2 {
             RemoteAddr(_) => None,
         };
         let request_id = request_id();
+        let profile = &self.service.config.profile;
         let body = tokio::time::timeout(BODY_PATIENCE, request.take_body().into_bytes_limit(BODY)).await;
         let body = match body {
             Ok(Ok(body)) => body,
@@ -109,11 +113,11 @@ impl Endpoint for Ec2 {
                 let message = format!("The request is longer than {BODY} bytes");
                 let error = ApiError::new("RequestEntityTooLarge", message);
                 let error = error.with_status(StatusCode::PAYLOAD_TOO_LARGE);
-                return Ok(failure(Api::Ec2, &error, &request_id));
+                return Ok(failure(profile, Api::Ec2, &error, &request_id));
             }
             Ok(Err(_)) | Err(_) => {
                 let error = ApiError::new("IncompleteBody", "The request's body did not arrive");
-                return Ok(failure(Api::Ec2, &error, &request_id));
+                return Ok(failure(profile, Api::Ec2, &error, &request_id));
             }
         };
         if let Some(path) = request.uri().path().strip_prefix("/_devcloud/") {
@@ -122,7 +126,7 @@ impl Endpoint for Ec2 {
         let response = match self.answer(&request, &body, &request_id).await {
             Ok(Answered { xml, lost: None }) => xml_response(StatusCode::OK, xml),
             Ok(Answered { lost: Some(how), .. }) => self.lose(how, peer).await,
-            Err((api, error)) => failure(api, &error, &request_id),
+            Err((api, error)) => failure(profile, api, &error, &request_id),
         };
         Ok(response)
     }
@@ -142,7 +146,14 @@ impl Ec2 {
         body: &[u8],
         request_id: &str,
     ) -> Result<Answered, (Api, ApiError)> {
+        let path = request.uri().path();
+        if !self.service.config.profile.has_any(path) {
+            return Err((Api::Ec2, no_path(path)));
+        }
         let api = self.caller(request, body).map_err(|error| (Api::Ec2, error))?;
+        if !self.service.config.profile.has_path(api, path) {
+            return Err((Api::Ec2, no_path(path)));
+        }
         self.act(api, request.uri(), body, request_id)
             .await
             .map_err(|error| (api, error))
@@ -174,7 +185,7 @@ impl Ec2 {
             Scheme::Version4 { service } => Api::of_scope(&service).ok_or_else(|| {
                 ApiError::auth_failure("Credential should be scoped to correct service: 'ec2'.")
             }),
-            Scheme::Version2 if config.profile == Profile::Eucalyptus => Ok(Api::Ec2),
+            Scheme::Version2 if config.profile.takes_version_2 => Ok(Api::Ec2),
             Scheme::Version2 => Err(ApiError::auth_failure(
                 "Signatures of version 2 are not accepted: sign with version 4",
             )),
@@ -229,8 +240,16 @@ impl Ec2 {
     }
 }
 
-fn failure(api: Api, error: &ApiError, request_id: &str) -> Response {
-    xml_response(error.status, Xml::error(api, error, request_id))
+fn failure(profile: &Profile, api: Api, error: &ApiError, request_id: &str) -> Response {
+    match profile.early(error) {
+        // Eucalyptus puts the sentence where the request's id belongs, and closes the connection.
+        Some(early) => Response::builder()
+            .status(early.status)
+            .header(CONTENT_TYPE, "text/plain; charset=UTF-8")
+            .header(CONNECTION, "close")
+            .body(Xml::error(Api::Ec2, &early, &early.message)),
+        None => xml_response(error.status, Xml::error(api, error, request_id)),
+    }
 }
 
 /// What of the operator's errors a client of the API is told.

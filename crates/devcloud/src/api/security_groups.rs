@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use devcloud_dialect::{
     ApiError, Filters, Page, Xml,
-    ids::{is_resource_id, resource_id},
+    ids::is_resource_id,
     request::{CreateSecurityGroup, DeleteSecurityGroup, DescribeSecurityGroups},
     tag_values,
 };
@@ -118,6 +118,7 @@ impl Change for CreateSecurityGroup {
             vpc::check_vpc(&service.ledger.snapshot(), vpc)?;
         }
         let specifications = tags::Specifications::check(&self.tag_specification, &["security-group"])?;
+        let profile = service.config.profile.clone();
         let group = service
             .ledger
             .commit(move |state| {
@@ -127,7 +128,7 @@ impl Change for CreateSecurityGroup {
                 }
                 dry_run.end()?;
                 let group = SecurityGroup {
-                    id: resource_id("sg")?,
+                    id: profile.new_id("sg")?,
                     name,
                     description,
                     ingress: Vec::new(),

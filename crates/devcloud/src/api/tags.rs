@@ -24,6 +24,7 @@ const RESOURCES: &[(&str, &str, &str)] = &[
     ("i", "instance", "InvalidInstanceID.NotFound"),
     ("vol", "volume", "InvalidVolume.NotFound"),
     ("ami", "image", "InvalidAMIID.NotFound"),
+    ("emi", "image", "InvalidAMIID.NotFound"),
     ("key", "key-pair", "InvalidKeyPair.NotFound"),
     ("sg", "security-group", "InvalidGroup.NotFound"),
     ("eni", "network-interface", "InvalidNetworkInterfaceID.NotFound"),
@@ -112,7 +113,7 @@ fn resources(config: &CloudConfig, state: &State, ids: &[String]) -> Result<(), 
                 .instances
                 .values()
                 .any(|instance| instance.root_volume_id == *id),
-            "ami" => config.images.iter().any(|image| image.id == *id),
+            "ami" | "emi" => config.images.iter().any(|image| image.id == *id),
             "key" => state.key_pairs.values().any(|key| key.id == *id),
             "eni" => state.instances.contains_key(&vpc::interface_owner(id)),
             "vpc" => *id == vpc::vpc_id(state),

@@ -8,9 +8,8 @@ use devcloud_dialect::{Api, ApiError, Form};
 
 use super::{Service, actions::dispatch};
 use crate::{
-    CloudConfig, ImageConfig,
+    CloudConfig, ImageConfig, Profile,
     faults::{Faults, Struck},
-    images::image_id,
     ledger::{InstanceState, Ledger},
     life::Life,
     testing::FakeMachines,
@@ -24,6 +23,7 @@ mod filters;
 mod groups;
 mod lists;
 mod parameters;
+mod profiles;
 mod states;
 
 /// How many elements of this name an answer has.
@@ -58,13 +58,16 @@ impl Harness {
         config.public_network = 86;
         config.ssh_port = 4322;
         config.images.push(ImageConfig {
-            id: image_id("fake"),
+            id: Profile::AWS.image_id("fake"),
             name: "fake".to_owned(),
             description: String::new(),
             architecture: "x86_64".to_owned(),
             layers: Vec::new(),
         });
         change(&mut config);
+        for image in &mut config.images {
+            image.id = config.profile.image_id(&image.name);
+        }
         let config = Arc::new(config);
         let ledger = Ledger::open(directory.path()).unwrap();
         let machines = FakeMachines::new();
@@ -98,7 +101,8 @@ impl Harness {
     }
 
     async fn run(&self, form: &str) -> Result<String, ApiError> {
-        self.call("RunInstances", &format!("ImageId={}&{form}", image_id("fake")))
+        let image = self.service.config.profile.image_id("fake");
+        self.call("RunInstances", &format!("ImageId={image}&{form}"))
             .await
     }
 
@@ -285,7 +289,7 @@ async fn a_planned_failure_has_the_status_that_ec2_gives_its_code_and_does_nothi
     ] {
         let plan = serde_json::json!({"rules": [{"action": action, "effect": {"fail": {"code": code}}}]});
         harness.service.faults.set(serde_json::from_value(plan).unwrap());
-        let form = format!("ImageId={}&MinCount=1&MaxCount=1", image_id("fake"));
+        let form = format!("ImageId={}&MinCount=1&MaxCount=1", Profile::AWS.image_id("fake"));
         let form = if action == "RunInstances" {
             form.as_str()
         } else {

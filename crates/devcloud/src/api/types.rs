@@ -6,10 +6,7 @@ use devcloud_dialect::{
 };
 
 use super::{actions::Question, service::Service};
-use crate::{
-    config::Profile,
-    instance_types::{InstanceType, TYPES, find},
-};
+use crate::instance_types::{InstanceType, TYPES, find};
 
 /// The namespace of Eucalyptus's own answers, which its clients look for.
 const EUCALYPTUS: &str = "http://msgs.eucalyptus.com/3.3.0";
@@ -59,7 +56,7 @@ impl Question for DescribeInstanceTypes {
                 })
             })
             .collect();
-        if service.config.profile == Profile::Eucalyptus {
+        if service.config.profile.has_own_instance_types {
             return Ok(as_eucalyptus(&found));
         }
         let (found, next) = page.cut(found, |one| one.name.to_owned());

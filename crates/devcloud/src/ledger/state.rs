@@ -225,6 +225,13 @@ impl Instance {
         });
     }
 
+    /// From now on it is in no list, and forgotten as soon as anything is.
+    pub(crate) fn bury(&mut self) {
+        self.note("buried", "");
+        self.faults.hidden_until = Some(OffsetDateTime::now_utc() + time::Duration::weeks(5000));
+        self.terminated_at = Some(OffsetDateTime::UNIX_EPOCH);
+    }
+
     /// Whether nobody is told of it yet: a fault.
     #[must_use]
     pub fn is_hidden(&self, now: OffsetDateTime) -> bool {

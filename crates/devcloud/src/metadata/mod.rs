@@ -129,6 +129,10 @@ impl Metadata {
     ) -> Result<Answer, StatusCode> {
         let state = self.ledger.snapshot();
         let instance = find(&state, peer).ok_or(StatusCode::NOT_FOUND)?;
+        if !self.config.profile.has_metadata_options {
+            // There every method is a GET, and there are no tokens.
+            return self.found(&state, instance, path, now);
+        }
         if !instance.metadata.enabled {
             return Err(StatusCode::FORBIDDEN);
         }
@@ -148,9 +152,19 @@ impl Metadata {
             None if instance.metadata.tokens_required => return Err(StatusCode::UNAUTHORIZED),
             None => {}
         }
+        self.found(&state, instance, path, now)
+    }
+
+    fn found(
+        &self,
+        state: &State,
+        instance: &Instance,
+        path: &str,
+        now: OffsetDateTime,
+    ) -> Result<Answer, StatusCode> {
         let context = tree::Context {
             instance,
-            state: &state,
+            state,
             config: &self.config,
             now,
         };

@@ -273,3 +273,57 @@ async fn an_instance_is_told_of_its_end_from_the_notice_on() {
         "2017-09-19T08:22:00Z"
     );
 }
+
+#[tokio::test]
+async fn the_service_of_eucalyptus_has_no_tokens_and_lacks_the_names_of_later_years() {
+    let (_directory, amazon) = metadata(true).await;
+    let mut config = (*amazon.config).clone();
+    config.profile = crate::Profile::EUCALYPTUS;
+    let eucalyptus = Metadata {
+        ledger: amazon.ledger.clone(),
+        config: Arc::new(config),
+        tokens: Tokens::new().unwrap(),
+    };
+    let ttl = [("x-aws-ec2-metadata-token-ttl-seconds", "60")];
+    for (method, path, headers, expected) in [
+        (Method::PUT, "/latest/api/token", ttl, Err(StatusCode::NOT_FOUND)),
+        // Whatever the method, and whatever token is shown.
+        (
+            Method::PUT,
+            "/latest/meta-data/instance-id",
+            ttl,
+            Ok("i-00000000000000001"),
+        ),
+        (
+            Method::GET,
+            "/latest/meta-data/instance-id",
+            [("x-aws-ec2-metadata-token", "x")],
+            Ok("i-00000000000000001"),
+        ),
+        (
+            Method::GET,
+            "/latest/meta-data/spot/instance-action",
+            ttl,
+            Err(StatusCode::NOT_FOUND),
+        ),
+        (
+            Method::GET,
+            "/latest/meta-data/instance-life-cycle",
+            ttl,
+            Err(StatusCode::NOT_FOUND),
+        ),
+        (
+            Method::GET,
+            "/latest/meta-data/placement/",
+            ttl,
+            Ok("availability-zone"),
+        ),
+    ] {
+        let told = ask(&eucalyptus, &method, path, &headers);
+        let told = told.map(|answer| String::from_utf8(answer.body).unwrap());
+        assert_eq!(told, expected.map(str::to_owned), "{method} {path}");
+    }
+    assert!(ask(&amazon, &Method::PUT, "/latest/api/token", &ttl).is_ok());
+    let versions = ask(&eucalyptus, &Method::GET, "/", &[]).unwrap().body;
+    assert!(versions.starts_with(b"1.0\n2007-01-19\n") && versions.ends_with(b"\nlatest"));
+}

@@ -24,7 +24,7 @@ pub(super) struct Context<'a> {
 pub(super) fn find(context: &Context<'_>, path: &str) -> Option<(Vec<u8>, bool)> {
     let path = path.trim_start_matches('/');
     if path.is_empty() {
-        return Some((b"1.0\n2009-04-04\n2021-07-15\nlatest".to_vec(), false));
+        return Some((context.config.profile.metadata_versions.into(), false));
     }
     let (version, rest) = path.split_once('/').unwrap_or((path, ""));
     let dated = version.len() == 10 && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
@@ -117,6 +117,8 @@ fn entries(context: &Context<'_>) -> BTreeMap<String, String> {
     put(&format!("{interface}/local-ipv4s"), &private);
     put(&format!("{interface}/mac"), &mac);
     put(&format!("{interface}/public-ipv4s"), &public);
+    let absent = context.config.profile.absent_metadata;
+    entries.retain(|path, _| !absent.iter().any(|absent| path.starts_with(absent)));
     entries
 }
 

@@ -35,7 +35,7 @@ impl Harness {
     }
 
     async fn try_start(&self) -> Result<Cloud, Error> {
-        self.start_as(Profile::Aws).await
+        self.start_as(Profile::AWS).await
     }
 
     async fn start_as(&self, profile: Profile) -> Result<Cloud, Error> {
@@ -52,13 +52,14 @@ impl Harness {
 }
 
 async fn scenario(name: &str) {
-    scenario_as(Profile::Aws, name).await;
+    scenario_as(Profile::AWS, name).await;
 }
 
 async fn scenario_as(profile: Profile, name: &str) {
     let harness = Harness::new();
+    let image = profile.image_id("fake");
     let cloud = harness.start_as(profile).await.unwrap();
-    boto3(&cloud.endpoint(), &harness.image, &[name]).await;
+    boto3(&cloud.endpoint(), &image, &[name]).await;
     until(
         "each instance that is not terminated has a machine, and no other",
         || {
@@ -84,18 +85,28 @@ async fn boto3_launches_describes_and_terminates_with_tokens_and_tags() {
 }
 
 #[tokio::test]
+async fn boto3_meets_amazons_dialect() {
+    scenario("dialect").await;
+}
+
+#[tokio::test]
+async fn boto3_meets_the_dialect_of_eucalyptus() {
+    scenario_as(Profile::EUCALYPTUS, "dialect").await;
+}
+
+#[tokio::test]
 async fn boto3_signs_with_version_2() {
-    scenario_as(Profile::Eucalyptus, "signature_version_2").await;
+    scenario_as(Profile::EUCALYPTUS, "signature_version_2").await;
 }
 
 #[tokio::test]
 async fn libcloud_handles_nodes_sizes_images_and_key_pairs_of_eucalyptus() {
     let harness = Harness::new();
-    let cloud = harness.start_as(Profile::Eucalyptus).await.unwrap();
+    let cloud = harness.start_as(Profile::EUCALYPTUS).await.unwrap();
     client(
         "python",
         "libcloud_client.py",
-        &[&cloud.endpoint(), &harness.image],
+        &[&cloud.endpoint(), &Profile::EUCALYPTUS.image_id("fake")],
     )
     .await;
     cloud.shutdown().await.unwrap();

@@ -2,93 +2,21 @@
 Each scenario asserts what it expects and ends with status 0. The keys are those of the tests."""
 import base64
 import hashlib
-import json
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 
-import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives import serialization
 
-ENDPOINT, IMAGE = sys.argv[1], sys.argv[2]
-PUBLIC_KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKtQ2jMTmBvQ0mP8c1z8yqJ5h0Q2E2Xq0bq1cZ0cQ0aB test"
-
-
-def client(key="test-key", secret="test-secret", service="ec2", **more):
-    return boto3.client(
-        service,
-        endpoint_url=ENDPOINT,
-        region_name="dev-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30, **more),
-    )
-
-
-ec2 = client()
-
-
-def run(least=1, most=None, **more):
-    more.setdefault("InstanceType", "t3.micro")
-    answer = ec2.run_instances(ImageId=IMAGE, MinCount=least, MaxCount=most or least, **more)
-    return [instance["InstanceId"] for instance in answer["Instances"]]
-
-
-def instances(**more):
-    pages = ec2.get_paginator("describe_instances").paginate(**more)
-    return [one for page in pages for group in page["Reservations"] for one in group["Instances"]]
-
-
-def ids_of(**filters):
-    wanted = [{"Name": name.replace("__", ":").replace("_", "-"), "Values": values} for name, values in filters.items()]
-    return sorted(one["InstanceId"] for one in instances(Filters=wanted))
-
-
-def refused(code, call, status=None, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error.response
-        if status:
-            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == status, error.response
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{call} was not refused with {code}")
-
-
-def state(instance):
-    return instances(InstanceIds=[instance])[0]["State"]["Name"]
-
-
-def until(instance, wanted, patience=60):
-    deadline = time.monotonic() + patience
-    while (now := state(instance)) != wanted:
-        assert time.monotonic() < deadline, f"{instance} is {now}, not {wanted}, after {patience} s"
-        time.sleep(0.02)
-
-
-def wait(name, ids):
-    ec2.get_waiter(name).wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-
-
-def control(method, path, body):
-    request = urllib.request.Request(
-        ENDPOINT + "/_devcloud/" + path,
-        json.dumps(body).encode(),
-        {"Authorization": "Bearer test-secret", "Content-Type": "application/json"},
-        method=method,
-    )
-    assert json.load(urllib.request.urlopen(request, timeout=30)) == {"done": True}
-
-
-def fault(**fault):
-    control("POST", "fault", fault)
+import ec2_faults
+from ec2_tools import (
+    ENDPOINT, IMAGE, PUBLIC_KEY, client, ec2, fault, ids_of, instances, refused, run, state, until, wait)
 
 
 def launch():
@@ -96,11 +24,6 @@ def launch():
     ids = run(int(sys.argv[4]) if len(sys.argv) > 4 else 1)
     wait("instance_running", ids)
     print(" ".join(ids))
-
-
-def terminate_all():
-    ids = [one["InstanceId"] for one in instances()]
-    ec2.terminate_instances(InstanceIds=ids)
 
 
 def launch_with_key():
@@ -140,7 +63,7 @@ def signature_version_2():
     assert first == again, (first, again)
     found = old.describe_instances(Filters=[{"Name": "tag:Name", "Values": ["a b+/ü*~"]}])
     assert [one["InstanceId"] for group in found["Reservations"] for one in group["Instances"]] == [first]
-    refused("AuthFailure", client(secret="wrong", signature_version="v2").describe_instances, 401)
+    refused("403 Forbidden", client(secret="wrong", signature_version="v2").describe_instances, 403)
     old.terminate_instances(InstanceIds=[first])
 
 
@@ -443,57 +366,7 @@ def errors():
     assert code == 400 and "rules[0].action" in text, text
 
 
-def faults():
-    throttle = {"fail": {"code": "RequestLimitExceeded"}}
-    rules = [{"action": "DescribeRegions", "after": 1, "count": 2, "effect": throttle}]
-    control("PUT", "faults", {"seed": 1, "rules": rules})
-    ec2.describe_regions()
-    for _ in range(2):
-        refused("RequestLimitExceeded", ec2.describe_regions, 503)
-    ec2.describe_regions()
-    fault(fault="fail-run-instances", code="InsufficientInstanceCapacity", count=2)
-    refused("InsufficientInstanceCapacity", run, 500)
-    refused("InsufficientInstanceCapacity", run)
-    fault(fault="lose-answer")
-    try:
-        run(ClientToken="lost")
-        raise AssertionError("the answer came")
-    except BotoCoreError:
-        pass
-    lost = ids_of(client_token=["lost"])
-    assert len(lost) == 1, "the launch happened although its answer was lost"
-    assert run(ClientToken="lost") == lost, "and the token finds it again"
-    wait("instance_running", lost)
-    fault(fault="power-cut", instance=lost[0])
-    until(lost[0], "terminated")
-    assert instances(InstanceIds=lost)[0]["StateReason"]["Code"] == "Server.InternalError"
-
-
-def plans():
-    plan = lambda *rules: control("PUT", "faults", {"rules": list(rules)})
-    # What was launched is not found at once: the waiters of botocore know that, and wait.
-    plan({"action": "RunInstances", "effect": {"delay-visibility": {"milliseconds": 2500}}})
-    [late] = run()
-    assert ids_of() == [], "it is in no list yet"
-    refused("InvalidInstanceID.NotFound", ec2.describe_instances, InstanceIds=[late])
-    refused("InvalidInstanceID.NotFound", ec2.terminate_instances, InstanceIds=[late])
-    wait("instance_exists", [late])
-    wait("instance_running", [late])
-    # A list may be too short, or have everything twice, on each of its pages.
-    all_ids = sorted(run(6) + [late])
-    plan(
-        {"action": "DescribeInstances", "count": 2, "effect": {"leave-out": {"percent": 100}}},
-        {"action": "DescribeInstances", "after": 2, "count": 2, "effect": "double"},
-    )
-    assert ids_of() == [] and ids_of(instance_id=[late]) == [], "a good answer without instances"
-    paged = sorted(one["InstanceId"] for one in instances(PaginationConfig={"PageSize": 5}))
-    assert paged == sorted(all_ids * 2) and ids_of() == all_ids, paged
-    plan({"action": "RunInstances", "effect": {"spot-loss": {"after_milliseconds": 200, "notice_milliseconds": 200}}})
-    [spot] = run()
-    until(spot, "terminated")
-    lost = instances(InstanceIds=[spot])[0]
-    assert lost["StateReason"]["Code"] == lost["StateTransitionReason"] == "Server.SpotInstanceTermination", lost
-
-
 if __name__ == "__main__":
-    globals()[sys.argv[3]]()
+    name = sys.argv[3]
+    scenario = globals().get(name) or getattr(ec2_faults, name)
+    scenario()

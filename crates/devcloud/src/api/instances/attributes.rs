@@ -78,6 +78,12 @@ impl Change for ModifyInstanceAttribute {
         let id = required_id(self.instance_id.take())?;
         let change = Modification::of(self)?;
         let dry_run = call.dry_run;
+        if matches!(change, Modification::Shutdown(_)) && !call.service.config.profile.keeps_shutdown_behavior
+        {
+            let state = call.service.ledger.snapshot();
+            find_one(&state, &id)?;
+            return Ok(returned());
+        }
         call.service
             .ledger
             .commit(move |state| {
@@ -86,10 +92,14 @@ impl Change for ModifyInstanceAttribute {
                 dry_run.end()
             })
             .await?;
-        let mut xml = Xml::default();
-        xml.put("return", true);
-        Ok(xml)
+        Ok(returned())
     }
+}
+
+fn returned() -> Xml {
+    let mut xml = Xml::default();
+    xml.put("return", true);
+    xml
 }
 
 enum Modification {

@@ -15,15 +15,13 @@ use crate::{
     ledger::{Instance, InstanceState, StateReason},
 };
 
-/// What one action does to one instance: `Ok(None)` leaves it as it is.
-type Step = fn(&Instance) -> Result<Option<Move>, ApiError>;
-
 /// How an instance is changed.
 type Move = fn(&mut Instance);
 
 impl Change for TerminateInstances {
     async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
-        change(call, self.instance_id, |instance| {
+        let buries = call.service.config.profile.buries_twice_terminated;
+        change(call, self.instance_id, move |instance| {
         if instance.termination_protected {
             let message = format!(
                 "The instance '{}' may not be terminated. Modify its 'disableApiTermination' instance attribute \
@@ -33,6 +31,7 @@ impl Change for TerminateInstances {
             return Err(ApiError::new("OperationNotPermitted", message));
         }
         Ok(match instance.state {
+            InstanceState::Terminated if buries => Some(Instance::bury),
             InstanceState::Terminated | InstanceState::ShuttingDown => None,
             _ => Some(|instance| instance.enter(InstanceState::ShuttingDown, by_user())),
         })
@@ -110,7 +109,12 @@ fn wrong_state(instance: &Instance, what: &str) -> ApiError {
     ApiError::new("IncorrectInstanceState", message)
 }
 
-async fn change(call: Call<'_>, ids: Vec<String>, step: Step) -> Result<Xml, ApiError> {
+/// Does to each instance what `step` says of it: `Ok(None)` leaves it as it is.
+async fn change(
+    call: Call<'_>,
+    ids: Vec<String>,
+    step: impl Fn(&Instance) -> Result<Option<Move>, ApiError> + Send + 'static,
+) -> Result<Xml, ApiError> {
     let ids = required_ids(ids)?;
     let (service, dry_run) = (call.service, call.dry_run);
     let changes = service

@@ -7,7 +7,6 @@ use devcloud_dialect::{ApiError, Filters, Page, Xml, request::DescribeInstances}
 use super::{filters, find_all, view, visible};
 use crate::{
     api::actions::{Call, Listing},
-    config::Profile,
     ledger::Instance,
 };
 
@@ -15,12 +14,12 @@ impl Listing for DescribeInstances {
     async fn list(self, call: Call<'_>) -> Result<Xml, ApiError> {
         let service = call.service;
         let ids = self.instance_id;
-        let max_results = match service.config.profile {
-            Profile::Aws => self.max_results,
-            // It takes the parameter and gives everything.
-            Profile::Eucalyptus => None,
-        };
-        let page = Page::check("DescribeInstances", max_results, self.next_token.as_deref(), 5)?;
+        let page = Page::check(
+            "DescribeInstances",
+            self.max_results,
+            self.next_token.as_deref(),
+            5,
+        )?;
         if !ids.is_empty() && page.is_asked_for() {
             let message = "The parameter instancesSet cannot be used with the parameter maxResults";
             return Err(ApiError::new("InvalidParameterCombination", message));

@@ -8,16 +8,15 @@ use std::{net::Ipv4Addr, sync::Arc};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use devcloud_dialect::{
     ApiError, Form, Xml,
-    ids::{is_resource_id, resource_id},
     request::{self, HttpTokens, MarketType, RunInstances, Switch},
     within,
 };
-use poem::http::StatusCode;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::view;
 use crate::{
+    Profile,
     addresses::allocate,
     api::{
         actions::{Call, Change},
@@ -25,10 +24,11 @@ use crate::{
         service::Service,
         tags, vpc,
     },
-    config::{Capacity, ImageConfig, Profile},
+    config::{Capacity, ImageConfig},
     faults::LaunchFaults,
     instance_types,
     ledger::{Instance, InstanceState, LaunchToken, MetadataOptions, ShutdownBehavior, State, StateReason},
+    profile::Tokens,
 };
 
 /// EC2's limit of user data, before its base64.
@@ -44,8 +44,7 @@ struct Launch {
     user_data: Option<String>,
     client_token: Option<String>,
     parameter_hash: String,
-    /// Whether a token used again has to come with the same parameters; to Eucalyptus it alone decides.
-    checks_token: bool,
+    profile: Profile,
     group_ids: Vec<String>,
     group_names: Vec<String>,
     zone: String,
@@ -66,19 +65,23 @@ impl Change for RunInstances {
     async fn make(self, call: Call<'_>) -> Result<Xml, ApiError> {
         let service = call.service;
         let (launch, dry_run) = (Launch::check(self, call)?, call.dry_run);
-        let (ids, new) = service
-            .ledger
-            .commit(move |state| {
-                let made = launch.commit(state)?;
-                dry_run.end()?;
-                Ok::<_, ApiError>(made)
-            })
-            .await?;
-        if new {
-            for id in &ids {
-                service.life.reconcile_soon(id.clone());
+        let ids = match launch.earlier(&service.ledger.snapshot()) {
+            Some(earlier) => earlier,
+            None => {
+                let (ids, new) = service
+                    .ledger
+                    .commit(move |state| {
+                        let made = launch.commit(state)?;
+                        dry_run.end()?;
+                        Ok::<_, ApiError>(made)
+                    })
+                    .await?;
+                for id in ids.iter().filter(|_| new) {
+                    service.life.reconcile_soon(id.clone());
+                }
+                ids
             }
-        }
+        };
         let state = service.ledger.snapshot();
         let instances: Vec<Arc<Instance>> = ids
             .iter()
@@ -125,15 +128,17 @@ impl Launch {
             user_data,
             client_token: request.client_token.map(|token| token.0),
             parameter_hash: parameter_hash(call.form),
-            checks_token: config.profile == Profile::Aws,
+            profile: config.profile.clone(),
             group_ids,
             group_names: request.security_group,
             zone: config.zone(),
             spot: request.instance_market_options.market_type == Some(MarketType::Spot),
             metadata,
             shutdown_behavior: match request.instance_initiated_shutdown_behavior {
-                Some(request::ShutdownBehavior::Terminate) => ShutdownBehavior::Terminate,
-                Some(request::ShutdownBehavior::Stop) | None => ShutdownBehavior::Stop,
+                Some(request::ShutdownBehavior::Terminate) if config.profile.keeps_shutdown_behavior => {
+                    ShutdownBehavior::Terminate
+                }
+                _ => ShutdownBehavior::Stop,
             },
             termination_protected: request.disable_api_termination.unwrap_or(false),
             stop_protected: request.disable_api_stop.unwrap_or(false),
@@ -154,7 +159,7 @@ impl Launch {
         let public_key = self.public_key(state)?;
         let group_ids = security_groups::resolve(state, &self.group_ids, &self.group_names)?;
         let count = self.count(state)?;
-        let reservation_id = resource_id("r")?;
+        let reservation_id = self.profile.new_id("r")?;
         let now = OffsetDateTime::now_utc();
         let mut ids = Vec::new();
         for index in 0..count {
@@ -214,7 +219,7 @@ impl Launch {
         now: OffsetDateTime,
     ) -> Result<Instance, ApiError> {
         Ok(Instance {
-            id: resource_id("i")?,
+            id: self.profile.new_id("i")?,
             sequence: 0,
             reservation_id: String::new(),
             launch_index: u32::try_from(index).unwrap_or(u32::MAX),
@@ -235,7 +240,7 @@ impl Launch {
             stop_protected: self.stop_protected,
             private_address,
             public_address,
-            root_volume_id: resource_id("vol")?,
+            root_volume_id: self.profile.new_id("vol")?,
             launch_time: now,
             state: InstanceState::Pending,
             has_disk: false,
@@ -248,6 +253,20 @@ impl Launch {
         })
     }
 
+    /// What the token gave, as far as it is still known, where that is all that a token means.
+    fn earlier(&self, state: &State) -> Option<Vec<String>> {
+        if self.profile.tokens != Tokens::Earlier {
+            return None;
+        }
+        let used = state.tokens.get(self.client_token.as_ref()?)?;
+        let known = used
+            .instances
+            .iter()
+            .filter(|id| state.instances.contains_key(*id));
+        let known: Vec<String> = known.cloned().collect();
+        (!known.is_empty()).then_some(known)
+    }
+
     fn used_before(&self, state: &State) -> Result<Option<Vec<String>>, ApiError> {
         let Some(used) = self
             .client_token
@@ -256,7 +275,17 @@ impl Launch {
         else {
             return Ok(None);
         };
-        if self.checks_token && used.parameters != self.parameter_hash {
+        if self.profile.tokens == Tokens::Earlier {
+            // It was looked for before and not found: another call with it came in between.
+            return match self.earlier(state) {
+                Some(_) => Err(ApiError {
+                    code: "InternalFailure".into(),
+                    ..ApiError::internal()
+                }),
+                None => Ok(None),
+            };
+        }
+        if used.parameters != self.parameter_hash {
             let message = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).";
             return Err(ApiError::new("IdempotentParameterMismatch", message));
         }
@@ -296,8 +325,7 @@ impl Launch {
         }
         if held + self.least > room {
             let message = format!("Insufficient capacity: {held} of {room} instances are in use.");
-            let error = ApiError::new("InsufficientInstanceCapacity", message);
-            return Err(error.with_status(StatusCode::INTERNAL_SERVER_ERROR));
+            return Err(self.profile.no_room(message));
         }
         Ok(self.most.min(quota - held).min(room - held))
     }
@@ -326,7 +354,7 @@ fn counts(request: &RunInstances) -> Result<(usize, usize), ApiError> {
 
 fn image(service: &Service, id: Option<&str>) -> Result<ImageConfig, ApiError> {
     let id = id.ok_or_else(|| ApiError::missing("ImageId"))?;
-    if !is_resource_id(id, "ami") {
+    if !service.config.profile.is_image_id(id) {
         return Err(ApiError::new(
             "InvalidAMIID.Malformed",
             format!("Invalid id: \"{id}\""),

@@ -12,7 +12,6 @@ use crate::{
         view::{groups, tags},
         vpc,
     },
-    config::Profile,
     instance_types,
     ledger::{Instance, InstanceState, State},
 };
@@ -91,7 +90,7 @@ fn instance(xml: &mut Xml, service: &Service, state: &State, instance: &Instance
     xml.list("networkInterfaceSet", alive.then_some(instance), |xml, one| {
         vpc::interface(xml, state, one);
     });
-    if service.config.profile == Profile::Aws {
+    if service.config.profile.has_metadata_options {
         metadata_options(xml, instance);
     }
 }

@@ -2,7 +2,6 @@
 
 use devcloud_dialect::{
     ApiError, Xml,
-    ids::resource_id,
     request::{
         AuthorizeSecurityGroupIngress, GroupPair, GroupRules, RevokeSecurityGroupIngress,
         text::{Network, Protocol, RuleText},
@@ -29,6 +28,7 @@ impl Change for AuthorizeSecurityGroupIngress {
             return Err(ApiError::unknown_parameter("SecurityGroupRuleId"));
         }
         let asked = permissions(&state, &rules)?;
+        let profile = service.config.profile.clone();
         let (id, added) = service
             .ledger
             .commit(move |state| {
@@ -46,7 +46,7 @@ impl Change for AuthorizeSecurityGroupIngress {
                         );
                         return Err(ApiError::new("InvalidPermission.Duplicate", message));
                     }
-                    rule.rule_id = resource_id("sgr")?;
+                    rule.rule_id = profile.new_id("sgr")?;
                     group.ingress.push(rule.clone());
                     added.push(rule);
                 }

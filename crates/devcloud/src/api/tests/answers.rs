@@ -1,9 +1,6 @@
 //! What is answered: the network, groups, tags, and Eucalyptus's own ways.
 
-use devcloud_dialect::{Api, Form};
-
-use super::{Harness, count};
-use crate::{api::actions::dispatch, config::Profile};
+use super::Harness;
 
 #[tokio::test]
 async fn there_is_one_vpc_with_one_subnet_and_an_interface_for_each_instance() {
@@ -110,45 +107,6 @@ async fn a_group_that_anothers_rule_names_cannot_be_deleted_and_networks_are_kep
         assert_eq!(code_of, code, "{form}");
     }
     harness.call("DeleteSecurityGroup", &web).await.unwrap();
-}
-
-#[tokio::test]
-async fn eucalyptus_refuses_what_it_lacks_gives_all_at_once_and_has_types_of_its_own_form() {
-    let harness = Harness::new(|config| config.profile = Profile::Eucalyptus);
-    for form in [
-        "MetadataOptions.HttpTokens=required",
-        "InstanceMarketOptions.MarketType=spot",
-        "DisableApiStop=true",
-    ] {
-        let error = harness
-            .run(&format!("MinCount=1&MaxCount=1&{form}"))
-            .await
-            .unwrap_err();
-        assert_eq!(error.code, "UnknownParameter", "{form}");
-    }
-    assert_eq!(
-        harness.refused("CreateKeyPair", "KeyName=a&KeyType=rsa").await,
-        "UnknownParameter"
-    );
-    harness.run("MinCount=6&MaxCount=6&ClientToken=t").await.unwrap();
-    // The token alone decides there.
-    harness.run("MinCount=1&MaxCount=1&ClientToken=t").await.unwrap();
-    let all = harness.call("DescribeInstances", "MaxResults=5").await.unwrap();
-    assert_eq!((count(&all, "instanceId"), count(&all, "nextToken")), (12, 0));
-    assert_eq!(count(&all, "metadataOptions"), 0);
-    let form = Form::parse(&[""]).unwrap();
-    let types = dispatch(&harness.service, Api::Ec2, "DescribeInstanceTypes", &form)
-        .await
-        .unwrap()
-        .response(Api::Ec2, "2016-11-15", "DescribeInstanceTypes", "r");
-    assert!(
-        types.contains("xmlns=\"http://msgs.eucalyptus.com/3.3.0\""),
-        "{types}"
-    );
-    assert!(
-        types.contains("<name>m1.small</name><cpu>1</cpu><disk>10</disk><memory>1740</memory>"),
-        "{types}"
-    );
 }
 
 #[tokio::test]

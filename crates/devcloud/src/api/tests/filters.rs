@@ -2,7 +2,7 @@
 
 use super::{Harness, count};
 use crate::{
-    images::image_id,
+    Profile,
     ledger::{Instance, InstanceState},
 };
 
@@ -145,7 +145,7 @@ async fn an_interface_an_image_and_a_group_are_found_by_what_they_are() {
         .call("AuthorizeSecurityGroupIngress", &rules)
         .await
         .unwrap();
-    let image = image_id("fake");
+    let image = Profile::AWS.image_id("fake");
     for (action, element, table) in [
         (
             "DescribeNetworkInterfaces",

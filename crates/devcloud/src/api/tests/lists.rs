@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{Harness, texts, told};
-use crate::{ImageConfig, images::image_id};
+use crate::{ImageConfig, Profile};
 
 /// Asks each question of a table, and compares what is told of one element.
 async fn tell(harness: &Harness, action: &str, element: &str, table: &[(&str, &str)]) {
@@ -150,7 +150,7 @@ async fn types_are_offered_in_the_region_the_zone_and_by_its_id() {
 async fn images_are_found_by_what_they_are_and_whose() {
     let harness = Harness::new(|config| {
         config.images.push(ImageConfig {
-            id: image_id("other"),
+            id: Profile::AWS.image_id("other"),
             name: "other".to_owned(),
             description: "for builders".to_owned(),
             architecture: "arm64".to_owned(),
@@ -158,7 +158,7 @@ async fn images_are_found_by_what_they_are_and_whose() {
         });
     });
     let owner = harness.service.ledger.snapshot().owner_id.clone();
-    let (fake, other) = (image_id("fake"), image_id("other"));
+    let (fake, other) = (Profile::AWS.image_id("fake"), Profile::AWS.image_id("other"));
     let tag = format!("ResourceId.1={other}&Tag.1.Key=kind&Tag.1.Value=builder");
     harness.call("CreateTags", &tag).await.unwrap();
     for (form, expected) in [
