@@ -86,6 +86,20 @@ pub(crate) fn allocate(
     Ok(None)
 }
 
+/// The pair of addresses that was freed last and is nobody's now: a fault.
+pub(crate) fn freed_last(state: &State) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let ended = state
+        .instances
+        .values()
+        .filter(|one| one.state == InstanceState::Terminated);
+    let last = ended.max_by_key(|one| one.terminated_at)?;
+    let is_taken = state
+        .instances
+        .values()
+        .any(|one| one.state != InstanceState::Terminated && one.private_address == last.private_address);
+    (!is_taken).then_some((last.private_address, last.public_address))
+}
+
 /// How many addresses can still be given.
 pub(crate) fn free(state: &State) -> usize {
     let taken = state

@@ -1,23 +1,34 @@
 //! Faults that are made on purpose, asked for at the control endpoint: one at a time ([`Fault`]), or a whole plan
 //! ([`FaultPlan`]) of what becomes of calls.
 
+mod effect;
+mod limits;
 mod plan;
 mod reading;
+mod work;
 
 use std::{
+    mem::discriminant,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
 
-pub(crate) use self::plan::FaultPlan;
-use self::plan::{Effect, MOST_RULES, Rule, all, check_pause, one};
-use self::reading::Document;
-pub(crate) use self::reading::read;
-use crate::ledger::{InstanceFaults, Interruption};
+use self::{
+    effect::{Effect, Stage, check_time},
+    limits::{Level, Shortage},
+    plan::{MOST_RULES, Rule, all, one},
+    reading::Document,
+};
+pub(crate) use self::{
+    effect::{Market, When},
+    limits::{Held, Quotas},
+    plan::FaultPlan,
+    reading::read,
+    work::{PageFault, Work},
+};
 
 /// A fault as the body of `POST /_devcloud/fault` names it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -95,95 +106,89 @@ pub(crate) enum LostAnswer {
     Hang,
 }
 
-/// What strikes a call before its work is done.
+impl LostAnswer {
+    fn of(hang: bool) -> Self {
+        if hang { Self::Hang } else { Self::Reset }
+    }
+}
+
+/// What strikes a call before its work is done, and while it is.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Struck {
     pub(crate) pause: Option<Duration>,
     /// The code of the error that is answered instead.
     pub(crate) failure: Option<String>,
-    pub(crate) launch: LaunchFaults,
-    pub(crate) list: WrongList,
+    pub(crate) work: Work,
 }
 
-/// What is wrong with the instances that a call launches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LaunchFaults {
-    pub(crate) without_ssh: bool,
-    pub(crate) other_host_key: bool,
-    /// How long after the start of an instance its public address opens.
-    pub(crate) slow_boot: Duration,
-    /// How long after the launch nobody is told of an instance.
-    pub(crate) hidden: Option<Duration>,
-    /// How long after the launch the notice comes, and how long after the notice the end.
-    pub(crate) spot_loss: Option<(Duration, Duration)>,
+/// What strikes a call whose work was done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct StruckAfter {
+    pub(crate) pause: Option<Duration>,
+    /// The code of the error that is answered although all is done.
+    pub(crate) failure: Option<String>,
+    pub(crate) lost: Option<LostAnswer>,
 }
 
-impl LaunchFaults {
-    /// The same of an instance that is launched now.
-    pub(crate) fn of_instance(self, now: OffsetDateTime) -> InstanceFaults {
-        InstanceFaults {
-            slow_boot_milliseconds: u64::try_from(self.slow_boot.as_millis()).unwrap_or(u64::MAX),
-            other_host_key: self.other_host_key,
-            hidden_until: self.hidden.map(|time| now + time),
-            interruption: self.spot_loss.map(|(after, notice)| Interruption {
-                notice: now + after,
-                end: now + after + notice,
-            }),
-        }
-    }
-}
-
-/// What is wrong with a list of instances.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct WrongList {
-    /// How many of a hundred are left out, and what decides which.
-    left_out: Option<(u8, u64)>,
-    /// Whether it is given twice in one answer.
-    is_doubled: bool,
-}
-
-impl WrongList {
-    /// What becomes of a list.
-    pub(crate) fn spoil<T: Clone>(self, list: Vec<T>) -> Vec<T> {
-        let is_left_out = |place: u64| {
-            self.left_out
-                .is_some_and(|(percent, seed)| die(seed, place) < percent)
-        };
-        let kept = (0..).zip(list).filter(|(place, _)| !is_left_out(*place));
-        let mut list: Vec<T> = kept.map(|(_, one)| one).collect();
-        if self.is_doubled {
-            list.extend_from_within(..);
-        }
-        list
-    }
-}
+/// Tells milliseconds that have passed since any moment.
+type Clock = Box<dyn Fn() -> u64 + Send + Sync>;
 
 /// The plan as far as it is still to come.
-#[derive(Default)]
-pub(crate) struct Faults(Mutex<Left>);
+pub(crate) struct Faults {
+    left: Mutex<Left>,
+    clock: Clock,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        let began = Instant::now();
+        Self::new(Box::new(move || {
+            u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        }))
+    }
+}
 
 #[derive(Default)]
 struct Left {
     plan: FaultPlan,
+    /// What the clock said when the plan was made.
+    since: u64,
     /// How often a die was cast.
     casts: u64,
+    levels: Vec<Level>,
+    shortages: Vec<Shortage>,
 }
 
 impl Faults {
+    fn new(clock: Clock) -> Self {
+        Self {
+            left: Mutex::default(),
+            clock,
+        }
+    }
+
     /// Replaces what was planned. The plan has to be a checked one.
     pub(crate) fn set(&self, plan: FaultPlan) {
-        *self.left() = Left { plan, casts: 0 };
+        *self.left() = Left {
+            levels: plan.buckets.iter().map(Level::full).collect(),
+            plan,
+            since: (self.clock)(),
+            ..Left::default()
+        };
     }
 
     /// Lines up a fault that the next launches meet. One of an instance is not lined up: it is made at once.
     pub(crate) fn line_up(&self, fault: &Fault) -> Result<(), String> {
         let (count, effect) = match fault.clone() {
-            Fault::FailRunInstances { code, count } => (count, Effect::Fail { code }),
-            Fault::LoseAnswer { count, hang } => (count, Effect::LoseAnswer { hang }),
+            Fault::FailRunInstances { code, count } => (count, Effect::Fail { code, done: false }),
+            Fault::LoseAnswer { count, hang } => {
+                let when = When::After;
+                (count, Effect::LoseAnswer { hang, when })
+            }
             Fault::NoSsh { count } => (count, Effect::NoSsh),
             Fault::SpotLoss {
                 notice_milliseconds, ..
-            } => return check_pause("notice_milliseconds", notice_milliseconds, 0),
+            } => return check_time("notice_milliseconds", notice_milliseconds, 0),
             _ => return Ok(()),
         };
         let rule = Rule::of_launches(count, effect);
@@ -196,17 +201,32 @@ impl Faults {
         Ok(())
     }
 
+    /// What strikes a call on its way here: whether its answer is lost, and when.
+    pub(crate) fn arriving(&self, action: &str) -> Option<(LostAnswer, When)> {
+        let struck = self.strike(action, Stage::Arrival);
+        struck.into_iter().find_map(|effect| match effect {
+            Effect::LoseAnswer { hang, when } => Some((LostAnswer::of(hang), when)),
+            _ => None,
+        })
+    }
+
+    /// The code of the refusal of a call that is one too many; `instances` is how many it is for.
+    pub(crate) fn throttle(&self, action: &str, instances: u64) -> Option<String> {
+        let now = self.milliseconds();
+        let mut left = self.left();
+        // Each bucket gives, whether another one is empty or not.
+        let refusals: Vec<String> = left
+            .levels
+            .iter_mut()
+            .filter_map(|level| level.take(action, instances, now))
+            .collect();
+        refusals.into_iter().next()
+    }
+
     /// What strikes a call that has come. One that fails meets nothing else.
     pub(crate) fn before(&self, action: &str) -> Struck {
-        let mut left = self.left();
-        let pause = left.strike(action, |effect| match effect {
-            Effect::Pause { milliseconds } => Some(Duration::from_millis(*milliseconds)),
-            _ => None,
-        });
-        let failure = left.strike(action, |effect| match effect {
-            Effect::Fail { code } => Some(code.clone()),
-            _ => None,
-        });
+        let pause = pause(&self.strike(action, Stage::Wait));
+        let failure = failure(&self.strike(action, Stage::Refusal));
         if failure.is_some() {
             return Struck {
                 pause,
@@ -214,87 +234,109 @@ impl Faults {
                 ..Struck::default()
             };
         }
-        Struck {
-            pause,
-            failure,
-            launch: left.launch(action),
-            list: left.list(action),
+        let now = self.milliseconds();
+        let work = self.left().work(action, now);
+        Struck { pause, failure, work }
+    }
+
+    /// What strikes a call that was done.
+    pub(crate) fn after(&self, action: &str) -> StruckAfter {
+        let struck = self.strike(action, Stage::Done);
+        StruckAfter {
+            pause: pause(&struck),
+            failure: failure(&struck),
+            lost: struck.iter().find_map(|effect| match effect {
+                Effect::LoseAnswer { hang, .. } => Some(LostAnswer::of(*hang)),
+                _ => None,
+            }),
         }
     }
 
-    /// What strikes the answer of a call that was done.
-    pub(crate) fn after(&self, action: &str) -> Option<LostAnswer> {
-        self.left().strike(action, |effect| match effect {
-            Effect::LoseAnswer { hang: true } => Some(LostAnswer::Hang),
-            Effect::LoseAnswer { hang: false } => Some(LostAnswer::Reset),
-            _ => None,
-        })
+    /// Whether there is no room for such an instance now.
+    pub(crate) fn is_short(&self, instance_type: &str, zone: &str, market: Market) -> bool {
+        let now = self.milliseconds();
+        let left = self.left();
+        left.shortages
+            .iter()
+            .any(|shortage| shortage.is_of(instance_type, zone, market, now))
+    }
+
+    /// How much the account may have.
+    pub(crate) fn quotas(&self) -> Quotas {
+        self.left().plan.quotas
+    }
+
+    fn strike(&self, action: &str, stage: Stage) -> Vec<Effect> {
+        let now = self.milliseconds();
+        self.left().strike(action, stage, now)
+    }
+
+    /// How long ago the plan was made.
+    fn milliseconds(&self) -> u64 {
+        (self.clock)().saturating_sub(self.left().since)
     }
 
     fn left(&self) -> std::sync::MutexGuard<'_, Left> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn pause(struck: &[Effect]) -> Option<Duration> {
+    struck.iter().find_map(|effect| match effect {
+        Effect::Pause { milliseconds, .. } => Some(Duration::from_millis(*milliseconds)),
+        _ => None,
+    })
+}
+
+fn failure(struck: &[Effect]) -> Option<String> {
+    struck.iter().find_map(|effect| match effect {
+        Effect::Fail { code, .. } => Some(code.clone()),
+        _ => None,
+    })
+}
+
 impl Left {
-    fn launch(&mut self, action: &str) -> LaunchFaults {
-        let without_ssh = self.is_struck(action, &Effect::NoSsh);
-        let other_host_key = self.is_struck(action, &Effect::WrongHostKey);
-        let slow_boot = self.strike(action, |effect| match effect {
-            Effect::SlowBoot { milliseconds } => Some(Duration::from_millis(*milliseconds)),
-            _ => None,
-        });
-        let hidden = self.strike(action, |effect| match effect {
-            Effect::DelayVisibility { milliseconds } => Some(Duration::from_millis(*milliseconds)),
-            _ => None,
-        });
-        let spot_loss = self.strike(action, |effect| match effect {
-            Effect::SpotLoss {
-                after_milliseconds,
-                notice_milliseconds,
-            } => Some((
-                Duration::from_millis(*after_milliseconds),
-                Duration::from_millis(*notice_milliseconds),
-            )),
-            _ => None,
-        });
-        LaunchFaults {
-            without_ssh,
-            other_host_key,
-            slow_boot: slow_boot.unwrap_or_default(),
-            hidden,
-            spot_loss,
+    /// What goes wrong with the work of a call. A shortage that begins with it is kept.
+    fn work(&mut self, action: &str, now: u64) -> Work {
+        let effects = self.strike(action, Stage::Work, now);
+        self.shortages.retain(|shortage| now < shortage.until);
+        for effect in &effects {
+            if let Effect::Shortage {
+                milliseconds,
+                instance_type,
+                zone,
+                market,
+            } = effect
+            {
+                self.shortages.push(Shortage {
+                    instance_type: instance_type.clone(),
+                    zone: zone.clone(),
+                    market: *market,
+                    until: now.saturating_add(*milliseconds),
+                });
+            }
+        }
+        if effects.is_empty() {
+            return Work::default();
+        }
+        self.casts += 1;
+        Work {
+            effects,
+            seed: self.plan.seed ^ self.casts.rotate_right(16),
         }
     }
 
-    fn list(&mut self, action: &str) -> WrongList {
-        let percent = self.strike(action, |effect| match effect {
-            Effect::LeaveOut { percent } => Some(*percent),
-            _ => None,
-        });
-        let left_out = percent.map(|percent| {
-            self.casts += 1;
-            (percent, self.plan.seed ^ self.casts.rotate_right(16))
-        });
-        WrongList {
-            left_out,
-            is_doubled: self.is_struck(action, &Effect::Double),
-        }
-    }
-
-    fn is_struck(&mut self, action: &str, effect: &Effect) -> bool {
-        self.strike(action, |other| (other == effect).then_some(()))
-            .is_some()
-    }
-
-    /// The first rule for this call with such an effect strikes; one that is used up is forgotten.
-    fn strike<T>(&mut self, action: &str, wanted: impl Fn(&Effect) -> Option<T>) -> Option<T> {
-        let Self { plan, casts } = self;
-        let mut struck = None;
+    /// The effects of this stage that strike this call: of each kind that of the first rule which does. A rule that is used
+    /// up is forgotten.
+    fn strike(&mut self, action: &str, stage: Stage, now: u64) -> Vec<Effect> {
+        let Self { plan, casts, .. } = self;
+        let mut struck: Vec<Effect> = Vec::new();
         for rule in &mut plan.rules {
-            let Some(effect) = (rule.action == action).then(|| wanted(&rule.effect)).flatten() else {
+            let kind = discriminant(&rule.effect);
+            let is_asked = rule.is_of(action) && rule.effect.stage() == stage && rule.holds(now);
+            if !is_asked || struck.iter().any(|other| discriminant(other) == kind) {
                 continue;
-            };
+            }
             if rule.after > 0 {
                 rule.after -= 1;
                 continue;
@@ -305,11 +347,10 @@ impl Left {
                     continue;
                 }
             }
-            rule.count -= 1;
-            struck = Some(effect);
-            break;
+            rule.count = Some(rule.left() - 1);
+            struck.push(rule.effect.clone());
         }
-        plan.rules.retain(|rule| rule.count > 0);
+        plan.rules.retain(|rule| rule.left() > 0);
         struck
     }
 }

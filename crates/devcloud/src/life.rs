@@ -20,7 +20,7 @@ use crate::{
     ledger::{Instance, InstanceState, Ledger, ShutdownBehavior, StateReason},
     machine::{MachineSpec, MachineState},
     machines::{MachineError, MachineFuture, Machines},
-    proxy::Publisher,
+    proxy::{Line, Publisher},
 };
 
 /// How long any effect on a machine may take before it counts as failed.
@@ -221,6 +221,9 @@ impl Life {
             let Some(instance) = snapshot.instances.get(id) else {
                 return;
             };
+            if self.lingers(instance) {
+                return;
+            }
             let reconciled = match instance.state {
                 InstanceState::Pending => self.bring_up(instance).await,
                 InstanceState::Running if instance.reboot_requested => self.reboot(instance).await,
@@ -285,8 +288,12 @@ impl Life {
     }
 
     async fn publish(&self, instance: &Instance) -> Result<(), Error> {
-        let (private, public) = (instance.private_address, instance.public_address);
-        self.publisher.publish(&instance.id, private, public).await
+        let addresses = (instance.private_address, instance.public_address);
+        let line = Line {
+            stall_after_bytes: instance.faults.stall_after_bytes,
+            bytes_per_second: instance.faults.bytes_per_second,
+        };
+        self.publisher.publish(&instance.id, addresses, line).await
     }
 
     async fn reboot(&self, instance: &Instance) -> Result<(), Error> {

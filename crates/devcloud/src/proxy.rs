@@ -14,6 +14,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
 };
@@ -33,6 +34,14 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How many relays of machines that lost their power are kept silent.
 const SILENT: usize = 32;
 
+/// What is wrong with what connections carry from the far side to the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// After so many bytes nothing more comes.
+    pub(crate) stall_after_bytes: Option<u64>,
+    pub(crate) bytes_per_second: Option<u64>,
+}
+
 type Open = dyn Fn() -> BoxFuture<'static, io::Result<TcpStream>> + Send + Sync;
 
 /// One listener and the connections that came through it.
@@ -45,10 +54,10 @@ pub struct Relay {
 
 impl Relay {
     /// Accepts on `listener` and carries every connection to one that `open` makes.
-    pub(crate) fn start(listener: TcpListener, open: Arc<Open>) -> Self {
+    pub(crate) fn start(listener: TcpListener, line: Line, open: Arc<Open>) -> Self {
         let accepting = CancellationToken::new();
         let carrying = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, open, accepting.clone(), carrying.clone()));
+        let task = tokio::spawn(serve(listener, line, open, accepting.clone(), carrying.clone()));
         Self {
             accepting,
             carrying,
@@ -80,6 +89,7 @@ impl Drop for Relay {
 
 async fn serve(
     listener: TcpListener,
+    line: Line,
     open: Arc<Open>,
     accepting: CancellationToken,
     carrying: CancellationToken,
@@ -91,7 +101,7 @@ async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
                 Ok((client, _)) => {
-                    connections.spawn(carry(client, Arc::clone(&open), carrying.clone()));
+                    connections.spawn(carry(client, line, Arc::clone(&open), carrying.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "A connection could not be accepted.");
@@ -105,13 +115,18 @@ async fn serve(
 }
 
 /// Carries one connection until both sides are done or `cut` says that the far end is gone.
-async fn carry(mut client: TcpStream, open: Arc<Open>, cut: CancellationToken) {
+async fn carry(mut client: TcpStream, line: Line, open: Arc<Open>, cut: CancellationToken) {
     let carried = async {
         let mut inner = open().await?;
         // Interactive traffic: nothing gains from waiting for fuller packets.
         client.set_nodelay(true)?;
         inner.set_nodelay(true)?;
-        tokio::io::copy_bidirectional(&mut client, &mut inner).await
+        if line != Line::default() {
+            return carry_badly(&mut client, &mut inner, line).await;
+        }
+        tokio::io::copy_bidirectional(&mut client, &mut inner)
+            .await
+            .map(drop)
     };
     let ended_well = tokio::select! {
         () = cut.cancelled() => false,
@@ -121,6 +136,42 @@ async fn carry(mut client: TcpStream, open: Arc<Open>, cut: CancellationToken) {
         // An error here means that the connection is gone already, which is what is wanted.
         client.set_zero_linger().ok();
     }
+}
+
+/// Carries everything to the far side, and what comes from there as the line lets it.
+async fn carry_badly(client: &mut TcpStream, inner: &mut TcpStream, line: Line) -> io::Result<()> {
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_inner, mut to_inner) = inner.split();
+    let there = async {
+        tokio::io::copy(&mut from_client, &mut to_inner).await?;
+        to_inner.shutdown().await
+    };
+    let back = async {
+        let mut left = line.stall_after_bytes.unwrap_or(u64::MAX);
+        let mut bytes = [0; 4096];
+        loop {
+            let piece = line.bytes_per_second.unwrap_or(u64::MAX).min(left);
+            let most = usize::try_from(piece).unwrap_or(usize::MAX).min(bytes.len());
+            if most == 0 {
+                // The connection stays open, for as long as the client bears it.
+                return std::future::pending().await;
+            }
+            let count = from_inner.read(bytes.get_mut(..most).unwrap_or_default()).await?;
+            if count == 0 {
+                return to_client.shutdown().await;
+            }
+            let length = u64::try_from(count).unwrap_or(u64::MAX);
+            left = left.saturating_sub(length);
+            if let Some(rate) = line.bytes_per_second {
+                let wait = length.saturating_mul(1000).checked_div(rate).unwrap_or_default();
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+            }
+            to_client
+                .write_all(bytes.get(..count).unwrap_or_default())
+                .await?;
+        }
+    };
+    tokio::try_join!(there, back).map(drop)
 }
 
 /// The public addresses of running instances.
@@ -142,7 +193,12 @@ impl Publisher {
     }
 
     /// Opens `public` for an instance; its connections go to port 22 of `private`.
-    pub(crate) async fn publish(&self, id: &str, private: Ipv4Addr, public: Ipv4Addr) -> Result<(), Error> {
+    pub(crate) async fn publish(
+        &self,
+        id: &str,
+        (private, public): (Ipv4Addr, Ipv4Addr),
+        line: Line,
+    ) -> Result<(), Error> {
         if self
             .relays
             .lock()
@@ -166,7 +222,7 @@ impl Publisher {
                     .map_err(io::Error::other)
             })
         });
-        let relay = Relay::start(listener, open);
+        let relay = Relay::start(listener, line, open);
         self.relays
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -226,7 +282,7 @@ pub(crate) async fn start_forward(machines: &Arc<dyn Machines>, forward: Forward
                 .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
         })
     });
-    Ok(Relay::start(listener, open))
+    Ok(Relay::start(listener, Line::default(), open))
 }
 
 #[cfg(test)]
@@ -238,7 +294,7 @@ mod tests {
         net::{TcpListener, TcpStream},
     };
 
-    use super::Relay;
+    use super::{Line, Relay};
 
     #[tokio::test]
     async fn a_relay_carries_half_closed_connections_and_resets_them_at_its_end() {
@@ -246,7 +302,11 @@ mod tests {
         let far_address = far.local_addr().unwrap();
         let near = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near_address = near.local_addr().unwrap();
-        let relay = Relay::start(near, Arc::new(move || Box::pin(TcpStream::connect(far_address))));
+        let relay = Relay::start(
+            near,
+            Line::default(),
+            Arc::new(move || Box::pin(TcpStream::connect(far_address))),
+        );
 
         let mut client = TcpStream::connect(near_address).await.unwrap();
         client.write_all(b"question").await.unwrap();
@@ -267,5 +327,58 @@ mod tests {
         let error = client.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
         TcpStream::connect(near_address).await.unwrap_err();
+    }
+    #[tokio::test]
+    async fn a_bad_line_carries_so_many_bytes_and_then_none_or_so_many_a_second() {
+        for (line, least, read) in [
+            (
+                Line {
+                    stall_after_bytes: Some(3),
+                    ..Line::default()
+                },
+                0,
+                "ban",
+            ),
+            (
+                Line {
+                    stall_after_bytes: Some(0),
+                    ..Line::default()
+                },
+                0,
+                "",
+            ),
+            (
+                Line {
+                    bytes_per_second: Some(10),
+                    ..Line::default()
+                },
+                500,
+                "banner",
+            ),
+        ] {
+            let far = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let far_address = far.local_addr().unwrap();
+            let near = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let near_address = near.local_addr().unwrap();
+            let _relay = Relay::start(
+                near,
+                line,
+                Arc::new(move || Box::pin(TcpStream::connect(far_address))),
+            );
+            let began = std::time::Instant::now();
+            let mut client = TcpStream::connect(near_address).await.unwrap();
+            client.write_all(b"up").await.unwrap();
+            let (mut server, _) = far.accept().await.unwrap();
+            server.write_all(b"banner").await.unwrap();
+            let mut up = [0; 2];
+            server.read_exact(&mut up).await.unwrap();
+            assert_eq!(&up, b"up", "what the client sends is carried");
+            let mut told = vec![0; read.len()];
+            client.read_exact(&mut told).await.unwrap();
+            assert_eq!(String::from_utf8(told).unwrap(), read);
+            assert!(began.elapsed().as_millis() >= least, "{line:?}");
+            let more = tokio::time::timeout(std::time::Duration::from_millis(200), client.read_u8()).await;
+            assert!(more.is_err(), "{line:?} says more, or closes: {more:?}");
+        }
     }
 }

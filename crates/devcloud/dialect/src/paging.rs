@@ -65,10 +65,14 @@ impl Page {
             return (rest, None);
         };
         rest.truncate(most);
-        let token = rest
-            .last()
-            .map(|last| URL_SAFE_NO_PAD.encode(format!("{}\n{}", self.action, key(last))));
+        let token = rest.last().map(|last| self.token(&key(last)));
         (rest, token)
+    }
+
+    /// The token of the page that begins behind the item with this key.
+    #[must_use]
+    pub fn token(&self, key: &str) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{}\n{key}", self.action))
     }
 }
 

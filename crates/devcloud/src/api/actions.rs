@@ -1,15 +1,15 @@
 //! The actions: for each one what it is asked for, and what answers it, in one table.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
-use devcloud_dialect::{Api, ApiError, Form, Xml, request::*};
+use devcloud_dialect::{Api, ApiError, Form, Xml, request::*, whole_number};
 use futures_util::future::BoxFuture;
 use poem::http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::service::Service;
 use crate::{
-    faults::{LaunchFaults, WrongList},
+    faults::{LostAnswer, Work},
     profile::no_action,
 };
 
@@ -19,10 +19,8 @@ pub(super) struct Call<'a> {
     pub(super) service: &'a Service,
     pub(super) form: &'a Form,
     pub(super) dry_run: DryRun,
-    /// What is to go wrong with what it launches.
-    pub(super) launch: LaunchFaults,
-    /// What is to go wrong with the list that it answers.
-    pub(super) list: WrongList,
+    /// What is to go wrong with it.
+    pub(super) work: &'a Work,
 }
 
 /// Whether a request is only to be tried.
@@ -47,7 +45,7 @@ pub(super) trait Question: DeserializeOwned + Send {
     fn answer(self, service: &Service) -> impl Future<Output = Result<Xml, ApiError>> + Send;
 }
 
-/// A request that changes nothing, for a list that faults can spoil.
+/// A request that changes nothing, for something that faults can spoil.
 pub(super) trait Listing: DeserializeOwned + Send {
     /// Answers it.
     fn list(self, call: Call<'_>) -> impl Future<Output = Result<Xml, ApiError>> + Send;
@@ -109,7 +107,7 @@ pub(super) const ACTIONS: &[(Api, &str, Handler)] = &[
     (Api::Ec2, "DescribeTags", question::<DescribeTags>),
     (Api::Ec2, "DescribeVpcAttribute", question::<DescribeVpcAttribute>),
     (Api::Ec2, "DescribeVpcs", question::<DescribeVpcs>),
-    (Api::Ec2, "GetConsoleOutput", question::<GetConsoleOutput>),
+    (Api::Ec2, "GetConsoleOutput", listing::<GetConsoleOutput>),
     (Api::Ec2, "ImportKeyPair", change::<ImportKeyPair>),
     (Api::Ec2, "ModifyInstanceAttribute", change::<ModifyInstanceAttribute>),
     (Api::Ec2, "RebootInstances", change::<RebootInstances>),
@@ -124,13 +122,13 @@ pub(super) const ACTIONS: &[(Api, &str, Handler)] = &[
     (Api::Sts, "GetCallerIdentity", question::<GetCallerIdentity>),
 ];
 
-/// Answers one action.
+/// Answers one action, and says whether the answer is to be lost.
 pub(super) async fn dispatch(
     service: &Service,
     api: Api,
     action: &str,
     form: &Form,
-) -> Result<Xml, ApiError> {
+) -> Result<(Xml, Option<LostAnswer>), ApiError> {
     let handler = ACTIONS
         .iter()
         .find(|(owner, name, _)| (*owner, *name) == (api, action))
@@ -138,24 +136,45 @@ pub(super) async fn dispatch(
     let Some(handler) = handler else {
         return Err(no_action(action));
     };
-    service.config.profile.check(action, form)?;
-    let form = &*service.config.profile.asked(form);
+    let profile = &service.config.profile;
+    profile.check(action, form)?;
+    let form = &*profile.asked(form);
     let dry_run = DryRun(form.dry_run()?);
+    if let Some(code) = service.faults.throttle(action, instances(form)) {
+        return Err(failure(service, code));
+    }
     let struck = service.faults.before(action);
-    if let Some(pause) = struck.pause {
-        tokio::time::sleep(pause).await;
-    }
+    wait(struck.pause).await;
     if let Some(code) = struck.failure {
-        return Err(failure(code));
+        return Err(failure(service, code));
     }
-    handler(Call {
+    let xml = handler(Call {
         service,
         form,
         dry_run,
-        launch: struck.launch,
-        list: struck.list,
+        work: &struck.work,
     })
-    .await
+    .await?;
+    let struck = service.faults.after(action);
+    wait(struck.pause).await;
+    match struck.failure {
+        Some(code) => Err(failure(service, code)),
+        None => Ok((xml, struck.lost)),
+    }
+}
+
+async fn wait(pause: Option<Duration>) {
+    if let Some(pause) = pause {
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// How many instances a call is for, as far as its parameters say it.
+fn instances(form: &Form) -> u64 {
+    let most = form.get("MaxCount").and_then(whole_number);
+    let most = most.and_then(|most| u64::try_from(most).ok());
+    let named = form.asked().filter(|(name, _)| name.starts_with("InstanceId"));
+    most.unwrap_or_else(|| named.fold(0, |count, _| count + 1))
 }
 
 /// Whether there is an action of this name.
@@ -163,15 +182,18 @@ pub(super) fn is_action(name: &str) -> bool {
     ACTIONS.iter().any(|(_, action, _)| *action == name)
 }
 
-/// A failure that was asked for, with the status that EC2 gives its code.
-fn failure(code: String) -> ApiError {
-    // EC2 reports a lack of capacity as a failure of its own.
-    let status = if code.starts_with("Insufficient") || code.starts_with("Internal") {
-        StatusCode::INTERNAL_SERVER_ERROR
-    } else if code == "RequestLimitExceeded" {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::BAD_REQUEST
+/// A failure that was asked for, with the status that the cloud gives its code.
+fn failure(service: &Service, code: String) -> ApiError {
+    let message = "This failure was asked for at the control endpoint".to_owned();
+    let status = match code.as_str() {
+        // The cloud reports a lack of room as a failure of its own.
+        "InsufficientInstanceCapacity" => return service.config.profile.no_room(message),
+        "RequestLimitExceeded" | "ServiceUnavailable" | "Unavailable" => StatusCode::SERVICE_UNAVAILABLE,
+        "AuthFailure" => StatusCode::UNAUTHORIZED,
+        code if code.starts_with("Insufficient") || code.starts_with("Internal") => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+        _ => StatusCode::BAD_REQUEST,
     };
-    ApiError::new(code, "This failure was asked for at the control endpoint").with_status(status)
+    ApiError::new(code, message).with_status(status)
 }

@@ -45,7 +45,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::connection::{Connections, SwitchedAcceptor};
 pub(crate) use self::service::Service;
-use crate::{Error, Profile, faults::LostAnswer, profile::no_path};
+use crate::{
+    Error, Profile,
+    faults::{LostAnswer, When},
+    profile::no_path,
+};
 
 /// The longest body that is read.
 const BODY: usize = 1024 * 1024;
@@ -138,6 +142,15 @@ struct Answered {
     lost: Option<LostAnswer>,
 }
 
+impl Answered {
+    fn lost(how: LostAnswer) -> Self {
+        Self {
+            xml: String::new(),
+            lost: Some(how),
+        }
+    }
+}
+
 impl Ec2 {
     /// Answers a request. An error comes with the service in whose form it is to be told.
     async fn answer(
@@ -210,17 +223,30 @@ impl Ec2 {
             );
             return Err(ApiError::new("NoSuchVersion", message));
         }
+        match self.service.faults.arriving(action) {
+            Some((how, When::Before)) => return Ok(Answered::lost(how)),
+            Some((how, _)) => {
+                // In a task of its own: the server drops what it did for a client that is gone.
+                let (service, action) = (Arc::clone(&self.service), action.to_owned());
+                tokio::spawn(async move {
+                    let answer = actions::dispatch(&service, api, &action, &form).await;
+                    tracing::debug!(action, done = answer.is_ok(), "Nobody hears of it.");
+                });
+                return Ok(Answered::lost(how));
+            }
+            None => {}
+        }
         let answer = actions::dispatch(&self.service, api, action, &form).await;
         match &answer {
             Ok(_) => tracing::debug!(action, request_id, "Answered."),
             Err(error) => tracing::debug!(action, request_id, code = %error.code, error.message, "Refused."),
         }
-        let xml = answer?.response(api, version, action, request_id);
-        let lost = self.service.faults.after(action);
+        let (xml, lost) = answer?;
+        let xml = xml.response(api, version, action, request_id);
         Ok(Answered { xml, lost })
     }
 
-    /// The work is done, the client is not to hear of it.
+    /// The client is not to hear of it.
     async fn lose(&self, how: LostAnswer, peer: Option<SocketAddr>) -> Response {
         tracing::info!(?how, "An answer is lost on purpose.");
         match how {

@@ -23,6 +23,7 @@ mod filters;
 mod groups;
 mod lists;
 mod parameters;
+mod plans;
 mod profiles;
 mod states;
 
@@ -53,6 +54,16 @@ struct Harness {
 
 impl Harness {
     fn new(change: impl FnOnce(&mut CloudConfig)) -> Self {
+        Self::on(FakeMachines::new(), change)
+    }
+
+    /// One whose machines can be asked what became of them.
+    fn with_machines() -> (Self, Arc<FakeMachines>) {
+        let machines = FakeMachines::new();
+        (Self::on(Arc::clone(&machines), |_| ()), machines)
+    }
+
+    fn on(machines: Arc<FakeMachines>, change: impl FnOnce(&mut CloudConfig)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = CloudConfig::new(directory.path(), "key", "secret");
         config.public_network = 86;
@@ -70,7 +81,6 @@ impl Harness {
         }
         let config = Arc::new(config);
         let ledger = Ledger::open(directory.path()).unwrap();
-        let machines = FakeMachines::new();
         let life = Life::new(
             ledger.clone(),
             machines.clone(),
@@ -92,7 +102,7 @@ impl Harness {
 
     async fn call(&self, action: &str, form: &str) -> Result<String, ApiError> {
         let form = Form::parse(&[form])?;
-        let xml = dispatch(&self.service, Api::Ec2, action, &form).await?;
+        let (xml, _) = dispatch(&self.service, Api::Ec2, action, &form).await?;
         Ok(xml.response(Api::Ec2, "2016-11-15", action, "request"))
     }
 

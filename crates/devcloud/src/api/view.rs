@@ -41,15 +41,16 @@ pub(super) fn groups(xml: &mut Xml, state: &State, instance: &Instance) {
 
 /// Whether the instance has its place in the network still.
 pub(super) fn has_interface(instance: &Instance) -> bool {
-    !matches!(
-        instance.state,
-        InstanceState::Terminated | InstanceState::ShuttingDown
-    )
+    !instance.faults.is_bare
+        && !matches!(
+            instance.state,
+            InstanceState::Terminated | InstanceState::ShuttingDown
+        )
 }
 
 /// Whether the public address leads somewhere now.
 pub(super) fn has_public_address(instance: &Instance) -> bool {
-    instance.state == InstanceState::Running
+    instance.state == InstanceState::Running && !instance.faults.is_bare
 }
 
 #[cfg(test)]

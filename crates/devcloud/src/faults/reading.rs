@@ -147,12 +147,12 @@ fn named<'a>(text: &'a str, prefix: &str) -> Option<(&'a str, String)> {
 /// A kind of value, or a value.
 fn kind(text: &str) -> String {
     let shown = match text {
-        "map" => "a mapping",
+        "map" | "a map" => "a mapping",
         "sequence" | "a sequence" => "a list",
         "a string" | "variant identifier" => "a text",
         "unit" => "null",
         "unit variant" => "a mere name",
-        "u8" | "u64" => "a whole number from 0",
+        "u8" | "u32" | "u64" | "usize" => "a whole number from 0",
         "a boolean" => "true or false",
         _ if text.starts_with("struct ") || text.starts_with("internally tagged enum ") => "a mapping",
         _ => {

@@ -2,12 +2,22 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Fault, FaultPlan, Faults, LaunchFaults, LostAnswer, Struck, WrongList, die, read};
+use super::{Fault, FaultPlan, Faults, LostAnswer, Struck, Work, die, read};
 use crate::ledger::{InstanceFaults, Interruption};
+
+mod limits;
+mod rows;
+mod stages;
 
 fn plan(text: &str) -> Result<FaultPlan, String> {
     let plan: FaultPlan = read(text.as_bytes())?;
-    plan.check(|action| ["RunInstances", "DescribeInstances"].contains(&action))?;
+    let actions = [
+        "DescribeInstances",
+        "GetConsoleOutput",
+        "RunInstances",
+        "TerminateInstances",
+    ];
+    plan.check(|action| actions.contains(&action))?;
     Ok(plan)
 }
 
@@ -37,7 +47,7 @@ fn a_plan_says_in_full_what_becomes_of_which_calls() {
     );
     let first = faults.before("RunInstances");
     assert_eq!(
-        (first.failure, first.launch.without_ssh),
+        (first.failure, first.work.is_without_ssh()),
         (None, true),
         "the rest of it passes"
     );
@@ -56,7 +66,7 @@ fn a_plan_says_in_full_what_becomes_of_which_calls() {
         failures(&faults, "DescribeInstances", 3),
         "RequestLimitExceeded RequestLimitExceeded -"
     );
-    let answers: Vec<_> = (0..3).map(|_| faults.after("RunInstances")).collect();
+    let answers: Vec<_> = (0..3).map(|_| faults.after("RunInstances").lost).collect();
     assert_eq!(answers, [Some(LostAnswer::Reset), Some(LostAnswer::Hang), None]);
     assert_eq!(
         faults.before("RunInstances"),
@@ -86,14 +96,14 @@ fn a_call_that_fails_uses_up_nothing_of_what_it_never_came_to() {
     for _ in 0..2 {
         let struck = faults.before("RunInstances");
         assert_eq!(
-            (struck.failure.as_deref(), struck.launch.without_ssh),
+            (struck.failure.as_deref(), struck.work.is_without_ssh()),
             (Some("VcpuLimitExceeded"), false)
         );
     }
     let struck = faults.before("RunInstances");
-    assert_eq!((struck.failure, struck.launch.without_ssh), (None, true));
-    assert_eq!(faults.after("RunInstances"), Some(LostAnswer::Reset));
-    assert_eq!(faults.after("RunInstances"), None);
+    assert_eq!((struck.failure, struck.work.is_without_ssh()), (None, true));
+    assert_eq!(faults.after("RunInstances").lost, Some(LostAnswer::Reset));
+    assert_eq!(faults.after("RunInstances").lost, None);
 }
 
 #[test]
@@ -147,7 +157,7 @@ fn a_plan_that_would_not_do_what_it_says_is_refused_with_the_place() {
     for (text, reason) in [
         (
             r#"{"rule": []}"#,
-            "there is no member `rule`: there are `seed` and `rules`",
+            "there is no member `rule`: there are `seed`, `rules`, `buckets`, `quotas`",
         ),
         ("{}", "the member `rules` is missing"),
         (
@@ -169,7 +179,7 @@ fn a_plan_that_would_not_do_what_it_says_is_refused_with_the_place() {
         ),
         (
             &format!(r#"{effect}: {{"fail": {{"kode": "X"}}}}"#),
-            "rules[1].effect.fail: there is no member `kode`: there is `code`",
+            "rules[1].effect.fail: there is no member `kode`: there are `code` and `done`",
         ),
         (
             &format!(r#"{fail}, "first": 1"#),
@@ -205,11 +215,11 @@ fn a_plan_that_would_not_do_what_it_says_is_refused_with_the_place() {
 const NO_EFFECTS: &str = r#"
 RunInstances {"fail": {"code": "a <b>"}} => effect.fail.code: "a <b>" is not letters
 RunInstances {"fail": {"code": ""}} => effect.fail.code: "" is not letters
-RunInstances {"pause": {"milliseconds": 0}} => effect.pause.milliseconds: 0 is not from 1 to 600000
-RunInstances {"slow-boot": {"milliseconds": 0}} => effect.slow-boot.milliseconds: 0 is not from 1 to 600000
-RunInstances {"delay-visibility": {"milliseconds": 600001}} => effect.delay-visibility.milliseconds: 600001 is not from 1 to 600000
-RunInstances {"spot-loss": {"after_milliseconds": 600001}} => effect.spot-loss.after_milliseconds: 600001 is not from 0 to 600000
-RunInstances {"spot-loss": {"after_milliseconds": 0, "notice_milliseconds": 600001}} => effect.spot-loss.notice_milliseconds: 600001 is not from 0 to 600000
+RunInstances {"pause": {"milliseconds": 0}} => effect.pause.milliseconds: 0 is not from 1 to 3600000
+RunInstances {"slow-boot": {"milliseconds": 0}} => effect.slow-boot.milliseconds: 0 is not from 1 to 3600000
+RunInstances {"delay-visibility": {"milliseconds": 3600001}} => effect.delay-visibility.milliseconds: 3600001 is not from 1 to 3600000
+RunInstances {"spot-loss": {"after_milliseconds": 3600001}} => effect.spot-loss.after_milliseconds: 3600001 is not from 0 to 3600000
+RunInstances {"spot-loss": {"after_milliseconds": 0, "notice_milliseconds": 3600001}} => effect.spot-loss.notice_milliseconds: 3600001 is not from 0 to 3600000
 DescribeInstances {"leave-out": {"percent": 0}} => effect.leave-out.percent: 0 is not from 1 to 100
 DescribeInstances {"leave-out": {"percent": 101}} => effect.leave-out.percent: 101 is not from 1 to 100
 DescribeInstances "no-ssh" => effect: this one is of calls of RunInstances, not of DescribeInstances
@@ -217,6 +227,22 @@ DescribeInstances "wrong-host-key" => effect: this one is of calls of RunInstanc
 DescribeInstances {"slow-boot": {"milliseconds": 1}} => effect: this one is of calls of RunInstances, not of DescribeInstances
 DescribeInstances {"delay-visibility": {"milliseconds": 1}} => effect: this one is of calls of RunInstances, not of DescribeInstances
 DescribeInstances {"spot-loss": {"after_milliseconds": 1}} => effect: this one is of calls of RunInstances, not of DescribeInstances
+RunInstances {"delay-tags": {"milliseconds": 0}} => effect.delay-tags.milliseconds: 0 is not from 1 to 3600000
+RunInstances {"edit-tags": {}} => effect.edit-tags: it sets and removes nothing
+RunInstances {"edit-tags": {"set": ["a"]}} => effect.edit-tags.set: it is a list, not a mapping
+RunInstances {"end": {"after_milliseconds": 0, "code": "a b"}} => effect.end.code: "a b" is not letters
+RunInstances {"mishap": {"after_milliseconds": 0, "kind": "fire"}} => effect.mishap.kind: there is no `fire`: there are `freeze`, `partition`, `power-cut`
+RunInstances {"slow-link": {"bytes_per_second": 0}} => effect.slow-link.bytes_per_second: 0 is not from 1
+RunInstances {"shortage": {"milliseconds": 0}} => effect.shortage.milliseconds: 0 is not from 1 to 3600000
+RunInstances {"shortage": {"milliseconds": 1, "market": "black"}} => effect.shortage.market: there is no `black`: there are `spot` and `on-demand`
+RunInstances {"strangers": {"count": 101}} => effect.strangers.count: 101 is not from 1 to 100
+RunInstances {"lose-answer": {"when": "never"}} => effect.lose-answer.when: there is no `never`: there are `before`, `during`, `after`
+DescribeInstances {"bare-rows": {"percent": 0}} => effect.bare-rows.percent: 0 is not from 1 to 100
+DescribeInstances {"old-states": {"percent": 101}} => effect.old-states.percent: 101 is not from 1 to 100
+TerminateInstances {"linger": {"milliseconds": 0}} => effect.linger.milliseconds: 0 is not from 1 to 3600000
+DescribeInstances {"linger": {"milliseconds": 1}} => effect: this one is of calls of TerminateInstances, not of DescribeInstances
+RunInstances {"cut-console": {}} => effect: this one is of calls of GetConsoleOutput, not of RunInstances
+* "no-ssh" => effect: this one is of calls of RunInstances, not of *
 RunInstances "double" => effect: this one is of calls of DescribeInstances, not of RunInstances
 RunInstances {"leave-out": {"percent": 5}} => effect: this one is of calls of DescribeInstances, not of RunInstances
 "#;
@@ -244,8 +270,8 @@ fn one_fault_is_checked_as_a_plans_is() {
             "effect.fail.code: \"no code\" is not",
         ),
         (
-            r#"{"fault": "spot-loss", "instance": "i-1", "notice_milliseconds": 600001}"#,
-            "notice_milliseconds: 600001 is not from 0 to 600000",
+            r#"{"fault": "spot-loss", "instance": "i-1", "notice_milliseconds": 3600001}"#,
+            "notice_milliseconds: 3600001 is not from 0 to 3600000",
         ),
     ] {
         let fault: Fault = serde_json::from_str(text).unwrap();
@@ -276,14 +302,14 @@ fn what_a_launch_meets_is_written_into_its_instances() {
     let at = |milliseconds: i64| now + time::Duration::milliseconds(milliseconds);
     let nothing = InstanceFaults::default();
     for (effect, without_ssh, expected) in [
-        (r#"{"pause": {"milliseconds": 1}}"#, false, nothing),
-        (r#""no-ssh""#, true, nothing),
+        (r#"{"pause": {"milliseconds": 1}}"#, false, nothing.clone()),
+        (r#""no-ssh""#, true, nothing.clone()),
         (
             r#""wrong-host-key""#,
             false,
             InstanceFaults {
                 other_host_key: true,
-                ..nothing
+                ..nothing.clone()
             },
         ),
         (
@@ -291,7 +317,7 @@ fn what_a_launch_meets_is_written_into_its_instances() {
             false,
             InstanceFaults {
                 slow_boot_milliseconds: 20_000,
-                ..nothing
+                ..nothing.clone()
             },
         ),
         (
@@ -299,7 +325,7 @@ fn what_a_launch_meets_is_written_into_its_instances() {
             false,
             InstanceFaults {
                 hidden_until: Some(at(1500)),
-                ..nothing
+                ..nothing.clone()
             },
         ),
         (
@@ -309,8 +335,9 @@ fn what_a_launch_meets_is_written_into_its_instances() {
                 interruption: Some(Interruption {
                     notice: at(2000),
                     end: at(2000),
+                    spared: false,
                 }),
-                ..nothing
+                ..nothing.clone()
             },
         ),
         (
@@ -320,8 +347,9 @@ fn what_a_launch_meets_is_written_into_its_instances() {
                 interruption: Some(Interruption {
                     notice: now,
                     end: at(120_000),
+                    spared: false,
                 }),
-                ..nothing
+                ..nothing.clone()
             },
         ),
     ] {
@@ -331,12 +359,12 @@ fn what_a_launch_meets_is_written_into_its_instances() {
         assert_eq!(other, Struck::default(), "{effect} is of launches");
         let struck = faults.before("RunInstances");
         assert_eq!(
-            (struck.launch.without_ssh, struck.launch.of_instance(now)),
+            (struck.work.is_without_ssh(), struck.work.of_instance(now)),
             (without_ssh, expected),
             "{effect}"
         );
-        let next = faults.before("RunInstances").launch;
-        assert_eq!(next, LaunchFaults::default(), "{effect} strikes once");
+        let next = faults.before("RunInstances").work;
+        assert_eq!(next, Work::default(), "{effect} strikes once");
     }
 }
 
@@ -348,47 +376,9 @@ fn a_launch_may_meet_several_faults_and_one_that_fails_none() {
             {"action": "RunInstances", "effect": "wrong-host-key"},
             {"action": "RunInstances", "effect": {"delay-visibility": {"milliseconds": 10}}}]}"#,
     );
-    assert_eq!(faults.before("RunInstances").launch, LaunchFaults::default());
-    let launch = faults.before("RunInstances").launch;
-    assert!(launch.other_host_key);
-    assert_eq!(launch.hidden, Some(Duration::from_millis(10)));
-}
-
-#[test]
-fn a_wrong_list_lacks_about_as_many_as_it_says_or_has_each_twice() {
-    let list = |effects: &[&str]| {
-        let rules = effects
-            .iter()
-            .map(|effect| format!(r#"{{"action": "DescribeInstances", "count": 2, "effect": {effect}}}"#));
-        let rules: Vec<String> = rules.collect();
-        let faults = planned(&format!(r#"{{"seed": 7, "rules": [{}]}}"#, rules.join(",")));
-        let calls = [(); 3].map(|()| faults.before("DescribeInstances").list);
-        calls.map(|call| call.spoil((0..1000).collect::<Vec<u32>>()))
-    };
-    let whole: Vec<u32> = (0..1000).collect();
-    assert_eq!(WrongList::default().spoil(whole.clone()), whole);
-
-    let [first, second, third] = list(&[r#"{"leave-out": {"percent": 100}}"#]);
-    assert_eq!((first.len(), second.len()), (0, 0));
-    assert_eq!(third, whole, "the rule is used up");
-
-    let [first, second, _] = list(&[r#"{"leave-out": {"percent": 30}}"#]);
-    for some in [&first, &second] {
-        assert!(
-            (650..750).contains(&some.len()),
-            "{} of 1000 are left",
-            some.len()
-        );
-    }
-    assert_ne!(first, second, "other ones are missing in the next answer");
-    assert_eq!(
-        first,
-        list(&[r#"{"leave-out": {"percent": 30}}"#])[0],
-        "the same seed"
-    );
-
-    let [twice, ..] = list(&[r#""double""#]);
-    assert_eq!(twice, [whole.clone(), whole].concat());
-    let [both, ..] = list(&[r#""double""#, r#"{"leave-out": {"percent": 30}}"#]);
-    assert_eq!(both, [first.clone(), first].concat());
+    assert_eq!(faults.before("RunInstances").work, Work::default());
+    let now = OffsetDateTime::UNIX_EPOCH;
+    let launched = faults.before("RunInstances").work.of_instance(now);
+    assert!(launched.other_host_key);
+    assert_eq!(launched.hidden_until, Some(now + Duration::from_millis(10)));
 }

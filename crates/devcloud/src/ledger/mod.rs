@@ -5,6 +5,7 @@
 //! that arrive together share one write. A closure that refuses leaves no trace. Readers take snapshots and never
 //! wait. Instances that are forgotten go, with their history, to the append-only `archive.jsonl`.
 
+mod faults;
 mod state;
 mod store;
 
@@ -16,9 +17,10 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use faults::{End, InstanceFaults, Interruption, Linger, Mishap, MishapKind, TagEdit};
 pub use state::{
-    HistoryEntry, Instance, InstanceFaults, InstanceState, Interruption, KeyPair, LaunchToken,
-    MetadataOptions, Permission, SecurityGroup, ShutdownBehavior, State, StateReason,
+    HistoryEntry, Instance, InstanceState, KeyPair, LaunchToken, MetadataOptions, Permission, SecurityGroup,
+    ShutdownBehavior, State, StateReason,
 };
 
 use crate::Error;

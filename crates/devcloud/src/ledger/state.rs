@@ -12,6 +12,8 @@ use time::OffsetDateTime;
 
 use devcloud_dialect::ids::{random, resource_id};
 
+use super::faults::{InstanceFaults, TagEdit};
+
 /// The format of the file.
 const VERSION: u32 = 1;
 
@@ -96,6 +98,26 @@ impl State {
     /// The instance, to be changed.
     pub(crate) fn instance_mut(&mut self, id: &str) -> Option<&mut Instance> {
         self.instances.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// Edits the tags of an instance as it was to be done up to `now`.
+    pub(crate) fn edit_tags(&mut self, id: &str, now: OffsetDateTime) {
+        let Some(instance) = self.instance_mut(id) else {
+            return;
+        };
+        let due: Vec<TagEdit>;
+        (due, instance.faults.tag_edits) = std::mem::take(&mut instance.faults.tag_edits)
+            .into_iter()
+            .partition(|edit| edit.at <= now);
+        instance.note("fault", "tags");
+        let tags = self.tags.entry(id.to_owned()).or_default();
+        for edit in due {
+            tags.extend(edit.set);
+            tags.retain(|key, _| !edit.remove.contains(key));
+        }
+        if tags.is_empty() {
+            self.tags.remove(id);
+        }
     }
 
     /// Forgets terminated instances whose time is over, the tags of what was theirs, and tokens older than two days that no
@@ -245,33 +267,6 @@ impl Instance {
     }
 }
 
-/// Faults of one instance that last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct InstanceFaults {
-    /// How long after each start its public address opens.
-    pub slow_boot_milliseconds: u64,
-    /// It shows another host key than its user data brought.
-    pub other_host_key: bool,
-    /// Until when it is in no list and its id is unknown.
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub hidden_until: Option<OffsetDateTime>,
-    /// When the cloud takes it back.
-    pub interruption: Option<Interruption>,
-}
-
-/// The end of an instance of the spot market, as the cloud decides it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Interruption {
-    /// From when on the metadata service tells of it.
-    #[serde(with = "time::serde::rfc3339")]
-    pub notice: OffsetDateTime,
-    /// When it comes.
-    #[serde(with = "time::serde::rfc3339")]
-    pub end: OffsetDateTime,
-}
-
 /// One step of an instance's life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -315,6 +310,19 @@ impl InstanceState {
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
         }
+    }
+
+    /// The state of this name.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        let all = [
+            Self::Pending,
+            Self::Running,
+            Self::ShuttingDown,
+            Self::Terminated,
+            Self::Stopping,
+            Self::Stopped,
+        ];
+        all.into_iter().find(|state| state.name() == name)
     }
 
     /// The number in EC2's answers and filters.

@@ -229,6 +229,7 @@ async fn an_instance_is_told_of_its_end_from_the_notice_on() {
     let interruption = Interruption {
         notice,
         end: end + Duration::milliseconds(250),
+        spared: false,
     };
     let get = |path: &str, now| {
         let path = format!("/latest/meta-data/{path}");

@@ -32,7 +32,7 @@ pub(super) fn find(context: &Context<'_>, path: &str) -> Option<(Vec<u8>, bool)>
         return None;
     }
     if matches!(rest, "user-data" | "user-data/") {
-        let user_data = context.instance.user_data.as_deref()?;
+        let user_data = user_data(context.instance)?;
         return Some((STANDARD.decode(user_data).ok()?, true));
     }
     let entries = entries(context);
@@ -63,10 +63,16 @@ fn list(entries: &BTreeMap<String, String>, directory: &str, context: &Context<'
     }
     if directory.is_empty() {
         let top: BTreeSet<&str> = names.iter().map(|name| name.trim_end_matches('/')).collect();
-        let user_data = context.instance.user_data.is_some().then_some("user-data");
+        let user_data = user_data(context.instance).map(|_| "user-data");
         return top.into_iter().chain(user_data).map(str::to_owned).collect();
     }
     names.into_iter().collect()
+}
+
+/// The user data as far as the instance is told of it.
+fn user_data(instance: &Instance) -> Option<&str> {
+    let told = instance.user_data.as_deref();
+    told.filter(|_| !instance.faults.without_user_data)
 }
 
 fn entries(context: &Context<'_>) -> BTreeMap<String, String> {

@@ -161,6 +161,16 @@ async fn boto3_meets_the_faults_that_were_asked_for() {
 }
 
 #[tokio::test]
+async fn boto3_loses_answers_and_the_ledger_says_what_was_done() {
+    scenario("lost").await;
+}
+
+#[tokio::test]
+async fn boto3_meets_the_limits_of_a_plan() {
+    scenario("limits").await;
+}
+
+#[tokio::test]
 async fn boto3_meets_the_faults_of_a_plan() {
     scenario("plans").await;
 }

@@ -3,9 +3,9 @@ import time
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from ec2_tools import (
-    API, ENDPOINT, EUCALYPTUS, IMAGE, client, control, ec2, fault, ids_of, instances, refused, run,
+    API, ENDPOINT, EUCALYPTUS, IMAGE, client, control, ec2, fault, ids_of, instances, ledger, refused, run,
     terminate_all, until, wait)
 
 
@@ -59,6 +59,52 @@ def plans():
     until(spot, "terminated")
     lost = instances(InstanceIds=[spot])[0]
     assert lost["StateReason"]["Code"] == lost["StateTransitionReason"] == "Server.SpotInstanceTermination", lost
+
+
+def lost():
+    """Answers that are lost before, while and after the work is done: what counts is what the ledger says."""
+    launched = lambda: len(ledger()["instances"])
+    errors = (ConnectionClosedError, EndpointConnectionError, ReadTimeoutError)
+    for when, hang, made in [
+        ("before", False, 0), ("during", False, 1), ("after", False, 1), ("before", True, 0), ("after", True, 1),
+    ]:
+        effect = {"lose-answer": {"when": when, "hang": hang}}
+        control("PUT", "faults", {"rules": [{"action": "RunInstances", "effect": effect}]})
+        before = launched()
+        impatient = boto3.client(
+            "ec2", endpoint_url=API, region_name="dev-1", aws_access_key_id="test-key", aws_secret_access_key="test-secret",
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=2))
+        call = dict(ImageId=IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=1, ClientToken=f"{when}-{hang}")
+        try:
+            impatient.run_instances(**call)
+            raise AssertionError(f"an answer came: {effect}")
+        except errors as error:
+            assert isinstance(error, ReadTimeoutError) == hang, (effect, error)
+        deadline = time.monotonic() + 10
+        while launched() < before + made:
+            assert time.monotonic() < deadline, f"nothing was launched: {effect}"
+            time.sleep(0.02)
+        time.sleep(0.2)
+        assert launched() == before + made, effect
+        # The same token again: one instance, whatever became of the first call.
+        ec2.run_instances(**call)
+        assert launched() == before + 1, effect
+
+
+def limits():
+    """A cloud that is down for a while, to every call, and one bucket for all that describes."""
+    down = {"action": "*", "lasts_milliseconds": 1500, "effect": {"fail": {"code": "ServiceUnavailable"}}}
+    control("PUT", "faults", {"rules": [down]})
+    refused("ServiceUnavailable", ec2.describe_regions, 503)
+    refused("ServiceUnavailable", ec2.terminate_instances, 503, InstanceIds=["i-00000001"])
+    time.sleep(1.6)
+    ec2.describe_regions()
+    control("PUT", "faults", {"rules": [], "buckets": [{"actions": ["Describe*"], "size": 2, "per_minute": 60}]})
+    ec2.describe_regions()
+    ec2.describe_images()
+    refused("RequestLimitExceeded", ec2.describe_regions, 503)
+    time.sleep(1.1)
+    ec2.describe_regions()
 
 
 def dialect():

@@ -87,3 +87,9 @@ def fault(**fault):
 def terminate_all():
     ids = [one["InstanceId"] for one in instances()]
     ec2.terminate_instances(InstanceIds=ids)
+
+
+def ledger():
+    headers = {"Authorization": "Bearer test-secret"}
+    request = urllib.request.Request(ENDPOINT + "/_devcloud/ledger", None, headers)
+    return json.load(urllib.request.urlopen(request, timeout=30))

@@ -117,6 +117,7 @@ async fn change(
 ) -> Result<Xml, ApiError> {
     let ids = required_ids(ids)?;
     let (service, dry_run) = (call.service, call.dry_run);
+    let linger = call.work.linger(OffsetDateTime::now_utc());
     let changes = service
         .ledger
         .commit(move |state| {
@@ -132,6 +133,9 @@ async fn change(
                 if let Some(instance) = state.instance_mut(&id) {
                     if let Some(change) = change {
                         change(instance);
+                        if instance.state == InstanceState::ShuttingDown {
+                            instance.faults.linger = linger;
+                        }
                     }
                     done.push((id, before, instance.state, change.is_some()));
                 }

@@ -8,14 +8,15 @@ use devcloud_dialect::{ApiError, Xml, request::GetConsoleOutput};
 use super::{find_one, view};
 use crate::{
     Error,
-    api::{actions::Question, service::Service},
+    api::actions::{Call, Listing},
 };
 
 /// EC2's limit.
 const MOST: usize = 64 * 1024;
 
-impl Question for GetConsoleOutput {
-    async fn answer(self, service: &Service) -> Result<Xml, ApiError> {
+impl Listing for GetConsoleOutput {
+    async fn list(self, call: Call<'_>) -> Result<Xml, ApiError> {
+        let service = call.service;
         let [id] = self.instance_id.as_slice() else {
             return Err(match self.instance_id.first() {
                 None => ApiError::missing("InstanceId"),
@@ -27,7 +28,7 @@ impl Question for GetConsoleOutput {
         };
         let state = service.ledger.snapshot();
         let instance = find_one(&state, id)?;
-        let output = service
+        let mut output = service
             .machines
             .console_output(&instance.id, MOST)
             .await
@@ -35,6 +36,9 @@ impl Question for GetConsoleOutput {
                 action: "read the console",
                 source,
             })?;
+        if let Some(bytes) = call.work.console() {
+            output.truncate(bytes);
+        }
         let mut xml = Xml::default();
         xml.put("instanceId", &instance.id);
         xml.put("timestamp", view::timestamp(OffsetDateTime::now_utc()));

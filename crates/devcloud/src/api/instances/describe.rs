@@ -7,6 +7,7 @@ use devcloud_dialect::{ApiError, Filters, Page, Xml, request::DescribeInstances}
 use super::{filters, find_all, view, visible};
 use crate::{
     api::actions::{Call, Listing},
+    faults::PageFault,
     ledger::Instance,
 };
 
@@ -36,8 +37,15 @@ impl Listing for DescribeInstances {
         found.retain(|instance| filters.pass(|name| filters::values(service, &state, instance, name)));
         found.sort_by_key(|instance| instance.sequence);
         found.dedup_by_key(|instance| instance.sequence);
-        let (found, next) = page.cut(found, |instance| format!("{:020}", instance.sequence));
-        let found = call.list.spoil(found);
+        let all: Vec<u64> = found.iter().map(|instance| instance.sequence).collect();
+        let (found, next) = page.cut(found, |instance| key(instance.sequence));
+        let next = match (call.work.page(), next, found.last()) {
+            (Some(fault), Some(_), Some(last)) => {
+                Some(page.token(&key(wrong_end(fault, &all, last.sequence))))
+            }
+            (_, next, _) => next,
+        };
+        let found = call.work.spoil(found);
         let mut xml = Xml::default();
         let reservations = found.chunk_by(|one, other| one.reservation_id == other.reservation_id);
         xml.list("reservationSet", reservations, |xml, instances| {
@@ -45,5 +53,17 @@ impl Listing for DescribeInstances {
         });
         xml.put_some("nextToken", next);
         Ok(xml)
+    }
+}
+
+fn key(sequence: u64) -> String {
+    format!("{sequence:020}")
+}
+
+/// The instance behind which the next page begins, instead of behind the `last` of this one.
+fn wrong_end(fault: PageFault, all: &[u64], last: u64) -> u64 {
+    match fault {
+        PageFault::Repeat => last.saturating_sub(1),
+        PageFault::Skip => all.iter().copied().find(|one| *one > last).unwrap_or(last),
     }
 }

@@ -2,6 +2,7 @@
 
 mod disk;
 mod refusals;
+mod room;
 
 use std::{net::Ipv4Addr, sync::Arc};
 
@@ -17,7 +18,7 @@ use time::OffsetDateTime;
 use super::view;
 use crate::{
     Profile,
-    addresses::allocate,
+    addresses::{allocate, freed_last},
     api::{
         actions::{Call, Change},
         security_groups,
@@ -25,9 +26,12 @@ use crate::{
         tags, vpc,
     },
     config::{Capacity, ImageConfig},
-    faults::LaunchFaults,
+    faults::{Market, Quotas, Work},
     instance_types,
-    ledger::{Instance, InstanceState, LaunchToken, MetadataOptions, ShutdownBehavior, State, StateReason},
+    ledger::{
+        Instance, InstanceFaults, InstanceState, LaunchToken, MetadataOptions, ShutdownBehavior, State,
+        StateReason, TagEdit,
+    },
     profile::Tokens,
 };
 
@@ -55,10 +59,19 @@ struct Launch {
     stop_protected: bool,
     tags: tags::Specifications,
     /// What goes wrong with them on purpose.
-    faults: LaunchFaults,
+    work: Work,
+    quotas: Quotas,
     public_network: u8,
     ssh_port: u16,
     capacity: Capacity,
+}
+
+/// What a launch gave.
+struct Made {
+    /// The instances of the answer.
+    answered: Vec<String>,
+    /// Those that were not there before; not all of them need be in the answer.
+    new: Vec<String>,
 }
 
 impl Change for RunInstances {
@@ -68,7 +81,7 @@ impl Change for RunInstances {
         let ids = match launch.earlier(&service.ledger.snapshot()) {
             Some(earlier) => earlier,
             None => {
-                let (ids, new) = service
+                let made = service
                     .ledger
                     .commit(move |state| {
                         let made = launch.commit(state)?;
@@ -76,10 +89,10 @@ impl Change for RunInstances {
                         Ok::<_, ApiError>(made)
                     })
                     .await?;
-                for id in ids.iter().filter(|_| new) {
-                    service.life.reconcile_soon(id.clone());
+                for id in made.new {
+                    service.life.reconcile_soon(id);
                 }
-                ids
+                made.answered
             }
         };
         let state = service.ledger.snapshot();
@@ -112,6 +125,12 @@ impl Launch {
         })?;
         let image = image(service, request.image_id.as_deref())?;
         refusals::check(service, &request)?;
+        let spot = request.instance_market_options.market_type == Some(MarketType::Spot);
+        let market = if spot { Market::Spot } else { Market::OnDemand };
+        if service.faults.is_short(type_name, &config.zone(), market) {
+            let message = format!("There is no room for {type_name} in {} now.", config.zone());
+            return Err(config.profile.no_room(message));
+        }
         let tags = tags::Specifications::check(&request.tag_specification, tags::OF_LAUNCHES)?;
         let user_data = user_data(request.user_data.as_deref())?;
         let metadata = metadata_options(&request.metadata_options)?;
@@ -132,7 +151,7 @@ impl Launch {
             group_ids,
             group_names: request.security_group,
             zone: config.zone(),
-            spot: request.instance_market_options.market_type == Some(MarketType::Spot),
+            spot,
             metadata,
             shutdown_behavior: match request.instance_initiated_shutdown_behavior {
                 Some(request::ShutdownBehavior::Terminate) if config.profile.keeps_shutdown_behavior => {
@@ -143,18 +162,19 @@ impl Launch {
             termination_protected: request.disable_api_termination.unwrap_or(false),
             stop_protected: request.disable_api_stop.unwrap_or(false),
             tags,
-            faults: call.launch,
+            work: call.work.clone(),
+            quotas: service.faults.quotas(),
             public_network: config.public_network,
             ssh_port: config.ssh_port,
             capacity: config.capacity,
         })
     }
 
-    /// Writes the instances into the state; the ids, and whether they are new. A token that was used before gives
-    /// what it gave then.
-    fn commit(self, state: &mut State) -> Result<(Vec<String>, bool), ApiError> {
-        if let Some(ids) = self.used_before(state)? {
-            return Ok((ids, false));
+    /// Writes the instances into the state. A token that was used before gives what it gave then.
+    fn commit(self, state: &mut State) -> Result<Made, ApiError> {
+        if let Some(answered) = self.used_before(state)? {
+            let new = Vec::new();
+            return Ok(Made { answered, new });
         }
         let public_key = self.public_key(state)?;
         let group_ids = security_groups::resolve(state, &self.group_ids, &self.group_names)?;
@@ -163,18 +183,11 @@ impl Launch {
         let now = OffsetDateTime::now_utc();
         let mut ids = Vec::new();
         for index in 0..count {
-            let addresses = allocate(state, self.public_network, self.ssh_port)?
-                .ok_or_else(|| ApiError::new("InsufficientFreeAddressesInSubnet", "No address is free"))?;
-            state.sequence += 1;
+            let addresses = self.addresses(state, index)?;
             let mut instance = self.instance(index, addresses, now)?;
-            instance.sequence = state.sequence;
             instance.reservation_id.clone_from(&reservation_id);
             instance.public_key.clone_from(&public_key);
             instance.group_ids.clone_from(&group_ids);
-            instance.enter(
-                InstanceState::Pending,
-                Some(StateReason::new("pending", "pending")),
-            );
             self.tags.apply(
                 state,
                 &[
@@ -183,9 +196,18 @@ impl Launch {
                     ("network-interface", &vpc::interface_id(&instance)),
                 ],
             );
+            if let Some(delay) = self.work.delays_tags()
+                && let Some(set) = state.tags.remove(&instance.id)
+            {
+                let at = now + delay;
+                let remove = Vec::new();
+                instance.faults.tag_edits.push(TagEdit { at, set, remove });
+            }
             ids.push(instance.id.clone());
-            state.instances.insert(instance.id.clone(), Arc::new(instance));
+            enlist(state, instance);
         }
+        let mut new = ids.clone();
+        new.extend(self.strangers(state, now)?);
         if let Some(token) = self.client_token {
             let record = LaunchToken {
                 parameters: self.parameter_hash,
@@ -194,7 +216,48 @@ impl Launch {
             };
             state.tokens.insert(token, record);
         }
-        Ok((ids, true))
+        Ok(Made { answered: ids, new })
+    }
+
+    /// The addresses of the instance at this place of the launch.
+    fn addresses(&self, state: &mut State, index: usize) -> Result<(Ipv4Addr, Ipv4Addr), ApiError> {
+        if index == 0
+            && self.work.reuses_address()
+            && let Some(freed) = freed_last(state)
+        {
+            return Ok(freed);
+        }
+        allocate(state, self.public_network, self.ssh_port)?
+            .ok_or_else(|| ApiError::new("InsufficientFreeAddressesInSubnet", "No address is free"))
+    }
+
+    /// What others of the account launch at the same moment: a fault.
+    fn strangers(&self, state: &mut State, now: OffsetDateTime) -> Result<Vec<String>, ApiError> {
+        let mut ids = Vec::new();
+        let Some((count, tags)) = self.work.strangers() else {
+            return Ok(ids);
+        };
+        for index in 0..count {
+            let addresses = self.addresses(state, usize::MAX)?;
+            let stranger = Instance {
+                reservation_id: self.profile.new_id("r")?,
+                key_name: None,
+                user_data: None,
+                client_token: None,
+                without_ssh: false,
+                faults: InstanceFaults {
+                    is_stranger: true,
+                    ..InstanceFaults::default()
+                },
+                ..self.instance(index, addresses, now)?
+            };
+            if !tags.is_empty() {
+                state.tags.insert(stranger.id.clone(), tags.clone());
+            }
+            ids.push(stranger.id.clone());
+            enlist(state, stranger);
+        }
+        Ok(ids)
     }
 
     /// The public key that `KeyName` stands for now.
@@ -245,8 +308,8 @@ impl Launch {
             state: InstanceState::Pending,
             has_disk: false,
             reboot_requested: false,
-            without_ssh: self.faults.without_ssh,
-            faults: self.faults.of_instance(now),
+            without_ssh: self.work.is_without_ssh(),
+            faults: self.work.of_instance(now),
             state_reason: None,
             terminated_at: None,
             history: Vec::new(),
@@ -306,34 +369,17 @@ impl Launch {
         }
         Ok(Some(used.instances.clone()))
     }
-
-    /// How many instances there is room for: the account's quota is a refusal, the cloud's room may shorten.
-    fn count(&self, state: &State) -> Result<usize, ApiError> {
-        let held = state
-            .instances
-            .values()
-            .filter(|instance| takes_place(instance.state))
-            .count();
-        let quota = usize::try_from(self.capacity.max_instances).unwrap_or(usize::MAX);
-        let room = usize::try_from(self.capacity.instances).unwrap_or(usize::MAX);
-        if held + self.least > quota {
-            let message = format!(
-                "You have requested more instances ({}) than your current instance limit of {quota} allows.",
-                held + self.least
-            );
-            return Err(ApiError::new("InstanceLimitExceeded", message));
-        }
-        if held + self.least > room {
-            let message = format!("Insufficient capacity: {held} of {room} instances are in use.");
-            return Err(self.profile.no_room(message));
-        }
-        Ok(self.most.min(quota - held).min(room - held))
-    }
 }
 
-/// Whether an instance in this state takes a place: a stopped or terminated one does not.
-fn takes_place(state: InstanceState) -> bool {
-    !matches!(state, InstanceState::Stopped | InstanceState::Terminated)
+/// Puts a new instance into the state.
+fn enlist(state: &mut State, mut instance: Instance) {
+    state.sequence += 1;
+    instance.sequence = state.sequence;
+    instance.enter(
+        InstanceState::Pending,
+        Some(StateReason::new("pending", "pending")),
+    );
+    state.instances.insert(instance.id.clone(), Arc::new(instance));
 }
 
 fn counts(request: &RunInstances) -> Result<(usize, usize), ApiError> {

@@ -48,7 +48,7 @@ async fn whoever_has_not_the_secret_key_is_told_nothing_and_changes_nothing() {
         }
     }
     let struck = harness.service.faults.before("RunInstances");
-    assert!(!struck.launch.without_ssh, "no fault was lined up");
+    assert!(!struck.work.is_without_ssh(), "no fault was lined up");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use super::{Harness, count};
 use crate::{faults::FaultPlan, ledger::InstanceState, testing::GREETING};
 
-fn plan(harness: &Harness, rules: &str) {
+pub(super) fn plan(harness: &Harness, rules: &str) {
     let plan: FaultPlan = serde_json::from_str(&format!(r#"{{"rules": [{rules}]}}"#)).unwrap();
     harness.service.faults.set(plan);
 }
