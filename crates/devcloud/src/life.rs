@@ -4,6 +4,7 @@
 //! lock, reads its state, does the one effect that the state asks for, writes what came of it, and looks again.
 //! So a start after `kill -9`, a request, and an event of a machine all take the same path.
 
+mod images;
 mod later;
 
 use std::{
@@ -171,6 +172,7 @@ impl Life {
         for id in changed {
             self.reconcile_soon(id);
         }
+        self.make_images_again();
         Ok(())
     }
 
@@ -199,7 +201,8 @@ impl Life {
                 state.forget(now, retention);
                 Ok::<_, Error>(())
             })
-            .await
+            .await?;
+        self.forget_images().await
     }
 
     /// The lock of an instance: who holds it alone changes its machine.

@@ -1,6 +1,6 @@
 //! The seam between the control side and the machines: a trait that the hypervisor and the tests' fake implement.
 
-use std::{net::SocketAddrV4, time::Duration};
+use std::{net::SocketAddrV4, path::PathBuf, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -39,6 +39,11 @@ pub trait Machines: Send + Sync + 'static {
     fn set_frozen<'a>(&'a self, id: &'a str, frozen: bool) -> MachineFuture<'a, ()>;
     /// The tail of what the machine wrote to its console.
     fn console_output<'a>(&'a self, id: &'a str, max_bytes: usize) -> MachineFuture<'a, Vec<u8>>;
+    /// Copies what the machine wrote over its image to a layer of another image, and says where it is. With `reboot` the
+    /// machine stands still for that.
+    fn capture<'a>(&'a self, id: &'a str, image: &'a str, reboot: bool) -> MachineFuture<'a, PathBuf>;
+    /// Removes the layer of an image. Nothing happens when it is not there.
+    fn discard_image<'a>(&'a self, image: &'a str) -> MachineFuture<'a, ()>;
     /// Opens a connection inside the cloud's network.
     fn connect(&self, address: SocketAddrV4, patience: Duration) -> MachineFuture<'_, TcpStream>;
     /// Listens inside the cloud's network.

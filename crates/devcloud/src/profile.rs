@@ -147,6 +147,11 @@ impl Profile {
         Ok(id.get(..length).unwrap_or(&id).to_owned())
     }
 
+    /// A new identifier of an image.
+    pub(crate) fn new_image_id(&self) -> Result<String, getrandom::Error> {
+        self.new_id(self.image_prefix)
+    }
+
     /// The id of the image of this name: a digest of it, so that an image that is made again keeps its id.
     #[must_use]
     pub fn image_id(&self, name: &str) -> String {

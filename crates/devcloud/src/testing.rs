@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddrV4,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -180,6 +181,17 @@ impl Machines for FakeMachines {
     fn console_output<'a>(&'a self, id: &'a str, _max_bytes: usize) -> MachineFuture<'a, Vec<u8>> {
         let text = format!("console of {id}\n");
         Box::pin(std::future::ready(Ok(text.into_bytes())))
+    }
+
+    fn capture<'a>(&'a self, id: &'a str, image: &'a str, reboot: bool) -> MachineFuture<'a, PathBuf> {
+        let verb = if reboot { "capture" } else { "capture-live" };
+        let called = self.call(verb, id, None);
+        let layer = Path::new("/images").join(image).join("root");
+        Box::pin(async move { called.await.map(|()| layer) })
+    }
+
+    fn discard_image<'a>(&'a self, image: &'a str) -> MachineFuture<'a, ()> {
+        self.call("discard-image", image, None)
     }
 
     fn connect(&self, _address: SocketAddrV4, _patience: Duration) -> MachineFuture<'_, TcpStream> {

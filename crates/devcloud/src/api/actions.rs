@@ -83,12 +83,14 @@ fn change<R: Change>(call: Call<'_>) -> BoxFuture<'_, Result<Xml, ApiError>> {
 #[rustfmt::skip]
 pub(super) const ACTIONS: &[(Api, &str, Handler)] = &[
     (Api::Ec2, "AuthorizeSecurityGroupIngress", change::<AuthorizeSecurityGroupIngress>),
+    (Api::Ec2, "CreateImage", change::<CreateImage>),
     (Api::Ec2, "CreateKeyPair", change::<CreateKeyPair>),
     (Api::Ec2, "CreateSecurityGroup", change::<CreateSecurityGroup>),
     (Api::Ec2, "CreateTags", change::<CreateTags>),
     (Api::Ec2, "DeleteKeyPair", change::<DeleteKeyPair>),
     (Api::Ec2, "DeleteSecurityGroup", change::<DeleteSecurityGroup>),
     (Api::Ec2, "DeleteTags", change::<DeleteTags>),
+    (Api::Ec2, "DeregisterImage", change::<DeregisterImage>),
     (Api::Ec2, "DescribeAccountAttributes", question::<DescribeAccountAttributes>),
     (Api::Ec2, "DescribeAddresses", question::<DescribeAddresses>),
     (Api::Ec2, "DescribeAvailabilityZones", question::<DescribeAvailabilityZones>),

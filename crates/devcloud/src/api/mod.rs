@@ -12,6 +12,7 @@ mod images;
 mod instances;
 mod interfaces;
 mod key_pairs;
+mod made_images;
 mod network;
 mod places;
 mod security_groups;

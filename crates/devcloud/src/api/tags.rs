@@ -14,7 +14,10 @@ use super::{
     service::Service,
     vpc,
 };
-use crate::{CloudConfig, ledger::State};
+use crate::{
+    CloudConfig,
+    ledger::{MadeImage, State},
+};
 
 /// EC2's limit of tags of one resource.
 const MOST: usize = 50;
@@ -113,7 +116,10 @@ fn resources(config: &CloudConfig, state: &State, ids: &[String]) -> Result<(), 
                 .instances
                 .values()
                 .any(|instance| instance.root_volume_id == *id),
-            "ami" | "emi" => config.images.iter().any(|image| image.id == *id),
+            "ami" | "emi" => {
+                let made = state.images.get(id);
+                config.images.iter().any(|image| image.id == *id) || made.is_some_and(MadeImage::is_shown)
+            }
             "key" => state.key_pairs.values().any(|key| key.id == *id),
             "eni" => state.instances.contains_key(&vpc::interface_owner(id)),
             "vpc" => *id == vpc::vpc_id(state),

@@ -21,6 +21,7 @@ mod control;
 mod faults;
 mod filters;
 mod groups;
+mod images;
 mod lists;
 mod parameters;
 mod plans;

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddrV4,
+    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -134,6 +135,14 @@ impl Machines for RealMachines {
 
     fn console_output<'a>(&'a self, id: &'a str, max_bytes: usize) -> MachineFuture<'a, Vec<u8>> {
         Box::pin(async move { Ok(self.hypervisor().console_output(id, max_bytes).await?) })
+    }
+
+    fn capture<'a>(&'a self, id: &'a str, image: &'a str, reboot: bool) -> MachineFuture<'a, PathBuf> {
+        Box::pin(async move { Ok(self.hypervisor().capture(id, image, reboot).await?) })
+    }
+
+    fn discard_image<'a>(&'a self, image: &'a str) -> MachineFuture<'a, ()> {
+        Box::pin(async move { Ok(self.hypervisor().discard_image(image).await?) })
     }
 
     fn connect(&self, address: SocketAddrV4, patience: Duration) -> MachineFuture<'_, TcpStream> {

@@ -6,6 +6,7 @@
 //! wait. Instances that are forgotten go, with their history, to the append-only `archive.jsonl`.
 
 mod faults;
+mod images;
 mod state;
 mod store;
 
@@ -18,6 +19,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 pub use faults::{End, InstanceFaults, Interruption, Linger, Mishap, MishapKind, TagEdit};
+pub use images::{ImageState, MadeImage};
 pub use state::{
     HistoryEntry, Instance, InstanceState, KeyPair, LaunchToken, MetadataOptions, Permission, SecurityGroup,
     ShutdownBehavior, State, StateReason,

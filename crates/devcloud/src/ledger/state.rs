@@ -12,7 +12,10 @@ use time::OffsetDateTime;
 
 use devcloud_dialect::ids::{random, resource_id};
 
-use super::faults::{InstanceFaults, TagEdit};
+use super::{
+    faults::{InstanceFaults, TagEdit},
+    images::MadeImage,
+};
 
 /// The format of the file.
 const VERSION: u32 = 1;
@@ -37,6 +40,9 @@ pub struct State {
     pub instances: BTreeMap<String, Arc<Instance>>,
     /// Client tokens of RunInstances.
     pub tokens: BTreeMap<String, LaunchToken>,
+    /// Images that were made here, by id.
+    #[serde(default)]
+    pub images: BTreeMap<String, MadeImage>,
     /// Key pairs by name.
     pub key_pairs: BTreeMap<String, KeyPair>,
     /// Security groups by id.
@@ -64,6 +70,7 @@ impl State {
             address_cursor: u16::from_le_bytes(random::<2>()?),
             instances: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            images: BTreeMap::new(),
             key_pairs: BTreeMap::new(),
             security_groups: BTreeMap::from([(group.id.clone(), group)]),
             tags: BTreeMap::new(),

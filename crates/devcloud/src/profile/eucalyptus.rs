@@ -71,6 +71,7 @@ pub(super) const PROFILE: Profile = Profile {
                 "PrivateDnsNameOptions",
             ],
         ),
+        ("CreateImage", &["TagSpecification"]),
         ("CreateKeyPair", &["KeyFormat", "KeyType", "TagSpecification"]),
         ("CreateSecurityGroup", &["TagSpecification"]),
         ("DeleteKeyPair", &["KeyPairId"]),

@@ -34,7 +34,9 @@ def launch_with_key():
         with open(sys.argv[6]) as file:
             user_data = file.read()
     with open(sys.argv[5], "rb") as file:
-        ec2.import_key_pair(KeyName="login", PublicKeyMaterial=file.read())
+        public = file.read()
+    if not ec2.describe_key_pairs(Filters=[{"Name": "key-name", "Values": ["login"]}])["KeyPairs"]:
+        ec2.import_key_pair(KeyName="login", PublicKeyMaterial=public)
     ids = run(
         int(sys.argv[4]),
         KeyName="login",
@@ -65,6 +67,22 @@ def signature_version_2():
     assert [one["InstanceId"] for group in found["Reservations"] for one in group["Instances"]] == [first]
     refused("403 Forbidden", client(secret="wrong", signature_version="v2").describe_instances, 403)
     old.terminate_instances(InstanceIds=[first])
+
+
+def make_image():
+    """Makes an image of an instance with a name, prints its id when it is there."""
+    instance, name = sys.argv[4], sys.argv[5]
+    tags = [{"ResourceType": "image", "Tags": [{"Key": "made", "Value": name}]}]
+    image = ec2.create_image(InstanceId=instance, Name=name, TagSpecifications=tags)["ImageId"]
+    ec2.get_waiter("image_available").wait(ImageIds=[image], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    found = ec2.describe_images(Filters=[{"Name": "tag:made", "Values": [name]}])["Images"]
+    assert [one["ImageId"] for one in found] == [image] and found[0]["State"] == "available", found
+    print(image)
+
+
+def deregister_image():
+    ec2.deregister_image(ImageId=IMAGE)
+    refused("InvalidAMIID.NotFound", run)
 
 
 def stop():

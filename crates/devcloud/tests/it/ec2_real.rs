@@ -178,3 +178,44 @@ async fn after_kill_9_the_next_start_has_what_the_ledger_lists_and_nothing_else(
     served.interrupt().await;
     harness.nothing_is_left().await;
 }
+
+/// Changes a machine so that an overlay has to mark things: a file is removed, a directory made anew.
+pub(crate) const CHANGE: &str = "set -e; echo baked > /root/baked; ln /root/baked /root/link; rm /etc/os-release; \
+                                 test -n \"$(ls -A /etc/cron.d)\"; rm -r /etc/cron.d; mkdir /etc/cron.d; \
+                                 touch /etc/cron.d/new; mkdir -m 700 /opt/own; chown 12:34 /opt/own; echo done";
+
+/// Looks at what [`CHANGE`] has made.
+pub(crate) const LOOK: &str = "cat /root/baked; stat -c '%a %u:%g' /opt/own; stat -c %h /root/link; ls -A /etc/cron.d; \
+                               test ! -e /etc/os-release && echo removed";
+
+pub(crate) const LOOKED: &str = "baked\n700 12:34\n2\nnew\nremoved\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_a_real_instance_has_its_files_lacks_what_it_removed_and_has_host_keys_of_its_own() {
+    let mut harness = Harness::new().await;
+    let cloud = Cloud::start(harness.config.clone()).await.unwrap();
+    let public = |id: &str| cloud.ledger().snapshot().instances[id].public_address.to_string();
+    let host_key = "cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub";
+    let ids = harness.launch(&cloud.endpoint(), "1").await;
+    let address = public(&ids[0]);
+    assert_eq!(harness.ssh(&address, CHANGE).await, "done\n");
+    let first_key = harness.ssh(&address, host_key).await;
+    let arguments = ["make_image", &ids[0], "baked builder"];
+    let made = boto3(&cloud.endpoint(), &harness.image, &arguments).await;
+    // The instance was stopped for it, and runs again.
+    assert_eq!(harness.ssh(&address, "cat /root/baked").await, "baked\n");
+    boto3(&cloud.endpoint(), &harness.image, &["terminate_all"]).await;
+    reaches(&cloud, &ids[0], InstanceState::Terminated).await;
+
+    harness.image = made.trim().to_owned();
+    let ids = harness.launch(&cloud.endpoint(), "1").await;
+    let address = public(&ids[0]);
+    assert_eq!(harness.ssh(&address, LOOK).await, LOOKED);
+    assert_ne!(harness.ssh(&address, host_key).await, first_key);
+    boto3(&cloud.endpoint(), &harness.image, &["deregister_image"]).await;
+    assert_eq!(harness.ssh(&address, LOOK).await, LOOKED, "it runs on");
+    boto3(&cloud.endpoint(), &harness.image, &["terminate_all"]).await;
+    reaches(&cloud, &ids[0], InstanceState::Terminated).await;
+    cloud.shutdown().await.unwrap();
+    harness.nothing_is_left().await;
+}

@@ -12,6 +12,7 @@ use devcloud::ledger::InstanceState;
 use tokio::process::Command;
 
 use crate::{
+    ec2_real::{CHANGE, LOOK, LOOKED},
     host::make_key,
     real::{DEVCLOUD, Harness, Served},
     support::{boto3, free_port, until},
@@ -213,6 +214,32 @@ async fn an_ordinary_user_has_the_same_cloud_and_nothing_of_it_is_left() {
     .await;
     assert_eq!(harness.disks(), Vec::<String>::new());
     harness.trash_is_emptied().await;
+    served.interrupt().await;
+    harness.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinary_user_makes_images_of_his_instances() {
+    if !rustix::process::geteuid().is_root() {
+        // As above.
+        crate::host::require_machines();
+        return;
+    }
+    let mut harness = harness().await;
+    let served = Served::start(&harness, free_port()).await;
+    let ids = launch_pinned(&mut harness, &served.endpoint, "1").await;
+    let address = |harness: &Harness, id: &str| harness.state().instances[id].public_address.to_string();
+    let first = address(&harness, &ids[0]);
+    assert_eq!(harness.ssh(&first, CHANGE).await, "done\n");
+    let arguments = ["make_image", &ids[0], "baked"];
+    let made = boto3(&served.endpoint, &harness.image, &arguments).await;
+    harness.image = made.trim().to_owned();
+    // It makes a host key of its own.
+    harness.known_hosts = None;
+    let upon = harness.launch(&served.endpoint, "1").await;
+    let second = address(&harness, &upon[0]);
+    assert_eq!(harness.ssh(&second, LOOK).await, LOOKED);
+    boto3(&served.endpoint, &harness.image, &["terminate_all"]).await;
     served.interrupt().await;
     harness.nothing_is_left().await;
 }

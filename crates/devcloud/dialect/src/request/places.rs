@@ -1,6 +1,6 @@
 //! Where things are and what there is: regions, zones, the network, images, instance types, the caller.
 
-use super::{Filter, requests};
+use super::{BlockDeviceMapping, Filter, TagSpecification, requests};
 
 requests! {
     DescribeRegions {
@@ -58,6 +58,17 @@ requests! {
         include_disabled: Option<bool>,
         max_results: Option<i64>,
         next_token: Option<String>,
+    }
+    CreateImage {
+        instance_id: Option<String>,
+        name: Option<String>,
+        description: Option<String>,
+        no_reboot: Option<bool>,
+        block_device_mapping: Vec<BlockDeviceMapping>,
+        tag_specification: Vec<TagSpecification>,
+    }
+    DeregisterImage {
+        image_id: Option<String>,
     }
     DescribeInstanceTypes {
         instance_type: Vec<String>,

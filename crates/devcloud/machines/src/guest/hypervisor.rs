@@ -164,6 +164,8 @@ fn answer(machines: &Arc<Machines>, request: Request) -> Result<(Answer, Option<
         Request::Start { id } => done(machines.start(&id)),
         Request::Reboot { id } => done(machines.reboot(&id)),
         Request::Terminate { id } => done(machines.terminate(&id)),
+        Request::Capture { id, image, reboot } => done(machines.capture(&id, &image, reboot)),
+        Request::DiscardImage { image } => done(machines.discard_image(&image)),
         Request::SetLink { id, up } => done(machines.set_link(&id, up)),
         Request::Freeze { id, frozen } => done(machines.set_frozen(&id, frozen)),
         Request::State { id } => Ok((Answer::State(machines.state(&id)), None)),

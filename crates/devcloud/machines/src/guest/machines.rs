@@ -22,6 +22,7 @@ use rustix::process::Signal;
 
 use super::{
     boot::{self, Running},
+    capture,
     context::{Context, discard},
     network,
 };
@@ -212,6 +213,27 @@ impl Machines {
         body.absent = true;
         lock(&self.table).remove(id);
         Ok(())
+    }
+
+    /// Copies what a machine wrote to a layer of an image, while it stands still if that is wanted.
+    pub(super) fn capture(self: &Arc<Self>, id: &str, image: &str, reboot: bool) -> Result<(), Failure> {
+        let directory = capture::directory(&self.context.state_dir, image)?;
+        let slot = self.find(id)?;
+        let mut body = present(&slot, id)?;
+        let link_up = body.running.as_ref().map(|running| running.link_up);
+        if reboot {
+            self.halt(&slot, &mut body, true)?;
+        }
+        let copied = capture::copy(&self.disk(id).join("upper"), &directory);
+        if let Some(link_up) = link_up.filter(|_| reboot) {
+            self.boot(&slot, &mut body, link_up)?;
+        }
+        copied
+    }
+
+    pub(super) fn discard_image(&self, image: &str) -> Result<(), Failure> {
+        let directory = capture::directory(&self.context.state_dir, image)?;
+        capture::remove(&directory).map_err(|error| Failure::step("remove the layer of an image", error))
     }
 
     pub(super) fn set_link(&self, id: &str, up: bool) -> Result<(), Failure> {

@@ -6,6 +6,7 @@
 //! and end when it closes.
 
 mod boot;
+mod capture;
 mod context;
 mod enter;
 mod hypervisor;
@@ -13,6 +14,7 @@ mod init;
 mod machines;
 mod network;
 
+pub(crate) use capture::LAYER;
 use std::{
     ffi::OsString,
     io::{self, Write as _},

@@ -37,6 +37,7 @@ const LOG: &str = "hypervisor.log";
 pub(crate) const DISKS: &str = "disks";
 pub(crate) const CONSOLES: &str = "console";
 pub(crate) const TRASH: &str = "trash";
+pub(crate) const IMAGES: &str = "images";
 
 /// A checked configuration.
 pub(super) struct Plan {
@@ -74,7 +75,7 @@ impl Plan {
         } else {
             PathBuf::from(program)
         };
-        for directory in [DISKS, CONSOLES, TRASH] {
+        for directory in [DISKS, CONSOLES, TRASH, IMAGES] {
             let path = config.state_dir.join(directory);
             std::fs::create_dir_all(&path).map_err(io_error(&format!("make {}", path.display())))?;
         }

@@ -8,6 +8,7 @@ pub(crate) mod cgroup;
 mod config;
 mod console;
 mod error;
+mod images;
 pub(crate) mod launch;
 mod outside;
 pub(crate) mod protocol;

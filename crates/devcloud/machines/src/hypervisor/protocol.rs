@@ -78,6 +78,14 @@ pub(crate) enum Request {
     Terminate {
         id: String,
     },
+    Capture {
+        id: String,
+        image: String,
+        reboot: bool,
+    },
+    DiscardImage {
+        image: String,
+    },
     State {
         id: String,
     },

@@ -51,7 +51,7 @@ fn find_all<'a>(state: &'a State, ids: &[String]) -> Result<Vec<&'a Arc<Instance
 }
 
 /// The one instance of this id.
-fn find_one<'a>(state: &'a State, id: &str) -> Result<&'a Arc<Instance>, ApiError> {
+pub(super) fn find_one<'a>(state: &'a State, id: &str) -> Result<&'a Arc<Instance>, ApiError> {
     find_all(state, &[id.to_owned()])?
         .into_iter()
         .next()

@@ -29,8 +29,8 @@ use crate::{
     faults::{Market, Quotas, Work},
     instance_types,
     ledger::{
-        Instance, InstanceFaults, InstanceState, LaunchToken, MetadataOptions, ShutdownBehavior, State,
-        StateReason, TagEdit,
+        ImageState, Instance, InstanceFaults, InstanceState, LaunchToken, MetadataOptions, ShutdownBehavior,
+        State, StateReason, TagEdit,
     },
     profile::Tokens,
 };
@@ -406,13 +406,27 @@ fn image(service: &Service, id: Option<&str>) -> Result<ImageConfig, ApiError> {
             format!("Invalid id: \"{id}\""),
         ));
     }
-    let image = service.config.images.iter().find(|image| image.id == id);
-    image.cloned().ok_or_else(|| {
-        ApiError::new(
-            "InvalidAMIID.NotFound",
-            format!("The image id '[{id}]' does not exist"),
-        )
-    })
+    if let Some(image) = service.config.images.iter().find(|image| image.id == id) {
+        return Ok(image.clone());
+    }
+    let state = service.ledger.snapshot();
+    match state.images.get(id).filter(|image| image.is_shown()) {
+        Some(image) if image.state == ImageState::Available => Ok(ImageConfig {
+            id: image.id.clone(),
+            name: image.name.clone(),
+            description: image.description.clone(),
+            architecture: image.architecture.clone(),
+            layers: image.layers.clone(),
+        }),
+        Some(image) => {
+            let message = format!("The image ID '{id}' is {}, not available", image.state.name());
+            Err(ApiError::new("InvalidAMIID.Unavailable", message))
+        }
+        None => {
+            let message = format!("The image id '[{id}]' does not exist");
+            Err(ApiError::new("InvalidAMIID.NotFound", message))
+        }
+    }
 }
 
 fn user_data(encoded: Option<&str>) -> Result<Option<String>, ApiError> {
