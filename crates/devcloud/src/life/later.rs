@@ -9,6 +9,7 @@ use super::Life;
 use crate::{
     Error,
     ledger::{Instance, InstanceState, Interruption, MishapKind, StateReason},
+    machine::MachineState,
     machines::MachineError,
 };
 
@@ -114,21 +115,32 @@ impl Life {
         true
     }
 
-    /// An instance that was to end runs again.
-    async fn bring_back(&self, id: &str) {
+    /// An instance that was to end runs again. After a new start of the cloud its machine has to be started for that.
+    async fn bring_back(self: &Arc<Self>, id: &str) {
+        let machines = self.machines.machines().await;
+        let runs = machines.is_ok_and(|all| {
+            all.iter()
+                .any(|(other, state)| other == id && *state == MachineState::Running)
+        });
+        let to = if runs {
+            InstanceState::Running
+        } else {
+            InstanceState::Pending
+        };
         let owned = id.to_owned();
         let brought = self.ledger.commit(move |state| {
             if let Some(instance) = state.instance_mut(&owned)
                 && instance.state == InstanceState::ShuttingDown
             {
                 instance.faults.linger = None;
-                instance.enter(InstanceState::Running, None);
+                instance.enter(to, None);
             }
             Ok::<_, Error>(())
         });
         if let Err(error) = brought.await {
             tracing::error!(instance = id, %error, "An instance could not be brought back.");
         }
+        self.reconcile_soon(id.to_owned());
     }
 
     /// Has the cloud take an instance back, as it does with those of the spot market, after a notice of so long.

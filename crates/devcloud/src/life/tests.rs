@@ -1,5 +1,10 @@
 use super::*;
-use crate::{CloudConfig, api::samples, testing::FakeMachines};
+use crate::{
+    CloudConfig,
+    api::samples,
+    ledger::{End, Linger, Mishap, MishapKind, TagEdit},
+    testing::FakeMachines,
+};
 
 const ID: &str = "i-00000000000000001";
 
@@ -155,5 +160,106 @@ async fn a_power_off_from_inside_means_what_the_launch_said() {
             scene.instance().state_reason.as_ref().unwrap().code,
             "Client.InstanceInitiatedShutdown"
         );
+    }
+}
+
+/// What is to come to an instance, and how it shows that it came.
+type ToCome = (&'static str, fn(&mut Instance), fn(&Scene) -> bool);
+
+const TO_COME: &[ToCome] = &[
+    (
+        "an end with a reason",
+        |instance| {
+            instance.faults.end = Some(End {
+                at: soon(),
+                code: "Client.X".to_owned(),
+                message: "x".to_owned(),
+            });
+        },
+        |scene| {
+            let instance = scene.instance();
+            let reason = instance.state_reason.as_ref().map(|reason| reason.code.as_str());
+            instance.state == InstanceState::Terminated && reason == Some("Client.X")
+        },
+    ),
+    (
+        "a mishap",
+        |instance| {
+            let kind = MishapKind::Freeze;
+            instance.faults.mishap = Some(Mishap { at: soon(), kind });
+        },
+        |scene| scene.machines.calls().contains(&format!("freeze {ID}")),
+    ),
+    (
+        "an edit of tags",
+        |instance| {
+            instance.faults.tag_edits.push(TagEdit {
+                at: soon(),
+                set: [("a".to_owned(), "b".to_owned())].into(),
+                remove: Vec::new(),
+            });
+        },
+        |scene| {
+            scene
+                .life
+                .ledger
+                .snapshot()
+                .tags
+                .get(ID)
+                .is_some_and(|tags| tags["a"] == "b")
+        },
+    ),
+    (
+        "an end that lingers",
+        |instance| {
+            instance.state = InstanceState::ShuttingDown;
+            let returns = false;
+            instance.faults.linger = Some(Linger {
+                until: soon(),
+                returns,
+            });
+        },
+        |scene| scene.instance().state == InstanceState::Terminated,
+    ),
+    (
+        "a return",
+        |instance| {
+            instance.state = InstanceState::ShuttingDown;
+            let returns = true;
+            instance.faults.linger = Some(Linger {
+                until: soon(),
+                returns,
+            });
+        },
+        |scene| {
+            let runs = scene.machines.states().get(ID) == Some(&MachineState::Running);
+            scene.instance().state == InstanceState::Running && runs
+        },
+    ),
+];
+
+fn soon() -> time::OffsetDateTime {
+    time::OffsetDateTime::now_utc() + Duration::from_millis(300)
+}
+
+#[tokio::test]
+async fn what_is_to_come_to_an_instance_comes_after_a_new_start_too() {
+    for (what, change, has_come) in TO_COME {
+        let scene = Scene::new(|instance| {
+            (instance.state, instance.has_disk) = (InstanceState::Running, true);
+            change(instance);
+        })
+        .await;
+        scene.machines.place(ID, Some(MachineState::Stopped));
+        scene.life.recover().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!has_come(&scene), "{what} has its time");
+        for _ in 0..3000 {
+            if has_come(&scene) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(has_come(&scene), "{what}: {:?}", scene.instance());
     }
 }

@@ -107,3 +107,12 @@ fn a_trial_is_spelled_as_any_boolean() {
         assert_eq!(Form::parse(&[form]).unwrap().dry_run().ok(), asked, "{form}");
     }
 }
+
+#[test]
+fn a_form_can_be_read_without_some_of_its_parameters() {
+    let form = Form::parse(&["MaxResults=5&NextToken=x&NextTokens=y&Action=A"]).unwrap();
+    let rest = form.without(&["MaxResults", "NextToken", "Absent"]);
+    let names: Vec<&str> = rest.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["Action", "NextTokens"]);
+    assert_eq!(form.iter().count(), 4, "the form itself stays");
+}

@@ -169,3 +169,14 @@ fn a_number_outside_its_bounds_is_told_with_them() {
         }
     }
 }
+
+#[test]
+fn a_page_can_be_made_to_begin_behind_any_item() {
+    let page_of = |token: &str| page(&format!("NextToken={token}"), "A").unwrap();
+    let first = page("MaxResults=5", "A").unwrap();
+    for (key, expected) in [("2", vec![3, 4]), ("4", Vec::new()), ("0", vec![1, 2, 3, 4])] {
+        let (rest, _) =
+            page_of(&first.token(key)).cut((0..5).collect::<Vec<u32>>(), |item| format!("{item}"));
+        assert_eq!(rest, expected, "{key}");
+    }
+}

@@ -253,3 +253,50 @@ fn a_launch_token_is_kept_for_two_days_and_as_long_as_an_instance_bears_it() {
         ]
     );
 }
+
+#[test]
+fn tags_are_edited_when_it_is_time_and_one_that_is_not_there_is_no_matter() {
+    let mut kept = state(&[instance(1)]);
+    let id = instance(1).id;
+    let before: BTreeMap<String, String> = [("a", "1"), ("b", "2")]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .into();
+    kept.tags.insert(id.clone(), before);
+    let edit = |hours: i64, set: &[(&str, &str)], remove: &[&str]| TagEdit {
+        at: NOW + Duration::hours(hours),
+        set: set
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
+        remove: remove.iter().map(|key| (*key).to_owned()).collect(),
+    };
+    kept.instance_mut(&id).unwrap().faults.tag_edits = vec![
+        edit(2, &[], &["a", "c"]),
+        edit(0, &[("a", "3"), ("c", "4")], &["b", "z"]),
+    ];
+    kept.edit_tags("i-00000000", NOW);
+    kept.edit_tags(&id, NOW);
+    let shown: Vec<String> = kept.tags[&id]
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    assert_eq!(shown, ["a=3", "c=4"]);
+    assert_eq!(
+        kept.instances[&id].faults.tag_edits.len(),
+        1,
+        "the other has its time"
+    );
+    kept.edit_tags(&id, NOW + Duration::hours(2));
+    assert!(!kept.tags.contains_key(&id), "nobody keeps an empty list");
+}
+
+#[test]
+fn what_is_buried_is_in_no_list_and_forgotten_with_the_next() {
+    let mut kept = state(&[terminated(1, Duration::ZERO), terminated(2, Duration::ZERO)]);
+    let id = instance(1).id;
+    kept.instance_mut(&id).unwrap().bury();
+    let hidden: Vec<bool> = kept.instances.values().map(|one| one.is_hidden(NOW)).collect();
+    assert_eq!(hidden, [true, false]);
+    kept.forget(NOW, std::time::Duration::from_secs(3600));
+    assert_eq!(kept.instances.keys().collect::<Vec<_>>(), [&instance(2).id]);
+}
