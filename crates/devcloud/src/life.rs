@@ -411,6 +411,7 @@ impl Life {
                 Some(u64::from(mebibytes) * 1024 * 1024 * u64::from(percent) / 100)
             }),
             other_host_key: instance.faults.other_host_key,
+            host_key_changes: instance.faults.host_key_changes,
         }
     }
 

@@ -27,6 +27,9 @@ pub struct MachineSpec {
     /// A fault: it makes a host key of its own, whatever its user data brought.
     #[serde(default)]
     pub other_host_key: bool,
+    /// A fault: it makes a new host key at each start but its first.
+    #[serde(default)]
+    pub host_key_changes: bool,
 }
 
 /// Whether a machine runs, as the hypervisor sees it.

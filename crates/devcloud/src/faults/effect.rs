@@ -76,6 +76,8 @@ pub(crate) enum Effect {
     SlowBoot { milliseconds: u64 },
     /// They show another host key than their user data brought.
     WrongHostKey,
+    /// They have another host key after each start but their first.
+    HostKeyChanges,
     /// Their metadata service has no user data.
     NoUserData,
     /// For so long they are in no list, and their ids are unknown.

@@ -74,6 +74,7 @@ impl Work {
             match effect.clone() {
                 Effect::SlowBoot { milliseconds } => faults.slow_boot_milliseconds = milliseconds,
                 Effect::WrongHostKey => faults.other_host_key = true,
+                Effect::HostKeyChanges => faults.host_key_changes = true,
                 Effect::NoUserData => faults.without_user_data = true,
                 Effect::DelayVisibility { milliseconds } => {
                     faults.hidden_until = Some(after(now, milliseconds));

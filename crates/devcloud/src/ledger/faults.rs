@@ -13,6 +13,8 @@ pub struct InstanceFaults {
     pub slow_boot_milliseconds: u64,
     /// It shows another host key than its user data brought.
     pub other_host_key: bool,
+    /// It has another host key after each start but its first.
+    pub host_key_changes: bool,
     /// Its metadata service has no user data.
     pub without_user_data: bool,
     /// Until when it is in no list and its id is unknown.

@@ -218,6 +218,7 @@ fn meet(context: &Context, spec: &MachineSpec, disk: &Path, control: &OwnedFd) -
         rootless: context.rootless,
         name_server: context.outside.then_some(OUTSIDE_NAMES),
         other_host_key: spec.other_host_key,
+        host_key_changes: spec.host_key_changes,
     };
     protocol::send(control, &config, None).map_err(|error| Failure::step(what(), error))?;
     set_socket_timeout(control, Timeout::Recv, Some(ROOT_PATIENCE))

@@ -150,6 +150,8 @@ pub(crate) struct InitConfig {
     pub(crate) name_server: Option<Ipv4Addr>,
     /// Whether it makes a host key of its own, whatever its user data brought.
     pub(crate) other_host_key: bool,
+    /// Whether it makes a new host key where it has one.
+    pub(crate) host_key_changes: bool,
 }
 
 /// What the first process of a machine says.

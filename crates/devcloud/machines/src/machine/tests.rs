@@ -10,6 +10,7 @@ fn good() -> MachineSpec {
         host_name: "ip-10-88-3-4.ec2.internal".to_owned(),
         memory_bytes: None,
         other_host_key: false,
+        host_key_changes: false,
     }
 }
 

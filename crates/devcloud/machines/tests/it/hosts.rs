@@ -93,6 +93,36 @@ async fn a_machine_with_another_host_key_does_all_else_that_its_user_data_says()
     assert_eq!(farm.ssh(port, "echo in").await.unwrap(), "in\n");
 }
 
+/// The fields behind `ssh-ed25519` of the public keys that a console names, in their order.
+fn public_keys(console: &str) -> Vec<String> {
+    let keys = console
+        .lines()
+        .filter_map(|line| line.strip_prefix("ssh-ed25519 "));
+    let keys = keys.filter_map(|rest| rest.split(' ').next());
+    keys.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_host_key_can_change_with_each_reboot_and_not_before() {
+    let (user_data, public) = cloud_config();
+    let mut farm = Farm::start(user_data).await;
+    let mut machine = farm.spec(1);
+    machine.host_key_changes = true;
+    farm.hypervisor.run(&machine).await.unwrap();
+    farm.banner(&machine).await;
+    let mut seen = public_keys(&farm.console_with(&machine, "END SSH HOST KEY KEYS").await);
+    assert_eq!(seen, [public], "the first is the one that was brought");
+    for starts in 2..4 {
+        farm.hypervisor.reboot(&machine.instance_id).await.unwrap();
+        farm.banner(&machine).await;
+        seen = public_keys(&farm.console_with(&machine, "END SSH HOST KEY KEYS").await);
+        let different: std::collections::BTreeSet<&String> = seen.iter().collect();
+        assert_eq!((seen.len(), different.len()), (starts, starts), "{seen:?}");
+    }
+    let port = farm.forward(&machine).await;
+    assert_eq!(farm.ssh(port, "echo in").await.unwrap(), "in\n");
+}
+
 #[tokio::test]
 async fn cloud_config_brings_the_host_key_a_login_key_and_commands() {
     let (user_data, public) = cloud_config();

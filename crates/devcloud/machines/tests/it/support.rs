@@ -206,6 +206,7 @@ pub(crate) fn spec(number: u16) -> MachineSpec {
         host_name: format!("machine-{number}"),
         memory_bytes: Some(512 * 1024 * 1024),
         other_host_key: false,
+        host_key_changes: false,
     }
 }
 

@@ -121,6 +121,9 @@ const WRITTEN: &[(&str, Written)] = &[
             }];
         },
     ),
+    (r#""host-key-changes""#, |faults, _| {
+        faults.host_key_changes = true
+    }),
     (r#""reuse-address""#, |_, _| {}),
 ];
 

@@ -117,6 +117,12 @@ fn prepare(config: &InitConfig, console: Console) -> Option<PathBuf> {
     if config.other_host_key {
         settings.host_key = None;
     }
+    if config.host_key_changes && ssh::has_host_key() {
+        settings.host_key = None;
+        if let Err(error) = ssh::forget_host_key() {
+            console.say(&format!("the host key could not be removed: {error}"));
+        }
+    }
     if let Err(reason) = ssh::host_key(&settings) {
         console.say(&format!("the host key could not be set up: {reason}"));
     }

@@ -317,6 +317,7 @@ mod tests {
                 rootless: false,
                 name_server: None,
                 other_host_key: false,
+                host_key_changes: false,
             };
             assert_eq!(hosts(&config), format!("127.0.0.1 localhost\n{line}\n"));
         }

@@ -68,6 +68,17 @@ pub(super) fn host_key(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether there is a host key from an earlier start.
+pub(super) fn has_host_key() -> bool {
+    Path::new(HOST_KEY).exists()
+}
+
+/// Removes the host key, so that another one is made.
+pub(super) fn forget_host_key() -> io::Result<()> {
+    fs::remove_file(Path::new(HOST_KEY).with_extension("pub"))?;
+    fs::remove_file(HOST_KEY)
+}
+
 /// Says the host's public keys on the console, in cloud-init's form, for who wants to know them before the first
 /// connection.
 pub(super) fn announce(console: &Console) {

@@ -58,6 +58,7 @@ fn spec(number: u8) -> MachineSpec {
         host_name: format!("machine-{number}"),
         memory_bytes: None,
         other_host_key: false,
+        host_key_changes: false,
     }
 }
 
