@@ -7,7 +7,8 @@
 //! It must never import another crate of the farm, never keep a fact only in memory that a client has been told
 //! (the [`ledger`] holds them all), and never leave a process, mount or namespace that the ledger does not list.
 //!
-//! Start reading at [`cloud`]; `api` is what clients see. Their language is the package `devcloud-dialect`, the machines are
+//! Start reading at [`cloud`]; `api` is what clients see, [`Profile`] what the dialects differ in, `faults` what goes wrong on
+//! purpose. Their language is the package `devcloud-dialect`, the machines are
 //! the package `devcloud-machines`, which this one shows as [`hypervisor`], [`guest`] and [`machine`].
 
 mod addresses;
