@@ -239,7 +239,7 @@ const TO_COME: &[ToCome] = &[
 ];
 
 fn soon() -> time::OffsetDateTime {
-    time::OffsetDateTime::now_utc() + Duration::from_millis(300)
+    time::OffsetDateTime::now_utc() + Duration::from_millis(1500)
 }
 
 #[tokio::test]

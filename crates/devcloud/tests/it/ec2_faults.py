@@ -93,17 +93,17 @@ def lost():
 
 def limits():
     """A cloud that is down for a while, to every call, and one bucket for all that describes."""
-    down = {"action": "*", "lasts_milliseconds": 1500, "effect": {"fail": {"code": "ServiceUnavailable"}}}
+    down = {"action": "*", "lasts_milliseconds": 4000, "effect": {"fail": {"code": "ServiceUnavailable"}}}
     control("PUT", "faults", {"rules": [down]})
     refused("ServiceUnavailable", ec2.describe_regions, 503)
     refused("ServiceUnavailable", ec2.terminate_instances, 503, InstanceIds=["i-00000001"])
-    time.sleep(1.6)
+    time.sleep(4.1)
     ec2.describe_regions()
-    control("PUT", "faults", {"rules": [], "buckets": [{"actions": ["Describe*"], "size": 2, "per_minute": 60}]})
+    control("PUT", "faults", {"rules": [], "buckets": [{"actions": ["Describe*"], "size": 2, "per_minute": 12}]})
     ec2.describe_regions()
     ec2.describe_images()
     refused("RequestLimitExceeded", ec2.describe_regions, 503)
-    time.sleep(1.1)
+    time.sleep(5.1)
     ec2.describe_regions()
 
 

@@ -40,14 +40,14 @@ async fn tags_come_late_and_somebody_else_edits_them() {
     let tags = "&TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=pool\
                 &TagSpecification.1.Tag.1.Value=ours&TagSpecification.1.Tag.2.Key=owner&TagSpecification.1.Tag.2.Value=me";
     for (effect, at_once, later) in [
-        (r#"{"delay-tags": {"milliseconds": 400}}"#, "", "me ours"),
+        (r#"{"delay-tags": {"milliseconds": 1500}}"#, "", "me ours"),
         (
-            r#"{"edit-tags": {"after_milliseconds": 400, "set": {"pool": "theirs"}, "remove": ["owner"]}}"#,
+            r#"{"edit-tags": {"after_milliseconds": 1500, "set": {"pool": "theirs"}, "remove": ["owner"]}}"#,
             "me ours",
             "theirs",
         ),
         (
-            r#"{"edit-tags": {"after_milliseconds": 400, "remove": ["owner", "pool"]}}"#,
+            r#"{"edit-tags": {"after_milliseconds": 1500, "remove": ["owner", "pool"]}}"#,
             "me ours",
             "",
         ),
@@ -78,7 +78,7 @@ async fn an_instance_runs_and_then_ends_for_a_reason_of_its_own() {
     next(
         &harness,
         "RunInstances",
-        r#"{"end": {"after_milliseconds": 300, "code": "Client.VolumeLimitExceeded", "message": "Volume limit exceeded"}}"#,
+        r#"{"end": {"after_milliseconds": 1500, "code": "Client.VolumeLimitExceeded", "message": "Volume limit exceeded"}}"#,
     );
     harness.run(ONE).await.unwrap();
     harness.settled().await;
@@ -116,7 +116,7 @@ async fn a_mishap_reaches_the_machine_when_its_time_comes() {
         ("power-cut", "terminate"),
     ] {
         let (harness, machines) = Harness::with_machines();
-        let effect = format!(r#"{{"mishap": {{"after_milliseconds": 200, "kind": "{kind}"}}}}"#);
+        let effect = format!(r#"{{"mishap": {{"after_milliseconds": 1500, "kind": "{kind}"}}}}"#);
         next(&harness, "RunInstances", &effect);
         harness.run(ONE).await.unwrap();
         harness.settled().await;
@@ -134,7 +134,7 @@ async fn a_termination_is_accepted_and_done_late_or_never() {
         harness.run(ONE).await.unwrap();
         harness.settled().await;
         let id = harness.ids()[0].clone();
-        let effect = format!(r#"{{"linger": {{"milliseconds": 500, "returns": {returns}}}}}"#);
+        let effect = format!(r#"{{"linger": {{"milliseconds": 1500, "returns": {returns}}}}}"#);
         next(&harness, "TerminateInstances", &effect);
         let form = format!("InstanceId.1={id}");
         let accepted = harness.call("TerminateInstances", &form).await;
@@ -248,7 +248,7 @@ async fn a_quota_counts_strangers_and_what_ended_a_moment_ago() {
     let harness = Harness::new(|_| ());
     let plan: FaultPlan = serde_json::from_str(
         r#"{"rules": [{"action": "RunInstances", "effect": {"strangers": {"count": 1}}}],
-            "quotas": {"instances": 2, "freed_after_milliseconds": 700}}"#,
+            "quotas": {"instances": 2, "freed_after_milliseconds": 2500}}"#,
     )
     .unwrap();
     harness.service.faults.set(plan);
@@ -263,7 +263,7 @@ async fn a_quota_counts_strangers_and_what_ended_a_moment_ago() {
         "InstanceLimitExceeded",
         "not yet"
     );
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    tokio::time::sleep(Duration::from_millis(2600)).await;
     harness.run(ONE).await.unwrap();
 }
 
