@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use provisioner::{Mode, Provisioner, Report};
+use provisioner::{Mode, PlaybookRunner as _, Provisioner, Report, Request, Target};
 use runtime::supervisor::error_chain;
 use serde_json::{Map, Value};
 use shell::{ClientKey, Connection, Endpoint, HostKey, Timeouts};
@@ -50,7 +50,8 @@ impl std::fmt::Debug for OverSsh {
 }
 
 struct Opened {
-    connection: Connection,
+    connection: Arc<Connection>,
+    target: Target,
     provisioner: Arc<Provisioner>,
 }
 
@@ -67,8 +68,16 @@ impl Reach for OverSsh {
             ..Timeouts::default()
         };
         let connection = Connection::open(endpoint, &self.key, host_key, timeouts).await?;
+        let connection = Arc::new(connection);
+        let target = Target {
+            endpoint: endpoint.clone(),
+            host_key: host_key.clone(),
+            key: ClientKey::clone(&self.key),
+            connection: Some(Arc::clone(&connection)),
+        };
         Ok(Box::new(Opened {
             connection,
+            target,
             provisioner: Arc::clone(&self.provisioner),
         }))
     }
@@ -82,11 +91,14 @@ impl Machine for Opened {
         vars: &Map<String, Value>,
         limit: Duration,
     ) -> Result<String, String> {
-        let played = self
-            .provisioner
-            .run(&self.connection, playbook, vars, Mode::Apply, limit)
-            .await;
-        match played {
+        let request = Request {
+            playbook,
+            vars,
+            mode: Mode::Apply,
+            limit,
+            progress: None,
+        };
+        match self.provisioner.play(&self.target, &request).await {
             Ok(report) => Ok(summary(playbook, &report)),
             Err(error) => Err(format!("{playbook}: {}", error_chain(&error))),
         }

@@ -35,6 +35,9 @@ pub enum Error {
     /// A task failed: the machine is not what the playbook makes. Give it back, or retry the whole.
     #[error("{0}")]
     TaskFailed(Box<TaskFailure>),
+    /// The machine was not reached, is another one, or does not let us in; nothing was done there.
+    #[error(transparent)]
+    Unreachable(shell::Error),
     /// The connection failed or was lost. Retry with a new one; the playbook is idempotent.
     #[error("{place}: the connection failed")]
     Connection {

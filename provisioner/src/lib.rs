@@ -8,7 +8,7 @@
 //! without saying so at load, put text of others into shell code, or start anything that has no time limit. It
 //! decides nothing about builders' lives and speaks to no cloud and no database.
 //!
-//! Start reading at [`Provisioner`], then `runner.rs` (plays, tasks, conditions, loops), `module.rs` and below
+//! Start reading at [`PlaybookRunner`] and [`Provisioner`], our own runner, then `runner.rs` (plays, tasks, conditions, loops), `module.rs` and below
 //! it one file per family of modules. `expression.rs` and below it is Jinja as Ansible evaluates it, over the values of
 //! `value.rs`. `playbook/parse.rs` is where mistakes of operators are found, `staging.rs`
 //! renders `provision-files/`.
@@ -27,6 +27,7 @@ mod report;
 mod runner;
 mod scripts;
 mod staging;
+mod target;
 mod value;
 mod words;
 mod yaml;
@@ -34,3 +35,4 @@ mod yaml;
 pub use error::{Error, Mistake, TaskFailure};
 pub use provisioner::Provisioner;
 pub use report::{Mode, Outcome, Report, TaskReport};
+pub use target::{PlaybookRunner, Progress, Request, Target};

@@ -5,16 +5,19 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use shell::Connection;
+use shell::{Connection, Timeouts};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::error::{Error, Mistake};
 use crate::playbook::Playbook;
 use crate::report::{Mode, Report};
 use crate::runner::{Run, evaluated_vars};
 use crate::staging::Staging;
+use crate::target::{PlaybookRunner, Request, Target};
 use crate::value;
 
 /// The largest playbook, in bytes.
@@ -97,8 +100,19 @@ impl Provisioner {
         mode: Mode,
         deadline: Duration,
     ) -> Result<Report, Error> {
-        let playbook = self.playbook(playbook)?;
-        let mut vars = vars.clone();
+        let request = Request {
+            playbook,
+            vars,
+            mode,
+            limit: deadline,
+            progress: None,
+        };
+        self.play_over(connection, &request).await
+    }
+
+    async fn play_over(&self, connection: &Connection, request: &Request<'_>) -> Result<Report, Error> {
+        let playbook = self.playbook(request.playbook)?;
+        let mut vars = request.vars.clone();
         let staged = match playbook.uses_staged {
             true => Some(self.staged(playbook, &vars)?),
             false => None,
@@ -112,7 +126,7 @@ impl Provisioner {
         let vars = vars
             .into_iter()
             .map(|(name, given)| (name, value::Value::from(given)));
-        Run::new(connection, playbook, vars.collect(), mode, deadline)
+        Run::new(connection, playbook, vars.collect(), request)
             .run()
             .await
     }
@@ -144,6 +158,33 @@ impl Provisioner {
             name: name.to_owned(),
             known: self.playbooks.keys().cloned().collect(),
         })
+    }
+}
+
+/// Our own runner: the whole playbook over one connection.
+#[async_trait]
+impl PlaybookRunner for Provisioner {
+    async fn play(&self, target: &Target, request: &Request<'_>) -> Result<Report, Error> {
+        // A name that is wrong is told without asking the machine.
+        self.playbook(request.playbook)?;
+        if let Some(connection) = &target.connection {
+            return self.play_over(connection, request).await;
+        }
+        let begun = Instant::now();
+        let default = Timeouts::default();
+        let timeouts = Timeouts {
+            handshake: default.handshake.min(request.limit),
+            ..default
+        };
+        let opening = Connection::open(&target.endpoint, &target.key, &target.host_key, timeouts);
+        let connection = opening.await.map_err(Error::Unreachable)?;
+        let left = Request {
+            limit: request.limit.saturating_sub(begun.elapsed()),
+            ..*request
+        };
+        let played = self.play_over(&connection, &left).await;
+        connection.close().await;
+        played
     }
 }
 

@@ -15,6 +15,7 @@ use crate::module;
 use crate::outcome::{Done, Failure, Problem};
 use crate::playbook::{Play, Playbook, Task};
 use crate::report::{Mode, Outcome, Report, TaskReport};
+use crate::target::{Progress, Request};
 use crate::value::{Map, Value};
 
 use item::{Elements, Item, registered, task_report};
@@ -36,6 +37,7 @@ pub(crate) struct Run<'a> {
     limit: Duration,
     deadline: Instant,
     started: Instant,
+    progress: Option<Progress<'a>>,
     tasks: Vec<TaskReport>,
 }
 
@@ -44,9 +46,9 @@ impl<'a> Run<'a> {
         remote: &'a dyn Remote,
         playbook: &'a Playbook,
         vars: Map,
-        mode: Mode,
-        limit: Duration,
+        request: &Request<'a>,
     ) -> Self {
+        let (mode, limit) = (request.mode, request.limit);
         let started = Instant::now();
         let (deadline, scope) = (started + limit, Scope::new(vars, mode));
         Self {
@@ -57,6 +59,7 @@ impl<'a> Run<'a> {
             limit,
             deadline,
             started,
+            progress: request.progress,
             tasks: Vec::new(),
         }
     }
@@ -121,6 +124,9 @@ impl<'a> Run<'a> {
         let report = task_report(play, task, &mut items, started.elapsed());
         let failure = items.into_iter().find_map(|item| item.problem);
         let failed = report.outcome == Outcome::Failed;
+        if let Some(progress) = self.progress {
+            progress(&report);
+        }
         self.tasks.push(report);
         match failure {
             Some(problem) if failed => Err(self.failure(play, task, problem)),

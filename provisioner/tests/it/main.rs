@@ -19,4 +19,5 @@ mod builder;
 mod failures;
 mod modules;
 mod real;
+mod targets;
 mod throwaway;

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use provisioner::{Error, Mode, Provisioner, Report};
+use provisioner::{Error, Mode, Provisioner, Report, Target};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -154,6 +154,16 @@ impl Throwaway {
         Connection::open(&self.endpoint, &self.key, &self.host_key, Timeouts::default())
             .await
             .expect("a connection")
+    }
+
+    /// The host as runners of playbooks are given it.
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            endpoint: self.endpoint.clone(),
+            host_key: self.host_key.clone(),
+            key: self.key.clone(),
+            connection: None,
+        }
     }
 
     /// Where the host's file of that absolute path is for us.

@@ -17,6 +17,7 @@ use crate::host::Remote;
 use crate::playbook::Playbook;
 use crate::report::{Mode, Report};
 use crate::runner::Run;
+use crate::target::Request;
 use crate::value::Map;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -156,7 +157,25 @@ pub(crate) async fn play_whole(
     limit: Duration,
 ) -> Result<Report, Error> {
     let playbook = Playbook::parse("p.yml", text).unwrap_or_else(|mistakes| panic!("{text}\n{mistakes:?}"));
-    Run::new(remote, &playbook, Map::new(), mode, limit).run().await
+    run_with(remote, &playbook, Map::new(), mode, limit).await
+}
+
+/// Runs a playbook that was read, with variables given.
+pub(crate) async fn run_with(
+    remote: &dyn Remote,
+    playbook: &Playbook,
+    given: Map,
+    mode: Mode,
+    limit: Duration,
+) -> Result<Report, Error> {
+    let request = Request {
+        playbook: &playbook.file,
+        vars: &serde_json::Map::new(),
+        mode,
+        limit,
+        progress: None,
+    };
+    Run::new(remote, playbook, given, &request).run().await
 }
 
 fn look(folder: &Path, prefix: &str, found: &mut BTreeMap<String, String>) {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::told;
 use crate::host::tests::fake::Fake;
+use crate::host::tests::here::run_with;
 use crate::playbook::Playbook;
 use crate::report::Mode;
-use crate::runner::Run;
 use crate::runner::scope::{evaluated_vars, in_order};
 use crate::value::{Map, Value, map};
 
@@ -61,8 +61,8 @@ async fn said(text: &str) -> String {
     let playbook = Playbook::parse("p.yml", text).unwrap_or_else(|mistakes| panic!("{text}\n{mistakes:?}"));
     let given: Map = map([("a", Value::from("given"))]);
     let fake = Fake::new([]);
-    let run = Run::new(&fake, &playbook, given, Mode::Apply, Duration::from_secs(60));
-    let report = run.run().await.unwrap_or_else(|error| panic!("{text}\n{error}"));
+    let run = run_with(&fake, &playbook, given, Mode::Apply, Duration::from_secs(60));
+    let report = run.await.unwrap_or_else(|error| panic!("{text}\n{error}"));
     told(&report).pop().expect("a task")
 }
 
