@@ -35,6 +35,7 @@ pub use round::Controller;
 use runtime::{CancellationToken, clock::Clock};
 use shell::ClientKey;
 pub use snapshot::snapshot;
+pub use step::playbook_variables;
 use store::Store;
 
 /// All that a controller needs: database, fleet file, clouds, and a way into machines.

@@ -20,6 +20,8 @@ use tracing::{info, warn};
 
 use crate::{Context, Error};
 
+pub use prepare::playbook_variables;
+
 /// What a step has to know besides its builder.
 #[derive(Debug)]
 pub(crate) struct Turn {

@@ -89,6 +89,19 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// How the task ended, and below that what it did and said; the last line has no end.
+impl fmt::Display for TaskReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:>8}: {}", self.outcome.to_string(), self.name)?;
+        let said = self.message.iter().chain(&self.diff);
+        let lines = said.flat_map(|text| text.lines());
+        for line in self.changes.iter().map(String::as_str).chain(lines) {
+            write!(formatter, "\n          {line}")?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut play = None;
@@ -97,26 +110,21 @@ impl fmt::Display for Report {
                 writeln!(formatter, "PLAY [{}]", task.play)?;
                 play = Some(&task.play);
             }
-            writeln!(formatter, "{:>8}: {}", task.outcome.to_string(), task.name)?;
-            for change in &task.changes {
-                writeln!(formatter, "          {change}")?;
-            }
-            for line in task
-                .message
-                .iter()
-                .chain(&task.diff)
-                .flat_map(|text| text.lines())
-            {
-                writeln!(formatter, "          {line}")?;
-            }
+            writeln!(formatter, "{task}")?;
         }
+        formatter.write_str(&self.recap())
+    }
+}
+
+impl Report {
+    /// The last line: how many tasks ended how, and in what time.
+    pub fn recap(&self) -> String {
         let mode = if self.mode == Mode::Check {
             " (check mode: nothing was changed)"
         } else {
             ""
         };
-        write!(
-            formatter,
+        format!(
             "{} on {}: ok={} changed={} skipped={} failed={} ignored={} in {:.2} s{mode}",
             self.playbook,
             self.host,

@@ -10,7 +10,7 @@ use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::{
     check, chroot, database, fleet,
     options::{CheckArguments, ChrootCreate, ChrootNames, Config, UpArguments, UserArguments},
-    roles, up, user,
+    provision, roles, up, user,
 };
 
 /// A build farm for RPM packages.
@@ -45,6 +45,8 @@ enum Command {
     /// The fleet of builders.
     #[command(subcommand)]
     Fleet(FleetCommand),
+    /// Play a playbook on one machine, or tell what it would change there.
+    Provision(Box<provision::Arguments>),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -146,6 +148,7 @@ impl Arguments {
             Command::Fleet(FleetCommand::Status { json, config }) => fleet::status(&config, json).await?,
             Command::Fleet(FleetCommand::Plan { json, config }) => fleet::plan(&config, json).await?,
             Command::Fleet(FleetCommand::Resume { pool, config }) => fleet::resume(&config, &pool).await?,
+            Command::Provision(arguments) => return provision::provision(&arguments).await,
             Command::Openapi => crate::say(api::openapi_document().trim_end()),
         }
         Ok(ExitCode::SUCCESS)

@@ -3,10 +3,29 @@
 use anyhow::{Context as _, bail};
 use cloud::UnknownTypes;
 use devcloud::ImageConfig;
-use model::fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec};
+use model::{
+    PoolName,
+    fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec},
+};
 use runtime::Settings;
 
 use crate::instance_types::{types_of, unknown_types};
+
+/// The port of the cloud's gateway through which instances reach the farm.
+pub(crate) const FARM_PORT: u16 = 80;
+
+/// The farm's address as the machines of this cloud reach it.
+pub(crate) fn farm_url() -> String {
+    format!("http://{}:{FARM_PORT}", devcloud::hypervisor::GATEWAY)
+}
+
+/// Whether a pool's machines are of this cloud.
+pub(crate) fn is_of_pool(fleet: &FleetSpec, pool: &PoolName) -> bool {
+    let spec = fleet.pools.get(pool);
+    let image = spec.and_then(|spec| fleet.images.get(&spec.image));
+    let cloud = image.and_then(|image| fleet.clouds.get(&image.cloud));
+    cloud.is_some_and(|cloud| cloud.credentials.source == CredentialsSource::Embedded)
+}
 
 /// The image that the settings name.
 pub(crate) fn image(settings: &Settings) -> anyhow::Result<ImageConfig> {

@@ -17,6 +17,7 @@ mod instance_types;
 mod lock;
 mod options;
 mod parts;
+mod provision;
 mod roles;
 mod secrets;
 mod table;

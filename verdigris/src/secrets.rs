@@ -128,6 +128,17 @@ impl Secrets {
         ClientKey::parse(&text).with_context(|| self.named(Secret::BuilderKey.file()))
     }
 
+    /// What opens builders, where it is there already; it is not made.
+    pub(crate) fn existing_builder_key(directory: &Path) -> anyhow::Result<Option<ClientKey>> {
+        let secrets = Self {
+            directory: directory.to_owned(),
+        };
+        match secrets.exists(Secret::BuilderKey.file())? {
+            true => secrets.builder_key().map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// The access key of the embedded cloud.
     pub(crate) fn access_key(&self) -> anyhow::Result<AccessKey> {
         let text = self.text(Secret::AccessKey, || {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     GUEST, chroot,
     credentials::CoprConf,
-    database,
+    database, embedded,
     fleet::refuse_forsaken_machines,
     follow::{Source, follow},
     lock::{OF_FARM, lock},
@@ -33,8 +33,6 @@ mod before;
 mod settings;
 mod stop;
 
-/// The port of the cloud's gateway through which instances reach the farm.
-const FARM_PORT_IN_CLOUD: u16 = 80;
 /// The distribution that a farm without the outside world builds on.
 const MICRODISTRO: &str = "microdistro";
 
@@ -232,7 +230,7 @@ async fn start_cloud(
     config.helper = vec!["/proc/self/exe".into(), GUEST.into()];
     config.outside = settings.devcloud.public_network;
     config.forwards = vec![devcloud::Forward {
-        port: FARM_PORT_IN_CLOUD,
+        port: embedded::FARM_PORT,
         target: settings.http.listen,
     }];
     let cloud = Cloud::start(config)

@@ -3,10 +3,14 @@
 
 use std::time::Duration;
 
-use model::{BuilderState, fleet::ProvisionSpec, step::Move};
+use model::{
+    BuilderState, PoolName,
+    fleet::{FleetSpec, ProvisionSpec},
+    step::Move,
+};
 use runtime::{Backoff, supervisor::error_chain};
 use serde_json::{Map, Value, json};
-use shell::{Endpoint, HostKey};
+use shell::{ClientKey, Endpoint, HostKey};
 use store::{Builder, Chroot, Lease};
 use tracing::{debug, info, warn};
 
@@ -218,25 +222,43 @@ async fn give_up(context: &Context, lease: &Lease, builder: &Builder, words: Str
     Ok(())
 }
 
-/// What the playbooks may use: the farm's address and key, the chroots that the pool offers, and what
-/// `fleet.yaml` adds.
 async fn variables(context: &Context, builder: &Builder) -> Result<Map<String, Value>, Error> {
     let known = context.store.chroots().await?;
-    let chroots: Vec<Value> = context
-        .chroots_of(&builder.pool, &known)
-        .map(|chroot| definition(chroot, &context.builder_url))
-        .collect();
-    let key = context.key.public_openssh().map_err(Error::Keys)?;
-    let vars = json!({
-        "fleet": context.fleet.name, "pool": builder.pool, "builder": builder.id.to_string(),
-        "ssh_keys": [key.trim()], "chroots": chroots,
-    });
-    let mut vars = match vars {
-        Value::Object(vars) => vars,
-        _ => Map::new(),
-    };
-    let pool = context.fleet.pools.get(&builder.pool);
-    let provision = pool.and_then(|pool| context.fleet.provision.get(&pool.provision));
+    let id = builder.id.to_string();
+    let made = playbook_variables(
+        &context.fleet,
+        (&builder.pool, &id),
+        &context.key,
+        &context.builder_url,
+        &known,
+    );
+    made.map_err(Error::Keys)
+}
+
+/// What the playbooks may use on a pool's machine: the farm's address and key, those of the chroots that the pool offers, and
+/// what `fleet.yaml` adds. A machine that is no builder has an empty id.
+///
+/// # Errors
+/// Where the key has no public half.
+pub fn playbook_variables(
+    fleet: &FleetSpec,
+    (pool, builder): (&PoolName, &str),
+    key: &ClientKey,
+    builder_url: &str,
+    chroots: &[Chroot],
+) -> Result<Map<String, Value>, shell::Error> {
+    let spec = fleet.pools.get(pool);
+    let offered = chroots
+        .iter()
+        .filter(|chroot| spec.is_some_and(|spec| spec.offers(&chroot.name)));
+    let chroots: Vec<Value> = offered.map(|chroot| definition(chroot, builder_url)).collect();
+    let mut vars = Map::new();
+    vars.insert("fleet".to_owned(), json!(fleet.name));
+    vars.insert("pool".to_owned(), json!(pool));
+    vars.insert("builder".to_owned(), json!(builder));
+    vars.insert("ssh_keys".to_owned(), json!([key.public_openssh()?.trim()]));
+    vars.insert("chroots".to_owned(), Value::Array(chroots));
+    let provision = spec.and_then(|spec| fleet.provision.get(&spec.provision));
     for (name, value) in provision.iter().flat_map(|provision| &provision.vars) {
         vars.insert(name.clone(), value.clone());
     }

@@ -8,7 +8,7 @@ use runtime::Settings;
 use toml_edit::{DocumentMut, Item, TableLike, Value, value};
 use tracing::info;
 
-use crate::{check::mirror, options::UpArguments, secrets::write_private, up::FARM_PORT_IN_CLOUD};
+use crate::{check::mirror, embedded, options::UpArguments, secrets::write_private};
 
 /// The one name of a place, whatever way leads to it, and whether it is there or not.
 pub(super) fn place(path: &Path) -> anyhow::Result<PathBuf> {
@@ -71,10 +71,7 @@ pub(super) fn settings(arguments: &UpArguments, directory: &Path) -> anyhow::Res
             file.display()
         );
     }
-    settings.http.builder_url = Some(format!(
-        "http://{}:{FARM_PORT_IN_CLOUD}",
-        devcloud::hypervisor::GATEWAY
-    ));
+    settings.http.builder_url = Some(embedded::farm_url());
     settings.http.listen = arguments.listen.unwrap_or(settings.http.listen);
     settings.devcloud.image = arguments.image.clone().or(settings.devcloud.image);
     settings.devcloud.public_network |= arguments.public_network;

@@ -24,5 +24,9 @@ mod odd_packages;
 mod operator;
 mod packages;
 mod processes;
+mod provision;
 mod requirements;
 mod restarts;
+#[path = "../../../provisioner/tests/it/throwaway.rs"]
+#[expect(dead_code, reason = "the provisioner's own tests use the rest of it")]
+mod throwaway;
