@@ -18,6 +18,7 @@ mod catalogue;
 mod diff;
 mod error;
 mod expression;
+mod folder;
 mod host;
 mod module;
 mod outcome;

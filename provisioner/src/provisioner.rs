@@ -1,7 +1,7 @@
 //! What the farm holds: all playbooks and provision files, loaded once and checked.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::error::{Error, Mistake};
+use crate::folder::{self, File, Links};
 use crate::playbook::Playbook;
 use crate::report::{Mode, Report};
 use crate::runner::{Run, evaluated_vars};
@@ -31,7 +32,7 @@ pub struct Provisioner {
 }
 
 impl Provisioner {
-    /// Reads every `*.yml` in `playbooks` and everything below `provision_files`, parses and compiles all of it.
+    /// Reads everything below both folders; parses every `*.yml` that lies in `playbooks` itself, and compiles the templates.
     ///
     /// # Errors
     /// [`Error::Mistakes`] with all mistakes of all files, [`Error::File`].
@@ -39,15 +40,16 @@ impl Provisioner {
         let mut hash = Sha256::new();
         let mut parsed = BTreeMap::new();
         let mut mistakes: Vec<Mistake> = Vec::new();
-        for (name, text) in read_playbooks(playbooks)? {
+        let files = folder::read(playbooks, Links::Followed)?;
+        folder::add(&mut hash, "playbooks", files.iter());
+        for (name, text) in playbooks_of(playbooks, &files)? {
             if text.len() > MAX_PLAYBOOK {
                 let message = format!("it is larger than {MAX_PLAYBOOK} bytes");
                 mistakes.push(Mistake::of_file(name, message));
                 continue;
             }
-            add(&mut hash, &name, text.as_bytes());
-            match Playbook::parse(&name, &text) {
-                Ok(playbook) => drop(parsed.insert(name, playbook)),
+            match Playbook::parse(name, text) {
+                Ok(playbook) => drop(parsed.insert(name.to_owned(), playbook)),
                 Err(found) => mistakes.extend(found),
             }
         }
@@ -62,9 +64,7 @@ impl Provisioner {
         if !mistakes.is_empty() {
             return Err(Error::Mistakes(mistakes));
         }
-        for (name, content) in staging.contents() {
-            add(&mut hash, name, content);
-        }
+        folder::add(&mut hash, "provision-files", staging.files().iter());
         Ok(Self {
             playbooks: parsed,
             staging,
@@ -72,8 +72,8 @@ impl Provisioner {
         })
     }
 
-    /// SHA-256 over all playbooks and provision files, in hexadecimal: two builders made with the same hash and
-    /// the same variables are alike.
+    /// SHA-256 over everything in both folders, in hexadecimal, also over what playbooks of the real Ansible may use beside
+    /// themselves: two builders made with the same hash and the same variables are alike.
     pub fn configuration_hash(&self) -> &str {
         &self.hash
     }
@@ -216,35 +216,18 @@ fn template_variables(playbook: &Playbook, given: &Map<String, Value>) -> Result
         .collect())
 }
 
-fn read_playbooks(directory: &Path) -> Result<Vec<(String, String)>, Error> {
-    let unreadable = |path: &Path, cause| Error::File {
-        path: path.to_owned(),
-        why: "it cannot be read",
-        cause,
-    };
-    let mut texts = Vec::new();
-    for entry in fs::read_dir(directory).map_err(|cause| unreadable(directory, cause))? {
-        let path = entry.map_err(|cause| unreadable(directory, cause))?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default()
-            .to_owned();
-        if !name.ends_with(".yml") || name.starts_with('.') {
-            continue;
-        }
-        let text = fs::read_to_string(&path).map_err(|cause| unreadable(&path, cause))?;
-        texts.push((name, text));
-    }
-    texts.sort();
-    Ok(texts)
-}
-
-/// Name and content with their lengths, so that no two sets of files have the same digest.
-fn add(hash: &mut Sha256, name: &str, content: &[u8]) {
-    hash.update(format!("{} {}\n", name.len(), content.len()));
-    hash.update(name.as_bytes());
-    hash.update(content);
+/// The playbooks among the files of their folder: those in the folder itself, by their names, with their texts.
+fn playbooks_of<'a>(folder: &Path, files: &'a [File]) -> Result<Vec<(&'a str, &'a str)>, Error> {
+    let is_playbook = |file: &&File| file.path.ends_with(".yml") && !file.path.contains('/');
+    let texts = files.iter().filter(is_playbook).map(|file| {
+        let text = std::str::from_utf8(&file.content);
+        let text = text.map_err(|error| {
+            let cause = io::Error::new(io::ErrorKind::InvalidData, error);
+            folder::unreadable(&folder.join(&file.path), cause)
+        })?;
+        Ok((file.path.as_str(), text))
+    });
+    texts.collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! variable `LIST`, to `ELEMENT.name.EXT`, with the element as `this`. So real Ansible, which knows no Handlebars,
 //! can run the same playbook on the same staging directory.
 //!
-//! Left out: names that begin with a dot, Python's caches, `README.md`, and folders called `tests`.
+//! What is left out of the folder says the module `folder`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,10 +20,7 @@ use handlebars::{
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Mistake};
-
-/// The largest single file, in bytes, and the most files.
-const MAX_FILE: u64 = 8 * 1024 * 1024;
-const MAX_FILES: usize = 2000;
+use crate::folder::{self, File, Links, mistake};
 
 /// The files, read and compiled.
 pub(crate) struct Staging {
@@ -34,20 +31,10 @@ pub(crate) struct Staging {
 /// A file to be written: its path, with slashes, and its content.
 type Written<'a> = (String, Cow<'a, [u8]>);
 
-struct File {
-    /// Relative, with slashes.
-    path: String,
-    content: Vec<u8>,
-    executable: bool,
-    is_template: bool,
-}
-
 impl Staging {
     /// Reads the whole folder and compiles its templates.
     pub(crate) fn load(folder: &Path) -> Result<Self, Error> {
-        let mut files = Vec::new();
-        read_folder(folder, "", &mut files)?;
-        files.sort_by(|one, other| one.path.cmp(&other.path));
+        let files = folder::read(folder, Links::Refused)?;
         let mut templates = Handlebars::new();
         templates.set_strict_mode(true);
         templates.register_escape_fn(handlebars::no_escape);
@@ -55,11 +42,8 @@ impl Staging {
         templates.register_helper("line", Box::new(helper_line));
         templates.register_helper("optional", Box::new(helper_optional));
         let mut mistakes = Vec::new();
-        for file in &mut files {
-            file.is_template = file.path.ends_with(".hbs");
-            if file.is_template {
-                compile(&mut templates, file).unwrap_or_else(|mistake| mistakes.push(mistake));
-            }
+        for file in files.iter().filter(|file| is_template(file)) {
+            compile(&mut templates, file).unwrap_or_else(|mistake| mistakes.push(mistake));
         }
         if mistakes.is_empty() {
             Ok(Self { files, templates })
@@ -68,11 +52,9 @@ impl Staging {
         }
     }
 
-    /// Path and content of every file, for the digest of the configuration.
-    pub(crate) fn contents(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.files
-            .iter()
-            .map(|file| (file.path.as_str(), file.content.as_slice()))
+    /// Every file, for the digest of the configuration.
+    pub(crate) fn files(&self) -> &[File] {
+        &self.files
     }
 
     /// Writes everything below `target`, rendered with `variables`. No file takes the place of another one.
@@ -96,7 +78,7 @@ impl Staging {
         file: &'a File,
         variables: &Map<String, Value>,
     ) -> Result<Vec<Written<'a>>, Error> {
-        if !file.is_template {
+        if !is_template(file) {
             return Ok(vec![(file.path.clone(), Cow::Borrowed(&file.content))]);
         }
         let path = file.path.strip_suffix(".hbs").unwrap_or(&file.path);
@@ -165,8 +147,8 @@ impl Staging {
     }
 }
 
-fn mistake(file: &str, message: String) -> Error {
-    Error::Mistakes(vec![Mistake::of_file(file, message)])
+fn is_template(file: &File) -> bool {
+    file.path.ends_with(".hbs")
 }
 
 fn compile(templates: &mut Handlebars<'static>, file: &File) -> Result<(), Mistake> {
@@ -185,66 +167,6 @@ fn compile(templates: &mut Handlebars<'static>, file: &File) -> Result<(), Mista
             let number = |value: usize| u64::try_from(value).unwrap_or(0);
             wrong((number(place.0), number(place.1)), error.reason().to_string())
         })
-}
-
-fn unreadable(path: &Path, cause: std::io::Error) -> Error {
-    Error::File {
-        path: path.to_owned(),
-        why: "it cannot be read",
-        cause,
-    }
-}
-
-fn read_folder(folder: &Path, prefix: &str, files: &mut Vec<File>) -> Result<(), Error> {
-    for entry in fs::read_dir(folder).map_err(|cause| unreadable(folder, cause))? {
-        let entry = entry.map_err(|cause| unreadable(folder, cause))?;
-        let path = entry.path();
-        let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|name| !name.contains(['\n', '\r'])) else {
-            return Err(mistake(
-                &path.display().to_string(),
-                "the name is not plain text".to_owned(),
-            ));
-        };
-        let is_ignored = name.starts_with('.')
-            || matches!(name, "tests" | "__pycache__" | "README.md")
-            || name.ends_with(".pyc")
-            || name.ends_with('~');
-        if is_ignored {
-            continue;
-        }
-        let kind = entry.file_type().map_err(|cause| unreadable(&path, cause))?;
-        let relative = format!("{prefix}{name}");
-        if kind.is_dir() {
-            read_folder(&path, &format!("{relative}/"), files)?;
-        } else if kind.is_file() {
-            files.push(read_file(&path, relative.clone())?);
-        } else {
-            return Err(mistake(&relative, "it is neither a file nor a folder".to_owned()));
-        }
-        if files.len() > MAX_FILES {
-            return Err(mistake(
-                &relative,
-                format!("there are more than {MAX_FILES} files"),
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn read_file(path: &Path, relative: String) -> Result<File, Error> {
-    let metadata = fs::metadata(path).map_err(|cause| unreadable(path, cause))?;
-    if metadata.len() > MAX_FILE {
-        return Err(mistake(&relative, format!("it is larger than {MAX_FILE} bytes")));
-    }
-    let content = fs::read(path).map_err(|cause| unreadable(path, cause))?;
-    let executable = metadata.permissions().mode() & 0o100 != 0;
-    Ok(File {
-        path: relative,
-        content,
-        executable,
-        is_template: false,
-    })
 }
 
 /// Names of elements become names of files: letters, digits and `._+-`, not beginning with a dot.

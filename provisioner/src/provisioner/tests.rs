@@ -1,3 +1,6 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
 use serde_json::json;
 
 use super::*;
@@ -97,23 +100,60 @@ fn the_hash_follows_every_name_and_every_content() {
     let hash = |files: &[(&str, &str)]| loaded(files).configuration_hash().to_owned();
     let first = hash(&[playbook, file]);
     assert_eq!(first.len(), 64);
-    let left_out = ("provision-files/tests/x", "y");
-    assert_eq!(
-        first,
-        hash(&[playbook, left_out, file]),
-        "what is left out does not count"
-    );
+    for left_out in [
+        ("provision-files/tests/x", "y"),
+        ("playbooks/README.md", "y"),
+        ("playbooks/.git/x", "y"),
+        ("playbooks/a.yml~", "y"),
+    ] {
+        assert_eq!(
+            first,
+            hash(&[playbook, left_out, file]),
+            "{left_out:?} is left out"
+        );
+    }
     let commented = format!("{PLAY}# a comment\n");
-    let others: [&[(&str, &str)]; 4] = [
+    let others: [&[(&str, &str)]; 8] = [
         &[("playbooks/a.yml", &commented), file],
         &[("playbooks/b.yml", PLAY), file],
         // The same letters, cut elsewhere.
         &[playbook, ("provision-files/a", "bc")],
         &[playbook, file, ("provision-files/d", "")],
+        // The same file, on the other side.
+        &[playbook, ("playbooks/ab", "c")],
+        // What real Ansible may use beside a playbook.
+        &[playbook, file, ("playbooks/roles/r/tasks/main.yml", "- debug:")],
+        &[playbook, file, ("playbooks/vars.yaml", "")],
+        &[playbook, file, ("playbooks/files/motd", "")],
     ];
     for files in others {
         assert_ne!(first, hash(files), "{files:?}");
     }
+    let seen: std::collections::BTreeSet<String> = others.iter().map(|files| hash(files)).collect();
+    assert_eq!(seen.len(), others.len());
+}
+
+#[test]
+fn the_hash_follows_what_is_a_program_and_what_a_link_leads_to() {
+    let folder = folders(&[("playbooks/a.yml", PLAY), ("playbooks/files/run", "#!/bin/sh\n")]);
+    let path = |name: &str| folder.path().join("playbooks").join(name);
+    let hash = || {
+        load(&folder)
+            .unwrap_or_else(|error| panic!("{error}"))
+            .configuration_hash()
+            .to_owned()
+    };
+    let plain = hash();
+    fs::set_permissions(path("files/run"), fs::Permissions::from_mode(0o755)).expect("a mode");
+    let program = hash();
+    assert_ne!(plain, program);
+    // As Kubernetes mounts files: links into a hidden folder.
+    fs::create_dir(path("..data")).expect("a folder");
+    fs::rename(path("a.yml"), path("..data/a.yml")).expect("moved");
+    symlink("..data/a.yml", path("a.yml")).expect("a link");
+    assert_eq!(hash(), program, "a link stands for what it leads to");
+    fs::write(path("..data/a.yml"), format!("{PLAY}# more\n")).expect("a file");
+    assert_ne!(hash(), program);
 }
 
 /// What the template `x.hbs` becomes with these variables.
