@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use provisioner::{Mode, PlaybookRunner as _, Provisioner, Report, Request, Target};
+use model::fleet::{ProvisionSpec, Runner};
+use provisioner::{Ansible, Mode, PlaybookRunner as _, Provisioner, Report, Request, Target};
 use runtime::supervisor::error_chain;
 use serde_json::{Map, Value};
 use shell::{ClientKey, Connection, Endpoint, HostKey, Timeouts};
@@ -23,9 +24,10 @@ pub trait Reach: Send + Sync + std::fmt::Debug {
 /// A machine that was opened.
 #[async_trait]
 pub trait Machine: Send + Sync {
-    /// Runs a playbook on it; what came of it, in words for operators.
+    /// Runs a playbook on it by the runner of a provision; what came of it, in words for operators.
     async fn play(
         &self,
+        provision: &ProvisionSpec,
         playbook: &str,
         vars: &Map<String, Value>,
         limit: Duration,
@@ -87,6 +89,7 @@ impl Reach for OverSsh {
 impl Machine for Opened {
     async fn play(
         &self,
+        provision: &ProvisionSpec,
         playbook: &str,
         vars: &Map<String, Value>,
         limit: Duration,
@@ -98,7 +101,17 @@ impl Machine for Opened {
             limit,
             progress: None,
         };
-        match self.provisioner.play(&self.target, &request).await {
+        let played = match provision.runner {
+            Runner::Builtin => self.provisioner.play(&self.target, &request).await,
+            Runner::Ansible => {
+                let command = provision.ansible.command.as_deref();
+                match Ansible::new(Arc::clone(&self.provisioner), command) {
+                    Ok(ansible) => ansible.play(&self.target, &request).await,
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        match played {
             Ok(report) => Ok(summary(playbook, &report)),
             Err(error) => Err(format!("{playbook}: {}", error_chain(&error))),
         }

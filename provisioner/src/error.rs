@@ -1,5 +1,6 @@
 //! What can go wrong in provisioning, sorted by who has to act.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +39,9 @@ pub enum Error {
     /// The machine was not reached, is another one, or does not let us in; nothing was done there.
     #[error(transparent)]
     Unreachable(shell::Error),
+    /// The real Ansible is not there, or could not do anything with the playbook.
+    #[error("{0}")]
+    Ansible(String),
     /// The connection failed or was lost. Retry with a new one; the playbook is idempotent.
     #[error("{place}: the connection failed")]
     Connection {
@@ -118,7 +122,7 @@ pub struct TaskFailure {
     /// Play, task and line: `play "...", task "..." (builder.yml:12)`.
     pub place: String,
     /// The module, such as `copy`.
-    pub module: &'static str,
+    pub module: Cow<'static, str>,
     /// What went wrong.
     pub message: String,
     /// The exit status of the remote command, if it was one.

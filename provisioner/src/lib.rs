@@ -2,7 +2,7 @@
 //!
 //! A playbook is a file in Ansible's language, of which a documented subset (`playbooks/README.md`) is run natively
 //! over one SSH connection: idempotent, with `ok` or `changed` for each task, a check mode and diffs. The real
-//! `ansible-playbook` runs the same files to the same result, which a test proves.
+//! `ansible-playbook` runs the same files to the same result, which a test proves; it is the other runner, [`Ansible`].
 //!
 //! This crate must never: do part of a playbook and call it done, understand a keyword differently from Ansible
 //! without saying so at load, put text of others into shell code, or start anything that has no time limit. It
@@ -13,6 +13,7 @@
 //! `value.rs`. `playbook/parse.rs` is where mistakes of operators are found, `staging.rs`
 //! renders `provision-files/`.
 
+mod ansible;
 mod arguments;
 mod catalogue;
 mod diff;
@@ -33,6 +34,7 @@ mod value;
 mod words;
 mod yaml;
 
+pub use ansible::Ansible;
 pub use error::{Error, Mistake, TaskFailure};
 pub use provisioner::Provisioner;
 pub use report::{Mode, Outcome, Report, TaskReport};

@@ -1,8 +1,8 @@
 //! What the farm holds: all playbooks and provision files, loaded once and checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,7 +26,10 @@ const MAX_PLAYBOOK: usize = 1024 * 1024;
 
 /// All playbooks and provision files, ready to be run.
 pub struct Provisioner {
-    playbooks: BTreeMap<String, Playbook>,
+    /// By name; with the mistakes of one that ours does not understand, and that only the real Ansible plays.
+    playbooks: BTreeMap<String, Result<Playbook, Vec<Mistake>>>,
+    /// Everything in the folder of playbooks.
+    files: Vec<File>,
     staging: Staging,
     hash: String,
 }
@@ -37,6 +40,20 @@ impl Provisioner {
     /// # Errors
     /// [`Error::Mistakes`] with all mistakes of all files, [`Error::File`].
     pub fn load(playbooks: &Path, provision_files: &Path) -> Result<Self, Error> {
+        Self::load_beside_ansible(playbooks, provision_files, None)
+    }
+
+    /// The same where the real Ansible plays too: only the playbooks of these names have to be what ours understands. Others may
+    /// use more of its language, or be parts of playbooks.
+    ///
+    /// # Errors
+    /// As [`Provisioner::load`], but for what is in those others.
+    pub fn load_beside_ansible(
+        playbooks: &Path,
+        provision_files: &Path,
+        ours: Option<&BTreeSet<String>>,
+    ) -> Result<Self, Error> {
+        let is_ours = |name: &str| ours.is_none_or(|ours| ours.contains(name));
         let mut hash = Sha256::new();
         let mut parsed = BTreeMap::new();
         let mut mistakes: Vec<Mistake> = Vec::new();
@@ -48,9 +65,10 @@ impl Provisioner {
                 mistakes.push(Mistake::of_file(name, message));
                 continue;
             }
-            match Playbook::parse(name, text) {
-                Ok(playbook) => drop(parsed.insert(name.to_owned(), playbook)),
-                Err(found) => mistakes.extend(found),
+            let playbook = Playbook::parse(name, text);
+            match &playbook {
+                Err(found) if is_ours(name) => mistakes.extend(found.iter().cloned()),
+                _ => drop(parsed.insert(name.to_owned(), playbook)),
             }
         }
         let staging = match Staging::load(provision_files) {
@@ -67,6 +85,7 @@ impl Provisioner {
         folder::add(&mut hash, "provision-files", staging.files().iter());
         Ok(Self {
             playbooks: parsed,
+            files,
             staging,
             hash: hex::encode(hash.finalize()),
         })
@@ -153,7 +172,34 @@ impl Provisioner {
         Ok(directory)
     }
 
+    /// Renders the provision files for the real Ansible: into `directory`, unless the playbook is known to need none of them.
+    /// Of a playbook that ours does not understand, templates see the given variables only.
+    pub(crate) fn stage_for_ansible(
+        &self,
+        request: &Request<'_>,
+        directory: &Path,
+    ) -> Result<Option<PathBuf>, Error> {
+        let variables = match self.known(request.playbook)? {
+            Ok(playbook) if !playbook.uses_staged => return Ok(None),
+            Ok(playbook) => template_variables(playbook, request.vars)?,
+            Err(_) => request.vars.clone(),
+        };
+        self.staging.write(directory, &variables)?;
+        Ok(Some(directory.to_owned()))
+    }
+
+    /// Everything in the folder of playbooks, as it was read.
+    pub(crate) fn files(&self) -> &[File] {
+        &self.files
+    }
+
+    /// A playbook that ours understands.
     fn playbook(&self, name: &str) -> Result<&Playbook, Error> {
+        let playbook = self.known(name)?.as_ref();
+        playbook.map_err(|mistakes| Error::Mistakes(mistakes.clone()))
+    }
+
+    fn known(&self, name: &str) -> Result<&Result<Playbook, Vec<Mistake>>, Error> {
         self.playbooks.get(name).ok_or_else(|| Error::UnknownPlaybook {
             name: name.to_owned(),
             known: self.playbooks.keys().cloned().collect(),

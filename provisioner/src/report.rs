@@ -1,5 +1,6 @@
 //! What a run did, task by task, and its text in the manner of Ansible's recap.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub struct TaskReport {
     /// The line of the task in the playbook.
     pub line: u64,
     /// The module.
-    pub module: &'static str,
+    pub module: Cow<'static, str>,
     /// How it ended.
     pub outcome: Outcome,
     /// What was changed, in words: `mode 644 -> 755`. Empty under `no_log`.

@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
         let hidden = task.no_log;
         Error::TaskFailed(Box::new(TaskFailure {
             place: self.place(play, task),
-            module: task.module.name,
+            module: task.module.name.into(),
             message: if hidden {
                 "hidden by no_log".to_owned()
             } else {

@@ -3,7 +3,10 @@
 use std::{os::unix::fs::MetadataExt as _, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
-use model::{fleet::FleetSpec, quantity::ByteSize};
+use model::{
+    fleet::{FleetSpec, Runner},
+    quantity::ByteSize,
+};
 use runtime::{Settings, clock};
 use store::{Process, Store};
 
@@ -282,24 +285,30 @@ pub(crate) fn mirror(name: &str, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The playbooks, and whether the fleet file names any that is not there. What is built in is unpacked elsewhere.
+/// The playbooks, and whether the fleet file names any, or a program to play them, that is not there. What is built in is unpacked elsewhere.
 pub(crate) fn playbooks(settings: &Settings, fleet: Option<&FleetSpec>) -> anyhow::Result<String> {
     let scratch = tempfile::tempdir()?;
     let (playbooks, files) = assets::directories(&settings.fleet, scratch.path())?;
-    let provisioner = provisioner::Provisioner::load(&playbooks, &files)?;
+    let ours = fleet.and_then(FleetSpec::own_playbooks);
+    let provisioner = provisioner::Provisioner::load_beside_ansible(&playbooks, &files, ours.as_ref())?;
     let known: Vec<&str> = provisioner.playbooks().collect();
-    let mut unknown = Vec::new();
+    let mut wrong = Vec::new();
     for (name, spec) in fleet.iter().flat_map(|fleet| &fleet.provision) {
+        if spec.runner == Runner::Ansible
+            && let Err(error) = provisioner::Ansible::find(spec.ansible.command.as_deref())
+        {
+            wrong.push(format!("the fleet file's provision.{name}.runner: {error}"));
+        }
         for (key, playbook) in [("playbook", &spec.playbook), ("check", &spec.check)] {
             if !known.contains(&playbook.as_str()) {
-                unknown.push(format!(
+                wrong.push(format!(
                     "the fleet file's provision.{name}.{key}: there is no playbook {playbook}; there is {}",
                     known.join(", ")
                 ));
             }
         }
     }
-    ensure!(unknown.is_empty(), "{}", unknown.join("\n"));
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok("good".to_owned())
 }
 

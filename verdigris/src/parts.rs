@@ -212,7 +212,7 @@ pub(crate) fn files(
 ) -> anyhow::Result<controller::Files> {
     let fleet = fleet(settings)?;
     let clouds = clouds(&fleet, embedded)?;
-    let provisioner = Arc::new(provisioner(settings)?);
+    let provisioner = Arc::new(provisioner(settings, &fleet)?);
     let reach = controller::OverSsh {
         key: Arc::clone(key),
         provisioner: Arc::clone(&provisioner),
@@ -232,7 +232,8 @@ pub(crate) fn planner(
     key: ClientKey,
     store: &Store,
 ) -> anyhow::Result<controller::Context> {
-    let (key, provisioner) = (Arc::new(key), Arc::new(provisioner(settings)?));
+    let fleet = fleet(settings)?;
+    let (key, provisioner) = (Arc::new(key), Arc::new(provisioner(settings, &fleet)?));
     let reach = controller::OverSsh {
         key: Arc::clone(&key),
         provisioner: Arc::clone(&provisioner),
@@ -252,9 +253,10 @@ pub(crate) fn planner(
 }
 
 /// What makes machines builders.
-pub(crate) fn provisioner(settings: &Settings) -> anyhow::Result<Provisioner> {
+pub(crate) fn provisioner(settings: &Settings, fleet: &FleetSpec) -> anyhow::Result<Provisioner> {
     let (playbooks, files) = assets::directories(&settings.fleet, &settings.storage.directory)?;
-    Provisioner::load(&playbooks, &files).context("loading playbooks and provision-files")
+    Provisioner::load_beside_ansible(&playbooks, &files, fleet.own_playbooks().as_ref())
+        .context("loading playbooks and provision-files")
 }
 
 /// A file with an access key.

@@ -4,20 +4,20 @@ mod arguments;
 mod machine;
 mod show;
 
-use std::{process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use model::{
     PoolName,
     builder::Deadlines,
-    fleet::{FleetSpec, ProvisionSpec},
+    fleet::{FleetSpec, ProvisionSpec, Runner},
     nearest::did_you_mean,
 };
-use provisioner::{Mode, PlaybookRunner as _, Provisioner, Request, Target};
+use provisioner::{Ansible, Mode, PlaybookRunner, Provisioner, Request, Target};
 use runtime::Settings;
 use serde_json::{Map, Value};
 use shell::ClientKey;
-use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use arguments::Arguments;
 use machine::{Machine, Ours};
@@ -30,9 +30,7 @@ const PLAYBOOK: &str = "builder.yml";
 
 /// All that a playbook is played with.
 struct Wanted {
-    /// Where what is built in was unpacked.
-    _unpacked: TempDir,
-    provisioner: Provisioner,
+    runner: Arc<dyn PlaybookRunner>,
     target: Target,
     playbook: String,
     vars: Map<String, Value>,
@@ -63,9 +61,29 @@ async fn play(arguments: &Arguments, wanted: &Wanted) -> ExitCode {
         limit: wanted.limit,
         progress: Some(&progress),
     };
-    let played = wanted.provisioner.play(&wanted.target, &request).await;
-    shown.end(&played);
-    show::code(&played)
+    tokio::select! {
+        played = wanted.runner.play(&wanted.target, &request) => {
+            shown.end(&played);
+            show::code(&played, shown.has_begun())
+        }
+        // What was given up ends what it started, and takes away what it wrote.
+        () = interrupted() => shown.interrupted(),
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() {
+    let told = |kind| async move {
+        match signal(kind) {
+            Ok(mut signals) => drop(signals.recv().await),
+            // It ends the process as it ends any other.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = told(SignalKind::interrupt()) => {}
+        () = told(SignalKind::terminate()) => {}
+    }
 }
 
 /// Finds out what is to be played, and on what.
@@ -90,13 +108,17 @@ async fn wanted(arguments: &Arguments) -> anyhow::Result<Wanted> {
     let target = machine.target(&settings)?;
     let playbook = arguments.playbook.as_ref();
     let playbook = playbook.or(provision.map(|provision| &provision.playbook));
+    let playbook = playbook.map_or_else(|| PLAYBOOK.to_owned(), Clone::clone);
+    let by = arguments.runner.map(Runner::from);
+    let by = by
+        .or(provision.map(|provision| provision.runner))
+        .unwrap_or_default();
+    let command = provision.and_then(|provision| provision.ansible.command.as_deref());
     let deadlines = provision.map_or_else(Deadlines::default, |provision| provision.timeouts.deadlines());
-    let (provisioner, unpacked) = provisioner(&settings)?;
     Ok(Wanted {
-        _unpacked: unpacked,
-        provisioner,
+        runner: runner(&settings, &playbook, (by, command))?,
         target,
-        playbook: playbook.map_or_else(|| PLAYBOOK.to_owned(), Clone::clone),
+        playbook,
         limit: arguments
             .limit_time
             .map_or(deadlines.provision, |span| span.get()),
@@ -114,13 +136,31 @@ impl Wanted {
     }
 }
 
-/// The playbooks. What is built in is unpacked for this run alone: the farm's directory may be another user's.
-fn provisioner(settings: &Settings) -> anyhow::Result<(Provisioner, TempDir)> {
+/// Who plays the playbook. What is built in is unpacked for this run alone: the farm's directory may be another user's.
+fn runner(
+    settings: &Settings,
+    playbook: &str,
+    (by, command): (Runner, Option<&str>),
+) -> anyhow::Result<Arc<dyn PlaybookRunner>> {
     let unpacked = tempfile::tempdir()?;
     let (playbooks, files) = assets::directories(&settings.fleet, unpacked.path())?;
+    // Without a fleet file that can be read, nothing says that the real Ansible plays any.
+    let mut ours = parts::fleet(settings)
+        .ok()
+        .and_then(|fleet| fleet.own_playbooks());
+    match (by, &mut ours) {
+        (Runner::Builtin, Some(ours)) => drop(ours.insert(playbook.to_owned())),
+        (Runner::Ansible, None) => ours = Some(BTreeSet::new()),
+        _ => {}
+    }
     let words = || format!("the playbooks in {}", playbooks.display());
-    let provisioner = Provisioner::load(&playbooks, &files).with_context(words)?;
-    Ok((provisioner, unpacked))
+    let provisioner =
+        Provisioner::load_beside_ansible(&playbooks, &files, ours.as_ref()).with_context(words)?;
+    let provisioner = Arc::new(provisioner);
+    Ok(match by {
+        Runner::Builtin => provisioner,
+        Runner::Ansible => Arc::new(Ansible::new(provisioner, command)?),
+    })
 }
 
 /// What a pool's machines are provisioned with.

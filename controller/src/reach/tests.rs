@@ -10,7 +10,7 @@ fn what_a_playbook_did_is_told_with_its_tasks_and_those_that_changed_something()
         play: "builder".to_owned(),
         name: "a task".to_owned(),
         line: 3,
-        module: "command",
+        module: "command".into(),
         outcome,
         changes: Vec::new(),
         message: None,

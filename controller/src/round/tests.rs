@@ -9,7 +9,10 @@ use std::{
 
 use async_trait::async_trait;
 use cloud::{FLEET_TAG, FakeCloud, Instance, InstanceState, LaunchFailure};
-use model::{BuilderState, fleet::FleetSpec};
+use model::{
+    BuilderState,
+    fleet::{FleetSpec, ProvisionSpec},
+};
 use provisioner::Provisioner;
 use runtime::clock::{Clock, ManualClock};
 use serde_json::{Map, Value};
@@ -73,6 +76,7 @@ impl Reach for FakeMachines {
 impl Machine for FakeMachine {
     async fn play(
         &self,
+        _provision: &ProvisionSpec,
         playbook: &str,
         _vars: &Map<String, Value>,
         _limit: Duration,

@@ -183,7 +183,8 @@ impl Open<'_> {
 
     /// Runs one playbook; what came of it, in words for the log.
     async fn run(&self, builder: &Builder, playbook: &str, limit: Duration) -> Result<String, String> {
-        let played = self.machine.play(playbook, self.vars, limit).await;
+        let provision = provision_of(self.context, builder).map_err(|error| error.to_string())?;
+        let played = self.machine.play(provision, playbook, self.vars, limit).await;
         match &played {
             Ok(words) => info!(builder.id = %builder.id, "Played on builder {}: {words}", builder.id),
             Err(words) => warn!(builder.id = %builder.id, "Failed on builder {}: {words}", builder.id),

@@ -41,6 +41,19 @@ pub struct FleetSpec {
     pub pools: BTreeMap<PoolName, PoolSpec>,
 }
 
+impl FleetSpec {
+    /// The playbooks that the farm plays itself, where others are played by the real Ansible; `None` where it plays all.
+    #[must_use]
+    pub fn own_playbooks(&self) -> Option<BTreeSet<String>> {
+        let (ours, theirs): (Vec<_>, Vec<_>) = self
+            .provision
+            .values()
+            .partition(|spec| spec.runner == Runner::Builtin);
+        let named = ours.iter().flat_map(|spec| [&spec.playbook, &spec.check]);
+        (!theirs.is_empty()).then(|| named.cloned().collect())
+    }
+}
+
 /// How often the controller works, and how long its lease lasts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -194,12 +207,37 @@ pub struct ProvisionSpec {
     /// The playbook that checks whether it is one.
     #[serde(default = "check_playbook")]
     pub check: String,
+    /// Who plays them.
+    #[serde(default)]
+    pub runner: Runner,
+    /// The real Ansible, where it is the runner.
+    #[serde(default)]
+    pub ansible: AnsibleSpec,
     /// Time limits by stage.
     #[serde(default)]
     pub timeouts: TimeoutsSpec,
     /// Variables handed to the playbooks.
     #[serde(default)]
     pub vars: BTreeMap<String, serde_json::Value>,
+}
+
+/// Who plays playbooks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runner {
+    /// The farm itself, which knows a part of Ansible's language.
+    #[default]
+    Builtin,
+    /// The real `ansible-playbook`.
+    Ansible,
+}
+
+/// The real Ansible.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnsibleSpec {
+    /// The program: a path, or a name to be found in PATH; `ansible-playbook` when left out.
+    pub command: Option<String>,
 }
 
 fn builder_playbook() -> String {

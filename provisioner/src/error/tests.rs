@@ -24,7 +24,7 @@ fn failed(status: Option<i64>, stderr: &str) -> Error {
     };
     Error::TaskFailed(Box::new(TaskFailure {
         place: PLACE.to_owned(),
-        module: "copy",
+        module: "copy".into(),
         message: "no room".to_owned(),
         status,
         stderr: stderr.to_owned(),

@@ -75,6 +75,47 @@ fn the_mistakes_of_all_files_are_reported_together() {
 }
 
 #[test]
+fn a_foreign_playbook_may_be_one_that_ours_does_not_understand() {
+    let folder = folders(&[
+        ("playbooks/a.yml", PLAY),
+        ("playbooks/b.yml", "- import_playbook: a.yml\n"),
+        ("provision-files/x.hbs", "{{v}}"),
+    ]);
+    let path = |name: &str| folder.path().join(name);
+    let with = |ours: &[&str]| {
+        let ours = ours.iter().copied().map(str::to_owned).collect();
+        Provisioner::load_beside_ansible(&path("playbooks"), &path("provision-files"), Some(&ours))
+    };
+    let words = "b.yml:1:3: a play has no keyword \"import_playbook\"";
+    assert!(refused(&folder).starts_with(words));
+    assert!(with(&["b.yml"]).is_err());
+    let provisioner = with(&["a.yml"]).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(provisioner.playbooks().collect::<Vec<_>>(), ["a.yml", "b.yml"]);
+    let ours = provisioner
+        .playbook("b.yml")
+        .expect_err("not for ours")
+        .to_string();
+    assert!(ours.starts_with(words), "{ours}");
+    // Who plays it may need the rendered files: what it needs is not known.
+    let vars = json!({ "v": "w" });
+    let staged = |playbook, target: &Path| {
+        let request = Request {
+            playbook,
+            vars: vars.as_object().expect("an object"),
+            mode: Mode::Apply,
+            limit: Duration::from_secs(1),
+            progress: None,
+        };
+        provisioner.stage_for_ansible(&request, target)
+    };
+    let target = path("staged");
+    assert_eq!(staged("b.yml", &target).expect("staged"), Some(target.clone()));
+    assert_eq!(fs::read_to_string(target.join("x")).expect("the file"), "w");
+    assert_eq!(staged("a.yml", &path("none")).expect("not staged"), None);
+    assert!(!path("none").exists());
+}
+
+#[test]
 fn folders_that_cannot_be_read_are_named() {
     let folder = folders(&[("playbooks/a.yml", PLAY)]);
     let away = folder.path().join("away");
@@ -129,7 +170,7 @@ fn the_hash_follows_every_name_and_every_content() {
     for files in others {
         assert_ne!(first, hash(files), "{files:?}");
     }
-    let seen: std::collections::BTreeSet<String> = others.iter().map(|files| hash(files)).collect();
+    let seen: BTreeSet<String> = others.iter().map(|files| hash(files)).collect();
     assert_eq!(seen.len(), others.len());
 }
 

@@ -5,7 +5,7 @@ fn task(play: &str, name: &str, outcome: Outcome) -> TaskReport {
         play: play.to_owned(),
         name: name.to_owned(),
         line: 1,
-        module: "copy",
+        module: "copy".into(),
         outcome,
         changes: Vec::new(),
         message: None,

@@ -138,7 +138,7 @@ pub(super) fn task_report(play: &Play, task: &Task, items: &mut [Item], duration
         play: play.name.clone(),
         name: task.name.clone(),
         line: task.line,
-        module: task.module.name,
+        module: task.module.name.into(),
         outcome: worst.unwrap_or(Outcome::Skipped),
         changes: Vec::new(),
         message: None,

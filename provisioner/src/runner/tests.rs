@@ -204,7 +204,7 @@ async fn a_failed_task_ends_the_run_with_what_was_done_until_then() {
     assert_eq!(
         (
             failure.place.as_str(),
-            failure.module,
+            &*failure.module,
             failure.message.as_str(),
             failure.status
         ),

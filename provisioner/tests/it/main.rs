@@ -16,6 +16,7 @@
 
 mod ansible;
 mod builder;
+mod by_ansible;
 mod failures;
 mod modules;
 mod real;

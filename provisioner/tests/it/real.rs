@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Where `cargo xtask setup` puts Python programs.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let cache = variable("VERDIGRIS_CACHE")
         .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("verdigris")))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::value_parser;
-use model::quantity::Span;
+use model::{fleet::Runner, quantity::Span};
 use serde_json::Value;
 
 use crate::options::Config;
@@ -24,7 +24,7 @@ Exit status:
   0  every task went well
   1  nothing was played: a mistake in files or settings, a machine that is not reached or is another one
   2  the command line cannot be read
-  3  a task failed, the connection was lost, or the time was over: the machine may be changed in part";
+  3  a task failed, the connection was lost, the time was over, or it was interrupted: the machine may be changed in part";
 
 /// What is played, on which machine, and how it is reached.
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,9 @@ pub(crate) struct Arguments {
     /// The playbook, by the name of its file: the pool's, or builder.yml.
     #[arg(long, value_name = "NAME")]
     pub(crate) playbook: Option<String>,
+    /// Who plays it: the pool's `runner`, or the farm itself.
+    #[arg(long, value_enum, value_name = "RUNNER")]
+    pub(crate) runner: Option<By>,
     /// A variable for the playbook, which wins over all others. VALUE is JSON where it can be read as such, and text otherwise.
     /// May be given more than once.
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
@@ -73,6 +76,24 @@ pub(crate) struct Arguments {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) config: Config,
+}
+
+/// Who plays a playbook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum By {
+    /// The farm itself, which knows a part of Ansible's language.
+    Builtin,
+    /// The real ansible-playbook, which has to be in PATH or named by the pool's `ansible`.
+    Ansible,
+}
+
+impl From<By> for Runner {
+    fn from(by: By) -> Self {
+        match by {
+            By::Builtin => Self::Builtin,
+            By::Ansible => Self::Ansible,
+        }
+    }
 }
 
 fn host(text: &str) -> Result<String, String> {

@@ -45,6 +45,11 @@ impl Shown {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a task has ended.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.report().tasks.is_empty()
+    }
+
     /// Takes a task that has ended.
     pub(super) fn task(&self, task: &TaskReport) {
         let mut task = task.clone();
@@ -63,19 +68,28 @@ impl Shown {
 
     /// Says how it all ended.
     pub(super) fn end(&self, played: &Result<Report, Error>) {
+        self.last_words(played.as_ref().err().map(words).as_deref());
+    }
+
+    /// Says that it was given up before its end; the status for that.
+    pub(super) fn interrupted(&self) -> ExitCode {
+        self.last_words(Some("interrupted: the machine may be changed in part"));
+        ExitCode::from(FAILED)
+    }
+
+    fn last_words(&self, error: Option<&str>) {
         let mut report = self.report();
         report.duration = self.begun.elapsed();
-        let error = played.as_ref().err().map(words);
         if self.as_json {
-            let document = document(&report, error.as_deref());
+            let document = document(&report, error);
             say(&format!("{document:#}"));
             return;
         }
-        if let Some(error) = &error {
+        if let Some(error) = error {
             say(error);
         }
         // A machine that was not reached has nothing to count.
-        if played.is_ok() || !report.tasks.is_empty() {
+        if error.is_none() || !report.tasks.is_empty() {
             say(&report.recap());
         }
     }
@@ -92,12 +106,13 @@ fn words(error: &Error) -> String {
 }
 
 /// The status that the command ends with.
-pub(super) fn code(played: &Result<Report, Error>) -> ExitCode {
+pub(super) fn code(played: &Result<Report, Error>, has_begun: bool) -> ExitCode {
     match played {
         Ok(_) => ExitCode::SUCCESS,
         Err(Error::TaskFailed(_) | Error::Connection { .. } | Error::Deadline { .. }) => {
             ExitCode::from(FAILED)
         }
+        Err(Error::Ansible(_)) if has_begun => ExitCode::from(FAILED),
         Err(_) => ExitCode::FAILURE,
     }
 }
@@ -139,7 +154,7 @@ mod tests {
             play: "P".to_owned(),
             name: "T".to_owned(),
             line: 4,
-            module: "copy",
+            module: "copy".into(),
             outcome: *outcome,
             changes: vec!["mode 644 -> 600".to_owned()],
             message: None,
@@ -201,8 +216,10 @@ mod tests {
                 broken,
             ),
         ] {
-            assert_eq!(code(&played), expected, "{played:?}");
+            assert_eq!(code(&played, false), expected, "{played:?}");
         }
+        let odd = || Err(Error::Ansible("odd".to_owned()));
+        assert_eq!((code(&odd(), false), code(&odd(), true)), (refused, broken));
         let said = words(&Error::Unreachable(stranger()));
         assert!(
             said.starts_with(

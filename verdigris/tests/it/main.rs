@@ -25,6 +25,7 @@ mod operator;
 mod packages;
 mod processes;
 mod provision;
+mod provision_by_ansible;
 mod requirements;
 mod restarts;
 #[path = "../../../provisioner/tests/it/throwaway.rs"]

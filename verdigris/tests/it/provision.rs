@@ -42,13 +42,13 @@ const TOUCHED: &[&str] = &[
 ];
 
 /// A farm that never ran, and a machine that lets its key in.
-struct Place {
+pub(crate) struct Place {
     directory: TempDir,
-    host: Throwaway,
+    pub(crate) host: Throwaway,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (directory, host) = (tempfile::tempdir().unwrap(), Throwaway::start());
         let place = Self { directory, host };
         let settings = format!(
@@ -71,12 +71,12 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// Own playbooks in place of the built-in ones.
-    fn playbooks(&self, files: &[(&str, &str)]) {
+    pub(crate) fn playbooks(&self, files: &[(&str, &str)]) {
         let folder = self.path("playbooks");
         fs::create_dir_all(&folder).unwrap();
         for (name, text) in files {
@@ -87,7 +87,7 @@ impl Place {
         fs::write(self.path("verdigris.toml"), settings + &line).unwrap();
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         verdigris()
             .args(arguments)
             .arg("--config")
@@ -98,7 +98,7 @@ impl Place {
     }
 
     /// `verdigris provision` of the machine: the status, and what was said.
-    fn provision(&self, arguments: &[&str]) -> (i32, String) {
+    pub(crate) fn provision(&self, arguments: &[&str]) -> (i32, String) {
         let known = self.path("known_hosts");
         let known = ["--known-hosts", known.to_str().unwrap()];
         let output = self.run(&[&["provision", "127.0.0.1"][..], &known, arguments].concat());
@@ -106,7 +106,7 @@ impl Place {
         (output.status.code().unwrap(), said)
     }
 
-    fn port(&self) -> String {
+    pub(crate) fn port(&self) -> String {
         self.host.endpoint.port.to_string()
     }
 }
@@ -154,7 +154,7 @@ fn what_would_change_is_told_and_nothing_is_changed_until_it_is_wished() {
 }
 
 /// A playbook that says which variables it was given, changes a file and fails when it is told to.
-const OWN: &str = r#"- name: Own
+pub(crate) const OWN: &str = r#"- name: Own
   hosts: all
   gather_facts: false
   vars: {what: nothing, fails: false}

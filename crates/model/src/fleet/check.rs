@@ -243,6 +243,10 @@ fn of_provision(name: &str, provision: &ProvisionSpec, found: &mut Vec<Contradic
     }
     let path = ["provision", name, "connect", "user"];
     found.extend(empty(&path, &provision.connect.user, "who logs in, such as root"));
+    if let Some(command) = &provision.ansible.command {
+        let words = "the program, such as /opt/ansible/bin/ansible-playbook";
+        found.extend(empty(&["provision", name, "ansible", "command"], command, words));
+    }
     for (key, playbook) in [("playbook", &provision.playbook), ("check", &provision.check)] {
         let words = "a playbook, such as builder.yml";
         found.extend(empty(&["provision", name, key], playbook, words));

@@ -38,10 +38,43 @@ fn what_is_left_out_has_the_value_that_the_guide_names() {
         (provision.connect.user.as_str(), provision.connect.port),
         ("root", 22)
     );
+    assert_eq!(
+        (provision.runner, &provision.ansible.command),
+        (Runner::Builtin, &None)
+    );
     let pool = spec.pools.values().next().unwrap();
     assert_eq!((pool.size.min, pool.size.idle, pool.priority), (0, 0, 0));
     assert_eq!((pool.launch.parallel, pool.launch.attempts), (10, 3));
     assert_eq!(pool.shrink.idle_for.to_string(), "10m");
+}
+
+#[test]
+fn the_farm_understands_all_playbooks_unless_the_real_ansible_plays_some() {
+    for (provision, expected) in [
+        (r#"{"p": {}}"#, None),
+        (r#"{"p": {"runner": "builtin", "playbook": "a.yml"}}"#, None),
+        (
+            r#"{"p": {"runner": "ansible", "playbook": "a.yml"}}"#,
+            Some(&[][..]),
+        ),
+        (
+            r#"{"p": {"playbook": "b.yml"}, "q": {"runner": "ansible", "playbook": "a.yml"}}"#,
+            Some(&["b.yml", "check.yml"]),
+        ),
+        (
+            r#"{"p": {}, "q": {"runner": "ansible"}}"#,
+            Some(&["builder.yml", "check.yml"]),
+        ),
+    ] {
+        let mut spec = least();
+        spec["provision"] = serde_json::from_str(provision).unwrap();
+        let spec: FleetSpec = serde_json::from_value(spec).unwrap();
+        let found = spec.own_playbooks();
+        let found = found
+            .as_ref()
+            .map(|names| names.iter().map(String::as_str).collect());
+        assert_eq!(found, expected.map(<[&str]>::to_vec), "{provision}");
+    }
 }
 
 #[test]
@@ -78,6 +111,7 @@ fn a_key_that_is_not_known_is_refused_wherever_it_stands() {
         ("/pools/here", "shrink"),
         ("/provision/p", "connect"),
         ("/provision/p", "timeouts"),
+        ("/provision/p", "ansible"),
         ("/clouds/c", "network"),
         ("", "controller"),
     ] {

@@ -135,6 +135,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     ("/provision/p/check", r#""\t""#, "provision.p.check: it is empty"),
     (
+        "/provision/p/ansible",
+        r#"{"command": " "}"#,
+        "provision.p.ansible.command: it is empty; it names the program, such as /opt/ansible/bin/ansible-playbook",
+    ),
+    (
         "/pools/here/offerings/0/types",
         r#"["t", ""]"#,
         "pools.here.offerings.0.types: one of them is empty; it names an instance type, such as t3.micro",
