@@ -6,6 +6,7 @@ mod checkout;
 mod phases;
 mod pipeline;
 mod plan;
+mod provision;
 mod table;
 
 use anyhow::Result;
@@ -30,6 +31,9 @@ pub(crate) enum Bench {
     Api(api::Wanted),
     /// Rounds of the planner and the deletion of a large project in databases with a long history, beside an older commit.
     Plan(plan::Plan),
+    /// A machine made a builder by the farm's own runner of playbooks, beside the real ansible-playbook with the same playbook.
+    /// Needs root.
+    Provision(provision::Provision),
 }
 
 /// Runs one benchmark.
@@ -38,5 +42,6 @@ pub(crate) fn run(cache: &Cache, bench: &Bench) -> Result<()> {
         Bench::Api(wanted) => api::run(cache, wanted),
         Bench::Pipeline { runs, no_install } => pipeline::run(cache, !no_install, *runs),
         Bench::Plan(plan) => plan::run(cache, plan),
+        Bench::Provision(wanted) => provision::run(cache, wanted),
     }
 }

@@ -122,7 +122,7 @@ fn forget() -> Result<()> {
 
 /// Builds example programs of a checkout in release, and copies them into a directory of their own: what is built next from
 /// another checkout takes their places.
-fn examples(checkout: &Path, names: &[&str], copies: &Path) -> Result<()> {
+pub(super) fn examples(checkout: &Path, names: &[&str], copies: &Path) -> Result<()> {
     let target = workspace::read()?.target_directory;
     // The whole workspace's features, so that what it depends on is compiled once for all benchmarks.
     let mut build = workspace::cargo()?
