@@ -56,9 +56,8 @@ pub(crate) fn unknown_types(
         let words = format!("the cloud {cloud} has no instance type `{name}`{hint}");
         let places = uses.get(name.as_str()).into_iter().flatten();
         let at = |path: &Vec<String>| Contradiction {
-            beside: None,
             path: path.clone(),
-            words: words.clone(),
+            ..Contradiction::new(&[], words.as_str())
         };
         places.map(at).collect::<Vec<_>>()
     };

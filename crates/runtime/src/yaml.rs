@@ -38,7 +38,10 @@ pub fn mistake_at(text: &str, name: &str, found: &Contradiction) -> String {
 }
 
 fn contradiction(text: &str, name: &str, found: &Contradiction) -> Mistake {
-    let place = place::place(text, &found.path);
+    let place = match &found.item {
+        Some(item) => place::place_of_item(text, &found.path, item),
+        None => place::place(text, &found.path),
+    };
     Mistake::new(text, name, place, &found.to_string())
 }
 
@@ -94,6 +97,7 @@ pub fn parse_and_check<T: DeserializeOwned>(
             last.is_twice |= is_twice;
         }
         if mistakes.len() >= MOST_MISTAKES || !repair(&mut repairs, &error, way) {
+            forget_what_may_follow(&mut mistakes, &error, text);
             break;
         }
     }
@@ -103,6 +107,17 @@ pub fn parse_and_check<T: DeserializeOwned>(
         path: name.to_owned(),
         mistakes: mistakes.into_iter().map(|mistake| mistake.words).collect(),
     })
+}
+
+/// Where the text cannot be read on, nobody knows whether a key is missing in the maps that are not closed there.
+fn forget_what_may_follow(mistakes: &mut Vec<Mistake>, error: &serde_saphyr::Error, text: &str) {
+    let Some(at) = error.location().filter(|_| !words::is_of_value(error)) else {
+        return;
+    };
+    let rows = usize::try_from(at.line()).unwrap_or(usize::MAX).saturating_sub(1);
+    let before: String = text.split_inclusive('\n').take(rows).collect();
+    let open = place::last_way(&before);
+    mistakes.retain(|mistake| mistake.lacks.as_ref().is_none_or(|map| !open.starts_with(map)));
 }
 
 /// Reads a text with repairs of the mistakes that were found before.
@@ -167,6 +182,8 @@ struct Mistake {
     words: String,
     /// Whether it is a key that stands twice.
     is_twice: bool,
+    /// The map in which a key is missing, if it is that.
+    lacks: Option<Way>,
 }
 
 impl Mistake {
@@ -182,6 +199,7 @@ impl Mistake {
             place,
             words,
             is_twice: false,
+            lacks: None,
         }
     }
 }
@@ -190,11 +208,18 @@ fn mistake(error: &serde_saphyr::Error, path: &serde_path_to_error::Path, text: 
     let what = words::what(error, text);
     let key = words::key(error, &path.to_string());
     let is_missing = matches!(words::cause(error), serde_saphyr::Error::SerdeMissingField { .. });
-    let of_map = is_missing.then(|| place::place(text, &way(path))).flatten();
+    let lacks = is_missing.then(|| way(path));
+    let of_map = lacks.as_ref().and_then(|map| place::place(text, map));
     let told = error.location().filter(|place| place.line() > 0);
-    let place = of_map.or_else(|| told.map(|place| (place.line(), place.column())));
-    Mistake::new(text, name, place, &format!("{key}{what}"))
+    let tab = || words::tab(text, told?.line()).filter(|_| words::is_of_tab(error, text));
+    let told = tab().or_else(|| told.map(|place| (place.line(), place.column())));
+    Mistake {
+        lacks,
+        ..Mistake::new(text, name, of_map.or(told), &format!("{key}{what}"))
+    }
 }
 
+#[cfg(test)]
+mod fleet_tests;
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,8 @@ const LONGEST_LEASE: Span = Span::seconds(3600);
 pub struct Contradiction {
     /// The keys on the way to it, and the numbers of items in lists.
     pub path: Vec<String>,
+    /// What the item says that it is about, of a list in which items have no numbers.
+    pub item: Option<String>,
     /// The keys on the way to the other value that it is about, where there is one.
     pub beside: Option<Vec<String>>,
     /// What is wrong there.
@@ -39,8 +41,18 @@ impl Contradiction {
     pub fn new(path: &[&str], words: impl Into<String>) -> Self {
         Self {
             path: path.iter().copied().map(str::to_owned).collect(),
+            item: None,
             beside: None,
             words: words.into(),
+        }
+    }
+
+    /// The same, about the item of the list that says this.
+    #[must_use]
+    pub fn of_item(self, text: &str) -> Self {
+        Self {
+            item: Some(text.to_owned()),
+            ..self
         }
     }
 
@@ -70,6 +82,8 @@ impl FleetSpec {
             let words = format!("{} is not a known version; this program knows 1", self.schema);
             found.push(Contradiction::new(&["schema"], words));
         }
+        let words = "the fleet for people, such as production";
+        found.extend(empty(&["name"], &self.name, words));
         of_controller(&self.controller, &mut found);
         for (name, image) in &self.images {
             let path = ["images", name, "cloud"];
@@ -186,6 +200,11 @@ fn of_cloud(name: &str, cloud: &CloudSpec, found: &mut Vec<Contradiction>) {
         let words = "`source: file` needs a `path`";
         found.push(Contradiction::new(&at("credentials"), words));
     }
+    if cloud.credentials.source != CredentialsSource::File && cloud.credentials.path.is_some() {
+        let words = "a `path` is read with `source: file` only";
+        let found_here = Contradiction::new(&["clouds", name, "credentials", "path"], words);
+        found.push(found_here.beside(&["clouds", name, "credentials", "source"]));
+    }
     let words = "a region, such as eu-central-1";
     found.extend(empty(&at("region"), &cloud.region, words));
     if let Some(path) = &cloud.credentials.path {
@@ -204,19 +223,22 @@ fn of_cloud(name: &str, cloud: &CloudSpec, found: &mut Vec<Contradiction>) {
             words,
         ));
     }
-    for group in &cloud.network.security_groups {
-        let path = ["clouds", name, "network", "security_groups"];
-        found.extend(empty(
-            &path,
-            group,
-            "a security group's id, such as sg-0123456789abcdef0",
-        ));
+    for (number, group) in cloud.network.security_groups.iter().enumerate() {
+        let number = number.to_string();
+        let path = ["clouds", name, "network", "security_groups", &number];
+        let words = "a security group's id, such as sg-0123456789abcdef0";
+        found.extend(empty(&path, group, words));
     }
     let schemes = ["http://", "https://"];
-    if let Some(endpoint) = &cloud.endpoint
-        && !schemes.iter().any(|scheme| endpoint.starts_with(scheme))
-    {
-        let words = format!("`{endpoint}` does not begin with http:// or https://");
+    if let Some(endpoint) = &cloud.endpoint {
+        let host = schemes.iter().find_map(|scheme| endpoint.strip_prefix(scheme));
+        let words = match host {
+            None => "does not begin with http:// or https://",
+            Some(host) if host.is_empty() || host.starts_with(['/', ':', '?']) => "names no host",
+            Some(host) if host.contains(char::is_whitespace) => "holds a space",
+            Some(_) => return,
+        };
+        let words = format!("`{endpoint}` {words}");
         found.push(Contradiction::new(&at("endpoint"), words));
     }
 }
@@ -239,7 +261,10 @@ fn of_provision(name: &str, provision: &ProvisionSpec, found: &mut Vec<Contradic
     }
     if provision.connect.port == 0 {
         let path = ["provision", name, "connect", "port"];
-        found.push(Contradiction::new(&path, "0 is no port"));
+        found.push(Contradiction::new(
+            &path,
+            "0 is no port; those are from 1 to 65535",
+        ));
     }
     let path = ["provision", name, "connect", "user"];
     found.extend(empty(&path, &provision.connect.user, "who logs in, such as root"));
@@ -275,47 +300,58 @@ fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {
             tell(&["launch", key], words.to_owned());
         }
     }
-    if pool.offerings.is_empty() || pool.offerings.iter().any(|offering| offering.types.is_empty()) {
-        let words = "each needs at least one instance type, and at least one is needed";
+    of_offerings(pool, &mut tell);
+    of_labels(name, pool, found);
+}
+
+fn of_offerings(pool: &PoolSpec, tell: &mut impl FnMut(&[&str], String)) {
+    if pool.offerings.is_empty() {
+        let words = "at least one offering is needed, such as {types: [c7i.xlarge]}";
         tell(&["offerings"], words.to_owned());
     }
     for (index, offering) in pool.offerings.iter().enumerate() {
+        let index = index.to_string();
+        if offering.types.is_empty() {
+            let words = "at least one instance type is needed, such as c7i.xlarge";
+            tell(&["offerings", &index, "types"], words.to_owned());
+        }
         for (key, texts, words) in [
-            ("types", &offering.types, "an instance type, such as t3.micro"),
+            ("types", &offering.types, "an instance type, such as c7i.xlarge"),
             ("zones", &offering.zones, "a zone, such as eu-central-1a"),
         ] {
-            if texts.iter().any(|text| text.trim().is_empty()) {
-                let words = format!("one of them is empty; it names {words}");
-                tell(&["offerings", &index.to_string(), key], words);
-            } else if let Some(text) = texts.iter().find(|text| !is_word(text)) {
-                let words = format!("`{text}` is not {words}: letters, digits, `.`, `_` and `-`");
-                tell(&["offerings", &index.to_string(), key], words);
+            for (number, text) in texts.iter().enumerate() {
+                let words = if text.trim().is_empty() {
+                    format!("it is empty; it names {words}")
+                } else if is_word(text) {
+                    continue;
+                } else {
+                    format!("`{text}` is not {words}: letters, digits, `.`, `_` and `-`")
+                };
+                tell(&["offerings", &index, key, &number.to_string()], words);
             }
         }
         if offering.max_price.is_some() && offering.market == Market::OnDemand {
             let words =
                 "only machines of the spot market have a price of the moment: `market: spot` is missing";
-            tell(&["offerings", &index.to_string(), "max_price"], words.to_owned());
+            tell(&["offerings", &index, "max_price"], words.to_owned());
         }
     }
+}
+
+fn of_labels(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {
+    let path = ["pools", name, "labels"];
     if !pool.labels.iter().any(|label| label.starts_with("arch:")) {
-        tell(
-            &["labels"],
-            "an `arch:` label is needed, such as arch:x86_64".to_owned(),
-        );
+        let words = "an `arch:` label is needed, such as arch:x86_64";
+        found.push(Contradiction::new(&path, words));
     }
     for label in &pool.labels {
         let value = LABELS.iter().find_map(|key| label.strip_prefix(key));
-        if value.is_none_or(str::is_empty) {
-            tell(
-                &["labels"],
-                format!("`{label}` is neither arch:ARCHITECTURE nor chroot:PATTERN"),
-            );
-        } else if let Some(name) = label.strip_prefix("arch:")
-            && !is_architecture(name)
-        {
-            tell(&["labels"], no_architecture(name));
-        }
+        let words = match (value, label.strip_prefix("arch:")) {
+            (None | Some(""), _) => format!("`{label}` is neither arch:ARCHITECTURE nor chroot:PATTERN"),
+            (_, Some(name)) if !is_architecture(name) => no_architecture(name),
+            _ => continue,
+        };
+        found.push(Contradiction::new(&path, words).of_item(label));
     }
 }
 

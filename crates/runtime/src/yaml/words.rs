@@ -18,7 +18,7 @@ const SYNTAX: &[(&[&str], &str)] = &[
     ),
     (
         &["trailing content"],
-        "something follows the closing quotation mark of a text",
+        "something follows the closing quotation mark of a text; or is one above not closed?",
     ),
     (
         &["escape", "hexadecimal", "surrogate"],
@@ -38,7 +38,8 @@ const SYNTAX: &[(&[&str], &str)] = &[
     ),
     (
         &["mapping values", "placement of ':'", "':' must"],
-        "a `:` stands where none may; is the line indented as it should be, or does the text belong in quotation marks?",
+        "a `:` stands where none may; is the line indented as it should be, is a `[` or `{` above not closed, or does the text \
+         belong in quotation marks?",
     ),
     (&["simple key"], "a key is followed by `: ` and its value"),
     (&["comment"], "a comment begins with a space and `#`"),
@@ -103,6 +104,11 @@ pub(super) fn key(error: &Error, way: &str) -> String {
     }
 }
 
+/// Whether the parser is in the way of a tab, which it may tell of the line before.
+pub(super) fn is_of_tab(error: &Error, text: &str) -> bool {
+    what(error, text) == syntax("tab")
+}
+
 /// What is wrong.
 pub(super) fn what(error: &Error, text: &str) -> String {
     match error.without_snippet() {
@@ -163,13 +169,19 @@ pub(super) fn what(error: &Error, text: &str) -> String {
 }
 
 fn is_indented_by_tab(error: &Error, text: &str) -> bool {
-    let row = error
-        .location()
-        .and_then(|place| usize::try_from(place.line()).ok())
-        .and_then(|line| line.checked_sub(1));
-    let line = row.and_then(|row| text.lines().nth(row)).unwrap_or_default();
-    let indent = line.len() - line.trim_start().len();
-    line.get(..indent).is_some_and(|indent| indent.contains('\t'))
+    let line = error.location().map_or(0, |place| place.line());
+    line > 0 && tab(text, line).is_some_and(|(found, _)| found == line)
+}
+
+/// Line and column of the first tab that indents a line, from that line on.
+pub(super) fn tab(text: &str, from: u64) -> Option<(u64, u64)> {
+    let rows = (1..).zip(text.lines()).skip_while(|(row, _)| *row < from);
+    let mut found = rows.filter_map(|(row, line)| {
+        let indent = line.chars().take_while(|letter| letter.is_whitespace());
+        let column = (1..).zip(indent).find(|(_, letter)| *letter == '\t')?.0;
+        Some((row, column))
+    });
+    found.next()
 }
 
 /// What a value's own type says of it.

@@ -87,7 +87,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "pools.here.launch.attempts:",
     ),
     ("/pools/here/offerings", "[]", "pools.here.offerings:"),
-    ("/pools/here/offerings/0/types", "[]", "pools.here.offerings:"),
+    (
+        "/pools/here/offerings/0/types",
+        "[]",
+        "pools.here.offerings.0.types: at least one instance type",
+    ),
     (
         "/pools/here/labels",
         r#"["chroot:*"]"#,
@@ -114,8 +118,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "images.i.id: it is empty; it names an image's id, such as ami-0123456789abcdef0",
     ),
     (
-        "/clouds/c/credentials/path",
-        r#"" ""#,
+        "/clouds/c/credentials",
+        r#"{"source": "file", "path": " "}"#,
         "clouds.c.credentials.path: it is empty; it names the file with the access key",
     ),
     (
@@ -126,7 +130,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "/clouds/c/network",
         r#"{"security_groups": ["sg-1", ""]}"#,
-        "clouds.c.network.security_groups: it is empty; it names a security group's id",
+        "clouds.c.network.security_groups.1: it is empty; it names a security group's id",
     ),
     (
         "/provision/p/playbook",
@@ -142,22 +146,42 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "/pools/here/offerings/0/types",
         r#"["t", ""]"#,
-        "pools.here.offerings.0.types: one of them is empty; it names an instance type, such as t3.micro",
+        "pools.here.offerings.0.types.1: it is empty; it names an instance type, such as c7i.xlarge",
     ),
     (
         "/pools/here/offerings/0/zones",
         r#"[""]"#,
-        "pools.here.offerings.0.zones: one of them is empty; it names a zone, such as eu-central-1a",
+        "pools.here.offerings.0.zones.0: it is empty; it names a zone, such as eu-central-1a",
+    ),
+    (
+        "/name",
+        r#"" ""#,
+        "name: it is empty; it names the fleet for people, such as production",
+    ),
+    (
+        "/clouds/c/credentials/path",
+        r#""key.toml""#,
+        "clouds.c.credentials.path: a `path` is read with `source: file` only",
+    ),
+    (
+        "/clouds/c/endpoint",
+        r#""https:///x""#,
+        "clouds.c.endpoint: `https:///x` names no host",
+    ),
+    (
+        "/clouds/c/endpoint",
+        r#""https://a b/""#,
+        "clouds.c.endpoint: `https://a b/` holds a space",
     ),
     (
         "/pools/here/offerings/0/types",
         r#"["t", "m5.large spot"]"#,
-        "pools.here.offerings.0.types: `m5.large spot` is not an instance type, such as t3.micro: letters, digits, `.`, `_` and `-`",
+        "pools.here.offerings.0.types.1: `m5.large spot` is not an instance type, such as c7i.xlarge: letters, digits, `.`, `_` and `-`",
     ),
     (
         "/pools/here/offerings/0/zones",
         r#"["a,b"]"#,
-        "pools.here.offerings.0.zones: `a,b` is not a zone, such as eu-central-1a: letters, digits, `.`, `_` and `-`",
+        "pools.here.offerings.0.zones.0: `a,b` is not a zone, such as eu-central-1a: letters, digits, `.`, `_` and `-`",
     ),
     (
         "/pools/here/offerings",
@@ -335,7 +359,7 @@ fn the_words_say_what_would_be_right() {
         (
             "/pools/here/offerings",
             "[]",
-            "pools.here.offerings: each needs at least one instance type, and at least one is needed",
+            "pools.here.offerings: at least one offering is needed, such as {types: [c7i.xlarge]}",
         ),
         (
             "/pools/here/labels",
