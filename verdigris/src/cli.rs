@@ -7,8 +7,11 @@ use std::{
 
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+mod fleet;
+
+use self::fleet::FleetCommand;
 use crate::{
-    check, chroot, database, fleet,
+    check, chroot, database,
     options::{CheckArguments, ChrootCreate, ChrootNames, Config, UpArguments, UserArguments},
     provision, roles, up, user,
 };
@@ -98,33 +101,6 @@ enum ChrootCommand {
     List(Config),
 }
 
-#[derive(Debug, Subcommand)]
-enum FleetCommand {
-    /// Show the builders and the queue.
-    Status {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        config: Config,
-    },
-    /// Show what the controller would do next, and why; nothing is done.
-    Plan {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        config: Config,
-    },
-    /// Let a pool that is held back after failed launches launch again as it needs.
-    Resume {
-        /// The pool, by its name in the fleet file.
-        pool: String,
-        #[command(flatten)]
-        config: Config,
-    },
-}
-
 impl Arguments {
     /// What the command line says, and the environment where it is silent. An empty variable says nothing.
     pub(crate) fn read() -> Self {
@@ -145,10 +121,8 @@ impl Arguments {
             Command::Config(ConfigCommand::Show(config)) => check::show(&config)?,
             Command::User(command) => command.run().await?,
             Command::Chroot(command) => command.run().await?,
-            Command::Fleet(FleetCommand::Status { json, config }) => fleet::status(&config, json).await?,
-            Command::Fleet(FleetCommand::Plan { json, config }) => fleet::plan(&config, json).await?,
-            Command::Fleet(FleetCommand::Resume { pool, config }) => fleet::resume(&config, &pool).await?,
             Command::Provision(arguments) => return provision::provision(&arguments).await,
+            Command::Fleet(command) => return command.run().await,
             Command::Openapi => crate::say(api::openapi_document().trim_end()),
         }
         Ok(ExitCode::SUCCESS)

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     match runtime.block_on(command.run()) {
         Ok(code) => code,
         Err(error) => {
-            complain(&without_numbers(&format!("{error:#}")));
+            complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -59,8 +59,8 @@ fn main() -> ExitCode {
     clippy::print_stderr,
     reason = "the command's last words to the person who ran it"
 )]
-fn complain(words: &str) {
-    eprintln!("verdigris: {words}");
+pub(crate) fn complain(words: &str) {
+    eprintln!("verdigris: {}", without_numbers(words));
 }
 
 /// A text without the system's numbers of errors, which stand behind its words for them: ` (os error 2)`.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     env::VarError,
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -35,17 +36,43 @@ pub(crate) struct Embedded {
     pub(crate) access_key: AccessKey,
 }
 
+/// A file of the operator's that cannot be used as it is.
+#[derive(Debug)]
+pub(crate) struct BadConfig(pub(crate) String);
+
+impl fmt::Display for BadConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadConfig {}
+
+impl BadConfig {
+    /// Whether that is what an error comes from.
+    pub(crate) fn is_cause_of(error: &anyhow::Error) -> bool {
+        error.chain().any(|cause| {
+            let of_reading = cause.downcast_ref::<runtime::Error>();
+            cause.is::<Self>() || of_reading.is_some_and(|it| !matches!(it, runtime::Error::Logging(_)))
+        })
+    }
+}
+
 /// Reads `fleet.yaml`.
 pub(crate) fn fleet(settings: &Settings) -> anyhow::Result<FleetSpec> {
     let path = fleet_path(settings);
     if settings.fleet.file.is_some() && !path.exists() {
-        bail!("there is no fleet file {} (`fleet.file`)", path.display());
+        bail!(BadConfig(format!(
+            "there is no fleet file {} (`fleet.file`)",
+            path.display()
+        )));
     }
     if !path.exists() {
-        bail!(
-            "there is no fleet file {}: `verdigris up` writes a first one, and `fleet.file` names one elsewhere",
+        bail!(BadConfig(format!(
+            "there is no fleet file {}: `verdigris up` and `verdigris fleet init` write a first one, and `fleet.file` names one \
+             elsewhere",
             path.display()
-        );
+        )));
     }
     fleet_file(&path)
 }
@@ -182,7 +209,7 @@ pub(crate) fn controller(
     store: &Store,
     embedded: Option<&Embedded>,
 ) -> anyhow::Result<controller::Context> {
-    let mut context = planner(settings, fleet(settings)?, secrets.builder_key()?, store)?;
+    let mut context = planner(settings, secrets.builder_key()?, store, fleet(settings)?)?;
     context.clouds = clouds(&context.fleet, embedded)?;
     if embedded.is_some() {
         // It holds its directory's lock: one that comes is the one before, started again, and need not wait.
@@ -228,11 +255,10 @@ pub(crate) fn files(
 /// A controller without clouds, which can only plan; for that, any key will do.
 pub(crate) fn planner(
     settings: &Settings,
-    fleet: FleetSpec,
     key: ClientKey,
     store: &Store,
+    fleet: FleetSpec,
 ) -> anyhow::Result<controller::Context> {
-    let fleet = fleet(settings)?;
     let (key, provisioner) = (Arc::new(key), Arc::new(provisioner(settings, &fleet)?));
     let reach = controller::OverSsh {
         key: Arc::clone(&key),

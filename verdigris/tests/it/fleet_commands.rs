@@ -25,7 +25,7 @@ fn the_fleets_commands_name_builds_and_owners_and_a_farm_that_nobody_leads() {
     );
     assert_eq!(status["troubles"], serde_json::json!([]), "{status}");
     let shown = farm.operate(&["fleet", "status"]);
-    assert!(shown.starts_with("POOL   BUILDERS  READY"), "{shown}");
+    assert!(shown.starts_with("POOL   WANTED  BUILDERS  READY"), "{shown}");
     let what = format!("build {build} of admin/demo for {CHROOT}");
     assert!(shown.contains(&what), "{shown}");
     let id = busy["id"].as_str().unwrap();

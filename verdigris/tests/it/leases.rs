@@ -19,7 +19,7 @@ fn a_controller_that_waits_says_so_once_and_once_more_when_it_leads() {
     eventually("the second says that it waits", || fleet.log().contains(waits));
     let status = fleet.run(&["fleet", "status"]);
     assert!(
-        status.starts_with("POOL  BUILDERS  READY  BUSY  STARTING  ENDING  AT MOST"),
+        status.starts_with("POOL  WANTED  BUILDERS  READY  BUSY  STARTING  ENDING  AT MOST"),
         "{status}"
     );
     drop(first);

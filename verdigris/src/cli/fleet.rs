@@ -1,0 +1,69 @@
+//! The command line of `verdigris fleet`.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::{
+    complain,
+    fleet,
+    options::Config,
+    parts::BadConfig,
+    say,
+};
+
+/// The code with which a command ends that cannot use a file of the operator's.
+const BAD_CONFIG: u8 = 5;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FleetCommand {
+    /// Show the pools, the builders and how many attempts wait.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: Config,
+    },
+    /// Show what the controller would do next, and why; nothing is done.
+    ///
+    /// Ends with 5 when a fleet file is bad.
+    Plan {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: Config,
+    },
+    /// Let a pool that is held back after failed launches launch again as it needs.
+    Resume {
+        /// The pool, by its name in the fleet file.
+        pool: String,
+        #[command(flatten)]
+        config: Config,
+    },
+}
+
+impl FleetCommand {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.obey().await {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(error) if BadConfig::is_cause_of(&error) => {
+                complain(&format!("{error:#}"));
+                Ok(ExitCode::from(BAD_CONFIG))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn obey(self) -> anyhow::Result<()> {
+        match self {
+            Self::Status { json, config } => {
+                say(&fleet::status(&config, json).await?);
+                Ok(())
+            }
+            Self::Plan { json, config } => fleet::plan(&config, json).await,
+            Self::Resume { pool, config } => fleet::resume(&config, &pool).await,
+        }
+    }
+}

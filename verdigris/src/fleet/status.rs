@@ -1,0 +1,363 @@
+//! `verdigris fleet status`: what is wrong, the pools, the builders and how many wait.
+
+use std::collections::BTreeMap;
+
+use model::{BuilderId, Condition, PoolName, fleet::FleetSpec, plan::Plan};
+use runtime::{Settings, clock};
+use serde_json::{Value, json};
+use store::{Attempt, Builder, FleetView, Orphan, Store};
+
+use super::{
+    condition::{in_force, troubles, warnings},
+    planned,
+    wanted::{Counts, counts},
+};
+use crate::{database, options::Config, table::table};
+
+/// What the planner says of a pool that lacks nothing.
+const AS_WANTED: &str = "as wanted";
+
+/// The status as it is at this moment.
+pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<String> {
+    let shown = look(config).await?;
+    Ok(if as_json {
+        serde_json::to_string_pretty(&shown.as_json())?
+    } else {
+        shown.as_text()
+    })
+}
+
+/// Looks at the database.
+pub(super) async fn look(config: &Config) -> anyhow::Result<Status> {
+    let settings = Settings::load(config.config.as_deref())?;
+    database::with(&settings, async |store| {
+        let now = clock::now();
+        let (fleet, condition) = in_force(&settings, &store, now).await?;
+        let running = running(&store).await?;
+        let view = store.fleet_snapshot(fleet.fleet, now).await?;
+        let plan = planned(&settings, &store, &fleet, &view).map(|(_, plan)| plan);
+        Ok(Status {
+            plan: plan.map_err(|error| format!("{error:#}")),
+            condition,
+            running,
+            orphans: store.orphans(None).await?,
+            waiting: store.counts().await?.waiting,
+            view,
+            fleet,
+        })
+    })
+    .await
+}
+
+/// The attempts that have a builder.
+pub(super) async fn running(store: &Store) -> anyhow::Result<BTreeMap<BuilderId, Attempt>> {
+    let mut allocations = store.accepted_allocations(None).await?;
+    allocations.extend(store.offered_allocations(store::Page::LONGEST).await?);
+    let by_builder = allocations.into_iter().map(|it| (it.builder.id, it.attempt));
+    Ok(by_builder.collect())
+}
+
+/// How the fleet stands.
+pub(super) struct Status {
+    fleet: FleetSpec,
+    view: FleetView,
+    /// What the controller would do next, or why nobody can say: a playbook cannot be read, for one.
+    plan: Result<Plan, String>,
+    condition: Condition,
+    running: BTreeMap<BuilderId, Attempt>,
+    orphans: Vec<Orphan>,
+    waiting: u64,
+}
+
+impl Status {
+    pub(super) fn as_json(&self) -> Value {
+        let now = self.view.at;
+        let builders = self.view.builders.iter().map(|builder| self.builder(builder));
+        let queue = self.view.queue.iter().enumerate().map(|(index, attempt)| {
+            json!({
+                "position": index + 1, "attempt": attempt.id, "build": attempt.build, "chroot": attempt.chroot,
+                "owner": attempt.owner, "reason": self.view.reasons.get(&attempt.id),
+            })
+        });
+        let orphans = self.orphans.iter().map(|orphan| {
+            json!({
+                "cloud": orphan.cloud, "instance_id": orphan.instance_id, "state": orphan.state,
+                "since": orphan.first_at.to_string(), "refusal": orphan.refusal,
+            })
+        });
+        let pools = counts(&self.fleet, &self.view);
+        let pools = pools.iter().map(|(name, counts)| (name, self.pool(name, counts)));
+        json!({
+            "fleet": self.fleet.name, "at": now.to_string(), "troubles": self.troubles(),
+            "pools": pools.collect::<BTreeMap<_, _>>(), "builders": builders.collect::<Vec<_>>(),
+            "orphans": orphans.collect::<Vec<_>>(), "waiting": self.waiting, "queue": queue.collect::<Vec<_>>(),
+        })
+    }
+
+    fn pool(&self, name: &PoolName, counts: &Counts) -> Value {
+        let until = self
+            .condition
+            .pools
+            .get(name)
+            .and_then(model::LaunchHistory::held_until);
+        json!({
+            "builders": counts.all, "max": self.max(name), "ready": counts.ready, "busy": counts.busy,
+            "held": counts.held, "starting": counts.starting, "ending": counts.ending, "asked": counts.asked,
+            "wanted": counts.wanted, "holds_back": self.holds_back(name, counts),
+            "held_until": until.map(|until| until.to_string()),
+        })
+    }
+
+    fn max(&self, pool: &PoolName) -> u32 {
+        self.fleet.pools.get(pool).map_or(0, |spec| spec.size.max)
+    }
+
+    fn builder(&self, builder: &Builder) -> Value {
+        let build = self.running.get(&builder.id).map(|attempt| {
+            json!({
+                "build": attempt.build, "attempt": attempt.id, "owner": attempt.owner,
+                "project": attempt.project_name, "chroot": attempt.chroot,
+            })
+        });
+        json!({
+            "id": builder.id, "pool": builder.pool, "state": builder.state, "cloud": builder.cloud,
+            "instance_id": builder.instance_id, "address": builder.address, "reason": builder.reason,
+            "cordoned": builder.cordoned, "seconds": self.view.at.since(builder.entered_at).as_secs(), "runs": build,
+        })
+    }
+
+    /// What is wrong, and that nobody can say what holds pools back, if it is so.
+    fn troubles(&self) -> Vec<String> {
+        let mut found = troubles(&self.condition, self.view.at);
+        if let Err(why) = &self.plan {
+            found.push(format!("what holds pools back is not known: {why}"));
+        }
+        found
+    }
+
+    /// Why a pool has fewer builders than it is asked for; `None` when nothing is in the way.
+    fn holds_back(&self, pool: &PoolName, counts: &Counts) -> Option<String> {
+        if !self.fleet.pools.contains_key(pool) {
+            return Some("it is no longer in the fleet file".to_owned());
+        }
+        let reports = self.plan.as_ref().map_or(&[][..], |plan| &plan.pools);
+        let report = reports.iter().find(|report| report.pool == *pool);
+        let note = report.filter(|report| report.note != AS_WANTED);
+        let is_asked_too_much = counts.asked > counts.wanted;
+        match note {
+            Some(report) => Some(report.note.clone()),
+            None if is_asked_too_much => Some(format!(
+                "pool {pool} is at its maximum of {}, and {} are asked for",
+                self.max(pool),
+                counts.asked
+            )),
+            None => None,
+        }
+    }
+
+    pub(super) fn as_text(&self) -> String {
+        let mut text = warnings(&self.condition, self.view.at);
+        if let Err(why) = &self.plan {
+            text.push_str(&format!("! what holds pools back is not known: {why}\n\n"));
+        }
+        text.push_str(&self.pools_as_text());
+        if !self.view.builders.is_empty() {
+            let builders = self.view.builders.iter().map(|builder| self.builder_row(builder));
+            text.push('\n');
+            text.push_str(&table(
+                &["BUILDER", "POOL", "STATE", "FOR", "INSTANCE", "ADDRESS", "WHAT"],
+                builders.collect(),
+            ));
+        }
+        for orphan in &self.orphans {
+            let outcome = match &orphan.refusal {
+                Some(refusal) => format!("it cannot be ended: {refusal}"),
+                None => "it is ended when it is still there after two minutes".to_owned(),
+            };
+            text.push_str(&format!(
+                "\ninstance {} of cloud {} has the fleet's tag and no builder since {}: {outcome}\n",
+                orphan.instance_id,
+                orphan.cloud,
+                orphan.first_at.to_the_second()
+            ));
+        }
+        let waits = match self.waiting {
+            0 => "No attempt waits for a builder.".to_owned(),
+            1 => "1 attempt waits for a builder; `verdigris fleet plan` says why.".to_owned(),
+            more => format!("{more} attempts wait for a builder; `verdigris fleet plan` says why."),
+        };
+        text.push('\n');
+        text.push_str(&waits);
+        text
+    }
+
+    fn pools_as_text(&self) -> String {
+        let counts = counts(&self.fleet, &self.view);
+        if counts.is_empty() {
+            return "There is no pool in the fleet file: nothing is built.\n".to_owned();
+        }
+        let rows = counts.iter().map(|(name, counts)| {
+            let numbers = [
+                counts.wanted,
+                counts.all,
+                counts.ready,
+                counts.busy,
+                counts.starting,
+                counts.ending,
+                self.max(name),
+            ];
+            let mut row = vec![name.to_string()];
+            row.extend(numbers.iter().map(ToString::to_string));
+            row.push(self.holds_back(name, counts).unwrap_or_else(|| "-".to_owned()));
+            row
+        });
+        let header = [
+            "POOL",
+            "WANTED",
+            "BUILDERS",
+            "READY",
+            "BUSY",
+            "STARTING",
+            "ENDING",
+            "AT MOST",
+            "WHAT HOLDS IT BACK",
+        ];
+        table(&header, rows.collect())
+    }
+
+    fn builder_row(&self, builder: &Builder) -> Vec<String> {
+        let what = match self.running.get(&builder.id) {
+            Some(attempt) => format!(
+                "build {} of {}/{} for {}",
+                attempt.build, attempt.owner, attempt.project_name, attempt.chroot
+            ),
+            None => builder.reason.clone().unwrap_or_default(),
+        };
+        let state = if builder.cordoned {
+            format!("{}, cordoned", builder.state)
+        } else {
+            builder.state.to_string()
+        };
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        vec![
+            builder.id.to_string(),
+            builder.pool.to_string(),
+            state,
+            format!("{} s", self.view.at.since(builder.entered_at).as_secs()),
+            or_dash(&builder.instance_id),
+            or_dash(&builder.address),
+            what,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{
+        BuilderState,
+        condition::Leadership,
+        plan::{Plan, PoolReport},
+    };
+
+    use super::{
+        super::testing::{attempt, builder, fleet, name, view},
+        Status, json,
+    };
+
+    fn shown(notes: &[(&str, &str)]) -> Status {
+        let report = |(pool, note): &(&str, &str)| PoolReport {
+            pool: name(pool),
+            counted: 0,
+            starting: 0,
+            ready: 0,
+            launches: 0,
+            note: (*note).to_owned(),
+        };
+        let mut cordoned = builder(3, "gone", BuilderState::Ready);
+        cordoned.cordoned = true;
+        Status {
+            fleet: fleet(&[
+                ("arm", "arch:aarch64", [0, 2, 0], 0),
+                ("x86", "arch:x86_64", [1, 4, 1], 5),
+            ]),
+            view: view(
+                vec![
+                    builder(1, "x86", BuilderState::Busy),
+                    builder(2, "x86", BuilderState::Booting),
+                    cordoned,
+                ],
+                (1..=5)
+                    .map(|number| attempt(number, "fedora-43-aarch64"))
+                    .collect(),
+            ),
+            plan: Ok(Plan {
+                pools: notes.iter().map(report).collect(),
+                ..Plan::default()
+            }),
+            condition: model::Condition {
+                leadership: Leadership::Held {
+                    holder: "a:1".to_owned(),
+                },
+                ..model::Condition::default()
+            },
+            running: std::collections::BTreeMap::new(),
+            orphans: Vec::new(),
+            waiting: 5,
+        }
+    }
+
+    #[test]
+    fn the_table_has_what_each_pool_wants_has_and_lacks() {
+        let held = "pool x86 is held back until 2026-11-29T12:05:00Z: its last 3 builders never got ready";
+        let text = shown(&[("arm", "as wanted"), ("x86", held)]).as_text();
+        let expected = "\
+POOL  WANTED  BUILDERS  READY  BUSY  STARTING  ENDING  AT MOST  WHAT HOLDS IT BACK
+arm   2       0         0      0     0         0       2        pool arm is at its maximum of 2, and 5 are asked for
+gone  0       1         1      0     0         0       0        it is no longer in the fleet file
+x86   2       2         0      1     1         0       4        pool x86 is held back until 2026-11-29T12:05:00Z: its last 3 builders never got ready
+
+BUILDER                               POOL  STATE            FOR   INSTANCE  ADDRESS   WHAT
+bdr_00000000000000000000000000000001  x86   busy             90 s  i-1       10.0.0.1  it is busy for a reason
+bdr_00000000000000000000000000000002  x86   booting          90 s  i-2       10.0.0.2  it is booting for a reason
+bdr_00000000000000000000000000000003  gone  ready, cordoned  90 s  i-3       10.0.0.3  it is ready for a reason
+
+5 attempts wait for a builder; `verdigris fleet plan` says why.";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn the_same_is_in_json_with_null_where_nothing_is_in_the_way() {
+        let shown = shown(&[("arm", "as wanted"), ("x86", "as wanted")]).as_json();
+        let arm = &shown["pools"]["arm"];
+        assert_eq!(
+            (&arm["asked"], &arm["wanted"], &arm["max"]),
+            (&json!(5), &json!(2), &json!(2))
+        );
+        assert_eq!(shown["pools"]["x86"]["holds_back"], json!(null));
+        assert_eq!(
+            shown["pools"]["gone"]["holds_back"],
+            "it is no longer in the fleet file"
+        );
+        assert_eq!(
+            (&shown["troubles"], &shown["at"]),
+            (&json!([]), &json!("2026-11-29T12:00:00Z"))
+        );
+    }
+
+    #[test]
+    fn without_a_plan_the_rest_is_shown_and_why_there_is_none() {
+        let mut shown = shown(&[]);
+        shown.plan = Err("loading playbooks: there is no directory x".to_owned());
+        let text = shown.as_text();
+        let told = "! what holds pools back is not known: loading playbooks: there is no directory x\n\nPOOL  WANTED";
+        assert!(text.starts_with(told), "{text}");
+        assert_eq!(shown.as_json()["troubles"].as_array().unwrap().len(), 1);
+        shown.fleet.pools.clear();
+        shown.view.builders = std::sync::Arc::default();
+        let text = shown.as_text();
+        assert!(
+            text.contains("There is no pool in the fleet file: nothing is built."),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! Fleets, builders and attempts for tests.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use model::{
+    AttemptId, BuildId, BuilderId, BuilderState, PoolName, Timestamp,
+    fleet::FleetSpec,
+    plan::{Queue, QueuedAttempt},
+};
+use store::{Builder, FleetView};
+
+/// The moment of every view: 2026-11-29T12:00:00Z.
+pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_953_600_000_000);
+
+pub(super) fn name(pool: &str) -> PoolName {
+    pool.parse().unwrap()
+}
+
+pub(super) fn id(number: u32) -> BuilderId {
+    BuilderId(uuid::Uuid::from_u128(u128::from(number)))
+}
+
+/// Pools by name, with one label, `[min, max, idle]` and priority.
+pub(super) fn fleet(pools: &[(&str, &str, [u32; 3], i32)]) -> FleetSpec {
+    let pools: serde_json::Map<_, _> = pools
+        .iter()
+        .map(|(name, label, [min, max, idle], priority)| {
+            let pool = serde_json::json!({
+                "labels": [label], "image": "i", "provision": "p", "priority": priority,
+                "size": {"min": min, "max": max, "idle": idle}, "offerings": [{"types": ["t"]}],
+            });
+            ((*name).to_owned(), pool)
+        })
+        .collect();
+    serde_json::from_value(serde_json::json!({
+        "schema": 1, "fleet": "019a0000-0000-7000-8000-000000000001", "name": "test",
+        "clouds": {"c": {"kind": "ec2", "region": "r", "credentials": {"source": "environment"}}},
+        "images": {"i": {"cloud": "c", "id": "ami-1"}}, "provision": {"p": {}}, "pools": pools,
+    }))
+    .unwrap()
+}
+
+/// A builder that came into its state 90 seconds before the moment of the view.
+pub(super) fn builder(number: u32, pool: &str, state: BuilderState) -> Builder {
+    let entered_at = NOW.minus(Duration::from_secs(90));
+    Builder {
+        id: id(number),
+        pool: name(pool),
+        state,
+        version: 1,
+        cloud: "c".to_owned(),
+        instance_id: Some(format!("i-{number}")),
+        address: Some(format!("10.0.0.{number}")),
+        port: 22,
+        host_key: None,
+        host_key_secret: None,
+        image: "ami-1".to_owned(),
+        spec_hash: "hash".to_owned(),
+        cordoned: false,
+        reason: Some(format!("it is {state} for a reason")),
+        entered_at,
+        deadline: None,
+        created_at: entered_at,
+        ready_at: None,
+        launch: None,
+        launches: 1,
+        refusals: 0,
+        postponements: 0,
+        refusal: None,
+    }
+}
+
+/// An attempt of the build of the same number. The first waits for 1000 seconds less one, the next for a second less.
+pub(super) fn attempt(number: i64, chroot: &str) -> QueuedAttempt {
+    QueuedAttempt {
+        id: AttemptId(uuid::Uuid::from_u128(number.unsigned_abs().into())),
+        build: BuildId(number),
+        owner: "alice".parse().unwrap(),
+        chroot: chroot.parse().unwrap(),
+        background: false,
+        queued_at: NOW
+            .minus(Duration::from_secs(1000))
+            .plus(Duration::from_secs(number.unsigned_abs())),
+    }
+}
+
+pub(super) fn view(builders: Vec<Builder>, queue: Vec<QueuedAttempt>) -> FleetView {
+    FleetView {
+        at: NOW,
+        builders: Arc::new(builders),
+        queue: Queue::new(queue, &BTreeMap::new()),
+        reasons: Arc::default(),
+        active: BTreeMap::new(),
+        chroots: Vec::new(),
+        histories: BTreeMap::new(),
+        troubles: Vec::new(),
+    }
+}

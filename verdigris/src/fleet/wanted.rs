@@ -1,0 +1,160 @@
+//! How many builders each pool has, and how many it is asked for.
+
+use std::collections::BTreeMap;
+
+use model::{BuilderState, ChrootName, PoolName, fleet::FleetSpec};
+use store::FleetView;
+
+/// The builders of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// All that are, or may be, machines to pay for.
+    pub(super) all: u32,
+    pub(super) ready: u32,
+    /// With an attempt, or being cleaned after one.
+    pub(super) busy: u32,
+    /// Kept by somebody, out of service.
+    pub(super) held: u32,
+    pub(super) starting: u32,
+    pub(super) ending: u32,
+    /// What those that are busy, those that wait in the queue, and `min` and `idle` come to.
+    pub(super) asked: u32,
+    /// The same, at most the pool's `max`.
+    pub(super) wanted: u32,
+}
+
+impl Counts {
+    fn add(&mut self, state: BuilderState) {
+        let column = match state {
+            BuilderState::Ready => &mut self.ready,
+            BuilderState::Reserved | BuilderState::Busy | BuilderState::Cleaning => &mut self.busy,
+            BuilderState::Held => &mut self.held,
+            state if BuilderState::STARTING.contains(&state) => &mut self.starting,
+            state if BuilderState::ENDING.contains(&state) => &mut self.ending,
+            _ => return,
+        };
+        *column = column.saturating_add(1);
+        self.all = self.all.saturating_add(1);
+    }
+}
+
+/// Of each pool that is in the file or has builders.
+pub(super) fn counts(fleet: &FleetSpec, view: &FleetView) -> BTreeMap<PoolName, Counts> {
+    let mut found: BTreeMap<PoolName, Counts> = BTreeMap::new();
+    for name in fleet.pools.keys() {
+        found.insert(name.clone(), Counts::default());
+    }
+    for builder in view.builders.iter() {
+        found.entry(builder.pool.clone()).or_default().add(builder.state);
+    }
+    let waiting = waiting(fleet, view, &found);
+    for (name, spec) in &fleet.pools {
+        let Some(counts) = found.get_mut(name) else {
+            continue;
+        };
+        let size = &spec.size;
+        let used = counts
+            .busy
+            .saturating_add(waiting.get(name).copied().unwrap_or(0));
+        counts.asked = used.saturating_add(size.idle).max(size.min);
+        counts.wanted = counts.asked.min(size.max);
+    }
+    found
+}
+
+/// How many attempts wait for each pool: for the first of those that they may go to which has room, or else for the first.
+fn waiting<'a>(
+    fleet: &'a FleetSpec,
+    view: &FleetView,
+    counts: &BTreeMap<PoolName, Counts>,
+) -> BTreeMap<&'a PoolName, u32> {
+    let mut pools: Vec<_> = fleet.pools.iter().collect();
+    pools.sort_by_key(|(name, spec)| (std::cmp::Reverse(spec.priority), *name));
+    let mut offers: BTreeMap<&ChrootName, Vec<_>> = BTreeMap::new();
+    let mut waiting: BTreeMap<&PoolName, u32> = BTreeMap::new();
+    for attempt in view.queue.iter() {
+        let may = offers.entry(&attempt.chroot).or_insert_with(|| {
+            let offering = pools.iter().filter(|(_, spec)| spec.offers(&attempt.chroot));
+            offering.copied().collect()
+        });
+        let has_room = |(name, spec): &&(&PoolName, &model::fleet::PoolSpec)| {
+            let busy = counts.get(name).map_or(0, |counts| counts.busy);
+            let before = waiting.get(name).copied().unwrap_or(0);
+            busy.saturating_add(before) < spec.size.max
+        };
+        if let Some((name, _)) = may.iter().find(has_room).or_else(|| may.first()) {
+            let count = waiting.entry(name).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    waiting
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{attempt, builder, fleet, name, view};
+    use super::{BuilderState, Counts, counts};
+
+    #[test]
+    fn every_builder_that_costs_is_in_one_column() {
+        let mut all = Counts::default();
+        for state in BuilderState::ALL {
+            let mut one = Counts::default();
+            one.add(state);
+            let columns = one.ready + one.busy + one.held + one.starting + one.ending;
+            assert_eq!(
+                (columns, one.all),
+                if state.counts() { (1, 1) } else { (0, 0) },
+                "{state}"
+            );
+            all.add(state);
+        }
+        let shown = (all.all, all.ready, all.busy, all.held, all.starting, all.ending);
+        assert_eq!(shown, (14, 1, 3, 1, 7, 2));
+    }
+
+    /// `big` is preferred to `small`; only `arm` has the other architecture.
+    const POOLS: &[(&str, &str, [u32; 3], i32)] = &[
+        ("big", "arch:x86_64", [0, 3, 1], 10),
+        ("small", "arch:x86_64", [2, 10, 0], 0),
+        ("arm", "arch:aarch64", [0, 2, 0], 0),
+    ];
+
+    #[test]
+    fn what_is_wanted_follows_the_queue_and_what_is_held_ready() {
+        let (x86, arm) = ("fedora-43-x86_64", "fedora-43-aarch64");
+        for (busy_in_big, queue, expected) in [
+            // Nothing to build: what `min` and `idle` say.
+            (0, vec![], [(1, 1), (2, 2), (0, 0)]),
+            // The preferred pool first, and what it has no room for goes to the next.
+            (0, vec![x86; 2], [(3, 3), (2, 2), (0, 0)]),
+            (1, vec![x86; 2], [(4, 3), (2, 2), (0, 0)]),
+            (1, vec![x86; 6], [(4, 3), (4, 4), (0, 0)]),
+            // What no other pool takes stays with the one that could.
+            (0, vec![arm; 5], [(1, 1), (2, 2), (5, 2)]),
+            // What nobody offers is wanted of nobody.
+            (0, vec!["fedora-43-s390x"; 5], [(1, 1), (2, 2), (0, 0)]),
+        ] {
+            let fleet = fleet(POOLS);
+            let builders = (0..busy_in_big).map(|number| builder(number, "big", BuilderState::Busy));
+            let attempts = queue
+                .iter()
+                .zip(100..)
+                .map(|(chroot, number)| attempt(number, chroot));
+            let view = view(builders.collect(), attempts.collect());
+            let found = counts(&fleet, &view);
+            let found =
+                ["big", "small", "arm"].map(|pool| (found[&name(pool)].asked, found[&name(pool)].wanted));
+            assert_eq!(found, expected, "{busy_in_big} {queue:?}");
+        }
+    }
+
+    #[test]
+    fn a_pool_that_is_no_longer_in_the_file_is_counted_and_wants_nothing() {
+        let view = view(vec![builder(1, "gone", BuilderState::Ready)], vec![]);
+        let found = counts(&fleet(POOLS), &view);
+        let gone = &found[&name("gone")];
+        assert_eq!((gone.all, gone.ready, gone.wanted), (1, 1, 0));
+        assert_eq!(found.len(), 4);
+    }
+}
