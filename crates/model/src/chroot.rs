@@ -122,7 +122,7 @@ impl ChrootDefinition {
 }
 
 /// The architectures that distributions' packages and mock's chroots have.
-const ARCHITECTURES: [&str; 32] = [
+pub(crate) const ARCHITECTURES: [&str; 32] = [
     "aarch64",
     "alpha",
     "armhfp",

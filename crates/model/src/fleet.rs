@@ -3,11 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod schema;
 
 pub use check::Contradiction;
+pub use schema::schema;
 
 use crate::{
     builder::Deadlines,
@@ -19,14 +22,17 @@ use crate::{
 };
 
 /// The fleet file, `fleet.yaml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "Verdigris: fleet.yaml")]
 pub struct FleetSpec {
     /// The version of the file's format: 1.
+    #[schemars(extend("const" = 1))]
     pub schema: u32,
-    /// The value of the tag on every instance of this fleet; made once, never changed.
+    /// The value of the tag on every instance of this fleet, a UUID; made once, never changed while machines run.
     pub fleet: FleetId,
     /// A name for people, such as `production`.
+    #[schemars(extend("pattern" = schema::SOMETHING))]
     pub name: String,
     /// How the controller itself behaves.
     #[serde(default)]
@@ -55,7 +61,7 @@ impl FleetSpec {
 }
 
 /// How often the controller works, and how long its lease lasts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControllerSpec {
     /// How long the controller rests between two rounds.
@@ -65,12 +71,12 @@ pub struct ControllerSpec {
 }
 
 /// How long the controller rests between two rounds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TickSpec {
-    /// The rest while something is under way.
+    /// The longest pause between two rounds while something is under way; from 10ms to 10m, at most `max`.
     pub min: Span,
-    /// The rest while nothing is under way.
+    /// The longest pause between two rounds while nothing is under way; from 10ms to 10m. It counts up to `lease.renew` only.
     pub max: Span,
 }
 
@@ -84,12 +90,12 @@ impl Default for TickSpec {
 }
 
 /// The controller's lease.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LeaseSpec {
-    /// How long it lasts if it is not renewed.
+    /// How long it lasts if it is not renewed; from 1s to 1h.
     pub ttl: Span,
-    /// How often it is renewed.
+    /// How often it is renewed; at most half of `ttl`.
     pub renew: Span,
 }
 
@@ -103,15 +109,17 @@ impl Default for LeaseSpec {
 }
 
 /// A cloud that machines are rented from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CloudSpec {
     /// The protocol that it speaks.
     pub kind: CloudKind,
     /// The region, such as `eu-central-1`; it is part of every signature.
+    #[schemars(extend("pattern" = schema::SOMETHING))]
     pub region: String,
-    /// The address of its API; Amazon's of that region when left out.
+    /// The address of its API, with http:// or https://; Amazon's of that region when left out.
     #[serde(default)]
+    #[schemars(extend("pattern" = "^https?://[^/:?\\s]\\S*$"))]
     pub endpoint: Option<String>,
     /// Which parts of that protocol it knows.
     #[serde(default)]
@@ -124,14 +132,17 @@ pub struct CloudSpec {
 }
 
 /// The subnet and the security groups of instances; the cloud's defaults where left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkSpec {
-    /// The subnet's id, such as `subnet-0123456789abcdef0`.
+    /// The subnet's id, such as `subnet-0123456789abcdef0`; the cloud's default when left out.
+    #[schemars(extend("pattern" = schema::SOMETHING))]
     pub subnet: Option<String>,
     /// The subnets' ids by availability zone, for those zones that offerings name: a subnet lies in one zone.
+    #[schemars(schema_with = "schema::named_texts")]
     pub subnets: BTreeMap<String, String>,
-    /// The security groups' ids. They have to let the controller and the workers in, and nobody else.
+    /// The security groups' ids; the cloud's default without any. They have to let the controller and the workers in, and nobody else.
+    #[schemars(schema_with = "schema::texts")]
     pub security_groups: Vec<String>,
 }
 
@@ -144,7 +155,7 @@ impl NetworkSpec {
 }
 
 /// The protocol of a cloud.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CloudKind {
     /// Amazon's EC2 Query API, which Eucalyptus and devcloud speak as well.
@@ -152,7 +163,7 @@ pub enum CloudKind {
 }
 
 /// Which parts of EC2's API an endpoint knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CloudProfile {
     /// All parts, as Amazon's own.
@@ -163,17 +174,24 @@ pub enum CloudProfile {
 }
 
 /// Where an access key comes from. Secrets stand in a file or in the environment, never in the fleet file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = {"properties": {"source": {"const": "file"}}},
+    "then" = {"required": ["path"], "properties": {"path": {"type": "string"}}},
+    "else" = {"properties": {"path": {"type": "null"}}},
+))]
 pub struct CredentialsSpec {
+    /// Which kind of place; `embedded` is the devcloud inside `verdigris up`, whose endpoint needs no telling.
     pub source: CredentialsSource,
-    /// For `file`: the path of a TOML file with `access_key` and `secret_key`.
+    /// For `file`, and only there: the path of a TOML file with `access_key` and `secret_key`.
     #[serde(default)]
+    #[schemars(extend("pattern" = schema::SOMETHING))]
     pub path: Option<String>,
 }
 
 /// The kinds of places that an access key comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CredentialsSource {
     /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
@@ -185,17 +203,18 @@ pub enum CredentialsSource {
 }
 
 /// A machine image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSpec {
     /// The cloud that has it, by its name in this file.
     pub cloud: String,
     /// Its id, such as `ami-0123456789abcdef0`.
+    #[schemars(extend("pattern" = schema::SOMETHING))]
     pub id: String,
 }
 
 /// What makes a machine a builder: how to reach it, and which playbooks to run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProvisionSpec {
     /// The user and the port of SSH.
@@ -203,9 +222,11 @@ pub struct ProvisionSpec {
     pub connect: ConnectSpec,
     /// The playbook that makes it a builder.
     #[serde(default = "builder_playbook")]
+    #[schemars(extend("pattern" = schema::SOMETHING))]
     pub playbook: String,
     /// The playbook that checks whether it is one.
     #[serde(default = "check_playbook")]
+    #[schemars(extend("pattern" = schema::SOMETHING))]
     pub check: String,
     /// Who plays them.
     #[serde(default)]
@@ -222,7 +243,7 @@ pub struct ProvisionSpec {
 }
 
 /// Who plays playbooks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Runner {
     /// The farm itself, which knows a part of Ansible's language.
@@ -233,7 +254,7 @@ pub enum Runner {
 }
 
 /// The real Ansible.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AnsibleSpec {
     /// The program: a path, or a name to be found in PATH; `ansible-playbook` when left out.
@@ -249,12 +270,14 @@ fn check_playbook() -> String {
 }
 
 /// The user and the port of SSH.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectSpec {
     /// The user to log in as.
+    #[schemars(extend("pattern" = schema::SOMETHING))]
     pub user: String,
-    /// The port that sshd listens on.
+    /// The port that sshd listens on; 2222 on devcloud.
+    #[schemars(range(min = 1))]
     pub port: u16,
 }
 
@@ -267,19 +290,24 @@ impl Default for ConnectSpec {
     }
 }
 
-/// Time limits of the stages on the way to a builder; what is left out has the default of [`Deadlines`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Time limits of the stages on the way to a builder, each from 1s to 1d.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimeoutsSpec {
-    /// From the call to the cloud's answer.
+    /// The longest time from the call to the cloud's answer.
+    #[schemars(extend("default" = "1m"))]
     pub launch: Option<Span>,
-    /// From the launch to a running instance with an address.
+    /// The longest time from the launch to a running instance with an address.
+    #[schemars(extend("default" = "5m"))]
     pub pending: Option<Span>,
-    /// From there to SSH with the right host key.
+    /// The longest time from there to SSH with the right host key.
+    #[schemars(extend("default" = "5m"))]
     pub boot: Option<Span>,
-    /// For the run of the playbook that makes it a builder.
+    /// The longest time for the run of the playbook that makes it a builder.
+    #[schemars(extend("default" = "15m"))]
     pub provision: Option<Span>,
-    /// For the run of the playbook that checks it.
+    /// The longest time for the run of the playbook that checks it.
+    #[schemars(extend("default" = "1m"))]
     pub check: Option<Span>,
 }
 
@@ -301,11 +329,12 @@ impl TimeoutsSpec {
 }
 
 /// A pool: machines of one kind for the same builds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PoolSpec {
-    /// What its builders offer: `arch:x86_64`, `chroot:fedora-*`. Without any `chroot:` all of its
+    /// What its builders offer: one or more of `arch:x86_64`, and of `chroot:fedora-*`. Without any `chroot:` all of its
     /// architectures are offered.
+    #[schemars(schema_with = "schema::labels")]
     pub labels: BTreeSet<String>,
     /// Pools with a higher one are used first.
     #[serde(default)]
@@ -320,6 +349,7 @@ pub struct PoolSpec {
     #[serde(default)]
     pub launch: LaunchSpec,
     /// The offerings to ask the cloud for, the preferred one first.
+    #[schemars(length(min = 1))]
     pub offerings: Vec<OfferingSpec>,
     /// When it gives machines back.
     #[serde(default)]
@@ -357,26 +387,28 @@ impl PoolSpec {
 }
 
 /// How many machines a pool has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SizeSpec {
-    /// The fewest machines, even when there is nothing to build.
+    /// The fewest machines, even when there is nothing to build; at most `max`.
     #[serde(default)]
     pub min: u32,
-    /// The most machines, counting those that come and those that go.
+    /// The most machines, counting those that come and those that go; 0 closes the pool.
     pub max: u32,
-    /// How many ready builders to hold besides those in use.
+    /// How many ready builders to hold besides those in use; at most `max`.
     #[serde(default)]
     pub idle: u32,
 }
 
 /// How fast a pool grows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LaunchSpec {
     /// The most builders that are on their way to ready at once.
+    #[schemars(range(min = 1))]
     pub parallel: u32,
-    /// The most launches for one builder before it is given up.
+    /// The most refused launches for one builder before it is given up.
+    #[schemars(range(min = 1))]
     pub attempts: u32,
 }
 
@@ -390,13 +422,15 @@ impl Default for LaunchSpec {
 }
 
 /// A line of offerings: instance types and zones to ask the cloud for, in one market.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfferingSpec {
     /// Instance types, the preferred one first.
+    #[schemars(schema_with = "schema::texts", length(min = 1))]
     pub types: Vec<String>,
     /// Availability zones, the preferred one first; none leaves it to the cloud.
     #[serde(default)]
+    #[schemars(schema_with = "schema::texts")]
     pub zones: Vec<String>,
     /// How its machines are paid for.
     #[serde(default)]
@@ -426,7 +460,7 @@ impl OfferingSpec {
 }
 
 /// When a pool gives machines back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShrinkSpec {
     /// How long a builder stays ready without need before it is terminated.
@@ -442,7 +476,7 @@ impl Default for ShrinkSpec {
 }
 
 /// How fast builders are replaced that would be made otherwise by now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DriftSpec {
     /// How many of a pool's builders may be on their way out for that at once. Those on which no build may begin any more are

@@ -4,13 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::{
-    complain,
-    fleet,
-    options::Config,
-    parts::BadConfig,
-    say,
-};
+use crate::{complain, fleet, options::Config, parts::BadConfig, say};
 
 /// The code with which a command ends that cannot use a file of the operator's.
 const BAD_CONFIG: u8 = 5;
@@ -42,6 +36,8 @@ pub(super) enum FleetCommand {
         #[command(flatten)]
         config: Config,
     },
+    /// Print the JSON Schema of fleet files, for editors.
+    Schema,
 }
 
 impl FleetCommand {
@@ -64,6 +60,10 @@ impl FleetCommand {
             }
             Self::Plan { json, config } => fleet::plan(&config, json).await,
             Self::Resume { pool, config } => fleet::resume(&config, &pool).await,
+            Self::Schema => {
+                say(&serde_json::to_string_pretty(&model::fleet::schema())?);
+                Ok(())
+            }
         }
     }
 }

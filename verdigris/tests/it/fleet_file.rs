@@ -1,77 +1,98 @@
-//! The fleet file is changed under a running controller.
+//! `verdigris fleet` on a farm that never ran: its schema, a first fleet file, another one beside it, and the status over and over.
 
-use std::{fs, process::Command};
-
-use crate::{
-    clouds::{Fleet, answering_devcloud, states},
-    farm::eventually,
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
 };
 
-const LIMITS: &str = "{boot: 3m, provision: 30m, check: 30m}";
+use serde_json::Value;
 
-fn troubles(fleet: &Fleet) -> String {
-    fleet.status()["troubles"].to_string()
+use crate::{
+    config_check::Place,
+    farm::{cached, verdigris},
+};
+
+/// Validates each of the fleet files that it is given with the schema that it is given; prints how many mistakes each has, or
+/// that it is no YAML.
+const VALIDATOR: &str = r#"
+import json, sys, yaml
+from jsonschema import Draft202012Validator
+given = json.load(sys.stdin)
+Draft202012Validator.check_schema(given["schema"])
+validator = Draft202012Validator(given["schema"])
+def mistakes(text):
+    try:
+        return len(list(validator.iter_errors(yaml.safe_load(text))))
+    except yaml.YAMLError:
+        return None
+print(json.dumps([mistakes(text) for text in given["files"]]))
+"#;
+
+fn mistakes(files: &[String]) -> Vec<Option<u64>> {
+    let schema = verdigris().args(["fleet", "schema"]).output().unwrap();
+    assert!(schema.status.success());
+    let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
+    let mut python = Command::new(cached("venv/bin/python"))
+        .args(["-c", VALIDATOR])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let given = serde_json::json!({"schema": schema, "files": files});
+    python
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(given.to_string().as_bytes())
+        .unwrap();
+    let said = python.wait_with_output().unwrap();
+    serde_json::from_slice(&said.stdout).unwrap()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
+}
+
+/// The fleet files that the guide and the chart show, and those that programs write.
+fn examples() -> Vec<String> {
+    let guide = read("docs/fleet.md");
+    let (_, block) = guide.split_once("```yaml\n").unwrap();
+    let mut files = vec![block.split_once("```").unwrap().0.to_owned()];
+    for values in ["README.md", "ci/minimal-values.yaml", "ci/large-values.yaml"] {
+        let chart = read(&format!("charts/verdigris/{values}"));
+        let (_, fleet) = chart.split_once("\nfleet:\n  yaml: |\n").unwrap();
+        let lines = fleet.lines().map_while(|line| line.strip_prefix("    "));
+        files.push(lines.collect::<Vec<_>>().join("\n"));
+    }
+    let place = Place::new();
+    files.push(fs::read_to_string(place.path("fleet.yaml")).unwrap());
+    files
 }
 
 #[test]
-fn a_changed_fleet_file_is_in_force_within_seconds_and_a_bad_one_changes_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let cloud = answering_devcloud(directory.path());
-    let pool = "    size: {max: 2}\n    offerings: [{types: [t3.micro]}]\n";
-    let fleet = Fleet::new(directory.path(), &cloud, cloud.port, pool, LIMITS);
-    let file = directory.path().join("fleet.yaml");
-    let good = fs::read_to_string(&file).unwrap();
-    let controller = fleet.controller();
-    eventually("it leads", || troubles(&fleet) == "[]");
+fn the_schema_takes_every_example_and_refuses_the_mistakes_that_it_can_see() {
+    let examples = examples();
+    assert_eq!(mistakes(&examples), vec![Some(0); examples.len()]);
 
-    // A size with a mistake in it: nothing happens, and the mistake is told with its place.
-    let bad = good.replace("{max: 2}", "{max: 2, idel: 1}");
-    fs::write(&file, &bad).unwrap();
-    let noticed = "the fleet file was changed at ";
-    eventually("the mistake is told", || troubles(&fleet).contains(noticed));
-    let shown = fleet.run(&["fleet", "status"]);
-    assert!(
-        shown.contains("fleet.yaml:23:20") && shown.contains("did you mean `idle`?"),
-        "{shown}"
-    );
-    assert!(shown.contains("the one before stays in force"), "{shown}");
-    assert!(fleet.run(&["fleet", "plan"]).contains("did you mean `idle`?"));
-    eventually("the controller sees it too", || {
-        fleet.log().contains("is not used, the one before stays in force")
+    let table: Value = {
+        let table =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/runtime/testdata/fleet-mistakes.yaml");
+        runtime::yaml::parse(&fs::read_to_string(table).unwrap(), "fleet-mistakes.yaml").unwrap()
+    };
+    let sound = table["file"].as_str().unwrap();
+    let table = table["mistakes"].as_array().unwrap();
+    let files = table.iter().map(|it| {
+        let [old, new] = ["for", "put"].map(|key| it[key].as_str().unwrap());
+        sound.replace(old, new)
     });
-    assert_eq!(states(cloud.port), [""; 0]);
-
-    // Mended it is in force: a machine comes.
-    fs::write(&file, good.replace("{max: 2}", "{max: 2, idle: 1}")).unwrap();
-    eventually("a machine comes", || states(cloud.port).len() == 1);
-    eventually("nothing is wrong", || troubles(&fleet) == "[]");
-    assert!(
-        fleet.log().contains("is in force: pool x86 changes."),
-        "{}",
-        fleet.log()
-    );
-
-    // Its cloud cannot be taken away before it has ended.
-    let elsewhere = good.replace("rented", "bought");
-    fs::write(&file, &elsewhere).unwrap();
-    eventually("it is refused", || {
-        troubles(&fleet).contains("clouds.rented is gone, and 1 machine is left there")
-    });
-
-    // The pool that is gone gives its machine back.
-    let other = good.replace("  x86:", "  other:");
-    fs::write(&file, &other).unwrap();
-    eventually("the machine ends", || {
-        states(cloud.port).iter().all(|state| state == "terminated")
-    });
-    eventually("nothing is wrong", || troubles(&fleet) == "[]");
-
-    // Access keys and playbooks are read with it, and change without it.
-    let hangup = Command::new("kill")
-        .args(["-HUP", &controller.0.id().to_string()])
-        .status();
-    assert!(hangup.unwrap().success());
-    eventually("it is read once more", || {
-        fleet.log().contains("is in force: it says the same as before.")
-    });
+    let found = mistakes(&std::iter::once(sound.to_owned()).chain(files).collect::<Vec<_>>());
+    assert_eq!(found[0], Some(0));
+    for (mistake, found) in table.iter().zip(&found[1..]) {
+        let is_seen = mistake["unseen"] != true;
+        // What is no YAML an editor shows without any schema.
+        let shows = found.is_some_and(|count| count > 0);
+        assert_eq!(shows, is_seen, "{mistake} {found:?}");
+    }
 }

@@ -15,6 +15,7 @@ mod farm;
 mod faults;
 mod fleet_commands;
 mod fleet_file;
+mod fleet_reload;
 mod full_disk;
 mod interruption;
 mod leases;

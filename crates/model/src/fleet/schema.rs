@@ -1,0 +1,96 @@
+//! The fleet file as a JSON Schema, from which editors tell an operator what may be written and what is wrong. It is derived
+//! from the types; here is what they cannot say.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
+use serde_json::Value;
+
+use super::FleetSpec;
+use crate::{
+    chroot::ARCHITECTURES,
+    id::FleetId,
+    name::{Grammar, PoolName},
+    quantity::{Price, Share, Span},
+};
+
+/// What every text with at least one letter or digit matches.
+pub(super) const SOMETHING: &str = r"\S";
+
+/// The schema of a fleet file, in the draft of 2020-12.
+#[must_use]
+pub fn schema() -> Value {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    generator.into_root_schema_for::<FleetSpec>().to_value()
+}
+
+/// A list of texts, none of them empty.
+pub(super) fn texts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "items": {"type": "string", "pattern": SOMETHING}})
+}
+
+/// Texts by names, none of them empty.
+pub(super) fn named_texts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "additionalProperties": {"type": "string", "pattern": SOMETHING}})
+}
+
+/// The labels of a pool: one of an architecture at least.
+pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
+    let architectures = ARCHITECTURES.join("|");
+    json_schema!({
+        "type": "array",
+        "items": {"type": "string", "pattern": format!("^(arch:({architectures})|chroot:.+)$")},
+        "contains": {"pattern": "^arch:"},
+    })
+}
+
+/// A type of its own.
+macro_rules! own_schema {
+    ($($type:ty, $name:literal, $schema:tt;)+) => {$(
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )+};
+}
+
+own_schema! {
+    Price, "Price", {
+        "type": ["number", "string"], "minimum": 0, "pattern": r"^[0-9]+(\.[0-9]{1,6})?$",
+        "description": "A price for an hour, such as 0.156, with at most six digits behind the point.",
+    };
+    Share, "Share", {
+        "type": ["integer", "string"], "minimum": 0, "pattern": "^([0-9]+|(100|[0-9]{1,2})%)$",
+        "description": "A number of machines, or a part of them such as 10%.",
+    };
+}
+
+/// A text that matches a pattern, as a type of its own.
+macro_rules! text_schema {
+    ($($type:ty, $name:literal, $description:literal, $pattern:expr;)+) => {$(
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "description": $description, "pattern": $pattern})
+            }
+        }
+    )+};
+}
+
+text_schema! {
+    Span, "Duration", "A length of time with its unit: 250ms, 30s, 5m, 2h or 7d.", "^[0-9]+ *(ms|s|m|h|d)$";
+    FleetId, "FleetId", "A UUID; `uuidgen` prints a new one.",
+        "^(flt_)?([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$";
+    PoolName, "PoolName", "The name of a pool.", Grammar::Pool.pattern();
+}
+
+#[cfg(test)]
+mod tests;

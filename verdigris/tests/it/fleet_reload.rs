@@ -1,0 +1,77 @@
+//! The fleet file is changed under a running controller.
+
+use std::{fs, process::Command};
+
+use crate::{
+    clouds::{Fleet, answering_devcloud, states},
+    farm::eventually,
+};
+
+const LIMITS: &str = "{boot: 3m, provision: 30m, check: 30m}";
+
+fn troubles(fleet: &Fleet) -> String {
+    fleet.status()["troubles"].to_string()
+}
+
+#[test]
+fn a_changed_fleet_file_is_in_force_within_seconds_and_a_bad_one_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let cloud = answering_devcloud(directory.path());
+    let pool = "    size: {max: 2}\n    offerings: [{types: [t3.micro]}]\n";
+    let fleet = Fleet::new(directory.path(), &cloud, cloud.port, pool, LIMITS);
+    let file = directory.path().join("fleet.yaml");
+    let good = fs::read_to_string(&file).unwrap();
+    let controller = fleet.controller();
+    eventually("it leads", || troubles(&fleet) == "[]");
+
+    // A size with a mistake in it: nothing happens, and the mistake is told with its place.
+    let bad = good.replace("{max: 2}", "{max: 2, idel: 1}");
+    fs::write(&file, &bad).unwrap();
+    let noticed = "the fleet file was changed at ";
+    eventually("the mistake is told", || troubles(&fleet).contains(noticed));
+    let shown = fleet.run(&["fleet", "status"]);
+    assert!(
+        shown.contains("fleet.yaml:23:20") && shown.contains("did you mean `idle`?"),
+        "{shown}"
+    );
+    assert!(shown.contains("the one before stays in force"), "{shown}");
+    assert!(fleet.run(&["fleet", "plan"]).contains("did you mean `idle`?"));
+    eventually("the controller sees it too", || {
+        fleet.log().contains("is not used, the one before stays in force")
+    });
+    assert_eq!(states(cloud.port), [""; 0]);
+
+    // Mended it is in force: a machine comes.
+    fs::write(&file, good.replace("{max: 2}", "{max: 2, idle: 1}")).unwrap();
+    eventually("a machine comes", || states(cloud.port).len() == 1);
+    eventually("nothing is wrong", || troubles(&fleet) == "[]");
+    assert!(
+        fleet.log().contains("is in force: pool x86 changes."),
+        "{}",
+        fleet.log()
+    );
+
+    // Its cloud cannot be taken away before it has ended.
+    let elsewhere = good.replace("rented", "bought");
+    fs::write(&file, &elsewhere).unwrap();
+    eventually("it is refused", || {
+        troubles(&fleet).contains("clouds.rented is gone, and 1 machine is left there")
+    });
+
+    // The pool that is gone gives its machine back.
+    let other = good.replace("  x86:", "  other:");
+    fs::write(&file, &other).unwrap();
+    eventually("the machine ends", || {
+        states(cloud.port).iter().all(|state| state == "terminated")
+    });
+    eventually("nothing is wrong", || troubles(&fleet) == "[]");
+
+    // Access keys and playbooks are read with it, and change without it.
+    let hangup = Command::new("kill")
+        .args(["-HUP", &controller.0.id().to_string()])
+        .status();
+    assert!(hangup.unwrap().success());
+    eventually("it is read once more", || {
+        fleet.log().contains("is in force: it says the same as before.")
+    });
+}
