@@ -3,6 +3,7 @@
 
 mod condition;
 mod forsaken;
+mod init;
 mod plan;
 mod resume;
 mod status;
@@ -22,6 +23,7 @@ use store::{FleetView, Store};
 use crate::parts;
 
 pub(crate) use forsaken::refuse_forsaken_machines;
+pub(crate) use init::{InitArguments, init};
 pub(crate) use plan::plan;
 pub(crate) use resume::resume;
 pub(crate) use status::status;

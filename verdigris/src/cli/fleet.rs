@@ -4,7 +4,13 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::{complain, fleet, options::Config, parts::BadConfig, say};
+use crate::{
+    complain,
+    fleet::{self, InitArguments},
+    options::Config,
+    parts::BadConfig,
+    say,
+};
 
 /// The code with which a command ends that cannot use a file of the operator's.
 const BAD_CONFIG: u8 = 5;
@@ -36,6 +42,8 @@ pub(super) enum FleetCommand {
         #[command(flatten)]
         config: Config,
     },
+    /// Write a first fleet file, with all that may be written in it, and a new id.
+    Init(InitArguments),
     /// Print the JSON Schema of fleet files, for editors.
     Schema,
 }
@@ -60,6 +68,7 @@ impl FleetCommand {
             }
             Self::Plan { json, config } => fleet::plan(&config, json).await,
             Self::Resume { pool, config } => fleet::resume(&config, &pool).await,
+            Self::Init(arguments) => fleet::init(&arguments),
             Self::Schema => {
                 say(&serde_json::to_string_pretty(&model::fleet::schema())?);
                 Ok(())

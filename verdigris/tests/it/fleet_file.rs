@@ -4,14 +4,14 @@ use std::{
     fs,
     io::Write as _,
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use serde_json::Value;
 
 use crate::{
     config_check::Place,
-    farm::{cached, verdigris},
+    farm::{cached, text, verdigris},
 };
 
 /// Validates each of the fleet files that it is given with the schema that it is given; prints how many mistakes each has, or
@@ -66,6 +66,24 @@ fn examples() -> Vec<String> {
         let lines = fleet.lines().map_while(|line| line.strip_prefix("    "));
         files.push(lines.collect::<Vec<_>>().join("\n"));
     }
+    for options in [
+        &["--region", "eu-central-1"][..],
+        &["--cloud", "devcloud"],
+        &[
+            "--cloud",
+            "eucalyptus",
+            "--endpoint",
+            "https://compute.example.org:8773/",
+        ],
+    ] {
+        let output = verdigris()
+            .args(["fleet", "init", "-o", "-"])
+            .args(options)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        files.push(text(&output.stdout));
+    }
     let place = Place::new();
     files.push(fs::read_to_string(place.path("fleet.yaml")).unwrap());
     files
@@ -95,4 +113,64 @@ fn the_schema_takes_every_example_and_refuses_the_mistakes_that_it_can_see() {
         let shows = found.is_some_and(|count| count > 0);
         assert_eq!(shows, is_seen, "{mistake} {found:?}");
     }
+}
+
+#[test]
+fn a_first_fleet_file_is_written_once_and_is_one_that_the_farm_takes() {
+    let place = Place::new();
+    let file = place.path("fleet.yaml");
+    let init = |more: &[&str]| {
+        let mut command = verdigris();
+        command
+            .args(["fleet", "init", "--cloud", "devcloud", "--name", "mine", "-o"])
+            .arg(&file)
+            .args(more);
+        command.output().unwrap()
+    };
+    let before = fs::read_to_string(&file).unwrap();
+    let output = init(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("fleet.yaml is there already; --force writes over it"),
+        "{said}"
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+
+    let id = before.split_once("id: ").unwrap().1.split_once('}').unwrap().0;
+    let output = init(&["--force", "--image", id]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(
+        said.starts_with("Wrote ") && !said.contains("Its image is an example"),
+        "{said}"
+    );
+    let check = place.good(&["config", "check"]);
+    assert!(
+        check.contains("fleet      good, 1 pool") && check.contains("clouds     good"),
+        "{check}"
+    );
+    assert!(place.good(&["fleet", "status"]).contains("x86_64  0       0"));
+    // Each has an id of its own.
+    let fleet = |output: Output| {
+        let text = text(&output.stdout);
+        text.lines()
+            .find(|line| line.starts_with("fleet: "))
+            .unwrap()
+            .to_owned()
+    };
+    let one = || {
+        verdigris()
+            .args(["fleet", "init", "--region", "r", "-o", "-"])
+            .output()
+            .unwrap()
+    };
+    assert_ne!(fleet(one()), fleet(one()));
+    let output = verdigris().args(["fleet", "init", "-o", "-"]).output().unwrap();
+    assert!(
+        text(&output.stderr).contains("--region is needed"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(output.stdout.is_empty());
 }
