@@ -2,6 +2,7 @@
 //! and what an operator may tell it.
 
 mod condition;
+mod diff;
 mod forsaken;
 mod init;
 mod plan;
@@ -22,6 +23,7 @@ use store::{FleetView, Store};
 
 use crate::parts;
 
+pub(crate) use diff::diff;
 pub(crate) use forsaken::refuse_forsaken_machines;
 pub(crate) use init::{InitArguments, init};
 pub(crate) use plan::plan;

@@ -1,6 +1,6 @@
 //! The command line of `verdigris fleet`.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
 
@@ -32,6 +32,10 @@ pub(super) enum FleetCommand {
         /// As JSON.
         #[arg(long)]
         json: bool,
+        /// Show what would change if this file were the fleet file: its keys, the builders that would be outdated, and what the
+        /// next round would do besides and no more.
+        #[arg(long, value_name = "NEWFILE")]
+        diff: Option<PathBuf>,
         #[command(flatten)]
         config: Config,
     },
@@ -66,7 +70,12 @@ impl FleetCommand {
                 say(&fleet::status(&config, json).await?);
                 Ok(())
             }
-            Self::Plan { json, config } => fleet::plan(&config, json).await,
+            Self::Plan {
+                json,
+                diff: Some(file),
+                config,
+            } => fleet::diff(&config, &file, json).await,
+            Self::Plan { json, config, .. } => fleet::plan(&config, json).await,
             Self::Resume { pool, config } => fleet::resume(&config, &pool).await,
             Self::Init(arguments) => fleet::init(&arguments),
             Self::Schema => {

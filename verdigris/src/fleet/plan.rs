@@ -111,3 +111,9 @@ fn words(action: &Action, queue: &BTreeMap<AttemptId, &QueuedAttempt>) -> String
         }
     }
 }
+
+/// What a plan does, a line for each thing.
+pub(super) fn in_words(plan: &Plan, view: &FleetView) -> Vec<String> {
+    let queue = queue(view);
+    plan.actions.iter().map(|action| words(action, &queue)).collect()
+}

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{
-    AttemptId, BuildId, BuilderId, BuilderState, PoolName, Timestamp,
+    AttemptId, BuildId, BuilderId, BuilderState, Drift, LaunchHistory, PoolName, Timestamp,
     fleet::FleetSpec,
-    plan::{Queue, QueuedAttempt},
+    plan::{CloudHealth, Pool, Queue, QueuedAttempt, Snapshot},
 };
 use store::{Builder, FleetView};
 
@@ -94,5 +94,34 @@ pub(super) fn view(builders: Vec<Builder>, queue: Vec<QueuedAttempt>) -> FleetVi
         chroots: Vec::new(),
         histories: BTreeMap::new(),
         troubles: Vec::new(),
+    }
+}
+
+/// What a controller with this fleet file sees, where the builders of some pools are made otherwise by now. All clouds answer.
+pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -> Snapshot {
+    let pools = fleet.pools.iter().map(|(name, spec)| {
+        let pool = Pool {
+            spec: spec.clone(),
+            history: LaunchHistory::default(),
+            cloud: CloudHealth::Answers,
+        };
+        (name.clone(), pool)
+    });
+    let builders = view.builders.iter().map(|builder| model::plan::Builder {
+        id: builder.id,
+        pool: builder.pool.clone(),
+        state: builder.state,
+        created_at: builder.created_at,
+        entered_at: builder.entered_at,
+        deadline: builder.deadline,
+        cordoned: builder.cordoned,
+        drift: outdated.contains(&builder.pool.as_str()).then_some(Drift::Files),
+        refusal: None,
+    });
+    Snapshot {
+        now: view.at,
+        pools: pools.collect(),
+        builders: builders.collect(),
+        queue: view.queue.clone(),
     }
 }

@@ -14,6 +14,18 @@ use crate::{
     farm::{cached, text, verdigris},
 };
 
+/// The code of a command that cannot use a file.
+const BAD_CONFIG: i32 = 5;
+
+fn run(place: &Place, arguments: &[&str]) -> Output {
+    let mut command = verdigris();
+    command
+        .args(arguments)
+        .arg("--config")
+        .arg(place.path("verdigris.toml"));
+    command.output().unwrap()
+}
+
 /// Validates each of the fleet files that it is given with the schema that it is given; prints how many mistakes each has, or
 /// that it is no YAML.
 const VALIDATOR: &str = r#"
@@ -173,4 +185,73 @@ fn a_first_fleet_file_is_written_once_and_is_one_that_the_farm_takes() {
         text(&output.stderr)
     );
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn another_fleet_file_is_compared_with_the_present_one_and_a_bad_one_ends_with_five() {
+    let place = Place::new();
+    let before = fs::read_to_string(place.path("fleet.yaml")).unwrap();
+    let new = place.path("new.yaml");
+    let name = new.to_str().unwrap();
+    let diff = ["fleet", "plan", "--diff", name];
+    fs::write(&new, before.replace("size: {max: 1}", "size: {max: 3, idle: 2}")).unwrap();
+    let output = run(&place, &diff);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let expected = "\
+CHANGE   KEY                  NOW  THEN
+changed  pools.x86.size.idle  0    2
+changed  pools.x86.size.max   1    3
+
+No builder becomes outdated.
+
+POOL  LAUNCHES NOW  THEN  DRAINS NOW  THEN
+x86   0             2     0           0
+
+The next round would do besides:
+  launch   a builder of pool x86: the pool has 0 of 2 spare builders
+  launch   a builder of pool x86: the pool has 1 of 2 spare builders
+";
+    assert_eq!(text(&output.stdout), expected);
+    let json: Value =
+        serde_json::from_slice(&run(&place, &[&diff[..], &["--json"]].concat()).stdout).unwrap();
+    assert_eq!(json["pools"]["x86"]["then"]["launches"], 2, "{json}");
+    assert_eq!(json["changes"][0]["key"], "pools.x86.size.idle");
+
+    for (old, put, words) in [
+        (
+            "max: 1",
+            "mx: 1",
+            "new.yaml:15:12: pools.x86.size: there is no key `mx` here, did you mean `max`?",
+        ),
+        (
+            "builder: {}",
+            "builder: {playbook: bilder.yml}",
+            "there is no playbook bilder.yml; there is builder.yml",
+        ),
+    ] {
+        fs::write(&new, before.replace(old, put)).unwrap();
+        let output = run(&place, &diff);
+        let said = text(&output.stderr);
+        assert_eq!(
+            (output.status.code(), said.contains(words)),
+            (Some(BAD_CONFIG), true),
+            "{said}"
+        );
+        assert!(said.contains("new.yaml") && output.stdout.is_empty(), "{said}");
+    }
+    let output = run(&place, &["fleet", "plan", "--diff", "/nowhere/fleet.yaml"]);
+    assert_eq!(output.status.code(), Some(BAD_CONFIG));
+    assert_eq!(
+        text(&output.stderr),
+        "verdigris: cannot read /nowhere/fleet.yaml: there is no such file\n"
+    );
+    // A bad present one is no better.
+    fs::write(place.path("fleet.yaml"), before.replace("max: 1", "mx: 1")).unwrap();
+    for command in ["status", "plan"] {
+        assert_eq!(
+            run(&place, &["fleet", command]).status.code(),
+            Some(BAD_CONFIG),
+            "{command}"
+        );
+    }
 }

@@ -1,0 +1,346 @@
+//! `verdigris fleet plan --diff`: what would change if another fleet file were in force.
+
+use std::{collections::BTreeMap, path::Path};
+
+use model::{
+    BuilderId, BuilderState, PoolName,
+    fleet::FleetSpec,
+    plan::{Action, Plan, Snapshot},
+};
+use runtime::{Settings, clock};
+use serde::Serialize;
+use serde_json::Value;
+use store::FleetView;
+
+use super::{plan::in_words, planned};
+use crate::{
+    check, database,
+    options::Config,
+    parts::{self, BadConfig},
+    say,
+    table::table,
+};
+
+/// Prints what would change.
+pub(crate) async fn diff(config: &Config, file: &Path, as_json: bool) -> anyhow::Result<()> {
+    let settings = Settings::load(config.config.as_deref())?;
+    let new = parts::fleet_file(file)?;
+    check::playbooks(&settings, Some(&new))
+        .map_err(|error| BadConfig(format!("{}: {error:#}", file.display())))?;
+    let found = database::with(&settings, async |store| {
+        let (present, _) = parts::fleet_in_force(&settings, &store).await?;
+        let view = store.fleet_snapshot(present.fleet, clock::now()).await?;
+        let now = planned(&settings, &store, &present, &view)?;
+        let then = planned(&settings, &store, &new, &view)?;
+        Ok(Diff {
+            warnings: warnings(&present, &new, &view),
+            present: parts::fleet_path(&settings).display().to_string(),
+            new: file.display().to_string(),
+            changes: changes(&present, &new)?,
+            outdated: outdated(&now.0, &then.0),
+            pools: moves(&now, &then),
+            more: beyond(&now.1, &then.1, &view),
+            less: beyond(&then.1, &now.1, &view),
+        })
+    })
+    .await?;
+    if as_json {
+        say(&serde_json::to_string_pretty(&found)?);
+    } else {
+        say(found.as_text().trim_end());
+    }
+    Ok(())
+}
+
+/// What would change.
+#[derive(Debug, Serialize)]
+struct Diff {
+    /// The file that is in force.
+    present: String,
+    /// The other one.
+    new: String,
+    /// What an operator should know before it is put in force.
+    warnings: Vec<String>,
+    changes: Vec<Change>,
+    outdated: Vec<Outdated>,
+    pools: BTreeMap<PoolName, Moves>,
+    /// What the next round would do besides, and what it would not do any more; each as often as it would.
+    more: BTreeMap<String, u32>,
+    less: BTreeMap<String, u32>,
+}
+
+/// A key whose value is another one; one side is missing where it is added or removed.
+#[derive(Debug, PartialEq, Serialize)]
+struct Change {
+    key: String,
+    now: Option<Value>,
+    then: Option<Value>,
+}
+
+/// A builder that would be one of the old kind.
+#[derive(Debug, PartialEq, Serialize)]
+struct Outdated {
+    builder: BuilderId,
+    pool: PoolName,
+    state: BuilderState,
+    outcome: &'static str,
+}
+
+/// How many builders of a pool the next round launches and drains.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Moves {
+    now: Steps,
+    then: Steps,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Steps {
+    launches: u32,
+    drains: u32,
+}
+
+/// The keys whose values differ, in their order. What stands on one side alone is one key.
+fn changes(present: &FleetSpec, new: &FleetSpec) -> anyhow::Result<Vec<Change>> {
+    let mut found = Vec::new();
+    let (now, then) = (serde_json::to_value(present)?, serde_json::to_value(new)?);
+    compare(String::new(), Some(&now), Some(&then), &mut found);
+    Ok(found)
+}
+
+fn compare(key: String, now: Option<&Value>, then: Option<&Value>, found: &mut Vec<Change>) {
+    if now == then {
+        return;
+    }
+    let (Some(Value::Object(one)), Some(Value::Object(other))) = (now, then) else {
+        found.push(Change {
+            key,
+            now: now.cloned(),
+            then: then.cloned(),
+        });
+        return;
+    };
+    let mut names: Vec<_> = one.keys().chain(other.keys()).collect();
+    names.sort();
+    names.dedup();
+    for name in names {
+        let dot = if key.is_empty() { "" } else { "." };
+        compare(format!("{key}{dot}{name}"), one.get(name), other.get(name), found);
+    }
+}
+
+/// The builders that are made otherwise under the second plan's file, and not under the first one's.
+fn outdated(now: &Snapshot, then: &Snapshot) -> Vec<Outdated> {
+    let pairs = now.builders.iter().zip(&then.builders);
+    let found = pairs.filter(|(now, _)| now.drift.is_none());
+    found
+        .filter_map(|(_, builder)| {
+            let is_urgent = builder.drift?.is_urgent();
+            let outcome = match builder.state {
+                BuilderState::Ready if is_urgent => "it is drained at once",
+                BuilderState::Ready => "it goes on taking builds, and is drained in its turn",
+                state if BuilderState::STARTING.contains(&state) && is_urgent => {
+                    "it is drained when it is ready"
+                }
+                state if BuilderState::STARTING.contains(&state) => {
+                    "it is drained in its turn when it is ready"
+                }
+                state if BuilderState::ENDING.contains(&state) => return None,
+                _ => "its attempt ends, then it goes as it would anyway",
+            };
+            Some(Outdated {
+                builder: builder.id,
+                pool: builder.pool.clone(),
+                state: builder.state,
+                outcome,
+            })
+        })
+        .collect()
+}
+
+fn moves(now: &(Snapshot, Plan), then: &(Snapshot, Plan)) -> BTreeMap<PoolName, Moves> {
+    let mut found: BTreeMap<PoolName, Moves> = BTreeMap::new();
+    let names = now.0.pools.keys().chain(then.0.pools.keys());
+    found.extend(names.map(|name| (name.clone(), Moves::default())));
+    for (is_then, (snapshot, plan)) in [(false, now), (true, then)] {
+        let pools: BTreeMap<BuilderId, &PoolName> =
+            snapshot.builders.iter().map(|it| (it.id, &it.pool)).collect();
+        for action in &plan.actions {
+            let (pool, is_launch) = match action {
+                Action::Launch { pool, .. } => (Some(pool), true),
+                Action::Drain { builder, .. } => (pools.get(builder).copied(), false),
+                Action::Assign { .. } | Action::Expire { .. } => (None, false),
+            };
+            let Some(pool) = pool else {
+                continue;
+            };
+            let moves = found.entry(pool.clone()).or_default();
+            let steps = if is_then { &mut moves.then } else { &mut moves.now };
+            let count = if is_launch {
+                &mut steps.launches
+            } else {
+                &mut steps.drains
+            };
+            *count = count.saturating_add(1);
+        }
+    }
+    found
+}
+
+/// What the second plan does more often than the first, in words.
+fn beyond(first: &Plan, second: &Plan, view: &FleetView) -> BTreeMap<String, u32> {
+    let count = |plan: &Plan| {
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        for words in in_words(plan, view) {
+            let count = counts.entry(words).or_default();
+            *count = count.saturating_add(1);
+        }
+        counts
+    };
+    let known = count(first);
+    let more = count(second).into_iter().filter_map(|(words, count)| {
+        let more = count.saturating_sub(known.get(&words).copied().unwrap_or(0));
+        (more > 0).then_some((words, more))
+    });
+    more.collect()
+}
+
+/// What the file would bring beside what a plan can say.
+fn warnings(present: &FleetSpec, new: &FleetSpec, view: &FleetView) -> Vec<String> {
+    let mut found = Vec::new();
+    if present.fleet != new.fleet {
+        let there = builders(view.builders.len());
+        let are = if view.builders.len() == 1 { "is" } else { "are" };
+        found.push(format!(
+            "`fleet` is another one, {}: a controller refuses to start with it while builders of {} are on record, and \
+             {there} {are}",
+            new.fleet.0, present.fleet.0
+        ));
+    }
+    let gone = present
+        .clouds
+        .keys()
+        .filter(|cloud| !new.clouds.contains_key(*cloud));
+    for cloud in gone {
+        let there = view
+            .builders
+            .iter()
+            .filter(|builder| builder.cloud == *cloud)
+            .count();
+        if there > 0 {
+            found.push(format!(
+                "cloud {cloud} is not in it, and has {}: nobody would end them, and they go on costing; set `max` of its \
+                 pools to 0 first",
+                builders(there)
+            ));
+        }
+    }
+    found
+}
+
+fn builders(count: usize) -> String {
+    match count {
+        1 => "1 builder".to_owned(),
+        more => format!("{more} builders"),
+    }
+}
+
+impl Diff {
+    fn as_text(&self) -> String {
+        let mut text: String = self.warnings.iter().map(|words| format!("! {words}\n")).collect();
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        if self.changes.is_empty() {
+            text.push_str(&format!(
+                "Nothing changes: {} says what {} says.\n",
+                self.new, self.present
+            ));
+            return text;
+        }
+        for part in [
+            self.changes_as_text(),
+            self.outdated_as_text(),
+            self.moves_as_text(),
+        ] {
+            text.push_str(&part);
+        }
+        for (title, lines) in [
+            ("The next round would do besides:", &self.more),
+            ("It would not do any more:", &self.less),
+        ] {
+            if !lines.is_empty() {
+                text.push_str(&format!("\n{title}\n"));
+            }
+            for (words, count) in lines {
+                let times = if *count == 1 {
+                    String::new()
+                } else {
+                    format!(" ({count} times)")
+                };
+                text.push_str(&format!("  {words}{times}\n"));
+            }
+        }
+        text
+    }
+
+    fn changes_as_text(&self) -> String {
+        let rows = self.changes.iter().map(|change| {
+            let what = match (&change.now, &change.then) {
+                (None, _) => "added",
+                (_, None) => "removed",
+                _ => "changed",
+            };
+            let side = |value: &Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), short);
+            vec![
+                what.to_owned(),
+                change.key.clone(),
+                side(&change.now),
+                side(&change.then),
+            ]
+        });
+        table(&["CHANGE", "KEY", "NOW", "THEN"], rows.collect())
+    }
+
+    fn outdated_as_text(&self) -> String {
+        if self.outdated.is_empty() {
+            return "\nNo builder becomes outdated.\n".to_owned();
+        }
+        let rows = self.outdated.iter().map(|it| {
+            let cells = [
+                &it.builder as &dyn std::fmt::Display,
+                &it.pool,
+                &it.state,
+                &it.outcome,
+            ];
+            cells.map(ToString::to_string).to_vec()
+        });
+        let header = ["OUTDATED", "POOL", "STATE", "WHAT BECOMES OF IT"];
+        format!("\n{}", table(&header, rows.collect()))
+    }
+
+    fn moves_as_text(&self) -> String {
+        let rows = self.pools.iter().map(|(pool, moves)| {
+            let (now, then) = (&moves.now, &moves.then);
+            let cells = [now.launches, then.launches, now.drains, then.drains];
+            let mut row = vec![pool.to_string()];
+            row.extend(cells.map(|count| count.to_string()));
+            row
+        });
+        let header = ["POOL", "LAUNCHES NOW", "THEN", "DRAINS NOW", "THEN"];
+        format!("\n{}", table(&header, rows.collect()))
+    }
+}
+
+/// A value as a cell shows it: texts as they are, a map by its size.
+fn short(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        Value::Object(map) if map.is_empty() => "{}".to_owned(),
+        Value::Object(_) => "{...}".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
