@@ -39,6 +39,17 @@ pub(super) enum FleetCommand {
         #[command(flatten)]
         config: Config,
     },
+    /// Show why a builder is as it is, or why a build waits, and for what.
+    Why {
+        /// A builder (bdr_..., or its instance, i-...), or the number of a build.
+        #[arg(value_name = "BUILDER|BUILD")]
+        what: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: Config,
+    },
     /// Let a pool that is held back after failed launches launch again as it needs.
     Resume {
         /// The pool, by its name in the fleet file.
@@ -76,6 +87,7 @@ impl FleetCommand {
                 config,
             } => fleet::diff(&config, &file, json).await,
             Self::Plan { json, config, .. } => fleet::plan(&config, json).await,
+            Self::Why { what, json, config } => fleet::why(&config, &what, json).await,
             Self::Resume { pool, config } => fleet::resume(&config, &pool).await,
             Self::Init(arguments) => fleet::init(&arguments),
             Self::Schema => {

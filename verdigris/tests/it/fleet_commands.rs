@@ -30,6 +30,7 @@ fn the_fleets_commands_name_builds_and_owners_and_a_farm_that_nobody_leads() {
     assert!(shown.contains(&what), "{shown}");
     let id = busy["id"].as_str().unwrap();
     assert!(shown.contains(id), "one id in text and JSON: {shown}");
+    why_tells_of_both(&farm, build, id);
     assert_eq!(farm.json("/api/fleet")["pools"][0]["name"], "local");
 
     let said = farm.refused(&["fleet", "resume", "locl"]);
@@ -59,6 +60,42 @@ fn the_fleets_commands_name_builds_and_owners_and_a_farm_that_nobody_leads() {
     a_changed_fleet_id_is_refused(&farm);
     farm.up();
     farm.wait_for(build, &["succeeded"]);
+}
+
+/// What is told of a build that runs, and of its builder.
+fn why_tells_of_both(farm: &Farm, build: i64, builder: &str) {
+    let number = build.to_string();
+    let said = farm.operate(&["fleet", "why", &number]);
+    let begins = format!("build {build} of admin/demo, ");
+    assert!(said.starts_with(&begins) && said.contains(" running  "), "{said}");
+    assert!(said.contains(builder) && !said.contains("in the queue"), "{said}");
+    let said = farm.operate(&["fleet", "why", builder]);
+    assert!(
+        said.starts_with(&format!("{builder} of pool local is busy\n")),
+        "{said}"
+    );
+    let runs = format!("  runs      build {build} of admin/demo for {CHROOT}, att_");
+    assert!(
+        said.contains(&runs)
+            && said.contains("unless its worker gives a sign of life: then it becomes draining"),
+        "{said}"
+    );
+    let states: Vec<_> = ["planned", "booting", "ready", "reserved", "busy"]
+        .into_iter()
+        .filter(|it| !said.contains(it))
+        .collect();
+    assert!(states.is_empty(), "its history lacks {states:?}: {said}");
+    let story: serde_json::Value =
+        serde_json::from_str(&farm.operate(&["fleet", "why", builder, "--json"])).unwrap();
+    let instance = story["instance_id"].as_str().unwrap();
+    let again: serde_json::Value =
+        serde_json::from_str(&farm.operate(&["fleet", "why", instance, "--json"])).unwrap();
+    assert_eq!(
+        (&story["builder"], &again["builder"]),
+        (&builder.into(), &builder.into())
+    );
+    assert_eq!(story["runs"]["build"], build, "{story}");
+    assert!(story["machine_seconds"].as_u64().is_some(), "{story}");
 }
 
 /// What comes of something while the fleet file has another id.

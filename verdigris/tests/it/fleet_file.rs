@@ -255,3 +255,32 @@ The next round would do besides:
         );
     }
 }
+
+#[test]
+fn why_names_what_is_not_there() {
+    let place = Place::new();
+    for (what, words) in [
+        ("7", "verdigris: there is no build 7\n"),
+        (
+            "i-0123456789abcdef0",
+            "verdigris: no builder on record is the instance i-0123456789abcdef0\n",
+        ),
+        (
+            "bdr_00000000000000000000000000000007",
+            "verdigris: there is no builder bdr_00000000000000000000000000000007 on record; one that ended is forgotten after \
+             `database.keep_history`\n",
+        ),
+    ] {
+        let output = run(&place, &["fleet", "why", what]);
+        assert_eq!(
+            (output.status.code(), text(&output.stderr).as_str()),
+            (Some(1), words)
+        );
+    }
+    let output = run(&place, &["fleet", "why", "hello"]);
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("verdigris: `hello` is neither the number of a build nor a builder: "),
+        "{said}"
+    );
+}

@@ -1,0 +1,268 @@
+//! Of a builder: what it does, since when and why, until when and what happens then, what it has cost, and its history.
+
+use model::{BuilderState, Timestamp, fleet::FleetSpec};
+use serde::Serialize;
+use serde_json::{Value, json};
+use store::{Attempt, Builder, Event, LaunchAttempt};
+
+use super::{ago, length};
+use crate::table::table;
+
+/// All that an operator asks about a builder.
+#[derive(Debug, Serialize)]
+pub(super) struct BuilderStory {
+    builder: String,
+    pool: String,
+    state: BuilderState,
+    cordoned: bool,
+    since: String,
+    seconds: u64,
+    reason: Option<String>,
+    /// The attempt that runs on it, or is to.
+    runs: Option<Value>,
+    deadline: Option<String>,
+    /// What ends its state, as a sentence.
+    until: String,
+    cloud: String,
+    image: String,
+    instance_id: Option<String>,
+    address: Option<String>,
+    launches: Launches,
+    /// How long its machine has been asked for, in seconds: a cloud counts about that. The fleet file has no prices.
+    machine_seconds: Option<u64>,
+    history: Vec<Step>,
+    #[serde(skip)]
+    now: Timestamp,
+    #[serde(skip)]
+    entered_at: Timestamp,
+}
+
+/// The launches for a builder.
+#[derive(Debug, Serialize)]
+struct Launches {
+    count: u32,
+    refused: u32,
+    put_off: u32,
+    /// What the last one asked for.
+    offering: Option<String>,
+    /// What the cloud said to it.
+    answer: Option<String>,
+}
+
+/// Something that happened to it, or to an attempt on it.
+#[derive(Debug, Serialize)]
+struct Step {
+    at: String,
+    /// `builder`, or an attempt with its id.
+    what: String,
+    from: Option<String>,
+    to: Option<String>,
+    by: String,
+    why: String,
+}
+
+impl BuilderStory {
+    pub(super) fn new(
+        builder: &Builder,
+        events: Vec<Event>,
+        runs: Option<&Attempt>,
+        fleet: &FleetSpec,
+        now: Timestamp,
+    ) -> Self {
+        let launch = builder.launch.as_ref();
+        let runs = runs.map(|attempt| {
+            json!({
+                "build": attempt.build, "attempt": attempt.id, "owner": attempt.owner,
+                "project": attempt.project_name, "chroot": attempt.chroot,
+            })
+        });
+        Self {
+            builder: builder.id.to_string(),
+            pool: builder.pool.to_string(),
+            state: builder.state,
+            cordoned: builder.cordoned,
+            since: builder.entered_at.to_string(),
+            seconds: now.since(builder.entered_at).as_secs(),
+            reason: builder.reason.clone(),
+            runs,
+            deadline: builder.deadline.map(|deadline| deadline.to_string()),
+            until: until(builder, fleet, now),
+            cloud: builder.cloud.clone(),
+            image: builder.image.clone(),
+            instance_id: builder.instance_id.clone(),
+            address: builder.address.clone(),
+            launches: Launches {
+                count: builder.launches,
+                refused: builder.refusals,
+                put_off: builder.postponements,
+                offering: launch.map(|launch| launch.offering.to_string()),
+                answer: launch.and_then(|launch| launch.outcome.clone()),
+            },
+            machine_seconds: machine_seconds(builder, launch, now),
+            history: events.into_iter().map(step).collect(),
+            now,
+            entered_at: builder.entered_at,
+        }
+    }
+
+    pub(super) fn as_text(&self) -> String {
+        let cordoned = if self.cordoned { ", cordoned" } else { "" };
+        let mut text = format!(
+            "{} of pool {} is {}{cordoned}\n\n",
+            self.builder, self.pool, self.state
+        );
+        let mut line = |what: &str, words: &str| {
+            if !words.is_empty() {
+                text.push_str(&format!("  {what:<10}{words}\n"));
+            }
+        };
+        line("since", &ago(self.entered_at, self.now));
+        line("why", self.reason.as_deref().unwrap_or("nobody said why"));
+        line("runs", &self.runs_in_words());
+        line("until", &self.until);
+        let instance = self.instance_id.as_ref().map(|id| {
+            let at = self
+                .address
+                .as_ref()
+                .map_or_else(String::new, |address| format!(" at {address}"));
+            format!("{id}{at}, image {}, cloud {}", self.image, self.cloud)
+        });
+        line(
+            "machine",
+            &instance.unwrap_or_else(|| format!("none yet, of cloud {}", self.cloud)),
+        );
+        line("launches", &self.launches.in_words());
+        let cost = self.machine_seconds.map(|seconds| {
+            let time = length(std::time::Duration::from_secs(seconds));
+            format!("{time} of a machine so far; the fleet file has no prices")
+        });
+        line(
+            "cost",
+            cost.as_deref().unwrap_or("nothing: no machine was given for it"),
+        );
+        if self.history.is_empty() {
+            text.push_str("\nNothing of its history is kept.\n");
+            return text;
+        }
+        let rows = self.history.iter().map(|step| {
+            let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            vec![
+                step.at.clone(),
+                step.what.clone(),
+                or_dash(&step.from),
+                or_dash(&step.to),
+                step.by.clone(),
+                step.why.clone(),
+            ]
+        });
+        text.push('\n');
+        text.push_str(&table(
+            &["WHEN", "WHAT", "FROM", "TO", "BY", "WHY"],
+            rows.collect(),
+        ));
+        text
+    }
+
+    fn runs_in_words(&self) -> String {
+        let Some(runs) = &self.runs else {
+            return String::new();
+        };
+        let of = |key: &str| {
+            runs[key]
+                .as_str()
+                .map_or_else(|| runs[key].to_string(), str::to_owned)
+        };
+        format!(
+            "build {} of {}/{} for {}, {}",
+            of("build"),
+            of("owner"),
+            of("project"),
+            of("chroot"),
+            of("attempt")
+        )
+    }
+}
+
+impl Launches {
+    fn in_words(&self) -> String {
+        let mut words = self.count.to_string();
+        for (count, what) in [(self.refused, "refused"), (self.put_off, "put off")] {
+            if count > 0 {
+                words.push_str(&format!(", {count} {what}"));
+            }
+        }
+        if let Some(offering) = &self.offering {
+            words.push_str(&format!("; the last for {offering}"));
+        }
+        if let Some(answer) = &self.answer {
+            words.push_str(&format!(": {answer}"));
+        }
+        words
+    }
+}
+
+/// What ends the state that a builder is in.
+fn until(builder: &Builder, fleet: &FleetSpec, now: Timestamp) -> String {
+    use BuilderState as State;
+    let state = builder.state;
+    if let (Some(deadline), Some(next)) = (builder.deadline, state.when_overdue()) {
+        let at = deadline.to_the_second();
+        return if deadline > now {
+            let left = length(deadline.since(now));
+            match state {
+                State::Busy => {
+                    format!("{at}, in {left}, unless its worker gives a sign of life: then it becomes {next}")
+                }
+                state => format!("{at}, in {left}: if it is still {state} then, it becomes {next}"),
+            }
+        } else {
+            format!(
+                "{at}, {} ago: the next round makes it {next}",
+                length(now.since(deadline))
+            )
+        };
+    }
+    match state {
+        State::Ready => match fleet.pools.get(&builder.pool) {
+            Some(pool) => format!(
+                "an attempt comes for it, or it was not needed for {}",
+                pool.shrink.idle_for
+            ),
+            None => "the next round, which drains it: its pool is no longer in the fleet file".to_owned(),
+        },
+        State::Resolving => "the cloud says what became of its launch; no deadline ends that".to_owned(),
+        State::Terminating => "the cloud says that its machine is gone; no deadline ends that".to_owned(),
+        State::Terminated | State::Abandoned => "for ever: it has ended".to_owned(),
+        _ => "it is moved on; no deadline is set".to_owned(),
+    }
+}
+
+/// For how long a machine has been, or was, asked for.
+fn machine_seconds(builder: &Builder, launch: Option<&LaunchAttempt>, now: Timestamp) -> Option<u64> {
+    builder.instance_id.as_ref()?;
+    let end = if builder.state.is_final() {
+        builder.entered_at
+    } else {
+        now
+    };
+    Some(end.since(launch?.asked_at).as_secs())
+}
+
+fn step(event: Event) -> Step {
+    let what = if event.subject_kind == "builder" {
+        event.subject_kind
+    } else {
+        format!("{} {}", event.subject_kind, event.subject_id)
+    };
+    Step {
+        at: event.at.to_the_second().to_string(),
+        what,
+        from: event.old_state,
+        to: event.new_state,
+        by: event.actor,
+        why: event.reason,
+    }
+}
+
+#[cfg(test)]
+mod tests;

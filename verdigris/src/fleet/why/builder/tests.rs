@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use model::{BuilderId, LaunchAnswer, LaunchId};
+
+use super::{
+    super::super::testing::{NOW, builder, fleet},
+    Attempt, Builder, BuilderState, BuilderStory, Event, LaunchAttempt, until,
+};
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn event(seconds_ago: u64, kind: &str, states: (Option<&str>, &str), why: &str) -> Event {
+    Event {
+        id: 1,
+        at: NOW.minus(seconds(seconds_ago)),
+        actor: "controller".to_owned(),
+        subject_kind: kind.to_owned(),
+        subject_id: "7".to_owned(),
+        old_state: states.0.map(str::to_owned),
+        new_state: Some(states.1.to_owned()),
+        reason: why.to_owned(),
+        detail: None,
+        build: None,
+        builder: Some(BuilderId(uuid::Uuid::nil())),
+    }
+}
+
+fn launched(state: BuilderState) -> Builder {
+    Builder {
+        launches: 3,
+        refusals: 1,
+        postponements: 1,
+        launch: Some(LaunchAttempt {
+            id: LaunchId(uuid::Uuid::nil()),
+            offering: "c7i.xlarge@eu-central-1a".parse().unwrap(),
+            params_hash: String::new(),
+            asked_at: NOW.minus(seconds(3700)),
+            answered_at: None,
+            answer: Some(LaunchAnswer::Given),
+            outcome: Some("instance i-1".to_owned()),
+        }),
+        ..builder(1, "x86", state)
+    }
+}
+
+fn story(builder: &Builder, events: Vec<Event>, runs: Option<&Attempt>) -> BuilderStory {
+    let fleet = fleet(&[("x86", "arch:x86_64", [0, 2, 0], 0)]);
+    BuilderStory::new(builder, events, runs, &fleet, NOW)
+}
+
+#[test]
+fn all_is_told_that_an_operator_asks_about_a_builder() {
+    let mut it = launched(BuilderState::Booting);
+    it.deadline = Some(NOW.plus(seconds(210)));
+    it.cordoned = true;
+    let events = vec![
+        event(
+            3700,
+            "builder",
+            (None, "planned"),
+            "build 12 waits for fedora-43-x86_64",
+        ),
+        event(90, "builder", (Some("pending"), "booting"), "its machine runs"),
+        event(80, "attempt", (Some("waiting"), "assigned"), "pool x86 has room"),
+    ];
+    let expected = "\
+bdr_00000000000000000000000000000001 of pool x86 is booting, cordoned
+
+  since     2026-11-29T11:58:30Z, 1 min 30 s ago
+  why       it is booting for a reason
+  until     2026-11-29T12:03:30Z, in 3 min 30 s: if it is still booting then, it becomes terminating
+  machine   i-1 at 10.0.0.1, image ami-1, cloud c
+  launches  3, 1 refused, 1 put off; the last for c7i.xlarge@eu-central-1a: instance i-1
+  cost      1 h 1 min of a machine so far; the fleet file has no prices
+
+WHEN                  WHAT       FROM     TO        BY          WHY
+2026-11-29T10:58:20Z  builder    -        planned   controller  build 12 waits for fedora-43-x86_64
+2026-11-29T11:58:30Z  builder    pending  booting   controller  its machine runs
+2026-11-29T11:58:40Z  attempt 7  waiting  assigned  controller  pool x86 has room
+";
+    let found = story(&it, events, None);
+    assert_eq!(found.as_text(), expected);
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(
+        (&json["machine_seconds"], &json["seconds"]),
+        (&3700.into(), &90.into())
+    );
+    assert_eq!(json["deadline"], "2026-11-29T12:03:30Z");
+    assert_eq!(json["history"][1]["from"], "pending");
+    assert_eq!((json["runs"].is_null(), json.get("now")), (true, None));
+}
+
+#[test]
+fn a_builder_of_which_little_is_known_is_told_as_far_as_it_is() {
+    let mut it = builder(2, "gone", BuilderState::Planned);
+    it.instance_id = None;
+    it.reason = None;
+    it.launches = 0;
+    let expected = "\
+bdr_00000000000000000000000000000002 of pool gone is planned
+
+  since     2026-11-29T11:58:30Z, 1 min 30 s ago
+  why       nobody said why
+  until     it is moved on; no deadline is set
+  machine   none yet, of cloud c
+  launches  0
+  cost      nothing: no machine was given for it
+
+Nothing of its history is kept.
+";
+    assert_eq!(story(&it, vec![], None).as_text(), expected);
+}
+
+#[test]
+fn a_machine_costs_until_its_builder_has_ended() {
+    for (state, expected) in [
+        (BuilderState::Ready, Some(3700)),
+        (BuilderState::Terminating, Some(3700)),
+        (BuilderState::Terminated, Some(3610)),
+    ] {
+        assert_eq!(
+            story(&launched(state), vec![], None).machine_seconds,
+            expected,
+            "{state}"
+        );
+    }
+    let mut none = launched(BuilderState::Launching);
+    none.instance_id = None;
+    assert_eq!(story(&none, vec![], None).machine_seconds, None);
+}
+
+#[test]
+fn what_ends_a_state_is_its_deadline_or_is_told_in_words() {
+    use BuilderState as State;
+    let (soon, late) = (Some(NOW.plus(seconds(30))), Some(NOW.minus(seconds(5))));
+    let fleet = fleet(&[("x86", "arch:x86_64", [0, 2, 0], 0)]);
+    for (pool, state, deadline, expected) in [
+        (
+            "x86",
+            State::Busy,
+            soon,
+            "2026-11-29T12:00:30Z, in 30 s, unless its worker gives a sign of life: then it becomes draining",
+        ),
+        (
+            "x86",
+            State::Launching,
+            late,
+            "2026-11-29T11:59:55Z, 5 s ago: the next round makes it resolving",
+        ),
+        (
+            "x86",
+            State::Ready,
+            None,
+            "an attempt comes for it, or it was not needed for 10m",
+        ),
+        // A deadline that nobody heeds is none.
+        (
+            "x86",
+            State::Ready,
+            soon,
+            "an attempt comes for it, or it was not needed for 10m",
+        ),
+        (
+            "gone",
+            State::Ready,
+            None,
+            "the next round, which drains it: its pool is no longer in the fleet file",
+        ),
+        (
+            "x86",
+            State::Resolving,
+            None,
+            "the cloud says what became of its launch; no deadline ends that",
+        ),
+        (
+            "x86",
+            State::Terminating,
+            None,
+            "the cloud says that its machine is gone; no deadline ends that",
+        ),
+        ("x86", State::Abandoned, None, "for ever: it has ended"),
+        ("x86", State::Held, None, "it is moved on; no deadline is set"),
+    ] {
+        let it = Builder {
+            deadline,
+            ..builder(1, pool, state)
+        };
+        assert_eq!(until(&it, &fleet, NOW), expected, "{state}");
+    }
+}
