@@ -11,6 +11,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 mod wanted;
+mod watch;
 mod why;
 
 use anyhow::Context as _;
@@ -30,6 +31,7 @@ pub(crate) use init::{InitArguments, init};
 pub(crate) use plan::plan;
 pub(crate) use resume::resume;
 pub(crate) use status::status;
+pub(crate) use watch::{interval, watch};
 pub(crate) use why::why;
 
 /// What a controller would see and do under a fleet file. Neither clouds nor builders are asked: no secrets are needed.

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
+use model::quantity::Span;
 
 use crate::{
     complain,
@@ -22,6 +23,12 @@ pub(super) enum FleetCommand {
         /// As JSON.
         #[arg(long)]
         json: bool,
+        /// Show it again and again; Ctrl-C ends it. With --json, one document a line.
+        #[arg(long)]
+        watch: bool,
+        /// With --watch: how often, from 100ms to 1h.
+        #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = fleet::interval)]
+        interval: Span,
         #[command(flatten)]
         config: Config,
     },
@@ -77,7 +84,13 @@ impl FleetCommand {
 
     async fn obey(self) -> anyhow::Result<()> {
         match self {
-            Self::Status { json, config } => {
+            Self::Status {
+                json,
+                watch: true,
+                interval,
+                config,
+            } => fleet::watch(&config, json, interval).await,
+            Self::Status { json, config, .. } => {
                 say(&fleet::status(&config, json).await?);
                 Ok(())
             }

@@ -2,16 +2,18 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::Path,
     process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
 use crate::{
+    clouds::Running,
     config_check::Place,
-    farm::{cached, text, verdigris},
+    farm::{PATIENCE, cached, text, verdigris},
 };
 
 /// The code of a command that cannot use a file.
@@ -282,5 +284,79 @@ fn why_names_what_is_not_there() {
     assert!(
         said.starts_with("verdigris: `hello` is neither the number of a build nor a builder: "),
         "{said}"
+    );
+}
+
+/// `fleet status --watch` with its output in a pipe.
+fn watching(place: &Place, more: &[&str]) -> Running {
+    let child = verdigris()
+        .args(["fleet", "status", "--watch", "--interval", "100ms"])
+        .args(more)
+        .arg("--config")
+        .arg(place.path("verdigris.toml"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    Running(child)
+}
+
+fn ends(child: &mut Running) -> Option<i32> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.0.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(started.elapsed() < PATIENCE, "it goes on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn the_status_is_shown_again_until_ctrl_c_or_until_nobody_reads() {
+    let place = Place::new();
+    let mut child = watching(&place, &[]);
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let mut headers = 0;
+    let mut seen = String::new();
+    while headers < 3 {
+        let line = lines.next().unwrap().unwrap();
+        headers += usize::from(line.starts_with("POOL  WANTED  BUILDERS  READY"));
+        seen.push_str(&line);
+    }
+    assert!(!seen.contains('\x1b'), "{seen}");
+    let pid = child.0.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(ends(&mut child), Some(0));
+    let mut said = String::new();
+    child.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
+
+    let mut child = watching(&place, &["--json"]);
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        let status: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!(status["pools"]["x86"]["wanted"], 0, "{status}");
+    }
+    drop(lines);
+    assert_eq!(ends(&mut child), Some(0));
+
+    fs::remove_file(place.path("fleet.yaml")).unwrap();
+    assert_eq!(
+        ends(&mut watching(&place, &[])),
+        Some(BAD_CONFIG),
+        "the first look says what is wrong"
+    );
+    let output = run(&place, &["fleet", "status", "--watch", "--interval", "5"]);
+    assert!(
+        text(&output.stderr).contains("`5` is not a duration with a unit"),
+        "{}",
+        text(&output.stderr)
     );
 }
