@@ -113,21 +113,22 @@ async fn each_probe_of_a_pool_that_is_held_back_costs_one_machine_and_they_come_
 
 #[tokio::test]
 async fn many_that_fail_together_are_one_reason_to_pause() {
-    let mut farm = Farm::start(&pool("x86", "max: 20, idle: 10", "a")).await;
+    let mut farm = Farm::start(&pool("x86", "max: 20, idle: 5", "a")).await;
     farm.machines_answer(Answers::Never);
     farm.settle().await;
-    assert_eq!(farm.launches.len(), 10);
+    assert_eq!(farm.launches.len(), 5);
     farm.run_instances();
-    farm.until("all ten are given up", |states, cloud| {
-        cloud.terminated().len() == 10 && !states.iter().any(|state| BuilderState::STARTING.contains(state))
+    // So few that the database takes them all down before one of them has waited for it too long, however busy the machine is.
+    farm.until("all five are given up", |states, cloud| {
+        cloud.terminated().len() == 5 && !states.iter().any(|state| BuilderState::STARTING.contains(state))
     })
     .await;
     farm.machines_answer(Answers::Well);
     farm.pass(25).await;
-    assert_eq!(farm.launches.len(), 10);
+    assert_eq!(farm.launches.len(), 5);
     farm.pass(10).await;
-    assert_eq!(farm.launches.len(), 11, "one probe after half a minute");
-    farm.until_ready(10).await;
+    assert_eq!(farm.launches.len(), 6, "one probe after half a minute");
+    farm.until_ready(5).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Controllers that lead in turn. The clock jumps to the next wake only while the one that leads rests, so that no lease ends
 //! because the machine is slow.
 
+use model::condition::Leadership;
 use store::Lease;
 
 use super::*;
@@ -93,10 +94,22 @@ impl World {
 
     /// Goes on to the next wake, unless a round or a renewal is under way.
     async fn rest(&self) {
-        if self.clock.sleepers() >= 2 {
-            self.clock.advance(self.clock.next_wake().unwrap_or_default());
+        let step = self.clock.next_wake().unwrap_or_default();
+        if self.clock.sleepers() >= 2 && self.is_renewed_until(step).await {
+            self.clock.advance(step);
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Whether the lease is renewed as often as it is to be, also when the clock has gone on by so much. While a renewal waits
+    /// for the database, its time limit sleeps beside the pause of the rounds: that looks like rest.
+    async fn is_renewed_until(&self, step: Duration) -> bool {
+        let then = self.clock().now().plus(step).plus(TTL - RENEW * 2);
+        match self.store.fleet_condition(Some(self.fleet), then).await {
+            Ok(condition) => matches!(condition.leadership, Leadership::Held { .. }),
+            // Nobody renews in a database that is closed.
+            Err(_) => true,
+        }
     }
 
     /// How many builders are in a state, after instances that are being made have begun to run.
