@@ -41,7 +41,9 @@ fn by_code(code: &str, message: &str, status: u16) -> Error {
         || word.contains("throttl")
         || word.contains("toomanyrequests")
         || ["requestlimitexceeded", "slowdown", "bandwidthlimitexceeded"].contains(&word.as_str());
+    // Eucalyptus 4.4 has the line of the status as code of what fails outside of an action: `500 Internal Server Error`.
     let says_nothing = word.is_empty()
+        || (word.starts_with('5') && word.split(' ').next() == Some(status.to_string().as_str()))
         || word.starts_with("internal")
         || word.starts_with("serviceunavailable")
         || ["unavailable", "servererror", "requesttimeout"].contains(&word.as_str());
@@ -180,6 +182,14 @@ mod tests {
             ("InternalError", 429, throttled("InternalError")),
             ("", 500, unclear("HTTP status 500 without a code of EC2")),
             ("", 200, unclear("HTTP status 200 without a code of EC2")),
+            (
+                "500 Internal Server Error",
+                500,
+                unclear("500 Internal Server Error"),
+            ),
+            ("503 Service Unavailable", 503, unclear("503 Service Unavailable")),
+            ("403 Forbidden", 403, refused("403 Forbidden")),
+            ("400 Bad Request", 400, refused("400 Bad Request")),
             ("Server.", 502, unclear("HTTP status 502 without a code of EC2")),
             ("Server.InternalError", 500, unclear("InternalError")),
             ("InternalFailure", 400, unclear("InternalFailure")),
