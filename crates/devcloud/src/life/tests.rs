@@ -1,3 +1,8 @@
+use std::{
+    net::Ipv4Addr,
+    sync::atomic::{AtomicU16, Ordering},
+};
+
 use super::*;
 use crate::{
     CloudConfig,
@@ -44,6 +49,9 @@ fn a_start_brings_up_what_ran_ends_what_lost_its_disk_and_leaves_the_rest() {
     }
 }
 
+/// How many scenes this process has had.
+static SCENES: AtomicU16 = AtomicU16::new(0);
+
 struct Scene {
     life: Arc<Life>,
     machines: Arc<FakeMachines>,
@@ -55,11 +63,12 @@ impl Scene {
     async fn new(change: impl FnOnce(&mut Instance)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = CloudConfig::new(directory.path(), "key", "secret");
-        config.ssh_port = 4622;
+        // What the one before listened on may not be free yet, and other tests have scenes at the same time.
+        config.ssh_port = 4622 + SCENES.fetch_add(1, Ordering::Relaxed);
         let ledger = Ledger::open(directory.path()).unwrap();
         let machines = FakeMachines::new();
         let mut instance = samples::instance(ID);
-        instance.public_address = "127.84.1.1".parse().unwrap();
+        instance.public_address = Ipv4Addr::from(0x7f80_0000 | (std::process::id() & 0x003f_ffff));
         change(&mut instance);
         let added = ledger.commit(|state| {
             state.instances.insert(instance.id.clone(), Arc::new(instance));
