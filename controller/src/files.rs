@@ -69,7 +69,7 @@ impl Following {
     }
 
     /// Whether files were read that are not taken up yet; only the last ones count.
-    pub(crate) fn are_new(&mut self) -> bool {
+    pub(crate) fn are_waiting(&mut self) -> bool {
         while let Some(Ok(newer)) = self.news.as_mut().map(mpsc::Receiver::try_recv) {
             self.read = Some(newer);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use store::Lease;
+use store::{Builder, Lease};
 use tracing::{info, warn};
 
 use crate::{
@@ -18,31 +18,10 @@ impl Controller {
     /// # Errors
     /// When the database is away; they are taken up later then.
     pub(crate) async fn take_up_files(&mut self, lease: &Lease) -> Result<(), Error> {
-        let builders = if self.files.are_new() {
+        if self.files.are_waiting() {
             let (store, fleet) = (&self.context.store, self.context.fleet.fleet);
-            store.look_at_builders(fleet, &mut self.cache).await?
-        } else {
-            Arc::default()
-        };
-        if let Some(news) = self.files.read.take() {
-            let usable =
-                news.and_then(
-                    |files| match unusable(&self.context.fleet, &files.fleet, &builders) {
-                        None => Ok(files),
-                        Some(words) => Err(words),
-                    },
-                );
-            self.files.is_recorded = false;
-            self.files.problem = match usable {
-                Ok(files) => {
-                    self.put_in_force(files).await;
-                    None
-                }
-                Err(words) => {
-                    warn!("The fleet file as it stands is not used, the one before stays in force: {words}");
-                    Some(words)
-                }
-            };
+            let builders = store.look_at_builders(fleet, &mut self.cache).await?;
+            self.decide_on_files(&builders).await;
         }
         if !self.files.is_recorded {
             let context = &self.context;
@@ -56,6 +35,33 @@ impl Controller {
             self.files.is_recorded = true;
         }
         Ok(())
+    }
+
+    async fn decide_on_files(&mut self, builders: &[Builder]) {
+        let problem = match self.files.read.take() {
+            None => return,
+            Some(Err(words)) => Some(words),
+            Some(Ok(files)) => match unusable(&self.context.fleet, &files.fleet, builders) {
+                None => {
+                    self.put_in_force(files).await;
+                    self.files.is_recorded = false;
+                    None
+                }
+                // The machines that are in its way may end: the next round looks again.
+                words => {
+                    self.files.read = Some(Ok(files));
+                    words
+                }
+            },
+        };
+        if problem == self.files.problem {
+            return;
+        }
+        if let Some(words) = &problem {
+            warn!("The fleet file as it stands is not used, the one before stays in force: {words}");
+        }
+        self.files.problem = problem;
+        self.files.is_recorded = false;
     }
 
     /// Steps that are under way end by the files with which they began.

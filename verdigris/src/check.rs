@@ -291,9 +291,17 @@ pub(crate) fn playbooks(settings: &Settings, fleet: Option<&FleetSpec>) -> anyho
     let (playbooks, files) = assets::directories(&settings.fleet, scratch.path())?;
     let ours = fleet.and_then(FleetSpec::own_playbooks);
     let provisioner = provisioner::Provisioner::load_beside_ansible(&playbooks, &files, ours.as_ref())?;
+    if let Some(fleet) = fleet {
+        provisions(fleet, &provisioner)?;
+    }
+    Ok("good".to_owned())
+}
+
+/// Whether the playbooks are there that a fleet file names, and whoever plays them.
+pub(crate) fn provisions(fleet: &FleetSpec, provisioner: &provisioner::Provisioner) -> anyhow::Result<()> {
     let known: Vec<&str> = provisioner.playbooks().collect();
     let mut wrong = Vec::new();
-    for (name, spec) in fleet.iter().flat_map(|fleet| &fleet.provision) {
+    for (name, spec) in &fleet.provision {
         if spec.runner == Runner::Ansible
             && let Err(error) = provisioner::Ansible::find(spec.ansible.command.as_deref())
         {
@@ -309,7 +317,7 @@ pub(crate) fn playbooks(settings: &Settings, fleet: Option<&FleetSpec>) -> anyho
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok("good".to_owned())
+    Ok(())
 }
 
 /// File systems with less room than the settings ask for.

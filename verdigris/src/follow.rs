@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use controller::{Controller, News};
+use anyhow::ensure;
+use controller::{Controller, Files, News};
 use runtime::{CancellationToken, Settings, Supervisor};
 use shell::ClientKey;
 use tokio::{
@@ -17,7 +18,10 @@ use tokio::{
 };
 use tracing::info;
 
-use crate::parts::{self, Embedded};
+use crate::{
+    check, embedded,
+    parts::{self, Embedded},
+};
 
 /// How often it is looked whether the file changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -31,6 +35,21 @@ pub(crate) struct Source {
     pub(crate) settings: Settings,
     pub(crate) key: Arc<ClientKey>,
     pub(crate) embedded: Option<Embedded>,
+}
+
+impl Source {
+    /// The files as they stand now, if a farm could start with them.
+    fn read(&self) -> anyhow::Result<Files> {
+        let settings = &self.settings;
+        let files = parts::files(settings, &self.key, self.embedded.as_ref())?;
+        check::provisions(&files.fleet, &files.provisioner)?;
+        if self.embedded.is_some() {
+            let mistakes = embedded::mistakes(&files.fleet, &embedded::image(settings)?.id);
+            let words = parts::in_fleet_file(settings, &mistakes).join("\n");
+            ensure!(mistakes.is_empty(), "{words}");
+        }
+        Ok(files)
+    }
 }
 
 /// Has the controller follow its files, and begins to look at them.
@@ -81,10 +100,7 @@ async fn look(
             continue;
         }
         let source = Arc::clone(&source);
-        let read = move || {
-            let files = parts::files(&source.settings, &source.key, source.embedded.as_ref());
-            files.map_err(|error| format!("{error:#}"))
-        };
+        let read = move || source.read().map_err(|error| format!("{error:#}"));
         let Ok(news) = tokio::task::spawn_blocking(read).await else {
             return;
         };

@@ -41,6 +41,14 @@ fn a_changed_fleet_file_is_in_force_within_seconds_and_a_bad_one_changes_nothing
     });
     assert_eq!(states(cloud.port), [""; 0]);
 
+    // Nor is one in force with which no builder could be made.
+    let lost = good.replace("  base:\n", "  base:\n    playbook: nope.yml\n");
+    fs::write(&file, lost.replace("{max: 2}", "{max: 2, idle: 1}")).unwrap();
+    eventually("it is refused", || {
+        troubles(&fleet).contains("provision.base.playbook: there is no playbook nope.yml")
+    });
+    assert_eq!(states(cloud.port), [""; 0]);
+
     // Mended it is in force: a machine comes.
     fs::write(&file, good.replace("{max: 2}", "{max: 2, idle: 1}")).unwrap();
     eventually("a machine comes", || states(cloud.port).len() == 1);

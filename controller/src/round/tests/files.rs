@@ -87,3 +87,34 @@ async fn a_file_that_cannot_be_used_changes_nothing_and_is_told_of_until_it_is_m
     farm.pass(1).await;
     assert_eq!(problem(&farm).await, None);
 }
+
+#[tokio::test]
+async fn a_file_without_a_cloud_is_taken_up_when_the_last_machine_there_has_ended() {
+    let (mut farm, sender) = following(&pool("x86", "max: 3, idle: 1", "a")).await;
+    farm.until_ready(1).await;
+    let machine = farm.cloud.instances()[0].id.clone();
+    let refusal = cloud::Error::Refused {
+        code: "OperationNotPermitted".to_owned(),
+        message: String::new(),
+    };
+    farm.cloud.protect(&machine, Some(refusal));
+    sender
+        .send(Ok(with(&farm, &pool("x86", "max: 0", "a"))))
+        .await
+        .unwrap();
+    farm.pass(700).await;
+    assert_eq!(farm.states().await, [BuilderState::Terminating]);
+
+    let mut files = with(&farm, &pool("x86", "max: 0", "a"));
+    let mut fleet = FleetSpec::clone(&files.fleet);
+    fleet.clouds.clear();
+    (files.fleet, files.clouds) = (Arc::new(fleet), BTreeMap::new());
+    sender.send(Ok(files)).await.unwrap();
+    farm.pass(30).await;
+    assert!(problem(&farm).await.is_some());
+    farm.cloud.protect(&machine, None);
+    farm.until("nothing is left", |states, _| states.is_empty()).await;
+    farm.pass(30).await;
+    assert_eq!(problem(&farm).await, None);
+    assert!(farm.controller.context.fleet.clouds.is_empty());
+}
