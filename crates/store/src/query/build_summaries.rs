@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use model::{BuildId, BuildState, ChrootName, DirectoryName, OwnerName, ProjectName, Timestamp};
+use model::{BuildId, BuildState, Timestamp};
 use sea_orm::{DbBackend, Statement};
 use serde::Deserialize;
 
 use super::{
-    build_views::{Last, Wanted, whole},
+    build_views::{SameAsBefore, Wanted, whole},
     json::{self, Functions},
 };
 use crate::{
@@ -17,26 +17,19 @@ use crate::{
 };
 
 /// The statement that finds builds, but for those of projects that are deleted.
-pub(super) fn statement(backend: DbBackend, Wanted { ids, values }: Wanted) -> Statement {
+pub(super) fn statement(backend: DbBackend, wanted: Wanted) -> Statement {
     let Functions { array, group } = json::functions(backend);
-    let sql = format!(
-        "SELECT CAST({group}({array}(
-            build.id, project.owner, project.name, build.directory, package.name, build.version,
+    let columns = format!(
+        "build.id, project.owner, project.name, build.directory, package.name, build.version,
             build.source_file, build.source_state, CAST(build.canceled AS INTEGER), account.name,
             CAST(build.is_background AS INTEGER), build.submitted_at, (
                 SELECT {group}({array}(
                     build_chroot.chroot, build_chroot.state, build_chroot.started_at, build_chroot.ended_at
                 ))
                 FROM build_chroot WHERE build_chroot.build = build.id
-            )
-        )) AS TEXT)
-        FROM ({ids}) AS wanted
-        JOIN build ON build.id = wanted.id
-        JOIN project ON project.id = build.project AND project.deleted_at IS NULL
-        LEFT JOIN package ON package.id = build.package
-        LEFT JOIN account ON account.id = build.submitter"
+            )"
     );
-    Statement::from_sql_and_values(backend, sql, values)
+    wanted.statement(backend, &columns)
 }
 
 /// The builds that the statement found, the newest first.
@@ -82,16 +75,6 @@ struct ChrootRow<'a>(
     Option<i64>,
     Option<i64>,
 );
-
-/// What most builds of a list have in common: a list is one project's, as a rule.
-#[derive(Default)]
-struct SameAsBefore {
-    owner: Last<OwnerName>,
-    project: Last<ProjectName>,
-    directory: Last<DirectoryName>,
-    submitter: Last<OwnerName>,
-    chroot: Last<ChrootName>,
-}
 
 fn summary(row: SummaryRow<'_>, same: &mut SameAsBefore) -> Result<BuildSummary> {
     let at = Row::new("build", &row.id);

@@ -42,12 +42,28 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// The statement that answers these columns of each, but of builds of projects that are deleted.
+    pub(super) fn statement(self, backend: DbBackend, columns: &str) -> Statement {
+        let Functions { array, group } = json::functions(backend);
+        let sql = format!(
+            "SELECT CAST({group}({array}({columns})) AS TEXT)
+            FROM ({ids}) AS wanted
+            JOIN build ON build.id = wanted.id
+            JOIN project ON project.id = build.project AND project.deleted_at IS NULL
+            LEFT JOIN package ON package.id = build.package
+            LEFT JOIN account ON account.id = build.submitter",
+            ids = self.ids
+        );
+        Statement::from_sql_and_values(backend, sql, self.values)
+    }
+}
+
 /// The statement that finds builds, but for those of projects that are deleted.
-pub(super) fn statement(backend: DbBackend, Wanted { ids, values }: Wanted) -> Statement {
+pub(super) fn statement(backend: DbBackend, wanted: Wanted) -> Statement {
     let Functions { array, group } = json::functions(backend);
-    let sql = format!(
-        "SELECT CAST({group}({array}(
-            build.id, build.project, project.owner, project.name, build.directory, package.name, build.version,
+    let columns = format!(
+        "build.id, build.project, project.owner, project.name, build.directory, package.name, build.version,
             build.source_file, build.source_sha256, build.source_size, build.source_state,
             CAST(build.canceled AS INTEGER), account.name, CAST(build.is_background AS INTEGER), build.options,
             build.submitted_at, (
@@ -62,15 +78,9 @@ pub(super) fn statement(backend: DbBackend, Wanted { ids, values }: Wanted) -> S
                     build_chroot.blame, build_chroot.reason, build_chroot.evidence, build_chroot.attempts
                 ))
                 FROM build_chroot WHERE build_chroot.build = build.id
-            )
-        )) AS TEXT)
-        FROM ({ids}) AS wanted
-        JOIN build ON build.id = wanted.id
-        JOIN project ON project.id = build.project AND project.deleted_at IS NULL
-        LEFT JOIN package ON package.id = build.package
-        LEFT JOIN account ON account.id = build.submitter"
+            )"
     );
-    Statement::from_sql_and_values(backend, sql, values)
+    wanted.statement(backend, &columns)
 }
 
 /// The builds that the statement found, the newest first.
@@ -169,13 +179,13 @@ impl<T: Clone> Last<T> {
 
 /// What most builds of a list have in common: a list is one project's, as a rule.
 #[derive(Default)]
-struct SameAsBefore {
-    owner: Last<OwnerName>,
-    project: Last<ProjectName>,
-    directory: Last<DirectoryName>,
-    submitter: Last<OwnerName>,
+pub(super) struct SameAsBefore {
+    pub(super) owner: Last<OwnerName>,
+    pub(super) project: Last<ProjectName>,
+    pub(super) directory: Last<DirectoryName>,
+    pub(super) submitter: Last<OwnerName>,
     options: Last<BuildOptions>,
-    chroot: Last<ChrootName>,
+    pub(super) chroot: Last<ChrootName>,
 }
 
 /// What the chroots of a build come to.
