@@ -10,7 +10,11 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use cloud::{Cloud, Ec2, Ec2Settings};
-use model::fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec};
+use model::{
+    PoolName,
+    fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec, PoolSpec},
+    nearest::did_you_mean,
+};
 use provisioner::Provisioner;
 use repository::{KeyAlgorithm, Publisher};
 use runtime::{
@@ -101,6 +105,23 @@ pub(crate) async fn fleet_in_force(
         (None, Some(error)) => Err(error),
         (None, None) => Ok((fleet(settings)?, None)),
     }
+}
+
+/// A pool of a fleet, by the name that somebody gave.
+pub(crate) fn pool<'a>(fleet: &'a FleetSpec, name: &str) -> anyhow::Result<(&'a PoolName, &'a PoolSpec)> {
+    fleet
+        .pools
+        .iter()
+        .find(|(known, _)| known.as_str() == name)
+        .with_context(|| {
+            let names: Vec<&str> = fleet.pools.keys().map(PoolName::as_str).collect();
+            let hint = did_you_mean(name, &names);
+            let end = if hint.is_empty() { "." } else { &hint };
+            format!(
+                "there is no pool `{name}` in the fleet file{end} There is: {}",
+                names.join(", ")
+            )
+        })
 }
 
 /// Where `fleet.yaml` is.

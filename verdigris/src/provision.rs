@@ -11,7 +11,6 @@ use model::{
     PoolName,
     builder::Deadlines,
     fleet::{FleetSpec, ProvisionSpec, Runner},
-    nearest::did_you_mean,
 };
 use provisioner::{Ansible, Mode, PlaybookRunner, Provisioner, Request, Target};
 use runtime::Settings;
@@ -194,15 +193,7 @@ impl OfPool {
 
 /// A pool's name and what makes its machines builders.
 fn pool(fleet: &FleetSpec, name: &str) -> anyhow::Result<(PoolName, ProvisionSpec)> {
-    let Some((name, spec)) = fleet.pools.iter().find(|(known, _)| known.as_str() == name) else {
-        let names: Vec<&str> = fleet.pools.keys().map(PoolName::as_str).collect();
-        let hint = did_you_mean(name, &names);
-        let end = if hint.is_empty() { "." } else { &hint };
-        bail!(
-            "there is no pool `{name}` in the fleet file{end} There is: {}",
-            names.join(", ")
-        );
-    };
+    let (name, spec) = parts::pool(fleet, name)?;
     let provision = fleet.provision.get(&spec.provision);
     let provision = provision.with_context(|| format!("there is no provision `{}`", spec.provision))?;
     Ok((name.clone(), provision.clone()))
