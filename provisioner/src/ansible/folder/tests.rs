@@ -53,6 +53,34 @@ fn nobody_else_reads_it_and_it_goes_with_the_run() {
 }
 
 #[test]
+fn what_a_killed_run_left_is_taken_away_and_nothing_else() {
+    let places = tempfile::tempdir().expect("a place");
+    let make = |name: &str| {
+        let path = places.path().join(name);
+        fs::create_dir(&path).expect("made");
+        fs::File::create(path.join(LOCK)).expect("a lock")
+    };
+    let held = make("verdigris-ansible-held");
+    held.try_lock().expect("locked");
+    drop((make("verdigris-ansible-left"), make("another")));
+    fs::create_dir(places.path().join("verdigris-ansible-begun")).expect("made");
+    std::os::unix::fs::symlink("another", places.path().join("verdigris-ansible-link")).expect("a link");
+    let there = || {
+        let names = fs::read_dir(places.path()).expect("there").flatten();
+        let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let all = there();
+    let now = SystemTime::now();
+    sweep(places.path(), now);
+    assert_eq!(there(), all, "each may be one that begins");
+    sweep(places.path(), now + LEFT_AFTER * 2);
+    let gone: Vec<_> = all.difference(&there()).cloned().collect();
+    assert_eq!(gone, ["verdigris-ansible-left"]);
+    assert!(places.path().join("another").join(LOCK).exists());
+}
+
+#[test]
 fn the_machine_and_its_key_are_the_only_ones_known() {
     for (host, port, name) in [
         ("192.0.2.7", 22, "192.0.2.7"),
@@ -83,7 +111,7 @@ fn nothing_of_the_users_environment_is_handed_on() {
         playbook: "p.yml",
         vars: &vars,
         mode,
-        limit: std::time::Duration::from_secs(1),
+        limit: Duration::from_secs(1),
         progress: None,
     };
     let folder = filled(&target("h", 22), &[]);
