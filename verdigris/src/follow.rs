@@ -152,6 +152,8 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -175,6 +177,19 @@ mod tests {
         std::fs::write(&other, "a: 13\n").unwrap();
         std::fs::rename(&other, &path).unwrap();
         looks("another one took its place");
+        // As Kubernetes changes a ConfigMap: the file is a link into a directory, whose name is a link to the present one.
+        std::fs::remove_file(&path).unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for name in ["one", "two"] {
+            std::fs::create_dir(at(name)).unwrap();
+            std::fs::write(at(name).join("fleet.yaml"), "a: 14\n").unwrap();
+        }
+        symlink("one", at("..data")).unwrap();
+        symlink("..data/fleet.yaml", &path).unwrap();
+        looks("it is a link now");
+        symlink("two", at("..new")).unwrap();
+        std::fs::rename(at("..new"), at("..data")).unwrap();
+        looks("the directory is another one");
         std::fs::remove_file(&path).unwrap();
         looks("it is gone");
     }
