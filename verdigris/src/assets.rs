@@ -2,6 +2,7 @@
 //! their own. The build script gathers them.
 
 use std::{
+    collections::BTreeSet,
     fs::Permissions,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -9,47 +10,40 @@ use std::{
 
 use anyhow::Context as _;
 use include_dir::{Dir, include_dir};
+use provisioner::Provisioner;
 use runtime::settings::FleetSettings;
-use sha2::{Digest as _, Sha256};
 
 static PLAYBOOKS: Dir<'_> = include_dir!("$OUT_DIR/assets/playbooks");
 static PROVISION_FILES: Dir<'_> = include_dir!("$OUT_DIR/assets/provision-files");
 
-/// The directories of playbooks and provision-files: those in the settings, or the built-in ones, written
-/// below `directory` under their digest.
-pub(crate) fn directories(settings: &FleetSettings, directory: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+/// What makes machines builders: the playbooks and provision-files of the settings, or those built in. Of the playbooks those of
+/// `ours` have to be what our own runner understands; all, if there is no such set.
+///
+/// What is built in is unpacked to be read, and not kept: the farm's directory may be another user's, and a command that only
+/// reads writes nothing there.
+pub(crate) fn provisioner(
+    settings: &FleetSettings,
+    ours: Option<&BTreeSet<String>>,
+) -> anyhow::Result<Provisioner> {
+    let scratch = tempfile::tempdir()?;
     let playbooks = match &settings.playbooks {
         Some(path) => path.clone(),
-        None => unpack(&PLAYBOOKS, &directory.join("playbooks"))?,
+        None => unpack(&PLAYBOOKS, scratch.path().join("playbooks"))?,
     };
     let files = match &settings.provision_files {
         Some(path) => path.clone(),
-        None => unpack(&PROVISION_FILES, &directory.join("provision-files"))?,
+        None => unpack(&PROVISION_FILES, scratch.path().join("provision-files"))?,
     };
-    Ok((playbooks, files))
+    Provisioner::load_beside_ansible(&playbooks, &files, ours)
+        .context("loading playbooks and provision-files")
 }
 
-/// Writes a built-in directory, complete or not at all.
-fn unpack(built_in: &Dir<'_>, parent: &Path) -> anyhow::Result<PathBuf> {
-    let mut digest = Sha256::new();
-    hash(built_in, &mut digest);
-    let name: String = hex::encode(digest.finalize()).chars().take(16).collect();
-    let target = parent.join(name);
-    if target.is_dir() {
-        return Ok(target);
-    }
-    fs_err::create_dir_all(parent)?;
-    let staged = tempfile::Builder::new().prefix(".unpack-").tempdir_in(parent)?;
+fn unpack(built_in: &Dir<'_>, target: PathBuf) -> anyhow::Result<PathBuf> {
+    fs_err::create_dir(&target)?;
     built_in
-        .extract(staged.path())
+        .extract(&target)
         .with_context(|| format!("writing {}", target.display()))?;
-    make_scripts_executable(built_in, staged.path())?;
-    match fs_err::rename(staged.path(), &target) {
-        Ok(()) => drop(staged.keep()),
-        // Another process was quicker with the same content.
-        Err(_) if target.is_dir() => {}
-        Err(error) => return Err(error.into()),
-    }
+    make_scripts_executable(built_in, &target)?;
     Ok(target)
 }
 
@@ -61,17 +55,6 @@ fn make_scripts_executable(built_in: &Dir<'_>, directory: &Path) -> anyhow::Resu
     built_in
         .dirs()
         .try_for_each(|inner| make_scripts_executable(inner, directory))
-}
-
-fn hash(directory: &Dir<'_>, digest: &mut Sha256) {
-    for file in directory.files() {
-        digest.update(file.path().to_string_lossy().as_bytes());
-        digest.update([0]);
-        digest.update(Sha256::digest(file.contents()));
-    }
-    for inner in directory.dirs() {
-        hash(inner, digest);
-    }
 }
 
 #[cfg(test)]

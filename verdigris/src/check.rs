@@ -285,12 +285,10 @@ pub(crate) fn mirror(name: &str, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The playbooks, and whether the fleet file names any, or a program to play them, that is not there. What is built in is unpacked elsewhere.
+/// The playbooks, and whether the fleet file names any, or a program to play them, that is not there.
 pub(crate) fn playbooks(settings: &Settings, fleet: Option<&FleetSpec>) -> anyhow::Result<String> {
-    let scratch = tempfile::tempdir()?;
-    let (playbooks, files) = assets::directories(&settings.fleet, scratch.path())?;
     let ours = fleet.and_then(FleetSpec::own_playbooks);
-    let provisioner = provisioner::Provisioner::load_beside_ansible(&playbooks, &files, ours.as_ref())?;
+    let provisioner = assets::provisioner(&settings.fleet, ours.as_ref())?;
     if let Some(fleet) = fleet {
         provisions(fleet, &provisioner)?;
     }

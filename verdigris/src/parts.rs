@@ -301,9 +301,7 @@ pub(crate) fn planner(
 
 /// What makes machines builders.
 pub(crate) fn provisioner(settings: &Settings, fleet: &FleetSpec) -> anyhow::Result<Provisioner> {
-    let (playbooks, files) = assets::directories(&settings.fleet, &settings.storage.directory)?;
-    Provisioner::load_beside_ansible(&playbooks, &files, fleet.own_playbooks().as_ref())
-        .context("loading playbooks and provision-files")
+    assets::provisioner(&settings.fleet, fleet.own_playbooks().as_ref())
 }
 
 /// A file with an access key.

@@ -12,7 +12,7 @@ use model::{
     builder::Deadlines,
     fleet::{FleetSpec, ProvisionSpec, Runner},
 };
-use provisioner::{Ansible, Mode, PlaybookRunner, Provisioner, Request, Target};
+use provisioner::{Ansible, Mode, PlaybookRunner, Request, Target};
 use runtime::Settings;
 use serde_json::{Map, Value};
 use shell::ClientKey;
@@ -135,14 +135,12 @@ impl Wanted {
     }
 }
 
-/// Who plays the playbook. What is built in is unpacked for this run alone: the farm's directory may be another user's.
+/// Who plays the playbook.
 fn runner(
     settings: &Settings,
     playbook: &str,
     (by, command): (Runner, Option<&str>),
 ) -> anyhow::Result<Arc<dyn PlaybookRunner>> {
-    let unpacked = tempfile::tempdir()?;
-    let (playbooks, files) = assets::directories(&settings.fleet, unpacked.path())?;
     // Without a fleet file that can be read, nothing says that the real Ansible plays any.
     let mut ours = parts::fleet(settings)
         .ok()
@@ -152,10 +150,7 @@ fn runner(
         (Runner::Ansible, None) => ours = Some(BTreeSet::new()),
         _ => {}
     }
-    let words = || format!("the playbooks in {}", playbooks.display());
-    let provisioner =
-        Provisioner::load_beside_ansible(&playbooks, &files, ours.as_ref()).with_context(words)?;
-    let provisioner = Arc::new(provisioner);
+    let provisioner = Arc::new(assets::provisioner(&settings.fleet, ours.as_ref())?);
     Ok(match by {
         Runner::Builtin => provisioner,
         Runner::Ansible => Arc::new(Ansible::new(provisioner, command)?),

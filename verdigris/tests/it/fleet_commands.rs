@@ -1,6 +1,6 @@
 //! What the operator is told by `verdigris fleet`, by day and by night.
 
-use std::{fs, process::Output, time::Duration};
+use std::{collections::BTreeSet, ffi::OsString, fs, process::Output, time::Duration};
 
 use crate::{
     farm::{CHROOT, Farm, text, verdigris},
@@ -53,13 +53,25 @@ fn the_fleets_commands_name_builds_and_owners_and_a_farm_that_nobody_leads() {
 
     farm.signal("TERM");
     assert!(farm.ends_within(Duration::from_secs(60)), "{}", farm.log());
+    let kept = directories(&farm);
     for command in ["status", "plan"] {
         let said = farm.operate(&["fleet", command]);
         assert!(said.starts_with("! no controller leads since "), "{said}");
     }
+    assert_eq!(directories(&farm), kept, "they only read");
     a_changed_fleet_id_is_refused(&farm);
     farm.up();
     farm.wait_for(build, &["succeeded"]);
+}
+
+/// The names of the directories in the farm's own.
+fn directories(farm: &Farm) -> BTreeSet<OsString> {
+    fs::read_dir(farm.path("data"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_dir())
+        .map(|entry| entry.file_name())
+        .collect()
 }
 
 /// What is told of a build that runs, and of its builder.
