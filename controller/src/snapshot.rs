@@ -53,12 +53,7 @@ pub(crate) fn snapshot_with(
             .and_then(|now| Drift::between(&builder.spec_hash, now)),
         refusal: builder.refusal.clone(),
     });
-    Snapshot {
-        now: view.at,
-        pools: pools.collect(),
-        builders: builders.collect(),
-        queue: view.queue.clone(),
-    }
+    Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone())
 }
 
 impl Context {

@@ -18,10 +18,13 @@ use crate::{
     name::{ChrootName, OwnerName, PoolName},
 };
 
+mod demand;
 mod grow;
 mod leaving;
 mod queue;
+mod refusal;
 
+pub use demand::{Demand, Source};
 pub use queue::{Queue, QueuedAttempt};
 
 /// All that a plan is made from.
@@ -34,6 +37,28 @@ pub struct Snapshot {
     pub builders: Vec<Builder>,
     /// Every attempt without a builder.
     pub queue: Queue,
+    /// What builders are wanted for, in the order in which it is served.
+    pub demands: Vec<Demand>,
+}
+
+impl Snapshot {
+    /// A farm in which only the fleet file and the queue ask for builders.
+    #[must_use]
+    pub fn new(
+        now: Timestamp,
+        pools: BTreeMap<PoolName, Pool>,
+        builders: Vec<Builder>,
+        queue: Queue,
+    ) -> Self {
+        let demands = demand::of_file_and_queue(&pools, &queue);
+        Self {
+            now,
+            pools,
+            builders,
+            queue,
+            demands,
+        }
+    }
 }
 
 /// A pool, with what is known of its launches.

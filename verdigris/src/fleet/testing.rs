@@ -118,10 +118,5 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
         drift: outdated.contains(&builder.pool.as_str()).then_some(Drift::Files),
         refusal: None,
     });
-    Snapshot {
-        now: view.at,
-        pools: pools.collect(),
-        builders: builders.collect(),
-        queue: view.queue.clone(),
-    }
+    Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone())
 }

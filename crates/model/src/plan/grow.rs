@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::{
-    Action, Builder, CloudHealth, CloudTrouble, Plan, Pool, PoolReport, Preferences, QueuedAttempt, Snapshot,
-    Wait, is_overdue, leaving::leaving,
+    Action, Builder, CloudHealth, Demand, Plan, Pool, PoolReport, Preferences, QueuedAttempt,
+    Snapshot, Source, Wait, is_overdue, leaving::leaving,
+    refusal::Refusal,
 };
 use crate::{
     BuilderId, BuilderState, LaunchHistory, Timestamp,
@@ -82,74 +83,24 @@ impl Account<'_> {
         self.counted.saturating_sub(self.going)
     }
 
+    /// How much of a demand there is; `None` when nothing is missing.
+    fn lacks(&self, demand: &Demand) -> Option<u32> {
+        let have = match demand.source {
+            Source::Queue => return None,
+            Source::Floor(_) => self.lasting(),
+            // What may become a machine is spare: a cloud that comes back is not to bring many of them.
+            Source::Headroom(_) => u32::try_from(self.free.len())
+                .unwrap_or(u32::MAX)
+                .saturating_add(self.unclaimed)
+                .saturating_add(self.unanswered),
+        };
+        (have < demand.count).then_some(have)
+    }
+
     fn launch(&mut self) {
         self.counted = self.counted.saturating_add(1);
         self.starting = self.starting.saturating_add(1);
         self.launches = self.launches.saturating_add(1);
-    }
-}
-
-enum Refusal {
-    Away(CloudTrouble),
-    Unasked,
-    Full(u32),
-    Parallel(u32),
-    Unanswered(u32),
-    NoMachine(String),
-    HeldBack(LaunchHistory, Timestamp),
-    Probing(LaunchHistory),
-}
-
-impl Refusal {
-    /// For everybody: without what machines and clouds said.
-    fn describe(&self, pool: &PoolName) -> String {
-        match self {
-            Self::Away(trouble) => trouble.in_public(),
-            Self::Unasked => format!("the cloud of pool {pool} is being asked what runs there"),
-            Self::Full(max) => format!("pool {pool} is at its maximum of {max}"),
-            Self::Parallel(limit) => {
-                format!("pool {pool} starts {limit} builders already, as many as it may at once")
-            }
-            Self::Unanswered(launches) => {
-                format!("pool {pool} waits for its cloud's answer to {launches} launches")
-            }
-            Self::NoMachine(_) => {
-                format!("the cloud gave pool {pool} no machine so far; it is asked again")
-            }
-            Self::HeldBack(history, until) => {
-                let (failures, until) = (history.failures, until.to_the_second());
-                format!(
-                    "pool {pool} is held back until {until}: its last {failures} builders never got ready"
-                )
-            }
-            Self::Probing(history) => {
-                let failures = history.failures;
-                format!("pool {pool} tries one builder: its last {failures} never got ready")
-            }
-        }
-    }
-
-    /// For operators: with the reason of the last failure, which they have to know first.
-    fn note(&self, pool: &PoolName) -> String {
-        let words = self.describe(pool);
-        match self {
-            Self::Away(trouble) => trouble.for_operators(),
-            Self::NoMachine(refusal) => format!("{words}: {refusal}"),
-            Self::HeldBack(
-                LaunchHistory {
-                    last_reason: Some(reason),
-                    ..
-                },
-                _,
-            )
-            | Self::Probing(LaunchHistory {
-                last_reason: Some(reason),
-                ..
-            }) => {
-                format!("{words}; the last one: {reason}")
-            }
-            _ => words,
-        }
     }
 }
 
@@ -168,36 +119,18 @@ pub(super) fn grow<'a>(
     let leaving = leaving(snapshot, &given);
     let mut accounts = open_accounts(snapshot, plan, (&given, &leaving));
     let now = snapshot.now;
-    // What is refused once stays refused: pools only get fuller while the plan is made. So the many that wait for one chroot
-    // share one text.
-    let mut refused: BTreeMap<&ChrootName, Arc<str>> = BTreeMap::new();
-    for (index, attempt) in waiting.iter().enumerate() {
-        let reason = match refused.get(&attempt.chroot) {
-            Some(reason) => Arc::clone(reason),
-            None => {
-                let pools = preferences.get(&attempt.chroot).map_or(&[][..], Vec::as_slice);
-                match serve(attempt, pools, &mut accounts, now, plan) {
-                    Ok(reason) => reason.into(),
-                    Err(reason) => {
-                        let reason: Arc<str> = reason.into();
-                        refused.insert(&attempt.chroot, Arc::clone(&reason));
-                        reason
-                    }
-                }
-            }
-        };
-        plan.waits.push(Wait {
-            attempt: attempt.id,
-            build: attempt.build,
-            chroot: attempt.chroot.clone(),
-            owner: attempt.owner.clone(),
-            position: index.saturating_add(1),
-            reason,
-        });
+    for demand in &snapshot.demands {
+        if demand.source == Source::Queue {
+            serve_all(waiting, preferences, &mut accounts, now, plan);
+        }
     }
     for (name, account) in &mut accounts {
-        let note = hold_ready(name, account, now, plan);
-        shrink(account, now, plan);
+        let own = || {
+            let of_pool = snapshot.demands.iter().filter(|it| it.pool() == Some(name));
+            of_pool.filter(|it| it.lasts(now))
+        };
+        let note = fill(name, account, own(), now, plan);
+        shrink(account, own(), now, plan);
         plan.pools.push(PoolReport {
             pool: (*name).clone(),
             counted: account.counted,
@@ -292,6 +225,43 @@ fn with_those_given_up<'a>(
     history
 }
 
+/// Serves the attempts that wait, in their order, and says of each what it waits for.
+fn serve_all<'a>(
+    waiting: &[&QueuedAttempt],
+    preferences: &Preferences<'a>,
+    accounts: &mut BTreeMap<&'a PoolName, Account<'_>>,
+    now: Timestamp,
+    plan: &mut Plan,
+) {
+    // What is refused once stays refused: pools only get fuller while the plan is made. So the many that wait for one chroot
+    // share one text.
+    let mut refused: BTreeMap<&ChrootName, Arc<str>> = BTreeMap::new();
+    for (index, attempt) in waiting.iter().enumerate() {
+        let reason = match refused.get(&attempt.chroot) {
+            Some(reason) => Arc::clone(reason),
+            None => {
+                let pools = preferences.get(&attempt.chroot).map_or(&[][..], Vec::as_slice);
+                match serve(attempt, pools, accounts, now, plan) {
+                    Ok(reason) => reason.into(),
+                    Err(reason) => {
+                        let reason: Arc<str> = reason.into();
+                        refused.insert(&attempt.chroot, Arc::clone(&reason));
+                        reason
+                    }
+                }
+            }
+        };
+        plan.waits.push(Wait {
+            attempt: attempt.id,
+            build: attempt.build,
+            chroot: attempt.chroot.clone(),
+            owner: attempt.owner.clone(),
+            position: index.saturating_add(1),
+            reason,
+        });
+    }
+}
+
 /// What an attempt waits for: a builder that comes anyway, or one more. As an error why it gets none.
 fn serve<'a>(
     attempt: &QueuedAttempt,
@@ -360,46 +330,56 @@ fn launch<'a>(
     Some(name)
 }
 
-fn hold_ready(name: &PoolName, account: &mut Account<'_>, now: Timestamp, plan: &mut Plan) -> String {
-    let size = &account.pool.spec.size;
-    loop {
-        let ready = u32::try_from(account.free.len()).unwrap_or(u32::MAX);
-        // What may become a machine is spare: a cloud that comes back is not to bring many of them.
-        let spare = ready
-            .saturating_add(account.unclaimed)
-            .saturating_add(account.unanswered);
-        let reason = if account.lasting() < size.min {
-            format!(
-                "the pool has {} of at least {} builders",
-                account.lasting(),
-                size.min
-            )
-        } else if spare < size.idle {
-            format!("the pool has {spare} of {} spare builders", size.idle)
-        } else {
-            // It has what it wants now, and could get no more: the first to know that is who looks.
-            return account
-                .obstacle(now)
-                .map_or_else(|| "as wanted".to_owned(), |obstacle| obstacle.note(name));
-        };
-        if let Err(refusal) = account.room(now) {
-            return account.obstacle(now).unwrap_or(refusal).note(name);
+/// Launches what a pool lacks for its demands; what is told of the pool.
+fn fill<'a>(
+    name: &PoolName,
+    account: &mut Account<'_>,
+    demands: impl Iterator<Item = &'a Demand>,
+    now: Timestamp,
+    plan: &mut Plan,
+) -> String {
+    let mut refusal = None;
+    for demand in demands {
+        while let Some(have) = account.lacks(demand) {
+            if let Err(refused) = account.room(now) {
+                refusal.get_or_insert(refused);
+                break;
+            }
+            account.launch();
+            account.unclaimed = account.unclaimed.saturating_add(1);
+            plan.actions.push(Action::Launch {
+                pool: name.clone(),
+                reason: format!("the pool has {have} of {}", demand.why),
+            });
         }
-        account.launch();
-        account.unclaimed = account.unclaimed.saturating_add(1);
-        plan.actions.push(Action::Launch {
-            pool: name.clone(),
-            reason,
-        });
+    }
+    // A pool that has what it wants now, and could get no more, says so as well: the first to know that is who looks.
+    match account.obstacle(now).or(refusal) {
+        Some(obstacle) => obstacle.note(name),
+        None => "as wanted".to_owned(),
     }
 }
 
-fn shrink(account: &mut Account<'_>, now: Timestamp, plan: &mut Plan) {
+/// Lets go what a pool has beyond its demands, when it has not been needed for long enough.
+fn shrink<'a>(
+    account: &mut Account<'_>,
+    demands: impl Iterator<Item = &'a Demand>,
+    now: Timestamp,
+    plan: &mut Plan,
+) {
     let spec = &account.pool.spec;
-    let above_floor = account.lasting().saturating_sub(spec.size.min);
+    let (mut floor, mut idle) = (0_u32, 0_u32);
+    for demand in demands {
+        match demand.source {
+            Source::Queue => {}
+            Source::Floor(_) => floor = floor.saturating_add(demand.count),
+            Source::Headroom(_) => idle = idle.saturating_add(demand.count),
+        }
+    }
+    let above_floor = account.lasting().saturating_sub(floor);
     let above_idle = u32::try_from(account.free.len())
         .unwrap_or(u32::MAX)
-        .saturating_sub(spec.size.idle);
+        .saturating_sub(idle);
     let idle_for = spec.shrink.idle_for;
     let surplus = usize::try_from(above_floor.min(above_idle)).unwrap_or(0);
     let free = account.free.iter();

@@ -53,12 +53,12 @@ struct Farm {
 }
 
 fn plan(farm: &Farm) -> Plan {
-    super::plan(&Snapshot {
-        now: farm.now,
-        pools: farm.pools.clone(),
-        builders: farm.builders.clone(),
-        queue: Queue::new(farm.queue.clone(), &farm.active),
-    })
+    super::plan(&Snapshot::new(
+        farm.now,
+        farm.pools.clone(),
+        farm.builders.clone(),
+        Queue::new(farm.queue.clone(), &farm.active),
+    ))
 }
 
 fn snapshot(pools: &[(&str, Pool)]) -> Farm {

@@ -30,12 +30,12 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         drift: None,
         refusal: None,
     });
-    Ok(Snapshot {
-        now: view.at,
-        pools: BTreeMap::from([("small".parse()?, pool)]),
-        builders: builders.collect(),
-        queue: view.queue.clone(),
-    })
+    Ok(Snapshot::new(
+        view.at,
+        BTreeMap::from([("small".parse()?, pool)]),
+        builders.collect(),
+        view.queue.clone(),
+    ))
 }
 
 /// What a controller keeps from one round to the next.

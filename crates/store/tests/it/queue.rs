@@ -65,12 +65,12 @@ async fn places(farm: &Farm) -> Vec<BuildId> {
 async fn planned(farm: &Farm) -> Vec<BuildId> {
     let view = farm.store.fleet_snapshot(farm.lease.fleet, at(99)).await.unwrap();
     let of: BTreeMap<_, _> = view.queue.iter().map(|it| (it.id, it.build)).collect();
-    let plan = plan::plan(&Snapshot {
-        now: at(99),
-        pools: BTreeMap::new(),
-        builders: Vec::new(),
-        queue: view.queue.clone(),
-    });
+    let plan = plan::plan(&Snapshot::new(
+        at(99),
+        BTreeMap::new(),
+        Vec::new(),
+        view.queue.clone(),
+    ));
     plan.waits.iter().map(|wait| of[&wait.attempt]).collect()
 }
 

@@ -1,0 +1,78 @@
+//! What builders are wanted for: one list, whoever wants them.
+
+use std::collections::BTreeMap;
+
+use super::{Pool, Queue};
+use crate::{Timestamp, name::PoolName};
+
+/// A wish for builders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Who wants them, and of which pool.
+    pub source: Source,
+    /// How many; of what, the source says.
+    pub count: u32,
+    /// When it ends by itself; `None`: with what it comes from.
+    pub until: Option<Timestamp>,
+    /// What is wanted, as the end of a sentence for people.
+    pub why: String,
+}
+
+/// Who wants builders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The attempts that wait: a builder for each, of any pool that offers its chroot.
+    Queue,
+    /// The fleet file's `size.min`: so many builders of the pool that do not go.
+    Floor(PoolName),
+    /// The fleet file's `size.idle`: so many builders of the pool that are spare, or will be.
+    Headroom(PoolName),
+}
+
+impl Demand {
+    /// The pool that it asks; `None` where any will do.
+    #[must_use]
+    pub const fn pool(&self) -> Option<&PoolName> {
+        match &self.source {
+            Source::Queue => None,
+            Source::Floor(pool) | Source::Headroom(pool) => Some(pool),
+        }
+    }
+
+    /// Whether it goes on at a moment.
+    #[must_use]
+    pub fn lasts(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+}
+
+/// What the fleet file and the queue ask for, in the order in which it is served.
+pub(super) fn of_file_and_queue(pools: &BTreeMap<PoolName, Pool>, queue: &Queue) -> Vec<Demand> {
+    let mut demands = Vec::with_capacity(pools.len().saturating_mul(2).saturating_add(1));
+    let mut add = |source, count, why| {
+        if count > 0 {
+            demands.push(Demand {
+                source,
+                count,
+                until: None,
+                why,
+            });
+        }
+    };
+    let waiting = u32::try_from(queue.len()).unwrap_or(u32::MAX);
+    add(Source::Queue, waiting, format!("{waiting} attempts that wait"));
+    for (name, pool) in pools {
+        let size = &pool.spec.size;
+        add(
+            Source::Floor(name.clone()),
+            size.min,
+            format!("at least {} builders", size.min),
+        );
+        add(
+            Source::Headroom(name.clone()),
+            size.idle,
+            format!("{} spare builders", size.idle),
+        );
+    }
+    demands
+}

@@ -1,0 +1,69 @@
+//! Why a pool launches no more builders, in words.
+
+use super::CloudTrouble;
+use crate::{LaunchHistory, Timestamp, name::PoolName};
+
+/// What keeps a pool from one more builder.
+pub(super) enum Refusal {
+    Away(CloudTrouble),
+    Unasked,
+    Full(u32),
+    Parallel(u32),
+    Unanswered(u32),
+    NoMachine(String),
+    HeldBack(LaunchHistory, Timestamp),
+    Probing(LaunchHistory),
+}
+
+impl Refusal {
+    /// For everybody: without what machines and clouds said.
+    pub(super) fn describe(&self, pool: &PoolName) -> String {
+        match self {
+            Self::Away(trouble) => trouble.in_public(),
+            Self::Unasked => format!("the cloud of pool {pool} is being asked what runs there"),
+            Self::Full(max) => format!("pool {pool} is at its maximum of {max}"),
+            Self::Parallel(limit) => {
+                format!("pool {pool} starts {limit} builders already, as many as it may at once")
+            }
+            Self::Unanswered(launches) => {
+                format!("pool {pool} waits for its cloud's answer to {launches} launches")
+            }
+            Self::NoMachine(_) => {
+                format!("the cloud gave pool {pool} no machine so far; it is asked again")
+            }
+            Self::HeldBack(history, until) => {
+                let (failures, until) = (history.failures, until.to_the_second());
+                format!(
+                    "pool {pool} is held back until {until}: its last {failures} builders never got ready"
+                )
+            }
+            Self::Probing(history) => {
+                let failures = history.failures;
+                format!("pool {pool} tries one builder: its last {failures} never got ready")
+            }
+        }
+    }
+
+    /// For operators: with the reason of the last failure, which they have to know first.
+    pub(super) fn note(&self, pool: &PoolName) -> String {
+        let words = self.describe(pool);
+        match self {
+            Self::Away(trouble) => trouble.for_operators(),
+            Self::NoMachine(refusal) => format!("{words}: {refusal}"),
+            Self::HeldBack(
+                LaunchHistory {
+                    last_reason: Some(reason),
+                    ..
+                },
+                _,
+            )
+            | Self::Probing(LaunchHistory {
+                last_reason: Some(reason),
+                ..
+            }) => {
+                format!("{words}; the last one: {reason}")
+            }
+            _ => words,
+        }
+    }
+}
