@@ -52,6 +52,7 @@ pub(crate) fn snapshot_with(
             .get(&builder.pool)
             .and_then(|now| Drift::between(&builder.spec_hash, now)),
         refusal: builder.refusal.clone(),
+        sandbox: builder.sandbox.clone(),
     });
     Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone())
 }

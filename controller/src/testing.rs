@@ -31,6 +31,8 @@ pub(crate) fn builder(state: BuilderState) -> Builder {
         launches: 0,
         refusals: 0,
         postponements: 0,
+        sandbox: None,
+        uses: 0,
         refusal: None,
     }
 }

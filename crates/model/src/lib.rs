@@ -24,6 +24,7 @@ pub mod plan;
 pub mod quantity;
 pub mod reason;
 pub mod repository_address;
+pub mod reuse;
 pub mod step;
 pub mod time;
 
@@ -40,5 +41,6 @@ pub use name::{ChrootName, DirectoryName, InvalidName, OwnerName, PackageName, P
 pub use offering::{Market, Offering};
 pub use plan::plan;
 pub use repository_address::{RepositoryAddress, RepositoryPlace};
+pub use reuse::{AfterUse, Sandbox};
 pub use step::{launch::LaunchAnswer, sight::InstanceState};
 pub use time::Timestamp;

@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    BuilderState, Drift, LaunchHistory, Timestamp,
+    BuilderState, Drift, LaunchHistory, Sandbox, Timestamp,
     fleet::PoolSpec,
     id::{AttemptId, BuildId, BuilderId},
     name::{ChrootName, OwnerName, PoolName},
@@ -135,12 +135,19 @@ pub struct Builder {
     pub drift: Option<Drift>,
     /// What its cloud said to its last launch, when it gave no machine and is asked again.
     pub refusal: Option<String>,
+    /// Whose builds it has run: no others are to find what they left.
+    pub sandbox: Option<Sandbox>,
 }
 
 impl Builder {
     /// Whether attempts may go to it.
     fn is_for_use(&self) -> bool {
         self.state == BuilderState::Ready && !self.cordoned && !self.drift.is_some_and(Drift::is_urgent)
+    }
+
+    /// Whether they may be anybody's.
+    fn is_for_everybody(&self) -> bool {
+        self.is_for_use() && self.sandbox.is_none()
     }
 
     /// The order in which builders are given away: those first that are as they would be made now, then the oldest.
@@ -255,27 +262,37 @@ fn expire(snapshot: &Snapshot, plan: &mut Plan) {
     }
 }
 
-/// Gives ready builders away; answers who got none, in order.
+/// The builders that can be given away, in the order of their turns: by their pool, and by the sandbox if they have one.
+type Free<'a> = BTreeMap<(&'a PoolName, Option<&'a Sandbox>), VecDeque<&'a Builder>>;
+
+/// Gives ready builders away, used ones first; answers who got none, in order.
 fn assign<'a>(
     snapshot: &'a Snapshot,
-    preferences: &Preferences<'_>,
+    preferences: &Preferences<'a>,
     plan: &mut Plan,
 ) -> Vec<&'a QueuedAttempt> {
-    let mut free: BTreeMap<&PoolName, VecDeque<&Builder>> = BTreeMap::new();
+    let mut free = Free::new();
     let mut ready: Vec<&Builder> = snapshot
         .builders
         .iter()
         .filter(|builder| builder.is_for_use())
         .collect();
     ready.sort_by_key(|builder| builder.turn());
+    let has_used = ready.iter().any(|builder| builder.sandbox.is_some());
     for builder in ready {
-        free.entry(&builder.pool).or_default().push_back(builder);
+        let key = (&builder.pool, builder.sandbox.as_ref());
+        free.entry(key).or_default().push_back(builder);
     }
     let mut left = Vec::new();
     for attempt in &*snapshot.queue {
-        let mut pools = preferences.get(&attempt.chroot).into_iter().flatten();
-        let builder = pools.find_map(|name| free.get_mut(name).and_then(VecDeque::pop_front));
-        match builder {
+        let pools = preferences.get(&attempt.chroot).map_or(&[][..], Vec::as_slice);
+        let mut take = |sandbox: Option<&'a Sandbox>| {
+            let mut pools = pools.iter();
+            pools.find_map(|name| free.get_mut(&(*name, sandbox)).and_then(VecDeque::pop_front))
+        };
+        let own = attempt.sandbox.as_ref().filter(|_| has_used);
+        let used = own.and_then(|sandbox| take(Some(sandbox)));
+        match used.or_else(|| take(None)) {
             Some(builder) => {
                 plan.actions.push(Action::Assign {
                     attempt: attempt.id,

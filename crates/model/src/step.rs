@@ -66,6 +66,8 @@ pub struct Move {
     pub address: Option<String>,
     /// Whether an attempt that is lost by it does not count as a try, and the builder not as its pool's failure.
     pub is_excused: bool,
+    /// For one that gets ready: until when it may be used again after its next use; none: it may not.
+    pub reusable_until: Option<Timestamp>,
 }
 
 impl Move {
@@ -79,6 +81,7 @@ impl Move {
             instance_id: None,
             address: None,
             is_excused: false,
+            reusable_until: None,
         }
     }
 }

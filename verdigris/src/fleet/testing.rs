@@ -67,6 +67,8 @@ pub(super) fn builder(number: u32, pool: &str, state: BuilderState) -> Builder {
         refusals: 0,
         postponements: 0,
         refusal: None,
+        sandbox: None,
+        uses: 0,
     }
 }
 
@@ -81,6 +83,7 @@ pub(super) fn attempt(number: i64, chroot: &str) -> QueuedAttempt {
         queued_at: NOW
             .minus(Duration::from_secs(1000))
             .plus(Duration::from_secs(number.unsigned_abs())),
+        sandbox: None,
     }
 }
 
@@ -117,6 +120,7 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
         cordoned: builder.cordoned,
         drift: outdated.contains(&builder.pool.as_str()).then_some(Drift::Files),
         refusal: None,
+        sandbox: builder.sandbox.clone(),
     });
     Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone())
 }

@@ -181,7 +181,9 @@ fn open_accounts<'a>(
         let unanswered = count(&|builder| builder.state == BuilderState::Resolving);
         let mut free: Vec<_> = own()
             .filter(|builder| {
-                builder.is_for_use() && !given.contains(&builder.id) && !leaving.contains_key(&builder.id)
+                builder.is_for_everybody()
+                    && !given.contains(&builder.id)
+                    && !leaving.contains_key(&builder.id)
             })
             .collect();
         free.sort_by_key(|builder| builder.turn());

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
 use crate::{
-    Timestamp,
+    Sandbox, Timestamp,
     id::{AttemptId, BuildId},
     name::{ChrootName, OwnerName},
 };
@@ -21,6 +21,8 @@ pub struct QueuedAttempt {
     pub background: bool,
     /// When it was put into the queue.
     pub queued_at: Timestamp,
+    /// Whose builder it may use again; none where nobody is known to have submitted it.
+    pub sandbox: Option<Sandbox>,
 }
 
 /// Attempts in the order of service: what is not background first; then the n-th request of an owner, counting those
@@ -69,6 +71,7 @@ mod tests {
             owner: owner.parse().unwrap(),
             background: false,
             queued_at: Timestamp::from_micros(-seconds),
+            sandbox: None,
         };
         let background = |number: u128, owner: &str| QueuedAttempt {
             background: true,

@@ -12,6 +12,7 @@ use crate::{
 mod pools;
 mod promises;
 mod refusals;
+mod sandboxes;
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
 
@@ -86,6 +87,7 @@ fn builder(number: u128, pool: &str, state: BuilderState) -> Builder {
         cordoned: false,
         drift: None,
         refusal: None,
+        sandbox: None,
     }
 }
 
@@ -97,6 +99,7 @@ fn attempt(number: u128, owner: &str) -> QueuedAttempt {
         owner: owner.parse().unwrap(),
         background: false,
         queued_at: NOW.minus(Duration::from_secs(100)),
+        sandbox: None,
     }
 }
 

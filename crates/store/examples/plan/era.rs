@@ -29,6 +29,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         cordoned: builder.cordoned,
         drift: None,
         refusal: None,
+        sandbox: builder.sandbox.clone(),
     });
     Ok(Snapshot::new(
         view.at,

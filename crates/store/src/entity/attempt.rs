@@ -28,6 +28,8 @@ pub struct Model {
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
     pub excused: bool,
+    /// Whose builds may find what it leaves on a builder; unknown without a submitter.
+    pub sandbox: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

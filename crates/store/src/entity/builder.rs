@@ -28,6 +28,11 @@ pub struct Model {
     pub ready_at: Option<i64>,
     /// Set as long as it is terminated or abandoned.
     pub ended_at: Option<i64>,
+    /// Whose builds it has run.
+    pub sandbox: Option<String>,
+    pub uses: i64,
+    /// Set while it may be used again after its present use.
+    pub reusable_until: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -197,7 +197,13 @@ impl Store {
             if !move_allocation(&tx, epoch.0, (AllocationState::Offered, None), columns).await? {
                 return Err(gone());
             }
-            occupy(&tx, BuilderId(offered.builder), &actor(worker), deadline, now).await?;
+            occupy(
+                &tx,
+                BuilderId(offered.builder),
+                &row,
+                (&actor(worker), deadline, now),
+            )
+            .await?;
             let columns = attempt::ActiveModel {
                 started_at: Set(Some(now.as_micros())),
                 ..Default::default()
@@ -281,24 +287,34 @@ impl Store {
     }
 }
 
-/// A reserved builder becomes busy.
+/// A reserved builder becomes busy with an attempt, whose sandbox it has from now on.
 async fn occupy(
     tx: &Tx,
     id: BuilderId,
-    actor: &str,
-    deadline: Timestamp,
-    now: Timestamp,
+    attempt: &attempt::Model,
+    (actor, deadline, now): (&str, Timestamp, Timestamp),
 ) -> Result<(), TxError> {
+    let row = builder::Entity::find_by_id(id.0).one(&**tx).await?;
+    let row = row.ok_or_else(|| Error::not_found(format!("builder {id}")))?;
+    if row.uses > 0 && (row.sandbox.is_none() || row.sandbox != attempt.sandbox) {
+        return Err(Error::conflict(format!("builder {id} has run builds of another sandbox")).into());
+    }
     let step = Move {
         builder: id,
         from: BuilderState::Reserved,
         to: BuilderState::Busy,
-        version: None,
+        version: Some(row.version),
         only_if: None,
         actor,
         reason: "an attempt runs",
         deadline: Some(deadline),
-        columns: builder::ActiveModel::default(),
+        columns: builder::ActiveModel {
+            sandbox: Set(attempt.sandbox.clone()),
+            uses: Set(row.uses.saturating_add(1)),
+            // What nobody is known to have left there is for nobody.
+            reusable_until: Set(row.reusable_until.filter(|_| attempt.sandbox.is_some())),
+            ..Default::default()
+        },
     };
     if moves::advance(tx, step, now).await? {
         return Ok(());

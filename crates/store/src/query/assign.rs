@@ -89,6 +89,17 @@ impl Store {
             if state_of(&row)? != AttemptState::Waiting {
                 return Err(Error::conflict(format!("attempt {attempt} does not wait any more")).into());
             }
+            if builder
+                .sandbox
+                .as_ref()
+                .is_some_and(|own| row.sandbox.as_deref() != Some(own.as_str()))
+            {
+                let what = format!(
+                    "builder {} is for other builds than attempt {attempt}",
+                    builder.id
+                );
+                return Err(Error::conflict(what).into());
+            }
             reserve(&tx, builder, &format!("for attempt {attempt}"), deadline, now).await?;
             let epoch = offer(&tx, attempt, builder, now).await?;
             let columns = attempt::ActiveModel {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{BuilderId, BuilderState, FleetId, LaunchAnswer, LaunchId, Timestamp};
+use model::{BuilderId, BuilderState, FleetId, LaunchAnswer, LaunchId, Sandbox, Timestamp};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
 };
@@ -108,6 +108,8 @@ fn builder(row: builder::Model, mut launches: Vec<launch_attempt::Model>) -> Res
         launches: all,
         refusals,
         postponements,
+        sandbox: row.sandbox.as_deref().map(Sandbox::kept),
+        uses: at.number("uses", row.uses)?,
     })
 }
 
@@ -147,6 +149,9 @@ fn new_row(FleetId(fleet): FleetId, new: &NewBuilder, now: Timestamp) -> builder
         created_at: Set(now.as_micros()),
         ready_at: Set(None),
         ended_at: Set(None),
+        sandbox: Set(None),
+        uses: Set(0),
+        reusable_until: Set(None),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Ends of attempts: what a worker hands in, and what a lost builder means.
 
 use model::{
-    AttemptState, Blame, BuildId, BuildState, BuilderId, BuilderState, Epoch, Timestamp, builder::Deadlines,
+    AfterUse, AttemptState, Blame, BuildId, BuildState, BuilderId, BuilderState, Epoch, Timestamp,
+    builder::Deadlines,
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     AllocationState, CollectedPackage, Outcome, RepositoryKey,
-    convert::{Row, check_text, to_number},
+    convert::{Row, check_text, moment, to_number},
     database::{Store, Tx},
     entity::{allocation, attempt, build, build_chroot, builder, collected_package},
     error::{Error, Result, TxError},
@@ -31,7 +32,33 @@ fn ended(state: AllocationState, now: Timestamp) -> allocation::ActiveModel {
     }
 }
 
-/// Takes a builder out of service after an attempt. Nothing happens when it has left by itself.
+/// Moves a builder on after its attempt: it is cleaned if it may be used again and nothing speaks against it, and leaves
+/// service otherwise. Nothing happens when it has left by itself.
+async fn release(
+    tx: &Tx,
+    id: BuilderId,
+    end: (AttemptState, Option<Blame>),
+    (actor, now): (&str, Timestamp),
+) -> Result<(), TxError> {
+    let row = builder::Entity::find_by_id(id.0).one(&**tx).await?;
+    let reusable_until = row.and_then(|row| moment(row.reusable_until));
+    let to = AfterUse::of(reusable_until, end, now).state();
+    let deadlines = Deadlines::default();
+    let step = Move {
+        builder: id,
+        from: BuilderState::Busy,
+        to,
+        version: None,
+        only_if: None,
+        actor,
+        reason: "its attempt ended",
+        deadline: deadlines.of(to).map(|limit| now.plus(limit)),
+        columns: builder::ActiveModel::default(),
+    };
+    moves::advance(tx, step, now).await.map(drop)
+}
+
+/// Takes a builder out of service with its attempt. Nothing happens when it has left by itself.
 pub(super) async fn drain(
     tx: &Tx,
     id: BuilderId,
@@ -218,7 +245,7 @@ pub(super) async fn open_allocation(
 }
 
 impl Store {
-    /// Hands in how an attempt ended. Its builder is drained, its allocation over.
+    /// Hands in how an attempt ended. Its builder is cleaned or drained, its allocation over.
     ///
     /// # Errors
     ///
@@ -239,10 +266,9 @@ impl Store {
                 return Err(not_held(epoch, worker));
             }
             let actor = actor(worker);
-            let why = "its attempt ended";
-            let builder = BuilderId(allocation.builder);
-            drain(&tx, builder, BuilderState::Busy, (&actor, why, now)).await?;
             let verdict = verdict(outcome, row.cancel_requested);
+            let builder = BuilderId(allocation.builder);
+            release(&tx, builder, (verdict.state, verdict.blame), (&actor, now)).await?;
             if let (Outcome::Collected { packages, .. }, AttemptState::Publishing) = (outcome, verdict.state)
             {
                 keep_packages(&tx, &row, packages, now).await?;

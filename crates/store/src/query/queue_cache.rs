@@ -6,7 +6,7 @@ use std::{
 };
 
 use model::{
-    AttemptId, AttemptState, BuildId, OwnerName, Timestamp,
+    AttemptId, AttemptState, BuildId, OwnerName, Sandbox, Timestamp,
     plan::{Queue, QueuedAttempt},
 };
 use sea_orm::{
@@ -82,6 +82,7 @@ pub(super) struct Waiting {
     queued_at: i64,
     waiting_reason: Option<String>,
     state: String,
+    sandbox: Option<String>,
 }
 
 impl Waiting {
@@ -95,6 +96,7 @@ impl Waiting {
             owner: at.parse("owner", &self.owner)?,
             background: self.is_background,
             queued_at: Timestamp::from_micros(self.queued_at),
+            sandbox: self.sandbox.as_deref().map(Sandbox::kept),
         })
     }
 }
@@ -167,6 +169,7 @@ async fn rows(tx: &Tx, ids: &[Uuid]) -> Result<Vec<Waiting>, TxError> {
             Column::QueuedAt,
             Column::WaitingReason,
             Column::State,
+            Column::Sandbox,
         ])
         .filter(Column::Id.is_in(ids.iter().copied()))
         .into_model::<Waiting>()

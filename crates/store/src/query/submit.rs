@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    AttemptState, Blame, BuildId, BuildState, ChrootName, PackageName, ProjectId, Timestamp,
+    AttemptState, Blame, BuildId, BuildState, ChrootName, PackageName, ProjectId, Sandbox, Timestamp,
     build::derive_state,
 };
 use sea_orm::{
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     Build, NewUpload, RepositoryKey,
-    convert::{check_text, reason, to_json, to_number},
+    convert::{Row, check_text, reason, to_json, to_number},
     database::{Store, Tx},
     entity::{account, attempt, build, build_chroot, chroot, package, project, project_chroot, repository},
     error::{Error, Result, TxError},
@@ -172,6 +172,16 @@ fn chroot_row(
     }
 }
 
+fn sandbox(project: &project::Model, submitter: &account::Model) -> Result<Sandbox> {
+    let of_project = Row::new("project", &project.id);
+    let of_submitter = Row::new("account", &submitter.id);
+    Ok(Sandbox::new(
+        &of_project.parse("owner", &project.owner)?,
+        &of_project.parse("name", &project.name)?,
+        &of_submitter.parse("name", &submitter.name)?,
+    ))
+}
+
 impl Store {
     /// Takes an uploaded source package to be built: the build, its chroots, and an attempt in the queue for
     /// each that is not skipped.
@@ -219,10 +229,12 @@ impl Store {
                     .await?;
                 }
             }
+            let sandbox = sandbox(&project, &submitter)?;
             let of = OfBuild {
                 build: id.0,
                 owner: &project.owner,
                 is_background: new.options.background,
+                sandbox: Some(sandbox.as_str()),
             };
             let rows = attempts
                 .iter()

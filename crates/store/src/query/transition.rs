@@ -40,6 +40,9 @@ pub(super) async fn move_builder(
     if change.address.is_some() {
         columns.address = Set(change.address.clone());
     }
+    if to == BuilderState::Ready {
+        columns.reusable_until = Set(change.reusable_until.map(Timestamp::as_micros));
+    }
     let step = Move {
         builder: builder.id,
         from: builder.state,

@@ -74,6 +74,8 @@ pub(super) struct OfBuild<'a> {
     pub(super) owner: &'a str,
     /// Whether it yields to everything that is not.
     pub(super) is_background: bool,
+    /// The text of its sandbox; none where its submitter is not known.
+    pub(super) sandbox: Option<&'a str>,
 }
 
 /// The row of an attempt that waits.
@@ -104,6 +106,7 @@ pub(super) fn new_attempt(
         started_at: Set(None),
         ended_at: Set(None),
         excused: Set(false),
+        sandbox: Set(of.sandbox.map(str::to_owned)),
     }
 }
 
@@ -263,6 +266,7 @@ async fn queue_again(tx: &Tx, row: &attempt::Model, (actor, now): (&str, Timesta
         build: row.build,
         owner: &row.owner,
         is_background: row.is_background,
+        sandbox: row.sandbox.as_deref(),
     };
     attempt::Entity::insert(new_attempt(id, of, (&row.chroot, number), now))
         .exec_without_returning(&**tx)

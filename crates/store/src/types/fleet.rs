@@ -8,7 +8,7 @@ use std::{
 
 use model::{
     AttemptId, BuildId, BuildState, BuilderId, BuilderState, ChrootName, FleetId, LaunchAnswer,
-    LaunchHistory, LaunchId, Offering, OwnerName, PackageName, PoolName, ProjectName, Timestamp,
+    LaunchHistory, LaunchId, Offering, OwnerName, PackageName, PoolName, ProjectName, Sandbox, Timestamp,
     plan::{CloudTrouble, Queue},
     step::Move,
 };
@@ -70,6 +70,10 @@ pub struct Builder {
     pub postponements: u32,
     /// What the cloud said to the last launch that it answered, when it gave no machine and is asked again.
     pub refusal: Option<String>,
+    /// Whose builds it has run: it is never given to others.
+    pub sandbox: Option<Sandbox>,
+    /// How many attempts were begun on it.
+    pub uses: u32,
 }
 
 impl fmt::Debug for Builder {
@@ -168,6 +172,8 @@ pub struct Change {
     pub launch_answer: Option<LaunchAnswer>,
     /// Whether an attempt that is lost by it, or was lost on the builder before, does not count as a try.
     pub is_excused: bool,
+    /// For one that gets ready: until when it may be used again after its next use; `None`: it may not.
+    pub reusable_until: Option<Timestamp>,
 }
 
 impl Change {
@@ -181,6 +187,7 @@ impl Change {
             address: step.address,
             launch_answer: step.answer,
             is_excused: step.is_excused,
+            reusable_until: step.reusable_until,
         }
     }
 }

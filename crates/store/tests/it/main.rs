@@ -28,6 +28,7 @@ mod publications;
 mod publishing;
 mod queue;
 mod repositories;
+mod reuse;
 mod rights;
 mod sightings;
 mod signing_keys;
