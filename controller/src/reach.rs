@@ -9,6 +9,8 @@ use runtime::supervisor::error_chain;
 use serde_json::{Map, Value};
 use shell::{ClientKey, Connection, Endpoint, HostKey, Timeouts};
 
+use crate::agent;
+
 /// A way to open a machine, so that a playbook can be run on it.
 #[async_trait]
 pub trait Reach: Send + Sync + std::fmt::Debug {
@@ -32,6 +34,13 @@ pub trait Machine: Send + Sync {
         vars: &Map<String, Value>,
         limit: Duration,
     ) -> Result<String, String>;
+
+    /// Looks at what the machine is like, before its first build; a text for [`Machine::clean`].
+    async fn baseline(&self, limit: Duration) -> Result<String, String>;
+
+    /// Removes what builds left there, and compares the machine with what it was like. What differs is told in words for
+    /// operators; nothing: it is as it was.
+    async fn clean(&self, baseline: &str, limit: Duration) -> Result<Vec<String>, String>;
 
     /// Ends the connection.
     async fn close(self: Box<Self>);
@@ -115,6 +124,14 @@ impl Machine for Opened {
             Ok(report) => Ok(summary(playbook, &report)),
             Err(error) => Err(format!("{playbook}: {}", error_chain(&error))),
         }
+    }
+
+    async fn baseline(&self, limit: Duration) -> Result<String, String> {
+        agent::baseline(&self.connection, limit).await
+    }
+
+    async fn clean(&self, baseline: &str, limit: Duration) -> Result<Vec<String>, String> {
+        agent::clean(&self.connection, baseline, limit).await
     }
 
     async fn close(self: Box<Self>) {

@@ -53,6 +53,7 @@ pub(crate) fn snapshot_with(
             .and_then(|now| Drift::between(&builder.spec_hash, now)),
         refusal: builder.refusal.clone(),
         sandbox: builder.sandbox.clone(),
+        ready_at: builder.ready_at,
     });
     Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone())
 }

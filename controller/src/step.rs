@@ -1,6 +1,7 @@
 //! The next step of one builder, which `model::step` decides on. A step may be interrupted anywhere: what it does is on record
 //! first, or harmless twice.
 
+mod clean;
 mod launch;
 mod prepare;
 mod retire;
@@ -46,6 +47,7 @@ pub(crate) async fn step(
         Step::Launch(offering) => launch::launch(context, lease, builder, offering).await?,
         Step::AskAgain => return launch::ask_again(context, lease, &builder).await,
         Step::Prepare => prepare::prepare(context, lease, builder, turn).await?,
+        Step::Clean => clean::clean(context, lease, &builder, turn).await?,
         Step::Terminate => return retire::terminate(context, lease, &builder, turn.is_first).await,
         Step::Move(step) => {
             if step.to == BuilderState::Abandoned {

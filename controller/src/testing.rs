@@ -33,6 +33,7 @@ pub(crate) fn builder(state: BuilderState) -> Builder {
         postponements: 0,
         sandbox: None,
         uses: 0,
+        baseline: None,
         refusal: None,
     }
 }

@@ -28,6 +28,10 @@ mod launches;
 mod lead;
 mod machines;
 mod pools;
+mod reuse;
+
+/// What each machine is like.
+const BASELINE: &str = r#"{"files":"ab"}"#;
 
 /// How machines answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,8 @@ enum Answers {
     WithAnotherKey,
     /// The playbook fails.
     Badly,
+    /// It is not as it was before its first build.
+    Dirtily,
     /// A fault of this program is met on the way.
     WithAPanic,
 }
@@ -67,7 +73,7 @@ impl Reach for FakeMachines {
                 got: host_key.fingerprint().to_owned(),
             }),
             Answers::WithAPanic => panic!("the test wants this panic"),
-            Answers::Well | Answers::Badly => Ok(Box::new(FakeMachine(answers))),
+            Answers::Well | Answers::Badly | Answers::Dirtily => Ok(Box::new(FakeMachine(answers))),
         }
     }
 }
@@ -84,6 +90,19 @@ impl Machine for FakeMachine {
         match self.0 {
             Answers::Badly => Err(format!("{playbook}: task 1 failed")),
             _ => Ok(format!("{playbook}: played")),
+        }
+    }
+
+    async fn baseline(&self, _limit: Duration) -> Result<String, String> {
+        Ok(BASELINE.to_owned())
+    }
+
+    async fn clean(&self, baseline: &str, _limit: Duration) -> Result<Vec<String>, String> {
+        assert_eq!(baseline, BASELINE);
+        match self.0 {
+            Answers::Dirtily => Ok(vec!["users: eve: is new".to_owned()]),
+            Answers::Badly => Err("the disk is full".to_owned()),
+            _ => Ok(Vec::new()),
         }
     }
 

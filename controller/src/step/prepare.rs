@@ -56,7 +56,7 @@ pub(super) async fn prepare(
 }
 
 /// Who answered at a builder's address.
-enum Reached {
+pub(super) enum Reached {
     Machine(Box<dyn Machine>),
     /// Nobody, in all its time; what happened instead.
     Nobody(String),
@@ -66,9 +66,13 @@ enum Reached {
 
 /// Tries to connect until it works or the builder's time is over. A wrong host key is the end at once: the
 /// machine at that address is not ours.
-async fn connect(context: &Context, builder: &Builder) -> Result<Reached, Error> {
-    let contradiction =
-        |what: &str| Error::Contradiction(format!("builder {} boots without {what}", builder.id));
+pub(super) async fn connect(context: &Context, builder: &Builder) -> Result<Reached, Error> {
+    let contradiction = |what: &str| {
+        Error::Contradiction(format!(
+            "builder {} is {} without {what}",
+            builder.id, builder.state
+        ))
+    };
     let address = builder
         .address
         .as_deref()
@@ -159,13 +163,33 @@ impl Open<'_> {
         match self.run(builder, playbook, limit).await {
             Ok(_) => {
                 let age = self.context.clock.now().since(builder.created_at);
-                let reason = passed(provision, next, age);
-                let moved = advance(self.context, self.lease, builder, Move::new(next, reason));
-                Ok(Some(moved.await?))
+                let mut step = Move::new(next, passed(provision, next, age));
+                if next == BuilderState::Ready {
+                    self.prepare_for_more(builder, &mut step).await;
+                }
+                Ok(Some(advance(self.context, self.lease, builder, step).await?))
             }
             Err(words) => give_up(self.context, self.lease, builder, words)
                 .await
                 .map(|()| None),
+        }
+    }
+
+    /// Looks at what a builder is like that may be used more than once, so that it can be compared after each use.
+    async fn prepare_for_more(&self, builder: &Builder, step: &mut Move) {
+        let now = self.context.clock.now();
+        let pool = self.context.fleet.pools.get(&builder.pool);
+        let Some(until) = pool.and_then(|pool| pool.reuse.until(builder.uses, now)) else {
+            return;
+        };
+        let limit = self.context.deadlines(&builder.pool).check;
+        match self.machine.baseline(limit).await {
+            Ok(baseline) => (step.baseline, step.reusable_until) = (Some(baseline), Some(until)),
+            // It is as good as any for one build.
+            Err(words) => warn!(
+                builder.id = %builder.id,
+                "Builder {} will run one build: what it is like cannot be told: {words}", builder.id
+            ),
         }
     }
 

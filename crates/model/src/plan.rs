@@ -23,6 +23,7 @@ mod grow;
 mod leaving;
 mod queue;
 mod refusal;
+mod used;
 
 pub use demand::{Demand, Source};
 pub use queue::{Queue, QueuedAttempt};
@@ -137,17 +138,14 @@ pub struct Builder {
     pub refusal: Option<String>,
     /// Whose builds it has run: no others are to find what they left.
     pub sandbox: Option<Sandbox>,
+    /// When it was ready for the first time.
+    pub ready_at: Option<Timestamp>,
 }
 
 impl Builder {
     /// Whether attempts may go to it.
     fn is_for_use(&self) -> bool {
         self.state == BuilderState::Ready && !self.cordoned && !self.drift.is_some_and(Drift::is_urgent)
-    }
-
-    /// Whether they may be anybody's.
-    fn is_for_everybody(&self) -> bool {
-        self.is_for_use() && self.sandbox.is_none()
     }
 
     /// The order in which builders are given away: those first that are as they would be made now, then the oldest.

@@ -37,6 +37,8 @@ pub enum Step {
     AskAgain,
     /// It is connected to, provisioned and checked, from where it is.
     Prepare,
+    /// It is connected to and cleaned, so that its sandbox may use it again.
+    Clean,
     /// The cloud is told to end its instance.
     Terminate,
     /// It moves; nothing is done outside.
@@ -68,6 +70,8 @@ pub struct Move {
     pub is_excused: bool,
     /// For one that gets ready: until when it may be used again after its next use; none: it may not.
     pub reusable_until: Option<Timestamp>,
+    /// What it is like before its first build, where that was looked at, as the builder's own program tells it.
+    pub baseline: Option<String>,
 }
 
 impl Move {
@@ -82,6 +86,7 @@ impl Move {
             address: None,
             is_excused: false,
             reusable_until: None,
+            baseline: None,
         }
     }
 }
@@ -92,15 +97,8 @@ pub const fn work(state: BuilderState) -> Option<Work> {
     use BuilderState as S;
     match state {
         S::Planned | S::Launching | S::Resolving | S::Draining | S::Terminating => Some(Work::Call),
-        S::Booting | S::Provisioning | S::Checking => Some(Work::Machine),
-        S::Pending
-        | S::Ready
-        | S::Reserved
-        | S::Busy
-        | S::Cleaning
-        | S::Held
-        | S::Terminated
-        | S::Abandoned => None,
+        S::Booting | S::Provisioning | S::Checking | S::Cleaning => Some(Work::Machine),
+        S::Pending | S::Ready | S::Reserved | S::Busy | S::Held | S::Terminated | S::Abandoned => None,
     }
 }
 
@@ -118,16 +116,10 @@ pub fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now: Timest
         )),
         S::Resolving => Step::AskAgain,
         S::Booting | S::Provisioning | S::Checking => Step::Prepare,
+        S::Cleaning => Step::Clean,
         S::Draining => Step::Move(Move::new(S::Terminating, builder.reason.unwrap_or("drained"))),
         S::Terminating => Step::Terminate,
-        S::Pending
-        | S::Ready
-        | S::Reserved
-        | S::Busy
-        | S::Cleaning
-        | S::Held
-        | S::Terminated
-        | S::Abandoned => Step::Rest,
+        S::Pending | S::Ready | S::Reserved | S::Busy | S::Held | S::Terminated | S::Abandoned => Step::Rest,
     }
 }
 
@@ -166,6 +158,7 @@ mod tests {
                 ),
                 S::Resolving => (Step::AskAgain, Some(Work::Call)),
                 S::Booting | S::Provisioning | S::Checking => (Step::Prepare, Some(Work::Machine)),
+                S::Cleaning => (Step::Clean, Some(Work::Machine)),
                 S::Draining => (to_move(S::Terminating, "an operator wants it"), Some(Work::Call)),
                 S::Terminating => (Step::Terminate, Some(Work::Call)),
                 _ => (Step::Rest, None),

@@ -262,6 +262,8 @@ fn pools(max: u32, instance_type: &str) -> String {
         # market: on-demand
     # How long a builder stays that is not needed.
     # shrink: {{idle_for: 10m}}
+    # Whether a builder that ran a build may run more of the same submitter's in the same project: `scope: sandbox`.
+    # reuse: {{scope: never, idle_for: 90s, max_uses: 8, max_age: 30m}}
     # So many are replaced at once that would be made otherwise by now.
     # drift: {{budget: 10%}}
 "#

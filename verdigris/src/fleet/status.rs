@@ -123,6 +123,7 @@ impl Status {
             "id": builder.id, "pool": builder.pool, "state": builder.state, "cloud": builder.cloud,
             "instance_id": builder.instance_id, "address": builder.address, "reason": builder.reason,
             "cordoned": builder.cordoned, "seconds": self.view.at.since(builder.entered_at).as_secs(), "runs": build,
+            "sandbox": builder.sandbox, "uses": builder.uses,
         })
     }
 

@@ -69,6 +69,7 @@ pub(super) fn builder(number: u32, pool: &str, state: BuilderState) -> Builder {
         refusal: None,
         sandbox: None,
         uses: 0,
+        baseline: None,
     }
 }
 
@@ -121,6 +122,7 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
         drift: outdated.contains(&builder.pool.as_str()).then_some(Drift::Files),
         refusal: None,
         sandbox: builder.sandbox.clone(),
+        ready_at: builder.ready_at,
     });
     Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone())
 }

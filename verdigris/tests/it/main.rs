@@ -29,6 +29,7 @@ mod provision;
 mod provision_by_ansible;
 mod requirements;
 mod restarts;
+mod reuse;
 #[path = "../../../provisioner/tests/it/throwaway.rs"]
 #[expect(dead_code, reason = "the provisioner's own tests use the rest of it")]
 mod throwaway;

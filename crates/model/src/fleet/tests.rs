@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::Market;
 
 /// A file in which nothing stands that has a default.
 fn least() -> serde_json::Value {

@@ -6,12 +6,11 @@ use std::{
 };
 
 use super::{
-    Action, Builder, CloudHealth, Demand, Plan, Pool, PoolReport, Preferences, QueuedAttempt,
-    Snapshot, Source, Wait, is_overdue, leaving::leaving,
-    refusal::Refusal,
+    Action, Builder, CloudHealth, Demand, Plan, Pool, PoolReport, Preferences, QueuedAttempt, Snapshot,
+    Source, Wait, is_overdue, leaving::leaving, refusal::Refusal,
 };
 use crate::{
-    BuilderId, BuilderState, LaunchHistory, Timestamp,
+    BuilderId, BuilderState, LaunchHistory, Sandbox, Timestamp,
     name::{ChrootName, PoolName},
 };
 
@@ -31,8 +30,14 @@ struct Account<'a> {
     /// Builders whose cloud gave no machine so far and is asked again, and what it said last.
     refused: u32,
     refusal: Option<&'a str>,
-    /// Ready for use and not given away.
+    /// Ready for everybody's use and not given away.
     free: Vec<&'a Builder>,
+    /// Ready for one sandbox only and not given away; the one that is idle for the longest time comes last.
+    kept: Vec<&'a Builder>,
+    /// How many builders that end nobody waits for yet.
+    ending: u32,
+    /// How many builders are being cleaned for each sandbox that no waiting attempt has claimed yet.
+    cleaning: BTreeMap<&'a Sandbox, u32>,
     /// Supply on its way that no waiting attempt has claimed yet.
     unclaimed: u32,
     /// How its launches went, with those that this plan gives up.
@@ -179,22 +184,21 @@ fn open_accounts<'a>(
         };
         let starting = count(&starts);
         let unanswered = count(&|builder| builder.state == BuilderState::Resolving);
-        let mut free: Vec<_> = own()
-            .filter(|builder| {
-                builder.is_for_everybody()
-                    && !given.contains(&builder.id)
-                    && !leaving.contains_key(&builder.id)
-            })
-            .collect();
-        free.sort_by_key(|builder| builder.turn());
+        let (free, kept) = available(own().filter(|builder| {
+            builder.is_for_use() && !given.contains(&builder.id) && !leaving.contains_key(&builder.id)
+        }));
+        let going = count(&|builder| {
+            BuilderState::ENDING.contains(&builder.state)
+                || given_up.contains_key(&builder.id)
+                || leaving.contains_key(&builder.id)
+        });
         let account = Account {
             pool,
             counted: count(&|builder| builder.state.counts()),
-            going: count(&|builder| {
-                BuilderState::ENDING.contains(&builder.state)
-                    || given_up.contains_key(&builder.id)
-                    || leaving.contains_key(&builder.id)
-            }),
+            going,
+            ending: going,
+            kept,
+            cleaning: being_cleaned(own()),
             starting,
             unanswered,
             refused: u32::try_from(refusals().count()).unwrap_or(u32::MAX),
@@ -209,6 +213,25 @@ fn open_accounts<'a>(
         accounts.insert(name, account);
     }
     accounts
+}
+
+/// Builders that nothing runs on: those for everybody, the next one first, and those for one sandbox, the longest idle one last.
+fn available<'a>(builders: impl Iterator<Item = &'a Builder>) -> (Vec<&'a Builder>, Vec<&'a Builder>) {
+    let (mut kept, mut free): (Vec<_>, Vec<_>) = builders.partition(|builder| builder.sandbox.is_some());
+    free.sort_by_key(|builder| builder.turn());
+    kept.sort_by_key(|builder| std::cmp::Reverse((builder.entered_at, builder.id)));
+    (free, kept)
+}
+
+/// How many builders are being cleaned for each sandbox.
+fn being_cleaned<'a>(builders: impl Iterator<Item = &'a Builder>) -> BTreeMap<&'a Sandbox, u32> {
+    let mut found = BTreeMap::new();
+    for builder in builders.filter(|builder| builder.state == BuilderState::Cleaning && !builder.cordoned) {
+        if let Some(sandbox) = &builder.sandbox {
+            *found.entry(sandbox).or_default() += 1;
+        }
+    }
+    found
 }
 
 /// The history with the builders that this plan gives up: they count before they are replaced.
@@ -243,7 +266,9 @@ fn serve_all<'a>(
             Some(reason) => Arc::clone(reason),
             None => {
                 let pools = preferences.get(&attempt.chroot).map_or(&[][..], Vec::as_slice);
-                match serve(attempt, pools, accounts, now, plan) {
+                let served = serve(attempt, pools, accounts, now, plan)
+                    .or_else(|refusal| make_room(attempt, pools, accounts, plan).ok_or(refusal));
+                match served {
                     Ok(reason) => reason.into(),
                     Err(reason) => {
                         let reason: Arc<str> = reason.into();
@@ -273,6 +298,16 @@ fn serve<'a>(
     plan: &mut Plan,
 ) -> Result<String, String> {
     let is_coming = |name: &PoolName| format!("a builder of pool {name} is being started for it");
+    if let Some(sandbox) = &attempt.sandbox {
+        for name in pools {
+            let account = accounts.get_mut(name);
+            let unclaimed = account.and_then(|account| account.cleaning.get_mut(sandbox));
+            if let Some(unclaimed) = unclaimed.filter(|unclaimed| **unclaimed > 0) {
+                *unclaimed -= 1;
+                return Ok(format!("a builder of pool {name} is being cleaned for it"));
+            }
+        }
+    }
     let is_away = |account: &Account<'_>| matches!(account.pool.cloud, CloudHealth::Away(_));
     for name in pools {
         if let Some(account) = accounts.get_mut(name)
@@ -310,6 +345,38 @@ fn serve<'a>(
     let accounts = pools.iter().filter_map(|name| Some((name, accounts.get(name)?)));
     let refusals = accounts.filter_map(|(name, account)| Some(account.room(now).err()?.describe(name)));
     Err(refusals.collect::<Vec<_>>().join("; "))
+}
+
+/// Lets a builder go that a full pool keeps for others, so that there will be room for an attempt; the words for who waits.
+fn make_room<'a>(
+    attempt: &QueuedAttempt,
+    pools: &[&'a PoolName],
+    accounts: &mut BTreeMap<&'a PoolName, Account<'_>>,
+    plan: &mut Plan,
+) -> Option<String> {
+    for name in pools {
+        let Some(account) = accounts.get_mut(name) else {
+            continue;
+        };
+        let max = account.pool.spec.size.max;
+        if account.counted < max || account.kept.is_empty() {
+            continue;
+        }
+        let full = format!("pool {name} is at its maximum of {max}");
+        if account.ending > 0 {
+            account.ending -= 1;
+        } else if let Some(builder) = account.kept.pop() {
+            account.going = account.going.saturating_add(1);
+            plan.actions.push(Action::Drain {
+                builder: builder.id,
+                reason: format!("build {} waits for {}, and {full}", attempt.build, attempt.chroot),
+            });
+        }
+        return Some(format!(
+            "{full}; a builder that was kept for other builds makes room"
+        ));
+    }
+    None
 }
 
 /// Plans one more builder for an attempt, in the first pool that may be taken and has room; which pool that is.

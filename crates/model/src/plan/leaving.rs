@@ -1,8 +1,9 @@
-//! Builders that are let go because their pool is gone, or would make them otherwise by now.
+//! Builders that are let go because their pool is gone, would make them otherwise by now, or keeps them no longer for more builds
+//! of those that used them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Builder, Snapshot};
+use super::{Builder, Snapshot, used::outstayed};
 use crate::{BuilderId, BuilderState, Drift, fleet::PoolSpec, name::PoolName};
 
 /// The builders to let go, each with the reason. One at work ends that first, and so does one that is `given` to an attempt.
@@ -22,6 +23,10 @@ pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTree
     }
     for (name, pool) in &snapshot.pools {
         let own: Vec<&Builder> = ready().filter(|builder| builder.pool == *name).collect();
+        for builder in own.iter().filter(|builder| !given.contains(&builder.id)) {
+            let why = outstayed(builder, &pool.spec.reuse, snapshot.now);
+            leaving.extend(why.map(|why| (builder.id, why)));
+        }
         let differ = |is_urgent| {
             let own = own.iter().filter(|builder| !given.contains(&builder.id));
             own.filter_map(move |builder| Some((*builder, builder.drift?)))

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     Market,
-    fleet::{DriftSpec, LaunchSpec, OfferingSpec, ShrinkSpec, SizeSpec},
+    fleet::{DriftSpec, LaunchSpec, OfferingSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec},
 };
 
 mod pools;
@@ -34,6 +34,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
             max_price: None,
         }],
         shrink: ShrinkSpec::default(),
+        reuse: ReuseSpec::default(),
         drift: DriftSpec::default(),
     };
     Pool {
@@ -88,6 +89,7 @@ fn builder(number: u128, pool: &str, state: BuilderState) -> Builder {
         drift: None,
         refusal: None,
         sandbox: None,
+        ready_at: None,
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         drift: None,
         refusal: None,
         sandbox: builder.sandbox.clone(),
+        ready_at: builder.ready_at,
     });
     Ok(Snapshot::new(
         view.at,

@@ -33,6 +33,8 @@ pub struct Model {
     pub uses: i64,
     /// Set while it may be used again after its present use.
     pub reusable_until: Option<i64>,
+    /// What it was like before its first build.
+    pub baseline: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

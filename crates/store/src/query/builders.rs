@@ -110,6 +110,7 @@ fn builder(row: builder::Model, mut launches: Vec<launch_attempt::Model>) -> Res
         postponements,
         sandbox: row.sandbox.as_deref().map(Sandbox::kept),
         uses: at.number("uses", row.uses)?,
+        baseline: row.baseline,
     })
 }
 
@@ -152,6 +153,7 @@ fn new_row(FleetId(fleet): FleetId, new: &NewBuilder, now: Timestamp) -> builder
         sandbox: Set(None),
         uses: Set(0),
         reusable_until: Set(None),
+        baseline: Set(None),
     }
 }
 

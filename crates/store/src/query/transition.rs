@@ -43,6 +43,9 @@ pub(super) async fn move_builder(
     if to == BuilderState::Ready {
         columns.reusable_until = Set(change.reusable_until.map(Timestamp::as_micros));
     }
+    if change.baseline.is_some() {
+        columns.baseline = Set(change.baseline.clone());
+    }
     let step = Move {
         builder: builder.id,
         from: builder.state,

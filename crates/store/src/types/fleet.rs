@@ -74,6 +74,8 @@ pub struct Builder {
     pub sandbox: Option<Sandbox>,
     /// How many attempts were begun on it.
     pub uses: u32,
+    /// What it was like before its first build, as the builder's own program told it; `None` where nobody looked.
+    pub baseline: Option<String>,
 }
 
 impl fmt::Debug for Builder {
@@ -174,6 +176,8 @@ pub struct Change {
     pub is_excused: bool,
     /// For one that gets ready: until when it may be used again after its next use; `None`: it may not.
     pub reusable_until: Option<Timestamp>,
+    /// What it is like before its first build, as the builder's own program tells it.
+    pub baseline: Option<String>,
 }
 
 impl Change {
@@ -188,6 +192,7 @@ impl Change {
             launch_answer: step.answer,
             is_excused: step.is_excused,
             reusable_until: step.reusable_until,
+            baseline: step.baseline,
         }
     }
 }

@@ -20,6 +20,10 @@ pub(super) struct BuilderStory {
     reason: Option<String>,
     /// The attempt that runs on it, or is to.
     runs: Option<Value>,
+    /// Whose builds it has run, which alone may have it again.
+    sandbox: Option<String>,
+    /// How many builds were begun on it.
+    uses: u32,
     deadline: Option<String>,
     /// What ends its state, as a sentence.
     until: String,
@@ -85,6 +89,8 @@ impl BuilderStory {
             seconds: now.since(builder.entered_at).as_secs(),
             reason: builder.reason.clone(),
             runs,
+            sandbox: builder.sandbox.as_ref().map(ToString::to_string),
+            uses: builder.uses,
             deadline: builder.deadline.map(|deadline| deadline.to_string()),
             until: until(builder, fleet, now),
             cloud: builder.cloud.clone(),
@@ -119,6 +125,7 @@ impl BuilderStory {
         line("since", &ago(self.entered_at, self.now));
         line("why", self.reason.as_deref().unwrap_or("nobody said why"));
         line("runs", &self.runs_in_words());
+        line("has run", &self.uses_in_words());
         line("until", &self.until);
         let instance = self.instance_id.as_ref().map(|id| {
             let at = self
@@ -183,6 +190,16 @@ impl BuilderStory {
     }
 }
 
+impl BuilderStory {
+    fn uses_in_words(&self) -> String {
+        match (&self.sandbox, self.uses) {
+            (Some(sandbox), 1) => format!("1 build of {sandbox}, and none of others"),
+            (Some(sandbox), uses) => format!("{uses} builds of {sandbox}, and none of others"),
+            (None, _) => String::new(),
+        }
+    }
+}
+
 impl Launches {
     fn in_words(&self) -> String {
         let mut words = self.count.to_string();
@@ -224,6 +241,10 @@ fn until(builder: &Builder, fleet: &FleetSpec, now: Timestamp) -> String {
     }
     match state {
         State::Ready => match fleet.pools.get(&builder.pool) {
+            Some(pool) if builder.sandbox.is_some() => format!(
+                "a build of those that it has run comes for it, or none did within {}",
+                pool.reuse.idle_for
+            ),
             Some(pool) => format!(
                 "an attempt comes for it, or it was not needed for {}",
                 pool.shrink.idle_for

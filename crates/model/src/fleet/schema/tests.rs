@@ -29,7 +29,8 @@ fn whole() -> Value {
             "labels": ["arch:x86_64"], "priority": 1, "image": "i", "provision": "p",
             "size": {"min": 1, "max": 1, "idle": 1}, "launch": {"parallel": 1, "attempts": 1},
             "offerings": [{"types": ["t"], "zones": ["z"], "market": "spot", "max_price": 0.1}],
-            "shrink": {"idle_for": "1s"}, "drift": {"budget": "10%"},
+            "shrink": {"idle_for": "1s"},
+            "reuse": {"scope": "sandbox", "idle_for": "1s", "max_uses": 1, "max_age": "1s"}, "drift": {"budget": "10%"},
         }},
     })
 }
@@ -180,7 +181,7 @@ fn the_schema_has_the_keys_of_the_types_and_no_other_in_each_map() {
         maps.entry(&key.map).or_default().insert(key.key.clone());
     }
     assert!(serde_json::from_value::<FleetSpec>(whole()).is_ok());
-    assert_eq!(maps.len(), 18, "{:?}", maps.keys());
+    assert_eq!(maps.len(), 19, "{:?}", maps.keys());
     for (map, known) in maps {
         let mut file = whole();
         file.pointer_mut(map).unwrap()["colour"] = "red".into();

@@ -30,6 +30,9 @@ fn any_pool() -> impl Strategy<Value = Pool> {
             pool.spec.labels = patterns.chain(["arch:x86_64".to_owned()]).collect();
             pool.spec.priority = priority;
             pool.spec.launch.parallel = parallel;
+            if parallel > 1 {
+                pool.spec.reuse.scope = ReuseScope::Sandbox;
+            }
             pool.cloud = cloud;
             pool
         },
@@ -39,6 +42,11 @@ fn any_pool() -> impl Strategy<Value = Pool> {
 /// A builder in any state that lasts, in one of two pools or in one that is gone.
 fn is_urgent(builder: &Builder) -> bool {
     builder.drift.is_some_and(Drift::is_urgent)
+}
+
+/// Of the first build of a project that the owner of that number submitted.
+fn sandbox_of(owner: u8) -> Sandbox {
+    Sandbox::kept(&format!("o{owner}/demo by o{owner}"))
 }
 
 fn any_builder() -> impl Strategy<Value = Builder> {
@@ -61,14 +69,18 @@ fn any_builder() -> impl Strategy<Value = Builder> {
             prop::sample::select(vec![Drift::Image, Drift::Provision, Drift::Files]),
         ),
         prop::bool::weighted(0.6),
+        prop::option::weighted(0.4, 0u8..3),
     );
     (prop::sample::select(states), 0u8..3, flags, 0u64..2000).prop_map(
-        |(state, pool, (overdue, cordoned, drift, refused), age)| Builder {
+        |(state, pool, (overdue, cordoned, drift, refused, used), age)| Builder {
             entered_at: NOW.minus(Duration::from_secs(age)),
             deadline: overdue.then_some(NOW),
             cordoned,
             drift,
             refusal: (refused && state == BuilderState::Planned).then(|| "no room".to_owned()),
+            sandbox: used
+                .filter(|_| !BuilderState::STARTING.contains(&state))
+                .map(sandbox_of),
             ..builder(0, &format!("p{pool}"), state)
         },
     )
@@ -94,6 +106,7 @@ fn any_farm() -> impl Strategy<Value = Farm> {
                 background,
                 chroot: CHROOTS[[0, 0, 0, 0, 1, 1, 1, 2][chroot]].parse().unwrap(),
                 queued_at: NOW.minus(Duration::from_secs(age)),
+                sandbox: (number % 5 > 0).then(|| sandbox_of(of)),
                 ..attempt(number, &owner(of))
             });
         }
@@ -224,14 +237,16 @@ fn every_attempt_is_served_or_told_why_not(farm: &Farm, plan: &Plan) -> Promise 
     Ok(())
 }
 
-/// A builder goes to the first in the queue that it is for, from the pool with the highest priority that has one.
+/// A builder goes to the first in the queue that it is for: a used one to its sandbox and no other, before a fresh one; from the
+/// pool with the highest priority that has one.
 fn builders_go_to_who_is_first_from_the_pool_that_is_preferred(farm: &Farm, plan: &Plan) -> Promise {
     let given = given(plan);
-    let serves = |builder: &Builder, chroot: &ChrootName| {
+    let serves = |builder: &Builder, attempt: &QueuedAttempt| {
         let pool = farm.pools.get(&builder.pool);
-        builder.is_for_use() && pool.is_some_and(|pool| pool.spec.offers(chroot))
+        let is_for = builder.sandbox.is_none() || builder.sandbox == attempt.sandbox;
+        is_for && builder.is_for_use() && pool.is_some_and(|pool| pool.spec.offers(&attempt.chroot))
     };
-    let priority = |builder: &Builder| farm.pools[&builder.pool].spec.priority;
+    let rank = |builder: &Builder| (builder.sandbox.is_some(), farm.pools[&builder.pool].spec.priority);
     let mut free: Vec<&Builder> = farm
         .builders
         .iter()
@@ -240,20 +255,16 @@ fn builders_go_to_who_is_first_from_the_pool_that_is_preferred(farm: &Farm, plan
     for attempt in &*farm.in_order() {
         let best = free
             .iter()
-            .filter(|it| serves(it, &attempt.chroot))
-            .map(|it| priority(it))
+            .filter(|it| serves(it, attempt))
+            .map(|it| rank(it))
             .max();
         let got = given.get(&attempt.id).map(|id| farm.get(*id));
-        prop_assert_eq!(got.map(priority), best, "{} of {}", attempt.id, attempt.chroot);
+        prop_assert_eq!(got.map(rank), best, "{} of {}", attempt.id, attempt.chroot);
         if let Some(got) = got {
-            prop_assert!(
-                serves(got, &attempt.chroot),
-                "{} for {}",
-                got.pool,
-                attempt.chroot
-            );
+            prop_assert!(serves(got, attempt), "{} for {}", got.pool, attempt.chroot);
             let turn = |it: &Builder| (it.drift.is_some(), it.entered_at);
-            let earlier = free.iter().any(|it| it.pool == got.pool && turn(it) < turn(got));
+            let is_alike = |it: &Builder| it.pool == got.pool && it.sandbox == got.sandbox;
+            let earlier = free.iter().any(|it| is_alike(it) && turn(it) < turn(got));
             prop_assert!(
                 !earlier,
                 "those that are as they should be go first, and the oldest of them"
@@ -300,11 +311,15 @@ fn what_is_let_go_is_not_needed(farm: &Farm, plan: &Plan) -> Promise {
         let is_ready = builder.state == BuilderState::Ready;
         if drained.contains(&builder.id) && is_wanted && builder.drift.is_none() {
             let idle = farm.now.since(builder.entered_at);
-            prop_assert!(
-                idle >= Duration::from_secs(600) && !builder.cordoned,
-                "{:?}",
-                builder
-            );
+            let pool = &farm.pools[&builder.pool];
+            let is_over = if builder.sandbox.is_some() {
+                pool.spec.reuse.scope == ReuseScope::Never
+                    || idle >= Duration::from_secs(90)
+                    || farm.of(&builder.pool).count() >= pool.spec.size.max as usize
+            } else {
+                idle >= Duration::from_secs(600)
+            };
+            prop_assert!(is_over && !builder.cordoned, "{:?}", builder);
         }
         prop_assert!(
             !is_ready || is_wanted || drained.contains(&builder.id),
@@ -315,7 +330,7 @@ fn what_is_let_go_is_not_needed(farm: &Farm, plan: &Plan) -> Promise {
     for (name, pool) in &farm.pools {
         let surplus = farm
             .of(name)
-            .filter(|it| drained.contains(&it.id) && it.drift.is_none())
+            .filter(|it| drained.contains(&it.id) && it.drift.is_none() && it.sandbox.is_none())
             .count();
         if surplus == 0 {
             continue;
@@ -325,7 +340,7 @@ fn what_is_let_go_is_not_needed(farm: &Farm, plan: &Plan) -> Promise {
         let lasting = farm.of(name).filter(|it| !ends(it) && !is_overdue(it)).count();
         let free = farm
             .of(name)
-            .filter(|it| it.is_for_use() && !given.contains(&it.id))
+            .filter(|it| it.is_for_use() && it.sandbox.is_none() && !given.contains(&it.id))
             .count();
         // Whoever is reserved for too long, or busy, may go on all the same: they are at least as many.
         let going_on = lasting + farm.of(name).filter(is_overdue).filter(|it| !ends(it)).count();

@@ -1,0 +1,187 @@
+//! The controller's words to `verdigris-builder`, the farm's program on a builder: what a machine is like, and whether it is so
+//! again. `provision-files/builder/README.md` has the format.
+
+use std::time::Duration;
+
+use runtime::supervisor::error_chain;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use shell::{Command, Connection, Exit, Input, Output, RunOptions};
+
+const PROGRAM: &str = "/usr/libexec/verdigris/verdigris-builder";
+/// The exit of a builder that is not as it was.
+const DIRTY: u32 = 7;
+/// How much is told of an answer that is not understood, in characters.
+const MOST_WORDS: usize = 300;
+
+/// What a machine is like.
+#[derive(Deserialize)]
+struct Baseline {
+    fingerprint: Map<String, Value>,
+}
+
+/// What came of cleaning.
+#[derive(Deserialize)]
+struct Renewed {
+    clean: bool,
+    #[serde(default)]
+    differences: Vec<Difference>,
+}
+
+#[derive(Deserialize)]
+struct Difference {
+    part: String,
+    what: String,
+    how: String,
+}
+
+/// The error document of the program.
+#[derive(Deserialize)]
+struct Complaint {
+    error: String,
+}
+
+/// Has a machine looked at; the fingerprint as JSON.
+pub(crate) async fn baseline(connection: &Connection, limit: Duration) -> Result<String, String> {
+    let output = ask(connection, "baseline", Vec::new(), limit).await?;
+    fingerprint(&output)
+}
+
+/// Has a machine cleaned and compared with a fingerprint; what differs.
+pub(crate) async fn clean(
+    connection: &Connection,
+    baseline: &str,
+    limit: Duration,
+) -> Result<Vec<String>, String> {
+    let output = ask(connection, "renew", baseline.as_bytes().to_vec(), limit).await?;
+    differences(&output)
+}
+
+async fn ask(connection: &Connection, verb: &str, input: Vec<u8>, limit: Duration) -> Result<Output, String> {
+    let mut command = Command::new(PROGRAM).argument(verb);
+    if connection.endpoint().user != "root" {
+        command = command.through(["sudo", "-n"]);
+    }
+    let options = RunOptions::within(limit);
+    let answer = connection.run(&command, Input::from(input), options).await;
+    answer.map_err(|error| error_chain(&error))
+}
+
+fn fingerprint(output: &Output) -> Result<String, String> {
+    if output.exit != Exit::Code(0) {
+        return Err(complaint(output));
+    }
+    let parsed: Result<Baseline, _> = serde_json::from_slice(&output.stdout);
+    let Baseline { fingerprint } = parsed.map_err(|cause| not_understood(output, &cause))?;
+    if fingerprint.is_empty() {
+        return Err("verdigris-builder told nothing of the machine".to_owned());
+    }
+    Ok(Value::Object(fingerprint).to_string())
+}
+
+fn differences(output: &Output) -> Result<Vec<String>, String> {
+    if !matches!(output.exit, Exit::Code(0 | DIRTY)) {
+        return Err(complaint(output));
+    }
+    let parsed: Result<Renewed, _> = serde_json::from_slice(&output.stdout);
+    let renewed = parsed.map_err(|cause| not_understood(output, &cause))?;
+    let is_clean = renewed.clean && output.exit == Exit::Code(0);
+    let told = renewed.differences.iter();
+    let mut told: Vec<String> = told
+        .map(|Difference { part, what, how }| format!("{part}: {what}: {how}"))
+        .collect();
+    if !is_clean && told.is_empty() {
+        told.push("it does not say what".to_owned());
+    }
+    Ok(told)
+}
+
+/// What a program that failed says.
+fn complaint(output: &Output) -> String {
+    let words = match serde_json::from_slice::<Complaint>(&output.stdout) {
+        Ok(complaint) => complaint.error,
+        Err(_) => format!("{}{}", output.stdout_text(), output.stderr_tail()),
+    };
+    let words: String = words.trim().chars().take(MOST_WORDS).collect();
+    let how = match &output.exit {
+        Exit::Code(code) => format!("ended with {code}"),
+        Exit::Signal(signal) => format!("was killed by signal {signal}"),
+        Exit::Lost => "was lost with the connection".to_owned(),
+    };
+    format!("verdigris-builder {how}: {words}")
+}
+
+fn not_understood(output: &Output, cause: &serde_json::Error) -> String {
+    let answer: String = output.stdout_text().chars().take(MOST_WORDS).collect();
+    format!("verdigris-builder gives an answer that is not understood: {cause}: {answer}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(exit: Exit, stdout: &str) -> Output {
+        Output {
+            exit,
+            stdout: stdout.as_bytes().to_vec(),
+            stderr: b"bash: no such file".to_vec(),
+            truncated: false,
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_kept_as_it_was_told_and_nothing_is_none() {
+        let told = r#"{"fingerprint": {"files": "ab", "users": "cd"}, "took": 1}"#;
+        let kept = fingerprint(&output(Exit::Code(0), told));
+        assert_eq!(kept, Ok(r#"{"files":"ab","users":"cd"}"#.to_owned()));
+        for (exit, text, expected) in [
+            (
+                Exit::Code(0),
+                r#"{"fingerprint": {}}"#,
+                "verdigris-builder told nothing of the machine",
+            ),
+            (
+                Exit::Code(0),
+                "{}",
+                "verdigris-builder gives an answer that is not understood: missing field `fingerprint` at line 1 column 2: {}",
+            ),
+            (
+                Exit::Code(6),
+                r#"{"error": "/etc cannot be read", "code": "fault"}"#,
+                "verdigris-builder ended with 6: /etc cannot be read",
+            ),
+            (
+                Exit::Code(127),
+                "",
+                "verdigris-builder ended with 127: bash: no such file",
+            ),
+        ] {
+            assert_eq!(fingerprint(&output(exit, text)), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_machine_is_clean_only_if_the_program_says_so_in_both_ways() {
+        let one = r#"{"clean": false, "differences": [{"part": "users", "what": "eve", "how": "is new"}]}"#;
+        let unsaid = vec!["it does not say what".to_owned()];
+        for (exit, text, expected) in [
+            (0, r#"{"clean": true, "differences": []}"#, vec![]),
+            (DIRTY, one, vec!["users: eve: is new".to_owned()]),
+            (0, one, vec!["users: eve: is new".to_owned()]),
+            (DIRTY, r#"{"clean": true}"#, unsaid.clone()),
+            (0, r#"{"clean": false}"#, unsaid),
+        ] {
+            let found = differences(&output(Exit::Code(exit), text));
+            assert_eq!(found, Ok(expected), "{exit} {text}");
+        }
+        for exit in [
+            Exit::Code(1),
+            Exit::Code(6),
+            Exit::Signal("KILL".into()),
+            Exit::Lost,
+        ] {
+            let found = differences(&output(exit, r#"{"clean": true}"#));
+            assert!(found.is_err(), "{found:?}");
+        }
+    }
+}

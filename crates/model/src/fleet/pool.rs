@@ -1,0 +1,268 @@
+//! The pools of a fleet file.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{NetworkSpec, schema};
+use crate::{
+    Timestamp,
+    glob::Glob,
+    name::ChrootName,
+    offering::{Market, Offering},
+    quantity::{Price, Share, Span},
+};
+
+/// A pool: machines of one kind for the same builds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolSpec {
+    /// What its builders offer: one or more of `arch:x86_64`, and of `chroot:fedora-*`. Without any `chroot:` all of its
+    /// architectures are offered.
+    #[schemars(schema_with = "schema::labels")]
+    pub labels: BTreeSet<String>,
+    /// Pools with a higher one are used first.
+    #[serde(default)]
+    pub priority: i32,
+    /// The image, by its name in this file.
+    pub image: String,
+    /// What makes its machines builders, by the name in this file.
+    pub provision: String,
+    /// How many machines it has.
+    pub size: SizeSpec,
+    /// How fast it grows.
+    #[serde(default)]
+    pub launch: LaunchSpec,
+    /// The offerings to ask the cloud for, the preferred one first.
+    #[schemars(length(min = 1))]
+    pub offerings: Vec<OfferingSpec>,
+    /// When it gives machines back.
+    #[serde(default)]
+    pub shrink: ShrinkSpec,
+    /// Whether a builder is used for more than one build.
+    #[serde(default)]
+    pub reuse: ReuseSpec,
+    /// How fast builders are replaced that would be made otherwise by now.
+    #[serde(default)]
+    pub drift: DriftSpec,
+}
+
+impl PoolSpec {
+    /// What the pool asks its cloud for, the preferred one first; each thing once.
+    #[must_use]
+    pub fn all_offerings(&self, network: &NetworkSpec) -> Vec<Offering> {
+        let mut seen = BTreeSet::new();
+        let lines = self.offerings.iter();
+        let mut all: Vec<Offering> = lines.flat_map(|line| line.offerings(network)).collect();
+        all.retain(|offering| seen.insert(offering.clone()));
+        all
+    }
+
+    /// Whether builds for this chroot may run on its builders.
+    #[must_use]
+    pub fn offers(&self, chroot: &ChrootName) -> bool {
+        let values = |key: &'static str| {
+            self.labels
+                .iter()
+                .filter_map(move |label| label.strip_prefix(key))
+        };
+        let has_architecture = values("arch:").any(|architecture| architecture == chroot.architecture());
+        let mut patterns = values("chroot:").peekable();
+        has_architecture
+            && (patterns.peek().is_none()
+                || patterns.any(|pattern| Glob::new(pattern).matches(chroot.as_str())))
+    }
+}
+
+/// How many machines a pool has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SizeSpec {
+    /// The fewest machines, even when there is nothing to build; at most `max`.
+    #[serde(default)]
+    pub min: u32,
+    /// The most machines, counting those that come and those that go; 0 closes the pool.
+    pub max: u32,
+    /// How many ready builders to hold besides those in use; at most `max`.
+    #[serde(default)]
+    pub idle: u32,
+}
+
+/// How fast a pool grows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LaunchSpec {
+    /// The most builders that are on their way to ready at once.
+    #[schemars(range(min = 1))]
+    pub parallel: u32,
+    /// The most refused launches for one builder before it is given up.
+    #[schemars(range(min = 1))]
+    pub attempts: u32,
+}
+
+impl Default for LaunchSpec {
+    fn default() -> Self {
+        Self {
+            parallel: 10,
+            attempts: 3,
+        }
+    }
+}
+
+/// A line of offerings: instance types and zones to ask the cloud for, in one market.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfferingSpec {
+    /// Instance types, the preferred one first.
+    #[schemars(schema_with = "schema::texts", length(min = 1))]
+    pub types: Vec<String>,
+    /// Availability zones, the preferred one first; none leaves it to the cloud.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::texts")]
+    pub zones: Vec<String>,
+    /// How its machines are paid for.
+    #[serde(default)]
+    pub market: Market,
+    /// The most that an hour of one may cost, for `spot`; as much as on demand when left out.
+    #[serde(default)]
+    pub max_price: Option<Price>,
+}
+
+impl OfferingSpec {
+    /// All that the line offers, the preferred one first: each type in each zone before the next type.
+    pub fn offerings<'a>(&'a self, network: &'a NetworkSpec) -> impl Iterator<Item = Offering> + 'a {
+        let zones = || {
+            let none = self.zones.is_empty().then_some(None);
+            none.into_iter().chain(self.zones.iter().map(Some))
+        };
+        self.types.iter().flat_map(move |kind| {
+            zones().map(move |zone| Offering {
+                instance_type: kind.clone(),
+                zone: zone.cloned(),
+                subnet: network.subnet_of(zone.map(String::as_str)).map(str::to_owned),
+                market: self.market,
+                max_price: self.max_price,
+            })
+        })
+    }
+}
+
+/// When a pool gives machines back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShrinkSpec {
+    /// How long a builder stays ready without need before it is terminated.
+    pub idle_for: Span,
+}
+
+impl Default for ShrinkSpec {
+    fn default() -> Self {
+        Self {
+            idle_for: Span::seconds(600),
+        }
+    }
+}
+
+/// How fast builders are replaced that would be made otherwise by now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DriftSpec {
+    /// How many of a pool's builders may be on their way out for that at once. Those on which no build may begin any more are
+    /// not held back by it.
+    pub budget: Share,
+}
+
+impl Default for DriftSpec {
+    fn default() -> Self {
+        Self {
+            budget: Share::Percent(10),
+        }
+    }
+}
+
+/// Whose builds may have a builder that has run one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReuseScope {
+    /// Nobody's: each builder runs one build.
+    #[default]
+    Never,
+    /// Those of the same submitter in the same project.
+    Sandbox,
+}
+
+/// Whether a builder is used for more than one build. Between two builds it is cleaned and compared with what it was before the
+/// first one; if anything differs, it is terminated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReuseSpec {
+    /// Whose builds may have it.
+    pub scope: ReuseScope,
+    /// How long it stays ready for them without need before it is terminated.
+    pub idle_for: Span,
+    /// The most builds that it runs.
+    #[schemars(range(min = 1))]
+    pub max_uses: u32,
+    /// For how long it takes builds, from the moment at which it was ready for the first one.
+    pub max_age: Span,
+}
+
+impl Default for ReuseSpec {
+    /// The limits are those of Fedora's Copr.
+    fn default() -> Self {
+        Self {
+            scope: ReuseScope::Never,
+            idle_for: Span::seconds(90),
+            max_uses: 8,
+            max_age: Span::seconds(1800),
+        }
+    }
+}
+
+impl ReuseSpec {
+    /// Until when a builder that gets ready may be used again after its next use, when it has run so many builds and was ready
+    /// at `first` for the first time; `None`: that use is its last.
+    #[must_use]
+    pub fn until(&self, uses: u32, first: Timestamp) -> Option<Timestamp> {
+        let has_more = uses.saturating_add(1) < self.max_uses;
+        (self.scope == ReuseScope::Sandbox && has_more).then(|| first.plus(self.max_age.get()))
+    }
+
+    /// Whether a builder that has run so many builds may run one more.
+    #[must_use]
+    pub const fn allows_one_more(&self, uses: u32) -> bool {
+        matches!(self.scope, ReuseScope::Sandbox) && uses < self.max_uses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_builder_may_be_used_again_until_it_has_run_its_builds_or_is_too_old() {
+        let first = Timestamp::from_micros(1_800_000_000_000_000);
+        let spec = |scope, max_uses| ReuseSpec {
+            scope,
+            max_uses,
+            ..ReuseSpec::default()
+        };
+        let end = Some(first.plus(std::time::Duration::from_secs(1800)));
+        for (scope, max_uses, uses, expected) in [
+            (ReuseScope::Sandbox, 3, 0, end),
+            (ReuseScope::Sandbox, 3, 1, end),
+            (ReuseScope::Sandbox, 3, 2, None),
+            (ReuseScope::Sandbox, 3, u32::MAX, None),
+            (ReuseScope::Sandbox, 1, 0, None),
+            (ReuseScope::Never, 3, 0, None),
+        ] {
+            let until = spec(scope, max_uses).until(uses, first);
+            assert_eq!(until, expected, "{scope:?} {uses} of {max_uses}");
+            // Whoever may be used again after the next use is allowed that one.
+            let allows = spec(scope, max_uses).allows_one_more(uses);
+            let expected = scope == ReuseScope::Sandbox && uses < max_uses;
+            assert_eq!(allows, expected, "{scope:?} {uses} of {max_uses}");
+        }
+    }
+}
