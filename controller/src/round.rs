@@ -108,7 +108,8 @@ impl Controller {
                 .look_at_builders(context.fleet.fleet, &mut self.cache)
                 .await?
         };
-        self.steps.begin(&context, lease, &builders, &self.clouds);
+        let with = (&self.clouds, &view.shortages);
+        self.steps.begin(&context, lease, &builders, with);
         // Why things wait is for people to read: it never keeps anything from being done.
         if let Err(error) = context.store.set_waits(lease, &mut self.cache, &plan.waits).await {
             warn!("Cannot write down what waits for what: {}", error_chain(&error));

@@ -6,10 +6,11 @@ mod launch;
 mod prepare;
 mod retire;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{
     BuilderState,
+    shortage::Note,
     step::{
         self, Move, Standing, Step,
         launch::{Launches, Wanted},
@@ -23,6 +24,9 @@ use crate::{Context, Error};
 
 pub use prepare::playbook_variables;
 
+/// What each cloud said lately that it has no more of.
+pub(crate) type Shortages = BTreeMap<String, Vec<Note>>;
+
 /// What a step has to know besides its builder.
 #[derive(Debug)]
 pub(crate) struct Turn {
@@ -30,6 +34,8 @@ pub(crate) struct Turn {
     pub(crate) is_first: bool,
     /// Places for those who run playbooks.
     pub(crate) playing: Arc<Semaphore>,
+    /// What clouds said lately that they have no more of.
+    pub(crate) shortages: Arc<Shortages>,
 }
 
 /// Does it. The answer is for how long the builder is to be left alone: steps do not wait for that themselves, since only so
@@ -40,7 +46,7 @@ pub(crate) async fn step(
     builder: Builder,
     turn: &Turn,
 ) -> Result<Duration, Error> {
-    let wanted = wanted(context, &builder);
+    let wanted = wanted(context, &builder, &turn.shortages);
     match step::next(&standing(&builder), &wanted, context.clock.now()) {
         Step::Rest => {}
         Step::Wait(pause) => return Ok(pause),
@@ -74,7 +80,7 @@ fn standing(builder: &Builder) -> Standing<'_> {
 }
 
 /// What a builder's pool asks for, or why that is nothing.
-fn wanted(context: &Context, builder: &Builder) -> Result<Wanted, String> {
+fn wanted(context: &Context, builder: &Builder, shortages: &Shortages) -> Result<Wanted, String> {
     let fleet = &context.fleet;
     let gone = |what: &str, name: &str| format!("{what} {name} is no longer in fleet.yaml");
     let pool = fleet.pools.get(&builder.pool);
@@ -83,6 +89,7 @@ fn wanted(context: &Context, builder: &Builder) -> Result<Wanted, String> {
     let cloud = cloud.ok_or_else(|| gone("cloud", &builder.cloud))?;
     Ok(Wanted {
         offerings: pool.all_offerings(&cloud.network),
+        short: shortages.get(&builder.cloud).cloned().unwrap_or_default(),
         tries: pool.launch.attempts,
     })
 }

@@ -23,7 +23,7 @@ use crate::{
     Context, Error, caught,
     clouds::Clouds,
     pauses::Pauses,
-    step::{self, Turn},
+    step::{self, Shortages, Turn},
 };
 
 /// How many calls to clouds are under way at once.
@@ -160,7 +160,7 @@ impl Steps {
         context: &Arc<Context>,
         lease: &Lease,
         builders: &[Builder],
-        clouds: &Clouds,
+        (clouds, shortages): (&Clouds, &Arc<Shortages>),
     ) {
         let now = self.clock.elapsed();
         let there: BTreeSet<BuilderId> = builders.iter().map(|builder| builder.id).collect();
@@ -191,6 +191,7 @@ impl Steps {
             let turn = Turn {
                 is_first: self.stepped.insert((builder.id, builder.state)),
                 playing: Arc::clone(&self.playing),
+                shortages: Arc::clone(shortages),
             };
             let (context, lease, builder) = (Arc::clone(context), *lease, builder.clone());
             self.count = self.count.wrapping_add(1);

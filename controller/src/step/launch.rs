@@ -64,7 +64,7 @@ pub(super) async fn ask_again(
     let reply = reply(answer);
     debug!(builder.id = %builder.id, "Asked again what became of the launch: {reply:?}");
     let step = match launch::after_question(&launch.offering, reply, waited) {
-        Doubt::Over(step) => step,
+        Doubt::Over(step) => *step,
         Doubt::Unless(_) if is_nowhere(context, builder).await? => launch::nowhere(),
         Doubt::Unless(pause) | Doubt::GoesOn(pause) => return Ok(pause),
     };

@@ -186,7 +186,10 @@ impl Error {
     pub fn reply(&self) -> Reply {
         let words = self.to_string();
         match self {
-            Self::Refused { .. } => Reply::Refused(words),
+            Self::Refused { code, .. } => Reply::Refused {
+                code: code.clone(),
+                words,
+            },
             Self::Throttled { .. } | Self::Unreachable { .. } => Reply::Later(words),
             Self::Ended => Reply::Ended(words),
             Self::Unclear { .. } => Reply::Unclear(words),
@@ -330,7 +333,10 @@ mod tests {
                     code: code.clone(),
                     message,
                 },
-                Reply::Refused(text("the cloud refuses: X: no")),
+                Reply::Refused {
+                    code: text("X"),
+                    words: text("the cloud refuses: X: no"),
+                },
             ),
             (
                 Error::Throttled { code },

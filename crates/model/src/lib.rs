@@ -25,6 +25,7 @@ pub mod quantity;
 pub mod reason;
 pub mod repository_address;
 pub mod reuse;
+pub mod shortage;
 pub mod step;
 pub mod time;
 
@@ -42,5 +43,6 @@ pub use offering::{Market, Offering};
 pub use plan::plan;
 pub use repository_address::{RepositoryAddress, RepositoryPlace};
 pub use reuse::{AfterUse, Sandbox};
+pub use shortage::Shortage;
 pub use step::{launch::LaunchAnswer, sight::InstanceState};
 pub use time::Timestamp;

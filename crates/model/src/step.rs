@@ -5,7 +5,7 @@ pub mod sight;
 
 use std::time::Duration;
 
-use crate::{BuilderState, Offering, Timestamp};
+use crate::{BuilderState, Offering, Shortage, Timestamp};
 use launch::{LaunchAnswer, Launches, Wanted};
 
 /// How long a cloud is left alone between two demands to end one machine: longer, the longer it takes.
@@ -70,6 +70,8 @@ pub struct Move {
     pub is_excused: bool,
     /// For one that gets ready: until when it may be used again after its next use; none: it may not.
     pub reusable_until: Option<Timestamp>,
+    /// What its cloud has no more of, where it refused the launch.
+    pub shortage: Option<Shortage>,
     /// What it is like before its first build, where that was looked at, as the builder's own program tells it.
     pub baseline: Option<String>,
 }
@@ -86,6 +88,7 @@ impl Move {
             address: None,
             is_excused: false,
             reusable_until: None,
+            shortage: None,
             baseline: None,
         }
     }
@@ -140,6 +143,7 @@ mod tests {
         use BuilderState as S;
         let wanted = Ok(Wanted {
             offerings: vec!["a".parse().unwrap()],
+            short: Vec::new(),
             tries: 3,
         });
         let to_move = |to, why: &str| Step::Move(Move::new(to, why));

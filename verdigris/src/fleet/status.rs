@@ -91,6 +91,7 @@ impl Status {
             "fleet": self.fleet.name, "at": now.to_string(), "troubles": self.troubles(),
             "pools": pools.collect::<BTreeMap<_, _>>(), "builders": builders.collect::<Vec<_>>(),
             "orphans": orphans.collect::<Vec<_>>(), "waiting": self.waiting, "queue": queue.collect::<Vec<_>>(),
+            "shortages": self.shortages(),
         })
     }
 
@@ -136,6 +137,15 @@ impl Status {
         found
     }
 
+    /// What clouds have no more of at this moment.
+    fn shortages(&self) -> Vec<String> {
+        let all = self.view.shortages.iter();
+        let all = all.flat_map(|(cloud, notes)| notes.iter().map(move |note| (cloud, note)));
+        all.filter(|(_, note)| note.until > self.view.at)
+            .map(|(cloud, note)| note.describe(cloud))
+            .collect()
+    }
+
     /// Why a pool has fewer builders than it is asked for; `None` when nothing is in the way.
     fn holds_back(&self, pool: &PoolName, counts: &Counts) -> Option<String> {
         if !self.fleet.pools.contains_key(pool) {
@@ -169,6 +179,9 @@ impl Status {
                 &["BUILDER", "POOL", "STATE", "FOR", "INSTANCE", "ADDRESS", "WHAT"],
                 builders.collect(),
             ));
+        }
+        for line in self.shortages() {
+            text.push_str(&format!("\n{line}\n"));
         }
         for orphan in &self.orphans {
             let outcome = match &orphan.refusal {

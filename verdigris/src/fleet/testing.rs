@@ -98,6 +98,7 @@ pub(super) fn view(builders: Vec<Builder>, queue: Vec<QueuedAttempt>) -> FleetVi
         chroots: Vec::new(),
         histories: BTreeMap::new(),
         troubles: Vec::new(),
+        shortages: Arc::default(),
     }
 }
 

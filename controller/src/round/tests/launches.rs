@@ -20,6 +20,32 @@ async fn any_refusal_leads_to_the_next_offering() {
 }
 
 #[tokio::test]
+async fn what_a_cloud_has_no_more_of_is_left_for_a_while_by_all_builders_and_then_tried_again() {
+    let mut farm = Farm::start(&pool("x86", "max: 9, idle: 1", "a, b")).await;
+    let no_room = refused("InsufficientInstanceCapacity");
+    farm.cloud.fail_next_launch(LaunchFailure::Before(no_room));
+    farm.until_ready(1).await;
+    let want = |farm: &mut Farm, idle: u32| {
+        let mut context = Context::clone(&farm.controller.context);
+        let size = format!("max: 9, idle: {idle}");
+        context.fleet = Arc::new(fleet(&pool("x86", &size, "a, b")));
+        farm.controller.context = Arc::new(context);
+    };
+    want(&mut farm, 3);
+    farm.until_ready(3).await;
+    let types = |farm: &Farm| -> String { farm.launches.iter().map(|(_, of)| of.as_str()).collect() };
+    assert_eq!(
+        types(&farm),
+        "abbb",
+        "nobody else finds out what one has found out"
+    );
+    farm.pass(180).await;
+    want(&mut farm, 4);
+    farm.until_ready(4).await;
+    assert_eq!(types(&farm), "abbba", "back to the one that is preferred");
+}
+
+#[tokio::test]
 async fn a_cloud_that_asks_for_fewer_calls_is_asked_for_the_same_later() {
     let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "a, b")).await;
     for _ in 0..4 {

@@ -3,7 +3,11 @@
 use std::{str::FromStr, time::Duration};
 
 use super::{Move, Standing, Step};
-use crate::{BuilderState, Offering, Timestamp, build::UnknownState};
+use crate::{
+    BuilderState, Offering, Shortage, Timestamp,
+    build::UnknownState,
+    shortage::{Note, worth_asking},
+};
 
 /// How long to leave a cloud alone that has none of the offerings, or that asked for fewer calls; the latter longer with
 /// every time.
@@ -70,6 +74,8 @@ pub struct Launches {
 pub struct Wanted {
     /// The offerings, the preferred one first.
     pub offerings: Vec<Offering>,
+    /// What the cloud said lately that it has no more of, to whomever.
+    pub short: Vec<Note>,
     /// After so many refused launches a builder is given up.
     pub tries: u32,
 }
@@ -80,7 +86,11 @@ pub enum Reply {
     /// An instance, by its id.
     Instance(String),
     /// Nothing was done, and the same again will not help.
-    Refused(String),
+    Refused {
+        /// EC2's code.
+        code: String,
+        words: String,
+    },
     /// Nothing was done: ask the same later.
     Later(String),
     /// The machine of this launch has been made and has ended.
@@ -93,18 +103,23 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// It is over.
-    Over(Move),
+    Over(Box<Move>),
     /// It is over with [`nowhere`], if the cloud lists no instance for the builder; it goes on otherwise.
     Unless(Duration),
     /// It goes on; the cloud is asked again after so long.
     GoesOn(Duration),
 }
 
-/// What a planned builder does next. Each refusal leads to the next offering, round and round until all tries are over, but
-/// every offering has one. What was only put off is asked for again.
+/// What a planned builder does next. The first offering is asked for of which nothing is known to be short; where something is of
+/// each, each refusal leads to the next one, round and round until all tries are over, but every offering has one. What was only
+/// put off is asked for again.
 pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now: Timestamp) -> Step {
     let give_up = |why: String| Step::Move(Move::new(BuilderState::Abandoned, why));
-    let Wanted { offerings, tries } = match wanted {
+    let Wanted {
+        offerings,
+        short,
+        tries,
+    } = match wanted {
         Ok(wanted) => wanted,
         Err(why) => return give_up(why.clone()),
     };
@@ -114,8 +129,14 @@ pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now:
         postponements,
         last,
     } = builder.launches;
-    let turn = usize::try_from(refusals.checked_rem(count).unwrap_or(0));
-    let Some(offering) = turn.ok().and_then(|nth| offerings.get(nth)) else {
+    let open = worth_asking(offerings, short, now);
+    let is_choice = open.len() < offerings.len();
+    let turn = if is_choice {
+        0
+    } else {
+        refusals.checked_rem(count).unwrap_or(0)
+    };
+    let Some(offering) = usize::try_from(turn).ok().and_then(|nth| open.get(nth).copied()) else {
         return give_up("its pool has no offering".to_owned());
     };
     if refusals >= (*tries).max(count) {
@@ -132,7 +153,7 @@ pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now:
     let pause = if last == Some(LaunchAnswer::Later) {
         let doubled = 1u32 << postponements.saturating_sub(1).min(5);
         PAUSE_AFTER_REFUSAL.saturating_mul(doubled).min(LONGEST_PAUSE)
-    } else if refusals > 0 && refusals.is_multiple_of(count.max(1)) {
+    } else if !is_choice && refusals > 0 && refusals.is_multiple_of(count.max(1)) {
         PAUSE_AFTER_REFUSAL
     } else {
         Duration::ZERO
@@ -147,15 +168,20 @@ pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now:
 /// Where a builder goes that is being launched.
 #[must_use]
 pub fn after(offering: &Offering, reply: Reply) -> Move {
+    let mut shortage = None;
     let (to, answer, words) = match reply {
         Reply::Instance(id) => return given(offering, id),
-        Reply::Refused(words) => (BuilderState::Planned, Some(LaunchAnswer::Refused), words),
+        Reply::Refused { code, words } => {
+            shortage = Some(Shortage::of(&code, offering));
+            (BuilderState::Planned, Some(LaunchAnswer::Refused), words)
+        }
         Reply::Later(words) => (BuilderState::Planned, Some(LaunchAnswer::Later), words),
         Reply::Ended(words) => (BuilderState::Abandoned, Some(LaunchAnswer::Nothing), words),
         Reply::Unclear(words) => (BuilderState::Resolving, None, words),
     };
     Move {
         answer,
+        shortage,
         ..Move::new(to, format!("{offering}: {words}"))
     }
 }
@@ -167,10 +193,10 @@ pub fn after(offering: &Offering, reply: Reply) -> Move {
 pub fn after_question(offering: &Offering, reply: Reply, waited: Duration) -> Doubt {
     let pause = (waited / 2).clamp(PAUSE_BETWEEN_QUESTIONS, LONGEST_PAUSE);
     match reply {
-        Reply::Instance(id) => Doubt::Over(given(offering, id)),
-        Reply::Ended(words) => Doubt::Over(nothing(words)),
-        Reply::Refused(_) if waited > RESOLVING_AT_LEAST => Doubt::Unless(pause),
-        Reply::Refused(_) | Reply::Later(_) | Reply::Unclear(_) => Doubt::GoesOn(pause),
+        Reply::Instance(id) => Doubt::Over(Box::new(given(offering, id))),
+        Reply::Ended(words) => Doubt::Over(Box::new(nothing(words))),
+        Reply::Refused { .. } if waited > RESOLVING_AT_LEAST => Doubt::Unless(pause),
+        Reply::Refused { .. } | Reply::Later(_) | Reply::Unclear(_) => Doubt::GoesOn(pause),
     }
 }
 

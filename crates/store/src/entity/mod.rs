@@ -21,6 +21,7 @@ pub(crate) mod pool_version;
 pub(crate) mod project;
 pub(crate) mod project_chroot;
 pub(crate) mod repository;
+pub(crate) mod shortage;
 pub(crate) mod sighting;
 pub(crate) mod signing_key;
 pub(crate) mod snapshot;

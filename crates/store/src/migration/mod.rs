@@ -26,6 +26,7 @@ mod m20261128_000021_deleted_accounts;
 mod m20261129_000022_queue_changes;
 mod m20261129_000023_fleet_file;
 mod m20261129_000024_sandboxes;
+mod m20261129_000025_shortages;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000022_queue_changes::Migration),
             Box::new(m20261129_000023_fleet_file::Migration),
             Box::new(m20261129_000024_sandboxes::Migration),
+            Box::new(m20261129_000025_shortages::Migration),
         ]
     }
 }

@@ -18,6 +18,7 @@ use super::{
     histories::histories,
     json::{self, Text, ask, functions},
     leases::check_lease,
+    shortages::shortages,
 };
 use crate::{
     Builder, FleetView, Lease, Reasons,
@@ -89,6 +90,7 @@ impl Store {
                     chroots: chroots_in(&tx).await?,
                     histories: histories(&tx, false).await?,
                     troubles: troubles(&tx, Some(fleet)).await?,
+                    shortages: Arc::new(shortages(&tx, fleet).await?),
                 };
                 let builders = known.builders.look(&tx, fleet).await?;
                 Ok((view, builders, known.queue.look(&tx).await?))

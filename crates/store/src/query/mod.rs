@@ -37,6 +37,7 @@ mod queue;
 mod queue_cache;
 mod renewals;
 mod repositories;
+mod shortages;
 mod sightings;
 mod signing_keys;
 mod snapshots;

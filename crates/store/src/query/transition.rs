@@ -14,6 +14,7 @@ use super::{
     histories::history,
     leases::check_lease,
     moves::{Move, advance},
+    shortages::note_answer,
     verdict::{End, lock_attempt},
 };
 use crate::{
@@ -243,6 +244,7 @@ impl Store {
             move_builder(&tx, builder, to, (change, builder::ActiveModel::default()), now).await?;
             close_launch(&tx, builder, change, now).await?;
             note_launch(&tx, builder, to, change, now).await?;
+            note_answer(&tx, lease.fleet, builder, change, now).await?;
             let moved = builder_of(&tx, builder.id).await?;
             moved.ok_or_else(|| Error::not_found(format!("builder {}", builder.id)).into())
         })

@@ -8,8 +8,10 @@ use std::{
 
 use model::{
     AttemptId, BuildId, BuildState, BuilderId, BuilderState, ChrootName, FleetId, LaunchAnswer,
-    LaunchHistory, LaunchId, Offering, OwnerName, PackageName, PoolName, ProjectName, Sandbox, Timestamp,
+    LaunchHistory, LaunchId, Offering, OwnerName, PackageName, PoolName, ProjectName, Sandbox, Shortage,
+    Timestamp,
     plan::{CloudTrouble, Queue},
+    shortage::Note,
     step::Move,
 };
 
@@ -178,6 +180,8 @@ pub struct Change {
     pub reusable_until: Option<Timestamp>,
     /// What it is like before its first build, as the builder's own program tells it.
     pub baseline: Option<String>,
+    /// What its cloud has no more of, where it refused the launch.
+    pub shortage: Option<Shortage>,
 }
 
 impl Change {
@@ -193,6 +197,7 @@ impl Change {
             is_excused: step.is_excused,
             reusable_until: step.reusable_until,
             baseline: step.baseline,
+            shortage: step.shortage,
         }
     }
 }
@@ -219,6 +224,8 @@ pub struct FleetView {
     pub histories: BTreeMap<PoolName, LaunchHistory>,
     /// The clouds that give no machines.
     pub troubles: Vec<CloudTrouble>,
+    /// What clouds said lately that they have no more of.
+    pub shortages: Arc<BTreeMap<String, Vec<Note>>>,
 }
 
 /// An attempt that waits for a builder.

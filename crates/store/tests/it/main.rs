@@ -30,6 +30,7 @@ mod queue;
 mod repositories;
 mod reuse;
 mod rights;
+mod shortages;
 mod sightings;
 mod signing_keys;
 mod texts;

@@ -25,6 +25,7 @@ fn next_after(offerings: &[&str], tries: u32, (refusals, postponements, seconds)
     };
     let wanted = Wanted {
         offerings: offerings.iter().map(|text| offering(text)).collect(),
+        short: Vec::new(),
         tries,
     };
     next(&builder, &Ok(wanted), NOW)
@@ -71,6 +72,42 @@ fn what_is_put_off_is_asked_for_again_after_ever_longer_pauses_and_uses_up_no_tr
 }
 
 #[test]
+fn what_is_known_to_be_short_is_left_for_later_and_asked_for_if_there_is_nothing_else() {
+    let short = |text: &str, seconds: u64| Note {
+        shortage: Shortage::Capacity(offering(text)),
+        noted_at: NOW,
+        until: NOW.plus(Duration::from_secs(seconds)),
+        strikes: 1,
+        why: String::new(),
+    };
+    let next = |notes: &[Note], refusals: u32| {
+        let builder = Standing {
+            state: BuilderState::Planned,
+            entered_at: NOW,
+            reason: Some(REFUSED),
+            launches: Launches {
+                refusals,
+                ..Launches::default()
+            },
+        };
+        let wanted = Wanted {
+            offerings: vec![offering("a spot"), offering("a"), offering("b")],
+            short: notes.to_vec(),
+            tries: 3,
+        };
+        next(&builder, &Ok(wanted), NOW)
+    };
+    let all = [short("a spot", 9), short("a", 9), short("b", 9)];
+    // Others found it out: nobody has to do so again.
+    assert_eq!(next(&all[..1], 0), ask("a"));
+    assert_eq!(next(&all[..2], 0), ask("b"));
+    // Its own refusal is among what is known: the next one is not passed over for it.
+    assert_eq!(next(&all[..1], 1), ask("a"));
+    assert_eq!(next(&all, 1), ask("a"), "in its turn, as nothing were known");
+    assert_eq!(next(&[short("a spot", 0)], 0), ask("a spot"), "its time is over");
+}
+
+#[test]
 fn a_builder_whose_pool_wants_nothing_any_more_is_given_up_and_says_why() {
     let builder = Standing {
         state: BuilderState::Planned,
@@ -87,7 +124,10 @@ fn a_builder_whose_pool_wants_nothing_any_more_is_given_up_and_says_why() {
 fn replies() -> [Reply; 5] {
     [
         Reply::Instance("i-1".to_owned()),
-        Reply::Refused("the cloud refuses: X".to_owned()),
+        Reply::Refused {
+            code: "X".to_owned(),
+            words: "the cloud refuses: X".to_owned(),
+        },
         Reply::Later("the cloud asks for fewer calls (X)".to_owned()),
         Reply::Ended("it has ended already".to_owned()),
         Reply::Unclear("no clear answer".to_owned()),
@@ -123,9 +163,12 @@ fn an_answer_moves_the_builder_and_closes_its_launch_unless_nobody_knows_what_it
     for (reply, (to, reason, answer)) in replies().into_iter().zip(expected) {
         let instance_id = (to == S::Pending).then(|| "i-1".to_owned());
         let step = after(&offering("a@1 spot"), reply);
+        let shortage =
+            (answer == Some(LaunchAnswer::Refused)).then(|| Shortage::Offering(offering("a@1 spot")));
         let expected = Move {
             answer,
             instance_id,
+            shortage,
             ..Move::new(to, reason)
         };
         assert_eq!(step, expected);
@@ -144,13 +187,13 @@ fn only_a_machine_its_end_or_ten_minutes_without_any_end_the_doubt_about_a_launc
             Doubt::GoesOn(pause)
         };
         let expected = [
-            Doubt::Over(given(&offering("a"), "i-1".to_owned())),
+            Doubt::Over(Box::new(given(&offering("a"), "i-1".to_owned()))),
             refused,
             Doubt::GoesOn(pause),
-            Doubt::Over(Move {
+            Doubt::Over(Box::new(Move {
                 answer: Some(LaunchAnswer::Nothing),
                 ..Move::new(BuilderState::Abandoned, "it has ended already")
-            }),
+            })),
             Doubt::GoesOn(pause),
         ];
         for (reply, expected) in replies().into_iter().zip(expected) {
