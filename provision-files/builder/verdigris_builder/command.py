@@ -37,11 +37,12 @@ def run(child, sink, look=None):
     return exit_status(status)
 
 
-def program(argv, sink, environment=None, installer=False):
-    """Run a program; `installer` takes away the capabilities that reach beyond files."""
+def program(argv, sink, environment=None, enter=None):
+    """Run a program. With `enter`, called in the child before, it is an installer: without the capabilities that reach beyond files."""
     def child():
         system.die_with_parent()
-        if installer:
+        if enter:
+            enter()
             system.limit_bounding_set(system.INSTALLER_CAPABILITIES)
         os.execvpe(argv[0], argv, {**ENVIRONMENT, **(environment or {})})
     return run(child, sink)

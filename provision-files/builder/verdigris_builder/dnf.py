@@ -2,14 +2,14 @@
 
 Pitfalls met on Debian: its "local" plugin complains (so it is disabled), rpm keeps its database in the home directory (so dnf gets a home of
 our own whose .rpmmacros says otherwise), there is no release package (so --releasever), and the cache directory is always taken
-inside the root (so the shared cache is bind-mounted there).
+inside the root (so the shared cache is mounted there).
 """
 
 import os
 import re
 import shutil
 
-from . import chroots, command, fetching, files, mounting, paths, system, task
+from . import chroots, command, fetching, files, installer, paths, seals, task
 from .errors import disk_full, infrastructure_fault, package_fault
 from .repositories import Repositories
 
@@ -24,8 +24,10 @@ CONFLICTS = tuple(re.compile(pattern, re.M) for pattern in (
     r"^\s*Problem(?: \d+)?: (?!conflicting requests).+$", r"^\s*- .*$", r"^\s*Problem(?: \d+)?: .+$"))
 ADDITIONAL = re.compile(r"repo(?:sitory)? ['\"]" + task.ADDITIONAL)
 NEEDS_SPACE = re.compile(r"^.*(?:needs \d+ ?[KMG]?i?B(?: more space)? on the|more space needed on the|Disk Requirements).*$", re.I | re.M)
+NOTHING = re.compile(r"^Nothing to do\.$", re.M)
 NO_SPACE = re.compile(r"^.*No space left on device.*$", re.M)
 LOW_BYTES = 1 << 30
+MAX_KEY = 1 << 20
 SIGNATURE = re.compile(r"^.*(?:is not signed|Public key .* is not installed|GPG check FAILED|GPG Keys? are configured|OpenPGP check .* failed|"
                        r"[Ss]ignature verification failed|BAD signature).*$", re.M)
 PREFIX = re.compile(r"^(?:DEBUG|INFO|WARNING|ERROR) \S+\.py:\d+:\s{1,2}", re.M)
@@ -51,14 +53,42 @@ class Dnf:
             lines += ["[%s]" % entry["id"], "name=" + entry["name"], "baseurl=" + fetching.expand(entry["baseurl"], self.chroot), "enabled=1",
                       "gpgcheck=%d" % entry["gpgcheck"], "skip_if_unavailable=0", "cost=%d" % (1000 if entry in self.chroot["base"] else 1)]
             if entry["gpgkey"]:
-                lines.append("gpgkey=" + key_address(entry["gpgkey"], self.directory, index))
+                lines.append("gpgkey=" + key_address(self.key(entry), self.directory, index))
             if entry["priority"]:
                 lines.append("priority=%d" % entry["priority"])
             lines.append("")
         return "\n".join(lines)
 
-    def run(self, root, arguments, log="root.log"):
-        """One dnf transaction in the root; (exit status, tail of its output)."""
+    def key(self, entry):
+        """A repository's key as dnf is given it. dnf5 asks for keys only when it installs, which it does from the cache alone: so it gets the key itself."""
+        if manager() != "dnf5" or not entry["gpgkey"].startswith(("http://", "https://")):
+            return entry["gpgkey"]
+        try:
+            found = fetching.read(fetching.expand(entry["gpgkey"], self.chroot), MAX_KEY).decode("ascii", "replace")
+        except OSError as error:
+            raise infrastructure_fault("repository", "the key of the repository %s cannot be read: %s: %s" % (entry["id"], entry["gpgkey"], error)) from error
+        return found if found.lstrip().startswith("-----BEGIN") else entry["gpgkey"]
+
+    def run(self, root, arguments, source=None, log="root.log"):
+        """One dnf transaction in the root; (exit status, tail of its output). First all is downloaded, then installed (see installer.py).
+
+        `source` is a source package among the arguments; a package may also be asked for by a path, which is one inside the root.
+        """
+        cache = os.path.join(paths.CACHE, "dnf", self.chroot["name"])
+        inside = root + CACHE_INSIDE
+        os.makedirs(inside, exist_ok=True)
+        view = installer.View(root, cache, inside, self.directory, [*self.local(), *filter(None, [source])])
+        with seals.changing_cache():
+            os.makedirs(cache, exist_ok=True)
+            status, said = self.step(view, root, arguments, log, download=True)
+        if status == 0 and not NOTHING.search(said):
+            status, text = self.step(view, root, arguments, log, download=False)
+            said += text
+        files.remove_tree(inside, *(os.path.join(self.directory, name) for name in ("upper", "work")))
+        return status, said
+
+    def step(self, view, root, arguments, log, download):
+        """Download what the transaction needs, or do it with what there is; (exit status, tail of its output)."""
         tail = Tail(256 << 10)
         sink = self.log.sink(log)
 
@@ -67,18 +97,14 @@ class Dnf:
             sink(data)
         program = ["dnf5"] if manager() == "dnf5" else ["dnf", "--disableplugin=local"]
         argv = program + ["-y", "-c", self.config, "--releasever=" + self.chroot["release"], "--forcearch=" + chroots.rpm_arch(self.chroot),
-                          "--installroot=" + root, *arguments]
-        cache = os.path.join(paths.CACHE, "dnf", self.chroot["name"])
-        os.makedirs(cache, exist_ok=True)
-        inside = root + CACHE_INSIDE
-        os.makedirs(inside, exist_ok=True)
-        system.bind(cache, inside)
-        try:
-            status = command.program(argv, both, self.environment, installer=True)
-        finally:
-            mounting.unmount(inside)
-        os.rmdir(inside)
+                          "--installroot=" + root, *step_options(program[0], download), *arguments]
+        status = command.program(argv, both, self.environment, lambda: view.enter(download))
         return status, tail.text()
+
+    def local(self):
+        """Directories and keys of repositories that are on this machine: dnf reads packages there, and copies none."""
+        addresses = [address for entry in self.repositories.all for address in (fetching.expand(entry["baseurl"], self.chroot), entry["gpgkey"] or "")]
+        return [address[len("file://"):] for address in addresses if address.startswith("file:///")]
 
     def install(self, root, packages):
         """Install packages, or stop the build with what dnf said."""
@@ -89,7 +115,7 @@ class Dnf:
         rich = [name for name in missing if name.startswith("(")]
         # Of a condition that cannot be met dnf names only packages that are in the way, never the condition.
         which = " (%s)" % ", ".join(rich[:5]) if rich else ""
-        return self.checked(self.run(root, ["builddep", "--", source]), "the build requirements%s cannot be installed" % which)
+        return self.checked(self.run(root, ["builddep", "--", source], source), "the build requirements%s cannot be installed" % which)
 
     def additional(self, root, packages):
         """Install what the task asks for besides."""
@@ -105,6 +131,13 @@ class Dnf:
         if status != 0:
             raise classify(text, what, self.repositories, base, files.free_bytes(self.directory))
         return text
+
+
+def step_options(program, download):
+    """Each program's way to say: only download; and: only from the cache. dnf5 has the first as an option of some commands, but as a setting of all."""
+    if not download:
+        return ["--cacheonly"]
+    return ["--setopt=downloadonly=1"] if program == "dnf5" else ["--downloadonly"]
 
 
 def manager():

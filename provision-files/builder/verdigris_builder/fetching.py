@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 
-from . import chroots, files, paths, task
+from . import chroots, files, paths, seals, task
 from .errors import BuildStop, infrastructure_fault
 
 TIMEOUT = 20  # for each step: a name, a connection, some bytes
@@ -107,7 +107,8 @@ def package_names(repository, chroot):
         found = _names(_primary(description, lambda path: file_address(repository["baseurl"], chroot, path)))
     except (OSError, ValueError, SyntaxError, EOFError, lzma.LZMAError, subprocess.SubprocessError):  # a ParseError is a SyntaxError
         return None
-    files.write_json(cached, sorted(found))
+    with seals.changing_cache():
+        files.write_json(cached, sorted(found))
     return found
 
 

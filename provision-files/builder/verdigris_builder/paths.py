@@ -9,10 +9,14 @@ FENCES = STATE + "/fences"
 ROOTS = STATE + "/roots"
 CACHE = STATE + "/cache"
 HOMES = STATE + "/homes"
+SEALS = STATE + "/seals"
 START_LOCK = STATE + "/start.lock"
+BASELINE = STATE + "/baseline.json"
+DIRTY = STATE + "/dirty.json"
 CHROOTS = PREFIX + "/etc/verdigris/chroots"
 METADATA_RULES = PREFIX + "/etc/verdigris/metadata.nft"
 MOCK_CONFIGS = PREFIX + "/etc/mock"
+MOCK_CACHES = (PREFIX + "/var/cache/mock", PREFIX + "/var/lib/mock")
 IMAGE_ROOTS = PREFIX + "/usr/lib/verdigris/roots"
 
 # A number no distribution gives to anybody: below systemd's dynamic users, above every ordinary one.
@@ -27,3 +31,4 @@ def make_state_directories():
     """Create what every command expects; idempotent."""
     for path in (STATE, ATTEMPTS, FENCES, ROOTS, CACHE, HOMES):
         os.makedirs(path, mode=0o755, exist_ok=True)
+    os.makedirs(SEALS, mode=0o700, exist_ok=True)

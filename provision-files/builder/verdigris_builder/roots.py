@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 
-from . import dnf, fetching, files, mounting, paths
+from . import dnf, fetching, files, mounting, paths, seals
 from .errors import infrastructure_fault
 
 MARK = ".verdigris-root.json"
@@ -76,6 +76,7 @@ def make(chroot, want, final, log):
         files.write_json(os.path.join(temporary, MARK), want)
         clear(final)
         os.rename(temporary, final)
+        seals.seal_root(final)
     except OSError as error:
         raise infrastructure_fault("root", "the base root cannot be made: %s" % error) from error
     finally:

@@ -16,7 +16,7 @@ import time
 import traceback
 
 from . import attempt as attempts
-from . import chroot_driver, chroots, command, evidence, files, mock_driver, mounting, paths, processes, system, task, verdicts
+from . import chroot_driver, chroots, command, evidence, files, mock_driver, mounting, paths, processes, seals, system, task, verdicts
 from .build import Build
 from .errors import BuildStop, CommandError, disk_full, infrastructure_fault
 
@@ -378,11 +378,21 @@ def clean(name=None):
 
 def forget_old():
     """Epochs of attempts long gone, package names of repositories long changed, and a package cache grown too large."""
-    for directory, days in ((paths.FENCES, 30), (paths.CACHE, 7)):
-        for entry in os.scandir(directory) if os.path.isdir(directory) else ():
-            if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < time.time() - days * 86400:
-                os.unlink(entry.path)
+    old = [entry.path for entry in every_file(paths.FENCES) if entry.stat(follow_symlinks=False).st_mtime < time.time() - 30 * 86400]
+    cached = [entry.path for entry in every_file(paths.CACHE) if entry.stat(follow_symlinks=False).st_mtime < time.time() - 7 * 86400]
     cache = os.path.join(paths.CACHE, "dnf")
     size = sum(os.lstat(os.path.join(where, file)).st_size for where, _, found in os.walk(cache) for file in found)
     if size > CACHE_BYTES:
-        files.remove_tree(cache)
+        cached.append(cache)
+    files.remove_tree(*old)
+    if cached:
+        with seals.changing_cache():
+            files.remove_tree(*cached)
+
+
+def every_file(directory):
+    """The regular files directly in a directory."""
+    if not os.path.isdir(directory):
+        return []
+    with os.scandir(directory) as entries:
+        return [entry for entry in entries if entry.is_file(follow_symlinks=False)]

@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import os
+import re
 import socket
 import struct
 
@@ -11,7 +12,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
-MS_REC, MS_PRIVATE = 16384, 1 << 18
+MS_NOATIME, MS_NODIRATIME, MS_REC, MS_PRIVATE, MS_RELATIME = 1024, 2048, 16384, 1 << 18, 1 << 21
 MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 23, 24, 36, 38
 CAPABILITY_VERSION_3 = 0x20080522
@@ -55,9 +56,9 @@ def unmount(target, flags=0):
     _check(LIBC.umount2(_bytes(target), ctypes.c_int(flags)), "unmount %s" % target)
 
 
-def bind(source, target):
-    """Bind one file or directory."""
-    mount(source, target, None, MS_BIND)
+def bind(source, target, more=0):
+    """Bind one file or directory; with MS_REC also what is mounted in it."""
+    mount(source, target, None, MS_BIND | more)
 
 
 def make_private():
@@ -120,12 +121,22 @@ def loopback_up():
         fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", flags | 1))
 
 
-def mounts_below(directory):
-    """Mount points at or below the directory in this namespace, deepest first."""
+def mounts_with_options():
+    """[(mount point, its own options)] of this namespace."""
     found = []
     with open("/proc/self/mountinfo", "rb") as file:
         for entry in file:
-            point = entry.split(b" ")[4].decode("unicode_escape", "replace")
-            if point == directory or point.startswith(directory + "/"):
-                found.append(point)
+            fields = entry.split(b" ")
+            found.append((unescaped(fields[4]), fields[5].decode("ascii", "replace").split(",")))
+    return found
+
+
+def unescaped(point):
+    """A mount point out of mountinfo, where blanks and the like are octal numbers."""
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found.group(1), 8)]), point))
+
+
+def mounts_below(directory):
+    """Mount points at or below the directory in this namespace, deepest first."""
+    found = [point for point, _ in mounts_with_options() if point == directory or point.startswith(directory + "/")]
     return sorted(found, key=len, reverse=True)
