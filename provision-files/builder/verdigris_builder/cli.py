@@ -41,15 +41,18 @@ def parser():
     known = {}
     for name, what in (("start", "start a build from the task on stdin"), ("status", "how it goes"),
                        ("log", "bytes of the live log"), ("manifest", "list the results"),
-                       ("cancel", "kill the build"), ("clean", "remove attempts"), ("ready", "check this builder")):
+                       ("cancel", "kill the build"), ("clean", "remove attempts"), ("ready", "check this builder"),
+                       ("baseline", "note what this machine is like before its first build"),
+                       ("renew", "clean, and compare with the baseline on stdin")):
         known[name] = commands.add_parser(name, help=what)
-        if name != "ready":
+        if name not in ("ready", "baseline", "renew"):
             known[name].add_argument("--attempt", required=name != "clean")
     known["log"].add_argument("--offset", type=number, default=0)
     known["log"].add_argument("--follow", action="store_true")
     known["start"].add_argument("--epoch", type=number, required=True)
     known["cancel"].add_argument("--epoch", type=number)
     known["ready"].add_argument("--chroot")
+    known["renew"].add_argument("--baseline", choices=["-"], required=True)
     return top
 
 
@@ -156,4 +159,17 @@ def check(arguments):
     return ready.ready(arguments.chroot)
 
 
-COMMANDS = {"start": start, "status": status, "log": log, "manifest": manifest, "cancel": cancel, "clean": clean, "ready": check}
+def baseline(arguments):
+    """What is this machine like?"""
+    from . import renew as renewal
+    return renewal.baseline(), 0
+
+
+def renew(arguments):
+    """May it build again?"""
+    from . import renew as renewal
+    return renewal.renew(sys.stdin.buffer.read(renewal.MAX_BASELINE + 1))
+
+
+COMMANDS = {"start": start, "status": status, "log": log, "manifest": manifest, "cancel": cancel, "clean": clean, "ready": check,
+            "baseline": baseline, "renew": renew}

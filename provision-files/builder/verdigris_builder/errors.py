@@ -1,6 +1,6 @@
 """The two kinds of failure: a refused command (ends in an exit code) and a build that stops (ends in a verdict)."""
 
-EXITS = {"not_ready": 1, "usage": 2, "bad_task": 2, "unknown": 3, "fenced": 4, "busy": 5, "fault": 6}
+EXITS = {"not_ready": 1, "usage": 2, "bad_task": 2, "unknown": 3, "fenced": 4, "busy": 5, "fault": 6, "dirty": 7}
 
 
 class CommandError(Exception):

@@ -22,6 +22,8 @@ def ready(name):
     except OSError as error:
         free = 0
         problems.append("%s cannot be used: %s" % (paths.STATE, error))
+    if os.path.lexists(paths.DIRTY):
+        problems.append("this builder was found dirty after a build (%s)" % paths.DIRTY)
     if os.geteuid() != 0:
         problems.append("this is not root")
     problems += ["the program %s is missing" % tool for tool in TOOLS if tool != "rpmbuild" and not which(tool)]

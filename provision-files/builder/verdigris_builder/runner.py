@@ -37,6 +37,8 @@ def start(name, epoch, data):
         attempt.check_epoch(epoch)
         if files.read_json(attempt.state) is not None:
             return attempt.status()
+        if os.path.lexists(paths.DIRTY):
+            raise CommandError("dirty", "this builder was found dirty after a build (%s): it takes no other" % paths.DIRTY)
         chroot = chroots.load(job["chroot"])
         check(attempt, job, chroot)
         for other in attempts.every():
