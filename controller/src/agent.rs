@@ -14,7 +14,7 @@ const DIRTY: u32 = 7;
 /// How much is told of an answer that is not understood, in characters.
 const MOST_WORDS: usize = 300;
 
-/// What a machine is like.
+/// What a machine is like. All of the document is kept for later; only that is read which shows that it is one.
 #[derive(Deserialize)]
 struct Baseline {
     fingerprint: Map<String, Value>,
@@ -41,24 +41,38 @@ struct Complaint {
     error: String,
 }
 
-/// Has a machine looked at; the fingerprint as JSON.
+/// Has a machine looked at; the program's document, as it was told.
 pub(crate) async fn baseline(connection: &Connection, limit: Duration) -> Result<String, String> {
-    let output = ask(connection, "baseline", Vec::new(), limit).await?;
-    fingerprint(&output)
+    let output = ask(connection, &["baseline"], Vec::new(), limit).await?;
+    document(&output)
 }
 
-/// Has a machine cleaned and compared with a fingerprint; what differs.
+/// Has a machine cleaned and compared with such a document; what differs.
 pub(crate) async fn clean(
     connection: &Connection,
     baseline: &str,
     limit: Duration,
 ) -> Result<Vec<String>, String> {
-    let output = ask(connection, "renew", baseline.as_bytes().to_vec(), limit).await?;
+    let output = ask(
+        connection,
+        &["renew", "--baseline", "-"],
+        baseline.as_bytes().to_vec(),
+        limit,
+    )
+    .await?;
     differences(&output)
 }
 
-async fn ask(connection: &Connection, verb: &str, input: Vec<u8>, limit: Duration) -> Result<Output, String> {
-    let mut command = Command::new(PROGRAM).argument(verb);
+async fn ask(
+    connection: &Connection,
+    words: &[&str],
+    input: Vec<u8>,
+    limit: Duration,
+) -> Result<Output, String> {
+    // Whatever PATH and environment a user left there, they decide nothing.
+    let mut command = Command::new("/usr/bin/python3")
+        .arguments(["-I", PROGRAM])
+        .arguments(words.iter().copied());
     if connection.endpoint().user != "root" {
         command = command.through(["sudo", "-n"]);
     }
@@ -67,7 +81,7 @@ async fn ask(connection: &Connection, verb: &str, input: Vec<u8>, limit: Duratio
     answer.map_err(|error| error_chain(&error))
 }
 
-fn fingerprint(output: &Output) -> Result<String, String> {
+fn document(output: &Output) -> Result<String, String> {
     if output.exit != Exit::Code(0) {
         return Err(complaint(output));
     }
@@ -76,7 +90,7 @@ fn fingerprint(output: &Output) -> Result<String, String> {
     if fingerprint.is_empty() {
         return Err("verdigris-builder told nothing of the machine".to_owned());
     }
-    Ok(Value::Object(fingerprint).to_string())
+    Ok(output.stdout_text().trim().to_owned())
 }
 
 fn differences(output: &Output) -> Result<Vec<String>, String> {
@@ -131,9 +145,9 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_kept_as_it_was_told_and_nothing_is_none() {
-        let told = r#"{"fingerprint": {"files": "ab", "users": "cd"}, "took": 1}"#;
-        let kept = fingerprint(&output(Exit::Code(0), told));
-        assert_eq!(kept, Ok(r#"{"files":"ab","users":"cd"}"#.to_owned()));
+        let told = r#"{"format": 1, "fingerprint": {"files": "ab", "users": "cd"}, "details": "ef"}"#;
+        let kept = document(&output(Exit::Code(0), &format!("{told}\n")));
+        assert_eq!(kept, Ok(told.to_owned()));
         for (exit, text, expected) in [
             (
                 Exit::Code(0),
@@ -156,7 +170,7 @@ mod tests {
                 "verdigris-builder ended with 127: bash: no such file",
             ),
         ] {
-            assert_eq!(fingerprint(&output(exit, text)), Err(expected.to_owned()));
+            assert_eq!(document(&output(exit, text)), Err(expected.to_owned()));
         }
     }
 
