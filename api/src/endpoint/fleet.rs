@@ -65,18 +65,27 @@ impl FleetApi {
         }))
     }
 
-    /// Lists the builders, with the state of each and the reason for it.
+    /// Lists the builders, with the state of each and the reason for it: the oldest first, and after them, the last one first,
+    /// those that are gone.
     #[oai(path = "/api/builders", method = "get", operation_id = "list_builders")]
     async fn builders(
         &self,
         caller: Caller,
         /// Whether to list also the builders that were terminated in the last 24 hours; false unless given.
         gone: Query<Option<Of<Flag>>>,
+        /// The most builders in the answer, 1000 unless given. Larger numbers count as 1000.
+        limit: Query<Option<Of<Count>>>,
+        /// How many builders to leave out at the front; none unless given.
+        offset: Query<Option<Of<Count>>>,
     ) -> Answer<Json<Vec<BuilderView>>> {
         let now = self.0.now();
         let with_gone = gone.0.is_some_and(|Of(Flag(is_wanted))| is_wanted);
         let since = with_gone.then(|| now.minus(SHOW_GONE));
-        let builders = self.0.store().builders(since).await?;
+        let page = Page {
+            limit: limit.0.map(|Of(Count(limit))| limit),
+            offset: offset.0.map_or(0, |Of(Count(offset))| offset),
+        };
+        let builders = self.0.store().builders_page(since, page).await?;
         let for_operator = caller.0.is_operator;
         Ok(Json(
             builders

@@ -258,6 +258,10 @@ async fn the_fleet_is_public_but_not_where_its_machines_are() {
     assert_eq!(seen[0]["address"], "127.0.0.1");
     assert_eq!(seen[0]["instance_id"], "i-123");
     assert_eq!(seen[0]["reason"], "instance i-123 at 127.0.0.1 is ready");
+    let next = farm
+        .get_as(&farm.operator, "/api/builders?limit=1&offset=1")
+        .await;
+    assert_eq!(next.good(), json!([]));
     let metrics = farm.get("/metrics").await.text();
     assert!(
         metrics.contains("verdigris_builders{state=\"ready\"} 1\n"),

@@ -41,7 +41,7 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// The table of signing keys.
 const KEYS: &str = "signing_key";
 /// All other tables.
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 23] = [
     "account",
     "allocation",
     "attempt",
@@ -62,6 +62,7 @@ const TABLES: [&str; 22] = [
     "project_chroot",
     "queue_change",
     "repository",
+    "shortage",
     "sighting",
     "snapshot",
 ];

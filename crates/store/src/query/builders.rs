@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use model::{BuilderId, BuilderState, FleetId, LaunchAnswer, LaunchId, Sandbox, Timestamp};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Select,
 };
 
 use super::{events::Entry, leases::check_lease};
 use crate::{
-    Builder, LaunchAttempt, Lease, NewBuilder,
+    Builder, LaunchAttempt, Lease, NewBuilder, Page,
     convert::{Row, check_text, moment, or_conflict, readable, reason},
     database::{Store, Tx},
     entity::{builder, launch_attempt},
@@ -33,12 +34,19 @@ pub(super) async fn builders_of(tx: &Tx, condition: Condition) -> Result<Vec<Bui
 }
 
 async fn each_builder_of(tx: &Tx, condition: Condition) -> Result<Vec<Result<Builder>>, TxError> {
-    let rows = builder::Entity::find()
+    each_of(tx, oldest_first(condition)).await
+}
+
+fn oldest_first(condition: Condition) -> Select<builder::Entity> {
+    builder::Entity::find()
         .filter(condition)
         .order_by_asc(builder::Column::CreatedAt)
         .order_by_asc(builder::Column::Id)
-        .all(&**tx)
-        .await?;
+}
+
+/// The builders that a statement finds, in its order.
+async fn each_of(tx: &Tx, found: Select<builder::Entity>) -> Result<Vec<Result<Builder>>, TxError> {
+    let rows = found.all(&**tx).await?;
     let mut launches: BTreeMap<uuid::Uuid, Vec<launch_attempt::Model>> = BTreeMap::new();
     for some in rows.chunks(LAUNCHES_OF) {
         let found = launch_attempt::Entity::find()
@@ -195,6 +203,38 @@ impl Store {
                 let ended = Condition::all().add(builder::Column::EndedAt.gte(since.as_micros()));
                 builders.extend(builders_of(&tx, ended).await?);
                 builders.sort_by_key(|builder| (builder.created_at, builder.id));
+            }
+            Ok(builders)
+        })
+        .await
+    }
+
+    /// A part of the builders that are not terminated or abandoned, oldest first, and after them of those that became so since a
+    /// moment, the last one first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]. One that cannot be read is left out.
+    pub async fn builders_page(
+        &self,
+        include_final_since: Option<Timestamp>,
+        page: Page,
+    ) -> Result<Vec<Builder>> {
+        self.read(|tx| async move {
+            let live = oldest_first(Condition::all().add(is_live()));
+            let (limit, offset) = (page.limit(), page.offset());
+            let found = each_of(&tx, live.clone().offset(offset).limit(limit)).await?;
+            let left = limit.saturating_sub(found.len() as u64);
+            let mut builders: Vec<Builder> = readable(found.into_iter()).collect();
+            if let Some(since) = include_final_since.filter(|_| left > 0) {
+                let before = live.count(&*tx).await?;
+                let ended = builder::Entity::find()
+                    .filter(builder::Column::EndedAt.gte(since.as_micros()))
+                    .order_by_desc(builder::Column::EndedAt)
+                    .order_by_desc(builder::Column::Id)
+                    .offset(offset.saturating_sub(before))
+                    .limit(left);
+                builders.extend(readable(each_of(&tx, ended).await?.into_iter()));
             }
             Ok(builders)
         })

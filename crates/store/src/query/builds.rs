@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{BuildId, BuildState, ChrootName, DirectoryName, ProjectId, Timestamp};
-use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _, Value,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, JoinType, QueryFilter as _, QuerySelect as _, Value};
 
 use super::{
     build_summaries,
@@ -118,22 +116,37 @@ impl Store {
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn built_packages(&self, id: BuildId) -> Result<Vec<(ChrootName, Vec<BuiltPackage>)>> {
-        let rows = self
+        use collected_package::Column;
+        // Not the whole rows: the metadata of one package may be megabytes, and nobody asks for them here.
+        let rows: Vec<(String, String, i64, String, String, String)> = self
             .read(|tx| async move {
                 Ok(collected_package::Entity::find()
                     .join(JoinType::InnerJoin, package_to_attempt())
                     .filter(attempt::Column::Build.eq(id.0))
-                    .select_also(attempt::Entity)
-                    .order_by_asc(collected_package::Column::FileName)
+                    .select_only()
+                    .column(attempt::Column::Chroot)
+                    .columns([
+                        Column::Name,
+                        Column::Epoch,
+                        Column::Version,
+                        Column::Release,
+                        Column::Architecture,
+                    ])
+                    .into_tuple()
                     .all(&*tx)
                     .await?)
             })
             .await?;
         let mut packages: BTreeMap<ChrootName, Vec<BuiltPackage>> = BTreeMap::new();
-        for (package, attempt) in rows {
-            let Some(attempt) = attempt else { continue };
-            let chroot = Row::new("attempt", &attempt.id).parse("chroot", &attempt.chroot)?;
-            packages.entry(chroot).or_default().push(built_package(package));
+        for (chroot, name, epoch, version, release, architecture) in rows {
+            let chroot = Row::new("build", &id).parse("chroot of an attempt", &chroot)?;
+            packages.entry(chroot).or_default().push(BuiltPackage {
+                name,
+                epoch,
+                version,
+                release,
+                architecture,
+            });
         }
         for packages in packages.values_mut() {
             packages.sort();

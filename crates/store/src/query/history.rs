@@ -118,6 +118,22 @@ async fn old_allocations(tx: &Tx, before: i64) -> Result<Vec<i64>, TxError> {
     Ok(older(oldest, before))
 }
 
+/// Deleted projects of which nothing but their row was left before a moment. Until it is that old, it tells sweeps whose results
+/// may be taken away.
+async fn old_projects(tx: &Tx, before: i64) -> Result<Vec<i64>, TxError> {
+    let cleared = project::Column::ClearedAt;
+    Ok(project::Entity::find()
+        .select_only()
+        .column(project::Column::Id)
+        .filter(cleared.is_not_null())
+        .filter(cleared.lt(before))
+        .order_by_asc(cleared)
+        .limit(ROWS_AT_ONCE)
+        .into_tuple()
+        .all(&**tx)
+        .await?)
+}
+
 /// The oldest events, by their numbers, which rise with time.
 async fn old_events(tx: &Tx, before: i64) -> Result<Vec<i64>, TxError> {
     let oldest: Vec<(i64, i64)> = event::Entity::find()
@@ -216,7 +232,8 @@ impl Store {
         .await
     }
 
-    /// Takes away one piece of what ended, or happened, before a moment: allocations, builders with their launches, events; and of
+    /// Takes away one piece of what ended, or happened, before a moment: allocations, builders with their launches, the rows of
+    /// deleted projects of which nothing else is left, events; and of
     /// the queue's changes of more than an hour ago.
     /// How many rows that were; none when there is no more.
     ///
@@ -238,6 +255,11 @@ impl Store {
             let builders = prune_builders(&tx, before).await?;
             if builders > 0 {
                 return Ok(builders);
+            }
+            let projects = old_projects(&tx, before).await?;
+            let projects = delete::<project::Entity, _>(&tx, project::Column::Id, projects).await?;
+            if projects > 0 {
+                return Ok(projects);
             }
             let ids = old_events(&tx, before).await?;
             delete::<event::Entity, _>(&tx, event::Column::Id, ids).await

@@ -2,7 +2,7 @@
 
 use model::{BuilderId, BuilderState, LaunchAnswer, LaunchHistory};
 use serde_json::json;
-use store::{Change, Error, EventFilter, FleetCache};
+use store::{Change, Error, EventFilter, FleetCache, Page};
 use uuid::Uuid;
 
 use crate::{
@@ -353,6 +353,26 @@ async fn builders_that_are_gone_are_listed_only_since_a_moment(farm: Farm) {
     assert_eq!(listed(None).await, [alive.id]);
     assert_eq!(listed(Some(51)).await, [alive.id]);
     assert_eq!(listed(Some(50)).await, [gone.id, alive.id]);
+    let another = farm.planned_builder().await;
+    let change = because("nobody wants it either");
+    let moved = (farm.store).transition(&farm.lease, &another, BuilderState::Abandoned, &change, at(55));
+    moved.await.unwrap();
+    let listed = async |since: Option<u64>, limit: u64, offset: u64| {
+        let page = Page {
+            limit: Some(limit),
+            offset,
+        };
+        let builders = farm.store.builders_page(since.map(at), page).await.unwrap();
+        builders.into_iter().map(|builder| builder.id).collect::<Vec<_>>()
+    };
+    // Those that live, then those that are gone, the last one first; in pages of any size.
+    assert_eq!(listed(Some(50), 9, 0).await, [alive.id, another.id, gone.id]);
+    assert_eq!(listed(Some(51), 9, 0).await, [alive.id, another.id]);
+    assert_eq!(listed(Some(50), 2, 0).await, [alive.id, another.id]);
+    assert_eq!(listed(Some(50), 1, 1).await, [another.id]);
+    assert_eq!(listed(Some(50), 2, 2).await, [gone.id]);
+    assert_eq!(listed(Some(50), 2, 3).await, []);
+    assert_eq!(listed(None, 9, 0).await, [alive.id]);
     let view = farm.store.fleet_snapshot(farm.lease.fleet, at(60)).await.unwrap();
     assert_eq!(*view.builders, [alive]);
     assert_eq!(farm.builder(gone.id).await.state, BuilderState::Abandoned);

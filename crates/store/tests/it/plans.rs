@@ -42,6 +42,7 @@ async fn look_at_everything(database: Database) {
     pages(&mut bench, &store).await;
     build_lists(&mut bench, &store).await;
     lists(&mut bench, &store).await;
+    publications(&mut bench, &store).await;
     changes(&mut bench, &store).await;
     assert!(bench.looked_at > 100, "{} statements", bench.looked_at);
     assert!(bench.faults.is_empty(), "{}", bench.faults.join("\n"));
@@ -127,6 +128,35 @@ async fn rounds(bench: &mut Bench, store: &Store) {
         .look("builder_by_instance", store.builder_by_instance("i-7"))
         .await;
     bench.look("pending_migrations", store.pending_migrations()).await;
+    conditions(bench, store).await;
+}
+
+/// What a controller says and is told of pools and clouds.
+async fn conditions(bench: &mut Bench, store: &Store) {
+    let (lease, now) = (bench.farm.lease, at(1_000_001));
+    let pool = "small".parse().unwrap();
+    let spec = serde_json::json!({});
+    bench
+        .look(
+            "record_pool",
+            store.record_pool(&lease, &pool, &spec, "hash", now),
+        )
+        .await;
+    bench
+        .look("retire_pools", store.retire_pools(&lease, &[&pool]))
+        .await;
+    bench
+        .look(
+            "set_cloud_trouble",
+            store.set_cloud_trouble(&lease, "dev", None, now),
+        )
+        .await;
+    bench
+        .look("fleet_condition", store.fleet_condition(Some(lease.fleet), now))
+        .await;
+    bench
+        .look("forsaken_fleets", store.forsaken_fleets(lease.fleet, now))
+        .await;
 }
 
 /// What workers do.
@@ -159,6 +189,25 @@ async fn work(bench: &mut Bench, store: &Store) {
         )
         .await;
     bench
+        .look("silent_allocations", store.silent_allocations(now, 10))
+        .await;
+    bench
+        .look("look_at_allocations", store.look_at_allocations(worker, &[epoch]))
+        .await;
+    let epoch = bench
+        .look(
+            "take_over_allocation",
+            store.take_over_allocation(epoch, worker, worker, now, now),
+        )
+        .await;
+    let fleet = bench.farm.lease.fleet;
+    bench
+        .look(
+            "lose_to_stop",
+            store.lose_to_stop(fleet, &["none".to_owned()], now),
+        )
+        .await;
+    bench
         .look(
             "finish_attempt",
             store.finish_attempt(epoch, worker, &collected(build), now),
@@ -178,6 +227,58 @@ async fn work(bench: &mut Bench, store: &Store) {
     bench.look("used_sources", store.used_sources(&digests)).await;
     bench.look("projects_to_clear", store.projects_to_clear()).await;
     bench.look("prune", store.prune(at(100))).await;
+}
+
+/// What a worker does for a repository: for the main one, and for one of a directory in which few builds are.
+async fn publications(bench: &mut Bench, store: &Store) {
+    let (project, chroot) = (bench.farm.project.id, chroot(CHROOT));
+    let (worker, now) = (crate::farm::WORKER, at(1_000_004));
+    let aside = "tools:pr:1".parse().unwrap();
+    let upload = store::NewUpload {
+        directory: aside,
+        ..bench.farm.upload(&[CHROOT])
+    };
+    let build = store.submit_upload(&upload, now).await.unwrap().id;
+    let key = store::RepositoryKey {
+        project,
+        directory: &upload.directory,
+        chroot: &chroot,
+    };
+    bench
+        .look("publication of a directory", store.publication(key, 1))
+        .await;
+    let begun = bench
+        .look("begin_publication", store.begin_publication(key, worker, now))
+        .await
+        .unwrap();
+    bench
+        .look(
+            "renew_publication",
+            store.renew_publication(key, begun, worker, now),
+        )
+        .await;
+    bench
+        .look("published_repositories", store.published_repositories(None, 50))
+        .await;
+    bench
+        .look("existing_builds", store.existing_builds(&[build, BuildId(1)]))
+        .await;
+    let record = crate::farm::record(begun);
+    bench
+        .look(
+            "finish_publication",
+            store.finish_publication(key, &record, worker, &[], now),
+        )
+        .await;
+    let on_disk = [store::PublishedSnapshot { record, at: now }];
+    bench
+        .look("keep_snapshots", store.keep_snapshots(key, &on_disk))
+        .await;
+    bench
+        .look("project_directories", store.project_directories(project))
+        .await;
+    // Nothing that is under way keeps the project from being deleted.
+    store.cancel_build(build, "user:owner1", now).await.unwrap();
 }
 
 /// What one answer of the api shows.
@@ -206,8 +307,12 @@ async fn pages(bench: &mut Bench, store: &Store) {
     bench.look("counts", store.counts()).await;
     bench.look("builders", store.builders(None)).await;
     let since = at(199_000);
-    let gone = bench.look("builders, gone", store.builders(Some(since))).await;
-    assert!(gone.len() > 500, "{}", gone.len());
+    let gone = bench
+        .look("builders_page", store.builders_page(Some(since), page(500)))
+        .await;
+    assert_eq!(gone.len(), 50);
+    let attempt = store.attempts_of(id).await.unwrap()[0].id;
+    bench.look("attempt", store.attempt(attempt)).await.unwrap();
     let of_build = EventFilter {
         build: Some(id),
         ..EventFilter::default()
@@ -304,6 +409,16 @@ async fn lists(bench: &mut Bench, store: &Store) {
         order: Order::default(),
     };
     bench.look("projects", store.projects(&of_owner, page(0))).await;
+    let newest = ProjectFilter {
+        owner: None,
+        text: None,
+        order: Order::IdDescending,
+    };
+    bench
+        .look("newest projects", store.projects(&newest, page(0)))
+        .await;
+    bench.look("users", store.users()).await;
+    bench.look("project_names", store.project_names()).await;
 }
 
 /// What users change.
