@@ -47,6 +47,8 @@ pub struct Limits {
     /// How many bytes a second a client has to send of a long body, or take of a long answer, on the average since it began.
     /// [`Self::body_timeout`] is his from the start.
     pub min_rate: u64,
+    /// The longest time for a whole body, and for a piece of an answer that is taken slowly.
+    pub request_timeout: Duration,
     /// Log streams at once.
     pub log_streams: usize,
     /// Log streams of one client at once.
@@ -59,6 +61,7 @@ impl Limits {
         Pace {
             patience: self.body_timeout,
             min_rate: self.min_rate,
+            longest: self.request_timeout,
         }
     }
 }
@@ -72,6 +75,7 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
             min_rate: 1 << 10,
+            request_timeout: Duration::from_secs(6 * 3600),
             log_streams: 1000,
             log_streams_per_client: 32,
         }

@@ -175,6 +175,7 @@ fn limits(http: &runtime::settings::HttpSettings) -> api::Limits {
         head_timeout: http.head_timeout.get(),
         body_timeout: http.body_timeout.get(),
         min_rate: http.min_rate.bytes(),
+        request_timeout: http.request_timeout.get(),
         log_streams: http.max_log_streams,
         log_streams_per_client: http.max_log_streams_per_client,
     }

@@ -20,16 +20,19 @@ pub(crate) struct Pace {
     pub(crate) patience: Duration,
     /// Bytes a second, on the average; 0 for none.
     pub(crate) min_rate: u64,
+    /// The longest time for all of it, however many bytes come.
+    pub(crate) longest: Duration,
 }
 
 impl Pace {
     /// How long the next byte may take, given the bytes so far and the time that they took; `None` when that was too slow.
     pub(crate) fn left(&self, elapsed: Duration, bytes: u64) -> Option<Duration> {
-        let Some(seconds) = bytes.checked_div(self.min_rate) else {
-            return Some(self.patience);
-        };
-        let allowed = self.patience.saturating_add(Duration::from_secs(seconds));
-        let left = allowed.checked_sub(elapsed).filter(|left| !left.is_zero())?;
+        let earned = bytes.checked_div(self.min_rate).map(Duration::from_secs);
+        let allowed = earned.map_or(Duration::MAX, |earned| self.patience.saturating_add(earned));
+        let left = allowed
+            .min(self.longest)
+            .checked_sub(elapsed)
+            .filter(|left| !left.is_zero())?;
         Some(left.min(self.patience))
     }
 }
@@ -155,6 +158,7 @@ mod tests {
     const PACE: Pace = Pace {
         patience: Duration::from_secs(60),
         min_rate: 1000,
+        longest: Duration::from_secs(5000),
     };
 
     #[test]
@@ -169,11 +173,13 @@ mod tests {
         assert_eq!(left(60, 5000), Some(5));
         assert_eq!(left(60, 1_000_000), Some(60));
         assert_eq!(left(1061, 1_000_000), None);
-        let endless = Pace { min_rate: 0, ..PACE };
-        assert_eq!(
-            endless.left(Duration::from_secs(1_000_000), 1),
-            Some(PACE.patience)
-        );
+        let at_any_pace = Pace { min_rate: 0, ..PACE };
+        let left = |seconds| at_any_pace.left(Duration::from_secs(seconds), 1);
+        assert_eq!(left(4000), Some(PACE.patience));
+        // All of it has an end, also for who sends without a pause.
+        assert_eq!(left(4990), Some(Duration::from_secs(10)));
+        assert_eq!(left(5000), None);
+        assert_eq!(PACE.left(Duration::from_secs(5000), u64::MAX), None);
     }
 
     /// Sends bytes to a client who takes so many at a time, with a pause; how it ended.
@@ -200,6 +206,7 @@ mod tests {
         let pace = Pace {
             patience: Duration::from_millis(200),
             min_rate: 0,
+            ..PACE
         };
         let sent = send(pace, 1_000_000, 4096, Duration::from_secs(1000)).await;
         assert_eq!(sent.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
@@ -210,6 +217,7 @@ mod tests {
         let pace = Pace {
             patience: Duration::from_millis(500),
             min_rate: 1_000_000,
+            ..PACE
         };
         // Each pause is within the patience; a hundred thousand of them would be hours.
         let sent = send(pace, 1_000_000, 10, Duration::from_millis(50)).await;
@@ -221,6 +229,7 @@ mod tests {
         let pace = Pace {
             patience: Duration::from_secs(20),
             min_rate: 100,
+            ..PACE
         };
         send(pace, 100_000, 4096, Duration::from_millis(20))
             .await

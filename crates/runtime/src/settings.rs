@@ -108,6 +108,8 @@ pub struct HttpSettings {
     /// How much a client has to send or take per second, on the average, once a body or an answer took longer than
     /// `body_timeout`.
     pub min_rate: ByteSize,
+    /// The longest time for the whole body of a request.
+    pub request_timeout: Span,
     /// The most logs that are followed at once.
     pub max_log_streams: usize,
     /// The most logs that one client follows at once.
@@ -128,6 +130,7 @@ impl Default for HttpSettings {
             head_timeout: Span::seconds(30),
             body_timeout: Span::seconds(60),
             min_rate: ByteSize::kibibytes(1),
+            request_timeout: Span::seconds(6 * 3600),
             max_log_streams: 1000,
             max_log_streams_per_client: 32,
         }

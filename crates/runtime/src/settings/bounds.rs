@@ -104,6 +104,8 @@ impl Bounds<'_> {
         self.range("http.body_timeout", http.body_timeout, least, most);
         let (least, most) = (ByteSize::from_bytes(1), ByteSize::mebibytes(10));
         self.range("http.min_rate", http.min_rate, least, most);
+        let (least, most) = (Span::seconds(60), Span::seconds(24 * HOUR));
+        self.range("http.request_timeout", http.request_timeout, least, most);
         self.range("http.max_log_streams", http.max_log_streams, 1, 1_000_000);
         let per_client = http.max_log_streams_per_client;
         self.range("http.max_log_streams_per_client", per_client, 1, 1_000_000);

@@ -162,6 +162,7 @@ const OUT_OF_BOUNDS: &[(&str, &str, &str)] = &[
     ("http.head_timeout", "\"0s\"", "0s is not from 1s to 1h"),
     ("http.body_timeout", "\"2h\"", "2h is not from 1s to 1h"),
     ("http.min_rate", "\"1GiB\"", "1GiB is not from 1B to 10MiB"),
+    ("http.request_timeout", "\"59s\"", "59s is not from 1m to 1d"),
     ("http.max_log_streams", "0", "0 is not from 1 to"),
     ("http.max_log_streams_per_client", "0", "0 is not from 1 to"),
     ("storage.directory", "\"\"", "the path is empty"),
@@ -375,6 +376,7 @@ fn each_bound_itself_is_taken_and_the_next_value_is_not() {
         ("http.head_timeout", "\"1s\"", "\"999ms\"", "\"1h\"", "\"3601s\""),
         ("http.body_timeout", "\"1s\"", "\"999ms\"", "\"1h\"", "\"3601s\""),
         ("http.min_rate", "\"1B\"", "\"0B\"", "\"10MiB\"", "\"11MiB\""),
+        ("http.request_timeout", "\"1m\"", "\"59s\"", "\"1d\"", "\"25h\""),
         ("http.max_log_streams", "1", "0", "1000000", "1000001"),
         ("worker.parallel", "1", "0", "1000000", "1000001"),
         (
