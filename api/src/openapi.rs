@@ -1,5 +1,6 @@
 //! The OpenAPI document: made from the handlers, then put straight where poem-openapi cannot know better.
 
+mod answers;
 mod bounds;
 
 use std::collections::{BTreeMap, HashMap};
@@ -164,6 +165,7 @@ pub fn openapi_document() -> String {
         schemas.values_mut().for_each(refer);
     }
     bounds::straighten_bounds(&mut document);
+    answers::describe_answers(&mut document);
     let mut text = serde_json::to_string_pretty(&sorted(document)).unwrap_or(raw);
     text.push('\n');
     text

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod build;
+mod dnf;
 mod farm;
 mod package;
 mod project;
@@ -13,15 +14,15 @@ pub(crate) use build::{
     ISOLATIONS, Message, RepositoryView, SourceChrootView, UploadArguments, built_packages, result_directory,
     result_url, source_path,
 };
+pub(crate) use dnf::{DnfArchitecture, DnfDependency, DnfDirectory, DnfOptions, DnfRepositories};
 pub(crate) use farm::{
     AttemptView, BuilderView, EventView, FleetView, HealthView, LogChunk, LogView, PoolView, QueueEntry,
     QueueView,
 };
 pub(crate) use package::{LatestBuilds, MonitorChroot, MonitorPackage, MonitorView, PackageView};
 pub(crate) use project::{
-    DnfArchitecture, DnfDependency, DnfDirectory, DnfOptions, DnfRepositories, IdentityView, NoArguments,
-    ProjectAddArguments, ProjectChrootConfigView, ProjectChrootView, ProjectEditArguments, ProjectView,
-    TokenView, VersionView,
+    IdentityView, NoArguments, ProjectAddArguments, ProjectChrootConfigView, ProjectChrootView,
+    ProjectEditArguments, ProjectView, TokenView, VersionView,
 };
 
 use std::fmt::Display;

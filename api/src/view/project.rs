@@ -1,7 +1,5 @@
 //! Projects and their chroots.
 
-use std::collections::BTreeMap;
-
 use poem_openapi::Object;
 use serde::Serialize;
 use store::{Project, ProjectSettings};
@@ -14,6 +12,8 @@ use crate::{
 
 /// How many repositories a project may name in a list: far fewer than a builder takes for one build.
 const MAX_REPOSITORIES: usize = 100;
+/// How many characters a text of a project has at most: lists show it of many.
+const MAX_TEXT: usize = 16384;
 
 /// The version of Copr's API that is spoken.
 #[derive(Debug, Object)]
@@ -140,9 +140,11 @@ pub(crate) struct ProjectEditArguments {
     /// The names of all of its chroots, such as `fedora-43-x86_64`. A new project needs at least one; an edit may name the same
     /// ones only, in any order.
     pub(crate) chroots: Option<Vec<String>>,
-    /// What the project is for.
+    /// What the project is for, in at most 16384 characters.
+    #[oai(validator(max_length = 16384))]
     pub(crate) description: Option<String>,
-    /// How to use the project.
+    /// How to use the project, in at most 16384 characters.
+    #[oai(validator(max_length = 16384))]
     pub(crate) instructions: Option<String>,
     /// The address of a page about the project, with http or https. An empty text takes it away.
     pub(crate) homepage: Option<String>,
@@ -256,6 +258,21 @@ impl ProjectEditArguments {
             && let Some(mistake) = web_address::mistake(homepage)
         {
             fields.reject("homepage", format!("Invalid URL: {mistake}."));
+        }
+        for (name, text) in [
+            ("description", &self.description),
+            ("instructions", &self.instructions),
+            ("contact", &self.contact),
+        ] {
+            let is_long = text
+                .as_deref()
+                .is_some_and(|text| text.chars().count() > MAX_TEXT);
+            if is_long {
+                fields.reject(
+                    name,
+                    format!("Field cannot be longer than {MAX_TEXT} characters."),
+                );
+            }
         }
         for (name, repositories) in [
             ("repos", &self.repos),
@@ -444,55 +461,4 @@ pub(crate) struct ProjectChrootConfigView {
     pub(crate) isolation: String,
     /// How mock is asked to make the chroot, such as `default`. It is stored only: this farm does not act on it.
     pub(crate) bootstrap: String,
-}
-
-/// The options that a repository has in dnf's configuration.
-#[derive(Clone, Debug, Object)]
-pub(crate) struct DnfOptions {
-    /// The repository's priority: 1 is the strongest. Left out for dnf's own default, 99.
-    #[oai(skip_serializing_if_is_none)]
-    pub(crate) priority: Option<i64>,
-    /// `1` for a repository whose packages may replace those of a module; left out for any other.
-    #[oai(skip_serializing_if_is_none)]
-    pub(crate) module_hotfixes: Option<String>,
-}
-
-/// A repository for one architecture of one release, for dnf 5.
-#[derive(Debug, Object)]
-pub(crate) struct DnfArchitecture {
-    /// The options that differ from dnf's own.
-    pub(crate) opts: DnfOptions,
-}
-
-/// A directory of the project, for dnf 5.
-#[derive(Debug, Object)]
-pub(crate) struct DnfDirectory {
-    /// In how many days the directory is deleted; left out if it stays.
-    #[oai(skip_serializing_if_is_none)]
-    pub(crate) delete_after_days: Option<i64>,
-}
-
-/// A repository that people need who install the project's packages, for dnf 5.
-#[derive(Debug, Object)]
-pub(crate) struct DnfDependency {
-    /// `copr` for a project of this farm, `external_baseurl` for any other repository.
-    #[oai(rename = "type")]
-    pub(crate) kind: String,
-    /// The options of its section in a `.repo` file, among them `id` and `name`.
-    pub(crate) opts: BTreeMap<String, String>,
-    /// Where it is: `owner` and `projectname` of a project, or the address of another repository as `pattern`.
-    pub(crate) data: BTreeMap<String, String>,
-}
-
-/// All that dnf 5 needs to write a `.repo` file for a project.
-#[derive(Debug, Object)]
-pub(crate) struct DnfRepositories {
-    /// The address below which all results are: behind it come owner, directory and chroot.
-    pub(crate) results_url: String,
-    /// The repositories: by distribution and release, such as `fedora-43`, then by the word `arch`, then by architecture.
-    pub(crate) repos: BTreeMap<String, BTreeMap<String, BTreeMap<String, DnfArchitecture>>>,
-    /// The project's directories, by name.
-    pub(crate) directories: BTreeMap<String, DnfDirectory>,
-    /// The repositories that people need who install the project's packages.
-    pub(crate) dependencies: Vec<DnfDependency>,
 }

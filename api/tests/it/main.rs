@@ -18,6 +18,7 @@ mod logs;
 mod metrics;
 mod openapi;
 mod pages;
+mod project_texts;
 mod projects;
 mod refusals;
 mod results;
