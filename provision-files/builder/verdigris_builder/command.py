@@ -9,6 +9,7 @@ from . import processes, system
 
 CHUNK = 64 << 10
 LOOK_MS = 100
+NOT_STARTED = 125  # a child that failed before it became its program
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
 
@@ -38,12 +39,11 @@ def run(child, sink, look=None):
 
 
 def program(argv, sink, environment=None, enter=None):
-    """Run a program. With `enter`, called in the child before, it is an installer: without the capabilities that reach beyond files."""
+    """Run a program; `enter` is called in the child before."""
     def child():
         system.die_with_parent()
         if enter:
             enter()
-            system.limit_bounding_set(system.INSTALLER_CAPABILITIES)
         os.execvpe(argv[0], argv, {**ENVIRONMENT, **(environment or {})})
     return run(child, sink)
 
@@ -68,7 +68,7 @@ def exit_status(status):
 
 def _child(child, reader, writer):
     """Never returns: the new process."""
-    code = 125
+    code = NOT_STARTED
     try:
         os.close(reader)
         null = os.open("/dev/null", os.O_RDONLY)

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 
-from . import chroots, command, fetching, files, installer, paths, seals, task
+from . import chroots, command, fetching, files, installer, inventory, paths, seals, task
 from .errors import disk_full, infrastructure_fault, package_fault
 from .repositories import Repositories
 
@@ -78,27 +78,51 @@ class Dnf:
         inside = root + CACHE_INSIDE
         os.makedirs(inside, exist_ok=True)
         view = installer.View(root, cache, inside, self.directory, [*self.local(), *filter(None, [source])])
-        with seals.changing_cache():
-            os.makedirs(cache, exist_ok=True)
-            status, said = self.step(view, root, arguments, log, download=True)
-        if status == 0 and not NOTHING.search(said):
-            status, text = self.step(view, root, arguments, log, download=False)
-            said += text
-        files.remove_tree(inside, *(os.path.join(self.directory, name) for name in ("upper", "work")))
+        status, said = self.steps(view, root, arguments, log)
+        files.remove_tree(inside, *(os.path.join(self.directory, name) for name in ("upper", "work", installer.LISTING)))
+        if status == command.NOT_STARTED:
+            raise infrastructure_fault("mount", "the view of the machine in which packages are installed cannot be made", find=("root.log", "Error"))
         return status, said
 
-    def step(self, view, root, arguments, log, download):
-        """Download what the transaction needs, or do it with what there is; (exit status, tail of its output)."""
+    def steps(self, view, root, arguments, log):
+        """Download and install: in one process if that is possible, else in two."""
+        one_process = installer.sealed_program()
+        with seals.changing_cache() as change:
+            os.makedirs(view.cache, exist_ok=True)
+            if one_process:
+                program, before = [*one_process, view.inside, self.directory, "--disableplugin=local"], seals.cache_items()
+                status, said = self.step(program, [], view, root, arguments, log, "both")
+                change.items = self.as_left(view.cache, before)
+                if status != installer.NOT_SEALED:
+                    return status, said
+                change.items = None
+            program = ["dnf5"] if manager() == "dnf5" else ["dnf", "--disableplugin=local"]
+            status, said = self.step(program, step_options(program[0], True), view, root, arguments, log, "download")
+        if status == 0 and not NOTHING.search(said):
+            status, text = self.step(program, step_options(program[0], False), view, root, arguments, log, "install")
+            said += text
+        return status, said
+
+    def as_left(self, cache, before):
+        """What the cache was like when code of packages began to run; None where none did."""
+        listed = files.read_json(os.path.join(self.directory, installer.LISTING), 64 << 20)
+        if listed is None:
+            return None
+        top = inventory.shown(cache)
+        others = {item: words for item, words in before.items() if item != top and not item.startswith(top + "/")}
+        return {**others, **{top + item: words for item, words in listed.items()}}
+
+    def step(self, program, options, view, root, arguments, log, step):
+        """One run of dnf in the view; (exit status, tail of its output)."""
         tail = Tail(256 << 10)
         sink = self.log.sink(log)
 
         def both(data):
             tail.add(data)
             sink(data)
-        program = ["dnf5"] if manager() == "dnf5" else ["dnf", "--disableplugin=local"]
         argv = program + ["-y", "-c", self.config, "--releasever=" + self.chroot["release"], "--forcearch=" + chroots.rpm_arch(self.chroot),
-                          "--installroot=" + root, *step_options(program[0], download), *arguments]
-        status = command.program(argv, both, self.environment, lambda: view.enter(download))
+                          "--installroot=" + root, *options, *arguments]
+        status = command.program(argv, both, self.environment, lambda: view.enter(step))
         return status, tail.text()
 
     def local(self):

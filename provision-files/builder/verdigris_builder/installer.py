@@ -5,12 +5,14 @@ settings of the machine read-only, the root that is filled, a few files of the a
 SSH server, no disk devices, no other attempt. Without CAP_SYS_ADMIN nobody inside changes a mount of that.
 
 Installing takes two steps. In the first dnf chooses and downloads packages into the cache; no code of packages runs. In the second it
-installs them without downloading, and the cache is below a layer that is thrown away: what is written there reaches no other build.
+installs them without downloading, and the cache is below a layer that is thrown away: what is written there reaches no other build. dnf 4
+does both in one process, which saves choosing twice (sealed_dnf.py); where that is not possible, and with dnf5, there are two runs.
 """
 
 import os
+import shutil
 
-from . import mounting, paths, system
+from . import command, mounting, paths, system
 
 PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "opt", "etc")
 RESOLVERS = ("run/systemd/resolve", "run/NetworkManager", "run/resolvconf", "run/nscd", "var/lib/ca-certificates")
@@ -20,15 +22,34 @@ OPTIONS = {"nosuid": system.MS_NOSUID, "nodev": system.MS_NODEV, "noexec": syste
 KERNEL = ("proc/sys", "proc/sysrq-trigger", "proc/irq", "proc/bus")
 
 
+HERE = os.path.dirname(os.path.realpath(__file__))
+# As in sealed_dnf.py, which is a program of another Python and cannot be imported.
+NOT_SEALED, LISTING = 120, "cache.json"
+
+
+def sealed_program():
+    """How sealed_dnf.py is run: by the Python that dnf 4 runs by; None with dnf5, or where that cannot be told."""
+    path = command.ENVIRONMENT["PATH"]
+    dnf = shutil.which("dnf", path=path)
+    if shutil.which("dnf5", path=path) or dnf is None:
+        return None
+    with open(dnf, "rb") as file:
+        first = file.readline(200)
+    words = os.fsdecode(first[2:]).split() if first.startswith(b"#!") else []
+    if not words or "python" not in os.path.basename(words[0]):
+        return None
+    return [*words, "-B", os.path.join(HERE, "sealed_dnf.py")]
+
+
 class View:
     """What one run of dnf sees. `directory` is the run's own (configuration, keys, this view's layers); `shown` are more paths that it reads."""
 
     def __init__(self, root, cache, inside, directory, shown):
         self.root, self.cache, self.inside, self.directory = root, cache, inside, directory
-        self.shown = [path for path in (directory, paths.HOMES, *shown) if os.path.exists(path)]
+        self.shown = [path for path in (directory, paths.HOMES, os.path.dirname(HERE), *shown) if os.path.exists(path)]
 
-    def enter(self, download):
-        """Go there (in the child that becomes dnf). With `download` the cache is the real one, else a layer over it."""
+    def enter(self, step):
+        """Go there (in the child that becomes dnf). In the step "install" the cache has its layer; "both" keeps the right to mount one itself."""
         system.unshare(system.CLONE_NEWNS | system.CLONE_NEWIPC | system.CLONE_NEWUTS)
         system.make_private()
         top = os.path.join(self.directory, "view")
@@ -45,7 +66,7 @@ class View:
                 self.show(top, path)
         system.bind(self.root + "/dev", top + "/dev", system.MS_REC)
         inside = top + self.inside
-        if download:
+        if step != "install":
             system.bind(self.cache, inside)
         else:
             layers = [os.path.join(self.directory, name) for name in ("upper", "work")]
@@ -60,7 +81,8 @@ class View:
             if os.path.exists(place):
                 system.bind(place, place)
         system.pivot_root(top)
-        self.close()
+        self.close(step)
+        system.limit_bounding_set(system.INSTALLER_CAPABILITIES | ({system.SYS_ADMIN} if step == "both" else set()))
 
     def show(self, top, path):
         """The same path in the view: a link again, else what is there, with all that is mounted in it."""
@@ -90,12 +112,12 @@ class View:
             elif os.path.exists(place):
                 system.bind(empty, place)
 
-    def close(self):
+    def close(self, step):
         """Make every mount read-only but those of the root, the cache, and the view's own; no device outside of /dev."""
         device, proc = self.root + "/dev", self.root + "/proc"
         for point, words in system.mounts_with_options():
             is_device = point.startswith(("/dev/", device + "/"))
-            is_open = is_device or point in ("/", "/dev", self.root, self.inside, device, proc)
+            is_open = is_device or point in ("/", "/dev", self.root, self.inside, device, proc) or (step == "both" and point == self.directory)
             flags = system.MS_REMOUNT | system.MS_BIND
             for word in words:
                 flags |= OPTIONS.get(word, 0)

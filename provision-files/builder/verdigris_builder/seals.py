@@ -37,15 +37,22 @@ def cache_items():
     return found
 
 
+class Change:
+    """A change of the cache under way. `items` may be set to what the cache is to be sealed as, else it is what is there in the end."""
+
+    items = None
+
+
 @contextlib.contextmanager
 def changing_cache():
-    """Around every step of ours that changes the cache, and in which no foreign code runs."""
+    """Around every step of ours that changes the cache. Where foreign code runs before the end, the step says in `items` what there was before it."""
     state, broken = cache_state()
     if state == "open" or state == "sealed" and broken:
         files.remove_tree(os.path.join(paths.CACHE, "dnf"))
     write(CACHE, {"open": True, "broken": broken})
-    yield
-    accept_cache(broken)
+    change = Change()
+    yield change
+    accept_cache(broken, change.items)
 
 
 def cache_state():
@@ -64,9 +71,9 @@ def cache_state():
     return "sealed", broken
 
 
-def accept_cache(broken):
-    """Seal the cache as it is, with what was ever found wrong with it."""
-    write(CACHE, {"items": cache_items(), "broken": broken})
+def accept_cache(broken, items=None):
+    """Seal the cache as it is or is said to be, with what was ever found wrong with it."""
+    write(CACHE, {"items": cache_items() if items is None else items, "broken": broken})
 
 
 def accept():

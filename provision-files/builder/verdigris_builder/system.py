@@ -15,12 +15,13 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32,
 MS_NOATIME, MS_NODIRATIME, MS_REC, MS_PRIVATE, MS_RELATIME = 1024, 2048, 16384, 1 << 18, 1 << 21
 MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 23, 24, 36, 38
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
 SIGKILL = 9
 
 # What dnf and the scriptlets of packages need as root: files, owners, chroot. Everything that reaches beyond files is taken away.
 CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP = 0, 1, 2, 3, 4, 5, 6, 7, 8
-SYS_CHROOT, MKNOD, SETFCAP = 18, 27, 31
+SYS_CHROOT, SYS_ADMIN, MKNOD, SETFCAP = 18, 21, 27, 31
 INSTALLER_CAPABILITIES = {CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP,
                           SYS_CHROOT, MKNOD, SETFCAP}
 
@@ -95,6 +96,19 @@ def limit_bounding_set(keep):
     for number in range(64):
         if number not in keep and LIBC.prctl(PR_CAPBSET_READ, ctypes.c_ulong(number), 0, 0, 0) == 1:
             prctl(PR_CAPBSET_DROP, number)
+
+
+def limit_capabilities(keep):
+    """Give up every capability but those, of this process and all below it."""
+    limit_bounding_set(keep)
+    LIBC.prctl(ctypes.c_int(PR_CAP_AMBIENT), ctypes.c_ulong(PR_CAP_AMBIENT_CLEAR_ALL), 0, 0, 0)  # fails where there are none
+    header = struct.pack("Ii", CAPABILITY_VERSION_3, 0)
+    held = ctypes.create_string_buffer(24)
+    _check(LIBC.capget(header, held), "capget")
+    words = struct.unpack("6I", held.raw)
+    mask = sum(1 << number for number in keep)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    _check(LIBC.capset(header, struct.pack("6I", words[0] & low, words[1] & low, 0, words[3] & high, words[4] & high, 0)), "capset")
 
 
 def drop_all_capabilities():
