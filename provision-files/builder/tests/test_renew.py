@@ -166,6 +166,7 @@ RESIDUE = [
     ("a set-user-id file in /tmp", lambda m: m.write("tmp/sh", "x", 0o4755), "writable", "/tmp/sh is new: kind=regular-file mode=4755"),
     ("POSIX shared memory", lambda m: m.write("dev/shm/segment", "x"), "writable", "/dev/shm/segment is new"),
     ("System V shared memory", segment, "memory", "shm id 0 key 30292 is new: owner=0"),
+    ("a node of the machine's memory", lambda m: os.mknod(m.path("dev/m"), 0o20666, os.makedev(1, 1)), "devices", "/dev/m is new: kind=character-device"),
     ("a device", lambda m: os.mknod(m.path("dev/disk"), 0o60666, os.makedev(7, 99)), "devices", "/dev/disk is new: kind=block-device mode=0"),
     ("a process", lambda m: m.leave("sleep", "900"), "processes", "/sleep owner=0 is new"),
     ("a process that only an interpreter shows", lambda m: m.leave("sh", "-c", "read x < /dev/zero; : hidden"), "processes", "hidden) owner=0 is new"),

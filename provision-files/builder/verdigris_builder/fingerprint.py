@@ -21,7 +21,7 @@ PARTS = {
 # Of these only what is new tells anything: what was there may end, or be tidied away.
 MAY_GO = {"processes", "listeners", "memory", "writable", "devices"}
 # The machine's own jobs begin and end at any time, so something new here is looked at again before it is believed.
-PASSING = ("processes", "listeners", "writable", "memory")
+PASSING = ("processes", "listeners", "writable", "memory", "timers")
 PATIENCE = 2.0
 MOST, MOST_OF_PART, MOST_LETTERS = 200, 40, 300
 MAX_DETAILS = 256 << 20

@@ -25,10 +25,12 @@ LIBRARIES = ("usr/lib64", "lib64", "usr/lib32", "lib32", "usr/lib/python3*", "us
 SPOOLS = ("var/spool/cron", "var/spool/at", "var/spool/atjobs", "var/spool/anacron", "var/spool/incron", "var/lib/systemd/linger",
           "run/systemd/system", "run/systemd/user", "run/systemd/transient", "run/systemd/generator", "run/systemd/generator.early",
           "run/systemd/generator.late", "run/udev/rules.d", "run/tmpfiles.d", "run/modules-load.d", "run/sysctl.d", "run/binfmt.d")
-WRITABLE = ("tmp", "var/tmp", "dev/shm", "dev/mqueue", "run/lock", "run/shm", "run/screen", "var/crash", "var/mail", "var/spool/mail")
+WRITABLE = ("tmp", "var/tmp", "dev/shm", "dev/mqueue", "run/lock", "run/shm", "run/screen", "var/crash")
 PRIVATE_TMP = re.compile(r"systemd-private-[0-9a-f]{32}-[^/]+\.service-[A-Za-z0-9]{6}")
 AGENT = re.compile(r"ssh-[A-Za-z0-9]{10,12}")
-COMING_AND_GOING = re.compile(r"(?:tty|pts|vcs|loop|ptmx|console|shm|mqueue|hugepages|dm-|fd$|std|core$|log$)")
+NO_DEVICES = re.compile(r"(?:pts|shm|mqueue|hugepages)$")
+COMING_AND_GOING = re.compile(r"/(?:loop|dm-|zram|ram|nbd|sr)[0-9]+$")
+MEMORY = re.compile(r"kind=character-device .* device=1:")
 OWN_FILES = {"start.lock", "baseline.json", "dirty.json"}
 
 
@@ -161,10 +163,11 @@ def private(path, entry):
 
 
 def devices():
-    """Device nodes with their modes and owners, but for terminals and others that come and go."""
+    """Nodes of disks and of memory, by which a machine can be read and changed past its files. Other drivers make theirs as they are loaded."""
     found = {}
-    tree(at("dev"), by_times, found, lambda path, entry: bool(COMING_AND_GOING.match(entry.name)))
-    return {item: words for item, words in found.items() if "device=" in words}
+    tree(at("dev"), by_times, found, lambda path, entry: bool(NO_DEVICES.match(entry.name)))
+    return {item: words for item, words in found.items()
+            if (words.startswith("kind=block-device ") and not COMING_AND_GOING.search(item)) or MEMORY.match(words)}
 
 
 def images():
