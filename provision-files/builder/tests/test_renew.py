@@ -8,14 +8,12 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
-from support import CHROOT, ENTRY, Builder, Shared, microdistro, until_true
+from support import CHROOT, Builder, Shared, microdistro, until_true
 
 from verdigris_builder import fingerprint, inventory
 

@@ -4,6 +4,7 @@ Renewing repairs only what is ours: attempts, the build users' processes and tem
 half done. Everything else is compared and reported. A builder that was found dirty once stays dirty.
 """
 
+import contextlib
 import json
 import os
 import pwd
@@ -52,15 +53,15 @@ def renew(data):
     return answer, 0 if not found else 7
 
 
-class lock:
+@contextlib.contextmanager
+def lock():
     """Nothing starts meanwhile."""
-
-    def __enter__(self):
-        paths.make_state_directories()
-        self.holder = files.lock(paths.START_LOCK)
-
-    def __exit__(self, *_):
-        os.close(self.holder)
+    paths.make_state_directories()
+    holder = files.lock(paths.START_LOCK)
+    try:
+        yield
+    finally:
+        os.close(holder)
 
 
 def parse(data):
