@@ -1,6 +1,6 @@
 """What every test needs: a builder under a temporary root, repositories over HTTP, SRPMs from the specs beside this file.
 
-How to run: `python3 -m unittest discover -s provision-files/builder/tests` as root, with rpm, dnf, createrepo_c, iproute2 and util-linux installed
+How to run: `python3 -m unittest discover -s provision-files/builder/tests` as root, with rpm, dnf, createrepo_c, gpg, iproute2, nftables and util-linux installed
 (`cargo xtask setup` installs them). The micro-distribution is taken from `VERDIGRIS_MICRODISTRO` or
 `~/.cache/verdigris/microdistro/current/repo` (`cargo xtask microdistro` makes it).
 

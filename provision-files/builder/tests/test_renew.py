@@ -13,7 +13,7 @@ import sys
 import tempfile
 import unittest
 
-from support import CHROOT, Builder, Shared, microdistro, until_true
+from support import CHROOT, Builder, Shared, microdistro, require, until_true
 
 from verdigris_builder import fingerprint, inventory
 
@@ -191,6 +191,8 @@ class Renewal(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.shared = Shared.get()
+        for tool in ("nft", "nsenter", "setpriv", "ps"):
+            require(shutil.which(tool), "the program %s is missing" % tool)
 
     def machine(self, image=True):
         """A machine whose baseline is taken."""
