@@ -6,7 +6,7 @@ import os
 import struct
 import subprocess
 
-from . import collect, command, dnf, files, paths
+from . import collect, command, dnf, files, paths, wording
 from .errors import service_fault
 from .livelog import BuildLog
 
@@ -64,7 +64,7 @@ class Build:
                 while piece := file.read(1 << 20):
                     digest.update(piece)
         except OSError as error:
-            raise service_fault("source", "the SRPM cannot be read on the builder: %s" % error) from error
+            raise service_fault("source", "the SRPM cannot be read on the builder: %s" % wording.of(error)) from error
         if digest.hexdigest() != source["sha256"]:
             raise service_fault("source", "the SRPM on the builder has another SHA-256 than the task says")
         self.log.say("%s (%d bytes, SHA-256 %s)" % (source["file"], source["size"], source["sha256"]))

@@ -10,7 +10,7 @@ import re
 import shutil
 
 from . import build as builds
-from . import chroots, dnf, evidence, fetching, files, measured, mounting, paths, roots, sandbox, verdicts
+from . import chroots, dnf, evidence, fetching, files, measured, mounting, paths, roots, sandbox, verdicts, wording
 from .errors import infrastructure_fault, package_fault
 
 TREE = "builddir/build"
@@ -190,7 +190,7 @@ class ChrootDriver:
             finally:
                 os.close(directory)
         except OSError as error:
-            raise package_fault("source", "the source package made inside cannot be read: %s" % error.strerror) from error
+            raise package_fault("source", "the source package made inside cannot be read: %s" % wording.of(error)) from error
 
     def source_package(self):
         """A private name for the package whose requirements are to be installed: the one that rpmbuild leaves for those that were

@@ -4,7 +4,7 @@ import os
 import platform
 import re
 
-from . import names, paths, task
+from . import names, paths, task, wording
 from .errors import CommandError
 
 MAX_BYTES = 256 << 10
@@ -26,7 +26,7 @@ def load(name):
     try:
         return parse(data, name)
     except CommandError as error:
-        raise CommandError("fault", "%s: %s" % (path, error)) from error
+        raise CommandError("fault", "%s: %s" % (path, wording.of(error))) from error
 
 
 def parse(data, name):

@@ -12,7 +12,7 @@ import select
 import sys
 
 from . import attempt as attempts
-from . import files, task
+from . import files, task, wording
 from .errors import EXITS, CommandError
 
 PIECE = 256 << 10
@@ -68,17 +68,17 @@ def main(argv):
             print(json.dumps(document), flush=True)
         return status
     except CommandError as error:
-        return complain(command, str(error), error.code)
+        return complain(command, wording.of(error), error.code)
     except BrokenPipeError:
         os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
         return 0
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return complain(command, "no space left on device on the builder: %s" % error if full else str(error), "fault")
+        return complain(command, "no space left on device on the builder: %s" % wording.of(error) if full else wording.of(error), "fault")
     except Exception as error:
         import traceback
         traceback.print_exc()
-        return complain(command, "the builder's scripts failed: %s: %s" % (type(error).__name__, error), "fault")
+        return complain(command, "the builder's scripts failed: %s" % wording.of(error), "fault")
 
 
 def complain(command, text, code):

@@ -8,7 +8,7 @@ import hashlib
 import os
 import stat
 
-from . import files, names
+from . import files, names, wording
 from .errors import disk_full, package_fault
 
 REFUSED_LISTED = 200
@@ -173,7 +173,7 @@ def describe(name, directory):
     try:
         descriptor = files.open_regular(name, directory)
     except OSError as error:
-        return None, error.strerror or str(error)
+        return None, wording.of(error)
     total, size = hashlib.sha256(), 0
     try:
         while piece := os.read(descriptor, PIECE):

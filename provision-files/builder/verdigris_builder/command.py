@@ -3,9 +3,8 @@
 import os
 import select
 import sys
-import traceback
 
-from . import processes, system
+from . import processes, system, wording
 
 CHUNK = 64 << 10
 LOOK_MS = 100
@@ -78,11 +77,10 @@ def _child(child, reader, writer):
         os.closerange(3, 4096)
         code = child() or 0
     except FileNotFoundError as error:
-        os.write(2, ("%s\n" % error).encode())
+        os.write(2, ("%s\n" % wording.of(error)).encode("utf-8", "replace"))
         code = 127
-    except BaseException:  # a forked child must not run its parent's code
-        traceback.print_exc()
-        sys.stderr.flush()
+    except BaseException as error:  # a forked child must not run its parent's code
+        os.write(2, ("verdigris: %s\n" % wording.of(error)).encode("utf-8", "replace"))
     finally:
         os._exit(code)
 

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 
-from . import chroots, command, fetching, files, installer, inventory, paths, seals, task
+from . import chroots, command, fetching, files, installer, inventory, paths, seals, task, wording
 from .errors import disk_full, infrastructure_fault, package_fault
 from .repositories import Repositories
 
@@ -66,7 +66,7 @@ class Dnf:
         try:
             found = fetching.read(fetching.expand(entry["gpgkey"], self.chroot), MAX_KEY).decode("ascii", "replace")
         except OSError as error:
-            raise infrastructure_fault("repository", "the key of the repository %s cannot be read: %s: %s" % (entry["id"], entry["gpgkey"], error)) from error
+            raise infrastructure_fault("repository", "the key of the repository %s cannot be read: %s: %s" % (entry["id"], entry["gpgkey"], wording.of(error))) from error
         return found if found.lstrip().startswith("-----BEGIN") else entry["gpgkey"]
 
     def run(self, root, arguments, source=None, log="root.log"):

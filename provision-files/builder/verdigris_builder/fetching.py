@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 
-from . import chroots, files, paths, seals, task
+from . import chroots, files, paths, seals, task, wording
 from .errors import BuildStop, infrastructure_fault
 
 TIMEOUT = 20  # for each step: a name, a connection, some bytes
@@ -48,9 +48,9 @@ def file_address(base, chroot, path):
 
 @contextlib.contextmanager
 def deadline(seconds):
-    """TimeoutError (an OSError) in the main thread when the block takes longer. Nothing else in the driver process uses this timer."""
+    """An OSError in the main thread when the block takes longer. Nothing else in the driver process uses this timer."""
     def late(*_):
-        raise TimeoutError("it took longer than %g seconds" % seconds)
+        raise wording.Plain("it took longer than %g seconds" % seconds)
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -70,9 +70,9 @@ def read(url, limit):
         with deadline(DEADLINE), opener.open(url, timeout=TIMEOUT) as answer:
             data = answer.read(limit + 1)
     except (http.client.HTTPException, ValueError) as error:
-        raise OSError("%s: %s" % (url, error)) from error
+        raise wording.Plain(wording.of(error)) from error
     if len(data) > limit:
-        raise OSError("%s is larger than %d bytes" % (url, limit))
+        raise wording.Plain("it is larger than %d bytes" % limit)
     return data
 
 
@@ -82,8 +82,7 @@ def repomd(repository, chroot):
     try:
         return read(url, MAX_REPOMD)
     except OSError as error:
-        reason = error if getattr(error, "code", None) else getattr(error, "reason", None) or error
-        raise infrastructure_fault("repository", "the repository %s cannot be read: %s: %s" % (repository["id"], url, reason)) from error
+        raise infrastructure_fault("repository", "the repository %s cannot be read: %s: %s" % (repository["id"], url, wording.of(error))) from error
 
 
 def digest(data):

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 
-from . import command, inventory, look_files, sandbox
+from . import command, inventory, look_files, sandbox, wording
 
 INTERPRETERS = re.compile(r"(?:python|perl|ruby|node|bash|dash|sh|zsh|ksh|busybox|tclsh|php|lua)[0-9.]*$")
 SSHD = {"sshd", "sshd-session", "sshd-auth"}
@@ -36,7 +36,7 @@ def program(*argv):
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, env=dict(command.ENVIRONMENT), check=False)
     except (OSError, subprocess.SubprocessError) as error:
-        return "%s cannot be run: %s" % (argv[0], type(error).__name__)
+        return "%s cannot be run: %s" % (argv[0], wording.of(error))
     return done.stdout if done.returncode == 0 else "%s ends with status %d" % (argv[0], done.returncode)
 
 

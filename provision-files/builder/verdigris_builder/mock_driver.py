@@ -54,14 +54,24 @@ def problems(chroot):
         found.append("mock is not installed")
     if not chroot["base"] and not os.path.isfile(site_configuration(chroot["name"])):
         found.append("there is no %s" % site_configuration(chroot["name"]))
+    return found + membership()
+
+
+def membership():
+    """What is wrong with mock's user and group on this machine."""
+    user, group = known(pwd.getpwnam, paths.MOCK_USER), known(grp.getgrnam, paths.MOCK_GROUP)
+    lacking = ["the %s %s does not exist" % item for item, entry in ((("user", paths.MOCK_USER), user), (("group", paths.MOCK_GROUP), group)) if not entry]
+    if not lacking and paths.MOCK_USER not in group.gr_mem and user.pw_gid != group.gr_gid:
+        return ["the user %s is not in the group %s" % (paths.MOCK_USER, paths.MOCK_GROUP)]
+    return lacking
+
+
+def known(look, name):
+    """The entry of a user or group, or None where the machine has none."""
     try:
-        user = pwd.getpwnam(paths.MOCK_USER)
-        group = grp.getgrnam(paths.MOCK_GROUP)
-        if paths.MOCK_USER not in group.gr_mem and user.pw_gid != group.gr_gid:
-            found.append("the user %s is not in the group %s" % (paths.MOCK_USER, paths.MOCK_GROUP))
-    except KeyError as error:
-        found.append("no such user or group: %s" % error)
-    return found
+        return look(name)
+    except KeyError:
+        return None
 
 
 def only_mock(chroot, why):
@@ -138,10 +148,9 @@ class MockDriver:
         source = self.build.stage()
         self.build.join_background()
         os.unlink(os.path.join(self.build.attempt.results, "hw_info.log"))  # mock writes its own
-        try:
-            user = pwd.getpwnam(paths.MOCK_USER)
-        except KeyError as error:
-            raise infrastructure_fault("mock", "the builder has no user %s" % paths.MOCK_USER) from error
+        user = known(pwd.getpwnam, paths.MOCK_USER)
+        if user is None:
+            raise infrastructure_fault("mock", "the builder has no user %s" % paths.MOCK_USER)
         results = os.path.join(self.directory, "results")
         os.makedirs(results, mode=0o755)
         os.chmod(self.directory, 0o711)

@@ -3,7 +3,7 @@
 import errno
 import os
 
-from . import system
+from . import system, wording
 from .errors import disk_full, infrastructure_fault
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -23,7 +23,7 @@ def overlay(lower, upper, work, target):
             if error.errno == errno.ENOSPC:
                 raise disk_full("while mounting the overlay") from error
             problem = error
-    raise infrastructure_fault("mount", "the overlay of the build cannot be mounted: %s" % problem)
+    raise infrastructure_fault("mount", "the overlay of the build cannot be mounted: %s" % wording.of(problem))
 
 
 def api_filesystems(root):
@@ -45,7 +45,7 @@ def api_filesystems(root):
         system.mount("devpts", device + "/pts", "devpts", system.MS_NOSUID | system.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
         system.mount("shm", device + "/shm", "tmpfs", system.MS_NOSUID | system.MS_NODEV, "mode=1777")
     except OSError as error:
-        raise infrastructure_fault("mount", "the build root cannot be given /proc and /dev: %s" % error) from error
+        raise infrastructure_fault("mount", "the build root cannot be given /proc and /dev: %s" % wording.of(error)) from error
 
 
 def unmount(target):

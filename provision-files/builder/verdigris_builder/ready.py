@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 
-from . import SCHEMA_VERSION, chroots, command, dnf, files, mock_driver, mounting, paths, roots, system
+from . import SCHEMA_VERSION, chroots, command, dnf, files, mock_driver, mounting, paths, roots, system, wording
 from .errors import BuildStop, CommandError
 
 MINIMUM_FREE = 1 << 30
@@ -21,7 +21,7 @@ def ready(name):
             problems.append("only %d MiB are free in %s" % (free >> 20, paths.STATE))
     except OSError as error:
         free = 0
-        problems.append("%s cannot be used: %s" % (paths.STATE, error))
+        problems.append("%s cannot be used: %s" % (paths.STATE, wording.of(error)))
     if os.path.lexists(paths.DIRTY):
         problems.append("this builder was found dirty after a build (%s)" % paths.DIRTY)
     if os.geteuid() != 0:
@@ -59,7 +59,7 @@ def check_chroot(name, problems):
         directory, want = roots.find(chroot, chroot["buildroot_packages"])
         return "chroot", {"chroot": name, "path": directory or roots.own_path(want), "fresh": directory is not None}
     except (CommandError, BuildStop) as error:
-        problems.append(str(error))
+        problems.append(wording.of(error))
     return "chroot", None
 
 
@@ -77,7 +77,7 @@ def try_isolation():
             mounting.overlay(*[os.path.join(place, part) for part in ("lower", "upper", "work", "root")])
             mounting.unmount(os.path.join(place, "root"))
         except BuildStop as error:
-            os.write(1, str(error).encode())
+            os.write(1, wording.of(error).encode("utf-8", "replace"))
             return 1
         finally:
             shutil.rmtree(place, ignore_errors=True)
@@ -85,7 +85,7 @@ def try_isolation():
     try:
         status = command.run(child, said.append)
     except OSError as error:
-        return ["isolation cannot be tried: %s" % error]
+        return ["isolation cannot be tried: %s" % wording.of(error)]
     if status == 0:
         return []
     text = b"".join(said).decode("utf-8", "replace").strip().splitlines()

@@ -13,7 +13,7 @@ import signal
 import time
 
 from . import attempt as attempts
-from . import files, fingerprint, inventory, look_files, look_system, mounting, paths, processes, runner, seals, system
+from . import files, fingerprint, inventory, look_files, look_system, mounting, paths, processes, runner, seals, system, wording
 from .errors import CommandError
 
 MAX_BASELINE = 1 << 20
@@ -69,7 +69,7 @@ def parse(data):
     try:
         document = json.loads(data[:MAX_BASELINE])
     except ValueError as error:
-        raise CommandError("usage", "the baseline is no JSON document: %s" % error) from None
+        raise CommandError("usage", "the baseline cannot be read: %s" % wording.of(error)) from None
     if not isinstance(document, dict) or document.get("format") != fingerprint.FORMAT:
         raise CommandError("usage", "the baseline is not of format %d" % fingerprint.FORMAT)
     parts = document.get("fingerprint")

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 
-from . import dnf, fetching, files, mounting, paths, seals
+from . import dnf, fetching, files, mounting, paths, seals, wording
 from .errors import infrastructure_fault
 
 MARK = ".verdigris-root.json"
@@ -78,7 +78,7 @@ def make(chroot, want, final, log):
         os.rename(temporary, final)
         seals.seal_root(final)
     except OSError as error:
-        raise infrastructure_fault("root", "the base root cannot be made: %s" % error) from error
+        raise infrastructure_fault("root", "the base root cannot be made: %s" % wording.of(error)) from error
     finally:
         clear(temporary)
         shutil.rmtree(manager.directory, ignore_errors=True)

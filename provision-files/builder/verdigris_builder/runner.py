@@ -16,7 +16,7 @@ import time
 import traceback
 
 from . import attempt as attempts
-from . import chroot_driver, chroots, command, evidence, files, mock_driver, mounting, paths, processes, seals, system, task, verdicts
+from . import chroot_driver, chroots, command, evidence, files, mock_driver, mounting, paths, processes, seals, system, task, verdicts, wording
 from .build import Build
 from .errors import BuildStop, CommandError, disk_full, infrastructure_fault
 
@@ -130,14 +130,14 @@ class Supervisor:
             self.settle()
             os.write(handshake, b"pid %d" % os.getpid())
         except BaseException as error:
-            os.write(handshake, str(error).encode("utf-8", "replace")[:4000])
+            os.write(handshake, wording.of(error).encode("utf-8", "replace")[:4000])
             os._exit(1)
         os.close(handshake)
         try:
             verdict = self.watch()
-        except BaseException:
+        except BaseException as error:
             traceback.print_exc()
-            verdict = verdicts.make("failed", "service", "crash", "the builder's supervisor crashed: %s" % last_line())
+            verdict = verdicts.make("failed", "service", "crash", "the builder's supervisor crashed: %s" % wording.of(error))
         try:
             self.finish(verdict)
         except BaseException:
@@ -294,16 +294,10 @@ def stop_verdict(error, results, phase):
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         error = disk_full("in the phase %s" % phase)
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EIO):
-        error = infrastructure_fault("disk", "the builder's disk fails: %s" % error)
+        error = infrastructure_fault("disk", "the builder's disk fails: %s" % wording.of(error))
     if isinstance(error, BuildStop):
         return verdicts.from_stop(error, results, phase)
-    return verdicts.make("failed", "service", "crash", "the builder's scripts failed: %s" % last_line(error), phase=phase)
-
-
-def last_line(error=None):
-    """One line about an exception."""
-    error = error or sys.exc_info()[1]
-    return "%s: %s" % (type(error).__name__, error)
+    return verdicts.make("failed", "service", "crash", "the builder's scripts failed: %s" % wording.of(error), phase=phase)
 
 
 def cancelled(phase):

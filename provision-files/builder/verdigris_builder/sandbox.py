@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 
-from . import command, measured, paths, system
+from . import command, measured, paths, system, wording
 from .errors import infrastructure_fault
 
 HOST_NAME = "builder"
@@ -43,7 +43,7 @@ def _outer(root, argv, network, notes):
         try:
             code = _first(root, argv, network, notes)
         except BaseException as error:  # a forked child must not run its parent's code
-            os.write(2, ("verdigris sandbox: %s\n" % error).encode())
+            os.write(2, ("verdigris sandbox: %s\n" % wording.of(error)).encode("utf-8", "replace"))
         finally:
             os._exit(code)
     return command.exit_status(os.waitpid(pid, 0)[1])
@@ -106,7 +106,7 @@ def _fork(body):
             _become_user()
             body()
         except BaseException as error:
-            os.write(2, ("verdigris sandbox: %s\n" % error).encode())
+            os.write(2, ("verdigris sandbox: %s\n" % wording.of(error)).encode("utf-8", "replace"))
         finally:
             os._exit(125)
     return pid

@@ -13,7 +13,7 @@ import sys
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[0] = os.path.dirname(HERE)
 
-from verdigris_builder import inventory, mounting, system  # noqa: E402  (needs the path above)
+from verdigris_builder import inventory, mounting, system, wording  # noqa: E402  (needs the path above)
 
 NOT_SEALED = 120
 LISTING = "cache.json"  # what the cache was like before code of packages ran
@@ -49,7 +49,7 @@ def main(cache, directory, arguments):
         try:
             seal(cache, directory)
         except Exception as error:  # whatever it is: without the seal nothing may run
-            sys.stderr.write("cannot be sealed: %s\n" % error)
+            sys.stderr.write("cannot be sealed: %s\n" % wording.of(error))
             sys.stderr.flush()
             os._exit(NOT_SEALED)
         return transaction(base, *rest, **more)

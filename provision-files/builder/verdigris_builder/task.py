@@ -9,7 +9,7 @@ import json
 import re
 import urllib.parse
 
-from . import SCHEMA_VERSION
+from . import SCHEMA_VERSION, wording
 from .errors import CommandError
 from .names import CHROOT, DIRECTORY, FILE_NAME, INSTALLABLE, OWNER, REPOSITORY_ID
 
@@ -89,7 +89,7 @@ def url(value, where, schemes=("http", "https")):
         host = parts.hostname or ""
         parts.port  # raises for a bad port
     except ValueError as error:
-        raise bad(where, "%s is not a URL: %s" % (json.dumps(value)[:120], error)) from error
+        raise bad(where, "%s is not a URL: its host or its port is not one" % json.dumps(value)[:120]) from error
     if parts.scheme not in schemes:
         raise bad(where, "the scheme of %s is not one of %s" % (value[:120], ", ".join(schemes)))
     if parts.scheme != "file" and not host:
@@ -212,7 +212,7 @@ def load(data):
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
     except (ValueError, RecursionError) as error:
-        raise bad("document", "is not JSON: %s" % str(error)[:200]) from error
+        raise bad("document", "cannot be read: %s" % wording.of(error)) from error
 
 
 def parse(data, attempt, epoch):
