@@ -54,19 +54,7 @@ class Build:
         script = "".join("echo 'CMD: %s'; %s; echo; " % (line, line) for line in HARDWARE)
         self.background_output(["sh", "-c", script], "hw_info.log")
         source = self.task["source"]
-        path = os.path.join(self.attempt.input, source["file"])
-        digest = hashlib.sha256()
-        try:
-            directory = os.open(self.attempt.input, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            descriptor = files.open_regular(source["file"], directory)
-            os.close(directory)
-            with os.fdopen(descriptor, "rb") as file:
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
-        except OSError as error:
-            raise service_fault("source", "the SRPM cannot be read on the builder: %s" % wording.of(error)) from error
-        if digest.hexdigest() != source["sha256"]:
-            raise service_fault("source", "the SRPM on the builder has another SHA-256 than the task says")
+        path = announced(self.attempt.input, source)
         self.log.say("%s (%d bytes, SHA-256 %s)" % (source["file"], source["size"], source["sha256"]))
         return path
 
@@ -117,6 +105,25 @@ class Build:
             files.write_json(self.attempt.left, {"refused": refused, "passed_over": passed_over})
         self.log.close()
         self.collector.close()
+
+
+def announced(place, source):
+    """The path of the source package in that directory, which has to be what the task announced."""
+    digest = hashlib.sha256()
+    try:
+        directory = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = files.open_regular(source["file"], directory)
+        finally:
+            os.close(directory)
+        with os.fdopen(descriptor, "rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    except OSError as error:
+        raise service_fault("source", "the SRPM cannot be read on the builder: %s" % wording.of(error)) from error
+    if digest.hexdigest() != source["sha256"]:
+        raise service_fault("source", "the SRPM on the builder has another SHA-256 than the task says")
+    return os.path.join(place, source["file"])
 
 
 def package_format(path):

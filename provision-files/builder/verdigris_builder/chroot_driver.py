@@ -131,11 +131,8 @@ class ChrootDriver:
         status = self.inside(SOURCE_SCRIPT, self.options(), self.log.sink("build.log"))
         self.status = status
         if status in (100, 101):
-            what = "cannot be unpacked" if status == 100 else "does not hold exactly one spec file"
             number = builds.package_format(os.path.join(self.build.attempt.input, self.task["source"]["file"]))
-            if status == 100 and number > 4:  # every rpm reads format 4
-                what = "has the package format %d, and the rpm of the chroot cannot unpack it" % number
-            raise package_fault("source", "the SRPM %s" % what, exit=status, evidence=evidence.search(self.build.attempt.results).evidence)
+            raise not_unpacked(status, number, self.build.attempt.results)
         if status != 0:
             self.failed("spec", status)
         self.sources = self.in_tree("SRPMS", lambda directory: [name for name in os.listdir(directory) if builds.stray(name, source=True) is None])
@@ -227,20 +224,9 @@ class ChrootDriver:
         gate.open()
         self.log.state("Finish: rpmbuild (exit status %d)" % status)
         if missing:
-            self.unmet(missing, status)
+            raise unmet(missing, status, self.installed_with)
         if status != 0:
             self.failed("build", status)
-
-    def unmet(self, missing, status):
-        """Raise the verdict of requirements that are not there though dnf did what it was asked; never returns."""
-        failed = dnf.SCRIPTLET.search(self.installed_with)
-        if failed:
-            line = failed.group(0).strip()
-            raise package_fault("dependencies", "a build requirement cannot be installed: " + line, exit=status, missing=missing, find=("root.log", line))
-        conflicts = [name for name in missing if CONFLICT.match(name)]
-        what = "the build requirements conflict" if conflicts else "the build requirements are not met"
-        raise package_fault("dependencies", "%s: %s" % (what, ", ".join((conflicts or missing)[:20])), exit=status,
-                            missing=[name for name in missing if name not in conflicts], find=("build.log", (conflicts or missing)[0]))
 
     def collect_source(self):
         """The rebuilt source package and the spec file are results of failed builds too; what is wrong with them shows elsewhere."""
@@ -309,15 +295,40 @@ class Gate:
             driver.log.write("build.log", data)
 
     def missing(self, status):
-        """Requirements that ended the run, and conflicts as the whole line.
+        """Requirements that ended the run, and conflicts as the whole line."""
+        return missing_of(self.tail.text(), status, self.opened)
 
-        rpm has status 11 for that since 4.15, which is also the first that finds requirements after a stage has begun; before, only the text
-        tells, and from then on a stage may print the same.
-        """
-        before, found, text = self.tail.text().rpartition(UNMET_BEGIN)
-        if status == 0 or not found or (self.opened and status != MISSING_STATUS) or (before and not before.endswith("\n")):
-            return []
-        return UNMET.findall(text) + [found.group(0).strip() for found in CONFLICT.finditer(text)]
+
+def missing_of(said, status, opened):
+    """Requirements that ended an rpmbuild, and conflicts as the whole line, by its output; `opened` says that a stage had begun.
+
+    rpm has status 11 for that since 4.15, which is also the first that finds requirements after a stage has begun; before, only the text
+    tells, and from then on a stage may print the same.
+    """
+    before, found, text = said.rpartition(UNMET_BEGIN)
+    if status == 0 or not found or (opened and status != MISSING_STATUS) or (before and not before.endswith("\n")):
+        return []
+    return UNMET.findall(text) + [found.group(0).strip() for found in CONFLICT.finditer(text)]
+
+
+def unmet(missing, status, said):
+    """The BuildStop of requirements that are not there though dnf, which said that much, did what it was asked."""
+    failed = dnf.SCRIPTLET.search(said)
+    if failed:
+        line = failed.group(0).strip()
+        return package_fault("dependencies", "a build requirement cannot be installed: " + line, exit=status, missing=missing, find=("root.log", line))
+    conflicts = [name for name in missing if CONFLICT.match(name)]
+    what = "the build requirements conflict" if conflicts else "the build requirements are not met"
+    return package_fault("dependencies", "%s: %s" % (what, ", ".join((conflicts or missing)[:20])), exit=status,
+                         missing=[name for name in missing if name not in conflicts], find=("build.log", (conflicts or missing)[0]))
+
+
+def not_unpacked(status, number, results):
+    """The BuildStop of a source package, of that format, that the script has not unpacked."""
+    what = "cannot be unpacked" if status == 100 else "does not hold exactly one spec file"
+    if status == 100 and number > 4:  # every rpm reads format 4
+        what = "has the package format %d, and the rpm of the chroot cannot unpack it" % number
+    return package_fault("source", "the SRPM %s" % what, exit=status, evidence=evidence.search(results).evidence)
 
 
 def files_text(path):

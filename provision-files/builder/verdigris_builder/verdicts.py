@@ -59,7 +59,7 @@ def of_rpmbuild(results, status, kind, arch, measured, damaged, log="build.log")
         return with_more(builders, exit=status)
     if status > 128 and found.stage is None:
         reason = "the build was killed by %s" % signal_name(status - 128)
-        return package_fault(kind, reason, exit=status) if not measured["oom_kills"] else out_of_memory(None, status)
+        return package_fault(kind, reason, exit=status, evidence=found.evidence) if not measured["oom_kills"] else out_of_memory(None, status)
     if measured["oom_kills"] and found.killed:
         return out_of_memory(found.killed, status)
     if found.unfit:

@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
 import support  # noqa: E402
-from failures import cases  # noqa: E402
+from failures import cases, replay  # noqa: E402
 from verdigris_builder import processes  # noqa: E402
 
 KEPT = 200  # lines at each end of a log
@@ -98,7 +98,7 @@ class Recorder:
                 support.until_true(lambda: "+ sleep" in builder.log(task["attempt"]), "the build")
                 os.kill(started["pid"], signal.SIGTERM)
             status = builder.wait(task["attempt"])
-            return self.keep(case, builder, task["attempt"], status)
+            return self.keep(case, builder, task, status)
         finally:
             builder.run("clean")
             for step in undo:
@@ -158,9 +158,9 @@ class Recorder:
                 file.write(b"something else")
         return {**entry, "id": "verdigris_project"}
 
-    def keep(self, case, builder, attempt, status):
+    def keep(self, case, builder, task, status):
         """Write the logs down; what else a replay needs."""
-        verdict = status["verdict"]
+        attempt, verdict = task["attempt"], status["verdict"]
         live = builder.log(attempt)
         readings = [line for line in live.splitlines() if line.startswith("=== Measured: ")]
         directory = os.path.join(HERE, "recorded", case.name)
@@ -175,8 +175,10 @@ class Recorder:
                 file.write(shortened(data.replace(self.shared.directory.encode(), b"/tests")))
         prefix = "the build root is damaged: "
         damaged = verdict["reason"][len(prefix):].split(", ") if verdict["reason"].startswith(prefix) else []
-        text = json.dumps(verdict).replace(self.shared.directory, "/tests")
-        return {"verdict": json.loads(text), "measured": json.loads(readings[-1][14:]) if readings else None, "damaged": damaged}
+        measured = json.loads(readings[-1][14:]) if readings else None
+        repositories = [{"gpgkey": None, "priority": None, **entry} for entry in task["repositories"]]
+        print(case.name, verdict["blame"], verdict["kind"], (verdict["evidence"] or {}).get("text", "-")[:100], flush=True)
+        return {"end": replay.end_of(case, verdict, measured, repositories), "measured": measured, "damaged": damaged}
 
 
 def shortened(data):
@@ -228,8 +230,6 @@ def main():
             continue
         try:
             known[case.name] = recorder.record(case)
-            verdict = known[case.name]["verdict"]
-            print(case.name, verdict["blame"], verdict["kind"], (verdict["evidence"] or {}).get("text", "-")[:100], flush=True)
         except Exception as error:
             print(case.name, "NOT RECORDED:", repr(error)[:300], getattr(error, "stderr", b"")[-300:], flush=True)
         with open(path, "w", encoding="utf-8") as file:
