@@ -40,12 +40,13 @@ class Section:
             else:
                 self.begin_command(number, line)
             return
-        if self.words.ECHO.match(line):
-            if line.strip():
+        plain = line[len(self.words.MARK):] if line.startswith(self.words.MARK) else line
+        if self.words.ECHO.match(plain):
+            if plain.strip():
                 self.echo = (number, line)
         else:
             self.spoken = (number, line)
-            self.match(number, line)
+            self.match(number, line, plain)
 
     def begin_command(self, number, line):
         """What was found so far belongs to commands that went well, unless this one only shows or cleans up."""
@@ -53,10 +54,10 @@ class Section:
         self.earlier = [new or old for new, old in zip(self.hits, self.earlier)]
         self.hits = [None] * len(self.rules)
 
-    def match(self, number, line):
-        """Note the line where a rule wants it."""
+    def match(self, number, line, plain):
+        """Note the line where a rule wants it; `plain` is the line without a mark before it."""
         for index, rule in enumerate(self.rules):
-            if (rule.which == self.words.LAST or self.hits[index] is None) and rule.matches(line) and not (rule in self.words.GENERAL and self.words.TRIED.search(line)):
+            if (rule.which == self.words.LAST or self.hits[index] is None) and rule.matches(plain) and not (rule in self.words.GENERAL and self.words.TRIED.search(plain)):
                 self.hits[index] = (number, line)
                 break
 

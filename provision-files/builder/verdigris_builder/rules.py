@@ -48,7 +48,8 @@ CONFIGURATION = (
 COMPILERS = (
     # conftest.c is what a configure script tries out: its config.log is full of it
     rule(FIRST, r"^\s*(?!conftest\.)[^\s:+][^:]*(?::[\d.,-]+){1,2}:? (?:fatal |internal compiler )?(?:error|ERROR|Error)(?:\[\w+\])?:(?: |$)",
-         r"^(?:\[\w+\] )?\S+\.java:\d+: error: ", r"^\S+\.go:\d+:\d+: ", r"^\S+\([\d, ]+\):? (?:fatal )?[Ee]rror\b"),
+         r"^(?:\[\w+\] )?\S+\.java:\d+: error: ", r"^\S+\.go:\d+:\d+: ", r"^\S+\([\d, ]+\):? (?:fatal )?[Ee]rror\b",
+         r"^e: \S", r"^-- (?:\[E\d+\] )?[\w ]*Error: \S+:\d+:\d+"),  # Kotlin, Scala 3
     rule(FIRST, r"^error(?:\[E\d+\])?: (?!Bad exit status|could not compile|aborting|(?:doc)?test failed, to rerun|linking with|failed to run custom build|metadata-gen|subprocess-ex|.*[Ss]egmentation fault)",
          r"^\s*\S+:\d+(?::\d+)? - error TS\d+:", r"^error [A-Z]\w+"),
     # linkers
@@ -83,13 +84,16 @@ TESTS = (
          r"ERROR: \w+Sanitizer: ", r": runtime error: ", r"^==\d+== .*definitely lost in loss record", r"Can't locate \S+ in @INC", r"^==\d+== (?:Invalid|Conditional|Use of|Process terminating|Mismatched|Syscall param)"),
     rule(FIRST, r"^\s*\d+/\d+ .*\b(?:FAIL|ERROR|TIMEOUT)\b", r"^(?:\S+ )?(?:FAIL|ERROR|XPASS): (?!usage: )", r"^(?:FAIL|ERROR) \S+\.\w+",
          r"^--- FAIL: ", r"^\[  FAILED  \] ", r"\*\*\*\s?(?:Failed|Exception|Timeout|Not Run)", r"^FAILED \S+::", r"^test \S+ \.\.\. FAILED", r"^#\s+Failed test",
-         r"The following tests FAILED", r"^\s*Failure/Error: "),
+         r"The following tests FAILED", r"^\s*Failure/Error: ",
+         r" \*\*\* FAILED \*\*\*", r"^==> X ", r"^• [a-z-]+ +: "),
     rule(LAST, r"^(?!#|BEGIN failed).+ at \S+\.(?:t|p[lmL]) line \d+\."),  # before it there are warnings
     rule(FIRST, r"^\S+ \(Wstat: "),
 )
 LANGUAGES = (
     rule(FIRST, r"^npm (?:ERR!|error) (?!code |A complete log|errno|syscall)", r"^go: (?!downloading|finding|extracting)\S", r"^\[ERROR\] (?!Tests run: |Failures:)\S",
-         r"^\s*ERROR: Could not find a version", r"^ERROR (?:Unmet|Missing) dependencies\b", r"^error: failed to "),
+         r"^\s*ERROR: Could not find a version", r"^ERROR (?:Unmet|Missing) dependencies\b", r"^error: failed to ",
+         r"^Not a valid command: "),  # sbt tries a word as a command, a project and a key
+    rule(FIRST, r"^\s+\^ [A-Z]"),  # what Kotlin finds in a script of Gradle's
     rule(LAST, r"^\s*> [A-Z](?!ask |un with |et more )"),  # Gradle's causes, each below what it brings about
 )
 # Rules that also match what was only tried, or said of something else.
@@ -98,6 +102,7 @@ GENERAL = (
     rule(LAST, r"^[\s|]*(?!\S+: \S+\.pyx$)(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Exit|NotFound)\b(?:: |$)"),
     rule(FIRST, r"\(\w+(?:Error|Exception)\)$", r"^\*\* \(\w+\)", r"^! (?! ?==>)", r"^lua[\d.]*: ", r"^(?:ERROR|Error|FATAL|Fatal)(?: \w+)?(?::(?! usage: )| at | in )", r"^\w+ ERR! stack Error: ", r"^(?:\S+: )?E: ",
          r"^PHP (?:Parse|Fatal) ", r"\bFATAL\b", r"\*\*\* (?:ERROR|FATAL)"),
+    rule(FIRST, r"^W: \S+:(?:\d+|~): "),  # appstreamcli fails for warnings too
     # a place in a file, with whatever is said of it
     rule(FIRST, r"^[^\s:+][^:\s]*\.\w+:\d+(?:[.:,-]\d+)*:?\s+(?!.*\b(?:[Nn]ote|[Ii]nfo|[Rr]emark|DEBUG|INFO)\b)\S"),
     # the shell and the usual programs
@@ -133,7 +138,7 @@ ECHO = any_of((
     r"FAILED: ", r"collect2: error", r"lto-wrapper: ", r"compilation terminated", r"\d+ (?:errors?|warnings?)(?: and .*)? generated",
     r"\S+: error: \S*(?:lto-wrapper failed|\w+ failed with exit status)", r"\S+:\s+found \d+ (?:fatal )?errors?$", r"\w+ failed: \d+ error",
     r"error: (?:could not compile|aborting due to|Bad exit status|metadata-generation-failed|subprocess-exited)", r"scons: building terminated",
-    r"BUILD FAILED", r"FAILURE: Build failed", r"The configuration failed", r"build finished with problems", r"Stop\.$", r"-- Configuring incomplete", r"(?:tar|gzip|cpio): (?:Error is not recoverable|Child returned|Exiting with)",
+    r"BUILD FAILED", r"(?:one|\d+) errors? found", r"\((?:\w+ / )*\w+\) (?:Compilation failed|sbt\.TestsFailedException)", r"FAILURE: Build failed", r"The configuration failed", r"build finished with problems", r"Stop\.$", r"-- Configuring incomplete", r"(?:tar|gzip|cpio): (?:Error is not recoverable|Child returned|Exiting with)",
     r"(?:rm|removed)\b.*\brpm-tmp", r"\S+ [\d.]+ compiled with", r"-> required by ",
     # traces of a stack
     r"\s+at ", r"\s+from \S+:\d+:in ", r"\s+\[C\]: ", r"stack traceback:", r"\s+#\d+ 0x", r"\s+\(\S+ [\d.]+\) \S+:\d+:", r"Call Stack", r"Node\.js v\d",
@@ -142,9 +147,11 @@ ECHO = any_of((
     r"For more information about this error", r"npm (?:ERR!|error) A complete log", r"Try [`'\"]", r"\s+To (?:ignore|see|fix) ", r"hint: ", r"note: ", r"See ",
     r"Please (?:report|submit)", r"[A-Z].{0,40}\blog\b.{0,80}\b(?:found|written)\b", r"\(complete log", r"Transcript written", r"--strict was",
     # sums of test runners
-    r"Ran \d+ tests? in", r"Ran all ", r"Tests?:\s+\d", r"Time:\s", r"Snapshots?:", r"Total ", r"Result: ", r"No subtests run", r"rake aborted!", r"Command failed with status", r"\d+ runs, ", r"Totals?: ", r"Fail:\s+\d", r"\w+ ERR! (?:not ok|cwd|node|command|System)", r"Files=", r". Validation failed", r"ERROR: \d+ tests? w",
+    r"Ran \d+ tests? in", r"Ran all ", r"Tests?:\s+\d", r"Time:\s", r"Snapshots?:", r"Total ", r"Result: ", r"No subtests run", r"rake aborted!", r"Command failed with status", r"\d+ runs, ", r"Totals?: ", r"Fail:\s+\d", r"\w+ ERR! (?:not ok|cwd|node|command|System)", r"Files=", r". Validation failed", r"Validation of files failed", r"[IP]: \S+:(?:\d+|~): ", r"ERROR: \d+ tests? w",
     r"\S+\.tcl:\tTotal", r"Use \"--rerun-failed", r"Errors while running CTest", r"Output from these tests"), re.IGNORECASE)
 
+# What some tools put before each line of an error, and rules do not expect: sbt's, which marks with it also its sums.
+MARK = "[error] "
 TRACE = re.compile(r"^\++ ")
 IDLE = re.compile(r"^\++ (?:(?:exit|return|set|true|:|trap)\b|RPM_EC=|jobs -p$)")  # a trace that tells nothing; the last two are rpmbuild's own end of a stage
 PREPARED = re.compile(r"^\++ (?:cd|umask|export|rm|[A-Z_]+=)")  # what rpmbuild itself does at the beginning of a stage
