@@ -143,12 +143,20 @@ class Roles(unittest.TestCase):
         self.assertIn("helm.sh/hook", secret["metadata"]["annotations"])
         self.assertLess(int(secret["metadata"]["annotations"]["helm.sh/hook-weight"]), 0)
 
-    def test_names_leave_room_for_the_pods_own_ending(self):
-        for document in documents(values("large")):
-            # Kubernetes adds 17 characters to a Deployment's name for a pod; a label holds 63.
-            self.assertLessEqual(len(document["metadata"]["name"]), 63)
-            if document["kind"] == "Deployment":
-                self.assertLessEqual(len(document["metadata"]["name"]) + 17, 80)
+    def test_the_longest_names_fit_and_still_differ_as_those_of_pods(self):
+        longest = "a-release-with-a-name-as-long-as-helm-takes-one-53-abc"[:53]
+        for release, change in ((longest, {}), ("farm", {"fullnameOverride": "f" * 63}), ("farm", {"nameOverride": "n" * 63})):
+            names = []
+            for text in render(merged(values("minimal"), change), release).values():
+                for document in yaml.safe_load_all(text) if "apiVersion" in text else ():
+                    names.append((document["kind"], document["metadata"]["name"]))
+                    labels = document["metadata"]["labels"].values()
+                    with self.subTest(release, change=change, name=names[-1]):
+                        self.assertLessEqual(max(len(text) for text in [*labels, names[-1][1]]), 63)
+                        self.assertRegex(names[-1][1], "^[a-z]([-a-z0-9]*[a-z0-9])?$")
+            # Kubernetes cuts what stands before a pod's own ending to 58 letters.
+            pods = {name[:58] for kind, name in names if kind in ("Deployment", "Job")}
+            self.assertEqual(len(pods), 4, pods)
 
     def test_numbers_of_settings_are_not_written_as_floating_point(self):
         environment = {e["name"]: e.get("value") for e in self.pod("worker", values("large"))["containers"][0]["env"]}

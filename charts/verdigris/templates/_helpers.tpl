@@ -2,7 +2,8 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of everything in a release. 48 letters leave room for "-controller" and a pod's own suffix. */}}
+{{/* The name of everything in a release. 48 letters leave room for "-controller" in a label's 63. Kubernetes cuts what stands before a pod's own
+ending to 58: "-controller" still differs from the others there. */}}
 {{- define "verdigris.fullname" -}}
 {{- $name := "" -}}
 {{- if .Values.fullnameOverride -}}
