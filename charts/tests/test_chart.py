@@ -183,6 +183,25 @@ class Roles(unittest.TestCase):
         self.assertEqual(mark(given), mark(values("minimal")))
         self.assertNotEqual(mark(given), mark(changed))
 
+    def test_only_pods_that_have_the_fleet_file_are_marked_with_it(self):
+        for name in VALUES:
+            for document in documents(values(name)):
+                if document["kind"] == "Deployment":
+                    template = document["spec"]["template"]
+                    has_it = "fleet" in [volume["name"] for volume in template["spec"]["volumes"]]
+                    is_marked = "checksum/fleet" in template["metadata"].get("annotations", {})
+                    self.assertEqual(is_marked, has_it, document["metadata"]["name"])
+                    self.assertEqual(has_it, not document["metadata"]["name"].endswith("-worker"))
+
+    def test_annotations_of_the_values_join_the_charts_own(self):
+        own = {"checksum/fleet": "mine", "prometheus.io/scrape": "true"}
+        for role in ("api", "worker"):
+            text = render(merged(values("minimal"), {role: {"podAnnotations": own}}))[f"verdigris/templates/{role}.yaml"]
+            # A parser of YAML keeps the last of two equal keys, and says nothing.
+            self.assertEqual(text.count("checksum/fleet"), 1)
+            deployment = next(d for d in yaml.safe_load_all(text) if d["kind"] == "Deployment")
+            self.assertEqual(deployment["spec"]["template"]["metadata"]["annotations"], own)
+
     def test_a_default_is_taken_away_by_null(self):
         [container] = self.pod("api", values("large"))["containers"]
         self.assertNotIn("limits", container["resources"])

@@ -100,13 +100,18 @@ spec:
       labels:
         {{- include "verdigris.labels" $root | nindent 8 }}
         app.kubernetes.io/component: {{ .role }}
+      {{- /* Pods that have the fleet file are replaced when it changes. The database's address has no such mark: its digest would help to
+      guess the password. What the values say themselves comes last. */}}
+      {{- $annotations := dict }}
+      {{- range .mounts }}
+      {{- if eq .name "fleet" }}
+      {{- $_ := set $annotations "checksum/fleet" ($root.Values.fleet.yaml | sha256sum) }}
+      {{- end }}
+      {{- end }}
+      {{- with mergeOverwrite $annotations (default (dict) $values.podAnnotations) }}
       annotations:
-        # Pods are replaced when what they read at their start has changed. The database's address is not among it: its digest
-        # would help to guess the password.
-        checksum/fleet: {{ $root.Values.fleet.yaml | sha256sum }}
-        {{- with $values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
-        {{- end }}
+      {{- end }}
     spec:
       serviceAccountName: {{ include "verdigris.serviceAccount" $root }}
       automountServiceAccountToken: false
