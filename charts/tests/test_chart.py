@@ -202,6 +202,31 @@ class Roles(unittest.TestCase):
             deployment = next(d for d in yaml.safe_load_all(text) if d["kind"] == "Deployment")
             self.assertEqual(deployment["spec"]["template"]["metadata"]["annotations"], own)
 
+    def test_each_process_may_have_an_address_of_its_own_for_the_database(self):
+        def addresses(given):
+            found = documents(given)
+            secrets = {d["metadata"]["name"]: d["stringData"] for d in found if d["kind"] == "Secret"}
+            places = {}
+            for document in found:
+                if document["kind"] in ("Deployment", "Job"):
+                    [container] = document["spec"]["template"]["spec"]["containers"]
+                    [variable] = [e for e in container["env"] if e["name"] == "VERDIGRIS_DATABASE__URL"]
+                    key = variable["valueFrom"]["secretKeyRef"]
+                    places[container["name"]] = secrets[key["name"]][key["key"]] if key["name"] in secrets else (key["name"], key["key"])
+            return places
+
+        base, common = values("minimal"), values("minimal")["database"]["url"]
+        roles = ("api", "controller", "worker", "migrate")
+        self.assertEqual(addresses(base), dict.fromkeys(roles, common))
+        self.assertEqual(addresses(merged(base, {"database": {"roles": None}})), dict.fromkeys(roles, common))
+        own = {"database": {"roles": {role: {"url": f"postgres://farm_{role}:x@db/farm"} for role in roles[:3]}}}
+        self.assertEqual(addresses(merged(base, own)), {**{role: f"postgres://farm_{role}:x@db/farm" for role in roles[:3]}, "migrate": common})
+        # The Secret of the processes has no address that none of them uses: the owner's is the migration's alone.
+        self.assertNotIn(common, by_kind(documents(merged(base, own)), "Secret", "-database")["stringData"].values())
+        given = merged(values("external"), {"database": {"roles": {"api": {"existingSecretKey": "api"}}}})
+        secret = "verdigris-postgres"
+        self.assertEqual(addresses(given), {**{role: (secret, "uri") for role in roles}, "api": (secret, "api")})
+
     def test_a_default_is_taken_away_by_null(self):
         [container] = self.pod("api", values("large"))["containers"]
         self.assertNotIn("limits", container["resources"])
@@ -256,6 +281,10 @@ class Refused(unittest.TestCase):
             "database": {"database": {"url": ""}},
             "database ": {"database": {"existingSecret": "both"}},
             "database/url": {"database": {"url": "sqlite:///farm.db"}},
+            # Each would be passed over in silence.
+            "existingSecretKey": {"database": {"roles": {"api": {"existingSecretKey": "api"}}}},
+            "additional properties 'apy'": {"database": {"roles": {"apy": {"url": "postgres://a@b/c"}}}},
+            "database/roles/api/url": {"database": {"roles": {"api": {"url": "sqlite:///farm.db"}}}},
             "secrets/existingSecret": {"secrets": {"existingSecret": ""}},
             "secrets/existingSecret ": {"secrets": {"existingSecret": "Not_A_Name"}},
             "fleet": {"fleet": {"yaml": ""}},

@@ -57,13 +57,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (printf "%s-fleet" (include "verdigris.fullname" .)) .Values.fleet.existingConfigMap -}}
 {{- end -}}
 
-{{/* The environment variable with the database's address. `.secret` is the Secret that the chart makes for this use. */}}
+{{/* What `database.roles` says of one role: a dict with `root`, `role`, `key` (`url` or `existingSecretKey`); nothing when it says nothing. */}}
+{{- define "verdigris.databaseRole" -}}
+{{- get (default (dict) (get (default (dict) .root.Values.database.roles) .role)) .key | default "" -}}
+{{- end -}}
+
+{{/* The database's address for one role, in a Secret of the chart: a dict with `root` and `role`. */}}
+{{- define "verdigris.databaseUrl" -}}
+{{- default .root.Values.database.url (include "verdigris.databaseRole" (dict "root" .root "role" .role "key" "url")) -}}
+{{- end -}}
+
+{{/* The environment variable with the database's address, for `.role`. `.secret` is the Secret that the chart makes, with a key for each role. */}}
 {{- define "verdigris.databaseEnv" -}}
+{{- $key := include "verdigris.databaseRole" (dict "root" .root "role" .role "key" "existingSecretKey") -}}
 - name: VERDIGRIS_DATABASE__URL
   valueFrom:
     secretKeyRef:
       name: {{ default .secret .root.Values.database.existingSecret }}
-      key: {{ if .root.Values.database.existingSecret }}{{ .root.Values.database.existingSecretKey }}{{ else }}url{{ end }}
+      key: {{ if .root.Values.database.existingSecret }}{{ default .root.Values.database.existingSecretKey $key }}{{ else }}{{ .role }}{{ end }}
 {{- end -}}
 
 {{/* `settings` as environment variables, sorted. Helm reads whole numbers as floating point, and prints large ones as 1e+07. */}}
@@ -138,7 +149,7 @@ spec:
             {{- toYaml . | nindent 12 }}
           {{- end }}
           env:
-            {{- include "verdigris.databaseEnv" (dict "root" $root "secret" (printf "%s-database" (include "verdigris.fullname" $root))) | nindent 12 }}
+            {{- include "verdigris.databaseEnv" (dict "root" $root "role" .role "secret" (printf "%s-database" (include "verdigris.fullname" $root))) | nindent 12 }}
             - name: {{ if eq .role "api" }}VERDIGRIS_HTTP__LISTEN{{ else }}VERDIGRIS_HEALTH__LISTEN{{ end }}
               value: "0.0.0.0:{{ .port }}"
             - name: VERDIGRIS_HTTP__PUBLIC_URL
