@@ -106,7 +106,7 @@ fn an_empty_variable_names_no_file_and_an_empty_option_is_refused() {
     assert!(!is_good && said.contains("--config <FILE>"), "{said}");
     let (_, said) = run(&["up", "--listen", "localhost:5080"]);
     assert!(
-        said.contains("it is no address with a port, as 127.0.0.1:5080"),
+        said.contains("it is no address with a port, such as 127.0.0.1:5080"),
         "{said}"
     );
     let (_, said) = run(&["up", "--directory", "/nowhere/farm", "--image", "/nowhere/image"]);

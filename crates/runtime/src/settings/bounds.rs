@@ -150,7 +150,7 @@ impl Bounds<'_> {
 
 /// What is wrong with an address of the farm, to which paths are added.
 fn farm_address(address: &str) -> Result<(), &'static str> {
-    let example = "is no address as https://build.example.org";
+    let example = "is no address such as https://build.example.org";
     let url = Url::parse(address).map_err(|_| example)?;
     if !["http", "https"].contains(&url.scheme()) {
         return Err("does not begin with http:// or https://");
@@ -182,8 +182,7 @@ fn farm_address(address: &str) -> Result<(), &'static str> {
 
 /// What is wrong with the address of a database. It holds a password: it is never repeated.
 fn database_address(address: &str) -> Result<(), &'static str> {
-    let kinds =
-        "it is no address of a database, as sqlite:///srv/verdigris.db or postgres://user:password@host/name";
+    let kinds = "it is no address of a database, such as sqlite:///srv/verdigris.db or postgres://user:password@host/name";
     if let Some(path) = address.strip_prefix("sqlite://") {
         let (path, parameters) = path.split_once('?').unwrap_or((path, ""));
         let known = ["", "mode=rw", "mode=rwc"];
@@ -206,7 +205,7 @@ fn database_address(address: &str) -> Result<(), &'static str> {
         return Err(kinds);
     }
     let url = Url::parse(address).map_err(|_| {
-        "it is no address as postgres://user:password@host:5432/name; in a password `@`, `:`, `/`, `?`, `#` and `%` are \
+        "it is no address such as postgres://user:password@host:5432/name; in a password `@`, `:`, `/`, `?`, `#` and `%` are \
          written as %40, %3A, %2F, %3F, %23 and %25"
     })?;
     let modes = [
@@ -320,7 +319,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_the_farms_address_is_said() {
-        let example = "is no address as https://build.example.org";
+        let example = "is no address such as https://build.example.org";
         for (address, words) in [
             ("build.example.org", example),
             ("http://", example),
@@ -385,7 +384,7 @@ mod tests {
         for kind in ["SQLITE:///f", "postgres:/h/n", "/srv/farm.db", " sqlite:///f"] {
             let words = database_address(kind).unwrap_err();
             assert!(
-                words.starts_with("it is no address of a database, as sqlite:"),
+                words.starts_with("it is no address of a database, such as sqlite:"),
                 "{kind}: {words}"
             );
         }

@@ -133,7 +133,7 @@ fn value_of(text: &str, default: Option<&Value>) -> Result<Value, String> {
         }
         Some(Value::Dict(..)) => match text.parse::<Value>() {
             Ok(value @ Value::Dict(..)) => Ok(value),
-            _ => Err(format!("`{text}` is no table, as {{name = \"value\"}}")),
+            _ => Err(format!("`{text}` is no table, such as {{name = \"value\"}}")),
         },
         _ => Ok(Value::from(text)),
     }

@@ -10,7 +10,7 @@ const SYNTAX: &[(&[&str], &str)] = &[
     ),
     (
         &["table header"],
-        "a section's name stands in `[ ]` on a line of its own, as [http]",
+        "a section's name stands in `[ ]` on a line of its own, such as [http]",
     ),
     (
         &["inline table"],

@@ -302,7 +302,7 @@ fn a_mistake_in_the_file_names_section_and_key_without_the_readers_words() {
     for line in [
         "  [worker] parallel: expected a whole number that is not negative and not too large, found `4`",
         "  [storage] directory: expected a path, found a list",
-        "  [http] trusted_proxies: expected a list, as [\"a\", \"b\"], found `10.0.0.0/8`",
+        "  [http] trusted_proxies: expected a list, such as [\"a\", \"b\"], found `10.0.0.0/8`",
         "  [devcloud] public_network: expected true or false, found `yes`",
         // A mistake of another kind waits for none of these.
         "  [log] filter: `=` is no filter, such as `info` or `info,store=debug`",

@@ -10,7 +10,7 @@ use model::nearest::did_you_mean;
 use super::environment::is_variable;
 
 /// What is said of a text that no process can listen on.
-pub const NO_LISTENER: &str = "no address with a port, as 127.0.0.1:5080 or [::]:5080";
+pub const NO_LISTENER: &str = "no address with a port, such as 127.0.0.1:5080 or [::]:5080";
 
 /// One mistake in one line: the environment's variable, or `[section] key`, and what is wrong with it.
 pub(super) fn mistake(error: &Error) -> String {
@@ -68,7 +68,7 @@ fn expected(wanted: &str) -> String {
         "path string" => "a path".to_owned(),
         "socket address" => "an address with a port".to_owned(),
         "a map" => "a table".to_owned(),
-        "a sequence" => "a list, as [\"a\", \"b\"]".to_owned(),
+        "a sequence" => "a list, such as [\"a\", \"b\"]".to_owned(),
         "a boolean" => "true or false".to_owned(),
         other if other.starts_with("struct ") => "a table".to_owned(),
         other => other.to_owned(),
@@ -137,7 +137,7 @@ mod tests {
             (
                 Actual::Str("10.0.0.0/8".to_owned()),
                 "a sequence",
-                "expected a list, as [\"a\", \"b\"], found `10.0.0.0/8`",
+                "expected a list, such as [\"a\", \"b\"], found `10.0.0.0/8`",
             ),
             (
                 Actual::Unsigned(1),
@@ -179,7 +179,7 @@ mod tests {
             ("`12` is not a size with a unit", "`12` is not a size with a unit"),
             (
                 "invalid socket address syntax",
-                "it is no address with a port, as 127.0.0.1:5080 or [::]:5080",
+                "it is no address with a port, such as 127.0.0.1:5080 or [::]:5080",
             ),
         ] {
             assert_eq!(told(Kind::Message(said.to_owned())), words);

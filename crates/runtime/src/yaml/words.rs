@@ -224,11 +224,11 @@ fn kind(name: &str) -> String {
         "floating point" | "f32" | "f64" => "a number".to_owned(),
         "boolean" | "a boolean" | "bool" => "`true` or `false`".to_owned(),
         "string" | "a string" | "string scalar" | "scalar" | "value" => "a text or a number".to_owned(),
-        "sequence start" | "seq" | "a sequence" => "a list, as `[a, b]`".to_owned(),
-        "mapping start" | "map" | "a map" => "a map, as `{key: value}`".to_owned(),
+        "sequence start" | "seq" | "a sequence" => "a list, such as `[a, b]`".to_owned(),
+        "mapping start" | "map" | "a map" => "a map, such as `{key: value}`".to_owned(),
         "null" | "unit" => "nothing".to_owned(),
         "consumed event" | "single YAML node" | "tagged node" => "one value".to_owned(),
-        name if name.starts_with("struct ") => "a map, as `{key: value}`".to_owned(),
+        name if name.starts_with("struct ") => "a map, such as `{key: value}`".to_owned(),
         // What our own types say: in words already.
         name => name.to_owned(),
     }
@@ -263,10 +263,13 @@ mod tests {
             (&["f32", "f64", "floating point"], "a number"),
             (&["bool", "boolean", "a boolean"], "`true` or `false`"),
             (&["string", "a string", "scalar"], "a text or a number"),
-            (&["seq", "a sequence", "sequence start"], "a list, as `[a, b]`"),
+            (
+                &["seq", "a sequence", "sequence start"],
+                "a list, such as `[a, b]`",
+            ),
             (
                 &["map", "a map", "mapping start", "struct Pool"],
-                "a map, as `{key: value}`",
+                "a map, such as `{key: value}`",
             ),
             (&["unit", "null"], "nothing"),
             (&["tagged node"], "one value"),

@@ -114,7 +114,7 @@ fn a_table_is_written_as_one_or_key_by_key_and_both_add_up() {
     assert_eq!((section.places, mistakes), (BTreeMap::from(expected), vec![]));
     for text in ["", "a", "a = 1", "[1]"] {
         let (_, mistakes) = merged(&[("VERDIGRIS_PART__PLACES", text)]);
-        let words = format!("  VERDIGRIS_PART__PLACES: `{text}` is no table, as {{name = \"value\"}}");
+        let words = format!("  VERDIGRIS_PART__PLACES: `{text}` is no table, such as {{name = \"value\"}}");
         assert_eq!(mistakes, [words]);
     }
 }
