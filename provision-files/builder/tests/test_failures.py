@@ -64,6 +64,17 @@ class Failures(unittest.TestCase):
             precision, recall = rates(blames, blame)
             self.assertGreaterEqual(min(precision, recall), LEAST, (blame, wrong))
 
+    def test_the_readme_has_these_figures(self):
+        kinds, _, blames = score()
+        count, line_right, blame_right = (sum(row[index] for row in kinds.values()) for index in range(3))
+        wanted = ["has %d real builds that failed, of %d kinds" % (count, len(kinds)), "right in %d of %d," % (min(line_right, blame_right), count),
+                  "(%d and %d cases" % tuple(sum(pair[0] == blame for pair in blames) for blame in ("package", "infrastructure"))]
+        worst = min(min(rates(blames, blame)) for blame in ("package", "infrastructure"))
+        wanted.append("precision and recall %.2f for both" % worst)
+        with open(os.path.join(os.path.dirname(HERE), "README.md"), encoding="utf-8") as file:
+            text = " ".join(file.read().split())
+        self.assertEqual([words for words in wanted if words not in text], [])
+
     def test_every_case_is_recorded_and_the_logs_are_small(self):
         size = sum(os.path.getsize(os.path.join(where, file)) for where, _, found in os.walk(RECORDED) for file in found)
         self.assertLess(size, LIMIT)

@@ -17,6 +17,8 @@ MOCK_PREFIX = re.compile(r"^(?:DEBUG|INFO|WARNING|ERROR) \S+\.py:\d+:\s{1,2}")
 BEGIN = re.compile(r"^Executing\((%\w+)\): ")
 # What a stage wrote last stands on the same line when it did not end it.
 END = re.compile(r"error: Bad exit status from \S+ \((%\w+)\)$")
+# What the builder itself writes into root.log.
+OWN = ("Base root ", "Build requirements to install: ")
 SUMMARY = "RPM build errors:"
 ARCHITECTURE = re.compile(r"^error: (?:(?:Architecture|OS) is (?:not included|excluded): |No compatible architectures found for build)")
 
@@ -130,10 +132,10 @@ def find_text(results, log, text):
 
 
 def last_line(results, log):
-    """The last line that is not empty."""
+    """The last line that is neither empty nor the builder's own: those say what it was about to do, not what happened."""
     last = None
     for number, line in lines(results, log):
-        if line.strip():
+        if line.strip() and not line.startswith(OWN):
             last = (number, line)
     return shown(log, last) if last else None
 

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ HELPERS = {
     "kit-one": ("", FILE % ("/usr/share", "one", "/usr/share/kit-same", "/usr/share/kit-same")),
     "kit-two": ("", FILE % ("/usr/share", "two", "/usr/share/kit-same", "/usr/share/kit-same")),
     "kit-badpre": ("", "%pre\necho 'KIT: this package refuses to be installed' >&2\nexit 9\n%files"),
+    "kit-endless": ("", "%pre\nsleep 97536\n%files"),
     "kit-badpretrans": ("", "%pretrans -p <lua>\nerror('KIT: never')\n%files"),
 }
 
@@ -135,6 +137,15 @@ class Recorder:
         elif what == "other":
             name, _, address = where.partition(":")
             repositories = [{"id": name, "name": name, "baseurl": address if "://" in address else base["baseurl"] + address, "gpgcheck": False}]
+        elif what == "silent":
+            # The kernel takes connections, and nobody answers them.
+            server = socket.create_server(("127.0.0.1", 0))
+            undo.append(server.close)
+            address = "http://127.0.0.1:%d/" % server.getsockname()[1]
+            if where == "base":
+                builder.define(base=[{**base, "baseurl": address}])
+            else:
+                repositories = [{"id": where, "name": where, "baseurl": address, "gpgcheck": False}]
         elif what == "repo":
             repositories = [self.spoiled(where)]
         elif what == "srpm":
