@@ -437,4 +437,6 @@ fn lines(errors: figment::Error) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
