@@ -51,12 +51,14 @@ pub(crate) async fn drive(context: &Context, leases: &Arc<Leases>, allocation: &
         journal: &Journal::new(Wording::new(context, allocation)),
         limit: time_limit(allocation),
     };
+    let mut log = None;
     let outcome = tokio::select! {
         biased;
         () = held.lost() => None,
-        outcome = attempt.run() => outcome,
+        outcome = attempt.run(&mut log) => outcome,
     };
     let Some(outcome) = outcome else {
+        attempt.collection().keep_last_account(log.as_ref()).await;
         info!(attempt.id = %id, "Attempt {id} is no longer ours.");
         return true;
     };
@@ -173,8 +175,9 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Its outcome; none when the builder says that the attempt is another's.
-    async fn run(&self) -> Option<Outcome> {
+    /// Its outcome; none when the builder says that the attempt is another's. The log is handed out, since this may be dropped
+    /// in the middle.
+    async fn run(&self, log: &mut Option<LiveLog>) -> Option<Outcome> {
         let attempt = &self.allocation.attempt;
         let package = attempt
             .package
@@ -188,26 +191,29 @@ impl Attempt<'_> {
         self.journal.note("A worker has taken it up.");
         let limits = &self.context.limits;
         let opened = LiveLog::open(self.context.publisher.root(), attempt.id, limits.log_bytes).await;
-        let mut log = match opened {
-            Ok(log) => log,
-            Err(error) => return Some(error.outcome()),
+        let log = match opened {
+            Ok(opened) => log.insert(opened),
+            Err(error) => return Some(self.cut_short(None, &error).await),
         };
         self.held.note_log(log.size());
         // One token for all of it: connecting, upload, log and collection end in the middle when the user wishes it.
         let outcome = tokio::select! {
             biased;
-            _ = self.held.ended() => self.cancel(&mut log).await,
-            outcome = self.follow_to_the_end(&mut log) => outcome,
+            _ = self.held.ended() => self.cancel(log).await,
+            outcome = self.follow_to_the_end(log) => outcome,
         };
         match outcome {
-            Ok(outcome) => Some(self.collection().keep_live_log(&log, outcome).await),
+            Ok(outcome) => Some(self.collection().keep_account(Some(log), outcome).await),
             Err(Error::Fenced) => None,
-            Err(error) => {
-                self.journal
-                    .note(&format!("It cannot go on: {}", error_chain(&error)));
-                Some(self.collection().keep_live_log(&log, error.outcome()).await)
-            }
+            Err(error) => Some(self.cut_short(Some(log), &error).await),
         }
+    }
+
+    /// How an attempt ends that cannot go on.
+    async fn cut_short(&self, log: Option<&LiveLog>, error: &Error) -> Outcome {
+        self.journal
+            .note(&format!("It cannot go on: {}", error_chain(error)));
+        self.collection().keep_account(log, error.outcome()).await
     }
 
     fn collection(&self) -> Collection<'_> {

@@ -1,10 +1,11 @@
 //! From a builder's results to a signed set of packages in its place. The manifest says what there is; its
 //! names, sizes and digests are checked before and while anything is written, and every RPM is read and
-//! verified before it is signed. Whatever a build's end, its logs are kept.
+//! verified before it is signed. Whatever a build's end, its logs and the farm's own account of it are kept.
 
 use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -13,7 +14,7 @@ use repository::{
     BuildDirectory, Manifest, RepositoryId,
     manifest::{ManifestEntry, ManifestLimits},
 };
-use runtime::supervisor::error_chain;
+use runtime::{Backoff, supervisor::error_chain};
 use store::{Allocation, Attempt, Outcome, Renewal};
 use tokio::{fs::File, io::AsyncWriteExt as _, sync::OnceCell};
 use tracing::{debug, warn};
@@ -140,8 +141,9 @@ impl<'a> Collection<'a> {
         }
     }
 
-    /// Where nothing came from the builder, what was seen of its log while it was there is kept among the results.
-    pub(crate) async fn keep_live_log(&self, log: &LiveLog, outcome: Outcome) -> Outcome {
+    /// Where nothing came from the builder, there is the farm's own account all the same, with what was seen of the build's log
+    /// while it ran. What an earlier attempt left stays, where this one has no log.
+    pub(crate) async fn keep_account(&self, log: Option<&LiveLog>, outcome: Outcome) -> Outcome {
         let is_kept = match &outcome {
             Outcome::Collected { .. } => true,
             Outcome::Failed { result_directory, .. }
@@ -149,25 +151,83 @@ impl<'a> Collection<'a> {
             | Outcome::Skipped { result_directory, .. }
             | Outcome::Canceled { result_directory } => result_directory.is_some(),
         };
-        if is_kept || log.size() == 0 {
+        if is_kept {
             return outcome;
         }
-        let placed = async {
-            let mut staged = Staged::make(self.context, self.allocation).await?;
-            let from = log.path().to_owned();
-            staged
-                .add(LIVE_LOG, move |path| fs_err::copy(from, path).map(drop))
-                .await?;
-            self.place(staged).await
-        };
-        match placed.await {
-            Ok(directory) => with_results(outcome, Some(directory)),
-            Err(error) => {
-                let id = self.allocation.attempt.id;
-                warn!(attempt.id = %id, "The log of a build was not kept among its results: {}", error_chain(&error));
-                outcome
+        let mut pauses = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        loop {
+            let placed = async { self.place(self.account(log).await?).await };
+            match placed.await {
+                Ok(directory) => return with_results(outcome, Some(directory)),
+                // The end cannot be written down before the database is there again either.
+                Err(Error::Store(error)) if error.is_temporary() => {
+                    tokio::time::sleep(pauses.pause()).await;
+                }
+                Err(error) => {
+                    self.not_kept(&error);
+                    return outcome;
+                }
             }
         }
+    }
+
+    /// Keeps the account of an attempt that another ended meanwhile, as the controller does whose builder is gone. Where the
+    /// build goes on, or another worker has the attempt, nothing is done: who ends it leaves an account.
+    pub(crate) async fn keep_last_account(&self, log: Option<&LiveLog>) {
+        let kept = async {
+            if let Some(reason) = self.ended_elsewhere().await? {
+                self.journal.note(&format!("It was ended: {reason}"));
+                self.put(self.account(log).await?).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = kept.await {
+            self.not_kept(&error);
+        }
+    }
+
+    /// Why the attempt is over, if that is the end of its build in this chroot and nobody took it up after us.
+    async fn ended_elsewhere(&self) -> Result<Option<String>, Error> {
+        let Allocation { attempt, epoch, .. } = self.allocation;
+        let of_build = self.context.store.attempts_of(attempt.build).await?;
+        let mut of_chroot = of_build.iter().filter(|one| one.chroot == attempt.chroot);
+        let is_last = of_chroot.all(|one| one.number <= attempt.number);
+        let found = of_build.iter().find(|one| one.id == attempt.id);
+        let ended = found.filter(|one| is_last && one.state.is_final() && one.epoch == Some(*epoch));
+        Ok(ended.map(|one| {
+            one.reason
+                .clone()
+                .unwrap_or_else(|| one.state.as_str().to_owned())
+        }))
+    }
+
+    fn not_kept(&self, error: &Error) {
+        let id = self.allocation.attempt.id;
+        warn!(attempt.id = %id, "The account of a build was not kept among its results: {}", error_chain(error));
+    }
+
+    /// What is there without its builder: what was seen of the log, or what an earlier attempt left beside its account.
+    async fn account(&self, log: Option<&LiveLog>) -> Result<Staged, Error> {
+        let mut staged = Staged::make(self.context, self.allocation).await?;
+        if let Some(log) = log.filter(|log| log.size() > 0) {
+            staged.copy(LIVE_LOG.to_owned(), log.path().to_owned()).await?;
+            return Ok(staged);
+        }
+        let placed = self.context.publisher.directory(&staged.repository);
+        let placed = placed.join(staged.build.to_string());
+        let names = match fs_err::read_dir(&placed) {
+            Ok(entries) => entries
+                .flatten()
+                .filter_map(|entry| entry.file_name().into_string().ok())
+                .filter(|name| !name.ends_with(".rpm") && !name.starts_with(journal::NAME))
+                .collect(),
+            Err(_) => Vec::new(),
+        };
+        for name in names {
+            let from = placed.join(&name);
+            staged.copy(name, from).await?;
+        }
+        Ok(staged)
     }
 
     /// Asks for what there is before it is known whether the build is over; a builder that has nothing yet is asked again later.
@@ -233,6 +293,12 @@ impl<'a> Collection<'a> {
         if stands.get(&epoch).is_none_or(|stands| *stands == Renewal::Lost) {
             return Err(Error::Fenced);
         }
+        self.put(staged).await
+    }
+
+    /// Moves files into their place.
+    async fn put(&self, staged: Staged) -> Result<String, Error> {
+        let context = self.context;
         let (publisher, account) = (context.publisher.clone(), self.journal.text());
         let (limits, directory) = (limits(context), staged.build.to_string());
         blocking(move || {
@@ -348,24 +414,16 @@ impl Staged {
         })
     }
 
-    /// Adds a file of our own.
-    async fn add(
-        &mut self,
-        name: &'static str,
-        write: impl FnOnce(&Path) -> std::io::Result<()> + Send + 'static,
-    ) -> Result<(), Error> {
-        let path = self.path.join(name);
+    /// Adds a file that is here already.
+    async fn copy(&mut self, name: String, from: PathBuf) -> Result<(), Error> {
+        let path = self.path.join(&name);
         let entry = blocking(move || {
-            write(&path).map_err(|source| Error::File {
-                what: format!("writing {}", path.display()),
+            fs_err::copy(&from, &path).map_err(|source| Error::File {
+                what: format!("copying {} to {}", from.display(), path.display()),
                 source,
             })?;
             let (size, sha256) = digest(&path)?;
-            Ok(ManifestEntry {
-                name: name.to_owned(),
-                size,
-                sha256,
-            })
+            Ok(ManifestEntry { name, size, sha256 })
         });
         self.entries.push(entry.await?);
         Ok(())

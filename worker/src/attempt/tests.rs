@@ -16,6 +16,7 @@ use crate::{
     testing::Farm,
 };
 
+mod accounts;
 mod ends;
 
 /// Quick, for tests that wait for it.
