@@ -162,11 +162,16 @@ async fn in_database(
     if !is_good {
         return;
     }
-    let serving = is(role, Role::Api).then_some(settings);
+    let is_serving = is(role, Role::Api);
     let fleet = fleet.filter(|_| is(role, Role::Controller));
-    if serving.is_some() || fleet.is_some() {
-        match chroot::useless(store, serving, fleet).await {
-            Ok(found) => report.findings("chroots", &found),
+    if is_serving || fleet.is_some() {
+        match chroot::useless(store, settings, is_serving, fleet).await {
+            Ok(found) => {
+                report.findings("chroots", &found.wrong);
+                for words in &found.unsure {
+                    Report::say("", words);
+                }
+            }
             Err(error) => report.result("chroots", Err(error)),
         }
     }

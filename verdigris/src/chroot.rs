@@ -2,15 +2,16 @@
 
 use anyhow::Context as _;
 use model::{
-    ChrootDefinition, ChrootName,
+    ChrootDefinition, ChrootName, PoolName,
     chroot::{BaseRepository, is_architecture, no_architecture},
-    fleet::FleetSpec,
+    fleet::{FleetSpec, Runner},
 };
 use runtime::{Settings, clock};
 use store::{Chroot, Store};
 
 use crate::{
     database::{self, plainly},
+    embedded,
     options::{ChrootCreate, Config},
     say,
     table::table,
@@ -199,26 +200,114 @@ fn missing_mirror(definition: &ChrootDefinition, settings: &Settings) -> Option<
     ))
 }
 
-/// Active chroots in which nothing can be built: their mirror is not served by the process with these settings, or no pool
-/// has builders for them.
+/// Whether the builders of a pool have mock, as far as it is known before one runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mock {
+    There,
+    Missing,
+    Unknown,
+}
+
+/// What speaks for mock on a pool's builders: the packages that its playbook is told to install, or the machine image, of the
+/// cloud inside `verdigris up`, that can be looked into. Only a playbook of the farm's own is known to install no other.
+fn mock_of(pool: &PoolName, fleet: &FleetSpec, settings: &Settings) -> Mock {
+    let provision = fleet
+        .pools
+        .get(pool)
+        .and_then(|pool| fleet.provision.get(&pool.provision));
+    let packages = provision.and_then(|provision| provision.vars.get("packages"));
+    let names = match packages {
+        Some(serde_json::Value::Array(names)) => names.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    if names.iter().any(|name| name == "mock") {
+        return Mock::There;
+    }
+    if !embedded::is_of_pool(fleet, pool) {
+        return Mock::Unknown;
+    }
+    let Ok(image) = embedded::image(settings) else {
+        return Mock::Unknown;
+    };
+    let mut layers = image.layers.iter();
+    let has_it = layers.any(|layer| layer.join("usr/bin/mock").symlink_metadata().is_ok());
+    let is_ours = settings.fleet.playbooks.is_none()
+        && provision.is_some_and(|provision| provision.runner == Runner::Builtin);
+    match (has_it, is_ours) {
+        (true, _) => Mock::There,
+        (false, true) => Mock::Missing,
+        (false, false) => Mock::Unknown,
+    }
+}
+
+/// What keeps builds from active chroots.
+#[derive(Debug, Default)]
+pub(crate) struct Useless {
+    /// Chroots in which nothing can be built.
+    pub(crate) wrong: Vec<String>,
+    /// Chroots in which nothing can be built unless there is what nothing tells of.
+    pub(crate) unsure: Vec<String>,
+}
+
+impl Useless {
+    /// Says what is wrong with a chroot that only mock can build in, beside pools whose builders may have none.
+    fn without_mock(&mut self, name: &ChrootName, warning: &str, pools: &[(&PoolName, Mock)]) {
+        let lacking: Vec<String> = pools
+            .iter()
+            .filter(|(_, mock)| *mock != Mock::There)
+            .map(|(pool, _)| format!("`{pool}`"))
+            .collect();
+        if lacking.is_empty() {
+            return;
+        }
+        let advice = format!(
+            "delete it and create it anew with --repository and --buildroot-package, or have mock installed: `packages: [mock]` \
+             below `vars` of the pool's provision. Pools: {}",
+            lacking.join(", ")
+        );
+        if pools.iter().all(|(_, mock)| *mock == Mock::Missing) {
+            self.wrong.push(format!(
+                "Nothing can be built in the chroot {name}: {warning}; the machine image has no mock. Either {advice}."
+            ));
+        } else {
+            self.unsure.push(format!(
+                "The chroot {name}: {warning}; nothing says that all of its builders have it. Either {advice}."
+            ));
+        }
+    }
+}
+
+/// Active chroots in which nothing can be built: their mirror is not served by the process with these settings, no pool has builders
+/// for them, or they are for mock, and the builders have none.
 pub(crate) async fn useless(
     store: &Store,
-    serving: Option<&Settings>,
+    settings: &Settings,
+    is_serving: bool,
     fleet: Option<&FleetSpec>,
-) -> anyhow::Result<Vec<String>> {
-    let mut found = Vec::new();
+) -> anyhow::Result<Useless> {
+    let mut found = Useless::default();
     for chroot in store.chroots().await? {
         if !chroot.is_active {
             continue;
         }
         let name = &chroot.name;
-        if let Some(mirror) = serving.and_then(|settings| missing_mirror(&chroot.definition, settings)) {
-            found.push(format!("Nothing can be built in the chroot {name}: {mirror}."));
+        if let Some(mirror) = missing_mirror(&chroot.definition, settings).filter(|_| is_serving) {
+            found
+                .wrong
+                .push(format!("Nothing can be built in the chroot {name}: {mirror}."));
         }
-        if fleet.is_some_and(|fleet| !fleet.pools.values().any(|pool| pool.offers(name))) {
-            found.push(format!(
+        let Some(fleet) = fleet else { continue };
+        let offering = fleet.pools.iter().filter(|(_, pool)| pool.offers(name));
+        let pools: Vec<_> = offering
+            .map(|(pool, _)| (pool, mock_of(pool, fleet, settings)))
+            .collect();
+        if pools.is_empty() {
+            found.wrong.push(format!(
                 "Nothing can be built in the chroot {name}: no pool of the fleet file has labels for it. Builds would wait."
             ));
+        } else if let Some(warning) = chroot.definition.warning() {
+            found.without_mock(name, warning, &pools);
         }
     }
     Ok(found)

@@ -113,8 +113,9 @@ async fn run(start: Start, store: &Store) -> anyhow::Result<()> {
     let fleet = parts::fleet(&settings)?;
     refuse_forsaken_machines(store, &fleet, clock::now()).await?;
     settings::keep(arguments, directory)?;
-    for useless in chroot::useless(store, Some(&settings), Some(&fleet)).await? {
-        warn!("{useless}");
+    let useless = chroot::useless(store, &settings, true, Some(&fleet)).await?;
+    for words in useless.wrong.iter().chain(&useless.unsure) {
+        warn!("{words}");
     }
     let offered = store.chroots().await?.into_iter().find(|chroot| chroot.is_active);
     let offered = offered.map(|chroot| chroot.name);

@@ -73,6 +73,17 @@ impl Place {
         said
     }
 
+    /// What a check says that must find nothing, with a text of a file replaced by another.
+    fn passes(&self, file: &str, old: &str, new: &str) -> String {
+        let path = self.path(file);
+        let before = fs::read_to_string(&path).unwrap();
+        assert!(before.contains(old), "{old} in {before}");
+        fs::write(&path, before.replace(old, new)).unwrap();
+        let said = self.good(&["config", "check"]);
+        fs::write(&path, before).unwrap();
+        said
+    }
+
     /// What a check says that must find something, with a text of a file replaced by another.
     fn finds(&self, file: &str, old: &str, new: &str) -> String {
         let path = self.path(file);
@@ -387,6 +398,15 @@ fn a_cloud_is_asked_for_all_that_the_fleet_file_wants_of_it() {
     }
 }
 
+/// The built-in playbooks as an operator's own.
+fn copy_playbooks(to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../playbooks")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
 #[test]
 fn a_chroot_in_which_nothing_can_be_built_is_refused_or_found() {
     let place = Place::new();
@@ -429,7 +449,27 @@ fn a_chroot_in_which_nothing_can_be_built_is_refused_or_found() {
     }
     place.good(&["chroot", "deactivate", "t-2-x86_64"]);
     place.good(&["chroot", "delete", "t-1-aarch64"]);
-    place.good(&["config", "check"]);
+    // Only mock can build there, and it can be seen that the machine image has none.
+    let (is_good, said) = place.run(&["config", "check"]);
+    let words = "Nothing can be built in the chroot t-1-x86_64: it has no repositories, so that builds in it fail but on builders with \
+                 mock, whose own configuration has that name; the machine image has no mock. Either delete it";
+    assert!(
+        !is_good && said.contains(words) && said.contains("Pools: `x86`"),
+        "{said}"
+    );
+    // Playbooks of the operator's own may do anything.
+    let own = format!("[fleet]\nplaybooks = \"{}\"\n", place.path("playbooks").display());
+    copy_playbooks(&place.path("playbooks"));
+    let said = place.passes("verdigris.toml", "[devcloud]", &format!("{own}[devcloud]"));
+    let words = "The chroot t-1-x86_64: it has no repositories, so that";
+    assert!(
+        said.contains(words) && said.contains("nothing says that all of its builders have it"),
+        "{said}"
+    );
+    for vars in ["{vars: {packages: [mock]}}", "{vars: {packages: mock}}"] {
+        let said = place.passes("fleet.yaml", "builder: {}", &format!("builder: {vars}"));
+        assert!(!said.contains("mock"), "{said}");
+    }
     let (is_good, said) = place.run(&["chroot", "delete", "t-1-aarch64"]);
     assert!(
         !is_good && said.contains("there is no chroot t-1-aarch64") && !said.contains("stays"),
