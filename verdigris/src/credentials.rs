@@ -59,6 +59,11 @@ impl CoprConf {
         self.value("username")
     }
 
+    /// The farm's address in it.
+    pub(crate) fn url(&self) -> Option<String> {
+        self.value("copr_url")
+    }
+
     /// Writes a user's section, with the farm's address as it was, or else this one.
     pub(crate) fn write(&self, user: &OwnerName, token: &IssuedToken, url: &str) -> anyhow::Result<()> {
         let url = self.value("copr_url").unwrap_or_else(|| url.to_owned());

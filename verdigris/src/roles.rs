@@ -69,8 +69,11 @@ pub(crate) async fn api(config: &Config) -> anyhow::Result<()> {
     let settings = settings(config)?;
     run(&settings, Process::Api, async |store| {
         let supervisor = Supervisor::new();
-        let state = api::ApiState::new(store, parts::api(&settings)?, supervisor.stop_token())?;
         let listener = listen(&settings).await?;
+        let mut settings = settings.clone();
+        // With port 0 it is another.
+        settings.http.listen = listener.local_addr()?;
+        let state = api::ApiState::new(store, parts::api(&settings)?, supervisor.stop_token())?;
         info!(
             "Serving {} on {}.",
             settings.http.public_url(),

@@ -28,6 +28,41 @@ fn user_name(text: &str) -> anyhow::Result<OwnerName> {
     Ok(name)
 }
 
+/// Where people reach the farm, and what is to be known of that.
+#[derive(Debug, PartialEq, Eq)]
+struct FarmAddress {
+    url: String,
+    /// A comment of copr-cli's configuration.
+    remark: Option<String>,
+}
+
+/// The address that people use. With port 0 the farm takes one when it starts: `verdigris up` keeps it in its `copr.conf`, and
+/// where it never ran, the operator has to put it in.
+fn farm_address(settings: &Settings) -> FarmAddress {
+    let http = &settings.http;
+    let url = http.public_url();
+    if http.public_url.is_some() || http.listen.port() != 0 {
+        return FarmAddress { url, remark: None };
+    }
+    let conf = CoprConf::in_directory(&settings.storage.directory);
+    let why = "`http.listen` has port 0, so that the farm takes another port at each start";
+    match conf.url() {
+        Some(url) => FarmAddress {
+            url,
+            remark: Some(format!(
+                "# {why}; {} has the one of the last start",
+                conf.path().display()
+            )),
+        },
+        None => FarmAddress {
+            url: format!("{}:PORT", url.trim_end_matches(":0")),
+            remark: Some(format!(
+                "# put the farm's port in place of PORT, which its log tells: {why}"
+            )),
+        },
+    }
+}
+
 /// A user who is there.
 async fn existing(store: &Store, name: &OwnerName) -> anyhow::Result<User> {
     let user = store.user_by_name(name).await?;
@@ -46,7 +81,9 @@ pub(crate) async fn create(config: &Config, name: &str, is_operator: bool) -> an
         };
         let user = store.create_user(&new, now).await.map_err(plainly)?;
         let token = store.issue_token(user.id, TOKEN_LIFETIME, now).await?;
-        say(&copr_section(&name, &token, &settings.http.public_url()));
+        let address = farm_address(&settings);
+        say(&copr_section(&name, &token, &address.url));
+        address.remark.iter().for_each(|words| say(words));
         Ok(())
     })
     .await
@@ -59,8 +96,9 @@ pub(crate) async fn token(config: &Config, name: &str) -> anyhow::Result<()> {
     database::with(&settings, async |store| {
         let user = existing(&store, &name).await?;
         let token = store.issue_token(user.id, TOKEN_LIFETIME, clock::now()).await?;
-        let url = settings.http.public_url();
+        let FarmAddress { url, remark } = farm_address(&settings);
         say(&copr_section(&name, &token, &url));
+        remark.iter().for_each(|words| say(words));
         let conf = CoprConf::in_directory(&settings.storage.directory);
         if conf.user().as_deref() == Some(name.as_str()) {
             conf.write(&name, &token, &url)
@@ -142,4 +180,47 @@ fn advise(error: anyhow::Error) -> anyhow::Error {
         return anyhow::anyhow!("{words}; delete them first (copr-cli delete OWNER/PROJECT)");
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::Settings;
+
+    use super::farm_address;
+
+    #[test]
+    fn a_port_that_the_farm_takes_at_its_start_is_told_where_it_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.storage.directory = directory.path().to_owned();
+        let told = |settings: &Settings| {
+            let found = farm_address(settings);
+            (found.url, found.remark.unwrap_or_default())
+        };
+        assert_eq!(
+            told(&settings),
+            ("http://127.0.0.1:5080".to_owned(), String::new())
+        );
+        settings.http.listen = "127.0.0.1:0".parse().unwrap();
+        let (url, remark) = told(&settings);
+        assert_eq!(url, "http://127.0.0.1:PORT");
+        assert!(
+            remark.starts_with("# put the farm's port in place of PORT"),
+            "{remark}"
+        );
+        std::fs::write(
+            directory.path().join("copr.conf"),
+            "[copr-cli]\ncopr_url = http://127.0.0.1:41234\n",
+        )
+        .unwrap();
+        let (url, remark) = told(&settings);
+        assert_eq!(url, "http://127.0.0.1:41234");
+        assert!(
+            remark.contains("copr.conf has the one of the last start"),
+            "{remark}"
+        );
+        settings.http.public_url = Some("https://farm.example.org/".to_owned());
+        let expected = ("https://farm.example.org".to_owned(), String::new());
+        assert_eq!(told(&settings), expected);
+    }
 }
