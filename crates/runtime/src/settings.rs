@@ -4,6 +4,7 @@
 mod bounds;
 mod environment;
 mod filter;
+mod mistakes;
 mod section;
 mod syntax;
 mod words;
@@ -26,6 +27,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use self::mistakes::{At, Mistakes};
 use crate::{Error, text};
 
 mod network;
@@ -340,15 +342,15 @@ impl Settings {
     ) -> Result<Self, Error> {
         let defaults = Figment::from(Serialized::defaults(Self::default()));
         let mut figment = defaults.clone();
+        let mut mistakes = Mistakes::new("the environment", None);
         if let Some(path) = file {
-            let text = text::read(path)?;
-            refuse_no_toml(&text, &path.display().to_string())?;
+            let (text, name) = (text::read(path)?, path.display().to_string());
+            refuse_no_toml(&text, &name)?;
             figment = figment.merge(Toml::string(&text));
+            mistakes = Mistakes::new(&name, Some(&text));
         }
-        let name = file.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
-        let mut mistakes = Vec::new();
         let figment = environment::merge(figment, &defaults, variables, &mut mistakes);
-        Self::extract(&figment, &name, mistakes)
+        Self::extract(&figment, mistakes)
     }
 
     /// The database's address: in the storage directory unless it is named.
@@ -362,25 +364,17 @@ impl Settings {
         })
     }
 
-    fn extract(figment: &Figment, name: &str, mut mistakes: Vec<String>) -> Result<Self, Error> {
-        match figment.extract::<BTreeMap<String, Value>>() {
-            Ok(map) => {
-                for section in map.keys().filter(|key| !SECTIONS.contains(&key.as_str())) {
-                    let hint = nearest(section, &SECTIONS)
-                        .map_or_else(String::new, |near| format!(", did you mean `[{near}]`?"));
-                    let place = figment
-                        .find_metadata(section)
-                        .filter(|metadata| environment::is_variable(&metadata.name))
-                        .map_or_else(String::new, |metadata| format!("{}: ", metadata.name));
-                    mistakes.push(format!("  {place}there is no section `[{section}]`{hint}"));
-                }
-            }
-            // Not to be read at all: each section would say so once more.
-            Err(errors) => {
-                return Err(Error::Mistakes {
-                    path: name.to_owned(),
-                    mistakes: lines(errors),
-                });
+    fn extract(figment: &Figment, mut mistakes: Mistakes) -> Result<Self, Error> {
+        // What cannot be read at all is told by each section.
+        let sections = figment.extract::<BTreeMap<String, Value>>().unwrap_or_default();
+        for section in sections.keys().filter(|key| !SECTIONS.contains(&key.as_str())) {
+            let hint = nearest(section, &SECTIONS)
+                .map_or_else(String::new, |near| format!(", did you mean `[{near}]`?"));
+            let words = format!("there is no section `[{section}]`{hint}");
+            let metadata = figment.find_metadata(section);
+            match metadata.filter(|metadata| environment::is_variable(&metadata.name)) {
+                Some(metadata) => mistakes.of_variable(&metadata.name, &words),
+                None => mistakes.of_setting(&[section], "", At::Key, &words),
             }
         }
         let settings = Self {
@@ -395,28 +389,29 @@ impl Settings {
         };
         // What could not be read has its default here, which is within its bounds.
         bounds::check(&settings, figment, &mut mistakes);
-        if mistakes.is_empty() {
-            Ok(settings)
-        } else {
-            Err(Error::Mistakes {
-                path: name.to_owned(),
-                mistakes,
-            })
-        }
+        mistakes.into_error().map_or(Ok(settings), Err)
     }
 }
 
-/// Reads another TOML file of an operator's; `name` stands for it in errors.
+/// Reads another TOML file of an operator's, which may hold secrets; `name` stands for it in errors.
 ///
 /// # Errors
 /// When the text is not a `T`.
 pub fn parse_toml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Error> {
     refuse_no_toml(text, name)?;
-    let mistakes = |errors: figment::Error| Error::Mistakes {
-        path: name.to_owned(),
-        mistakes: lines(errors),
-    };
-    Figment::from(Toml::string(text)).extract().map_err(mistakes)
+    Figment::from(Toml::string(text))
+        .extract()
+        .map_err(|errors: figment::Error| {
+            let mut mistakes = Mistakes::new(name, Some(text)).without_lines();
+            let fallback = errors.to_string();
+            errors
+                .into_iter()
+                .for_each(|error| words::tell_flat(&error, &mut mistakes));
+            mistakes.into_error().unwrap_or(Error::Mistakes {
+                path: name.to_owned(),
+                mistakes: vec![fallback],
+            })
+        })
 }
 
 fn refuse_no_toml(text: &str, name: &str) -> Result<(), Error> {
@@ -427,13 +422,6 @@ fn refuse_no_toml(text: &str, name: &str) -> Result<(), Error> {
         }),
         None => Ok(()),
     }
-}
-
-fn lines(errors: figment::Error) -> Vec<String> {
-    errors
-        .into_iter()
-        .map(|error| format!("  {}", words::mistake(&error)))
-        .collect()
 }
 
 #[cfg(test)]

@@ -325,7 +325,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "verdigris.toml",
         "[storage]",
         "[http]\nmax_connections = 0\n[storage]",
-        "verdigris.toml has mistakes:\n  [http] max_connections: 0 is not from 8 to 1000000",
+        "verdigris.toml:2:19: [http] max_connections: 0 is not from 8 to 1000000",
     ),
 ];
 

@@ -6,7 +6,12 @@ use figment::Figment;
 use model::quantity::{ByteSize, Span};
 use url::{Host, Url};
 
-use super::{Settings, environment::is_variable, filter::filter};
+use super::{
+    Settings,
+    environment::is_variable,
+    filter::filter,
+    mistakes::{At, Mistakes},
+};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -21,7 +26,7 @@ pub fn is_mirror_name(name: &str) -> bool {
 }
 
 /// Adds to `mistakes` what is out of bounds.
-pub(super) fn check(settings: &Settings, figment: &Figment, mistakes: &mut Vec<String>) {
+pub(super) fn check(settings: &Settings, figment: &Figment, mistakes: &mut Mistakes) {
     let mut bounds = Bounds { figment, mistakes };
     bounds.of_database(settings);
     bounds.of_http(settings);
@@ -34,7 +39,7 @@ pub(super) fn check(settings: &Settings, figment: &Figment, mistakes: &mut Vec<S
 
 struct Bounds<'a> {
     figment: &'a Figment,
-    mistakes: &'a mut Vec<String>,
+    mistakes: &'a mut Mistakes,
 }
 
 impl Bounds<'_> {
@@ -45,12 +50,19 @@ impl Bounds<'_> {
             .find_metadata(setting)
             .map(|metadata| metadata.name.as_ref())
             .filter(|name| is_variable(name));
-        let place = match (variable, setting.split_once('.')) {
-            (Some(name), _) => name.to_owned(),
-            (None, Some((section, key))) => format!("[{section}] {key}"),
-            (None, None) => setting.to_owned(),
-        };
-        self.mistakes.push(format!("  {place}: {words}"));
+        match (variable, setting.split_once('.')) {
+            (Some(name), _) => self.mistakes.of_variable(name, words),
+            (None, Some((section, key))) => {
+                // Names of mirrors may hold dots.
+                let path = match key.strip_prefix("mirrors.") {
+                    Some(mirror) => vec![section, "mirrors", mirror],
+                    None => vec![section, key],
+                };
+                self.mistakes
+                    .of_setting(&path, &format!("[{section}] {key}: "), At::Value, words);
+            }
+            (None, None) => self.mistakes.of_variable(setting, words),
+        }
     }
 
     fn range<T: PartialOrd + Display>(&mut self, setting: &str, value: T, least: T, most: T) {

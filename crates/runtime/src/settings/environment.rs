@@ -10,6 +10,8 @@ use figment::{
     value::{Dict, Map, Num, Value},
 };
 
+use super::mistakes::Mistakes;
+
 const PREFIX: &str = "VERDIGRIS_";
 
 /// One variable, as the settings file that it stands for.
@@ -47,19 +49,19 @@ pub(super) fn merge(
     mut figment: Figment,
     defaults: &Figment,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
-    mistakes: &mut Vec<String>,
+    mistakes: &mut Mistakes,
 ) -> Figment {
     for (name, value) in variables {
         let Some(name) = name.to_str() else { continue };
         if let Some(words) = no_setting(name, defaults) {
-            mistakes.push(format!("  {name}: {words}"));
+            mistakes.of_variable(name, &words);
             continue;
         }
         let Some((name, path)) = setting_of(name) else {
             continue;
         };
         let Some(text) = value.to_str() else {
-            mistakes.push(format!("  {name}: it is no UTF-8"));
+            mistakes.of_variable(name, "it is no UTF-8");
             continue;
         };
         match value_of(text, defaults.find_value(&path.join(".")).ok().as_ref()) {
@@ -70,7 +72,7 @@ pub(super) fn merge(
                     value,
                 });
             }
-            Err(words) => mistakes.push(format!("  {name}: {words}")),
+            Err(words) => mistakes.of_variable(name, &words),
         }
     }
     figment

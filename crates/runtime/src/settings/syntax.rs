@@ -54,24 +54,24 @@ pub(super) fn mistake(text: &str, name: &str) -> Option<String> {
         |(_, words)| words,
     );
     let at = error.span().map_or(0, |span| span.start).min(text.len());
-    let before = text.get(..at).unwrap_or_default();
-    let line = before.matches('\n').count().saturating_add(1);
-    let column = before
-        .chars()
-        .rev()
-        .take_while(|c| *c != '\n')
-        .count()
-        .saturating_add(1);
-    let (line, column) = (u64::try_from(line).ok()?, u64::try_from(column).ok()?);
+    let (line, column) = position(text, at);
     Some(format!(
         "{name}:{line}:{column}: {words}{}",
         shown(&without_passwords(text), line, column)
     ))
 }
 
+/// Line and column of a byte of a text, both from one.
+pub(super) fn position(text: &str, at: usize) -> (u64, u64) {
+    let before = text.get(..at).unwrap_or_default();
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX).saturating_add(1);
+    let column = before.chars().rev().take_while(|c| *c != '\n').count();
+    (count(before.matches('\n').count()), count(column))
+}
+
 /// The text with stars in place of what stands between `://` and an `@` on the same line: the user and the password of a database
 /// whose line has a mistake. The places of all else stay.
-fn without_passwords(text: &str) -> String {
+pub(super) fn without_passwords(text: &str) -> String {
     let covered = text.split_inclusive('\n').map(|line| {
         let Some((scheme, rest)) = line.split_once("://") else {
             return line.to_owned();

@@ -7,26 +7,47 @@ use figment::{
 
 use model::nearest::did_you_mean;
 
-use super::environment::is_variable;
+use super::{
+    environment::is_variable,
+    mistakes::{At, Mistakes, joined},
+};
 
 /// What is said of a text that no process can listen on.
 pub const NO_LISTENER: &str = "no address with a port, such as 127.0.0.1:5080 or [::]:5080";
 
-/// One mistake in one line: the environment's variable, or `[section] key`, and what is wrong with it.
-pub(super) fn mistake(error: &Error) -> String {
-    let variable = error
-        .metadata
-        .as_ref()
-        .map(|metadata| metadata.name.as_ref())
-        .filter(|name| is_variable(name));
-    // figment 0.10.19 puts what `extract_inner` was asked for behind the path inside it.
-    let place = match (variable, error.path.split_last()) {
-        (Some(name), _) => format!("{name}: "),
-        (None, Some((section, []))) => format!("[{section}]: "),
-        (None, Some((section, keys))) => format!("[{section}] {}: ", keys.join(".")),
-        (None, None) => String::new(),
+/// Adds a mistake: the environment's variable, or place, `[section] key`, and what is wrong with it. The error's path begins with
+/// the section.
+pub(super) fn tell(error: &Error, mistakes: &mut Mistakes) {
+    let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
+    let key = match path.as_slice() {
+        [] => String::new(),
+        [section] => format!("[{section}]: "),
+        [section, keys @ ..] => format!("[{section}] {}: ", joined(keys)),
     };
-    format!("{place}{}", kind(&error.kind))
+    told(error, &path, &key, mistakes);
+}
+
+/// The same of a file without sections.
+pub(super) fn tell_flat(error: &Error, mistakes: &mut Mistakes) {
+    let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
+    let key = match path.as_slice() {
+        [] => String::new(),
+        keys => format!("{}: ", joined(keys)),
+    };
+    told(error, &path, &key, mistakes);
+}
+
+fn told(error: &Error, path: &[&str], key: &str, mistakes: &mut Mistakes) {
+    let words = kind(&error.kind);
+    let metadata = error.metadata.as_ref().map(|metadata| metadata.name.as_ref());
+    let at = match error.kind {
+        Kind::UnknownField(..) => At::Key,
+        _ => At::Value,
+    };
+    match metadata.filter(|name| is_variable(name)) {
+        Some(name) => mistakes.of_variable(name, &words),
+        None => mistakes.of_setting(path, key, at, &words),
+    }
 }
 
 fn kind(kind: &Kind) -> String {
@@ -45,11 +66,15 @@ fn kind(kind: &Kind) -> String {
             format!("it is {NO_LISTENER}")
         }
         Kind::Message(words) => words.clone(),
-        other => other.to_string(),
+        Kind::MissingField(name) => format!("the setting `{name}` is missing"),
+        Kind::DuplicateField(name) => format!("the setting `{name}` stands twice"),
+        Kind::InvalidLength(count, _) => format!("{count} entries are too few or too many here"),
+        Kind::Unsupported(_) | Kind::UnsupportedKey(..) => "this is not understood here".to_owned(),
     }
 }
 
-fn quoted(names: &[&str]) -> String {
+/// Words, each in backquotes.
+pub(super) fn quoted(names: &[&str]) -> String {
     names
         .iter()
         .map(|name| format!("`{name}`"))
@@ -70,12 +95,17 @@ fn expected(wanted: &str) -> String {
         "a map" => "a table".to_owned(),
         "a sequence" => "a list, such as [\"a\", \"b\"]".to_owned(),
         "a boolean" => "true or false".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "unit" | "unit variant" => "one word".to_owned(),
         other if other.starts_with("struct ") => "a table".to_owned(),
+        other if other.starts_with("enum ") => "one word".to_owned(),
+        // What our own types say is in words already.
         other => other.to_owned(),
     }
 }
 
-fn actual(found: &Actual) -> String {
+/// What was found.
+pub(super) fn actual(found: &Actual) -> String {
     match found {
         Actual::Bool(value) => format!("`{value}`"),
         Actual::Unsigned(number) => format!("the number {number}"),
@@ -95,8 +125,8 @@ mod tests {
 
     use super::*;
 
-    fn told(kind: Kind) -> String {
-        mistake(&Error::from(kind))
+    fn told(of: Kind) -> String {
+        kind(&of)
     }
 
     #[test]
@@ -192,27 +222,54 @@ mod tests {
             let mut error = Error::from("x".to_owned());
             error.metadata = metadata.map(|name| Metadata::named(name.to_owned()));
             error.profile = Some(Profile::Default);
-            // The section comes last here: see `mistake`.
             error.path = path.iter().map(|part| (*part).to_owned()).collect();
-            mistake(&error)
+            let mut mistakes = Mistakes::new("f", None);
+            tell(&error, &mut mistakes);
+            let said = mistakes.into_error().unwrap().to_string();
+            said.lines().nth(1).unwrap().trim().to_owned()
         };
         for (metadata, path, expected) in [
             (
                 Some("VERDIGRIS_HTTP__LISTEN"),
-                &["listen", "http"][..],
+                &["http", "listen"][..],
                 "VERDIGRIS_HTTP__LISTEN: x",
             ),
             (
                 Some("TOML source string"),
-                &["listen", "http"],
+                &["http", "listen"],
                 "[http] listen: x",
             ),
-            (None, &["old", "http"], "[http] old: x"),
-            (None, &["mirrors", "old", "http"], "[http] mirrors.old: x"),
+            (None, &["http", "old"], "[http] old: x"),
+            (None, &["http", "mirrors", "old"], "[http] mirrors.old: x"),
+            (None, &["http", "proxies", "[1]"], "[http] proxies[1]: x"),
             (None, &["http"], "[http]: x"),
             (None, &[], "x"),
         ] {
             assert_eq!(error(metadata, path), expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_stands_twice_is_named_in_our_words() {
+        assert_eq!(
+            told(Kind::MissingField("url".into())),
+            "the setting `url` is missing"
+        );
+        assert_eq!(
+            told(Kind::DuplicateField("url")),
+            "the setting `url` stands twice"
+        );
+        let length = told(Kind::InvalidLength(3, "tuple of 2".to_owned()));
+        assert_eq!(length, "3 entries are too few or too many here");
+    }
+
+    #[test]
+    fn no_type_of_this_program_is_named() {
+        for wanted in ["enum LogFormat", "unit", "unit variant", "struct X", "f64"] {
+            let words = told(Kind::InvalidType(Actual::Unsigned(3), wanted.to_owned()));
+            for theirs in ["enum", "unit", "struct", "f64", "variant"] {
+                assert!(!words.contains(theirs), "{words}");
+            }
         }
     }
 }

@@ -32,9 +32,12 @@ fn merged(variables: &[(&str, &str)]) -> (Section, Vec<String>) {
     let variables = variables
         .iter()
         .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let mut mistakes = Vec::new();
+    let mut mistakes = Mistakes::new("the environment", None);
     let figment = merge(defaults(), &defaults(), variables, &mut mistakes);
-    (figment.extract_inner("part").unwrap(), mistakes)
+    let told = mistakes.into_error().map_or(Vec::new(), |error| {
+        error.to_string().lines().skip(1).map(str::to_owned).collect()
+    });
+    (figment.extract_inner("part").unwrap(), told)
 }
 
 #[test]
@@ -179,7 +182,8 @@ fn bytes_that_are_no_text_are_told_where_they_are_meant_for_the_farm() {
         (OsString::from("PATH"), odd()),
         (odd(), OsString::from("x")),
     ];
-    let mut mistakes = Vec::new();
+    let mut mistakes = Mistakes::new("f", None);
     merge(defaults(), &defaults(), variables, &mut mistakes);
-    assert_eq!(mistakes, ["  VERDIGRIS_PART__URL: it is no UTF-8"]);
+    let said = mistakes.into_error().unwrap().to_string();
+    assert_eq!(said, "f has mistakes:\n  VERDIGRIS_PART__URL: it is no UTF-8");
 }
