@@ -12,7 +12,7 @@ use std::path::Path;
 use model::fleet::Contradiction;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
-use serde_saphyr::DuplicateKeyPolicy;
+use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
 use self::repair::{Repairs, Way};
 use crate::{
@@ -91,7 +91,11 @@ pub fn parse_and_check<T: DeserializeOwned>(
             repairs.take_first(key.way);
         }
         if mistakes.len() == before && !repairs.stands_at(&way) {
-            mistakes.push(mistake(&error, &path, text, name));
+            let found = mistake(&error, &path, text, name);
+            // What is passed over is read all the same, so that the maps and lists around it cannot be read either.
+            if mistakes.iter().all(|known| !known.is_told_again_by(&found)) {
+                mistakes.push(found);
+            }
         }
         if let Some(last) = mistakes.last_mut() {
             last.is_twice |= is_twice;
@@ -133,8 +137,18 @@ fn read_with<T: DeserializeOwned>(
         DuplicateKeyPolicy::Error
     };
     // Without strict booleans `yes` and `n` are booleans, and a key `y` is not a text.
-    let options =
-        serde_saphyr::options! { strict_booleans: true, with_snippet: false, duplicate_keys: duplicate_keys };
+    // A number without end is passed over at its place when the text is read on; everywhere else the reader tells it.
+    let non_finite_float_policy = if before.is_empty() {
+        NonFiniteFloatPolicy::Reject
+    } else {
+        NonFiniteFloatPolicy::PassThrough
+    };
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        with_snippet: false,
+        duplicate_keys: duplicate_keys,
+        non_finite_float_policy: non_finite_float_policy
+    };
     let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
         if before.is_empty() {
             return T::deserialize(serde_path_to_error::Deserializer::new(deserializer, &mut track));
@@ -178,6 +192,8 @@ pub fn what(error: &serde_saphyr::Error, text: &str) -> String {
 struct Mistake {
     /// Line and column, where they are known.
     place: Option<(u64, u64)>,
+    /// The keys on the way to it.
+    way: Way,
     /// The place, the key, what is wrong there, and the line.
     words: String,
     /// Whether it is a key that stands twice.
@@ -197,10 +213,17 @@ impl Mistake {
         };
         Self {
             place,
+            way: Way::new(),
             words,
             is_twice: false,
             lacks: None,
         }
+    }
+
+    /// Whether another is this one once more, told of something that it is part of.
+    fn is_told_again_by(&self, other: &Self) -> bool {
+        let is_there = self.place.is_some() && self.place == other.place;
+        is_there && other.lacks.is_none() && self.way.starts_with(&other.way)
     }
 }
 
@@ -213,9 +236,11 @@ fn mistake(error: &serde_saphyr::Error, path: &serde_path_to_error::Path, text: 
     let told = error.location().filter(|place| place.line() > 0);
     let tab = || words::tab(text, told?.line()).filter(|_| words::is_of_tab(error, text));
     let told = tab().or_else(|| told.map(|place| (place.line(), place.column())));
+    let words = format!("{key}{what}");
     Mistake {
         lacks,
-        ..Mistake::new(text, name, of_map.or(told), &format!("{key}{what}"))
+        way: way(path),
+        ..Mistake::new(text, name, of_map.or(told), &words)
     }
 }
 

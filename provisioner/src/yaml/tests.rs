@@ -95,7 +95,7 @@ fn what_is_no_document_for_us_is_refused_with_its_place() {
         ),
         (
             "a: .inf\n",
-            "x.yml:1:4: `.inf` is no number that can be used here",
+            "x.yml:1:4: expected a number that is not too large, or a text in quotation marks",
         ),
         (
             "a: !vault |\n  x\n",

@@ -211,7 +211,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "fleet.yaml",
         "c7i.xlarge",
         "c7i.xlrge",
-        "fleet.yaml:16:26: pools.x86.offerings.0.types.0: the cloud devcloud has no instance type `c7i.xlrge`, did you mean `c7i.xlarge`",
+        "fleet.yaml:16:26: pools.x86.offerings[0].types[0]: the cloud devcloud has no instance type `c7i.xlrge`, did you mean `c7i.xlarge`",
     ),
     (
         "fleet.yaml",
@@ -371,12 +371,12 @@ fn a_cloud_is_asked_for_all_that_the_fleet_file_wants_of_it() {
         (
             "[c7i.xlarge]",
             "[t3.micro, c7i.xlarg]",
-            "pools.x86.offerings.0.types.1: the cloud rented has no instance type `c7i.xlarg`, did you mean `c7i.xlarge`",
+            "pools.x86.offerings[0].types[1]: the cloud rented has no instance type `c7i.xlarg`, did you mean `c7i.xlarge`",
         ),
         (
             "[dev-1a]",
             "[dev-1b]",
-            "pools.x86.offerings.0.zones.0: the cloud rented has no availability zone dev-1b, or none that this account \
+            "pools.x86.offerings[0].zones[0]: the cloud rented has no availability zone dev-1b, or none that this account \
              may use. There is dev-1a",
         ),
         (
@@ -387,7 +387,7 @@ fn a_cloud_is_asked_for_all_that_the_fleet_file_wants_of_it() {
         (
             "region: dev-1\n",
             "region: dev-1\n    network: {security_groups: [sg-0123456789abcdef0]}\n",
-            "clouds.rented.network.security_groups.0: the cloud rented has no security group sg-0123456789abcdef0",
+            "clouds.rented.network.security_groups[0]: the cloud rented has no security group sg-0123456789abcdef0",
         ),
     ] {
         assert!(sound.contains(old), "{old}");

@@ -69,7 +69,19 @@ impl Contradiction {
 
 impl fmt::Display for Contradiction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.join("."), self.words)
+        let keys: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let mut before = "";
+        for (depth, key) in keys.iter().enumerate() {
+            // What lies right below a section has a name of the operator's, which may be a number, as a variable may.
+            let is_number = depth > 1 && before != "vars" && key.bytes().all(|byte| byte.is_ascii_digit());
+            match (is_number, depth) {
+                (true, _) => write!(f, "[{key}]")?,
+                (false, 0) => write!(f, "{key}")?,
+                (false, _) => write!(f, ".{key}")?,
+            }
+            before = key;
+        }
+        write!(f, ": {}", self.words)
     }
 }
 

@@ -61,3 +61,70 @@ fn each_mistake_of_a_fleet_file_is_told_in_these_words() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
+
+/// What the language itself has against a value is found again in all that it is part of.
+#[test]
+fn a_mistake_is_told_once_and_not_again_for_each_map_around_it() {
+    let file = table().file;
+    let number = "expected a number that is not too large, or a text in quotation marks";
+    let binary = "what follows the tag `!!binary` is no text in base64";
+    for (old, new, expected) in [
+        (
+            "motd: hello",
+            "motd: .nan",
+            &[(27, 18, "provision.builder.vars.motd", number)][..],
+        ),
+        (
+            "motd: hello",
+            "motd: [{a: -.inf}, 1e400]",
+            &[
+                (27, 23, "provision.builder.vars.motd[0].a", number),
+                (27, 31, "provision.builder.vars.motd[1]", number),
+            ],
+        ),
+        (
+            "zones: [eu-central-1a]",
+            "max_price: 1e400",
+            &[(37, 54, "pools.x86.offerings[0].max_price", number)],
+        ),
+        (
+            "min: 0, ",
+            "<<: 3, min: 0, ",
+            &[(34, 16, "pools.x86.size", "`<<` takes a map, or a list of maps")],
+        ),
+        (
+            "motd: hello",
+            "motd: !!binary x",
+            &[(27, 27, "provision.builder.vars.motd", binary)],
+        ),
+        (
+            "idle: 2",
+            "idle: !!binary x",
+            &[(
+                34,
+                44,
+                "pools.x86.size.idle",
+                "expected a whole number from 0 to 4294967295",
+            )],
+        ),
+    ] {
+        let text = file.replace(old, new);
+        assert_ne!(text, file, "{old}");
+        let said = said(&text);
+        let found: Vec<&str> = said.lines().filter(|line| line.starts_with("f:")).collect();
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|(line, column, key, words)| format!("f:{line}:{column}: {key}: {words}"))
+            .collect();
+        assert_eq!(found, expected, "{new}");
+        // Nothing behind it is hidden, unless the text cannot be read on.
+        let text = text.replace("idle_for: 10m", "idle_for: soon");
+        let count = usize::from(!new.contains("<<") && !new.contains("!!"));
+        let found = super::fleet_tests::said(&text);
+        assert_eq!(
+            found.matches("pools.x86.shrink.idle_for: `soon`").count(),
+            count,
+            "{found}"
+        );
+    }
+}

@@ -11,7 +11,10 @@ use serde::{
     },
 };
 
-use super::stand_in::{StandIn, WORDS};
+use super::{
+    stand_in::{StandIn, WORDS},
+    words::WITHOUT_END,
+};
 
 /// The keys on the way to a value, and the numbers of items in lists.
 pub(super) type Way = Vec<String>;
@@ -206,7 +209,6 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Reader<'_, V> {
         visit_u64(value: u64);
         visit_u128(value: u128);
         visit_f32(value: f32);
-        visit_f64(value: f64);
         visit_char(value: char);
         visit_str(value: &str);
         visit_borrowed_str(value: &'de str);
@@ -216,6 +218,14 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Reader<'_, V> {
         visit_byte_buf(value: Vec<u8>);
         visit_none();
         visit_unit();
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<V::Value, E> {
+        if value.is_finite() {
+            self.inner.visit_f64(value)
+        } else {
+            Err(E::custom(WITHOUT_END))
+        }
     }
 
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {

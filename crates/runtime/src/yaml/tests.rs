@@ -217,7 +217,7 @@ fn a_mistake_that_shows_later_is_told_with_its_place_and_line() {
         ),
         (
             "pools.x.labels.0",
-            "f:3:14: pools.x.labels.0: too many\n  3 |     labels: [a]\n    |              ^",
+            "f:3:14: pools.x.labels[0]: too many\n  3 |     labels: [a]\n    |              ^",
         ),
         ("pools.y", "f:2:3: pools.y: too many\n  2 |   x:\n    |   ^"),
     ] {

@@ -3,6 +3,9 @@
 use model::nearest::did_you_mean;
 use serde_saphyr::Error;
 
+/// What is said of a number that is too large, or none at all.
+pub(super) const WITHOUT_END: &str = "expected a number that is not too large, or a text in quotation marks";
+
 const TOO_LARGE: &str = "the file is too large, too deep, or repeats its anchors too often";
 
 /// What the parser says holds one of these, and what is said for it. The first that fits.
@@ -79,6 +82,8 @@ pub(super) fn is_of_value(error: &Error) -> bool {
         && !matches!(
             cause(error),
             Error::UnknownAnchor { .. }
+                | Error::MergeValueNotMapOrSeqOfMaps { .. }
+                | Error::UnsupportedTag { .. }
                 | Error::RecursiveReferencesRequireWeakTypes { .. }
                 | Error::Budget { .. }
                 | Error::AliasReplayLimitExceeded { .. }
@@ -143,7 +148,7 @@ pub(super) fn what(error: &Error, text: &str) -> String {
             format!("expected {}, found {}", kind(expected), found(unexpected))
         }
         Error::SerdeInvalidLength { len, .. } => format!("{len} entries are too few or too many here"),
-        Error::NonFiniteFloat { value, .. } => format!("`{value}` is no number that can be used here"),
+        Error::NonFiniteFloat { .. } => WITHOUT_END.to_owned(),
         Error::InvalidBooleanStrict { .. } => "expected `true` or `false`".to_owned(),
         Error::NullIntoString { .. } => "expected a text, found nothing".to_owned(),
         Error::RecursiveReferencesRequireWeakTypes { .. } => "an anchor refers to itself".to_owned(),
@@ -151,6 +156,9 @@ pub(super) fn what(error: &Error, text: &str) -> String {
             "`*` refers to an anchor, and there is no `&` with this name above".to_owned()
         }
         Error::MergeValueNotMapOrSeqOfMaps { .. } => "`<<` takes a map, or a list of maps".to_owned(),
+        Error::InvalidBinaryBase64 { .. } | Error::BinaryNotUtf8 { .. } => {
+            "what follows the tag `!!binary` is no text in base64".to_owned()
+        }
         Error::UnsupportedTag { tag, .. } => format!("the tag `{tag}` is not understood here"),
         Error::TaggedScalarCannotDeserializeIntoString { .. }
         | Error::TaggedEnumMismatch { .. }

@@ -90,7 +90,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "/pools/here/offerings/0/types",
         "[]",
-        "pools.here.offerings.0.types: at least one instance type",
+        "pools.here.offerings[0].types: at least one instance type",
     ),
     (
         "/pools/here/labels",
@@ -130,7 +130,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "/clouds/c/network",
         r#"{"security_groups": ["sg-1", ""]}"#,
-        "clouds.c.network.security_groups.1: it is empty; it names a security group's id",
+        "clouds.c.network.security_groups[1]: it is empty; it names a security group's id",
     ),
     (
         "/provision/p/playbook",
@@ -146,12 +146,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "/pools/here/offerings/0/types",
         r#"["t", ""]"#,
-        "pools.here.offerings.0.types.1: it is empty; it names an instance type, such as c7i.xlarge",
+        "pools.here.offerings[0].types[1]: it is empty; it names an instance type, such as c7i.xlarge",
     ),
     (
         "/pools/here/offerings/0/zones",
         r#"[""]"#,
-        "pools.here.offerings.0.zones.0: it is empty; it names a zone, such as eu-central-1a",
+        "pools.here.offerings[0].zones[0]: it is empty; it names a zone, such as eu-central-1a",
     ),
     (
         "/name",
@@ -176,17 +176,17 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "/pools/here/offerings/0/types",
         r#"["t", "m5.large spot"]"#,
-        "pools.here.offerings.0.types.1: `m5.large spot` is not an instance type, such as c7i.xlarge: letters, digits, `.`, `_` and `-`",
+        "pools.here.offerings[0].types[1]: `m5.large spot` is not an instance type, such as c7i.xlarge: letters, digits, `.`, `_` and `-`",
     ),
     (
         "/pools/here/offerings/0/zones",
         r#"["a,b"]"#,
-        "pools.here.offerings.0.zones.0: `a,b` is not a zone, such as eu-central-1a: letters, digits, `.`, `_` and `-`",
+        "pools.here.offerings[0].zones[0]: `a,b` is not a zone, such as eu-central-1a: letters, digits, `.`, `_` and `-`",
     ),
     (
         "/pools/here/offerings",
         r#"[{"types": ["t"], "max_price": 0.1}]"#,
-        "pools.here.offerings.0.max_price: only machines of the spot market have a price of the moment: \
+        "pools.here.offerings[0].max_price: only machines of the spot market have a price of the moment: \
          `market: spot` is missing",
     ),
     (
@@ -377,10 +377,16 @@ fn the_words_say_what_would_be_right() {
         spec.pointer_mut(parent).unwrap()[key] = serde_json::from_str(value).unwrap();
         assert_eq!(found(spec), [words]);
     }
-    assert_eq!(
-        Contradiction::new(&["a", "0", "b"], "no").to_string(),
-        "a.0.b: no"
-    );
+    for (path, words) in [
+        (
+            &["pools", "7", "offerings", "0", "types", "12"][..],
+            "pools.7.offerings[0].types[12]: no",
+        ),
+        (&["provision", "b", "vars", "0"], "provision.b.vars.0: no"),
+        (&["schema"], "schema: no"),
+    ] {
+        assert_eq!(Contradiction::new(path, "no").to_string(), words);
+    }
 }
 
 #[test]
@@ -392,6 +398,6 @@ fn a_cloud_without_a_spot_market_is_not_asked_for_its_machines() {
     assert_eq!(found(spec.clone()), Vec::<String>::new());
     spec["clouds"]["c"]["profile"] = "eucalyptus".into();
     let words =
-        "pools.here.offerings.0.market: cloud `c` has the profile eucalyptus: there is no spot market";
+        "pools.here.offerings[0].market: cloud `c` has the profile eucalyptus: there is no spot market";
     assert_eq!(found(spec), [words]);
 }
