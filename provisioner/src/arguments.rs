@@ -1,18 +1,57 @@
-//! A module's arguments after evaluation, taken out by type.
+//! A module's arguments, taken out by type: after evaluation where the module runs, and as they are written when the playbook
+//! is loaded. Then some are not known yet, and a value that passes stands in for them.
+
+use std::collections::BTreeSet;
 
 use crate::outcome::Problem;
 use crate::value::{Map, Value};
 use crate::words;
 
+/// The largest number of a user or group; the one above means none.
+const LARGEST_ID: u64 = 4_294_967_294;
+
 /// The arguments of one call.
 pub(crate) struct Arguments {
     module: &'static str,
     values: Map,
+    /// Parameters whose values nobody knows yet.
+    unknown: BTreeSet<String>,
 }
 
 impl Arguments {
     pub(crate) fn new(module: &'static str, values: Map) -> Self {
-        Self { module, values }
+        Self {
+            module,
+            values,
+            unknown: BTreeSet::new(),
+        }
+    }
+
+    /// The same arguments without these, which are known only when the module runs.
+    pub(crate) fn without(mut self, unknown: BTreeSet<String>) -> Self {
+        self.unknown.extend(unknown);
+        self
+    }
+
+    /// Whether all of these are known, so that it can be said whether they fit together.
+    pub(crate) fn are_known(&self, names: &[&str]) -> bool {
+        names.iter().all(|name| !self.unknown.contains(*name))
+    }
+
+    /// All mistakes that `read` finds in what is known, each with the parameter that it is about, if it is one.
+    pub(crate) fn mistakes(mut self, read: impl Fn(&Self) -> Result<(), Problem>) -> Vec<Problem> {
+        let mut found = Vec::new();
+        while let Err(problem) = read(&self) {
+            let is_next = match &problem.parameter {
+                Some(name) => self.unknown.insert(name.clone()),
+                None => false,
+            };
+            found.push(problem);
+            if !is_next {
+                break;
+            }
+        }
+        found
     }
 
     /// The module's name.
@@ -27,19 +66,30 @@ impl Arguments {
 
     /// The value unless it is missing or null.
     pub(crate) fn value(&self, name: &str) -> Option<&Value> {
-        self.values.get(name).filter(|value| !value.is_null())
+        let value = self.values.get(name).filter(|value| !value.is_null());
+        value.filter(|_| !self.unknown.contains(name))
     }
 
-    fn wrong(&self, name: &str, expected: &str) -> Problem {
+    /// A parameter that is not what it has to be.
+    pub(crate) fn wrong(&self, name: &str, expected: &str) -> Problem {
         let value = self
             .values
             .get(name)
             .map_or_else(|| "missing".to_owned(), ToString::to_string);
         let shown: String = value.chars().take(100).collect();
-        Problem::new(format!(
-            "the parameter {name} of {} is {shown}, expected {expected}",
-            self.module
-        ))
+        let module = self.module;
+        self.about(
+            name,
+            format!("the parameter {name} of {module} is {shown}, expected {expected}"),
+        )
+    }
+
+    /// What is wrong with a parameter, in these words.
+    pub(crate) fn about(&self, name: &str, message: String) -> Problem {
+        Problem {
+            parameter: Some(name.to_owned()),
+            ..Problem::new(message)
+        }
     }
 
     /// A text; a number is taken as its digits, true and false as Python writes them.
@@ -64,6 +114,9 @@ impl Arguments {
 
     /// A text that must be there and not be empty.
     pub(crate) fn required(&self, name: &str) -> Result<String, Problem> {
+        if self.unknown.contains(name) {
+            return Ok("/unknown".to_owned());
+        }
         self.text(name)?
             .filter(|text| !text.is_empty())
             .ok_or_else(|| self.wrong(name, "text"))
@@ -161,15 +214,32 @@ impl Arguments {
         }
     }
 
+    /// The number of a user or group, empty if it is missing.
+    pub(crate) fn id(&self, name: &str) -> Result<String, Problem> {
+        let word = self.word(name)?;
+        let is_id = word.bytes().all(|byte| byte.is_ascii_digit())
+            && word.parse::<u64>().is_ok_and(|number| number <= LARGEST_ID);
+        if word.is_empty() || is_id {
+            Ok(word)
+        } else {
+            Err(self.wrong(name, &format!("a whole number from 0 to {LARGEST_ID}")))
+        }
+    }
+
     /// Owner or group: a name or number, empty if it is missing.
     pub(crate) fn owner(&self, name: &str) -> Result<String, Problem> {
         let word = self.word(name)?;
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-$".contains(&byte);
-        if word.bytes().all(allowed) && !word.starts_with('-') {
+        if word != "-" && Self::is_account(&word) {
             Ok(word)
         } else {
             Err(self.wrong(name, "the name of a user or group"))
         }
+    }
+
+    /// Whether a user or group may be called so; a single dash and nothing mean none.
+    pub(crate) fn is_account(word: &str) -> bool {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-$".contains(&byte);
+        word.bytes().all(allowed) && (word == "-" || !word.starts_with('-'))
     }
 }
 

@@ -141,7 +141,8 @@ fn parsed(source: &str) -> Result<machinery::ast::Stmt<'_>, String> {
     machinery::parse(source, "text", syntax).map_err(|error| explained(&error))
 }
 
-fn is_plain(text: &str) -> bool {
+/// Whether a text is what it says, without anything to be evaluated.
+pub(crate) fn is_plain(text: &str) -> bool {
     !["{{", "{%", "{#"].iter().any(|opening| text.contains(opening))
 }
 

@@ -14,7 +14,7 @@ use crate::arguments::Arguments;
 use crate::catalogue::Kind;
 use crate::expression::Variables;
 use crate::host::Host;
-use crate::outcome::{Done, Failure};
+use crate::outcome::{Done, Failure, Problem};
 use crate::value::Map;
 
 /// Runs one call.
@@ -41,6 +41,29 @@ pub(crate) async fn call(
         Kind::Stat => files::stat(arguments, host).await,
         Kind::User => accounts::user(arguments, host).await,
         Kind::WaitFor => control::wait_for(arguments, host).await,
+    }
+}
+
+/// Reads the arguments of a call as [`call`] does, and does nothing with them.
+pub(crate) fn check(kind: Kind, arguments: &Arguments) -> Result<(), Problem> {
+    match kind {
+        Kind::Assert => control::assert_arguments(arguments).map(drop),
+        Kind::AuthorizedKey => accounts::authorized_key_arguments(arguments).map(drop),
+        Kind::Command => commands::command_words(arguments)
+            .and_then(|words| commands::surroundings(arguments, &words).map(drop)),
+        Kind::Copy => copy::copy_arguments(arguments).map(drop),
+        Kind::Debug => arguments.only_text("var").map(drop),
+        Kind::Fail => Ok(()),
+        Kind::File => files::file_arguments(arguments).map(drop),
+        Kind::Group => accounts::group_arguments(arguments).map(drop),
+        Kind::LineInFile => files::line_arguments(arguments).map(drop),
+        Kind::Package => packages::package_arguments(arguments).map(drop),
+        Kind::SetFact => control::facts(arguments).map(drop),
+        Kind::Shell => commands::shell_words(arguments)
+            .and_then(|words| commands::surroundings(arguments, &words).map(drop)),
+        Kind::Stat => files::stat_arguments(arguments).map(drop),
+        Kind::User => accounts::user_arguments(arguments).map(drop),
+        Kind::WaitFor => control::wait_arguments(arguments).map(drop),
     }
 }
 

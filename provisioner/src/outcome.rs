@@ -44,6 +44,8 @@ pub(crate) struct Problem {
     pub(crate) changed: bool,
     /// In a box, since every fallible function hands problems around.
     pub(crate) values: Box<Map>,
+    /// The parameter that is wrong, if it is that.
+    pub(crate) parameter: Option<String>,
 }
 
 impl Problem {
@@ -54,6 +56,7 @@ impl Problem {
             stderr: String::new(),
             changed: false,
             values: Box::default(),
+            parameter: None,
         }
     }
 
@@ -68,6 +71,7 @@ impl Problem {
             stderr: output.stderr_tail(),
             changed: true,
             values: Box::new(output_values(output)),
+            parameter: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::expression;
 use crate::host::{Host, Remote};
 use crate::module;
 use crate::outcome::{Done, Failure, Problem};
-use crate::playbook::{Play, Playbook, Task};
+use crate::playbook::{Play, Playbook, Task, elements};
 use crate::report::{Mode, Outcome, Report, TaskReport};
 use crate::target::{Progress, Request};
 use crate::value::{Map, Value};
@@ -24,9 +24,6 @@ pub(crate) use scope::evaluated_vars;
 
 /// How long one try of a task may take unless it says `timeout`.
 const TASK_LIMIT: Duration = Duration::from_secs(600);
-
-/// The most elements of a loop.
-const MAX_ITEMS: usize = 1000;
 
 /// One run of one playbook on one host.
 pub(crate) struct Run<'a> {
@@ -157,9 +154,7 @@ impl<'a> Run<'a> {
         };
         self.scope.start_item(task, None);
         match expression::evaluate(template, self.scope.variables()) {
-            Ok(Value::List(items)) if items.len() <= MAX_ITEMS => Ok(Elements::Each(items)),
-            Ok(Value::List(_)) => Err(Problem::new(format!("loop has more than {MAX_ITEMS} elements"))),
-            Ok(other) => Err(Problem::new(format!("loop is {other}, expected a list"))),
+            Ok(items) => elements(items).map(Elements::Each),
             Err(message) => match expression::holds(&task.when, self.scope.variables()) {
                 Ok(false) => Ok(Elements::Skipped),
                 _ => Err(Problem::new(message)),

@@ -65,6 +65,7 @@ pub(crate) fn check_regexp(text: &str) -> Result<(), String> {
 fn unshared(text: &str) -> Option<&'static str> {
     // Whether there is something that `*`, `+` or `?` could repeat, and whether one of them did.
     let (mut is_repeatable, mut is_repeated) = (false, false);
+    let mut open: u32 = 0;
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
         match character {
@@ -74,11 +75,17 @@ fn unshared(text: &str) -> Option<&'static str> {
             // Not every awk repeats by them.
             '{' => return Some("a repetition in braces"),
             '(' if characters.peek() == Some(&'?') => return Some("(?...)"),
+            '(' => open = open.saturating_add(1),
+            ')' => match open.checked_sub(1) {
+                Some(left) => open = left,
+                None => return Some("a parenthesis that was not opened"),
+            },
             '\\' if characters.next().is_none_or(char::is_alphanumeric) => {
                 return Some("a backslash before a letter or digit");
             }
             '[' => {
                 characters.next_if_eq(&'^');
+                let mut letters = Vec::new();
                 // A bracket that comes first is one of the letters.
                 let mut letter = characters.next();
                 loop {
@@ -88,11 +95,15 @@ fn unshared(text: &str) -> Option<&'static str> {
                         Some('[') if matches!(characters.peek(), Some(':' | '.' | '=')) => {
                             return Some("a class such as [:alpha:]");
                         }
-                        _ => letter = characters.next(),
+                        Some(one) => letters.push(one),
                     }
+                    letter = characters.next();
                     if letter == Some(']') {
                         break;
                     }
+                }
+                if has_backward_range(&letters) {
+                    return Some("a range whose end comes before its begin");
                 }
             }
             _ => {}
@@ -102,7 +113,18 @@ fn unshared(text: &str) -> Option<&'static str> {
             is_repeatable = !matches!(character, '(' | '|' | '^');
         }
     }
-    None
+    (open > 0).then_some("a parenthesis that is not closed")
+}
+
+/// Whether one of the ranges in brackets holds nothing, such as `z-a`.
+fn has_backward_range(mut letters: &[char]) -> bool {
+    loop {
+        letters = match letters {
+            [first, '-', last, ..] if first > last => return true,
+            [_, '-', _, rest @ ..] | [_, rest @ ..] => rest,
+            [] => return false,
+        };
+    }
 }
 
 /// A command line in which a backslash alone behind a blank is left out with the line end behind it, as Ansible does

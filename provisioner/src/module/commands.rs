@@ -48,35 +48,58 @@ const NOT_RUN: [(u32, i64); 2] = [(126, 13), (127, 2)];
 const TIMED_OUT: u32 = 124;
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Program and arguments of `command`.
+pub(super) fn command_words(arguments: &Arguments) -> Result<Vec<String>, Problem> {
+    let is_literal = !arguments.flag("expand_argument_vars", true)?;
+    let words = match arguments.value("argv") {
+        Some(Value::List(words)) => {
+            let words: Result<_, _> = words.iter().map(word).collect();
+            words.map_err(|why| arguments.about("argv", why))?
+        }
+        Some(_) => return Err(arguments.about("argv", "argv is a list of words".to_owned())),
+        None if !arguments.are_known(&["argv"]) => vec!["unknown".to_owned()],
+        None => words::split(&arguments.required("cmd")?).map_err(|why| arguments.about("cmd", why))?,
+    };
+    // Ansible replaces variables of the host's environment in these words unless told not to; we never do.
+    let is_expanded = |word: &&String| word.contains('$') || word.starts_with('~');
+    let is_expanding = !is_literal && arguments.are_known(&["expand_argument_vars"]);
+    if let Some(word) = words.iter().find(is_expanded).filter(|_| is_expanding) {
+        let how = "say expand_argument_vars: false if it is meant as it stands, or use shell";
+        let given = if arguments.value("argv").is_some() {
+            "argv"
+        } else {
+            "cmd"
+        };
+        let message = format!("the word {word:?} would be expanded by Ansible: {how}");
+        return Err(arguments.about(given, message));
+    }
+    Ok(words)
+}
+
 pub(super) async fn command(
     arguments: &Arguments,
     host: &Host<'_>,
     environment: &Map,
 ) -> Result<Done, Failure> {
-    let is_literal = !arguments.flag("expand_argument_vars", true)?;
-    let words = match arguments.value("argv") {
-        Some(Value::List(words)) => words.iter().map(word).collect::<Result<_, _>>()?,
-        Some(_) => return Err(Problem::new("argv is a list of words".to_owned()).into()),
-        None => words::split(&arguments.required("cmd")?).map_err(Problem::new)?,
-    };
-    // Ansible replaces variables of the host's environment in these words unless told not to; we never do.
-    let is_expanded = |word: &&String| word.contains('$') || word.starts_with('~');
-    if let Some(word) = words.iter().find(is_expanded).filter(|_| !is_literal) {
-        let how = "say expand_argument_vars: false if it is meant as it stands, or use shell";
-        return Err(Problem::new(format!("the word {word:?} would be expanded by Ansible: {how}")).into());
-    }
-    run(words, arguments, host, environment).await
+    run(command_words(arguments)?, arguments, host, environment).await
 }
 
 /// A word of `argv`; nothing is an empty one.
-fn word(value: &Value) -> Result<String, Problem> {
+fn word(value: &Value) -> Result<String, String> {
     match value {
         Value::Null => Ok(String::new()),
-        Value::List(_) | Value::Map(_) => {
-            Err(Problem::new(format!("argv holds {}, not a word", value.kind())))
-        }
-        other => other.to_text().map_err(Problem::new),
+        Value::List(_) | Value::Map(_) => Err(format!("argv holds {}, not a word", value.kind())),
+        other => other.to_text(),
     }
+}
+
+/// Program and arguments of `shell`.
+pub(super) fn shell_words(arguments: &Arguments) -> Result<Vec<String>, Problem> {
+    Ok(vec![
+        "/bin/sh".to_owned(),
+        "-c".to_owned(),
+        arguments.required("cmd")?,
+    ])
 }
 
 pub(super) async fn shell(
@@ -84,8 +107,36 @@ pub(super) async fn shell(
     host: &Host<'_>,
     environment: &Map,
 ) -> Result<Done, Failure> {
-    let words = vec!["/bin/sh".to_owned(), "-c".to_owned(), arguments.required("cmd")?];
-    run(words, arguments, host, environment).await
+    run(shell_words(arguments)?, arguments, host, environment).await
+}
+
+/// Where a command runs, what makes it needless, and its input.
+pub(super) struct Surroundings {
+    chdir: String,
+    creates: Option<String>,
+    removes: Option<String>,
+    input: String,
+}
+
+pub(super) fn surroundings(arguments: &Arguments, words: &[String]) -> Result<Surroundings, Problem> {
+    if words.is_empty() {
+        let given = if arguments.value("argv").is_some() {
+            "argv"
+        } else {
+            "cmd"
+        };
+        return Err(arguments.about(given, "there is no command".to_owned()));
+    }
+    let given = |name: &str| Ok::<_, Problem>(arguments.text(name)?.filter(|text| !text.is_empty()));
+    Ok(Surroundings {
+        chdir: arguments.word("chdir")?,
+        creates: given("creates")?,
+        removes: given("removes")?,
+        // Ansible ends a text with a line end; nothing stays nothing.
+        input: given("stdin")?
+            .map(|text| format!("{text}\n"))
+            .unwrap_or_default(),
+    })
 }
 
 async fn run(
@@ -94,17 +145,17 @@ async fn run(
     host: &Host<'_>,
     environment: &Map,
 ) -> Result<Done, Failure> {
-    if words.is_empty() {
-        return Err(Problem::new("there is no command".to_owned()).into());
-    }
-    let chdir = arguments.word("chdir")?;
-    let creates = arguments.text("creates")?.filter(|path| !path.is_empty());
+    let Surroundings {
+        chdir,
+        creates,
+        removes,
+        input,
+    } = surroundings(arguments, &words)?;
     if let Some(path) = &creates
         && exists(host, path, &chdir).await?
     {
         return Ok(not_run(path, "exists"));
     }
-    let removes = arguments.text("removes")?.filter(|path| !path.is_empty());
     if let Some(path) = &removes
         && !exists(host, path, &chdir).await?
     {
@@ -124,12 +175,6 @@ async fn run(
     let values = [chdir.clone(), limit].into_iter().chain(words);
     let command = Command::script(arguments.module(), IN_DIRECTORY, values);
     let command = in_environment(command, environment)?;
-    // Ansible ends a text with a line end; nothing stays nothing.
-    let input = arguments
-        .text("stdin")?
-        .filter(|text| !text.is_empty())
-        .map(|text| format!("{text}\n"))
-        .unwrap_or_default();
     // Ours is the longer limit, so that the remote one, which ends the process too, is reached first.
     let patient = Host {
         limit: host.limit + GRACE,

@@ -7,13 +7,23 @@ use crate::expression::{self, Variables};
 use crate::host::Host;
 use crate::outcome::{Done, Failure, Problem};
 use crate::scripts::WAIT_FOR;
-use crate::value::{Value, map};
+use crate::value::{Map, Value, map};
 
 /// The longest that anything is waited for, in seconds.
 const DAY: u64 = 86_400;
 
+/// What is said of conditions that do not hold, and of those that do.
+pub(super) fn assert_arguments(arguments: &Arguments) -> Result<[Value; 2], Problem> {
+    arguments.flag("quiet", false)?;
+    Ok([
+        text_or_texts(arguments, "fail_msg", "Assertion failed")?,
+        text_or_texts(arguments, "success_msg", "All assertions passed")?,
+    ])
+}
+
 /// All conditions must hold; the first that does not is named.
 pub(super) fn assert(arguments: &Arguments, variables: &Variables) -> Result<Done, Failure> {
+    let [fail_message, success_message] = assert_arguments(arguments)?;
     let conditions: Vec<String> = match arguments.value("that") {
         Some(Value::List(items)) => items.iter().map(spoken).collect(),
         Some(one) => vec![spoken(one)],
@@ -22,7 +32,7 @@ pub(super) fn assert(arguments: &Arguments, variables: &Variables) -> Result<Don
     for condition in conditions {
         let one = std::slice::from_ref(&condition);
         if !expression::holds(one, variables).map_err(Problem::new)? {
-            let said = text_or_texts(arguments, "fail_msg", "Assertion failed")?;
+            let said = fail_message;
             let mut problem = Problem::new(format!("{} (`{condition}` does not hold)", spoken(&said)));
             problem.values = Box::new(map([
                 ("assertion", Value::Text(condition)),
@@ -32,7 +42,7 @@ pub(super) fn assert(arguments: &Arguments, variables: &Variables) -> Result<Don
             return Err(problem.into());
         }
     }
-    let said = text_or_texts(arguments, "success_msg", "All assertions passed")?;
+    let said = success_message;
     Ok(Done {
         message: Some(spoken(&said)),
         values: map([("msg", said)]),
@@ -93,17 +103,30 @@ pub(super) fn fail(arguments: &Arguments) -> Result<Done, Failure> {
 
 /// Sets variables for what follows.
 pub(super) fn set_fact(arguments: &Arguments) -> Result<Done, Failure> {
-    if arguments.values().is_empty() {
-        return Err(Problem::new("set_fact sets nothing".to_owned()).into());
-    }
     Ok(Done {
-        facts: arguments.values().clone(),
+        facts: facts(arguments)?.clone(),
         ..Done::default()
     })
 }
 
-/// Waits until a path exists or a local port is listened on, or is no more.
-pub(super) async fn wait_for(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+pub(super) fn facts(arguments: &Arguments) -> Result<&Map, Problem> {
+    if arguments.values().is_empty() {
+        return Err(Problem::new("set_fact sets nothing".to_owned()));
+    }
+    Ok(arguments.values())
+}
+
+/// What is waited for, and for how long, in seconds.
+pub(super) struct Wait {
+    state: String,
+    path: String,
+    port: u64,
+    delay: u64,
+    pause: u64,
+    timeout: u64,
+}
+
+pub(super) fn wait_arguments(arguments: &Arguments) -> Result<Wait, Problem> {
     let states = ["started", "present", "absent", "stopped"];
     let state = arguments.choice("state", "started", &states)?;
     let state = if state == "stopped" {
@@ -112,23 +135,38 @@ pub(super) async fn wait_for(arguments: &Arguments, host: &Host<'_>) -> Result<D
         state
     };
     let (path, port) = (arguments.word("path")?, arguments.number("port", 0, 65_535)?);
-    if path.is_empty() == (port == 0) {
-        return Err(Problem::new("wait_for needs either path or port".to_owned()).into());
+    if path.is_empty() == (port == 0) && arguments.are_known(&["path", "port"]) {
+        return Err(Problem::new("wait_for needs either path or port".to_owned()));
     }
     if !matches!(
         arguments.word("host")?.as_str(),
         "" | "127.0.0.1" | "::1" | "localhost"
     ) {
-        return Err(Problem::new("wait_for looks at ports of the host itself only".to_owned()).into());
+        let message = "wait_for looks at ports of the host itself only".to_owned();
+        return Err(arguments.about("host", message));
     }
     let seconds = |name, default| arguments.number(name, default, DAY);
-    let (delay, pause) = (seconds("delay", 0)?, seconds("sleep", 1)?);
-    let seconds = seconds("timeout", 300)?;
+    Ok(Wait {
+        state,
+        path,
+        port,
+        delay: seconds("delay", 0)?,
+        pause: seconds("sleep", 1)?,
+        timeout: seconds("timeout", 300)?,
+    })
+}
+
+/// Waits until a path exists or a local port is listened on, or is no more.
+pub(super) async fn wait_for(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let wait = wait_arguments(arguments)?;
+    let (state, path) = (wait.state, wait.path);
     let patient = Host {
-        limit: host.limit.max(Duration::from_secs(seconds + delay + 30)),
+        limit: host
+            .limit
+            .max(Duration::from_secs(wait.timeout + wait.delay + 30)),
         ..*host
     };
-    let numbers = [port, seconds, pause, delay].map(|number| number.to_string());
+    let numbers = [wait.port, wait.timeout, wait.pause, wait.delay].map(|number| number.to_string());
     let [port, seconds, pause, delay] = numbers.each_ref().map(String::as_str);
     patient
         .script(

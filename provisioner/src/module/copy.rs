@@ -39,58 +39,95 @@ struct Target<'a> {
     force: &'a str,
 }
 
-pub(super) async fn copy(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+/// What is copied: a text of the playbook, or a file or folder of ours.
+enum Content {
+    Text(String),
+    Source(String),
+    /// It is known when the playbook runs.
+    Unknown,
+}
+
+/// The arguments of a call. The mode is empty where it is to be that of the source.
+pub(super) struct Call {
+    dest: String,
+    mode: String,
+    preserve: bool,
+    directory_mode: String,
+    owner: String,
+    group: String,
+    force: String,
+    content: Content,
+}
+
+pub(super) fn copy_arguments(arguments: &Arguments) -> Result<Call, Problem> {
     let dest = arguments.path("dest")?;
-    let (owner, group) = (arguments.owner("owner")?, arguments.owner("group")?);
-    let force = arguments.bit("force", true)?;
-    let source = arguments.text("src")?;
     let preserve = arguments.value("mode") == Some(&Value::from("preserve"));
-    let mode = if preserve {
-        String::new()
-    } else {
-        arguments.mode("mode")?
-    };
-    let mut target = Target {
-        dest: &dest,
-        base: "",
-        mode: &mode,
-        owner: &owner,
-        group: &group,
-        force: &force,
-    };
-    match (arguments.value("content"), &source) {
+    let content = match (arguments.value("content"), arguments.text("src")?) {
+        _ if !arguments.are_known(&["content", "src"]) => Content::Unknown,
         (Some(_), None) if dest.ends_with('/') => {
-            Err(Problem::new("content goes to a file, but dest is a folder".to_owned()).into())
+            let message = "content goes to a file, but dest is a folder".to_owned();
+            return Err(arguments.about("dest", message));
         }
         (Some(content), None) => {
             let content = match content {
                 Value::List(_) | Value::Map(_) => content.to_json_text(),
                 other => other.to_text(),
             };
-            let content = content.map_err(Problem::new)?;
-            if preserve {
+            Content::Text(content.map_err(|why| arguments.about("content", why))?)
+        }
+        (None, Some(source)) => Content::Source(source),
+        _ => return Err(Problem::new("copy needs either src or content".to_owned())),
+    };
+    Ok(Call {
+        dest,
+        mode: if preserve {
+            String::new()
+        } else {
+            arguments.mode("mode")?
+        },
+        preserve,
+        directory_mode: arguments.mode("directory_mode")?,
+        owner: arguments.owner("owner")?,
+        group: arguments.owner("group")?,
+        force: arguments.bit("force", true)?,
+        content,
+    })
+}
+
+pub(super) async fn copy(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let call = copy_arguments(arguments)?;
+    let mut target = Target {
+        dest: &call.dest,
+        base: "",
+        mode: &call.mode,
+        owner: &call.owner,
+        group: &call.group,
+        force: &call.force,
+    };
+    match call.content {
+        Content::Unknown => Err(Problem::new("copy needs either src or content".to_owned()).into()),
+        Content::Text(content) => {
+            if call.preserve {
                 target.mode = MODE_OF_CONTENT;
             }
             copy_bytes(host, &target, content.into_bytes()).await
         }
-        (None, Some(source)) => {
-            let path = Path::new(source);
-            let metadata = fs::metadata(path).map_err(|error| local(source, &error))?;
+        Content::Source(source) => {
+            let path = Path::new(&source);
+            let metadata = fs::metadata(path).map_err(|error| local(&source, &error))?;
             if metadata.is_dir() {
-                let directory_mode = arguments.mode("directory_mode")?;
-                return copy_folder(host, source, &target, (preserve, &directory_mode)).await;
+                return copy_folder(host, &source, &target, (call.preserve, &call.directory_mode)).await;
             }
             let kept = kept_mode(&metadata);
-            if preserve {
+            if call.preserve {
                 target.mode = &kept;
             }
             target.base = path
                 .file_name()
                 .and_then(|name| name.to_str())
                 .unwrap_or_default();
-            copy_bytes(host, &target, read(source)?).await
+            copy_bytes(host, &target, read(&source)?).await
         }
-        _ => Err(Problem::new("copy needs either src or content".to_owned()).into()),
     }
 }
 

@@ -7,15 +7,20 @@ use crate::scripts::{FILE, LINE_IN_FILE, STAT};
 use crate::value::{Value, map};
 use crate::words;
 
-pub(super) async fn file(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+pub(super) fn file_arguments(arguments: &Arguments) -> Result<[String; 8], Problem> {
     let state = arguments.choice("state", "file", &["file", "directory", "absent", "touch", "link"])?;
     let source = arguments.word("src")?;
-    if (state == "link") == source.is_empty() {
-        return Err(Problem::new("src goes with state: link, and the other way round".to_owned()).into());
+    if (state == "link") == source.is_empty() && arguments.are_known(&["state", "src"]) {
+        let message = "src goes with state: link, and the other way round".to_owned();
+        return Err(Problem::new(message));
     }
-    let keeps = |name: &str| Ok::<_, Problem>(arguments.word(name)? == "preserve");
-    let preserve = u8::from(keeps("modification_time")? && keeps("access_time")?).to_string();
-    let values = [
+    let keeps = |name: &str| {
+        let word = arguments.choice(name, "preserve", &["preserve"]);
+        word.map(|_| arguments.value(name).is_some())
+    };
+    let times = [keeps("modification_time")?, keeps("access_time")?];
+    let preserve = u8::from(times == [true, true]).to_string();
+    Ok([
         state,
         arguments.path("path")?,
         arguments.mode("mode")?,
@@ -24,32 +29,38 @@ pub(super) async fn file(arguments: &Arguments, host: &Host<'_>) -> Result<Done,
         source,
         arguments.bit("force", false)?,
         preserve,
-    ];
+    ])
+}
+
+pub(super) async fn file(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let values = file_arguments(arguments)?;
     let lines = host
         .script("file", FILE, &values.each_ref().map(String::as_str), Vec::new())
         .await?;
     Ok(Done::changes(lines.changes()))
 }
 
-pub(super) async fn line_in_file(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+pub(super) fn line_arguments(arguments: &Arguments) -> Result<[String; 9], Problem> {
     let state = arguments.choice("state", "present", &["present", "absent"])?;
     let (line, regexp) = (arguments.word("line")?, arguments.word("regexp")?);
     if line.contains('\n') {
-        return Err(Problem::new("line holds more than one line".to_owned()).into());
+        return Err(arguments.about("line", "line holds more than one line".to_owned()));
     }
     let is_given = |name: &str| arguments.value(name).is_some();
-    if !is_given("line") && (state == "present" || !is_given("regexp")) {
-        return Err(Problem::new("lineinfile needs line, or regexp with state: absent".to_owned()).into());
+    let is_known = arguments.are_known(&["line", "regexp", "state"]);
+    if is_known && !is_given("line") && (state == "present" || !is_given("regexp")) {
+        let message = "lineinfile needs line, or regexp with state: absent".to_owned();
+        return Err(Problem::new(message));
     }
     if is_given("regexp") {
-        words::check_regexp(&regexp).map_err(Problem::new)?;
+        words::check_regexp(&regexp).map_err(|why| arguments.about("regexp", why))?;
     }
     let end = arguments.choice("insertafter", "EOF", &["EOF"])?;
     let place = match arguments.value("insertbefore") {
         Some(_) => arguments.choice("insertbefore", "BOF", &["BOF"])?,
         None => end,
     };
-    let values = [
+    Ok([
         arguments.path("path")?,
         state,
         arguments.bit("create", false)?,
@@ -59,7 +70,11 @@ pub(super) async fn line_in_file(arguments: &Arguments, host: &Host<'_>) -> Resu
         arguments.owner("group")?,
         line,
         regexp,
-    ];
+    ])
+}
+
+pub(super) async fn line_in_file(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let values = line_arguments(arguments)?;
     let texts = values.each_ref().map(String::as_str);
     let lines = host
         .script("lineinfile", LINE_IN_FILE, &texts, Vec::new())
@@ -67,13 +82,20 @@ pub(super) async fn line_in_file(arguments: &Arguments, host: &Host<'_>) -> Resu
     Ok(Done::changes(lines.changes()))
 }
 
+/// The path, whether links are followed, and whether there is to be a digest.
+pub(super) fn stat_arguments(arguments: &Arguments) -> Result<[String; 3], Problem> {
+    let wanted = arguments.flag("get_checksum", true)?;
+    let algorithm = arguments.choice("checksum_algorithm", "sha1", &["sha1", "sha256"])?;
+    Ok([
+        arguments.path("path")?,
+        arguments.bit("follow", false)?,
+        u8::from(wanted && algorithm == "sha256").to_string(),
+    ])
+}
+
 /// What `stat` says, under the names Ansible gives it. Only SHA-256 is computed, and only when asked for.
 pub(super) async fn stat(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
-    let path = arguments.path("path")?;
-    let follow = arguments.bit("follow", false)?;
-    let wanted = arguments.flag("get_checksum", true)?;
-    let digest = wanted && arguments.choice("checksum_algorithm", "sha1", &["sha1", "sha256"])? == "sha256";
-    let digest = u8::from(digest).to_string();
+    let [path, follow, digest] = stat_arguments(arguments)?;
     let lines = host
         .script("stat", STAT, &[&path, &follow, &digest], Vec::new())
         .await?;

@@ -5,8 +5,10 @@ use crate::host::Host;
 use crate::outcome::{Done, Failure, Problem};
 use crate::scripts::PACKAGE;
 
-/// `apt`, `dnf` or `package`, which chooses between them by what the host is made of.
-pub(super) async fn package(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+/// State, names, and whether the lists are read anew.
+pub(super) fn package_arguments(
+    arguments: &Arguments,
+) -> Result<(&'static str, Vec<String>, String), Problem> {
     let state = arguments.choice("state", "present", &["present", "installed", "absent", "removed"])?;
     let state = if matches!(state.as_str(), "present" | "installed") {
         "present"
@@ -15,9 +17,14 @@ pub(super) async fn package(arguments: &Arguments, host: &Host<'_>) -> Result<Do
     };
     let names = arguments.list("name")?;
     if let Some(bad) = names.iter().find(|name| !is_package_name(name)) {
-        return Err(Problem::new(format!("{bad:?} is not the name of a package")).into());
+        return Err(arguments.about("name", format!("{bad:?} is not the name of a package")));
     }
-    let refresh = arguments.bit("update_cache", false)?;
+    Ok((state, names, arguments.bit("update_cache", false)?))
+}
+
+/// `apt`, `dnf` or `package`, which chooses between them by what the host is made of.
+pub(super) async fn package(arguments: &Arguments, host: &Host<'_>) -> Result<Done, Failure> {
+    let (state, names, refresh) = package_arguments(arguments)?;
     let mut values = vec![arguments.module(), state, refresh.as_str()];
     values.extend(names.iter().map(String::as_str));
     let lines = host.script("package", PACKAGE, &values, Vec::new()).await?;

@@ -1,29 +1,22 @@
 //! From the YAML tree to typed plays and tasks, collecting mistakes on the way.
 
-use super::{Play, Playbook, Task};
-use crate::catalogue::{self, Kind, Module, PLAY_KEYWORDS, TASK_KEYWORDS};
+mod call;
+
+use super::{Play, Playbook, Task, elements};
+use crate::catalogue::{self, PLAY_KEYWORDS, TASK_KEYWORDS};
 use crate::error::{Mistake, suggestion};
 use crate::expression;
 use crate::value::{Map, Value};
 use crate::words;
 use crate::yaml::{self, Key, Node, Tree};
 
-/// Words that Ansible takes out of the command lines of `command` and `shell`.
-const FREE_FORM: [&str; 8] = [
-    "chdir",
-    "creates",
-    "executable",
-    "removes",
-    "stdin",
-    "stdin_add_newline",
-    "strip_empty_ends",
-    "warn",
-];
-
-pub(super) fn playbook(file: &str, text: &str) -> Result<Playbook, Vec<Mistake>> {
+/// Reads a playbook; `judges` tells whether constant values are judged as the modules will.
+pub(super) fn playbook(file: &str, text: &str, judges: bool) -> Result<Playbook, Vec<Mistake>> {
     let root = yaml::parse(file, text).map_err(|mistake| vec![mistake])?;
     let mut reader = Reader {
         file,
+        judges,
+        otherwise: yaml::read_otherwise(&root, text),
         mistakes: Vec::new(),
     };
     let mut plays = Vec::new();
@@ -36,7 +29,7 @@ pub(super) fn playbook(file: &str, text: &str) -> Result<Playbook, Vec<Mistake>>
             format!("a playbook is a list of plays, not {}", root.kind()),
         ),
     }
-    for (line, column, word) in yaml::read_otherwise(&root, text) {
+    for (line, column, word) in std::mem::take(&mut reader.otherwise) {
         let is_known = |mistake: &Mistake| (mistake.line, mistake.column) == (line, column);
         if !reader.mistakes.iter().any(is_known) {
             let message = format!(
@@ -58,6 +51,9 @@ pub(super) fn playbook(file: &str, text: &str) -> Result<Playbook, Vec<Mistake>>
 
 struct Reader<'a> {
     file: &'a str,
+    judges: bool,
+    /// Bare values that Ansible takes for others: line, column, and the value.
+    otherwise: Vec<(u64, u64, &'a str)>,
     mistakes: Vec<Mistake>,
 }
 
@@ -213,7 +209,7 @@ impl Reader<'_> {
             "when" => task.when = self.conditions(&said_once(value), word),
             "register" => task.register = self.identifier(value, word),
             // As in Ansible, no loop is none.
-            "loop" => task.items = Some(self.template(value)).filter(|items| !items.is_null()),
+            "loop" => task.items = self.items(value),
             "tags" => self.tags(value),
             "loop_control" => self.loop_control(value),
             "vars" => task.vars = self.vars(value, word),
@@ -241,103 +237,6 @@ impl Reader<'_> {
         }
     }
 
-    fn arguments(&mut self, module: &'static Module, at: &Key, node: &Node) -> Map {
-        let mut arguments = Map::new();
-        if let (Tree::Text(text), Kind::Command | Kind::Shell) = (&node.tree, module.kind) {
-            self.template(node);
-            self.free_form(node, text);
-            let line = match module.kind {
-                Kind::Command => words::without_continuations(text),
-                _ => text.clone(),
-            };
-            arguments.insert("cmd".to_owned(), Value::Text(line));
-        } else {
-            let entries = self.entries(node, &format!("what {} takes", module.name));
-            if !matches!(node.tree, Tree::Map(_) | Tree::Null) {
-                return arguments;
-            }
-            for (key, value) in entries {
-                if module.kind != Kind::SetFact && !module.parameters.contains(&key.text.as_str()) {
-                    let near = suggestion(&key.text, module.parameters.iter().copied());
-                    let (name, known) = (module.name, module.parameters.join(", "));
-                    let message = format!(
-                        "{name} has no parameter {:?}{near} (supported: {known})",
-                        key.text
-                    );
-                    self.complain_about(key, message);
-                }
-                self.argument(module, key, value);
-                arguments.insert(key.text.clone(), value.to_value());
-            }
-        }
-        if module.kind == Kind::File
-            && let Some(path) = arguments.shift_remove("dest")
-        {
-            arguments.insert("path".to_owned(), path);
-        }
-        let missing = module
-            .required
-            .iter()
-            .filter(|name| !arguments.contains_key(**name));
-        for name in missing {
-            self.complain_about(at, format!("{} needs the parameter {name:?}", module.name));
-        }
-        if matches!(module.kind, Kind::Command | Kind::Shell)
-            && arguments.contains_key("cmd") == arguments.contains_key("argv")
-        {
-            self.complain_about(at, format!("{} needs either cmd or argv", module.name));
-        }
-        arguments
-    }
-
-    /// Checks what is peculiar to single parameters.
-    fn argument(&mut self, module: &'static Module, key: &Key, value: &Node) {
-        match (module.kind, key.text.as_str(), &value.tree) {
-            (Kind::Assert, "that", _) => {
-                self.conditions(&listed(value), "that");
-            }
-            (Kind::Debug, "var", Tree::Text(text)) => self.expression(value, text),
-            (_, "mode" | "directory_mode", Tree::Number(_)) => {
-                let message =
-                    "write the mode in quotes, as in \"0644\": bare numbers are read differently by others";
-                self.complain(value, message.to_owned());
-            }
-            (_, "mode" | "directory_mode", Tree::Text(text))
-                if !text.contains("{{")
-                    && (text != "preserve" || module.kind != Kind::Copy || key.text != "mode")
-                    && words::mode(text).is_none() =>
-            {
-                self.complain(value, format!("{text:?} is not an octal mode such as \"0644\""));
-            }
-            (_, "regexp", Tree::Text(text)) if !text.contains("{{") => {
-                if let Err(why) = words::check_regexp(text) {
-                    self.complain(value, why);
-                }
-            }
-            (Kind::SetFact, "cacheable", _) => {
-                self.complain_about(key, "set_fact cannot keep facts for later runs".to_owned());
-            }
-            (Kind::SetFact, name, _) if !words::is_identifier(name) => {
-                self.complain_about(key, format!("{name:?} is not the name of a variable"));
-            }
-            _ => {
-                self.template(value);
-            }
-        }
-    }
-
-    /// Ansible takes words such as `creates=/path` out of a command line, wherever they stand.
-    fn free_form(&mut self, node: &Node, text: &str) {
-        let is_parameter = |word: &&str| {
-            let name = word.split_once('=').map(|(name, _)| name);
-            name.is_some_and(|name| FREE_FORM.contains(&name))
-        };
-        if let Some(word) = text.split_whitespace().find(is_parameter) {
-            let how = "write the command as cmd, and this as a parameter beside it";
-            self.complain(node, format!("Ansible takes {word:?} for a parameter: {how}"));
-        }
-    }
-
     /// They choose tasks on Ansible's command line, which is not there; one of them means something without it.
     fn tags(&mut self, node: &Node) {
         let names = match node.to_value() {
@@ -354,6 +253,17 @@ impl Reader<'_> {
                 "the tag never is not supported: leave the task out".to_owned(),
             );
         }
+    }
+
+    /// What a loop goes through; a text may come to a list when the playbook runs.
+    fn items(&mut self, node: &Node) -> Option<Value> {
+        let items = self.template(node);
+        let is_open = matches!(&node.tree, Tree::Text(text) if !expression::is_plain(text));
+        let is_judged = self.judges && !is_open && !items.is_null();
+        if let (true, Err(problem)) = (is_judged, elements(items.clone())) {
+            self.complain(node, problem.message);
+        }
+        Some(items).filter(|items| !items.is_null())
     }
 
     /// What only decorates Ansible's output.

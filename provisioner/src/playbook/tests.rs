@@ -1,5 +1,7 @@
 use super::*;
 
+mod constants;
+
 fn mistakes(text: &str) -> String {
     let found = Playbook::parse("p.yml", text).expect_err("mistakes");
     found.iter().map(|mistake| format!("{mistake}\n")).collect()

@@ -156,7 +156,8 @@ pub(crate) async fn play_whole(
     mode: Mode,
     limit: Duration,
 ) -> Result<Report, Error> {
-    let playbook = Playbook::parse("p.yml", text).unwrap_or_else(|mistakes| panic!("{text}\n{mistakes:?}"));
+    let playbook = Playbook::parse_open("p.yml", text);
+    let playbook = playbook.unwrap_or_else(|mistakes| panic!("{text}\n{mistakes:?}"));
     run_with(remote, &playbook, Map::new(), mode, limit).await
 }
 
