@@ -12,18 +12,19 @@ mod language;
 mod literals;
 mod operators;
 mod predicates;
+mod syntax;
 mod version;
 
 use std::collections::BTreeMap;
 
 use minijinja::machinery;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{Error, ErrorKind};
 
 use crate::value::Value;
 
 use evaluation::Evaluation;
 pub(crate) use operators::equal;
+use syntax::explained;
 
 /// The variables an expression sees.
 pub(crate) type Variables = BTreeMap<String, Value>;
@@ -38,6 +39,12 @@ pub(crate) fn check_template(text: &str) -> Result<(), String> {
         check::statements(std::slice::from_ref(&parsed(&source)?))
     };
     whole().map_err(|why| about(text, &why))
+}
+
+/// The first piece of a template, from `{{` to `}}`, in which there is a mistake; none where that is in a statement.
+pub(crate) fn wrong_piece(text: &str) -> Option<&str> {
+    let mut pieces = literals::variables(text).into_iter();
+    pieces.find(|piece| check_template(piece).is_err())
 }
 
 /// Checks a bare expression in the same way.
@@ -148,14 +155,6 @@ pub(crate) fn is_plain(text: &str) -> bool {
 
 fn line_ends(text: &str) -> usize {
     text.chars().rev().take_while(|letter| *letter == '\n').count()
-}
-
-fn explained(error: &Error) -> String {
-    match (error.kind(), error.detail()) {
-        (ErrorKind::SyntaxError, Some(detail)) => format!("syntax error: {detail}"),
-        (kind, Some(detail)) => format!("{kind}: {detail}"),
-        (kind, None) => kind.to_string(),
-    }
 }
 
 fn about(text: &str, why: &str) -> String {

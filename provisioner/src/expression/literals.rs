@@ -42,6 +42,24 @@ pub(super) fn in_template(source: &str) -> Result<String, String> {
     Ok(written)
 }
 
+/// The pieces of a template between `{{` and `}}`, as they are written.
+pub(super) fn variables(source: &str) -> Vec<&str> {
+    let (mut found, mut rest) = (Vec::new(), source);
+    while let Some((_, place, tail)) = next_code(rest) {
+        let mut written = String::new();
+        let after = match place {
+            None => copy_through(tail, "#}", &mut written),
+            // One that is not closed goes to the end.
+            Some(place) => code(tail, place, &mut written).unwrap_or_default(),
+        };
+        if place == Some(Place::Variable) {
+            found.extend(tail.strip_suffix(after));
+        }
+        rest = after;
+    }
+    found
+}
+
 /// A bare expression with its texts in the parser's form.
 pub(super) fn in_expression(source: &str) -> Result<String, String> {
     let source = source.replace("\r\n", "\n").replace('\r', "\n");

@@ -15,6 +15,7 @@ pub(super) fn playbook(file: &str, text: &str, judges: bool) -> Result<Playbook,
     let root = yaml::parse(file, text).map_err(|mistake| vec![mistake])?;
     let mut reader = Reader {
         file,
+        text,
         judges,
         otherwise: yaml::read_otherwise(&root, text),
         mistakes: Vec::new(),
@@ -51,6 +52,7 @@ pub(super) fn playbook(file: &str, text: &str, judges: bool) -> Result<Playbook,
 
 struct Reader<'a> {
     file: &'a str,
+    text: &'a str,
     judges: bool,
     /// Bare values that Ansible takes for others: line, column, and the value.
     otherwise: Vec<(u64, u64, &'a str)>,
@@ -287,12 +289,33 @@ impl Reader<'_> {
         vars
     }
 
+    /// Where the piece of a template stands that is wrong, if it is written in the file as it is read.
+    fn place_in(&self, node: &Node, text: &str) -> Option<(u64, u64)> {
+        let piece = expression::wrong_piece(text)?.lines().next()?;
+        let count = text.lines().count().saturating_add(1);
+        let mut rows = (1..).zip(self.text.lines());
+        let mut rows = rows.by_ref().skip_while(|(row, _)| *row < node.line).take(count);
+        rows.find_map(|(row, line)| {
+            let from = if row == node.line {
+                node.column.saturating_sub(1)
+            } else {
+                0
+            };
+            let (at, _) = line.char_indices().nth(usize::try_from(from).ok()?)?;
+            let (before, behind) = line.split_at_checked(at)?;
+            let inside = behind.get(..behind.find(piece)?)?;
+            let column = before.chars().chain(inside.chars()).count().saturating_add(1);
+            Some((row, u64::try_from(column).ok()?))
+        })
+    }
+
     /// A value whose texts may hold `{{ }}`; their syntax is checked.
     fn template(&mut self, node: &Node) -> Value {
         match &node.tree {
             Tree::Text(text) => {
                 if let Err(error) = expression::check_template(text) {
-                    self.complain(node, error);
+                    let (line, column) = self.place_in(node, text).unwrap_or((node.line, node.column));
+                    self.complain_at(line, column, error);
                 }
             }
             Tree::List(items) => items.iter().for_each(|item| drop(self.template(item))),

@@ -56,7 +56,7 @@ fn all_kinds_of_mistakes_are_reported_at_once() {
     p.yml:2:3: a play has no keyword "roles" (supported: name, hosts, become, gather_facts, vars, tasks)
     p.yml:4:7: the task has no module (supported: apt, assert, authorized_key, command, copy, debug, dnf, fail, file, group, lineinfile, package, set_fact, shell, stat, user, wait_for)
     p.yml:5:31: write the mode in quotes, as in "0644": bare numbers are read differently by others
-    p.yml:5:46: `{{ a b }}`: syntax error: unexpected identifier, expected end of variable block
+    p.yml:5:47: `{{ a b }}`: expected `}}`, or an operator such as `|`, `==` or `~`, found a name
     p.yml:6:13: when is an expression already: leave the braces out
     p.yml:7:16: retries is a whole number from 0 to 1000
     p.yml:8:22: ignore_errors is true or false, not text
@@ -123,14 +123,14 @@ fn what_ansible_would_understand_in_another_way_is_refused() {
             "- debug: { msg: x }\n  when: 1",
             "when is an expression, not a number",
         ),
-        ("- debug: { msg: x }\n  when: \"\"", "syntax error"),
+        ("- debug: { msg: x }\n  when: \"\"", "expected a value"),
         (
             "- debug: { msg: x }\n  when: a is match('b')",
             "there is no test \"match\"",
         ),
         (
             "- debug: { msg: \"{{ x | nofilter }}\" }",
-            "p.yml:5:21: `{{ x | nofilter }}`: there is no filter \"nofilter\"",
+            "p.yml:5:22: `{{ x | nofilter }}`: there is no filter \"nofilter\"",
         ),
         (
             "- debug: { msg: x }\n  loop: \"{{ query('x') }}\"",
@@ -201,7 +201,7 @@ fn every_keyword_says_what_it_takes() {
         ),
         (
             "when: \"a and\"",
-            "6:13: `a and`: syntax error: unexpected end of input, expected expression",
+            "6:13: `a and`: expected a value, found the end",
         ),
         ("register: 5", "6:17: register is text, not a number"),
         ("register: a.b", "6:17: \"a.b\" is not the name of a variable"),
@@ -232,13 +232,10 @@ fn every_keyword_says_what_it_takes() {
         ("vars: { a-b: 1 }", "6:15: \"a-b\" is not the name of a variable"),
         (
             "vars: { a: [\"{{ b c }}\"] }",
-            "6:19: `{{ b c }}`: syntax error: unexpected identifier, expected end of variable block",
+            "6:20: `{{ b c }}`: expected `}}`, or an operator such as `|`, `==` or `~`, found a name",
         ),
         ("environment: a", "6:20: environment is a mapping, not text"),
-        (
-            "loop: [\"{{ }}\"]",
-            "6:14: `{{ }}`: syntax error: unexpected end of variable block",
-        ),
+        ("loop: [\"{{ }}\"]", "6:15: `{{ }}`: expected a value, found `}}`"),
         ("loop_control: x", "6:21: loop_control is a mapping, not text"),
         ("notify: x", "6:7: a task has no keyword \"notify\""),
         ("delegate_to: x", "6:7: a task has no keyword \"delegate_to\""),
@@ -247,6 +244,27 @@ fn every_keyword_says_what_it_takes() {
     for (keyword, expected) in cases {
         let got = wrong(&format!("- debug: {{}}\n  {keyword}"));
         assert_eq!(got, [expected], "{keyword}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_template_is_told_where_it_stands() {
+    for (task, expected) in [
+        ("- debug: { msg: \"ä {{ a }} and {{ b c }}\" }", "5:36: "),
+        (
+            "- debug:\n    msg: |\n      first {{ a }}\n      second {{ b c }}\n",
+            "8:18: ",
+        ),
+        // What is folded, has escapes or is in a statement is told where the text begins.
+        ("- shell: >-\n    ls {{ a }}\n    {{ b\n    c }}\n", "6:9: "),
+        ("- debug: { msg: \"{{ \\x61 b }}\" }", "5:21: "),
+        ("- debug: { msg: \"x {% if %}\" }", "5:21: "),
+    ] {
+        let found = wrong(task);
+        assert!(
+            found.len() == 1 && found[0].starts_with(expected),
+            "{task}: {found:?}"
+        );
     }
 }
 
@@ -281,7 +299,7 @@ fn every_module_says_what_it_takes() {
         ),
         (
             "- debug: { var: \"a b\" }",
-            "`a b`: syntax error: unexpected input after expression",
+            "`a b`: something is left over behind the expression; is an operator missing, such as `==`, `and` or `~`?",
         ),
         ("- assert: { that: 5 }", "that is an expression, not a number"),
         (
