@@ -53,6 +53,8 @@ struct Known {
     is_looked_at: bool,
     /// When it was last asked, by the clock's elapsed time.
     looked: Option<Duration>,
+    /// When the look began of which it, or its silence, was heard last.
+    answered: Option<Duration>,
     pauses: Backoff,
     pause: Duration,
 }
@@ -67,6 +69,7 @@ impl Clouds {
                 recorded: None,
                 is_looked_at: false,
                 looked: None,
+                answered: None,
                 pauses: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
                 pause: Duration::ZERO,
             };
@@ -124,6 +127,22 @@ impl Clouds {
             .is_some_and(|known| known.health == CloudHealth::Answers)
     }
 
+    /// Whether each cloud has answered, or failed to, a question that was asked since a moment of the clock's elapsed time. Those
+    /// that have not are due.
+    pub(crate) fn have_been_asked_since(&mut self, since: Duration) -> bool {
+        let mut all = true;
+        for known in self.known.values_mut() {
+            if known.answered.is_some_and(|answered| answered >= since) {
+                continue;
+            }
+            all = false;
+            if !known.is_looked_at && known.looked.is_none_or(|looked| looked < since) {
+                known.looked = None;
+            }
+        }
+        all
+    }
+
     /// Notes that a cloud failed a call, as far as that means that it will fail others.
     pub(crate) fn note_failure(&mut self, name: &str, error: &cloud::Error) {
         let now = self.clock.now();
@@ -140,6 +159,7 @@ impl Clouds {
             return;
         };
         known.is_looked_at = false;
+        known.answered = known.looked;
         match outcome {
             Ok(seen) => {
                 for (id, refusal) in &seen.ends {

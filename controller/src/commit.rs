@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    BuilderId, BuilderState, PoolName,
+    BuilderId, BuilderState, PoolName, Timestamp,
     plan::{Action, Plan},
     step::Move,
 };
@@ -11,7 +11,11 @@ use store::{Builder, FleetView, Lease, NewBuilder};
 use tracing::{debug, info};
 use uuid::Uuid;
 
-use crate::{Error, round::Controller, step::advance};
+use crate::{
+    Error,
+    round::Controller,
+    step::{advance, advance_until},
+};
 
 impl Controller {
     /// Writes down what the pools' builders are made from, when that is new.
@@ -58,9 +62,21 @@ impl Controller {
                             .assign(lease, *attempt, row, deadline, self.context.clock.now());
                     assigned.await.map(drop)
                 }
-                Action::Launch { pool, reason } => self.plan_builder(lease, view, pool, reason).await,
+                Action::Launch { pool, reason, intent } => {
+                    self.plan_builder(lease, view, pool, (reason, intent.as_deref()))
+                        .await
+                }
                 Action::Drain { builder, reason } => {
                     self.move_on(lease, by_id.get(builder).copied(), BuilderState::Draining, reason)
+                        .await
+                }
+                Action::Move {
+                    builder,
+                    to,
+                    until,
+                    reason,
+                } => {
+                    self.obey(lease, by_id.get(builder).copied(), (*to, *until), reason)
                         .await
                 }
                 Action::Expire {
@@ -94,12 +110,30 @@ impl Controller {
         Ok(())
     }
 
+    /// Moves a builder where an operator wants it. That is neither its pool's failure nor that of what ran on it.
+    async fn obey(
+        &self,
+        lease: &Lease,
+        builder: Option<&Builder>,
+        (to, until): (BuilderState, Option<Timestamp>),
+        reason: &str,
+    ) -> Result<(), store::Error> {
+        let Some(builder) = builder else { return Ok(()) };
+        let is_at_work = matches!(builder.state, BuilderState::Reserved | BuilderState::Busy);
+        let step = Move {
+            is_excused: is_at_work || BuilderState::STARTING.contains(&builder.state),
+            ..Move::new(to, reason)
+        };
+        advance_until(&self.context, lease, builder, step, until).await?;
+        Ok(())
+    }
+
     async fn plan_builder(
         &self,
         lease: &Lease,
         view: &FleetView,
         pool: &PoolName,
-        reason: &str,
+        (reason, intent): (&str, Option<&str>),
     ) -> Result<(), store::Error> {
         let fleet = &self.context.fleet;
         let Some(spec) = fleet.pools.get(pool) else {
@@ -123,6 +157,7 @@ impl Controller {
             deadline: now.plus(self.context.deadlines(pool).planned),
         };
         info!(builder.id = %builder.id, "Builder {} of pool {pool} is planned: {reason}.", builder.id);
-        self.context.store.plan_builder(lease, &builder, now).await
+        let planned = self.context.store.plan_builder_for(lease, &builder, intent, now);
+        planned.await
     }
 }

@@ -36,6 +36,15 @@ impl Controller {
         Ok(())
     }
 
+    /// Takes the lease when it is free, and acts until the intent with that key is over, or until told to stop: what is due
+    /// besides is done on the way. Whether it could lead; nothing that it began goes on when it returns.
+    pub async fn run_for(mut self, intent: &str, stop: CancellationToken) -> bool {
+        self.only_for = Some(intent.to_owned());
+        let mut waits_since = None;
+        self.take_and_lead(&mut waits_since, &stop).await;
+        waits_since.is_none()
+    }
+
     /// Tries once to take the lease, and leads until it is lost or the end is asked for. When it returns, nothing that it
     /// began goes on. `waits_since`: since when another leads, once that was said.
     pub(crate) async fn take_and_lead(
@@ -108,6 +117,9 @@ impl Controller {
                     true
                 }
             };
+            if self.has_done_its_intent().await {
+                return Ok(());
+            }
             let pause = rest(&self.context.fleet.controller, is_busy);
             self.wait(pause, stop).await;
         }

@@ -18,6 +18,7 @@ use crate::{
     Context, Error,
     clouds::Clouds,
     files::{Following, News},
+    passes::Progress,
     snapshot::snapshot_with,
     steps::{CloudFailure, Steps},
 };
@@ -34,6 +35,10 @@ pub struct Controller {
     /// What it knows of builders and queue.
     pub(crate) cache: FleetCache,
     pub(crate) files: Following,
+    /// Operators' wishes for a whole pass that are under way, by the keys of their intents.
+    pub(crate) passes: BTreeMap<String, Progress>,
+    /// The key of the intent for which alone it leads.
+    pub(crate) only_for: Option<String>,
 }
 
 impl Controller {
@@ -48,6 +53,8 @@ impl Controller {
             recorded: BTreeMap::new(),
             cache: FleetCache::default(),
             files: Following::default(),
+            passes: BTreeMap::new(),
+            only_for: None,
         }
     }
 
@@ -69,6 +76,7 @@ impl Controller {
         self.recorded.clear();
         self.cache = FleetCache::default();
         self.files.forget_what_is_recorded();
+        self.passes.clear();
     }
 
     /// Notes what steps said of clouds.
@@ -87,12 +95,13 @@ impl Controller {
         self.clouds.conclude(&context, lease, &mut self.cache).await?;
         let mut view = self.view().await?;
         self.record_pools(lease, &view).await?;
+        self.take_up_intents(lease, &mut view).await?;
         self.clouds.record(&context, lease, &view).await?;
         self.clouds.look(&context, &view.builders).await?;
         let mut plan = plan::plan(&snapshot_with(&context, &view, &self.clouds.health()));
         if context.quiesce.is_cancelled() {
             plan.actions
-                .retain(|action| matches!(action, Action::Expire { .. } | Action::Drain { .. }));
+                .retain(|action| !matches!(action, Action::Assign { .. } | Action::Launch { .. }));
             plan.waits = wait_for_the_next_start(&view);
         }
         self.commit(lease, &view, &plan).await?;
@@ -110,6 +119,7 @@ impl Controller {
         };
         let with = (&self.clouds, &view.shortages);
         self.steps.begin(&context, lease, &builders, with);
+        self.follow_intents(lease, &view, &plan).await?;
         // Why things wait is for people to read: it never keeps anything from being done.
         if let Err(error) = context.store.set_waits(lease, &mut self.cache, &plan.waits).await {
             warn!("Cannot write down what waits for what: {}", error_chain(&error));
@@ -121,7 +131,7 @@ impl Controller {
         Ok(is_changed || is_moving || is_silent || !view.queue.is_empty() || self.steps.under_way() > 0)
     }
 
-    async fn view(&mut self) -> Result<FleetView, Error> {
+    pub(crate) async fn view(&mut self) -> Result<FleetView, Error> {
         let (fleet, now) = (self.context.fleet.fleet, self.context.clock.now());
         Ok(self
             .context

@@ -6,6 +6,7 @@ use model::{
     Drift, PoolName,
     builder::Deadlines,
     drift::Recipe,
+    intent,
     plan::{self, CloudHealth, Snapshot},
 };
 use serde_json::json;
@@ -35,6 +36,7 @@ pub(crate) fn snapshot_with(
             spec: spec.clone(),
             history: view.histories.get(name).cloned().unwrap_or_default(),
             cloud: cloud.cloned().unwrap_or_default(),
+            pause: view.pauses.get(name).cloned(),
         };
         (name.clone(), pool)
     });
@@ -54,8 +56,12 @@ pub(crate) fn snapshot_with(
         refusal: builder.refusal.clone(),
         sandbox: builder.sandbox.clone(),
         ready_at: builder.ready_at,
+        mark: builder.mark.clone(),
     });
-    Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone())
+    let mut snapshot = Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone());
+    let asked = view.intents.iter().flat_map(|it| intent::demands(it, view.at));
+    snapshot.demands.extend(asked);
+    snapshot
 }
 
 impl Context {

@@ -9,7 +9,7 @@ mod retire;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{
-    BuilderState,
+    BuilderState, Timestamp,
     shortage::Note,
     step::{
         self, Move, Standing, Step,
@@ -101,9 +101,21 @@ pub(crate) async fn advance(
     builder: &Builder,
     step: Move,
 ) -> Result<Builder, store::Error> {
+    advance_until(context, lease, builder, step, None).await
+}
+
+/// Moves a builder on, with a time limit of its own for the state it comes to.
+pub(crate) async fn advance_until(
+    context: &Context,
+    lease: &Lease,
+    builder: &Builder,
+    step: Move,
+    until: Option<Timestamp>,
+) -> Result<Builder, store::Error> {
     let (now, to) = (context.clock.now(), step.to);
     let deadlines = context.deadlines(&builder.pool);
-    let change = Change::of(step, deadlines.end_of(to, builder.created_at, now));
+    let limit = until.or_else(|| deadlines.end_of(to, builder.created_at, now));
+    let change = Change::of(step, limit);
     info!(builder.id = %builder.id, "Builder {} leaves {} for {to}: {}.", builder.id, builder.state, change.reason);
     context.store.transition(lease, builder, to, &change, now).await
 }

@@ -35,5 +35,6 @@ pub(crate) fn builder(state: BuilderState) -> Builder {
         uses: 0,
         baseline: None,
         refusal: None,
+        mark: None,
     }
 }

@@ -12,6 +12,7 @@ fn known(health: CloudHealth) -> Known {
         health,
         recorded: None,
         is_looked_at: false,
+        answered: None,
         looked: None,
         pauses: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         pause: Duration::ZERO,

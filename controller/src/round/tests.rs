@@ -24,6 +24,7 @@ use crate::{Machine, Reach, testing::NOW};
 
 mod clouds;
 mod files;
+mod intents;
 mod launches;
 mod lead;
 mod machines;

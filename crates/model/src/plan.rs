@@ -15,6 +15,7 @@ use crate::{
     BuilderState, Drift, LaunchHistory, Sandbox, Timestamp,
     fleet::PoolSpec,
     id::{AttemptId, BuildId, BuilderId},
+    mark::{Mark, MarkKind, Pause},
     name::{ChrootName, OwnerName, PoolName},
 };
 
@@ -71,6 +72,8 @@ pub struct Pool {
     pub history: LaunchHistory,
     /// Whether its cloud can be asked for machines.
     pub cloud: CloudHealth,
+    /// That an operator lets it launch nothing.
+    pub pause: Option<Pause>,
 }
 
 /// Whether a cloud can be asked for machines.
@@ -140,12 +143,24 @@ pub struct Builder {
     pub sandbox: Option<Sandbox>,
     /// When it was ready for the first time.
     pub ready_at: Option<Timestamp>,
+    /// What an operator has said of it. Whatever is said, it is cordoned then.
+    pub mark: Option<Mark>,
 }
 
 impl Builder {
     /// Whether attempts may go to it.
     fn is_for_use(&self) -> bool {
         self.state == BuilderState::Ready && !self.cordoned && !self.drift.is_some_and(Drift::is_urgent)
+    }
+
+    /// Whether an operator wants its end: it is nothing that anybody may wait for.
+    fn is_unwanted(&self) -> bool {
+        self.mark.as_ref().is_some_and(|mark| mark.kind.is_end())
+    }
+
+    /// Whether an operator wants to keep it.
+    fn is_to_be_held(&self) -> bool {
+        self.mark.as_ref().is_some_and(|mark| mark.kind == MarkKind::Held)
     }
 
     /// The order in which builders are given away: those first that are as they would be made now, then the oldest.
@@ -164,6 +179,22 @@ pub struct Plan {
     pub waits: Vec<Wait>,
     /// One entry for each pool.
     pub pools: Vec<PoolReport>,
+    /// One entry for each operator's demand that has no room.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<Unmet>,
+}
+
+/// What an operator asked for and a pool has no room for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unmet {
+    /// The key of the intent.
+    pub intent: String,
+    /// How many builders are still missing.
+    pub missing: u32,
+    /// Whether what is in the way passes by itself.
+    pub may_pass: bool,
+    /// What is in the way, as a sentence for operators.
+    pub why: String,
 }
 
 /// One thing for the controller to do.
@@ -178,6 +209,9 @@ pub enum Action {
         pool: PoolName,
         /// What it is rented for, as a sentence for people.
         reason: String,
+        /// The key of the operator's intent that it is rented for; `None` where something else wants it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        intent: Option<String>,
     },
     /// Take a builder out of service: its attempt ends, then it is terminated.
     Drain {
@@ -193,6 +227,16 @@ pub enum Action {
         /// The state that it moves to.
         to: BuilderState,
         /// How long it was there, as a sentence for people.
+        reason: String,
+    },
+    /// Move a builder to where an operator wants it.
+    Move {
+        builder: BuilderId,
+        /// The state that it moves to.
+        to: BuilderState,
+        /// Until when it stays there; `None`: as long as any builder.
+        until: Option<Timestamp>,
+        /// Who wants that and why, as a sentence for people.
         reason: String,
     },
 }

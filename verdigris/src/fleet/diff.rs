@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use store::FleetView;
 
-use super::{plan::in_words, planned};
+use super::{plan::words_of, planned};
 use crate::{
     check, database,
     options::Config,
@@ -168,7 +168,7 @@ fn moves(now: &(Snapshot, Plan), then: &(Snapshot, Plan)) -> BTreeMap<PoolName, 
             let (pool, is_launch) = match action {
                 Action::Launch { pool, .. } => (Some(pool), true),
                 Action::Drain { builder, .. } => (pools.get(builder).copied(), false),
-                Action::Assign { .. } | Action::Expire { .. } => (None, false),
+                Action::Assign { .. } | Action::Expire { .. } | Action::Move { .. } => (None, false),
             };
             let Some(pool) = pool else {
                 continue;
@@ -190,7 +190,7 @@ fn moves(now: &(Snapshot, Plan), then: &(Snapshot, Plan)) -> BTreeMap<PoolName, 
 fn beyond(first: &Plan, second: &Plan, view: &FleetView) -> BTreeMap<String, u32> {
     let count = |plan: &Plan| {
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-        for words in in_words(plan, view) {
+        for words in words_of(plan, view) {
             let count = counts.entry(words).or_default();
             *count = count.saturating_add(1);
         }

@@ -102,8 +102,13 @@ fn words(action: &Action, queue: &BTreeMap<AttemptId, &QueuedAttempt>) -> String
             }
             None => format!("assign   {attempt} to {builder}"),
         },
-        Action::Launch { pool, reason } => format!("launch   a builder of pool {pool}: {reason}"),
+        Action::Launch { pool, reason, .. } => format!("launch   a builder of pool {pool}: {reason}"),
         Action::Drain { builder, reason } => format!("drain    {builder}: {reason}"),
+        Action::Move {
+            builder, to, reason, ..
+        } => {
+            format!("move     {builder} to {to}: {reason}")
+        }
         Action::Expire {
             builder, to, reason, ..
         } => {
@@ -113,7 +118,7 @@ fn words(action: &Action, queue: &BTreeMap<AttemptId, &QueuedAttempt>) -> String
 }
 
 /// What a plan does, a line for each thing.
-pub(super) fn in_words(plan: &Plan, view: &FleetView) -> Vec<String> {
+pub(super) fn words_of(plan: &Plan, view: &FleetView) -> Vec<String> {
     let queue = queue(view);
     plan.actions.iter().map(|action| words(action, &queue)).collect()
 }

@@ -70,6 +70,7 @@ pub(super) fn builder(number: u32, pool: &str, state: BuilderState) -> Builder {
         sandbox: None,
         uses: 0,
         baseline: None,
+        mark: None,
     }
 }
 
@@ -99,6 +100,9 @@ pub(super) fn view(builders: Vec<Builder>, queue: Vec<QueuedAttempt>) -> FleetVi
         histories: BTreeMap::new(),
         troubles: Vec::new(),
         shortages: Arc::default(),
+        pauses: BTreeMap::new(),
+        intents: Vec::new(),
+        made: Vec::new(),
     }
 }
 
@@ -109,6 +113,7 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
             spec: spec.clone(),
             history: LaunchHistory::default(),
             cloud: CloudHealth::Answers,
+            pause: None,
         };
         (name.clone(), pool)
     });
@@ -124,6 +129,7 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
         refusal: None,
         sandbox: builder.sandbox.clone(),
         ready_at: builder.ready_at,
+        mark: builder.mark.clone(),
     });
     Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone())
 }

@@ -254,3 +254,49 @@ async fn a_controller_that_is_told_to_end_does_so_whether_it_leads_or_waits() {
         assert_eq!(world.clock.sleepers(), 0);
     }
 }
+
+/// Who leads for one intent only does what is due on the way, and gives the lease back.
+#[tokio::test]
+async fn who_leads_for_one_intent_ends_with_it_and_another_may_lead_at_once() {
+    let (mut farm, world) = farm().await;
+    let request = model::intent::Request::Spawn {
+        pool: "x86".parse().unwrap(),
+        count: 1,
+        keep: None,
+    };
+    let asked = (&request, "k", "operator");
+    world.store.add_intent(world.fleet, asked, NOW).await.unwrap();
+    let context = Context::clone(&farm.controller.context);
+    let leading = Box::pin(Controller::new(context.clone()).run_for("k", world.stop.clone()));
+    let time_passes = async {
+        loop {
+            world.count(BuilderState::Ready).await;
+            world.rest().await;
+        }
+    };
+    let both = async {
+        tokio::select! {
+            led = leading => led,
+            () = time_passes => unreachable!("time does not end"),
+        }
+    };
+    let led = tokio::time::timeout(Duration::from_secs(120), both).await;
+    assert!(led.expect("it ends with its intent"));
+    let done = world.store.intent(world.fleet, "k").await.unwrap().unwrap();
+    assert_eq!(done.state, model::intent::IntentState::Done);
+    assert_eq!(world.clock.sleepers(), 0, "nothing that it began goes on");
+    assert!(
+        world.cloud.instances().len() == 2,
+        "the idle one of the pool was due besides"
+    );
+
+    let lease = world.take_over().await;
+    let another = Controller::new(context);
+    assert!(
+        !Box::pin(another.run_for("k", world.stop.clone())).await,
+        "another leads"
+    );
+    let released = world.store.release_lease(&lease, world.clock().now()).await;
+    released.unwrap();
+    farm.controller.forget_everything().await;
+}

@@ -27,6 +27,10 @@ pub enum Source {
     Floor(PoolName),
     /// The fleet file's `size.idle`: so many builders of the pool that are spare, or will be.
     Headroom(PoolName),
+    /// An operator's intent, by its key: so many launches more.
+    Operator(PoolName, String),
+    /// An operator's intent that lasts: so many builders of the pool, beside its headroom, that do not go for being idle.
+    Kept(PoolName),
 }
 
 impl Demand {
@@ -35,7 +39,9 @@ impl Demand {
     pub const fn pool(&self) -> Option<&PoolName> {
         match &self.source {
             Source::Queue => None,
-            Source::Floor(pool) | Source::Headroom(pool) => Some(pool),
+            Source::Floor(pool) | Source::Headroom(pool) | Source::Operator(pool, _) | Source::Kept(pool) => {
+                Some(pool)
+            }
         }
     }
 

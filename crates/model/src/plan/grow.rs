@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Action, Builder, CloudHealth, Demand, Plan, Pool, PoolReport, Preferences, QueuedAttempt, Snapshot,
-    Source, Wait, is_overdue, leaving::leaving, refusal::Refusal,
+    Source, Unmet, Wait, is_overdue, leaving::leaving, refusal::Refusal,
 };
 use crate::{
     BuilderId, BuilderState, LaunchHistory, Sandbox, Timestamp,
@@ -73,6 +73,9 @@ impl Account<'_> {
             CloudHealth::Unknown => return Some(Refusal::Unasked),
             CloudHealth::Answers => {}
         }
+        if let Some(pause) = self.pool.pause.as_ref().filter(|pause| pause.lasts(now)) {
+            return Some(Refusal::Paused(pause.clone()));
+        }
         let until = self.history.held_until().filter(|until| *until > now)?;
         Some(Refusal::HeldBack(self.history.clone(), until))
     }
@@ -88,10 +91,11 @@ impl Account<'_> {
         self.counted.saturating_sub(self.going)
     }
 
-    /// How much of a demand there is; `None` when nothing is missing.
-    fn lacks(&self, demand: &Demand) -> Option<u32> {
+    /// How much of a demand there is, with what this plan has launched for it; `None` when nothing is missing.
+    fn lacks(&self, demand: &Demand, launched: u32) -> Option<u32> {
         let have = match demand.source {
-            Source::Queue => return None,
+            Source::Queue | Source::Kept(_) => return None,
+            Source::Operator(..) => launched,
             Source::Floor(_) => self.lasting(),
             // What may become a machine is spare: a cloud that comes back is not to bring many of them.
             Source::Headroom(_) => u32::try_from(self.free.len())
@@ -118,7 +122,7 @@ pub(super) fn grow<'a>(
 ) {
     let given = plan.actions.iter().filter_map(|action| match action {
         Action::Assign { builder, .. } => Some(*builder),
-        Action::Expire { .. } | Action::Launch { .. } | Action::Drain { .. } => None,
+        Action::Expire { .. } | Action::Launch { .. } | Action::Drain { .. } | Action::Move { .. } => None,
     });
     let given = given.collect();
     let leaving = leaving(snapshot, &given);
@@ -149,6 +153,26 @@ pub(super) fn grow<'a>(
         .into_iter()
         .map(|(builder, reason)| Action::Drain { builder, reason });
     plan.actions.extend(drains);
+    obey(snapshot, plan);
+}
+
+/// Moves builders to where operators want them, but for those that are drained anyway or whose time is over.
+fn obey(snapshot: &Snapshot, plan: &mut Plan) {
+    for builder in &snapshot.builders {
+        let Some(mark) = &builder.mark else { continue };
+        let is_drained_anyway = builder.state == BuilderState::Ready && mark.kind.is_end();
+        if is_drained_anyway || is_overdue(builder, snapshot.now) {
+            continue;
+        }
+        if let Some(to) = mark.leads_to(builder.state) {
+            plan.actions.push(Action::Move {
+                builder: builder.id,
+                to,
+                until: mark.until.filter(|_| to == BuilderState::Held),
+                reason: mark.in_words(),
+            });
+        }
+    }
 }
 
 fn open_accounts<'a>(
@@ -175,7 +199,8 @@ fn open_accounts<'a>(
             u32::try_from(own().filter(|builder| wanted(builder)).count()).unwrap_or(u32::MAX)
         };
         let starts = |builder: &Builder| {
-            BuilderState::STARTING.contains(&builder.state) && !is_overdue(builder, snapshot.now)
+            let is_coming = BuilderState::STARTING.contains(&builder.state) && !builder.is_unwanted();
+            is_coming && !is_overdue(builder, snapshot.now)
         };
         let refusals = || {
             own()
@@ -189,6 +214,7 @@ fn open_accounts<'a>(
         }));
         let going = count(&|builder| {
             BuilderState::ENDING.contains(&builder.state)
+                || builder.is_unwanted()
                 || given_up.contains_key(&builder.id)
                 || leaving.contains_key(&builder.id)
         });
@@ -395,6 +421,7 @@ fn launch<'a>(
     plan.actions.push(Action::Launch {
         pool: (*name).clone(),
         reason: format!("build {} waits for {}", attempt.build, attempt.chroot),
+        intent: None,
     });
     Some(name)
 }
@@ -409,16 +436,24 @@ fn fill<'a>(
 ) -> String {
     let mut refusal = None;
     for demand in demands {
-        while let Some(have) = account.lacks(demand) {
+        let mut launched = 0_u32;
+        while let Some(have) = account.lacks(demand, launched) {
             if let Err(refused) = account.room(now) {
+                plan.unmet.extend(unmet(demand, launched, (name, &refused)));
                 refusal.get_or_insert(refused);
                 break;
             }
             account.launch();
             account.unclaimed = account.unclaimed.saturating_add(1);
+            launched = launched.saturating_add(1);
+            let (reason, intent) = match &demand.source {
+                Source::Operator(_, key) => (demand.why.clone(), Some(key.clone())),
+                _ => (format!("the pool has {have} of {}", demand.why), None),
+            };
             plan.actions.push(Action::Launch {
                 pool: name.clone(),
-                reason: format!("the pool has {have} of {}", demand.why),
+                reason,
+                intent,
             });
         }
     }
@@ -427,6 +462,19 @@ fn fill<'a>(
         Some(obstacle) => obstacle.note(name),
         None => "as wanted".to_owned(),
     }
+}
+
+/// What an operator is told of a demand that has no room.
+fn unmet(demand: &Demand, launched: u32, (pool, refusal): (&PoolName, &Refusal)) -> Option<Unmet> {
+    let Source::Operator(_, key) = &demand.source else {
+        return None;
+    };
+    Some(Unmet {
+        intent: key.clone(),
+        missing: demand.count.saturating_sub(launched),
+        may_pass: refusal.may_pass(),
+        why: refusal.note(pool),
+    })
 }
 
 /// Lets go what a pool has beyond its demands, when it has not been needed for long enough.
@@ -440,9 +488,9 @@ fn shrink<'a>(
     let (mut floor, mut idle) = (0_u32, 0_u32);
     for demand in demands {
         match demand.source {
-            Source::Queue => {}
+            Source::Queue | Source::Operator(..) => {}
             Source::Floor(_) => floor = floor.saturating_add(demand.count),
-            Source::Headroom(_) => idle = idle.saturating_add(demand.count),
+            Source::Headroom(_) | Source::Kept(_) => idle = idle.saturating_add(demand.count),
         }
     }
     let above_floor = account.lasting().saturating_sub(floor);

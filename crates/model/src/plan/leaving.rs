@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Builder, Snapshot, used::outstayed};
-use crate::{BuilderId, BuilderState, Drift, fleet::PoolSpec, name::PoolName};
+use crate::{BuilderId, BuilderState, Drift, fleet::PoolSpec, mark::Mark, name::PoolName};
 
 /// The builders to let go, each with the reason. One at work ends that first, and so does one that is `given` to an attempt.
 pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTreeMap<BuilderId, String> {
@@ -13,13 +13,17 @@ pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTree
         snapshot
             .builders
             .iter()
-            .filter(|it| it.state == BuilderState::Ready)
+            .filter(|it| it.state == BuilderState::Ready && !it.is_to_be_held())
     };
     for builder in ready().filter(|builder| !snapshot.pools.contains_key(&builder.pool)) {
         leaving.insert(
             builder.id,
             format!("pool {} is no longer in fleet.yaml", builder.pool),
         );
+    }
+    for builder in ready().filter(|builder| builder.is_unwanted()) {
+        let why = builder.mark.as_ref().map_or_else(String::new, Mark::in_words);
+        leaving.insert(builder.id, why);
     }
     for (name, pool) in &snapshot.pools {
         let own: Vec<&Builder> = ready().filter(|builder| builder.pool == *name).collect();
@@ -37,7 +41,7 @@ pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTree
         roll.truncate(places(name, &pool.spec, snapshot));
         for (builder, drift) in differ(true).chain(roll) {
             let why = format!("builders of pool {name} are made {} by now", drift.why());
-            leaving.insert(builder.id, why);
+            leaving.entry(builder.id).or_insert(why);
         }
     }
     leaving

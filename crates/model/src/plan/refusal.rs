@@ -1,12 +1,14 @@
 //! Why a pool launches no more builders, in words.
 
 use super::CloudTrouble;
-use crate::{LaunchHistory, Timestamp, name::PoolName};
+use crate::{LaunchHistory, Timestamp, mark::Pause, name::PoolName};
 
 /// What keeps a pool from one more builder.
 pub(super) enum Refusal {
     Away(CloudTrouble),
     Unasked,
+    /// An operator drained it.
+    Paused(Pause),
     Full(u32),
     Parallel(u32),
     Unanswered(u32),
@@ -21,6 +23,12 @@ impl Refusal {
         match self {
             Self::Away(trouble) => trouble.in_public(),
             Self::Unasked => format!("the cloud of pool {pool} is being asked what runs there"),
+            Self::Paused(pause) => {
+                let until = pause
+                    .until
+                    .map_or_else(String::new, |until| format!(" until {}", until.to_the_second()));
+                format!("pool {pool} is drained by its operators{until}")
+            }
             Self::Full(max) => format!("pool {pool} is at its maximum of {max}"),
             Self::Parallel(limit) => {
                 format!("pool {pool} starts {limit} builders already, as many as it may at once")
@@ -49,6 +57,8 @@ impl Refusal {
         let words = self.describe(pool);
         match self {
             Self::Away(trouble) => trouble.for_operators(),
+            Self::Paused(Pause { by, why, .. }) if why.is_empty() => format!("{words}, by {by}"),
+            Self::Paused(Pause { by, why, .. }) => format!("{words}, by {by}: {why}"),
             Self::NoMachine(refusal) => format!("{words}: {refusal}"),
             Self::HeldBack(
                 LaunchHistory {
@@ -64,6 +74,18 @@ impl Refusal {
                 format!("{words}; the last one: {reason}")
             }
             _ => words,
+        }
+    }
+
+    /// Whether it passes while the pool goes on: what is under way ends, and what is asked is answered.
+    pub(super) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Unasked
+            | Self::Parallel(_)
+            | Self::Unanswered(_)
+            | Self::NoMachine(_)
+            | Self::Probing(_) => true,
+            Self::Away(_) | Self::Paused(_) | Self::Full(_) | Self::HeldBack(..) => false,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     fleet::{DriftSpec, LaunchSpec, OfferingSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec},
 };
 
+mod operators;
 mod pools;
 mod promises;
 mod refusals;
@@ -41,6 +42,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
         spec,
         history: LaunchHistory::default(),
         cloud: CloudHealth::Answers,
+        pause: None,
     }
 }
 
@@ -55,12 +57,19 @@ struct Farm {
 }
 
 fn plan(farm: &Farm) -> Plan {
-    super::plan(&Snapshot::new(
+    plan_with(farm, vec![])
+}
+
+/// The plan of a farm in which operators ask for something.
+fn plan_with(farm: &Farm, demands: Vec<Demand>) -> Plan {
+    let mut snapshot = Snapshot::new(
         farm.now,
         farm.pools.clone(),
         farm.builders.clone(),
         Queue::new(farm.queue.clone(), &farm.active),
-    ))
+    );
+    snapshot.demands.extend(demands);
+    super::plan(&snapshot)
 }
 
 fn snapshot(pools: &[(&str, Pool)]) -> Farm {
@@ -90,6 +99,7 @@ fn builder(number: u128, pool: &str, state: BuilderState) -> Builder {
         refusal: None,
         sandbox: None,
         ready_at: None,
+        mark: None,
     }
 }
 

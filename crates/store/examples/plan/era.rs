@@ -18,6 +18,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         spec,
         history: model::LaunchHistory::default(),
         cloud: plan::CloudHealth::Answers,
+        pause: None,
     };
     let builders = view.builders.iter().map(|builder| plan::Builder {
         id: builder.id,
@@ -31,6 +32,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         refusal: None,
         sandbox: builder.sandbox.clone(),
         ready_at: builder.ready_at,
+        mark: None,
     });
     Ok(Snapshot::new(
         view.at,

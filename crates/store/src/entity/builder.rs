@@ -35,6 +35,11 @@ pub struct Model {
     pub reusable_until: Option<i64>,
     /// What it was like before its first build.
     pub baseline: Option<String>,
+    /// What an operator has said of it, who, why and until when.
+    pub mark: Option<String>,
+    pub mark_by: Option<String>,
+    pub mark_why: Option<String>,
+    pub mark_until: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

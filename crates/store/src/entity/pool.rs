@@ -11,6 +11,10 @@ pub struct Model {
     pub failures: i64,
     pub last_failure: Option<i64>,
     pub last_reason: Option<String>,
+    /// Who lets it launch nothing, why and until when.
+    pub paused_by: Option<String>,
+    pub paused_why: Option<String>,
+    pub paused_until: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -28,6 +28,7 @@ mod m20261129_000023_fleet_file;
 mod m20261129_000024_sandboxes;
 mod m20261129_000025_shortages;
 mod m20261129_000026_indexes;
+mod m20261129_000027_intents;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000024_sandboxes::Migration),
             Box::new(m20261129_000025_shortages::Migration),
             Box::new(m20261129_000026_indexes::Migration),
+            Box::new(m20261129_000027_intents::Migration),
         ]
     }
 }

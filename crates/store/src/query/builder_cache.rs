@@ -34,7 +34,7 @@ pub(super) struct BuilderCache {
 }
 
 /// What tells that a builder's row is another, or those of its launches: the version counts the moves, in whose transactions
-/// launches begin and are answered; what is added to a reason and a cordon are no moves. The rest changes only with the version,
+/// launches begin and are answered; what is added to a reason, a cordon and a mark are no moves. The rest changes only with the version,
 /// unless something else than the farm writes it.
 #[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Stamp {
@@ -47,6 +47,10 @@ pub(super) struct Stamp {
     pool: String,
     instance_id: Option<String>,
     deadline: Option<i64>,
+    mark: Option<String>,
+    mark_by: Option<String>,
+    mark_why: Option<String>,
+    mark_until: Option<i64>,
 }
 
 /// What is new since the last look.
@@ -68,7 +72,8 @@ async fn list(tx: &Tx, fleet: FleetId) -> Result<String, TxError> {
     let json = functions(backend);
     let id = json::id(backend, "id");
     let sql = format!(
-        "SELECT CAST({}({}({id}, version, cordoned, reason, state, pool, instance_id, deadline)) AS TEXT)
+        "SELECT CAST({}({}({id}, version, cordoned, reason, state, pool, instance_id, deadline,
+            mark, mark_by, mark_why, mark_until)) AS TEXT)
          FROM builder WHERE ended_at IS NULL AND fleet = $1",
         json.group, json.array
     );

@@ -8,7 +8,7 @@ use sea_orm::{
     QueryOrder as _, QuerySelect as _, Select,
 };
 
-use super::{events::Entry, leases::check_lease};
+use super::{events::Entry, intents::launched_for, leases::check_lease, marks::mark_of};
 use crate::{
     Builder, LaunchAttempt, Lease, NewBuilder, Page,
     convert::{Row, check_text, moment, or_conflict, readable, reason},
@@ -87,6 +87,7 @@ fn builder(row: builder::Model, mut launches: Vec<launch_attempt::Model>) -> Res
     );
     let at = Row::new("builder", &id);
     let state = at.parse("state", &row.state)?;
+    let mark = mark_of(&row)?;
     let is_asked_for = matches!(state, BuilderState::Planned | BuilderState::Launching);
     let answered = || launches.iter().rfind(|launch| launch.answer.is_some());
     Ok(Builder {
@@ -119,6 +120,7 @@ fn builder(row: builder::Model, mut launches: Vec<launch_attempt::Model>) -> Res
         sandbox: row.sandbox.as_deref().map(Sandbox::kept),
         uses: at.number("uses", row.uses)?,
         baseline: row.baseline,
+        mark,
     })
 }
 
@@ -162,6 +164,7 @@ fn new_row(FleetId(fleet): FleetId, new: &NewBuilder, now: Timestamp) -> builder
         uses: Set(0),
         reusable_until: Set(None),
         baseline: Set(None),
+        ..Default::default()
     }
 }
 
@@ -172,6 +175,21 @@ impl Store {
     ///
     /// [`Error::LeaseLost`], [`Error::Conflict`] when there is a builder with that id, [`Error::Invalid`].
     pub async fn plan_builder(&self, lease: &Lease, new: &NewBuilder, now: Timestamp) -> Result<()> {
+        self.plan_builder_for(lease, new, None, now).await
+    }
+
+    /// [`Store::plan_builder`] for an operator's intent, by its key, which so knows of the builder.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::plan_builder`], and [`Error::NotFound`] when there is no such intent.
+    pub async fn plan_builder_for(
+        &self,
+        lease: &Lease,
+        new: &NewBuilder,
+        intent: Option<&str>,
+        now: Timestamp,
+    ) -> Result<()> {
         if new.port == 0 {
             return Err(Error::invalid("port: 0 is not a port"));
         }
@@ -181,6 +199,9 @@ impl Store {
             or_conflict(insert.exec_without_returning(&*tx).await, || {
                 format!("there is a builder {} already", new.id)
             })?;
+            if let Some(key) = intent {
+                launched_for(&tx, (lease.fleet, key), new.id).await?;
+            }
             Entry::of_builder(new.id, "controller", &new.reason)
                 .states(None, BuilderState::Planned.as_str())
                 .detail(serde_json::json!({"pool": new.pool}))

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     allocations::{actor, held, move_allocation, not_held},
+    marks::hold_of,
     moves::{self, Move},
     repositories::want_publication,
     verdict::{End, advance, end, lock_attempt, refresh_build, set_chroot},
@@ -40,40 +41,57 @@ async fn release(
     end: (AttemptState, Option<Blame>),
     (actor, now): (&str, Timestamp),
 ) -> Result<(), TxError> {
+    let why = "its attempt ended";
     let row = builder::Entity::find_by_id(id.0).one(&**tx).await?;
-    let reusable_until = row.and_then(|row| moment(row.reusable_until));
-    let to = AfterUse::of(reusable_until, end, now).state();
-    let deadlines = Deadlines::default();
+    let row = row.filter(|row| !row.cordoned);
+    let after = AfterUse::of(row.and_then(|row| moment(row.reusable_until)), end, now);
+    if after == AfterUse::Terminate {
+        return drain(tx, id, BuilderState::Busy, (actor, why, now)).await;
+    }
     let step = Move {
         builder: id,
         from: BuilderState::Busy,
-        to,
+        to: BuilderState::Cleaning,
         version: None,
         only_if: None,
         actor,
-        reason: "its attempt ended",
-        deadline: deadlines.of(to).map(|limit| now.plus(limit)),
+        reason: why,
+        deadline: Some(now.plus(Deadlines::default().clean)),
         columns: builder::ActiveModel::default(),
     };
     moves::advance(tx, step, now).await.map(drop)
 }
 
-/// Takes a builder out of service with its attempt. Nothing happens when it has left by itself.
+/// Takes a builder out of service with its attempt: it is drained, or held where an operator wants that. Nothing happens when it
+/// has left by itself.
 pub(super) async fn drain(
     tx: &Tx,
     id: BuilderId,
     from: BuilderState,
     (actor, why, now): (&str, &str, Timestamp),
 ) -> Result<(), TxError> {
+    let limits = Deadlines::default();
+    let hold = if from.may_become(BuilderState::Held) {
+        hold_of(tx, id, now).await?
+    } else {
+        None
+    };
+    let (to, why, deadline) = match &hold {
+        Some(hold) => {
+            let until = hold.until.unwrap_or_else(|| now.plus(limits.held));
+            (BuilderState::Held, format!("{why}; {}", hold.in_words()), until)
+        }
+        None => (BuilderState::Draining, why.to_owned(), now.plus(limits.drain)),
+    };
     let step = Move {
         builder: id,
         from,
-        to: BuilderState::Draining,
+        to,
         version: None,
         only_if: None,
         actor,
-        reason: why,
-        deadline: Some(now.plus(Deadlines::default().drain)),
+        reason: &why,
+        deadline: Some(deadline),
         columns: builder::ActiveModel::default(),
     };
     moves::advance(tx, step, now).await.map(drop)

@@ -16,8 +16,10 @@ use super::{
     events::Entry,
     fleet_cache::FleetCache,
     histories::histories,
+    intents::{made_for, open_intents},
     json::{self, Text, ask, functions},
     leases::check_lease,
+    marks::pauses,
     shortages::shortages,
 };
 use crate::{
@@ -81,6 +83,7 @@ impl Store {
         let known = &*cache;
         let (mut view, builders, queue) = self
             .read(|tx| async move {
+                let intents = open_intents(&tx, fleet, now).await?;
                 let view = FleetView {
                     at: now,
                     builders: Arc::default(),
@@ -91,6 +94,9 @@ impl Store {
                     histories: histories(&tx, false).await?,
                     troubles: troubles(&tx, Some(fleet)).await?,
                     shortages: Arc::new(shortages(&tx, fleet).await?),
+                    pauses: pauses(&tx).await?,
+                    made: made_for(&tx, &intents).await?,
+                    intents,
                 };
                 let builders = known.builders.look(&tx, fleet).await?;
                 Ok((view, builders, known.queue.look(&tx).await?))
@@ -168,6 +174,7 @@ impl Store {
                 failures: Set(0),
                 last_failure: Set(None),
                 last_reason: Set(None),
+                ..Default::default()
             })
             .on_conflict(
                 OnConflict::column(pool::Column::Name)

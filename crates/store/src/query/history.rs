@@ -12,8 +12,8 @@ use crate::{
     Page,
     database::{Store, Tx},
     entity::{
-        allocation, build, builder, event, launch_attempt, package, project, project_chroot, repository,
-        signing_key, snapshot,
+        allocation, build, builder, event, intent, launch_attempt, package, project, project_chroot,
+        repository, signing_key, snapshot,
     },
     error::{Result, TxError},
 };
@@ -154,6 +154,23 @@ fn older(rows: Vec<(i64, i64)>, before: i64) -> Vec<i64> {
         .collect()
 }
 
+/// Takes away intents from which nothing follows any more; how many.
+async fn prune_intents(tx: &Tx, before: i64) -> Result<u64, TxError> {
+    let ended: Vec<(uuid::Uuid, String)> = intent::Entity::find()
+        .select_only()
+        .columns([intent::Column::Fleet, intent::Column::Key])
+        .filter(intent::Column::EndedAt.lt(before))
+        .order_by_asc(intent::Column::EndedAt)
+        .limit(ROWS_AT_ONCE)
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    for id in &ended {
+        intent::Entity::delete_by_id(id.clone()).exec(&**tx).await?;
+    }
+    Ok(u64::try_from(ended.len()).unwrap_or(u64::MAX))
+}
+
 /// Takes away builders that ended, with their launches and allocations; how many builders.
 async fn prune_builders(tx: &Tx, before: i64) -> Result<u64, TxError> {
     let ids: Vec<uuid::Uuid> = builder::Entity::find()
@@ -233,7 +250,7 @@ impl Store {
     }
 
     /// Takes away one piece of what ended, or happened, before a moment: allocations, builders with their launches, the rows of
-    /// deleted projects of which nothing else is left, events; and of
+    /// deleted projects of which nothing else is left, intents, events; and of
     /// the queue's changes of more than an hour ago.
     /// How many rows that were; none when there is no more.
     ///
@@ -260,6 +277,10 @@ impl Store {
             let projects = delete::<project::Entity, _>(&tx, project::Column::Id, projects).await?;
             if projects > 0 {
                 return Ok(projects);
+            }
+            let intents = prune_intents(&tx, before).await?;
+            if intents > 0 {
+                return Ok(intents);
             }
             let ids = old_events(&tx, before).await?;
             delete::<event::Entity, _>(&tx, event::Column::Id, ids).await

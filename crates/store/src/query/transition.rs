@@ -134,6 +134,7 @@ async fn note_launch(
         failures: Set(i64::from(after.failures)),
         last_failure: Set(after.last_failure.map(Timestamp::as_micros)),
         last_reason: Set(after.last_reason),
+        ..Default::default()
     })
     .on_conflict(on_conflict)
     .exec_without_returning(&**tx)

@@ -10,6 +10,8 @@ use model::{
     AttemptId, BuildId, BuildState, BuilderId, BuilderState, ChrootName, FleetId, LaunchAnswer,
     LaunchHistory, LaunchId, Offering, OwnerName, PackageName, PoolName, ProjectName, Sandbox, Shortage,
     Timestamp,
+    intent::{Intent, Made},
+    mark::{Mark, Pause},
     plan::{CloudTrouble, Queue},
     shortage::Note,
     step::Move,
@@ -78,6 +80,8 @@ pub struct Builder {
     pub uses: u32,
     /// What it was like before its first build, as the builder's own program told it; `None` where nobody looked.
     pub baseline: Option<String>,
+    /// What an operator has said of it.
+    pub mark: Option<Mark>,
 }
 
 impl fmt::Debug for Builder {
@@ -226,6 +230,12 @@ pub struct FleetView {
     pub troubles: Vec<CloudTrouble>,
     /// What clouds said lately that they have no more of.
     pub shortages: Arc<BTreeMap<String, Vec<Note>>>,
+    /// The pools that operators let launch nothing.
+    pub pauses: BTreeMap<PoolName, Pause>,
+    /// What operators ask for, and what goes on following from it, the oldest first.
+    pub intents: Vec<Intent>,
+    /// The builders that those which are under way are about, also where they have ended.
+    pub made: Vec<Made>,
 }
 
 /// An attempt that waits for a builder.

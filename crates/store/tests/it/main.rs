@@ -18,6 +18,7 @@ mod events;
 mod farm;
 mod full_disk;
 mod history;
+mod intents;
 mod leases;
 mod many;
 mod migrations;

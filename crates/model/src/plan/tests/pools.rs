@@ -45,6 +45,7 @@ fn builders_that_go_are_none_of_the_minimum() {
     let expected = Action::Launch {
         pool: "x86".parse().unwrap(),
         reason: "the pool has 0 of at least 1 builders".to_owned(),
+        intent: None,
     };
     assert_eq!(last.actions, [expected]);
     assert_eq!(last.pools[0].counted, 2, "the maximum counts both");
@@ -181,6 +182,7 @@ fn what_keeps_a_pool_from_growing_is_said_in_these_words() {
     let first = Action::Launch {
         pool: "x86".parse().unwrap(),
         reason: "build 1 waits for microdistro-1-x86_64".to_owned(),
+        intent: None,
     };
     assert_eq!(decided.actions[0], first);
     // After its pause a pool that failed tries one, and the others are told so.

@@ -70,12 +70,14 @@ fn any_builder() -> impl Strategy<Value = Builder> {
         ),
         prop::bool::weighted(0.6),
         prop::option::weighted(0.4, 0u8..3),
+        prop::option::weighted(0.2, prop::sample::select(MarkKind::ALL.to_vec())),
     );
     (prop::sample::select(states), 0u8..3, flags, 0u64..2000).prop_map(
-        |(state, pool, (overdue, cordoned, drift, refused, used), age)| Builder {
+        |(state, pool, (overdue, cordoned, drift, refused, used, mark), age)| Builder {
             entered_at: NOW.minus(Duration::from_secs(age)),
             deadline: overdue.then_some(NOW),
-            cordoned,
+            cordoned: cordoned || mark.is_some(),
+            mark: mark.map(operators::mark),
             drift,
             refusal: (refused && state == BuilderState::Planned).then(|| "no room".to_owned()),
             sandbox: used
@@ -124,7 +126,10 @@ impl Farm {
     }
 
     fn starting(&self, pool: &PoolName) -> usize {
-        let starts = |it: &&Builder| BuilderState::STARTING.contains(&it.state) && !is_overdue(it, self.now);
+        let starts = |it: &&Builder| {
+            let is_coming = BuilderState::STARTING.contains(&it.state) && !it.is_unwanted();
+            is_coming && !is_overdue(it, self.now)
+        };
         self.of(pool).filter(starts).count()
     }
 
@@ -209,6 +214,11 @@ fn each_builder_has_one_thing_to_do(farm: &Farm, plan: &Plan) -> Promise {
                 prop_assert_eq!(farm.get(*builder).state, *from);
                 prop_assert!(from.may_become(*to));
                 prop_assert!(is_overdue(farm.get(*builder), farm.now), "not before its time");
+            }
+            Action::Move { builder, to, .. } => {
+                prop_assert!(builders.insert(*builder), "moved once, and nothing else");
+                let moved = farm.get(*builder);
+                prop_assert!(moved.state.may_become(*to) && moved.mark.is_some());
             }
             Action::Launch { .. } => {}
         }
@@ -307,7 +317,8 @@ fn what_is_let_go_is_not_needed(farm: &Farm, plan: &Plan) -> Promise {
     let (drained, given) = (drained(plan), given(plan));
     let given: BTreeSet<_> = given.values().copied().collect();
     for builder in &farm.builders {
-        let is_wanted = farm.pools.contains_key(&builder.pool) && !is_urgent(builder);
+        let is_made_well = farm.pools.contains_key(&builder.pool) && !is_urgent(builder);
+        let is_wanted = is_made_well && !builder.is_unwanted();
         let is_ready = builder.state == BuilderState::Ready;
         if drained.contains(&builder.id) && is_wanted && builder.drift.is_none() {
             let idle = farm.now.since(builder.entered_at);
@@ -322,7 +333,7 @@ fn what_is_let_go_is_not_needed(farm: &Farm, plan: &Plan) -> Promise {
             prop_assert!(is_over && !builder.cordoned, "{:?}", builder);
         }
         prop_assert!(
-            !is_ready || is_wanted || drained.contains(&builder.id),
+            !is_ready || is_wanted || builder.is_to_be_held() || drained.contains(&builder.id),
             "{:?}",
             builder
         );
@@ -331,12 +342,15 @@ fn what_is_let_go_is_not_needed(farm: &Farm, plan: &Plan) -> Promise {
         let surplus = farm
             .of(name)
             .filter(|it| drained.contains(&it.id) && it.drift.is_none() && it.sandbox.is_none())
+            .filter(|it| !it.is_unwanted())
             .count();
         if surplus == 0 {
             continue;
         }
         let is_overdue = |it: &&Builder| is_overdue(it, farm.now);
-        let ends = |it: &&Builder| BuilderState::ENDING.contains(&it.state) || drained.contains(&it.id);
+        let ends = |it: &&Builder| {
+            BuilderState::ENDING.contains(&it.state) || it.is_unwanted() || drained.contains(&it.id)
+        };
         let lasting = farm.of(name).filter(|it| !ends(it) && !is_overdue(it)).count();
         let free = farm
             .of(name)

@@ -1,0 +1,316 @@
+//! What operators ask of the fleet by commands: intents. A command only writes one down; the controller that leads takes it up
+//! in its next round ([`take_up`]), carries out what follows, and looks in each round what has become of it ([`follow`]).
+//!
+//! An intent has a key, made from all that it says and from a slot of time, so that of many equal commands one has an effect,
+//! and all the others are told what came of it.
+
+mod follow;
+mod take_up;
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BuilderId, BuilderState, PoolName, Timestamp,
+    build::UnknownState,
+    mark::{Mark, Pause},
+    plan::{Demand, Snapshot, Source},
+    quantity::Span,
+};
+
+pub use follow::{Made, Pass, follow};
+pub use take_up::{expired, take_up};
+
+/// The longest hold.
+pub const LONGEST_HOLD: Span = Span::seconds(3 * 86_400);
+
+/// What an operator asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "lowercase")]
+pub enum Request {
+    /// So many builders more of a pool.
+    Spawn {
+        pool: PoolName,
+        count: u32,
+        /// For how long that many are kept beside what the pool holds ready anyway.
+        #[serde(rename = "for")]
+        keep: Option<Span>,
+    },
+    /// These builders end: after their jobs, or now.
+    Terminate { what: Target, now: bool, reason: String },
+    /// No attempts go to a builder any more.
+    Cordon {
+        builder: BuilderId,
+        reason: String,
+        #[serde(rename = "for")]
+        lasts: Option<Span>,
+    },
+    /// A cordon is lifted, or the pause of a pool that was drained.
+    Uncordon { what: Target },
+    /// These builders end after their jobs; a pool launches no others meanwhile.
+    Drain {
+        what: Target,
+        reason: String,
+        #[serde(rename = "for")]
+        lasts: Option<Span>,
+    },
+    /// A builder is kept for somebody, out of service.
+    Hold {
+        builder: BuilderId,
+        reason: String,
+        #[serde(rename = "for")]
+        lasts: Span,
+        owner: Option<String>,
+    },
+    /// A hold ends before its time.
+    Release { builder: BuilderId },
+    /// One whole pass: every cloud is looked at, and what is due is done.
+    Reconcile,
+}
+
+/// Builders, or all of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    Builders(Vec<BuilderId>),
+    Pool(PoolName),
+}
+
+impl Request {
+    /// The word of the command.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Spawn { .. } => "spawn",
+            Self::Terminate { .. } => "terminate",
+            Self::Cordon { .. } => "cordon",
+            Self::Uncordon { .. } => "uncordon",
+            Self::Drain { .. } => "drain",
+            Self::Hold { .. } => "hold",
+            Self::Release { .. } => "release",
+            Self::Reconcile => "reconcile",
+        }
+    }
+
+    /// The key of this request in a slot: the same for the same request and slot, and for no other.
+    #[must_use]
+    pub fn key(&self, slot: &str) -> String {
+        // All that it says, as one text: the derived form has a place for each part, so that no two requests share one.
+        let digest = digest(&format!("{self:?}"));
+        format!("{}/{slot}/{digest:032x}", self.verb())
+    }
+}
+
+/// The slot of a request whose operator names none: the minute.
+#[must_use]
+pub fn slot(now: Timestamp) -> String {
+    let second = now.to_the_second().to_string();
+    let minute = second
+        .rsplit_once(':')
+        .map_or(second.as_str(), |(minute, _)| minute);
+    minute.to_owned()
+}
+
+/// The FNV-1a digest of a text, of 128 bits: it tells texts apart that nobody chose to be alike.
+fn digest(text: &str) -> u128 {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let step = |digest: u128, byte| (digest ^ u128::from(byte)).wrapping_mul(PRIME);
+    text.bytes().fold(OFFSET, step)
+}
+
+/// How far an intent has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IntentState {
+    /// On record; no controller has taken it up.
+    New,
+    /// Taken up; what it asks for is under way.
+    Running,
+    /// What it asks for is so.
+    Done,
+    /// It was so already.
+    Nothing,
+    /// A limit or a brake forbids it.
+    Refused,
+    /// It was tried, and did not come about.
+    Failed,
+}
+
+impl IntentState {
+    /// Every state, in the order of the enum.
+    pub const ALL: [Self; 6] = [
+        Self::New,
+        Self::Running,
+        Self::Done,
+        Self::Nothing,
+        Self::Refused,
+        Self::Failed,
+    ];
+
+    /// The word in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Nothing => "nothing",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether it will not change any more.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::New | Self::Running)
+    }
+}
+
+impl fmt::Display for IntentState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for IntentState {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
+        found.ok_or_else(|| UnknownState {
+            kind: "state of an intent",
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// A request on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    pub key: String,
+    pub request: Request,
+    /// Who asks.
+    pub actor: String,
+    pub state: IntentState,
+    /// What has become of it, as a sentence for operators.
+    pub words: String,
+    /// The builders that it is about: those that were launched for it, or those that it named.
+    pub builders: Vec<BuilderId>,
+    pub created_at: Timestamp,
+}
+
+impl Intent {
+    /// Until when it goes on asking for something after its end; `None` when it does not.
+    #[must_use]
+    pub fn keeps_until(&self) -> Option<Timestamp> {
+        match self.request {
+            Request::Spawn { keep: Some(keep), .. } => Some(self.created_at.plus(keep.get())),
+            _ => None,
+        }
+    }
+}
+
+/// What is to be written down for an intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Builders that are marked, or whose mark is taken away.
+    pub marks: Vec<(BuilderId, Option<Mark>)>,
+    /// A pool that is to launch nothing, or to launch again.
+    pub pause: Option<(PoolName, Option<Pause>)>,
+    /// The builders that it is about from now on.
+    pub builders: Vec<BuilderId>,
+    pub state: IntentState,
+    /// What has become of it, as a sentence for operators.
+    pub words: String,
+}
+
+impl Decision {
+    /// Nothing but the word on how it stands.
+    #[must_use]
+    pub fn of(state: IntentState, words: impl Into<String>) -> Self {
+        Self {
+            marks: Vec::new(),
+            pause: None,
+            builders: Vec::new(),
+            state,
+            words: words.into(),
+        }
+    }
+}
+
+/// What an intent asks a plan for. `made`: how many builders were launched for it.
+#[must_use]
+pub fn demands(intent: &Intent, now: Timestamp) -> Vec<Demand> {
+    let Request::Spawn { pool, count, .. } = &intent.request else {
+        return Vec::new();
+    };
+    let made = u32::try_from(intent.builders.len()).unwrap_or(u32::MAX);
+    let missing = count.saturating_sub(made);
+    let mut demands = Vec::new();
+    if intent.state == IntentState::Running && missing > 0 {
+        demands.push(Demand {
+            source: Source::Operator(pool.clone(), intent.key.clone()),
+            count: missing,
+            until: None,
+            why: format!("{} asked for {}", intent.actor, builders(*count)),
+        });
+    }
+    if let Some(until) = intent.keeps_until().filter(|until| *until > now) {
+        demands.push(Demand {
+            source: Source::Kept(pool.clone()),
+            count: made.min(*count),
+            until: Some(until),
+            why: format!("{} that {} asked for", builders(*count), intent.actor),
+        });
+    }
+    demands
+}
+
+/// The farm as it is when a decision on an intent is written down.
+#[must_use]
+pub fn as_decided(snapshot: &Snapshot, intent: &Intent, decision: &Decision) -> Snapshot {
+    let mut then = snapshot.clone();
+    for (id, mark) in &decision.marks {
+        for builder in then.builders.iter_mut().filter(|it| it.id == *id) {
+            builder.cordoned = mark.is_some();
+            builder.mark.clone_from(mark);
+        }
+    }
+    if let Some((name, pause)) = &decision.pause
+        && let Some(pool) = then.pools.get_mut(name)
+    {
+        pool.pause.clone_from(pause);
+    }
+    let decided = Intent {
+        state: decision.state,
+        builders: decision.builders.clone(),
+        ..intent.clone()
+    };
+    then.demands.extend(demands(&decided, snapshot.now));
+    then
+}
+
+/// So many builders, in words.
+fn builders(count: u32) -> String {
+    match count {
+        1 => "1 builder".to_owned(),
+        more => format!("{more} builders"),
+    }
+}
+
+/// Whether a builder in this state goes already, whatever is said of it.
+const fn is_going(state: BuilderState) -> bool {
+    matches!(
+        state,
+        BuilderState::Draining
+            | BuilderState::Terminating
+            | BuilderState::Terminated
+            | BuilderState::Abandoned
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! What has become of intents that were taken up.
+
+use super::*;
+use crate::plan::Unmet;
+
+use IntentState::Failed;
+
+fn made(number: u128, state: BuilderState, was_ready: bool) -> Made {
+    Made {
+        id: id(number),
+        state,
+        was_ready,
+        reason: Some(format!("it is {state}")),
+    }
+}
+
+fn unmet(may_pass: bool) -> Unmet {
+    Unmet {
+        intent: "key".to_owned(),
+        missing: 1,
+        may_pass,
+        why: "pool x86 is at its maximum of 4".to_owned(),
+    }
+}
+
+#[test]
+fn spawning_is_done_when_all_that_was_launched_got_ready() {
+    let full = "pool x86 is at its maximum of 4";
+    for (made, unmet, state, words) in [
+        (
+            vec![],
+            Some(unmet(true)),
+            Running,
+            "0 of 2 builders of pool x86 are ready, 0 launched",
+        ),
+        (vec![], Some(unmet(false)), Refused, full),
+        (
+            vec![made(1, S::Booting, false)],
+            Some(unmet(false)),
+            Refused,
+            "1 of 2 builders launched: pool x86 is at its maximum of 4",
+        ),
+        (
+            vec![made(1, S::Ready, true), made(2, S::Booting, false)],
+            None,
+            Running,
+            "1 of 2 builders of pool x86 are ready, 2 launched",
+        ),
+        (
+            vec![made(1, S::Busy, true), made(2, S::Terminated, true)],
+            None,
+            Done,
+            "2 builders of pool x86 got ready",
+        ),
+        (
+            vec![made(1, S::Ready, true), made(2, S::Terminating, false)],
+            None,
+            Failed,
+            "1 of 2 builders never got ready: it is terminating",
+        ),
+    ] {
+        let running = Intent {
+            state: Running,
+            ..intent(spawn(2, None))
+        };
+        let decision = follow(&running, &made, unmet.as_ref(), Pass::default()).unwrap();
+        assert_eq!((decision.state, decision.words.as_str()), (state, words));
+    }
+}
+
+#[test]
+fn an_end_is_done_when_the_cloud_has_said_so_and_nothing_new_is_not_written_down() {
+    let running = Intent {
+        state: Running,
+        builders: vec![id(1), id(2)],
+        words: "2 of 2 builders not gone yet, 1 of them at work".to_owned(),
+        ..intent(terminate(ids(&[1, 2]), false))
+    };
+    let of = |made: &[Made]| follow(&running, made, None, Pass::default());
+    assert_eq!(of(&[made(1, S::Busy, true), made(2, S::Draining, true)]), None);
+    let some = of(&[made(1, S::Terminated, true), made(2, S::Draining, true)]).unwrap();
+    let words = "1 of 2 builders not gone yet";
+    assert_eq!((some.state, some.words.as_str()), (Running, words));
+    assert_eq!(some.builders, [id(1), id(2)], "they stay what it is about");
+    let all = of(&[made(1, S::Terminated, true), made(2, S::Abandoned, false)]).unwrap();
+    assert_eq!((all.state, all.words.as_str()), (Done, "2 builders gone"));
+    // Rows of those that ended long ago are taken away.
+    assert_eq!(of(&[]).unwrap().state, Done);
+}
+
+#[test]
+fn a_hold_is_done_when_the_builder_is_held_and_a_pass_when_nothing_moves() {
+    let state = |request, made: &[Made], pass| {
+        let running = Intent {
+            state: Running,
+            words: "it waits".to_owned(),
+            ..intent(request)
+        };
+        follow(&running, made, None, pass).map(|it| it.state)
+    };
+    let none = Pass::default();
+    for (now, expected) in [
+        (S::Busy, None),
+        (S::Held, Some(Done)),
+        (S::Draining, Some(Failed)),
+        (S::Terminated, Some(Failed)),
+    ] {
+        assert_eq!(state(hold(), &[made(1, now, true)], none), expected, "{now}");
+    }
+    assert_eq!(state(hold(), &[], none), Some(Failed));
+    for (is_whole, has_acted, is_moving, expected) in [
+        (false, false, false, Running),
+        (true, false, true, Running),
+        (true, true, true, Running),
+        (true, true, false, Done),
+        (true, false, false, Nothing),
+    ] {
+        let pass = Pass {
+            is_whole,
+            has_acted,
+            is_moving,
+        };
+        assert_eq!(state(Request::Reconcile, &[], pass), Some(expected), "{pass:?}");
+    }
+}
