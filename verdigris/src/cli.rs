@@ -12,6 +12,7 @@ mod fleet;
 use self::fleet::FleetCommand;
 use crate::{
     check, chroot, database,
+    fleet::{AskCommand, misread},
     options::{CheckArguments, ChrootCreate, ChrootNames, Config, UpArguments, UserArguments},
     provision, roles, up, user,
 };
@@ -102,11 +103,13 @@ enum ChrootCommand {
 }
 
 impl Arguments {
-    /// What the command line says, and the environment where it is silent. An empty variable says nothing.
-    pub(crate) fn read() -> Self {
+    /// What the command line says, and the environment where it is silent. An empty variable says nothing. One that cannot be
+    /// read ends the program, or leaves it the code with which it ends.
+    pub(crate) fn read() -> Result<Self, ExitCode> {
         let command = without_empty_variables(Self::command(), &|name| std::env::var_os(name));
-        let found = command.get_matches();
-        Self::from_arg_matches(&found).unwrap_or_else(|error| error.exit())
+        let read = command.try_get_matches();
+        read.and_then(|found| Self::from_arg_matches(&found))
+            .map_err(|error| refuse(&error))
     }
 
     /// Does what was asked.
@@ -126,6 +129,18 @@ impl Arguments {
             Command::Openapi => crate::say(api::openapi_document().trim_end()),
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Says what is wrong with a command line, or gives the help that was asked for. To commands that are made for cron the usual code
+/// says something else: they have one of their own for that.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).take(2).collect();
+    match words.as_slice() {
+        [command, verb] if command == "fleet" && AskCommand::is_verb(verb) && error.use_stderr() => {
+            misread(verb, error.to_string().trim_end())
+        }
+        _ => error.exit(),
     }
 }
 

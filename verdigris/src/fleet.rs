@@ -1,10 +1,12 @@
 //! `verdigris fleet`: how the builders stand and why, what the controller would do next, under this fleet file or another,
 //! and what an operator may tell it.
 
+mod ask;
 mod condition;
 mod diff;
 mod forsaken;
 mod init;
+mod marks;
 mod plan;
 mod resume;
 mod status;
@@ -25,6 +27,7 @@ use store::{FleetView, Store};
 
 use crate::parts;
 
+pub(crate) use ask::{AskCommand, BAD_CONFIG, ask, misread};
 pub(crate) use diff::diff;
 pub(crate) use forsaken::refuse_forsaken_machines;
 pub(crate) use init::{InitArguments, init};

@@ -20,6 +20,7 @@ mod parts;
 mod provision;
 mod roles;
 mod secrets;
+mod signals;
 mod table;
 mod up;
 mod user;
@@ -38,7 +39,10 @@ fn main() -> ExitCode {
         // Before any thread is started: namespaces are entered by processes with one thread.
         return devcloud::guest::main(arguments.collect());
     }
-    let command = cli::Arguments::read();
+    let command = match cli::Arguments::read() {
+        Ok(command) => command,
+        Err(code) => return code,
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -2,12 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use runtime::{CancellationToken, Settings, Supervisor, clock};
+use runtime::{Settings, Supervisor, clock};
 use store::{Process, Store};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 use tracing::info;
 
 use crate::{
@@ -17,6 +14,7 @@ use crate::{
     options::Config,
     parts,
     secrets::Secrets,
+    signals::stop_at_signals,
 };
 
 /// How long tasks may take to finish when the process is told to stop.
@@ -27,21 +25,6 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
     let settings = Settings::load(config.config.as_deref())?;
     runtime::telemetry::start(&settings.log)?;
     Ok(settings)
-}
-
-/// Cancels the token at the first SIGINT or SIGTERM.
-pub(crate) fn stop_at_signals(stop: CancellationToken) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    // Lives as long as the process: it has nothing to finish.
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => info!("Interrupted."),
-            _ = terminate.recv() => info!("Told to stop."),
-        }
-        stop.cancel();
-    });
-    Ok(())
 }
 
 async fn wait(supervisor: Supervisor) -> anyhow::Result<()> {

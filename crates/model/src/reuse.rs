@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BuilderState, OwnerName, ProjectName, Timestamp,
+    OwnerName, ProjectName, Timestamp,
     attempt::{AttemptState, Blame},
 };
 
@@ -73,15 +73,6 @@ impl AfterUse {
             Self::Terminate
         }
     }
-
-    /// The state that a busy builder goes to.
-    #[must_use]
-    pub const fn state(self) -> BuilderState {
-        match self {
-            Self::Clean => BuilderState::Cleaning,
-            Self::Terminate => BuilderState::Draining,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -134,9 +125,6 @@ mod tests {
                 let after = AfterUse::of(over, (end, blame), now);
                 assert_eq!(after, AfterUse::Terminate, "{end:?} {blame:?} {over:?}");
             }
-        }
-        for after in [AfterUse::Clean, AfterUse::Terminate] {
-            assert!(BuilderState::Busy.may_become(after.state()), "{after:?}");
         }
     }
 }

@@ -7,14 +7,11 @@ use model::quantity::Span;
 
 use crate::{
     complain,
-    fleet::{self, InitArguments},
+    fleet::{self, AskCommand, BAD_CONFIG, InitArguments},
     options::Config,
     parts::BadConfig,
     say,
 };
-
-/// The code with which a command ends that cannot use a file of the operator's.
-const BAD_CONFIG: u8 = 5;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FleetCommand {
@@ -64,6 +61,8 @@ pub(super) enum FleetCommand {
         #[command(flatten)]
         config: Config,
     },
+    #[command(flatten)]
+    Ask(AskCommand),
     /// Write a first fleet file, with all that may be written in it, and a new id.
     Init(InitArguments),
     /// Print the JSON Schema of fleet files, for editors.
@@ -73,40 +72,35 @@ pub(super) enum FleetCommand {
 impl FleetCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.obey().await {
-            Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) if BadConfig::is_cause_of(&error) => {
                 complain(&format!("{error:#}"));
                 Ok(ExitCode::from(BAD_CONFIG))
             }
-            Err(error) => Err(error),
+            ended => ended,
         }
     }
 
-    async fn obey(self) -> anyhow::Result<()> {
+    async fn obey(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Status {
                 json,
                 watch: true,
                 interval,
                 config,
-            } => fleet::watch(&config, json, interval).await,
-            Self::Status { json, config, .. } => {
-                say(&fleet::status(&config, json).await?);
-                Ok(())
-            }
+            } => fleet::watch(&config, json, interval).await?,
+            Self::Status { json, config, .. } => say(&fleet::status(&config, json).await?),
             Self::Plan {
                 json,
                 diff: Some(file),
                 config,
-            } => fleet::diff(&config, &file, json).await,
-            Self::Plan { json, config, .. } => fleet::plan(&config, json).await,
-            Self::Why { what, json, config } => fleet::why(&config, &what, json).await,
-            Self::Resume { pool, config } => fleet::resume(&config, &pool).await,
-            Self::Init(arguments) => fleet::init(&arguments),
-            Self::Schema => {
-                say(&serde_json::to_string_pretty(&model::fleet::schema())?);
-                Ok(())
-            }
+            } => fleet::diff(&config, &file, json).await?,
+            Self::Plan { json, config, .. } => fleet::plan(&config, json).await?,
+            Self::Why { what, json, config } => fleet::why(&config, &what, json).await?,
+            Self::Resume { pool, config } => fleet::resume(&config, &pool).await?,
+            Self::Ask(command) => return Ok(Box::pin(fleet::ask(&command)).await),
+            Self::Init(arguments) => fleet::init(&arguments)?,
+            Self::Schema => say(&serde_json::to_string_pretty(&model::fleet::schema())?),
         }
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -9,7 +9,7 @@ use store::{Attempt, Builder, FleetView, Orphan, Store};
 
 use super::{
     condition::{in_force, troubles, warnings},
-    planned,
+    marks, planned,
     wanted::{Counts, counts},
 };
 use crate::{database, options::Config, table::table};
@@ -85,13 +85,19 @@ impl Status {
                 "since": orphan.first_at.to_string(), "refusal": orphan.refusal,
             })
         });
+        let intents = self.view.intents.iter().map(|intent| {
+            json!({
+                "key": intent.key, "actor": intent.actor, "state": intent.state, "message": intent.words,
+                "builders": intent.builders, "created_at": intent.created_at.to_string(),
+            })
+        });
         let pools = counts(&self.fleet, &self.view);
         let pools = pools.iter().map(|(name, counts)| (name, self.pool(name, counts)));
         json!({
             "fleet": self.fleet.name, "at": now.to_string(), "troubles": self.troubles(),
             "pools": pools.collect::<BTreeMap<_, _>>(), "builders": builders.collect::<Vec<_>>(),
-            "orphans": orphans.collect::<Vec<_>>(), "waiting": self.waiting, "queue": queue.collect::<Vec<_>>(),
-            "shortages": self.shortages(),
+            "orphans": orphans.collect::<Vec<_>>(), "intents": intents.collect::<Vec<_>>(),
+            "waiting": self.waiting, "queue": queue.collect::<Vec<_>>(), "shortages": self.shortages(),
         })
     }
 
@@ -123,8 +129,8 @@ impl Status {
         json!({
             "id": builder.id, "pool": builder.pool, "state": builder.state, "cloud": builder.cloud,
             "instance_id": builder.instance_id, "address": builder.address, "reason": builder.reason,
-            "cordoned": builder.cordoned, "seconds": self.view.at.since(builder.entered_at).as_secs(), "runs": build,
-            "sandbox": builder.sandbox, "uses": builder.uses,
+            "cordoned": builder.cordoned, "mark": builder.mark, "runs": build, "sandbox": builder.sandbox,
+            "seconds": self.view.at.since(builder.entered_at).as_secs(), "uses": builder.uses,
         })
     }
 
@@ -195,6 +201,10 @@ impl Status {
                 orphan.first_at.to_the_second()
             ));
         }
+        for intent in self.view.intents.iter().filter(|it| !it.state.is_final()) {
+            let (key, actor, state, words) = (&intent.key, &intent.actor, intent.state, &intent.words);
+            text.push_str(&format!("\nintent {key} of {actor} is {state}: {words}\n"));
+        }
         let waits = match self.waiting {
             0 => "No attempt waits for a builder.".to_owned(),
             1 => "1 attempt waits for a builder; `verdigris fleet plan` says why.".to_owned(),
@@ -247,16 +257,15 @@ impl Status {
             ),
             None => builder.reason.clone().unwrap_or_default(),
         };
-        let state = if builder.cordoned {
-            format!("{}, cordoned", builder.state)
-        } else {
-            builder.state.to_string()
+        let what = match marks::words(builder) {
+            Some(words) if !what.contains(&words) => format!("{what}; {words}"),
+            _ => what,
         };
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         vec![
             builder.id.to_string(),
             builder.pool.to_string(),
-            state,
+            marks::state(builder),
             format!("{} s", self.view.at.since(builder.entered_at).as_secs()),
             or_dash(&builder.instance_id),
             or_dash(&builder.address),

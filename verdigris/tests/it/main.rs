@@ -13,6 +13,7 @@ mod copr_client;
 mod documentation;
 mod farm;
 mod faults;
+mod fleet_ask;
 mod fleet_commands;
 mod fleet_file;
 mod fleet_reload;

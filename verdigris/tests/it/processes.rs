@@ -113,6 +113,52 @@ pools:
         assert_eq!(state, wanted, "{}", self.logs());
     }
 
+    fn wait_for_api(&self) {
+        eventually("the api answers", || {
+            get(self.api_port, "/health").is_some_and(|(status, _)| status == 200)
+        });
+    }
+
+    /// Makes a project and submits the only build.
+    fn submit_slow_package(&self) {
+        let copr = |arguments: &[&str]| {
+            let output = Command::new(cached("venv/bin/copr-cli"))
+                .arg("--config")
+                .arg(self.path("copr.conf"))
+                .args(arguments)
+                .env("HOME", self.directory.path())
+                .output()
+                .unwrap();
+            let said = text(&output.stderr);
+            assert!(output.status.success(), "{said}\n{}", self.logs());
+        };
+        copr(&["create", "demo", "--chroot", CHROOT]);
+        let package = source_package(self.directory.path(), SLOW);
+        copr(&["build", "--nowait", "demo", package.to_str().unwrap()]);
+    }
+
+    /// Asks something of the fleet that is to come about, or is so already; the answer.
+    fn ask(&self, arguments: &[&str]) -> serde_json::Value {
+        let output = self.command(&[&["fleet"], arguments].concat()).output().unwrap();
+        let (said, told) = (text(&output.stdout), text(&output.stderr));
+        let code = output.status.code();
+        assert!(
+            [Some(0), Some(3)].contains(&code),
+            "{arguments:?}: {said}{told}\n{}",
+            self.logs()
+        );
+        serde_json::from_str(&said).unwrap()
+    }
+
+    /// The states of the builders that live.
+    fn states(&self) -> Vec<String> {
+        let status = self.run(&["fleet", "status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        let builders = status["builders"].as_array().unwrap();
+        let state = |builder: &serde_json::Value| builder["state"].as_str().unwrap().to_owned();
+        builders.iter().map(state).collect()
+    }
+
     fn logs(&self) -> String {
         let read = |role: &str| fs::read_to_string(self.path(&format!("{role}.log"))).unwrap_or_default();
         ["devcloud", "api", "controller", "worker"]
@@ -121,9 +167,8 @@ pools:
     }
 }
 
-#[test]
-fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() {
-    let server = PostgresServer::start().unwrap();
+/// A farm with devcloud running and a database with a user and a chroot, and no process of the farm's own.
+fn prepared(database: &str) -> (Processes, Running) {
     let farm = Processes {
         directory: tempfile::tempdir().unwrap(),
         api_port: free_port(),
@@ -144,9 +189,9 @@ fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() 
         .stderr(log)
         .spawn()
         .unwrap();
-    let _cloud = Running(cloud);
+    let cloud = Running(cloud);
     let id = devcloud::ImageConfig::read(&image).unwrap().id;
-    farm.write_settings(&server.new_database().unwrap(), &id);
+    farm.write_settings(database, &id);
     farm.run(&["migrate"]);
     let section = farm.run(&["user", "create", "admin", "--operator"]);
     fs::write(farm.path("copr.conf"), section).unwrap();
@@ -160,31 +205,17 @@ fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() 
         "--buildroot-package",
         "microdistro-buildroot",
     ]);
+    (farm, cloud)
+}
+
+#[test]
+fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() {
+    let server = PostgresServer::start().unwrap();
+    let (farm, _cloud) = prepared(&server.new_database().unwrap());
     let _api = farm.spawn("api");
     let roles = [farm.spawn("controller"), farm.spawn("worker")];
-    eventually("the api answers", || {
-        get(farm.api_port, "/health").is_some_and(|(status, _)| status == 200)
-    });
-
-    let copr = |arguments: &[&str]| {
-        let output = Command::new(cached("venv/bin/copr-cli"))
-            .arg("--config")
-            .arg(farm.path("copr.conf"))
-            .args(arguments)
-            .env("HOME", farm.directory.path())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}\n{}",
-            text(&output.stderr),
-            farm.logs()
-        );
-        text(&output.stdout)
-    };
-    copr(&["create", "demo", "--chroot", CHROOT]);
-    let package = source_package(farm.directory.path(), SLOW);
-    copr(&["build", "--nowait", "demo", package.to_str().unwrap()]);
+    farm.wait_for_api();
+    farm.submit_slow_package();
     farm.wait_for("running");
     // Both die in the middle of it; the build goes on, and others of their kind find it.
     drop(roles);
@@ -196,4 +227,29 @@ fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() 
     assert!(installed.status.success(), "{}", text(&installed.stderr));
     let done = fs::read_to_string(farm.path("root/usr/share/slow/done")).unwrap();
     assert_eq!(done, "done\n");
+}
+
+#[test]
+fn commands_made_for_cron_drive_a_farm_that_has_no_controller() {
+    let server = PostgresServer::start().unwrap();
+    let (farm, _cloud) = prepared(&server.new_database().unwrap());
+    let _roles = [farm.spawn("api"), farm.spawn("worker")];
+    farm.wait_for_api();
+    let spawned = farm.ask(&["spawn", "x86", "--timeout", "300s"]);
+    assert_eq!(spawned["builders"].as_array().unwrap().len(), 1, "{spawned}");
+    let passed = farm.ask(&["reconcile", "--timeout", "300s"]);
+    assert_eq!(
+        farm.states(),
+        ["ready", "ready"],
+        "one is the pool's own: {passed}"
+    );
+    farm.submit_slow_package();
+    farm.ask(&["reconcile", "--timeout", "300s", "--key", "assign"]);
+    farm.wait_for("succeeded");
+    let drained = farm.ask(&["drain", "x86", "--reason", "night", "--timeout", "300s"]);
+    assert_eq!(drained["state"], "done", "{drained}");
+    let rest = farm.ask(&["reconcile", "--timeout", "300s", "--key", "end"]);
+    assert_eq!(farm.states(), [""; 0], "{rest}");
+    let status = farm.run(&["fleet", "status"]);
+    assert!(status.contains("is drained by its operators"), "{status}");
 }

@@ -1,11 +1,11 @@
 //! Of a builder: what it does, since when and why, until when and what happens then, what it has cost, and its history.
 
-use model::{BuilderState, Timestamp, fleet::FleetSpec};
+use model::{BuilderState, Timestamp, fleet::FleetSpec, mark::Mark};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{Attempt, Builder, Event, LaunchAttempt};
 
-use super::{ago, length};
+use super::{super::marks, ago, length};
 use crate::table::table;
 
 /// All that an operator asks about a builder.
@@ -15,6 +15,11 @@ pub(super) struct BuilderStory {
     pool: String,
     state: BuilderState,
     cordoned: bool,
+    /// What an operator has said of it.
+    mark: Option<Mark>,
+    /// The state, with that.
+    #[serde(skip)]
+    is: String,
     since: String,
     seconds: u64,
     reason: Option<String>,
@@ -85,6 +90,8 @@ impl BuilderStory {
             pool: builder.pool.to_string(),
             state: builder.state,
             cordoned: builder.cordoned,
+            mark: builder.mark.clone(),
+            is: marks::state(builder),
             since: builder.entered_at.to_string(),
             seconds: now.since(builder.entered_at).as_secs(),
             reason: builder.reason.clone(),
@@ -112,11 +119,7 @@ impl BuilderStory {
     }
 
     pub(super) fn as_text(&self) -> String {
-        let cordoned = if self.cordoned { ", cordoned" } else { "" };
-        let mut text = format!(
-            "{} of pool {} is {}{cordoned}\n\n",
-            self.builder, self.pool, self.state
-        );
+        let mut text = format!("{} of pool {} is {}\n\n", self.builder, self.pool, self.is);
         let mut line = |what: &str, words: &str| {
             if !words.is_empty() {
                 text.push_str(&format!("  {what:<10}{words}\n"));
@@ -124,6 +127,10 @@ impl BuilderStory {
         };
         line("since", &ago(self.entered_at, self.now));
         line("why", self.reason.as_deref().unwrap_or("nobody said why"));
+        line(
+            "marked",
+            &self.mark.as_ref().map_or_else(String::new, Mark::in_words),
+        );
         line("runs", &self.runs_in_words());
         line("has run", &self.uses_in_words());
         line("until", &self.until);

@@ -1,0 +1,303 @@
+//! `verdigris fleet spawn`, `terminate`, `cordon`, `uncordon`, `drain`, `hold`, `release` and `reconcile`: what operators ask of
+//! the fleet, by hand or by cron. A command writes an intent down; see [`carry_out()`] for who carries it out.
+
+mod answer;
+mod arguments;
+mod carry_out;
+
+use std::process::ExitCode;
+
+use anyhow::{bail, ensure};
+use model::{
+    BuilderId, PoolName,
+    fleet::FleetSpec,
+    intent::{self, Intent, IntentState, Request, Target},
+    nearest::did_you_mean,
+};
+use runtime::{Settings, clock};
+use store::{Builder, FleetView, Store};
+
+use self::{answer::Answer, carry_out::carry_out};
+use super::plan::words_of;
+use crate::{
+    complain, database,
+    parts::{self, BadConfig},
+    say,
+};
+
+pub(crate) use answer::BAD_CONFIG;
+pub(crate) use arguments::AskCommand;
+
+/// The longest `--key`, in bytes.
+const LONGEST_KEY: usize = 200;
+
+/// Asks for it, and prints the answer.
+pub(crate) async fn ask(command: &AskCommand) -> ExitCode {
+    let answer = asked(command).await.unwrap_or_else(|error| {
+        Answer::error(
+            command.verb(),
+            format!("{error:#}"),
+            BadConfig::is_cause_of(&error),
+        )
+    });
+    tell(&answer)
+}
+
+/// Says that a command line could not be read.
+pub(crate) fn misread(verb: &str, words: &str) -> ExitCode {
+    let known = AskCommand::VERBS.into_iter().find(|known| *known == verb);
+    tell(&Answer::error(known.unwrap_or_default(), words.to_owned(), true))
+}
+
+fn tell(answer: &Answer) -> ExitCode {
+    if answer.is_bad() {
+        complain(&answer.message);
+    }
+    say(&answer.line());
+    ExitCode::from(answer.code)
+}
+
+async fn asked(command: &AskCommand) -> anyhow::Result<Answer> {
+    let common = command.common();
+    let settings = Settings::load(common.config.config.as_deref())?;
+    database::with(&settings, async |store| {
+        let (fleet, _) = parts::fleet_in_force(&settings, &store).await?;
+        let now = clock::now();
+        let request = request(command, &fleet, &store).await?;
+        let slot = common.key.clone().unwrap_or_else(|| intent::slot(now));
+        ensure!(
+            slot.len() <= LONGEST_KEY && !slot.chars().any(char::is_control),
+            "--key: at most {LONGEST_KEY} bytes, and no control characters"
+        );
+        let (key, actor) = (request.key(&slot), actor());
+        if common.dry_run {
+            let intent = Intent {
+                key,
+                request,
+                actor,
+                state: IntentState::New,
+                words: String::new(),
+                builders: Vec::new(),
+                created_at: now,
+            };
+            return dry_run(&settings, &store, &fleet, intent).await;
+        }
+        let (intent, is_first) = store
+            .add_intent(fleet.fleet, (&request, &key, &actor), now)
+            .await?;
+        let (intent, is_too_late) = Box::pin(carry_out(&settings, &store, &fleet, intent, common)).await?;
+        Ok(Answer::of(&intent, is_first, is_too_late))
+    })
+    .await
+}
+
+/// Who asks: the operator, with the name that the system has for him where it says one.
+fn actor() -> String {
+    let name = ["SUDO_USER", "LOGNAME", "USER"]
+        .into_iter()
+        .filter_map(|variable| std::env::var(variable).ok())
+        .find(|name| !name.is_empty());
+    name.map_or_else(|| "operator".to_owned(), |name| format!("operator:{name}"))
+}
+
+/// What would come of an intent in the next round.
+async fn dry_run(
+    settings: &Settings,
+    store: &Store,
+    fleet: &FleetSpec,
+    intent: Intent,
+) -> anyhow::Result<Answer> {
+    let view = store.fleet_snapshot(fleet.fleet, clock::now()).await?;
+    let (snapshot, plan) = super::planned(settings, store, fleet, &view)?;
+    let decision = intent::take_up(&intent, &snapshot);
+    let then = model::plan(&intent::as_decided(&snapshot, &intent, &decision));
+    let unmet = then.unmet.iter().find(|it| it.intent == intent.key);
+    let (state, words) = match unmet.filter(|it| !it.may_pass) {
+        Some(unmet) => (IntentState::Refused, unmet.why.clone()),
+        None => (decision.state, decision.words),
+    };
+    let known = words_of(&plan, &view);
+    let mut new = words_of(&then, &view);
+    new.retain(|words| !known.contains(words));
+    Ok(Answer::planned(&intent, (state, words), new))
+}
+
+/// What a command line asks for, with the names in it looked up.
+async fn request(command: &AskCommand, fleet: &FleetSpec, store: &Store) -> anyhow::Result<Request> {
+    let names = Names {
+        fleet,
+        store,
+        view: store.fleet_snapshot(fleet.fleet, clock::now()).await?,
+    };
+    Ok(match command {
+        AskCommand::Spawn {
+            pool, count, keep, ..
+        } => Request::Spawn {
+            pool: parts::pool(fleet, pool)?.0.clone(),
+            count: *count,
+            keep: *keep,
+        },
+        AskCommand::Terminate {
+            what, now, reason, ..
+        } => Request::Terminate {
+            what: names.targets(what).await?,
+            now: *now,
+            reason: reason.clone(),
+        },
+        AskCommand::Cordon {
+            builder,
+            reason,
+            lasts,
+            ..
+        } => Request::Cordon {
+            builder: names.builder(builder).await?,
+            reason: reason.clone(),
+            lasts: *lasts,
+        },
+        AskCommand::Uncordon { what, .. } => Request::Uncordon {
+            what: names.target(what).await?,
+        },
+        AskCommand::Drain {
+            what, reason, lasts, ..
+        } => Request::Drain {
+            what: names.target(what).await?,
+            reason: reason.clone(),
+            lasts: *lasts,
+        },
+        AskCommand::Hold {
+            builder,
+            reason,
+            lasts,
+            owner,
+            ..
+        } => Request::Hold {
+            builder: names.builder(builder).await?,
+            reason: reason.clone(),
+            lasts: *lasts,
+            owner: owner.clone(),
+        },
+        AskCommand::Release { builder, .. } => Request::Release {
+            builder: names.builder(builder).await?,
+        },
+        AskCommand::Reconcile { .. } => Request::Reconcile,
+    })
+}
+
+/// What operators call builders and pools.
+struct Names<'a> {
+    fleet: &'a FleetSpec,
+    store: &'a Store,
+    view: FleetView,
+}
+
+impl Names<'_> {
+    /// One pool, or builders.
+    async fn targets(&self, texts: &[String]) -> anyhow::Result<Target> {
+        if let [one] = texts {
+            return self.target(one).await;
+        }
+        let mut ids = Vec::with_capacity(texts.len());
+        for text in texts {
+            if self.pool(text).is_some() {
+                bail!("`{text}` is a pool: give it alone, or builders only");
+            }
+            ids.push(self.builder(text).await?);
+        }
+        // In whatever order they are given, it is the same request.
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(Target::Builders(ids))
+    }
+
+    async fn target(&self, text: &str) -> anyhow::Result<Target> {
+        match self.pool(text) {
+            Some(pool) => Ok(Target::Pool(pool.clone())),
+            None => Ok(Target::Builders(vec![self.find(text, true).await?])),
+        }
+    }
+
+    async fn builder(&self, text: &str) -> anyhow::Result<BuilderId> {
+        self.find(text, false).await
+    }
+
+    /// A pool of the fleet file, or one that only builders are left of.
+    fn pool(&self, text: &str) -> Option<&PoolName> {
+        let builders = self.view.builders.iter().map(|it| &it.pool);
+        let mut pools = self.fleet.pools.keys().chain(builders);
+        pools.find(|pool| pool.as_str() == text)
+    }
+
+    async fn find(&self, text: &str, or_pool: bool) -> anyhow::Result<BuilderId> {
+        let on_record = match text.parse() {
+            Ok(id) => self.store.builder(id).await?,
+            Err(_) if text.starts_with("i-") => self.store.builder_by_instance(text).await?,
+            Err(_) => None,
+        };
+        match on_record {
+            Some(builder) => Ok(builder.id),
+            None => bail!("{}", unknown(text, or_pool, self.fleet, &self.view.builders)),
+        }
+    }
+}
+
+/// That nothing has that name, with the nearest that something has.
+fn unknown(text: &str, or_pool: bool, fleet: &FleetSpec, builders: &[Builder]) -> String {
+    let ids = builders.iter().map(|it| it.id.to_string());
+    let instances = builders.iter().filter_map(|it| it.instance_id.clone());
+    let mut known: Vec<String> = ids.chain(instances).collect();
+    let mut what = "no builder";
+    if or_pool {
+        known.extend(fleet.pools.keys().map(ToString::to_string));
+        what = "no builder and no pool";
+    }
+    let hint = did_you_mean(text, &known);
+    let end = if hint.is_empty() {
+        "; `verdigris fleet status` shows them".to_owned()
+    } else {
+        hint
+    };
+    format!("there is {what} `{text}`{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use model::BuilderState;
+
+    use super::{
+        super::testing::{builder, fleet},
+        *,
+    };
+
+    #[test]
+    fn what_is_not_known_is_named_with_what_is_nearest() {
+        let fleet = fleet(&[("local", "arch:x86_64", [0, 3, 1], 0)]);
+        let mut one = builder(1, "local", BuilderState::Ready);
+        one.instance_id = Some("i-0123456789abcdef0".to_owned());
+        let builders = [one];
+        for (text, or_pool, expected) in [
+            (
+                "locl",
+                true,
+                "there is no builder and no pool `locl`, did you mean `local`?",
+            ),
+            (
+                "locl",
+                false,
+                "there is no builder `locl`; `verdigris fleet status` shows them",
+            ),
+            (
+                "i-0123456789abcdef1",
+                false,
+                "there is no builder `i-0123456789abcdef1`, did you mean `i-0123456789abcdef0`?",
+            ),
+            (
+                "bdr_00000000000000000000000000000002",
+                true,
+                "there is no builder and no pool `bdr_00000000000000000000000000000002`, did you mean \
+                 `bdr_00000000000000000000000000000001`?",
+            ),
+        ] {
+            assert_eq!(unknown(text, or_pool, &fleet, &builders), expected);
+        }
+    }
+}

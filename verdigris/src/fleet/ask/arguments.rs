@@ -1,0 +1,249 @@
+//! The command line of what operators ask of the fleet.
+
+use clap::{Args, Subcommand};
+use model::{intent::LONGEST_HOLD, quantity::Span};
+
+use crate::options::Config;
+
+/// What is told of the exit codes below each command's help.
+const CODES: &str = "\
+Prints one line of JSON. Ends with 0 when it is done, 2 when it is accepted and under way, 3 when there was nothing to do, 4 when a limit \
+or a brake refuses it, 5 when settings, fleet file or arguments cannot be used, 6 when it did not come about in time, and 1 for \
+whatever else is in the way.";
+
+/// What an operator asks of the fleet. Each is written down once for its key, so that of many equal commands one has an effect.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AskCommand {
+    /// Launch builders of a pool, beside those that it launches by itself.
+    #[command(after_help = CODES)]
+    Spawn {
+        /// The pool, by its name in the fleet file.
+        pool: String,
+        /// How many.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        count: u32,
+        /// For how long so many are kept beside what the pool holds ready anyway. Without it they go as others do when nobody
+        /// needs them.
+        #[arg(long = "for", value_name = "DURATION")]
+        keep: Option<Span>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// End builders: those at work when their builds have ended, the others now. A pool launches others as it needs them.
+    #[command(after_help = CODES)]
+    Terminate {
+        /// Builders (bdr_..., or their instances, i-...), or one pool, of which all are meant.
+        #[arg(value_name = "BUILDER|POOL", required = true)]
+        what: Vec<String>,
+        /// Also those at work, now: what they build is tried again on others, and loses no try.
+        #[arg(long, requires = "reason")]
+        now: bool,
+        /// Why, for the builders' history; needed with --now.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Let a builder get no builds any more. What runs on it goes on.
+    #[command(after_help = CODES)]
+    Cordon {
+        /// The builder: bdr_..., or its instance, i-...
+        builder: String,
+        /// Why, for the builder's history.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// When it ends by itself; without it, with `uncordon`.
+        #[arg(long = "for", value_name = "DURATION")]
+        lasts: Option<Span>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Lift a builder's cordon, or let a pool that was drained launch builders again.
+    #[command(after_help = CODES)]
+    Uncordon {
+        /// The builder (bdr_..., or its instance, i-...), or the pool.
+        #[arg(value_name = "BUILDER|POOL")]
+        what: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// End a builder, or all of a pool, when their builds have ended. A pool that is drained launches no others.
+    #[command(after_help = CODES)]
+    Drain {
+        /// The builder (bdr_..., or its instance, i-...), or the pool.
+        #[arg(value_name = "BUILDER|POOL")]
+        what: String,
+        /// Why, for the history.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+        /// Of a pool: when it launches builders again by itself; without it, with `uncordon`.
+        #[arg(long = "for", value_name = "DURATION")]
+        lasts: Option<Span>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Keep a builder for somebody to look at: out of service, now or when its build has ended. It counts against its pool's
+    /// maximum, ends at its time or with `release`, and never serves again.
+    #[command(after_help = CODES)]
+    Hold {
+        /// The builder: bdr_..., or its instance, i-...
+        builder: String,
+        /// Why, for the builder's history.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// For how long, at most 3 days.
+        #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = hold)]
+        lasts: Span,
+        /// For whom; without it, for who asks.
+        #[arg(long, value_name = "NAME")]
+        owner: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// End a hold before its time. The builder is terminated.
+    #[command(after_help = CODES)]
+    Release {
+        /// The builder: bdr_..., or its instance, i-...
+        builder: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Look at every cloud, and do what is due. With no controller, go on until nothing moves any more.
+    #[command(after_help = CODES)]
+    Reconcile {
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// What all of them have.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Tell what the controller would do, and ask for nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Wait until it is done. With no controller it is waited for anyway: this command does the work then.
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// How long to wait, or to work where there is no controller.
+    #[arg(long, value_name = "DURATION", default_value = "120s")]
+    pub(super) timeout: Span,
+    /// What tells this command from others that ask for the same: of all with one key, one has an effect. The minute, without it.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) key: Option<String>,
+    #[command(flatten)]
+    pub(super) config: Config,
+}
+
+/// Reads how long a hold is.
+fn hold(text: &str) -> Result<Span, String> {
+    let span: Span = text
+        .parse()
+        .map_err(|error: model::quantity::InvalidQuantity| error.to_string())?;
+    if span <= LONGEST_HOLD {
+        Ok(span)
+    } else {
+        Err(format!("{span} is longer than {LONGEST_HOLD}"))
+    }
+}
+
+impl AskCommand {
+    /// The words of all commands of this kind.
+    pub(super) const VERBS: [&str; 8] = [
+        "spawn",
+        "terminate",
+        "cordon",
+        "uncordon",
+        "drain",
+        "hold",
+        "release",
+        "reconcile",
+    ];
+
+    /// Whether a word is that of such a command.
+    pub(crate) fn is_verb(word: &str) -> bool {
+        Self::VERBS.contains(&word)
+    }
+
+    pub(super) const fn common(&self) -> &Common {
+        match self {
+            Self::Spawn { common, .. }
+            | Self::Terminate { common, .. }
+            | Self::Cordon { common, .. }
+            | Self::Uncordon { common, .. }
+            | Self::Drain { common, .. }
+            | Self::Hold { common, .. }
+            | Self::Release { common, .. }
+            | Self::Reconcile { common } => common,
+        }
+    }
+
+    /// The word of the command.
+    pub(super) const fn verb(&self) -> &'static str {
+        match self {
+            Self::Spawn { .. } => "spawn",
+            Self::Terminate { .. } => "terminate",
+            Self::Cordon { .. } => "cordon",
+            Self::Uncordon { .. } => "uncordon",
+            Self::Drain { .. } => "drain",
+            Self::Hold { .. } => "hold",
+            Self::Release { .. } => "release",
+            Self::Reconcile { .. } => "reconcile",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        command: AskCommand,
+    }
+
+    #[test]
+    fn every_command_tells_of_its_exit_codes_and_of_what_all_have() {
+        let mut known = Cli::command();
+        let mut names: Vec<String> = Vec::new();
+        for command in known.get_subcommands_mut() {
+            names.push(command.get_name().to_owned());
+            let help = command.render_long_help().to_string();
+            for part in [
+                "0 when it is done",
+                "--dry-run",
+                "--wait",
+                "--timeout",
+                "--key",
+                "120s",
+            ] {
+                assert!(help.contains(part), "{part}: {help}");
+            }
+        }
+        assert_eq!(names, AskCommand::VERBS);
+    }
+
+    #[test]
+    fn what_would_hurt_needs_a_reason_and_holds_have_an_end() {
+        for (line, is_good) in [
+            ("terminate x86", true),
+            ("terminate i-1 i-2 --now --reason fire", true),
+            ("terminate i-1 --now", false),
+            ("terminate", false),
+            ("cordon i-1", false),
+            ("cordon i-1 --reason disk", true),
+            ("hold i-1 --reason look", true),
+            ("hold i-1 --reason look --for 3d", true),
+            ("hold i-1 --reason look --for 4d", false),
+            ("spawn x86 --count -1", false),
+            ("spawn x86 --for 30", false),
+            ("spawn x86 --for 30m --count 3 --wait --timeout 10m", true),
+        ] {
+            let words = std::iter::once("fleet").chain(line.split(' '));
+            assert_eq!(Cli::try_parse_from(words).is_ok(), is_good, "{line}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What operators ask of the fleet by commands made for cron: one line of JSON and an exit code each, on a database with no farm.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use model::intent::{Decision, IntentState};
+use runtime::clock;
+use serde_json::Value;
+use store::{DatabaseSettings, Lease, Store};
+
+use crate::farm::{free_port, text, verdigris};
+
+const FLEET: &str = "019a0000-0000-7000-8000-000000000003";
+
+/// A database and a fleet file whose cloud nobody serves.
+struct Nobody {
+    directory: tempfile::TempDir,
+}
+
+impl Nobody {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().display();
+        let settings = format!(
+            "[storage]\ndirectory = \"{place}\"\n[database]\nurl = \"sqlite://{place}/farm.sqlite\"\n\
+             [fleet]\nfile = \"{place}/fleet.yaml\"\n[log]\nfilter = \"off\"\n"
+        );
+        fs::write(directory.path().join("verdigris.toml"), settings).unwrap();
+        let nobody = Self { directory };
+        nobody.write_fleet("max: 3");
+        let migrated = nobody.command("migrate").output().unwrap();
+        assert!(migrated.status.success(), "{}", text(&migrated.stderr));
+        nobody
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write_fleet(&self, size: &str) {
+        let port = free_port();
+        let fleet = format!(
+            "schema: 1\nfleet: {FLEET}\nname: nobody\n\
+             clouds:\n  here:\n    kind: ec2\n    region: r\n    endpoint: http://127.0.0.1:{port}\n    \
+             credentials: {{source: environment}}\n\
+             images:\n  builder: {{cloud: here, id: ami-1}}\nprovision:\n  base: {{}}\n\
+             pools:\n  local:\n    labels: [\"arch:x86_64\"]\n    image: builder\n    provision: base\n    \
+             size: {{{size}}}\n    offerings: [{{types: [a]}}]\n"
+        );
+        fs::write(self.path("fleet.yaml"), fleet).unwrap();
+    }
+
+    fn command(&self, line: &str) -> std::process::Command {
+        let mut command = verdigris();
+        command
+            .args(line.split(' '))
+            .arg("--config")
+            .arg(self.path("verdigris.toml"))
+            .env("AWS_ACCESS_KEY_ID", "KEY")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("LOGNAME", "tester")
+            .env_remove("SUDO_USER");
+        command
+    }
+
+    fn begin(&self, line: &str) -> Child {
+        let mut command = self.command(&format!("fleet {line}"));
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    /// The exit code, the one line, and what is said to people.
+    fn ask(&self, line: &str) -> (i32, Value, String) {
+        answer(self.begin(line), line)
+    }
+
+    async fn store(&self) -> Store {
+        let settings = DatabaseSettings {
+            url: format!("sqlite://{}", self.path("farm.sqlite").display()),
+            max_connections: 2,
+        };
+        Store::connect(&settings).await.unwrap()
+    }
+
+    /// As a controller would that leads for a long time.
+    async fn lead(&self, store: &Store) -> Lease {
+        let hour = Duration::from_secs(3600);
+        let taken = store.acquire_lease(FLEET.parse().unwrap(), "other:1", hour, clock::now());
+        taken.await.unwrap().unwrap()
+    }
+}
+
+fn answer(child: Child, line: &str) -> (i32, Value, String) {
+    let output = child.wait_with_output().unwrap();
+    let (said, told) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(said.lines().count(), 1, "{line}: {said}{told}");
+    let said: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{line}: {said}: {error}"));
+    let code = output.status.code().unwrap();
+    assert_eq!(said["code"], code, "{line}: {said}");
+    (code, said, told)
+}
+
+/// Commands one after the other, with code, state and message of each.
+const ANSWERS: &[(&str, i32, &str, &str)] = &[
+    (
+        "spawn locl",
+        1,
+        "error",
+        "there is no pool `locl` in the fleet file, did you mean `local`? There is: local",
+    ),
+    (
+        "terminate locl",
+        1,
+        "error",
+        "there is no builder and no pool `locl`, did you mean `local`?",
+    ),
+    (
+        "cordon bdr_019a0000000070008000000000000001 --reason disk",
+        1,
+        "error",
+        "there is no builder `bdr_019a0000000070008000000000000001`; `verdigris fleet status` shows them",
+    ),
+    (
+        "spawn local --dry-run --count 2",
+        0,
+        "planned",
+        "2 builders of pool local to launch",
+    ),
+    (
+        "spawn local --dry-run --count 4",
+        4,
+        "planned",
+        "pool local is at its maximum of 3",
+    ),
+    (
+        "terminate local --dry-run",
+        3,
+        "planned",
+        "pool local has no builder that is not going already",
+    ),
+    (
+        "terminate local --now --reason fire",
+        3,
+        "nothing",
+        "pool local has no builder that is not going already",
+    ),
+    ("uncordon local", 3, "nothing", "pool local is not drained"),
+    (
+        "drain local --reason net --timeout 20s",
+        0,
+        "done",
+        "pool local launches nothing, and has no builder to end",
+    ),
+    (
+        "drain local --reason net --key again",
+        3,
+        "nothing",
+        "pool local has no builder that is not going already",
+    ),
+    (
+        "spawn local --dry-run",
+        4,
+        "planned",
+        "pool local is drained by its operators, by operator:tester: net",
+    ),
+    (
+        "uncordon local --key again",
+        0,
+        "done",
+        "pool local launches builders again as it needs them",
+    ),
+    (
+        "reconcile --key again --timeout 20s",
+        3,
+        "nothing",
+        "every cloud was asked, and nothing was due",
+    ),
+];
+
+#[test]
+fn each_answer_is_one_line_of_json_with_the_code_with_which_the_command_ends() {
+    let farm = Nobody::new();
+    let (_, planned, _) = farm.ask("spawn local --dry-run --count 2");
+    let launch = "launch   a builder of pool local: operator:tester asked for 2 builders";
+    assert_eq!(planned["actions"], serde_json::json!([launch, launch]));
+    for (line, code, state, words) in ANSWERS {
+        let (found, said, told) = farm.ask(line);
+        assert_eq!(
+            (found, &said["state"], &said["message"]),
+            (*code, &(*state).into(), &(*words).into()),
+            "{line}"
+        );
+        assert_eq!(said["verb"], line.split(' ').next().unwrap());
+        let is_bad = [1, 4].contains(code);
+        assert_eq!(
+            told.contains(words),
+            is_bad,
+            "{line}: people hear of what is bad: {told}"
+        );
+    }
+}
+
+#[test]
+fn a_command_without_a_controller_asks_the_cloud_itself_and_says_when_that_is_away() {
+    let farm = Nobody::new();
+    let (code, said, told) = farm.ask("spawn local --timeout 30s");
+    assert_eq!((code, &said["state"]), (4, &"refused".into()), "{said}");
+    assert!(told.contains("cloud here gives no machines since "), "{told}");
+    // It gave the lease back: another leads at once.
+    let (code, again, _) = farm.ask("spawn local --timeout 30s --key other");
+    assert_eq!((code, &again["is_first"]), (4, &true.into()), "{again}");
+}
+
+#[test]
+fn what_cannot_be_used_ends_with_5() {
+    let farm = Nobody::new();
+    for (line, words) in [
+        ("spawn", "<POOL>"),
+        ("spawn local --count two", "two"),
+        ("hold i-1 --reason look --for 9d", "longer than 3d"),
+        ("terminate i-1 --now", "--reason"),
+        ("reconcile --tiemout 9s", "--timeout"),
+    ] {
+        let (code, said, told) = farm.ask(line);
+        assert_eq!((code, &said["state"]), (5, &"error".into()), "{line}");
+        assert!(told.contains(words), "{line}: {told}");
+    }
+    let help = farm.command("fleet hold --help").output().unwrap();
+    assert!(help.status.success() && text(&help.stdout).contains("never serves again"));
+    fs::write(farm.path("fleet.yaml"), "schema: 1\nflet: x\n").unwrap();
+    let (code, said, told) = farm.ask("reconcile");
+    assert_eq!((code, &said["state"]), (5, &"error".into()), "{said}");
+    assert!(told.contains("fleet.yaml:2"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_controller_leads_a_command_only_asks_and_of_many_one_is_the_first() {
+    let farm = Nobody::new();
+    let store = farm.store().await;
+    let lease = farm.lead(&store).await;
+    let line = "spawn local --count 2 --key nightly --timeout 2s";
+    let many: Vec<Child> = (0..12).map(|_| farm.begin(line)).collect();
+    let answers: Vec<_> = many.into_iter().map(|child| answer(child, line)).collect();
+    let firsts = answers.iter().filter(|(_, said, _)| said["is_first"] == true);
+    assert_eq!(firsts.count(), 1);
+    for (code, said, _) in &answers {
+        assert_eq!(
+            (*code, &said["state"], &said["key"]),
+            (2, &"new".into(), &answers[0].1["key"])
+        );
+    }
+    let (code, said, told) = farm.ask(&format!("{line} --wait"));
+    assert_eq!((code, &said["is_first"]), (6, &false.into()), "{said}");
+    assert!(told.contains("no controller has taken it up"), "{told}");
+
+    let key = said["key"].as_str().unwrap();
+    let intent = store.intent(lease.fleet, key).await.unwrap().unwrap();
+    let done = Decision::of(IntentState::Done, "2 builders of pool local got ready");
+    store
+        .settle_intent(&lease, &intent, &done, clock::now())
+        .await
+        .unwrap();
+    let (code, said, _) = farm.ask(line);
+    assert_eq!(
+        (code, &said["message"]),
+        (0, &"2 builders of pool local got ready".into()),
+        "{said}"
+    );
+    assert_eq!(
+        store.builders(None).await.unwrap(),
+        [],
+        "only the controller acts"
+    );
+}
