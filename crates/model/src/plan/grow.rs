@@ -149,6 +149,14 @@ pub(super) fn grow<'a>(
             note,
         });
     }
+    let is_gone = |demand: &&Demand| {
+        demand
+            .pool()
+            .is_some_and(|pool| !snapshot.pools.contains_key(pool))
+    };
+    for demand in snapshot.demands.iter().filter(is_gone) {
+        plan.unmet.extend(of_no_pool(demand));
+    }
     let drains = leaving
         .into_iter()
         .map(|(builder, reason)| Action::Drain { builder, reason });
@@ -462,6 +470,19 @@ fn fill<'a>(
         Some(obstacle) => obstacle.note(name),
         None => "as wanted".to_owned(),
     }
+}
+
+/// What an operator is told of a demand whose pool is in no file any more.
+fn of_no_pool(demand: &Demand) -> Option<Unmet> {
+    let Source::Operator(pool, key) = &demand.source else {
+        return None;
+    };
+    Some(Unmet {
+        intent: key.clone(),
+        missing: demand.count,
+        may_pass: false,
+        why: format!("pool {pool} is no longer in fleet.yaml"),
+    })
 }
 
 /// What an operator is told of a demand that has no room.

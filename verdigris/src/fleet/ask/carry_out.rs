@@ -39,6 +39,7 @@ pub(super) async fn carry_out(
     // Ctrl-C ends the waiting, and the leading; the intent stays on record.
     let stop = CancellationToken::new();
     stop_at_signals(stop.clone())?;
+    let mut has_led = false;
     while !intent.state.is_final() && !stop.is_cancelled() {
         let waited = begun.elapsed();
         if waited >= limit {
@@ -54,6 +55,11 @@ pub(super) async fn carry_out(
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         } else {
+            if !has_led {
+                // Only who does the work has something to log.
+                runtime::telemetry::start(&settings.log)?;
+                has_led = true;
+            }
             lead(
                 settings,
                 store,

@@ -95,6 +95,18 @@ fn a_demand_without_room_is_told_of_with_whether_that_passes() {
 }
 
 #[test]
+fn a_demand_of_a_pool_that_is_gone_is_told_of() {
+    let decided = plan_with(&snapshot(&[("arm", pool(0, 9, 0))]), vec![wish(3)]);
+    let expected = Unmet {
+        intent: "key".to_owned(),
+        missing: 3,
+        may_pass: false,
+        why: "pool x86 is no longer in fleet.yaml".to_owned(),
+    };
+    assert_eq!((decided.actions, decided.unmet), (vec![], vec![expected]));
+}
+
+#[test]
 fn what_is_kept_for_an_operator_does_not_go_for_being_idle() {
     let mut farm = snapshot(&[("x86", pool(0, 9, 1))]);
     farm.builders = (1..=4)
