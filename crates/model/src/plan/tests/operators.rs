@@ -201,6 +201,11 @@ fn nobody_waits_for_a_builder_that_is_to_go() {
         1,
         "one for the queue, which is the floor's too"
     );
+    farm.queue.clear();
+    for state in [BuilderState::Launching, BuilderState::Busy] {
+        farm.builders[0].state = state;
+        assert_eq!(launches(&plan(&farm)), 1, "the floor's, when it is {state}");
+    }
     farm.builders[0].mark = None;
     farm.builders[0].cordoned = false;
     assert_eq!(launches(&plan(&farm)), 0);
