@@ -50,18 +50,19 @@ async fn by_key(tx: &Tx, fleet: FleetId, key: &str) -> Result<Option<Intent>, Tx
 
 /// The intents of a fleet from which something follows, the oldest first.
 pub(super) async fn open_intents(tx: &Tx, fleet: FleetId, now: Timestamp) -> Result<Vec<Intent>, TxError> {
-    let of_fleet = || intent::Entity::find().filter(intent::Column::Fleet.eq(fleet.0));
-    let mut rows = of_fleet()
+    let mut rows = intent::Entity::find()
+        .filter(intent::Column::Fleet.eq(fleet.0))
         .filter(intent::Column::EndedAt.is_null())
         .order_by_asc(intent::Column::CreatedAt)
         .all(&**tx)
         .await?;
-    // For itself, since no index holds both those that have ended and those that have not.
-    let keeping = of_fleet()
+    // For themselves, since no index holds both those that have ended and those that have not; and of every fleet, since SQLite
+    // would look through all that a fleet ever asked for rather than through the few that end later.
+    let keeping = intent::Entity::find()
         .filter(intent::Column::EndedAt.gt(now.as_micros()))
         .all(&**tx)
         .await?;
-    rows.extend(keeping);
+    rows.extend(keeping.into_iter().filter(|row| row.fleet == fleet.0));
     rows.sort_by(|one, other| (one.created_at, &one.key).cmp(&(other.created_at, &other.key)));
     Ok(readable(rows.into_iter().map(intent)).collect())
 }

@@ -7,7 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{AttemptId, BuildId, BuildState, BuilderId, BuilderState, ProjectId, Timestamp, plan::Wait};
+use model::{
+    AttemptId, BuildId, BuildState, BuilderId, BuilderState, ProjectId, Timestamp,
+    intent::{Decision, IntentState, Request},
+    plan::Wait,
+};
 use store::{
     BuildFilter, EventFilter, FleetCache, LastBuilds, Order, Page, ProjectFilter, ProjectKey, Sighting,
     Store, testing::PostgresServer,
@@ -124,6 +128,19 @@ async fn rounds(bench: &mut Bench, store: &Store) {
         )
         .await;
     bench.look("orphans", store.orphans(Some("dev"))).await;
+    let request = Request::Reconcile;
+    let asked = (&request, "reconcile/new", "operator:cron");
+    let (intent, _) = bench
+        .look("add_intent", store.add_intent(lease.fleet, asked, now))
+        .await;
+    let done = Decision::of(IntentState::Done, "it is so");
+    bench
+        .look("settle_intent", store.settle_intent(&lease, &intent, &done, now))
+        .await;
+    bench
+        .look("intent", store.intent(lease.fleet, "reconcile/7"))
+        .await
+        .unwrap();
     bench
         .look("builder_by_instance", store.builder_by_instance("i-7"))
         .await;
