@@ -197,7 +197,7 @@ fn each_answer_is_one_line_of_json_with_the_code_with_which_the_command_ends() {
         assert_eq!(said["verb"], line.split(' ').next().unwrap());
         let is_bad = [1, 4].contains(code);
         assert_eq!(
-            told.contains(words),
+            told.contains(&format!("verdigris: {words}")),
             is_bad,
             "{line}: people hear of what is bad: {told}"
         );
