@@ -19,6 +19,7 @@ use crate::{
     name::{ChrootName, OwnerName, PoolName},
 };
 
+mod account;
 mod demand;
 mod grow;
 mod leaving;

@@ -1,117 +1,18 @@
 //! How many builders each pool should have: more for those who wait, some to hold ready, fewer when idle.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Action, Builder, CloudHealth, Demand, Plan, Pool, PoolReport, Preferences, QueuedAttempt, Snapshot,
-    Source, Unmet, Wait, is_overdue, leaving::leaving, refusal::Refusal,
+    Action, CloudHealth, Demand, Plan, PoolReport, Preferences, QueuedAttempt, Snapshot, Source, Unmet, Wait,
+    account::{Account, open_accounts},
+    is_overdue,
+    leaving::leaving,
+    refusal::Refusal,
 };
 use crate::{
-    BuilderId, BuilderState, LaunchHistory, Sandbox, Timestamp,
+    BuilderState, Timestamp,
     name::{ChrootName, PoolName},
 };
-
-/// How many launches of a pool may be without an answer. With so many a pool launches nothing more: each may be a machine,
-/// and a cloud that does not say so of two will not say it of the third.
-const MOST_UNANSWERED: u32 = 2;
-
-/// A pool's account while the plan is made.
-struct Account<'a> {
-    pool: &'a Pool,
-    counted: u32,
-    /// How many of those counted go: they end, or end by this plan.
-    going: u32,
-    starting: u32,
-    /// Launches of which nobody knows whether a machine comes of them.
-    unanswered: u32,
-    /// Builders whose cloud gave no machine so far and is asked again, and what it said last.
-    refused: u32,
-    refusal: Option<&'a str>,
-    /// Ready for everybody's use and not given away.
-    free: Vec<&'a Builder>,
-    /// Ready for one sandbox only and not given away; the one that is idle for the longest time comes last.
-    kept: Vec<&'a Builder>,
-    /// How many builders that end nobody waits for yet.
-    ending: u32,
-    /// How many builders are being cleaned for each sandbox that no waiting attempt has claimed yet.
-    cleaning: BTreeMap<&'a Sandbox, u32>,
-    /// Supply on its way that no waiting attempt has claimed yet.
-    unclaimed: u32,
-    /// How its launches went, with those that this plan gives up.
-    history: LaunchHistory,
-    launches: u32,
-}
-
-impl Account<'_> {
-    fn room(&self, now: Timestamp) -> Result<(), Refusal> {
-        let spec = &self.pool.spec;
-        if let Some(trouble) = self.trouble(now) {
-            return Err(trouble);
-        }
-        if self.counted >= spec.size.max {
-            return Err(Refusal::Full(spec.size.max));
-        }
-        if self.unanswered >= MOST_UNANSWERED {
-            return Err(Refusal::Unanswered(self.unanswered));
-        }
-        if self.history.held_until().is_some() && self.starting > 0 {
-            return Err(Refusal::Probing(self.history.clone()));
-        }
-        if self.starting >= spec.launch.parallel {
-            return Err(Refusal::Parallel(spec.launch.parallel));
-        }
-        Ok(())
-    }
-
-    /// What keeps the pool from launching anything, whether or not it wants to.
-    fn trouble(&self, now: Timestamp) -> Option<Refusal> {
-        match &self.pool.cloud {
-            CloudHealth::Away(trouble) => return Some(Refusal::Away(trouble.clone())),
-            CloudHealth::Unknown => return Some(Refusal::Unasked),
-            CloudHealth::Answers => {}
-        }
-        if let Some(pause) = self.pool.pause.as_ref().filter(|pause| pause.lasts(now)) {
-            return Some(Refusal::Paused(pause.clone()));
-        }
-        let until = self.history.held_until().filter(|until| *until > now)?;
-        Some(Refusal::HeldBack(self.history.clone(), until))
-    }
-
-    /// What keeps the pool from builders that are under way, or from launching any.
-    fn obstacle(&self, now: Timestamp) -> Option<Refusal> {
-        let no_machine = || Some(Refusal::NoMachine(self.refusal?.to_owned()));
-        self.trouble(now).or_else(no_machine)
-    }
-
-    /// How many builders the pool has and goes on having: what its minimum asks for.
-    const fn lasting(&self) -> u32 {
-        self.counted.saturating_sub(self.going)
-    }
-
-    /// How much of a demand there is, with what this plan has launched for it; `None` when nothing is missing.
-    fn lacks(&self, demand: &Demand, launched: u32) -> Option<u32> {
-        let have = match demand.source {
-            Source::Queue | Source::Kept(_) => return None,
-            Source::Operator(..) => launched,
-            Source::Floor(_) => self.lasting(),
-            // What may become a machine is spare: a cloud that comes back is not to bring many of them.
-            Source::Headroom(_) => u32::try_from(self.free.len())
-                .unwrap_or(u32::MAX)
-                .saturating_add(self.unclaimed)
-                .saturating_add(self.unanswered),
-        };
-        (have < demand.count).then_some(have)
-    }
-
-    fn launch(&mut self) {
-        self.counted = self.counted.saturating_add(1);
-        self.starting = self.starting.saturating_add(1);
-        self.launches = self.launches.saturating_add(1);
-    }
-}
 
 /// Adds launches, drains, reasons and reports to the plan.
 pub(super) fn grow<'a>(
@@ -181,107 +82,6 @@ fn obey(snapshot: &Snapshot, plan: &mut Plan) {
             });
         }
     }
-}
-
-fn open_accounts<'a>(
-    snapshot: &'a Snapshot,
-    plan: &Plan,
-    (given, leaving): (&BTreeSet<BuilderId>, &BTreeMap<BuilderId, String>),
-) -> BTreeMap<&'a PoolName, Account<'a>> {
-    let mut given_up = BTreeMap::new();
-    for action in &plan.actions {
-        if let Action::Expire {
-            builder,
-            to: BuilderState::Abandoned | BuilderState::Terminating,
-            reason,
-            ..
-        } = action
-        {
-            given_up.insert(*builder, reason.as_str());
-        }
-    }
-    let mut accounts = BTreeMap::new();
-    for (name, pool) in &snapshot.pools {
-        let own = || snapshot.builders.iter().filter(|builder| builder.pool == *name);
-        let count = |wanted: &dyn Fn(&Builder) -> bool| {
-            u32::try_from(own().filter(|builder| wanted(builder)).count()).unwrap_or(u32::MAX)
-        };
-        let starts = |builder: &Builder| {
-            let is_coming = BuilderState::STARTING.contains(&builder.state) && !builder.is_unwanted();
-            is_coming && !is_overdue(builder, snapshot.now)
-        };
-        let refusals = || {
-            own()
-                .filter(|builder| starts(builder))
-                .filter_map(|it| it.refusal.as_deref())
-        };
-        let starting = count(&starts);
-        let unanswered = count(&|builder| builder.state == BuilderState::Resolving);
-        let (free, kept) = available(own().filter(|builder| {
-            builder.is_for_use() && !given.contains(&builder.id) && !leaving.contains_key(&builder.id)
-        }));
-        let going = count(&|builder| {
-            BuilderState::ENDING.contains(&builder.state)
-                || builder.is_unwanted()
-                || given_up.contains_key(&builder.id)
-                || leaving.contains_key(&builder.id)
-        });
-        let account = Account {
-            pool,
-            counted: count(&|builder| builder.state.counts()),
-            going,
-            ending: going,
-            kept,
-            cleaning: being_cleaned(own()),
-            starting,
-            unanswered,
-            refused: u32::try_from(refusals().count()).unwrap_or(u32::MAX),
-            refusal: refusals().next_back(),
-            free,
-            // Of a launch without an answer nobody knows whether a machine comes of it, for as long as its cloud is away: it
-            // takes its place in the pool, but no attempt is made to wait for it.
-            unclaimed: starting.saturating_sub(unanswered),
-            history: with_those_given_up(&pool.history, own(), &given_up, snapshot.now),
-            launches: 0,
-        };
-        accounts.insert(name, account);
-    }
-    accounts
-}
-
-/// Builders that nothing runs on: those for everybody, the next one first, and those for one sandbox, the longest idle one last.
-fn available<'a>(builders: impl Iterator<Item = &'a Builder>) -> (Vec<&'a Builder>, Vec<&'a Builder>) {
-    let (mut kept, mut free): (Vec<_>, Vec<_>) = builders.partition(|builder| builder.sandbox.is_some());
-    free.sort_by_key(|builder| builder.turn());
-    kept.sort_by_key(|builder| std::cmp::Reverse((builder.entered_at, builder.id)));
-    (free, kept)
-}
-
-/// How many builders are being cleaned for each sandbox.
-fn being_cleaned<'a>(builders: impl Iterator<Item = &'a Builder>) -> BTreeMap<&'a Sandbox, u32> {
-    let mut found = BTreeMap::new();
-    for builder in builders.filter(|builder| builder.state == BuilderState::Cleaning && !builder.cordoned) {
-        if let Some(sandbox) = &builder.sandbox {
-            *found.entry(sandbox).or_default() += 1;
-        }
-    }
-    found
-}
-
-/// The history with the builders that this plan gives up: they count before they are replaced.
-fn with_those_given_up<'a>(
-    history: &LaunchHistory,
-    builders: impl Iterator<Item = &'a Builder>,
-    given_up: &BTreeMap<BuilderId, &str>,
-    now: Timestamp,
-) -> LaunchHistory {
-    let mut history = history.clone();
-    for builder in builders.filter(|builder| BuilderState::STARTING.contains(&builder.state)) {
-        if let Some(reason) = given_up.get(&builder.id) {
-            history = history.after_failure(builder.created_at, reason, now);
-        }
-    }
-    history
 }
 
 /// Serves the attempts that wait, in their order, and says of each what it waits for.
