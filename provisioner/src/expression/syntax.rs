@@ -109,7 +109,7 @@ mod tests {
                 "{{ f(a=1, 2) }}",
                 "a parameter without a name stands behind one with a name",
             ),
-            ("{{ (a }}", "expected `,`, found `}}`"),
+            ("{{ (a }}", "expected `)`, found `}`"),
             ("{{ a + * b }}", "expected a value, found `*`"),
             (
                 "{{ a ? b }}",
@@ -121,7 +121,7 @@ mod tests {
             ),
             ("{# a", "the comment `{#` is not closed by `#}`"),
             ("{% if %}", "expected a value, found `%}`"),
-            ("{% for in a %}", "expected `in`, found a name"),
+            ("{% for x a %}", "expected `in`, found a name"),
             ("{% wrong %}", "there is no such statement between `{%` and `%}`"),
             ("{% raw %}a", "`{% raw %}` is not closed by `{% endraw %}`"),
         ] {

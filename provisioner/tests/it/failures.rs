@@ -34,12 +34,15 @@ async fn a_failed_task_is_named_with_its_line_its_status_and_the_end_of_its_erro
             "the source /no/where cannot be read",
         ),
         (
-            "- copy: { content: x, dest: relative }",
+            "- copy: { content: x, dest: \"{{ 'relative' }}\" }",
             "the parameter dest of copy is \"relative\", expected an absolute path",
         ),
-        ("- file: { path: /, state: absent }", "expected an absolute path"),
         (
-            "- file: { path: /srv/../.., state: absent }",
+            "- file: { path: \"{{ '/' }}\", state: absent }",
+            "expected an absolute path",
+        ),
+        (
+            "- file: { path: \"{{ '/srv/../..' }}\", state: absent }",
             "expected an absolute path",
         ),
         (
@@ -47,7 +50,7 @@ async fn a_failed_task_is_named_with_its_line_its_status_and_the_end_of_its_erro
             "/srv/none does not exist",
         ),
         (
-            "- file: { path: /srv/x, state: directoy }",
+            "- file: { path: /srv/x, state: \"{{ 'directoy' }}\" }",
             "expected file, directory, absent, touch, link",
         ),
         ("- debug: { msg: \"{{ nothing }}\" }", "`nothing` is undefined"),
@@ -56,7 +59,7 @@ async fn a_failed_task_is_named_with_its_line_its_status_and_the_end_of_its_erro
             "when: `nothing` is undefined",
         ),
         (
-            "- debug: { msg: x }\n  loop: abc",
+            "- debug: { msg: x }\n  loop: \"{{ 'abc' }}\"",
             "loop is \"abc\", expected a list",
         ),
         (
@@ -65,10 +68,13 @@ async fn a_failed_task_is_named_with_its_line_its_status_and_the_end_of_its_erro
         ),
         ("- fail: { msg: On purpose }", "fail failed: On purpose"),
         (
-            "- user: { name: \"a b\" }",
+            "- user: { name: \"{{ 'a b' }}\" }",
             "expected the name of a user or group",
         ),
-        ("- package: { name: \"x;y\" }", "is not the name of a package"),
+        (
+            "- package: { name: \"{{ 'x;y' }}\" }",
+            "is not the name of a package",
+        ),
         (
             "- wait_for: { path: /srv/none, timeout: 1 }",
             "/srv/none was not started within 1 s",
@@ -77,7 +83,10 @@ async fn a_failed_task_is_named_with_its_line_its_status_and_the_end_of_its_erro
             "- command: sleep 600\n  timeout: 1",
             "it did not end within 1 s (status 124)",
         ),
-        ("- command: echo $HOME", "would be expanded by Ansible"),
+        (
+            "- command: \"{{ 'echo $HOME' }}\"",
+            "would be expanded by Ansible",
+        ),
         (
             "- command: no-such-program",
             "the program no-such-program cannot be run: it is not there, or is no program (status 2)",
