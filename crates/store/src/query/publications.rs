@@ -109,6 +109,9 @@ async fn succeed(
     attempts: &[AttemptId],
     now: Timestamp,
 ) -> Result<repository::Model, TxError> {
+    if attempts.is_empty() {
+        return lease(tx, key, number, worker).await;
+    }
     let rows = lock_all(tx, attempts).await?;
     let row = lease(tx, key, number, worker).await?;
     let waiting = waiting_among(tx, key, attempts).await?;

@@ -1,7 +1,7 @@
 //! What the end of the farm means for attempts whose machines ended with it.
 
 use model::{AttemptState, BuildId, BuilderId, BuilderState, ChrootName, FleetId, Timestamp};
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::{
     finish::{drain, fence, open_allocation, withdraw},
@@ -35,10 +35,14 @@ impl Store {
     ) -> Result<Vec<(BuildId, ChrootName)>> {
         let open = self
             .read(|tx| async move {
-                let open = allocation::Entity::find()
+                // Put in order here: a database that is asked for it walks through all allocations by their numbers.
+                let states = [AllocationState::Offered, AllocationState::Accepted];
+                let found = allocation::Entity::find()
                     .filter(allocation::Column::EndedAt.is_null())
-                    .order_by_asc(allocation::Column::Epoch);
-                Ok(open.all(&*tx).await?)
+                    .filter(allocation::Column::State.is_in(states.map(AllocationState::as_str)));
+                let mut open = found.all(&*tx).await?;
+                open.sort_by_key(|allocation| allocation.epoch);
+                Ok(open)
             })
             .await?;
         let mut lost = Vec::new();
