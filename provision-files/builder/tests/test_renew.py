@@ -18,10 +18,12 @@ from support import CHROOT, Builder, Shared, microdistro, require, until_true
 from verdigris_builder import fingerprint, inventory
 
 FIRST = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True: signal.pause()"
+# A person of the machine that is looked at.
+HOME = "/" + "home/fedora"
 DIRECTORIES = ("etc/cron.d", "etc/mock", "etc/ssh", "etc/verdigris/chroots", "root/.ssh", "home/fedora", "usr/bin", "usr/local/bin", "usr/lib/systemd/system",
                "usr/lib64/security", "usr/lib/python3.11", "usr/libexec/verdigris", "usr/lib/verdigris/roots", "var/spool/cron", "var/spool/at", "run/systemd/system",
                "run/systemd/transient", "run/netns", "tmp", "var/tmp", "dev/shm", "dev/mqueue", "var/cache/mock", "var/lib/mock", "srv")
-FILES = {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nfedora:x:1000:1000::/home/fedora:/bin/sh\n", "etc/group": "root:x:0:\nmock:x:135:\n",
+FILES = {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nfedora:x:1000:1000::" + HOME + ":/bin/sh\n", "etc/group": "root:x:0:\nmock:x:135:\n",
          "etc/shadow": "root:*:1::::::\n", "etc/crontab": "# nothing\n", "etc/mock/site-defaults.cfg": "config_opts = {}\n", "etc/resolv.conf": "nameserver 10.0.0.2\n",
          "etc/ssh/sshd_config": "PermitRootLogin prohibit-password\n", "root/.ssh/authorized_keys": "ssh-ed25519 AAAA controller\n",
          "root/.bashrc": "# nothing\n", "usr/bin/rpm": "program\n", "usr/local/bin/tool": "tool\n", "usr/lib64/security/pam_unix.so": "library\n",
@@ -146,7 +148,7 @@ RESIDUE = [
     ("a password", lambda m: m.write("etc/shadow", "root:$6$x:1::::::\n"), "accounts", "/etc/shadow:root has changed"),
     ("a member of a group", lambda m: m.write("etc/group", "root:x:0:\nmock:x:135:fedora\n"), "accounts", "/etc/group:mock has changed"),
     ("a key of root's", lambda m: m.write("root/.ssh/authorized_keys", "ssh-ed25519 BBBB eve\n"), "keys", "/root/.ssh/authorized_keys has changed"),
-    ("a key of a person's", lambda m: m.write("home/fedora/.ssh/authorized_keys", "ssh-ed25519 BBBB eve\n"), "keys", "/home/fedora/.ssh/authorized_keys is new"),
+    ("a key of a person's", lambda m: m.write("home/fedora/.ssh/authorized_keys", "ssh-ed25519 BBBB eve\n"), "keys", HOME + "/.ssh/authorized_keys is new"),
     ("root's shell", lambda m: put_back(m, "root/.bashrc", "# Nothing"), "homes", "/root/.bashrc has changed: changed: "),
     ("a module of root's own", lambda m: m.write("root/.local/lib/python3.11/site-packages/usercustomize.py", "x"), "homes", "usercustomize.py is new"),
     ("a set-user-id program", setuid, "programs", "/usr/bin/sh2 is new: kind=regular-file mode=4755"),
