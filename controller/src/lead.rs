@@ -109,7 +109,8 @@ impl Controller {
     /// Rounds until the end is asked for.
     async fn lead(&mut self, lease: &Lease, stop: &CancellationToken) -> Result<(), Error> {
         while !stop.is_cancelled() {
-            let is_busy = match self.round(lease).await {
+            // On the heap: a round holds the transactions of all its parts, which is too much for the stack of a thread.
+            let is_busy = match Box::pin(self.round(lease)).await {
                 Ok(is_busy) => is_busy,
                 Err(Error::Store(error @ store::Error::LeaseLost { .. })) => return Err(error.into()),
                 Err(error) => {

@@ -95,7 +95,7 @@ impl Controller {
         self.clouds.conclude(&context, lease, &mut self.cache).await?;
         let mut view = self.view().await?;
         self.record_pools(lease, &view).await?;
-        self.take_up_intents(lease, &mut view).await?;
+        Box::pin(self.take_up_intents(lease, &mut view)).await?;
         self.clouds.record(&context, lease, &view).await?;
         self.clouds.look(&context, &view.builders).await?;
         let mut plan = plan::plan(&snapshot_with(&context, &view, &self.clouds.health()));
@@ -104,7 +104,7 @@ impl Controller {
                 .retain(|action| !matches!(action, Action::Assign { .. } | Action::Launch { .. }));
             plan.waits = wait_for_the_next_start(&view);
         }
-        self.commit(lease, &view, &plan).await?;
+        Box::pin(self.commit(lease, &view, &plan)).await?;
         let is_changed = plan
             .actions
             .iter()
@@ -119,7 +119,7 @@ impl Controller {
         };
         let with = (&self.clouds, &view.shortages);
         self.steps.begin(&context, lease, &builders, with);
-        self.follow_intents(lease, &view, &plan).await?;
+        Box::pin(self.follow_intents(lease, &view, &plan)).await?;
         // Why things wait is for people to read: it never keeps anything from being done.
         if let Err(error) = context.store.set_waits(lease, &mut self.cache, &plan.waits).await {
             warn!("Cannot write down what waits for what: {}", error_chain(&error));
