@@ -323,10 +323,12 @@ fn what_is_let_go_is_not_needed(farm: &Farm, plan: &Plan) -> Promise {
         if drained.contains(&builder.id) && is_wanted && builder.drift.is_none() {
             let idle = farm.now.since(builder.entered_at);
             let pool = &farm.pools[&builder.pool];
+            // With what the plan launches: of those who wait some may fill the pool, and the next one needs room.
+            let will_be = farm.of(&builder.pool).count() + launched(plan, &builder.pool);
             let is_over = if builder.sandbox.is_some() {
                 pool.spec.reuse.scope == ReuseScope::Never
                     || idle >= Duration::from_secs(90)
-                    || farm.of(&builder.pool).count() >= pool.spec.size.max as usize
+                    || will_be >= pool.spec.size.max as usize
             } else {
                 idle >= Duration::from_secs(600)
             };
