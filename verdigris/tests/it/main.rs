@@ -11,6 +11,7 @@ mod config_check;
 mod config_whole;
 mod copr_client;
 mod documentation;
+mod every_fault;
 mod farm;
 mod faults;
 mod fleet_ask;
