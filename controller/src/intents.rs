@@ -102,7 +102,9 @@ impl Controller {
     /// Whether something would be left in the middle if this controller ended now.
     fn is_anything_moving(&self, view: &FleetView, plan: &Plan) -> bool {
         let is_moving = |state: BuilderState| {
-            BuilderState::STARTING.contains(&state) || BuilderState::ENDING.contains(&state)
+            BuilderState::STARTING.contains(&state)
+                || BuilderState::ENDING.contains(&state)
+                || state == BuilderState::Cleaning
         };
         !plan.actions.is_empty()
             || self.steps.under_way() > 0
