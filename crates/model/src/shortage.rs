@@ -212,10 +212,10 @@ impl Note {
         let until = self.until.to_the_second();
         let times = match self.strikes {
             1 => String::new(),
-            more => format!(", told {more} times"),
+            more => format!(", {more} times by now"),
         };
         format!(
-            "cloud {cloud} is asked for nothing that needs `{}` until {until}, if there is anything else{times}: {}",
+            "cloud {cloud} is short of `{}` and is asked for others first until {until}; it said{times}: {}",
             self.shortage, self.why
         )
     }
@@ -359,6 +359,26 @@ mod tests {
         let later = now.plus(Duration::from_secs(1800));
         let next = Note::after(note.as_ref(), Shortage::Account, "no room", (later, later));
         assert_eq!((next.strikes, next.until.since(later).as_secs()), (1, 60));
+    }
+
+    #[test]
+    fn operators_are_told_what_is_short_until_when_and_what_the_cloud_said() {
+        let mut note = Note {
+            shortage: "capacity c7i.xlarge@a spot".parse().unwrap(),
+            noted_at: NOW,
+            until: seconds(180),
+            strikes: 1,
+            why: "c7i.xlarge@a spot: the cloud refuses: X".to_owned(),
+        };
+        let begin = "cloud aws is short of `capacity c7i.xlarge@a spot` and is asked for others first until";
+        let end = "c7i.xlarge@a spot: the cloud refuses: X";
+        let until = seconds(180).to_the_second();
+        assert_eq!(note.describe("aws"), format!("{begin} {until}; it said: {end}"));
+        note.strikes = 3;
+        assert_eq!(
+            note.describe("aws"),
+            format!("{begin} {until}; it said, 3 times by now: {end}")
+        );
     }
 
     #[test]
