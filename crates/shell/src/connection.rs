@@ -108,7 +108,8 @@ impl Notes {
 
 /// Our side of the protocol: checks the host key, and notes what was shown.
 pub(crate) struct Watcher {
-    expected: HostKey,
+    /// The key that is accepted; without one none is.
+    expected: Option<HostKey>,
     notes: Notes,
 }
 
@@ -121,7 +122,7 @@ impl client::Handler for Watcher {
             return Ok(false);
         };
         let key = HostKey::from_public(key)?;
-        let accepted = self.expected == key;
+        let accepted = self.expected.as_ref() == Some(&key);
         self.notes.set_host_key(key);
         Ok(accepted)
     }
@@ -186,11 +187,11 @@ impl Connection {
         *stage = EXCHANGING_KEYS;
         let notes = Notes::default();
         let watcher = Watcher {
-            expected: expected.clone(),
+            expected: Some(expected.clone()),
             notes: notes.clone(),
         };
-        let connected =
-            client::connect_stream(Arc::new(configuration(expected, timeouts)), socket, watcher).await;
+        let settings = configuration(Some(expected), timeouts);
+        let connected = client::connect_stream(Arc::new(settings), socket, watcher).await;
         let mut handle = match connected {
             Ok(handle) => handle,
             Err(russh::Error::UnknownKey) => return Err(mismatch(endpoint, expected, &notes)),
@@ -283,11 +284,55 @@ impl fmt::Debug for Connection {
     }
 }
 
+impl HostKey {
+    /// The key that whoever listens there shows. Nobody is logged in, and nothing is said of ourselves; to trust the key is the
+    /// caller's decision.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`]; [`Error::Protocol`], also where a certificate is shown.
+    pub async fn shown_at(host: &str, port: u16, limit: Duration) -> Result<Self, Error> {
+        let endpoint = Endpoint::new(host, port, "nobody");
+        let timeouts = Timeouts {
+            handshake: limit,
+            ..Timeouts::default()
+        };
+        let mut stage = CONNECTING;
+        match timeout(limit, show(&endpoint, timeouts, &mut stage)).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(unreachable(&endpoint, stage, elapsed)),
+        }
+    }
+}
+
+/// Exchanges keys with whoever listens there, up to the moment at which its key is to be accepted.
+async fn show(endpoint: &Endpoint, timeouts: Timeouts, stage: &mut &'static str) -> Result<HostKey, Error> {
+    let cut = CancellationToken::new();
+    let _guard = cut.clone().drop_guard();
+    let socket = Socket::connect(&endpoint.host, endpoint.port, timeouts.handshake, cut)
+        .await
+        .map_err(|error| unreachable(endpoint, stage, error))?;
+    *stage = EXCHANGING_KEYS;
+    let notes = Notes::default();
+    let watcher = Watcher {
+        expected: None,
+        notes: notes.clone(),
+    };
+    let settings = Arc::new(configuration(None, timeouts));
+    let Err(error) = client::connect_stream(settings, socket, watcher).await else {
+        return Err(no_key(endpoint));
+    };
+    match (error, notes.host_key()) {
+        (russh::Error::UnknownKey, Some(key)) => Ok(key),
+        (russh::Error::UnknownKey, None) => Err(no_key(endpoint)),
+        (error, _) => Err(handshake_error(endpoint, stage, error)),
+    }
+}
+
 const CONNECTING: &str = "the TCP connection";
 const EXCHANGING_KEYS: &str = "the key exchange";
 const AUTHENTICATING: &str = "the authentication";
 
-fn configuration(expected: &HostKey, timeouts: Timeouts) -> client::Config {
+fn configuration(expected: Option<&HostKey>, timeouts: Timeouts) -> client::Config {
     let mut preferred = Preferred {
         // The fastest one on machines with AES instructions, which builders are, first.
         cipher: Cow::Borrowed(&[
@@ -300,7 +345,7 @@ fn configuration(expected: &HostKey, timeouts: Timeouts) -> client::Config {
     };
     // The pinned algorithm first, so that a machine with keys of several kinds shows the one we know; the others
     // stay, so that another machine is recognised by the key it shows and not by a failed negotiation.
-    if let Some(algorithm) = expected.algorithm() {
+    if let Some(algorithm) = expected.and_then(HostKey::algorithm) {
         let mut order = preferred.key.into_owned();
         order.sort_by_key(|other| !same_family(other, &algorithm));
         preferred.key = Cow::Owned(order);
@@ -337,10 +382,14 @@ fn mismatch(endpoint: &Endpoint, expected: &HostKey, notes: &Notes) -> Error {
             expected: expected.fingerprint().to_owned(),
             got: got.fingerprint().to_owned(),
         },
-        None => Error::Protocol {
-            what: format!("the key exchange with {endpoint}"),
-            cause: "the server showed a certificate, not a key".into(),
-        },
+        None => no_key(endpoint),
+    }
+}
+
+fn no_key(endpoint: &Endpoint) -> Error {
+    Error::Protocol {
+        what: format!("the key exchange with {endpoint}"),
+        cause: "the server showed a certificate, not a key".into(),
     }
 }
 

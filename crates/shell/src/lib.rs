@@ -8,7 +8,8 @@
 //! This crate must never: trust a key on first use by itself, build a command by joining text, take the end of
 //! a connection for success, or wait without a limit. It is the only owner of `russh`, knows nothing of
 //! builders, builds or playbooks, and keeps no list of known hosts: who expects which key is the caller's matter. It only reads
-//! a file of known hosts for a caller who names one ([`HostKey::known`]).
+//! a file of known hosts for a caller who names one ([`HostKey::known`]), and asks a machine for the key that it shows
+//! ([`HostKey::shown_at`]).
 //!
 //! Start reading at [`connection`], then the module `session`, which is the heart: it reads and writes a channel at the same
 //! time and decides what its end means.

@@ -78,7 +78,7 @@ fn why_a_connection_ended_is_known_from_its_last_note() {
 fn the_kind_of_the_pinned_key_is_asked_for_first_and_the_others_behind_it() {
     let curve = EcdsaCurve::NistP256;
     let expected = HostKey::parse(ECDSA).expect("a key");
-    let settings = configuration(&expected, Timeouts::default());
+    let settings = configuration(Some(&expected), Timeouts::default());
     let order = settings.preferred.key;
     assert_eq!(order.first(), Some(&Algorithm::Ecdsa { curve }));
     assert!(order.len() > 1, "{order:?}");

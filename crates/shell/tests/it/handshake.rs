@@ -241,3 +241,22 @@ async fn a_connection_that_ends_within_the_handshake_is_worth_another_try_wherev
         ["the authentication", "the key exchange"]
     );
 }
+
+#[tokio::test]
+async fn the_key_that_a_machine_shows_can_be_asked_for_without_logging_in() {
+    let server = Sshd::start();
+    let Endpoint { host, port, .. } = &server.endpoint;
+    let limit = Duration::from_secs(20);
+    let shown = HostKey::shown_at(host, *port, limit).await.expect("a key");
+    assert_eq!(shown, server.host_key);
+    let nobody = HostKey::shown_at("127.0.0.1", free_port(), limit)
+        .await
+        .expect_err("nobody there");
+    assert!(nobody.is_worth_retrying(), "{nobody:?}");
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = silent.local_addr().expect("its address").port();
+    let error = HostKey::shown_at("127.0.0.1", port, Duration::from_millis(300))
+        .await
+        .expect_err("nothing is said");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+}
