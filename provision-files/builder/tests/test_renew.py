@@ -325,6 +325,22 @@ class Renewal(unittest.TestCase):
         self.assertEqual((status, answer["code"]), (7, "dirty"))
         self.assertIn("dirty", " ".join(machine.refused("ready")[1]["problems"]))
 
+    def test_a_machine_that_was_found_clean_or_is_accepted_has_a_baseline_again_until_it_builds(self):
+        machine = self.machine()
+        self.assert_clean(machine)
+        self.assertIn("fingerprint", machine.ok("baseline"))
+        task, _ = machine.begin("sleeper", "the wait begins")
+        machine.ok("cancel", "--attempt", task["attempt"])
+        self.assertEqual(machine.refused("baseline")[0], 6)
+        machine.write("etc/cron.d/job", "* * * * * root true")
+        self.assertEqual(machine.renew()[0], 7)
+        self.assertEqual(machine.refused("baseline")[1]["code"], "dirty")
+        self.assertTrue(machine.ok("accept")["accepted"])
+        again = machine.ok("baseline")
+        self.assertNotEqual(again["fingerprint"]["etc"], machine.baseline["fingerprint"]["etc"])
+        machine.baseline = again
+        self.assert_clean(machine)
+
     def test_a_running_build_is_not_ended(self):
         machine = self.machine()
         task, _ = machine.begin("sleeper", "the wait begins")
@@ -332,9 +348,9 @@ class Renewal(unittest.TestCase):
         self.assertEqual((status, answer["code"]), (5, "busy"))
         self.assertEqual(machine.status(task["attempt"])["state"], "running")
         machine.ok("cancel", "--attempt", task["attempt"])
-        self.assert_clean(machine)
         status, answer = machine.refused("baseline")
         self.assertEqual((status, "has built already" in answer["error"]), (6, True))
+        self.assert_clean(machine)
 
     def test_a_baseline_that_is_none_is_refused_and_changes_nothing(self):
         machine = self.machine()

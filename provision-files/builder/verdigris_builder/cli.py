@@ -43,9 +43,10 @@ def parser():
                        ("log", "bytes of the live log"), ("manifest", "list the results"),
                        ("cancel", "kill the build"), ("clean", "remove attempts"), ("ready", "check this builder"),
                        ("baseline", "note what this machine is like before its first build"),
-                       ("renew", "clean, and compare with the baseline on stdin")):
+                       ("renew", "clean, and compare with the baseline on stdin"),
+                       ("accept", "clean, and take this machine as it is")):
         known[name] = commands.add_parser(name, help=what)
-        if name not in ("ready", "baseline", "renew"):
+        if name not in ("ready", "baseline", "renew", "accept"):
             known[name].add_argument("--attempt", required=name != "clean")
     known["log"].add_argument("--offset", type=number, default=0)
     known["log"].add_argument("--follow", action="store_true")
@@ -171,5 +172,11 @@ def renew(arguments):
     return renewal.renew(sys.stdin.buffer.read(renewal.MAX_BASELINE + 1))
 
 
+def accept(arguments):
+    """Fit as it is."""
+    from . import renew as renewal
+    return renewal.accept(), 0
+
+
 COMMANDS = {"start": start, "status": status, "log": log, "manifest": manifest, "cancel": cancel, "clean": clean, "ready": check,
-            "baseline": baseline, "renew": renew}
+            "baseline": baseline, "renew": renew, "accept": accept}

@@ -31,7 +31,7 @@ AGENT = re.compile(r"ssh-[A-Za-z0-9]{10,12}")
 NO_DEVICES = re.compile(r"(?:pts|shm|mqueue|hugepages)$")
 COMING_AND_GOING = re.compile(r"/(?:loop|dm-|zram|ram|nbd|sr)[0-9]+$")
 MEMORY = re.compile(r"kind=character-device .* device=1:")
-OWN_FILES = {"start.lock", "baseline.json", "dirty.json"}
+OWN_FILES = {"start.lock", "baseline.json", "dirty.json", "proven.json"}
 
 
 def at(*parts):

@@ -13,6 +13,7 @@ SEALS = STATE + "/seals"
 START_LOCK = STATE + "/start.lock"
 BASELINE = STATE + "/baseline.json"
 DIRTY = STATE + "/dirty.json"
+PROVEN = STATE + "/proven.json"  # from a clean comparison, or an operator's word, to the next build
 CHROOTS = PREFIX + "/etc/verdigris/chroots"
 METADATA_RULES = PREFIX + "/etc/verdigris/metadata.nft"
 MOCK_CONFIGS = PREFIX + "/etc/mock"

@@ -23,24 +23,47 @@ KILL_SECONDS = 2.0
 
 
 def baseline():
-    """The document of `baseline`: only of a machine on which nothing was ever built."""
+    """The document of `baseline`: only of a machine on which nothing was ever built, or nothing since it was found clean."""
     with lock():
         if os.path.lexists(paths.DIRTY):
             raise CommandError("dirty", "this builder was found dirty (%s)" % paths.DIRTY)
-        if attempts.every() or os.listdir(paths.FENCES):
+        has_built = attempts.every() or os.listdir(paths.FENCES)
+        if has_built and not os.path.lexists(paths.PROVEN):
             raise CommandError("fault", "this builder has built already, so it cannot be told what it was like before")
         empty_homes([])
         seals.accept()
         return fingerprint.take()
 
 
+def accept():
+    """Take this machine as it is, whatever was found on it before: a machine that nobody makes anew, of which its operator says that it is fit."""
+    with lock():
+        refuse_running()
+        removed = []
+        clean_up(removed)
+        if os.path.lexists(paths.DIRTY):
+            os.unlink(paths.DIRTY)
+        prove()
+    return {"accepted": True, "removed": removed[:MOST_REMOVED]}
+
+
+def prove():
+    """From now on this machine counts as one on which nothing was built."""
+    files.write_json(paths.PROVEN, {"at": round(time.time(), 3)})
+
+
+def refuse_running():
+    """Raise where a build runs."""
+    for attempt in attempts.every():
+        if attempt.running():
+            raise CommandError("busy", "attempt %s is running on this builder; a build is not ended by this command" % attempt.name)
+
+
 def renew(data):
     """(document of `renew`, exit status) for the baseline that the controller has kept."""
     expected = parse(data)
     with lock():
-        for attempt in attempts.every():
-            if attempt.running():
-                raise CommandError("busy", "attempt %s is running on this builder; a build is not ended by this command" % attempt.name)
+        refuse_running()
         removed = []
         clean_up(removed)
         found = sealed_things(removed)
@@ -49,6 +72,8 @@ def renew(data):
         found = found[:fingerprint.MOST]
         if found:
             files.write_json(paths.DIRTY, {"found": round(time.time(), 3), "differences": found})
+        else:
+            prove()
     answer = {"clean": not found, "fingerprint": now, "differences": found, "removed": removed[:MOST_REMOVED]}
     return answer, 0 if not found else 7
 

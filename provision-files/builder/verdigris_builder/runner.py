@@ -46,6 +46,8 @@ def start(name, epoch, data):
                 raise CommandError("busy", "attempt %s is running on this builder" % other.name)
         driver = choose_driver(job, chroot)
         hide_metadata()
+        if os.path.lexists(paths.PROVEN):
+            os.unlink(paths.PROVEN)
         attempt.make_directories()
         files.write_json(attempt.task, job)
         pid = detach(attempt, job, chroot, driver, holder)
