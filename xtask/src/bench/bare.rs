@@ -9,6 +9,9 @@ use crate::{farm::Farm, microdistro::CHROOT};
 /// An overlay over the build root that the builder carries, /proc and a few devices, and rpmbuild in a network namespace of
 /// its own, as a user without rights. The source package is its standard input. Prints the nanoseconds that rpmbuild took, and
 /// leaves nothing.
+///
+/// The environment is that of the farm's builds, which is mock's: in a locale with UTF-8 `configure` and what it calls take longer
+/// than in the locale C, and may do something else.
 const SCRIPT: &str = r#"
 set -eu
 work=$(mktemp -d /var/lib/verdigris/bare.XXXXXX)
@@ -21,7 +24,8 @@ for device in null zero random urandom; do : >"dev/$device"; mount --bind "/dev/
 cat >builddir/source.src.rpm
 chown -R 61000:61000 builddir
 start=$(date +%s%N)
-unshare --net chroot --userspec=61000:61000 . env -i HOME=/builddir PATH=/usr/bin:/usr/sbin:/bin:/sbin \
+unshare --net chroot --userspec=61000:61000 . env -i HOME=/builddir PATH=/usr/bin:/bin:/usr/sbin:/sbin \
+  LANG=C.UTF-8 SHELL=/bin/bash TERM=vt100 USER=mockbuild LOGNAME=mockbuild HOSTNAME=builder \
   rpmbuild --define '_topdir /builddir' --rebuild /builddir/source.src.rpm >"$work/rpmbuild.log" 2>&1 \
   || { tail -n 20 "$work/rpmbuild.log" >&2; exit 1; }
 echo $(( $(date +%s%N) - start ))
