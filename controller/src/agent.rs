@@ -47,6 +47,22 @@ pub(crate) async fn baseline(connection: &Connection, limit: Duration) -> Result
     document(&output)
 }
 
+/// Has a machine taken as it is, whatever was found on it before. One without the program has built nothing, and is fit.
+pub(crate) async fn accept(connection: &Connection, limit: Duration) -> Result<(), String> {
+    const IF_THERE: &str = "test -e \"$1\" || exit 0; exec /usr/bin/python3 -I \"$1\" accept";
+    let mut command = Command::new("/bin/sh").arguments(["-c", IF_THERE, "sh", PROGRAM]);
+    if connection.endpoint().user != "root" {
+        command = command.through(["sudo", "-n"]);
+    }
+    let options = RunOptions::within(limit);
+    let answer = connection.run(&command, Input::from(Vec::new()), options).await;
+    let output = answer.map_err(|error| error_chain(&error))?;
+    match output.exit {
+        Exit::Code(0) => Ok(()),
+        _ => Err(complaint(&output)),
+    }
+}
+
 /// Has a machine cleaned and compared with such a document; what differs.
 pub(crate) async fn clean(
     connection: &Connection,

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use model::{
     BuilderId, BuilderState, PoolName, Timestamp,
+    fleet::{HOSTS, PoolKind},
     plan::{Action, Plan},
     step::Move,
 };
-use store::{Builder, FleetView, Lease, NewBuilder};
+use store::{Builder, FleetView, Lease, NewBuilder, NewHost};
 use tracing::{debug, info};
 use uuid::Uuid;
 
@@ -62,9 +63,15 @@ impl Controller {
                             .assign(lease, *attempt, row, deadline, self.context.clock.now());
                     assigned.await.map(drop)
                 }
-                Action::Launch { pool, reason, intent } => {
-                    self.plan_builder(lease, view, pool, (reason, intent.as_deref()))
-                        .await
+                Action::Launch {
+                    pool,
+                    host,
+                    reason,
+                    intent,
+                } => {
+                    let place = (pool, host.as_deref());
+                    let why = (reason.as_str(), intent.as_deref());
+                    self.plan_builder(lease, view, place, why).await
                 }
                 Action::Drain { builder, reason } => {
                     self.move_on(lease, by_id.get(builder).copied(), BuilderState::Draining, reason)
@@ -132,27 +139,38 @@ impl Controller {
         &self,
         lease: &Lease,
         view: &FleetView,
-        pool: &PoolName,
+        (pool, host): (&PoolName, Option<&str>),
         (reason, intent): (&str, Option<&str>),
     ) -> Result<(), store::Error> {
         let fleet = &self.context.fleet;
         let Some(spec) = fleet.pools.get(pool) else {
             return Ok(());
         };
-        let Some(image) = fleet.images.get(&spec.image) else {
-            return Ok(());
-        };
         let Some(provision) = fleet.provision.get(&spec.provision) else {
             return Ok(());
         };
+        let host = host.and_then(|name| spec.host(name));
+        let (cloud, image) = match (spec.kind(), host) {
+            (PoolKind::Cloud { image }, _) => match fleet.images.get(image) {
+                Some(image) => (image.cloud.as_str(), image.id.as_str()),
+                None => return Ok(()),
+            },
+            (PoolKind::Hosts(_), Some(_)) => (HOSTS, ""),
+            (PoolKind::Hosts(_), None) => return Ok(()),
+        };
+        let connect = provision.connect.port;
         let now = self.context.clock.now();
         let builder = NewBuilder {
             id: BuilderId(Uuid::now_v7()),
             pool: pool.clone(),
-            cloud: image.cloud.clone(),
-            image: image.id.clone(),
+            cloud: cloud.to_owned(),
+            image: image.to_owned(),
             spec_hash: self.context.recipe(pool, view),
-            port: provision.connect.port,
+            port: host.map_or(connect, |host| host.port_or(connect)),
+            host: host.map(|host| NewHost {
+                name: host.name.clone(),
+                address: host.address.clone(),
+            }),
             reason: reason.to_owned(),
             deadline: now.plus(self.context.deadlines(pool).planned),
         };

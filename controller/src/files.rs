@@ -86,7 +86,7 @@ pub(crate) fn unusable(old: &FleetSpec, new: &FleetSpec, builders: &[Builder]) -
         ));
     }
     let mut machines: BTreeMap<&str, usize> = BTreeMap::new();
-    let is_gone = |builder: &&Builder| !new.clouds.contains_key(&builder.cloud);
+    let is_gone = |builder: &&Builder| builder.host.is_none() && !new.clouds.contains_key(&builder.cloud);
     let may_be_machines = builders
         .iter()
         .filter(|builder| builder.state != BuilderState::Planned);

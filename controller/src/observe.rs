@@ -216,7 +216,9 @@ async fn sort_out_orphans(
             instance.state,
             InstanceState::Terminated | InstanceState::ShuttingDown
         );
-        if is_over || known_ids.contains(instance.id.as_str()) {
+        // What nobody has tagged is nobody's orphan: a cloud of fixed hosts shows all of them.
+        let is_ours = instance.belongs_to(context.fleet.fleet);
+        if is_over || !is_ours || known_ids.contains(instance.id.as_str()) {
             continue;
         }
         let builder = instance

@@ -21,6 +21,9 @@ pub trait Reach: Send + Sync + std::fmt::Debug {
         host_key: &HostKey,
         limit: Duration,
     ) -> Result<Box<dyn Machine>, shell::Error>;
+
+    /// The host key that whoever listens at an address shows. To trust it is the caller's decision.
+    async fn host_key(&self, endpoint: &Endpoint, limit: Duration) -> Result<HostKey, shell::Error>;
 }
 
 /// A machine that was opened.
@@ -37,6 +40,9 @@ pub trait Machine: Send + Sync {
 
     /// Looks at what the machine is like, before its first build; a text for [`Machine::clean`].
     async fn baseline(&self, limit: Duration) -> Result<String, String>;
+
+    /// Takes the machine as it is, whatever was found on it before.
+    async fn accept(&self, limit: Duration) -> Result<(), String>;
 
     /// Removes what builds left there, and compares the machine with what it was like. What differs is told in words for
     /// operators; nothing: it is as it was.
@@ -92,6 +98,10 @@ impl Reach for OverSsh {
             provisioner: Arc::clone(&self.provisioner),
         }))
     }
+
+    async fn host_key(&self, endpoint: &Endpoint, limit: Duration) -> Result<HostKey, shell::Error> {
+        HostKey::shown_at(&endpoint.host, endpoint.port, limit).await
+    }
 }
 
 #[async_trait]
@@ -128,6 +138,10 @@ impl Machine for Opened {
 
     async fn baseline(&self, limit: Duration) -> Result<String, String> {
         agent::baseline(&self.connection, limit).await
+    }
+
+    async fn accept(&self, limit: Duration) -> Result<(), String> {
+        agent::accept(&self.connection, limit).await
     }
 
     async fn clean(&self, baseline: &str, limit: Duration) -> Result<Vec<String>, String> {

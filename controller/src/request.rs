@@ -33,6 +33,9 @@ pub(crate) fn launch_request(
     launch: &LaunchAttempt,
     key: &ClientKey,
 ) -> Result<LaunchRequest, Error> {
+    if builder.host.is_some() {
+        return Ok(of_host(fleet, builder, launch));
+    }
     let secret = builder.host_key_secret.as_deref().ok_or_else(|| {
         Error::Contradiction(format!(
             "builder {} is being launched without a host key",
@@ -54,6 +57,21 @@ pub(crate) fn launch_request(
         user_data: user_data(&host_key, key)?,
         metadata_options: cloud.profile == CloudProfile::Aws,
     })
+}
+
+/// What is asked for a fixed host: it is there, and is given nothing.
+fn of_host(fleet: &FleetSpec, builder: &Builder, launch: &LaunchAttempt) -> LaunchRequest {
+    LaunchRequest {
+        launch: launch.id,
+        builder: builder.id,
+        fleet: fleet.fleet,
+        pool: builder.pool.clone(),
+        image: builder.image.clone(),
+        offering: launch.offering.clone(),
+        security_groups: Vec::new(),
+        user_data: String::new(),
+        metadata_options: false,
+    }
 }
 
 /// The digest of what a launch chose anew, kept beside its token for whoever looks into the books: what cost money was asked

@@ -6,8 +6,9 @@ use model::{
     Drift, PoolName,
     builder::Deadlines,
     drift::Recipe,
+    fleet::{ConnectSpec, PoolKind},
     intent,
-    plan::{self, CloudHealth, Snapshot},
+    plan::{self, CloudHealth, HostUse, Quota, Snapshot},
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -30,13 +31,21 @@ pub(crate) fn snapshot_with(
     health: &BTreeMap<String, CloudHealth>,
 ) -> Snapshot {
     let pools = context.fleet.pools.iter().map(|(name, spec)| {
-        let image = context.fleet.images.get(&spec.image);
-        let cloud = image.and_then(|image| health.get(&image.cloud));
+        let cloud = context.fleet.cloud_of(spec).and_then(|cloud| health.get(cloud));
+        let provision = context.fleet.provision.get(&spec.provision);
+        let hosts = spec.hosts.iter().map(|host| &host.name);
+        let hosts = hosts.filter_map(|name| Some((name.clone(), view.hosts.get(name)?.clone())));
         let pool = plan::Pool {
             spec: spec.clone(),
             history: view.histories.get(name).cloned().unwrap_or_default(),
             cloud: cloud.cloned().unwrap_or_default(),
             pause: view.pauses.get(name).cloned(),
+            quota: context
+                .fleet
+                .cloud_of(spec)
+                .and_then(|cloud| quota(context, cloud, view)),
+            hosts: hosts.collect(),
+            port: provision.map_or_else(|| ConnectSpec::default().port, |it| it.connect.port),
         };
         (name.clone(), pool)
     });
@@ -57,11 +66,30 @@ pub(crate) fn snapshot_with(
         sandbox: builder.sandbox.clone(),
         ready_at: builder.ready_at,
         mark: builder.mark.clone(),
+        host: builder.host.as_ref().map(|name| HostUse {
+            name: name.clone(),
+            address: builder.address.clone().unwrap_or_default(),
+            port: builder.port,
+        }),
     });
     let mut snapshot = Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone());
     let asked = view.intents.iter().flat_map(|it| intent::demands(it, view.at));
     snapshot.demands.extend(asked);
     snapshot
+}
+
+/// How many machines the pools of a cloud may have together, and have; `None` where the file sets no limit.
+fn quota(context: &Context, cloud: &str, view: &FleetView) -> Option<Quota> {
+    let instances = context.fleet.clouds.get(cloud)?.limits.instances?;
+    let there = view
+        .builders
+        .iter()
+        .filter(|it| it.cloud == cloud && it.state.counts());
+    Some(Quota {
+        cloud: cloud.to_owned(),
+        instances,
+        counted: u32::try_from(there.count()).unwrap_or(u32::MAX),
+    })
 }
 
 impl Context {
@@ -90,7 +118,10 @@ impl Context {
     /// What a builder of a pool is made from now, as a text of [`Recipe`].
     pub(crate) fn recipe(&self, pool: &PoolName, view: &FleetView) -> String {
         let spec = self.fleet.pools.get(pool);
-        let image = spec.and_then(|spec| self.fleet.images.get(&spec.image));
+        let image = spec.and_then(|spec| match spec.kind() {
+            PoolKind::Cloud { image } => self.fleet.images.get(image),
+            PoolKind::Hosts(_) => None,
+        });
         let provision = spec.and_then(|spec| self.fleet.provision.get(&spec.provision));
         let chroots: Vec<_> = self
             .chroots_of(pool, &view.chroots)

@@ -2,6 +2,8 @@
 //! first, or harmless twice.
 
 mod clean;
+mod differences;
+mod host;
 mod launch;
 mod prepare;
 mod retire;
@@ -9,7 +11,7 @@ mod retire;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{
-    BuilderState, Timestamp,
+    BuilderState, Offering, Timestamp,
     shortage::Note,
     step::{
         self, Move, Standing, Step,
@@ -85,10 +87,19 @@ fn wanted(context: &Context, builder: &Builder, shortages: &Shortages) -> Result
     let gone = |what: &str, name: &str| format!("{what} {name} is no longer in fleet.yaml");
     let pool = fleet.pools.get(&builder.pool);
     let pool = pool.ok_or_else(|| gone("pool", builder.pool.as_str()))?;
-    let cloud = fleet.clouds.get(&builder.cloud);
-    let cloud = cloud.ok_or_else(|| gone("cloud", &builder.cloud))?;
+    let offerings = match &builder.host {
+        Some(name) => {
+            let host = pool.host(name).map(|host| Offering::of_host(&host.name));
+            vec![host.ok_or_else(|| gone("host", name))?]
+        }
+        None => {
+            let cloud = fleet.clouds.get(&builder.cloud);
+            let cloud = cloud.ok_or_else(|| gone("cloud", &builder.cloud))?;
+            pool.all_offerings(&cloud.network)
+        }
+    };
     Ok(Wanted {
-        offerings: pool.all_offerings(&cloud.network),
+        offerings,
         short: shortages.get(&builder.cloud).cloned().unwrap_or_default(),
         tries: pool.launch.attempts,
     })

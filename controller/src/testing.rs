@@ -36,5 +36,6 @@ pub(crate) fn builder(state: BuilderState) -> Builder {
         baseline: None,
         refusal: None,
         mark: None,
+        host: None,
     }
 }

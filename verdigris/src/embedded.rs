@@ -22,8 +22,7 @@ pub(crate) fn farm_url() -> String {
 /// Whether a pool's machines are of this cloud.
 pub(crate) fn is_of_pool(fleet: &FleetSpec, pool: &PoolName) -> bool {
     let spec = fleet.pools.get(pool);
-    let image = spec.and_then(|spec| fleet.images.get(&spec.image));
-    let cloud = image.and_then(|image| fleet.clouds.get(&image.cloud));
+    let cloud = spec.and_then(|spec| fleet.clouds.get(fleet.cloud_of(spec)?));
     cloud.is_some_and(|cloud| cloud.credentials.source == CredentialsSource::Embedded)
 }
 

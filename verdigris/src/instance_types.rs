@@ -4,26 +4,22 @@ use std::collections::BTreeMap;
 
 use cloud::UnknownTypes;
 use model::{
-    fleet::{Contradiction, FleetSpec},
+    fleet::{Contradiction, FleetSpec, PoolSpec},
     nearest::all_near,
 };
 
 /// How many types are named instead of one that a cloud does not have.
 const MOST_NAMED: usize = 3;
 
-/// Whether an image is of that cloud.
-pub(crate) fn is_in(fleet: &FleetSpec, image: &str, cloud: &str) -> bool {
-    fleet.images.get(image).is_some_and(|image| image.cloud == cloud)
+/// Whether a pool's machines are of that cloud.
+pub(crate) fn is_in(fleet: &FleetSpec, pool: &PoolSpec, cloud: &str) -> bool {
+    fleet.cloud_of(pool) == Some(cloud)
 }
 
 /// The instance types that a cloud is asked for, and where in the fleet file.
 pub(crate) fn types_of<'a>(fleet: &'a FleetSpec, cloud: &str) -> BTreeMap<&'a str, Vec<Vec<String>>> {
     let mut uses: BTreeMap<&str, Vec<Vec<String>>> = BTreeMap::new();
-    for (pool, spec) in fleet
-        .pools
-        .iter()
-        .filter(|(_, pool)| is_in(fleet, &pool.image, cloud))
-    {
+    for (pool, spec) in fleet.pools.iter().filter(|(_, pool)| is_in(fleet, pool, cloud)) {
         for (offering, spec) in spec.offerings.iter().enumerate() {
             for (number, name) in spec.types.iter().enumerate() {
                 let (offering, number) = (offering.to_string(), number.to_string());

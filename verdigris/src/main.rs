@@ -13,6 +13,7 @@ mod database;
 mod embedded;
 mod fleet;
 mod follow;
+mod hosts;
 mod instance_types;
 mod lock;
 mod options;

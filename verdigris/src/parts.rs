@@ -9,10 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use cloud::{Cloud, Ec2, Ec2Settings};
+use cloud::{Cloud, Ec2, Ec2Settings, HostCloud};
 use model::{
     PoolName,
-    fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec, PoolSpec},
+    fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec, HOSTS, PoolSpec},
     nearest::did_you_mean,
 };
 use provisioner::Provisioner;
@@ -27,7 +27,7 @@ use shell::ClientKey;
 use store::Store;
 
 use crate::{
-    assets,
+    assets, hosts,
     secrets::{AccessKey, Secrets},
 };
 
@@ -137,7 +137,11 @@ pub(crate) fn fleet_file(path: &Path) -> anyhow::Result<FleetSpec> {
     Ok(runtime::yaml::parse_and_check(
         &text,
         &name,
-        FleetSpec::contradictions,
+        |fleet: &FleetSpec| {
+            let mut found = fleet.contradictions();
+            found.extend(hosts::mistakes(fleet));
+            found
+        },
     )?)
 }
 
@@ -250,6 +254,8 @@ fn clouds(
         let client = ec2(spec, embedded).with_context(|| format!("clouds.{name}"))?;
         clouds.insert(name.clone(), Arc::new(client));
     }
+    // Also without any in the file: builders of hosts that it named before are still to be given back.
+    clouds.insert(HOSTS.to_owned(), Arc::new(HostCloud::new(fleet)));
     Ok(clouds)
 }
 

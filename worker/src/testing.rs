@@ -143,6 +143,7 @@ impl Farm {
             image: "img-1".to_owned(),
             spec_hash: "5bec".to_owned(),
             port: 22,
+            host: None,
             reason: "an attempt waits".to_owned(),
             deadline: now.plus(Duration::from_secs(600)),
         };
@@ -152,8 +153,8 @@ impl Farm {
             id: LaunchId(Uuid::now_v7()),
             offering: "c5.large".parse().unwrap(),
             params_hash: "9a7a".to_owned(),
-            host_key_public: "ssh-ed25519 AAAA".to_owned(),
-            host_key_secret: "the secret half".to_owned(),
+            host_key_public: Some("ssh-ed25519 AAAA".to_owned()),
+            host_key_secret: Some("the secret half".to_owned()),
         };
         builder = store
             .begin_launch(&self.lease, &builder, &launch, deadline(), now)

@@ -63,6 +63,9 @@ enum Command {
         /// Install nothing; fail where something is missing.
         #[arg(long)]
         no_install: bool,
+        /// Run the long tests only, each for as long as it is meant to go on; without it they are parts of all tests, and short.
+        #[arg(long)]
+        long: bool,
         /// Passed to the test runner, as names of tests.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -110,7 +113,13 @@ fn run() -> Result<()> {
         Command::Tidy { bless } => tidy::run(bless),
         Command::Test {
             no_install,
+            long: true,
             arguments,
+        } => test::run_long(&cache, !no_install, &arguments),
+        Command::Test {
+            no_install,
+            arguments,
+            ..
         } => test::run(&cache, !no_install, &arguments),
         Command::Openapi => generated::run(generated::OPENAPI),
         Command::Names => generated::run(generated::NAMES),

@@ -9,8 +9,31 @@ use crate::progress::{Step, say};
 use crate::workspace::{self, cargo, root};
 use crate::{image, setup};
 
+/// The tests that go on for minutes when they are asked to, and how they are: by a variable of their environment. Without it each is
+/// a part of all tests, and short.
+const LONG_TESTS: &str =
+    "test(=killed::whenever_the_controller_is_killed_the_clouds_books_and_the_farms_agree_in_the_end)";
+const LONG: &str = "VERDIGRIS_LONG_TESTS";
+
 /// Sets up, makes the images (and so the micro-distribution), and runs all tests; `arguments` go to the runner.
 pub(crate) fn run(cache: &Cache, install: bool, arguments: &[String]) -> Result<()> {
+    run_all(suites(cache, runner(cache, install)?, arguments)?)
+}
+
+/// The same for the long tests, one after the other, at their full length.
+pub(crate) fn run_long(cache: &Cache, install: bool, arguments: &[String]) -> Result<()> {
+    let runner = runner(cache, install)?.env(LONG, "1");
+    run_all(suites(cache, runner, &long(arguments))?)
+}
+
+fn long(arguments: &[String]) -> Vec<String> {
+    let chosen = ["-E", LONG_TESTS, "--test-threads", "1", "--no-capture"];
+    let chosen = chosen.iter().map(|word| (*word).to_owned());
+    chosen.chain(arguments.iter().cloned()).collect()
+}
+
+/// The runner, when all that tests need is there and they are compiled.
+fn runner(cache: &Cache, install: bool) -> Result<Tool> {
     setup::run(cache, setup::Purpose::Tests, install)?;
     image::run(cache)?;
     let Some(runner) = setup::nextest(cache) else {
@@ -20,7 +43,7 @@ pub(crate) fn run(cache: &Cache, install: bool, arguments: &[String]) -> Result<
     workspace::compile(cargo()?.args(["test", "--workspace", "--no-run"]))
         .context("the tests do not compile")?;
     step.done("compiled");
-    run_all(suites(cache, Tool::new(runner), arguments)?)
+    Ok(Tool::new(runner))
 }
 
 /// What is run, each with its name. Chosen tests are among the runner's; all are those of the documentation, of the builder's
@@ -106,6 +129,22 @@ mod tests {
             ends[1..].iter().all(|tests| root.join(tests).is_dir()),
             "{ends:?}"
         );
+    }
+
+    #[test]
+    fn the_long_tests_are_there_by_their_names() {
+        let arguments = super::long(&["--profile".to_owned(), "x".to_owned()]);
+        assert_eq!(arguments[5..], ["--profile", "x"]);
+        let name = super::LONG_TESTS
+            .trim_start_matches("test(=")
+            .trim_end_matches(')');
+        let (room, test) = name.split_once("::").unwrap();
+        let file = workspace::root()
+            .unwrap()
+            .join(format!("verdigris/tests/it/{room}.rs"));
+        let text = fs_err::read_to_string(file).unwrap();
+        assert!(text.contains(&format!("fn {test}()")), "{name}");
+        assert!(text.contains(super::LONG), "{name}");
     }
 
     #[test]

@@ -17,19 +17,23 @@ fn each_line_is_the_command_that_its_words_say() {
         ("setup", "Setup { no_install: false }"),
         ("setup --no-install", "Setup { no_install: true }"),
         ("tidy --bless", "Tidy { bless: true }"),
-        ("test", "Test { no_install: false, arguments: [] }"),
+        ("test", "Test { no_install: false, long: false, arguments: [] }"),
         (
             "test --no-install a b",
-            "Test { no_install: true, arguments: [\"a\", \"b\"] }",
+            "Test { no_install: true, long: false, arguments: [\"a\", \"b\"] }",
         ),
         // What follows a name is the runner's.
         (
             "test a --no-install",
-            "Test { no_install: false, arguments: [\"a\", \"--no-install\"] }",
+            "Test { no_install: false, long: false, arguments: [\"a\", \"--no-install\"] }",
         ),
         (
             "test -E all()",
-            "Test { no_install: false, arguments: [\"-E\", \"all()\"] }",
+            "Test { no_install: false, long: false, arguments: [\"-E\", \"all()\"] }",
+        ),
+        (
+            "test --long",
+            "Test { no_install: false, long: true, arguments: [] }",
         ),
         ("demo --once", "Demo { once: true, no_install: false }"),
         ("bench pipeline", "Bench(Pipeline { runs: 5, no_install: false })"),

@@ -35,6 +35,7 @@ pub(crate) async fn launched_builder(store: &Store, lease: &Lease, pool: &str) -
         image: "img-1".to_owned(),
         spec_hash: "hash".to_owned(),
         port: 22,
+        host: None,
         reason: "a test wants it".to_owned(),
         deadline: soon(),
     };
@@ -44,8 +45,8 @@ pub(crate) async fn launched_builder(store: &Store, lease: &Lease, pool: &str) -
         id: LaunchId(Uuid::now_v7()),
         offering: "small".parse().unwrap(),
         params_hash: "hash".to_owned(),
-        host_key_public: "ssh-ed25519 AAAA".to_owned(),
-        host_key_secret: "secret".to_owned(),
+        host_key_public: Some("ssh-ed25519 AAAA".to_owned()),
+        host_key_secret: Some("secret".to_owned()),
     };
     store
         .begin_launch(lease, &builder, &launch, soon(), now())

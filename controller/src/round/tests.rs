@@ -8,10 +8,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use cloud::{FLEET_TAG, FakeCloud, Instance, InstanceState, LaunchFailure};
+use cloud::{FLEET_TAG, FakeCloud, HostCloud, Instance, InstanceState, LaunchFailure};
 use model::{
     BuilderState,
-    fleet::{FleetSpec, ProvisionSpec},
+    fleet::{FleetSpec, HOSTS, ProvisionSpec},
 };
 use provisioner::Provisioner;
 use runtime::clock::{Clock, ManualClock};
@@ -24,15 +24,20 @@ use crate::{Machine, Reach, testing::NOW};
 
 mod clouds;
 mod files;
+mod hosts;
 mod intents;
 mod launches;
 mod lead;
 mod machines;
 mod pools;
 mod reuse;
+mod stories;
 
 /// What each machine is like.
 const BASELINE: &str = r#"{"files":"ab"}"#;
+
+/// The host key that each machine shows.
+const SHOWN: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
 /// How machines answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +82,17 @@ impl Reach for FakeMachines {
             Answers::Well | Answers::Badly | Answers::Dirtily => Ok(Box::new(FakeMachine(answers))),
         }
     }
+
+    async fn host_key(&self, endpoint: &Endpoint, _limit: Duration) -> Result<HostKey, shell::Error> {
+        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Answers::Never => Err(shell::Error::Lost {
+                what: format!("the silence of {endpoint}"),
+                bytes_received: 0,
+                why: "nobody is there".to_owned(),
+            }),
+            _ => HostKey::parse(SHOWN),
+        }
+    }
 }
 
 #[async_trait]
@@ -96,6 +112,13 @@ impl Machine for FakeMachine {
 
     async fn baseline(&self, _limit: Duration) -> Result<String, String> {
         Ok(BASELINE.to_owned())
+    }
+
+    async fn accept(&self, _limit: Duration) -> Result<(), String> {
+        match self.0 {
+            Answers::Badly => Err("the disk is full".to_owned()),
+            _ => Ok(()),
+        }
     }
 
     async fn clean(&self, baseline: &str, _limit: Duration) -> Result<Vec<String>, String> {
@@ -159,8 +182,11 @@ impl Farm {
         let lease = lease.await.unwrap().unwrap();
         let context = Context {
             store,
+            clouds: BTreeMap::from([
+                ("fake".to_owned(), Arc::clone(&cloud) as Arc<dyn cloud::Cloud>),
+                (HOSTS.to_owned(), Arc::new(HostCloud::new(&fleet))),
+            ]),
             fleet: Arc::new(fleet),
-            clouds: BTreeMap::from([("fake".to_owned(), Arc::clone(&cloud) as Arc<dyn cloud::Cloud>)]),
             provisioner: Arc::new(provisioner),
             reach: Arc::clone(&machines) as Arc<dyn Reach>,
             key: Arc::new(ClientKey::generate("farm").unwrap()),

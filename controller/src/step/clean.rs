@@ -7,12 +7,10 @@ use tracing::warn;
 
 use super::{
     Turn, advance,
+    differences::told,
     prepare::{Reached, connect},
 };
 use crate::{Context, Error, Machine};
-
-/// How many differences an operator is told.
-const MOST_TOLD: usize = 5;
 
 /// Cleans a builder and makes it ready, or lets it go.
 pub(super) async fn clean(
@@ -23,7 +21,7 @@ pub(super) async fn clean(
 ) -> Result<(), Error> {
     let step = match kept_for_nobody(context, builder) {
         Some(words) => Move::new(BuilderState::Draining, words),
-        None => match connect(context, builder).await? {
+        None => match connect(context, lease, builder).await? {
             Reached::Machine(machine) => {
                 let _place = turn.playing.acquire().await.ok();
                 let step = cleaned(context, builder, machine.as_ref()).await;
@@ -84,34 +82,5 @@ async fn cleaned(context: &Context, builder: &Builder, machine: &dyn Machine) ->
             BuilderState::Ready,
             format!("cleaned after {uses} {builds} of {owner}, and found as it was before"),
         )
-    }
-}
-
-/// What differs, in a sentence.
-fn told(differences: &[String]) -> String {
-    let first = differences.get(..MOST_TOLD).unwrap_or(differences).join("; ");
-    let more = match differences.len().saturating_sub(MOST_TOLD) {
-        0 => String::new(),
-        more => format!("; and {more} more"),
-    };
-    format!("it is not as it was before its first build: {first}{more}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_few_differences_are_told_and_how_many_more_there_are() {
-        let differences =
-            |count: usize| -> Vec<String> { (1..=count).map(|nth| format!("d{nth}")).collect() };
-        let begin = "it is not as it was before its first build: ";
-        for (count, expected) in [
-            (1, "d1"),
-            (5, "d1; d2; d3; d4; d5"),
-            (7, "d1; d2; d3; d4; d5; and 2 more"),
-        ] {
-            assert_eq!(told(&differences(count)), format!("{begin}{expected}"), "{count}");
-        }
     }
 }

@@ -12,7 +12,7 @@ use store::{Builder, LaunchAttempt, Lease, NewLaunch};
 use tracing::debug;
 use uuid::Uuid;
 
-use super::advance;
+use super::{advance, host};
 use crate::{Context, Error, request};
 
 /// Commits token and parameters, then calls.
@@ -23,14 +23,22 @@ pub(super) async fn launch(
     offering: Offering,
 ) -> Result<(), Error> {
     let now = context.clock.now();
-    let host_key = ClientKey::generate(&builder.id.to_string()).map_err(Error::Keys)?;
-    let public = host_key.public_openssh().map_err(Error::Keys)?;
+    let (public, secret) = match &builder.host {
+        Some(name) => (host::known_key(context, lease, &builder, name).await?, None),
+        None => {
+            let host_key = ClientKey::generate(&builder.id.to_string()).map_err(Error::Keys)?;
+            let public = host_key.public_openssh().map_err(Error::Keys)?;
+            let secret = host_key.private_openssh().map_err(Error::Keys)?;
+            (Some(public), Some(secret))
+        }
+    };
+    let shown = public.as_deref().unwrap_or_default();
     let launch = NewLaunch {
         id: LaunchId(Uuid::now_v7()),
-        params_hash: request::parameters_hash(&builder.image, &offering, &public),
+        params_hash: request::parameters_hash(&builder.image, &offering, shown),
         offering,
         host_key_public: public,
-        host_key_secret: host_key.private_openssh().map_err(Error::Keys)?,
+        host_key_secret: secret,
     };
     let deadline = now.plus(context.deadlines(&builder.pool).launch);
     let builder = context

@@ -14,7 +14,7 @@ use shell::{ClientKey, Endpoint, HostKey};
 use store::{Builder, Chroot, Lease};
 use tracing::{debug, info, warn};
 
-use super::{Turn, advance};
+use super::{Turn, advance, host};
 use crate::{Context, Error, Machine};
 
 /// How much of the time that a machine has to boot is kept for saying why it did not: once it is over, the next plan moves
@@ -30,7 +30,7 @@ pub(super) async fn prepare(
     mut builder: Builder,
     turn: &Turn,
 ) -> Result<(), Error> {
-    let machine = match connect(context, &builder).await? {
+    let machine = match connect(context, lease, &builder).await? {
         Reached::Machine(machine) => machine,
         Reached::Nobody(words) | Reached::Stranger(words) => {
             warn!(builder.id = %builder.id, "Builder {} is given up: {words}.", builder.id);
@@ -40,6 +40,10 @@ pub(super) async fn prepare(
     // To be connected costs little; only so many are worked on at once.
     let _place = turn.playing.acquire().await.ok();
     if builder.state == BuilderState::Booting {
+        if let Some(words) = host::left_behind(context, lease, &builder, machine.as_ref()).await? {
+            machine.close().await;
+            return give_up(context, lease, &builder, words).await;
+        }
         let step = Move::new(BuilderState::Provisioning, "SSH answers with its host key");
         builder = advance(context, lease, &builder, step).await?;
     }
@@ -66,7 +70,7 @@ pub(super) enum Reached {
 
 /// Tries to connect until it works or the builder's time is over. A wrong host key is the end at once: the
 /// machine at that address is not ours.
-pub(super) async fn connect(context: &Context, builder: &Builder) -> Result<Reached, Error> {
+pub(super) async fn connect(context: &Context, lease: &Lease, builder: &Builder) -> Result<Reached, Error> {
     let contradiction = |what: &str| {
         Error::Contradiction(format!(
             "builder {} is {} without {what}",
@@ -77,10 +81,11 @@ pub(super) async fn connect(context: &Context, builder: &Builder) -> Result<Reac
         .address
         .as_deref()
         .ok_or_else(|| contradiction("an address"))?;
-    let pinned = builder
-        .host_key
-        .as_deref()
-        .ok_or_else(|| contradiction("a host key"))?;
+    let pinned = builder.host_key.as_deref().map(HostKey::parse).transpose();
+    let mut pinned = pinned.map_err(Error::Keys)?;
+    if pinned.is_none() && builder.host.is_none() {
+        return Err(contradiction("a host key"));
+    }
     let user = context
         .fleet
         .pools
@@ -88,11 +93,22 @@ pub(super) async fn connect(context: &Context, builder: &Builder) -> Result<Reac
         .and_then(|pool| context.fleet.provision.get(&pool.provision))
         .map_or("root", |provision| provision.connect.user.as_str());
     let endpoint = Endpoint::new(address, builder.port, user);
-    let pinned = HostKey::parse(pinned).map_err(Error::Keys)?;
     let mut pauses = Backoff::new(Duration::from_millis(60), Duration::from_secs(2));
     let mut last = "it was not asked".to_owned();
     while let Some(left) = time_left(context, builder) {
-        match context.reach.open(&endpoint, &pinned, left.min(HANDSHAKE)).await {
+        let limit = left.min(HANDSHAKE);
+        let opened = match &pinned {
+            Some(pinned) => context.reach.open(&endpoint, pinned, limit).await,
+            None => match context.reach.host_key(&endpoint, limit).await {
+                Ok(key) => {
+                    host::keep_key(context, lease, builder, &key).await?;
+                    pinned = Some(key);
+                    continue;
+                }
+                Err(error) => Err(error),
+            },
+        };
+        match opened {
             Ok(machine) => return Ok(Reached::Machine(machine)),
             Err(error @ shell::Error::HostKeyMismatch { .. }) => {
                 return Ok(Reached::Stranger(error.to_string()));
@@ -164,8 +180,11 @@ impl Open<'_> {
             Ok(_) => {
                 let age = self.context.clock.now().since(builder.created_at);
                 let mut step = Move::new(next, passed(provision, next, age));
-                if next == BuilderState::Ready {
-                    self.prepare_for_more(builder, &mut step).await;
+                if next == BuilderState::Ready
+                    && let Err(words) = self.prepare_for_more(builder, &mut step).await?
+                {
+                    give_up(self.context, self.lease, builder, words).await?;
+                    return Ok(None);
                 }
                 Ok(Some(advance(self.context, self.lease, builder, step).await?))
             }
@@ -175,22 +194,41 @@ impl Open<'_> {
         }
     }
 
-    /// Looks at what a builder is like that may be used more than once, so that it can be compared after each use.
-    async fn prepare_for_more(&self, builder: &Builder, step: &mut Move) {
+    /// Looks at what a builder is like that may be used more than once, so that it can be compared after each use. The inner
+    /// error: why a fixed host, which is always used more than once, cannot be used.
+    async fn prepare_for_more(
+        &self,
+        builder: &Builder,
+        step: &mut Move,
+    ) -> Result<Result<(), String>, Error> {
         let now = self.context.clock.now();
         let pool = self.context.fleet.pools.get(&builder.pool);
-        let Some(until) = pool.and_then(|pool| pool.reuse.until(builder.uses, now)) else {
-            return;
-        };
-        let limit = self.context.deadlines(&builder.pool).check;
-        match self.machine.baseline(limit).await {
-            Ok(baseline) => (step.baseline, step.reusable_until) = (Some(baseline), Some(until)),
-            // It is as good as any for one build.
-            Err(words) => warn!(
-                builder.id = %builder.id,
-                "Builder {} will run one build: what it is like cannot be told: {words}", builder.id
-            ),
+        let until = pool.and_then(|pool| pool.reuse.until(builder.uses, now));
+        if until.is_none() && builder.host.is_none() {
+            return Ok(Ok(()));
         }
+        let limit = self.context.deadlines(&builder.pool).check;
+        let baseline = match (self.machine.baseline(limit).await, &builder.host) {
+            (Ok(baseline), _) => baseline,
+            (Err(words), Some(_)) => return Ok(Err(format!("what it is like cannot be told: {words}"))),
+            // It is as good as any for one build.
+            (Err(words), None) => {
+                warn!(
+                    builder.id = %builder.id,
+                    "Builder {} will run one build: what it is like cannot be told: {words}", builder.id
+                );
+                return Ok(Ok(()));
+            }
+        };
+        if let Some(name) = &builder.host {
+            let kept = self
+                .context
+                .store
+                .keep_host_baseline(self.lease, name, Some(&baseline));
+            kept.await?;
+        }
+        (step.baseline, step.reusable_until) = (Some(baseline), until);
+        Ok(Ok(()))
     }
 
     /// Runs the provisioning playbook once more; whether it went well. The builder is on its way out otherwise.

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use cloud::Cloud;
-use model::step::pause_between_ends;
+use cloud::{Cloud, End};
+use model::{
+    BuilderState,
+    step::{Move, pause_between_ends},
+};
 use store::{Builder, Lease};
 use tracing::{debug, info};
 
+use super::advance;
 use crate::{Context, Error};
 
 /// From when on it is told of a machine that it does not end.
@@ -70,21 +74,28 @@ pub(super) async fn terminate(
     if let Some(words) = alarm(&asked, instance_id, waited) {
         context.store.annotate_builder(lease, builder, &words).await?;
     }
-    asked.map_err(|source| Error::Cloud {
+    let end = asked.map_err(|source| Error::Cloud {
         cloud: builder.cloud.clone(),
         source,
     })?;
-    Ok(pause_between_ends(waited))
+    match end {
+        End::Asked => Ok(pause_between_ends(waited)),
+        End::Over => {
+            let step = Move::new(BuilderState::Terminated, format!("{instance_id} is given back"));
+            advance(context, lease, builder, step).await?;
+            Ok(Duration::ZERO)
+        }
+    }
 }
 
 /// What operators have to know of a machine that goes on costing: a refusal at once, silence after a while.
-fn alarm(asked: &Result<(), cloud::Error>, instance_id: &str, waited: Duration) -> Option<String> {
+fn alarm(asked: &Result<End, cloud::Error>, instance_id: &str, waited: Duration) -> Option<String> {
     match asked {
         Err(error @ cloud::Error::Refused { .. }) => Some(format!("{instance_id} is not ended: {error}")),
-        Ok(()) if waited > ALARM_AFTER => Some(format!(
+        Ok(End::Asked) if waited > ALARM_AFTER => Some(format!(
             "the cloud has not ended {instance_id} since it was told to"
         )),
-        Ok(()) | Err(_) => None,
+        Ok(_) | Err(_) => None,
     }
 }
 
@@ -104,9 +115,10 @@ mod tests {
         let refusal = "i-1 is not ended: the cloud refuses: OperationNotPermitted: termination protection";
         let silence = "the cloud has not ended i-1 since it was told to";
         for (asked, seconds, expected) in [
-            (Ok(()), 0, None),
-            (Ok(()), 900, None),
-            (Ok(()), 901, Some(silence)),
+            (Ok(End::Asked), 0, None),
+            (Ok(End::Asked), 900, None),
+            (Ok(End::Asked), 901, Some(silence)),
+            (Ok(End::Over), 901, None),
             (Err(refused()), 0, Some(refusal)),
             (Err(refused()), 5000, Some(refusal)),
             // That a cloud does not answer is told of the cloud.

@@ -25,7 +25,7 @@ use answer::classify;
 pub use offers::UnknownTypes;
 
 use crate::{
-    BUILDER_TAG, Cloud, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, POOL_TAG,
+    BUILDER_TAG, Cloud, End, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, POOL_TAG,
 };
 
 /// How many instances one page of a listing holds; EC2 allows 1000.
@@ -185,7 +185,7 @@ impl Cloud for Ec2 {
         Ok(found)
     }
 
-    async fn terminate(&self, instance_id: &str) -> Result<(), Error> {
+    async fn terminate(&self, instance_id: &str) -> Result<End, Error> {
         let sent = self
             .client
             .terminate_instances()
@@ -193,9 +193,9 @@ impl Cloud for Ec2 {
             .send()
             .await;
         match sent {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(End::Asked),
             // The caller looks the instance up to learn that it is gone: here it only must not fail.
-            Err(error) if error.code() == Some("InvalidInstanceID.NotFound") => Ok(()),
+            Err(error) if error.code() == Some("InvalidInstanceID.NotFound") => Ok(End::Asked),
             Err(error) => Err(classify(&error)),
         }
     }

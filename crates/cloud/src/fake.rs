@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use model::FleetId;
 
 use crate::{
-    BUILDER_TAG, Cloud, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, POOL_TAG,
+    BUILDER_TAG, Cloud, End, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, POOL_TAG,
 };
 
 /// A cloud without machines.
@@ -29,6 +29,7 @@ struct World {
     unlisted: BTreeSet<String>,
     hidden: BTreeSet<String>,
     terminated: Vec<String>,
+    refused_types: BTreeMap<String, Error>,
     calls: u64,
 }
 
@@ -59,6 +60,15 @@ impl FakeCloud {
     /// Has the next launch fail; called again, the one after it.
     pub fn fail_next_launch(&self, failure: LaunchFailure) {
         self.world().launch_failures.push_back(failure);
+    }
+
+    /// Has every launch of an instance type fail before anything is made, or none any more.
+    pub fn refuse_type(&self, instance_type: &str, error: Option<Error>) {
+        let mut world = self.world();
+        match error {
+            Some(error) => world.refused_types.insert(instance_type.to_owned(), error),
+            None => world.refused_types.remove(instance_type),
+        };
     }
 
     /// Has every call fail from now on, or none any more.
@@ -159,6 +169,9 @@ impl Cloud for FakeCloud {
         if let Some(LaunchFailure::Before(error)) = failure {
             return Err(error);
         }
+        if let Some(error) = world.refused_types.get(&request.offering.instance_type) {
+            return Err(error.clone());
+        }
         let token = request.launch.to_string();
         let made = world
             .by_token
@@ -196,7 +209,7 @@ impl Cloud for FakeCloud {
         Ok(world.instances.values().filter(is_shown).cloned().collect())
     }
 
-    async fn terminate(&self, instance_id: &str) -> Result<(), Error> {
+    async fn terminate(&self, instance_id: &str) -> Result<End, Error> {
         let mut world = self.call()?;
         world.terminated.push(instance_id.to_owned());
         if let Some(error) = world.protected.get(instance_id) {
@@ -205,7 +218,7 @@ impl Cloud for FakeCloud {
         if let Some(instance) = world.instances.get_mut(instance_id) {
             instance.state = InstanceState::Terminated;
         }
-        Ok(())
+        Ok(End::Asked)
     }
 
     async fn console_output(&self, _instance_id: &str) -> Result<String, Error> {

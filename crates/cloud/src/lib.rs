@@ -4,16 +4,19 @@
 //! for the caller ([`Error`]), above all whether a failed launch may have made a machine all the same. It
 //! never retries a launch by itself, and never takes a machine for its own that lacks the fleet's tag.
 //!
-//! Start with [`Cloud`]; [`Ec2`] is the real one, [`FakeCloud`] the one for tests of callers.
+//! Start with [`Cloud`]; [`Ec2`] is the real one, [`HostCloud`] that of machines which are always there, [`FakeCloud`] the one for
+//! tests of callers.
 
 mod ec2;
 mod fake;
+mod hosts;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 pub use ec2::{Ec2, Ec2Settings, UnknownTypes};
 pub use fake::{FakeCloud, LaunchFailure};
+pub use hosts::HostCloud;
 pub use model::InstanceState;
 use model::{
     BuilderId, FleetId, LaunchId, Offering, PoolName,
@@ -39,14 +42,24 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
     /// Looks up instances by id; those that the cloud does not know are left out.
     async fn describe(&self, instance_ids: &[String]) -> Result<Vec<Instance>, Error>;
 
-    /// Every instance with the fleet's tag, page by page; terminated ones too while the cloud shows them.
+    /// Every instance with the fleet's tag, page by page; terminated ones too while the cloud shows them. Fixed hosts are listed
+    /// without any tag.
     async fn list(&self, fleet: FleetId) -> Result<Vec<Instance>, Error>;
 
     /// Asks for the end of an instance. Asking again does no harm.
-    async fn terminate(&self, instance_id: &str) -> Result<(), Error>;
+    async fn terminate(&self, instance_id: &str) -> Result<End, Error>;
 
     /// What the instance wrote on its console so far.
     async fn console_output(&self, instance_id: &str) -> Result<String, Error>;
+}
+
+/// What comes of asking for the end of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The cloud has heard of it. Whether the end has come, a look tells.
+    Asked,
+    /// Who had it has it no more: there is nothing to wait for.
+    Over,
 }
 
 /// What is asked of a cloud for one builder.

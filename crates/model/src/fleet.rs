@@ -7,12 +7,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod host;
 mod pool;
+mod prices;
 mod schema;
+mod size;
 
 pub use check::Contradiction;
-pub use pool::{DriftSpec, LaunchSpec, OfferingSpec, PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec};
+pub use host::{HOSTS, HostSpec};
+pub use pool::{DriftSpec, LaunchSpec, OfferingSpec, PoolKind, PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec};
+pub use prices::{Cost, PricesSpec};
 pub use schema::schema;
+pub use size::{ScheduleSpec, SizeNow, SizeSpec};
 
 use crate::{builder::Deadlines, id::FleetId, name::PoolName, quantity::Span};
 
@@ -33,8 +39,10 @@ pub struct FleetSpec {
     #[serde(default)]
     pub controller: ControllerSpec,
     /// The clouds, by name.
+    #[serde(default)]
     pub clouds: BTreeMap<String, CloudSpec>,
     /// The machine images, by name.
+    #[serde(default)]
     pub images: BTreeMap<String, ImageSpec>,
     /// The ways to make a machine a builder, by name.
     pub provision: BTreeMap<String, ProvisionSpec>,
@@ -43,6 +51,15 @@ pub struct FleetSpec {
 }
 
 impl FleetSpec {
+    /// The cloud that a pool's machines are rented from, or [`HOSTS`]; `None` where its image is in no file.
+    #[must_use]
+    pub fn cloud_of(&self, pool: &PoolSpec) -> Option<&str> {
+        match pool.kind() {
+            PoolKind::Cloud { image } => Some(self.images.get(image)?.cloud.as_str()),
+            PoolKind::Hosts(_) => Some(HOSTS),
+        }
+    }
+
     /// The playbooks that the farm plays itself, where others are played by the real Ansible; `None` where it plays all.
     #[must_use]
     pub fn own_playbooks(&self) -> Option<BTreeSet<String>> {
@@ -124,6 +141,20 @@ pub struct CloudSpec {
     /// The subnet and the security groups of its instances.
     #[serde(default)]
     pub network: NetworkSpec,
+    /// What all pools together may have there.
+    #[serde(default)]
+    pub limits: LimitsSpec,
+    /// What an hour of a machine costs there, by the type of instance, for those who look: nothing is decided by it.
+    #[serde(default)]
+    pub prices: BTreeMap<String, PricesSpec>,
+}
+
+/// What all pools together may have in a cloud.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSpec {
+    /// The most machines, counting those that come and those that go; as many as the pools may have when left out.
+    pub instances: Option<u32>,
 }
 
 /// The subnet and the security groups of instances; the cloud's defaults where left out.

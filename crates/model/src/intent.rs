@@ -65,6 +65,8 @@ pub enum Request {
     },
     /// A hold ends before its time.
     Release { builder: BuilderId },
+    /// A fixed host that is out of service, or is left alone after failures, is used again.
+    Readmit { host: String },
     /// One whole pass: every cloud is looked at, and what is due is done.
     Reconcile,
 }
@@ -88,7 +90,7 @@ impl Request {
             Self::Uncordon { .. } => "uncordon",
             Self::Drain { .. } => "drain",
             Self::Hold { .. } => "hold",
-            Self::Release { .. } => "release",
+            Self::Release { .. } | Self::Readmit { .. } => "release",
             Self::Reconcile => "reconcile",
         }
     }
@@ -220,6 +222,8 @@ pub struct Decision {
     pub marks: Vec<(BuilderId, Option<Mark>)>,
     /// A pool that is to launch nothing, or to launch again.
     pub pause: Option<(PoolName, Option<Pause>)>,
+    /// A host that is used again, as if nothing were known of it.
+    pub readmitted: Option<String>,
     /// The builders that it is about from now on.
     pub builders: Vec<BuilderId>,
     pub state: IntentState,
@@ -234,6 +238,7 @@ impl Decision {
         Self {
             marks: Vec::new(),
             pause: None,
+            readmitted: None,
             builders: Vec::new(),
             state,
             words: words.into(),
@@ -283,6 +288,11 @@ pub fn as_decided(snapshot: &Snapshot, intent: &Intent, decision: &Decision) -> 
         && let Some(pool) = then.pools.get_mut(name)
     {
         pool.pause.clone_from(pause);
+    }
+    if let Some(host) = &decision.readmitted {
+        for pool in then.pools.values_mut() {
+            pool.hosts.remove(host);
+        }
     }
     let decided = Intent {
         state: decision.state,

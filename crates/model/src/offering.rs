@@ -35,7 +35,7 @@ impl Market {
 /// reasons, and the database keeps it so with each launch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Offering {
-    /// The type of instance, such as `c7i.xlarge`.
+    /// The type of instance, such as `c7i.xlarge`; of a fixed host, its name.
     pub instance_type: String,
     /// The availability zone; none leaves it to the cloud.
     pub zone: Option<String>,
@@ -45,6 +45,20 @@ pub struct Offering {
     pub market: Market,
     /// The most that an hour of it may cost, in the spot market; none: as much as on demand.
     pub max_price: Option<Price>,
+}
+
+impl Offering {
+    /// A fixed host, by its name: nothing is asked for but that one.
+    #[must_use]
+    pub fn of_host(name: &str) -> Self {
+        Self {
+            instance_type: name.to_owned(),
+            zone: None,
+            subnet: None,
+            market: Market::OnDemand,
+            max_price: None,
+        }
+    }
 }
 
 /// Whether a text can be a part of an offering's text: letters, digits, `.`, `_` and `-`, and not nothing. Types of instances,

@@ -22,12 +22,14 @@ use crate::{
 mod account;
 mod demand;
 mod grow;
+mod hosts;
 mod leaving;
 mod queue;
 mod refusal;
 mod used;
 
 pub use demand::{Demand, Source};
+pub use hosts::{Host, OutOfService};
 pub use queue::{Queue, QueuedAttempt};
 
 /// All that a plan is made from.
@@ -53,7 +55,7 @@ impl Snapshot {
         builders: Vec<Builder>,
         queue: Queue,
     ) -> Self {
-        let demands = demand::of_file_and_queue(&pools, &queue);
+        let demands = demand::of_file_and_queue(&pools, &queue, now);
         Self {
             now,
             pools,
@@ -75,6 +77,31 @@ pub struct Pool {
     pub cloud: CloudHealth,
     /// That an operator lets it launch nothing.
     pub pause: Option<Pause>,
+    /// The limit of its cloud for all its pools together.
+    pub quota: Option<Quota>,
+    /// What is on record of its fixed hosts, by their names; nothing of those that have never been used.
+    pub hosts: BTreeMap<String, Host>,
+    /// The port that its machines' sshd listens on, where a host has none of its own.
+    pub port: u16,
+}
+
+/// How many machines all pools together may have in a cloud.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// The cloud, by its name in the fleet file.
+    pub cloud: String,
+    pub instances: u32,
+    /// How many builders there are, or may be, machines there, those of pools that are in no file any more too.
+    pub counted: u32,
+}
+
+/// The fixed host that a builder is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostUse {
+    pub name: String,
+    /// Where it was reached when the builder was planned.
+    pub address: String,
+    pub port: u16,
 }
 
 /// Whether a cloud can be asked for machines.
@@ -146,6 +173,8 @@ pub struct Builder {
     pub ready_at: Option<Timestamp>,
     /// What an operator has said of it. Whatever is said, it is cordoned then.
     pub mark: Option<Mark>,
+    /// The fixed host that it is; `None` where it is rented.
+    pub host: Option<HostUse>,
 }
 
 impl Builder {
@@ -204,10 +233,13 @@ pub struct Unmet {
 pub enum Action {
     /// Give a ready builder to an attempt.
     Assign { attempt: AttemptId, builder: BuilderId },
-    /// Rent one more builder.
+    /// Rent one more builder, or make one of a fixed host.
     Launch {
         /// The pool that it is to be of.
         pool: PoolName,
+        /// The host that it is made of, where it is not rented.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
         /// What it is rented for, as a sentence for people.
         reason: String,
         /// The key of the operator's intent that it is rented for; `None` where something else wants it.

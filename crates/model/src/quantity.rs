@@ -2,12 +2,14 @@
 
 mod price;
 mod share;
+mod week;
 
 use std::{fmt, str::FromStr, time::Duration};
 
 pub use price::Price;
 use serde::{Deserialize, Serialize};
 pub use share::Share;
+pub use week::{Days, Hours, Zone, goes_on_until};
 
 /// A quantity without a unit, or with one that is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -41,7 +41,7 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// The table of signing keys.
 const KEYS: &str = "signing_key";
 /// All other tables.
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 25] = [
     "account",
     "allocation",
     "attempt",
@@ -54,6 +54,7 @@ const TABLES: [&str; 24] = [
     "event",
     "fleet_file",
     "fleet_lease",
+    "host",
     "intent",
     "launch_attempt",
     "package",

@@ -124,7 +124,7 @@ impl Asked<'_> {
         for (pool, spec) in fleet
             .pools
             .iter()
-            .filter(|(_, pool)| is_in(fleet, &pool.image, self.name))
+            .filter(|(_, pool)| is_in(fleet, pool, self.name))
         {
             for (offering, spec) in spec.offerings.iter().enumerate() {
                 for (number, zone) in spec.zones.iter().enumerate() {

@@ -67,6 +67,12 @@ pub(super) enum FleetCommand {
     Init(InitArguments),
     /// Print the JSON Schema of fleet files, for editors.
     Schema,
+    /// Print the public key with which the farm logs in to builders: a line for `authorized_keys` of fixed hosts. It is made if
+    /// there is none yet.
+    Key {
+        #[command(flatten)]
+        config: Config,
+    },
 }
 
 impl FleetCommand {
@@ -99,6 +105,7 @@ impl FleetCommand {
             Self::Resume { pool, config } => fleet::resume(&config, &pool).await?,
             Self::Ask(command) => return Ok(Box::pin(fleet::ask(&command)).await),
             Self::Init(arguments) => fleet::init(&arguments)?,
+            Self::Key { config } => fleet::key(&config)?,
             Self::Schema => say(&serde_json::to_string_pretty(&model::fleet::schema())?),
         }
         Ok(ExitCode::SUCCESS)

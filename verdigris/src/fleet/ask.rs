@@ -176,9 +176,7 @@ async fn request(command: &AskCommand, fleet: &FleetSpec, store: &Store) -> anyh
             lasts: *lasts,
             owner: owner.clone(),
         },
-        AskCommand::Release { builder, .. } => Request::Release {
-            builder: names.builder(builder).await?,
-        },
+        AskCommand::Release { what, .. } => names.release(what).await?,
         AskCommand::Reconcile { .. } => Request::Reconcile,
     })
 }
@@ -227,10 +225,29 @@ impl Names<'_> {
         pools.find(|pool| pool.as_str() == text)
     }
 
+    /// The end of a hold, or of the time in which a host is out of service.
+    async fn release(&self, text: &str) -> anyhow::Result<Request> {
+        let host = Some(text.to_owned());
+        let has_builder = self.view.builders.iter().any(|builder| builder.host == host);
+        if self.is_host(text) && !has_builder {
+            return Ok(Request::Readmit {
+                host: text.to_owned(),
+            });
+        }
+        let builder = self.builder(text).await?;
+        Ok(Request::Release { builder })
+    }
+
+    fn is_host(&self, text: &str) -> bool {
+        self.fleet.pools.values().any(|pool| pool.host(text).is_some())
+    }
+
     async fn find(&self, text: &str, or_pool: bool) -> anyhow::Result<BuilderId> {
         let on_record = match text.parse() {
             Ok(id) => self.store.builder(id).await?,
-            Err(_) if text.starts_with("i-") => self.store.builder_by_instance(text).await?,
+            Err(_) if text.starts_with("i-") || self.is_host(text) => {
+                self.store.builder_by_instance(text).await?
+            }
             Err(_) => None,
         };
         match on_record {

@@ -205,6 +205,10 @@ clouds:
     credentials: {credentials}
     # The cloud's own defaults without it. The controller and the workers have to be let in, and nobody else.
     # network: {{subnet: subnet-0123456789abcdef0, subnets: {{}}, security_groups: [sg-0123456789abcdef0]}}
+    # What all pools together may have there.
+    # limits: {{instances: 40}}
+    # What an hour costs, for `fleet status` and `fleet why`.
+    # prices: {{c7i.xlarge: {{on-demand: 0.2, spot: 0.08}}}}
 
 images:
   # It needs sshd, Python 3 and cloud-init.
@@ -252,6 +256,8 @@ fn pools(max: u32, instance_type: &str) -> String {
     provision: builder
     # At least `min`, at most `max`, and `idle` ready ones besides those in use.
     size: {{min: 0, max: {max}, idle: 0}}
+    # Times of the week at which `idle` or `min` are others: days such as any, tue,sat or mon-fri.
+    # schedule: [{{days: mon-fri, hours: "07:00-19:00", zone: Europe/Prague, idle: 1}}]
     # So many on their way at once; so many refused launches for one builder.
     # launch: {{parallel: 10, attempts: 3}}
     # Tried in this order. Without `zones` the cloud chooses.
@@ -266,6 +272,14 @@ fn pools(max: u32, instance_type: &str) -> String {
     # reuse: {{scope: never, idle_for: 90s, max_uses: 8, max_age: 30m}}
     # So many are replaced at once that would be made otherwise by now.
     # drift: {{budget: 10%}}
+  # A pool of machines that are always there has `hosts` instead of `image` and `offerings`. `verdigris fleet key` prints the
+  # key that they have to let in.
+  # rack:
+    # labels: ["arch:x86_64"]
+    # provision: builder
+    # size: {{max: 1, idle: 1}}
+    # Each with its own `port` and `host_key`, where it has them: host_key: ssh-ed25519 AAAA...
+    # hosts: [{{name: rack-1, address: 192.0.2.7}}]
 "#
     )
 }
@@ -355,7 +369,11 @@ mod tests {
         assert_eq!(cloud.network.security_groups, ["sg-0123456789abcdef0"]);
         assert!(cloud.network.subnet.take().is_some() && cloud.endpoint.take().is_some());
         cloud.network.security_groups.clear();
+        assert!(cloud.limits.instances.take().is_some() && cloud.prices.remove("c7i.xlarge").is_some());
+        let rack = whole.pools.remove(&"rack".parse().unwrap()).unwrap();
+        assert_eq!((rack.hosts[0].name.as_str(), rack.hosts.len()), ("rack-1", 1));
         let pool = whole.pools.values_mut().next().unwrap();
+        assert_eq!(std::mem::take(&mut pool.schedule).len(), 1);
         assert_eq!(std::mem::take(&mut pool.offerings[0].zones), ["zone-1a"]);
         let provision = whole.provision.get_mut("builder").unwrap();
         assert_eq!(

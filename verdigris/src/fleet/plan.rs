@@ -102,6 +102,12 @@ fn words(action: &Action, queue: &BTreeMap<AttemptId, &QueuedAttempt>) -> String
             }
             None => format!("assign   {attempt} to {builder}"),
         },
+        Action::Launch {
+            pool,
+            host: Some(host),
+            reason,
+            ..
+        } => format!("launch   host {host} as a builder of pool {pool}: {reason}"),
         Action::Launch { pool, reason, .. } => format!("launch   a builder of pool {pool}: {reason}"),
         Action::Drain { builder, reason } => format!("drain    {builder}: {reason}"),
         Action::Move {

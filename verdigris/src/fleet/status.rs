@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use model::{BuilderId, Condition, PoolName, fleet::FleetSpec, plan::Plan};
+use model::{
+    BuilderId, Condition, PoolName,
+    fleet::{Cost, FleetSpec},
+    plan::Plan,
+};
 use runtime::{Settings, clock};
 use serde_json::{Value, json};
 use store::{Attempt, Builder, FleetView, Orphan, Store};
@@ -111,7 +115,29 @@ impl Status {
             "builders": counts.all, "max": self.max(name), "ready": counts.ready, "busy": counts.busy,
             "held": counts.held, "starting": counts.starting, "ending": counts.ending, "asked": counts.asked,
             "wanted": counts.wanted, "holds_back": self.holds_back(name, counts),
-            "held_until": until.map(|until| until.to_string()),
+            "held_until": until.map(|until| until.to_string()), "cost_per_hour": self.cost(name).map(|cost| cost.known),
+            "without_price": self.cost(name).map(|cost| cost.unknown),
+        })
+    }
+
+    /// What the machines of a pool cost in an hour; `None` where the fleet file has no prices.
+    fn cost(&self, pool: &PoolName) -> Option<Cost> {
+        let machines = self.view.builders.iter();
+        let machines = machines.filter(|it| it.pool == *pool && it.instance_id.is_some());
+        let prices = machines.map(|it| {
+            let offering = &it.launch.as_ref()?.offering;
+            self.fleet.price(&it.cloud, offering)
+        });
+        self.fleet.has_prices().then(|| Cost::of(prices))
+    }
+
+    /// The same in words, such as `1.44`, or `1.44 and 2 more` where two machines have no price.
+    fn cost_in_words(&self, pool: &PoolName) -> Option<String> {
+        let Cost { known, unknown } = self.cost(pool)?;
+        Some(match (known.millionths(), unknown) {
+            (_, 0) => known.to_string(),
+            (0, _) => "?".to_owned(),
+            (_, more) => format!("{known} and {more} more"),
         })
     }
 
@@ -232,20 +258,15 @@ impl Status {
             ];
             let mut row = vec![name.to_string()];
             row.extend(numbers.iter().map(ToString::to_string));
+            row.extend(self.cost_in_words(name));
             row.push(self.holds_back(name, counts).unwrap_or_else(|| "-".to_owned()));
             row
         });
-        let header = [
-            "POOL",
-            "WANTED",
-            "BUILDERS",
-            "READY",
-            "BUSY",
-            "STARTING",
-            "ENDING",
-            "AT MOST",
-            "WHAT HOLDS IT BACK",
+        let mut header = vec![
+            "POOL", "WANTED", "BUILDERS", "READY", "BUSY", "STARTING", "ENDING", "AT MOST",
         ];
+        header.extend(self.fleet.has_prices().then_some("COST AN HOUR"));
+        header.push("WHAT HOLDS IT BACK");
         table(&header, rows.collect())
     }
 
@@ -365,6 +386,45 @@ bdr_00000000000000000000000000000003  gone  ready, cordoned  90 s  i-3       10.
             (&shown["troubles"], &shown["at"]),
             (&json!([]), &json!("2026-11-29T12:00:00Z"))
         );
+    }
+
+    #[test]
+    fn with_prices_it_shows_what_an_hour_costs() {
+        let mut shown = shown(&[("arm", "as wanted"), ("x86", "as wanted")]);
+        let prices = serde_json::json!({"c7i.xlarge": {"on-demand": 0.18}, "spare": {"spot": 0.05}});
+        let cloud = shown.fleet.clouds.values_mut().next().unwrap();
+        cloud.prices = serde_json::from_value(prices).unwrap();
+        let cloud = shown.fleet.clouds.keys().next().unwrap().clone();
+        let mut builders = shown.view.builders.to_vec();
+        for (it, offering) in builders.iter_mut().zip(["c7i.xlarge@a", "spare", "c7i.xlarge"]) {
+            it.cloud.clone_from(&cloud);
+            it.launch = Some(launch_of(offering));
+        }
+        shown.view.builders = builders.into();
+        let text = shown.as_text();
+        for line in [
+            "POOL  WANTED  BUILDERS  READY  BUSY  STARTING  ENDING  AT MOST  COST AN HOUR     WHAT HOLDS IT BACK",
+            "arm   2       0         0      0     0         0       2        0                pool arm is at",
+            "gone  0       1         1      0     0         0       0        0.18             it is no longer",
+            "x86   2       2         0      1     1         0       4        0.18 and 1 more  -",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        let pools = &shown.as_json()["pools"];
+        assert_eq!(pools["x86"]["cost_per_hour"], "0.18");
+        assert_eq!(pools["x86"]["without_price"], 1);
+    }
+
+    fn launch_of(offering: &str) -> store::LaunchAttempt {
+        store::LaunchAttempt {
+            id: model::LaunchId(uuid::Uuid::nil()),
+            offering: offering.parse().unwrap(),
+            params_hash: String::new(),
+            asked_at: model::Timestamp::from_micros(0),
+            answered_at: None,
+            answer: None,
+            outcome: None,
+        }
     }
 
     #[test]

@@ -71,6 +71,7 @@ pub(super) fn builder(number: u32, pool: &str, state: BuilderState) -> Builder {
         uses: 0,
         baseline: None,
         mark: None,
+        host: None,
     }
 }
 
@@ -100,6 +101,7 @@ pub(super) fn view(builders: Vec<Builder>, queue: Vec<QueuedAttempt>) -> FleetVi
         histories: BTreeMap::new(),
         troubles: Vec::new(),
         shortages: Arc::default(),
+        hosts: BTreeMap::new(),
         pauses: BTreeMap::new(),
         intents: Vec::new(),
         made: Vec::new(),
@@ -114,6 +116,9 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
             history: LaunchHistory::default(),
             cloud: CloudHealth::Answers,
             pause: None,
+            quota: None,
+            hosts: BTreeMap::new(),
+            port: 22,
         };
         (name.clone(), pool)
     });
@@ -130,6 +135,7 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
         sandbox: builder.sandbox.clone(),
         ready_at: builder.ready_at,
         mark: builder.mark.clone(),
+        host: None,
     });
     Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone())
 }

@@ -52,7 +52,7 @@ pub(super) fn counts(fleet: &FleetSpec, view: &FleetView) -> BTreeMap<PoolName, 
         let Some(counts) = found.get_mut(name) else {
             continue;
         };
-        let size = &spec.size;
+        let size = spec.size_at(view.at).size;
         let used = counts
             .busy
             .saturating_add(waiting.get(name).copied().unwrap_or(0));

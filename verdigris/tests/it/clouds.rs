@@ -323,6 +323,14 @@ impl Fleet {
         Running(self.command(&["controller"]).stderr(log).spawn().unwrap())
     }
 
+    /// Writes another part into the fleet file in the place of one that stands there; whether it does.
+    pub(crate) fn edit(&self, old: &str, new: &str) -> bool {
+        let path = self.directory.join("fleet.yaml");
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(path, before.replace(old, new)).unwrap();
+        before.contains(old)
+    }
+
     /// What the controller said so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.join("controller.log")).unwrap_or_default()

@@ -25,7 +25,10 @@ fn all_mistakes_of_a_fleet_file_are_told_at_once() {
             "5:13",
             "provision.builder: there is no key `playbok` here, did you mean `playbook`?",
         ),
-        ("7:8", "pools.x86: the key `image` is missing"),
+        (
+            "7:8",
+            "pools.x86.image: it is missing; only a pool of `hosts` has none",
+        ),
         ("7:8", "pools.x86: the key `provision` is missing"),
         // It reads well, and the file contradicts itself.
         ("7:17", "pools.x86.labels: an `arch:` label is needed"),

@@ -4,24 +4,25 @@ use std::{
     fs,
     path::PathBuf,
     process::{Command, Stdio},
+    time::Instant,
 };
 
 use store::testing::PostgresServer;
 
 use crate::{
     clouds::{Running, beside},
-    farm::{CHROOT, cached, dnf, eventually, free_port, get, text, verdigris},
+    farm::{CHROOT, PATIENCE, cached, dnf, eventually, free_port, get, text, verdigris},
     packages::{SLOW, source_package},
 };
 
-struct Processes {
-    directory: tempfile::TempDir,
+pub(crate) struct Processes {
+    pub(crate) directory: tempfile::TempDir,
     api_port: u16,
-    cloud_port: u16,
+    pub(crate) cloud_port: u16,
 }
 
 impl Processes {
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -80,17 +81,22 @@ pools:
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
         text(&output.stdout)
     }
 
-    fn spawn(&self, role: &str) -> Running {
+    pub(crate) fn spawn(&self, role: &str) -> Running {
+        self.spawn_as(role, role)
+    }
+
+    /// The same, with a log of its own.
+    pub(crate) fn spawn_as(&self, role: &str, name: &str) -> Running {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
-            .open(self.path(&format!("{role}.log")))
+            .open(self.path(&format!("{name}.log")))
             .unwrap();
         Running(
             self.command(&[role])
@@ -103,9 +109,20 @@ pools:
 
     /// Waits for the state of the only build.
     fn wait_for(&self, wanted: &str) {
+        self.wait_for_build(1, wanted);
+    }
+
+    /// Waits for the state of a build.
+    pub(crate) fn wait_for_build(&self, build: i64, wanted: &str) {
         let mut state = String::new();
+        let started = Instant::now();
         eventually(&format!("the build is {wanted}, or over"), || {
-            let (_, body) = get(self.api_port, "/api_3/build/1").unwrap();
+            assert!(
+                started.elapsed() < PATIENCE,
+                "build {build} is {state}: {}",
+                self.logs()
+            );
+            let (_, body) = get(self.api_port, &format!("/api_3/build/{build}")).unwrap();
             let body: serde_json::Value = serde_json::from_str(&body).unwrap();
             body["state"].as_str().unwrap().clone_into(&mut state);
             [wanted, "succeeded", "failed"].contains(&state.as_str())
@@ -113,7 +130,7 @@ pools:
         assert_eq!(state, wanted, "{}", self.logs());
     }
 
-    fn wait_for_api(&self) {
+    pub(crate) fn wait_for_api(&self) {
         eventually("the api answers", || {
             get(self.api_port, "/health").is_some_and(|(status, _)| status == 200)
         });
@@ -121,54 +138,72 @@ pools:
 
     /// Makes a project and submits the only build.
     fn submit_slow_package(&self) {
-        let copr = |arguments: &[&str]| {
-            let output = Command::new(cached("venv/bin/copr-cli"))
-                .arg("--config")
-                .arg(self.path("copr.conf"))
-                .args(arguments)
-                .env("HOME", self.directory.path())
-                .output()
-                .unwrap();
-            let said = text(&output.stderr);
-            assert!(output.status.success(), "{said}\n{}", self.logs());
-        };
-        copr(&["create", "demo", "--chroot", CHROOT]);
+        self.copr(&["create", "demo", "--chroot", CHROOT]);
         let package = source_package(self.directory.path(), SLOW);
-        copr(&["build", "--nowait", "demo", package.to_str().unwrap()]);
+        self.copr(&["build", "--nowait", "demo", package.to_str().unwrap()]);
+    }
+
+    /// Runs copr-cli.
+    pub(crate) fn copr(&self, arguments: &[&str]) {
+        let output = Command::new(cached("venv/bin/copr-cli"))
+            .arg("--config")
+            .arg(self.path("copr.conf"))
+            .args(arguments)
+            .env("HOME", self.directory.path())
+            .output()
+            .unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}\n{}", self.logs());
     }
 
     /// Asks something of the fleet that is to come about, or is so already; the answer.
-    fn ask(&self, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> serde_json::Value {
+        self.answer(arguments, &[Some(0), Some(3)])
+    }
+
+    /// Asks something of the fleet that a controller takes up.
+    pub(crate) fn ask_for(&self, arguments: &[&str]) -> serde_json::Value {
+        self.answer(arguments, &[Some(2), Some(3)])
+    }
+
+    fn answer(&self, arguments: &[&str], codes: &[Option<i32>]) -> serde_json::Value {
         let output = self.command(&[&["fleet"], arguments].concat()).output().unwrap();
         let (said, told) = (text(&output.stdout), text(&output.stderr));
         let code = output.status.code();
         assert!(
-            [Some(0), Some(3)].contains(&code),
+            codes.contains(&code),
             "{arguments:?}: {said}{told}\n{}",
             self.logs()
         );
         serde_json::from_str(&said).unwrap()
     }
 
-    /// The states of the builders that live.
-    fn states(&self) -> Vec<String> {
+    /// How the fleet stands.
+    pub(crate) fn status(&self) -> serde_json::Value {
         let status = self.run(&["fleet", "status", "--json"]);
-        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        serde_json::from_str(&status).unwrap()
+    }
+
+    /// The states of the builders that live.
+    pub(crate) fn states(&self) -> Vec<String> {
+        let status = self.status();
         let builders = status["builders"].as_array().unwrap();
         let state = |builder: &serde_json::Value| builder["state"].as_str().unwrap().to_owned();
         builders.iter().map(state).collect()
     }
 
-    fn logs(&self) -> String {
-        let read = |role: &str| fs::read_to_string(self.path(&format!("{role}.log"))).unwrap_or_default();
-        ["devcloud", "api", "controller", "worker"]
-            .map(read)
-            .join("\n----\n")
+    pub(crate) fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
+    }
+
+    pub(crate) fn logs(&self) -> String {
+        let roles = ["devcloud", "api", "controller", "worker"];
+        roles.map(|role| self.log(role)).join("\n----\n")
     }
 }
 
 /// A farm with devcloud running and a database with a user and a chroot, and no process of the farm's own.
-fn prepared(database: &str) -> (Processes, Running) {
+pub(crate) fn prepared(database: &str) -> (Processes, Running) {
     let farm = Processes {
         directory: tempfile::tempdir().unwrap(),
         api_port: free_port(),

@@ -49,7 +49,7 @@ impl Farm {
     }
 
     /// Writes a request down that nobody has made before, and lets the controller take it up.
-    async fn ask(&mut self, request: &Request) -> Intent {
+    pub(super) async fn ask(&mut self, request: &Request) -> Intent {
         let key = uuid::Uuid::now_v7().to_string();
         assert!(self.ask_with(request, &key).await);
         self.settle().await;

@@ -100,7 +100,7 @@ async fn a_pool_is_told_of_its_own_clouds_trouble_only() {
     far.cloud = "far".to_owned();
     fleet.images.insert("far".to_owned(), far);
     let arm: PoolName = "arm".parse().unwrap();
-    fleet.pools.get_mut(&arm).unwrap().image = "far".to_owned();
+    fleet.pools.get_mut(&arm).unwrap().image = Some("far".to_owned());
     context.fleet = Arc::new(fleet);
     let mut view = farm.controller.view().await.unwrap();
     let trouble = CloudTrouble {

@@ -11,13 +11,13 @@ use super::*;
 const CHROOT: &str = "microdistro-1-x86_64";
 
 /// A user with a project.
-struct Packager {
+pub(super) struct Packager {
     user: User,
     project: Project,
 }
 
 impl Packager {
-    async fn new(store: &Store, name: &str) -> Self {
+    pub(super) async fn new(store: &Store, name: &str) -> Self {
         let new = NewUser {
             name: name.parse().unwrap(),
             is_operator: false,
@@ -43,7 +43,7 @@ impl Packager {
         Self { user, project }
     }
 
-    async fn submit(&self, farm: &Farm) -> BuildId {
+    pub(super) async fn submit(&self, farm: &Farm) -> BuildId {
         let new = NewUpload {
             project: self.project.id,
             submitter: self.user.id,
@@ -72,7 +72,7 @@ fn reusing(more: &str) -> String {
 }
 
 /// Lets a worker take up what is offered, and end it so; the builder that it ran on.
-async fn run(farm: &mut Farm, build: BuildId, outcome: &Outcome) -> model::BuilderId {
+pub(super) async fn run(farm: &mut Farm, build: BuildId, outcome: &Outcome) -> model::BuilderId {
     let now = Clock::Manual(farm.clock.clone()).now();
     let store = farm.controller.context.store.clone();
     let attempts = store.attempts_of(build).await.unwrap();
@@ -89,7 +89,7 @@ async fn run(farm: &mut Farm, build: BuildId, outcome: &Outcome) -> model::Build
     attempt.builder.unwrap()
 }
 
-fn good() -> Outcome {
+pub(super) fn good() -> Outcome {
     Outcome::Collected {
         result_directory: "1-hello".to_owned(),
         packages: Vec::new(),
@@ -97,7 +97,7 @@ fn good() -> Outcome {
 }
 
 /// Lets time pass until a build has a builder.
-async fn until_assigned(farm: &mut Farm, build: BuildId) {
+pub(super) async fn until_assigned(farm: &mut Farm, build: BuildId) {
     for _ in 0..60 {
         farm.settle().await;
         farm.run_instances();

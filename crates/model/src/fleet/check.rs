@@ -9,7 +9,11 @@ use crate::{
     quantity::Span,
 };
 
-use super::{CloudProfile, CloudSpec, ControllerSpec, CredentialsSource, FleetSpec, PoolSpec, ProvisionSpec};
+use super::{
+    CloudProfile, CloudSpec, ControllerSpec, CredentialsSource, FleetSpec, PoolKind, PoolSpec, ProvisionSpec,
+};
+
+mod hosts;
 
 /// What a label may say.
 const LABELS: [&str; 2] = ["arch:", "chroot:"];
@@ -112,27 +116,13 @@ impl FleetSpec {
         }
         for (name, pool) in &self.pools {
             let name = name.as_str();
-            let path = ["pools", name, "image"];
-            let image = unknown(&path, "image", &pool.image, self.images.keys());
-            found.extend(image.map(|it| it.beside(&["images"])));
+            of_kind(self, name, pool, &mut found);
             let path = ["pools", name, "provision"];
             let provision = unknown(&path, "provision", &pool.provision, self.provision.keys());
             found.extend(provision.map(|it| it.beside(&["provision"])));
             of_pool(name, pool, &mut found);
-            let image = self.images.get(&pool.image);
-            let cloud = image.and_then(|image| self.clouds.get_key_value(&image.cloud));
-            for (index, line) in pool.offerings.iter().enumerate() {
-                if let Some((cloud, spec)) = cloud
-                    && line.market == Market::Spot
-                    && spec.profile == CloudProfile::Eucalyptus
-                {
-                    let path = ["pools", name, "offerings", &index.to_string(), "market"];
-                    let words =
-                        format!("cloud `{cloud}` has the profile eucalyptus: there is no spot market");
-                    found.push(Contradiction::new(&path, words).beside(&["clouds", cloud, "profile"]));
-                }
-            }
         }
+        hosts::in_fleet(self, &mut found);
         found
     }
 }
@@ -299,6 +289,21 @@ fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {
             found.push(found_here.beside(&["pools", name, "size", "max"]));
         }
     }
+    for (index, line) in pool.schedule.iter().enumerate() {
+        for (key, count) in [("min", line.min), ("idle", line.idle)] {
+            if let Some(count) = count.filter(|count| *count > size.max) {
+                let words = format!("{count} must not be above the max of {}", size.max);
+                let path = ["pools", name, "schedule", &index.to_string(), key];
+                found.push(Contradiction::new(&path, words).beside(&["pools", name, "size", "max"]));
+            }
+        }
+        if line.min.is_none() && line.idle.is_none() {
+            let words =
+                "it changes nothing: `idle` or `min` says how many builders there are to be meanwhile";
+            let path = ["pools", name, "schedule", &index.to_string()];
+            found.push(Contradiction::new(&path, words));
+        }
+    }
     let mut tell = |path: &[&str], words: String| {
         let path: Vec<&str> = ["pools", name].iter().chain(path).copied().collect();
         found.push(Contradiction::new(&path, words));
@@ -316,8 +321,34 @@ fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {
     of_labels(name, pool, found);
 }
 
+/// What is wrong with where a pool's machines come from.
+fn of_kind(fleet: &FleetSpec, name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {
+    let PoolKind::Cloud { image } = pool.kind() else {
+        return hosts::of_pool(name, pool, found);
+    };
+    if pool.image.is_none() {
+        let words = "it is missing; only a pool of `hosts` has none";
+        found.push(Contradiction::new(&["pools", name, "image"], words));
+        return;
+    }
+    let path = ["pools", name, "image"];
+    let unknown = unknown(&path, "image", image, fleet.images.keys());
+    found.extend(unknown.map(|it| it.beside(&["images"])));
+    let image = fleet.images.get(image);
+    let Some((cloud, spec)) = image.and_then(|image| fleet.clouds.get_key_value(&image.cloud)) else {
+        return;
+    };
+    for (index, line) in pool.offerings.iter().enumerate() {
+        if line.market == Market::Spot && spec.profile == CloudProfile::Eucalyptus {
+            let path = ["pools", name, "offerings", &index.to_string(), "market"];
+            let words = format!("cloud `{cloud}` has the profile eucalyptus: there is no spot market");
+            found.push(Contradiction::new(&path, words).beside(&["clouds", cloud, "profile"]));
+        }
+    }
+}
+
 fn of_offerings(pool: &PoolSpec, tell: &mut impl FnMut(&[&str], String)) {
-    if pool.offerings.is_empty() {
+    if pool.offerings.is_empty() && pool.hosts.is_empty() {
         let words = "at least one offering is needed, such as {types: [c7i.xlarge]}";
         tell(&["offerings"], words.to_owned());
     }

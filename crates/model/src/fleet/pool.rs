@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NetworkSpec, schema};
+use super::{HostSpec, NetworkSpec, ScheduleSpec, SizeNow, SizeSpec, schema, size::size_at};
 use crate::{
     Timestamp,
     glob::Glob,
@@ -17,6 +17,11 @@ use crate::{
 /// A pool: machines of one kind for the same builds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = {"required": ["hosts"], "properties": {"hosts": {"minItems": 1}}},
+    "then" = {"properties": {"image": {"type": "null"}, "offerings": {"maxItems": 0}}},
+    "else" = {"required": ["image", "offerings"], "properties": {"image": {"type": "string"}, "offerings": {"minItems": 1}}},
+))]
 pub struct PoolSpec {
     /// What its builders offer: one or more of `arch:x86_64`, and of `chroot:fedora-*`. Without any `chroot:` all of its
     /// architectures are offered.
@@ -25,18 +30,25 @@ pub struct PoolSpec {
     /// Pools with a higher one are used first.
     #[serde(default)]
     pub priority: i32,
-    /// The image, by its name in this file.
-    pub image: String,
+    /// The image, by its name in this file; a pool without `hosts` needs it.
+    #[serde(default)]
+    pub image: Option<String>,
     /// What makes its machines builders, by the name in this file.
     pub provision: String,
     /// How many machines it has.
     pub size: SizeSpec,
+    /// Times of the week at which it has another size; the first one that goes on counts.
+    #[serde(default)]
+    pub schedule: Vec<ScheduleSpec>,
     /// How fast it grows.
     #[serde(default)]
     pub launch: LaunchSpec,
-    /// The offerings to ask the cloud for, the preferred one first.
-    #[schemars(length(min = 1))]
+    /// The offerings to ask the cloud for, the preferred one first; a pool without `hosts` needs one.
+    #[serde(default)]
     pub offerings: Vec<OfferingSpec>,
+    /// Machines that are always there, instead of `image` and `offerings`. They are neither launched nor terminated.
+    #[serde(default)]
+    pub hosts: Vec<HostSpec>,
     /// When it gives machines back.
     #[serde(default)]
     pub shrink: ShrinkSpec,
@@ -48,7 +60,33 @@ pub struct PoolSpec {
     pub drift: DriftSpec,
 }
 
+/// Where the machines of a pool come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PoolKind<'a> {
+    /// A cloud, with this image.
+    Cloud { image: &'a str },
+    /// They are always there.
+    Hosts(&'a [HostSpec]),
+}
+
 impl PoolSpec {
+    /// Where its machines come from.
+    #[must_use]
+    pub fn kind(&self) -> PoolKind<'_> {
+        if self.hosts.is_empty() {
+            let image = self.image.as_deref().unwrap_or_default();
+            PoolKind::Cloud { image }
+        } else {
+            PoolKind::Hosts(&self.hosts)
+        }
+    }
+
+    /// The host of that name.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<&HostSpec> {
+        self.hosts.iter().find(|host| host.name == name)
+    }
+
     /// What the pool asks its cloud for, the preferred one first; each thing once.
     #[must_use]
     pub fn all_offerings(&self, network: &NetworkSpec) -> Vec<Offering> {
@@ -57,6 +95,12 @@ impl PoolSpec {
         let mut all: Vec<Offering> = lines.flat_map(|line| line.offerings(network)).collect();
         all.retain(|offering| seen.insert(offering.clone()));
         all
+    }
+
+    /// Its size at a moment, with what its schedule says.
+    #[must_use]
+    pub fn size_at(&self, now: Timestamp) -> SizeNow {
+        size_at(&self.size, &self.schedule, now)
     }
 
     /// Whether builds for this chroot may run on its builders.
@@ -73,20 +117,6 @@ impl PoolSpec {
             && (patterns.peek().is_none()
                 || patterns.any(|pattern| Glob::new(pattern).matches(chroot.as_str())))
     }
-}
-
-/// How many machines a pool has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SizeSpec {
-    /// The fewest machines, even when there is nothing to build; at most `max`.
-    #[serde(default)]
-    pub min: u32,
-    /// The most machines, counting those that come and those that go; 0 closes the pool.
-    pub max: u32,
-    /// How many ready builders to hold besides those in use; at most `max`.
-    #[serde(default)]
-    pub idle: u32,
 }
 
 /// How fast a pool grows.

@@ -11,7 +11,7 @@ use crate::{
     chroot::ARCHITECTURES,
     id::FleetId,
     name::{Grammar, PoolName},
-    quantity::{Price, Share, Span},
+    quantity::{Days, Hours, Price, Share, Span, Zone},
 };
 
 /// What every text with at least one letter or digit matches.
@@ -90,6 +90,9 @@ text_schema! {
     FleetId, "FleetId", "A UUID; `uuidgen` prints a new one.",
         "^(flt_)?([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$";
     PoolName, "PoolName", "The name of a pool.", Grammar::Pool.pattern();
+    Days, "Days", "Days of the week: any, tue,sat, mon-fri.", "^(any|(mon|tue|wed|thu|fri|sat|sun)([,-](mon|tue|wed|thu|fri|sat|sun))*)$";
+    Hours, "Hours", "A part of a day, such as 07:00-19:00.", "^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$";
+    Zone, "Zone", "A time zone of the IANA database, such as Europe/Prague.", SOMETHING;
 }
 
 #[cfg(test)]

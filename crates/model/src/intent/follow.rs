@@ -37,7 +37,9 @@ pub fn follow(intent: &Intent, made: &[Made], unmet: Option<&Unmet>, pass: Pass)
         Request::Hold { .. } => held(intent, made),
         Request::Reconcile => passed(pass),
         // Their taking up is all of them.
-        Request::Cordon { .. } | Request::Uncordon { .. } => (Done, intent.words.clone()),
+        Request::Cordon { .. } | Request::Uncordon { .. } | Request::Readmit { .. } => {
+            (Done, intent.words.clone())
+        }
     };
     if (state, &words) == (intent.state, &intent.words) {
         return None;

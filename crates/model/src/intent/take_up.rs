@@ -4,7 +4,7 @@ use super::{Decision, Intent, IntentState, LONGEST_HOLD, Request, Target, builde
 use crate::{
     BuilderId, BuilderState, PoolName, Timestamp,
     mark::{Mark, MarkKind, Pause},
-    plan::{Builder, Snapshot},
+    plan::{Builder, Host, Snapshot},
     quantity::Span,
 };
 
@@ -61,6 +61,7 @@ pub fn take_up(intent: &Intent, snapshot: &Snapshot) -> Decision {
             with(*builder, snapshot, |builder| hold_it(builder, hold))
         }
         Request::Release { builder } => with(*builder, snapshot, |builder| release(builder, &intent.actor)),
+        Request::Readmit { host } => readmit(host, snapshot),
         Request::Reconcile => Decision::of(Running, "a pass has begun"),
     }
 }
@@ -250,6 +251,24 @@ fn hold_it(builder: &Builder, hold: Mark) -> Decision {
             let words = format!("builder {id}, which is {state} now, is to be {}", hold.in_words());
             marked(builder, Some(hold), Running, words)
         }
+    }
+}
+
+fn readmit(host: &str, snapshot: &Snapshot) -> Decision {
+    let pool = snapshot
+        .pools
+        .values()
+        .find(|pool| pool.spec.host(host).is_some());
+    let Some(pool) = pool else {
+        return Decision::of(Refused, format!("there is no host {host} in the fleet file"));
+    };
+    let is_kept_back = |known: &Host| known.out.is_some() || known.history.failures > 0;
+    if !pool.hosts.get(host).is_some_and(is_kept_back) {
+        return Decision::of(Nothing, format!("host {host} is not out of service"));
+    }
+    Decision {
+        readmitted: Some(host.to_owned()),
+        ..Decision::of(Done, format!("host {host} is in service again, as it is now"))
     }
 }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     LaunchHistory,
     mark::MarkKind,
-    plan::{Builder, CloudHealth, Pool, Queue, Snapshot},
+    plan::{Builder, CloudHealth, Host, OutOfService, Pool, Queue, Snapshot},
 };
 
 mod follow;
@@ -51,6 +51,7 @@ fn builder(number: u128, state: BuilderState, mark: Option<Mark>) -> Builder {
         sandbox: None,
         ready_at: None,
         mark,
+        host: None,
     }
 }
 
@@ -64,6 +65,9 @@ fn snapshot(builders: Vec<Builder>, pause: Option<Pause>) -> Snapshot {
         history: LaunchHistory::default(),
         cloud: CloudHealth::Answers,
         pause,
+        quota: None,
+        hosts: BTreeMap::new(),
+        port: 22,
     };
     let nobody = Queue::new(vec![], &BTreeMap::new());
     Snapshot::new(NOW, BTreeMap::from([(x86(), pool)]), builders, nobody)
@@ -419,4 +423,48 @@ fn the_words_of_states_are_read_as_they_are_written() {
         assert_eq!(state.is_final(), !matches!(state, New | Running));
     }
     assert!("over".parse::<IntentState>().is_err());
+}
+
+#[test]
+fn a_host_that_is_kept_back_is_used_again_when_an_operator_says_so() {
+    let kept_back = |out: Option<&str>, failures| Host {
+        history: LaunchHistory {
+            failures,
+            ..LaunchHistory::default()
+        },
+        out: out.map(|why| OutOfService {
+            since: NOW,
+            why: why.to_owned(),
+        }),
+    };
+    let mut snapshot = snapshot(vec![], None);
+    let pool = snapshot.pools.get_mut(&x86()).unwrap();
+    pool.spec.hosts = serde_json::from_value(serde_json::json!([
+        {"name": "dirty", "address": "192.0.2.1"}, {"name": "dead", "address": "192.0.2.2"},
+        {"name": "fine", "address": "192.0.2.3"}, {"name": "new", "address": "192.0.2.4"},
+    ]))
+    .unwrap();
+    pool.hosts = [
+        ("dirty".to_owned(), kept_back(Some("users: eve: is new"), 0)),
+        ("dead".to_owned(), kept_back(None, 2)),
+        ("fine".to_owned(), kept_back(None, 0)),
+    ]
+    .into();
+    for (host, state, words) in [
+        ("dirty", Done, "host dirty is in service again, as it is now"),
+        ("dead", Done, "host dead is in service again, as it is now"),
+        ("fine", Nothing, "host fine is not out of service"),
+        ("new", Nothing, "host new is not out of service"),
+        ("none", Refused, "there is no host none in the fleet file"),
+    ] {
+        let asked = intent(Request::Readmit {
+            host: host.to_owned(),
+        });
+        let decision = take_up(&asked, &snapshot);
+        assert_eq!((decision.state, decision.words.as_str()), (state, words));
+        assert_eq!(decision.readmitted.is_some(), state == Done, "{host}");
+        let then = as_decided(&snapshot, &asked, &decision);
+        let is_known = then.pools[&x86()].hosts.contains_key(host);
+        assert_eq!(is_known, host == "fine", "{host}");
+    }
 }

@@ -1,9 +1,14 @@
 //! What each pool has while a plan is made, and what it may still launch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use super::{
-    Action, Builder, CloudHealth, Demand, Plan, Pool, Snapshot, Source, is_overdue, refusal::Refusal,
+    Action, Builder, CloudHealth, Demand, Plan, Pool, Snapshot, Source, hosts::Hosts, is_overdue,
+    refusal::Refusal,
 };
 use crate::{BuilderId, BuilderState, LaunchHistory, Sandbox, Timestamp, name::PoolName};
 
@@ -36,6 +41,10 @@ pub(super) struct Account<'a> {
     /// How its launches went, with those that this plan gives up.
     pub(super) history: LaunchHistory,
     pub(super) launches: u32,
+    /// Its fixed hosts, where its machines are some.
+    pub(super) hosts: Option<Hosts<'a>>,
+    /// How many more machines its cloud's limit lets all pools have together.
+    left_in_cloud: Option<Rc<Cell<u32>>>,
 }
 
 impl Account<'_> {
@@ -46,6 +55,14 @@ impl Account<'_> {
         }
         if self.counted >= spec.size.max {
             return Err(Refusal::Full(spec.size.max));
+        }
+        if let Some(hosts) = self.hosts.as_ref().filter(|hosts| hosts.is_empty()) {
+            return Err(Refusal::NoHost(hosts.in_public(), hosts.trouble()));
+        }
+        if let Some(quota) = &self.pool.quota
+            && self.left_in_cloud.as_ref().is_some_and(|left| left.get() == 0)
+        {
+            return Err(Refusal::CloudFull(quota.cloud.clone(), quota.instances));
         }
         if self.unanswered >= MOST_UNANSWERED {
             return Err(Refusal::Unanswered(self.unanswered));
@@ -99,10 +116,15 @@ impl Account<'_> {
         (have < demand.count).then_some(have)
     }
 
-    pub(super) fn launch(&mut self) {
+    /// Notes one more launch; the host that it is of, where machines are not rented.
+    pub(super) fn launch(&mut self) -> Option<String> {
         self.counted = self.counted.saturating_add(1);
         self.starting = self.starting.saturating_add(1);
         self.launches = self.launches.saturating_add(1);
+        if let Some(left) = &self.left_in_cloud {
+            left.set(left.get().saturating_sub(1));
+        }
+        self.hosts.as_mut().and_then(Hosts::take)
     }
 }
 
@@ -124,6 +146,7 @@ pub(super) fn open_accounts<'a>(
         }
     }
     let mut accounts = BTreeMap::new();
+    let mut clouds: BTreeMap<&str, Rc<Cell<u32>>> = BTreeMap::new();
     for (name, pool) in &snapshot.pools {
         let own = || snapshot.builders.iter().filter(|builder| builder.pool == *name);
         let count = |wanted: &dyn Fn(&Builder) -> bool| {
@@ -166,6 +189,12 @@ pub(super) fn open_accounts<'a>(
             unclaimed: starting.saturating_sub(unanswered),
             history: with_those_given_up(&pool.history, own(), &given_up, snapshot.now),
             launches: 0,
+            hosts: Hosts::of(pool, &snapshot.builders, snapshot.now),
+            left_in_cloud: pool.quota.as_ref().map(|quota| {
+                let left = quota.instances.saturating_sub(quota.counted);
+                let shared = clouds.entry(&quota.cloud);
+                Rc::clone(shared.or_insert_with(|| Rc::new(Cell::new(left))))
+            }),
         };
         accounts.insert(name, account);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Pool, Queue};
-use crate::{Timestamp, name::PoolName};
+use crate::{Timestamp, fleet::SizeNow, name::PoolName};
 
 /// A wish for builders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,31 +53,43 @@ impl Demand {
 }
 
 /// What the fleet file and the queue ask for, in the order in which it is served.
-pub(super) fn of_file_and_queue(pools: &BTreeMap<PoolName, Pool>, queue: &Queue) -> Vec<Demand> {
+pub(super) fn of_file_and_queue(
+    pools: &BTreeMap<PoolName, Pool>,
+    queue: &Queue,
+    now: Timestamp,
+) -> Vec<Demand> {
     let mut demands = Vec::with_capacity(pools.len().saturating_mul(2).saturating_add(1));
-    let mut add = |source, count, why| {
+    let mut add = |source, count, until, why| {
         if count > 0 {
             demands.push(Demand {
                 source,
                 count,
-                until: None,
+                until,
                 why,
             });
         }
     };
     let waiting = u32::try_from(queue.len()).unwrap_or(u32::MAX);
-    add(Source::Queue, waiting, format!("{waiting} attempts that wait"));
+    add(
+        Source::Queue,
+        waiting,
+        None,
+        format!("{waiting} attempts that wait"),
+    );
     for (name, pool) in pools {
-        let size = &pool.spec.size;
+        let SizeNow { size, until } = pool.spec.size_at(now);
+        let lasts = until.map_or_else(String::new, |until| format!(" until {}", until.to_the_second()));
         add(
             Source::Floor(name.clone()),
             size.min,
-            format!("at least {} builders", size.min),
+            until,
+            format!("at least {} builders{lasts}", size.min),
         );
         add(
             Source::Headroom(name.clone()),
             size.idle,
-            format!("{} spare builders", size.idle),
+            until,
+            format!("{} spare builders{lasts}", size.idle),
         );
     }
     demands

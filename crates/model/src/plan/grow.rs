@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Action, CloudHealth, Demand, Plan, PoolReport, Preferences, QueuedAttempt, Snapshot, Source, Unmet, Wait,
     account::{Account, open_accounts},
+    hosts::Hosts,
     is_overdue,
     leaving::leaving,
     refusal::Refusal,
@@ -225,9 +226,10 @@ fn launch<'a>(
         let account = accounts.get(*name);
         account.is_some_and(|account| may_be_taken(account) && account.room(now).is_ok())
     })?;
-    accounts.get_mut(name)?.launch();
+    let host = accounts.get_mut(name)?.launch();
     plan.actions.push(Action::Launch {
         pool: (*name).clone(),
+        host,
         reason: format!("build {} waits for {}", attempt.build, attempt.chroot),
         intent: None,
     });
@@ -251,7 +253,7 @@ fn fill<'a>(
                 refusal.get_or_insert(refused);
                 break;
             }
-            account.launch();
+            let host = account.launch();
             account.unclaimed = account.unclaimed.saturating_add(1);
             launched = launched.saturating_add(1);
             let (reason, intent) = match &demand.source {
@@ -260,6 +262,7 @@ fn fill<'a>(
             };
             plan.actions.push(Action::Launch {
                 pool: name.clone(),
+                host,
                 reason,
                 intent,
             });
@@ -268,7 +271,10 @@ fn fill<'a>(
     // A pool that has what it wants now, and could get no more, says so as well: the first to know that is who looks.
     match account.obstacle(now).or(refusal) {
         Some(obstacle) => obstacle.note(name),
-        None => "as wanted".to_owned(),
+        None => {
+            let trouble = account.hosts.as_ref().and_then(Hosts::trouble);
+            trouble.unwrap_or_else(|| "as wanted".to_owned())
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Builder, Snapshot, used::outstayed};
+use super::{Builder, Snapshot, hosts::moved, used::outstayed};
 use crate::{BuilderId, BuilderState, Drift, fleet::PoolSpec, mark::Mark, name::PoolName};
 
 /// The builders to let go, each with the reason. One at work ends that first, and so does one that is `given` to an attempt.
@@ -27,6 +27,8 @@ pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTree
     }
     for (name, pool) in &snapshot.pools {
         let own: Vec<&Builder> = ready().filter(|builder| builder.pool == *name).collect();
+        let stays = |builder: &&&Builder| !given.contains(&builder.id);
+        leaving.extend(moved(pool, own.iter().filter(stays).copied()));
         for builder in own.iter().filter(|builder| !given.contains(&builder.id)) {
             let why = outstayed(builder, &pool.spec.reuse, snapshot.now);
             leaving.extend(why.map(|why| (builder.id, why)));

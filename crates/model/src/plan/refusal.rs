@@ -10,6 +10,10 @@ pub(super) enum Refusal {
     /// An operator drained it.
     Paused(Pause),
     Full(u32),
+    /// All pools of the cloud together have as many machines as they may.
+    CloudFull(String, u32),
+    /// All its hosts are in use or not fit for it, in words for everybody and for operators.
+    NoHost(String, Option<String>),
     Parallel(u32),
     Unanswered(u32),
     NoMachine(String),
@@ -30,6 +34,10 @@ impl Refusal {
                 format!("pool {pool} is drained by its operators{until}")
             }
             Self::Full(max) => format!("pool {pool} is at its maximum of {max}"),
+            Self::CloudFull(cloud, limit) => {
+                format!("the pools of cloud {cloud} have {limit} machines, as many as they may together")
+            }
+            Self::NoHost(hosts, _) => format!("pool {pool} has no free host: {hosts}"),
             Self::Parallel(limit) => {
                 format!("pool {pool} starts {limit} builders already, as many as it may at once")
             }
@@ -59,6 +67,7 @@ impl Refusal {
             Self::Away(trouble) => trouble.for_operators(),
             Self::Paused(Pause { by, why, .. }) if why.is_empty() => format!("{words}, by {by}"),
             Self::Paused(Pause { by, why, .. }) => format!("{words}, by {by}: {why}"),
+            Self::NoHost(_, Some(trouble)) => format!("{words}; {trouble}"),
             Self::NoMachine(refusal) => format!("{words}: {refusal}"),
             Self::HeldBack(
                 LaunchHistory {
@@ -85,7 +94,12 @@ impl Refusal {
             | Self::Unanswered(_)
             | Self::NoMachine(_)
             | Self::Probing(_) => true,
-            Self::Away(_) | Self::Paused(_) | Self::Full(_) | Self::HeldBack(..) => false,
+            Self::Away(_)
+            | Self::Paused(_)
+            | Self::Full(_)
+            | Self::CloudFull(..)
+            | Self::NoHost(..)
+            | Self::HeldBack(..) => false,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     fleet::{DriftSpec, LaunchSpec, OfferingSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec},
 };
 
+mod hosts;
 mod operators;
 mod pools;
 mod promises;
@@ -21,9 +22,10 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
     let spec = PoolSpec {
         labels: ["arch:x86_64".to_owned(), "chroot:microdistro-*".to_owned()].into(),
         priority: 0,
-        image: "builder".to_owned(),
+        image: Some("builder".to_owned()),
         provision: "base".to_owned(),
         size: SizeSpec { min, max, idle },
+        schedule: vec![],
         launch: LaunchSpec {
             parallel: 4,
             attempts: 3,
@@ -34,6 +36,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
             market: Market::OnDemand,
             max_price: None,
         }],
+        hosts: vec![],
         shrink: ShrinkSpec::default(),
         reuse: ReuseSpec::default(),
         drift: DriftSpec::default(),
@@ -43,6 +46,9 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
         history: LaunchHistory::default(),
         cloud: CloudHealth::Answers,
         pause: None,
+        quota: None,
+        hosts: BTreeMap::new(),
+        port: 22,
     }
 }
 
@@ -100,6 +106,7 @@ fn builder(number: u128, pool: &str, state: BuilderState) -> Builder {
         sandbox: None,
         ready_at: None,
         mark: None,
+        host: None,
     }
 }
 

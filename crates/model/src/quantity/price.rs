@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::InvalidQuantity;
 
 /// A price for an hour in the currency of the cloud's account (US dollars at Amazon), exact to a millionth, such as `0.156`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Price(u64);
 
 /// How many digits of a price stand behind its point.
@@ -18,6 +18,21 @@ impl Price {
     #[must_use]
     pub const fn from_millionths(count: u64) -> Self {
         Self(count)
+    }
+
+    /// Both together; the highest price there is where that is higher.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// What so many seconds cost, rounded up to a millionth.
+    #[must_use]
+    pub fn for_seconds(self, seconds: u64) -> Self {
+        let millionths = u128::from(self.0)
+            .saturating_mul(u128::from(seconds))
+            .div_ceil(3600);
+        Self(u64::try_from(millionths).unwrap_or(u64::MAX))
     }
 
     /// The price in millionths.
@@ -103,6 +118,25 @@ impl serde::de::Visitor<'_> for PriceVisitor {
 #[cfg(test)]
 mod tests {
     use super::Price;
+
+    #[test]
+    fn a_part_of_an_hour_costs_its_part() {
+        let price: Price = "0.18".parse().unwrap();
+        for (seconds, expected) in [
+            (0, "0"),
+            (1, "0.00005"),
+            (1800, "0.09"),
+            (3600, "0.18"),
+            (3700, "0.185"),
+            (7, "0.00035"),
+        ] {
+            assert_eq!(price.for_seconds(seconds).to_string(), expected);
+        }
+        let least = Price::from_millionths(1);
+        assert_eq!(least.for_seconds(1), least, "rounded up");
+        let most = Price::from_millionths(u64::MAX);
+        assert_eq!(most.for_seconds(u64::MAX), most);
+    }
 
     #[test]
     fn a_price_is_exact_to_a_millionth_and_is_written_as_short_as_it_can_be() {

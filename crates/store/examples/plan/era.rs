@@ -19,6 +19,9 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         history: model::LaunchHistory::default(),
         cloud: plan::CloudHealth::Answers,
         pause: None,
+        quota: None,
+        hosts: BTreeMap::new(),
+        port: 22,
     };
     let builders = view.builders.iter().map(|builder| plan::Builder {
         id: builder.id,
@@ -33,6 +36,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         sandbox: builder.sandbox.clone(),
         ready_at: builder.ready_at,
         mark: None,
+        host: None,
     });
     Ok(Snapshot::new(
         view.at,

@@ -40,6 +40,8 @@ pub struct Model {
     pub mark_by: Option<String>,
     pub mark_why: Option<String>,
     pub mark_until: Option<i64>,
+    /// The fixed host that it is.
+    pub host: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

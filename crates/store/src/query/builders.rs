@@ -121,6 +121,7 @@ fn builder(row: builder::Model, mut launches: Vec<launch_attempt::Model>) -> Res
         uses: at.number("uses", row.uses)?,
         baseline: row.baseline,
         mark,
+        host: row.host,
     })
 }
 
@@ -147,10 +148,11 @@ fn new_row(FleetId(fleet): FleetId, new: &NewBuilder, now: Timestamp) -> builder
         version: Set(1),
         cloud: Set(new.cloud.clone()),
         instance_id: Set(None),
-        address: Set(None),
+        address: Set(new.host.as_ref().map(|host| host.address.clone())),
         port: Set(i32::from(new.port)),
         host_key: Set(None),
         host_key_secret: Set(None),
+        host: Set(new.host.as_ref().map(|host| host.name.clone())),
         image: Set(new.image.clone()),
         spec_hash: Set(new.spec_hash.clone()),
         cordoned: Set(false),
@@ -196,8 +198,9 @@ impl Store {
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;
             let insert = builder::Entity::insert(new_row(lease.fleet, new, now));
-            or_conflict(insert.exec_without_returning(&*tx).await, || {
-                format!("there is a builder {} already", new.id)
+            or_conflict(insert.exec_without_returning(&*tx).await, || match &new.host {
+                Some(host) => format!("host {} has a builder already", host.name),
+                None => format!("there is a builder {} already", new.id),
             })?;
             if let Some(key) = intent {
                 launched_for(&tx, (lease.fleet, key), new.id).await?;
@@ -271,7 +274,7 @@ impl Store {
         self.read(|tx| async move { builder_of(&tx, id).await }).await
     }
 
-    /// The builder whose instance that is; none when its row cannot be read.
+    /// The builder whose instance that is, the last one of several; none when its row cannot be read.
     ///
     /// # Errors
     ///

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     events::Entry,
+    hosts::readmit,
     leases::check_lease,
     marks::{set_mark, set_pause},
 };
@@ -236,6 +237,9 @@ impl Store {
             }
             if let Some((pool, pause)) = &decision.pause {
                 set_pause(&tx, pool, pause.as_ref(), (actor, now)).await?;
+            }
+            if let Some(host) = &decision.readmitted {
+                readmit(&tx, lease.fleet, host, (actor, now)).await?;
             }
             if after != before {
                 Entry::new("intent", key, "controller", &decision.words)

@@ -38,8 +38,8 @@ impl Store {
                 ..Change::default()
             };
             let keys = builder::ActiveModel {
-                host_key: Set(Some(launch.host_key_public.clone())),
-                host_key_secret: Set(Some(launch.host_key_secret.clone())),
+                host_key: Set(launch.host_key_public.clone()),
+                host_key_secret: Set(launch.host_key_secret.clone()),
                 ..Default::default()
             };
             move_builder(&tx, builder, BuilderState::Launching, (&change, keys), now).await?;

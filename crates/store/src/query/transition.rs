@@ -1,7 +1,7 @@
 //! Moves that the controller decides on, with what follows from them: for the attempt that a builder leaves, for the launch
 //! that is answered, and for the history of its pool's launches.
 
-use model::{AttemptId, AttemptState, Blame, BuildId, BuilderState, LaunchHistory, Timestamp};
+use model::{AttemptId, AttemptState, Blame, BuildId, BuilderState, FleetId, LaunchHistory, Timestamp};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, sea_query::OnConflict,
@@ -12,6 +12,7 @@ use super::{
     events::Entry,
     finish::{fence, open_allocation, withdraw},
     histories::history,
+    hosts::{host_history, set_host_history},
     leases::check_lease,
     moves::{Move, advance},
     shortages::note_answer,
@@ -91,6 +92,7 @@ async fn close_launch(tx: &Tx, builder: &Builder, change: &Change, now: Timestam
 /// last one was. One that the cloud took back was none of the pool's.
 async fn note_launch(
     tx: &Tx,
+    fleet: FleetId,
     builder: &Builder,
     to: BuilderState,
     change: &Change,
@@ -106,19 +108,20 @@ async fn note_launch(
     if !is_given_up && to != BuilderState::Ready {
         return Ok(());
     }
+    if let Some(host) = &builder.host {
+        let before = host_history(tx, fleet, host).await?.unwrap_or_default();
+        let after = after_launch(&before, is_given_up, builder, change, now);
+        return match after == before {
+            true => Ok(()),
+            false => set_host_history(tx, fleet, host, after).await,
+        };
+    }
     let row = pool::Entity::find_by_id(builder.pool.as_str())
         .lock_exclusive()
         .one(&**tx)
         .await?;
     let before = row.as_ref().map(history).transpose()?.unwrap_or_default();
-    let after = if is_given_up {
-        before.after_failure(builder.created_at, &reason(&change.reason), now)
-    } else {
-        LaunchHistory {
-            failures: 0,
-            ..before.clone()
-        }
-    };
+    let after = after_launch(&before, is_given_up, builder, change, now);
     if row.is_some() && after == before {
         return Ok(());
     }
@@ -140,6 +143,23 @@ async fn note_launch(
     .exec_without_returning(&**tx)
     .await?;
     Ok(())
+}
+
+/// The history after one more builder was given up, or got ready.
+fn after_launch(
+    before: &LaunchHistory,
+    is_given_up: bool,
+    builder: &Builder,
+    change: &Change,
+    now: Timestamp,
+) -> LaunchHistory {
+    if is_given_up {
+        return before.after_failure(builder.created_at, &reason(&change.reason), now);
+    }
+    LaunchHistory {
+        failures: 0,
+        ..before.clone()
+    }
 }
 
 /// A builder that leaves its attempt: nobody may act for the attempt any more, and another one follows.
@@ -244,7 +264,7 @@ impl Store {
             excuse_what_was_lost(&tx, builder, change, now).await?;
             move_builder(&tx, builder, to, (change, builder::ActiveModel::default()), now).await?;
             close_launch(&tx, builder, change, now).await?;
-            note_launch(&tx, builder, to, change, now).await?;
+            note_launch(&tx, lease.fleet, builder, to, change, now).await?;
             note_answer(&tx, lease.fleet, builder, change, now).await?;
             let moved = builder_of(&tx, builder.id).await?;
             moved.ok_or_else(|| Error::not_found(format!("builder {}", builder.id)).into())

@@ -12,7 +12,7 @@ use model::{
     Timestamp,
     intent::{Intent, Made},
     mark::{Mark, Pause},
-    plan::{CloudTrouble, Queue},
+    plan::{CloudTrouble, Host, Queue},
     shortage::Note,
     step::Move,
 };
@@ -82,6 +82,8 @@ pub struct Builder {
     pub baseline: Option<String>,
     /// What an operator has said of it.
     pub mark: Option<Mark>,
+    /// The fixed host that it is, by its name; `None` where it is rented.
+    pub host: Option<String>,
 }
 
 impl fmt::Debug for Builder {
@@ -133,10 +135,29 @@ pub struct NewBuilder {
     pub spec_hash: String,
     /// The port of its sshd.
     pub port: u16,
+    /// The fixed host that it is made of.
+    pub host: Option<NewHost>,
     /// What it is rented for, as a sentence for people.
     pub reason: String,
     /// When the farm gives it up if no launch has been begun for it.
     pub deadline: Timestamp,
+}
+
+/// The fixed host that a builder is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewHost {
+    pub name: String,
+    /// Where it is reached: an IP address or a host name.
+    pub address: String,
+}
+
+/// What is on record of a fixed host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostRecord {
+    /// The key that it showed first, as OpenSSH writes it; `None` where it never was to show one.
+    pub host_key: Option<String>,
+    /// What it was like before builds ran there; `None` where none have since it was cleaned.
+    pub baseline: Option<String>,
 }
 
 /// A launch that is to be written down before the cloud is called.
@@ -148,10 +169,10 @@ pub struct NewLaunch {
     pub offering: Offering,
     /// The digest of all parameters.
     pub params_hash: String,
-    /// The public key that the machine's sshd is to prove, as OpenSSH writes it.
-    pub host_key_public: String,
-    /// The secret half of that key.
-    pub host_key_secret: String,
+    /// The public key that the machine's sshd is to prove, as OpenSSH writes it; `None` where it is to be found out.
+    pub host_key_public: Option<String>,
+    /// The secret half of that key, where the machine is given it.
+    pub host_key_secret: Option<String>,
 }
 
 impl fmt::Debug for NewLaunch {
@@ -230,6 +251,8 @@ pub struct FleetView {
     pub troubles: Vec<CloudTrouble>,
     /// What clouds said lately that they have no more of.
     pub shortages: Arc<BTreeMap<String, Vec<Note>>>,
+    /// What is on record of fixed hosts, by their names.
+    pub hosts: BTreeMap<String, Host>,
     /// The pools that operators let launch nothing.
     pub pauses: BTreeMap<PoolName, Pause>,
     /// What operators ask for, and what goes on following from it, the oldest first.

@@ -18,8 +18,8 @@ pub use build::{
 };
 pub use event::{Event, EventFilter};
 pub use fleet::{
-    Builder, Change, FarmCounts, FleetView, LaunchAttempt, Lease, NewBuilder, NewLaunch, Orphan, QueueEntry,
-    QueuePage, Reasons, Sighting,
+    Builder, Change, FarmCounts, FleetView, HostRecord, LaunchAttempt, Lease, NewBuilder, NewHost, NewLaunch,
+    Orphan, QueueEntry, QueuePage, Reasons, Sighting,
 };
 pub use package::{LastBuilds, MonitorPage, Package, PackageBuilds, PackageChroots};
 pub use project::{Chroot, LockedKey, NewProject, Order, Page, Project, ProjectFilter, ProjectSettings};

@@ -75,7 +75,7 @@ async fn one_bad_row_keeps_no_others_from_the_planner(farm: Farm) {
         bad.id
     ))
     .await;
-    raw.execute("INSERT INTO pool (name, failures) VALUES ('../etc', 1)")
+    raw.execute("INSERT INTO pool (fleet, name, failures) SELECT fleet, '../etc', 1 FROM fleet_lease")
         .await;
     assert_eq!(queue().await, [good]);
 }

@@ -53,6 +53,7 @@ pub(crate) fn new_builder() -> NewBuilder {
         image: "img-1".to_owned(),
         spec_hash: "5bec".to_owned(),
         port: 22,
+        host: None,
         reason: "an attempt waits".to_owned(),
         deadline: at(600),
     }
@@ -63,8 +64,8 @@ pub(crate) fn new_launch() -> NewLaunch {
         id: LaunchId(Uuid::now_v7()),
         offering: "c5.large".parse().unwrap(),
         params_hash: "9a7a".to_owned(),
-        host_key_public: "ssh-ed25519 AAAA".to_owned(),
-        host_key_secret: "the secret half".to_owned(),
+        host_key_public: Some("ssh-ed25519 AAAA".to_owned()),
+        host_key_secret: Some("the secret half".to_owned()),
     }
 }
 

@@ -301,6 +301,8 @@ async fn undo_the_seventh(raw: &Raw) {
     for index in [
         "open_attempts",
         "live_builders",
+        "one_live_builder_of_instance",
+        "one_live_builder_of_host",
         "ended_builders",
         "open_allocations",
         "repositories_in_publication",

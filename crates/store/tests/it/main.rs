@@ -18,6 +18,7 @@ mod events;
 mod farm;
 mod full_disk;
 mod history;
+mod hosts;
 mod intents;
 mod leases;
 mod many;

@@ -13,8 +13,8 @@ use model::{
     plan::Wait,
 };
 use store::{
-    BuildFilter, EventFilter, FleetCache, LastBuilds, Order, Page, ProjectFilter, ProjectKey, Sighting,
-    Store, testing::PostgresServer,
+    BuildFilter, EventFilter, FleetCache, LastBuilds, Lease, Order, Page, ProjectFilter, ProjectKey,
+    Sighting, Store, testing::PostgresServer,
 };
 use uuid::Uuid;
 
@@ -82,6 +82,33 @@ async fn looks(bench: &mut Bench, store: &Store, now: Timestamp) -> AttemptId {
     view.queue[0].id
 }
 
+/// What is kept of fixed hosts.
+async fn hosts(bench: &mut Bench, store: &Store, lease: &Lease, builder: BuilderId) {
+    let now = at(1_000_000);
+    bench
+        .look("host", store.host(lease, "rack-1", "192.0.2.7 22"))
+        .await;
+    let of_host = (builder, "rack-1");
+    bench
+        .look(
+            "keep_host_key",
+            store.keep_host_key(lease, of_host, "ssh-ed25519 AAAA", now),
+        )
+        .await;
+    bench
+        .look(
+            "keep_host_baseline",
+            store.keep_host_baseline(lease, "rack-1", Some("{}")),
+        )
+        .await;
+    bench
+        .look(
+            "take_host_out",
+            store.take_host_out(lease, "rack-1", "it is dirty", now),
+        )
+        .await;
+}
+
 /// What the controller does.
 async fn rounds(bench: &mut Bench, store: &Store) {
     let lease = bench.farm.lease;
@@ -144,6 +171,8 @@ async fn rounds(bench: &mut Bench, store: &Store) {
     bench
         .look("builder_by_instance", store.builder_by_instance("i-7"))
         .await;
+    // On the heap: this future is all that a thread's stack holds.
+    Box::pin(hosts(bench, store, &lease, new.id)).await;
     bench.look("pending_migrations", store.pending_migrations()).await;
     conditions(bench, store).await;
 }

@@ -100,11 +100,12 @@ pub(crate) enum AskCommand {
         #[command(flatten)]
         common: Common,
     },
-    /// End a hold before its time. The builder is terminated.
+    /// End a hold before its time: the builder is terminated. Or use a fixed host again that is out of service, as it is now.
     #[command(after_help = CODES)]
     Release {
-        /// The builder: bdr_..., or its instance, i-...
-        builder: String,
+        /// The builder (bdr_..., or its instance, i-...), or the fixed host, by its name in the fleet file.
+        #[arg(value_name = "BUILDER|HOST")]
+        what: String,
         #[command(flatten)]
         common: Common,
     },

@@ -1,6 +1,6 @@
 //! Of a builder: what it does, since when and why, until when and what happens then, what it has cost, and its history.
 
-use model::{BuilderState, Timestamp, fleet::FleetSpec, mark::Mark};
+use model::{BuilderState, Timestamp, fleet::FleetSpec, mark::Mark, quantity::Price};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{Attempt, Builder, Event, LaunchAttempt};
@@ -33,12 +33,18 @@ pub(super) struct BuilderStory {
     /// What ends its state, as a sentence.
     until: String,
     cloud: String,
+    /// The fixed host that it is, where it is not rented.
+    host: Option<String>,
     image: String,
     instance_id: Option<String>,
     address: Option<String>,
     launches: Launches,
-    /// How long its machine has been asked for, in seconds: a cloud counts about that. The fleet file has no prices.
+    /// How long its machine has been asked for, in seconds: a cloud counts about that.
     machine_seconds: Option<u64>,
+    /// What an hour of it costs by the fleet file; `None` where that has no price for it.
+    price: Option<Price>,
+    /// What that time has cost so far.
+    cost: Option<Price>,
     history: Vec<Step>,
     #[serde(skip)]
     now: Timestamp,
@@ -79,6 +85,8 @@ impl BuilderStory {
         now: Timestamp,
     ) -> Self {
         let launch = builder.launch.as_ref();
+        let machine_seconds = machine_seconds(builder, launch, now);
+        let price = launch.and_then(|launch| fleet.price(&builder.cloud, &launch.offering));
         let runs = runs.map(|attempt| {
             json!({
                 "build": attempt.build, "attempt": attempt.id, "owner": attempt.owner,
@@ -101,6 +109,7 @@ impl BuilderStory {
             deadline: builder.deadline.map(|deadline| deadline.to_string()),
             until: until(builder, fleet, now),
             cloud: builder.cloud.clone(),
+            host: builder.host.clone(),
             image: builder.image.clone(),
             instance_id: builder.instance_id.clone(),
             address: builder.address.clone(),
@@ -111,7 +120,11 @@ impl BuilderStory {
                 offering: launch.map(|launch| launch.offering.to_string()),
                 answer: launch.and_then(|launch| launch.outcome.clone()),
             },
-            machine_seconds: machine_seconds(builder, launch, now),
+            machine_seconds,
+            price,
+            cost: price
+                .zip(machine_seconds)
+                .map(|(price, seconds)| price.for_seconds(seconds)),
             history: events.into_iter().map(step).collect(),
             now,
             entered_at: builder.entered_at,
@@ -139,7 +152,10 @@ impl BuilderStory {
                 .address
                 .as_ref()
                 .map_or_else(String::new, |address| format!(" at {address}"));
-            format!("{id}{at}, image {}, cloud {}", self.image, self.cloud)
+            match self.host {
+                Some(_) => format!("{id}{at}, a fixed host"),
+                None => format!("{id}{at}, image {}, cloud {}", self.image, self.cloud),
+            }
         });
         line(
             "machine",
@@ -148,7 +164,10 @@ impl BuilderStory {
         line("launches", &self.launches.in_words());
         let cost = self.machine_seconds.map(|seconds| {
             let time = length(std::time::Duration::from_secs(seconds));
-            format!("{time} of a machine so far; the fleet file has no prices")
+            match self.cost.zip(self.price) {
+                Some((cost, price)) => format!("{cost} so far: {time} of a machine, {price} an hour"),
+                None => format!("{time} of a machine so far; the fleet file has no price for it"),
+            }
         });
         line(
             "cost",

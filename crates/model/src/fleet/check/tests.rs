@@ -65,6 +65,21 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "pools.here.size.idle: 2 must not be above the max of 1",
     ),
     ("/pools/here/size/min", "2", "pools.here.size.min:"),
+    (
+        "/pools/here/schedule",
+        r#"[{"hours": "07:00-19:00", "idle": 1}, {"hours": "07:00-19:00", "idle": 2}]"#,
+        "pools.here.schedule[1].idle: 2 must not be above the max of 1",
+    ),
+    (
+        "/pools/here/schedule",
+        r#"[{"hours": "07:00-19:00", "min": 9}]"#,
+        "pools.here.schedule[0].min: 9 must not be above the max of 1",
+    ),
+    (
+        "/pools/here/schedule",
+        r#"[{"hours": "07:00-19:00"}]"#,
+        "pools.here.schedule[0]: it changes nothing",
+    ),
     ("/clouds/c/region", r#"" ""#, "clouds.c.region:"),
     (
         "/provision/p/connect",

@@ -16,6 +16,7 @@ fn whole() -> Value {
         "clouds": {"c": {
             "kind": "ec2", "region": "r", "endpoint": "http://x/", "profile": "aws",
             "credentials": {"source": "file", "path": "p"},
+            "limits": {"instances": 1}, "prices": {"t": {"on-demand": 0.1, "spot": 0.05}},
             "network": {"subnet": "s", "subnets": {"z": "s"}, "security_groups": ["g"]},
         }},
         "images": {"i": {"cloud": "c", "id": "ami-1"}},
@@ -29,6 +30,8 @@ fn whole() -> Value {
             "labels": ["arch:x86_64"], "priority": 1, "image": "i", "provision": "p",
             "size": {"min": 1, "max": 1, "idle": 1}, "launch": {"parallel": 1, "attempts": 1},
             "offerings": [{"types": ["t"], "zones": ["z"], "market": "spot", "max_price": 0.1}],
+            "hosts": [{"name": "h", "address": "a", "port": 1, "host_key": "ssh-ed25519 AAAA"}],
+            "schedule": [{"days": "mon", "hours": "07:00-19:00", "zone": "UTC", "idle": 1, "min": 1}],
             "shrink": {"idle_for": "1s"},
             "reuse": {"scope": "sandbox", "idle_for": "1s", "max_uses": 1, "max_age": "1s"}, "drift": {"budget": "10%"},
         }},
@@ -181,7 +184,7 @@ fn the_schema_has_the_keys_of_the_types_and_no_other_in_each_map() {
         maps.entry(&key.map).or_default().insert(key.key.clone());
     }
     assert!(serde_json::from_value::<FleetSpec>(whole()).is_ok());
-    assert_eq!(maps.len(), 19, "{:?}", maps.keys());
+    assert_eq!(maps.len(), 23, "{:?}", maps.keys());
     for (map, known) in maps {
         let mut file = whole();
         file.pointer_mut(map).unwrap()["colour"] = "red".into();

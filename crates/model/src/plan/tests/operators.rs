@@ -35,6 +35,7 @@ fn what_an_operator_asks_for_is_launched_beside_what_the_file_asks_for() {
     assert_eq!(launches(&decided), 4, "one to hold ready, three for root");
     let expected = Action::Launch {
         pool: "x86".parse().unwrap(),
+        host: None,
         reason: "root asked for 3 builders".to_owned(),
         intent: Some("key".to_owned()),
     };

@@ -44,6 +44,7 @@ fn builders_that_go_are_none_of_the_minimum() {
     let last = plan(&farm);
     let expected = Action::Launch {
         pool: "x86".parse().unwrap(),
+        host: None,
         reason: "the pool has 0 of at least 1 builders".to_owned(),
         intent: None,
     };
@@ -53,6 +54,56 @@ fn builders_that_go_are_none_of_the_minimum() {
     let full = plan(&farm);
     assert_eq!(full.actions, []);
     assert_eq!(full.pools[0].note, "pool x86 is at its maximum of 1");
+}
+
+#[test]
+fn the_pools_of_a_cloud_have_no_more_machines_together_than_its_limit() {
+    let limited = |max, counted| Pool {
+        quota: Some(Quota {
+            cloud: "aws".to_owned(),
+            instances: 5,
+            counted,
+        }),
+        ..pool(0, max, max)
+    };
+    for (counted, expected) in [(0, [3, 2]), (4, [1, 0]), (5, [0, 0]), (9, [0, 0])] {
+        let farm = snapshot(&[
+            ("a", limited(3, counted)),
+            ("b", limited(3, counted)),
+            ("c", pool(0, 9, 2)),
+        ]);
+        let decided = plan(&farm);
+        let launched = decided.pools.iter().map(|report| report.launches);
+        let [first, second] = expected;
+        assert_eq!(launched.collect::<Vec<_>>(), [first, second, 2], "{counted}");
+        let words = "the pools of cloud aws have 5 machines, as many as they may together";
+        assert_eq!(decided.pools[1].note, words, "{counted}");
+        assert_eq!(decided.pools[2].note, "as wanted", "another cloud");
+    }
+}
+
+#[test]
+fn a_pool_is_filled_when_its_schedule_begins_and_lets_only_idle_builders_go_when_it_ends() {
+    // It is 13:46:40 on a Monday.
+    let mut farm = snapshot(&[("x86", pool(0, 9, 1))]);
+    let own = farm.pools.values_mut().next().unwrap();
+    let lines = serde_json::json!([{"days": "mon", "hours": "09:00-14:00", "idle": 3}]);
+    own.spec.schedule = serde_json::from_value(lines).unwrap();
+    let filled = plan(&farm);
+    assert_eq!(launches(&filled), 3);
+    assert!(
+        filled.actions.iter().any(|action| matches!(
+            action,
+            Action::Launch { reason, .. }
+                if reason == "the pool has 0 of 3 spare builders until 1970-01-12T14:00:00Z"
+        )),
+        "{:?}",
+        filled.actions
+    );
+    farm.builders = vec![idle(1), idle(2), idle(3), builder(4, "x86", BuilderState::Busy)];
+    assert_eq!(plan(&farm).actions, []);
+    farm.now = NOW.plus(Duration::from_secs(800));
+    assert_eq!(drained(&plan(&farm)), [1, 2], "the end of a time ends no build");
 }
 
 #[test]
@@ -181,6 +232,7 @@ fn what_keeps_a_pool_from_growing_is_said_in_these_words() {
     assert_eq!(decided.waits[4].position, 5);
     let first = Action::Launch {
         pool: "x86".parse().unwrap(),
+        host: None,
         reason: "build 1 waits for microdistro-1-x86_64".to_owned(),
         intent: None,
     };

@@ -73,7 +73,7 @@ bdr_00000000000000000000000000000001 of pool x86 is booting, cordoned
   until     2026-11-29T12:03:30Z, in 3 min 30 s: if it is still booting then, it becomes terminating
   machine   i-1 at 10.0.0.1, image ami-1, cloud c
   launches  3, 1 refused, 1 put off; the last for c7i.xlarge@eu-central-1a: instance i-1
-  cost      1 h 1 min of a machine so far; the fleet file has no prices
+  cost      1 h 1 min of a machine so far; the fleet file has no price for it
 
 WHEN                  WHAT       FROM     TO        BY          WHY
 2026-11-29T10:58:20Z  builder    -        planned   controller  build 12 waits for fedora-43-x86_64
@@ -129,6 +129,32 @@ fn a_machine_costs_until_its_builder_has_ended() {
     let mut none = launched(BuilderState::Launching);
     none.instance_id = None;
     assert_eq!(story(&none, vec![], None).machine_seconds, None);
+}
+
+#[test]
+fn a_machine_costs_by_the_hour_what_the_file_says_and_a_fixed_host_nothing() {
+    let mut fleet = fleet(&[("x86", "arch:x86_64", [0, 2, 0], 0)]);
+    let name = fleet.clouds.keys().next().unwrap().clone();
+    let prices = serde_json::json!({"c7i.xlarge": {"on-demand": 0.18}});
+    fleet.clouds.get_mut(&name).unwrap().prices = serde_json::from_value(prices).unwrap();
+    let mut it = launched(BuilderState::Ready);
+    it.cloud = name;
+    let told = BuilderStory::new(&it, vec![], None, &fleet, NOW);
+    let line = "  cost      0.185 so far: 1 h 1 min of a machine, 0.18 an hour\n";
+    assert!(told.as_text().contains(line), "{}", told.as_text());
+    let json = serde_json::to_value(&told).unwrap();
+    assert_eq!((&json["price"], &json["cost"]), (&"0.18".into(), &"0.185".into()));
+
+    it.cloud = "hosts".to_owned();
+    it.instance_id = Some("rack-1".to_owned());
+    it.host = Some("rack-1".to_owned());
+    let told = BuilderStory::new(&it, vec![], None, &fleet, NOW).as_text();
+    for line in [
+        "  machine   rack-1 at 10.0.0.1, a fixed host\n",
+        "  cost      0 so far: 1 h 1 min of a machine, 0 an hour\n",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
 }
 
 #[test]

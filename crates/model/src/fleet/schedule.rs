@@ -1,0 +1,133 @@
+//! How many machines a pool has, and the times of the week at which that is otherwise.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Timestamp,
+    quantity::{Days, Hours, Zone, goes_on_until},
+};
+
+/// How many machines a pool has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SizeSpec {
+    /// The fewest machines, even when there is nothing to build; at most `max`.
+    #[serde(default)]
+    pub min: u32,
+    /// The most machines, counting those that come and those that go; 0 closes the pool.
+    pub max: u32,
+    /// How many ready builders to hold besides those in use; at most `max`.
+    #[serde(default)]
+    pub idle: u32,
+}
+
+/// A time of the week at which a pool has another size. Of several that go on at once the first one counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleSpec {
+    /// The days on which it begins.
+    #[serde(default = "any")]
+    pub days: Days,
+    /// From when to when. It ends on the next day where the end is not after the beginning.
+    pub hours: Hours,
+    /// The time zone of `days` and `hours`, by its name in the IANA database, such as `Europe/Prague`.
+    #[serde(default = "utc")]
+    pub zone: Zone,
+    /// Takes the place of `size.idle` meanwhile.
+    #[serde(default)]
+    pub idle: Option<u32>,
+    /// Takes the place of `size.min` meanwhile.
+    #[serde(default)]
+    pub min: Option<u32>,
+}
+
+#[expect(clippy::unwrap_used, reason = "the two texts are read by the tests below")]
+fn any() -> Days {
+    "any".parse().unwrap()
+}
+
+#[expect(clippy::unwrap_used, reason = "the two texts are read by the tests below")]
+fn utc() -> Zone {
+    "UTC".parse().unwrap()
+}
+
+/// A pool's size at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SizeNow {
+    /// With what a schedule says.
+    pub size: SizeSpec,
+    /// Until when a schedule says it; `None` where none does.
+    pub until: Option<Timestamp>,
+}
+
+/// What a pool's size is at a moment.
+pub(super) fn size_at(size: &SizeSpec, schedule: &[ScheduleSpec], now: Timestamp) -> SizeNow {
+    let found = schedule.iter().find_map(|line| {
+        let until = goes_on_until(&line.days, line.hours, &line.zone, now)?;
+        Some((line, until))
+    });
+    let mut size = size.clone();
+    if let Some((line, _)) = found {
+        size.idle = line.idle.unwrap_or(size.idle);
+        size.min = line.min.unwrap_or(size.min);
+    }
+    SizeNow {
+        size,
+        until: found.map(|(_, until)| until),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds after Monday, 2026-11-30, at midnight in UTC.
+    fn monday(hours: i64) -> Timestamp {
+        Timestamp::from_micros((1_795_996_800 + hours * 3600) * 1_000_000)
+    }
+
+    #[test]
+    fn the_first_line_that_goes_on_takes_the_place_of_the_pools_own_size() {
+        let schedule: Vec<ScheduleSpec> = serde_json::from_value(serde_json::json!([
+            {"days": "mon", "hours": "07:00-09:00", "idle": 7},
+            {"hours": "08:00-12:00", "idle": 0, "min": 3},
+            {"days": "mon-fri", "hours": "11:00-13:00", "zone": "Europe/Prague", "min": 9},
+        ]))
+        .unwrap();
+        let size = SizeSpec {
+            min: 1,
+            max: 9,
+            idle: 2,
+        };
+        for (hour, min, idle, until) in [
+            (6, 1, 2, None),
+            (7, 1, 7, Some(9)),
+            (8, 1, 7, Some(9)),
+            (9, 3, 0, Some(12)),
+            (11, 3, 0, Some(12)),
+            (12, 1, 2, None),
+            // Tuesday.
+            (24 + 7, 1, 2, None),
+            (24 + 8, 3, 0, Some(24 + 12)),
+        ] {
+            let found = size_at(&size, &schedule, monday(hour));
+            assert_eq!((found.size.min, found.size.idle), (min, idle), "{hour}");
+            assert_eq!(found.until, until.map(monday), "{hour}");
+        }
+        // Ten in UTC is eleven in Prague.
+        let of_prague = size_at(&size, &schedule[2..], monday(10));
+        assert_eq!((of_prague.size.min, of_prague.size.idle), (9, 2));
+        assert_eq!(of_prague.until, Some(monday(12)));
+    }
+
+    #[test]
+    fn a_line_is_of_every_day_and_of_utc_where_it_says_nothing_else() {
+        let line: ScheduleSpec = serde_json::from_value(serde_json::json!({"hours": "08:00-12:00"})).unwrap();
+        let written = serde_json::to_value(line).unwrap();
+        let expected = serde_json::json!({
+            "days": "any", "hours": "08:00-12:00", "zone": "UTC", "idle": null, "min": null,
+        });
+        assert_eq!(written, expected);
+    }
+}
