@@ -81,6 +81,7 @@ pub(crate) struct MonitorView {
     pub(crate) output: String,
     /// A sentence for people; programs should not read it.
     pub(crate) message: String,
-    /// The packages that were built in at least one of the project's chroots, sorted by name.
+    /// The packages that were built in the directory, in at least one of the project's chroots, sorted by name. A package that only
+    /// other directories have is not among them.
     pub(crate) packages: Vec<MonitorPackage>,
 }

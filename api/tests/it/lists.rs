@@ -172,6 +172,8 @@ async fn the_monitor_shows_the_last_build_in_each_chroot_of_the_directory_that_i
     submit(&farm, "p1", "zlib", &[CHROOT, OTHER_CHROOT]).await;
     submit(&farm, "p1", "zlib", &[CHROOT]).await;
     submit(&farm, "p1:pr:7", "zlib", &[OTHER_CHROOT]).await;
+    // A package of the project that only another directory has, the first by its name.
+    submit(&farm, "p1:pr:7", "aside", &[CHROOT]).await;
     for number in 0..450 {
         submit(&farm, "p1", &format!("package{number:03}"), &[OTHER_CHROOT]).await;
     }
@@ -211,11 +213,13 @@ async fn the_monitor_shows_the_last_build_in_each_chroot_of_the_directory_that_i
     }
 
     let pull_request = monitor("&project_dirname=p1:pr:7").await.good();
-    assert_eq!(
-        pull_request["packages"][0]["chroots"][OTHER_CHROOT]["build_id"],
-        3
-    );
-    assert_eq!(pull_request["packages"].as_array().unwrap().len(), 1);
+    let packages = pull_request["packages"].as_array().unwrap();
+    let cell = |package: &Value, chroot: &str| package["chroots"][chroot]["build_id"].clone();
+    assert_eq!(packages.len(), 2);
+    assert_eq!(packages[0]["name"], "aside");
+    assert_eq!(cell(&packages[0], CHROOT), 4);
+    assert_eq!(packages[1]["name"], "zlib");
+    assert_eq!(cell(&packages[1], OTHER_CHROOT), 3);
     for unknown in ["p1:pr:8", "p2", "../p1"] {
         let refused = monitor(&format!("&project_dirname={unknown}")).await.error(404);
         assert_eq!(refused, format!("Project alice/p1 has no directory '{unknown}'."));

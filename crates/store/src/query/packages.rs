@@ -28,15 +28,21 @@ struct PackageRow {
     succeeded: Option<i64>,
 }
 
-/// The last build of a package in a chroot; none in its directory where it was never built there. The fields are in the order of the
-/// columns.
+/// The last build of a package in a chroot; none where it was never built there in that directory. The fields are in the order of
+/// the columns.
 #[derive(Deserialize)]
 struct CellRow {
     name: String,
-    /// None for a project without chroots.
-    chroot: Option<String>,
+    chroot: String,
     build: Option<i64>,
 }
+
+/// The last build of a package in a directory and a chroot, which is one look into an index.
+const LAST_BUILD: &str = "(
+    SELECT max(build_chroot.build) FROM build_chroot
+    WHERE build_chroot.package = package.id AND build_chroot.directory = $2
+        AND build_chroot.chroot = project_chroot.chroot
+)";
 
 fn package_name(id: &i64, name: &str) -> Result<PackageName> {
     Row::new("package", id).parse("name", name)
@@ -145,8 +151,9 @@ impl Store {
     }
 
     /// The last build of each package of a directory in each of the project's chroots, by the packages' names: of those after
-    /// `after`, at most `limit` packages (and never more than [`Page::LONGEST`]). A package that was built in none of these
-    /// chroots is left out, so that a page may hold fewer, or none, while [`MonitorPage::next`] says that there are more.
+    /// `after`, at most `limit` packages (and never more than [`Page::LONGEST`]). A package that was built in this directory in
+    /// none of these chroots is no part of the monitor, as in Copr, and takes no place of a page: a page that is not full is the
+    /// last one.
     ///
     /// # Errors
     ///
@@ -162,16 +169,18 @@ impl Store {
         let after = after.map_or("", PackageName::as_str);
         let limit = Page::bounded(limit);
         let Functions { array, group } = json::functions(self.backend());
+        // A package is left out before the page is counted. By a value, not by EXISTS, which PostgreSQL makes a join of, and may
+        // then read all builds of the directory for one page.
         let sql = &format!(
-            "SELECT CAST({group}({array}(package.name, project_chroot.chroot, (
-                SELECT max(build_chroot.build) FROM build_chroot
-                WHERE build_chroot.package = package.id AND build_chroot.directory = $2
-                    AND build_chroot.chroot = project_chroot.chroot
-            )) ORDER BY package.name) AS TEXT)
+            "SELECT CAST({group}({array}(package.name, project_chroot.chroot, {LAST_BUILD}) ORDER BY package.name) AS TEXT)
             FROM (
-                SELECT id, name FROM package WHERE project = $1 AND name > $3 ORDER BY name LIMIT $4
+                SELECT id, name FROM package
+                WHERE project = $1 AND name > $3 AND (
+                    SELECT max({LAST_BUILD}) FROM project_chroot WHERE project_chroot.project = $1
+                ) IS NOT NULL
+                ORDER BY name LIMIT $4
             ) AS package
-            LEFT JOIN project_chroot ON project_chroot.project = $1"
+            JOIN project_chroot ON project_chroot.project = $1"
         );
         self.read(|tx| async move {
             let values: Vec<Value> = vec![
@@ -205,11 +214,10 @@ fn page(
             count = count.saturating_add(1);
             last = Some(package.clone());
         }
-        let build = row.build.and_then(|id| builds.get(&id));
-        let (Some(build), Some(chroot)) = (build, row.chroot) else {
+        let Some(build) = row.build.and_then(|id| builds.get(&id)) else {
             continue;
         };
-        let chroot: ChrootName = Row::new("project_chroot", &project).parse("chroot", &chroot)?;
+        let chroot: ChrootName = Row::new("project_chroot", &project).parse("chroot", &row.chroot)?;
         match packages.last_mut() {
             Some(entry) if entry.package == package => {
                 entry.last.insert(chroot, Arc::clone(build));

@@ -47,6 +47,6 @@ pub struct PackageChroots {
 pub struct MonitorPage {
     /// In the order of their names.
     pub packages: Vec<PackageChroots>,
-    /// After which package to go on; `None` at the end.
+    /// After which package to go on; `None` at the end. After a last page that is full there is an empty one.
     pub next: Option<PackageName>,
 }

@@ -15,6 +15,7 @@ on_both_databases!(
     packages_are_listed_in_order_and_in_pages,
     the_monitor_has_the_last_build_in_each_chroot,
     the_monitor_comes_in_pages_by_name,
+    a_page_of_the_monitor_is_full_beside_packages_of_other_directories_and_chroots,
     builds_of_a_deleted_project_are_nowhere,
 );
 
@@ -158,34 +159,58 @@ async fn the_monitor_has_the_last_build_in_each_chroot(farm: Farm) {
     );
 }
 
-async fn the_monitor_comes_in_pages_by_name(farm: Farm) {
-    for name in ["d", "b", "a", "c"] {
-        submit(&farm, name, &[CHROOT]).await;
-    }
-    let mut upload = farm.upload(&[CHROOT]);
-    upload.package = "aside".parse().unwrap();
-    upload.directory = "tools:pr:7".parse().unwrap();
-    farm.store.submit_upload(&upload, at(2)).await.unwrap();
-    let directory = farm.directory();
+/// The names of each page of the monitor of a directory.
+async fn monitor_pages(farm: &Farm, directory: &str, limit: u64) -> Vec<String> {
+    let directory: DirectoryName = directory.parse().unwrap();
     let (mut after, mut pages) = (None, Vec::new());
     loop {
         let page = farm
             .store
-            .monitor(farm.project.id, &directory, after.as_ref(), 2)
+            .monitor(farm.project.id, &directory, after.as_ref(), limit)
             .await
             .unwrap();
         let names: Vec<String> = page.packages.iter().map(|it| it.package.to_string()).collect();
         pages.push(names.join(" "));
         after = page.next;
         if after.is_none() {
-            break;
+            return pages;
         }
     }
-    assert_eq!(
-        pages,
-        ["a", "b c", "d"],
-        "`aside` is one of the first page, and not of this directory"
-    );
+}
+
+async fn the_monitor_comes_in_pages_by_name(farm: Farm) {
+    for name in ["d", "b", "e", "a", "c"] {
+        submit(&farm, name, &[CHROOT]).await;
+    }
+    assert_eq!(monitor_pages(&farm, "tools", 2).await, ["a b", "c d", "e"]);
+    assert_eq!(monitor_pages(&farm, "tools", 9).await, ["a b c d e"]);
+    assert_eq!(monitor_pages(&farm, "tools", 5).await, ["a b c d e", ""]);
+}
+
+async fn a_page_of_the_monitor_is_full_beside_packages_of_other_directories_and_chroots(farm: Farm) {
+    for (name, directory, chroot) in [
+        ("aside", "tools:pr:7", CHROOT),
+        ("b", "tools", OTHER_CHROOT),
+        ("c", "tools", CHROOT),
+        ("d", "tools:pr:8", CHROOT),
+        ("e", "tools", CHROOT),
+        ("f", "tools", OTHER_CHROOT),
+        ("g", "tools:pr:7", OTHER_CHROOT),
+    ] {
+        let mut upload = farm.upload(&[chroot]);
+        upload.package = name.parse().unwrap();
+        upload.directory = directory.parse().unwrap();
+        farm.store.submit_upload(&upload, at(2)).await.unwrap();
+    }
+    assert_eq!(monitor_pages(&farm, "tools", 3).await, ["b c e", "f"]);
+    assert_eq!(monitor_pages(&farm, "tools:pr:7", 1).await, ["aside", "g", ""]);
+    // What was built only in a chroot that the project has no more takes no place either.
+    let raw = farm.raw().await;
+    let gone = format!("DELETE FROM project_chroot WHERE chroot = '{OTHER_CHROOT}'");
+    raw.execute(&gone).await;
+    assert_eq!(monitor_pages(&farm, "tools", 2).await, ["c e", ""]);
+    raw.execute("DELETE FROM project_chroot").await;
+    assert_eq!(monitor_pages(&farm, "tools", 2).await, [""]);
 }
 
 async fn builds_of_a_deleted_project_are_nowhere(farm: Farm) {
