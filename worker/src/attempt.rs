@@ -179,15 +179,7 @@ impl Attempt<'_> {
     /// in the middle.
     async fn run(&self, log: &mut Option<LiveLog>) -> Option<Outcome> {
         let attempt = &self.allocation.attempt;
-        let package = attempt
-            .package
-            .as_ref()
-            .map_or_else(|| "a source".to_owned(), ToString::to_string);
-        let what = format!(
-            "Build {} of {package} for {}, attempt {}, is in the queue.",
-            attempt.build, attempt.chroot, attempt.number
-        );
-        self.journal.note_at(attempt.queued_at, &what);
+        self.journal.begin(attempt);
         self.journal.note("A worker has taken it up.");
         let limits = &self.context.limits;
         let opened = LiveLog::open(self.context.publisher.root(), attempt.id, limits.log_bytes).await;

@@ -3,7 +3,7 @@
 //! verified before it is signed. Whatever a build's end, its logs and the farm's own account of it are kept.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -11,24 +11,23 @@ use std::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use model::Blame;
 use repository::{
-    BuildDirectory, Manifest, RepositoryId,
+    Manifest,
     manifest::{ManifestEntry, ManifestLimits},
 };
-use runtime::{Backoff, supervisor::error_chain};
-use store::{Allocation, Attempt, Outcome, Renewal};
+use runtime::{Backoff, clock, supervisor::error_chain};
+use store::{Allocation, Outcome, Renewal};
 use tokio::{fs::File, io::AsyncWriteExt as _, sync::OnceCell};
 use tracing::{debug, warn};
 
 use crate::{
-    archive,
     context::Context,
     error::{Error, blocking},
     journal::{self, Journal},
-    log::{LIVE_LOG, LiveLog},
-    packages::{digest, sign_all},
+    log::LiveLog,
+    packages::sign_all,
     session::{BuilderSession, LeftOut, Offer, Verdict, VerdictWord},
     signer::signing_key,
-    ssh::ANSWER_LIMIT,
+    staged::{Staged, limits},
 };
 
 /// How many files are fetched at once; sshd permits ten commands on a connection.
@@ -177,7 +176,9 @@ impl<'a> Collection<'a> {
         let kept = async {
             if let Some(reason) = self.ended_elsewhere().await? {
                 self.journal.note(&format!("It was ended: {reason}"));
-                self.put(self.account(log).await?).await?;
+                let directory = self.account(log).await?.put(self.context, self.journal).await?;
+                let (store, id) = (&self.context.store, self.allocation.attempt.id);
+                store.add_results(id, &directory, clock::now()).await?;
             }
             Ok(())
         };
@@ -206,28 +207,16 @@ impl<'a> Collection<'a> {
         warn!(attempt.id = %id, "The account of a build was not kept among its results: {}", error_chain(error));
     }
 
-    /// What is there without its builder: what was seen of the log, or what an earlier attempt left beside its account.
+    /// What is there without its builder.
     async fn account(&self, log: Option<&LiveLog>) -> Result<Staged, Error> {
-        let mut staged = Staged::make(self.context, self.allocation).await?;
-        if let Some(log) = log.filter(|log| log.size() > 0) {
-            staged.copy(LIVE_LOG.to_owned(), log.path().to_owned()).await?;
-            return Ok(staged);
-        }
-        let placed = self.context.publisher.directory(&staged.repository);
-        let placed = placed.join(staged.build.to_string());
-        let names = match fs_err::read_dir(&placed) {
-            Ok(entries) => entries
-                .flatten()
-                .filter_map(|entry| entry.file_name().into_string().ok())
-                .filter(|name| !name.ends_with(".rpm") && !name.starts_with(journal::NAME))
-                .collect(),
-            Err(_) => Vec::new(),
-        };
-        for name in names {
-            let from = placed.join(&name);
-            staged.copy(name, from).await?;
-        }
+        let mut staged = self.stage().await?;
+        let seen = log.filter(|log| log.size() > 0).map(LiveLog::path);
+        staged.add_what_is_here(self.context, seen).await?;
         Ok(staged)
+    }
+
+    async fn stage(&self) -> Result<Staged, Error> {
+        Staged::make(self.context, &self.allocation.attempt, self.allocation.epoch).await
     }
 
     /// Asks for what there is before it is known whether the build is over; a builder that has nothing yet is asked again later.
@@ -271,7 +260,7 @@ impl<'a> Collection<'a> {
                 source: std::io::ErrorKind::StorageFull.into(),
             });
         }
-        let mut staged = Staged::make(self.context, self.allocation).await?;
+        let mut staged = self.stage().await?;
         let path = staged.path.clone();
         let takes = entries.into_iter().map(|entry| {
             let path = &path;
@@ -293,22 +282,7 @@ impl<'a> Collection<'a> {
         if stands.get(&epoch).is_none_or(|stands| *stands == Renewal::Lost) {
             return Err(Error::Fenced);
         }
-        self.put(staged).await
-    }
-
-    /// Moves files into their place.
-    async fn put(&self, staged: Staged) -> Result<String, Error> {
-        let context = self.context;
-        let (publisher, account) = (context.publisher.clone(), self.journal.text());
-        let (limits, directory) = (limits(context), staged.build.to_string());
-        blocking(move || {
-            let manifest = Manifest::new(staged.entries, &limits)?;
-            let whole = archive::complete(&staged.path, &manifest, &account)?;
-            publisher.place_results(&staged.repository, &staged.build, &staged.path, &whole)?;
-            Ok(())
-        })
-        .await?;
-        Ok(directory)
+        staged.put(context, self.journal).await
     }
 }
 
@@ -359,14 +333,6 @@ pub(crate) fn with_results(mut outcome: Outcome, directory: Option<String>) -> O
     outcome
 }
 
-fn limits(context: &Context) -> ManifestLimits {
-    ManifestLimits {
-        files: context.limits.result_files,
-        total_bytes: context.limits.result_bytes,
-        manifest_bytes: ANSWER_LIMIT,
-    }
-}
-
 /// The entries of a manifest that are good and no packages, as many as the limits allow.
 fn logs_of(offer: &Offer, limits: &ManifestLimits) -> Vec<ManifestEntry> {
     let mut taken: Vec<ManifestEntry> = Vec::new();
@@ -383,62 +349,6 @@ fn logs_of(offer: &Offer, limits: &ManifestLimits) -> Vec<ManifestEntry> {
         }
     }
     taken
-}
-
-/// Files of a build that are here and not in their place yet.
-struct Staged {
-    repository: RepositoryId,
-    build: BuildDirectory,
-    path: PathBuf,
-    entries: Vec<ManifestEntry>,
-}
-
-impl Staged {
-    /// An empty directory, under the number of the allocation.
-    async fn make(context: &Context, allocation: &Allocation) -> Result<Self, Error> {
-        let attempt = &allocation.attempt;
-        let repository = RepositoryId {
-            owner: attempt.owner.clone(),
-            directory: attempt.directory.clone(),
-            chroot: attempt.chroot.clone(),
-        };
-        let build = build_directory(attempt)?;
-        let (publisher, epoch) = (context.publisher.clone(), allocation.epoch);
-        let (in_repository, of_build) = (repository.clone(), build.clone());
-        let path = blocking(move || Ok(publisher.stage(&in_repository, &of_build, epoch)?)).await?;
-        Ok(Self {
-            repository,
-            build,
-            path,
-            entries: Vec::new(),
-        })
-    }
-
-    /// Adds a file that is here already.
-    async fn copy(&mut self, name: String, from: PathBuf) -> Result<(), Error> {
-        let path = self.path.join(&name);
-        let entry = blocking(move || {
-            fs_err::copy(&from, &path).map_err(|source| Error::File {
-                what: format!("copying {} to {}", from.display(), path.display()),
-                source,
-            })?;
-            let (size, sha256) = digest(&path)?;
-            Ok(ManifestEntry { name, size, sha256 })
-        });
-        self.entries.push(entry.await?);
-        Ok(())
-    }
-}
-
-/// Where the results of an attempt go. Its package is known: only its source phase could lack one.
-fn build_directory(attempt: &Attempt) -> Result<BuildDirectory, Error> {
-    match &attempt.package {
-        Some(package) => Ok(BuildDirectory {
-            build: attempt.build,
-            package: package.clone(),
-        }),
-        None => Err(Error::Lost(format!("attempt {} has no package", attempt.id))),
-    }
 }
 
 async fn take(session: &dyn BuilderSession, staged: &Path, entry: &ManifestEntry) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use model::Timestamp;
 use runtime::clock;
+use store::Attempt;
 
 use crate::wording::Wording;
 
@@ -30,6 +31,17 @@ impl Journal {
             wording,
             ..Self::default()
         }
+    }
+
+    /// Adds the first line: what is being told of.
+    pub(crate) fn begin(&self, attempt: &Attempt) {
+        let package = attempt.package.as_ref();
+        let package = package.map_or_else(|| "a source".to_owned(), ToString::to_string);
+        let what = format!(
+            "Build {} of {package} for {}, attempt {}, is in the queue.",
+            attempt.build, attempt.chroot, attempt.number
+        );
+        self.note_at(attempt.queued_at, &what);
     }
 
     /// Adds a line. Parts of it may come from a builder: whatever they hold, it is one line.

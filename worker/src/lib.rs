@@ -18,6 +18,7 @@ mod error;
 mod fake;
 mod history;
 mod journal;
+mod late;
 mod leases;
 mod log;
 mod packages;
@@ -26,6 +27,7 @@ mod publish;
 mod session;
 mod signer;
 mod ssh;
+mod staged;
 mod sweep;
 mod task;
 #[cfg(test)]

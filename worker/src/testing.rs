@@ -188,6 +188,21 @@ impl Farm {
         offered.into_iter().find(|it| it.epoch == epoch).unwrap()
     }
 
+    /// Ends an attempt as the controller does whose worker is silent: its builder is drained.
+    pub(crate) async fn lose(&self, allocation: &Allocation, why: &str) {
+        let found = self.store().builder(allocation.builder.id).await.unwrap();
+        let change = Change {
+            reason: why.to_owned(),
+            deadline: Some(deadline()),
+            ..Change::default()
+        };
+        let to = BuilderState::Draining;
+        self.store()
+            .transition(&self.lease, &found.unwrap(), to, &change, clock::now())
+            .await
+            .unwrap();
+    }
+
     /// Has this worker take an offer up.
     pub(crate) async fn accept(&self, allocation: &Allocation) {
         self.store()

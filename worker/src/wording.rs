@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use model::{Blame, RepositoryAddress, RepositoryPlace, reason, repository_address::fill_for_dnf};
 use serde_json::Value;
-use store::{Allocation, Builder, Outcome};
+use store::{Allocation, Attempt, Builder, Outcome};
 
 use crate::{context::Context, task::additional_id};
 
@@ -28,7 +28,17 @@ pub(crate) struct Wording {
 impl Wording {
     /// For an attempt of this farm.
     pub(crate) fn new(context: &Context, allocation: &Allocation) -> Self {
-        let attempt = &allocation.attempt;
+        let whole = Self::of_attempt(context, &allocation.attempt);
+        let (builder, address) = names_of(&allocation.builder, &whole.given);
+        Self {
+            builder,
+            address,
+            ..whole
+        }
+    }
+
+    /// For an attempt whose builder says nothing any more.
+    pub(crate) fn of_attempt(context: &Context, attempt: &Attempt) -> Self {
         let results = format!("{}/results", context.builder_url);
         let given = &attempt.additional_repos;
         let mut words = Vec::new();
@@ -49,12 +59,10 @@ impl Wording {
                 words.push((host.to_owned(), FARM.to_owned()));
             }
         }
-        let (builder, address) = names_of(&allocation.builder, given);
         Self {
             words,
-            builder,
-            address,
             given: given.clone(),
+            ..Self::default()
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     attempt,
     context::Context,
     error::Error,
-    history,
+    history, late,
     leases::{self, BUILDER_DEADLINE, Leases, USUAL_PACE},
     publish, sweep,
 };
@@ -63,6 +63,7 @@ impl Worker {
         beside.spawn(publish::run(Arc::clone(&self.context), stop.clone()));
         beside.spawn(sweep::run(Arc::clone(&self.context), stop.clone()));
         beside.spawn(history::run(Arc::clone(&self.context), stop.clone()));
+        beside.spawn(late::run(Arc::clone(&self.context), stop.clone()));
         let (context, leases) = (Arc::clone(&self.context), Arc::clone(&self.leases));
         beside.spawn(leases::run(context, leases, USUAL_PACE, stop.clone()));
         let mut notifications = self.context.store.notifications();

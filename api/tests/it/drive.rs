@@ -83,14 +83,18 @@ pub(crate) async fn ready_builder(store: &Store) -> (Lease, Builder) {
 
 /// Gives a build's waiting attempt to a builder and takes it up as a worker.
 pub(crate) async fn run(store: &Store, build: i64) -> Attempt {
-    let (lease, builder) = ready_builder(store).await;
+    run_on(store, build, &ready_builder(store).await).await
+}
+
+/// The same, on a builder that its caller goes on with.
+pub(crate) async fn run_on(store: &Store, build: i64, (lease, builder): &(Lease, Builder)) -> Attempt {
     let attempts = store.attempts_of(BuildId(build)).await.unwrap();
     let waiting = attempts
         .iter()
         .find(|attempt| attempt.state == AttemptState::Waiting)
         .expect("nothing waits");
     let epoch = store
-        .assign(&lease, waiting.id, &builder, soon(), now())
+        .assign(lease, waiting.id, builder, soon(), now())
         .await
         .unwrap();
     store
@@ -98,6 +102,20 @@ pub(crate) async fn run(store: &Store, build: i64) -> Attempt {
         .await
         .unwrap();
     store.attempt(waiting.id).await.unwrap().unwrap()
+}
+
+/// Takes a busy builder out of service, and with it its attempt, as the controller does whose worker is silent.
+pub(crate) async fn give_up(store: &Store, (lease, builder): &(Lease, Builder)) {
+    let busy = store.builder(builder.id).await.unwrap().unwrap();
+    let change = Change {
+        reason: "its worker is silent".to_owned(),
+        deadline: Some(soon()),
+        ..Change::default()
+    };
+    store
+        .transition(lease, &busy, BuilderState::Draining, &change, now())
+        .await
+        .unwrap();
 }
 
 /// Ends a running attempt with a failure of the package.

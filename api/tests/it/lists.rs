@@ -227,6 +227,30 @@ async fn the_monitor_shows_the_last_build_in_each_chroot_of_the_directory_that_i
 }
 
 #[tokio::test]
+async fn the_farms_own_log_of_a_build_whose_worker_was_killed_is_named_once_it_is_there() {
+    let farm = farm_with_project().await;
+    submit(&farm, "p1", "hello", &[CHROOT]).await;
+    let on = drive::ready_builder(&farm.store).await;
+    let attempt = drive::run_on(&farm.store, 1, &on).await;
+    let cancel = farm.call(&farm.alice, Method::PUT, "/api_3/build/cancel/1", json!({}));
+    cancel.await.good();
+    drive::give_up(&farm.store, &on).await;
+    let cell = async || {
+        let path = "/api_3/monitor?ownername=alice&projectname=p1&additional_fields[]=url_backend_log";
+        farm.get(path).await.good()["packages"][0]["chroots"][CHROOT].clone()
+    };
+    let found = cell().await;
+    assert_eq!(found["state"], "canceled");
+    assert_eq!(found.get("url_backend_log"), None);
+    // What the next worker does.
+    let now = runtime::clock::now();
+    let added = farm.store.add_results(attempt.id, "00000001-hello", now).await;
+    assert!(added.unwrap());
+    let expected = format!("http://farm.example:8080/results/alice/p1/{CHROOT}/00000001-hello/backend.log");
+    assert_eq!(cell().await["url_backend_log"], expected);
+}
+
+#[tokio::test]
 async fn of_builds_that_are_named_together_all_are_deleted_or_none() {
     let farm = farm_with_project().await;
     for _ in 0..3 {

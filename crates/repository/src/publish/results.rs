@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -39,6 +40,22 @@ impl Publisher {
         let staging = all.join(epoch.to_string());
         fs_err::create_dir_all(&staging)?;
         Ok(staging)
+    }
+
+    /// Makes an empty directory for files of one build, for one who is in nobody's way: whoever collects for the build under an
+    /// allocation, or beside others as this does, keeps its own.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn stage_aside(&self, repository: &RepositoryId, build: &BuildDirectory) -> Result<PathBuf> {
+        let staging = self.directory(repository).join(STAGING);
+        fs_err::create_dir_all(&staging)?;
+        // As any directory is made: it becomes the build's own, which others read.
+        let made = tempfile::Builder::new()
+            .prefix(&format!("{build}."))
+            .permissions(std::fs::Permissions::from_mode(0o777))
+            .tempdir_in(&staging)?;
+        Ok(made.keep())
     }
 
     /// The final directory of a build.

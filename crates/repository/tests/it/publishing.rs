@@ -1,6 +1,7 @@
 //! Publication: atomic for readers, safe after a crash, repeatable, and reversible.
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
@@ -335,6 +336,28 @@ fn results_are_placed_at_once_and_replaced_at_once() {
     publisher.remove_build(&id, &build).unwrap();
     assert_eq!(publisher.builds(&id).unwrap(), []);
     assert!(!publisher.build_directory(&id, &build).exists());
+}
+
+#[test]
+fn who_stages_aside_is_in_nobodys_way() {
+    let (_temporary, publisher, id, _key) = set_up();
+    let build = build_directory(123, "hello");
+    let aside = publisher.stage_aside(&id, &build).unwrap();
+    let own = publisher.stage(&id, &build, model::Epoch(7)).unwrap();
+    let other = publisher.stage_aside(&id, &build).unwrap();
+    let mut modes = Vec::new();
+    for (directory, content) in [(&own, "own"), (&other, "other"), (&aside, "aside")] {
+        fs_err::write(directory.join("backend.log"), content).unwrap();
+        let placed = publisher
+            .place_results(&id, &build, directory, &manifest(&["backend.log"]))
+            .unwrap();
+        let found = fs_err::read_to_string(placed.join("backend.log")).unwrap();
+        assert_eq!(found, content);
+        modes.push(fs_err::metadata(&placed).unwrap().permissions().mode());
+    }
+    // The process that serves results may be another user's.
+    assert_eq!(modes, [modes[0]; 3]);
+    assert_eq!(publisher.builds(&id).unwrap(), [build]);
 }
 
 #[test]

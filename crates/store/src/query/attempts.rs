@@ -2,19 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use model::{AttemptId, BuildId, BuilderId, Epoch, ProjectId, Timestamp};
+use model::{AttemptId, AttemptState, BuildId, BuilderId, Epoch, ProjectId, Timestamp};
 use sea_orm::{
-    ColumnTrait as _, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _, QueryOrder as _,
-    QueryResult, QuerySelect as _, Select,
+    ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _,
+    QueryOrder as _, QueryResult, QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
-use super::joins::{attempt_to_build, build_to_package, build_to_project, build_to_submitter};
+use super::{
+    events::Entry,
+    joins::{attempt_to_build, build_to_package, build_to_project, build_to_submitter},
+    verdict::{lock_attempt, set_chroot},
+};
 use crate::{
-    Attempt, BuildOptions, ProjectSettings, StoredSource,
-    convert::{Row, moment},
+    Attempt, BuildOptions, Page, ProjectSettings, StoredSource,
+    convert::{Row, check_text, moment, readable},
     database::{Store, Tx},
-    entity::{account, attempt, build, package, project},
+    entity::{account, attempt, build, build_chroot, package, project},
     error::{Result, TxError},
 };
 
@@ -177,6 +181,83 @@ impl Store {
                 live(query).filter(attempt::Column::Build.eq(build.0))
             })
             .await
+        })
+        .await
+    }
+
+    /// Attempts that a worker began, that ended before a moment, and that left nothing among the results: their workers were
+    /// killed, and the controller ended them. In an order of their own, after the one that was answered last; beside them, after
+    /// which one to go on. Those that were lost, whose builds went on with another attempt, are not among them; rows that cannot
+    /// be read are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`].
+    pub async fn attempts_without_results(
+        &self,
+        before: Timestamp,
+        after: Option<AttemptId>,
+        limit: u64,
+    ) -> Result<(Vec<Attempt>, Option<AttemptId>)> {
+        use AttemptState::{Canceled, Failed, Skipped};
+        let limit = Page::bounded(limit);
+        self.read(|tx| async move {
+            let mut query = attempt::Entity::find()
+                .select_only()
+                .column(attempt::Column::Id)
+                .filter(attempt::Column::ResultDirectory.is_null())
+                .filter(attempt::Column::StartedAt.is_not_null())
+                .filter(attempt::Column::State.is_in([Failed, Skipped, Canceled].map(AttemptState::as_str)))
+                .filter(attempt::Column::EndedAt.lt(before.as_micros()));
+            if let Some(AttemptId(last)) = after {
+                query = query.filter(attempt::Column::Id.gt(last));
+            }
+            let ids: Vec<Uuid> = query
+                .order_by_asc(attempt::Column::Id)
+                .limit(limit)
+                .into_tuple()
+                .all(&*tx)
+                .await?;
+            let is_full = ids.len() as u64 >= limit;
+            let next = ids.last().filter(|_| is_full).map(|id| AttemptId(*id));
+            if ids.is_empty() {
+                return Ok((Vec::new(), None));
+            }
+            let found = load_each(&tx, |query| live(query).filter(attempt::Column::Id.is_in(ids))).await?;
+            Ok((readable(found.into_iter()).collect(), next))
+        })
+        .await
+    }
+
+    /// Writes down where the results of an attempt are that ended without any; whether it was so. Nothing changes where its
+    /// results are known, or while it goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::NotFound`] when there is no such attempt, [`crate::Error::Invalid`].
+    pub async fn add_results(&self, id: AttemptId, directory: &str, now: Timestamp) -> Result<bool> {
+        check_text("result directory", directory)?;
+        self.write(|tx| async move {
+            let row = lock_attempt(&tx, id.0).await?;
+            if row.result_directory.is_some() || row.ended_at.is_none() {
+                return Ok(false);
+            }
+            attempt::Entity::update_many()
+                .set(attempt::ActiveModel {
+                    result_directory: Set(Some(directory.to_owned())),
+                    ..Default::default()
+                })
+                .filter(attempt::Column::Id.eq(id.0))
+                .exec(&*tx)
+                .await?;
+            let columns = build_chroot::ActiveModel {
+                result_directory: Set(Some(directory.to_owned())),
+                ..Default::default()
+            };
+            set_chroot(&tx, &row, columns).await?;
+            let why = "its account is among the results";
+            Entry::of_attempt(id, BuildId(row.build), "worker", why).write(&tx, now);
+            Ok(true)
         })
         .await
     }

@@ -5,6 +5,7 @@
 #[macro_use]
 mod support;
 
+mod accounts;
 mod allocations;
 mod assignment;
 mod builders;

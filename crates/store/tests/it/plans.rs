@@ -43,6 +43,7 @@ async fn look_at_everything(database: Database) {
     let store = bench.farm.store.clone();
     rounds(&mut bench, &store).await;
     work(&mut bench, &store).await;
+    accounts(&mut bench, &store).await;
     pages(&mut bench, &store).await;
     build_lists(&mut bench, &store).await;
     lists(&mut bench, &store).await;
@@ -273,6 +274,23 @@ async fn work(bench: &mut Bench, store: &Store) {
     bench.look("used_sources", store.used_sources(&digests)).await;
     bench.look("projects_to_clear", store.projects_to_clear()).await;
     bench.look("prune", store.prune(at(100))).await;
+}
+
+/// What workers do for attempts whose workers are gone.
+async fn accounts(bench: &mut Bench, store: &Store) {
+    let now = at(1_000_001);
+    let (found, _) = bench
+        .look(
+            "attempts_without_results",
+            store.attempts_without_results(Timestamp::from_micros(i64::MAX), None, 100),
+        )
+        .await;
+    assert_eq!(found.len(), 0);
+    let ended = AttemptId(Uuid::from_u128((0xa << 124) | 7));
+    let is_added = bench
+        .look("add_results", store.add_results(ended, "00000007-a", now))
+        .await;
+    assert!(!is_added, "its results are known");
 }
 
 /// What a worker does for a repository: for the main one, and for one of a directory in which few builds are.

@@ -129,6 +129,7 @@ async fn an_attempt_that_the_controller_ended_leaves_its_account_where_that_is_t
         let placed = placed(&scene);
         let told = fs_err::read_to_string(placed.join("backend.log")).ok();
         assert_eq!(told.is_some(), is_end, "{told:?}");
+        assert_eq!(scene.result("backend.log").await, told, "it is named where it is");
         if let Some(told) = told {
             assert!(told.contains("It was ended: its machine is gone\n"), "{told}");
             let seen = fs_err::read_to_string(placed.join("builder-live.log")).unwrap();
