@@ -32,6 +32,7 @@ mod packages;
 mod processes;
 mod provision;
 mod provision_by_ansible;
+mod refused_task;
 mod requirements;
 mod restarts;
 mod reuse;
