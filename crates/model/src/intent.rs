@@ -1,8 +1,8 @@
 //! What operators ask of the fleet by commands: intents. A command only writes one down; the controller that leads takes it up
 //! in its next round ([`take_up`]), carries out what follows, and looks in each round what has become of it ([`follow`]).
 //!
-//! An intent has a key, made from all that it says and from a slot of time, so that of many equal commands one has an effect,
-//! and all the others are told what came of it.
+//! An intent has a key, which the command makes from all that it says and from a slot of time, so that of many equal commands one
+//! has an effect, and all the others are told what came of it.
 
 mod follow;
 mod take_up;
@@ -94,14 +94,6 @@ impl Request {
             Self::Reconcile => "reconcile",
         }
     }
-
-    /// The key of this request in a slot: the same for the same request and slot, and for no other.
-    #[must_use]
-    pub fn key(&self, slot: &str) -> String {
-        // All that it says, as one text: the derived form has a place for each part, so that no two requests share one.
-        let digest = digest(&format!("{self:?}"));
-        format!("{}/{slot}/{digest:032x}", self.verb())
-    }
 }
 
 /// The slot of a request whose operator names none: the minute.
@@ -112,14 +104,6 @@ pub fn slot(now: Timestamp) -> String {
         .rsplit_once(':')
         .map_or(second.as_str(), |(minute, _)| minute);
     minute.to_owned()
-}
-
-/// The FNV-1a digest of a text, of 128 bits: it tells texts apart that nobody chose to be alike.
-fn digest(text: &str) -> u128 {
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    let step = |digest: u128, byte| (digest ^ u128::from(byte)).wrapping_mul(PRIME);
-    text.bytes().fold(OFFSET, step)
 }
 
 /// How far an intent has come.

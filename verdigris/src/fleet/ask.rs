@@ -4,6 +4,7 @@
 mod answer;
 mod arguments;
 mod carry_out;
+mod key;
 
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ use model::{
 use runtime::{Settings, clock};
 use store::{Builder, FleetView, Store};
 
-use self::{answer::Answer, carry_out::carry_out};
+use self::{answer::Answer, carry_out::carry_out, key::key_of};
 use super::plan::words_of;
 use crate::{
     complain, database,
@@ -69,7 +70,7 @@ async fn asked(command: &AskCommand) -> anyhow::Result<Answer> {
             slot.len() <= LONGEST_KEY && !slot.chars().any(char::is_control),
             "--key: at most {LONGEST_KEY} bytes, and no control characters"
         );
-        let (key, actor) = (request.key(&slot), actor());
+        let (key, actor) = (key_of(&request, &slot)?, actor());
         if common.dry_run {
             let intent = Intent {
                 key,

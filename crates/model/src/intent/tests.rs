@@ -136,28 +136,10 @@ fn taken(request: Request, builders: Vec<Builder>) -> (IntentState, String, Vec<
 }
 
 #[test]
-fn a_key_is_the_same_for_the_same_words_and_slot_and_for_no_others() {
-    let slot = slot(NOW);
-    assert_eq!(slot, "2027-01-15T08:00");
-    let requests = [
-        spawn(1, None),
-        spawn(2, None),
-        spawn(1, Some(Span::seconds(60))),
-        terminate(ids(&[1]), false),
-        terminate(ids(&[1]), true),
-        terminate(ids(&[1, 2]), false),
-        terminate(Target::Pool(x86()), false),
-        Request::Reconcile,
-    ];
-    let mut keys: Vec<String> = requests.iter().map(|it| it.key(&slot)).collect();
-    assert!(keys[0].starts_with("spawn/2027-01-15T08:00/"), "{}", keys[0]);
-    assert_eq!(keys[0], spawn(1, None).key(&slot));
-    keys.push(spawn(1, None).key("other"));
-    keys.sort();
-    keys.dedup();
-    assert_eq!(keys.len(), requests.len() + 1);
-    // The published example of FNV-1a.
-    assert_eq!(digest("foobar"), 0x343e_1662_793c_64bf_6f0d_3597_ba44_6f18);
+fn the_slot_of_a_moment_is_its_minute() {
+    assert_eq!(slot(NOW), "2027-01-15T08:00");
+    let at = |seconds| slot(NOW.plus(Duration::from_secs(seconds)));
+    assert_eq!((at(59), at(60)), (slot(NOW), "2027-01-15T08:01".to_owned()));
 }
 
 #[test]
