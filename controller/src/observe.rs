@@ -251,7 +251,7 @@ async fn sort_out_orphans(
 /// When the database is away.
 pub(crate) async fn due_orphans(context: &Context, cloud: &str) -> Result<Vec<Orphan>, Error> {
     let now = context.clock.now();
-    let mut orphans = context.store.orphans(Some(cloud)).await?;
+    let mut orphans = context.store.orphans(context.fleet.fleet, Some(cloud)).await?;
     orphans.retain(|orphan| sight::is_orphan_due(orphan.times_seen, orphan.first_at, now));
     Ok(orphans)
 }

@@ -10,7 +10,9 @@ pub(crate) async fn resume(config: &Config, pool: &str) -> anyhow::Result<()> {
     let resumed = database::with(&settings, async |store| {
         let (fleet, _) = parts::fleet_in_force(&settings, &store).await?;
         let (name, _) = parts::pool(&fleet, pool)?;
-        Ok(store.resume_pool(name, "operator", clock::now()).await)
+        Ok(store
+            .resume_pool(fleet.fleet, name, "operator", clock::now())
+            .await)
     });
     let was_held = match resumed.await? {
         Ok(was_held) => was_held,

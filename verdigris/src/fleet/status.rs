@@ -44,7 +44,7 @@ pub(super) async fn look(config: &Config) -> anyhow::Result<Status> {
             plan: plan.map_err(|error| format!("{error:#}")),
             condition,
             running,
-            orphans: store.orphans(None).await?,
+            orphans: store.orphans(fleet.fleet, None).await?,
             waiting: store.counts().await?.waiting,
             view,
             fleet,

@@ -119,7 +119,7 @@ async fn story_4_a_machine_that_is_younger_than_what_is_known_of_the_fleet_is_no
             .unwrap();
         farm.clock.advance(Duration::from_secs(300));
     }
-    let orphans = context.store.orphans(None).await.unwrap();
+    let orphans = context.store.orphans(context.fleet.fleet, None).await.unwrap();
     assert_eq!(orphans, []);
     farm.pass(300).await;
     assert_eq!(farm.cloud.terminated(), [""; 0]);

@@ -1,10 +1,13 @@
-//! Pools and how their last launches went.
+//! Pools and how their last launches went. Fleets of one database may have pools of one name, which are not the same pool.
 
 use sea_orm::entity::prelude::*;
+use uuid::Uuid;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "pool")]
 pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub fleet: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
     pub current_hash: Option<String>,

@@ -1,4 +1,4 @@
-//! Specifications of pools, by digest.
+//! Specifications of pools, by digest: what has the same digest is the same, whichever fleet's pool it is.
 
 use sea_orm::entity::prelude::*;
 

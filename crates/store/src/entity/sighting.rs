@@ -1,10 +1,13 @@
-//! Instances with our tag that no builder had when they were seen.
+//! Instances with a fleet's tag that no builder had when its controller saw them. Clouds of two fleets may have one name.
 
 use sea_orm::entity::prelude::*;
+use uuid::Uuid;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sighting")]
 pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub fleet: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     pub cloud: String,
     #[sea_orm(primary_key, auto_increment = false)]

@@ -31,6 +31,7 @@ mod m20261129_000026_indexes;
 mod m20261129_000027_intents;
 mod m20261130_000028_hosts;
 mod m20261130_000029_attempts_without_results;
+mod m20261130_000030_pools_of_fleets;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000027_intents::Migration),
             Box::new(m20261130_000028_hosts::Migration),
             Box::new(m20261130_000029_attempts_without_results::Migration),
+            Box::new(m20261130_000030_pools_of_fleets::Migration),
         ]
     }
 }

@@ -7,6 +7,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, sea_query::OnConflict,
 };
+use uuid::Uuid;
 
 use super::{
     builders::is_live,
@@ -43,19 +44,41 @@ async fn leadership(tx: &Tx, fleet: Option<FleetId>, now: Timestamp) -> Result<L
     Ok(Leadership::Vacant { since })
 }
 
+/// Which fleets are told of: the one that is asked for, else those that controllers lead, and where none leads, the one that was
+/// led last. The others are of the past: the id in the fleet file was another one then.
+async fn told_of(tx: &Tx, fleet: Option<FleetId>, now: Timestamp) -> Result<Vec<Uuid>, TxError> {
+    if let Some(FleetId(fleet)) = fleet {
+        return Ok(vec![fleet]);
+    }
+    let leases = fleet_lease::Entity::find()
+        .order_by_desc(fleet_lease::Column::ExpiresAt)
+        .all(&**tx)
+        .await?;
+    let is_held =
+        |lease: &&fleet_lease::Model| !lease.holder.is_empty() && lease.expires_at > now.as_micros();
+    let held: Vec<Uuid> = leases.iter().filter(is_held).map(|lease| lease.fleet).collect();
+    let last = leases.first().map(|lease| lease.fleet);
+    Ok(if held.is_empty() {
+        last.into_iter().collect()
+    } else {
+        held
+    })
+}
+
 impl Store {
-    /// What is wrong with a fleet; without one, with all that is in the database.
+    /// What is wrong with a fleet; without one, with those that controllers lead, or with the one that was led last.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn fleet_condition(&self, fleet: Option<FleetId>, now: Timestamp) -> Result<Condition> {
         self.read(|tx| async move {
-            let orphans = orphans_in(&tx, None).await?;
+            let fleets = told_of(&tx, fleet, now).await?;
+            let orphans = orphans_in(&tx, &fleets, None).await?;
             let refused = orphans
                 .into_iter()
                 .filter_map(|orphan| Some((orphan.instance_id, orphan.refusal?)));
-            let clouds = troubles(&tx, fleet).await?;
+            let clouds = troubles(&tx, &fleets).await?;
             Ok(Condition {
                 file: fleet_files::problem(&tx, fleet).await?,
                 // Only the process that is being stopped knows.
@@ -63,7 +86,7 @@ impl Store {
                 leadership: leadership(&tx, fleet, now).await?,
                 launching: launching(&tx, fleet, &clouds).await?,
                 clouds,
-                pools: histories(&tx, true).await?,
+                pools: histories(&tx, &fleets, true).await?,
                 refused_ends: refused.collect::<BTreeMap<_, _>>(),
             })
         })
@@ -77,7 +100,7 @@ impl Store {
     /// [`Error::Unavailable`].
     pub async fn forsaken_fleets(&self, fleet: FleetId, now: Timestamp) -> Result<Vec<(FleetId, u64)>> {
         self.read(|tx| async move {
-            let counts: Vec<(uuid::Uuid, i64)> = builder::Entity::find()
+            let counts: Vec<(Uuid, i64)> = builder::Entity::find()
                 .select_only()
                 .column(builder::Column::Fleet)
                 .column_as(builder::Column::Id.count(), "builders")
@@ -99,7 +122,7 @@ impl Store {
         .await
     }
 
-    /// Writes down which pools there are: those that are in no file any more are told of no longer.
+    /// Writes down which pools the fleet has: those that are not in its file any more are told of no longer.
     ///
     /// # Errors
     ///
@@ -112,6 +135,7 @@ impl Store {
                     current_hash: Set(None),
                     ..Default::default()
                 })
+                .filter(pool::Column::Fleet.eq(lease.fleet.0))
                 .filter(pool::Column::CurrentHash.is_not_null())
                 .filter(pool::Column::Name.is_not_in(kept.iter().map(|name| name.as_str())))
                 .exec(&*tx)
@@ -170,14 +194,22 @@ impl Store {
         .await
     }
 
-    /// Forgets the failed launches of a pool, so that it launches as it needs; whether it was held back for them.
+    /// Forgets the failed launches of a pool of a fleet, so that it launches as it needs; whether it was held back for them.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] when no controller has worked with such a pool.
-    pub async fn resume_pool(&self, name: &PoolName, actor: &str, now: Timestamp) -> Result<bool> {
+    pub async fn resume_pool(
+        &self,
+        fleet: FleetId,
+        name: &PoolName,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
         self.write(|tx| async move {
-            let row = pool::Entity::find_by_id(name.as_str()).one(&*tx).await?;
+            let row = pool::Entity::find_by_id((fleet.0, name.to_string()))
+                .one(&*tx)
+                .await?;
             let row = row.ok_or_else(|| Error::not_found(format!("pool {name}")))?;
             if row.failures == 0 {
                 return Ok(false);
@@ -188,6 +220,7 @@ impl Store {
                     failures: Set(0),
                     ..Default::default()
                 })
+                .filter(pool::Column::Fleet.eq(fleet.0))
                 .filter(pool::Column::Name.eq(name.as_str()))
                 .exec(&*tx)
                 .await?;

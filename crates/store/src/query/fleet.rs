@@ -10,6 +10,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
     QueryOrder as _, Statement, sea_query::OnConflict,
 };
+use uuid::Uuid;
 
 use super::{
     chroots::chroots_in,
@@ -51,13 +52,13 @@ async fn active(tx: &Tx) -> Result<BTreeMap<OwnerName, u32>, TxError> {
     Ok(readable(counts).collect())
 }
 
-/// The clouds of a fleet, or of all, that give no machines.
-pub(super) async fn troubles(tx: &Tx, fleet: Option<FleetId>) -> Result<Vec<CloudTrouble>, TxError> {
-    let mut found = cloud_trouble::Entity::find().order_by_asc(cloud_trouble::Column::Cloud);
-    if let Some(fleet) = fleet {
-        found = found.filter(cloud_trouble::Column::Fleet.eq(fleet.0));
-    }
-    let rows = found.all(&**tx).await?;
+/// The clouds of some fleets that give no machines.
+pub(super) async fn troubles(tx: &Tx, fleets: &[Uuid]) -> Result<Vec<CloudTrouble>, TxError> {
+    let rows = cloud_trouble::Entity::find()
+        .filter(cloud_trouble::Column::Fleet.is_in(fleets.iter().copied()))
+        .order_by_asc(cloud_trouble::Column::Cloud)
+        .all(&**tx)
+        .await?;
     let troubles = rows.into_iter().map(|row| CloudTrouble {
         cloud: row.cloud,
         since: Timestamp::from_micros(row.since),
@@ -92,11 +93,11 @@ impl Store {
                     reasons: Reasons::default(),
                     active: active(&tx).await?,
                     chroots: chroots_in(&tx).await?,
-                    histories: histories(&tx, false).await?,
-                    troubles: troubles(&tx, Some(fleet)).await?,
+                    histories: histories(&tx, &[fleet.0], false).await?,
+                    troubles: troubles(&tx, &[fleet.0]).await?,
                     shortages: Arc::new(shortages(&tx, fleet).await?),
                     hosts: hosts(&tx, fleet).await?,
-                    pauses: pauses(&tx).await?,
+                    pauses: pauses(&tx, fleet).await?,
                     made: made_for(&tx, &intents).await?,
                     intents,
                 };
@@ -135,7 +136,7 @@ impl Store {
         Ok(cache.builders.update(look))
     }
 
-    /// Writes down which specification a pool follows from now on. A new one starts without failures.
+    /// Writes down which specification a pool of the fleet follows from now on. A new one starts without failures.
     ///
     /// # Errors
     ///
@@ -150,7 +151,9 @@ impl Store {
     ) -> Result<()> {
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;
-            let known = pool::Entity::find_by_id(name.as_str()).one(&*tx).await?;
+            let known = pool::Entity::find_by_id((lease.fleet.0, name.to_string()))
+                .one(&*tx)
+                .await?;
             if known
                 .as_ref()
                 .is_some_and(|row| row.current_hash.as_deref() == Some(hash))
@@ -171,6 +174,7 @@ impl Store {
             .exec_without_returning(&*tx)
             .await?;
             pool::Entity::insert(pool::ActiveModel {
+                fleet: Set(lease.fleet.0),
                 name: Set(name.to_string()),
                 current_hash: Set(Some(hash.to_owned())),
                 failures: Set(0),
@@ -179,7 +183,7 @@ impl Store {
                 ..Default::default()
             })
             .on_conflict(
-                OnConflict::column(pool::Column::Name)
+                OnConflict::columns([pool::Column::Fleet, pool::Column::Name])
                     .update_columns([
                         pool::Column::CurrentHash,
                         pool::Column::Failures,

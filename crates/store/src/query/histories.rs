@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{LaunchHistory, PoolName};
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use uuid::Uuid;
 
 use crate::{
     convert::{Row, moment, readable},
@@ -21,12 +22,16 @@ pub(super) fn history(row: &pool::Model) -> Result<LaunchHistory> {
     })
 }
 
-/// How the launches of every pool went, or only of those that are in the fleet file by now.
+/// How the launches of every pool of some fleets went, or only of those that are in a fleet file by now. Of pools of one name it is
+/// the one with more failures.
 pub(super) async fn histories(
     tx: &Tx,
+    fleets: &[Uuid],
     only_present: bool,
 ) -> Result<BTreeMap<PoolName, LaunchHistory>, TxError> {
-    let mut found = pool::Entity::find();
+    let mut found = pool::Entity::find()
+        .filter(pool::Column::Fleet.is_in(fleets.iter().copied()))
+        .order_by_asc(pool::Column::Failures);
     if only_present {
         found = found.filter(pool::Column::CurrentHash.is_not_null());
     }

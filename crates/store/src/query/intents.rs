@@ -236,7 +236,7 @@ impl Store {
                 set_mark(&tx, *id, mark.as_ref(), (actor, now)).await?;
             }
             if let Some((pool, pause)) = &decision.pause {
-                set_pause(&tx, pool, pause.as_ref(), (actor, now)).await?;
+                set_pause(&tx, (lease.fleet, pool), pause.as_ref(), (actor, now)).await?;
             }
             if let Some(host) = &decision.readmitted {
                 readmit(&tx, lease.fleet, host, (actor, now)).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    BuilderId, BuilderState, PoolName, Timestamp,
+    BuilderId, BuilderState, FleetId, PoolName, Timestamp,
     mark::{Mark, MarkKind, Pause},
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
@@ -84,7 +84,7 @@ pub(super) async fn set_mark(
 /// Pauses a pool, or lets it launch again.
 pub(super) async fn set_pause(
     tx: &Tx,
-    name: &PoolName,
+    (fleet, name): (FleetId, &PoolName),
     pause: Option<&Pause>,
     (actor, now): (&str, Timestamp),
 ) -> Result<(), TxError> {
@@ -95,6 +95,7 @@ pub(super) async fn set_pause(
             paused_until: Set(pause.and_then(|pause| pause.until).map(Timestamp::as_micros)),
             ..Default::default()
         })
+        .filter(pool::Column::Fleet.eq(fleet.0))
         .filter(pool::Column::Name.eq(name.as_str()))
         .exec(&**tx)
         .await?;
@@ -106,9 +107,10 @@ pub(super) async fn set_pause(
     Ok(())
 }
 
-/// The pools that are to launch nothing, whether or not that time is over.
-pub(super) async fn pauses(tx: &Tx) -> Result<BTreeMap<PoolName, Pause>, TxError> {
+/// The pools of a fleet that are to launch nothing, whether or not that time is over.
+pub(super) async fn pauses(tx: &Tx, fleet: FleetId) -> Result<BTreeMap<PoolName, Pause>, TxError> {
     let rows = pool::Entity::find()
+        .filter(pool::Column::Fleet.eq(fleet.0))
         .filter(pool::Column::PausedBy.is_not_null())
         .all(&**tx)
         .await?;

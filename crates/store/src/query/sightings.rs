@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::Timestamp;
+use model::{FleetId, Timestamp};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, ExprTrait as _, OnConflict, Query},
 };
+use uuid::Uuid;
 
 use super::{builders::is_live, events::Entry, leases::check_lease};
 use crate::{
@@ -22,9 +23,16 @@ use crate::{
 /// How many rows one statement changes; databases bound the number of parameters.
 const ROWS_AT_ONCE: usize = 500;
 
+/// What was seen in a cloud of a fleet: another fleet's of that name may be another cloud, and is looked at by another controller.
+fn of_cloud(fleet: FleetId, cloud: &str) -> Condition {
+    Condition::all()
+        .add(sighting::Column::Fleet.eq(fleet.0))
+        .add(sighting::Column::Cloud.eq(cloud))
+}
+
 impl Store {
-    /// Writes down which instances without a builder a cloud's list held, all of them. Of what it did not hold nothing is kept: when
-    /// that comes again, it is seen for the first time.
+    /// Writes down which instances without a builder the list of a cloud of the fleet held, all of them. Of what it did not hold
+    /// nothing is kept: when that comes again, it is seen for the first time.
     ///
     /// # Errors
     ///
@@ -43,7 +51,7 @@ impl Store {
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;
             let known = sighting::Entity::find()
-                .filter(sighting::Column::Cloud.eq(cloud))
+                .filter(of_cloud(lease.fleet, cloud))
                 .all(&*tx)
                 .await?;
             if known.is_empty() && seen.is_empty() {
@@ -58,7 +66,7 @@ impl Store {
             let gone: Vec<&String> = gone.collect();
             for some in gone.chunks(ROWS_AT_ONCE) {
                 sighting::Entity::delete_many()
-                    .filter(sighting::Column::Cloud.eq(cloud))
+                    .filter(of_cloud(lease.fleet, cloud))
                     .filter(sighting::Column::InstanceId.is_in(some.iter().copied()))
                     .exec(&*tx)
                     .await?;
@@ -66,6 +74,7 @@ impl Store {
             for sighting in seen {
                 let before = known.get(&sighting.instance_id);
                 sighting::Entity::insert(sighting::ActiveModel {
+                    fleet: Set(lease.fleet.0),
                     cloud: Set(cloud.to_owned()),
                     instance_id: Set(sighting.instance_id.clone()),
                     state: Set(sighting.state.clone()),
@@ -76,16 +85,20 @@ impl Store {
                     refusal: Set(before.and_then(|row| row.refusal.clone())),
                 })
                 .on_conflict(
-                    OnConflict::columns([sighting::Column::Cloud, sighting::Column::InstanceId])
-                        .update_columns([
-                            sighting::Column::State,
-                            sighting::Column::FirstAt,
-                            sighting::Column::LastAt,
-                            sighting::Column::TimesSeen,
-                            sighting::Column::IsPresent,
-                            sighting::Column::Refusal,
-                        ])
-                        .to_owned(),
+                    OnConflict::columns([
+                        sighting::Column::Fleet,
+                        sighting::Column::Cloud,
+                        sighting::Column::InstanceId,
+                    ])
+                    .update_columns([
+                        sighting::Column::State,
+                        sighting::Column::FirstAt,
+                        sighting::Column::LastAt,
+                        sighting::Column::TimesSeen,
+                        sighting::Column::IsPresent,
+                        sighting::Column::Refusal,
+                    ])
+                    .to_owned(),
                 )
                 .exec_without_returning(&*tx)
                 .await?;
@@ -116,7 +129,7 @@ impl Store {
                     refusal: Set(Some(refusal.clone())),
                     ..Default::default()
                 })
-                .filter(sighting::Column::Cloud.eq(cloud))
+                .filter(of_cloud(lease.fleet, cloud))
                 .filter(sighting::Column::InstanceId.eq(instance_id))
                 .filter(
                     Condition::any()
@@ -134,18 +147,23 @@ impl Store {
         .await
     }
 
-    /// The instances of the clouds' latest lists, or of one cloud's, that no live builder has, those seen first first.
+    /// The instances of the latest lists of a fleet's clouds, or of one of them, that no live builder has, those seen first first.
     ///
     /// # Errors
     ///
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
-    pub async fn orphans(&self, cloud: Option<&str>) -> Result<Vec<Orphan>> {
-        self.read(|tx| async move { orphans_in(&tx, cloud).await }).await
+    pub async fn orphans(&self, fleet: FleetId, cloud: Option<&str>) -> Result<Vec<Orphan>> {
+        self.read(|tx| async move { orphans_in(&tx, &[fleet.0], cloud).await })
+            .await
     }
 }
 
-/// The orphans of [`Store::orphans`], in a transaction.
-pub(super) async fn orphans_in(tx: &Tx, cloud: Option<&str>) -> Result<Vec<Orphan>, TxError> {
+/// The orphans of [`Store::orphans`], of several fleets, in a transaction.
+pub(super) async fn orphans_in(
+    tx: &Tx,
+    fleets: &[Uuid],
+    cloud: Option<&str>,
+) -> Result<Vec<Orphan>, TxError> {
     // One look for each sighting, of which there are few, and not a list of all instances that there ever were.
     let mut owner = Query::select();
     owner
@@ -157,6 +175,7 @@ pub(super) async fn orphans_in(tx: &Tx, cloud: Option<&str>) -> Result<Vec<Orpha
                 .equals((sighting::Entity, sighting::Column::InstanceId)),
         );
     let mut found = sighting::Entity::find()
+        .filter(sighting::Column::Fleet.is_in(fleets.iter().copied()))
         .filter(sighting::Column::IsPresent.eq(true))
         .filter(Expr::exists(owner).not())
         .order_by_asc(sighting::Column::FirstAt)

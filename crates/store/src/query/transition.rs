@@ -116,7 +116,7 @@ async fn note_launch(
             false => set_host_history(tx, fleet, host, after).await,
         };
     }
-    let row = pool::Entity::find_by_id(builder.pool.as_str())
+    let row = pool::Entity::find_by_id((fleet.0, builder.pool.to_string()))
         .lock_exclusive()
         .one(&**tx)
         .await?;
@@ -125,13 +125,14 @@ async fn note_launch(
     if row.is_some() && after == before {
         return Ok(());
     }
-    let mut on_conflict = OnConflict::column(pool::Column::Name);
+    let mut on_conflict = OnConflict::columns([pool::Column::Fleet, pool::Column::Name]);
     on_conflict.update_columns([
         pool::Column::Failures,
         pool::Column::LastFailure,
         pool::Column::LastReason,
     ]);
     pool::Entity::insert(pool::ActiveModel {
+        fleet: Set(fleet.0),
         name: Set(builder.pool.to_string()),
         current_hash: Set(None),
         failures: Set(i64::from(after.failures)),

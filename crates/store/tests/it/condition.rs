@@ -142,7 +142,11 @@ async fn a_fleet_file_that_is_not_in_force_is_told_of_until_it_is(farm: Farm) {
 
 async fn a_pool_that_is_resumed_launches_as_it_needs(farm: Farm) {
     let pool = new_builder().pool;
-    assert_not_found(farm.store.resume_pool(&pool, "alice", at(1)).await);
+    let resume = async |now| {
+        let (store, fleet) = (&farm.store, farm.lease.fleet);
+        store.resume_pool(fleet, &pool, "alice", at(now)).await
+    };
+    assert_not_found(resume(1).await);
     for _ in 0..3 {
         let builder = farm.builder_in(BuilderState::Launching).await;
         let refused = Change {
@@ -160,9 +164,9 @@ async fn a_pool_that_is_resumed_launches_as_it_needs(farm: Farm) {
     };
     assert_eq!(held().await, Some(at(40)));
     let before = farm.last_event().await;
-    assert!(farm.store.resume_pool(&pool, "alice", at(12)).await.unwrap());
+    assert!(resume(12).await.unwrap());
     assert_eq!(held().await, None);
-    assert!(!farm.store.resume_pool(&pool, "alice", at(13)).await.unwrap());
+    assert!(!resume(13).await.unwrap());
     let told = farm.events_after(before).await;
     let told: Vec<_> = told
         .iter()

@@ -182,7 +182,7 @@ async fn a_leader_of_old_can_write_nothing(farm: Farm) {
     assert_lease_lost(store.record_sightings(&old, "dev", &seen, at(16)).await);
     assert_lease_lost(store.set_waits(&old, &mut FleetCache::default(), &[wait]).await);
 
-    assert_eq!(store.orphans(Some("dev")).await.unwrap(), []);
+    assert_eq!(store.orphans(old.fleet, Some("dev")).await.unwrap(), []);
     let after = (
         farm.last_event().await,
         store.builders(None).await.unwrap(),

@@ -17,6 +17,7 @@ mod condition;
 mod connections;
 mod events;
 mod farm;
+mod fleets;
 mod full_disk;
 mod history;
 mod hosts;

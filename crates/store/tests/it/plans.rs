@@ -155,7 +155,7 @@ async fn rounds(bench: &mut Bench, store: &Store) {
             store.record_sightings(&lease, "dev", &seen, now),
         )
         .await;
-    bench.look("orphans", store.orphans(Some("dev"))).await;
+    bench.look("orphans", store.orphans(lease.fleet, Some("dev"))).await;
     let request = Request::Reconcile;
     let asked = (&request, "reconcile/new", "operator:cron");
     let (intent, _) = bench

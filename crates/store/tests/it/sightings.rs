@@ -27,7 +27,7 @@ async fn see(farm: &Farm, seen: &[(&str, &str)], now: u64) {
 /// Id, state, first and last moment, lists in a row.
 async fn orphans(farm: &Farm) -> Vec<(String, String, u64, u64, u32)> {
     let seconds = |moment: model::Timestamp| moment.since(at(0)).as_secs();
-    let orphans = farm.store.orphans(Some("dev")).await.unwrap();
+    let orphans = farm.store.orphans(farm.lease.fleet, Some("dev")).await.unwrap();
     orphans
         .into_iter()
         .map(|it| {
@@ -96,7 +96,8 @@ async fn clouds_are_looked_at_each_for_itself(farm: Farm) {
         .record_sightings(&farm.lease, "aws", &[], at(30))
         .await
         .unwrap();
-    assert_eq!(farm.store.orphans(Some("aws")).await.unwrap(), []);
+    let of_aws = farm.store.orphans(farm.lease.fleet, Some("aws")).await;
+    assert_eq!(of_aws.unwrap(), []);
     assert_eq!(orphans(&farm).await, [orphan("i-1", "running", (10, 10, 1))]);
 }
 
