@@ -37,6 +37,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .execute_unprepared("SELECT ended_at FROM builder LIMIT 0")
             .await
             .is_ok(),
+        has_chroots_of_repositories: raw
+            .execute_unprepared("SELECT project FROM build_chroot LIMIT 0")
+            .await
+            .is_ok(),
     };
     for statement in statements(dialect, many) {
         raw.execute_unprepared(&statement).await?;

@@ -79,6 +79,10 @@ async fn fill(url: &str, ended: u64) -> Result<()> {
             .execute_unprepared("SELECT ended_at FROM builder LIMIT 0")
             .await
             .is_ok(),
+        has_chroots_of_repositories: raw
+            .execute_unprepared("SELECT project FROM build_chroot LIMIT 0")
+            .await
+            .is_ok(),
     };
     let many = Many {
         projects: 1000,

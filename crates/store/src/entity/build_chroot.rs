@@ -20,6 +20,8 @@ pub struct Model {
     /// As in its build, so that the last build of a package in each chroot is found by one index.
     pub package: Option<i64>,
     pub directory: String,
+    /// As in its build, so that the builds of a repository are found by one index.
+    pub project: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

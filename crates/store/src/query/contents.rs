@@ -1,5 +1,8 @@
 //! What a repository shall hold: read in pages, each a short transaction of its own, since a repository may hold tens of
 //! thousands of packages and nobody shall wait for one who reads them.
+//!
+//! All of its builds are read, also where one of them is new: the metadata of a repository are one set of files with all packages
+//! in them, written anew by each publication. Only metadata that are written incrementally will need the new ones alone.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +13,12 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{builds::built_package, joins::attempt_to_build};
+use super::{builds::built_package, joins::attempt_to_build_chroot};
 use crate::{
     Publication, PublishedPackage, RepositoryKey,
     convert::{Row, readable},
     database::{Store, Tx},
-    entity::{attempt, build, collected_package},
+    entity::{attempt, build_chroot, collected_package},
     error::{Error, Result, TxError},
 };
 
@@ -31,7 +34,8 @@ struct Visible {
     result_directory: String,
 }
 
-/// Those of the builds after `last`, by ascending number, and the number to go on after. Of one build there is one at most.
+/// Those of the builds after `last`, by ascending number, and the number to go on after. Of one build there is one at most. Found
+/// from the repository's own rows of chroots: a directory may hold tens of thousands of builds that were built for other chroots.
 async fn visible_attempts(
     tx: &Tx,
     RepositoryKey {
@@ -50,13 +54,13 @@ async fn visible_attempts(
             attempt::Column::State,
             attempt::Column::ResultDirectory,
         ])
-        .join(JoinType::InnerJoin, attempt_to_build())
-        .filter(build::Column::Project.eq(project.0))
-        .filter(build::Column::Id.gt(last))
-        .filter(build::Column::Directory.eq(directory.as_str()))
-        .filter(attempt::Column::Chroot.eq(chroot.as_str()))
+        .join(JoinType::InnerJoin, attempt_to_build_chroot())
+        .filter(build_chroot::Column::Project.eq(project.0))
+        .filter(build_chroot::Column::Directory.eq(directory.as_str()))
+        .filter(build_chroot::Column::Chroot.eq(chroot.as_str()))
+        .filter(build_chroot::Column::Build.gt(last))
         .filter(attempt::Column::State.is_in([Publishing.as_str(), Succeeded.as_str()]))
-        .order_by_asc(build::Column::Id)
+        .order_by_asc(build_chroot::Column::Build)
         .limit(ATTEMPTS_AT_ONCE)
         .into_tuple()
         .all(&**tx)

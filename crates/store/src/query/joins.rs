@@ -3,14 +3,21 @@
 use sea_orm::{EntityTrait as _, RelationDef};
 
 use crate::entity::{
-    account, allocation, attempt, build, chroot, collected_package, package, project, project_chroot,
-    repository,
+    account, allocation, attempt, build, build_chroot, chroot, collected_package, package, project,
+    project_chroot, repository,
 };
 
 pub(super) fn attempt_to_build() -> RelationDef {
     attempt::Entity::belongs_to(build::Entity)
         .from(attempt::Column::Build)
         .to(build::Column::Id)
+        .into()
+}
+
+pub(super) fn attempt_to_build_chroot() -> RelationDef {
+    attempt::Entity::belongs_to(build_chroot::Entity)
+        .from((attempt::Column::Build, attempt::Column::Chroot))
+        .to((build_chroot::Column::Build, build_chroot::Column::Chroot))
         .into()
 }
 

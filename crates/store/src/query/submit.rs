@@ -169,6 +169,7 @@ fn chroot_row(
         attempts: Set(i64::from(skipped.is_none())),
         package: Set(Some(package)),
         directory: Set(new.directory.to_string()),
+        project: Set(new.project.0),
     }
 }
 

@@ -45,6 +45,7 @@ async fn fill(farm: &Farm, ended: u64) -> ProjectId {
     let dialect = Dialect {
         is_postgres: raw.is_postgres(),
         has_live_rows: true,
+        has_chroots_of_repositories: true,
     };
     for statement in statements(dialect, many) {
         raw.execute(&statement).await;
@@ -310,6 +311,7 @@ async fn undo_the_seventh(raw: &Raw) {
         "builds_of_project_in_state",
         "builds_of_package_in_state",
         "chroots_of_package",
+        "chroots_of_repository",
         "packages_in_order",
         "cleared_projects",
         "allocations_of_attempt",

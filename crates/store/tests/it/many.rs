@@ -30,6 +30,8 @@ pub(crate) struct Dialect {
     pub(crate) is_postgres: bool,
     /// Whether attempts know their owner, builders their end and chroots their package.
     pub(crate) has_live_rows: bool,
+    /// Whether chroots of builds know their project.
+    pub(crate) has_chroots_of_repositories: bool,
 }
 
 impl Dialect {
@@ -71,6 +73,17 @@ impl Dialect {
     fn columns<'a>(self, old: Vec<(&'a str, String)>, new: Vec<(&'a str, String)>) -> Vec<(&'a str, String)> {
         let new = new.into_iter().filter(|_| self.has_live_rows);
         old.into_iter().chain(new).collect()
+    }
+}
+
+impl Dialect {
+    /// What only today's chroots of builds know of their build.
+    fn newer_of_chroot(self, package: String, project: &str) -> Vec<(&'static str, String)> {
+        let mut columns = vec![("package", package), ("directory", text("tools"))];
+        if self.has_chroots_of_repositories {
+            columns.push(("project", project.to_owned()));
+        }
+        columns
     }
 }
 
@@ -249,7 +262,7 @@ fn builds(
             ("result_directory", if_over("CAST(i AS TEXT)".to_owned())),
             ("attempts", "1".to_owned()),
         ],
-        vec![("package", package), ("directory", text("tools"))],
+        dialect.newer_of_chroot(package, &project),
     );
     let attempts = dialect.columns(
         vec![

@@ -144,8 +144,9 @@ async fn more_attempts_than_one_transaction_finishes_succeed_all(farm: Farm) {
     ))
     .await;
     raw.execute(
-        "INSERT INTO build_chroot (build, chroot, state, attempts)
-         SELECT build.id, chroot, build_chroot.state, attempts FROM build, build_chroot WHERE build.id > 1000",
+        "INSERT INTO build_chroot (build, chroot, state, attempts, directory, project)
+         SELECT build.id, chroot, build_chroot.state, attempts, build.directory, build.project
+         FROM build, build_chroot WHERE build.id > 1000",
     )
     .await;
     let id = if raw.is_postgres() {

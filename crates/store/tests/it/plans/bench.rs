@@ -109,6 +109,7 @@ impl Bench {
         let dialect = Dialect {
             is_postgres: raw.get_database_backend() == DbBackend::Postgres,
             has_live_rows: true,
+            has_chroots_of_repositories: true,
         };
         let history = statements(dialect, MANY).into_iter();
         // SQLite goes without, as on farms.
