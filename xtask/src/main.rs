@@ -21,6 +21,7 @@ mod progress;
 mod python;
 mod seed;
 mod setup;
+mod sim;
 mod test;
 mod tidy;
 mod workspace;
@@ -86,6 +87,13 @@ enum Command {
     /// Measure the farm beside its peers in the same run, and print a table.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run fleets in a simulated world with all faults, and look whether the rules hold.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Passed to the simulator: `--help` tells what it knows.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run all that a change has to pass beside the tests: format, tidy, clippy, documentation.
     Check,
     /// Run all that a change has to pass: `check` and `test`.
@@ -125,6 +133,7 @@ fn run() -> Result<()> {
         Command::Names => generated::run(generated::NAMES),
         Command::Demo { once, no_install } => demo::run(&cache, !no_install, once),
         Command::Bench(bench) => bench::run(&cache, &bench),
+        Command::Sim { arguments } => sim::run(&arguments),
         Command::Check => ci::check(&cache),
         Command::Ci => ci::run(&cache),
     }

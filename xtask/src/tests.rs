@@ -51,6 +51,12 @@ fn each_line_is_the_command_that_its_words_say() {
             "Bench(Plan(Plan { ended: 1000000, rounds: 7, beside: Beside { older: \"abc\", alone: false }, \
              no_install: false }))",
         ),
+        ("sim", "Sim { arguments: [] }"),
+        // All of it is the simulator's.
+        (
+            "sim --seed 7 --trace --help",
+            "Sim { arguments: [\"--seed\", \"7\", \"--trace\", \"--help\"] }",
+        ),
         ("ci", "Ci"),
     ] {
         assert_eq!(asked(line).as_deref(), Ok(command), "{line}");

@@ -18,6 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     ("cloud", &["model"]),
     ("shell", &["model"]),
+    ("sim", &["model"]),
     ("repository", &["model"]),
     ("runtime", &["model"]),
     ("provisioner", &["model", "runtime", "shell"]),

@@ -1,0 +1,375 @@
+//! A simulated controller: its process, its lease, and all that it remembers of what it saw and does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use model::{
+    BuilderId, BuilderState, Timestamp,
+    plan::{CloudHealth, CloudTrouble},
+    step::{Work, sight},
+};
+
+use crate::{
+    cloud::Shown,
+    event::Task,
+    luck::Luck,
+    setting::{CLOUDS, File},
+    store::Builder,
+};
+
+/// How often a cloud is asked while something begins with its word, while something is built there, and otherwise.
+const LOOK_SOON: Duration = Duration::from_millis(400);
+const LOOK_WHILE_BUILDING: Duration = Duration::from_secs(5);
+const LOOK_ANYWAY: Duration = Duration::from_secs(30);
+/// How long a cloud that does not answer is left alone at first and at most, and a builder whose step failed.
+const CLOUD_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(20));
+const STEP_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The zero of all clocks.
+const BEGINNING: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+/// What a clock shows that goes wrong by so many microseconds.
+pub(crate) fn shown_by_clock(now: Duration, skew: i64) -> Timestamp {
+    let right = BEGINNING.plus(now).as_micros();
+    Timestamp::from_micros(right.saturating_add(skew))
+}
+
+/// Pauses between tries, longer each time, and spread.
+#[derive(Clone, Debug)]
+struct Backoff {
+    next: Duration,
+    bounds: (Duration, Duration),
+}
+
+impl Backoff {
+    const fn new(bounds: (Duration, Duration)) -> Self {
+        Self {
+            next: bounds.0,
+            bounds,
+        }
+    }
+
+    fn pause(&mut self, luck: &mut Luck) -> Duration {
+        let whole = self.next;
+        self.next = whole.saturating_mul(2).min(self.bounds.1);
+        let half = u64::try_from(whole.as_millis()).unwrap_or(u64::MAX) / 2;
+        luck.millis(half, half.saturating_mul(2))
+    }
+}
+
+/// What a controller knows of a cloud.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) health: CloudHealth,
+    pub(crate) is_looked_at: bool,
+    pub(crate) looked: Option<Duration>,
+    pauses: Backoff,
+    pause: Duration,
+}
+
+impl Known {
+    const fn unknown() -> Self {
+        Self {
+            health: CloudHealth::Unknown,
+            is_looked_at: false,
+            looked: None,
+            pauses: Backoff::new(CLOUD_PAUSES),
+            pause: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn answers(&self) -> bool {
+        self.health == CloudHealth::Answers
+    }
+
+    /// Whether it is to be asked; `every`: how often, while it answers.
+    pub(crate) fn is_due(&self, every: Duration, now: Duration) -> bool {
+        let every = match self.health {
+            CloudHealth::Away(_) => self.pause,
+            CloudHealth::Unknown => Duration::ZERO,
+            CloudHealth::Answers => every,
+        };
+        !self.is_looked_at
+            && self
+                .looked
+                .is_none_or(|looked| now.saturating_sub(looked) >= every)
+    }
+
+    pub(crate) fn succeed(&mut self) {
+        self.health = CloudHealth::Answers;
+        self.pauses = Backoff::new(CLOUD_PAUSES);
+    }
+
+    pub(crate) fn fail(&mut self, cloud: &str, why: &str, (luck, now): (&mut Luck, Timestamp)) {
+        self.pause = self.pauses.pause(luck);
+        let since = match &self.health {
+            CloudHealth::Away(trouble) => trouble.since,
+            CloudHealth::Answers | CloudHealth::Unknown => now,
+        };
+        self.health = CloudHealth::Away(CloudTrouble {
+            cloud: cloud.to_owned(),
+            since,
+            reason: why.to_owned(),
+            detail: why.to_owned(),
+        });
+    }
+}
+
+/// How often a cloud is asked for a builder in this state.
+pub(crate) const fn look_every(state: BuilderState) -> Duration {
+    use BuilderState as B;
+    match state {
+        B::Pending | B::Terminating | B::Resolving => LOOK_SOON,
+        B::Reserved | B::Busy => LOOK_WHILE_BUILDING,
+        _ => LOOK_ANYWAY,
+    }
+}
+
+/// What one cloud said when it was asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) cloud: &'static str,
+    pub(crate) shown: BTreeMap<String, Shown>,
+    /// The ids that the list lacked and that were asked for, with an answer.
+    pub(crate) asked: BTreeSet<String>,
+}
+
+impl Seen {
+    pub(crate) fn lacks(&self, id: &str) -> bool {
+        self.asked.contains(id) && !self.shown.contains_key(id)
+    }
+
+    /// Why the cloud is not to be believed.
+    pub(crate) fn doubt<'a>(&self, known: impl Iterator<Item = &'a Builder>) -> Option<String> {
+        let ours = known.filter(|it| it.cloud == self.cloud && sight::was_shown(it.state));
+        let ids: Vec<&String> = ours.filter_map(|it| it.instance.as_ref()).collect();
+        sight::doubt(ids.iter().filter(|id| !self.lacks(id)).count(), ids.len())
+    }
+}
+
+/// A step that is under way for a builder.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnderWay {
+    pub(crate) number: u64,
+    pub(crate) work: Work,
+}
+
+/// What a controller remembers, and forgets when it leads no more.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) clouds: BTreeMap<&'static str, Known>,
+    /// What clouds said and nobody has thought about yet.
+    pub(crate) seen: Vec<Seen>,
+    absences: BTreeMap<String, (Timestamp, u32)>,
+    /// Until when orphans are not to be ended again.
+    pub(crate) told: BTreeMap<String, Duration>,
+    pub(crate) under_way: BTreeMap<BuilderId, UnderWay>,
+    pub(crate) steps: u64,
+    pauses: BTreeMap<BuilderId, (Backoff, Duration)>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            clouds: CLOUDS.into_iter().map(|name| (name, Known::unknown())).collect(),
+            seen: Vec::new(),
+            absences: BTreeMap::new(),
+            told: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            steps: 0,
+            pauses: BTreeMap::new(),
+        }
+    }
+}
+
+impl Memory {
+    /// Notes one more look that found nothing; whether it is to be believed.
+    pub(crate) fn note_absence(&mut self, id: &str, most_are_missing: bool, now: Timestamp) -> bool {
+        let (first, times) = self.absences.entry(id.to_owned()).or_insert((now, 0));
+        *times = times.saturating_add(1);
+        sight::is_absence_believed(*times, now.since(*first), most_are_missing)
+    }
+
+    pub(crate) fn note_presence(&mut self, id: &str) {
+        self.absences.remove(id);
+    }
+
+    /// A step ended: a good one leaves its builder alone for `rest`, one that failed (`None`) for longer every time.
+    pub(crate) fn after_step(
+        &mut self,
+        id: BuilderId,
+        rest: Option<Duration>,
+        (luck, now): (&mut Luck, Duration),
+    ) {
+        if rest == Some(Duration::ZERO) {
+            self.pauses.remove(&id);
+            return;
+        }
+        let (backoff, until) = self.pauses.entry(id).or_insert((Backoff::new(STEP_PAUSES), now));
+        let pause = match rest {
+            Some(rest) => {
+                *backoff = Backoff::new(STEP_PAUSES);
+                rest
+            }
+            None => backoff.pause(luck),
+        };
+        *until = now.saturating_add(pause);
+    }
+
+    pub(crate) fn holds(&self, id: BuilderId, now: Duration) -> bool {
+        self.pauses.get(&id).is_some_and(|(_, until)| *until > now)
+    }
+
+    /// Forgets what is told of builders that are no more.
+    pub(crate) fn keep_only(&mut self, is_there: impl Fn(&BuilderId) -> bool) {
+        self.pauses.retain(|id, _| is_there(id));
+    }
+}
+
+/// A lease that a controller believes to hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) epoch: i64,
+    /// When acting under it ends, by a clock that nobody sets.
+    pub(crate) end: Duration,
+}
+
+/// A controller.
+#[derive(Debug)]
+pub(crate) struct Controller {
+    /// Its number, by which it holds the lease.
+    pub(crate) name: u8,
+    /// How often it was started. What was begun in another life is nobody's.
+    pub(crate) life: u64,
+    pub(crate) is_up: bool,
+    pub(crate) is_paused: bool,
+    /// What came while it was paused.
+    pub(crate) backlog: Vec<Task>,
+    /// How wrong its clock is, in microseconds.
+    pub(crate) skew: i64,
+    pub(crate) lease: Option<Held>,
+    pub(crate) memory: Memory,
+    pub(crate) file: Arc<File>,
+    /// The number of the round that comes next, and when.
+    pub(crate) round: u64,
+    pub(crate) round_at: Duration,
+}
+
+impl Controller {
+    pub(crate) fn new(name: u8, file: Arc<File>) -> Self {
+        Self {
+            name,
+            life: 0,
+            is_up: true,
+            is_paused: false,
+            backlog: Vec::new(),
+            skew: 0,
+            lease: None,
+            memory: Memory::default(),
+            file,
+            round: 0,
+            round_at: Duration::ZERO,
+        }
+    }
+
+    /// Ends it as kill -9 does.
+    pub(crate) fn die(&mut self) {
+        (self.is_up, self.lease) = (false, None);
+        self.forget();
+        self.backlog.clear();
+    }
+
+    /// Forgets all that it saw and does.
+    pub(crate) fn forget(&mut self) {
+        self.life = self.life.wrapping_add(1);
+        self.memory = Memory::default();
+    }
+
+    /// Whether a step is the one under way for a builder.
+    pub(crate) fn is_under_way(&self, id: BuilderId, number: u64) -> bool {
+        self.memory
+            .under_way
+            .get(&id)
+            .is_some_and(|step| step.number == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absence_is_believed_after_three_looks_and_a_minute_unless_it_was_seen_meanwhile() {
+        let mut memory = Memory::default();
+        let at = |second: u64| shown_by_clock(Duration::from_secs(second), 0);
+        assert!(!memory.note_absence("i-1", false, at(0)));
+        assert!(!memory.note_absence("i-1", false, at(61)));
+        assert!(memory.note_absence("i-1", false, at(62)));
+        memory.note_presence("i-1");
+        assert!(!memory.note_absence("i-1", false, at(63)));
+    }
+
+    #[test]
+    fn a_builder_is_left_alone_as_long_as_its_step_says_and_longer_after_each_failure() {
+        let (mut memory, mut luck) = (Memory::default(), Luck::of(1));
+        let (id, now) = (BuilderId(uuid::Uuid::from_u128(1)), Duration::from_secs(100));
+        let rest = Duration::from_secs(3);
+        memory.after_step(id, Some(rest), (&mut luck, now));
+        assert!(memory.holds(id, now) && !memory.holds(id, now + rest));
+        for _ in 0..10 {
+            memory.after_step(id, None, (&mut luck, now));
+        }
+        let (longest, half) = (STEP_PAUSES.1, STEP_PAUSES.1 / 2);
+        assert!(memory.holds(id, now + half - Duration::from_secs(1)) && !memory.holds(id, now + longest));
+        memory.keep_only(|_| false);
+        assert!(!memory.holds(id, now));
+    }
+
+    #[test]
+    fn a_cloud_that_does_not_answer_is_asked_ever_more_rarely() {
+        let (mut known, mut luck) = (Known::unknown(), Luck::of(1));
+        assert!(known.is_due(LOOK_ANYWAY, Duration::ZERO));
+        for _ in 0..8 {
+            known.fail("near", "no answer", (&mut luck, BEGINNING));
+        }
+        known.looked = Some(Duration::ZERO);
+        assert!(!known.is_due(LOOK_SOON, Duration::from_secs(9)));
+        assert!(known.is_due(LOOK_SOON, Duration::from_secs(20)) && !known.answers());
+        known.succeed();
+        assert!(known.answers() && known.is_due(LOOK_SOON, LOOK_SOON));
+    }
+
+    #[test]
+    fn a_dead_controller_has_no_lease_and_remembers_nothing_of_its_life() {
+        let mut controller = Controller::new(
+            1,
+            Arc::new(File {
+                pools: BTreeMap::new(),
+            }),
+        );
+        controller.lease = Some(Held {
+            epoch: 1,
+            end: Duration::from_secs(10),
+        });
+        let step = UnderWay {
+            number: 1,
+            work: Work::Call,
+        };
+        let id = BuilderId(uuid::Uuid::from_u128(1));
+        controller.memory.under_way.insert(id, step);
+        assert!(controller.is_under_way(id, 1) && !controller.is_under_way(id, 2));
+        let life = controller.life;
+        controller.die();
+        assert!(!controller.is_up && controller.lease.is_none() && controller.life > life);
+        assert!(!controller.is_under_way(id, 1));
+    }
+
+    #[test]
+    fn clocks_that_are_wrong_are_so_by_their_skew() {
+        let now = Duration::from_secs(5);
+        let (right, wrong) = (shown_by_clock(now, 0), shown_by_clock(now, -2_000_000));
+        assert_eq!(right.since(wrong), Duration::from_secs(2));
+    }
+}

@@ -1,0 +1,34 @@
+//! The guards by which the executor keeps the rules, each of which a test can take away to see that the rules notice.
+
+/// Which guards are there. All of them, but in tests of the simulation itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guards {
+    /// Whether a write under a lease that is another's by now is refused.
+    pub fencing: bool,
+    /// Whether a write is refused that was decided on an older look at the row.
+    pub compare: bool,
+    /// Whether a launch without an answer is asked for again with its own token.
+    pub tokens: bool,
+    /// Whether a launch is on record before the cloud is called.
+    pub record_first: bool,
+    /// Whether whoever connects to a machine checks its host key.
+    pub host_keys: bool,
+    /// Whether a machine that is not found is looked for again before it counts as gone.
+    pub patience: bool,
+    /// Whether orphans are ended.
+    pub orphans: bool,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self {
+            fencing: true,
+            compare: true,
+            tokens: true,
+            record_first: true,
+            host_keys: true,
+            patience: true,
+            orphans: true,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A fleet in a simulated world: the farm's own decisions, driven from a seed through faults that real clouds and hosts have.
+//!
+//! What decides is the crate `model` as it is: plans, steps, what sights and answers mean, what becomes of a builder after its
+//! use. What is simulated is everything around it: tables in memory that keep the promises of the real store, controllers that
+//! carry the decisions out in the order of the real one, workers, operators, and clouds that lie, lose answers and machines. A
+//! controller may be killed beside each write and each call, and be paused between a decision and its being written down, or
+//! between what it wrote down and the call.
+//!
+//! At a moment that the seed chooses all faults stop, and everything has to finish. The rules in [`Rule`] are looked at wherever
+//! one could be broken. The same seed gives the same world, so that what is found can be seen again.
+//!
+//! Clocks are set by up to 20 seconds; a jump of an hour happens, too. While the clocks of a controller and a worker are 45 seconds
+//! apart or more, a build may be taken for dead that lives: that alone is not counted as a broken rule then.
+//!
+//! Start reading at `world`, which says what happens, and `world::rules`.
+
+mod cloud;
+mod controller;
+mod event;
+mod guards;
+mod luck;
+mod setting;
+mod store;
+mod world;
+
+use std::{fmt, time::Duration};
+
+pub use guards::Guards;
+pub use luck::Fault;
+use world::World;
+
+/// How many of the last events are told beside a broken rule.
+pub const LAST_EVENTS: usize = 30;
+
+/// What holds whatever goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Once all is settled, every machine with our tag is a living builder's.
+    Leak,
+    /// One builder, one attempt, one machine.
+    DoubleHandOut,
+    /// No attempt whose worker lives loses its machine to us, unless an operator says so.
+    BusyKill,
+    /// No pool has more builders, or machines, than its maximum.
+    AboveMax,
+    /// No build finds what another sandbox's left, or runs on what was not cleaned.
+    Sandbox,
+    /// What is asked of a cloud is on record first.
+    Record,
+    /// Machines of others are left alone.
+    Stranger,
+    /// Builders make only the moves that the model lists.
+    Moves,
+    /// Once the faults stop, everything finishes.
+    Finish,
+}
+
+impl Rule {
+    /// The breach, in words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Leak => "a machine leaks",
+            Self::DoubleHandOut => "a builder, an attempt or a machine is handed out twice",
+            Self::BusyKill => "a builder at work is ended",
+            Self::AboveMax => "a pool is above its maximum",
+            Self::Sandbox => "a build finds what another left",
+            Self::Record => "a cloud is asked for what is not on record",
+            Self::Stranger => "a stranger's machine is touched",
+            Self::Moves => "a builder makes a move that there is not",
+            Self::Finish => "something does not finish",
+        }
+    }
+}
+
+/// A rule that was broken.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub seed: u64,
+    /// How long the world had been there.
+    pub at: Duration,
+    pub rule: Rule,
+    /// By what, as a sentence for people.
+    pub words: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            seed,
+            at,
+            rule,
+            words,
+        } = self;
+        let (at, rule) = (at.as_secs_f64(), rule.words());
+        write!(f, "seed {seed}, {at:.3} s: {rule}: {words}")
+    }
+}
+
+/// What came of a seed.
+#[derive(Debug)]
+pub struct Report {
+    pub seed: u64,
+    /// How many builders lived and ended.
+    pub lifecycles: usize,
+    /// How long it lasted, in simulated time.
+    pub lasted: Duration,
+    /// How many events there were.
+    pub events: u64,
+    /// How often each fault struck, in the order of [`Fault::ALL`].
+    pub met: Vec<u64>,
+    /// The first rule that was broken.
+    pub violation: Option<Violation>,
+    /// The last events, where they were asked for.
+    pub trace: Vec<String>,
+}
+
+/// Runs the world of a seed to its end.
+#[must_use]
+pub fn run(seed: u64) -> Report {
+    World::of(seed, Guards::default(), None).run()
+}
+
+/// Runs the world of a seed to its end and tells the last events, as many as are kept.
+#[must_use]
+pub fn run_traced(seed: u64, kept: usize) -> Report {
+    World::of(seed, Guards::default(), Some(kept)).run()
+}
+
+/// Runs the world of a seed with some guards taken away.
+#[must_use]
+pub fn run_without(seed: u64, guards: Guards) -> Report {
+    World::of(seed, guards, None).run()
+}
+
+/// Runs a small world in which a fault strikes once, at the moment after so many others at which it could have; the last events are
+/// told. `None` when there is no such moment.
+#[must_use]
+pub fn run_struck_once(fault: Fault, spared: u64) -> Option<Report> {
+    let report = World::struck_once(fault, spared, Some(LAST_EVENTS)).run();
+    report.met.iter().any(|met| *met > 0).then_some(report)
+}
+
+#[cfg(test)]
+mod tests;

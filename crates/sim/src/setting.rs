@@ -1,0 +1,357 @@
+//! What a seed's world consists of: its fleet file and the changes of it, its deadlines, and what is to be built.
+
+use std::{collections::BTreeMap, str::FromStr, sync::Arc, time::Duration};
+
+use model::{
+    ChrootName, Market, PoolName, Sandbox,
+    builder::Deadlines,
+    drift::Recipe,
+    fleet::{
+        DriftSpec, LaunchSpec, NetworkSpec, OfferingSpec, PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec,
+        SizeSpec,
+    },
+    name::{OwnerName, ProjectName},
+    quantity::{Share, Span},
+};
+
+use crate::luck::Luck;
+
+/// The clouds by name.
+pub(crate) const CLOUDS: [&str; 2] = ["near", "far"];
+/// The chroot that no pool offers.
+const NOWHERE: &str = "microdistro-1-s390x";
+const ARCHITECTURES: [&str; 4] = ["x86_64", "x86_64", "x86_64", "aarch64"];
+const OWNERS: [&str; 3] = ["alice", "bob", "carol"];
+
+/// A fleet file in force.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    pub(crate) pools: BTreeMap<PoolName, PoolOfFile>,
+}
+
+/// A pool of it.
+#[derive(Clone, Debug)]
+pub(crate) struct PoolOfFile {
+    pub(crate) spec: PoolSpec,
+    pub(crate) cloud: &'static str,
+    /// What its builders are made from: the version of the image, of how they are provisioned, of the files, and of the chroots.
+    pub(crate) made_from: [u32; 4],
+}
+
+impl PoolOfFile {
+    /// What its builders are made from, as the text that the database keeps.
+    pub(crate) fn recipe(&self) -> String {
+        let [image, provision, files, chroots] = self.made_from.map(|version| format!("{version:016}"));
+        let recipe = Recipe {
+            image,
+            provision,
+            files,
+            chroots,
+        };
+        recipe.to_string()
+    }
+
+    /// What it asks its cloud for.
+    pub(crate) fn offerings(&self) -> Vec<model::Offering> {
+        self.spec.all_offerings(&NetworkSpec::default())
+    }
+}
+
+/// One build chroot that is wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) chroot: ChrootName,
+    pub(crate) owner: OwnerName,
+    pub(crate) sandbox: Option<Sandbox>,
+    pub(crate) is_background: bool,
+}
+
+/// All that a seed says of its world beside the faults.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    /// The file at the beginning. The changes of it end with one that has all of its pools.
+    pub(crate) file: File,
+    pub(crate) deadlines: Deadlines,
+    /// How many build chroots are wanted in all.
+    pub(crate) builds: u32,
+    /// When nothing goes wrong any more.
+    pub(crate) calm_at: Duration,
+    /// How long a build takes at most, in seconds.
+    pub(crate) longest_build: u64,
+    /// How long a cloud shows what has ended.
+    pub(crate) shown_for: Duration,
+    /// How many machines an account may have.
+    pub(crate) quota: usize,
+}
+
+impl Setting {
+    /// A small one: a pool of two builders, which are used again, and a few builds.
+    pub(crate) fn small(luck: &mut Luck) -> Self {
+        let mut pool = pool(luck, "x86_64");
+        pool.spec.size = SizeSpec {
+            min: 0,
+            max: 2,
+            idle: 1,
+        };
+        pool.spec.launch = LaunchSpec::default();
+        pool.spec.reuse = ReuseSpec {
+            scope: ReuseScope::Sandbox,
+            max_uses: 3,
+            ..ReuseSpec::default()
+        };
+        Self {
+            file: File {
+                pools: [(word("main"), pool)].into(),
+            },
+            deadlines: Deadlines::default(),
+            builds: 6,
+            calm_at: Duration::from_secs(400),
+            longest_build: 20,
+            shown_for: Duration::from_secs(600),
+            quota: 10,
+        }
+    }
+
+    pub(crate) fn of(luck: &mut Luck) -> Self {
+        let mut pools = BTreeMap::new();
+        for name in ["main", "more", "other"]
+            .into_iter()
+            .take(usize::try_from(luck.count(1, 3)).unwrap_or(1))
+        {
+            let architecture = if name == "other" { "aarch64" } else { "x86_64" };
+            pools.insert(word(name), pool(luck, architecture));
+        }
+        let most: u32 = pools.values().map(|pool: &PoolOfFile| pool.spec.size.max).sum();
+        let builds = luck.count(60, 200).min(most.saturating_mul(25));
+        let default = Deadlines::default();
+        let slow = luck.once_in(3);
+        let of = |luck: &mut Luck, usual: Duration, least| {
+            if slow {
+                usual
+            } else {
+                luck.seconds(least, least * 2)
+            }
+        };
+        Self {
+            file: File { pools },
+            deadlines: Deadlines {
+                pending: of(luck, default.pending, 90),
+                boot: of(luck, default.boot, 60),
+                provision: of(luck, default.provision, 120),
+                ..default
+            },
+            builds,
+            calm_at: luck.seconds(900, 2400),
+            longest_build: luck.pick(&[20, 60, 60, 200]).unwrap_or(60),
+            shown_for: luck.seconds(60, 900),
+            // Enough for what all pools hold ready; less than all that they may have.
+            quota: usize::try_from(luck.count(14, 40)).unwrap_or(14),
+        }
+    }
+}
+
+fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
+    let max = luck.count(1, 10);
+    let types = ["c7i.xlarge", "c7a.xlarge", "m7i.large"].map(str::to_owned);
+    let line = |market, count: u32| OfferingSpec {
+        types: types
+            .iter()
+            .take(usize::try_from(count).unwrap_or(1))
+            .cloned()
+            .collect(),
+        zones: vec![],
+        market,
+        max_price: None,
+    };
+    let on_demand = line(Market::OnDemand, luck.count(1, 2));
+    let offerings = if luck.once_in(2) {
+        vec![line(Market::Spot, luck.count(1, 3)), on_demand]
+    } else {
+        vec![on_demand]
+    };
+    let spec = PoolSpec {
+        labels: [format!("arch:{architecture}")].into(),
+        priority: i32::try_from(luck.below(3)).unwrap_or(0),
+        image: Some("builder".to_owned()),
+        schedule: Vec::new(),
+        hosts: Vec::new(),
+        provision: "builder".to_owned(),
+        size: SizeSpec {
+            min: luck.count(0, 2).min(max),
+            max,
+            idle: luck.count(0, 2).min(max),
+        },
+        launch: LaunchSpec {
+            parallel: luck.count(1, 6),
+            attempts: luck.count(1, 3),
+        },
+        offerings,
+        shrink: ShrinkSpec {
+            idle_for: Span::seconds(60 + luck.below(300)),
+        },
+        reuse: reuse(luck),
+        drift: DriftSpec {
+            budget: luck
+                .pick(&[Share::Count(1), Share::Percent(10), Share::Percent(100)])
+                .unwrap_or(Share::Count(1)),
+        },
+    };
+    PoolOfFile {
+        spec,
+        cloud: luck.pick(&CLOUDS).unwrap_or("near"),
+        made_from: [1; 4],
+    }
+}
+
+fn reuse(luck: &mut Luck) -> ReuseSpec {
+    if luck.once_in(2) {
+        return ReuseSpec::default();
+    }
+    ReuseSpec {
+        scope: ReuseScope::Sandbox,
+        idle_for: Span::seconds(30 + luck.below(90)),
+        max_uses: luck.count(2, 6),
+        max_age: Span::seconds(300 + luck.below(1500)),
+    }
+}
+
+/// A build chroot that somebody wants.
+pub(crate) fn wanted(luck: &mut Luck) -> Wanted {
+    let architecture = luck.pick(&ARCHITECTURES).unwrap_or("x86_64");
+    let chroot = if luck.once_in(200) {
+        word(NOWHERE)
+    } else {
+        word(&format!("microdistro-1-{architecture}"))
+    };
+    let owner: OwnerName = word(luck.pick(&OWNERS).unwrap_or("alice"));
+    let submitter: OwnerName = word(luck.pick(&OWNERS).unwrap_or("alice"));
+    let project: ProjectName = word(luck.pick(&["one", "two"]).unwrap_or("one"));
+    let sandbox = (!luck.once_in(20)).then(|| Sandbox::new(&owner, &project, &submitter));
+    Wanted {
+        chroot,
+        owner,
+        sandbox,
+        is_background: luck.once_in(10),
+    }
+}
+
+/// Another file: one thing of it has changed.
+pub(crate) fn changed(file: &File, whole: &File, luck: &mut Luck) -> Arc<File> {
+    let mut next = file.clone();
+    let names: Vec<PoolName> = whole.pools.keys().cloned().collect();
+    let Some(name) = luck.pick(&names) else {
+        return Arc::new(next);
+    };
+    if let (None, Some(pool)) = (next.pools.get(&name), whole.pools.get(&name)) {
+        next.pools.insert(name, pool.clone());
+        return Arc::new(next);
+    }
+    if luck.once_in(6) {
+        next.pools.remove(&name);
+        return Arc::new(next);
+    }
+    let Some(pool) = next.pools.get_mut(&name) else {
+        return Arc::new(next);
+    };
+    let (part, max) = (luck.below(4), luck.count(1, 10));
+    match luck.below(4) {
+        0 => {
+            let size = &mut pool.spec.size;
+            (size.max, size.min, size.idle) = (max, size.min.min(max), size.idle.min(max));
+        }
+        1 => pool.spec.reuse = reuse(luck),
+        2 => pool.spec.launch.parallel = luck.count(1, 6),
+        _ => {
+            if let Some(version) = usize::try_from(part)
+                .ok()
+                .and_then(|part| pool.made_from.get_mut(part))
+            {
+                *version = version.saturating_add(1);
+            }
+        }
+    }
+    Arc::new(next)
+}
+
+/// The file with all pools of the first one: those that are left as they are by now.
+pub(crate) fn completed(file: &File, whole: &File) -> Arc<File> {
+    let mut next = file.clone();
+    for (name, pool) in &whole.pools {
+        next.pools.entry(name.clone()).or_insert_with(|| pool.clone());
+    }
+    Arc::new(next)
+}
+
+/// A name that is known to be one.
+pub(crate) fn word<T: FromStr>(text: &str) -> T {
+    let Ok(word) = text.parse() else {
+        unreachable!("`{text}` is a good name")
+    };
+    word
+}
+
+/// Whether some pool offers a chroot.
+pub(crate) fn is_offered(file: &File, chroot: &ChrootName) -> bool {
+    file.pools.values().any(|pool| pool.spec.offers(chroot))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Drift;
+
+    use super::*;
+
+    #[test]
+    fn every_seed_has_a_fleet_that_a_fleet_file_could_describe() {
+        for seed in 0..200 {
+            let mut luck = Luck::of(seed);
+            let setting = Setting::of(&mut luck);
+            assert!(!setting.file.pools.is_empty());
+            for pool in setting.file.pools.values() {
+                let size = &pool.spec.size;
+                assert!(
+                    size.max >= 1 && size.min <= size.max && size.idle <= size.max,
+                    "{size:?}"
+                );
+                assert!(!pool.offerings().is_empty() && CLOUDS.contains(&pool.cloud));
+            }
+            assert!(is_offered(&setting.file, &word("microdistro-1-x86_64")));
+            assert!(!is_offered(&setting.file, &word(NOWHERE)));
+        }
+    }
+
+    #[test]
+    fn a_changed_file_differs_in_one_pool_and_a_completed_one_has_all() {
+        let mut luck = Luck::of(5);
+        let whole = Setting::of(&mut luck).file;
+        let mut file = Arc::new(whole.clone());
+        let (mut removed, mut drifted) = (false, false);
+        for _ in 0..200 {
+            let next = changed(&file, &whole, &mut luck);
+            let differ = whole.pools.keys().filter(|name| {
+                let [a, b] = [&file, &next].map(|file| file.pools.get(*name));
+                a.map(|it| (&it.spec, it.made_from)) != b.map(|it| (&it.spec, it.made_from))
+            });
+            assert!(differ.count() <= 1);
+            removed |= next.pools.len() < whole.pools.len();
+            for (name, pool) in &next.pools {
+                let first = whole.pools[name].recipe();
+                drifted |= Drift::between(&first, &pool.recipe()).is_some_and(|it| it != Drift::Unknown);
+            }
+            file = next;
+        }
+        assert!(removed && drifted);
+        assert_eq!(completed(&file, &whole).pools.len(), whole.pools.len());
+    }
+
+    #[test]
+    fn builds_are_of_several_owners_chroots_and_sandboxes() {
+        let mut luck = Luck::of(9);
+        let all: Vec<Wanted> = (0..500).map(|_| wanted(&mut luck)).collect();
+        let count = |is: &dyn Fn(&Wanted) -> bool| all.iter().filter(|it| is(it)).count();
+        assert!(count(&|it| it.sandbox.is_none()) > 5);
+        assert!(count(&|it| it.is_background) > 20);
+        assert!(count(&|it| it.chroot.architecture() == "aarch64") > 50);
+        assert!(count(&|it| it.chroot.as_str() == NOWHERE) > 0);
+    }
+}
