@@ -5,7 +5,17 @@ use super::*;
 /// How many seeds run as a test. `cargo xtask sim` runs ten thousand.
 const SEEDS: u64 = 12;
 /// Seeds in which a rule was broken once, each with what was wrong then.
-const FAILED_ONCE: &[(u64, &str)] = &[];
+const FAILED_ONCE: &[(u64, &str)] = &[
+    (
+        23,
+        "a pool of one builder was not given the time that its builds take",
+    ),
+    (
+        357,
+        "a controller that was paused cleaned a builder on which another had an attempt begin",
+    ),
+    (460, "a builder counted as at work whose worker had been killed"),
+];
 
 /// Runs seeds on all processors.
 fn all(seeds: impl Iterator<Item = u64> + Send, guards: Guards) -> Vec<Report> {
@@ -59,18 +69,20 @@ fn a_seed_gives_the_same_world_again() {
     assert_ne!(run(seed + 1).events, one.events);
 }
 
-/// At how many of its moments a fault strikes at most in a test.
-const MOMENTS: u64 = 40;
+/// At how many of its moments a fault strikes at most in a test, and how many lie between two of them.
+const MOMENTS: usize = 5;
+const STRIDE: usize = 11;
 
 #[test]
 fn all_rules_hold_whatever_strikes_once_in_a_small_farm_and_whenever_it_does() {
+    let moments = || (0..).step_by(STRIDE).take(MOMENTS);
     let faults = Mutex::new(Fault::ALL.iter());
     let struck = Mutex::new(std::collections::BTreeMap::new());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while let Some(fault) = { faults.lock().unwrap().next() } {
-                    let reports = (0..MOMENTS).map_while(|spared| run_struck_once(*fault, spared));
+                    let reports = moments().map_while(|spared| run_struck_once(*fault, spared));
                     let times = reports.map(|report| {
                         let last = report.trace.join("\n");
                         assert!(
@@ -89,76 +101,7 @@ fn all_rules_hold_whatever_strikes_once_in_a_small_farm_and_whenever_it_does() {
     let never: Vec<_> = struck.iter().filter(|(_, times)| **times == 0).collect();
     assert!(never.len() < 4, "{never:?}");
     assert!(
-        struck[&Fault::ControllerKilled] > 20 && struck[&Fault::KilledAtCall] > 20,
+        struck[&Fault::ControllerKilled] == MOMENTS && struck[&Fault::KilledAtCall] == MOMENTS,
         "{struck:?}"
     );
-}
-
-/// How many seeds are run at most to see that a guard is missed.
-const MOST_SEEDS: u64 = 60;
-
-#[test]
-fn each_guard_that_is_taken_away_is_missed() {
-    let all = Guards::default();
-    let table: [(&str, Guards, &[Rule]); 7] = [
-        (
-            "fencing",
-            Guards {
-                fencing: false,
-                ..all
-            },
-            &[Rule::AboveMax, Rule::DoubleHandOut, Rule::BusyKill],
-        ),
-        (
-            "compare-and-set",
-            Guards {
-                compare: false,
-                ..all
-            },
-            &[Rule::DoubleHandOut, Rule::BusyKill, Rule::Moves, Rule::Sandbox],
-        ),
-        ("the same token", Guards { tokens: false, ..all }, &[Rule::Record]),
-        (
-            "record first",
-            Guards {
-                record_first: false,
-                ..all
-            },
-            &[Rule::Record],
-        ),
-        (
-            "host keys",
-            Guards {
-                host_keys: false,
-                ..all
-            },
-            &[Rule::DoubleHandOut],
-        ),
-        (
-            "patience",
-            Guards {
-                patience: false,
-                ..all
-            },
-            &[Rule::Leak],
-        ),
-        (
-            "orphans",
-            Guards {
-                orphans: false,
-                ..all
-            },
-            &[Rule::Leak],
-        ),
-    ];
-    std::thread::scope(|scope| {
-        for (name, guards, rules) in table {
-            scope.spawn(move || {
-                let mut seeds = 0..MOST_SEEDS;
-                let broken = seeds.find_map(|seed| run_without(seed, guards).violation);
-                let broken = broken.unwrap_or_else(|| panic!("nobody misses {name}"));
-                assert!(rules.contains(&broken.rule), "without {name}: {broken}");
-            });
-        }
-    });
 }

@@ -160,9 +160,12 @@ impl World {
 
     fn cleaned(&mut self, side: Side, row: &Builder) {
         let fails = self.luck.strikes(Fault::CleanFails);
+        let refuses = self.store.guards.refuses_cleaning;
         let mut beneath = None;
         let difference = match self.reach(row) {
             Reached::Machine(_) if fails => Some("it could not be cleaned"),
+            // As verdigris-builder does: whoever wants it cleaned may lead no more.
+            Reached::Machine(machine) if refuses && machine.run.is_some() => Some("an attempt runs on it"),
             Reached::Machine(machine) => {
                 beneath = machine.run.as_ref().map(|run| run.attempt);
                 machine.is_dirty = machine.has_residue;

@@ -194,12 +194,11 @@ impl World {
         let is_wanted = row.mark.as_ref().is_some_and(|mark| mark.kind == MarkKind::Ended);
         let is_heard = self.now.saturating_sub(allocation.heard) < SILENCE;
         let clock = self.looks_like(side).skew;
-        let of_worker = allocation
-            .worker
-            .and_then(|name| self.workers.get(&name))
-            .map_or(0, |it| it.skew);
+        let worker = allocation.worker.and_then(|name| self.workers.get(&name));
+        let lives = worker.is_some_and(|it| it.is_up && !it.is_paused);
+        let of_worker = worker.map_or(0, |it| it.skew);
         let agree = clock.saturating_sub(of_worker).abs() < CLOCKS_AGREE;
-        is_heard && agree && !is_wanted
+        lives && is_heard && agree && !is_wanted
     }
 
     fn is_alive(&self, row: &Builder) -> bool {
