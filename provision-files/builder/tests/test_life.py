@@ -1,15 +1,21 @@
 """Start, follow, cancel, lose, limit: the life of a build around rpmbuild."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
+import time
+import types
 import unittest
+from unittest import mock
 
 from support import ENTRY, BuilderTest, processes_with, until_true
 
-from verdigris_builder import processes
+from verdigris_builder import cli, command, processes, system
 
 SLEEPS = ("sleep 98764", "sleep 98765")
 
@@ -181,6 +187,56 @@ class Life(BuilderTest):
         self.assertEqual(self.sleeping(), {})
         self.assertEqual(self.builder.ok("clean"), {"removed": [], "kept": []})
         self.assertEqual(self.builder.status(task["attempt"])["state"], "unknown")
+
+
+class Following(unittest.TestCase):
+    """What is read while it grows."""
+
+    def setUp(self):
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.attempt = types.SimpleNamespace(directory=place.name)
+
+    def test_a_follower_hears_of_a_verdict_before_the_next_piece_is_due(self):
+        path = os.path.join(self.attempt.directory, "verdict.json")
+        with open(path + ".reserved", "w", encoding="ascii"), mock.patch.object(cli, "PIECE_SECONDS", 60):
+            follower = cli.Follower(self.attempt)
+            end = threading.Timer(0.1, os.rename, (path + ".reserved", path))
+            end.start()
+            begun = time.monotonic()
+            self.assertTrue(follower.wait())
+            self.assertLess(time.monotonic() - begun, 30)
+            end.join()
+
+    def test_a_follower_without_a_watch_goes_on_with_the_next_piece(self):
+        refused = OSError(errno.EMFILE, "no more watches")
+        with mock.patch.object(system, "watch_renames", side_effect=refused), mock.patch.object(cli, "PIECE_SECONDS", 0.01):
+            follower = cli.Follower(self.attempt)
+            self.assertTrue(follower.wait())
+
+    def test_lines_that_come_one_by_one_are_taken_together(self):
+        def child():
+            for line in range(20):
+                os.write(1, b"line %d\n" % line)
+                time.sleep(0.01)
+        pieces = []
+        with mock.patch.object(command, "GATHER_MS", 60000):
+            self.assertEqual(command.run(child, pieces.append), 0)
+        self.assertEqual(b"".join(pieces), b"".join(b"line %d\n" % line for line in range(20)))
+        self.assertLessEqual(len(pieces), 2)
+
+    def test_much_output_is_not_held_up(self):
+        written = 4 << 20
+        def child():
+            piece = b"x" * command.CHUNK
+            for _ in range(written // len(piece)):
+                os.write(1, piece)
+        sizes = []
+        with mock.patch.object(command, "GATHER_MS", 60000):
+            begun = time.monotonic()
+            self.assertEqual(command.run(child, lambda data: sizes.append(len(data))), 0)
+        self.assertEqual(sum(sizes), written)
+        self.assertLess(time.monotonic() - begun, 50)
 
 
 class FullDisk(BuilderTest):

@@ -16,7 +16,7 @@ from . import files, task, wording
 from .errors import EXITS, CommandError
 
 PIECE = 256 << 10
-POLL_SECONDS = 0.03  # its half is how late the end of a build is seen
+PIECE_SECONDS = 0.1  # at most so often a piece of the log is sent: each one wakes the connection, the worker and who reads along
 
 
 class Parser(argparse.ArgumentParser):
@@ -107,16 +107,37 @@ def log(arguments):
         descriptor = os.open(attempt.live_log, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         raise CommandError("unknown", "there is no log of attempt %s here" % attempt.name) from None
-    reader = select.poll()
-    reader.register(1, 0)  # only hang-up and error: the reader has gone
+    follower = Follower(attempt) if arguments.follow else None
     offset = arguments.offset
     while True:
-        going_on = arguments.follow and attempt.running()
+        going_on = follower and attempt.running()
         while data := os.pread(descriptor, PIECE, offset):
             offset += len(data)
             send(data)
-        if not going_on or reader.poll(POLL_SECONDS * 1000):
+        if not going_on or not follower.wait():
             return None, 0
+
+
+class Follower:
+    """Waits for the next piece of a log, and no longer than until the build ends or the reader goes."""
+
+    def __init__(self, attempt):
+        from . import system
+        self.poll = select.poll()
+        self.poll.register(1, 0)  # only hang-up and error: the reader has gone
+        try:
+            # The verdict gets its name by a rename. A supervisor that was killed leaves none: that is seen with the next piece.
+            self.renames = system.watch_renames(attempt.directory)
+            self.poll.register(self.renames, select.POLLIN)
+        except OSError:
+            self.renames = None  # the kernel has no more watches: the end is seen with the next piece
+
+    def wait(self):
+        """Whether the reader is still there."""
+        ready = dict(self.poll.poll(PIECE_SECONDS * 1000))
+        if self.renames in ready:
+            os.read(self.renames, PIECE)
+        return 1 not in ready
 
 
 def send(data):

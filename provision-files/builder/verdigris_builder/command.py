@@ -8,6 +8,7 @@ from . import processes, system, wording
 
 CHUNK = 64 << 10
 LOOK_MS = 100
+GATHER_MS = 10  # lines that come one by one are taken together: each reading wakes a process beside the build
 NOT_STARTED = 125  # a child that failed before it became its program
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
@@ -93,6 +94,8 @@ def _pump(reader, pid, sink, look):
         poll = select.poll()
         poll.register(reader, select.POLLIN)
         poll.register(ended, select.POLLIN)
+        gather = select.poll()
+        gather.register(ended, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(None if look is None else LOOK_MS)}
             if look:
@@ -102,6 +105,8 @@ def _pump(reader, pid, sink, look):
                 if not data:
                     return
                 sink(data)
+                if len(data) < CHUNK // 2:
+                    gather.poll(GATHER_MS)
             elif ended in ready:
                 return
     finally:

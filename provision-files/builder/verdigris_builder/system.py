@@ -17,6 +17,7 @@ MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 23, 24, 36, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
+IN_MOVED_TO = 0x80
 SIGKILL = 9
 
 # What dnf and the scriptlets of packages need as root: files, owners, chroot. Everything that reaches beyond files is taken away.
@@ -34,6 +35,15 @@ def _check(result, what):
 
 def _bytes(value):
     return None if value is None else os.fsencode(value)
+
+
+def watch_renames(directory):
+    """A descriptor of inotify(7) that can be read when something gets a name in the directory by a rename."""
+    watch = LIBC.inotify_init1(ctypes.c_int(os.O_CLOEXEC | os.O_NONBLOCK))
+    _check(min(watch, 0), "inotify_init1")
+    _check(min(LIBC.inotify_add_watch(ctypes.c_int(watch), _bytes(directory), ctypes.c_uint32(IN_MOVED_TO)), 0),
+           "inotify_add_watch of %s" % directory)
+    return watch
 
 
 def unshare(flags):
