@@ -8,7 +8,7 @@ use model::{
     plan::{Action, Plan},
     step::Move,
 };
-use store::{Builder, FleetView, Lease, NewBuilder, NewHost};
+use store::{Assignment, Builder, FleetView, Lease, NewBuilder, NewHost};
 use tracing::{debug, info};
 use uuid::Uuid;
 
@@ -47,22 +47,10 @@ impl Controller {
             .iter()
             .map(|builder| (builder.id, builder))
             .collect();
+        self.hand_out(lease, &by_id, plan).await?;
         for action in &plan.actions {
             let done = match action {
-                Action::Assign { attempt, builder } => {
-                    let Some(row) = by_id.get(builder) else { continue };
-                    self.cache.forget(*attempt);
-                    let deadline = self
-                        .context
-                        .clock
-                        .now()
-                        .plus(self.context.deadlines(&row.pool).reserved);
-                    let assigned =
-                        self.context
-                            .store
-                            .assign(lease, *attempt, row, deadline, self.context.clock.now());
-                    assigned.await.map(drop)
-                }
+                Action::Assign { .. } => continue,
                 Action::Launch {
                     pool,
                     host,
@@ -93,14 +81,38 @@ impl Controller {
                         .await
                 }
             };
-            match done {
-                Ok(()) => debug!("Decided: {action:?}"),
-                // Somebody moved it, or deleted it with its project.
-                Err(store::Error::Conflict { what } | store::Error::NotFound { what }) => {
-                    debug!("Not done, something was quicker: {what}");
-                }
-                Err(error) => return Err(error.into()),
-            }
+            settle(action, done)?;
+        }
+        Ok(())
+    }
+
+    /// Gives builders to attempts.
+    async fn hand_out(
+        &mut self,
+        lease: &Lease,
+        by_id: &BTreeMap<BuilderId, &Builder>,
+        plan: &Plan,
+    ) -> Result<(), Error> {
+        let now = self.context.clock.now();
+        let (mut actions, mut wanted) = (Vec::new(), Vec::new());
+        for action in &plan.actions {
+            let Action::Assign { attempt, builder } = action else {
+                continue;
+            };
+            let Some(&builder) = by_id.get(builder) else {
+                continue;
+            };
+            self.cache.forget(*attempt);
+            actions.push(action);
+            wanted.push(Assignment {
+                attempt: *attempt,
+                builder,
+                deadline: now.plus(self.context.deadlines(&builder.pool).reserved),
+            });
+        }
+        let given = self.context.store.assign_all(lease, &wanted, now).await?;
+        for (action, given) in actions.into_iter().zip(given) {
+            settle(action, given.map(drop))?;
         }
         Ok(())
     }
@@ -178,4 +190,17 @@ impl Controller {
         let planned = self.context.store.plan_builder_for(lease, &builder, intent, now);
         planned.await
     }
+}
+
+/// What came of a decision. One that lost a race is none.
+fn settle(action: &Action, done: Result<(), store::Error>) -> Result<(), Error> {
+    match done {
+        Ok(()) => debug!("Decided: {action:?}"),
+        // Somebody moved it, or deleted it with its project.
+        Err(store::Error::Conflict { what } | store::Error::NotFound { what }) => {
+            debug!("Not done, something was quicker: {what}");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
 }

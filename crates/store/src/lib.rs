@@ -28,7 +28,7 @@ mod types;
 pub use database::{DataVersion, DatabaseSettings, Store, without_secrets};
 pub use error::{Error, Result};
 pub use notifications::Notifications;
-pub use query::FleetCache;
+pub use query::{Assignment, FleetCache};
 pub use rights::Process;
 pub use types::{
     Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions, BuildSummary,

@@ -50,4 +50,5 @@ mod transition;
 mod users;
 mod verdict;
 
+pub use assign::Assignment;
 pub use fleet_cache::FleetCache;

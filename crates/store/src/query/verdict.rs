@@ -6,7 +6,7 @@ use model::{
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
-    QuerySelect as _,
+    QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -117,6 +117,27 @@ pub(super) async fn lock_build(tx: &Tx, id: BuildId) -> Result<build::Model, TxE
         .one(&**tx)
         .await?
         .ok_or_else(|| Error::not_found(format!("build {id}")).into())
+}
+
+/// Locks the builds of attempts, in the order in which everybody locks several.
+pub(super) async fn lock_builds_of(tx: &Tx, attempts: &[AttemptId]) -> Result<(), TxError> {
+    let of_attempts = attempt::Entity::find()
+        .select_only()
+        .column(attempt::Column::Build)
+        .filter(attempt::Column::Id.is_in(attempts.iter().map(|id| id.0)))
+        .into_tuple::<i64>()
+        .all(&**tx)
+        .await?;
+    build::Entity::find()
+        .select_only()
+        .column(build::Column::Id)
+        .filter(build::Column::Id.is_in(of_attempts))
+        .order_by_asc(build::Column::Id)
+        .lock_exclusive()
+        .into_tuple::<i64>()
+        .all(&**tx)
+        .await?;
+    Ok(())
 }
 
 /// The attempt as it is under the lock on its build, which this takes.

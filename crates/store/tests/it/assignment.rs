@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use model::{AttemptId, AttemptState, BuildState, BuilderState, plan::Wait};
-use store::{AllocationState, BuildOptions, FleetCache, NewUpload};
+use store::{AllocationState, Assignment, BuildOptions, Builder, FleetCache, NewUpload, Store};
 use uuid::Uuid;
 
 use crate::{
-    farm::{CANCELED, CHROOT, Farm, assert_conflict, assert_not_found, chroot, the_one_winner},
+    farm::{
+        CANCELED, CHROOT, Farm, assert_conflict, assert_lease_lost, assert_not_found, chroot, the_one_winner,
+    },
     support::at,
 };
 
@@ -18,6 +20,9 @@ on_both_databases!(
     of_two_who_assign_one_attempt_one_wins,
     a_builder_that_changed_since_it_was_looked_at_is_not_assigned,
     an_attempt_that_does_not_wait_is_not_assigned,
+    of_many_assignments_one_that_lost_a_race_keeps_nothing_from_the_others,
+    two_that_assign_the_same_in_opposite_orders_do_not_wait_for_each_other,
+    who_lost_the_lease_assigns_nothing,
     later_allocations_have_higher_numbers,
     who_waits_is_told_why_until_it_has_a_builder,
     active_attempts_are_counted_by_owner,
@@ -226,6 +231,81 @@ async fn an_attempt_that_does_not_wait_is_not_assigned(farm: Farm) {
             .assign(&farm.lease, nothing, &builder, at(60), at(9))
             .await,
     );
+    assert_eq!(farm.builder(builder.id).await, builder);
+}
+
+async fn of_many_assignments_one_that_lost_a_race_keeps_nothing_from_the_others(farm: Farm) {
+    let mut wanted = Vec::new();
+    for _ in 0..4 {
+        let id = farm.submit().await.id;
+        wanted.push((id, farm.open_attempt(id).await.id, farm.ready_builder().await));
+    }
+    farm.store
+        .cancel_build(wanted[1].0, "user:alice", at(3))
+        .await
+        .unwrap();
+    farm.go(&wanted[2].2, BuilderState::Checking).await;
+    let assignments: Vec<_> = wanted
+        .iter()
+        .map(|(_, attempt, builder)| Assignment {
+            attempt: *attempt,
+            builder,
+            deadline: at(60),
+        })
+        .collect();
+    let given = farm
+        .store
+        .assign_all(&farm.lease, &assignments, at(9))
+        .await
+        .unwrap();
+    let is_given: Vec<bool> = given.iter().map(Result::is_ok).collect();
+    assert_eq!(is_given, [true, false, false, true]);
+    for ((_, attempt, builder), epoch) in wanted.iter().zip(given) {
+        let attempt = farm.attempt(*attempt).await;
+        assert_eq!(attempt.builder, epoch.is_ok().then_some(builder.id));
+        if let Ok(epoch) = epoch {
+            assert_eq!(attempt.epoch, Some(epoch));
+            assert_eq!(farm.builder(builder.id).await.state, BuilderState::Reserved);
+        }
+    }
+}
+
+async fn two_that_assign_the_same_in_opposite_orders_do_not_wait_for_each_other(farm: Farm) {
+    let mut wanted = Vec::new();
+    for _ in 0..12 {
+        let id = farm.submit().await.id;
+        wanted.push((farm.open_attempt(id).await.id, farm.ready_builder().await));
+    }
+    let there = farm.database.connect().await;
+    let back: Vec<_> = wanted.iter().rev().cloned().collect();
+    let give = async |store: &Store, pairs: &[(AttemptId, Builder)]| {
+        let wanted: Vec<_> = pairs
+            .iter()
+            .map(|(attempt, builder)| Assignment {
+                attempt: *attempt,
+                builder,
+                deadline: at(60),
+            })
+            .collect();
+        store.assign_all(&farm.lease, &wanted, at(9)).await.unwrap()
+    };
+    let (one, other) = tokio::join!(give(&farm.store, &wanted), give(&there, &back));
+    for (forth, back) in one.into_iter().zip(other.into_iter().rev()) {
+        the_one_winner(vec![forth, back]);
+    }
+}
+
+async fn who_lost_the_lease_assigns_nothing(farm: Farm) {
+    let id = farm.submit().await.id;
+    let (attempt, builder) = (farm.open_attempt(id).await.id, farm.ready_builder().await);
+    let wanted = [Assignment {
+        attempt,
+        builder: &builder,
+        deadline: at(60),
+    }];
+    farm.store.release_lease(&farm.lease, at(3)).await.unwrap();
+    assert_lease_lost(farm.store.assign_all(&farm.lease, &wanted, at(9)).await);
+    assert_eq!(farm.attempt(attempt).await.state, AttemptState::Waiting);
     assert_eq!(farm.builder(builder.id).await, builder);
 }
 
