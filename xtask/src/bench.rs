@@ -3,6 +3,7 @@
 mod api;
 mod bare;
 mod checkout;
+mod fleet;
 mod phases;
 mod pipeline;
 mod plan;
@@ -31,6 +32,9 @@ pub(crate) enum Bench {
     Api(api::Wanted),
     /// Rounds of the planner and the deletion of a large project in databases with a long history, beside an older commit.
     Plan(plan::Plan),
+    /// Decisions over a very large fleet and queue, attempts handed out and a restart, on both databases, beside resalloc where a
+    /// checkout of it is given.
+    Fleet(fleet::Fleet),
     /// A machine made a builder by the farm's own runner of playbooks, beside the real ansible-playbook with the same playbook.
     /// Needs root.
     Provision(provision::Provision),
@@ -41,6 +45,7 @@ pub(crate) fn run(cache: &Cache, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Api(wanted) => api::run(cache, wanted),
         Bench::Pipeline { runs, no_install } => pipeline::run(cache, !no_install, *runs),
+        Bench::Fleet(wanted) => fleet::run(cache, wanted),
         Bench::Plan(plan) => plan::run(cache, plan),
         Bench::Provision(wanted) => provision::run(cache, wanted),
     }

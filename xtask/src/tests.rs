@@ -51,6 +51,11 @@ fn each_line_is_the_command_that_its_words_say() {
             "Bench(Plan(Plan { ended: 1000000, rounds: 7, beside: Beside { older: \"abc\", alone: false }, \
              no_install: false }))",
         ),
+        (
+            "bench fleet --builders 100 --resalloc ../resalloc",
+            "Bench(Fleet(Fleet { builders: 100, waiting: 100000, rounds: 100, handed: 1000, \
+             resalloc: Some(\"../resalloc\"), no_install: false }))",
+        ),
         ("sim", "Sim { arguments: [] }"),
         // All of it is the simulator's.
         (
@@ -76,6 +81,7 @@ fn what_cannot_be_done_is_refused_before_anything_is_begun() {
         ("bench api --builds 999", "999 is not in 1000.."),
         ("bench api --rounds 21", "21 is not in 1..=20"),
         ("bench plan --rounds many", "invalid value 'many'"),
+        ("bench fleet --builders 99", "99 is not in 100..=20000"),
         ("bench plan --alone --older abc", "cannot be used with"),
         ("bench api --older abc --alone", "cannot be used with"),
     ] {
