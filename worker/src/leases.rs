@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use model::Epoch;
+use model::{Epoch, builder::Deadlines};
 use runtime::{CancellationToken, clock, supervisor::error_chain};
 use store::Renewal;
 use tokio::{sync::watch, time::Instant};
@@ -19,7 +19,7 @@ use tracing::warn;
 use crate::context::Context;
 
 /// How long a busy builder is believed to be so without a sign of its worker.
-pub(crate) const BUILDER_DEADLINE: Duration = Duration::from_secs(90);
+pub(crate) const BUILDER_DEADLINE: Duration = Deadlines::USUAL.busy;
 
 /// How often a worker looks how its allocations stand, and how often it says that it is there.
 #[derive(Clone, Copy, Debug)]

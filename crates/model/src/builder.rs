@@ -197,7 +197,8 @@ pub struct Deadlines {
     pub check: Duration,
     /// From the assignment of an attempt to the moment at which a worker takes it up.
     pub reserved: Duration,
-    /// The longest time without a sign of life of the worker.
+    /// The longest time without a sign of life of the worker: from the moment at which one takes an attempt up or over, and from each
+    /// sign on.
     pub busy: Duration,
     /// For the cleaning after an attempt.
     pub clean: Duration,
@@ -209,23 +210,26 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Self {
-            planned: Duration::from_secs(600),
-            launch: Duration::from_secs(60),
-            pending: Duration::from_secs(300),
-            boot: Duration::from_secs(300),
-            provision: Duration::from_secs(900),
-            check: Duration::from_secs(60),
-            reserved: Duration::from_secs(60),
-            busy: Duration::from_secs(60),
-            clean: Duration::from_secs(120),
-            held: Duration::from_secs(3600),
-            drain: Duration::from_secs(30),
-        }
+        Self::USUAL
     }
 }
 
 impl Deadlines {
+    /// Those of a pool that says nothing else.
+    pub const USUAL: Self = Self {
+        planned: Duration::from_secs(600),
+        launch: Duration::from_secs(60),
+        pending: Duration::from_secs(300),
+        boot: Duration::from_secs(300),
+        provision: Duration::from_secs(900),
+        check: Duration::from_secs(60),
+        reserved: Duration::from_secs(60),
+        busy: Duration::from_secs(90),
+        clean: Duration::from_secs(120),
+        held: Duration::from_secs(3600),
+        drain: Duration::from_secs(30),
+    };
+
     /// The time allowed in a state; `None` where there is no clock.
     #[must_use]
     pub const fn of(&self, state: BuilderState) -> Option<Duration> {

@@ -276,7 +276,7 @@ impl Store {
                 .filter(attempt::Column::Id.eq(old.attempt))
                 .exec(&*tx)
                 .await?;
-            extend(&tx, &[old.builder], now.plus(Deadlines::default().busy)).await?;
+            extend(&tx, &[old.builder], now.plus(Deadlines::USUAL.busy)).await?;
             let why = format!("taken over from {from_worker}, whose number was {epoch}");
             Entry::new("allocation", new, &actor(to_worker), &why)
                 .on(Some(old.builder))

@@ -20,6 +20,7 @@ on_both_databases!(
     a_silent_workers_allocation_is_anothers_and_a_living_ones_is_not,
     of_two_who_take_over_one_does,
     a_worker_that_was_started_again_goes_on,
+    whoever_takes_an_attempt_over_has_as_much_time_as_with_a_sign_of_life,
     one_sign_of_life_is_for_all_that_a_worker_drives,
     an_attempt_that_cannot_be_read_keeps_no_worker_from_the_others,
 );
@@ -230,9 +231,8 @@ async fn a_silent_workers_allocation_is_anothers_and_a_living_ones_is_not(farm: 
                 .await,
         );
     }
-    // It has the time of a sign of life to begin with.
-    let deadline = at(150).plus(Deadlines::default().busy);
-    assert_eq!(accepted[0].builder.deadline, Some(deadline));
+    // It has the time of a sign of life to begin with: a minute and a half.
+    assert_eq!(accepted[0].builder.deadline, Some(at(240)));
     farm.store
         .finish_attempt(now, "other", &collected(id), at(152))
         .await
@@ -277,6 +277,38 @@ async fn a_worker_that_was_started_again_goes_on(farm: Farm) {
 }
 
 /// However many a worker drives, it says so at once: one row that is no longer its own is told apart from the others.
+async fn whoever_takes_an_attempt_over_has_as_much_time_as_with_a_sign_of_life(farm: Farm) {
+    let busy = Deadlines::USUAL.busy;
+    let id = farm.submit().await.id;
+    let epoch = farm.assign(id).await;
+    let stands = async || {
+        let accepted = farm.store.accepted_allocations(None).await.unwrap();
+        (accepted[0].builder.deadline.unwrap(), accepted[0].builder.version)
+    };
+    let accepted = farm
+        .store
+        .accept_allocation(epoch, WORKER, at(10).plus(busy), at(10));
+    accepted.await.unwrap();
+    let before = stands().await;
+    let taken = farm
+        .store
+        .take_over_allocation(epoch, WORKER, WORKER, at(0), at(11));
+    let now = taken.await.unwrap();
+    let after = stands().await;
+    assert_eq!(
+        after.0.since(before.0),
+        at(11).since(at(10)),
+        "a worker that was started again does not make its builder's time shorter"
+    );
+    assert!(after.1 > before.1, "nobody acts on an older look at its clock");
+    let sizes = BTreeMap::from([(now, 0)]);
+    let renewed = farm
+        .store
+        .renew_allocations(WORKER, &sizes, at(11).plus(busy), at(11));
+    renewed.await.unwrap();
+    assert_eq!(stands().await.0, after.0, "as with a sign of life");
+}
+
 async fn one_sign_of_life_is_for_all_that_a_worker_drives(farm: Farm) {
     let mut builds = Vec::new();
     let mut sizes = BTreeMap::new();
