@@ -7,8 +7,11 @@ use runtime::supervisor::error_chain;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use shell::{Command, Connection, Exit, Input, Output, RunOptions};
+use tracing::debug;
 
 const PROGRAM: &str = "/usr/libexec/verdigris/verdigris-builder";
+/// The exit of a builder on which an attempt runs.
+const BUSY: u32 = 5;
 /// The exit of a builder that is not as it was.
 const DIRTY: u32 = 7;
 /// How much is told of an answer that is not understood, in characters.
@@ -49,18 +52,27 @@ pub(crate) async fn baseline(connection: &Connection, limit: Duration) -> Result
 
 /// Has a machine taken as it is, whatever was found on it before. One without the program has built nothing, and is fit.
 pub(crate) async fn accept(connection: &Connection, limit: Duration) -> Result<(), String> {
-    const IF_THERE: &str = "test -e \"$1\" || exit 0; exec /usr/bin/python3 -I \"$1\" accept";
-    let mut command = Command::new("/bin/sh").arguments(["-c", IF_THERE, "sh", PROGRAM]);
-    if connection.endpoint().user != "root" {
-        command = command.through(["sudo", "-n"]);
-    }
-    let options = RunOptions::within(limit);
-    let answer = connection.run(&command, Input::from(Vec::new()), options).await;
-    let output = answer.map_err(|error| error_chain(&error))?;
+    let output = ask_if_there(connection, "accept", limit).await?;
     match output.exit {
         Exit::Code(0) => Ok(()),
         _ => Err(complaint(&output)),
     }
+}
+
+/// What says that an attempt runs on a machine, as the program tells it. `None` where none does: also where the program is not
+/// there yet, is an older one or cannot tell, since that is mended by the playbook that is to be run.
+pub(crate) async fn running(connection: &Connection, limit: Duration) -> Option<String> {
+    match ask_if_there(connection, "idle", limit).await {
+        Ok(output) => busy(&output),
+        Err(words) => {
+            debug!("Whether an attempt runs there is not known: {words}");
+            None
+        }
+    }
+}
+
+fn busy(output: &Output) -> Option<String> {
+    (output.exit == Exit::Code(BUSY)).then(|| complaint(output))
 }
 
 /// Has a machine cleaned and compared with such a document; what differs.
@@ -86,9 +98,25 @@ async fn ask(
     limit: Duration,
 ) -> Result<Output, String> {
     // Whatever PATH and environment a user left there, they decide nothing.
-    let mut command = Command::new("/usr/bin/python3")
+    let command = Command::new("/usr/bin/python3")
         .arguments(["-I", PROGRAM])
         .arguments(words.iter().copied());
+    run(connection, command, input, limit).await
+}
+
+/// Asks the program by a word, if it is there: a machine without it has built nothing, and says so by exit 0.
+async fn ask_if_there(connection: &Connection, word: &str, limit: Duration) -> Result<Output, String> {
+    const IF_THERE: &str = "test -e \"$1\" || exit 0; exec /usr/bin/python3 -I \"$1\" \"$2\"";
+    let command = Command::new("/bin/sh").arguments(["-c", IF_THERE, "sh", PROGRAM, word]);
+    run(connection, command, Vec::new(), limit).await
+}
+
+async fn run(
+    connection: &Connection,
+    mut command: Command,
+    input: Vec<u8>,
+    limit: Duration,
+) -> Result<Output, String> {
     if connection.endpoint().user != "root" {
         command = command.through(["sudo", "-n"]);
     }
@@ -187,6 +215,33 @@ mod tests {
             ),
         ] {
             assert_eq!(document(&output(exit, text)), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_machine_is_busy_only_if_the_program_says_so_by_its_exit() {
+        let words = r#"{"error": "attempt 7 is running on this builder", "code": "busy"}"#;
+        for (exit, text, expected) in [
+            (
+                Exit::Code(BUSY),
+                words,
+                Some("verdigris-builder ended with 5: attempt 7 is running on this builder"),
+            ),
+            // Nothing runs, or there is no program.
+            (Exit::Code(0), r#"{"idle": true}"#, None),
+            (Exit::Code(0), "", None),
+            // An older program does not know the word; a broken one is made anew.
+            (
+                Exit::Code(2),
+                r#"{"error": "invalid choice: 'idle'", "code": "usage"}"#,
+                None,
+            ),
+            (Exit::Code(6), words, None),
+            (Exit::Code(127), "", None),
+            (Exit::Lost, words, None),
+        ] {
+            let found = busy(&output(exit.clone(), text));
+            assert_eq!(found.as_deref(), expected, "{exit:?} {text}");
         }
     }
 

@@ -38,6 +38,9 @@ pub trait Machine: Send + Sync {
         limit: Duration,
     ) -> Result<String, String>;
 
+    /// What runs on it that nobody may disturb, in words for operators; `None` where nothing does.
+    async fn running(&self, limit: Duration) -> Option<String>;
+
     /// Looks at what the machine is like, before its first build; a text for [`Machine::clean`].
     async fn baseline(&self, limit: Duration) -> Result<String, String>;
 
@@ -134,6 +137,10 @@ impl Machine for Opened {
             Ok(report) => Ok(summary(playbook, &report)),
             Err(error) => Err(format!("{playbook}: {}", error_chain(&error))),
         }
+    }
+
+    async fn running(&self, limit: Duration) -> Option<String> {
+        agent::running(&self.connection, limit).await
     }
 
     async fn baseline(&self, limit: Duration) -> Result<String, String> {

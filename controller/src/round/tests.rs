@@ -30,6 +30,7 @@ mod launches;
 mod lead;
 mod machines;
 mod pools;
+mod preparing;
 mod reuse;
 mod stories;
 
@@ -49,14 +50,19 @@ enum Answers {
     Badly,
     /// It is not as it was before its first build.
     Dirtily,
+    /// An attempt runs on it.
+    Busily,
     /// A fault of this program is met on the way.
     WithAPanic,
 }
 
-#[derive(Debug)]
-struct FakeMachines(Mutex<Answers>);
+/// The playbooks that were played on any machine.
+type Played = Arc<Mutex<Vec<String>>>;
 
-struct FakeMachine(Answers);
+#[derive(Debug)]
+struct FakeMachines(Mutex<Answers>, Played);
+
+struct FakeMachine(Answers, Played);
 
 #[async_trait]
 impl Reach for FakeMachines {
@@ -79,7 +85,9 @@ impl Reach for FakeMachines {
                 got: host_key.fingerprint().to_owned(),
             }),
             Answers::WithAPanic => panic!("the test wants this panic"),
-            Answers::Well | Answers::Badly | Answers::Dirtily => Ok(Box::new(FakeMachine(answers))),
+            Answers::Well | Answers::Badly | Answers::Dirtily | Answers::Busily => {
+                Ok(Box::new(FakeMachine(answers, Arc::clone(&self.1))))
+            }
         }
     }
 
@@ -104,10 +112,16 @@ impl Machine for FakeMachine {
         _vars: &Map<String, Value>,
         _limit: Duration,
     ) -> Result<String, String> {
+        let mut played = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        played.push(playbook.to_owned());
         match self.0 {
             Answers::Badly => Err(format!("{playbook}: task 1 failed")),
             _ => Ok(format!("{playbook}: played")),
         }
+    }
+
+    async fn running(&self, _limit: Duration) -> Option<String> {
+        (self.0 == Answers::Busily).then(|| "attempt 7 is running on this builder".to_owned())
     }
 
     async fn baseline(&self, _limit: Duration) -> Result<String, String> {
@@ -176,7 +190,7 @@ impl Farm {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let provisioner = Provisioner::load(&root.join("playbooks"), &root.join("provision-files")).unwrap();
         let (cloud, clock) = (Arc::new(FakeCloud::default()), ManualClock::new(NOW));
-        let machines = Arc::new(FakeMachines(Mutex::new(Answers::Well)));
+        let machines = Arc::new(FakeMachines(Mutex::new(Answers::Well), Played::default()));
         let fleet = fleet(pools);
         let lease = store.acquire_lease(fleet.fleet, "test", Duration::from_secs(1_000_000), NOW);
         let lease = lease.await.unwrap().unwrap();

@@ -22,6 +22,8 @@ use crate::{Context, Error, Machine};
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long one try to connect may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a look may take at whether an attempt runs on a machine.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Goes through all that is left of booting, provisioning and checking on one connection.
 pub(super) async fn prepare(
@@ -149,49 +151,58 @@ struct Open<'a> {
 impl Open<'_> {
     /// Provisions and checks, from where the builder is.
     async fn work(&self, mut builder: Builder) -> Result<(), Error> {
-        // Left in that state by a controller that was interrupted, it may have booted anew since: what only the memory of
-        // its kernel holds is gone then. Playing the playbook again brings it back and changes nothing else.
-        if builder.state == BuilderState::Checking && !self.provision_again(&builder).await? {
+        // One that is being checked was left so by a controller that was interrupted, and may have booted anew since: what only
+        // the memory of its kernel holds is gone then. Playing the playbook again brings it back and changes nothing else.
+        if !self.provision(&builder).await? {
             return Ok(());
         }
+        let provision = provision_of(self.context, &builder)?;
         if builder.state == BuilderState::Provisioning {
-            let Some(next) = self.play(&builder, BuilderState::Checking).await? else {
-                return Ok(());
-            };
-            builder = next;
+            let step = self.passed(&builder, provision, BuilderState::Checking);
+            builder = advance(self.context, self.lease, &builder, step).await?;
         }
-        if builder.state == BuilderState::Checking {
-            self.play(&builder, BuilderState::Ready).await?;
+        let limit = self.context.deadlines(&builder.pool).check;
+        if let Err(words) = self.run(&builder, &provision.check, limit).await {
+            return give_up(self.context, self.lease, &builder, words).await;
         }
+        let mut step = self.passed(&builder, provision, BuilderState::Ready);
+        if let Err(words) = self.prepare_for_more(&builder, &mut step).await? {
+            return give_up(self.context, self.lease, &builder, words).await;
+        }
+        advance(self.context, self.lease, &builder, step).await?;
         Ok(())
     }
 
-    /// Runs the playbook of the builder's stage and moves the builder on. `None` when it failed: the builder is on its way
-    /// out then.
-    async fn play(&self, builder: &Builder, next: BuilderState) -> Result<Option<Builder>, Error> {
+    /// Runs the playbook that makes a machine a builder; whether it went well. The builder is on its way out otherwise. A machine
+    /// on which an attempt runs is left as it is: this controller was paused, and another has handed it out since. What this one
+    /// says of the builder is refused then; where it is not, nobody knows of that attempt, and the pool has not failed by it.
+    async fn provision(&self, builder: &Builder) -> Result<bool, Error> {
+        if let Some(words) = self.machine.running(LOOK).await {
+            warn!(builder.id = %builder.id, "Builder {} is not provisioned: {words}", builder.id);
+            let step = Move {
+                is_excused: true,
+                ..Move::new(
+                    BuilderState::Terminating,
+                    format!("it is not provisioned while a build runs there: {words}"),
+                )
+            };
+            advance(self.context, self.lease, builder, step).await?;
+            return Ok(false);
+        }
         let provision = provision_of(self.context, builder)?;
-        let deadlines = self.context.deadlines(&builder.pool);
-        let (playbook, limit) = if builder.state == BuilderState::Provisioning {
-            (&provision.playbook, deadlines.provision)
-        } else {
-            (&provision.check, deadlines.check)
-        };
-        match self.run(builder, playbook, limit).await {
-            Ok(_) => {
-                let age = self.context.clock.now().since(builder.created_at);
-                let mut step = Move::new(next, passed(provision, next, age));
-                if next == BuilderState::Ready
-                    && let Err(words) = self.prepare_for_more(builder, &mut step).await?
-                {
-                    give_up(self.context, self.lease, builder, words).await?;
-                    return Ok(None);
-                }
-                Ok(Some(advance(self.context, self.lease, builder, step).await?))
-            }
+        let limit = self.context.deadlines(&builder.pool).provision;
+        match self.run(builder, &provision.playbook, limit).await {
+            Ok(_) => Ok(true),
             Err(words) => give_up(self.context, self.lease, builder, words)
                 .await
-                .map(|()| None),
+                .map(|()| false),
         }
+    }
+
+    /// The move of a builder for which the playbook of its stage has gone well.
+    fn passed(&self, builder: &Builder, provision: &ProvisionSpec, next: BuilderState) -> Move {
+        let age = self.context.clock.now().since(builder.created_at);
+        Move::new(next, passed(provision, next, age))
     }
 
     /// Looks at what a builder is like that may be used more than once, so that it can be compared after each use. The inner
@@ -229,18 +240,6 @@ impl Open<'_> {
         }
         (step.baseline, step.reusable_until) = (Some(baseline), until);
         Ok(Ok(()))
-    }
-
-    /// Runs the provisioning playbook once more; whether it went well. The builder is on its way out otherwise.
-    async fn provision_again(&self, builder: &Builder) -> Result<bool, Error> {
-        let provision = provision_of(self.context, builder)?;
-        let limit = self.context.deadlines(&builder.pool).provision;
-        match self.run(builder, &provision.playbook, limit).await {
-            Ok(_) => Ok(true),
-            Err(words) => give_up(self.context, self.lease, builder, words)
-                .await
-                .map(|()| false),
-        }
     }
 
     /// Runs one playbook; what came of it, in words for the log.

@@ -15,7 +15,7 @@ import unittest
 
 from support import CHROOT, Builder, Shared, microdistro, require, until_true
 
-from verdigris_builder import fingerprint, inventory
+from verdigris_builder import files, fingerprint, inventory
 
 FIRST = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True: signal.pause()"
 # A person of the machine that is looked at.
@@ -351,6 +351,37 @@ class Renewal(unittest.TestCase):
         status, answer = machine.refused("baseline")
         self.assertEqual((status, "has built already" in answer["error"]), (6, True))
         self.assert_clean(machine)
+
+    def test_a_machine_is_idle_until_a_build_runs_and_when_it_has_ended(self):
+        machine = self.machine()
+        self.assertEqual(machine.ok("idle"), {"idle": True})
+        task, _ = machine.begin("sleeper", "the wait begins")
+        status, answer = machine.refused("idle")
+        self.assertEqual((status, answer["code"]), (5, "busy"))
+        self.assertIn(task["attempt"], answer["error"])
+        self.assertEqual(machine.status(task["attempt"])["state"], "running", "a look disturbs nothing")
+        machine.ok("cancel", "--attempt", task["attempt"])
+        self.assertEqual(machine.ok("idle"), {"idle": True})
+
+    def test_a_machine_is_not_idle_while_something_begins_there(self):
+        machine = self.machine()
+        holder = files.lock(machine.state("start.lock"))  # as a start has it that was not seen yet
+        try:
+            status, answer = machine.refused("idle")
+            self.assertEqual((status, answer["code"]), (5, "busy"))
+        finally:
+            os.close(holder)
+        self.assertEqual(machine.ok("idle"), {"idle": True})
+
+    def test_a_look_whether_a_machine_is_idle_leaves_nothing_on_a_bare_one(self):
+        root = tempfile.mkdtemp(dir=self.shared.directory, prefix="b.")
+        self.addCleanup(shutil.rmtree, root, ignore_errors=True)
+        bare = Builder(self.shared, root, image=False)
+        self.assertEqual(bare.ok("idle"), {"idle": True})
+        self.assertFalse(os.path.lexists(bare.state()), "no directory is made")
+        os.makedirs(bare.state("attempts"))
+        self.assertEqual(bare.ok("idle"), {"idle": True})
+        self.assertEqual(os.listdir(bare.state()), ["attempts"])
 
     def test_a_baseline_that_is_none_is_refused_and_changes_nothing(self):
         machine = self.machine()

@@ -44,9 +44,10 @@ def parser():
                        ("cancel", "kill the build"), ("clean", "remove attempts"), ("ready", "check this builder"),
                        ("baseline", "note what this machine is like before its first build"),
                        ("renew", "clean, and compare with the baseline on stdin"),
-                       ("accept", "clean, and take this machine as it is")):
+                       ("accept", "clean, and take this machine as it is"),
+                       ("idle", "say whether no build runs here")):
         known[name] = commands.add_parser(name, help=what)
-        if name not in ("ready", "baseline", "renew", "accept"):
+        if name not in ("ready", "baseline", "renew", "accept", "idle"):
             known[name].add_argument("--attempt", required=name != "clean")
     known["log"].add_argument("--offset", type=number, default=0)
     known["log"].add_argument("--follow", action="store_true")
@@ -199,5 +200,11 @@ def accept(arguments):
     return renewal.accept(), 0
 
 
+def idle(arguments):
+    """Does no build run here?"""
+    from . import renew as renewal
+    return renewal.idle(), 0
+
+
 COMMANDS = {"start": start, "status": status, "log": log, "manifest": manifest, "cancel": cancel, "clean": clean, "ready": check,
-            "baseline": baseline, "renew": renew, "accept": accept}
+            "baseline": baseline, "renew": renew, "accept": accept, "idle": idle}

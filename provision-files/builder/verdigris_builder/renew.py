@@ -20,6 +20,7 @@ MAX_BASELINE = 1 << 20
 HEX = re.compile(r"[0-9a-f]{64}")
 MOST_REMOVED = 200
 KILL_SECONDS = 2.0
+IDLE_SECONDS = 3.0  # for what other commands have begun
 
 
 def baseline():
@@ -56,7 +57,21 @@ def refuse_running():
     """Raise where a build runs."""
     for attempt in attempts.every():
         if attempt.running():
-            raise CommandError("busy", "attempt %s is running on this builder; a build is not ended by this command" % attempt.name)
+            raise CommandError("busy", "attempt %s is running on this builder; a build is not disturbed by this command" % attempt.name)
+
+
+def idle():
+    """The document of `idle`: nothing runs here. Only looks: it changes nothing of a machine that is half made."""
+    refuse_running()
+    if os.path.lexists(paths.START_LOCK):  # else nothing has ever begun here
+        until = time.monotonic() + IDLE_SECONDS
+        while (holder := files.lock(paths.START_LOCK, wait=False)) is None:
+            if time.monotonic() >= until:
+                raise CommandError("busy", "a start, a renewal or a look goes on on this builder")
+            time.sleep(0.05)
+        os.close(holder)
+        refuse_running()
+    return {"idle": True}
 
 
 def renew(data):
