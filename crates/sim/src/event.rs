@@ -96,7 +96,8 @@ pub(crate) enum Then {
 /// What is heard of a cloud.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    Launch { reply: Reply, is_unreachable: bool },
+    /// What it says to a launch, and whether that is because it cannot be reached.
+    Launch(Reply, bool),
     Shown(Result<Vec<Shown>, Trouble>),
     Told(Result<(), Trouble>),
 }

@@ -15,8 +15,8 @@ pub struct Guards {
     pub host_keys: bool,
     /// Whether a machine that is not found is looked for again before it counts as gone.
     pub patience: bool,
-    /// Whether a builder refuses to be cleaned while a build runs on it.
-    pub refuses_cleaning: bool,
+    /// Whether a builder refuses to be cleaned and provisioned while a build runs on it.
+    pub refuses_when_busy: bool,
     /// Whether orphans are ended.
     pub orphans: bool,
 }
@@ -30,7 +30,7 @@ impl Default for Guards {
             record_first: true,
             host_keys: true,
             patience: true,
-            refuses_cleaning: true,
+            refuses_when_busy: true,
             orphans: true,
         }
     }

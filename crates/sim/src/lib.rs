@@ -12,6 +12,8 @@
 //! Clocks are set by up to 20 seconds; a jump of an hour happens, too. While the clocks of a controller and a worker are 45 seconds
 //! apart or more, a build may be taken for dead that lives: that alone is not counted as a broken rule then.
 //!
+//! A broken rule is made smaller (`shrink`): to the few faults of its seed that it takes.
+//!
 //! Start reading at `world`, which says what happens, and `world::rules`.
 
 mod cloud;
@@ -20,13 +22,15 @@ mod event;
 mod guards;
 mod luck;
 mod setting;
+mod shrink;
 mod store;
 mod world;
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 pub use guards::Guards;
 pub use luck::Fault;
+pub use shrink::shrink;
 use world::World;
 
 /// How many of the last events are told beside a broken rule.
@@ -43,7 +47,7 @@ pub enum Rule {
     BusyKill,
     /// No pool has more builders, or machines, than its maximum.
     AboveMax,
-    /// No build finds what another sandbox's left, or runs on what was not cleaned.
+    /// No build finds what another sandbox's left, runs on what was not cleaned, or has its machine changed beneath it.
     Sandbox,
     /// What is asked of a cloud is on record first.
     Record,
@@ -64,7 +68,7 @@ impl Rule {
             Self::DoubleHandOut => "a builder, an attempt or a machine is handed out twice",
             Self::BusyKill => "a builder at work is ended",
             Self::AboveMax => "a pool is above its maximum",
-            Self::Sandbox => "a build finds what another left",
+            Self::Sandbox => "a build finds what another left, or is disturbed",
             Self::Record => "a cloud is asked for what is not on record",
             Self::Stranger => "a stranger's machine is touched",
             Self::Moves => "a builder makes a move that there is not",
@@ -115,29 +119,41 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
-/// Runs the world of a seed to its end.
-#[must_use]
-pub fn run(seed: u64) -> Report {
-    World::of(seed, Guards::default(), None).run()
+/// Which world is run, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scene {
+    pub seed: u64,
+    pub guards: Guards,
+    /// The only faults that strike, where not all of the seed's do.
+    pub only: Option<BTreeSet<Fault>>,
+    /// How many of the last events are told.
+    pub told: usize,
 }
 
-/// Runs the world of a seed to its end and tells the last events, as many as are kept.
-#[must_use]
-pub fn run_traced(seed: u64, kept: usize) -> Report {
-    World::of(seed, Guards::default(), Some(kept)).run()
-}
+impl Scene {
+    /// The world of a seed with all guards and all of its faults.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        Self {
+            seed,
+            guards: Guards::default(),
+            only: None,
+            told: 0,
+        }
+    }
 
-/// Runs the world of a seed with some guards taken away.
-#[must_use]
-pub fn run_without(seed: u64, guards: Guards) -> Report {
-    World::of(seed, guards, None).run()
+    /// Runs it to its end.
+    #[must_use]
+    pub fn run(&self) -> Report {
+        World::of(self).run()
+    }
 }
 
 /// Runs a small world in which a fault strikes once, at the moment after so many others at which it could have; the last events are
 /// told. `None` when there is no such moment.
 #[must_use]
 pub fn run_struck_once(fault: Fault, spared: u64) -> Option<Report> {
-    let report = World::struck_once(fault, spared, Some(LAST_EVENTS)).run();
+    let report = World::struck_once(fault, spared, LAST_EVENTS).run();
     report.met.iter().any(|met| *met > 0).then_some(report)
 }
 

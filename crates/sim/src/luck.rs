@@ -1,13 +1,13 @@
 //! All that happens by chance in a simulated world, from one seed: the faults, how often each strikes, and how long things take.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, str::FromStr, time::Duration};
 
 macro_rules! faults {
-    ($($(#[$doc:meta])* $name:ident = $odds:literal $words:literal,)+) => {
+    ($($name:ident = $odds:literal $words:literal,)+) => {
         /// What can go wrong, or comes from outside.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Fault {
-            $($(#[$doc])* $name,)+
+            $(#[doc = $words] $name,)+
         }
 
         impl Fault {
@@ -32,100 +32,70 @@ macro_rules! faults {
     };
 }
 
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|fault| format!("{fault:?}") == name);
+        let all = || {
+            Self::ALL
+                .iter()
+                .map(|fault| format!("{fault:?}"))
+                .collect::<Vec<_>>()
+        };
+        found
+            .copied()
+            .ok_or_else(|| format!("there is no fault {name}; there are {}", all().join(", ")))
+    }
+}
+
 faults! {
-    /// A call does not get there.
     Unreachable = 15_000 "call: the cloud cannot be reached",
-    /// A call gets there and is sent away.
     Throttled = 20_000 "call: too many calls",
-    /// An answer takes long.
     Slow = 20_000 "call: the answer takes up to a minute",
-    /// A cloud does not answer for a while.
     Outage = 400 "cloud: away for minutes",
-    /// An offering is not to be had for a while.
     Capacity = 100_000 "launch: no capacity of an offering for minutes",
-    /// The account may have no more machines for a while.
     Quota = 15_000 "launch: the quota is used up",
-    /// A refusal with a code that nobody knows.
     Odd = 10_000 "launch: refused with an unknown code",
-    /// The machine is made, and the answer does not come.
     ActedUnanswered = 50_000 "launch: done, and the answer lost",
-    /// Nothing is done, and the answer does not come.
     Unanswered = 30_000 "launch: not done, and no answer",
-    /// A machine is shown late.
     ShownLate = 100_000 "launch: the machine is not shown for a minute",
-    /// A list shows an older state.
     ListStale = 60_000 "list: an older state of some machines",
-    /// A list lacks some.
     ListPartial = 40_000 "list: half of it",
-    /// A list shows nothing.
     ListEmpty = 15_000 "list: empty, with success",
-    /// The question for single machines fails.
     DescribeFails = 30_000 "describe: fails",
-    /// The question for single machines lacks some.
     DescribePartial = 20_000 "describe: not found, though there",
-    /// The end of a machine is refused for a while.
     EndRefused = 30_000 "terminate: refused",
-    /// The end of a machine is taken, and forgotten.
     EndForgotten = 40_000 "terminate: accepted and forgotten",
-    /// A machine takes long to end.
     EndsSlowly = 40_000 "terminate: takes up to 40 minutes",
-    /// It stays pending.
     NeverRuns = 20_000 "machine: never runs",
-    /// It runs, and has no address for a while.
     AddressLate = 40_000 "machine: runs without an address",
-    /// Its SSH never answers.
     NeverAnswers = 25_000 "machine: SSH never answers",
-    /// It boots slowly.
     BootsSlowly = 50_000 "machine: boots slowly",
-    /// Another host key answers at its address.
     StrangeKey = 15_000 "machine: a strange host key",
-    /// Provisioning fails.
     PlayFails = 25_000 "machine: its playbook fails",
-    /// It cannot be told what it is like.
     NoBaseline = 20_000 "machine: no fingerprint before its first build",
-    /// It dies.
     Dies = 40_000 "machine: dies",
-    /// The cloud takes it back.
     TakenBack = 60_000 "machine: taken back by the spot market",
-    /// It stops, and is kept.
     Stops = 15_000 "machine: stops",
-    /// A build leaves something behind.
     Residue = 80_000 "builder: a build leaves residue",
-    /// Cleaning fails.
     CleanFails = 30_000 "builder: cleaning fails",
-    /// A machine of another fleet.
     Foreign = 15_000 "stranger: a machine of another fleet",
-    /// A machine with our tag that nobody has.
     Orphan = 15_000 "stranger: a machine with our tag and no builder",
-    /// The controller is killed, at a write.
     ControllerKilled = 1_500 "controller: kill -9 beside a write",
-    /// The controller is killed, at a call.
     KilledAtCall = 600 "controller: kill -9 beside a call",
-    /// The controller is paused between a decision and its being written down.
     PausedAtCommit = 6_000 "controller: paused between plan and commit",
-    /// The controller is paused between what it wrote down and the call.
     PausedAtCall = 400 "controller: paused between commit and call",
-    /// A write fails.
     DatabaseAway = 3_000 "database: a write fails",
-    /// A write is done and seems to fail.
     CommitUnknown = 3_000 "database: a write is done, and seems to fail",
-    /// A worker is killed.
     WorkerKilled = 15_000 "worker: kill -9",
-    /// A worker is paused.
     WorkerPaused = 10_000 "worker: paused",
-    /// A clock is set by seconds.
     ClockStep = 10_000 "clock: a step of up to 20 s",
-    /// A clock is set by an hour.
     ClockJump = 1_000 "clock: a jump of up to an hour",
-    /// An operator says something of a builder.
     Mark = 40_000 "operator: cordon, hold, retire or end a builder",
-    /// An operator drains a pool.
     PoolDrained = 4_000 "operator: drain a pool",
-    /// An operator asks for builders.
     Spawn = 8_000 "operator: spawn",
-    /// A user cancels a build.
     Cancel = 20_000 "user: cancel a build",
-    /// The fleet file changes.
     FileChange = 20_000 "fleet file: sizes, reuse, image, files or pools change",
 }
 
@@ -159,6 +129,13 @@ impl Luck {
             luck.odds.push(fault.usual().saturating_mul(factor) / 4);
         }
         luck
+    }
+
+    /// From the beginning, no other faults strike than these.
+    pub(crate) fn keep_only(&mut self, faults: &BTreeSet<Fault>) {
+        for (fault, odds) in Fault::ALL.iter().zip(&mut self.odds) {
+            *odds = if faults.contains(fault) { *odds } else { 0 };
+        }
     }
 
     /// One in which a fault strikes once, at the moment after so many others at which it could have.

@@ -17,15 +17,15 @@ const FAILED_ONCE: &[(u64, &str)] = &[
     (460, "a builder counted as at work whose worker had been killed"),
 ];
 
-/// Runs seeds on all processors.
-fn all(seeds: impl Iterator<Item = u64> + Send, guards: Guards) -> Vec<Report> {
-    let seeds = Mutex::new(seeds);
+/// Runs worlds on all processors.
+fn all(scenes: impl Iterator<Item = Scene> + Send) -> Vec<Report> {
+    let scenes = Mutex::new(scenes);
     let reports = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while let Some(seed) = { seeds.lock().unwrap().next() } {
-                    let report = run_without(seed, guards);
+                while let Some(scene) = { scenes.lock().unwrap().next() } {
+                    let report = scene.run();
                     reports.lock().unwrap().push(report);
                 }
             });
@@ -41,7 +41,7 @@ fn broken(reports: &[Report]) -> Vec<String> {
 
 #[test]
 fn all_rules_hold_in_the_first_seeds_and_much_happens_there() {
-    let reports = all(0..SEEDS, Guards::default());
+    let reports = all((0..SEEDS).map(Scene::of));
     assert_eq!(broken(&reports), [""; 0]);
     let lifecycles: usize = reports.iter().map(|report| report.lifecycles).sum();
     assert!(lifecycles > 300, "{lifecycles}");
@@ -52,21 +52,70 @@ fn all_rules_hold_in_the_first_seeds_and_much_happens_there() {
 
 #[test]
 fn all_rules_hold_where_one_was_broken_once() {
-    let reports = all(FAILED_ONCE.iter().map(|(seed, _)| *seed), Guards::default());
+    let reports = all(FAILED_ONCE.iter().map(|(seed, _)| Scene::of(*seed)));
     assert_eq!(broken(&reports), [""; 0], "{FAILED_ONCE:?}");
 }
 
 #[test]
-fn a_seed_gives_the_same_world_again() {
-    let seed = 1;
-    let (one, other) = (run(seed), run_traced(seed, LAST_EVENTS));
+fn a_seed_gives_the_same_world_again_and_with_more_told_of_it_too() {
+    let scene = Scene::of(1);
+    let told = Scene {
+        told: LAST_EVENTS,
+        ..scene.clone()
+    };
+    let (one, other) = (scene.run(), told.run());
     assert_eq!(
         (one.events, one.lifecycles, one.lasted),
         (other.events, other.lifecycles, other.lasted)
     );
     assert_eq!(one.met, other.met);
     assert!(one.trace.is_empty() && other.trace.len() == LAST_EVENTS);
-    assert_ne!(run(seed + 1).events, one.events);
+    assert_ne!(Scene::of(2).run().events, one.events);
+}
+
+#[test]
+fn what_is_told_of_a_broken_rule_is_the_same_again_up_to_the_moment_at_which_it_broke() {
+    let unguarded = |seed| Scene {
+        guards: Guards {
+            tokens: false,
+            ..Guards::default()
+        },
+        told: usize::MAX,
+        ..Scene::of(seed)
+    };
+    let first = (0..40)
+        .map(|seed| unguarded(seed).run())
+        .find(|it| it.violation.is_some());
+    let first = first.expect("some answers are lost in 40 seeds");
+    let again = unguarded(first.seed).run();
+    assert_eq!(first.trace, again.trace);
+    let (violation, last) = (first.violation.unwrap(), first.trace.last().unwrap());
+    assert_eq!(violation.at, again.violation.unwrap().at);
+    assert!(
+        last.contains("BROKEN: a cloud is asked for what is not on record"),
+        "{last}"
+    );
+    let words = violation.to_string();
+    let begin = format!("seed {}, {:.3} s: ", first.seed, violation.at.as_secs_f64());
+    assert!(words.starts_with(&begin), "{words}");
+}
+
+#[test]
+fn every_rule_has_words_of_its_own() {
+    use Rule as R;
+    let rules = [
+        R::Leak,
+        R::DoubleHandOut,
+        R::BusyKill,
+        R::AboveMax,
+        R::Sandbox,
+        R::Record,
+        R::Stranger,
+        R::Moves,
+        R::Finish,
+    ];
+    let words: BTreeSet<&str> = rules.iter().map(|rule| rule.words()).collect();
+    assert_eq!(words.len(), rules.len());
 }
 
 /// At how many of its moments a fault strikes at most in a test, and how many lie between two of them.
@@ -104,4 +153,77 @@ fn all_rules_hold_whatever_strikes_once_in_a_small_farm_and_whenever_it_does() {
         struck[&Fault::ControllerKilled] == MOMENTS && struck[&Fault::KilledAtCall] == MOMENTS,
         "{struck:?}"
     );
+}
+
+/// How many seeds are run at most to see that a guard is missed.
+const MOST_SEEDS: u64 = 60;
+
+#[test]
+fn each_guard_that_is_taken_away_is_missed() {
+    let all = Guards::default();
+    let table: [(&str, Guards, &[Rule]); 7] = [
+        (
+            "fencing",
+            Guards {
+                fencing: false,
+                ..all
+            },
+            &[Rule::AboveMax, Rule::DoubleHandOut, Rule::BusyKill],
+        ),
+        (
+            "compare-and-set",
+            Guards {
+                compare: false,
+                ..all
+            },
+            &[Rule::DoubleHandOut, Rule::BusyKill, Rule::Moves, Rule::Sandbox],
+        ),
+        ("the same token", Guards { tokens: false, ..all }, &[Rule::Record]),
+        (
+            "record first",
+            Guards {
+                record_first: false,
+                ..all
+            },
+            &[Rule::Record, Rule::Leak],
+        ),
+        (
+            "host keys",
+            Guards {
+                host_keys: false,
+                ..all
+            },
+            &[Rule::Stranger],
+        ),
+        (
+            "patience",
+            Guards {
+                patience: false,
+                ..all
+            },
+            &[Rule::Leak],
+        ),
+        (
+            "orphans",
+            Guards {
+                orphans: false,
+                ..all
+            },
+            &[Rule::Leak],
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (name, guards, rules) in table {
+            scope.spawn(move || {
+                let mut seeds = 0..MOST_SEEDS;
+                let scene = |seed| Scene {
+                    guards,
+                    ..Scene::of(seed)
+                };
+                let broken = seeds.find_map(|seed| scene(seed).run().violation);
+                let broken = broken.unwrap_or_else(|| panic!("nobody misses {name}"));
+                assert!(rules.contains(&broken.rule), "without {name}: {broken}");
+            });
+        }
+    });
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sim::{Fault, LAST_EVENTS, Report, Violation};
+use sim::{Fault, LAST_EVENTS, Report, Scene, Violation};
 
 /// How often a line is written where there is no terminal.
 const PACE: Duration = Duration::from_secs(10);
@@ -63,14 +63,32 @@ impl Totals {
     }
 }
 
-/// A broken rule with the events before it, and how to see it again. The seed is run once more for that.
-pub(crate) fn about_violation(violation: &Violation) -> String {
-    let again = sim::run_traced(violation.seed, LAST_EVENTS);
-    let seed = violation.seed;
-    let events = again.trace.join("\n    ");
-    format!(
-        "BROKEN: {violation}\n  the last events:\n    {events}\n  to see it again: cargo xtask sim --seed {seed} --trace\n"
+/// A broken rule with the fewest faults that it takes, the events before it, and how to see it again. The world is run some more
+/// times for that.
+pub(crate) fn about_violation(violation: &Violation, scene: &Scene) -> String {
+    let (least, violation) = sim::shrink(scene).unwrap_or_else(|| (scene.clone(), violation.clone()));
+    let again = Scene {
+        told: LAST_EVENTS,
+        ..least
+    };
+    let events = again.run().trace.join("\n    ");
+    let mut text = format!("BROKEN: {violation}\n");
+    let mut command = format!("cargo xtask sim --seed {} --trace", again.seed);
+    // Writing to a text cannot fail.
+    if let Some(only) = &again.only {
+        text.push_str("  it takes no more than\n");
+        for fault in only {
+            writeln!(text, "    {}", fault.words()).ok();
+        }
+        let names: Vec<String> = only.iter().map(|fault| format!("{fault:?}")).collect();
+        write!(command, " --only {}", names.join(",")).ok();
+    }
+    writeln!(
+        text,
+        "  the last events:\n    {events}\n  to see it again: {command}"
     )
+    .ok();
+    text
 }
 
 /// How far it is: a bar on a terminal, and a line now and then where there is none.
@@ -126,7 +144,7 @@ fn line((done, total): (u64, u64), broken: usize, left: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sim::Rule;
+    use sim::{Guards, Rule};
 
     use super::*;
 
@@ -176,12 +194,43 @@ mod tests {
         let mut totals = Totals::default();
         totals.add(&report(3, Some(violation.clone())));
         assert_eq!(totals.violations.len(), 1);
-        let told = about_violation(&violation);
-        let begin = "BROKEN: seed 3, 1.500 s: a machine leaks: machine i-1 is running, and no builder's\n";
+        // In that world no rule is broken: there is nothing to make smaller.
+        let told = about_violation(&violation, &Scene::of(3));
+        let begin =
+            "BROKEN: seed 3, 1.500 s: a machine leaks: machine i-1 is running, and no builder's\n  the last";
         assert!(told.starts_with(begin), "{told}");
         assert!(
             told.ends_with("to see it again: cargo xtask sim --seed 3 --trace\n"),
             "{told}"
+        );
+    }
+
+    #[test]
+    fn a_broken_rule_is_told_with_the_faults_that_it_takes() {
+        let unguarded = |seed| Scene {
+            guards: Guards {
+                tokens: false,
+                ..Guards::default()
+            },
+            ..Scene::of(seed)
+        };
+        let broken = (0..40).find_map(|seed| unguarded(seed).run().violation);
+        let violation = broken.expect("some answers are lost in 40 seeds");
+        let told = about_violation(&violation, &unguarded(violation.seed));
+        let (before, command) = told.split_once("  to see it again: ").unwrap();
+        let (_, name) = command.trim_end().split_once(" --only ").unwrap();
+        // One fault is enough for that.
+        let fault: Fault = name.parse().unwrap();
+        let takes = format!(
+            "  it takes no more than\n    {}\n  the last events:\n",
+            fault.words()
+        );
+        assert!(before.contains(&takes), "{told}");
+        let seed = violation.seed;
+        assert!(command.starts_with(&format!("cargo xtask sim --seed {seed} --trace --only ")));
+        assert!(
+            before.contains("BROKEN: a cloud is asked"),
+            "the last event: {told}"
         );
     }
 

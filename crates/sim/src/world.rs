@@ -27,7 +27,7 @@ use std::{
 use model::{AttemptId, BuilderId, PoolName, Timestamp};
 
 use crate::{
-    Report, Violation,
+    Report, Scene, Violation,
     cloud::Cloud,
     controller::{Controller, shown_by_clock},
     event::{Due, Event, Side, Task},
@@ -71,25 +71,27 @@ pub(crate) struct World {
     violation: Option<Violation>,
     /// What happened last, where somebody wants to know, and how much of it is kept.
     trace: Option<VecDeque<String>>,
-    kept: usize,
+    told: usize,
 }
 
 impl World {
-    /// That of a seed.
-    pub(crate) fn of(seed: u64, guards: Guards, kept: Option<usize>) -> Self {
-        let mut luck = Luck::of(seed);
+    pub(crate) fn of(scene: &Scene) -> Self {
+        let mut luck = Luck::of(scene.seed);
         let setting = Setting::of(&mut luck);
-        Self::new((seed, luck), setting, guards, kept)
+        if let Some(faults) = &scene.only {
+            luck.keep_only(faults);
+        }
+        Self::new((scene.seed, luck), setting, scene.guards, scene.told)
     }
 
     /// A small one in which a fault strikes once, at the moment after so many others at which it could have.
-    pub(crate) fn struck_once(fault: Fault, spared: u64, kept: Option<usize>) -> Self {
+    pub(crate) fn struck_once(fault: Fault, spared: u64, told: usize) -> Self {
         let mut luck = Luck::once(fault, spared);
         let setting = Setting::small(&mut luck);
-        Self::new((0, luck), setting, Guards::default(), kept)
+        Self::new((0, luck), setting, Guards::default(), told)
     }
 
-    fn new((seed, luck): (u64, Luck), setting: Setting, guards: Guards, kept: Option<usize>) -> Self {
+    fn new((seed, luck): (u64, Luck), setting: Setting, guards: Guards, told: usize) -> Self {
         let file = Arc::new(setting.file.clone());
         let clouds = CLOUDS.map(|name| (name, Cloud::new(name, setting.quota, setting.shown_for)));
         let mut world = Self {
@@ -109,8 +111,8 @@ impl World {
             begun: BTreeMap::new(),
             is_settled: false,
             violation: None,
-            trace: kept.map(|_| VecDeque::new()),
-            kept: kept.unwrap_or(0),
+            trace: (told > 0).then(VecDeque::new),
+            told,
             setting,
         };
         world.note_sizes();
@@ -216,6 +218,14 @@ impl World {
         }
     }
 
+    /// A controller and the luck beside it.
+    const fn with_luck(&mut self, side: Side) -> (&mut Controller, &mut Luck) {
+        match side {
+            Side::One => (&mut self.one, &mut self.luck),
+            Side::Other => (&mut self.other, &mut self.luck),
+        }
+    }
+
     /// What a controller's clock shows.
     fn clock(&self, side: Side) -> Timestamp {
         shown_by_clock(self.now, self.looks_like(side).skew)
@@ -249,9 +259,9 @@ impl World {
     /// Keeps the last of what is told.
     fn tell(&mut self, words: String) {
         let at = self.now.as_secs_f64();
-        let kept = self.kept;
+        let told = self.told;
         if let Some(trace) = &mut self.trace {
-            if trace.len() >= kept {
+            if trace.len() >= told {
                 trace.pop_front();
             }
             trace.push_back(format!("{at:>10.3} {words}"));

@@ -217,7 +217,7 @@ impl Store {
         self.open.remove(&epoch);
         let new = self.next_epoch();
         self.open.insert(new, taken);
-        self.extend(builder, now.plus(Deadlines::default().busy));
+        self.extend(builder, now.plus(Deadlines::USUAL.busy));
         Ok(new)
     }
 
@@ -258,7 +258,7 @@ impl Store {
 
     /// Moves a builder on after its attempt, unless it has left by itself.
     fn release(&mut self, id: BuilderId, end: (AttemptState, Option<Blame>), now: Timestamp) {
-        let limits = Deadlines::default();
+        let limits = Deadlines::USUAL;
         let Some(row) = self
             .builders
             .get_mut(&id)

@@ -399,3 +399,6 @@ fn in_words(action: &Action) -> String {
         } => format!("move {builder} to {to}: {reason}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

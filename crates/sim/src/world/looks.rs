@@ -101,12 +101,9 @@ impl World {
     /// Notes that a cloud failed a call.
     pub(super) fn cloud_failed(&mut self, side: Side, cloud: &'static str, trouble: Trouble) {
         let now = self.clock(side);
-        let controller = match side {
-            Side::One => &mut self.one,
-            Side::Other => &mut self.other,
-        };
+        let (controller, luck) = self.with_luck(side);
         if let Some(known) = controller.memory.clouds.get_mut(cloud) {
-            known.fail(cloud, &format!("{trouble:?}"), (&mut self.luck, now));
+            known.fail(cloud, &format!("{trouble:?}"), (luck, now));
         }
     }
 
@@ -145,13 +142,10 @@ impl World {
             let rows: Vec<Builder> = known.filter(|it| it.cloud == seen.cloud).cloned().collect();
             let doubt = seen.doubt(rows.iter());
             let now = self.clock(side);
-            let controller = match side {
-                Side::One => &mut self.one,
-                Side::Other => &mut self.other,
-            };
+            let (controller, luck) = self.with_luck(side);
             if let Some(cloud) = controller.memory.clouds.get_mut(seen.cloud) {
                 match &doubt {
-                    Some(words) => cloud.fail(seen.cloud, words, (&mut self.luck, now)),
+                    Some(words) => cloud.fail(seen.cloud, words, (luck, now)),
                     None => cloud.succeed(),
                 }
             }
@@ -239,3 +233,6 @@ fn unless_it_moved(moved: Result<Builder, Stop>) -> Result<(), Stop> {
         Err(stop) => Err(stop),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{BuilderState, step::Move};
+use model::{AttemptId, BuilderState, step::Move};
 
 use super::{World, seconds};
 use crate::{
@@ -56,6 +56,9 @@ impl World {
     /// Connects to a builder's machine, by its address and host key.
     pub(super) fn reach(&mut self, row: &Builder) -> Reached<'_> {
         let checks = self.store.guards.host_keys;
+        if !checks {
+            self.judge_key(row);
+        }
         let pinned = row.launch.as_ref().map(|launch| launch.token);
         let (Some(address), Some(of)) = (&row.address, self.clouds.get_mut(row.cloud)) else {
             return Reached::Nobody;
@@ -105,12 +108,34 @@ impl World {
                 moved => return self.after_move(side, row.id, moved),
             }
         }
+        if row.state != BuilderState::Cleaning
+            && let Some(attempt) = self.runs_on(&row)
+        {
+            // As verdigris-builder tells whoever asks it: this controller may lead no more.
+            if self.store.guards.refuses_when_busy {
+                let step = Move {
+                    is_excused: true,
+                    ..Move::new(BuilderState::Terminating, "an attempt runs on it")
+                };
+                let moved = self.advance(side, &row, step, None);
+                return self.after_move(side, row.id, moved);
+            }
+            self.disturbed(row.id, attempt, "provisioned");
+        }
         let takes = match row.state {
             BuilderState::Cleaning => self.luck.seconds(2, 15),
             // Left so by a controller that was interrupted: it is provisioned once more, and checked.
             _ => self.luck.seconds(8, 60),
         };
         self.task(side, takes, Task::Played(Box::new(row), number));
+    }
+
+    /// The attempt that runs on a builder's machine.
+    fn runs_on(&mut self, row: &Builder) -> Option<AttemptId> {
+        match self.reach(row) {
+            Reached::Machine(machine) => machine.run.as_ref().map(|run| run.attempt),
+            Reached::Stranger | Reached::Nobody => None,
+        }
     }
 
     /// What was done on a machine is over: it is a builder, or is clean, or goes.
@@ -160,7 +185,7 @@ impl World {
 
     fn cleaned(&mut self, side: Side, row: &Builder) {
         let fails = self.luck.strikes(Fault::CleanFails);
-        let refuses = self.store.guards.refuses_cleaning;
+        let refuses = self.store.guards.refuses_when_busy;
         let mut beneath = None;
         let difference = match self.reach(row) {
             Reached::Machine(_) if fails => Some("it could not be cleaned"),
@@ -176,7 +201,7 @@ impl World {
             Reached::Stranger | Reached::Nobody => Some("nobody answers at its address"),
         };
         if let Some(attempt) = beneath {
-            self.cleaned_beneath(row.id, attempt);
+            self.disturbed(row.id, attempt, "cleaned");
         }
         if let Some(why) = difference {
             return self.give_up(side, row, why);
@@ -201,3 +226,6 @@ impl World {
         self.after_move(side, row.id, moved);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -296,3 +296,6 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -288,12 +288,21 @@ impl World {
         }
     }
 
-    /// A machine is cleaned while a build runs there.
-    pub(super) fn cleaned_beneath(&mut self, id: BuilderId, attempt: AttemptId) {
-        self.violate(
-            Rule::Sandbox,
-            format!("{id} is cleaned while attempt {attempt} runs there"),
-        );
+    /// A machine is cleaned or provisioned while a build runs there.
+    pub(super) fn disturbed(&mut self, id: BuilderId, attempt: AttemptId, how: &str) {
+        let words = format!("{id} is {how} while attempt {attempt} runs there");
+        self.violate(Rule::Sandbox, words);
+    }
+
+    /// Somebody works at a builder's address who does not look whose key answers there: it is the builder's.
+    pub(super) fn judge_key(&mut self, row: &Builder) {
+        let pinned = row.launch.as_ref().map(|launch| launch.token);
+        let of = self.clouds.get_mut(row.cloud).zip(row.address.as_deref());
+        let answers = of.and_then(|(of, address)| of.at(address, self.now));
+        if answers.is_some_and(|machine| machine.key != pinned) {
+            let words = format!("somebody works on a machine whose key is not that of {}", row.id);
+            self.violate(Rule::Stranger, words);
+        }
     }
 
     /// Ends the world when all is done.
@@ -350,3 +359,6 @@ impl World {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,10 +213,7 @@ impl World {
                     self.after(after, Event::Machine(cloud, id, change));
                 }
                 self.judge_machines(&ask.tags.pool);
-                Heard::Launch {
-                    reply,
-                    is_unreachable,
-                }
+                Heard::Launch(reply, is_unreachable)
             }
         };
         let mut way = self.luck.millis(5, 400);
@@ -232,26 +229,14 @@ impl World {
 
     pub(super) fn answered(&mut self, side: Side, then: Then, heard: Heard) {
         match (then, heard) {
-            (
-                Then::Launched(row, number),
-                Heard::Launch {
-                    reply,
-                    is_unreachable,
-                },
-            ) => {
+            (Then::Launched(row, number), Heard::Launch(reply, is_unreachable)) => {
                 if self.is_still(side, &row, number) {
                     self.launched(side, &row, reply, is_unreachable);
                 }
             }
-            (
-                Then::AskedAgain(row, number),
-                Heard::Launch {
-                    reply,
-                    is_unreachable,
-                },
-            ) => {
+            (Then::AskedAgain(row, number), Heard::Launch(reply, is_unreachable)) => {
                 if self.is_still(side, &row, number) {
-                    self.asked_again(side, row, number, reply, is_unreachable);
+                    self.asked_again(side, row, number, (reply, is_unreachable));
                 }
             }
             (Then::Searched(row, number, pause), Heard::Shown(listed)) => {
@@ -305,8 +290,7 @@ impl World {
         side: Side,
         row: Box<Builder>,
         number: u64,
-        reply: Reply,
-        is_unreachable: bool,
+        (reply, is_unreachable): (Reply, bool),
     ) {
         if is_unreachable {
             return self.call_failed(side, &row, Trouble::Unreachable);
@@ -362,12 +346,9 @@ impl World {
     /// A step ended: its builder is left alone for `rest`, and longer every time after a failure.
     pub(super) fn step_ended(&mut self, side: Side, id: BuilderId, rest: Option<Duration>) {
         let now = self.now;
-        let controller = match side {
-            Side::One => &mut self.one,
-            Side::Other => &mut self.other,
-        };
+        let (controller, luck) = self.with_luck(side);
         controller.memory.under_way.remove(&id);
-        controller.memory.after_step(id, rest, (&mut self.luck, now));
+        controller.memory.after_step(id, rest, (luck, now));
         self.wake(side);
     }
 }
@@ -389,11 +370,11 @@ fn standing(row: &Builder) -> Standing<'_> {
 /// What is heard when no answer comes in time.
 fn unanswered(heard: &Heard) -> Heard {
     match heard {
-        Heard::Launch { .. } => Heard::Launch {
-            reply: Reply::Unclear("it did not answer in time".to_owned()),
-            is_unreachable: false,
-        },
+        Heard::Launch(..) => Heard::Launch(Reply::Unclear("it did not answer in time".to_owned()), false),
         Heard::Shown(_) => Heard::Shown(Err(Trouble::Unclear)),
         Heard::Told(_) => Heard::Told(Err(Trouble::Unclear)),
     }
 }
+
+#[cfg(test)]
+mod tests;

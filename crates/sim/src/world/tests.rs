@@ -1,24 +1,40 @@
+//! Small worlds for tests, in which nothing goes wrong but what a test wants.
+
 use model::{
-    BuilderState, Epoch, InstanceState, LaunchId, Sandbox,
+    BuilderState, Epoch, InstanceState, LaunchAnswer, LaunchId, Sandbox,
+    intent::{Intent, IntentState, Request},
     mark::{Mark, MarkKind},
 };
-use uuid::Uuid;
 
 use super::*;
 use crate::{
     Rule,
-    cloud::{LaunchAsk, Run, Tags},
+    cloud::{Run, Tags},
     controller::Held,
+    event::{Ask, Call},
     setting::word,
     store::{Allocation, Builder, Launch, Outcome},
 };
 
 /// A small world in which nothing goes wrong by itself.
-fn quiet() -> World {
-    World::struck_once(Fault::Orphan, u64::MAX, Some(50))
+pub(super) fn quiet() -> World {
+    World::struck_once(Fault::Orphan, u64::MAX, 50)
 }
 
-fn tags(id: BuilderId) -> Tags {
+/// The same, in which nothing is foreseen either.
+pub(super) fn still() -> World {
+    let mut world = quiet();
+    world.events.clear();
+    world.now = seconds(100);
+    world
+}
+
+/// From now on a fault strikes once, where it can for the first time after it was spared so often.
+pub(super) fn strike(world: &mut World, fault: Fault, spared: u64) {
+    world.luck = Luck::once(fault, spared);
+}
+
+pub(super) fn tags(id: BuilderId) -> Tags {
     Tags {
         pool: word("main"),
         builder: id,
@@ -26,64 +42,195 @@ fn tags(id: BuilderId) -> Tags {
     }
 }
 
-fn sandbox(owner: &str) -> Sandbox {
+pub(super) fn sandbox(owner: &str) -> Sandbox {
     Sandbox::new(&word(owner), &word("one"), &word(owner))
 }
 
-/// A builder on whose machine an attempt runs, with the machine's id and the number of the allocation.
-fn busy(world: &mut World) -> (BuilderId, String, Epoch) {
-    world.now = seconds(100);
+pub(super) fn mark(kind: MarkKind) -> Mark {
+    Mark {
+        kind,
+        by: "operator".to_owned(),
+        why: String::new(),
+        until: None,
+    }
+}
+
+/// An operator's wish that nobody has taken up.
+pub(super) fn wish(world: &mut World, request: Request) {
+    let created_at = world.clock(Side::One);
+    world.store.intents.push(Intent {
+        key: "wish".to_owned(),
+        request,
+        actor: "operator".to_owned(),
+        state: IntentState::New,
+        words: String::new(),
+        builders: Vec::new(),
+        created_at,
+    });
+}
+
+/// A row without a machine, in a state that has ten minutes.
+pub(super) fn row(world: &mut World, state: BuilderState) -> Builder {
     let id = BuilderId(world.store.new_id());
     let now = world.clock(Side::One);
-    let made = (word("main"), "near", "v1:1.1.1.1".to_owned());
-    let mut row = Builder::planned(id, made, "wanted".to_owned(), (now, now));
+    let recipe = world.file.pools[&word::<PoolName>("main")].recipe();
+    let made = (word("main"), "near", recipe);
+    let mut row = Builder::planned(id, made, "wanted".to_owned(), (now, now.plus(seconds(600))));
+    row.state = state;
+    if state != BuilderState::Planned {
+        row.launch = Some(Launch {
+            token: LaunchId(id.0),
+            offering: word("c7i.xlarge"),
+            asked_at: now,
+            answer: None,
+        });
+        world.store.tokens.insert(LaunchId(id.0));
+    }
+    world.store.builders.insert(id, row.clone());
+    row
+}
+
+/// A builder in a state whose machine runs and answers.
+pub(super) fn builder(world: &mut World, state: BuilderState) -> Builder {
+    let mut row = row(world, state);
+    let address = format!("near.{}", row.id.0.as_u128());
+    let now = world.now;
     let cloud = world.clouds.get_mut("near").unwrap();
-    let instance = cloud.make(Some(tags(id)), &mut world.luck, seconds(1));
-    let wanted = crate::setting::wanted(&mut world.luck);
-    world.store.submit(model::BuildId(1), wanted, now);
-    let attempt = *world.store.attempts.keys().next().unwrap();
+    let instance = cloud.make(Some(tags(row.id)), &mut world.luck, Duration::ZERO);
     let machine = cloud.machines.get_mut(&instance).unwrap();
-    machine.enter(InstanceState::Running, seconds(2));
-    (machine.address, machine.answers_from) = (Some("near.1".to_owned()), Some(seconds(3)));
-    let epoch = Epoch(7);
-    machine.run = Some(Run {
+    machine.enter(InstanceState::Running, Duration::ZERO);
+    (machine.address, machine.answers_from) = (Some(address.clone()), Some(now));
+    if let Some(launch) = &mut row.launch {
+        launch.answer = Some(LaunchAnswer::Given);
+    }
+    (row.instance, row.address) = (Some(instance), Some(address));
+    world.store.builders.insert(row.id, row.clone());
+    row
+}
+
+/// Changes the row of a builder, and answers it.
+pub(super) fn change(world: &mut World, row: &Builder, how: impl FnOnce(&mut Builder)) -> Builder {
+    let row = world.store.builders.get_mut(&row.id).unwrap();
+    how(row);
+    row.clone()
+}
+
+pub(super) fn machine<'a>(world: &'a mut World, row: &Builder) -> &'a mut crate::cloud::Machine {
+    let machines = &mut world.clouds.get_mut(row.cloud).unwrap().machines;
+    machines.get_mut(row.instance.as_ref().unwrap()).unwrap()
+}
+
+/// What a machine runs of an attempt, until so many seconds.
+pub(super) fn build(attempt: AttemptId, epoch: Epoch, until: u64) -> Run {
+    Run {
         attempt,
         epoch,
-        ends_at: seconds(500),
+        ends_at: seconds(until),
         outcome: Outcome::Built,
-    });
-    (row.state, row.instance, row.address) = (
-        BuilderState::Busy,
-        Some(instance.clone()),
-        machine.address.clone(),
-    );
-    row.launch = Some(Launch {
-        token: LaunchId(id.0),
-        offering: word("c7i.xlarge"),
-        asked_at: now,
-        answer: Some(model::LaunchAnswer::Given),
-    });
-    world.store.builders.insert(id, row);
+    }
+}
+
+/// One build chroot is wanted by an owner.
+pub(super) fn submit(world: &mut World, owner: &str) -> AttemptId {
+    let wanted = crate::setting::Wanted {
+        chroot: word("microdistro-1-x86_64"),
+        owner: word(owner),
+        sandbox: Some(sandbox(owner)),
+        is_background: false,
+    };
+    let known: Vec<AttemptId> = world.store.attempts.keys().copied().collect();
+    let now = world.clock(Side::One);
+    world.submitted += 1;
+    world
+        .store
+        .submit(model::BuildId(i64::from(world.submitted)), wanted, now);
+    let mut all = world.store.attempts.keys().copied();
+    all.find(|id| !known.contains(id)).unwrap()
+}
+
+/// A builder on whose machine an attempt runs, with the machine's id and the number of the allocation.
+pub(super) fn busy(world: &mut World) -> (BuilderId, String, Epoch) {
+    world.now = seconds(100);
+    let row = builder(world, BuilderState::Busy);
+    let attempt = submit(world, "alice");
+    let epoch = Epoch(7);
+    machine(world, &row).run = Some(build(attempt, epoch, 500));
     let allocation = Allocation {
-        builder: id,
+        builder: row.id,
         attempt,
         worker: Some(1),
-        renewed_at: now,
+        renewed_at: world.clock(Side::One),
         heard: seconds(95),
     };
     world.store.open.insert(epoch, allocation);
-    (id, instance, epoch)
+    (row.id, row.instance.unwrap(), epoch)
 }
 
 /// The first controller leads.
-fn lead(world: &mut World) {
+pub(super) fn lead(world: &mut World) {
     let epoch = world.store.acquire(1, Timestamp::from_micros(0)).unwrap();
-    let end = seconds(1000);
+    let end = world.now.saturating_add(seconds(1000));
     world.one.lease = Some(Held { epoch, end });
 }
 
+/// Another controller leads, and the first one does not know.
+pub(super) fn usurp(world: &mut World) {
+    let later = world.clock(Side::Other).plus(seconds(3600));
+    let epoch = world.store.acquire(2, later).unwrap();
+    let end = world.now.saturating_add(seconds(1000));
+    world.other.lease = Some(Held { epoch, end });
+}
+
+/// A round of a controller, now.
+pub(super) fn round(world: &mut World, side: Side) {
+    let number = world.looks_like(side).round;
+    world.round(side, number);
+}
+
+/// How long it is until the first of all that is foreseen of a kind; `None` where nothing is.
+pub(super) fn due(world: &World, is: impl Fn(&Event) -> bool) -> Option<Duration> {
+    let all = world.events.iter().filter(|due| is(&due.event));
+    all.map(|due| due.at.saturating_sub(world.now)).min()
+}
+
+/// The calls that are about to leave.
+pub(super) fn calls(world: &World) -> Vec<&Call> {
+    let sent = world.events.iter().filter_map(|due| match &due.event {
+        Event::Controller(_, _, Task::Send(call)) => Some(&**call),
+        _ => None,
+    });
+    sent.collect()
+}
+
+/// Whether a cloud is about to be told to end a machine.
+pub(super) fn is_to_end(world: &World, instance: &str) -> bool {
+    let mut calls = calls(world).into_iter();
+    calls.any(|call| matches!(&call.ask, Ask::Terminate(id) if id == instance))
+}
+
+/// Lets all happen until something is so; whether it came to that within so many seconds.
+pub(super) fn until(world: &mut World, most: u64, is_so: impl Fn(&World) -> bool) -> bool {
+    let end = world.now.saturating_add(seconds(most));
+    while !is_so(world) {
+        if world.events.peek().is_none_or(|due| due.at > end) {
+            return false;
+        }
+        let due = world.events.pop().unwrap();
+        world.now = due.at;
+        world.happen(due.event);
+        world.look_at_rules();
+    }
+    true
+}
+
+/// What happened, as far as it was told.
+pub(super) fn told(world: &World) -> String {
+    let lines = world.trace.iter().flatten();
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// Which rule was broken, in words that hold `part`.
-fn broken(world: &World, part: &str) -> Option<Rule> {
+pub(super) fn broken(world: &World, part: &str) -> Option<Rule> {
     let violation = world.violation.as_ref()?;
     assert!(violation.words.contains(part), "{violation}");
     Some(violation.rule)
@@ -104,328 +251,61 @@ fn in_a_quiet_world_every_build_ends_and_nothing_is_left() {
 }
 
 #[test]
-fn a_builder_at_work_is_ended_only_for_a_reason() {
-    type Change = fn(&mut World, BuilderId, &str);
-    let table: [(&str, Change, bool); 6] = [
-        ("nothing", |_, _, _| {}, true),
-        (
-            "its worker is silent",
-            |world, _, _| world.now = seconds(130),
-            false,
-        ),
-        (
-            "an operator wants it",
-            |world, id, _| {
-                let mark = Mark {
-                    kind: MarkKind::Ended,
-                    by: "operator".to_owned(),
-                    why: String::new(),
-                    until: None,
-                };
-                world.store.builders.get_mut(&id).unwrap().mark = Some(mark);
-            },
-            false,
-        ),
-        (
-            "its machine has ended",
-            |world, _, instance| {
-                let machines = &mut world.clouds.get_mut("near").unwrap().machines;
-                machines
-                    .get_mut(instance)
-                    .unwrap()
-                    .enter(InstanceState::Terminated, seconds(99));
-            },
-            false,
-        ),
-        (
-            "the clocks are a minute apart",
-            |world, _, _| world.one.skew = 60_000_000,
-            false,
-        ),
-        (
-            "the clocks are seconds apart",
-            |world, _, _| world.one.skew = 20_000_000,
-            true,
-        ),
-    ];
-    for (why, change, is_broken) in table {
-        let expected = is_broken.then_some(Rule::BusyKill);
-        let mut world = quiet();
-        let (id, instance, _) = busy(&mut world);
-        change(&mut world, id, &instance);
-        world.judge_end(Side::One, "near", &instance);
-        assert_eq!(broken(&world, "is to be ended, on which"), expected, "{why}");
-
-        // The same where the builder is moved away first.
-        let mut world = quiet();
-        let (id, instance, _) = busy(&mut world);
-        change(&mut world, id, &instance);
-        lead(&mut world);
-        let row = world.store.builders[&id].clone();
-        let step = model::step::Move::new(BuilderState::Draining, "a test");
-        world.advance(Side::One, &row, step, None).unwrap();
-        assert_eq!(broken(&world, "leaves attempt"), expected, "{why}");
+fn of_a_small_world_each_thing_that_may_be_told_is_told_once_and_the_last_ones_are_kept() {
+    let mut world = still();
+    for count in 0..60 {
+        tell!(world, "event {count}");
     }
-}
-
-#[test]
-fn a_builder_that_has_ended_has_no_machine_that_lives() {
-    for (state, expected) in [
-        (InstanceState::Running, Some(Rule::Leak)),
-        (InstanceState::Stopped, Some(Rule::Leak)),
-        (InstanceState::Terminated, None),
-    ] {
-        let mut world = quiet();
-        let (id, instance, _) = busy(&mut world);
-        lead(&mut world);
-        let machines = &mut world.clouds.get_mut("near").unwrap().machines;
-        machines.get_mut(&instance).unwrap().enter(state, seconds(99));
-        world.store.open.clear();
-        let row = world.store.builders.get_mut(&id).unwrap();
-        row.state = BuilderState::Terminating;
-        let row = row.clone();
-        let step = model::step::Move::new(BuilderState::Terminated, "a test");
-        world.advance(Side::One, &row, step, None).unwrap();
-        assert_eq!(
-            broken(&world, "has ended, and its machine"),
-            expected,
-            "{state:?}"
-        );
-    }
-}
-
-#[test]
-fn a_builder_is_not_given_up_whose_machine_was_made() {
-    for (state, expected) in [
-        (InstanceState::Pending, Some(Rule::Leak)),
-        (InstanceState::Terminated, None),
-    ] {
-        let mut world = quiet();
-        let (id, instance, _) = busy(&mut world);
-        let machines = &mut world.clouds.get_mut("near").unwrap().machines;
-        machines.get_mut(&instance).unwrap().enter(state, seconds(99));
-        lead(&mut world);
-        world.store.open.clear();
-        let row = world.store.builders.get_mut(&id).unwrap();
-        (row.state, row.instance) = (BuilderState::Resolving, None);
-        let row = row.clone();
-        let step = model::step::launch::nowhere();
-        world.advance(Side::One, &row, step, None).unwrap();
-        assert_eq!(
-            broken(&world, "has ended, and its machine"),
-            expected,
-            "{state:?}"
-        );
-    }
-}
-
-#[test]
-fn a_machine_with_our_tag_that_no_builder_has_is_left_over() {
-    let mut world = quiet();
-    let cloud = world.clouds.get_mut("near").unwrap();
-    cloud.make(
-        Some(tags(BuilderId(Uuid::from_u128(9)))),
-        &mut world.luck,
-        seconds(1),
-    );
-    assert_eq!(world.left().unwrap().0, Rule::Leak);
-    let mut world = quiet();
-    let cloud = world.clouds.get_mut("near").unwrap();
-    cloud.make(None, &mut world.luck, seconds(1));
-    assert!(world.left().is_none(), "another fleet's");
-}
-
-#[test]
-fn what_does_not_finish_is_told_four_hours_after_the_calm() {
-    let mut world = quiet();
-    busy(&mut world);
-    for (hours, expected) in [(3, None), (5, Some(Rule::Finish))] {
-        world.now = seconds(hours * 3600);
-        world.look_at_rules();
-        assert_eq!(broken(&world, " is "), expected, "{hours}");
-    }
-}
-
-#[test]
-fn a_stranger_is_not_to_be_touched_and_a_launch_is_on_record() {
-    let mut world = quiet();
-    let stranger = world
-        .clouds
-        .get_mut("near")
-        .unwrap()
-        .make(None, &mut world.luck, seconds(1));
-    world.judge_end(Side::One, "near", &stranger);
-    assert_eq!(broken(&world, "another fleet's"), Some(Rule::Stranger));
-    let mut world = quiet();
-    let ask = LaunchAsk {
-        tags: tags(BuilderId(Uuid::from_u128(9))),
-        offering: word("c7i.xlarge"),
-    };
-    world.store.tokens.insert(ask.tags.launch);
-    world.judge_launch(&ask);
-    assert_eq!(broken(&world, ""), None);
-    world.store.tokens.clear();
-    world.judge_launch(&ask);
-    assert_eq!(broken(&world, "nothing is on record"), Some(Rule::Record));
-}
-
-#[test]
-fn a_pool_is_above_its_maximum_with_one_builder_or_one_machine_too_many() {
-    for (max, expected) in [(1, None), (0, Some(Rule::AboveMax))] {
-        let mut world = quiet();
-        let (id, ..) = busy(&mut world);
-        world.judge_planned(id, &word("main"), max);
-        assert_eq!(broken(&world, "has 1 of at most 0"), expected);
-        let mut world = quiet();
-        busy(&mut world);
-        world.most.insert(word("main"), usize::try_from(max).unwrap());
-        world.judge_machines(&word("main"));
-        assert_eq!(broken(&world, "1 machines of pool main"), expected);
-    }
-}
-
-#[test]
-fn two_allocations_of_one_builder_or_one_attempt_are_a_double_hand_out() {
-    for (same, part) in [
-        ("builder", "is given to two attempts"),
-        ("attempt", "has two builders"),
-    ] {
-        let mut world = quiet();
-        let (_, _, epoch) = busy(&mut world);
-        let mut second = world.store.open[&epoch].clone();
-        let other = Uuid::from_u128(99);
-        if same == "builder" {
-            second.attempt = AttemptId(other);
-        } else {
-            second.builder = BuilderId(other);
-        }
-        world.look_at_rules();
-        assert_eq!(broken(&world, ""), None);
-        world.store.open.insert(Epoch(8), second);
-        world.look_at_rules();
-        assert_eq!(broken(&world, part), Some(Rule::DoubleHandOut));
-    }
-}
-
-#[test]
-fn a_build_begins_only_on_a_clean_machine_of_its_builder_and_sandbox() {
-    type Change = fn(&mut Machine);
-    use crate::cloud::Machine;
-    let table: [(Change, &str, Option<Rule>); 5] = [
-        (|_| {}, "", None),
-        (|it| it.is_dirty = true, "was not cleaned", Some(Rule::Sandbox)),
-        (
-            |it| it.sandbox = Some(sandbox("nobody")),
-            "another sandbox",
-            Some(Rule::Sandbox),
-        ),
-        (
-            |it| it.tags = Some(tags(BuilderId(Uuid::from_u128(99)))),
-            "not of",
-            Some(Rule::DoubleHandOut),
-        ),
-        (
-            |it| {
-                it.run = Some(Run {
-                    attempt: AttemptId(Uuid::from_u128(98)),
-                    epoch: Epoch(6),
-                    ends_at: seconds(500),
-                    outcome: Outcome::Built,
-                });
-            },
-            "on one machine",
-            Some(Rule::DoubleHandOut),
-        ),
-    ];
-    for (change, part, expected) in table {
-        let mut world = quiet();
-        let (id, instance, epoch) = busy(&mut world);
-        let machine = world
-            .clouds
-            .get_mut("near")
-            .unwrap()
-            .machines
-            .get_mut(&instance)
-            .unwrap();
-        machine.run = None;
-        change(machine);
-        let (row, attempt) = (
-            world.store.builders[&id].clone(),
-            world.store.open[&epoch].attempt,
-        );
-        world.judge_begin(&row, attempt);
-        assert_eq!(broken(&world, part), expected, "{part}");
-        // Once more on another builder.
-        let mut other = row;
-        other.id = BuilderId(Uuid::from_u128(97));
-        world.violation = None;
-        let machine = world
-            .clouds
-            .get_mut("near")
-            .unwrap()
-            .machines
-            .get_mut(&instance)
-            .unwrap();
-        (machine.tags, machine.run, machine.is_dirty, machine.sandbox) =
-            (Some(tags(other.id)), None, false, None);
-        world.judge_begin(&other, attempt);
-        assert_eq!(broken(&world, "was begun on"), Some(Rule::DoubleHandOut));
-    }
-}
-
-#[test]
-fn a_move_that_there_is_not_is_found_at_the_next_look() {
-    let mut world = quiet();
-    world.store.contradiction = Some("builder b is busy: it cannot become planned".to_owned());
-    world.look_at_rules();
-    assert_eq!(broken(&world, "cannot become"), Some(Rule::Moves));
-    assert!(world.trace.unwrap().back().unwrap().contains("BROKEN"));
-}
-
-#[test]
-fn a_killed_controller_is_started_again_and_a_paused_one_does_then_what_came_meanwhile() {
-    let mut world = quiet();
-    world.kill(Side::One);
-    assert!(!world.one.is_up);
-    let life = world.one.life;
-    world.controller_does(Side::One, life, Task::Round(1));
+    let told = told(&world);
+    assert_eq!(told.lines().count(), 50);
     assert!(
-        world.one.backlog.is_empty() && world.one.lease.is_none(),
-        "it is dead"
+        told.starts_with("   100.000 event 10\n") && told.ends_with("event 59\n"),
+        "{told}"
     );
-    world.wakes(Side::One);
-    assert!(world.one.is_up);
-    world.pause(Side::One);
-    let round = world.one.round;
-    world.controller_does(Side::One, life, Task::Round(round));
-    assert!(world.one.lease.is_none() && world.one.backlog.len() == 1);
-    let foreseen = world.foreseen;
-    world.wakes(Side::One);
-    assert!(!world.one.is_paused && world.foreseen == foreseen + 1);
-    world.controller_does(Side::One, life, Task::Round(round));
-    assert!(world.one.lease.is_some());
+    let mut silent = World::struck_once(Fault::Orphan, u64::MAX, 0);
+    tell!(silent, "nobody listens");
+    assert!(silent.trace.is_none());
 }
 
 #[test]
-fn operators_take_back_what_they_said_when_it_gets_calm() {
+fn a_write_is_done_once_or_not_at_all_and_its_controller_may_not_learn_which() {
+    let table = [
+        (None, 0, Ok(()), true),
+        (Some(Fault::ControllerKilled), 0, Err(Stop::Killed), false),
+        (Some(Fault::ControllerKilled), 1, Err(Stop::Killed), true),
+        (Some(Fault::DatabaseAway), 0, Err(Stop::Away), false),
+        (Some(Fault::CommitUnknown), 0, Err(Stop::Away), true),
+    ];
+    for (fault, spared, expected, is_done) in table {
+        let mut world = still();
+        lead(&mut world);
+        let row = builder(&mut world, BuilderState::Ready);
+        if let Some(fault) = fault {
+            strike(&mut world, fault, spared);
+        }
+        let marked = world.write(Side::One, |store, lease| {
+            store.builders.get_mut(&row.id).unwrap().cordoned = true;
+            store.lift_marks(lease, &[])
+        });
+        assert_eq!(marked, expected, "{fault:?}");
+        assert_eq!(world.store.builders[&row.id].cordoned, is_done, "{fault:?}");
+        let lives = expected != Err(Stop::Killed);
+        assert_eq!(world.one.is_up, lives);
+        assert_eq!(world.one.lease.is_some(), lives, "a dead one holds nothing");
+    }
+    let mut world = still();
+    let written = world.write(Side::One, |_, _| Ok(()));
+    assert_eq!(written, Err(Stop::LeaseLost), "it never led");
+}
+
+#[test]
+fn the_end_of_a_world_is_told_with_what_happened_in_it() {
     let mut world = quiet();
     let (id, ..) = busy(&mut world);
-    let mark = |kind| Mark {
-        kind,
-        by: "operator".to_owned(),
-        why: String::new(),
-        until: None,
-    };
-    for (kind, verb) in [
-        (MarkKind::Cordoned, Some("uncordon")),
-        (MarkKind::Held, Some("release")),
-        (MarkKind::Ended, None),
-    ] {
-        world.store.intents.clear();
-        world.store.builders.get_mut(&id).unwrap().mark = Some(mark(kind));
-        world.calm_down();
-        let asked: Vec<&str> = world.store.intents.iter().map(|it| it.request.verb()).collect();
-        assert_eq!(asked, verb.into_iter().collect::<Vec<_>>(), "{kind}");
-    }
-    assert!(world.luck.is_calm());
+    world.store.contradiction = Some(format!("builder {id} is busy: it cannot become planned"));
+    let report = world.run();
+    let violation = report.violation.unwrap();
+    assert_eq!((violation.rule, violation.seed), (Rule::Moves, 0));
+    assert!(report.trace.last().unwrap().contains("BROKEN"), "it ends there");
+    assert_eq!(report.met.len(), Fault::ALL.len());
 }

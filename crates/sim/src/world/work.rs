@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use model::{AttemptId, BuilderId, Epoch};
+use model::{AttemptId, BuilderId, Epoch, builder::Deadlines};
 
 use super::{WORKERS, World, machines::Reached, seconds};
 use crate::{
@@ -17,8 +17,6 @@ use crate::{
 const PACE: Duration = Duration::from_secs(5);
 /// How long a worker may be silent before another takes over its attempts.
 pub(super) const SILENCE: Duration = Duration::from_secs(30);
-/// How long a busy builder is believed to be so without a sign of its worker.
-const BUILDER_DEADLINE: Duration = Duration::from_secs(90);
 /// After how long without an answer a worker gives a machine up.
 const PATIENCE: Duration = Duration::from_secs(45);
 /// How many attempts it drives at once.
@@ -128,7 +126,7 @@ impl World {
 
     fn renew(&mut self, name: u8) {
         let now = self.worker_clock(name);
-        let times = (now.plus(BUILDER_DEADLINE), now);
+        let times = (now.plus(Deadlines::USUAL.busy), now);
         let Some(worker) = self.workers.get_mut(&name) else {
             return;
         };
@@ -195,7 +193,7 @@ impl World {
             .take(PARALLEL.saturating_sub(driven))
             .collect();
         for (epoch, attempt, builder) in offered {
-            let times = (now.plus(BUILDER_DEADLINE), now);
+            let times = (now.plus(Deadlines::USUAL.busy), now);
             if self.store.accept(epoch, name, times, self.now).is_ok() {
                 tell!(self, "worker {name} takes {attempt} up on {builder} as {epoch}");
                 self.drives(name, epoch, (attempt, builder));
@@ -379,3 +377,6 @@ enum Seen {
     Runs,
     Ended(Outcome),
 }
+
+#[cfg(test)]
+mod tests;
