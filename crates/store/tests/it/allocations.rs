@@ -276,7 +276,6 @@ async fn a_worker_that_was_started_again_goes_on(farm: Farm) {
     }
 }
 
-/// However many a worker drives, it says so at once: one row that is no longer its own is told apart from the others.
 async fn whoever_takes_an_attempt_over_has_as_much_time_as_with_a_sign_of_life(farm: Farm) {
     let busy = Deadlines::USUAL.busy;
     let id = farm.submit().await.id;
@@ -309,6 +308,7 @@ async fn whoever_takes_an_attempt_over_has_as_much_time_as_with_a_sign_of_life(f
     assert_eq!(stands().await.0, after.0, "as with a sign of life");
 }
 
+/// However many a worker drives, it says so at once: one row that is no longer its own is told apart from the others.
 async fn one_sign_of_life_is_for_all_that_a_worker_drives(farm: Farm) {
     let mut builds = Vec::new();
     let mut sizes = BTreeMap::new();
