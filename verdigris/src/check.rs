@@ -4,7 +4,7 @@ use std::{os::unix::fs::MetadataExt as _, path::Path, process::ExitCode, time::D
 
 use anyhow::{Context as _, bail, ensure};
 use model::{
-    fleet::{FleetSpec, Runner},
+    fleet::{FleetSpec, HooksSpec, Runner},
     quantity::ByteSize,
 };
 use runtime::{Settings, clock};
@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod clouds;
+mod hooks;
 
 /// After this nobody leads who leads now and was stopped.
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(3600);
@@ -106,6 +107,13 @@ pub(crate) async fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode
             Err(error) => report.result("fleet", Err(anyhow::anyhow!("{error:#}"))),
         }
         report.result("playbooks", playbooks(&settings, fleet.as_ref().ok()));
+        if let Some(fleet) = fleet
+            .as_ref()
+            .ok()
+            .filter(|fleet| fleet.hooks != HooksSpec::default())
+        {
+            report.findings("hooks", &parts::in_fleet_file(&settings, &hooks::look(fleet)));
+        }
     }
     let wanted = secrets(role, is_up);
     if !wanted.is_empty() {

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod hooks;
 mod host;
 mod pool;
 mod prices;
@@ -14,6 +15,7 @@ mod schema;
 mod size;
 
 pub use check::Contradiction;
+pub use hooks::{HookPoint, HookSpec, HooksSpec, LONGEST_WAIT, OnFailure, SkipIf};
 pub use host::{HOSTS, HostSpec};
 pub use pool::{DriftSpec, LaunchSpec, OfferingSpec, PoolKind, PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec};
 pub use prices::{Cost, PricesSpec};
@@ -48,6 +50,9 @@ pub struct FleetSpec {
     pub provision: BTreeMap<String, ProvisionSpec>,
     /// The pools, by name.
     pub pools: BTreeMap<PoolName, PoolSpec>,
+    /// Commands that the controller runs at turns in a builder's life.
+    #[serde(default)]
+    pub hooks: HooksSpec,
 }
 
 impl FleetSpec {

@@ -15,6 +15,7 @@ pub mod condition;
 pub mod drift;
 pub mod fleet;
 mod glob;
+pub mod hook;
 pub mod id;
 pub mod intent;
 pub mod launch_history;

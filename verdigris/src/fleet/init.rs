@@ -25,6 +25,20 @@ const HEAD: &str = "\
 # FILE` what another one would.
 ";
 
+/// What every file ends with.
+const HOOKS: &str = "\
+# Commands of yours at turns in a builder's life: what happened is told them as JSON on their standard input.
+# hooks:
+  # A machine is asked for when these have ended.
+  # before_spawn: []
+  # after_spawn: []
+  # What ends with 75 is tried again, and with `on_failure: retry` whatever fails. Without `pools` it runs for all.
+  # after_ready: [{cmd: [/etc/verdigris/hooks/register], timeout: 30s, on_failure: ignore, attempts: 3, pools: [x86_64]}]
+  # A machine ends half a minute later at the latest.
+  # before_terminate: [{cmd: [/etc/verdigris/hooks/unregister], skip_if: unreachable}]
+  # after_terminate: []
+";
+
 /// A cloud to rent from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum CloudChoice {
@@ -228,7 +242,7 @@ provision:
     # Handed to the playbooks.
     # vars: {{}}
 
-{pools}"#,
+{pools}{HOOKS}"#,
         fleet_name = entry(0, "name", &arguments.name)?,
         name = of.name,
         region = of.region,
@@ -381,6 +395,12 @@ mod tests {
             model::builder::Deadlines::default()
         );
         provision.timeouts = Default::default();
+        let hooks = std::mem::take(&mut whole.hooks);
+        let expected = serde_json::json!({
+            "after_ready": [{"cmd": ["/etc/verdigris/hooks/register"], "pools": ["x86_64"]}],
+            "before_terminate": [{"cmd": ["/etc/verdigris/hooks/unregister"], "skip_if": "unreachable"}],
+        });
+        assert_eq!(hooks, serde_json::from_value(expected).unwrap());
         assert_eq!(whole, read(&text));
     }
 

@@ -13,6 +13,7 @@ use super::{
     CloudProfile, CloudSpec, ControllerSpec, CredentialsSource, FleetSpec, PoolKind, PoolSpec, ProvisionSpec,
 };
 
+mod hooks;
 mod hosts;
 
 /// What a label may say.
@@ -123,6 +124,7 @@ impl FleetSpec {
             of_pool(name, pool, &mut found);
         }
         hosts::in_fleet(self, &mut found);
+        hooks::in_fleet(self, &mut found);
         found
     }
 }

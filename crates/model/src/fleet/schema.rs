@@ -29,6 +29,13 @@ pub(super) fn texts(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "items": {"type": "string", "pattern": SOMETHING}})
 }
 
+/// A program, by its whole path, and its arguments.
+pub(super) fn command(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "minItems": 1, "prefixItems": [{"type": "string", "pattern": "^/.*[^/]$"}], "items": {"type": "string"},
+    })
+}
+
 /// Texts by names, none of them empty.
 pub(super) fn named_texts(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "additionalProperties": {"type": "string", "pattern": SOMETHING}})
