@@ -41,7 +41,7 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// The table of signing keys.
 const KEYS: &str = "signing_key";
 /// All other tables.
-const TABLES: [&str; 25] = [
+const TABLES: [&str; 26] = [
     "account",
     "allocation",
     "attempt",
@@ -54,6 +54,7 @@ const TABLES: [&str; 25] = [
     "event",
     "fleet_file",
     "fleet_lease",
+    "hook_run",
     "host",
     "intent",
     "launch_attempt",

@@ -14,6 +14,7 @@ pub(crate) mod collected_package;
 pub(crate) mod event;
 pub(crate) mod fleet_file;
 pub(crate) mod fleet_lease;
+pub(crate) mod hook_run;
 pub(crate) mod host;
 pub(crate) mod intent;
 pub(crate) mod launch_attempt;

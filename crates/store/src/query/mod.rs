@@ -23,6 +23,7 @@ mod fleet_cache;
 mod fleet_files;
 mod histories;
 mod history;
+mod hooks;
 mod hosts;
 mod intents;
 mod joins;

@@ -12,6 +12,7 @@ use super::{
     events::Entry,
     finish::{fence, open_allocation, withdraw},
     histories::history,
+    hooks::write_down,
     hosts::{host_history, set_host_history},
     leases::check_lease,
     moves::{Move, advance},
@@ -264,6 +265,7 @@ impl Store {
             take_attempt_away(&tx, builder, change, now).await?;
             excuse_what_was_lost(&tx, builder, change, now).await?;
             move_builder(&tx, builder, to, (change, builder::ActiveModel::default()), now).await?;
+            Box::pin(write_down(&tx, lease.fleet, builder.id, &change.hooks, now)).await?;
             close_launch(&tx, builder, change, now).await?;
             note_launch(&tx, lease.fleet, builder, to, change, now).await?;
             note_answer(&tx, lease.fleet, builder, change, now).await?;

@@ -17,7 +17,7 @@ use model::{
     step::Move,
 };
 
-use super::project::Chroot;
+use super::{hook::NewHookRun, project::Chroot};
 
 /// The right to act on a fleet; part of every write of a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +207,8 @@ pub struct Change {
     pub baseline: Option<String>,
     /// What its cloud has no more of, where it refused the launch.
     pub shortage: Option<Shortage>,
+    /// The hooks of the turn that it comes to by this.
+    pub hooks: Vec<NewHookRun>,
 }
 
 impl Change {
@@ -223,6 +225,7 @@ impl Change {
             reusable_until: step.reusable_until,
             baseline: step.baseline,
             shortage: step.shortage,
+            hooks: Vec::new(),
         }
     }
 }

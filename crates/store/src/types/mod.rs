@@ -5,6 +5,7 @@ mod attempt;
 mod build;
 mod event;
 mod fleet;
+mod hook;
 mod package;
 mod project;
 mod publication;
@@ -21,6 +22,7 @@ pub use fleet::{
     Builder, Change, FarmCounts, FleetView, HostRecord, LaunchAttempt, Lease, NewBuilder, NewHost, NewLaunch,
     Orphan, QueueEntry, QueuePage, Reasons, Sighting,
 };
+pub use hook::{HookEnd, HookRun, HookState, NewHookRun};
 pub use package::{LastBuilds, MonitorPage, Package, PackageBuilds, PackageChroots};
 pub use project::{Chroot, LockedKey, NewProject, Order, Page, Project, ProjectFilter, ProjectSettings};
 pub use publication::{

@@ -20,6 +20,7 @@ mod farm;
 mod fleets;
 mod full_disk;
 mod history;
+mod hooks;
 mod hosts;
 mod intents;
 mod leases;

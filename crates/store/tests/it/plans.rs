@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 
 use model::{
     AttemptId, BuildId, BuildState, BuilderId, BuilderState, DirectoryName, ProjectId, Timestamp,
+    fleet::HookPoint,
     intent::{Decision, IntentState, Request},
     plan::Wait,
 };
 use store::{
-    BuildFilter, EventFilter, FleetCache, LastBuilds, Lease, Order, Page, ProjectFilter, ProjectKey,
-    Sighting, Store, testing::PostgresServer,
+    BuildFilter, EventFilter, FleetCache, HookEnd, HookState, LastBuilds, Lease, Order, Page, ProjectFilter,
+    ProjectKey, Sighting, Store, testing::PostgresServer,
 };
 use uuid::Uuid;
 
@@ -115,6 +116,36 @@ async fn hosts(bench: &mut Bench, store: &Store, lease: &Lease, builder: Builder
         .await;
 }
 
+/// What is kept of hooks.
+async fn hooks(bench: &mut Bench, store: &Store, lease: &Lease, builder: BuilderId) {
+    let (now, point) = (at(1_000_000), HookPoint::BeforeTerminate);
+    let new = [crate::hooks::new_run(point, 0)];
+    bench
+        .look(
+            "begin_hooks",
+            store.begin_hooks(lease, (builder, point), &new, now),
+        )
+        .await;
+    let run = bench
+        .look("hook_runs", store.hook_runs(lease.fleet, &[builder]))
+        .await
+        .remove(0);
+    let run = bench.look("start_hook", store.start_hook(lease, &run, now)).await;
+    let failed = HookEnd {
+        state: HookState::Failed,
+        due_at: None,
+        outcome: "exit code 1".to_owned(),
+        tail: None,
+    };
+    bench
+        .look("end_hook", store.end_hook(lease, &run, &failed, now))
+        .await;
+    bench.look("hooks_of", store.hooks_of(builder)).await;
+    bench
+        .look("failed_hooks", store.failed_hooks(lease.fleet, at(999_999)))
+        .await;
+}
+
 /// What the controller does.
 async fn rounds(bench: &mut Bench, store: &Store) {
     let lease = bench.farm.lease;
@@ -181,6 +212,7 @@ async fn rounds(bench: &mut Bench, store: &Store) {
         .await;
     // On the heap: this future is all that a thread's stack holds.
     Box::pin(hosts(bench, store, &lease, new.id)).await;
+    Box::pin(hooks(bench, store, &lease, new.id)).await;
     bench.look("pending_migrations", store.pending_migrations()).await;
     conditions(bench, store).await;
 }

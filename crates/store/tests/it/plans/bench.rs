@@ -30,8 +30,11 @@ const MANY: Many = Many {
 const INTENTS: &str = "INSERT INTO intent (fleet, key, request, actor, state, words, builders, created_at, ended_at)
     SELECT (SELECT fleet FROM builder LIMIT 1), 'reconcile/' || id, '{\"verb\":\"reconcile\"}', 'operator:cron', 'done',
         'it is so', '[]', 1800000000000000 + id, 1800000000000000 + id FROM build";
+/// A hook that has run for each builder.
+const HOOKS: &str = "INSERT INTO hook_run (id, fleet, builder, hook, place, spec, state, attempt, due_at, started_at, ended_at)
+    SELECT id, fleet, id, 'after_ready', 0, '{\"cmd\":[\"/bin/true\"]}', 'done', 1, 1, 1, 2 FROM builder";
 /// The tables that grow with the history.
-const BIG: [&str; 9] = [
+const BIG: [&str; 10] = [
     "build",
     "build_chroot",
     "attempt",
@@ -41,15 +44,17 @@ const BIG: [&str; 9] = [
     "event",
     "collected_package",
     "intent",
+    "hook_run",
 ];
 /// Indexes that hold what is not over, or what is to be taken away next, so that to walk through one is right.
-const SMALL: [&str; 6] = [
+const SMALL: [&str; 7] = [
     "open_attempts",
     "live_builders",
     "open_allocations",
     "ended_builders",
     "open_intents",
     "ended_intents",
+    "open_hook_runs",
 ];
 /// The most instructions of SQLite for one statement: a tenth of what the smallest walk through one of the tables takes.
 const MOST_INSTRUCTIONS: u64 = 200_000;
@@ -113,8 +118,8 @@ impl Bench {
         };
         let history = statements(dialect, MANY).into_iter();
         // SQLite goes without, as on farms.
-        let measured = dialect.is_postgres.then(|| "ANALYZE intent".to_owned());
-        for statement in history.chain([INTENTS.to_owned()]).chain(measured) {
+        let measured = dialect.is_postgres.then(|| "ANALYZE intent, hook_run".to_owned());
+        for statement in history.chain([INTENTS, HOOKS].map(str::to_owned)).chain(measured) {
             if let Err(error) = raw.execute_unprepared(&statement).await {
                 panic!("{statement}: {error}");
             }
