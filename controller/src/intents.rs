@@ -108,6 +108,7 @@ impl Controller {
         };
         !plan.actions.is_empty()
             || self.steps.under_way() > 0
+            || self.hooks.is_busy()
             || view.builders.iter().any(|builder| is_moving(builder.state))
     }
 

@@ -118,7 +118,7 @@ impl Controller {
                     true
                 }
             };
-            if self.has_done_its_intent().await {
+            if self.has_done_its_intent().await && !self.hooks.is_busy() {
                 return Ok(());
             }
             let pause = rest(&self.context.fleet.controller, is_busy);
@@ -139,6 +139,7 @@ impl Controller {
             () = clock.sleep(pause) => {}
             Some(ended) = self.steps.ends() => self.note(ended),
             Some(()) = self.clouds.look_ends() => {}
+            Some(()) = self.hooks.ends() => {}
             Some(()) = self.files.change() => {}
             () = notified => {}
         }

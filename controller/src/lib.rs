@@ -11,6 +11,7 @@ mod agent;
 mod clouds;
 mod commit;
 mod files;
+mod hooks;
 mod intents;
 mod lead;
 mod observe;
@@ -25,6 +26,7 @@ mod step;
 mod steps;
 #[cfg(test)]
 mod testing;
+mod turns;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 

@@ -18,6 +18,7 @@ use crate::{
     Context, Error,
     clouds::Clouds,
     files::{Following, News},
+    hooks::{Hooks, Processes},
     passes::Progress,
     snapshot::snapshot_with,
     steps::{CloudFailure, Steps},
@@ -29,6 +30,7 @@ pub struct Controller {
     pub(crate) context: Arc<Context>,
     pub(crate) clouds: Clouds,
     pub(crate) steps: Steps,
+    pub(crate) hooks: Hooks,
     /// What is on record of the pools since this controller leads.
     pub(crate) recorded: BTreeMap<PoolName, String>,
     pub(crate) notifications: Notifications,
@@ -49,6 +51,7 @@ impl Controller {
             notifications: context.store.notifications(),
             clouds: Clouds::new(&context),
             steps: Steps::new(context.clock.clone()),
+            hooks: Hooks::new(context.clock.clone(), Arc::new(Processes)),
             context: Arc::new(context),
             recorded: BTreeMap::new(),
             cache: FleetCache::default(),
@@ -70,6 +73,7 @@ impl Controller {
     /// Forgets all that it saw and did: another controller may have acted since, and what was absent then may be back.
     pub(crate) async fn forget_everything(&mut self) {
         self.steps.stop().await;
+        self.hooks.stop().await;
         self.clouds.stop().await;
         self.steps = Steps::new(self.context.clock.clone());
         self.clouds = Clouds::new(&self.context);
@@ -117,7 +121,8 @@ impl Controller {
                 .look_at_builders(context.fleet.fleet, &mut self.cache)
                 .await?
         };
-        let with = (&self.clouds, &view.shortages);
+        let waiting = Box::pin(self.hooks.begin(&context, lease, &builders)).await?;
+        let with = (&self.clouds, &view.shortages, &waiting);
         self.steps.begin(&context, lease, &builders, with);
         Box::pin(self.follow_intents(lease, &view, &plan)).await?;
         // Why things wait is for people to read: it never keeps anything from being done.
@@ -128,7 +133,8 @@ impl Controller {
             .iter()
             .any(|builder| builder.state != BuilderState::Ready);
         let is_silent = context.clouds.keys().any(|cloud| !self.clouds.answers(cloud));
-        Ok(is_changed || is_moving || is_silent || !view.queue.is_empty() || self.steps.under_way() > 0)
+        let is_at_work = self.steps.under_way() > 0 || self.hooks.is_busy();
+        Ok(is_changed || is_moving || is_silent || !view.queue.is_empty() || is_at_work)
     }
 
     pub(crate) async fn view(&mut self) -> Result<FleetView, Error> {

@@ -102,6 +102,13 @@ impl Context {
             .map_or_else(Deadlines::default, |provision| provision.timeouts.deadlines())
     }
 
+    /// Who logs in to a pool's machines.
+    pub(crate) fn user_of(&self, pool: &PoolName) -> &str {
+        let pool = self.fleet.pools.get(pool);
+        let provision = pool.and_then(|pool| self.fleet.provision.get(&pool.provision));
+        provision.map_or("root", |provision| provision.connect.user.as_str())
+    }
+
     /// The chroots that a pool's builders are made for: also those that are offered to nobody any more, since builds of them
     /// may wait.
     pub(crate) fn chroots_of<'a>(

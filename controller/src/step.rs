@@ -22,7 +22,7 @@ use store::{Builder, Change, Lease};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
-use crate::{Context, Error};
+use crate::{Context, Error, turns::hooks_of_move};
 
 pub use prepare::playbook_variables;
 
@@ -126,7 +126,11 @@ pub(crate) async fn advance_until(
     let (now, to) = (context.clock.now(), step.to);
     let deadlines = context.deadlines(&builder.pool);
     let limit = until.or_else(|| deadlines.end_of(to, builder.created_at, now));
-    let change = Change::of(step, limit);
+    let change = Change {
+        hooks: hooks_of_move(&context.fleet, builder, to),
+        ..Change::of(step, limit)
+    };
     info!(builder.id = %builder.id, "Builder {} leaves {} for {to}: {}.", builder.id, builder.state, change.reason);
-    context.store.transition(lease, builder, to, &change, now).await
+    // On the heap: it is the largest part of whatever moves a builder.
+    Box::pin(context.store.transition(lease, builder, to, &change, now)).await
 }

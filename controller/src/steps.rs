@@ -154,13 +154,14 @@ impl Steps {
         self.complaints.insert(id, words);
     }
 
-    /// Begins a step for every builder that needs one and has none. Nothing is launched in clouds that do not answer.
+    /// Begins a step for every builder that needs one and has none, but for those that wait for hooks. Nothing is launched in clouds
+    /// that do not answer.
     pub(crate) fn begin(
         &mut self,
         context: &Arc<Context>,
         lease: &Lease,
         builders: &[Builder],
-        (clouds, shortages): (&Clouds, &Arc<Shortages>),
+        (clouds, shortages, waiting): (&Clouds, &Arc<Shortages>, &BTreeSet<BuilderId>),
     ) {
         let now = self.clock.elapsed();
         let there: BTreeSet<BuilderId> = builders.iter().map(|builder| builder.id).collect();
@@ -174,7 +175,7 @@ impl Steps {
         for builder in builders {
             let Some(work) = work(builder.state) else { continue };
             let asks = matches!(builder.state, BuilderState::Planned | BuilderState::Resolving);
-            if asks && !clouds.answers(&builder.cloud) {
+            if asks && !clouds.answers(&builder.cloud) || waiting.contains(&builder.id) {
                 continue;
             }
             if self.pauses.holds(&builder.id, now) || self.under_way.contains_key(&builder.id) {

@@ -24,6 +24,7 @@ use crate::{Machine, Reach, testing::NOW};
 
 mod clouds;
 mod files;
+mod hooks;
 mod hosts;
 mod intents;
 mod launches;
@@ -272,9 +273,11 @@ impl Farm {
                     biased;
                     Some(failures) = controller.steps.ends() => controller.note(failures),
                     Some(()) = controller.clouds.look_ends() => {}
+                    Some(()) = controller.hooks.ends() => {}
                     () = tokio::time::sleep(Duration::from_millis(2)) => {}
                 }
-                let under_way = self.controller.steps.under_way() + self.controller.clouds.under_way();
+                let it = &self.controller;
+                let under_way = it.steps.under_way() + it.clouds.under_way() + it.hooks.under_way();
                 if under_way <= self.clock.sleepers() {
                     return;
                 }
@@ -290,7 +293,7 @@ impl Farm {
         // What the clock woke ends first, all of it: a round that saw some of many failures would decide on those.
         self.wait_for_tasks().await;
         for _ in 0..100 {
-            let before = self.history().await;
+            let before = (self.history().await, self.controller.hooks.begun());
             self.controller.round(&self.lease).await.unwrap();
             self.wait_for_tasks().await;
             let seconds = self.seconds();
@@ -300,7 +303,8 @@ impl Farm {
                 .map(|it| (seconds, it.offering.instance_type.clone()))
                 .collect();
             self.launches.extend(new);
-            if self.history().await == before && self.controller.clouds.is_quiet() {
+            let after = (self.history().await, self.controller.hooks.begun());
+            if after == before && self.controller.clouds.is_quiet() {
                 return;
             }
         }

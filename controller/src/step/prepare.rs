@@ -88,13 +88,7 @@ pub(super) async fn connect(context: &Context, lease: &Lease, builder: &Builder)
     if pinned.is_none() && builder.host.is_none() {
         return Err(contradiction("a host key"));
     }
-    let user = context
-        .fleet
-        .pools
-        .get(&builder.pool)
-        .and_then(|pool| context.fleet.provision.get(&pool.provision))
-        .map_or("root", |provision| provision.connect.user.as_str());
-    let endpoint = Endpoint::new(address, builder.port, user);
+    let endpoint = Endpoint::new(address, builder.port, context.user_of(&builder.pool));
     let mut pauses = Backoff::new(Duration::from_millis(60), Duration::from_secs(2));
     let mut last = "it was not asked".to_owned();
     while let Some(left) = time_left(context, builder) {

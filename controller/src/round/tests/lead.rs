@@ -2,9 +2,12 @@
 //! because the machine is slow.
 
 use model::condition::Leadership;
-use store::Lease;
+use store::{HookState, Lease};
 
-use super::*;
+use super::{
+    hooks::{Does, FakePrograms},
+    *,
+};
 
 const TTL: Duration = Duration::from_secs(60);
 /// How long a controller rests while something is under way, and while nothing is.
@@ -299,4 +302,49 @@ async fn who_leads_for_one_intent_ends_with_it_and_another_may_lead_at_once() {
     let released = world.store.release_lease(&lease, world.clock().now()).await;
     released.unwrap();
     farm.controller.forget_everything().await;
+}
+
+/// Nobody may lead after it for a long time: what was told the fleet is not left in the middle.
+#[tokio::test]
+async fn who_leads_for_one_intent_waits_for_the_hooks_that_it_began() {
+    let (mut farm, world) = farm().await;
+    Box::pin(farm.lead_until_ready(&world)).await;
+    let mut context = Context::clone(&farm.controller.context);
+    let mut fleet = FleetSpec::clone(&context.fleet);
+    let hooks = serde_json::json!({"after_terminate": [{"cmd": ["/bye"], "timeout": "9s"}]});
+    fleet.hooks = serde_json::from_value(hooks).unwrap();
+    context.fleet = Arc::new(fleet);
+    let programs = Arc::new(FakePrograms::default());
+    programs.set("/bye", Does::Hangs);
+    let builder = world.store.builders(None).await.unwrap()[0].id;
+    let request = model::intent::Request::Terminate {
+        what: model::intent::Target::Builders(vec![builder]),
+        now: false,
+        reason: "the test wants it".to_owned(),
+    };
+    let asked = (&request, "k", "operator");
+    let added = world.store.add_intent(world.fleet, asked, world.clock().now());
+    added.await.unwrap();
+    let mut controller = Controller::new(context);
+    controller.hooks = Hooks::new(world.clock(), programs);
+    let stop = runtime::CancellationToken::new();
+    let leading = Box::pin(controller.run_for("k", stop.clone()));
+    let time_passes = async {
+        loop {
+            world.count(BuilderState::Ready).await;
+            world.rest().await;
+        }
+    };
+    let both = async {
+        tokio::select! {
+            led = leading => led,
+            () = time_passes => unreachable!("time does not end"),
+        }
+    };
+    let led = tokio::time::timeout(Duration::from_secs(120), both).await;
+    assert!(led.expect("it ends with its intent"));
+    let done = world.store.intent(world.fleet, "k").await.unwrap().unwrap();
+    assert_eq!(done.state, model::intent::IntentState::Done);
+    let run = world.store.hooks_of(builder).await.unwrap().remove(0);
+    assert_eq!((run.state, run.attempt), (HookState::Failed, 1), "{run:?}");
 }

@@ -122,8 +122,12 @@ pub fn absent(state: BuilderState, id: &str, waited: Duration, is_certain: bool)
     }
 }
 
-/// Where a builder goes whose instance is of no more use.
+/// Where a builder goes whose instance is of no more use. One that drains already goes on by itself: others may have to be told
+/// before, which takes a little while.
 fn gone(state: BuilderState, reason: String) -> Option<Move> {
+    if state == BuilderState::Draining {
+        return None;
+    }
     [BuilderState::Terminating, BuilderState::Draining]
         .into_iter()
         .find(|to| state.may_become(*to))

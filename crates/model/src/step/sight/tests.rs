@@ -25,7 +25,7 @@ const AFTER_THE_END: [(BuilderState, Option<BuilderState>); 15] = [
     (B::Busy, Some(B::Draining)),
     (B::Cleaning, Some(B::Draining)),
     (B::Held, Some(B::Draining)),
-    (B::Draining, Some(B::Terminating)),
+    (B::Draining, None),
     (B::Terminated, None),
     (B::Abandoned, None),
 ];
