@@ -5,6 +5,7 @@ mod ask;
 mod condition;
 mod diff;
 mod forsaken;
+mod hooks;
 mod init;
 mod key;
 mod marks;

@@ -9,11 +9,11 @@ use model::{
 };
 use runtime::{Settings, clock};
 use serde_json::{Value, json};
-use store::{Attempt, Builder, FleetView, Orphan, Store};
+use store::{Attempt, Builder, FleetView, HookRun, Orphan, Store};
 
 use super::{
     condition::{in_force, troubles, warnings},
-    marks, planned,
+    hooks, marks, planned,
     wanted::{Counts, counts},
 };
 use crate::{database, options::Config, table::table};
@@ -46,6 +46,9 @@ pub(super) async fn look(config: &Config) -> anyhow::Result<Status> {
             running,
             orphans: store.orphans(fleet.fleet, None).await?,
             waiting: store.counts().await?.waiting,
+            hooks: store
+                .failed_hooks(fleet.fleet, now.minus(hooks::SHOWN_FOR))
+                .await?,
             view,
             fleet,
         })
@@ -71,6 +74,8 @@ pub(super) struct Status {
     running: BTreeMap<BuilderId, Attempt>,
     orphans: Vec<Orphan>,
     waiting: u64,
+    /// The hooks that failed lately, the last failure first.
+    hooks: Vec<HookRun>,
 }
 
 impl Status {
@@ -102,6 +107,7 @@ impl Status {
             "pools": pools.collect::<BTreeMap<_, _>>(), "builders": builders.collect::<Vec<_>>(),
             "orphans": orphans.collect::<Vec<_>>(), "intents": intents.collect::<Vec<_>>(),
             "waiting": self.waiting, "queue": queue.collect::<Vec<_>>(), "shortages": self.shortages(),
+            "failed_hooks": self.hooks.iter().map(hooks::as_json).collect::<Vec<_>>(),
         })
     }
 
@@ -157,6 +163,7 @@ impl Status {
             "instance_id": builder.instance_id, "address": builder.address, "reason": builder.reason,
             "cordoned": builder.cordoned, "mark": builder.mark, "runs": build, "sandbox": builder.sandbox,
             "seconds": self.view.at.since(builder.entered_at).as_secs(), "uses": builder.uses,
+            "failed_hook": hooks::last_of(&self.hooks, builder.id).map(hooks::in_words),
         })
     }
 
@@ -213,6 +220,9 @@ impl Status {
             ));
         }
         for line in self.shortages() {
+            text.push_str(&format!("\n{line}\n"));
+        }
+        for line in hooks::failures(&self.hooks) {
             text.push_str(&format!("\n{line}\n"));
         }
         for orphan in &self.orphans {
@@ -282,6 +292,10 @@ impl Status {
             Some(words) if !what.contains(&words) => format!("{what}; {words}"),
             _ => what,
         };
+        let what = match hooks::last_of(&self.hooks, builder.id) {
+            Some(run) => format!("{what}; {}", hooks::in_words(run)),
+            None => what,
+        };
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         vec![
             builder.id.to_string(),
@@ -347,6 +361,7 @@ mod tests {
             running: std::collections::BTreeMap::new(),
             orphans: Vec::new(),
             waiting: 5,
+            hooks: Vec::new(),
         }
     }
 

@@ -84,7 +84,8 @@ async fn answer(
     };
     let events = store.events(filter, store::Page::LONGEST).await?;
     let runs = running(store).await?.remove(&builder.id);
-    let found = builder::BuilderStory::new(&builder, events, runs.as_ref(), fleet, now);
+    let hooks = store.hooks_of(builder.id).await?;
+    let found = builder::BuilderStory::new(&builder, events, runs.as_ref(), fleet, now).with_hooks(&hooks);
     Ok(if as_json {
         serde_json::to_string_pretty(&found)?
     } else {

@@ -19,6 +19,7 @@ mod fleet_commands;
 mod fleet_file;
 mod fleet_reload;
 mod full_disk;
+mod hooks;
 mod hosts;
 mod interruption;
 mod killed;

@@ -3,9 +3,12 @@
 use model::{BuilderState, Timestamp, fleet::FleetSpec, mark::Mark, quantity::Price};
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::{Attempt, Builder, Event, LaunchAttempt};
+use store::{Attempt, Builder, Event, HookRun, LaunchAttempt};
 
-use super::{super::marks, ago, length};
+use super::{
+    super::{hooks, marks},
+    ago, length,
+};
 use crate::table::table;
 
 /// All that an operator asks about a builder.
@@ -45,6 +48,10 @@ pub(super) struct BuilderStory {
     price: Option<Price>,
     /// What that time has cost so far.
     cost: Option<Price>,
+    /// The hooks that it has come to the turn of.
+    hooks: Vec<Value>,
+    /// The one that failed last.
+    failed_hook: Option<String>,
     history: Vec<Step>,
     #[serde(skip)]
     now: Timestamp,
@@ -125,9 +132,21 @@ impl BuilderStory {
             cost: price
                 .zip(machine_seconds)
                 .map(|(price, seconds)| price.for_seconds(seconds)),
+            hooks: Vec::new(),
+            failed_hook: None,
             history: events.into_iter().map(step).collect(),
             now,
             entered_at: builder.entered_at,
+        }
+    }
+
+    /// The same with its hooks.
+    pub(super) fn with_hooks(self, runs: &[HookRun]) -> Self {
+        let last = runs.iter().filter(|run| run.failed_at.is_some());
+        Self {
+            hooks: runs.iter().map(hooks::as_json).collect(),
+            failed_hook: last.max_by_key(|run| run.failed_at).map(hooks::in_words),
+            ..self
         }
     }
 
@@ -146,6 +165,7 @@ impl BuilderStory {
         );
         line("runs", &self.runs_in_words());
         line("has run", &self.uses_in_words());
+        line("failed", self.failed_hook.as_deref().unwrap_or_default());
         line("until", &self.until);
         let instance = self.instance_id.as_ref().map(|id| {
             let at = self

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
-use model::{BuilderId, LaunchAnswer, LaunchId};
+use model::{BuilderId, LaunchAnswer, LaunchId, fleet::HookPoint};
+use store::HookState;
 
 use super::{
     super::super::testing::{NOW, builder, fleet},
-    Attempt, Builder, BuilderState, BuilderStory, Event, LaunchAttempt, until,
+    Attempt, Builder, BuilderState, BuilderStory, Event, HookRun, LaunchAttempt, until,
 };
 
 fn seconds(count: u64) -> Duration {
@@ -90,6 +91,34 @@ WHEN                  WHAT       FROM     TO        BY          WHY
     assert_eq!(json["deadline"], "2026-11-29T12:03:30Z");
     assert_eq!(json["history"][1]["from"], "pending");
     assert_eq!((json["runs"].is_null(), json.get("now")), (true, None));
+}
+
+#[test]
+fn the_hook_that_failed_last_is_told_with_its_command_and_its_end() {
+    let run = |command: &str, failed_before: Option<u64>| HookRun {
+        id: uuid::Uuid::nil(),
+        builder: BuilderId(uuid::Uuid::nil()),
+        point: HookPoint::AfterReady,
+        place: 0,
+        spec: serde_json::from_value(serde_json::json!({"cmd": [command, "-v"]})).unwrap(),
+        state: HookState::Failed,
+        attempt: 1,
+        due_at: NOW,
+        started_at: Some(NOW),
+        ended_at: Some(NOW),
+        failed_at: failed_before.map(|ago| NOW.minus(seconds(ago))),
+        outcome: Some("exit code 1".to_owned()),
+        tail: None,
+    };
+    let runs = [run("/a", Some(2)), run("/b", Some(1)), run("/c", None)];
+    let told = story(&launched(BuilderState::Ready), vec![], None).with_hooks(&runs);
+    let line = "\n  failed    hook after_ready failed: /b -v: exit code 1\n";
+    assert!(told.as_text().contains(line), "{}", told.as_text());
+    let json = serde_json::to_value(&told).unwrap();
+    assert_eq!(json["hooks"].as_array().unwrap().len(), 3);
+    assert_eq!(json["hooks"][0]["command"], serde_json::json!(["/a", "-v"]));
+    let told = story(&launched(BuilderState::Ready), vec![], None).with_hooks(&runs[2..]);
+    assert!(!told.as_text().contains("failed"), "{}", told.as_text());
 }
 
 #[test]
