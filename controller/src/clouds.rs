@@ -8,6 +8,7 @@ use model::{
     BuilderState, Timestamp,
     fleet::{CredentialsSource, FleetSpec},
     plan::{CloudHealth, CloudTrouble},
+    step::sight::COUNT_OTHERS_EVERY,
 };
 use runtime::{Backoff, clock::Clock};
 use store::{Builder, FleetCache, FleetView, Lease};
@@ -16,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     Context, Error, caught,
-    observe::{self, Absences, Look, Seen},
+    observe::{self, Absences, Count, Look, Seen},
     pauses::Pauses,
 };
 
@@ -29,6 +30,8 @@ const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(30);
 /// How long a cloud that does not answer is left alone, longer with every time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// How long after a count of the machines of others that failed the next one is made.
+const COUNT_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// The clouds of a fleet.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ struct Known {
     looked: Option<Duration>,
     /// When the look began of which it, or its silence, was heard last.
     answered: Option<Duration>,
+    /// When the machines of others are to be counted again, by the clock's elapsed time.
+    count_due: Duration,
     pauses: Backoff,
     pause: Duration,
 }
@@ -70,6 +75,7 @@ impl Clouds {
                 is_looked_at: false,
                 looked: None,
                 answered: None,
+                count_due: Duration::ZERO,
                 pauses: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
                 pause: Duration::ZERO,
             };
@@ -166,6 +172,10 @@ impl Clouds {
                     // The next list shows that it ends.
                     let rest = refusal.is_none().then_some(LOOK_ANYWAY_EVERY * 2);
                     self.ends.after_step(id.clone(), rest, self.clock.elapsed());
+                }
+                if let Some(counted) = &seen.others {
+                    let pause = counted.as_ref().map_or(COUNT_AGAIN_AFTER, |_| COUNT_OTHERS_EVERY);
+                    known.count_due = self.clock.elapsed().saturating_add(pause);
                 }
                 self.seen.push(seen);
             }
@@ -267,6 +277,7 @@ impl Clouds {
                 is_certain: is_embedded(&context.fleet, name),
                 known: ours().filter_map(|builder| builder.instance_id.clone()).collect(),
                 orphans,
+                count: count_of(&context.fleet, name).filter(|_| known.count_due <= elapsed),
             };
             known.is_looked_at = true;
             known.looked = Some(elapsed);
@@ -282,6 +293,15 @@ impl Clouds {
 fn is_embedded(fleet: &FleetSpec, cloud: &str) -> bool {
     let cloud = fleet.clouds.get(cloud);
     cloud.is_some_and(|cloud| cloud.credentials.source == CredentialsSource::Embedded)
+}
+
+/// How the machines of others are counted in a cloud; `None` where the file sets no limit, and they are nobody's business.
+fn count_of(fleet: &FleetSpec, cloud: &str) -> Option<Count> {
+    let cloud = fleet.clouds.get(cloud)?;
+    cloud.limits.instances?;
+    Some(Count {
+        with_stopped: cloud.profile.counts_stopped(),
+    })
 }
 
 /// How often a cloud is asked for a builder in this state; `often`, where its next step begins with the cloud's word.

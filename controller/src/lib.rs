@@ -39,7 +39,7 @@ pub use reach::{Machine, OverSsh, Reach};
 pub use round::Controller;
 use runtime::{CancellationToken, clock::Clock};
 use shell::ClientKey;
-pub use snapshot::snapshot;
+pub use snapshot::{quota, snapshot};
 pub use step::playbook_variables;
 use store::Store;
 

@@ -44,6 +44,8 @@ pub(crate) struct Seen {
     is_certain: bool,
     /// The orphans that it was told to end, and why it does not where it refuses.
     pub(crate) ends: Vec<(String, Option<String>)>,
+    /// How many machines of others take up the quota, where they were counted, or why they could not be.
+    pub(crate) others: Option<Result<u32, String>>,
     /// Every instance with the fleet's tag, and those found by a direct question.
     instances: BTreeMap<String, Instance>,
     /// The ids that the list lacked and that were asked for one by one, with an answer: only what is among these
@@ -83,6 +85,15 @@ pub(crate) struct Look {
     pub(crate) known: Vec<String>,
     /// Instances to end: ours by their tag, and nobody's.
     pub(crate) orphans: Vec<Orphan>,
+    /// Whether the machines of others are counted.
+    pub(crate) count: Option<Count>,
+}
+
+/// How the machines of others are counted in a cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Whether what is stopped takes up the quota.
+    pub(crate) with_stopped: bool,
 }
 
 /// Asks for all that is ours, and ends orphans. Rows are read after it: one that is younger than the list is then no
@@ -98,12 +109,17 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
         is_certain,
         known,
         orphans,
+        count,
     } = look;
     let listed = cloud.list(fleet).await.map_err(|source| Error::Cloud {
         cloud: name.clone(),
         source,
     })?;
     let ends = end_orphans(&name, cloud.as_ref(), &orphans).await;
+    let others = match count {
+        Some(count) => Some(count_others(&name, cloud.as_ref(), (fleet, &known), count).await),
+        None => None,
+    };
     let mut instances: BTreeMap<String, Instance> = listed
         .into_iter()
         .map(|found| (found.id.clone(), found))
@@ -130,9 +146,30 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
         cloud: name,
         is_certain,
         ends,
+        others,
         instances,
         asked,
     })
+}
+
+/// How many machines take up the quota that are neither tagged as this fleet's nor builders'. The fleet's own are known better
+/// than by a count that is made now and then.
+async fn count_others(
+    name: &str,
+    cloud: &dyn Cloud,
+    (fleet, known): (FleetId, &[String]),
+    count: Count,
+) -> Result<u32, String> {
+    let all = cloud.list_all().await.map_err(|error| {
+        warn!(cloud = name, "Cannot count the machines of others: {error}");
+        error.to_string()
+    })?;
+    let others = all.iter().filter(|instance| {
+        instance.state.uses_quota(count.with_stopped)
+            && !instance.belongs_to(fleet)
+            && !known.contains(&instance.id)
+    });
+    Ok(u32::try_from(others.count()).unwrap_or(u32::MAX))
 }
 
 /// Draws the conclusions of one look.
@@ -151,6 +188,14 @@ pub(crate) async fn conclude(
         apply(context, lease, builder, seen, (absences, most_are_missing)).await?;
     }
     sort_out_orphans(context, lease, seen, known).await?;
+    if let Some(counted) = &seen.others {
+        let (counted, now) = (counted.as_ref().map(|machines| *machines), context.clock.now());
+        let counted = counted.map_err(String::as_str);
+        context
+            .store
+            .record_others(lease, &seen.cloud, counted, now)
+            .await?;
+    }
     for (id, refusal) in &seen.ends {
         if let Some(refusal) = refusal {
             let noted = context

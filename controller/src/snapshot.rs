@@ -6,9 +6,10 @@ use model::{
     Drift, PoolName,
     builder::Deadlines,
     drift::Recipe,
-    fleet::{ConnectSpec, PoolKind},
+    fleet::{ConnectSpec, FleetSpec, PoolKind},
     intent,
     plan::{self, CloudHealth, HostUse, Quota, Snapshot},
+    step::sight::{self, InstanceState},
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -43,7 +44,7 @@ pub(crate) fn snapshot_with(
             quota: context
                 .fleet
                 .cloud_of(spec)
-                .and_then(|cloud| quota(context, cloud, view)),
+                .and_then(|cloud| quota(&context.fleet, cloud, view)),
             hosts: hosts.collect(),
             port: provision.map_or_else(|| ConnectSpec::default().port, |it| it.connect.port),
         };
@@ -78,17 +79,28 @@ pub(crate) fn snapshot_with(
     snapshot
 }
 
-/// How many machines the pools of a cloud may have together, and have; `None` where the file sets no limit.
-fn quota(context: &Context, cloud: &str, view: &FleetView) -> Option<Quota> {
-    let instances = context.fleet.clouds.get(cloud)?.limits.instances?;
+/// How many machines there may be in a cloud, and are; `None` where the file sets no limit. Strays count as others' machines: they
+/// are no builders, and each is seen in every list.
+#[must_use]
+pub fn quota(fleet: &FleetSpec, cloud: &str, view: &FleetView) -> Option<Quota> {
+    let spec = fleet.clouds.get(cloud)?;
+    let instances = spec.limits.instances?;
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let there = view
         .builders
         .iter()
         .filter(|it| it.cloud == cloud && it.state.counts());
+    let strays = view.strays.iter().filter(|it| {
+        let state = InstanceState::of_word(&it.state);
+        it.cloud == cloud && state.uses_quota(spec.profile.counts_stopped())
+    });
+    let counted = view.others.get(cloud).and_then(|others| others.counted);
+    let counted = counted.filter(|(_, counted_at)| sight::is_count_believed(*counted_at, view.at));
     Some(Quota {
         cloud: cloud.to_owned(),
         instances,
-        counted: u32::try_from(there.count()).unwrap_or(u32::MAX),
+        counted: number(there.count()),
+        others: counted.map(|(machines, _)| machines.saturating_add(number(strays.count()))),
     })
 }
 

@@ -10,6 +10,7 @@ mod init;
 mod key;
 mod marks;
 mod plan;
+mod quotas;
 mod resume;
 mod status;
 #[cfg(test)]

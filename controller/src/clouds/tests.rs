@@ -14,6 +14,7 @@ fn known(health: CloudHealth) -> Known {
         is_looked_at: false,
         answered: None,
         looked: None,
+        count_due: Duration::ZERO,
         pauses: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         pause: Duration::ZERO,
     }
@@ -154,6 +155,7 @@ async fn look(cloud: &Arc<FakeCloud>) -> Result<Seen, Error> {
         is_certain: false,
         known: Vec::new(),
         orphans: vec![orphan],
+        count: None,
     };
     observe::look(look).await
 }

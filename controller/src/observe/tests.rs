@@ -64,6 +64,7 @@ fn a_cloud_that_does_not_show_most_of_what_it_showed_before_is_doubted() {
             cloud: "aws".to_owned(),
             is_certain: false,
             ends: Vec::new(),
+            others: None,
             instances: there
                 .map(|number| (id(number), instance(&id(number), InstanceState::Running)))
                 .collect(),
@@ -93,6 +94,7 @@ fn look_at(cloud: &Arc<FakeCloud>, known: &[&str], orphans: Vec<Orphan>) -> Look
         is_certain: false,
         known: known.iter().map(ToString::to_string).collect(),
         orphans,
+        count: None,
     }
 }
 

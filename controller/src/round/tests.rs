@@ -32,6 +32,7 @@ mod lead;
 mod machines;
 mod pools;
 mod preparing;
+mod quotas;
 mod reuse;
 mod stories;
 

@@ -15,7 +15,7 @@ use aws_sdk_ec2::{
     },
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use model::{FleetId, Market, Offering};
+use model::{FleetId, LaunchId, Market, Offering};
 use tracing::debug;
 
 mod answer;
@@ -24,9 +24,7 @@ mod offers;
 use answer::classify;
 pub use offers::UnknownTypes;
 
-use crate::{
-    BUILDER_TAG, Cloud, End, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, POOL_TAG,
-};
+use crate::{Cloud, End, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, Owner};
 
 /// How many instances one page of a listing holds; EC2 allows 1000.
 const PAGE_SIZE: i32 = 500;
@@ -99,17 +97,11 @@ impl Ec2 {
         }
     }
 
-    fn tags(request: &LaunchRequest) -> Vec<Tag> {
-        [
-            ("Name", format!("verdigris {}", request.pool)),
-            (FLEET_TAG, request.fleet.to_string()),
-            (BUILDER_TAG, request.builder.to_string()),
-            (LAUNCH_TAG, request.launch.to_string()),
-            (POOL_TAG, request.pool.to_string()),
-        ]
-        .into_iter()
-        .map(|(key, value)| Tag::builder().key(key).value(value).build())
-        .collect()
+    fn tags(owner: &Owner, launch: Option<LaunchId>) -> Vec<Tag> {
+        let launch = launch.map(|launch| (LAUNCH_TAG, launch.to_string()));
+        let tags = owner.tags().into_iter().chain(launch);
+        tags.map(|(key, value)| Tag::builder().key(key).value(value).build())
+            .collect()
     }
 }
 
@@ -118,7 +110,7 @@ impl Cloud for Ec2 {
     async fn launch(&self, request: &LaunchRequest) -> Result<Instance, Error> {
         let tags = TagSpecification::builder()
             .resource_type(ResourceType::Instance)
-            .set_tags(Some(Self::tags(request)))
+            .set_tags(Some(Self::tags(&request.owner(), Some(request.launch))))
             .build();
         let offering = &request.offering;
         let zone = offering.zone.as_ref();
@@ -169,7 +161,7 @@ impl Cloud for Ec2 {
                 .name("instance-id")
                 .set_values(Some(some.to_vec()))
                 .build();
-            found.extend(self.pages(filter).await?);
+            found.extend(self.pages(Some(filter)).await?);
         }
         Ok(found)
     }
@@ -179,10 +171,25 @@ impl Cloud for Ec2 {
             .name(format!("tag:{FLEET_TAG}"))
             .values(fleet.to_string())
             .build();
-        let mut found = self.pages(filter).await?;
+        let mut found = self.pages(Some(filter)).await?;
         // Whatever the endpoint makes of the filter: what is not tagged exactly is not ours.
         found.retain(|instance| instance.belongs_to(fleet));
         Ok(found)
+    }
+
+    async fn list_all(&self) -> Result<Vec<Instance>, Error> {
+        self.pages(None).await
+    }
+
+    async fn tag(&self, instance_id: &str, owner: &Owner) -> Result<(), Error> {
+        self.client
+            .create_tags()
+            .resources(instance_id)
+            .set_tags(Some(Self::tags(owner, None)))
+            .send()
+            .await
+            .map_err(|error| classify(&error))?;
+        Ok(())
     }
 
     async fn terminate(&self, instance_id: &str) -> Result<End, Error> {
@@ -234,14 +241,14 @@ fn market(offering: &Offering) -> Option<InstanceMarketOptionsRequest> {
 }
 
 impl Ec2 {
-    async fn pages(&self, filter: Filter) -> Result<Vec<Instance>, Error> {
+    async fn pages(&self, filter: Option<Filter>) -> Result<Vec<Instance>, Error> {
         let mut found = Vec::new();
         let mut token: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let page = self
                 .client
                 .describe_instances()
-                .filters(filter.clone())
+                .set_filters(filter.clone().map(|filter| vec![filter]))
                 .max_results(PAGE_SIZE)
                 .set_next_token(token)
                 .send()

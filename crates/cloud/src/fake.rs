@@ -8,9 +8,7 @@ use std::{
 use async_trait::async_trait;
 use model::FleetId;
 
-use crate::{
-    BUILDER_TAG, Cloud, End, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, POOL_TAG,
-};
+use crate::{Cloud, End, Error, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, Owner};
 
 /// A cloud without machines.
 #[derive(Debug, Default)]
@@ -30,7 +28,10 @@ struct World {
     hidden: BTreeSet<String>,
     terminated: Vec<String>,
     refused_types: BTreeMap<String, Error>,
+    uncountable: Option<Error>,
+    untaggable: Option<Error>,
     calls: u64,
+    counts: u64,
 }
 
 /// How a launch fails.
@@ -74,6 +75,16 @@ impl FakeCloud {
     /// Has every call fail from now on, or none any more.
     pub fn set_away(&self, error: Option<Error>) {
         self.world().away = error;
+    }
+
+    /// Has every list of all instances fail from now on, or none any more.
+    pub fn refuse_to_count(&self, error: Option<Error>) {
+        self.world().uncountable = error;
+    }
+
+    /// Has the cloud refuse to tag instances from now on, or not any more.
+    pub fn refuse_to_tag(&self, error: Option<Error>) {
+        self.world().untaggable = error;
     }
 
     /// Has the cloud refuse to end an instance, or not any more.
@@ -139,24 +150,25 @@ impl FakeCloud {
     pub fn calls(&self) -> u64 {
         self.world().calls
     }
+
+    /// How many of these asked for all instances.
+    #[must_use]
+    pub fn counts(&self) -> u64 {
+        self.world().counts
+    }
 }
 
 fn new_instance(number: usize, request: &LaunchRequest) -> Instance {
-    let tags = [
-        (FLEET_TAG, request.fleet.to_string()),
-        (BUILDER_TAG, request.builder.to_string()),
-        (LAUNCH_TAG, request.launch.to_string()),
-        (POOL_TAG, request.pool.to_string()),
-    ];
+    let owner = request.owner().tags();
+    let tags = owner
+        .into_iter()
+        .chain([(LAUNCH_TAG, request.launch.to_string())]);
     Instance {
         id: format!("i-{number:017x}"),
         state: InstanceState::Pending,
         address: None,
         state_reason: None,
-        tags: tags
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
+        tags: tags.map(|(key, value)| (key.to_owned(), value)).collect(),
     }
 }
 
@@ -207,6 +219,27 @@ impl Cloud for FakeCloud {
             instance.belongs_to(fleet) && !world.unlisted.contains(id) && !world.hidden.contains(id)
         };
         Ok(world.instances.values().filter(is_shown).cloned().collect())
+    }
+
+    async fn list_all(&self) -> Result<Vec<Instance>, Error> {
+        let mut world = self.call()?;
+        world.counts += 1;
+        match &world.uncountable {
+            Some(error) => Err(error.clone()),
+            None => Ok(world.instances.values().cloned().collect()),
+        }
+    }
+
+    async fn tag(&self, instance_id: &str, owner: &Owner) -> Result<(), Error> {
+        let mut world = self.call()?;
+        if let Some(error) = &world.untaggable {
+            return Err(error.clone());
+        }
+        if let Some(instance) = world.instances.get_mut(instance_id) {
+            let tags = owner.tags().map(|(key, value)| (key.to_owned(), value));
+            instance.tags.extend(tags);
+        }
+        Ok(())
     }
 
     async fn terminate(&self, instance_id: &str) -> Result<End, Error> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use model::{FleetId, fleet::FleetSpec};
 
-use crate::{Cloud, End, Error, Instance, InstanceState, LaunchRequest};
+use crate::{Cloud, End, Error, Instance, InstanceState, LaunchRequest, Owner};
 
 /// The fixed hosts of a fleet file.
 #[derive(Debug, Default)]
@@ -64,6 +64,16 @@ impl Cloud for HostCloud {
     /// All that the file names, without tags: whoever uses them.
     async fn list(&self, _: FleetId) -> Result<Vec<Instance>, Error> {
         Ok(self.addresses.keys().map(|name| self.instance(name)).collect())
+    }
+
+    /// None: what is always there takes up nobody's quota.
+    async fn list_all(&self) -> Result<Vec<Instance>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// Nothing: whose a host is stands in the database alone.
+    async fn tag(&self, _: &str, _: &Owner) -> Result<(), Error> {
+        Ok(())
     }
 
     /// Gives a host back. It goes on running, and whoever had it has it no more at once.
@@ -140,6 +150,7 @@ mod tests {
         let names: Vec<&str> = listed.iter().map(|host| host.id.as_str()).collect();
         assert_eq!(names, ["arm", "rack-1", "rack-2"]);
         assert!(listed.iter().all(|host| !host.belongs_to(fleet().fleet)));
+        assert_eq!(cloud.list_all().await.unwrap(), [], "they take up no quota");
         let asked = cloud.describe(&["rack-9".to_owned()]).await.unwrap();
         assert_eq!(
             (asked[0].state, &asked[0].address),

@@ -32,7 +32,7 @@ pub const LAUNCH_TAG: &str = "verdigris:launch";
 /// The tag with the pool's name.
 pub const POOL_TAG: &str = "verdigris:pool";
 
-/// A cloud: five calls, each with a time limit of its own.
+/// A cloud: seven calls, each with a time limit of its own.
 #[async_trait]
 pub trait Cloud: Send + Sync + std::fmt::Debug {
     /// Asks for one machine. Asking again with the same launch id and the same parameters gives the same
@@ -46,11 +46,46 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
     /// without any tag.
     async fn list(&self, fleet: FleetId) -> Result<Vec<Instance>, Error>;
 
+    /// Every instance of the account, whoever's, page by page. Of fixed hosts none: nobody counts them.
+    async fn list_all(&self) -> Result<Vec<Instance>, Error>;
+
+    /// Gives an instance the tags that make it a builder's. Doing so again does no harm.
+    async fn tag(&self, instance_id: &str, owner: &Owner) -> Result<(), Error>;
+
     /// Asks for the end of an instance. Asking again does no harm.
     async fn terminate(&self, instance_id: &str) -> Result<End, Error>;
 
     /// What the instance wrote on its console so far.
     async fn console_output(&self, instance_id: &str) -> Result<String, Error>;
+}
+
+/// Whose an instance is, as its tags say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub fleet: FleetId,
+    pub builder: BuilderId,
+    pub pool: PoolName,
+}
+
+impl Owner {
+    /// The tags, by their keys.
+    fn tags(&self) -> [(&'static str, String); 4] {
+        [
+            ("Name", format!("verdigris {}", self.pool)),
+            (FLEET_TAG, self.fleet.to_string()),
+            (BUILDER_TAG, self.builder.to_string()),
+            (POOL_TAG, self.pool.to_string()),
+        ]
+    }
+
+    /// Whether an instance has no other owner by its tags, and lacks some of this one's.
+    #[must_use]
+    pub fn is_lacked_by(&self, instance: &Instance) -> bool {
+        let is_anothers = instance
+            .fleet()
+            .is_some_and(|fleet| fleet != self.fleet.to_string());
+        !is_anothers && instance.builder() != Some(self.builder)
+    }
 }
 
 /// What comes of asking for the end of an instance.
@@ -84,6 +119,18 @@ pub struct LaunchRequest {
     pub metadata_options: bool,
 }
 
+impl LaunchRequest {
+    /// Whose the instance is to be.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        Owner {
+            fleet: self.fleet,
+            builder: self.builder,
+            pool: self.pool.clone(),
+        }
+    }
+}
+
 impl std::fmt::Debug for LaunchRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LaunchRequest")
@@ -111,9 +158,22 @@ impl Instance {
     /// Whether it carries the tag of exactly this fleet.
     #[must_use]
     pub fn belongs_to(&self, fleet: FleetId) -> bool {
+        self.fleet().is_some_and(|value| value == fleet.to_string())
+    }
+
+    /// The fleet that its tag names, whatever stands there; `None` where it has no such tag, or an empty one.
+    #[must_use]
+    pub fn fleet(&self) -> Option<&str> {
         self.tags
             .get(FLEET_TAG)
-            .is_some_and(|value| *value == fleet.to_string())
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The pool that its tag names, if a pool may have that name.
+    #[must_use]
+    pub fn pool(&self) -> Option<PoolName> {
+        self.tags.get(POOL_TAG)?.parse().ok()
     }
 
     /// Whether the cloud took it back for somebody who pays more, which it may with spot instances.
@@ -224,7 +284,8 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::{
-        BTreeMap, BUILDER_TAG, Error, FLEET_TAG, FleetId, Instance, InstanceState, LAUNCH_TAG, Reply,
+        BTreeMap, BUILDER_TAG, Error, FLEET_TAG, FleetId, Instance, InstanceState, LAUNCH_TAG, Owner,
+        POOL_TAG, Reply,
     };
 
     fn tagged(tags: &[(&str, &str)]) -> Instance {
@@ -269,6 +330,33 @@ mod tests {
             assert_eq!(tagged(&[(BUILDER_TAG, value)]).builder(), None, "{value}");
         }
         assert_eq!((tagged(&[]).builder(), tagged(&[]).launch()), (None, None));
+        let of_pool = |value| tagged(&[(POOL_TAG, value)]).pool();
+        assert_eq!(of_pool("x86"), Some("x86".parse().unwrap()));
+        assert_eq!((of_pool("a b"), tagged(&[]).pool()), (None, None));
+    }
+
+    #[test]
+    fn an_instance_that_has_no_other_owner_lacks_the_tags_until_it_has_them() {
+        let owner = Owner {
+            fleet: "flt_00000000000000000000000000000003".parse().unwrap(),
+            builder: "bdr_00000000000000000000000000000001".parse().unwrap(),
+            pool: "x86".parse().unwrap(),
+        };
+        let own = owner.tags();
+        let own: Vec<_> = own.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let (fleet, builder) = (owner.fleet.to_string(), "bdr_00000000000000000000000000000009");
+        for (tags, is_lacked) in [
+            (&[][..], true),
+            (&[(FLEET_TAG, "")], true),
+            (&[(FLEET_TAG, fleet.as_str())], true),
+            (&[(FLEET_TAG, fleet.as_str()), (BUILDER_TAG, builder)], true),
+            // Another fleet's stays another fleet's, whatever a row says.
+            (&[(FLEET_TAG, "flt_00000000000000000000000000000004")], false),
+            (&[(FLEET_TAG, "somebody")], false),
+            (own.as_slice(), false),
+        ] {
+            assert_eq!(owner.is_lacked_by(&tagged(tags)), is_lacked, "{tags:?}");
+        }
     }
 
     #[test]

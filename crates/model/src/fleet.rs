@@ -154,11 +154,11 @@ pub struct CloudSpec {
     pub prices: BTreeMap<String, PricesSpec>,
 }
 
-/// What all pools together may have in a cloud.
+/// What all pools, and others in the account, may have in a cloud together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsSpec {
-    /// The most machines, counting those that come and those that go; as many as the pools may have when left out.
+    /// The most machines, counting those that come and go, and those that others have in the account; no limit when left out.
     pub instances: Option<u32>,
 }
 
@@ -202,6 +202,17 @@ pub enum CloudProfile {
     Aws,
     /// No metadata options, no spot market, no paging, weak client tokens.
     Eucalyptus,
+}
+
+impl CloudProfile {
+    /// Whether an instance that is stopped takes up a place of its account's quota.
+    #[must_use]
+    pub const fn counts_stopped(self) -> bool {
+        match self {
+            Self::Aws => false,
+            Self::Eucalyptus => true,
+        }
+    }
 }
 
 /// Where an access key comes from. Secrets stand in a file or in the environment, never in the fleet file.

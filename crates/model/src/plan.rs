@@ -85,14 +85,36 @@ pub struct Pool {
     pub port: u16,
 }
 
-/// How many machines all pools together may have in a cloud.
+/// How many machines there may be in a cloud, of all pools and of others in its account together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// The cloud, by its name in the fleet file.
     pub cloud: String,
+    /// The limit.
     pub instances: u32,
     /// How many builders there are, or may be, machines there, those of pools that are in no file any more too.
     pub counted: u32,
+    /// How many machines there have no builder of the fleet: those of others in the account, and strays. `None` where nobody has
+    /// counted them lately: nothing is launched then, since each machine may be one too many.
+    pub others: Option<u32>,
+}
+
+impl Quota {
+    /// How many more machines there may be; none where that is not known.
+    #[must_use]
+    pub fn left(&self) -> u32 {
+        let others = self.others.unwrap_or(u32::MAX);
+        self.instances.saturating_sub(self.counted.saturating_add(others))
+    }
+
+    /// What there is and may be, such as `3 + 2 of others of 40`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let others = self
+            .others
+            .map_or_else(|| "?".to_owned(), |others| others.to_string());
+        format!("{} + {others} of others of {}", self.counted, self.instances)
+    }
 }
 
 /// The fixed host that a builder is made of.

@@ -58,6 +58,7 @@ const TABLES: [&str; 26] = [
     "host",
     "intent",
     "launch_attempt",
+    "other_machines",
     "package",
     "pool",
     "pool_version",

@@ -219,7 +219,7 @@ clouds:
     credentials: {credentials}
     # The cloud's own defaults without it. The controller and the workers have to be let in, and nobody else.
     # network: {{subnet: subnet-0123456789abcdef0, subnets: {{}}, security_groups: [sg-0123456789abcdef0]}}
-    # What all pools together may have there.
+    # What all pools, and others in the account, may have there together.
     # limits: {{instances: 40}}
     # What an hour costs, for `fleet status` and `fleet why`.
     # prices: {{c7i.xlarge: {{on-demand: 0.2, spot: 0.08}}}}

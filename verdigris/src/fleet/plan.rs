@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{
     AttemptId, Condition,
+    fleet::FleetSpec,
     plan::{Action, Plan, QueuedAttempt},
 };
 use runtime::{Settings, clock};
@@ -12,7 +13,7 @@ use store::FleetView;
 
 use super::{
     condition::{in_force, troubles, warnings},
-    planned,
+    planned, quotas,
 };
 use crate::{database, options::Config, say, table::table};
 
@@ -22,26 +23,27 @@ const MOST_WAITS: usize = 50;
 /// Prints the plan as it is at this moment.
 pub(crate) async fn plan(config: &Config, as_json: bool) -> anyhow::Result<()> {
     let settings = Settings::load(config.config.as_deref())?;
-    let (plan, view, condition) = database::with(&settings, async |store| {
+    let (fleet, plan, view, condition) = database::with(&settings, async |store| {
         let (fleet, condition) = in_force(&settings, &store, clock::now()).await?;
         let view = store.fleet_snapshot(fleet.fleet, clock::now()).await?;
         let (_, plan) = planned(&settings, &store, &fleet, &view)?;
-        Ok((plan, view, condition))
+        Ok((fleet, plan, view, condition))
     })
     .await?;
     if as_json {
         let mut shown = serde_json::to_value(&plan)?;
         if let Some(shown) = shown.as_object_mut() {
             shown.insert("troubles".to_owned(), json!(troubles(&condition, view.at)));
+            shown.insert("quotas".to_owned(), quotas::as_json(&fleet, &view));
         }
         say(&serde_json::to_string_pretty(&shown)?);
     } else {
-        say(&as_text(&plan, &view, &condition));
+        say(&as_text(&fleet, &plan, (&view, &condition)));
     }
     Ok(())
 }
 
-fn as_text(plan: &Plan, view: &FleetView, condition: &Condition) -> String {
+fn as_text(fleet: &FleetSpec, plan: &Plan, (view, condition): (&FleetView, &Condition)) -> String {
     let mut text = warnings(condition, view.at);
     let pools = plan.pools.iter().map(|pool| {
         vec![
@@ -58,6 +60,9 @@ fn as_text(plan: &Plan, view: &FleetView, condition: &Condition) -> String {
         pools.collect(),
     ));
     text.push('\n');
+    for line in quotas::lines(fleet, view) {
+        text.push_str(&format!("{line}\n\n"));
+    }
     if plan.actions.is_empty() {
         text.push_str("Nothing to do.\n");
     }

@@ -13,7 +13,7 @@ use store::{Attempt, Builder, FleetView, HookRun, Orphan, Store};
 
 use super::{
     condition::{in_force, troubles, warnings},
-    hooks, marks, planned,
+    hooks, marks, planned, quotas,
     wanted::{Counts, counts},
 };
 use crate::{database, options::Config, table::table};
@@ -108,6 +108,7 @@ impl Status {
             "orphans": orphans.collect::<Vec<_>>(), "intents": intents.collect::<Vec<_>>(),
             "waiting": self.waiting, "queue": queue.collect::<Vec<_>>(), "shortages": self.shortages(),
             "failed_hooks": self.hooks.iter().map(hooks::as_json).collect::<Vec<_>>(),
+            "quotas": quotas::as_json(&self.fleet, &self.view),
         })
     }
 
@@ -219,7 +220,10 @@ impl Status {
                 builders.collect(),
             ));
         }
-        for line in self.shortages() {
+        for line in quotas::lines(&self.fleet, &self.view)
+            .into_iter()
+            .chain(self.shortages())
+        {
             text.push_str(&format!("\n{line}\n"));
         }
         for line in hooks::failures(&self.hooks) {

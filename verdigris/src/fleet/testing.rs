@@ -101,6 +101,8 @@ pub(super) fn view(builders: Vec<Builder>, queue: Vec<QueuedAttempt>) -> FleetVi
         histories: BTreeMap::new(),
         troubles: Vec::new(),
         shortages: Arc::default(),
+        others: BTreeMap::new(),
+        strays: Vec::new(),
         hosts: BTreeMap::new(),
         pauses: BTreeMap::new(),
         intents: Vec::new(),

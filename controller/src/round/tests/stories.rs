@@ -106,6 +106,7 @@ async fn story_4_a_machine_that_is_younger_than_what_is_known_of_the_fleet_is_no
             is_certain: false,
             known: Vec::new(),
             orphans: Vec::new(),
+            count: None,
         })
     };
     let seen = look().await.unwrap();

@@ -3,10 +3,12 @@ use std::{
     net::{TcpListener, TcpStream},
 };
 
-use model::{BuilderId, LaunchId, step::launch::Reply};
+use model::{BuilderId, step::launch::Reply};
 use uuid::Uuid;
 
 use super::*;
+
+mod owners;
 
 /// An endpoint that gives one prepared answer and hands back what it was asked.
 pub(super) fn endpoint(status: &str, body: &str) -> (Ec2, std::thread::JoinHandle<String>) {

@@ -62,7 +62,10 @@ impl Account<'_> {
         if let Some(quota) = &self.pool.quota
             && self.left_in_cloud.as_ref().is_some_and(|left| left.get() == 0)
         {
-            return Err(Refusal::CloudFull(quota.cloud.clone(), quota.instances));
+            return Err(match quota.others {
+                Some(_) => Refusal::CloudFull(quota.clone()),
+                None => Refusal::Uncounted(quota.cloud.clone()),
+            });
         }
         if self.unanswered >= MOST_UNANSWERED {
             return Err(Refusal::Unanswered(self.unanswered));
@@ -191,7 +194,7 @@ pub(super) fn open_accounts<'a>(
             launches: 0,
             hosts: Hosts::of(pool, &snapshot.builders, snapshot.now),
             left_in_cloud: pool.quota.as_ref().map(|quota| {
-                let left = quota.instances.saturating_sub(quota.counted);
+                let left = quota.left();
                 let shared = clouds.entry(&quota.cloud);
                 Rc::clone(shared.or_insert_with(|| Rc::new(Cell::new(left))))
             }),

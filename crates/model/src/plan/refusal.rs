@@ -1,6 +1,6 @@
 //! Why a pool launches no more builders, in words.
 
-use super::CloudTrouble;
+use super::{CloudTrouble, Quota};
 use crate::{LaunchHistory, Timestamp, mark::Pause, name::PoolName};
 
 /// What keeps a pool from one more builder.
@@ -10,8 +10,10 @@ pub(super) enum Refusal {
     /// An operator drained it.
     Paused(Pause),
     Full(u32),
-    /// All pools of the cloud together have as many machines as they may.
-    CloudFull(String, u32),
+    /// All pools of the cloud, and others there, have as many machines together as they may.
+    CloudFull(Quota),
+    /// Nobody has counted lately how many machines others have in the cloud.
+    Uncounted(String),
     /// All its hosts are in use or not fit for it, in words for everybody and for operators.
     NoHost(String, Option<String>),
     Parallel(u32),
@@ -34,8 +36,11 @@ impl Refusal {
                 format!("pool {pool} is drained by its operators{until}")
             }
             Self::Full(max) => format!("pool {pool} is at its maximum of {max}"),
-            Self::CloudFull(cloud, limit) => {
-                format!("the pools of cloud {cloud} have {limit} machines, as many as they may together")
+            Self::CloudFull(Quota { cloud, instances, .. }) => {
+                format!("cloud {cloud} has as many machines as it may: {instances}")
+            }
+            Self::Uncounted(cloud) => {
+                format!("the machines of cloud {cloud} that are none of the fleet's are being counted")
             }
             Self::NoHost(hosts, _) => format!("pool {pool} has no free host: {hosts}"),
             Self::Parallel(limit) => {
@@ -67,6 +72,10 @@ impl Refusal {
             Self::Away(trouble) => trouble.for_operators(),
             Self::Paused(Pause { by, why, .. }) if why.is_empty() => format!("{words}, by {by}"),
             Self::Paused(Pause { by, why, .. }) => format!("{words}, by {by}: {why}"),
+            Self::CloudFull(quota) => {
+                let (ours, others) = (quota.counted, quota.others.unwrap_or_default());
+                format!("{words}, with {ours} of its pools and {others} of others")
+            }
             Self::NoHost(_, Some(trouble)) => format!("{words}; {trouble}"),
             Self::NoMachine(refusal) => format!("{words}: {refusal}"),
             Self::HeldBack(
@@ -90,6 +99,7 @@ impl Refusal {
     pub(super) const fn may_pass(&self) -> bool {
         match self {
             Self::Unasked
+            | Self::Uncounted(_)
             | Self::Parallel(_)
             | Self::Unanswered(_)
             | Self::NoMachine(_)

@@ -18,6 +18,10 @@ const END_BELIEVED_AFTER: Duration = Duration::from_secs(600);
 const ORPHAN_GRACE: Duration = Duration::from_secs(120);
 /// How often it must have been seen by then.
 const ORPHAN_SIGHTINGS: u32 = 2;
+/// How often the machines that others have in a cloud's account are counted: a list of all of them is no small thing.
+pub const COUNT_OTHERS_EVERY: Duration = Duration::from_secs(300);
+/// How long such a count is used when there is no newer one.
+const COUNT_BELIEVED_FOR: Duration = Duration::from_secs(900);
 
 /// The states of an EC2 instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,36 @@ pub enum InstanceState {
 }
 
 impl InstanceState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Running,
+        Self::ShuttingDown,
+        Self::Terminated,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Unknown,
+    ];
+
+    /// The state of a word, which `Unknown` is for all words that EC2 does not have.
+    #[must_use]
+    pub fn of_word(word: &str) -> Self {
+        let found = Self::ALL.into_iter().find(|state| state.as_str() == word);
+        found.unwrap_or(Self::Unknown)
+    }
+
+    /// Whether an instance in this state takes up a place of its account's quota. `with_stopped`: whether one that is stopped
+    /// does, as on Eucalyptus, which counts all that are not terminated; Amazon counts what runs or is about to, and what has not
+    /// quite ended.
+    #[must_use]
+    pub const fn uses_quota(self, with_stopped: bool) -> bool {
+        match self {
+            Self::Pending | Self::Running | Self::ShuttingDown | Self::Stopping | Self::Unknown => true,
+            Self::Stopped => with_stopped,
+            Self::Terminated => false,
+        }
+    }
+
     /// EC2's word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -169,6 +203,12 @@ pub const fn was_shown(state: BuilderState) -> bool {
 pub fn doubt(shown: usize, known: usize) -> Option<String> {
     let is_odd = shown.saturating_mul(2) < known;
     is_odd.then(|| format!("it shows {shown} of the {known} machines that it should have"))
+}
+
+/// Whether a count of the machines of others that was made then is still used.
+#[must_use]
+pub fn is_count_believed(counted_at: Timestamp, now: Timestamp) -> bool {
+    now.since(counted_at) < COUNT_BELIEVED_FOR
 }
 
 /// Whether an instance with the fleet's tag and without a builder is ended: it was seen so often, for the first time at `first_at`.

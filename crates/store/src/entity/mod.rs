@@ -18,6 +18,7 @@ pub(crate) mod hook_run;
 pub(crate) mod host;
 pub(crate) mod intent;
 pub(crate) mod launch_attempt;
+pub(crate) mod other_machines;
 pub(crate) mod package;
 pub(crate) mod pool;
 pub(crate) mod pool_version;

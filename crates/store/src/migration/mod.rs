@@ -34,6 +34,7 @@ mod m20261130_000029_attempts_without_results;
 mod m20261130_000030_pools_of_fleets;
 mod m20261130_000031_chroots_of_repositories;
 mod m20261130_000032_hooks;
+mod m20261130_000035_other_machines;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -66,6 +67,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000030_pools_of_fleets::Migration),
             Box::new(m20261130_000031_chroots_of_repositories::Migration),
             Box::new(m20261130_000032_hooks::Migration),
+            Box::new(m20261130_000035_other_machines::Migration),
         ]
     }
 }

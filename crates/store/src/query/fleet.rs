@@ -22,7 +22,9 @@ use super::{
     json::{self, Text, ask, functions},
     leases::check_lease,
     marks::pauses,
+    others::others,
     shortages::shortages,
+    sightings::orphans_in,
 };
 use crate::{
     Builder, FleetView, Lease, Reasons,
@@ -96,6 +98,8 @@ impl Store {
                     histories: histories(&tx, &[fleet.0], false).await?,
                     troubles: troubles(&tx, &[fleet.0]).await?,
                     shortages: Arc::new(shortages(&tx, fleet).await?),
+                    others: others(&tx, fleet).await?,
+                    strays: orphans_in(&tx, &[fleet.0], None).await?,
                     hosts: hosts(&tx, fleet).await?,
                     pauses: pauses(&tx, fleet).await?,
                     made: made_for(&tx, &intents).await?,

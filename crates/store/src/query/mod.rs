@@ -33,6 +33,7 @@ mod launching;
 mod leases;
 mod marks;
 mod moves;
+mod others;
 mod packages;
 mod present;
 mod projects;

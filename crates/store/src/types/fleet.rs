@@ -254,6 +254,10 @@ pub struct FleetView {
     pub troubles: Vec<CloudTrouble>,
     /// What clouds said lately that they have no more of.
     pub shortages: Arc<BTreeMap<String, Vec<Note>>>,
+    /// How many machines others have in the accounts of clouds, as far as somebody has counted them.
+    pub others: BTreeMap<String, OtherMachines>,
+    /// The instances of the latest lists that no live builder has, those seen first first.
+    pub strays: Vec<Orphan>,
     /// What is on record of fixed hosts, by their names.
     pub hosts: BTreeMap<String, Host>,
     /// The pools that operators let launch nothing.
@@ -305,6 +309,15 @@ pub struct FarmCounts {
     pub builds: BTreeMap<BuildState, u64>,
     /// Attempts that wait for a builder.
     pub waiting: u64,
+}
+
+/// How many machines a cloud's account has that do not carry the fleet's tag.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtherMachines {
+    /// The last count, and when it was made; `None` before the first one.
+    pub counted: Option<(u32, Timestamp)>,
+    /// Why they could not be counted since then.
+    pub failure: Option<String>,
 }
 
 /// An instance with our tag and without a builder, in one list of a cloud.

@@ -20,7 +20,7 @@ pub use build::{
 pub use event::{Event, EventFilter};
 pub use fleet::{
     Builder, Change, FarmCounts, FleetView, HostRecord, LaunchAttempt, Lease, NewBuilder, NewHost, NewLaunch,
-    Orphan, QueueEntry, QueuePage, Reasons, Sighting,
+    Orphan, OtherMachines, QueueEntry, QueuePage, Reasons, Sighting,
 };
 pub use hook::{HookEnd, HookRun, HookState, NewHookRun};
 pub use package::{LastBuilds, MonitorPage, Package, PackageBuilds, PackageChroots};

@@ -180,6 +180,7 @@ async fn a_leader_of_old_can_write_nothing(farm: Farm) {
     assert_lease_lost(store.assign(&old, attempt, &ready, at(60), at(16)).await);
     assert_lease_lost(store.record_pool(&old, &pool, &json!({}), "00ff", at(16)).await);
     assert_lease_lost(store.record_sightings(&old, "dev", &seen, at(16)).await);
+    assert_lease_lost(store.record_others(&old, "dev", Ok(7), at(16)).await);
     assert_lease_lost(store.set_waits(&old, &mut FleetCache::default(), &[wait]).await);
 
     assert_eq!(store.orphans(old.fleet, Some("dev")).await.unwrap(), []);

@@ -26,6 +26,7 @@ mod intents;
 mod leases;
 mod many;
 mod migrations;
+mod others;
 mod packages;
 mod plans;
 mod projects;

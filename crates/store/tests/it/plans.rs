@@ -146,6 +146,14 @@ async fn hooks(bench: &mut Bench, store: &Store, lease: &Lease, builder: Builder
         .await;
 }
 
+/// What is known of what the fleet has not launched.
+async fn others(bench: &mut Bench, store: &Store, lease: &Lease) {
+    let now = at(1_000_000);
+    bench
+        .look("record_others", store.record_others(lease, "dev", Ok(7), now))
+        .await;
+}
+
 /// What the controller does.
 async fn rounds(bench: &mut Bench, store: &Store) {
     let lease = bench.farm.lease;
@@ -194,6 +202,7 @@ async fn rounds(bench: &mut Bench, store: &Store) {
     bench
         .look("orphans", store.orphans(lease.fleet, Some("dev")))
         .await;
+    others(bench, store, &lease).await;
     let request = Request::Reconcile;
     let asked = (&request, "reconcile/new", "operator:cron");
     let (intent, _) = bench

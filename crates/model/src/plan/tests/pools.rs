@@ -63,6 +63,7 @@ fn the_pools_of_a_cloud_have_no_more_machines_together_than_its_limit() {
             cloud: "aws".to_owned(),
             instances: 5,
             counted,
+            others: Some(0),
         }),
         ..pool(0, max, max)
     };
@@ -76,10 +77,66 @@ fn the_pools_of_a_cloud_have_no_more_machines_together_than_its_limit() {
         let launched = decided.pools.iter().map(|report| report.launches);
         let [first, second] = expected;
         assert_eq!(launched.collect::<Vec<_>>(), [first, second, 2], "{counted}");
-        let words = "the pools of cloud aws have 5 machines, as many as they may together";
+        let words = format!(
+            "cloud aws has as many machines as it may: 5, with {counted} of its pools and 0 of others"
+        );
         assert_eq!(decided.pools[1].note, words, "{counted}");
         assert_eq!(decided.pools[2].note, "as wanted", "another cloud");
     }
+}
+
+#[test]
+fn machines_of_others_count_for_the_limit_of_a_cloud_and_without_their_number_nothing_is_launched() {
+    let limited = |others| Pool {
+        quota: Some(Quota {
+            cloud: "aws".to_owned(),
+            instances: 5,
+            counted: 1,
+            others,
+        }),
+        ..pool(0, 3, 3)
+    };
+    let full = |others: u32| {
+        format!("cloud aws has as many machines as it may: 5, with 1 of its pools and {others} of others")
+    };
+    let uncounted = "the machines of cloud aws that are none of the fleet's are being counted".to_owned();
+    for (others, launches, note) in [
+        (Some(0), 3, "as wanted".to_owned()),
+        (Some(2), 2, full(2)),
+        (Some(4), 0, full(4)),
+        (Some(u32::MAX), 0, full(u32::MAX)),
+        (None, 0, uncounted),
+    ] {
+        let mut farm = snapshot(&[("a", limited(others))]);
+        let decided = plan(&farm);
+        assert_eq!(decided.pools[0].launches, launches, "{others:?}");
+        assert_eq!(decided.pools[0].note, note, "{others:?}");
+        farm.queue = (1..=4).map(|number| attempt(number, "alice")).collect();
+        let decided = plan(&farm);
+        let last = &decided.waits[3].reason;
+        // Users are not told what is in the account besides.
+        assert!(!last.contains("others"), "{last}");
+        assert_eq!(last.contains("cloud aws"), launches < 3, "{last}");
+    }
+}
+
+#[test]
+fn a_quota_is_told_in_a_line() {
+    let mut quota = Quota {
+        cloud: "aws".to_owned(),
+        instances: 40,
+        counted: 3,
+        others: Some(2),
+    };
+    assert_eq!(
+        (quota.in_words().as_str(), quota.left()),
+        ("3 + 2 of others of 40", 35)
+    );
+    quota.others = None;
+    assert_eq!(
+        (quota.in_words().as_str(), quota.left()),
+        ("3 + ? of others of 40", 0)
+    );
 }
 
 #[test]

@@ -175,3 +175,34 @@ fn a_machine_of_nobody_is_ended_when_it_was_seen_twice_and_watched_for_two_minut
         );
     }
 }
+
+#[test]
+fn what_takes_up_a_place_of_the_quota_is_as_the_cloud_counts() {
+    use InstanceState as I;
+    for state in I::ALL {
+        let (amazon, eucalyptus) = match state {
+            I::Pending | I::Running | I::ShuttingDown | I::Stopping | I::Unknown => (true, true),
+            I::Stopped => (false, true),
+            I::Terminated => (false, false),
+        };
+        assert_eq!(state.uses_quota(false), amazon, "{}", state.as_str());
+        assert_eq!(state.uses_quota(true), eucalyptus, "{}", state.as_str());
+        assert_eq!(I::of_word(state.as_str()), state);
+    }
+    assert_eq!(I::of_word("hibernated"), I::Unknown);
+}
+
+#[test]
+fn a_count_of_others_is_used_for_a_quarter_of_an_hour_and_made_more_often() {
+    let counted_at = Timestamp::from_micros(1_800_000_000_000_000);
+    for (seconds, expected) in [(0, true), (899, true), (900, false)] {
+        let now = counted_at.plus(Duration::from_secs(seconds));
+        assert_eq!(is_count_believed(counted_at, now), expected, "{seconds}");
+    }
+    // A clock that was set back makes no count old.
+    assert!(is_count_believed(
+        counted_at,
+        counted_at.minus(Duration::from_secs(5000))
+    ));
+    assert!(COUNT_OTHERS_EVERY * 2 < COUNT_BELIEVED_FOR, "one may fail");
+}
