@@ -3,21 +3,21 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use cloud::Cloud;
+use cloud::{Cloud, Owner};
 use model::{
-    BuilderState, Timestamp,
+    BuilderState, FleetId, Timestamp,
     fleet::{CredentialsSource, FleetSpec},
     plan::{CloudHealth, CloudTrouble},
     step::sight::COUNT_OTHERS_EVERY,
 };
 use runtime::{Backoff, clock::Clock};
-use store::{Builder, FleetCache, FleetView, Lease};
+use store::{Builder, FleetCache, FleetView, Lease, Orphan};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::{
     Context, Error, caught,
-    observe::{self, Absences, Count, Look, Seen},
+    observe::{self, Absences, Count, Found, Look, Seen, Wanted},
     pauses::Pauses,
 };
 
@@ -44,6 +44,10 @@ pub(crate) struct Clouds {
     absences: Absences,
     /// Orphans that are not to be ended again yet.
     ends: Pauses<String>,
+    /// Instances that are not to be tagged again yet.
+    tags: Pauses<String>,
+    /// What clouds said of instances that operators want as builders.
+    found: Vec<Found>,
 }
 
 /// A cloud, and what its last answers were.
@@ -54,6 +58,8 @@ struct Known {
     /// What the database says of it, as far as this controller wrote it.
     recorded: Option<CloudHealth>,
     is_looked_at: bool,
+    /// The orphans that the look which is under way ends.
+    ending: Vec<String>,
     /// When it was last asked, by the clock's elapsed time.
     looked: Option<Duration>,
     /// When the look began of which it, or its silence, was heard last.
@@ -73,6 +79,7 @@ impl Clouds {
                 health: CloudHealth::Unknown,
                 recorded: None,
                 is_looked_at: false,
+                ending: Vec::new(),
                 looked: None,
                 answered: None,
                 count_due: Duration::ZERO,
@@ -88,6 +95,8 @@ impl Clouds {
             seen: Vec::new(),
             absences: Absences::default(),
             ends: Pauses::default(),
+            tags: Pauses::default(),
+            found: Vec::new(),
         }
     }
 
@@ -149,6 +158,24 @@ impl Clouds {
         all
     }
 
+    /// What clouds said of instances that operators want as builders, since this was asked last.
+    pub(crate) fn take_found(&mut self) -> Vec<Found> {
+        std::mem::take(&mut self.found)
+    }
+
+    /// Whether a cloud is being told at this moment to end an instance, so that it is not known what comes of it.
+    pub(crate) fn is_ending(&self, instance: &str) -> bool {
+        let mut all = self.known.values().flat_map(|known| &known.ending);
+        all.any(|id| id == instance)
+    }
+
+    /// Has the machines of others in a cloud counted with the next look.
+    pub(crate) fn count_again(&mut self, name: &str) {
+        if let Some(known) = self.known.get_mut(name) {
+            known.count_due = Duration::ZERO;
+        }
+    }
+
     /// Notes that a cloud failed a call, as far as that means that it will fail others.
     pub(crate) fn note_failure(&mut self, name: &str, error: &cloud::Error) {
         let now = self.clock.now();
@@ -165,9 +192,15 @@ impl Clouds {
             return;
         };
         known.is_looked_at = false;
+        known.ending.clear();
         known.answered = known.looked;
         match outcome {
-            Ok(seen) => {
+            Ok(mut seen) => {
+                self.found.append(&mut seen.found);
+                for (id, is_done) in &seen.tagged {
+                    let rest = is_done.then_some(LOOK_ANYWAY_EVERY * 2);
+                    self.tags.after_step(id.clone(), rest, self.clock.elapsed());
+                }
                 for (id, refusal) in &seen.ends {
                     // The next list shows that it ends.
                     let rest = refusal.is_none().then_some(LOOK_ANYWAY_EVERY * 2);
@@ -247,29 +280,35 @@ impl Clouds {
         Ok(())
     }
 
-    /// Begins a look at every cloud where one is due.
+    /// Begins a look at every cloud where one is due. Which orphans it ends is on record before it begins.
     ///
     /// # Errors
-    /// When the database is away.
-    pub(crate) async fn look(&mut self, context: &Context, builders: &[Builder]) -> Result<(), Error> {
+    /// When the database is away or the lease is lost.
+    pub(crate) async fn look(
+        &mut self,
+        context: &Context,
+        lease: &Lease,
+        view: &FleetView,
+    ) -> Result<(), Error> {
         let elapsed = self.clock.elapsed();
         let tick = context.fleet.controller.tick.min.get();
         let often = tick.clamp(LOOK_AT_MOST_EVERY, LOOK_EVERY);
         for (name, known) in &mut self.known {
             let ours = || {
-                builders
-                    .iter()
-                    .filter(|builder| builder.cloud == *name && !builder.state.is_final())
+                let builders = view.builders.iter();
+                builders.filter(|builder| builder.cloud == *name && !builder.state.is_final())
             };
-            let every = ours()
-                .map(|builder| look_every(builder.state, often))
-                .min()
-                .unwrap_or(LOOK_ANYWAY_EVERY);
-            if known.is_looked_at || !known.is_due(every, elapsed) {
+            let wanted = wanted(&context.fleet, name, view);
+            let every = ours().map(|builder| look_every(builder.state, often));
+            let every = every.chain((!wanted.is_empty()).then_some(often)).min();
+            if known.is_looked_at || !known.is_due(every.unwrap_or(LOOK_ANYWAY_EVERY), elapsed) {
                 continue;
             }
             let mut orphans = observe::due_orphans(context, name).await?;
             orphans.retain(|orphan| !self.ends.holds(&orphan.instance_id, elapsed));
+            note_ends(context, lease, name, &orphans).await?;
+            let mut owners = owners(context.fleet.fleet, ours());
+            owners.retain(|instance, _| !self.tags.holds(instance, elapsed));
             let look = Look {
                 name: name.clone(),
                 cloud: Arc::clone(&known.cloud),
@@ -278,15 +317,64 @@ impl Clouds {
                 known: ours().filter_map(|builder| builder.instance_id.clone()).collect(),
                 orphans,
                 count: count_of(&context.fleet, name).filter(|_| known.count_due <= elapsed),
+                wanted,
+                owners,
             };
             known.is_looked_at = true;
             known.looked = Some(elapsed);
+            known.ending = look
+                .orphans
+                .iter()
+                .map(|orphan| orphan.instance_id.clone())
+                .collect();
             let name = name.clone();
             self.looks
                 .spawn(async move { (name, caught("a look at a cloud", observe::look(look)).await) });
         }
         Ok(())
     }
+}
+
+/// The instances of a cloud that operators want as builders.
+fn wanted(fleet: &FleetSpec, cloud: &str, view: &FleetView) -> Vec<Wanted> {
+    let wanted = view.intents.iter().filter_map(|intent| {
+        let (instance, pool) = intent.wants()?;
+        let spec = fleet.pools.get(pool)?;
+        (fleet.cloud_of(spec) == Some(cloud)).then(|| Wanted {
+            intent: intent.key.clone(),
+            instance: instance.to_owned(),
+        })
+    });
+    wanted.collect()
+}
+
+/// The owners of instances that no launch of the farm made.
+fn owners<'a>(fleet: FleetId, builders: impl Iterator<Item = &'a Builder>) -> BTreeMap<String, Owner> {
+    let adopted =
+        builders.filter(|builder| builder.is_adopted() && builder.state != BuilderState::Terminating);
+    let owners = adopted.filter_map(|builder| {
+        let owner = Owner {
+            fleet,
+            builder: builder.id,
+            pool: builder.pool.clone(),
+        };
+        Some((builder.instance_id.clone()?, owner))
+    });
+    owners.collect()
+}
+
+/// Writes down which orphans a cloud is told to end, where that is not on record.
+async fn note_ends(context: &Context, lease: &Lease, cloud: &str, orphans: &[Orphan]) -> Result<(), Error> {
+    let new: Vec<&str> = orphans
+        .iter()
+        .filter(|orphan| !orphan.is_ending)
+        .map(|orphan| orphan.instance_id.as_str())
+        .collect();
+    if !new.is_empty() {
+        let noted = context.store.note_ends(lease, cloud, &new, context.clock.now());
+        noted.await?;
+    }
+    Ok(())
 }
 
 /// Whether a cloud runs in this process.

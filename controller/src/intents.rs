@@ -30,6 +30,13 @@ impl Controller {
         let is_new = |intent: &&Intent| intent.state == IntentState::New;
         let new: Vec<Intent> = view.intents.iter().filter(is_new).cloned().collect();
         for intent in new {
+            // What the cloud is being told at this moment is known when it has answered.
+            if intent
+                .stray()
+                .is_some_and(|instance| self.clouds.is_ending(instance))
+            {
+                continue;
+            }
             // Each sees what the one before it has changed.
             let snapshot = snapshot_with(&self.context, view, &self.clouds.health());
             let decision = intent::take_up(&intent, &snapshot);
@@ -112,7 +119,12 @@ impl Controller {
             || view.builders.iter().any(|builder| is_moving(builder.state))
     }
 
-    async fn settle(&self, lease: &Lease, intent: &Intent, decision: &Decision) -> Result<(), Error> {
+    pub(crate) async fn settle(
+        &self,
+        lease: &Lease,
+        intent: &Intent,
+        decision: &Decision,
+    ) -> Result<(), Error> {
         let (store, now) = (&self.context.store, self.context.clock.now());
         match store.settle_intent(lease, intent, decision, now).await {
             Ok(()) if decision.state == intent.state => Ok(()),

@@ -7,6 +7,7 @@
 //!
 //! It alone reads cloud credentials. It never sees sources, results or signing keys. Start with `round`.
 
+mod adopt;
 mod agent;
 mod clouds;
 mod commit;

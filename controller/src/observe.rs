@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use cloud::{Cloud, Instance, InstanceState};
+use cloud::{Cloud, Instance, InstanceState, Owner};
 use model::{
     BuilderState, FleetId, Timestamp,
     step::{launch, sight},
@@ -46,6 +46,10 @@ pub(crate) struct Seen {
     pub(crate) ends: Vec<(String, Option<String>)>,
     /// How many machines of others take up the quota, where they were counted, or why they could not be.
     pub(crate) others: Option<Result<u32, String>>,
+    /// What it said of instances that operators want as builders; one that could not be asked for is left out.
+    pub(crate) found: Vec<Found>,
+    /// The instances that were tagged, and whether that was done.
+    pub(crate) tagged: Vec<(String, bool)>,
     /// Every instance with the fleet's tag, and those found by a direct question.
     instances: BTreeMap<String, Instance>,
     /// The ids that the list lacked and that were asked for one by one, with an answer: only what is among these
@@ -87,6 +91,30 @@ pub(crate) struct Look {
     pub(crate) orphans: Vec<Orphan>,
     /// Whether the machines of others are counted.
     pub(crate) count: Option<Count>,
+    /// Instances that operators want as builders.
+    pub(crate) wanted: Vec<Wanted>,
+    /// The owners of instances that the farm did not launch, which their tags are to tell.
+    pub(crate) owners: BTreeMap<String, Owner>,
+}
+
+/// What a cloud said of an instance that an operator wants as a builder.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The key of the intent.
+    pub(crate) intent: String,
+    /// The cloud that was asked, by its name in the fleet.
+    pub(crate) cloud: String,
+    /// The instance; `None` where the cloud knows none.
+    pub(crate) instance: Option<Instance>,
+}
+
+/// An instance that an operator wants as a builder, of which a cloud is to be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// The key of the intent.
+    pub(crate) intent: String,
+    /// The cloud's id for the instance.
+    pub(crate) instance: String,
 }
 
 /// How the machines of others are counted in a cloud.
@@ -110,6 +138,8 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
         known,
         orphans,
         count,
+        wanted,
+        owners,
     } = look;
     let listed = cloud.list(fleet).await.map_err(|source| Error::Cloud {
         cloud: name.clone(),
@@ -124,10 +154,12 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
         .into_iter()
         .map(|found| (found.id.clone(), found))
         .collect();
-    let missing: Vec<String> = known
+    let missing: BTreeSet<String> = known
         .into_iter()
+        .chain(wanted.iter().map(|wanted| wanted.instance.clone()))
         .filter(|id| !instances.contains_key(id))
         .collect();
+    let missing: Vec<String> = missing.into_iter().collect();
     let asked = match cloud.describe(&missing).await {
         Ok(found) => {
             instances.extend(found.into_iter().map(|found| (found.id.clone(), found)));
@@ -142,14 +174,52 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
             BTreeSet::new()
         }
     };
+    let tagged = tag(&name, cloud.as_ref(), &owners, &instances).await;
+    let found = wanted.into_iter().filter_map(|wanted| {
+        let instance = instances.get(&wanted.instance).cloned();
+        (instance.is_some() || asked.contains(&wanted.instance)).then(|| Found {
+            intent: wanted.intent,
+            cloud: name.clone(),
+            instance,
+        })
+    });
     Ok(Seen {
+        found: found.collect(),
         cloud: name,
         is_certain,
         ends,
         others,
+        tagged,
         instances,
         asked,
     })
+}
+
+/// Has the tags of instances tell whose they are, where they do not; which were tagged, and whether that was done. What another
+/// fleet has tagged is left as it is.
+async fn tag(
+    name: &str,
+    cloud: &dyn Cloud,
+    owners: &BTreeMap<String, Owner>,
+    instances: &BTreeMap<String, Instance>,
+) -> Vec<(String, bool)> {
+    let mut tagged = Vec::new();
+    for (id, owner) in owners {
+        let is_lacked = |instance: &Instance| {
+            matches!(instance.state, InstanceState::Pending | InstanceState::Running)
+                && owner.is_lacked_by(instance)
+        };
+        if !instances.get(id).is_some_and(is_lacked) {
+            continue;
+        }
+        let done = cloud.tag(id, owner).await;
+        if let Err(error) = &done {
+            let builder = owner.builder;
+            warn!(cloud = name, builder.id = %builder, "Cannot tag instance {id} as builder {builder}: {error}");
+        }
+        tagged.push((id.clone(), done.is_ok()));
+    }
+    tagged
 }
 
 /// How many machines take up the quota that are neither tagged as this fleet's nor builders'. The fleet's own are known better
@@ -281,7 +351,10 @@ async fn sort_out_orphans(
                 .builder_by_instance(&instance.id)
                 .await?
                 .is_some_and(|b| !b.state.is_final()) => {}
-            _ => orphans.push(Sighting::of(&instance.id, instance.state.as_str())),
+            _ => orphans.push(Sighting {
+                pool: instance.pool(),
+                ..Sighting::of(&instance.id, instance.state.as_str())
+            }),
         }
     }
     Ok(context
@@ -297,7 +370,9 @@ async fn sort_out_orphans(
 pub(crate) async fn due_orphans(context: &Context, cloud: &str) -> Result<Vec<Orphan>, Error> {
     let now = context.clock.now();
     let mut orphans = context.store.orphans(context.fleet.fleet, Some(cloud)).await?;
-    orphans.retain(|orphan| sight::is_orphan_due(orphan.times_seen, orphan.first_at, now));
+    orphans.retain(|orphan| {
+        orphan.ignored.is_none() && sight::is_orphan_due(orphan.times_seen, orphan.first_at, now)
+    });
     Ok(orphans)
 }
 

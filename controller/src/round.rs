@@ -100,8 +100,9 @@ impl Controller {
         let mut view = self.view().await?;
         self.record_pools(lease, &view).await?;
         Box::pin(self.take_up_intents(lease, &mut view)).await?;
+        Box::pin(self.adopt(lease, &mut view)).await?;
         self.clouds.record(&context, lease, &view).await?;
-        self.clouds.look(&context, &view.builders).await?;
+        self.clouds.look(&context, lease, &view).await?;
         let mut plan = plan::plan(&snapshot_with(&context, &view, &self.clouds.health()));
         if context.quiesce.is_cancelled() {
             plan.actions

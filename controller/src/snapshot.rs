@@ -10,6 +10,7 @@ use model::{
     intent,
     plan::{self, CloudHealth, HostUse, Quota, Snapshot},
     step::sight::{self, InstanceState},
+    stray::Stray,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -76,6 +77,13 @@ pub(crate) fn snapshot_with(
     let mut snapshot = Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone());
     let asked = view.intents.iter().flat_map(|it| intent::demands(it, view.at));
     snapshot.demands.extend(asked);
+    let strays = view.strays.iter().map(|orphan| Stray {
+        cloud: orphan.cloud.clone(),
+        instance: orphan.instance_id.clone(),
+        is_ending: orphan.is_ending,
+        ignored: orphan.ignored.clone(),
+    });
+    snapshot.strays = strays.collect();
     snapshot
 }
 

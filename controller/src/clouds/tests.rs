@@ -12,6 +12,7 @@ fn known(health: CloudHealth) -> Known {
         health,
         recorded: None,
         is_looked_at: false,
+        ending: Vec::new(),
         answered: None,
         looked: None,
         count_due: Duration::ZERO,
@@ -46,6 +47,8 @@ fn clouds(known: Known) -> (Clouds, ManualClock) {
         seen: Vec::new(),
         absences: Absences::default(),
         ends: Pauses::default(),
+        tags: Pauses::default(),
+        found: Vec::new(),
     };
     (clouds, manual)
 }
@@ -147,6 +150,9 @@ async fn look(cloud: &Arc<FakeCloud>) -> Result<Seen, Error> {
         last_at: NOW,
         times_seen: 2,
         refusal: None,
+        pool: None,
+        is_ending: true,
+        ignored: None,
     };
     let look = Look {
         name: "aws".to_owned(),
@@ -156,6 +162,8 @@ async fn look(cloud: &Arc<FakeCloud>) -> Result<Seen, Error> {
         known: Vec::new(),
         orphans: vec![orphan],
         count: None,
+        wanted: Vec::new(),
+        owners: BTreeMap::new(),
     };
     observe::look(look).await
 }

@@ -65,6 +65,8 @@ fn a_cloud_that_does_not_show_most_of_what_it_showed_before_is_doubted() {
             is_certain: false,
             ends: Vec::new(),
             others: None,
+            found: Vec::new(),
+            tagged: Vec::new(),
             instances: there
                 .map(|number| (id(number), instance(&id(number), InstanceState::Running)))
                 .collect(),
@@ -95,6 +97,8 @@ fn look_at(cloud: &Arc<FakeCloud>, known: &[&str], orphans: Vec<Orphan>) -> Look
         known: known.iter().map(ToString::to_string).collect(),
         orphans,
         count: None,
+        wanted: Vec::new(),
+        owners: BTreeMap::new(),
     }
 }
 
@@ -140,6 +144,9 @@ async fn every_orphan_is_told_to_end_though_another_one_is_refused() {
             last_at: NOW,
             times_seen: 2,
             refusal: None,
+            pool: None,
+            is_ending: true,
+            ignored: None,
         }
     });
     let refusal = cloud::Error::Refused {

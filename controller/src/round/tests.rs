@@ -22,6 +22,7 @@ use store::{Builder, DatabaseSettings, Store};
 use super::*;
 use crate::{Machine, Reach, testing::NOW};
 
+mod adopt;
 mod clouds;
 mod files;
 mod hooks;

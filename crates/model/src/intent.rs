@@ -4,6 +4,7 @@
 //! An intent has a key, which the command makes from all that it says and from a slot of time, so that of many equal commands one
 //! has an effect, and all the others are told what came of it.
 
+mod adopt;
 mod follow;
 mod take_up;
 
@@ -17,8 +18,10 @@ use crate::{
     mark::{Mark, Pause},
     plan::{Demand, Snapshot, Source},
     quantity::Span,
+    stray::{Disregard, Stray},
 };
 
+pub use adopt::no_room;
 pub use follow::{Made, Pass, follow};
 pub use take_up::{expired, take_up};
 
@@ -67,6 +70,18 @@ pub enum Request {
     Release { builder: BuilderId },
     /// A fixed host that is out of service, or is left alone after failures, is used again.
     Readmit { host: String },
+    /// An instance that no builder has becomes one of a pool.
+    Adopt {
+        /// The cloud's id for it.
+        instance: String,
+        pool: PoolName,
+        /// The host key that it has to prove, as OpenSSH writes it, where the farm does not know it.
+        host_key: Option<String>,
+    },
+    /// A stray is left alone: shown, and never ended.
+    Ignore { instance: String, reason: String },
+    /// A stray that was left alone is one like others again.
+    Disown { instance: String },
     /// One whole pass: every cloud is looked at, and what is due is done.
     Reconcile,
 }
@@ -90,7 +105,9 @@ impl Request {
             Self::Uncordon { .. } => "uncordon",
             Self::Drain { .. } => "drain",
             Self::Hold { .. } => "hold",
-            Self::Release { .. } | Self::Readmit { .. } => "release",
+            Self::Release { .. } | Self::Readmit { .. } | Self::Disown { .. } => "release",
+            Self::Adopt { .. } => "adopt",
+            Self::Ignore { .. } => "ignore",
             Self::Reconcile => "reconcile",
         }
     }
@@ -189,6 +206,30 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// The instance that it wants as a builder of which pool, while that is to be decided.
+    #[must_use]
+    pub fn wants(&self) -> Option<(&str, &PoolName)> {
+        match &self.request {
+            Request::Adopt { instance, pool, .. }
+                if self.state == IntentState::Running && self.builders.is_empty() =>
+            {
+                Some((instance, pool))
+            }
+            _ => None,
+        }
+    }
+
+    /// The instance without a builder that it is about.
+    #[must_use]
+    pub fn stray(&self) -> Option<&str> {
+        match &self.request {
+            Request::Adopt { instance, .. }
+            | Request::Ignore { instance, .. }
+            | Request::Disown { instance } => Some(instance),
+            _ => None,
+        }
+    }
+
     /// Until when it goes on asking for something after its end; `None` when it does not.
     #[must_use]
     pub fn keeps_until(&self) -> Option<Timestamp> {
@@ -208,6 +249,8 @@ pub struct Decision {
     pub pause: Option<(PoolName, Option<Pause>)>,
     /// A host that is used again, as if nothing were known of it.
     pub readmitted: Option<String>,
+    /// A stray that is left alone, or no longer.
+    pub disregard: Option<Disregard>,
     /// The builders that it is about from now on.
     pub builders: Vec<BuilderId>,
     pub state: IntentState,
@@ -223,6 +266,7 @@ impl Decision {
             marks: Vec::new(),
             pause: None,
             readmitted: None,
+            disregard: None,
             builders: Vec::new(),
             state,
             words: words.into(),
@@ -276,6 +320,13 @@ pub fn as_decided(snapshot: &Snapshot, intent: &Intent, decision: &Decision) -> 
     if let Some(host) = &decision.readmitted {
         for pool in then.pools.values_mut() {
             pool.hosts.remove(host);
+        }
+    }
+    if let Some(disregard) = &decision.disregard {
+        let is_it =
+            |stray: &&mut Stray| stray.instance == disregard.instance && stray.cloud == disregard.cloud;
+        for stray in then.strays.iter_mut().filter(is_it) {
+            stray.ignored.clone_from(&disregard.ignored);
         }
     }
     let decided = Intent {

@@ -30,6 +30,7 @@ pub mod repository_address;
 pub mod reuse;
 pub mod shortage;
 pub mod step;
+pub mod stray;
 pub mod time;
 
 pub use attempt::{AttemptState, Blame, is_same_end};

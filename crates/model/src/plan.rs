@@ -17,6 +17,7 @@ use crate::{
     id::{AttemptId, BuildId, BuilderId},
     mark::{Mark, MarkKind, Pause},
     name::{ChrootName, OwnerName, PoolName},
+    stray::Stray,
 };
 
 mod account;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub queue: Queue,
     /// What builders are wanted for, in the order in which it is served.
     pub demands: Vec<Demand>,
+    /// The instances with the fleet's tag that no builder has.
+    pub strays: Vec<Stray>,
 }
 
 impl Snapshot {
@@ -62,6 +65,7 @@ impl Snapshot {
             builders,
             queue,
             demands,
+            strays: Vec::new(),
         }
     }
 }

@@ -41,7 +41,7 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// The table of signing keys.
 const KEYS: &str = "signing_key";
 /// All other tables.
-const TABLES: [&str; 26] = [
+const TABLES: [&str; 27] = [
     "account",
     "allocation",
     "attempt",
@@ -56,6 +56,7 @@ const TABLES: [&str; 26] = [
     "fleet_lease",
     "hook_run",
     "host",
+    "ignored_instance",
     "intent",
     "launch_attempt",
     "other_machines",

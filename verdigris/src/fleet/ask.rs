@@ -1,10 +1,11 @@
-//! `verdigris fleet spawn`, `terminate`, `cordon`, `uncordon`, `drain`, `hold`, `release` and `reconcile`: what operators ask of
-//! the fleet, by hand or by cron. A command writes an intent down; see [`carry_out()`] for who carries it out.
+//! `verdigris fleet spawn`, `terminate`, `cordon`, `uncordon`, `drain`, `hold`, `release`, `adopt`, `ignore` and `reconcile`: what
+//! operators ask of the fleet, by hand or by cron. A command writes an intent down; see [`carry_out()`] for who carries it out.
 
 mod answer;
 mod arguments;
 mod carry_out;
 mod key;
+mod strays;
 
 use std::process::ExitCode;
 
@@ -178,6 +179,16 @@ async fn request(command: &AskCommand, fleet: &FleetSpec, store: &Store) -> anyh
             owner: owner.clone(),
         },
         AskCommand::Release { what, .. } => names.release(what).await?,
+        AskCommand::Adopt {
+            instance,
+            pool,
+            host_key,
+            ..
+        } => names.adoption(instance, pool.as_deref(), host_key.clone())?,
+        AskCommand::Ignore { instance, reason, .. } => Request::Ignore {
+            instance: instance.clone(),
+            reason: reason.clone(),
+        },
         AskCommand::Reconcile { .. } => Request::Reconcile,
     })
 }
@@ -215,6 +226,20 @@ impl Names<'_> {
         }
     }
 
+    /// An instance that becomes a builder, of the pool that is said or of that which it names itself.
+    fn adoption(
+        &self,
+        instance: &str,
+        pool: Option<&str>,
+        host_key: Option<String>,
+    ) -> anyhow::Result<Request> {
+        Ok(Request::Adopt {
+            instance: instance.to_owned(),
+            pool: strays::pool(instance, pool, self.fleet, &self.view)?,
+            host_key,
+        })
+    }
+
     async fn builder(&self, text: &str) -> anyhow::Result<BuilderId> {
         self.find(text, false).await
     }
@@ -233,6 +258,12 @@ impl Names<'_> {
         if self.is_host(text) && !has_builder {
             return Ok(Request::Readmit {
                 host: text.to_owned(),
+            });
+        }
+        let mut strays = self.view.strays.iter();
+        if strays.any(|stray| stray.instance_id == text && stray.ignored.is_some()) {
+            return Ok(Request::Disown {
+                instance: text.to_owned(),
             });
         }
         let builder = self.builder(text).await?;

@@ -66,6 +66,9 @@ mod tests {
             last_at: NOW,
             times_seen: 1,
             refusal: None,
+            pool: None,
+            is_ending: false,
+            ignored: None,
         }
     }
 

@@ -140,6 +140,18 @@ pub(crate) fn boto3(port: u16, lines: &str) -> String {
     }
 }
 
+/// A new host key, in a file and one beside it: its secret and its public half.
+pub(crate) fn host_key(file: &Path) -> (String, String) {
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "rack-1", "-f"])
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let public = fs::read_to_string(file.with_extension("pub")).unwrap();
+    (fs::read_to_string(file).unwrap(), public.trim().to_owned())
+}
+
 /// The states of all instances of a cloud.
 pub(crate) fn states(port: u16) -> Vec<String> {
     let said = boto3(

@@ -137,6 +137,18 @@ const ANSWERS: &[(&str, i32, &str, &str)] = &[
         "pool local is at its maximum of 3",
     ),
     (
+        "adopt i-1",
+        1,
+        "error",
+        "no cloud lists an instance i-1 with the fleet's tag and no builder: say of which pool it is to be, with --pool",
+    ),
+    (
+        "adopt i-1 --pool local --dry-run",
+        0,
+        "planned",
+        "the cloud of pool local is asked for instance i-1",
+    ),
+    (
         "terminate local --dry-run",
         3,
         "planned",
@@ -172,6 +184,12 @@ const ANSWERS: &[(&str, i32, &str, &str)] = &[
         0,
         "done",
         "pool local launches builders again as it needs them",
+    ),
+    (
+        "ignore i-1 --reason evidence --timeout 20s",
+        4,
+        "refused",
+        "no cloud lists an instance i-1 with the fleet's tag and no builder",
     ),
     (
         "reconcile --key again --timeout 20s",
@@ -210,6 +228,8 @@ fn a_command_without_a_controller_asks_the_cloud_itself_and_says_when_that_is_aw
     let (code, said, told) = farm.ask("spawn local --timeout 30s");
     assert_eq!((code, &said["state"]), (4, &"refused".into()), "{said}");
     assert!(told.contains("cloud here gives no machines since "), "{told}");
+    let (code, adopted, _) = farm.ask("adopt i-1 --pool local --timeout 30s");
+    assert_eq!((code, &adopted["state"]), (4, &"refused".into()), "{adopted}");
     // It gave the lease back: another leads at once.
     let (code, again, _) = farm.ask("spawn local --timeout 30s --key other");
     assert_eq!((code, &again["is_first"]), (4, &true.into()), "{again}");

@@ -9,7 +9,7 @@ use std::{
 use store::testing::PostgresServer;
 
 use crate::{
-    clouds::{boto3, states},
+    clouds::{boto3, host_key, states},
     farm::{CHROOT, PATIENCE, eventually, text},
     packages::{GREETING, source_package},
     processes::{Processes, prepared},
@@ -40,19 +40,6 @@ fn machine(farm: &Processes, image: &str, host_key: Option<&str>) -> String {
     );
     assert!(!said.starts_with("error"), "{said}");
     said.trim().to_owned()
-}
-
-/// A new host key: its secret and its public half.
-fn host_key(farm: &Processes) -> (String, String) {
-    let file = farm.path("host_key");
-    let made = Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-C", "rack-1", "-f"])
-        .arg(&file)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let public = fs::read_to_string(farm.path("host_key.pub")).unwrap();
-    (fs::read_to_string(&file).unwrap(), public.trim().to_owned())
 }
 
 /// Runs a command on a host as root.
@@ -101,7 +88,7 @@ fn builds_run_on_fixed_hosts_which_nobody_launches_or_terminates() {
         .split_once("images:\n  builder: {cloud: devcloud, id: ")
         .unwrap();
     let image = image.split('}').next().unwrap();
-    let (secret, public) = host_key(&farm);
+    let (secret, public) = host_key(&farm.path("host_key"));
     let addresses = [machine(&farm, image, Some(&secret)), machine(&farm, image, None)];
     let port = devcloud::config::default_ssh_port();
     let head = before.split("clouds:").next().unwrap();

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod adopt;
 mod bad_input;
 mod broken_machines;
 mod chart;

@@ -63,7 +63,7 @@ impl Farm {
     }
 
     /// Lets seconds pass until an intent is over.
-    async fn until_over(&mut self, key: &str) -> Intent {
+    pub(super) async fn until_over(&mut self, key: &str) -> Intent {
         for _ in 0..600 {
             self.settle().await;
             self.run_instances();
@@ -76,7 +76,7 @@ impl Farm {
         panic!("never over: {:?}", self.intent(key).await);
     }
 
-    async fn first(&self) -> Builder {
+    pub(super) async fn first(&self) -> Builder {
         self.builders().await.remove(0)
     }
 

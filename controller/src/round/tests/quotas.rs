@@ -8,14 +8,14 @@ use super::*;
 
 impl Farm {
     /// Lets the cloud have so many machines.
-    fn limit(&mut self, instances: u32, profile: CloudProfile) {
+    pub(super) fn limit(&mut self, instances: u32, profile: CloudProfile) {
         let context = Arc::make_mut(&mut self.controller.context);
         let cloud = Arc::make_mut(&mut context.fleet).clouds.get_mut("fake").unwrap();
         (cloud.limits.instances, cloud.profile) = (Some(instances), profile);
     }
 
     /// Adds a machine that others have in the account.
-    fn add_stranger(&self, id: &str, state: InstanceState, fleet: Option<&str>) {
+    pub(super) fn add_stranger(&self, id: &str, state: InstanceState, fleet: Option<&str>) {
         let tags = fleet.map(|fleet| (FLEET_TAG.to_owned(), fleet.to_owned()));
         self.cloud.add(Instance {
             id: id.to_owned(),

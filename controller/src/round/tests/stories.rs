@@ -107,6 +107,8 @@ async fn story_4_a_machine_that_is_younger_than_what_is_known_of_the_fleet_is_no
             known: Vec::new(),
             orphans: Vec::new(),
             count: None,
+            wanted: Vec::new(),
+            owners: BTreeMap::new(),
         })
     };
     let seen = look().await.unwrap();

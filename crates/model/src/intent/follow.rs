@@ -36,10 +36,13 @@ pub fn follow(intent: &Intent, made: &[Made], unmet: Option<&Unmet>, pass: Pass)
         Request::Terminate { .. } | Request::Drain { .. } | Request::Release { .. } => ended(intent, made),
         Request::Hold { .. } => held(intent, made),
         Request::Reconcile => passed(pass),
+        Request::Adopt { instance, .. } => adopted(intent, instance, made),
         // Their taking up is all of them.
-        Request::Cordon { .. } | Request::Uncordon { .. } | Request::Readmit { .. } => {
-            (Done, intent.words.clone())
-        }
+        Request::Cordon { .. }
+        | Request::Uncordon { .. }
+        | Request::Readmit { .. }
+        | Request::Ignore { .. }
+        | Request::Disown { .. } => (Done, intent.words.clone()),
     };
     if (state, &words) == (intent.state, &intent.words) {
         return None;
@@ -105,6 +108,23 @@ fn held(intent: &Intent, made: &[Made]) -> (IntentState, String) {
         Some(it) if !is_going(it.state) => (Running, intent.words.clone()),
         Some(it) => (Failed, format!("builder {} went before it could be held", it.id)),
         None => (Failed, "the builder went before it could be held".to_owned()),
+    }
+}
+
+fn adopted(intent: &Intent, instance: &str, made: &[Made]) -> (IntentState, String) {
+    match made.first() {
+        Some(it) if it.was_ready => (
+            Done,
+            format!("instance {instance} is builder {}, and got ready", it.id),
+        ),
+        Some(it) if is_going(it.state) => {
+            let why = it.reason.as_deref().unwrap_or("nobody said why");
+            (Failed, format!("instance {instance} never got ready: {why}"))
+        }
+        // It is not decided yet whether it becomes one, or it is on its way.
+        Some(_) => (Running, intent.words.clone()),
+        None if intent.builders.is_empty() => (Running, intent.words.clone()),
+        None => (Failed, format!("the builder of instance {instance} is gone")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an intent means for the fleet as it stands when a controller takes it up.
 
-use super::{Decision, Intent, IntentState, LONGEST_HOLD, Request, Target, builders, is_going};
+use super::{Decision, Intent, IntentState, LONGEST_HOLD, Request, Target, adopt, builders, is_going};
 use crate::{
     BuilderId, BuilderState, PoolName, Timestamp,
     mark::{Mark, MarkKind, Pause},
@@ -62,6 +62,9 @@ pub fn take_up(intent: &Intent, snapshot: &Snapshot) -> Decision {
         }
         Request::Release { builder } => with(*builder, snapshot, |builder| release(builder, &intent.actor)),
         Request::Readmit { host } => readmit(host, snapshot),
+        Request::Adopt { instance, pool, .. } => adopt::adopt(instance, pool, snapshot),
+        Request::Ignore { instance, reason } => adopt::ignore(instance, (intent, reason), snapshot),
+        Request::Disown { instance } => adopt::disown(instance, snapshot),
         Request::Reconcile => Decision::of(Running, "a pass has begun"),
     }
 }

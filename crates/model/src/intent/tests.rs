@@ -9,6 +9,7 @@ use crate::{
     plan::{Builder, CloudHealth, Host, OutOfService, Pool, Queue, Snapshot},
 };
 
+mod adopt;
 mod follow;
 
 use BuilderState as S;

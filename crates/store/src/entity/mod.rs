@@ -16,6 +16,7 @@ pub(crate) mod fleet_file;
 pub(crate) mod fleet_lease;
 pub(crate) mod hook_run;
 pub(crate) mod host;
+pub(crate) mod ignored_instance;
 pub(crate) mod intent;
 pub(crate) mod launch_attempt;
 pub(crate) mod other_machines;

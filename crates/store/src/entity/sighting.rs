@@ -18,6 +18,10 @@ pub struct Model {
     pub times_seen: i64,
     pub is_present: bool,
     pub refusal: Option<String>,
+    /// The pool that its tag names.
+    pub pool: Option<String>,
+    /// Since when the cloud is being told to end it.
+    pub ending_since: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

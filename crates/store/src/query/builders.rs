@@ -139,7 +139,7 @@ fn launch(row: launch_attempt::Model) -> Result<LaunchAttempt> {
     })
 }
 
-fn new_row(FleetId(fleet): FleetId, new: &NewBuilder, now: Timestamp) -> builder::ActiveModel {
+pub(super) fn new_row(FleetId(fleet): FleetId, new: &NewBuilder, now: Timestamp) -> builder::ActiveModel {
     builder::ActiveModel {
         id: Set(new.id.0),
         fleet: Set(fleet),

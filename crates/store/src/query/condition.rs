@@ -75,8 +75,10 @@ impl Store {
         self.read(|tx| async move {
             let fleets = told_of(&tx, fleet, now).await?;
             let orphans = orphans_in(&tx, &fleets, None).await?;
+            // One that an operator has left alone is no trouble.
             let refused = orphans
                 .into_iter()
+                .filter(|orphan| orphan.ignored.is_none())
                 .filter_map(|orphan| Some((orphan.instance_id, orphan.refusal?)));
             let clouds = troubles(&tx, &fleets).await?;
             Ok(Condition {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     events::Entry,
     hosts::readmit,
+    ignored::set_disregard,
     leases::check_lease,
     marks::{set_mark, set_pause},
 };
@@ -237,6 +238,9 @@ impl Store {
             }
             if let Some((pool, pause)) = &decision.pause {
                 set_pause(&tx, (lease.fleet, pool), pause.as_ref(), (actor, now)).await?;
+            }
+            if let Some(disregard) = &decision.disregard {
+                set_disregard(&tx, lease.fleet, disregard, (actor, now)).await?;
             }
             if let Some(host) = &decision.readmitted {
                 readmit(&tx, lease.fleet, host, (actor, now)).await?;

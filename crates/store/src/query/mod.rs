@@ -3,6 +3,7 @@
 //! Order of locks, so that transactions on PostgreSQL do not wait for each other in a circle: the lease,
 //! the project, builds by ascending id, the repository, and then whatever is changed by compare-and-set.
 
+mod adoptions;
 mod allocations;
 mod assign;
 mod attempts;
@@ -25,6 +26,7 @@ mod histories;
 mod history;
 mod hooks;
 mod hosts;
+mod ignored;
 mod intents;
 mod joins;
 mod json;

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{builders::is_live, events::Entry, leases::check_lease};
+use super::{builders::is_live, events::Entry, ignored::ignored, leases::check_lease};
 use crate::{
     Lease, Orphan, Page, Sighting,
     convert::{Row, check_text, reason},
@@ -83,6 +83,8 @@ impl Store {
                     times_seen: Set(before.map_or(1, |row| row.times_seen.saturating_add(1))),
                     is_present: Set(true),
                     refusal: Set(before.and_then(|row| row.refusal.clone())),
+                    pool: Set(sighting.pool.as_ref().map(ToString::to_string)),
+                    ending_since: Set(before.and_then(|row| row.ending_since)),
                 })
                 .on_conflict(
                     OnConflict::columns([
@@ -97,6 +99,8 @@ impl Store {
                         sighting::Column::TimesSeen,
                         sighting::Column::IsPresent,
                         sighting::Column::Refusal,
+                        sighting::Column::Pool,
+                        sighting::Column::EndingSince,
                     ])
                     .to_owned(),
                 )
@@ -108,7 +112,37 @@ impl Store {
         .await
     }
 
-    /// Writes down that a cloud refuses to end an orphan, and why.
+    /// Writes down, before the call, that a cloud is told to end orphans.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::LeaseLost`].
+    pub async fn note_ends(
+        &self,
+        lease: &Lease,
+        cloud: &str,
+        instance_ids: &[&str],
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write(|tx| async move {
+            check_lease(&tx, lease).await?;
+            for some in instance_ids.chunks(ROWS_AT_ONCE) {
+                sighting::Entity::update_many()
+                    .set(sighting::ActiveModel {
+                        ending_since: Set(Some(now.as_micros())),
+                        ..Default::default()
+                    })
+                    .filter(of_cloud(lease.fleet, cloud))
+                    .filter(sighting::Column::InstanceId.is_in(some.iter().copied()))
+                    .exec(&*tx)
+                    .await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes down that a cloud refuses to end an orphan, and why: it is not being ended then.
     ///
     /// # Errors
     ///
@@ -124,6 +158,15 @@ impl Store {
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;
             let refusal = reason(refusal);
+            sighting::Entity::update_many()
+                .set(sighting::ActiveModel {
+                    ending_since: Set(None),
+                    ..Default::default()
+                })
+                .filter(of_cloud(lease.fleet, cloud))
+                .filter(sighting::Column::InstanceId.eq(instance_id))
+                .exec(&*tx)
+                .await?;
             let updated = sighting::Entity::update_many()
                 .set(sighting::ActiveModel {
                     refusal: Set(Some(refusal.clone())),
@@ -184,12 +227,23 @@ pub(super) async fn orphans_in(
         found = found.filter(sighting::Column::Cloud.eq(cloud));
     }
     let rows = found.all(&**tx).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut ignored = ignored(tx, fleets).await?;
     rows.into_iter()
         .map(|row| {
             let times_seen = Row::new("sighting", &row.instance_id).number("times_seen", row.times_seen)?;
+            let key = (row.fleet, row.cloud, row.instance_id);
+            let ignored = ignored.remove(&key);
+            let (_, cloud, instance_id) = key;
             Ok(Orphan {
-                cloud: row.cloud,
-                instance_id: row.instance_id,
+                cloud,
+                instance_id,
+                // What anybody may have written into a tag is no reason to fail.
+                pool: row.pool.and_then(|pool| pool.parse().ok()),
+                is_ending: row.ending_since.is_some(),
+                ignored,
                 state: row.state,
                 first_at: Timestamp::from_micros(row.first_at),
                 last_at: Timestamp::from_micros(row.last_at),

@@ -106,7 +106,8 @@ async fn note_launch(
             to,
             BuilderState::Abandoned | BuilderState::Terminating | BuilderState::Draining
         );
-    if !is_given_up && to != BuilderState::Ready {
+    // What an operator brought says nothing of the pool's own launches.
+    if !is_given_up && to != BuilderState::Ready || builder.is_adopted() {
         return Ok(());
     }
     if let Some(host) = &builder.host {

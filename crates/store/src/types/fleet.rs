@@ -15,6 +15,7 @@ use model::{
     plan::{CloudTrouble, Host, Queue},
     shortage::Note,
     step::Move,
+    stray::Ignored,
 };
 
 use super::{hook::NewHookRun, project::Chroot};
@@ -84,6 +85,14 @@ pub struct Builder {
     pub mark: Option<Mark>,
     /// The fixed host that it is, by its name; `None` where it is rented.
     pub host: Option<String>,
+}
+
+impl Builder {
+    /// Whether it was made of an instance that no launch of the farm's is on record for.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        self.instance_id.is_some() && self.launch.is_none() && self.host.is_none()
+    }
 }
 
 impl fmt::Debug for Builder {
@@ -320,6 +329,17 @@ pub struct OtherMachines {
     pub failure: Option<String>,
 }
 
+/// An instance that is there already and becomes a builder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adoption {
+    /// What it becomes; its deadline is until when it has to run and have an address.
+    pub builder: NewBuilder,
+    /// The cloud's id for it.
+    pub instance_id: String,
+    /// The public key that its sshd must prove, as OpenSSH writes it.
+    pub host_key: String,
+}
+
 /// An instance with our tag and without a builder, in one list of a cloud.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
@@ -327,6 +347,8 @@ pub struct Sighting {
     pub instance_id: String,
     /// The cloud's word for its state.
     pub state: String,
+    /// The pool that its tag names.
+    pub pool: Option<PoolName>,
 }
 
 impl Sighting {
@@ -336,6 +358,7 @@ impl Sighting {
         Self {
             instance_id: instance_id.to_owned(),
             state: state.to_owned(),
+            pool: None,
         }
     }
 }
@@ -357,4 +380,10 @@ pub struct Orphan {
     pub times_seen: u32,
     /// Why the cloud does not end it, if it was asked to and refused.
     pub refusal: Option<String>,
+    /// The pool that its tag names, if there may be one of that name.
+    pub pool: Option<PoolName>,
+    /// Whether the cloud is being told to end it, and has not refused so far.
+    pub is_ending: bool,
+    /// That an operator has it left alone.
+    pub ignored: Option<Ignored>,
 }

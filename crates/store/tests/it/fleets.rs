@@ -231,13 +231,14 @@ async fn pools_of_before_stay_paused_in_the_fleets_that_there_are(farm: Farm) {
             last_at BIGINT NOT NULL, times_seen BIGINT NOT NULL, is_present BOOLEAN NOT NULL, refusal TEXT,
             PRIMARY KEY (cloud, instance_id))",
         "INSERT INTO sighting VALUES ('dev', 'i-1', 'running', 1, 1, 9, TRUE, NULL)",
-        "DELETE FROM seaql_migrations WHERE version LIKE 'm20261130_000030%'",
+        "DROP TABLE ignored_instance",
+        "DELETE FROM seaql_migrations WHERE version LIKE 'm20261130_000030%' OR version LIKE 'm20261130_000036%'",
     ] {
         raw.execute(statement).await;
     }
     drop(raw);
     let store = farm.database.connect().await;
-    assert_eq!(store.migrate().await.unwrap().len(), 1);
+    assert_eq!(store.migrate().await.unwrap().len(), 2);
     for (lease, is_known) in [(building, true), (last, true), (past, false)] {
         let view = store.fleet_snapshot(lease.fleet, at(51)).await.unwrap();
         assert_eq!(view.pauses.contains_key(&pool()), is_known);

@@ -6,6 +6,7 @@
 mod support;
 
 mod accounts;
+mod adoptions;
 mod allocations;
 mod assignment;
 mod builders;

@@ -146,11 +146,38 @@ async fn hooks(bench: &mut Bench, store: &Store, lease: &Lease, builder: Builder
         .await;
 }
 
-/// What is known of what the fleet has not launched.
+/// What becomes of instances that no launch made.
 async fn others(bench: &mut Bench, store: &Store, lease: &Lease) {
     let now = at(1_000_000);
     bench
         .look("record_others", store.record_others(lease, "dev", Ok(7), now))
+        .await;
+    bench
+        .look("note_ends", store.note_ends(lease, "dev", &["i-stray"], now))
+        .await;
+    let tagged = Some((new_builder().id, new_launch().id));
+    bench
+        .look(
+            "key_of_instance",
+            store.key_of_instance(lease.fleet, ("dev", "i-none"), tagged),
+        )
+        .await;
+    let request = Request::Adopt {
+        instance: "i-lent".to_owned(),
+        pool: "small".parse().unwrap(),
+        host_key: None,
+    };
+    let asked = (&request, "adopt/new", "operator:root");
+    let (intent, _) = store.add_intent(lease.fleet, asked, now).await.unwrap();
+    let running = Decision::of(IntentState::Running, "the cloud is asked");
+    store.settle_intent(lease, &intent, &running, now).await.unwrap();
+    let adoption = store::Adoption {
+        builder: new_builder(),
+        instance_id: "i-lent".to_owned(),
+        host_key: "ssh-ed25519 AAAA".to_owned(),
+    };
+    bench
+        .look("adopt", store.adopt(lease, &intent, &adoption, now))
         .await;
 }
 

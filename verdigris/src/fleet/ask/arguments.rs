@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use model::{intent::LONGEST_HOLD, quantity::Span};
 
+use super::strays;
 use crate::options::Config;
 
 /// What is told of the exit codes below each command's help.
@@ -100,12 +101,42 @@ pub(crate) enum AskCommand {
         #[command(flatten)]
         common: Common,
     },
-    /// End a hold before its time: the builder is terminated. Or use a fixed host again that is out of service, as it is now.
+    /// End a hold before its time: the builder is terminated. Or use a fixed host again that is out of service, as it is now. Or
+    /// have a stray ended that was ignored.
     #[command(after_help = CODES)]
     Release {
-        /// The builder (bdr_..., or its instance, i-...), or the fixed host, by its name in the fleet file.
-        #[arg(value_name = "BUILDER|HOST")]
+        /// The builder (bdr_..., or its instance, i-...), the fixed host, by its name in the fleet file, or the stray (i-...).
+        #[arg(value_name = "BUILDER|HOST|STRAY")]
         what: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Make a builder of an instance that no builder has: a stray with the fleet's tag, or any machine of the pool's cloud. It is
+    /// provisioned as others are, and terminated as others are, also when it never gets ready.
+    #[command(after_help = CODES)]
+    Adopt {
+        /// The instance: i-...
+        #[arg(value_parser = strays::instance)]
+        instance: String,
+        /// The pool, by its name in the fleet file; the one that the instance's tag names, without it.
+        #[arg(long)]
+        pool: Option<String>,
+        /// The host key that it has, as in /etc/ssh/ssh_host_ed25519_key.pub; needed where the farm did not make it.
+        #[arg(long, value_name = "KEY", value_parser = strays::host_key)]
+        host_key: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Leave an instance alone that has the fleet's tag and no builder: it is shown, counts for the cloud's limit, and is never
+    /// ended. `adopt` and `release` end that.
+    #[command(after_help = CODES)]
+    Ignore {
+        /// The instance: i-...
+        #[arg(value_parser = strays::instance)]
+        instance: String,
+        /// Why, for others who look.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
         #[command(flatten)]
         common: Common,
     },
@@ -150,7 +181,7 @@ fn hold(text: &str) -> Result<Span, String> {
 
 impl AskCommand {
     /// The words of all commands of this kind.
-    pub(super) const VERBS: [&str; 8] = [
+    pub(super) const VERBS: [&str; 10] = [
         "spawn",
         "terminate",
         "cordon",
@@ -158,6 +189,8 @@ impl AskCommand {
         "drain",
         "hold",
         "release",
+        "adopt",
+        "ignore",
         "reconcile",
     ];
 
@@ -175,6 +208,8 @@ impl AskCommand {
             | Self::Drain { common, .. }
             | Self::Hold { common, .. }
             | Self::Release { common, .. }
+            | Self::Adopt { common, .. }
+            | Self::Ignore { common, .. }
             | Self::Reconcile { common } => common,
         }
     }
@@ -189,6 +224,8 @@ impl AskCommand {
             Self::Drain { .. } => "drain",
             Self::Hold { .. } => "hold",
             Self::Release { .. } => "release",
+            Self::Adopt { .. } => "adopt",
+            Self::Ignore { .. } => "ignore",
             Self::Reconcile { .. } => "reconcile",
         }
     }
@@ -239,6 +276,12 @@ mod tests {
             ("hold i-1 --reason look", true),
             ("hold i-1 --reason look --for 3d", true),
             ("hold i-1 --reason look --for 4d", false),
+            ("adopt i-1", true),
+            ("adopt i-1 --pool x86 --host-key", false),
+            ("adopt i-1 --pool x86 --host-key AAAA", false),
+            ("adopt rack-1 --pool x86", false),
+            ("ignore i-1", false),
+            ("ignore i-1 --reason evidence", true),
             ("spawn x86 --count -1", false),
             ("spawn x86 --for 30", false),
             ("spawn x86 --for 30m --count 3 --wait --timeout 10m", true),

@@ -307,12 +307,17 @@ fn until(builder: &Builder, fleet: &FleetSpec, now: Timestamp) -> String {
 /// For how long a machine has been, or was, asked for.
 fn machine_seconds(builder: &Builder, launch: Option<&LaunchAttempt>, now: Timestamp) -> Option<u64> {
     builder.instance_id.as_ref()?;
+    let begun = match launch {
+        Some(launch) => launch.asked_at,
+        // Nobody knows since when it runs that was adopted.
+        None => builder.created_at,
+    };
     let end = if builder.state.is_final() {
         builder.entered_at
     } else {
         now
     };
-    Some(end.since(launch?.asked_at).as_secs())
+    Some(end.since(begun).as_secs())
 }
 
 fn step(event: Event) -> Step {

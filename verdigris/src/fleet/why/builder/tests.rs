@@ -155,6 +155,11 @@ fn a_machine_costs_until_its_builder_has_ended() {
             "{state}"
         );
     }
+    // One that was adopted, from then on.
+    assert_eq!(
+        story(&builder(1, "x86", BuilderState::Ready), vec![], None).machine_seconds,
+        Some(90)
+    );
     let mut none = launched(BuilderState::Launching);
     none.instance_id = None;
     assert_eq!(story(&none, vec![], None).machine_seconds, None);
