@@ -218,13 +218,17 @@ mod tests {
         let violation = broken.expect("some answers are lost in 40 seeds");
         let told = about_violation(&violation, &unguarded(violation.seed));
         let (before, command) = told.split_once("  to see it again: ").unwrap();
-        let (_, name) = command.trim_end().split_once(" --only ").unwrap();
-        // One fault is enough for that.
-        let fault: Fault = name.parse().unwrap();
-        let takes = format!(
-            "  it takes no more than\n    {}\n  the last events:\n",
-            fault.words()
+        let (_, names) = command.trim_end().split_once(" --only ").unwrap();
+        let faults: Vec<Fault> = names.split(',').map(|name| name.parse().unwrap()).collect();
+        assert!(
+            faults.len() < 3,
+            "a lost answer, and what it was lost in: {names}"
         );
+        let words: String = faults
+            .iter()
+            .map(|fault| format!("    {}\n", fault.words()))
+            .collect();
+        let takes = format!("  it takes no more than\n{words}  the last events:\n");
         assert!(before.contains(&takes), "{told}");
         let seed = violation.seed;
         assert!(command.starts_with(&format!("cargo xtask sim --seed {seed} --trace --only ")));
