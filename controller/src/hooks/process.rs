@@ -63,7 +63,7 @@ impl HookRunner for Processes {
         let mut tail = Tail::default();
         let end = match start(order) {
             Ok(started) => {
-                let whole = started.to_its_end(&order.input, &mut tail);
+                let whole = started.watch(&order.input, &mut tail);
                 match clock.within(order.limit, whole).await {
                     Some(Ok(status)) => end_of(status),
                     Some(Err(error)) => End::NotRun(error.to_string()),
@@ -147,7 +147,7 @@ fn start(order: &Order) -> io::Result<Started> {
 
 impl Started {
     /// Waits until it ends, and ends what it left behind.
-    async fn to_its_end(self, input: &str, tail: &mut Tail) -> io::Result<ExitStatus> {
+    async fn watch(self, input: &str, tail: &mut Tail) -> io::Result<ExitStatus> {
         let Self {
             group,
             mut child,

@@ -277,6 +277,7 @@ async fn what_hangs_after_a_builder_is_ready_is_ended_when_that_drains() {
     let id = farm.end_one().await;
     farm.settle().await;
     assert_eq!(farm.cloud.terminated().len(), 1, "at once");
+    assert_eq!(farm.controller.hooks.under_way(), 0, "its program is ended");
     assert_eq!(
         farm.hook_states(id).await,
         [HookState::Late, HookState::Late, HookState::Done]
