@@ -41,7 +41,7 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// The table of signing keys.
 const KEYS: &str = "signing_key";
 /// All other tables.
-const TABLES: [&str; 27] = [
+const TABLES: [&str; 28] = [
     "account",
     "allocation",
     "attempt",
