@@ -13,6 +13,7 @@ mod plan;
 mod quotas;
 mod resume;
 mod status;
+mod stray;
 #[cfg(test)]
 mod testing;
 mod wanted;

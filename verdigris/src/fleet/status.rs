@@ -13,7 +13,7 @@ use store::{Attempt, Builder, FleetView, HookRun, Orphan, Store};
 
 use super::{
     condition::{in_force, troubles, warnings},
-    hooks, marks, planned, quotas,
+    hooks, marks, planned, quotas, stray,
     wanted::{Counts, counts},
 };
 use crate::{database, options::Config, table::table};
@@ -231,7 +231,7 @@ impl Status {
             text.push_str(&format!("\n{line}\n"));
         }
         for orphan in &self.orphans {
-            text.push_str(&format!("\n{}\n", stray(orphan)));
+            text.push_str(&format!("\n{}\n", stray::in_words(orphan)));
         }
         for intent in self.view.intents.iter().filter(|it| !it.state.is_final()) {
             let (key, actor, state, words) = (&intent.key, &intent.actor, intent.state, &intent.words);
@@ -305,22 +305,6 @@ impl Status {
     }
 }
 
-/// An instance without a builder, and what becomes of it.
-fn stray(orphan: &Orphan) -> String {
-    let outcome = match (&orphan.ignored, &orphan.refusal) {
-        (Some(ignored), _) => format!("{}; it is never ended", ignored.in_words()),
-        (None, Some(refusal)) => format!("it cannot be ended: {refusal}"),
-        (None, None) if orphan.is_ending => "it is being ended".to_owned(),
-        (None, None) => "it is ended when it is still there after two minutes".to_owned(),
-    };
-    format!(
-        "instance {} of cloud {} has the fleet's tag and no builder since {}: {outcome}",
-        orphan.instance_id,
-        orphan.cloud,
-        orphan.first_at.to_the_second()
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use model::{
@@ -330,7 +314,7 @@ mod tests {
     };
 
     use super::{
-        super::testing::{NOW, attempt, builder, fleet, name, view},
+        super::testing::{attempt, builder, fleet, name, view},
         Status, json,
     };
 
@@ -440,48 +424,6 @@ bdr_00000000000000000000000000000003  gone  ready, cordoned  90 s  i-3       10.
         let pools = &shown.as_json()["pools"];
         assert_eq!(pools["x86"]["cost_per_hour"], "0.18");
         assert_eq!(pools["x86"]["without_price"], 1);
-    }
-
-    #[test]
-    fn of_a_stray_it_is_told_what_becomes_of_it() {
-        let ignored = || model::stray::Ignored {
-            by: "alice".to_owned(),
-            why: "evidence".to_owned(),
-        };
-        let no = || Some("no".to_owned());
-        for (ignored, refusal, is_ending, outcome) in [
-            (
-                None,
-                None,
-                false,
-                "it is ended when it is still there after two minutes",
-            ),
-            (None, None, true, "it is being ended"),
-            (None, no(), true, "it cannot be ended: no"),
-            (
-                Some(ignored()),
-                no(),
-                false,
-                "ignored by alice: evidence; it is never ended",
-            ),
-        ] {
-            let orphan = store::Orphan {
-                cloud: "c".to_owned(),
-                instance_id: "i-9".to_owned(),
-                state: "running".to_owned(),
-                first_at: NOW,
-                last_at: NOW,
-                times_seen: 1,
-                refusal,
-                pool: None,
-                is_ending,
-                ignored,
-            };
-            let expected = format!(
-                "instance i-9 of cloud c has the fleet's tag and no builder since 2026-11-29T12:00:00Z: {outcome}"
-            );
-            assert_eq!(super::stray(&orphan), expected);
-        }
     }
 
     fn launch_of(offering: &str) -> store::LaunchAttempt {

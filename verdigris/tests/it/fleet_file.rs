@@ -108,24 +108,24 @@ fn the_schema_takes_every_example_and_refuses_the_mistakes_that_it_can_see() {
     let examples = examples();
     assert_eq!(mistakes(&examples), vec![Some(0); examples.len()]);
 
-    let table: Value = {
-        let table =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/runtime/testdata/fleet-mistakes.yaml");
-        runtime::yaml::parse(&fs::read_to_string(table).unwrap(), "fleet-mistakes.yaml").unwrap()
-    };
-    let sound = table["file"].as_str().unwrap();
-    let table = table["mistakes"].as_array().unwrap();
-    let files = table.iter().map(|it| {
-        let [old, new] = ["for", "put"].map(|key| it[key].as_str().unwrap());
-        sound.replace(old, new)
-    });
-    let found = mistakes(&std::iter::once(sound.to_owned()).chain(files).collect::<Vec<_>>());
-    assert_eq!(found[0], Some(0));
-    for (mistake, found) in table.iter().zip(&found[1..]) {
-        let is_seen = mistake["unseen"] != true;
-        // What is no YAML an editor shows without any schema.
-        let shows = found.is_some_and(|count| count > 0);
-        assert_eq!(shows, is_seen, "{mistake} {found:?}");
+    for name in ["fleet-mistakes.yaml", "fleet-mistakes-hooks.yaml"] {
+        let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/runtime/testdata");
+        let table = fs::read_to_string(table.join(name)).unwrap();
+        let table: Value = runtime::yaml::parse(&table, name).unwrap();
+        let sound = table["file"].as_str().unwrap();
+        let table = table["mistakes"].as_array().unwrap();
+        let files = table.iter().map(|it| {
+            let [old, new] = ["for", "put"].map(|key| it[key].as_str().unwrap());
+            sound.replace(old, new)
+        });
+        let found = mistakes(&std::iter::once(sound.to_owned()).chain(files).collect::<Vec<_>>());
+        assert_eq!(found[0], Some(0));
+        for (mistake, found) in table.iter().zip(&found[1..]) {
+            let is_seen = mistake["unseen"] != true;
+            // What is no YAML an editor shows without any schema.
+            let shows = found.is_some_and(|count| count > 0);
+            assert_eq!(shows, is_seen, "{mistake} {found:?}");
+        }
     }
 }
 
