@@ -12,6 +12,7 @@ macro_rules! script {
 
 pub(crate) const FILE: &str = script!("file");
 pub(crate) const COPY: &str = script!("copy");
+pub(crate) const COPY_FILES: &str = script!("copy_files");
 pub(crate) const STAT: &str = script!("stat");
 pub(crate) const GROUP: &str = script!("group");
 pub(crate) const USER: &str = script!("user");

@@ -1,9 +1,10 @@
 //! copy: files and whole folders, from the staging directory or from text in the playbook.
 //!
 //! A file and the question whether it is needed go in one round trip: the script compares digests first and does not
-//! read its input if they agree. Of a folder everything is looked at in one round trip, and only what differs is sent.
+//! read its input if they agree.
 
-use std::collections::BTreeMap;
+mod folder;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -15,7 +16,7 @@ use crate::arguments::Arguments;
 use crate::diff;
 use crate::host::Host;
 use crate::outcome::{Done, Failure, Problem};
-use crate::scripts::{COPY, FILE, SURVEY};
+use crate::scripts::COPY;
 use crate::value::Value;
 
 /// The largest file taken from our side, and the largest old one fetched for a diff.
@@ -116,7 +117,7 @@ pub(super) async fn copy(arguments: &Arguments, host: &Host<'_>) -> Result<Done,
             let path = Path::new(&source);
             let metadata = fs::metadata(path).map_err(|error| local(&source, &error))?;
             if metadata.is_dir() {
-                return copy_folder(host, &source, &target, (call.preserve, &call.directory_mode)).await;
+                return folder::copy(host, &source, &target, (call.preserve, &call.directory_mode)).await;
             }
             let kept = kept_mode(&metadata);
             if call.preserve {
@@ -174,158 +175,4 @@ async fn copy_bytes(host: &Host<'_>, target: &Target<'_>, content: Vec<u8>) -> R
     done.values.insert("dest".to_owned(), Value::Text(dest));
     done.values.insert("checksum".to_owned(), Value::Text(digest));
     Ok(done)
-}
-
-/// What the host has under one name.
-struct Found {
-    is_folder: bool,
-    is_file: bool,
-    mode: String,
-    owner: [String; 2],
-    group: [String; 2],
-    digest: String,
-}
-
-/// Copies what is in a folder, or with the folder's own name if the source has no slash at its end.
-async fn copy_folder(
-    host: &Host<'_>,
-    source: &str,
-    target: &Target<'_>,
-    modes: (bool, &str),
-) -> Result<Done, Failure> {
-    let (preserve, directory_mode) = modes;
-    let mut dest = target.dest.trim_end_matches('/').to_owned();
-    if !source.ends_with('/') {
-        let name = Path::new(source)
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        dest = format!("{dest}/{name}");
-    }
-    let mut entries = vec![(String::new(), None)];
-    walk(Path::new(source), "", &mut entries)?;
-    let names: Vec<String> = entries.iter().map(|(name, _)| format!("{dest}{name}")).collect();
-    let found = survey(host, &names).await?;
-    let mut done = Done::default();
-    for ((name, file), path) in entries.into_iter().zip(names) {
-        let have = found.get(&path);
-        let same = |have: &Found, mode: &str| {
-            let fits =
-                |wanted: &str, have: &[String; 2]| wanted.is_empty() || have.iter().any(|it| it == wanted);
-            let owned = fits(target.owner, &have.owner) && fits(target.group, &have.group);
-            owned && (mode.is_empty() || have.mode == mode)
-        };
-        let Some(mode) = file else {
-            if !have.is_some_and(|have| have.is_folder && same(have, directory_mode)) {
-                let values = [
-                    "directory",
-                    &path,
-                    directory_mode,
-                    target.owner,
-                    target.group,
-                    "",
-                    "0",
-                    "0",
-                ];
-                let changes = host.script("copy", FILE, &values, Vec::new()).await?.changes();
-                add(&mut done, &path, changes);
-            }
-            continue;
-        };
-        let mode = if preserve { mode } else { target.mode.to_owned() };
-        let content = read(&format!("{}{name}", source.trim_end_matches('/')))?;
-        let digest = hex::encode(Sha256::digest(&content));
-        if !have.is_some_and(|have| have.is_file && have.digest == digest && same(have, &mode)) {
-            let one = Target {
-                dest: &path,
-                mode: &mode,
-                ..*target
-            };
-            let copied = copy_bytes(host, &one, content).await?;
-            add(&mut done, &path, copied.changes);
-            if let Some(diff) = copied.diff {
-                done.diff.get_or_insert_default().push_str(&diff);
-            }
-        }
-    }
-    done.values
-        .insert("dest".to_owned(), Value::Text(target.dest.to_owned()));
-    Ok(done)
-}
-
-/// Adds what was changed of one path of many: the path is said where the change does not name it, and a folder that check
-/// mode would make for each thing in it is said once.
-fn add(done: &mut Done, path: &str, changes: Vec<String>) {
-    for change in changes {
-        let change = match change.split_once(' ') {
-            Some(("mode" | "owner" | "group", _)) => format!("{change} of {path}"),
-            _ => change,
-        };
-        if !done.changes.contains(&change) {
-            done.changes.push(change);
-        }
-    }
-}
-
-/// All folders (without a mode) and files (with theirs) below, folders before what is in them.
-fn walk(folder: &Path, prefix: &str, entries: &mut Vec<(String, Option<String>)>) -> Result<(), Problem> {
-    let shown = folder.display().to_string();
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|error| local(&shown, &error))? {
-        names.push(entry.map_err(|error| local(&shown, &error))?.file_name());
-    }
-    names.sort();
-    for name in names {
-        let Some(text) = name.to_str().filter(|text| !text.contains(['\n', '\\'])) else {
-            return Err(Problem::new(format!(
-                "{shown} holds the name {name:?}, which cannot be copied"
-            )));
-        };
-        let path = folder.join(&name);
-        let metadata = fs::metadata(&path).map_err(|error| local(&path.display().to_string(), &error))?;
-        let relative = format!("{prefix}/{text}");
-        if metadata.is_dir() {
-            entries.push((relative.clone(), None));
-            walk(&path, &relative, entries)?;
-        } else {
-            entries.push((relative, Some(kept_mode(&metadata))));
-        }
-    }
-    Ok(())
-}
-
-/// Looks at all names in one round trip.
-async fn survey(host: &Host<'_>, names: &[String]) -> Result<BTreeMap<String, Found>, Failure> {
-    let input = names.iter().map(|name| format!("{name}\n")).collect::<String>();
-    let output = host
-        .run(Command::script("copy", SURVEY, [""; 0]), input.into_bytes())
-        .await?;
-    if !output.exit.is_success() || output.truncated {
-        return Err(
-            Problem::from_output("the files on the host cannot be looked at".to_owned(), &output).into(),
-        );
-    }
-    let mut found = BTreeMap::new();
-    for line in output.stdout_text().lines() {
-        if let Some((digest, name)) = line.split_once("  ").filter(|(digest, _)| digest.len() == 64) {
-            if let Some(Found { digest: known, .. }) = found.get_mut(name) {
-                digest.clone_into(known);
-            }
-            continue;
-        }
-        let fields: Vec<&str> = line.splitn(7, '|').collect();
-        if let [kind, mode, user, uid, group, gid, name] = fields.as_slice() {
-            let owned = |pair: [&&str; 2]| pair.map(|text| (*text).to_owned());
-            let entry = Found {
-                is_folder: *kind == "directory",
-                is_file: kind.starts_with("regular"),
-                mode: (*mode).to_owned(),
-                owner: owned([user, uid]),
-                group: owned([group, gid]),
-                digest: String::new(),
-            };
-            found.insert((*name).to_owned(), entry);
-        }
-    }
-    Ok(found)
 }

@@ -5,5 +5,6 @@ mod commands;
 mod control;
 mod copies;
 mod files;
+mod folders;
 mod lines;
 mod packages;

@@ -9,7 +9,7 @@ act() { [ "$check" = 1 ] || "$@"; }
 # What is written before it takes its place. It goes with the script, also where nobody reads any more what that says: some
 # shells, such as dash, end by a signal without the trap of EXIT.
 unfinished=
-trap '[ -z "$unfinished" ] || rm -f -- "$unfinished"' EXIT
+trap '[ -z "$unfinished" ] || rm -rf -- "$unfinished"' EXIT
 trap 'exit 69' HUP INT PIPE TERM
 # begin_part PATH: what is to take the place of that file, in its directory.
 begin_part() { unfinished=$(mktemp -- "${1%/*}/.part.XXXXXX"); }
