@@ -16,7 +16,7 @@ from . import files, task, wording
 from .errors import EXITS, CommandError
 
 PIECE = 256 << 10
-PIECE_SECONDS = 0.1  # at most so often a piece of the log is sent: each one wakes the connection, the worker and who reads along
+PIECE_SECONDS = 0.25  # at most so often a piece of the log is sent: each one wakes the connection, the worker and who reads along
 
 
 class Parser(argparse.ArgumentParser):

@@ -6,8 +6,8 @@ use std::{
 };
 
 use model::{BuilderId, FleetId};
-use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, Statement};
-use serde::Deserialize;
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, Statement};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -29,29 +29,12 @@ const ROWS_AT_ONCE: usize = 500;
 pub(super) struct BuilderCache {
     /// The stamps, as the database listed them.
     listed: String,
-    stamps: HashMap<BuilderId, Stamp>,
+    stamps: HashMap<BuilderId, Value>,
     builders: Arc<Vec<Builder>>,
 }
 
-/// What tells that a builder's row is another, or those of its launches: the version counts the moves, in whose transactions
-/// launches begin and are answered; what is added to a reason, a cordon and a mark are no moves. The rest changes only with the version,
-/// unless something else than the farm writes it.
-#[derive(Debug, PartialEq, Deserialize)]
-pub(super) struct Stamp {
-    id: Uuid,
-    version: i64,
-    /// A number on SQLite.
-    cordoned: serde_json::Value,
-    reason: Option<String>,
-    state: String,
-    pool: String,
-    instance_id: Option<String>,
-    deadline: Option<i64>,
-    mark: Option<String>,
-    mark_by: Option<String>,
-    mark_why: Option<String>,
-    mark_until: Option<i64>,
-}
+/// A builder, and what tells that its row is another than before.
+type Stamp = (Uuid, Value);
 
 /// What is new since the last look.
 pub(super) enum Look {
@@ -67,14 +50,22 @@ pub(super) enum Look {
 }
 
 /// The stamps of the builders of a fleet that live, as one text.
+///
+/// PostgreSQL names the transaction that wrote a row (`xmin`; documentation of PostgreSQL 16, 5.5). SQLite has nothing like it:
+/// there the version counts the moves, in whose transactions launches begin and are answered; what is added to a reason, a cordon
+/// and a mark are no moves. The other columns change only with the version, unless something else than the farm writes them.
 async fn list(tx: &Tx, fleet: FleetId) -> Result<String, TxError> {
     let backend = tx.get_database_backend();
     let json = functions(backend);
     let id = json::id(backend, "id");
+    let stamp = match backend {
+        DbBackend::Postgres => "CAST(CAST(xmin AS TEXT) AS BIGINT)",
+        _ => {
+            "json_array(version, cordoned, reason, state, pool, instance_id, deadline, mark, mark_by, mark_why, mark_until)"
+        }
+    };
     let sql = format!(
-        "SELECT CAST({}({}({id}, version, cordoned, reason, state, pool, instance_id, deadline,
-            mark, mark_by, mark_why, mark_until)) AS TEXT)
-         FROM builder WHERE ended_at IS NULL AND fleet = $1",
+        "SELECT CAST({}({}({id}, {stamp})) AS TEXT) FROM builder WHERE ended_at IS NULL AND fleet = $1",
         json.group, json.array
     );
     let statement = Statement::from_sql_and_values(backend, sql, [fleet.0.into()]);
@@ -92,8 +83,8 @@ impl BuilderCache {
             "builder",
             Some(&listed).filter(|text| !text.is_empty()).map(String::as_str),
         )?;
-        let is_new = |stamp: &&Stamp| self.stamps.get(&BuilderId(stamp.id)) != Some(*stamp);
-        let mut new: Vec<Uuid> = stamps.iter().filter(is_new).map(|stamp| stamp.id).collect();
+        let is_new = |(id, stamp): &&Stamp| self.stamps.get(&BuilderId(*id)) != Some(stamp);
+        let mut new: Vec<Uuid> = stamps.iter().filter(is_new).map(|(id, _)| *id).collect();
         new.sort_unstable();
         let mut changed = Vec::with_capacity(new.len());
         for some in new.chunks(ROWS_AT_ONCE) {
@@ -119,7 +110,7 @@ impl BuilderCache {
         {
             self.stamps = stamps
                 .into_iter()
-                .map(|stamp| (BuilderId(stamp.id), stamp))
+                .map(|(id, stamp)| (BuilderId(id), stamp))
                 .collect();
             let builders = Arc::make_mut(&mut self.builders);
             builders.retain(|builder| self.stamps.contains_key(&builder.id) && !asked.contains(&builder.id));
