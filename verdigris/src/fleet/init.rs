@@ -1,8 +1,9 @@
 //! `verdigris fleet init`: a first fleet file with all that may be written in it, explained where it stands.
 
 use std::{
-    fs::OpenOptions,
-    io::Write as _,
+    fs::Permissions,
+    io::{ErrorKind, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -97,22 +98,39 @@ pub(crate) fn init(arguments: &InitArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes the whole file or nothing: a controller may read it again at any moment.
 fn write(path: &Path, text: &str, may_replace: bool) -> anyhow::Result<()> {
-    let mut options = OpenOptions::new();
-    options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .create_new(!may_replace);
-    let mut file = match options.open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => bail!(
-            "{} is there already; --force writes over it, and its `fleet` is then another one",
-            path.display()
-        ),
-        opened => opened.with_context(|| path.display().to_string())?,
+    let shown = || path.display().to_string();
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     };
-    file.write_all(text.as_bytes())
-        .with_context(|| path.display().to_string())
+    let mut staged = tempfile::Builder::new()
+        .prefix(".fleet-")
+        .permissions(Permissions::from_mode(0o666)) // less what the umask takes
+        .tempfile_in(folder)
+        .with_context(shown)?;
+    staged.write_all(text.as_bytes()).with_context(shown)?;
+    staged.as_file().sync_all().with_context(shown)?;
+    let placed = if may_replace {
+        if let Ok(old) = path.metadata() {
+            staged
+                .as_file()
+                .set_permissions(old.permissions())
+                .with_context(shown)?;
+        }
+        staged.persist(path)
+    } else {
+        staged.persist_noclobber(path)
+    };
+    match placed {
+        Ok(_) => Ok(()),
+        Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => bail!(
+            "{} is there already; --force writes over it, and its `fleet` is then another one",
+            shown()
+        ),
+        Err(failed) => Err(failed.error).with_context(shown),
+    }
 }
 
 /// `key: value` on lines of its own, as YAML has it, so far to the right.
@@ -300,12 +318,12 @@ fn pools(max: u32, instance_type: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs, path::Path};
+    use std::{collections::BTreeSet, fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
     use clap::Parser;
     use model::fleet::{CloudProfile, CredentialsSource, FleetSpec};
 
-    use super::{InitArguments, Uuid, text, write};
+    use super::{InitArguments, Permissions, Uuid, text, write};
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -467,8 +485,14 @@ mod tests {
             "{said}"
         );
         assert_eq!(fs::read_to_string(&file).unwrap(), "first, and longer\n");
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        let before = fs::File::open(&file).unwrap();
         write(&file, "second\n", true).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "second\n");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o640);
+        let read = io::read_to_string(before).unwrap();
+        assert_eq!(read, "first, and longer\n", "one of the two, whole");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         let said = format!("{:#}", write(Path::new("/nowhere/f"), "", true).unwrap_err());
         assert!(said.starts_with("/nowhere/f: "), "{said}");
     }

@@ -1,6 +1,10 @@
 //! The order in which attempts are served.
 
-use std::{collections::BTreeMap, ops::Deref, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Deref,
+    sync::Arc,
+};
 
 use crate::{
     Sandbox, Timestamp,
@@ -33,18 +37,30 @@ pub struct Queue(Arc<[QueuedAttempt]>);
 impl Queue {
     /// Puts attempts in order. `active`: how many attempts of each owner have a builder.
     #[must_use]
-    pub fn new(mut attempts: Vec<QueuedAttempt>, active: &BTreeMap<OwnerName, u32>) -> Self {
-        attempts.sort_by_key(|attempt| (attempt.background, attempt.queued_at, attempt.id));
-        let mut requests = active.clone();
-        let mut ranked: Vec<(bool, u32, QueuedAttempt)> = Vec::with_capacity(attempts.len());
-        for attempt in attempts {
-            let nth = requests.entry(attempt.owner.clone()).or_default();
-            *nth = nth.saturating_add(1);
-            ranked.push((attempt.background, *nth, attempt));
-        }
-        // The sort is stable: of the same rank the oldest stays first.
-        ranked.sort_by_key(|(background, nth, _)| (*background, *nth));
-        Self(ranked.into_iter().map(|(_, _, attempt)| attempt).collect())
+    pub fn new(attempts: Vec<QueuedAttempt>, active: &BTreeMap<OwnerName, u32>) -> Self {
+        // Places are sorted and not the attempts: a queue of 100,000 is put in order again with each change of it.
+        let mut by_age: Vec<usize> = (0..attempts.len()).collect();
+        by_age.sort_by_cached_key(|&place| {
+            let attempt = &attempts[place];
+            (attempt.background, attempt.queued_at, attempt.id)
+        });
+        let mut requests: HashMap<&OwnerName, u32> =
+            active.iter().map(|(owner, count)| (owner, *count)).collect();
+        let mut turns: Vec<(bool, u32, usize)> = by_age
+            .into_iter()
+            .map(|place| {
+                let nth = requests.entry(&attempts[place].owner).or_default();
+                *nth = nth.saturating_add(1);
+                (attempts[place].background, *nth, place)
+            })
+            .collect();
+        // The sort is stable: of the same turn the oldest stays first.
+        turns.sort_by_key(|(background, nth, _)| (*background, *nth));
+        let mut attempts: Vec<Option<QueuedAttempt>> = attempts.into_iter().map(Some).collect();
+        let in_order = turns
+            .into_iter()
+            .filter_map(|(_, _, place)| attempts[place].take());
+        Self(in_order.collect())
     }
 }
 
