@@ -31,7 +31,7 @@ mod used;
 
 pub use demand::{Demand, Source};
 pub use hosts::{Host, OutOfService};
-pub use queue::{Queue, QueuedAttempt};
+pub use queue::{Age, Queue, QueuedAttempt};
 
 /// All that a plan is made from.
 #[derive(Clone, Debug)]

@@ -29,6 +29,17 @@ pub struct QueuedAttempt {
     pub sandbox: Option<Sandbox>,
 }
 
+impl QueuedAttempt {
+    /// What attempts are sorted by before owners take turns. No two have the same.
+    #[must_use]
+    pub fn age(&self) -> Age {
+        (self.background, self.queued_at, self.id)
+    }
+}
+
+/// Whether it is in the background, since when it waits, and which it is.
+pub type Age = (bool, Timestamp, AttemptId);
+
 /// Attempts in the order of service: what is not background first; then the n-th request of an owner, counting those
 /// that have a builder, after everybody's (n-1)-th; then age. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -37,25 +48,20 @@ pub struct Queue(Arc<[QueuedAttempt]>);
 impl Queue {
     /// Puts attempts in order. `active`: how many attempts of each owner have a builder.
     #[must_use]
-    pub fn new(attempts: Vec<QueuedAttempt>, active: &BTreeMap<OwnerName, u32>) -> Self {
-        // Places are sorted and not the attempts: a queue of 100,000 is put in order again with each change of it.
-        let mut by_age: Vec<usize> = (0..attempts.len()).collect();
-        by_age.sort_by_cached_key(|&place| {
-            let attempt = &attempts[place];
-            (attempt.background, attempt.queued_at, attempt.id)
-        });
+    pub fn new(mut attempts: Vec<QueuedAttempt>, active: &BTreeMap<OwnerName, u32>) -> Self {
+        // A queue of 100,000 is put in order again with each change of it: attempts that come in order of age stay where they
+        // are, and by turn their places are sorted.
+        attempts.sort_by_key(QueuedAttempt::age);
         let mut requests: HashMap<&OwnerName, u32> =
             active.iter().map(|(owner, count)| (owner, *count)).collect();
-        let mut turns: Vec<(bool, u32, usize)> = by_age
-            .into_iter()
-            .map(|place| {
-                let nth = requests.entry(&attempts[place].owner).or_default();
-                *nth = nth.saturating_add(1);
-                (attempts[place].background, *nth, place)
-            })
-            .collect();
-        // The sort is stable: of the same turn the oldest stays first.
-        turns.sort_by_key(|(background, nth, _)| (*background, *nth));
+        let mut turns: Vec<(bool, u32, usize)> = Vec::with_capacity(attempts.len());
+        for (place, attempt) in attempts.iter().enumerate() {
+            let nth = requests.entry(&attempt.owner).or_default();
+            *nth = nth.saturating_add(1);
+            turns.push((attempt.background, *nth, place));
+        }
+        // Of the same turn the oldest is first, as its place is.
+        turns.sort_unstable();
         let mut attempts: Vec<Option<QueuedAttempt>> = attempts.into_iter().map(Some).collect();
         let in_order = turns
             .into_iter()

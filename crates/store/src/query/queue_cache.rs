@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::Hash,
     sync::Arc,
 };
 
 use model::{
-    AttemptId, AttemptState, BuildId, OwnerName, Sandbox, Timestamp,
-    plan::{Queue, QueuedAttempt},
+    AttemptId, AttemptState, BuildId, ChrootName, OwnerName, Sandbox, Timestamp,
+    plan::{Age, Queue, QueuedAttempt},
 };
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, FromQueryResult, QueryFilter as _,
@@ -36,13 +37,62 @@ const LISTED_FOR: i64 = 600_000_000;
 #[derive(Debug, Default)]
 pub(super) struct QueueCache {
     position: Option<Position>,
-    attempts: HashMap<AttemptId, QueuedAttempt>,
+    attempts: Attempts,
     reasons: Reasons,
     /// Attempts that were forgotten: whether they wait is asked anew.
     doubtful: BTreeSet<AttemptId>,
     /// What `queue` was put in order by.
     active: BTreeMap<OwnerName, u32>,
     queue: Queue,
+}
+
+/// Attempts in order of age, so that a change does not sort all of them.
+#[derive(Debug, Default)]
+struct Attempts {
+    ages: HashMap<AttemptId, Age>,
+    by_age: BTreeMap<Age, QueuedAttempt>,
+    owners: HashSet<OwnerName>,
+    chroots: HashSet<ChrootName>,
+}
+
+impl Attempts {
+    fn has(&self, id: AttemptId) -> bool {
+        self.ages.contains_key(&id)
+    }
+
+    /// Takes one up, or as it is now; whether that is new.
+    fn put(&mut self, mut attempt: QueuedAttempt) -> bool {
+        let age = attempt.age();
+        if self.by_age.get(&age) == Some(&attempt) {
+            return false;
+        }
+        self.remove(attempt.id);
+        // One text for each name: 100,000 attempts are of few owners and chroots.
+        attempt.owner = one_of(&mut self.owners, attempt.owner);
+        attempt.chroot = one_of(&mut self.chroots, attempt.chroot);
+        self.ages.insert(attempt.id, age);
+        self.by_age.insert(age, attempt);
+        true
+    }
+
+    fn remove(&mut self, id: AttemptId) {
+        if let Some(age) = self.ages.remove(&id) {
+            self.by_age.remove(&age);
+        }
+        if self.ages.is_empty() {
+            self.owners.clear();
+            self.chroots.clear();
+        }
+    }
+}
+
+/// The same name as it is known already.
+fn one_of<T: Clone + Eq + Hash>(known: &mut HashSet<T>, name: T) -> T {
+    if let Some(known) = known.get(&name) {
+        return known.clone();
+    }
+    known.insert(name.clone());
+    name
 }
 
 /// Up to where the changes of the queue are known.
@@ -192,8 +242,8 @@ impl QueueCache {
             asked
         } else {
             let mut listed = listed(tx).await?;
-            gone.extend(self.attempts.keys().filter(|id| !listed.contains(id)));
-            listed.retain(|id| !self.attempts.contains_key(id));
+            gone.extend(self.attempts.ages.keys().filter(|id| !listed.contains(id)));
+            listed.retain(|id| !self.attempts.has(*id));
             listed
         };
         let uuids: Vec<Uuid> = asked.iter().map(|id| id.0).collect();
@@ -205,7 +255,7 @@ impl QueueCache {
         gone.extend(
             asked
                 .iter()
-                .filter(|id| self.attempts.contains_key(id) && !found.contains(&id.0)),
+                .filter(|id| self.attempts.has(**id) && !found.contains(&id.0)),
         );
         Ok(Look {
             position: Position {
@@ -234,15 +284,12 @@ impl QueueCache {
                     None => reasons.remove(&attempt.id),
                 };
             }
-            if self.attempts.get(&attempt.id) != Some(&attempt) {
-                self.attempts.insert(attempt.id, attempt);
-                is_changed = true;
-            }
+            is_changed |= self.attempts.put(attempt);
         }
         self.position = Some(look.position);
         self.doubtful.clear();
         if is_changed || self.active != *active {
-            self.queue = Queue::new(self.attempts.values().cloned().collect(), active);
+            self.queue = Queue::new(self.attempts.by_age.values().cloned().collect(), active);
             self.active.clone_from(active);
         }
         (self.queue.clone(), Arc::clone(&self.reasons))
@@ -255,7 +302,7 @@ impl QueueCache {
     }
 
     fn drop_attempt(&mut self, id: AttemptId) {
-        self.attempts.remove(&id);
+        self.attempts.remove(id);
         if self.reasons.contains_key(&id) {
             Arc::make_mut(&mut self.reasons).remove(&id);
         }
@@ -272,7 +319,7 @@ impl QueueCache {
         let known = ids
             .iter()
             .map(|id| AttemptId(*id))
-            .filter(|id| self.attempts.contains_key(id));
+            .filter(|id| self.attempts.has(*id));
         reasons.extend(known.map(|id| (id, Arc::clone(reason))));
     }
 }
