@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use model::step::notice;
 use runtime::supervisor::error_chain;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -36,6 +37,18 @@ struct Difference {
     part: String,
     what: String,
     how: String,
+}
+
+/// What the machine's cloud has told it.
+#[derive(Deserialize)]
+struct Notices {
+    notice: Option<Notice>,
+}
+
+#[derive(Deserialize)]
+struct Notice {
+    action: String,
+    time: String,
 }
 
 /// The error document of the program.
@@ -91,6 +104,13 @@ pub(crate) async fn clean(
     differences(&output)
 }
 
+/// Waits until a machine's cloud tells it that it takes the machine back; that notice in words, or `None` where there is nothing
+/// that could tell it.
+pub(crate) async fn notice(connection: &Connection, limit: Duration) -> Result<Option<String>, String> {
+    let output = ask(connection, &["notices"], Vec::new(), limit).await?;
+    noticed(&output)
+}
+
 async fn ask(
     connection: &Connection,
     words: &[&str],
@@ -135,6 +155,17 @@ fn document(output: &Output) -> Result<String, String> {
         return Err("verdigris-builder told nothing of the machine".to_owned());
     }
     Ok(output.stdout_text().trim().to_owned())
+}
+
+fn noticed(output: &Output) -> Result<Option<String>, String> {
+    if output.exit != Exit::Code(0) {
+        return Err(complaint(output));
+    }
+    let parsed: Result<Notices, _> = serde_json::from_slice(&output.stdout);
+    let told = parsed.map_err(|cause| not_understood(output, &cause))?;
+    Ok(told
+        .notice
+        .map(|Notice { action, time }| notice::in_words(&action, &time)))
 }
 
 fn differences(output: &Output) -> Result<Vec<String>, String> {
@@ -242,6 +273,23 @@ mod tests {
         ] {
             let found = busy(&output(exit.clone(), text));
             assert_eq!(found.as_deref(), expected, "{exit:?} {text}");
+        }
+    }
+
+    #[test]
+    fn a_notice_is_told_and_where_there_is_none_nothing_is_made_up() {
+        let told = r#"{"notice": {"action": "terminate", "time": "2026-11-30T10:00:00Z"}}"#;
+        let words = "its notice names terminate at 2026-11-30T10:00:00Z".to_owned();
+        assert_eq!(noticed(&output(Exit::Code(0), told)), Ok(Some(words)));
+        assert_eq!(noticed(&output(Exit::Code(0), r#"{"notice": null}"#)), Ok(None));
+        for (exit, text) in [
+            (Exit::Code(0), ""),
+            (Exit::Code(0), r#"{"notice": true}"#),
+            (Exit::Code(2), told),
+            (Exit::Lost, told),
+        ] {
+            let found = noticed(&output(exit, text));
+            assert!(found.is_err(), "{found:?}");
         }
     }
 

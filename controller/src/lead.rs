@@ -140,6 +140,7 @@ impl Controller {
             Some(ended) = self.steps.ends() => self.note(ended),
             Some(()) = self.clouds.look_ends() => {}
             Some(()) = self.hooks.ends() => {}
+            Some(()) = self.notices.ends() => {}
             Some(()) = self.files.change() => {}
             () = notified => {}
         }

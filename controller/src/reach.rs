@@ -51,6 +51,10 @@ pub trait Machine: Send + Sync {
     /// operators; nothing: it is as it was.
     async fn clean(&self, baseline: &str, limit: Duration) -> Result<Vec<String>, String>;
 
+    /// Waits until its cloud tells it that it takes the machine back, for at most so long; that notice in words for operators.
+    /// `None`: there is nothing that could tell it.
+    async fn notice(&self, limit: Duration) -> Result<Option<String>, String>;
+
     /// Ends the connection.
     async fn close(self: Box<Self>);
 }
@@ -153,6 +157,10 @@ impl Machine for Opened {
 
     async fn clean(&self, baseline: &str, limit: Duration) -> Result<Vec<String>, String> {
         agent::clean(&self.connection, baseline, limit).await
+    }
+
+    async fn notice(&self, limit: Duration) -> Result<Option<String>, String> {
+        agent::notice(&self.connection, limit).await
     }
 
     async fn close(self: Box<Self>) {

@@ -1,7 +1,7 @@
 //! One round after another: observe, plan, commit, act.
 //!
-//! Whatever waits for a cloud or a machine runs beside the rounds: looks at clouds, one for each cloud, and steps, one
-//! for each builder. A cloud that is slow or away so delays nothing but its own builders, and never the lease.
+//! Whatever waits for a cloud or a machine runs beside the rounds: looks at clouds, one for each cloud, steps, one
+//! for each builder, and connections that wait for clouds' notices. A cloud that is slow or away so delays nothing but its own builders, and never the lease.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,6 +19,7 @@ use crate::{
     clouds::Clouds,
     files::{Following, News},
     hooks::{Hooks, Processes},
+    notices::Notices,
     passes::Progress,
     snapshot::snapshot_with,
     steps::{CloudFailure, Steps},
@@ -31,6 +32,7 @@ pub struct Controller {
     pub(crate) clouds: Clouds,
     pub(crate) steps: Steps,
     pub(crate) hooks: Hooks,
+    pub(crate) notices: Notices,
     /// What is on record of the pools since this controller leads.
     pub(crate) recorded: BTreeMap<PoolName, String>,
     pub(crate) notifications: Notifications,
@@ -52,6 +54,7 @@ impl Controller {
             clouds: Clouds::new(&context),
             steps: Steps::new(context.clock.clone()),
             hooks: Hooks::new(context.clock.clone(), Arc::new(Processes)),
+            notices: Notices::new(context.clock.clone()),
             context: Arc::new(context),
             recorded: BTreeMap::new(),
             cache: FleetCache::default(),
@@ -74,6 +77,7 @@ impl Controller {
     pub(crate) async fn forget_everything(&mut self) {
         self.steps.stop().await;
         self.hooks.stop().await;
+        self.notices.stop().await;
         self.clouds.stop().await;
         self.steps = Steps::new(self.context.clock.clone());
         self.clouds = Clouds::new(&self.context);
@@ -99,6 +103,7 @@ impl Controller {
         self.clouds.conclude(&context, lease, &mut self.cache).await?;
         let mut view = self.view().await?;
         self.record_pools(lease, &view).await?;
+        Box::pin(self.take_up_notices(lease, &mut view)).await?;
         Box::pin(self.take_up_intents(lease, &mut view)).await?;
         Box::pin(self.adopt(lease, &mut view)).await?;
         self.clouds.record(&context, lease, &view).await?;
@@ -125,6 +130,7 @@ impl Controller {
         let waiting = Box::pin(self.hooks.begin(&context, lease, &builders)).await?;
         let with = (&self.clouds, &view.shortages, &waiting);
         self.steps.begin(&context, lease, &builders, with);
+        self.notices.begin(&context, &builders);
         Box::pin(self.follow_intents(lease, &view, &plan)).await?;
         // Why things wait is for people to read: it never keeps anything from being done.
         if let Err(error) = context.store.set_waits(lease, &mut self.cache, &plan.waits).await {

@@ -31,6 +31,7 @@ mod intents;
 mod launches;
 mod lead;
 mod machines;
+mod notices;
 mod pools;
 mod preparing;
 mod quotas;
@@ -62,10 +63,13 @@ enum Answers {
 /// The playbooks that were played on any machine.
 type Played = Arc<Mutex<Vec<String>>>;
 
-#[derive(Debug)]
-struct FakeMachines(Mutex<Answers>, Played);
+/// What clouds tell their machines: nothing yet, that there is nothing that could tell it, or a notice.
+type Told = Arc<Mutex<Option<Option<String>>>>;
 
-struct FakeMachine(Answers, Played);
+#[derive(Debug)]
+struct FakeMachines(Mutex<Answers>, Played, Told);
+
+struct FakeMachine(Answers, Played, Told);
 
 #[async_trait]
 impl Reach for FakeMachines {
@@ -89,7 +93,8 @@ impl Reach for FakeMachines {
             }),
             Answers::WithAPanic => panic!("the test wants this panic"),
             Answers::Well | Answers::Badly | Answers::Dirtily | Answers::Busily => {
-                Ok(Box::new(FakeMachine(answers, Arc::clone(&self.1))))
+                let (played, told) = (Arc::clone(&self.1), Arc::clone(&self.2));
+                Ok(Box::new(FakeMachine(answers, played, told)))
             }
         }
     }
@@ -147,6 +152,16 @@ impl Machine for FakeMachine {
         }
     }
 
+    async fn notice(&self, _limit: Duration) -> Result<Option<String>, String> {
+        loop {
+            let told = self.2.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            match told {
+                Some(told) => return Ok(told),
+                None => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+    }
+
     async fn close(self: Box<Self>) {}
 }
 
@@ -193,7 +208,11 @@ impl Farm {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let provisioner = Provisioner::load(&root.join("playbooks"), &root.join("provision-files")).unwrap();
         let (cloud, clock) = (Arc::new(FakeCloud::default()), ManualClock::new(NOW));
-        let machines = Arc::new(FakeMachines(Mutex::new(Answers::Well), Played::default()));
+        let machines = Arc::new(FakeMachines(
+            Mutex::new(Answers::Well),
+            Played::default(),
+            Told::default(),
+        ));
         let fleet = fleet(pools);
         let lease = store.acquire_lease(fleet.fleet, "test", Duration::from_secs(1_000_000), NOW);
         let lease = lease.await.unwrap().unwrap();
@@ -276,6 +295,7 @@ impl Farm {
                     Some(failures) = controller.steps.ends() => controller.note(failures),
                     Some(()) = controller.clouds.look_ends() => {}
                     Some(()) = controller.hooks.ends() => {}
+                    Some(()) = controller.notices.ends() => {}
                     () = tokio::time::sleep(Duration::from_millis(2)) => {}
                 }
                 let it = &self.controller;

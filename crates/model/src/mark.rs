@@ -1,4 +1,4 @@
-//! What an operator has said of a builder or of a pool: who, why and until when. A mark changes no state by itself; it keeps
+//! What an operator has said of a builder or of a pool: who, why and until when; and that a cloud takes a builder back. A mark changes no state by itself; it keeps
 //! attempts away, and [`crate::plan()`] moves the builder when its state allows it.
 
 use std::{fmt, str::FromStr};
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{BuilderState, Timestamp, build::UnknownState};
 
-/// What an operator wants of a builder.
+/// What an operator wants of a builder, or its cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MarkKind {
@@ -17,13 +17,23 @@ pub enum MarkKind {
     Held,
     /// It is terminated when what it does has ended.
     Retired,
+    /// Its cloud gives notice that it takes the machine back: it gets no attempts any more. What it does goes on until the machine
+    /// goes, and counts as no try where it is lost.
+    #[serde(rename = "taken-back")]
+    TakenBack,
     /// It is terminated now; an attempt on it is lost, and tried again.
     Ended,
 }
 
 impl MarkKind {
     /// Every kind, the one that asks for less before the one that asks for more.
-    pub const ALL: [Self; 4] = [Self::Cordoned, Self::Held, Self::Retired, Self::Ended];
+    pub const ALL: [Self; 5] = [
+        Self::Cordoned,
+        Self::Held,
+        Self::Retired,
+        Self::TakenBack,
+        Self::Ended,
+    ];
 
     /// The word in the database.
     #[must_use]
@@ -32,6 +42,7 @@ impl MarkKind {
             Self::Cordoned => "cordoned",
             Self::Held => "held",
             Self::Retired => "retired",
+            Self::TakenBack => "taken-back",
             Self::Ended => "ended",
         }
     }
@@ -39,7 +50,7 @@ impl MarkKind {
     /// Whether the builder is to go.
     #[must_use]
     pub const fn is_end(self) -> bool {
-        matches!(self, Self::Retired | Self::Ended)
+        matches!(self, Self::Retired | Self::TakenBack | Self::Ended)
     }
 }
 
@@ -61,7 +72,7 @@ impl FromStr for MarkKind {
     }
 }
 
-/// An operator's word on a builder.
+/// An operator's word on a builder, or its cloud's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mark {
     pub kind: MarkKind,
@@ -80,6 +91,23 @@ fn as_text<S: Serializer>(until: &Option<Timestamp>, serializer: S) -> Result<S:
 }
 
 impl Mark {
+    /// That a cloud takes a builder's machine back; `told`: its words, which a machine has handed on.
+    #[must_use]
+    pub fn taken_back(cloud: &str, told: &str) -> Self {
+        Self {
+            kind: MarkKind::TakenBack,
+            by: format!("cloud {cloud}"),
+            why: told.to_owned(),
+            until: None,
+        }
+    }
+
+    /// Whether this says more than what was said before, so that it takes its place.
+    #[must_use]
+    pub fn outdoes(&self, before: Option<&Self>) -> bool {
+        before.is_none_or(|before| before.kind < self.kind)
+    }
+
     /// The mark as a sentence for operators.
     #[must_use]
     pub fn in_words(&self) -> String {
@@ -90,6 +118,7 @@ impl Mark {
             MarkKind::Ended => "ended at once by",
             MarkKind::Cordoned => "cordoned by",
             MarkKind::Retired => "retired by",
+            MarkKind::TakenBack => "taken back by",
         };
         let why = if why.is_empty() {
             String::new()
@@ -185,6 +214,11 @@ mod tests {
             (MarkKind::Retired, S::Planned, Some(S::Abandoned)),
             (MarkKind::Retired, S::Booting, Some(S::Terminating)),
             (MarkKind::Retired, S::Resolving, None),
+            (MarkKind::TakenBack, S::Ready, Some(S::Draining)),
+            (MarkKind::TakenBack, S::Cleaning, Some(S::Draining)),
+            (MarkKind::TakenBack, S::Held, Some(S::Draining)),
+            (MarkKind::TakenBack, S::Reserved, None),
+            (MarkKind::TakenBack, S::Busy, None),
             (MarkKind::Ended, S::Busy, Some(S::Draining)),
             (MarkKind::Ended, S::Reserved, Some(S::Draining)),
             (MarkKind::Ended, S::Launching, None),
@@ -192,6 +226,22 @@ mod tests {
         ] {
             assert_eq!(mark(kind).leads_to(state), to, "{kind} {state}");
         }
+    }
+
+    #[test]
+    fn a_notice_takes_the_place_of_all_that_asks_for_less_and_of_nothing_else() {
+        let notice = Mark::taken_back("aws", "terminate at noon");
+        assert!(notice.outdoes(None));
+        for (before, expected) in [
+            (MarkKind::Cordoned, true),
+            (MarkKind::Held, true),
+            (MarkKind::Retired, true),
+            (MarkKind::TakenBack, false),
+            (MarkKind::Ended, false),
+        ] {
+            assert_eq!(notice.outdoes(Some(&mark(before))), expected, "{before}");
+        }
+        assert_eq!(notice.in_words(), "taken back by cloud aws: terminate at noon");
     }
 
     #[test]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unittest
 
-from support import ENTRY, BuilderTest, microdistro, until_true
+from support import ENTRY, HERE, BuilderTest, microdistro, until_true
 
 RULES = os.path.join(os.path.dirname(ENTRY), "../firewall/metadata.nft")
 
@@ -59,6 +59,7 @@ class Network(Isolation):
     def neighbourhood(self):
         """The builder's namespace, in which all its commands run from now on, with a server for it in another."""
         builder, outside = self.namespace(), self.namespace()
+        self.outside = outside
         self.inside(builder, "ip", "link", "add", "va", "type", "veth", "peer", "name", "vb", "netns", str(outside))
         for holder, device, addresses in ((builder, "va", ["10.99.0.1/24", "169.254.169.1/24"]), (outside, "vb", ["10.99.0.2/24", "169.254.169.254/24"])):
             for address in addresses:
@@ -74,9 +75,9 @@ class Network(Isolation):
         self.builder.define(base=[{**self.builder.definition["base"][0], "baseurl": "http://10.99.0.2:8000/"}])
         return builder
 
-    def reaches_metadata(self, builder):
+    def reaches_metadata(self, builder, port=8000):
         """Whether root on the builder does."""
-        return self.inside(builder, "timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/169.254.169.254/8000", check=False).returncode == 0
+        return self.inside(builder, "timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/169.254.169.254/%d" % port, check=False).returncode == 0
 
     def test_a_build_has_no_network_no_capability_and_sees_nothing_of_the_host(self):
         builder = self.neighbourhood()
@@ -105,6 +106,20 @@ class Network(Isolation):
             self.assertFalse(self.reaches_metadata(builder))
         rules = self.inside(builder, "nft", "list", "ruleset").stdout.decode()
         self.assertEqual(rules.count("169.254.0.0/16"), 1, rules)
+
+    def test_the_rules_let_the_builders_own_question_pass_and_nobody_elses(self):
+        builder = self.neighbourhood()
+        service = subprocess.Popen(["nsenter", "-t", str(self.outside), "-n", sys.executable,
+                                    os.path.join(HERE, "metadata_service.py"), "169.254.169.254", "80"])
+        self.addCleanup(lambda: (service.kill(), service.wait()))
+        until_true(lambda: self.reaches_metadata(builder, 80), "the metadata service")
+        self.inside(builder, "nft", "-f", RULES)
+        self.assertFalse(self.reaches_metadata(builder, 80), "root is anybody")
+        told = self.builder.ok("notices")
+        self.assertEqual(told["notice"]["action"], "terminate")
+        # As scriptlets run: root without what a mark takes.
+        self.builder.wrapper += ["setpriv", "--bounding-set=-net_admin,-net_raw"]
+        self.assertEqual(self.builder.ok("notices"), {"notice": None})
 
 
 if __name__ == "__main__":

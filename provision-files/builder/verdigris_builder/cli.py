@@ -17,6 +17,7 @@ from .errors import EXITS, CommandError
 
 PIECE = 256 << 10
 PIECE_SECONDS = 0.25  # at most so often a piece of the log is sent: each one wakes the connection, the worker and who reads along
+OF_ATTEMPTS = ("start", "status", "log", "manifest", "cancel", "clean")
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,9 +46,10 @@ def parser():
                        ("baseline", "note what this machine is like before its first build"),
                        ("renew", "clean, and compare with the baseline on stdin"),
                        ("accept", "clean, and take this machine as it is"),
-                       ("idle", "say whether no build runs here")):
+                       ("idle", "say whether no build runs here"),
+                       ("notices", "wait until the cloud says that it takes this machine back")):
         known[name] = commands.add_parser(name, help=what)
-        if name not in ("ready", "baseline", "renew", "accept", "idle"):
+        if name in OF_ATTEMPTS:
             known[name].add_argument("--attempt", required=name != "clean")
     known["log"].add_argument("--offset", type=number, default=0)
     known["log"].add_argument("--follow", action="store_true")
@@ -206,5 +208,11 @@ def idle(arguments):
     return renewal.idle(), 0
 
 
+def notices(arguments):
+    """Does the cloud take it back?"""
+    from . import notices as service
+    return service.wait(), 0
+
+
 COMMANDS = {"start": start, "status": status, "log": log, "manifest": manifest, "cancel": cancel, "clean": clean, "ready": check,
-            "baseline": baseline, "renew": renew, "accept": accept, "idle": idle}
+            "baseline": baseline, "renew": renew, "accept": accept, "idle": idle, "notices": notices}

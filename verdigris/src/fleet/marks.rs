@@ -11,6 +11,7 @@ pub(super) fn state(builder: &Builder) -> String {
         Some(MarkKind::Held) if state == BuilderState::Held => None,
         Some(MarkKind::Held) => Some("to be held"),
         Some(MarkKind::Retired | MarkKind::Ended) => Some("retired"),
+        Some(MarkKind::TakenBack) => Some("taken back"),
         Some(MarkKind::Cordoned) => Some("cordoned"),
         None => builder.cordoned.then_some("cordoned"),
     };
@@ -42,6 +43,7 @@ mod tests {
             (S::Held, Some(MarkKind::Held), true, "held"),
             (S::Busy, Some(MarkKind::Retired), true, "busy, retired"),
             (S::Launching, Some(MarkKind::Ended), true, "launching, retired"),
+            (S::Busy, Some(MarkKind::TakenBack), true, "busy, taken back"),
             (S::Terminating, Some(MarkKind::Retired), true, "terminating"),
             (S::Terminated, Some(MarkKind::Held), true, "terminated"),
         ] {

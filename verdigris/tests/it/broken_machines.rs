@@ -13,10 +13,18 @@ use crate::{
 
 /// Has the farm's own cloud make a fault to an instance.
 fn break_machine(farm: &Farm, fault: &str, instance: &str) {
+    make(farm, &json!({"fault": fault, "instance": instance}));
+}
+
+/// The same, with all that the fault needs.
+fn make(farm: &Farm, fault: &Value) {
     let key = fs::read_to_string(farm.path("data/secrets/devcloud.json")).unwrap();
     let key: Value = serde_json::from_str(&key).unwrap();
-    let fault = json!({"fault": fault, "instance": instance}).to_string();
-    make_fault_with(cloud_port(farm), key["secret_key"].as_str().unwrap(), &fault);
+    make_fault_with(
+        cloud_port(farm),
+        key["secret_key"].as_str().unwrap(),
+        &fault.to_string(),
+    );
 }
 
 /// The port of the embedded cloud, as the farm's log tells it.
@@ -30,7 +38,10 @@ fn cloud_port(farm: &Farm) -> u16 {
 
 /// A farm that builds something slow, the build, and the instance it is built on.
 fn building() -> (Farm, i64, String) {
-    let farm = Farm::start();
+    building_on(Farm::start())
+}
+
+fn building_on(farm: Farm) -> (Farm, i64, String) {
     farm.copr(&["create", "demo", "--chroot", CHROOT]);
     let build = farm.submit("demo", &source_package(farm.directory.path(), SLOW));
     farm.wait_for(build, &["running"]);
@@ -152,6 +163,50 @@ fn builds_whose_machines_the_spot_market_takes_back_are_tried_again_however_ofte
         let ended = machines.values().filter(|one| one["state"] == "terminated");
         (taken.count(), ended.count()) == (4, 5)
     });
+}
+
+/// A farm whose machines are of the spot market.
+fn of_the_spot_market() -> Farm {
+    let farm = Farm::start();
+    let file = farm.path("data/fleet.yaml");
+    let before = fs::read_to_string(&file).unwrap();
+    let spot = before.replace("types: [c7i.xlarge]", "types: [c7i.xlarge]\n        market: spot");
+    assert_ne!(before, spot);
+    fs::write(&file, spot).unwrap();
+    eventually("the file is in force", || {
+        farm.log().contains("is in force: pool local changes")
+    });
+    farm.operate(&["fleet", "terminate", "local", "--wait"]);
+    farm
+}
+
+#[test]
+fn a_build_whose_machine_gave_notice_goes_on_and_loses_no_try_with_the_machine() {
+    let (farm, build, instance) = building_on(of_the_spot_market());
+    let notice = json!({"fault": "spot-loss", "instance": instance, "notice_milliseconds": 1_800_000});
+    make(&farm, &notice);
+    let is_marked = || {
+        let status = farm.operate(&["fleet", "status"]);
+        status.contains("busy, taken back")
+    };
+    eventually("the notice is known", is_marked);
+    assert_eq!(attempts(&farm, build).len(), 1, "{}", farm.why(build));
+    assert_eq!(farm.state(build), "running");
+    // It goes before its time, and the cloud does not say why: the worker gives it up.
+    break_machine(&farm, "partition", &instance);
+    farm.wait_for(build, &["succeeded"]);
+    let attempts = attempts(&farm, build);
+    assert_eq!(attempts.len(), 2, "{attempts:#?}");
+    let reason = attempts[0]["reason"].as_str().unwrap();
+    assert!(
+        attempts[0]["blame"].is_null()
+            && reason.contains("taken back by cloud devcloud: its notice names terminate at 20"),
+        "{attempts:#?}"
+    );
+    let builder = attempts[0]["builder"].as_str().unwrap();
+    let why = farm.operate(&["fleet", "why", builder]);
+    assert!(why.contains("taken back by cloud devcloud"), "{why}");
+    assert_eq!(farm.fleet_status()["troubles"], json!([]));
 }
 
 #[test]

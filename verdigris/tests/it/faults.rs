@@ -219,6 +219,29 @@ fn machines_that_the_spot_market_takes_back_are_replaced_and_their_pool_is_not_h
 }
 
 #[test]
+fn an_idle_machine_whose_cloud_gives_notice_is_replaced_long_before_it_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let cloud = answering_devcloud(directory.path());
+    let pool = "    size: {max: 3, idle: 1}\n    offerings: [{types: [t3.micro], market: spot}]\n";
+    let fleet = Fleet::new(directory.path(), &cloud, cloud.port, pool, PATIENT);
+    let _controller = fleet.controller();
+    eventually("a builder is ready", || ready(&fleet) == 1);
+    let status = fleet.status();
+    let first = &status["builders"][0];
+    let [id, instance] = ["id", "instance_id"].map(|key| first[key].as_str().unwrap());
+    let fault =
+        format!(r#"{{"fault": "spot-loss", "instance": "{instance}", "notice_milliseconds": 3600000}}"#);
+    make_fault(cloud.port, &fault);
+    eventually("another took its place, and it has ended", || {
+        made_and_ended(directory.path()) == (2, 1) && ready(&fleet) == 1
+    });
+    let why = fleet.run(&["fleet", "why", id]);
+    let words = "taken back by cloud rented: its notice names terminate at 20";
+    assert!(why.matches(words).count() >= 2, "the mark, and the events: {why}");
+    assert_eq!(fleet.status()["troubles"], serde_json::json!([]));
+}
+
+#[test]
 fn machines_that_are_not_visible_yet_are_neither_lost_nor_launched_twice() {
     let directory = tempfile::tempdir().unwrap();
     let (_cloud, fleet) = troubled(

@@ -114,11 +114,12 @@ impl Store {
             return;
         };
         let (attempt, is_offered) = (allocation.attempt, allocation.worker.is_none());
+        let is_excused = step.is_excused || self.has_notice(seen.id);
         self.open.remove(&epoch);
         let is_cancel_wanted = self.attempts.get(&attempt).is_some_and(|it| it.is_cancel_wanted);
         if is_offered && !is_cancel_wanted {
             self.wait_again(attempt);
-        } else if let Some(build) = self.end_attempt(attempt, End::lost(step.is_excused), now)
+        } else if let Some(build) = self.end_attempt(attempt, End::lost(is_excused), now)
             && let Some(row) = self.builders.get_mut(&seen.id)
         {
             row.lost = Some(build);

@@ -278,6 +278,7 @@ fn after_an_attempt_a_builder_is_cleaned_held_or_drained() {
         (O::Built, Some(M::Cordoned), S::Draining),
         (O::Built, Some(M::Retired), S::Draining),
         (O::Built, Some(M::Held), S::Held),
+        (O::Built, Some(M::TakenBack), S::Draining),
     ] {
         let (mut store, lease) = store();
         let attempt = submit(&mut store, 1, "alice");
@@ -325,6 +326,23 @@ fn what_a_worker_gave_up_before_the_clouds_word_came_is_excused_by_it() {
     }
     assert_eq!(store.ended.len(), 6);
     assert!(store.builders.is_empty());
+}
+
+#[test]
+fn what_is_lost_on_a_machine_that_is_taken_back_is_no_try() {
+    let (mut store, lease) = store();
+    submit(&mut store, 1, "alice");
+    for round in 0..6 {
+        let attempt = *store.attempts.keys().next().unwrap();
+        let (row, epoch) = busy(&mut store, lease, attempt);
+        store.set_mark(row.id, Some(mark(MarkKind::TakenBack)));
+        if round % 2 == 0 {
+            store.finish(epoch, 1, Outcome::Broken, NOW).unwrap();
+        } else {
+            go(&mut store, lease, &row, BuilderState::Draining);
+        }
+        assert_eq!(store.queue().len(), 1, "{round}");
+    }
 }
 
 #[test]

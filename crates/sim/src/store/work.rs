@@ -246,7 +246,7 @@ impl Store {
         let end = End {
             state,
             blame,
-            is_excused: false,
+            is_excused: blame == Some(Blame::Infrastructure) && self.has_notice(builder),
         };
         if let Some(build) = self.end_attempt(attempt, end, now)
             && let Some(row) = self.builders.get_mut(&builder)
@@ -254,6 +254,13 @@ impl Store {
             row.lose(build);
         }
         Ok(())
+    }
+
+    /// Whether a builder's cloud has said that it takes the machine back.
+    pub(super) fn has_notice(&self, id: BuilderId) -> bool {
+        let row = self.builders.get(&id);
+        row.and_then(|row| row.mark.as_ref())
+            .is_some_and(|mark| mark.kind == MarkKind::TakenBack)
     }
 
     /// Moves a builder on after its attempt, unless it has left by itself.

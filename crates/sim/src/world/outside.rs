@@ -226,7 +226,7 @@ impl World {
                     what: Target::Builders(vec![builder]),
                 }),
                 MarkKind::Held => self.ask(Request::Release { builder }),
-                MarkKind::Retired | MarkKind::Ended => {}
+                MarkKind::Retired | MarkKind::TakenBack | MarkKind::Ended => {}
             }
         }
         let paused: Vec<PoolName> = self.store.pauses.keys().cloned().collect();

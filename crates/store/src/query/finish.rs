@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     allocations::{actor, held, move_allocation, not_held},
-    marks::hold_of,
+    marks::{hold_of, notice_of},
     moves::{self, Move},
     repositories::want_publication,
     verdict::{End, advance, end, lock_attempt, refresh_build, set_chroot},
@@ -208,6 +208,25 @@ fn verdict(outcome: &Outcome, cancel_requested: bool) -> End {
     }
 }
 
+/// The end of an attempt on a machine that its cloud takes back: what breaks there is nobody's fault, and no try.
+async fn excused_by_notice(tx: &Tx, builder: BuilderId, end: End) -> Result<End, TxError> {
+    let is_its = end.state == AttemptState::Failed && end.blame == Some(Blame::Infrastructure);
+    let notice = if is_its {
+        notice_of(tx, builder).await?
+    } else {
+        None
+    };
+    let Some(notice) = notice else { return Ok(end) };
+    Ok(End {
+        state: AttemptState::Lost,
+        blame: None,
+        reason: format!("{}; {}", notice.in_words(), end.reason),
+        excused: true,
+        is_suspect: false,
+        ..end
+    })
+}
+
 /// Takes an allocation away from whoever holds it and ends its attempt so. The caller has locked the attempt's build.
 pub(super) async fn fence(
     tx: &Tx,
@@ -291,6 +310,7 @@ impl Store {
             {
                 keep_packages(&tx, &row, packages, now).await?;
             }
+            let verdict = excused_by_notice(&tx, builder, verdict).await?;
             end(&tx, &row, verdict, (&actor, now)).await
         })
         .await

@@ -1,4 +1,4 @@
-//! What operators have said of builders and pools, in their rows.
+//! What operators have said of builders and pools, and clouds of builders, in their rows.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +34,13 @@ pub(super) async fn hold_of(tx: &Tx, id: BuilderId, now: Timestamp) -> Result<Op
     let row = builder::Entity::find_by_id(id.0).one(&**tx).await?;
     let mark = row.as_ref().map(mark_of).transpose()?.flatten();
     Ok(mark.filter(|mark| mark.kind == MarkKind::Held && mark.until.is_none_or(|until| until > now)))
+}
+
+/// That a builder's cloud takes the machine back, where it has said so.
+pub(super) async fn notice_of(tx: &Tx, id: BuilderId) -> Result<Option<Mark>, TxError> {
+    let row = builder::Entity::find_by_id(id.0).one(&**tx).await?;
+    let mark = row.as_ref().map(mark_of).transpose()?.flatten();
+    Ok(mark.filter(|mark| mark.kind == MarkKind::TakenBack))
 }
 
 /// Marks a builder that lives, or takes its mark away. Nothing happens when it has ended. One that is held already is held until
@@ -126,6 +133,33 @@ pub(super) async fn pauses(tx: &Tx, fleet: FleetId) -> Result<BTreeMap<PoolName,
 }
 
 impl Store {
+    /// Marks a builder that lives, unless what is said of it already asks for as much; whether the mark is new.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::LeaseLost`].
+    pub async fn mark_builder(
+        &self,
+        lease: &Lease,
+        id: BuilderId,
+        mark: &Mark,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.write(|tx| async move {
+            check_lease(&tx, lease).await?;
+            let row = builder::Entity::find_by_id(id.0).one(&*tx).await?;
+            let Some(row) = row.filter(|row| row.ended_at.is_none()) else {
+                return Ok(false);
+            };
+            let is_new = mark.outdoes(mark_of(&row)?.as_ref());
+            if is_new {
+                set_mark(&tx, id, Some(mark), ("controller", now)).await?;
+            }
+            Ok(is_new)
+        })
+        .await
+    }
+
     /// Takes away the marks of builders whose time is over.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use super::{
     hooks::write_down,
     hosts::{host_history, set_host_history},
     leases::check_lease,
+    marks::notice_of,
     moves::{Move, advance},
     shortages::note_answer,
     verdict::{End, lock_attempt},
@@ -187,9 +188,17 @@ async fn take_attempt_away(
     if found.state == AllocationState::Offered.as_str() && !attempt.cancel_requested {
         return withdraw(tx, &found, &attempt, (ACTOR, &change.reason, now)).await;
     }
+    let notice = match change.is_excused {
+        true => None,
+        false => notice_of(tx, builder.id).await?,
+    };
+    let why = match &notice {
+        Some(notice) => format!("{}; {}", notice.in_words(), change.reason),
+        None => change.reason.clone(),
+    };
     let lost = End {
-        excused: change.is_excused,
-        ..End::new(AttemptState::Lost, None, &change.reason)
+        excused: change.is_excused || notice.is_some(),
+        ..End::new(AttemptState::Lost, None, &why)
     };
     fence(tx, &found, &attempt, lost, (ACTOR, now)).await
 }

@@ -27,6 +27,7 @@ mod intents;
 mod leases;
 mod many;
 mod migrations;
+mod notices;
 mod others;
 mod packages;
 mod plans;

@@ -171,6 +171,12 @@ fn a_marked_builder_goes_where_its_mark_leads_as_soon_as_its_state_allows_it() {
             MarkKind::Ended,
             drained("ended at once by root: it smells"),
         ),
+        (
+            S::Ready,
+            MarkKind::TakenBack,
+            drained("taken back by root: it smells"),
+        ),
+        (S::Busy, MarkKind::TakenBack, vec![]),
         (S::Busy, MarkKind::Retired, vec![]),
         (
             S::Busy,
