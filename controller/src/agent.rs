@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use model::step::notice;
+use model::step::{live::Answer, notice};
 use runtime::supervisor::error_chain;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -11,6 +11,8 @@ use shell::{Command, Connection, Exit, Input, Output, RunOptions};
 use tracing::debug;
 
 const PROGRAM: &str = "/usr/libexec/verdigris/verdigris-builder";
+/// The exit of a builder that is not fit to build.
+const NOT_READY: u32 = 1;
 /// The exit of a builder on which an attempt runs.
 const BUSY: u32 = 5;
 /// The exit of a builder that is not as it was.
@@ -37,6 +39,16 @@ struct Difference {
     part: String,
     what: String,
     how: String,
+}
+
+/// What a machine says of itself.
+#[derive(Deserialize)]
+struct Life {
+    live: bool,
+    #[serde(default)]
+    problems: Vec<String>,
+    /// A digest of which start of the machine this is.
+    boot: String,
 }
 
 /// What the machine's cloud has told it.
@@ -104,6 +116,18 @@ pub(crate) async fn clean(
     differences(&output)
 }
 
+/// Asks a machine whether it is still that builder, and what it was when the baseline was taken, where that is known.
+pub(crate) async fn live(
+    connection: &Connection,
+    (builder, baseline): (&str, Option<&str>),
+    limit: Duration,
+) -> Answer {
+    match ask(connection, &["live", "--builder", builder], Vec::new(), limit).await {
+        Ok(output) => lives(&output, baseline),
+        Err(words) => Answer::Badly(words),
+    }
+}
+
 /// Waits until a machine's cloud tells it that it takes the machine back; that notice in words, or `None` where there is nothing
 /// that could tell it.
 pub(crate) async fn notice(connection: &Connection, limit: Duration) -> Result<Option<String>, String> {
@@ -155,6 +179,33 @@ fn document(output: &Output) -> Result<String, String> {
         return Err("verdigris-builder told nothing of the machine".to_owned());
     }
     Ok(output.stdout_text().trim().to_owned())
+}
+
+fn lives(output: &Output, baseline: Option<&str>) -> Answer {
+    if !matches!(output.exit, Exit::Code(0 | NOT_READY)) {
+        return Answer::Badly(complaint(output));
+    }
+    let parsed: Result<Life, _> = serde_json::from_slice(&output.stdout);
+    let life = match parsed {
+        Ok(life) => life,
+        Err(cause) => return Answer::Badly(not_understood(output, &cause)),
+    };
+    let known: Option<Baseline> = baseline.and_then(|text| serde_json::from_str(text).ok());
+    let boot = known
+        .as_ref()
+        .and_then(|known| known.fingerprint.get("boot")?.as_str());
+    if boot.is_some_and(|boot| boot != life.boot) {
+        return Answer::Restarted;
+    }
+    if life.live && output.exit == Exit::Code(0) {
+        return Answer::Well;
+    }
+    let words: String = life.problems.join("; ").chars().take(MOST_WORDS).collect();
+    Answer::Badly(if words.is_empty() {
+        "it is not fit to build, and does not say why".to_owned()
+    } else {
+        words
+    })
 }
 
 fn noticed(output: &Output) -> Result<Option<String>, String> {
@@ -274,6 +325,46 @@ mod tests {
             let found = busy(&output(exit.clone(), text));
             assert_eq!(found.as_deref(), expected, "{exit:?} {text}");
         }
+    }
+
+    #[test]
+    fn a_machine_lives_if_it_says_so_in_both_ways_and_was_not_started_again() {
+        let well = r#"{"live": true, "problems": [], "boot": "ab"}"#;
+        let ill = r#"{"live": false, "problems": ["the disk is full", "dnf is missing"], "boot": "ab"}"#;
+        let badly = |words: &str| Answer::Badly(words.to_owned());
+        let same = Some(r#"{"format": 1, "fingerprint": {"boot": "ab", "etc": "cd"}}"#);
+        let other = Some(r#"{"fingerprint": {"boot": "xy"}}"#);
+        for (exit, text, baseline, expected) in [
+            (0, well, None, Answer::Well),
+            (0, well, same, Answer::Well),
+            // What cannot be told is not held against it.
+            (0, well, Some("{}"), Answer::Well),
+            (0, well, Some(r#"{"fingerprint": {"etc": "cd"}}"#), Answer::Well),
+            (0, well, other, Answer::Restarted),
+            (1, ill, other, Answer::Restarted),
+            (1, ill, same, badly("the disk is full; dnf is missing")),
+            (0, ill, None, badly("the disk is full; dnf is missing")),
+            (
+                1,
+                well,
+                None,
+                badly("it is not fit to build, and does not say why"),
+            ),
+            (
+                2,
+                "",
+                None,
+                badly("verdigris-builder ended with 2: bash: no such file"),
+            ),
+        ] {
+            let found = lives(&output(Exit::Code(exit), text), baseline);
+            assert_eq!(found, expected, "{exit} {text} {baseline:?}");
+        }
+        let odd = lives(&output(Exit::Code(0), "{}"), None);
+        assert!(
+            matches!(&odd, Answer::Badly(words) if words.contains("missing field")),
+            "{odd:?}"
+        );
     }
 
     #[test]

@@ -141,6 +141,7 @@ impl Controller {
             Some(()) = self.clouds.look_ends() => {}
             Some(()) = self.hooks.ends() => {}
             Some(()) = self.notices.ends() => {}
+            Some(()) = self.lives.ends() => {}
             Some(()) = self.files.change() => {}
             () = notified => {}
         }

@@ -15,6 +15,7 @@ mod files;
 mod hooks;
 mod intents;
 mod lead;
+mod lives;
 mod notices;
 mod observe;
 mod passes;

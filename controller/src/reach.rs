@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use model::fleet::{ProvisionSpec, Runner};
+use model::{
+    fleet::{ProvisionSpec, Runner},
+    step::live::Answer,
+};
 use provisioner::{Ansible, Mode, PlaybookRunner as _, Provisioner, Report, Request, Target};
 use runtime::supervisor::error_chain;
 use serde_json::{Map, Value};
@@ -50,6 +53,10 @@ pub trait Machine: Send + Sync {
     /// Removes what builds left there, and compares the machine with what it was like. What differs is told in words for
     /// operators; nothing: it is as it was.
     async fn clean(&self, baseline: &str, limit: Duration) -> Result<Vec<String>, String>;
+
+    /// Whether the machine is still the builder with that id, is fit to build, and was not started again since `baseline` was taken,
+    /// where that is known.
+    async fn live(&self, builder: &str, baseline: Option<&str>, limit: Duration) -> Answer;
 
     /// Waits until its cloud tells it that it takes the machine back, for at most so long; that notice in words for operators.
     /// `None`: there is nothing that could tell it.
@@ -157,6 +164,10 @@ impl Machine for Opened {
 
     async fn clean(&self, baseline: &str, limit: Duration) -> Result<Vec<String>, String> {
         agent::clean(&self.connection, baseline, limit).await
+    }
+
+    async fn live(&self, builder: &str, baseline: Option<&str>, limit: Duration) -> Answer {
+        agent::live(&self.connection, (builder, baseline), limit).await
     }
 
     async fn notice(&self, limit: Duration) -> Result<Option<String>, String> {

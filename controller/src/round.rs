@@ -1,7 +1,8 @@
 //! One round after another: observe, plan, commit, act.
 //!
 //! Whatever waits for a cloud or a machine runs beside the rounds: looks at clouds, one for each cloud, steps, one
-//! for each builder, and connections that wait for clouds' notices. A cloud that is slow or away so delays nothing but its own builders, and never the lease.
+//! for each builder, connections that wait for clouds' notices, and
+//! questions to builders that wait for work. A cloud that is slow or away so delays nothing but its own builders, and never the lease.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,6 +20,7 @@ use crate::{
     clouds::Clouds,
     files::{Following, News},
     hooks::{Hooks, Processes},
+    lives::Lives,
     notices::Notices,
     passes::Progress,
     snapshot::snapshot_with,
@@ -33,6 +35,7 @@ pub struct Controller {
     pub(crate) steps: Steps,
     pub(crate) hooks: Hooks,
     pub(crate) notices: Notices,
+    pub(crate) lives: Lives,
     /// What is on record of the pools since this controller leads.
     pub(crate) recorded: BTreeMap<PoolName, String>,
     pub(crate) notifications: Notifications,
@@ -55,6 +58,7 @@ impl Controller {
             steps: Steps::new(context.clock.clone()),
             hooks: Hooks::new(context.clock.clone(), Arc::new(Processes)),
             notices: Notices::new(context.clock.clone()),
+            lives: Lives::new(context.clock.clone()),
             context: Arc::new(context),
             recorded: BTreeMap::new(),
             cache: FleetCache::default(),
@@ -78,6 +82,7 @@ impl Controller {
         self.steps.stop().await;
         self.hooks.stop().await;
         self.notices.stop().await;
+        self.lives.stop().await;
         self.clouds.stop().await;
         self.steps = Steps::new(self.context.clock.clone());
         self.clouds = Clouds::new(&self.context);
@@ -104,6 +109,7 @@ impl Controller {
         let mut view = self.view().await?;
         self.record_pools(lease, &view).await?;
         Box::pin(self.take_up_notices(lease, &mut view)).await?;
+        Box::pin(self.drain_what_died(lease, &mut view)).await?;
         Box::pin(self.take_up_intents(lease, &mut view)).await?;
         Box::pin(self.adopt(lease, &mut view)).await?;
         self.clouds.record(&context, lease, &view).await?;
@@ -131,6 +137,7 @@ impl Controller {
         let with = (&self.clouds, &view.shortages, &waiting);
         self.steps.begin(&context, lease, &builders, with);
         self.notices.begin(&context, &builders);
+        self.lives.begin(&context, &builders);
         Box::pin(self.follow_intents(lease, &view, &plan)).await?;
         // Why things wait is for people to read: it never keeps anything from being done.
         if let Err(error) = context.store.set_waits(lease, &mut self.cache, &plan.waits).await {

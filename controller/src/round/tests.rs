@@ -12,6 +12,7 @@ use cloud::{FLEET_TAG, FakeCloud, HostCloud, Instance, InstanceState, LaunchFail
 use model::{
     BuilderState,
     fleet::{FleetSpec, HOSTS, ProvisionSpec},
+    step::live::Answer,
 };
 use provisioner::Provisioner;
 use runtime::clock::{Clock, ManualClock};
@@ -30,6 +31,7 @@ mod hosts;
 mod intents;
 mod launches;
 mod lead;
+mod lives;
 mod machines;
 mod notices;
 mod pools;
@@ -54,6 +56,8 @@ enum Answers {
     Badly,
     /// It is not as it was before its first build.
     Dirtily,
+    /// It was started again.
+    Restarted,
     /// An attempt runs on it.
     Busily,
     /// A fault of this program is met on the way.
@@ -92,7 +96,7 @@ impl Reach for FakeMachines {
                 got: host_key.fingerprint().to_owned(),
             }),
             Answers::WithAPanic => panic!("the test wants this panic"),
-            Answers::Well | Answers::Badly | Answers::Dirtily | Answers::Busily => {
+            Answers::Well | Answers::Badly | Answers::Dirtily | Answers::Restarted | Answers::Busily => {
                 let (played, told) = (Arc::clone(&self.1), Arc::clone(&self.2));
                 Ok(Box::new(FakeMachine(answers, played, told)))
             }
@@ -149,6 +153,16 @@ impl Machine for FakeMachine {
             Answers::Dirtily => Ok(vec!["users: eve: is new".to_owned()]),
             Answers::Badly => Err("the disk is full".to_owned()),
             _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn live(&self, builder: &str, baseline: Option<&str>, _limit: Duration) -> Answer {
+        assert!(builder.starts_with("bdr_"), "{builder}");
+        match self.0 {
+            Answers::Badly => Answer::Badly("the disk is full".to_owned()),
+            // Only of a machine that is to be used again it is known.
+            Answers::Restarted if baseline.is_some() => Answer::Restarted,
+            _ => Answer::Well,
         }
     }
 
@@ -296,10 +310,12 @@ impl Farm {
                     Some(()) = controller.clouds.look_ends() => {}
                     Some(()) = controller.hooks.ends() => {}
                     Some(()) = controller.notices.ends() => {}
+                    Some(()) = controller.lives.ends() => {}
                     () = tokio::time::sleep(Duration::from_millis(2)) => {}
                 }
                 let it = &self.controller;
                 let under_way = it.steps.under_way() + it.clouds.under_way() + it.hooks.under_way();
+                let under_way = under_way + it.lives.under_way();
                 if under_way <= self.clock.sleepers() {
                     return;
                 }

@@ -1,6 +1,7 @@
 //! What is to be done for one builder next, and what a cloud's words mean for it. The controller carries it out.
 
 pub mod launch;
+pub mod live;
 pub mod notice;
 pub mod sight;
 

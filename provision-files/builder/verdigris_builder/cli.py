@@ -47,6 +47,7 @@ def parser():
                        ("renew", "clean, and compare with the baseline on stdin"),
                        ("accept", "clean, and take this machine as it is"),
                        ("idle", "say whether no build runs here"),
+                       ("live", "say whether this is still the builder that it was"),
                        ("notices", "wait until the cloud says that it takes this machine back")):
         known[name] = commands.add_parser(name, help=what)
         if name in OF_ATTEMPTS:
@@ -56,6 +57,7 @@ def parser():
     known["start"].add_argument("--epoch", type=number, required=True)
     known["cancel"].add_argument("--epoch", type=number)
     known["ready"].add_argument("--chroot")
+    known["live"].add_argument("--builder")
     known["renew"].add_argument("--baseline", choices=["-"], required=True)
     return top
 
@@ -208,6 +210,12 @@ def idle(arguments):
     return renewal.idle(), 0
 
 
+def live(arguments):
+    """Is it still what it was?"""
+    from . import live as liveliness
+    return liveliness.live(arguments.builder)
+
+
 def notices(arguments):
     """Does the cloud take it back?"""
     from . import notices as service
@@ -215,4 +223,4 @@ def notices(arguments):
 
 
 COMMANDS = {"start": start, "status": status, "log": log, "manifest": manifest, "cancel": cancel, "clean": clean, "ready": check,
-            "baseline": baseline, "renew": renew, "accept": accept, "idle": idle, "notices": notices}
+            "baseline": baseline, "renew": renew, "accept": accept, "idle": idle, "live": live, "notices": notices}

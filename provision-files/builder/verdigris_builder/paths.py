@@ -15,6 +15,7 @@ BASELINE = STATE + "/baseline.json"
 DIRTY = STATE + "/dirty.json"
 PROVEN = STATE + "/proven.json"  # from a clean comparison, or an operator's word, to the next build
 CHROOTS = PREFIX + "/etc/verdigris/chroots"
+IDENTITY = PREFIX + "/etc/verdigris/builder.json"
 METADATA_RULES = PREFIX + "/etc/verdigris/metadata.nft"
 MOCK_CONFIGS = PREFIX + "/etc/mock"
 MOCK_CACHES = (PREFIX + "/var/cache/mock", PREFIX + "/var/lib/mock")

@@ -1,0 +1,117 @@
+//! Whether a builder that waits for work is still there, and still what it was when it got ready. It is asked now and then; what
+//! follows from its answers is decided here.
+
+use std::time::Duration;
+
+use crate::BuilderId;
+
+/// How often a ready builder is asked. A machine that dies while it is idle is found before most builds are sent to it, and its cost
+/// is bounded, for the price of a login a minute. Its cloud shows a machine that is gone sooner; only this shows one that is there
+/// and does not answer.
+const EVERY: Duration = Duration::from_secs(60);
+/// How much the pauses of different builders differ, in hundredths: machines that got ready together are not asked together.
+const SPREAD: u32 = 20;
+/// How often in a row it may not answer as it should before it is given up: less than two minutes of a network that is away, or of a
+/// machine that is busy with something, cost no builder.
+const FAILURES: u32 = 3;
+/// How long it has to answer.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// What came of asking a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is what it was.
+    Well,
+    /// Nobody answered, or somebody else, or the machine says that something is wrong with it; in words for operators.
+    Badly(String),
+    /// It was started again since it got ready: what is only in its kernel's memory is not what was looked at then, and that does not
+    /// come back.
+    Restarted,
+}
+
+/// What follows from an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on waiting for work; so many answers in a row were not as they should be.
+    Stays(u32),
+    /// It serves no more; why, as a sentence for people.
+    Goes(String),
+}
+
+/// For how long a builder is left alone between two questions.
+#[must_use]
+pub fn pause(builder: BuilderId) -> Duration {
+    // The last bytes of its id are random, and stay the same.
+    let [.., last] = builder.0.into_bytes();
+    let lot = u32::from(last).saturating_mul(2).saturating_mul(SPREAD) / u32::from(u8::MAX);
+    let hundredths = 100_u32.saturating_sub(SPREAD).saturating_add(lot);
+    EVERY.saturating_mul(hundredths) / 100
+}
+
+/// What an answer means for a builder whose last answers, so many in a row, were not as they should be.
+#[must_use]
+pub fn judge(failures: u32, answer: Answer) -> Verdict {
+    match answer {
+        Answer::Well => Verdict::Stays(0),
+        Answer::Restarted => Verdict::Goes("it was started again since it got ready".to_owned()),
+        Answer::Badly(words) => {
+            let failures = failures.saturating_add(1);
+            if failures < FAILURES {
+                return Verdict::Stays(failures);
+            }
+            Verdict::Goes(format!(
+                "it failed {failures} looks in a row while it was ready: {words}"
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn badly(words: &str) -> Answer {
+        Answer::Badly(words.to_owned())
+    }
+
+    #[test]
+    fn a_builder_goes_after_three_bad_answers_in_a_row_and_a_good_one_forgives_them() {
+        let mut failures = 0;
+        for (answer, expected) in [
+            (badly("nobody"), 1),
+            (badly("nobody"), 2),
+            (Answer::Well, 0),
+            (badly("nobody"), 1),
+            (badly("nobody"), 2),
+        ] {
+            let verdict = judge(failures, answer);
+            assert_eq!(verdict, Verdict::Stays(expected));
+            failures = expected;
+        }
+        let words = "it failed 3 looks in a row while it was ready: the disk is full";
+        assert_eq!(
+            judge(2, badly("the disk is full")),
+            Verdict::Goes(words.to_owned())
+        );
+    }
+
+    #[test]
+    fn a_machine_that_was_started_again_goes_at_once() {
+        for failures in [0, 2] {
+            let verdict = judge(failures, Answer::Restarted);
+            let words = "it was started again since it got ready";
+            assert_eq!(verdict, Verdict::Goes(words.to_owned()));
+        }
+    }
+
+    #[test]
+    fn each_builder_has_a_pause_of_its_own_about_a_minute_long() {
+        let of = |last: u8| pause(BuilderId(uuid::Uuid::from_u128(u128::from(last))));
+        for (last, seconds) in [(0, 48), (255, 72)] {
+            assert_eq!(of(last), Duration::from_secs(seconds), "{last}");
+        }
+        assert_eq!(of(7), of(7));
+        let pauses: std::collections::BTreeSet<Duration> = (0..=255).map(of).collect();
+        assert!(pauses.len() > 30, "{}", pauses.len());
+    }
+}
