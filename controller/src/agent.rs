@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use model::step::{live::Answer, notice};
+use model::step::{difference::Difference, live::Answer, notice};
 use runtime::supervisor::error_chain;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -32,13 +32,6 @@ struct Renewed {
     clean: bool,
     #[serde(default)]
     differences: Vec<Difference>,
-}
-
-#[derive(Deserialize)]
-struct Difference {
-    part: String,
-    what: String,
-    how: String,
 }
 
 /// What a machine says of itself.
@@ -105,7 +98,7 @@ pub(crate) async fn clean(
     connection: &Connection,
     baseline: &str,
     limit: Duration,
-) -> Result<Vec<String>, String> {
+) -> Result<Vec<Difference>, String> {
     let output = ask(
         connection,
         &["renew", "--baseline", "-"],
@@ -219,21 +212,22 @@ fn noticed(output: &Output) -> Result<Option<String>, String> {
         .map(|Notice { action, time }| notice::in_words(&action, &time)))
 }
 
-fn differences(output: &Output) -> Result<Vec<String>, String> {
+fn differences(output: &Output) -> Result<Vec<Difference>, String> {
     if !matches!(output.exit, Exit::Code(0 | DIRTY)) {
         return Err(complaint(output));
     }
     let parsed: Result<Renewed, _> = serde_json::from_slice(&output.stdout);
     let renewed = parsed.map_err(|cause| not_understood(output, &cause))?;
     let is_clean = renewed.clean && output.exit == Exit::Code(0);
-    let told = renewed.differences.iter();
-    let mut told: Vec<String> = told
-        .map(|Difference { part, what, how }| format!("{part}: {what}: {how}"))
-        .collect();
-    if !is_clean && told.is_empty() {
-        told.push("it does not say what".to_owned());
+    let mut differences = renewed.differences;
+    if !is_clean && differences.is_empty() {
+        differences.push(Difference {
+            part: "something".to_owned(),
+            what: "not told".to_owned(),
+            how: "verdigris-builder does not say what".to_owned(),
+        });
     }
-    Ok(told)
+    Ok(differences)
 }
 
 /// What a program that failed says.
@@ -387,7 +381,7 @@ mod tests {
     #[test]
     fn a_machine_is_clean_only_if_the_program_says_so_in_both_ways() {
         let one = r#"{"clean": false, "differences": [{"part": "users", "what": "eve", "how": "is new"}]}"#;
-        let unsaid = vec!["it does not say what".to_owned()];
+        let unsaid = vec!["something: not told: verdigris-builder does not say what".to_owned()];
         for (exit, text, expected) in [
             (0, r#"{"clean": true, "differences": []}"#, vec![]),
             (DIRTY, one, vec!["users: eve: is new".to_owned()]),
@@ -396,7 +390,8 @@ mod tests {
             (0, r#"{"clean": false}"#, unsaid),
         ] {
             let found = differences(&output(Exit::Code(exit), text));
-            assert_eq!(found, Ok(expected), "{exit} {text}");
+            let found: Vec<String> = found.unwrap().iter().map(Difference::to_string).collect();
+            assert_eq!(found, expected, "{exit} {text}");
         }
         for exit in [
             Exit::Code(1),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use model::{
     fleet::{ProvisionSpec, Runner},
-    step::live::Answer,
+    step::{difference::Difference, live::Answer},
 };
 use provisioner::{Ansible, Mode, PlaybookRunner as _, Provisioner, Report, Request, Target};
 use runtime::supervisor::error_chain;
@@ -52,7 +52,7 @@ pub trait Machine: Send + Sync {
 
     /// Removes what builds left there, and compares the machine with what it was like. What differs is told in words for
     /// operators; nothing: it is as it was.
-    async fn clean(&self, baseline: &str, limit: Duration) -> Result<Vec<String>, String>;
+    async fn clean(&self, baseline: &str, limit: Duration) -> Result<Vec<Difference>, String>;
 
     /// Whether the machine is still the builder with that id, is fit to build, and was not started again since `baseline` was taken,
     /// where that is known.
@@ -162,7 +162,7 @@ impl Machine for Opened {
         agent::accept(&self.connection, limit).await
     }
 
-    async fn clean(&self, baseline: &str, limit: Duration) -> Result<Vec<String>, String> {
+    async fn clean(&self, baseline: &str, limit: Duration) -> Result<Vec<Difference>, String> {
         agent::clean(&self.connection, baseline, limit).await
     }
 

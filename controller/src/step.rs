@@ -2,7 +2,6 @@
 //! first, or harmless twice.
 
 mod clean;
-mod differences;
 mod host;
 mod launch;
 mod prepare;

@@ -12,7 +12,7 @@ use cloud::{FLEET_TAG, FakeCloud, HostCloud, Instance, InstanceState, LaunchFail
 use model::{
     BuilderState,
     fleet::{FleetSpec, HOSTS, ProvisionSpec},
-    step::live::Answer,
+    step::{difference::Difference, live::Answer},
 };
 use provisioner::Provisioner;
 use runtime::clock::{Clock, ManualClock};
@@ -147,10 +147,19 @@ impl Machine for FakeMachine {
         }
     }
 
-    async fn clean(&self, baseline: &str, _limit: Duration) -> Result<Vec<String>, String> {
+    async fn clean(&self, baseline: &str, _limit: Duration) -> Result<Vec<Difference>, String> {
         assert_eq!(baseline, BASELINE);
+        let difference = |part: &str, what: &str, how: &str| Difference {
+            part: part.to_owned(),
+            what: what.to_owned(),
+            how: how.to_owned(),
+        };
         match self.0 {
-            Answers::Dirtily => Ok(vec!["users: eve: is new".to_owned()]),
+            Answers::Dirtily => Ok(vec![difference("users", "eve", "is new")]),
+            Answers::Restarted => Ok(vec![
+                difference("boot", "boot", "has changed: id: 1 -> 2"),
+                difference("mounts", "/tmp of type tmpfs", "is gone"),
+            ]),
             Answers::Badly => Err("the disk is full".to_owned()),
             _ => Ok(Vec::new()),
         }

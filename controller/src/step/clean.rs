@@ -1,13 +1,15 @@
 //! Between two builds of one sandbox: what the first one left is removed, and that nothing is left is proved. Whatever goes wrong
 //! with that ends the builder: what is dirty stays dirty.
 
-use model::{BuilderState, step::Move};
+use model::{
+    BuilderState,
+    step::{Move, difference::told},
+};
 use store::{Builder, Lease};
 use tracing::warn;
 
 use super::{
     Turn, advance,
-    differences::told,
     prepare::{Reached, connect},
 };
 use crate::{Context, Error, Machine};

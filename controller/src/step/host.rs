@@ -1,11 +1,11 @@
 //! What fixed hosts need besides: their keys are found out once, and what builds left there is removed before anything else is
 //! done. What was left and cannot be removed takes a host out of service: nobody makes it anew.
 
+use model::step::difference::{is_only_a_boot, told};
 use shell::HostKey;
 use store::{Builder, Lease};
 use tracing::{info, warn};
 
-use super::differences::told;
 use crate::{Context, Error, Machine};
 
 /// Where a host is reached, as its record says it.
@@ -46,7 +46,8 @@ pub(super) async fn keep_key(
     Ok(kept.await?)
 }
 
-/// Removes what earlier builds left on a host; `None` when it is as it was before them, else why it is no builder.
+/// Removes what earlier builds left on a host; `None` when it is as it was before them, else why it is no builder. One that was only
+/// started again, and on which no build ran, is taken as it is.
 pub(super) async fn left_behind(
     context: &Context,
     lease: &Lease,
@@ -60,13 +61,21 @@ pub(super) async fn left_behind(
     let limit = context.deadlines(&builder.pool).clean;
     let Some(baseline) = record.baseline else {
         // It is new, or its operator says that it is fit.
-        let accepted = machine.accept(limit).await.err();
-        return Ok(accepted.map(|words| format!("it cannot be used as it is: {words}")));
+        return Ok(take_as_it_is(context, builder, machine).await.err());
     };
     match machine.clean(&baseline, limit).await {
         Ok(differences) if differences.is_empty() => {
             // From here on the playbooks change it, and no build does.
             context.store.keep_host_baseline(lease, name, None).await?;
+            Ok(None)
+        }
+        Ok(differences) if is_only_a_boot(&differences, record.may_have_built) => {
+            // It notes that it is dirty until it is told otherwise, so that is first: whoever is interrupted compares it again.
+            if let Err(words) = take_as_it_is(context, builder, machine).await {
+                return Ok(Some(words));
+            }
+            context.store.keep_host_baseline(lease, name, None).await?;
+            info!(builder.id = %builder.id, "Host {name} was started again, and no build had run there: it is used as it is.");
             Ok(None)
         }
         Ok(differences) => {
@@ -79,4 +88,11 @@ pub(super) async fn left_behind(
             "it could not be cleaned after earlier builds: {words}"
         ))),
     }
+}
+
+/// Has a host forget what was found on it before; the error says why it cannot be used.
+async fn take_as_it_is(context: &Context, builder: &Builder, machine: &dyn Machine) -> Result<(), String> {
+    let limit = context.deadlines(&builder.pool).clean;
+    let accepted = machine.accept(limit).await;
+    accepted.map_err(|words| format!("it cannot be used as it is: {words}"))
 }

@@ -229,7 +229,7 @@ impl Open<'_> {
             let kept = self
                 .context
                 .store
-                .keep_host_baseline(self.lease, name, Some(&baseline));
+                .keep_host_baseline(self.lease, name, Some((builder.id, &baseline)));
             kept.await?;
         }
         (step.baseline, step.reusable_until) = (Some(baseline), until);

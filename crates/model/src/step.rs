@@ -1,5 +1,6 @@
 //! What is to be done for one builder next, and what a cloud's words mean for it. The controller carries it out.
 
+pub mod difference;
 pub mod launch;
 pub mod live;
 pub mod notice;

@@ -79,26 +79,79 @@ fn note(farm: &Processes) -> String {
         .to_owned()
 }
 
+/// The image of the fleet file that is there before.
+fn image(farm: &Processes) -> String {
+    let file = fs::read_to_string(farm.path("fleet.yaml")).unwrap();
+    let (_, image) = file.split_once("builder: {cloud: devcloud, id: ").unwrap();
+    image.split('}').next().unwrap().to_owned()
+}
+
+/// Writes a fleet of hosts alone, which are all to be ready.
+fn write_fleet(farm: &Processes, hosts: &[String]) {
+    let file = fs::read_to_string(farm.path("fleet.yaml")).unwrap();
+    let head = file.split("clouds:").next().unwrap();
+    let (port, count) = (devcloud::config::default_ssh_port(), hosts.len());
+    let lines: String = hosts.iter().map(|host| format!("      - {host}\n")).collect();
+    let fleet = format!(
+        "{head}provision:\n  base: {{connect: {{port: {port}}}}}\npools:\n  rack:\n    labels: [\"arch:x86_64\"]\n    \
+         provision: base\n    size: {{max: {count}, idle: {count}}}\n    hosts:\n{lines}"
+    );
+    fs::write(farm.path("fleet.yaml"), fleet).unwrap();
+}
+
+#[test]
+fn a_host_that_is_started_again_while_it_is_idle_serves_on_by_itself() {
+    let server = PostgresServer::start().unwrap();
+    let (farm, _cloud) = prepared(&server.new_database().unwrap());
+    let address = machine(&farm, &image(&farm), None);
+    write_fleet(&farm, &[format!("{{name: rack-1, address: {address}}}")]);
+    let _roles = ["api", "controller", "worker"].map(|role| farm.spawn(role));
+    farm.wait_for_api();
+    until(&farm, "the host is a builder", &["ready"]);
+    on_host(&farm, &address, "nft list table inet verdigris");
+    let said = boto3(
+        farm.cloud_port,
+        "ids = [i['InstanceId'] for r in ec2.describe_instances()['Reservations'] for i in r['Instances']]\n\
+         ec2.reboot_instances(InstanceIds=ids)\nprint(len(ids))",
+    );
+    assert_eq!(said.trim(), "1");
+    eventually("it is found out, and nobody has to release it", || {
+        let log = farm.log("controller");
+        log.contains("it was started again since it got ready")
+            && log.contains("Host rack-1 was started again, and no build had run there")
+    });
+    until(&farm, "the host is a builder again", &["ready"]);
+    // What was in its memory only is there again.
+    on_host(&farm, &address, "nft list table inet verdigris");
+    farm.copr(&["create", "one", "--chroot", CHROOT]);
+    let package = source_package(farm.directory.path(), GREETING);
+    farm.copr(&["build", "--nowait", "one", package.to_str().unwrap()]);
+    farm.wait_for_build(1, "succeeded");
+    assert!(
+        !farm.log("controller").contains("is out of service"),
+        "{}",
+        farm.logs()
+    );
+}
+
 #[test]
 fn builds_run_on_fixed_hosts_which_nobody_launches_or_terminates() {
     let server = PostgresServer::start().unwrap();
     let (farm, _cloud) = prepared(&server.new_database().unwrap());
-    let file = fs::read_to_string(farm.path("fleet.yaml")).unwrap();
-    let (before, image) = file
-        .split_once("images:\n  builder: {cloud: devcloud, id: ")
-        .unwrap();
-    let image = image.split('}').next().unwrap();
+    let image = image(&farm);
     let (secret, public) = host_key(&farm.path("host_key"));
-    let addresses = [machine(&farm, image, Some(&secret)), machine(&farm, image, None)];
-    let port = devcloud::config::default_ssh_port();
-    let head = before.split("clouds:").next().unwrap();
-    let fleet = format!(
-        "{head}provision:\n  base: {{connect: {{port: {port}}}}}\npools:\n  rack:\n    labels: [\"arch:x86_64\"]\n    \
-         provision: base\n    size: {{max: 2, idle: 2}}\n    hosts:\n      \
-         - {{name: rack-1, address: {}, host_key: \"{public}\"}}\n      - {{name: rack-2, address: {}}}\n",
-        addresses[0], addresses[1]
-    );
-    fs::write(farm.path("fleet.yaml"), fleet).unwrap();
+    let addresses = [
+        machine(&farm, &image, Some(&secret)),
+        machine(&farm, &image, None),
+    ];
+    let hosts = [
+        format!(
+            "{{name: rack-1, address: {}, host_key: \"{public}\"}}",
+            addresses[0]
+        ),
+        format!("{{name: rack-2, address: {}}}", addresses[1]),
+    ];
+    write_fleet(&farm, &hosts);
     let roles = ["api", "controller", "worker"].map(|role| farm.spawn(role));
     farm.wait_for_api();
     until(&farm, "both hosts are builders", &["ready", "ready"]);

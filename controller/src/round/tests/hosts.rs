@@ -134,6 +134,40 @@ async fn a_host_that_stays_dirty_is_out_of_service_until_an_operator_says_otherw
 }
 
 #[tokio::test]
+async fn a_host_that_was_started_again_is_used_on_if_no_build_ran_there_and_only_then() {
+    let mut farm = Farm::start(&rack(2)).await;
+    farm.until_ready(2).await;
+    let before: Vec<_> = farm.builders().await.iter().map(|it| it.id).collect();
+    // Both are idle, and are found out: other builders are made of them.
+    farm.machines_answer(Answers::Restarted);
+    farm.pass(73).await;
+    farm.machines_answer(Answers::Well);
+    farm.until_ready(2).await;
+    let after = farm.builders().await;
+    assert!(after.iter().all(|it| !before.contains(&it.id)), "{after:?}");
+    for host in ["a", "b"] {
+        assert_eq!(farm.out(host).await, None);
+    }
+
+    // On one of them a build runs before that.
+    let store = farm.controller.context.store.clone();
+    let alice = Packager::new(&store, "alice").await;
+    let build = alice.submit(&farm).await;
+    until_assigned(&mut farm, build).await;
+    let builder = run(&mut farm, build, &good()).await;
+    let used = store.builder(builder).await.unwrap().unwrap().host.unwrap();
+    farm.machines_answer(Answers::Restarted);
+    farm.pass(73).await;
+    let out = farm.out(&used).await.unwrap_or_default();
+    assert!(
+        out.starts_with("it is not as it was before its first build: boot: boot: has changed"),
+        "{out}"
+    );
+    let other = if used == "a" { "b" } else { "a" };
+    assert_eq!(farm.out(other).await, None);
+}
+
+#[tokio::test]
 async fn a_host_that_cannot_be_cleaned_is_tried_again_and_never_used_dirty() {
     let mut farm = Farm::start(&rack(0)).await;
     let store = farm.controller.context.store.clone();

@@ -15,6 +15,8 @@ pub struct Model {
     pub host_key: Option<String>,
     /// Set as long as builds may have run there that nothing was cleaned after.
     pub baseline: Option<String>,
+    /// The builder that it is of; none where that is not known.
+    pub baseline_of: Option<Uuid>,
     pub failures: i64,
     pub last_failure: Option<i64>,
     pub last_reason: Option<String>,

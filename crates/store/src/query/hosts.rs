@@ -10,6 +10,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
     sea_query::OnConflict,
 };
+use uuid::Uuid;
 
 use super::{events::Entry, leases::check_lease};
 use crate::{
@@ -109,6 +110,7 @@ pub(super) async fn readmit(
 ) -> Result<(), TxError> {
     let columns = host::ActiveModel {
         baseline: Set(None),
+        baseline_of: Set(None),
         failures: Set(0),
         last_failure: Set(None),
         last_reason: Set(None),
@@ -119,6 +121,13 @@ pub(super) async fn readmit(
     change(tx, fleet, name, columns).await?;
     Entry::new("host", name, actor, "it is in service again").write(tx, now);
     Ok(())
+}
+
+/// Whether a build may have run on a builder. One that is not known any more counts as used.
+async fn may_have_built(tx: &Tx, id: Option<Uuid>) -> Result<bool, TxError> {
+    let Some(id) = id else { return Ok(true) };
+    let row = builder::Entity::find_by_id(id).one(&**tx).await?;
+    Ok(row.is_none_or(|row| row.uses > 0))
 }
 
 async fn change(tx: &Tx, fleet: FleetId, name: &str, columns: host::ActiveModel) -> Result<(), TxError> {
@@ -144,9 +153,11 @@ impl Store {
                 .one(&*tx)
                 .await?;
             if let Some(row) = row.filter(|row| row.place == place) {
+                let may_have_built = row.baseline.is_some() && may_have_built(&tx, row.baseline_of).await?;
                 return Ok(HostRecord {
                     host_key: row.host_key,
                     baseline: row.baseline,
+                    may_have_built,
                 });
             }
             let new = host::ActiveModel {
@@ -155,6 +166,7 @@ impl Store {
                 place: Set(place.to_owned()),
                 host_key: Set(None),
                 baseline: Set(None),
+                baseline_of: Set(None),
                 failures: Set(0),
                 last_failure: Set(None),
                 last_reason: Set(None),
@@ -167,6 +179,7 @@ impl Store {
                 Column::Place,
                 Column::HostKey,
                 Column::Baseline,
+                Column::BaselineOf,
                 Column::Failures,
                 Column::LastFailure,
                 Column::LastReason,
@@ -216,16 +229,22 @@ impl Store {
         .await
     }
 
-    /// Keeps what a host is like before builds run there; `None`: it has been cleaned after them.
+    /// Keeps what a host is like before builds run on a builder that is made of it; `None`: it has been cleaned after them.
     ///
     /// # Errors
     ///
     /// [`Error::LeaseLost`].
-    pub async fn keep_host_baseline(&self, lease: &Lease, name: &str, baseline: Option<&str>) -> Result<()> {
+    pub async fn keep_host_baseline(
+        &self,
+        lease: &Lease,
+        name: &str,
+        baseline: Option<(BuilderId, &str)>,
+    ) -> Result<()> {
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;
             let columns = host::ActiveModel {
-                baseline: Set(baseline.map(str::to_owned)),
+                baseline: Set(baseline.map(|(_, text)| text.to_owned())),
+                baseline_of: Set(baseline.map(|(builder, _)| builder.0)),
                 ..Default::default()
             };
             change(&tx, lease.fleet, name, columns).await

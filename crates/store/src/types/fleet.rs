@@ -167,6 +167,8 @@ pub struct HostRecord {
     pub host_key: Option<String>,
     /// What it was like before builds ran there; `None` where none have since it was cleaned.
     pub baseline: Option<String>,
+    /// Whether a build may have run there since.
+    pub may_have_built: bool,
 }
 
 /// A launch that is to be written down before the cloud is called.

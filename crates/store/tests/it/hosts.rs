@@ -15,6 +15,7 @@ use crate::{
 on_both_databases!(
     a_host_has_one_builder_at_a_time_and_others_before_and_after,
     what_is_known_of_a_host_is_that_of_its_place,
+    whether_a_build_may_have_run_on_a_host_is_told_by_the_builder_that_its_baseline_is_of,
     a_host_that_fails_counts_for_itself_and_not_for_its_pool,
     a_host_is_out_of_service_until_it_is_taken_back,
 );
@@ -96,12 +97,13 @@ async fn what_is_known_of_a_host_is_that_of_its_place(farm: Farm) {
     let kept = store.keep_host_key(lease, (builder.id, "rack-1"), "ssh-ed25519 AAAA", at(2));
     kept.await.unwrap();
     store
-        .keep_host_baseline(lease, "rack-1", Some("{\"files\":1}"))
+        .keep_host_baseline(lease, "rack-1", Some((builder.id, "{\"files\":1}")))
         .await
         .unwrap();
     let known = HostRecord {
         host_key: Some("ssh-ed25519 AAAA".to_owned()),
         baseline: Some("{\"files\":1}".to_owned()),
+        may_have_built: false,
     };
     assert_eq!(farm.record("rack-1", PLACE).await, known);
     let row = farm.builder(builder.id).await;
@@ -114,6 +116,32 @@ async fn what_is_known_of_a_host_is_that_of_its_place(farm: Farm) {
         HostRecord::default()
     );
     assert_eq!(farm.record("rack-1", PLACE).await, HostRecord::default());
+}
+
+async fn whether_a_build_may_have_run_on_a_host_is_told_by_the_builder_that_its_baseline_is_of(farm: Farm) {
+    let (store, lease) = (&farm.store, &farm.lease);
+    farm.record("rack-1", PLACE).await;
+    let keep = async |baseline| {
+        let kept = store.keep_host_baseline(lease, "rack-1", baseline);
+        kept.await.unwrap();
+        farm.record("rack-1", PLACE).await.may_have_built
+    };
+    let builder = farm.ready_builder().await;
+    assert!(!keep(Some((builder.id, "{}"))).await, "nobody has used it");
+    let build = farm.submit().await.id;
+    let attempt = farm.open_attempt(build).await;
+    let epoch = store
+        .assign(lease, attempt.id, &builder, at(60), at(3))
+        .await
+        .unwrap();
+    assert!(!keep(Some((builder.id, "{}"))).await, "no worker has come");
+    farm.accept(epoch).await;
+    assert!(farm.record("rack-1", PLACE).await.may_have_built);
+    farm.finish(epoch, &crate::farm::CANCELED).await;
+    assert!(farm.record("rack-1", PLACE).await.may_have_built);
+    assert!(!keep(None).await, "it was cleaned");
+    let gone = model::BuilderId(uuid::Uuid::now_v7());
+    assert!(keep(Some((gone, "{}"))).await, "nobody knows what ran there");
 }
 
 async fn a_host_that_fails_counts_for_itself_and_not_for_its_pool(farm: Farm) {
@@ -157,7 +185,7 @@ async fn a_host_is_out_of_service_until_it_is_taken_back(farm: Farm) {
     let kept = store.keep_host_key(lease, (builder.id, "rack-1"), "ssh-ed25519 AAAA", at(2));
     kept.await.unwrap();
     store
-        .keep_host_baseline(lease, "rack-1", Some("{}"))
+        .keep_host_baseline(lease, "rack-1", Some((builder.id, "{}")))
         .await
         .unwrap();
     store

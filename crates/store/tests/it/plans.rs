@@ -105,7 +105,7 @@ async fn hosts(bench: &mut Bench, store: &Store, lease: &Lease, builder: Builder
     bench
         .look(
             "keep_host_baseline",
-            store.keep_host_baseline(lease, "rack-1", Some("{}")),
+            store.keep_host_baseline(lease, "rack-1", Some((builder, "{}"))),
         )
         .await;
     bench
