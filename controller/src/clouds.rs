@@ -17,9 +17,13 @@ use tracing::{debug, info, warn};
 
 use crate::{
     Context, Error, caught,
+    clouds::{failure::Failure, profile::Profile},
     observe::{self, Absences, Count, Found, Look, Seen, Wanted},
     pauses::Pauses,
 };
+
+mod failure;
+mod profile;
 
 /// How often a cloud is asked at least and at most when something is under way, where rounds are that close together; while
 /// something is built there, whose machine it may take back; and when nothing is.
@@ -66,6 +70,8 @@ struct Known {
     answered: Option<Duration>,
     /// When the machines of others are to be counted again, by the clock's elapsed time.
     count_due: Duration,
+    /// Whether it is what the fleet file says.
+    profile: Profile,
     pauses: Backoff,
     pause: Duration,
 }
@@ -83,6 +89,7 @@ impl Clouds {
                 looked: None,
                 answered: None,
                 count_due: Duration::ZERO,
+                profile: Profile::default(),
                 pauses: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
                 pause: Duration::ZERO,
             };
@@ -238,7 +245,10 @@ impl Clouds {
         for seen in std::mem::take(&mut self.seen) {
             let builders = context.store.look_at_builders(context.fleet.fleet, cache).await?;
             if let Some(known) = self.known.get_mut(&seen.cloud) {
-                match seen.doubt(&builders) {
+                let of_file = context.fleet.clouds.get(&seen.cloud).map(|cloud| cloud.profile);
+                known.profile.heed(of_file, &seen, self.clock.elapsed());
+                let refusal = || known.profile.refusal.clone();
+                match seen.doubt(&builders).or_else(refusal) {
                     Some(words) => known.fail(&seen.cloud, Failure::of_all(words), self.clock.now()),
                     None => known.succeed(&seen.cloud),
                 }
@@ -317,6 +327,7 @@ impl Clouds {
                 known: ours().filter_map(|builder| builder.instance_id.clone()).collect(),
                 orphans,
                 count: count_of(&context.fleet, name).filter(|_| known.count_due <= elapsed),
+                asks_dialect: known.profile.is_due(elapsed),
                 wanted,
                 owners,
             };
@@ -409,33 +420,6 @@ fn look_every(state: BuilderState, often: Duration) -> Duration {
         | B::Draining
         | B::Terminated
         | B::Abandoned => LOOK_ANYWAY_EVERY,
-    }
-}
-
-/// Why a cloud does not answer.
-struct Failure {
-    /// In words that name nothing of the farm's.
-    reason: String,
-    /// All of it, for operators.
-    detail: String,
-}
-
-impl Failure {
-    /// One of which everybody may hear all.
-    fn of_all(words: String) -> Self {
-        Self {
-            reason: words.clone(),
-            detail: words,
-        }
-    }
-}
-
-impl From<&cloud::Error> for Failure {
-    fn from(error: &cloud::Error) -> Self {
-        Self {
-            reason: error.in_public(),
-            detail: error.to_string(),
-        }
     }
 }
 

@@ -6,13 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use cloud::{Cloud, Instance, InstanceState, Owner};
+use cloud::{Cloud, Dialect, Instance, InstanceState, Owner};
 use model::{
     BuilderState, FleetId, Timestamp,
     step::{launch, sight},
 };
 use store::{Builder, Lease, Orphan, Sighting};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::{Context, Error, step::advance};
 
@@ -46,6 +46,8 @@ pub(crate) struct Seen {
     pub(crate) ends: Vec<(String, Option<String>)>,
     /// How many machines of others take up the quota, where they were counted, or why they could not be.
     pub(crate) others: Option<Result<u32, String>>,
+    /// The dialect that its endpoint shows, where that was asked and answered.
+    pub(crate) dialect: Option<Option<Dialect>>,
     /// What it said of instances that operators want as builders; one that could not be asked for is left out.
     pub(crate) found: Vec<Found>,
     /// The instances that were tagged, and whether that was done.
@@ -58,6 +60,22 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// A look that showed nothing but a dialect, or not even that.
+    #[cfg(test)]
+    pub(crate) fn of_dialect(cloud: &str, dialect: Option<Option<Dialect>>) -> Self {
+        Self {
+            cloud: cloud.to_owned(),
+            is_certain: false,
+            ends: Vec::new(),
+            others: None,
+            dialect,
+            found: Vec::new(),
+            tagged: Vec::new(),
+            instances: BTreeMap::new(),
+            asked: BTreeSet::new(),
+        }
+    }
+
     fn lacks(&self, id: &str) -> bool {
         self.asked.contains(id) && !self.instances.contains_key(id)
     }
@@ -91,6 +109,8 @@ pub(crate) struct Look {
     pub(crate) orphans: Vec<Orphan>,
     /// Whether the machines of others are counted.
     pub(crate) count: Option<Count>,
+    /// Whether its endpoint is asked for its dialect.
+    pub(crate) asks_dialect: bool,
     /// Instances that operators want as builders.
     pub(crate) wanted: Vec<Wanted>,
     /// The owners of instances that the farm did not launch, which their tags are to tell.
@@ -138,6 +158,7 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
         known,
         orphans,
         count,
+        asks_dialect,
         wanted,
         owners,
     } = look;
@@ -145,6 +166,7 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
         cloud: name.clone(),
         source,
     })?;
+    let dialect = dialect_of(&name, cloud.as_ref(), asks_dialect).await;
     let ends = end_orphans(&name, cloud.as_ref(), &orphans).await;
     let others = match count {
         Some(count) => Some(count_others(&name, cloud.as_ref(), (fleet, &known), count).await),
@@ -189,10 +211,25 @@ pub(crate) async fn look(look: Look) -> Result<Seen, Error> {
         is_certain,
         ends,
         others,
+        dialect,
         tagged,
         instances,
         asked,
     })
+}
+
+/// The dialect that an endpoint shows, if any; `None` where it is not asked, or does not answer.
+async fn dialect_of(name: &str, cloud: &dyn Cloud, asks: bool) -> Option<Option<Dialect>> {
+    if !asks {
+        return None;
+    }
+    match cloud.dialect().await {
+        Ok(dialect) => Some(dialect),
+        Err(error) => {
+            debug!(cloud = name, "Cannot tell the dialect of cloud {name}: {error}");
+            None
+        }
+    }
 }
 
 /// Has the tags of instances tell whose they are, where they do not; which were tagged, and whether that was done. What another

@@ -16,6 +16,7 @@ fn known(health: CloudHealth) -> Known {
         answered: None,
         looked: None,
         count_due: Duration::ZERO,
+        profile: Profile::default(),
         pauses: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         pause: Duration::ZERO,
     }
@@ -162,6 +163,7 @@ async fn look(cloud: &Arc<FakeCloud>) -> Result<Seen, Error> {
         known: Vec::new(),
         orphans: vec![orphan],
         count: None,
+        asks_dialect: false,
         wanted: Vec::new(),
         owners: BTreeMap::new(),
     };

@@ -65,6 +65,7 @@ fn a_cloud_that_does_not_show_most_of_what_it_showed_before_is_doubted() {
             is_certain: false,
             ends: Vec::new(),
             others: None,
+            dialect: None,
             found: Vec::new(),
             tagged: Vec::new(),
             instances: there
@@ -97,6 +98,7 @@ fn look_at(cloud: &Arc<FakeCloud>, known: &[&str], orphans: Vec<Orphan>) -> Look
         known: known.iter().map(ToString::to_string).collect(),
         orphans,
         count: None,
+        asks_dialect: false,
         wanted: Vec::new(),
         owners: BTreeMap::new(),
     }

@@ -36,6 +36,7 @@ mod machines;
 mod notices;
 mod pools;
 mod preparing;
+mod profiles;
 mod quotas;
 mod reuse;
 mod stories;

@@ -19,12 +19,13 @@ use model::{FleetId, LaunchId, Market, Offering};
 use tracing::debug;
 
 mod answer;
+mod dialect;
 mod offers;
 
 use answer::classify;
 pub use offers::UnknownTypes;
 
-use crate::{Cloud, End, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, Owner};
+use crate::{Cloud, Dialect, End, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, Owner};
 
 /// How many instances one page of a listing holds; EC2 allows 1000.
 const PAGE_SIZE: i32 = 500;
@@ -221,6 +222,10 @@ impl Cloud for Ec2 {
                 what: format!("console output that is not base64: {cause}"),
             })?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    async fn dialect(&self) -> Result<Option<Dialect>, Error> {
+        self.dialect_by_signs().await
     }
 }
 

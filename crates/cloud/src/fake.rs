@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use model::FleetId;
 
-use crate::{Cloud, End, Error, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, Owner};
+use crate::{Cloud, Dialect, End, Error, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, Owner};
 
 /// A cloud without machines.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ struct World {
     refused_types: BTreeMap<String, Error>,
     uncountable: Option<Error>,
     untaggable: Option<Error>,
+    dialect: Option<Dialect>,
+    silent_on_dialect: Option<Error>,
     calls: u64,
     counts: u64,
 }
@@ -85,6 +87,16 @@ impl FakeCloud {
     /// Has the cloud refuse to tag instances from now on, or not any more.
     pub fn refuse_to_tag(&self, error: Option<Error>) {
         self.world().untaggable = error;
+    }
+
+    /// Has the endpoint show a dialect from now on, or none any more.
+    pub fn show_dialect(&self, dialect: Option<Dialect>) {
+        self.world().dialect = dialect;
+    }
+
+    /// Has every question for the dialect fail from now on, or none any more.
+    pub fn refuse_to_show_dialect(&self, error: Option<Error>) {
+        self.world().silent_on_dialect = error;
     }
 
     /// Has the cloud refuse to end an instance, or not any more.
@@ -256,5 +268,13 @@ impl Cloud for FakeCloud {
 
     async fn console_output(&self, _instance_id: &str) -> Result<String, Error> {
         self.call().map(|_| String::new())
+    }
+
+    async fn dialect(&self) -> Result<Option<Dialect>, Error> {
+        let world = self.call()?;
+        match &world.silent_on_dialect {
+            Some(error) => Err(error.clone()),
+            None => Ok(world.dialect.clone()),
+        }
     }
 }

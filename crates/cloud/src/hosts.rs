@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use model::{FleetId, fleet::FleetSpec};
 
-use crate::{Cloud, End, Error, Instance, InstanceState, LaunchRequest, Owner};
+use crate::{Cloud, Dialect, End, Error, Instance, InstanceState, LaunchRequest, Owner};
 
 /// The fixed hosts of a fleet file.
 #[derive(Debug, Default)]
@@ -83,6 +83,11 @@ impl Cloud for HostCloud {
 
     async fn console_output(&self, _: &str) -> Result<String, Error> {
         Ok(String::new())
+    }
+
+    /// None: there is no endpoint.
+    async fn dialect(&self) -> Result<Option<Dialect>, Error> {
+        Ok(None)
     }
 }
 

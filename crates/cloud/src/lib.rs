@@ -7,6 +7,7 @@
 //! Start with [`Cloud`]; [`Ec2`] is the real one, [`HostCloud`] that of machines which are always there, [`FakeCloud`] the one for
 //! tests of callers.
 
+mod dialect;
 mod ec2;
 mod fake;
 mod hosts;
@@ -14,6 +15,7 @@ mod hosts;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+pub use dialect::Dialect;
 pub use ec2::{Ec2, Ec2Settings, UnknownTypes};
 pub use fake::{FakeCloud, LaunchFailure};
 pub use hosts::HostCloud;
@@ -32,7 +34,7 @@ pub const LAUNCH_TAG: &str = "verdigris:launch";
 /// The tag with the pool's name.
 pub const POOL_TAG: &str = "verdigris:pool";
 
-/// A cloud: seven calls, each with a time limit of its own.
+/// A cloud: a few calls, each with a time limit of its own.
 #[async_trait]
 pub trait Cloud: Send + Sync + std::fmt::Debug {
     /// Asks for one machine. Asking again with the same launch id and the same parameters gives the same
@@ -57,6 +59,9 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
 
     /// What the instance wrote on its console so far.
     async fn console_output(&self, instance_id: &str) -> Result<String, Error>;
+
+    /// The dialect that the endpoint shows to speak; `None` where it shows neither. Nothing is changed by the questions.
+    async fn dialect(&self) -> Result<Option<Dialect>, Error>;
 }
 
 /// Whose an instance is, as its tags say.

@@ -204,6 +204,15 @@ pub enum CloudProfile {
     Eucalyptus,
 }
 
+impl std::fmt::Display for CloudProfile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Aws => "aws",
+            Self::Eucalyptus => "eucalyptus",
+        })
+    }
+}
+
 impl CloudProfile {
     /// Whether an instance that is stopped takes up a place of its account's quota.
     #[must_use]

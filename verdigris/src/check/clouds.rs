@@ -1,6 +1,6 @@
 //! Whether the clouds have what the fleet file asks them for. They are asked; nothing is launched.
 
-use cloud::Ec2;
+use cloud::{Cloud as _, Ec2};
 use model::fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec};
 use runtime::Settings;
 
@@ -75,6 +75,7 @@ impl Asked<'_> {
     /// When it does not answer, or refuses to say which images it has, which every cloud says.
     async fn about(&mut self, fleet: &FleetSpec) -> Result<(), cloud::Error> {
         let name = self.name;
+        self.profile().await?;
         for (image, spec) in fleet.images.iter().filter(|(_, image)| image.cloud == name) {
             if !self.client.has_image(&spec.id).await? {
                 self.lacks(&["images", image, "id"], &format!("image {}", spec.id), "");
@@ -107,6 +108,17 @@ impl Asked<'_> {
             }
             Err(other) => Err(other),
         }
+    }
+
+    /// Whether the endpoint speaks another dialect than the file says.
+    async fn profile(&mut self) -> Result<(), cloud::Error> {
+        let answer = self.client.dialect().await;
+        let shown = self.told(answer, "dialect of its `profile`")?.flatten();
+        let words = shown.and_then(|dialect| dialect.contradicts(self.spec.profile));
+        let path = ["clouds", self.name, "profile"];
+        self.in_file
+            .extend(words.map(|words| Contradiction::new(&path, words)));
+        Ok(())
     }
 
     async fn types(&mut self, fleet: &FleetSpec) -> Result<(), cloud::Error> {

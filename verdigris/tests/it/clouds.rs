@@ -87,6 +87,19 @@ pub(crate) fn moto(directory: &Path) -> CloudFacts {
 
 /// devcloud as a process of its own. `farm_port` is where machines find the farm.
 pub(crate) fn devcloud(directory: &Path, farm_port: u16) -> CloudFacts {
+    devcloud_with(directory, farm_port, &::devcloud::Profile::AWS)
+}
+
+/// A devcloud of a profile, without a farm that its machines could find, once it answers.
+pub(crate) fn devcloud_of(directory: &Path, profile: &::devcloud::Profile) -> CloudFacts {
+    let cloud = devcloud_with(directory, free_port(), profile);
+    eventually("devcloud answers", || {
+        TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
+    });
+    cloud
+}
+
+fn devcloud_with(directory: &Path, farm_port: u16, profile: &::devcloud::Profile) -> CloudFacts {
     let port = free_port();
     let image = cached("images/builder/current").canonicalize().unwrap();
     let log = fs::File::create(directory.join("devcloud.log")).unwrap();
@@ -99,6 +112,7 @@ pub(crate) fn devcloud(directory: &Path, farm_port: u16) -> CloudFacts {
         .args(["--listen", &format!("127.0.0.1:{port}")])
         .args(["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY])
         .args(["--forward", &format!("80=127.0.0.1:{farm_port}")])
+        .args(["--profile", profile.name])
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .spawn()
@@ -106,7 +120,7 @@ pub(crate) fn devcloud(directory: &Path, farm_port: u16) -> CloudFacts {
     CloudFacts {
         port,
         region: "dev-1",
-        image: ::devcloud::ImageConfig::read(&image).unwrap().id,
+        image: profile.image_id(&::devcloud::ImageConfig::read(&image).unwrap().name),
         ssh_port: ::devcloud::config::default_ssh_port(),
         subnet: None,
         _process: Running(cloud),
@@ -115,11 +129,7 @@ pub(crate) fn devcloud(directory: &Path, farm_port: u16) -> CloudFacts {
 
 /// A devcloud without a farm that its machines could find, once it answers.
 pub(crate) fn answering_devcloud(directory: &Path) -> CloudFacts {
-    let cloud = devcloud(directory, free_port());
-    eventually("devcloud answers", || {
-        TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
-    });
-    cloud
+    devcloud_of(directory, &::devcloud::Profile::AWS)
 }
 
 /// Runs a few lines of Python with boto3 bound to `ec2`; what they print, or `error: ` and why.

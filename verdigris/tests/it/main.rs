@@ -32,6 +32,7 @@ mod odd_packages;
 mod operator;
 mod packages;
 mod processes;
+mod profiles;
 mod provision;
 mod provision_by_ansible;
 mod refused_task;

@@ -107,6 +107,7 @@ async fn story_4_a_machine_that_is_younger_than_what_is_known_of_the_fleet_is_no
             known: Vec::new(),
             orphans: Vec::new(),
             count: None,
+            asks_dialect: false,
             wanted: Vec::new(),
             owners: BTreeMap::new(),
         })
