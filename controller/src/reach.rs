@@ -32,12 +32,12 @@ pub trait Reach: Send + Sync + std::fmt::Debug {
 /// A machine that was opened.
 #[async_trait]
 pub trait Machine: Send + Sync {
-    /// Runs a playbook on it by the runner of a provision; what came of it, in words for operators.
+    /// Runs a playbook on it by the runner of a provision, or the part of it that has a tag; what came of it, in words for operators.
     async fn play(
         &self,
         provision: &ProvisionSpec,
         playbook: &str,
-        vars: &Map<String, Value>,
+        (vars, part): (&Map<String, Value>, Option<&str>),
         limit: Duration,
     ) -> Result<String, String>;
 
@@ -124,7 +124,7 @@ impl Machine for Opened {
         &self,
         provision: &ProvisionSpec,
         playbook: &str,
-        vars: &Map<String, Value>,
+        (vars, part): (&Map<String, Value>, Option<&str>),
         limit: Duration,
     ) -> Result<String, String> {
         let request = Request {
@@ -132,6 +132,7 @@ impl Machine for Opened {
             vars,
             mode: Mode::Apply,
             limit,
+            part,
             progress: None,
         };
         let played = match provision.runner {

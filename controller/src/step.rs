@@ -21,7 +21,7 @@ use store::{Builder, Change, Lease};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
-use crate::{Context, Error, turns::hooks_of_move};
+use crate::{Context, Error, image::Images, turns::hooks_of_move};
 
 pub use prepare::playbook_variables;
 
@@ -37,6 +37,8 @@ pub(crate) struct Turn {
     pub(crate) playing: Arc<Semaphore>,
     /// What clouds said lately that they have no more of.
     pub(crate) shortages: Arc<Shortages>,
+    /// What clouds said of their images.
+    pub(crate) images: Arc<Images>,
 }
 
 /// Does it. The answer is for how long the builder is to be left alone: steps do not wait for that themselves, since only so

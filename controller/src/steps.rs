@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 use crate::{
     Context, Error, caught,
     clouds::Clouds,
+    image::Images,
     pauses::Pauses,
     step::{self, Shortages, Turn},
 };
@@ -47,6 +48,7 @@ pub(crate) struct Steps {
     /// What was last said of a builder's failed steps.
     complaints: BTreeMap<BuilderId, String>,
     playing: Arc<Semaphore>,
+    images: Arc<Images>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Steps {
     /// None.
     pub(crate) fn new(clock: Clock) -> Self {
         Self {
+            images: Arc::new(Images::new(clock.clone())),
             clock,
             tasks: JoinSet::new(),
             under_way: BTreeMap::new(),
@@ -193,6 +196,7 @@ impl Steps {
                 is_first: self.stepped.insert((builder.id, builder.state)),
                 playing: Arc::clone(&self.playing),
                 shortages: Arc::clone(shortages),
+                images: Arc::clone(&self.images),
             };
             let (context, lease, builder) = (Arc::clone(context), *lease, builder.clone());
             self.count = self.count.wrapping_add(1);

@@ -56,9 +56,19 @@ pub(crate) struct Task {
     /// Seconds one try may take.
     pub(crate) timeout: Option<u64>,
     pub(crate) environment: Map,
+    /// By which a part of the playbook can be chosen.
+    pub(crate) tags: Vec<String>,
 }
 
+/// The tag of tasks that are played whatever part of a playbook is chosen, as in Ansible.
+const ALWAYS: &str = "always";
+
 impl Task {
+    /// Whether it belongs to the part of its playbook that a tag chooses; without one, all do.
+    pub(crate) fn is_in(&self, part: Option<&str>) -> bool {
+        part.is_none_or(|part| self.tags.iter().any(|tag| tag == part || tag == ALWAYS))
+    }
+
     /// How often it is run at most.
     pub(crate) fn tries(&self) -> u32 {
         let default = if self.until.is_some() { 3 } else { 0 };
@@ -76,6 +86,12 @@ pub(crate) fn elements(items: Value) -> Result<Vec<Value>, Problem> {
 }
 
 impl Playbook {
+    /// Whether any of its tasks has a tag.
+    pub(crate) fn has_tag(&self, tag: &str) -> bool {
+        let mut tasks = self.plays.iter().flat_map(|play| &play.tasks);
+        tasks.any(|task| task.tags.iter().any(|it| it == tag))
+    }
+
     /// Reads a playbook; all mistakes that can be told apart are reported at once.
     pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Vec<Mistake>> {
         parse::playbook(file, text, true)

@@ -102,6 +102,12 @@ impl Provisioner {
         self.playbooks.keys().map(String::as_str)
     }
 
+    /// Whether any task of a playbook has a tag, as far as that is known: of one that only the real Ansible understands it is not.
+    pub fn has_tag(&self, playbook: &str, tag: &str) -> bool {
+        self.playbook(playbook)
+            .is_ok_and(|playbook| playbook.has_tag(tag))
+    }
+
     /// Runs a playbook over a connection. All or nothing is for the caller: a run that failed may have changed
     /// some things, and the next run goes on from there.
     ///
@@ -124,6 +130,7 @@ impl Provisioner {
             vars,
             mode,
             limit: deadline,
+            part: None,
             progress: None,
         };
         self.play_over(connection, &request).await

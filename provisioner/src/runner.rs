@@ -35,6 +35,7 @@ pub(crate) struct Run<'a> {
     deadline: Instant,
     started: Instant,
     progress: Option<Progress<'a>>,
+    part: Option<&'a str>,
     tasks: Vec<TaskReport>,
 }
 
@@ -57,6 +58,7 @@ impl<'a> Run<'a> {
             deadline,
             started,
             progress: request.progress,
+            part: request.part,
             tasks: Vec::new(),
         }
     }
@@ -64,7 +66,8 @@ impl<'a> Run<'a> {
     pub(crate) async fn run(mut self) -> Result<Report, Error> {
         for play in &self.playbook.plays {
             self.scope.start_play(play);
-            for task in &play.tasks {
+            let part = self.part;
+            for task in play.tasks.iter().filter(|task| task.is_in(part)) {
                 self.task(play, task).await?;
             }
         }

@@ -37,6 +37,8 @@ pub struct Request<'a> {
     pub mode: Mode,
     /// How long all of it may take, with connecting.
     pub limit: Duration,
+    /// The tag of the tasks that alone are played, beside those with the tag `always`; all tasks without it.
+    pub part: Option<&'a str>,
     /// Who hears of each task.
     pub progress: Option<Progress<'a>>,
 }

@@ -58,6 +58,7 @@ async fn play(arguments: &Arguments, wanted: &Wanted) -> ExitCode {
         vars: &wanted.vars,
         mode: wanted.mode,
         limit: wanted.limit,
+        part: None,
         progress: Some(&progress),
     };
     tokio::select! {

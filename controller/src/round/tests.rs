@@ -28,6 +28,7 @@ mod clouds;
 mod files;
 mod hooks;
 mod hosts;
+mod images;
 mod intents;
 mod launches;
 mod lead;
@@ -122,11 +123,11 @@ impl Machine for FakeMachine {
         &self,
         _provision: &ProvisionSpec,
         playbook: &str,
-        _vars: &Map<String, Value>,
+        (_vars, part): (&Map<String, Value>, Option<&str>),
         _limit: Duration,
     ) -> Result<String, String> {
         let mut played = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        played.push(playbook.to_owned());
+        played.push(part.map_or_else(|| playbook.to_owned(), |part| format!("{part} of {playbook}")));
         match self.0 {
             Answers::Badly => Err(format!("{playbook}: task 1 failed")),
             _ => Ok(format!("{playbook}: played")),

@@ -15,7 +15,7 @@ use store::{Builder, Chroot, Lease};
 use tracing::{debug, info, warn};
 
 use super::{Turn, advance, host};
-use crate::{Context, Error, Machine};
+use crate::{Context, Error, Machine, image::part_of};
 
 /// How much of the time that a machine has to boot is kept for saying why it did not: once it is over, the next plan moves
 /// the builder on, and it does not know.
@@ -50,11 +50,14 @@ pub(super) async fn prepare(
         builder = advance(context, lease, &builder, step).await?;
     }
     let vars = variables(context, &builder).await?;
+    let provision = provision_of(context, &builder)?;
+    let part = part_of(context, &builder, provision, (&vars, &turn.images)).await;
     let open = Open {
         context,
         lease,
         machine: machine.as_ref(),
         vars: &vars,
+        part,
     };
     open.work(builder).await?;
     machine.close().await;
@@ -140,6 +143,8 @@ struct Open<'a> {
     lease: &'a Lease,
     machine: &'a dyn Machine,
     vars: &'a Map<String, Value>,
+    /// The part of the playbook that is played on it; `None`: all of it.
+    part: Option<&'static str>,
 }
 
 impl Open<'_> {
@@ -156,7 +161,7 @@ impl Open<'_> {
             builder = advance(self.context, self.lease, &builder, step).await?;
         }
         let limit = self.context.deadlines(&builder.pool).check;
-        if let Err(words) = self.run(&builder, &provision.check, limit).await {
+        if let Err(words) = self.run(&builder, (&provision.check, None), limit).await {
             return give_up(self.context, self.lease, &builder, words).await;
         }
         let mut step = self.passed(&builder, provision, BuilderState::Ready);
@@ -185,7 +190,7 @@ impl Open<'_> {
         }
         let provision = provision_of(self.context, builder)?;
         let limit = self.context.deadlines(&builder.pool).provision;
-        match self.run(builder, &provision.playbook, limit).await {
+        match self.run(builder, (&provision.playbook, self.part), limit).await {
             Ok(_) => Ok(true),
             Err(words) => give_up(self.context, self.lease, builder, words)
                 .await
@@ -196,7 +201,7 @@ impl Open<'_> {
     /// The move of a builder for which the playbook of its stage has gone well.
     fn passed(&self, builder: &Builder, provision: &ProvisionSpec, next: BuilderState) -> Move {
         let age = self.context.clock.now().since(builder.created_at);
-        Move::new(next, passed(provision, next, age))
+        Move::new(next, passed(provision, self.part.is_some(), next, age))
     }
 
     /// Looks at what a builder is like that may be used more than once, so that it can be compared after each use. The inner
@@ -237,9 +242,17 @@ impl Open<'_> {
     }
 
     /// Runs one playbook; what came of it, in words for the log.
-    async fn run(&self, builder: &Builder, playbook: &str, limit: Duration) -> Result<String, String> {
+    async fn run(
+        &self,
+        builder: &Builder,
+        (playbook, part): (&str, Option<&str>),
+        limit: Duration,
+    ) -> Result<String, String> {
         let provision = provision_of(self.context, builder).map_err(|error| error.to_string())?;
-        let played = self.machine.play(provision, playbook, self.vars, limit).await;
+        let played = self
+            .machine
+            .play(provision, playbook, (self.vars, part), limit)
+            .await;
         match &played {
             Ok(words) => info!(builder.id = %builder.id, "Played on builder {}: {words}", builder.id),
             Err(words) => warn!(builder.id = %builder.id, "Failed on builder {}: {words}", builder.id),
@@ -249,15 +262,16 @@ impl Open<'_> {
 }
 
 /// What a builder is when the playbook of its stage has gone well.
-fn passed(provision: &ProvisionSpec, next: BuilderState, age: Duration) -> String {
+fn passed(provision: &ProvisionSpec, is_in_image: bool, next: BuilderState, age: Duration) -> String {
+    let whose = if is_in_image { "from an image " } else { "" };
     match next {
         BuilderState::Ready => format!(
-            "made by {} and checked by {}, {} s after it was planned",
+            "{whose}made by {} and checked by {}, {} s after it was planned",
             provision.playbook,
             provision.check,
             age.as_secs()
         ),
-        _ => format!("made by {}, not checked yet", provision.playbook),
+        _ => format!("{whose}made by {}, not checked yet", provision.playbook),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The EC2 client: Amazon, Eucalyptus and devcloud alike.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
@@ -20,12 +20,16 @@ use tracing::debug;
 
 mod answer;
 mod dialect;
+mod images;
 mod offers;
 
 use answer::classify;
 pub use offers::UnknownTypes;
 
-use crate::{Cloud, Dialect, End, Error, FLEET_TAG, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, Owner};
+use crate::{
+    Cloud, Dialect, End, Error, FLEET_TAG, Image, Instance, InstanceState, LAUNCH_TAG, LaunchRequest,
+    NewImage, Owner,
+};
 
 /// How many instances one page of a listing holds; EC2 allows 1000.
 const PAGE_SIZE: i32 = 500;
@@ -222,6 +226,26 @@ impl Cloud for Ec2 {
                 what: format!("console output that is not base64: {cause}"),
             })?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    async fn image(&self, id: &str) -> Result<Option<Image>, Error> {
+        self.find_image(id).await
+    }
+
+    async fn images(&self, fleet: FleetId) -> Result<Vec<Image>, Error> {
+        self.images_of(fleet).await
+    }
+
+    async fn create_image(&self, wanted: &NewImage) -> Result<String, Error> {
+        self.make_image(wanted).await
+    }
+
+    async fn tag_image(&self, id: &str, tags: &BTreeMap<String, String>) -> Result<(), Error> {
+        self.give_tags(id, tags).await
+    }
+
+    async fn delete_image(&self, id: &str) -> Result<(), Error> {
+        self.deregister(id).await
     }
 
     async fn dialect(&self) -> Result<Option<Dialect>, Error> {

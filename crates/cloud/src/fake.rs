@@ -8,7 +8,11 @@ use std::{
 use async_trait::async_trait;
 use model::FleetId;
 
-use crate::{Cloud, Dialect, End, Error, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, Owner};
+use crate::{
+    Cloud, Dialect, End, Error, Image, Instance, InstanceState, LAUNCH_TAG, LaunchRequest, NewImage, Owner,
+};
+
+mod images;
 
 /// A cloud without machines.
 #[derive(Debug, Default)]
@@ -32,6 +36,7 @@ struct World {
     untaggable: Option<Error>,
     dialect: Option<Dialect>,
     silent_on_dialect: Option<Error>,
+    images: images::Images,
     calls: u64,
     counts: u64,
 }
@@ -268,6 +273,27 @@ impl Cloud for FakeCloud {
 
     async fn console_output(&self, _instance_id: &str) -> Result<String, Error> {
         self.call().map(|_| String::new())
+    }
+
+    async fn image(&self, id: &str) -> Result<Option<Image>, Error> {
+        self.call()?.images.find(id)
+    }
+
+    async fn images(&self, fleet: FleetId) -> Result<Vec<Image>, Error> {
+        Ok(self.call()?.images.of(fleet))
+    }
+
+    async fn create_image(&self, wanted: &NewImage) -> Result<String, Error> {
+        self.call()?.images.create(wanted)
+    }
+
+    async fn tag_image(&self, id: &str, tags: &BTreeMap<String, String>) -> Result<(), Error> {
+        self.call()?.images.tag(id, tags)
+    }
+
+    async fn delete_image(&self, id: &str) -> Result<(), Error> {
+        self.call()?.images.delete(id);
+        Ok(())
     }
 
     async fn dialect(&self) -> Result<Option<Dialect>, Error> {

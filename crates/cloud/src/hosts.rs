@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use model::{FleetId, fleet::FleetSpec};
 
-use crate::{Cloud, Dialect, End, Error, Instance, InstanceState, LaunchRequest, Owner};
+use crate::{Cloud, Dialect, End, Error, Image, Instance, InstanceState, LaunchRequest, NewImage, Owner};
 
 /// The fixed hosts of a fleet file.
 #[derive(Debug, Default)]
@@ -85,9 +85,37 @@ impl Cloud for HostCloud {
         Ok(String::new())
     }
 
+    /// None: a host has no image.
+    async fn image(&self, _: &str) -> Result<Option<Image>, Error> {
+        Ok(None)
+    }
+
+    async fn images(&self, _: FleetId) -> Result<Vec<Image>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn create_image(&self, _: &NewImage) -> Result<String, Error> {
+        Err(no_images())
+    }
+
+    async fn tag_image(&self, _: &str, _: &BTreeMap<String, String>) -> Result<(), Error> {
+        Err(no_images())
+    }
+
+    async fn delete_image(&self, _: &str) -> Result<(), Error> {
+        Err(no_images())
+    }
+
     /// None: there is no endpoint.
     async fn dialect(&self) -> Result<Option<Dialect>, Error> {
         Ok(None)
+    }
+}
+
+fn no_images() -> Error {
+    Error::Refused {
+        code: "Unsupported".to_owned(),
+        message: "fixed hosts have no images".to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ mod dialect;
 mod ec2;
 mod fake;
 mod hosts;
+mod image;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ pub use dialect::Dialect;
 pub use ec2::{Ec2, Ec2Settings, UnknownTypes};
 pub use fake::{FakeCloud, LaunchFailure};
 pub use hosts::HostCloud;
+pub use image::{BASE_TAG, Image, ImageState, NewImage, PLAYBOOK_TAG};
 pub use model::InstanceState;
 use model::{
     BuilderId, FleetId, LaunchId, Offering, PoolName,
@@ -59,6 +61,21 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
 
     /// What the instance wrote on its console so far.
     async fn console_output(&self, instance_id: &str) -> Result<String, Error>;
+
+    /// A machine image by its id; `None` where the cloud does not know it.
+    async fn image(&self, id: &str) -> Result<Option<Image>, Error>;
+
+    /// The account's own images with the fleet's tag.
+    async fn images(&self, fleet: FleetId) -> Result<Vec<Image>, Error>;
+
+    /// Has an image made of a machine; its id. Asking again with the same name gives the same image.
+    async fn create_image(&self, wanted: &NewImage) -> Result<String, Error>;
+
+    /// Gives an image tags, beside those that it has.
+    async fn tag_image(&self, id: &str, tags: &BTreeMap<String, String>) -> Result<(), Error>;
+
+    /// Takes an image away. Machines that were launched from it stay, and so does what the cloud keeps its disk in.
+    async fn delete_image(&self, id: &str) -> Result<(), Error>;
 
     /// The dialect that the endpoint shows to speak; `None` where it shows neither. Nothing is changed by the questions.
     async fn dialect(&self) -> Result<Option<Dialect>, Error>;

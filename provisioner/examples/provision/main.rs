@@ -59,6 +59,7 @@ async fn measure(name: &str, runner: &dyn PlaybookRunner) -> Result<()> {
             vars: &vars,
             mode: Mode::Apply,
             limit: PATIENCE,
+            part: None,
             progress: None,
         };
         let begun = Instant::now();

@@ -136,6 +136,9 @@ impl Folder {
             .arg("--inventory")
             .arg(self.path("inventory.json"))
             .args(["--extra-vars", &vars]);
+        if let Some(tag) = request.part {
+            command.args(["--tags", tag]);
+        }
         if request.mode == Mode::Check {
             command.args(["--check", "--diff"]);
         }

@@ -167,6 +167,7 @@ impl Reader<'_> {
             check_mode: None,
             timeout: None,
             environment: Map::new(),
+            tags: Vec::new(),
         };
         for (key, value) in entries {
             if catalogue::module(&key.text).is_none() {
@@ -212,7 +213,7 @@ impl Reader<'_> {
             "register" => task.register = self.identifier(value, word),
             // As in Ansible, no loop is none.
             "loop" => task.items = self.items(value),
-            "tags" => self.tags(value),
+            "tags" => task.tags = self.tags(value),
             "loop_control" => self.loop_control(value),
             "vars" => task.vars = self.vars(value, word),
             "changed_when" => task.changed_when = Some(self.conditions(&listed(value), word)),
@@ -239,22 +240,22 @@ impl Reader<'_> {
         }
     }
 
-    /// They choose tasks on Ansible's command line, which is not there; one of them means something without it.
-    fn tags(&mut self, node: &Node) {
+    /// They choose a part of the tasks; one of them means something where none is chosen.
+    fn tags(&mut self, node: &Node) -> Vec<String> {
         let names = match node.to_value() {
             Value::List(names) => names,
             one => vec![one],
         };
         let words = names.iter().filter_map(Value::as_text);
-        if words
-            .flat_map(|words| words.split(','))
-            .any(|word| word.trim() == "never")
-        {
+        let words = words.flat_map(|words| words.split(','));
+        let tags: Vec<String> = words.map(|word| word.trim().to_owned()).collect();
+        if tags.iter().any(|tag| tag == "never") {
             self.complain(
                 node,
                 "the tag never is not supported: leave the task out".to_owned(),
             );
         }
+        tags
     }
 
     /// What a loop goes through; a text may come to a list when the playbook runs.

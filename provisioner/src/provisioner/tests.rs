@@ -104,6 +104,7 @@ fn a_foreign_playbook_may_be_one_that_ours_does_not_understand() {
             vars: vars.as_object().expect("an object"),
             mode: Mode::Apply,
             limit: Duration::from_secs(1),
+            part: None,
             progress: None,
         };
         provisioner.stage_for_ansible(&request, target)

@@ -1,6 +1,7 @@
 //! What becomes of tasks: conditions, loops, tries, results and failures, on a machine that gives prepared answers.
 
 mod order;
+mod parts;
 mod results;
 
 use std::time::Duration;

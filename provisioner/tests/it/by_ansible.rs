@@ -44,6 +44,7 @@ fn request<'a>(playbook: &'a str, vars: &'a Map<String, Value>, mode: Mode) -> R
         vars,
         mode,
         limit: PATIENCE,
+        part: None,
         progress: None,
     }
 }

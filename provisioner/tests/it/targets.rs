@@ -17,6 +17,7 @@ fn request<'a>(vars: &'a Map<String, serde_json::Value>, mode: Mode) -> Request<
         vars,
         mode,
         limit: LONG,
+        part: None,
         progress: None,
     }
 }

@@ -6,7 +6,10 @@ use super::{
     reuse::{Packager, until_assigned},
     *,
 };
-use crate::step::{Turn, step};
+use crate::{
+    image::Images,
+    step::{Turn, step},
+};
 
 impl Farm {
     /// The playbooks that were played so far.
@@ -21,6 +24,7 @@ impl Farm {
             is_first: true,
             playing: Arc::new(Semaphore::new(1)),
             shortages: Arc::default(),
+            images: Arc::new(Images::new(Clock::Manual(self.clock.clone()))),
         };
         step(&self.controller.context, lease, row, &turn).await
     }

@@ -28,7 +28,7 @@ pub(super) fn endpoint(status: &str, body: &str) -> (Ec2, std::thread::JoinHandl
 }
 
 /// A client of that endpoint.
-fn at(endpoint: &str) -> Ec2 {
+pub(super) fn at(endpoint: &str) -> Ec2 {
     Ec2::new(&Ec2Settings {
         region: "dev-1".to_owned(),
         endpoint: Some(endpoint.to_owned()),
@@ -37,7 +37,7 @@ fn at(endpoint: &str) -> Ec2 {
     })
 }
 
-fn read_whole(stream: &mut TcpStream) -> String {
+pub(super) fn read_whole(stream: &mut TcpStream) -> String {
     let mut asked = Vec::new();
     let mut chunk = [0; 4096];
     while !is_whole(&asked) {

@@ -112,6 +112,7 @@ fn nothing_of_the_users_environment_is_handed_on() {
         vars: &vars,
         mode,
         limit: Duration::from_secs(1),
+        part: None,
         progress: None,
     };
     let folder = filled(&target("h", 22), &[]);
@@ -144,6 +145,14 @@ fn nothing_of_the_users_environment_is_handed_on() {
     };
     let playbook = folder.playbooks().join("p.yml").display().to_string();
     assert_eq!(arguments(Mode::Apply).last(), Some(&playbook));
+    assert!(!arguments(Mode::Apply).iter().any(|it| it == "--tags"));
+    let of_part = Request {
+        part: Some("boot"),
+        ..request(Mode::Apply)
+    };
+    let command = folder.command(Path::new("/bin/true"), &of_part);
+    let told: Vec<_> = command.as_std().get_args().collect();
+    assert!(told.windows(2).any(|two| two == ["--tags", "boot"]), "{told:?}");
     let is_checking = |mode| arguments(mode).iter().any(|it| it == "--check");
     assert!(is_checking(Mode::Check) && !is_checking(Mode::Apply));
 }

@@ -174,6 +174,7 @@ pub(crate) async fn run_with(
         vars: &serde_json::Map::new(),
         mode,
         limit,
+        part: None,
         progress: None,
     };
     Run::new(remote, playbook, given, &request).run().await

@@ -1,0 +1,145 @@
+//! Machines from an image that was made by their own playbook: only that part of it is played which each machine needs anew.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use model::fleet::ProvisionSpec;
+use provisioner::Provisioner;
+use runtime::clock::Clock;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use store::Builder;
+use tracing::{debug, info};
+
+use crate::Context;
+
+/// The tag of tasks that are played on every machine, whatever its image was made by: what a machine has of its own, and what only
+/// the memory of its kernel holds.
+pub const BOOT_TAG: &str = "boot";
+
+/// How long a cloud's word on an image is used, and how long that it gave none.
+const USED_FOR: Duration = Duration::from_secs(600);
+const SILENCE_USED_FOR: Duration = Duration::from_secs(30);
+/// The version of what a digest is made of.
+const VERSION: u32 = 1;
+/// Variables that each machine has its own of, or is given anew by its user data.
+const OF_EACH_MACHINE: [&str; 2] = ["builder", "ssh_keys"];
+
+/// The digest of all that decides what a playbook makes of a machine: the folders of playbooks and provision-files as a whole, which of
+/// the playbooks it is, who plays it and as whom, and its variables but for those of each machine.
+#[must_use]
+pub fn playbook_digest(
+    provisioner: &Provisioner,
+    provision: &ProvisionSpec,
+    vars: &Map<String, Value>,
+) -> String {
+    let vars: BTreeMap<&String, &Value> = vars
+        .iter()
+        .filter(|(name, _)| !OF_EACH_MACHINE.contains(&name.as_str()))
+        .collect();
+    let mut all = json!({
+        "version": VERSION,
+        "files": provisioner.configuration_hash(),
+        "playbook": provision.playbook,
+        "runner": provision.runner,
+        "ansible": provision.ansible,
+        "user": provision.connect.user,
+        "vars": vars,
+    });
+    all.sort_all_objects();
+    hex::encode(Sha256::digest(all.to_string()))
+}
+
+/// The part of its playbook that is played on a builder: `None`, all of it, unless its image was made by the same one. A playbook
+/// without a part for every machine is played as a whole.
+pub(crate) async fn part_of(
+    context: &Context,
+    builder: &Builder,
+    provision: &ProvisionSpec,
+    (vars, images): (&Map<String, Value>, &Images),
+) -> Option<&'static str> {
+    // What a fixed host or an adopted machine was made from, no image tells.
+    if builder.host.is_some() || builder.is_adopted() {
+        return None;
+    }
+    if !context.provisioner.has_tag(&provision.playbook, BOOT_TAG) {
+        return None;
+    }
+    let made_by = images.made_by(context, builder).await?;
+    if made_by != playbook_digest(&context.provisioner, provision, vars) {
+        debug!(builder.id = %builder.id, "Image {} was made by another playbook, or by other files.", builder.image);
+        return None;
+    }
+    info!(
+        builder.id = %builder.id,
+        "Image {} was made by {}: of it the tasks with the tag {BOOT_TAG} are played on builder {}.",
+        builder.image, provision.playbook, builder.id
+    );
+    Some(BOOT_TAG)
+}
+
+/// What clouds said of their images, kept for a while: each is asked for once, however many builders are made from it at once.
+#[derive(Debug)]
+pub(crate) struct Images {
+    clock: Clock,
+    /// By cloud and id.
+    known: Mutex<BTreeMap<(String, String), Arc<Known>>>,
+}
+
+/// One image; who asks first has the others wait for the answer.
+type Known = tokio::sync::Mutex<Option<Answer>>;
+
+/// What was said of an image.
+#[derive(Clone, Debug)]
+struct Answer {
+    /// The digest of what made it, if it has one.
+    made_by: Option<String>,
+    /// Until when that is used, by the clock's elapsed time.
+    until: Duration,
+}
+
+impl Images {
+    /// Nobody was asked yet.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The digest of what made a builder's image; `None` where it has none, or its cloud does not say.
+    async fn made_by(&self, context: &Context, builder: &Builder) -> Option<String> {
+        let cloud = context.clouds.get(&builder.cloud)?;
+        let key = (builder.cloud.clone(), builder.image.clone());
+        let known = {
+            let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(key).or_default())
+        };
+        let mut answer = known.lock().await;
+        if let Some(answer) = answer.as_ref().filter(|it| self.clock.elapsed() < it.until) {
+            return answer.made_by.clone();
+        }
+        let (made_by, used_for) = match cloud.image(&builder.image).await {
+            Ok(image) => (image.and_then(|it| it.made_by().map(str::to_owned)), USED_FOR),
+            Err(error) => {
+                let (image, cloud) = (&builder.image, &builder.cloud);
+                info!(
+                    cloud,
+                    "What made image {image} is not known, so all of the playbook is played: {error}"
+                );
+                (None, SILENCE_USED_FOR)
+            }
+        };
+        *answer = Some(Answer {
+            made_by: made_by.clone(),
+            until: self.clock.elapsed().saturating_add(used_for),
+        });
+        made_by
+    }
+}
+
+#[cfg(test)]
+mod tests;

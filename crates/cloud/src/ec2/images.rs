@@ -1,0 +1,316 @@
+//! Machine images: looked up, made of machines, tagged and deleted.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::{
+    Config,
+    config::retry::RetryConfig,
+    error::ProvideErrorMetadata as _,
+    operation::describe_images::builders::DescribeImagesFluentBuilder,
+    types::{Filter, ImageState as Ec2State, ResourceType, Tag, TagSpecification},
+};
+use model::FleetId;
+
+use super::{Ec2, answer::classify};
+use crate::{Error, FLEET_TAG, Image, ImageState, NewImage};
+
+impl Ec2 {
+    pub(super) async fn find_image(&self, id: &str) -> Result<Option<Image>, Error> {
+        let sent = self.client.describe_images().image_ids(id).send().await;
+        match sent {
+            Ok(answer) => Ok(answer.images().iter().find_map(image)),
+            // Not there, or not any more.
+            Err(error) if error.code().is_some_and(|code| code.contains("InvalidAMIID")) => Ok(None),
+            Err(error) => Err(classify(&error)),
+        }
+    }
+
+    pub(super) async fn images_of(&self, fleet: FleetId) -> Result<Vec<Image>, Error> {
+        let filter = filter(&format!("tag:{FLEET_TAG}"), &fleet.to_string());
+        let mut found = images(self.own_images().filters(filter)).await?;
+        // Whatever the endpoint makes of the filter: what is not tagged exactly is not ours.
+        found.retain(|image| image.tags.get(FLEET_TAG) == Some(&fleet.to_string()));
+        Ok(found)
+    }
+
+    /// Asks once: who asks again by himself finds the name taken, by the image that the first question made.
+    pub(super) async fn make_image(&self, wanted: &NewImage) -> Result<String, Error> {
+        let tags = (!wanted.tags.is_empty()).then(|| {
+            TagSpecification::builder()
+                .resource_type(ResourceType::Image)
+                .set_tags(Some(tags(&wanted.tags)))
+                .build()
+        });
+        let sent = self
+            .client
+            .create_image()
+            .instance_id(&wanted.instance_id)
+            .name(&wanted.name)
+            .description(&wanted.description)
+            .set_no_reboot((!wanted.may_stop).then_some(true))
+            .set_tag_specifications(tags.map(|tags| vec![tags]))
+            .customize()
+            .config_override(Config::builder().retry_config(RetryConfig::disabled()))
+            .send()
+            .await;
+        let error = match sent {
+            Ok(answer) => match answer.image_id() {
+                Some(id) => return Ok(id.to_owned()),
+                None => Error::Unclear {
+                    what: "CreateImage answered without an image".to_owned(),
+                },
+            },
+            Err(error) => classify(&error),
+        };
+        let may_be_made = match &error {
+            Error::Unclear { .. } => true,
+            Error::Refused { code, .. } => code == "InvalidAMIName.Duplicate",
+            Error::Throttled { .. } | Error::Unreachable { .. } | Error::Ended => false,
+        };
+        let found = match may_be_made {
+            true => images(self.own_images().filters(filter("name", &wanted.name))).await?,
+            false => Vec::new(),
+        };
+        let made = found.into_iter().find(|image| image.name == wanted.name);
+        made.map(|image| image.id).ok_or(error)
+    }
+
+    pub(super) async fn give_tags(&self, id: &str, given: &BTreeMap<String, String>) -> Result<(), Error> {
+        let question = self.client.create_tags().resources(id);
+        let sent = question.set_tags(Some(tags(given))).send().await;
+        sent.map(|_| ()).map_err(|error| classify(&error))
+    }
+
+    pub(super) async fn deregister(&self, id: &str) -> Result<(), Error> {
+        let sent = self.client.deregister_image().image_id(id).send().await;
+        match sent {
+            Ok(_) => Ok(()),
+            // Somebody was quicker.
+            Err(error) if error.code().is_some_and(|code| code.contains("InvalidAMIID")) => Ok(()),
+            Err(error) => Err(classify(&error)),
+        }
+    }
+
+    fn own_images(&self) -> DescribeImagesFluentBuilder {
+        self.client.describe_images().owners("self")
+    }
+}
+
+async fn images(question: DescribeImagesFluentBuilder) -> Result<Vec<Image>, Error> {
+    let answer = question.send().await.map_err(|error| classify(&error))?;
+    Ok(answer.images().iter().filter_map(image).collect())
+}
+
+fn filter(name: &str, value: &str) -> Filter {
+    Filter::builder().name(name).values(value).build()
+}
+
+fn tags(given: &BTreeMap<String, String>) -> Vec<Tag> {
+    let tags = given.iter();
+    tags.map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect()
+}
+
+fn image(found: &aws_sdk_ec2::types::Image) -> Option<Image> {
+    let state = match found.state() {
+        Some(Ec2State::Available) => ImageState::Available,
+        Some(Ec2State::Pending | Ec2State::Transient) => ImageState::Pending,
+        _ => ImageState::Failed,
+    };
+    let tags = found.tags().iter();
+    Some(Image {
+        id: found.image_id()?.to_owned(),
+        name: found.name().unwrap_or_default().to_owned(),
+        state,
+        state_reason: found
+            .state_reason()
+            .and_then(|reason| reason.message())
+            .map(str::to_owned),
+        created: found.creation_date().map(str::to_owned),
+        tags: tags
+            .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
+            .collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, net::TcpListener};
+
+    use super::{
+        super::tests::{at, endpoint, error_body, read_whole},
+        *,
+    };
+
+    fn described(items: &str) -> String {
+        format!("<DescribeImagesResponse><imagesSet>{items}</imagesSet></DescribeImagesResponse>")
+    }
+
+    fn item(id: &str, name: &str, state: &str, tags: &str) -> String {
+        format!(
+            "<item><imageId>{id}</imageId><name>{name}</name><imageState>{state}</imageState>\
+             <tagSet>{tags}</tagSet></item>"
+        )
+    }
+
+    /// An endpoint that gives one answer after the other, and hands back what it was asked.
+    fn in_turn(answers: Vec<(&'static str, String)>) -> (Ec2, std::thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let serve = |(status, body): (&str, String)| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let asked = read_whole(&mut stream);
+                let length = body.len();
+                write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                )
+                .unwrap();
+                asked
+            };
+            answers.into_iter().map(serve).collect()
+        });
+        (at(&format!("http://{address}")), server)
+    }
+
+    fn wanted(may_stop: bool, tags: &[(&str, &str)]) -> NewImage {
+        NewImage {
+            instance_id: "i-1".to_owned(),
+            name: "verdigris-x86-1".to_owned(),
+            description: "a builder".to_owned(),
+            may_stop,
+            tags: tags
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        }
+    }
+
+    const MADE: &str = "<CreateImageResponse><imageId>ami-7</imageId></CreateImageResponse>";
+
+    #[tokio::test]
+    async fn an_image_is_what_the_cloud_says_and_none_where_it_knows_none() {
+        let tag = "<item><key>verdigris:playbook</key><value>ab</value></item>";
+        for (status, body, expected) in [
+            (
+                "200 OK",
+                described(&item("ami-1", "a", "available", tag)),
+                Some(Some(ImageState::Available)),
+            ),
+            (
+                "200 OK",
+                described(&item("ami-1", "a", "pending", tag)),
+                Some(Some(ImageState::Pending)),
+            ),
+            (
+                "200 OK",
+                described(&item("ami-1", "a", "failed", tag)),
+                Some(Some(ImageState::Failed)),
+            ),
+            (
+                "200 OK",
+                described(&item("ami-1", "a", "deregistered", tag)),
+                Some(Some(ImageState::Failed)),
+            ),
+            ("200 OK", described(""), Some(None)),
+            ("400 No", error_body("InvalidAMIID.NotFound"), Some(None)),
+            ("403 No", error_body("UnauthorizedOperation"), None),
+        ] {
+            let (cloud, server) = endpoint(status, &body);
+            let found = cloud.find_image("ami-1").await.ok();
+            if let Some(Some(image)) = &found {
+                assert_eq!(image.made_by(), Some("ab"));
+            }
+            assert_eq!(
+                found.map(|image| image.map(|image| image.state)),
+                expected,
+                "{body}"
+            );
+            assert!(server.join().unwrap().contains("ImageId.1=ami-1"));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_image_is_asked_for_with_its_tags_and_with_the_machine_at_rest() {
+        for (may_stop, tags) in [(true, &[("verdigris:pool", "x86")][..]), (false, &[])] {
+            let (cloud, server) = endpoint("200 OK", MADE);
+            assert_eq!(cloud.make_image(&wanted(may_stop, tags)).await.unwrap(), "ami-7");
+            let asked = server.join().unwrap();
+            assert!(asked.contains("InstanceId=i-1&Name=verdigris-x86-1"), "{asked}");
+            assert_eq!(asked.contains("NoReboot=true"), !may_stop, "{asked}");
+            // Eucalyptus does not know the parameter.
+            assert_eq!(asked.contains("TagSpecification"), !tags.is_empty(), "{asked}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_image_whose_answer_was_lost_is_found_by_its_name() {
+        let there = described(&format!(
+            "{}{}",
+            item("ami-8", "verdigris-x86-10", "available", ""),
+            item("ami-7", "verdigris-x86-1", "pending", "")
+        ));
+        for (first, found, expected) in [
+            (("500 Oh", String::new()), there.clone(), Some("ami-7")),
+            (
+                ("400 No", error_body("InvalidAMIName.Duplicate")),
+                there,
+                Some("ami-7"),
+            ),
+            (("500 Oh", String::new()), described(""), None),
+        ] {
+            let (cloud, server) = in_turn(vec![first, ("200 OK", found)]);
+            let made = cloud.make_image(&wanted(true, &[])).await;
+            assert_eq!(made.ok().as_deref(), expected);
+            let asked = server.join().unwrap();
+            assert!(
+                asked[1].contains("Owner.1=self") && asked[1].contains("verdigris-x86-1"),
+                "{asked:?}"
+            );
+        }
+        // A refusal is one, and nothing is looked for.
+        let (cloud, server) = endpoint("400 No", &error_body("IncorrectState"));
+        let refused = cloud.make_image(&wanted(true, &[])).await.unwrap_err();
+        assert!(matches!(refused, Error::Refused { .. }), "{refused}");
+        server.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_images_with_the_fleets_exact_tag_are_its_own() {
+        let fleet = FleetId(uuid::Uuid::from_u128(4));
+        let tag = |value: &str| format!("<item><key>{FLEET_TAG}</key><value>{value}</value></item>");
+        let body = described(&format!(
+            "{}{}{}",
+            item("ami-1", "a", "available", &tag(&fleet.to_string())),
+            item("ami-2", "b", "available", &tag("flt_another")),
+            item("ami-3", "c", "available", "")
+        ));
+        let (cloud, server) = endpoint("200 OK", &body);
+        let found = cloud.images_of(fleet).await.unwrap();
+        let ids: Vec<_> = found.iter().map(|image| image.id.as_str()).collect();
+        assert_eq!(ids, ["ami-1"]);
+        assert!(server.join().unwrap().contains("Owner.1=self"));
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_already_is_deleted() {
+        for (status, body, expected) in [
+            ("200 OK", "<DeregisterImageResponse/>".to_owned(), true),
+            ("400 No", error_body("InvalidAMIID.Unavailable"), true),
+            ("403 No", error_body("UnauthorizedOperation"), false),
+        ] {
+            let (cloud, server) = endpoint(status, &body);
+            assert_eq!(cloud.deregister("ami-1").await.is_ok(), expected, "{body}");
+            assert!(server.join().unwrap().contains("ImageId=ami-1"));
+        }
+        let (cloud, server) = endpoint("200 OK", "<CreateTagsResponse/>");
+        let tags = [("verdigris:base".to_owned(), "ami-0".to_owned())].into();
+        cloud.give_tags("ami-1", &tags).await.unwrap();
+        let asked = server.join().unwrap();
+        assert!(
+            asked.contains("ResourceId.1=ami-1&Tag.1.Key=verdigris%3Abase&Tag.1.Value=ami-0"),
+            "{asked}"
+        );
+    }
+}
