@@ -13,6 +13,7 @@ use self::fleet::FleetCommand;
 use crate::{
     check, chroot, database,
     fleet::{AskCommand, misread},
+    image::ImageCommand,
     options::{CheckArguments, ChrootCreate, ChrootNames, Config, UpArguments, UserArguments},
     provision, roles, up, user,
 };
@@ -49,6 +50,9 @@ enum Command {
     /// The fleet of builders.
     #[command(subcommand)]
     Fleet(FleetCommand),
+    /// Machine images of builders.
+    #[command(subcommand)]
+    Image(ImageCommand),
     /// Play a playbook on one machine, or tell what it would change there.
     Provision(Box<provision::Arguments>),
     /// Print the OpenAPI document.
@@ -126,6 +130,7 @@ impl Arguments {
             Command::Chroot(command) => command.run().await?,
             Command::Provision(arguments) => return provision::provision(&arguments).await,
             Command::Fleet(command) => return command.run().await,
+            Command::Image(command) => return command.run().await,
             Command::Openapi => crate::say(api::openapi_document().trim_end()),
         }
         Ok(ExitCode::SUCCESS)

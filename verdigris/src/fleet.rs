@@ -15,7 +15,7 @@ mod resume;
 mod status;
 mod stray;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod wanted;
 mod watch;
 mod why;
@@ -31,7 +31,7 @@ use store::{FleetView, Store};
 
 use crate::parts;
 
-pub(crate) use ask::{AskCommand, BAD_CONFIG, ask, misread};
+pub(crate) use ask::{AskCommand, BAD_CONFIG, ask, misread, see_through, write_down};
 pub(crate) use diff::diff;
 pub(crate) use forsaken::refuse_forsaken_machines;
 pub(crate) use init::{InitArguments, init};
@@ -43,7 +43,7 @@ pub(crate) use watch::{interval, watch};
 pub(crate) use why::why;
 
 /// What a controller would see and do under a fleet file. Neither clouds nor builders are asked: no secrets are needed.
-fn planned(
+pub(crate) fn planned(
     settings: &Settings,
     store: &Store,
     fleet: &FleetSpec,

@@ -14,6 +14,7 @@ mod embedded;
 mod fleet;
 mod follow;
 mod hosts;
+mod image;
 mod instance_types;
 mod lock;
 mod options;

@@ -7,7 +7,7 @@ mod carry_out;
 mod key;
 mod strays;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{bail, ensure};
 use model::{
@@ -19,7 +19,11 @@ use model::{
 use runtime::{Settings, clock};
 use store::{Builder, FleetView, Store};
 
-use self::{answer::Answer, carry_out::carry_out, key::key_of};
+use self::{
+    answer::Answer,
+    carry_out::{Patience, carry_out},
+    key::key_of,
+};
 use super::plan::words_of;
 use crate::{
     complain, database,
@@ -87,10 +91,43 @@ async fn asked(command: &AskCommand) -> anyhow::Result<Answer> {
         let (intent, is_first) = store
             .add_intent(fleet.fleet, (&request, &key, &actor), now)
             .await?;
-        let (intent, is_too_late) = Box::pin(carry_out(&settings, &store, &fleet, intent, common)).await?;
+        let patience = Patience {
+            limit: common.timeout.get(),
+            waits: common.wait,
+            is_logging: false,
+        };
+        let (intent, is_too_late) = Box::pin(carry_out(&settings, &store, &fleet, intent, patience)).await?;
         Ok(Answer::of(&intent, is_first, is_too_late))
     })
     .await
+}
+
+/// Writes down what this process asks of the fleet on its own account; of many equal ones with one slot there is one.
+pub(crate) async fn write_down(
+    store: &Store,
+    fleet: &FleetSpec,
+    (request, slot): (&Request, &str),
+) -> anyhow::Result<Intent> {
+    let (key, actor) = (key_of(request, slot)?, actor());
+    let added = store.add_intent(fleet.fleet, (request, &key, &actor), clock::now());
+    Ok(added.await?.0)
+}
+
+/// Waits for the end of what was written down, and brings it about where no controller leads; how it stands then. For a process that
+/// logs already.
+pub(crate) async fn see_through(
+    settings: &Settings,
+    store: &Store,
+    fleet: &FleetSpec,
+    (intent, limit): (Intent, Duration),
+) -> anyhow::Result<Intent> {
+    let patience = Patience {
+        limit,
+        waits: true,
+        is_logging: true,
+    };
+    let (intent, _) = Box::pin(carry_out(settings, store, fleet, intent, patience)).await?;
+    Ok(intent)
 }
 
 /// Who asks: the operator, with the name that the system has for him where it says one.

@@ -21,7 +21,7 @@ pub(super) fn id(number: u32) -> BuilderId {
 }
 
 /// Pools by name, with one label, `[min, max, idle]` and priority.
-pub(super) fn fleet(pools: &[(&str, &str, [u32; 3], i32)]) -> FleetSpec {
+pub(crate) fn fleet(pools: &[(&str, &str, [u32; 3], i32)]) -> FleetSpec {
     let pools: serde_json::Map<_, _> = pools
         .iter()
         .map(|(name, label, [min, max, idle], priority)| {

@@ -22,6 +22,7 @@ mod fleet_reload;
 mod full_disk;
 mod hooks;
 mod hosts;
+mod images;
 mod interruption;
 mod killed;
 mod leaders;

@@ -69,7 +69,7 @@ pools:
         fs::write(self.path("fleet.yaml"), fleet).unwrap();
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = verdigris();
         command
             .args(arguments)

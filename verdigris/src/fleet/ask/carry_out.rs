@@ -12,7 +12,6 @@ use model::{
 use runtime::{CancellationToken, Settings, clock};
 use store::{Process, Store};
 
-use super::arguments::Common;
 use crate::{
     fleet::forsaken::refuse_forsaken_machines,
     parts::{self, BadConfig},
@@ -26,6 +25,17 @@ const TAKEN_UP_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked what has become of an intent.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// How much is done for an intent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// How long it is waited for, or worked on where there is no controller.
+    pub(super) limit: Duration,
+    /// Whether its end is waited for, and not only that it is taken up.
+    pub(super) waits: bool,
+    /// Whether this process logs already.
+    pub(super) is_logging: bool,
+}
+
 /// Waits for what becomes of an intent, or brings it about where no controller leads; how it stands then, and whether its end was
 /// waited for in vain.
 pub(super) async fn carry_out(
@@ -33,13 +43,13 @@ pub(super) async fn carry_out(
     store: &Store,
     fleet: &FleetSpec,
     mut intent: Intent,
-    common: &Common,
+    patience: Patience,
 ) -> anyhow::Result<(Intent, bool)> {
-    let (begun, limit) = (Instant::now(), common.timeout.get());
+    let (begun, limit) = (Instant::now(), patience.limit);
     // Ctrl-C ends the waiting, and the leading; the intent stays on record.
     let stop = CancellationToken::new();
     stop_at_signals(stop.clone())?;
-    let mut has_led = false;
+    let mut is_logging = patience.is_logging;
     while !intent.state.is_final() && !stop.is_cancelled() {
         let waited = begun.elapsed();
         if waited >= limit {
@@ -47,7 +57,7 @@ pub(super) async fn carry_out(
         }
         if is_led(store, fleet).await? {
             let is_taken_up = intent.state != IntentState::New || waited >= TAKEN_UP_WITHIN;
-            if is_taken_up && !common.wait {
+            if is_taken_up && !patience.waits {
                 break;
             }
             tokio::select! {
@@ -55,10 +65,10 @@ pub(super) async fn carry_out(
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         } else {
-            if !has_led {
+            if !is_logging {
                 // Only who does the work has something to log.
                 runtime::telemetry::start(&settings.log)?;
-                has_led = true;
+                is_logging = true;
             }
             lead(
                 settings,
@@ -71,7 +81,7 @@ pub(super) async fn carry_out(
         let found = store.intent(fleet.fleet, &intent.key).await?;
         intent = found.with_context(|| format!("intent {} is gone from the database", intent.key))?;
     }
-    let is_too_late = common.wait && !intent.state.is_final();
+    let is_too_late = patience.waits && !intent.state.is_final();
     Ok((intent, is_too_late))
 }
 
