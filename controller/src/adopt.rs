@@ -123,6 +123,7 @@ impl Controller {
             },
             instance_id: id.clone(),
             host_key,
+            offering: instance.offering.clone(),
         }))
     }
 

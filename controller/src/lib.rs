@@ -45,7 +45,7 @@ pub use reach::{Machine, OverSsh, Reach};
 pub use round::Controller;
 use runtime::{CancellationToken, clock::Clock};
 use shell::ClientKey;
-pub use snapshot::{quota, snapshot};
+pub use snapshot::{budgets, quota, snapshot};
 pub use step::playbook_variables;
 use store::Store;
 

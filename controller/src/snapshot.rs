@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{
     Drift, PoolName,
+    budget::Budget,
     builder::Deadlines,
     drift::Recipe,
     fleet::{ConnectSpec, FleetSpec, PoolKind},
@@ -14,7 +15,7 @@ use model::{
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use store::{Chroot, FleetView};
+use store::{Builder, Chroot, FleetView};
 
 use crate::Context;
 
@@ -32,6 +33,7 @@ pub(crate) fn snapshot_with(
     view: &FleetView,
     health: &BTreeMap<String, CloudHealth>,
 ) -> Snapshot {
+    let budgets = budgets(&context.fleet, view);
     let pools = context.fleet.pools.iter().map(|(name, spec)| {
         let cloud = context.fleet.cloud_of(spec).and_then(|cloud| health.get(cloud));
         let provision = context.fleet.provision.get(&spec.provision);
@@ -46,6 +48,7 @@ pub(crate) fn snapshot_with(
                 .fleet
                 .cloud_of(spec)
                 .and_then(|cloud| quota(&context.fleet, cloud, view)),
+            budget: context.fleet.budget_of(name, &budgets),
             hosts: hosts.collect(),
             port: provision.map_or_else(|| ConnectSpec::default().port, |it| it.connect.port),
         };
@@ -85,6 +88,12 @@ pub(crate) fn snapshot_with(
     });
     snapshot.strays = strays.collect();
     snapshot
+}
+
+/// What may be spent in the clouds for which the file sets a limit, and is, by their names.
+#[must_use]
+pub fn budgets(fleet: &FleetSpec, view: &FleetView) -> BTreeMap<String, Budget> {
+    fleet.budgets(view.builders.iter().map(Builder::rental), &view.ended, view.at)
 }
 
 /// How many machines there may be in a cloud, and are; `None` where the file sets no limit. Strays count as others' machines: they

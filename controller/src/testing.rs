@@ -37,5 +37,6 @@ pub(crate) fn builder(state: BuilderState) -> Builder {
         refusal: None,
         mark: None,
         host: None,
+        adopted: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use model::{BuildState, BuilderState, LaunchHistory, condition::Leadership};
+use model::{BuildState, BuilderState, LaunchHistory, budget::Budget, condition::Leadership};
 use poem::{Response, http::StatusCode};
 use serde_json::json;
 
@@ -174,6 +174,7 @@ async fn fleet_gauges(state: &ApiState, out: &mut String) -> Result<(), ApiError
         "pool",
         &refused.collect(),
     );
+    money_gauges(&condition.budgets, out);
     gauge(
         out,
         "verdigris_farm_stopping",
@@ -190,6 +191,29 @@ async fn fleet_gauges(state: &ApiState, out: &mut String) -> Result<(), ApiError
         )]),
     );
     Ok(())
+}
+
+/// What clouds with a limit of money cost.
+fn money_gauges(budgets: &[Budget], out: &mut String) {
+    let mut tell = |name: &str, help: &str, value: fn(&Budget) -> i64| {
+        let values = budgets.iter().map(|it| (it.cloud.as_str(), value(it)));
+        labelled_gauge(out, name, help, "cloud", &values.collect());
+    };
+    tell(
+        "verdigris_cloud_spent_millionths",
+        "What the machines of a cloud with a limit of money cost in the last 24 hours, in millionths of its account's currency.",
+        |budget| i64::try_from(budget.spent.known.millionths()).unwrap_or(i64::MAX),
+    );
+    tell(
+        "verdigris_cloud_unpriced_machines",
+        "Machines of the last 24 hours whose price is not known: they are not in that sum.",
+        |budget| i64::from(budget.spent.unpriced),
+    );
+    tell(
+        "verdigris_cloud_money_used_up",
+        "Whether nothing more is launched in a cloud because it costs as much in 24 hours as it may.",
+        |budget| i64::from(budget.forbids_launches()),
+    );
 }
 
 fn gauge(out: &mut String, name: &str, help: &str, values: &BTreeMap<&str, i64>) {

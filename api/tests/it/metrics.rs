@@ -145,3 +145,32 @@ async fn gauges_count_what_a_farm_holds() {
     let all = samples(&farm).await;
     assert!(!all.iter().any(|line| line.contains("cloud_away")), "{all:?}");
 }
+
+#[tokio::test]
+async fn a_cloud_that_costs_as_much_as_it_may_is_told_with_its_sum() {
+    let farm = Farm::start().await;
+    let (lease, _) = drive::ready_builder(&farm.store).await;
+    let file = json!({
+        "schema": 1, "fleet": lease.fleet, "name": "test", "provision": {}, "pools": {},
+        "clouds": {"devcloud": {
+            "kind": "ec2", "region": "r", "credentials": {"source": "environment"}, "limits": {"money": {"per_day": 0}},
+        }},
+    });
+    let put = farm.store.record_fleet_file(&lease, &file, None, now());
+    put.await.unwrap();
+    let all = samples(&farm).await;
+    for (name, value) in [
+        ("spent_millionths", 0),
+        ("unpriced_machines", 1),
+        ("money_used_up", 1),
+    ] {
+        let line = format!("verdigris_cloud_{name}{{cloud=\"devcloud\"}} {value}");
+        assert!(all.contains(&line), "{line}: {all:?}");
+    }
+    let health = farm.get("/health").await.good();
+    let words = "cloud devcloud costs as much in 24 hours as it may: nothing more is launched there";
+    assert_eq!(
+        (&health["status"], &health["fleet"]),
+        (&json!("degraded"), &json!([words]))
+    );
+}

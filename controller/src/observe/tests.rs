@@ -15,6 +15,7 @@ fn instance(id: &str, state: InstanceState) -> Instance {
         state,
         address: Some("10.0.0.7".to_owned()),
         state_reason: None,
+        offering: None,
         tags: BTreeMap::from([(FLEET_TAG.to_owned(), FLEET.to_string())]),
     }
 }

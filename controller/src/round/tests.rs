@@ -34,6 +34,7 @@ mod launches;
 mod lead;
 mod lives;
 mod machines;
+mod money;
 mod notices;
 mod pools;
 mod preparing;

@@ -9,13 +9,14 @@ use aws_sdk_ec2::{
     config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
     error::ProvideErrorMetadata as _,
     types::{
-        Filter, HttpTokensState, InstanceInterruptionBehavior, InstanceMarketOptionsRequest,
-        InstanceMetadataOptionsRequest, InstanceStateName, InstanceType, MarketType, Placement, ResourceType,
-        ShutdownBehavior, SpotInstanceType, SpotMarketOptions, Tag, TagSpecification,
+        Filter, HttpTokensState, InstanceInterruptionBehavior, InstanceLifecycleType,
+        InstanceMarketOptionsRequest, InstanceMetadataOptionsRequest, InstanceStateName, InstanceType,
+        MarketType, Placement, ResourceType, ShutdownBehavior, SpotInstanceType, SpotMarketOptions, Tag,
+        TagSpecification,
     },
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use model::{FleetId, LaunchId, Market, Offering};
+use model::{FleetId, LaunchId, Market, Offering, offering::is_word};
 use tracing::debug;
 
 mod answer;
@@ -329,7 +330,23 @@ fn instance(found: &aws_sdk_ec2::types::Instance) -> Option<Instance> {
             .state_reason()
             .and_then(|reason| reason.message())
             .map(str::to_owned),
+        offering: offering(found),
         tags,
+    })
+}
+
+/// What an instance is of, as far as it can be an offering.
+fn offering(found: &aws_sdk_ec2::types::Instance) -> Option<Offering> {
+    let word = |text: Option<&str>| text.filter(|it| is_word(it)).map(str::to_owned);
+    Some(Offering {
+        instance_type: word(found.instance_type().map(InstanceType::as_str))?,
+        zone: word(found.placement().and_then(|place| place.availability_zone())),
+        subnet: None,
+        market: match found.instance_lifecycle() {
+            Some(InstanceLifecycleType::Spot) => Market::Spot,
+            _ => Market::OnDemand,
+        },
+        max_price: None,
     })
 }
 

@@ -185,6 +185,7 @@ fn new_instance(number: usize, request: &LaunchRequest) -> Instance {
         state: InstanceState::Pending,
         address: None,
         state_reason: None,
+        offering: Some(request.offering.clone()),
         tags: tags.map(|(key, value)| (key.to_owned(), value)).collect(),
     }
 }

@@ -36,6 +36,7 @@ impl HostCloud {
             state: InstanceState::Running,
             address: self.addresses.get(name).cloned(),
             state_reason: None,
+            offering: None,
             // Nobody tags them: what belongs to nobody is never taken for an orphan.
             tags: BTreeMap::new(),
         }

@@ -173,6 +173,8 @@ pub struct Instance {
     pub address: Option<String>,
     /// Why it is in its state, in the cloud's words.
     pub state_reason: Option<String>,
+    /// What it is of: its type, its zone and how it is paid for; `None` where the cloud does not tell.
+    pub offering: Option<Offering>,
     pub tags: BTreeMap<String, String>,
 }
 
@@ -316,6 +318,7 @@ mod tests {
             state: InstanceState::Running,
             address: None,
             state_reason: None,
+            offering: None,
             tags: tags
                 .iter()
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 mod check;
 mod hooks;
 mod host;
+mod money;
 mod pool;
 mod prices;
 mod schema;
@@ -17,6 +18,7 @@ mod size;
 pub use check::Contradiction;
 pub use hooks::{HookPoint, HookSpec, HooksSpec, LONGEST_WAIT, OnFailure, SkipIf};
 pub use host::{HOSTS, HostSpec};
+pub use money::{HardLimit, MoneySpec, SoftLimit};
 pub use pool::{DriftSpec, LaunchSpec, OfferingSpec, PoolKind, PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec};
 pub use prices::{Cost, PricesSpec};
 pub use schema::schema;
@@ -149,7 +151,7 @@ pub struct CloudSpec {
     /// What all pools together may have there.
     #[serde(default)]
     pub limits: LimitsSpec,
-    /// What an hour of a machine costs there, by the type of instance, for those who look: nothing is decided by it.
+    /// What an hour of a machine costs there, by the type of instance: for those who look, and for `limits.money`.
     #[serde(default)]
     pub prices: BTreeMap<String, PricesSpec>,
 }
@@ -160,6 +162,8 @@ pub struct CloudSpec {
 pub struct LimitsSpec {
     /// The most machines, counting those that come and go, and those that others have in the account; no limit when left out.
     pub instances: Option<u32>,
+    /// What machines may cost, by the `prices` of the cloud; no limit when left out.
+    pub money: Option<MoneySpec>,
 }
 
 /// The subnet and the security groups of instances; the cloud's defaults where left out.

@@ -8,6 +8,7 @@
 //! machine), [`plan()`] (what the controller decides, and why) and [`step`] (what it does for one builder).
 
 pub mod attempt;
+pub mod budget;
 pub mod build;
 pub mod builder;
 pub mod chroot;

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::{
     BuilderState, Drift, LaunchHistory, Sandbox, Timestamp,
+    budget::Budget,
     fleet::PoolSpec,
     id::{AttemptId, BuildId, BuilderId},
     mark::{Mark, MarkKind, Pause},
@@ -83,6 +84,8 @@ pub struct Pool {
     pub pause: Option<Pause>,
     /// The limit of its cloud for all its pools together.
     pub quota: Option<Quota>,
+    /// What may be spent in its cloud, and was.
+    pub budget: Option<Budget>,
     /// What is on record of its fixed hosts, by their names; nothing of those that have never been used.
     pub hosts: BTreeMap<String, Host>,
     /// The port that its machines' sshd listens on, where a host has none of its own.

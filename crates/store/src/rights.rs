@@ -41,7 +41,7 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// The table of signing keys.
 const KEYS: &str = "signing_key";
 /// All other tables.
-const TABLES: [&str; 28] = [
+const TABLES: [&str; 29] = [
     "account",
     "allocation",
     "attempt",
@@ -51,6 +51,7 @@ const TABLES: [&str; 28] = [
     "chroot",
     "cloud_trouble",
     "collected_package",
+    "ended_machines",
     "event",
     "fleet_file",
     "fleet_lease",

@@ -238,7 +238,7 @@ clouds:
     # The cloud's own defaults without it. The controller and the workers have to be let in, and nobody else.
     # network: {{subnet: subnet-0123456789abcdef0, subnets: {{}}, security_groups: [sg-0123456789abcdef0]}}
     # What all pools, and others in the account, may have there together.
-    # limits: {{instances: 40}}
+    # limits: {{instances: 40, money: {{per_day: 90, soft_from: 72, soft: no-headroom, hard: no-launches}}}}
     # What an hour costs, for `fleet status` and `fleet why`.
     # prices: {{c7i.xlarge: {{on-demand: 0.2, spot: 0.08}}}}
 
@@ -401,7 +401,8 @@ mod tests {
         assert_eq!(cloud.network.security_groups, ["sg-0123456789abcdef0"]);
         assert!(cloud.network.subnet.take().is_some() && cloud.endpoint.take().is_some());
         cloud.network.security_groups.clear();
-        assert!(cloud.limits.instances.take().is_some() && cloud.prices.remove("c7i.xlarge").is_some());
+        assert!(cloud.limits.instances.take().is_some() && cloud.limits.money.take().is_some());
+        assert!(cloud.prices.remove("c7i.xlarge").is_some());
         let rack = whole.pools.remove(&"rack".parse().unwrap()).unwrap();
         assert_eq!((rack.hosts[0].name.as_str(), rack.hosts.len()), ("rack-1", 1));
         let pool = whole.pools.values_mut().next().unwrap();

@@ -35,6 +35,7 @@ pub(crate) async fn plan(config: &Config, as_json: bool) -> anyhow::Result<()> {
         if let Some(shown) = shown.as_object_mut() {
             shown.insert("troubles".to_owned(), json!(troubles(&condition, view.at)));
             shown.insert("quotas".to_owned(), quotas::as_json(&fleet, &view));
+            shown.insert("budgets".to_owned(), quotas::budgets(&fleet, &view));
         }
         say(&serde_json::to_string_pretty(&shown)?);
     } else {
@@ -132,4 +133,33 @@ fn words(action: &Action, queue: &BTreeMap<AttemptId, &QueuedAttempt>) -> String
 pub(super) fn words_of(plan: &Plan, view: &FleetView) -> Vec<String> {
     let queue = queue(view);
     plan.actions.iter().map(|action| words(action, &queue)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{attempt, fleet, snapshot, view},
+        Condition, as_text,
+    };
+
+    #[test]
+    fn a_limit_of_money_is_told_of_the_pool_of_its_cloud_and_to_who_waits() {
+        let mut fleet = fleet(&[("x86", "arch:x86_64", [0, 3, 1], 0)]);
+        let cloud = fleet.clouds.get_mut("c").unwrap();
+        cloud.limits.money = serde_json::from_value(serde_json::json!({"per_day": 0.5})).unwrap();
+        cloud.prices = serde_json::from_value(serde_json::json!({"t": {"on-demand": 1}})).unwrap();
+        let view = view(vec![], vec![attempt(1, "fedora-43-x86_64")]);
+        let plan = model::plan(&snapshot(&fleet, &view, &[]));
+        let expected = "\
+POOL  BUILDERS  STARTING  FREE  TO LAUNCH  WHY
+x86   0         0         0     0          cloud c cost 0 of 0.5 in the last 24 hours: nothing more is launched there
+
+cloud c cost 0 of 0.5 in the last 24 hours: nothing more is launched there
+
+Nothing to do.
+
+PLACE  BUILD  OWNER  CHROOT            WHY IT WAITS
+1      1      alice  fedora-43-x86_64  cloud c costs as much in 24 hours as it may";
+        assert_eq!(as_text(&fleet, &plan, (&view, &Condition::default())), expected);
+    }
 }

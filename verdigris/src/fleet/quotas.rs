@@ -1,4 +1,4 @@
-//! How many machines there are in each cloud with a limit: the fleet's and those of others in the account.
+//! How many machines there are in each cloud with a limit, the fleet's and those of others in the account, and what was spent there.
 
 use model::fleet::FleetSpec;
 use serde_json::{Value, json};
@@ -25,10 +25,27 @@ pub(super) fn lines(fleet: &FleetSpec, view: &FleetView) -> Vec<String> {
         }
         lines.push(line);
     }
+    let budgets = controller::budgets(fleet, view).into_values();
+    lines.extend(budgets.map(|budget| budget.in_words()));
     lines
 }
 
-/// The same for programs: by the names of the clouds.
+/// What was spent in each cloud with a limit of money, for programs: by the names of the clouds.
+pub(super) fn budgets(fleet: &FleetSpec, view: &FleetView) -> Value {
+    let budgets = controller::budgets(fleet, view).into_iter();
+    let budgets = budgets.map(|(cloud, budget)| {
+        let spent = budget.spent;
+        let shown = json!({
+            "per_day": budget.spec.per_day, "soft_from": budget.spec.soft_from(), "spent": spent.known,
+            "set_aside": spent.set_aside, "unpriced": spent.unpriced, "no_headroom": budget.forbids_headroom(),
+            "no_launches": budget.forbids_launches(),
+        });
+        (cloud, shown)
+    });
+    Value::Object(budgets.collect())
+}
+
+/// How many machines there are in each cloud with a limit, for programs: by the names of the clouds.
 pub(super) fn as_json(fleet: &FleetSpec, view: &FleetView) -> Value {
     let quotas = fleet.clouds.keys().filter_map(|cloud| {
         let quota = controller::quota(fleet, cloud, view)?;
@@ -156,5 +173,44 @@ mod tests {
             lines(&fleet, &view),
             ["cloud c has 1 + 3 of others of 40 machines"]
         );
+    }
+
+    #[test]
+    fn what_was_spent_is_told_with_what_follows() {
+        let mut fleet = fleet(&[("x86", "arch:x86_64", [0, 3, 0], 0)]);
+        let mut adopted = builder(2, "x86", BuilderState::Busy);
+        adopted.created_at = NOW.minus(Duration::from_secs(1800));
+        adopted.adopted = Some("t spot".parse().unwrap());
+        let unknown = builder(3, "x86", BuilderState::Busy);
+        let mut coming = builder(4, "x86", BuilderState::Planned);
+        coming.instance_id = None;
+        let mut view = view(vec![adopted, unknown, coming], vec![]);
+        assert_eq!(budgets(&fleet, &view), json!({}));
+        assert_eq!(lines(&fleet, &view), [""; 0]);
+        let cloud = fleet.clouds.get_mut("c").unwrap();
+        cloud.limits.money = serde_json::from_value(json!({"per_day": 9})).unwrap();
+        cloud.prices = serde_json::from_value(json!({"t": {"on-demand": 2, "spot": 1}})).unwrap();
+        view.ended = vec![model::budget::Ended {
+            cloud: "c".to_owned(),
+            offering: Some("t".parse().unwrap()),
+            machines: 2,
+            seconds: 7200,
+        }];
+        let known = "cloud c cost at least 4.5 of 9 in the last 24 hours, with 1 machine whose price is not known, and 2.5 \
+                     is set aside for first hours of machines";
+        assert_eq!(lines(&fleet, &view), [known]);
+        let shown = &budgets(&fleet, &view)["c"];
+        let expected = json!({
+            "per_day": "9", "soft_from": "7.2", "spent": "4.5", "set_aside": "2.5", "unpriced": 1, "no_headroom": false,
+            "no_launches": false,
+        });
+        assert_eq!(*shown, expected);
+        view.ended[0].seconds = 7201;
+        let told = lines(&fleet, &view);
+        assert!(
+            told[0].ends_with("machines: nothing more is launched there"),
+            "{told:?}"
+        );
+        assert_eq!(budgets(&fleet, &view)["c"]["no_launches"], true);
     }
 }

@@ -109,7 +109,7 @@ impl Status {
             "orphans": orphans.collect::<Vec<_>>(), "intents": intents.collect::<Vec<_>>(),
             "waiting": self.waiting, "queue": queue.collect::<Vec<_>>(), "shortages": self.shortages(),
             "failed_hooks": self.hooks.iter().map(hooks::as_json).collect::<Vec<_>>(),
-            "quotas": quotas::as_json(&self.fleet, &self.view),
+            "quotas": quotas::as_json(&self.fleet, &self.view), "budgets": quotas::budgets(&self.fleet, &self.view),
         })
     }
 
@@ -132,10 +132,7 @@ impl Status {
     fn cost(&self, pool: &PoolName) -> Option<Cost> {
         let machines = self.view.builders.iter();
         let machines = machines.filter(|it| it.pool == *pool && it.instance_id.is_some());
-        let prices = machines.map(|it| {
-            let offering = &it.launch.as_ref()?.offering;
-            self.fleet.price(&it.cloud, offering)
-        });
+        let prices = machines.map(|it| self.fleet.price(&it.cloud, it.offering()?));
         self.fleet.has_prices().then(|| Cost::of(prices))
     }
 
@@ -424,6 +421,33 @@ bdr_00000000000000000000000000000003  gone  ready, cordoned  90 s  i-3       10.
         let pools = &shown.as_json()["pools"];
         assert_eq!(pools["x86"]["cost_per_hour"], "0.18");
         assert_eq!(pools["x86"]["without_price"], 1);
+        assert_eq!(shown.as_json()["budgets"], json!({}), "the file has no limit");
+    }
+
+    #[test]
+    fn what_a_cloud_with_a_limit_of_money_cost_is_told_below_the_builders() {
+        let mut shown = shown(&[("arm", "as wanted"), ("x86", "as wanted")]);
+        let cloud = shown.fleet.clouds.values_mut().next().unwrap();
+        cloud.limits.money = serde_json::from_value(json!({"per_day": 0.125})).unwrap();
+        cloud.prices = serde_json::from_value(json!({"t": {"on-demand": 1}})).unwrap();
+        let mut builders = shown.view.builders.to_vec();
+        builders.truncate(1);
+        builders[0].adopted = Some("t".parse().unwrap());
+        shown.view.builders = builders.into();
+        let text = shown.as_text();
+        let told = "\ncloud c cost 0.025 of 0.125 in the last 24 hours, and 0.975 is set aside for first hours of machines: \
+                    nothing more is launched there\n";
+        assert!(text.contains(told), "{text}");
+        let budget = &shown.as_json()["budgets"]["c"];
+        assert_eq!(
+            (&budget["spent"], &budget["no_launches"]),
+            (&json!("0.025"), &json!(true))
+        );
+        assert_eq!(
+            shown.as_json()["pools"]["x86"]["cost_per_hour"],
+            "1",
+            "an adopted one has a price"
+        );
     }
 
     fn launch_of(offering: &str) -> store::LaunchAttempt {

@@ -72,6 +72,7 @@ pub(super) fn builder(number: u32, pool: &str, state: BuilderState) -> Builder {
         baseline: None,
         mark: None,
         host: None,
+        adopted: None,
     }
 }
 
@@ -103,6 +104,7 @@ pub(super) fn view(builders: Vec<Builder>, queue: Vec<QueuedAttempt>) -> FleetVi
         shortages: Arc::default(),
         others: BTreeMap::new(),
         strays: Vec::new(),
+        ended: Vec::new(),
         hosts: BTreeMap::new(),
         pauses: BTreeMap::new(),
         intents: Vec::new(),
@@ -112,6 +114,7 @@ pub(super) fn view(builders: Vec<Builder>, queue: Vec<QueuedAttempt>) -> FleetVi
 
 /// What a controller with this fleet file sees, where the builders of some pools are made otherwise by now. All clouds answer.
 pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -> Snapshot {
+    let budgets = controller::budgets(fleet, view);
     let pools = fleet.pools.iter().map(|(name, spec)| {
         let pool = Pool {
             spec: spec.clone(),
@@ -119,6 +122,7 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
             cloud: CloudHealth::Answers,
             pause: None,
             quota: None,
+            budget: fleet.budget_of(name, &budgets),
             hosts: BTreeMap::new(),
             port: 22,
         };

@@ -132,6 +132,7 @@ fn orphan(farm: &Farm) -> Instance {
         state: InstanceState::Running,
         address: None,
         state_reason: None,
+        offering: None,
         tags: [(FLEET_TAG.to_owned(), fleet)].into(),
     }
 }

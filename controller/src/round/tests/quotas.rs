@@ -22,6 +22,7 @@ impl Farm {
             state,
             address: Some("127.0.0.1".to_owned()),
             state_reason: None,
+            offering: None,
             tags: tags.into_iter().collect::<BTreeMap<_, _>>(),
         });
     }

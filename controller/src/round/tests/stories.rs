@@ -139,6 +139,7 @@ async fn story_5_a_machine_with_the_tag_of_another_fleet_is_left_alone() {
         state: InstanceState::Running,
         address: Some("192.0.2.9".to_owned()),
         state_reason: None,
+        offering: None,
         tags: [
             (FLEET_TAG, fleet),
             (BUILDER_TAG, "bdr_00000000000000000000000000000001"),

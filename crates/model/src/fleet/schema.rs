@@ -69,7 +69,7 @@ macro_rules! own_schema {
 own_schema! {
     Price, "Price", {
         "type": ["number", "string"], "minimum": 0, "pattern": r"^[0-9]+(\.[0-9]{1,6})?$",
-        "description": "A price for an hour, such as 0.156, with at most six digits behind the point.",
+        "description": "A price, such as 0.156, with at most six digits behind the point.",
     };
     Share, "Share", {
         "type": ["integer", "string"], "minimum": 0, "pattern": "^([0-9]+|(100|[0-9]{1,2})%)$",

@@ -67,6 +67,7 @@ fn snapshot(builders: Vec<Builder>, pause: Option<Pause>) -> Snapshot {
         cloud: CloudHealth::Answers,
         pause,
         quota: None,
+        budget: None,
         hosts: BTreeMap::new(),
         port: 22,
     };

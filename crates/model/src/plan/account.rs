@@ -10,7 +10,10 @@ use super::{
     Action, Builder, CloudHealth, Demand, Plan, Pool, Snapshot, Source, hosts::Hosts, is_overdue,
     refusal::Refusal,
 };
-use crate::{BuilderId, BuilderState, LaunchHistory, Sandbox, Timestamp, name::PoolName};
+use crate::{
+    BuilderId, BuilderState, LaunchHistory, Sandbox, Timestamp, budget::Budget, name::PoolName,
+    quantity::Price,
+};
 
 /// How many launches of a pool may be without an answer. With so many a pool launches nothing more: each may be a machine,
 /// and a cloud that does not say so of two will not say it of the third.
@@ -45,6 +48,8 @@ pub(super) struct Account<'a> {
     pub(super) hosts: Option<Hosts<'a>>,
     /// How many more machines its cloud's limit lets all pools have together.
     left_in_cloud: Option<Rc<Cell<u32>>>,
+    /// How much more its cloud's machines may cost, of all pools together.
+    left_of_money: Option<Rc<Cell<Price>>>,
 }
 
 impl Account<'_> {
@@ -89,8 +94,23 @@ impl Account<'_> {
         if let Some(pause) = self.pool.pause.as_ref().filter(|pause| pause.lasts(now)) {
             return Some(Refusal::Paused(pause.clone()));
         }
+        if let Some(budget) = self.budget().filter(Budget::forbids_launches) {
+            return Some(Refusal::Spent(budget));
+        }
         let until = self.history.held_until().filter(|until| *until > now)?;
         Some(Refusal::HeldBack(self.history.clone(), until))
+    }
+
+    /// What may be spent in its cloud, with what this plan has launched.
+    fn budget(&self) -> Option<Budget> {
+        let (budget, left) = (self.pool.budget.as_ref()?, self.left_of_money.as_ref()?);
+        Some(budget.with_left(left.get()))
+    }
+
+    /// Whether a demand is left unmet because much was spent: nobody waits for builders that are only held ready.
+    pub(super) fn is_saved(&self, demand: &Demand) -> bool {
+        let is_spare = matches!(demand.source, Source::Headroom(_));
+        is_spare && self.pool.budget.as_ref().is_some_and(Budget::forbids_headroom)
     }
 
     /// What keeps the pool from builders that are under way, or from launching any.
@@ -127,8 +147,18 @@ impl Account<'_> {
         if let Some(left) = &self.left_in_cloud {
             left.set(left.get().saturating_sub(1));
         }
+        if let (Some(left), Some(budget)) = (&self.left_of_money, &self.pool.budget) {
+            left.set(left.get().less(budget.next));
+        }
         self.hosts.as_mut().and_then(Hosts::take)
     }
+}
+
+/// What all pools of a cloud draw on together, by the clouds' names.
+type Shared<'a, T> = BTreeMap<&'a str, Rc<Cell<T>>>;
+
+fn shared<'a, T>(of_clouds: &mut Shared<'a, T>, cloud: &'a str, left: T) -> Rc<Cell<T>> {
+    Rc::clone(of_clouds.entry(cloud).or_insert_with(|| Rc::new(Cell::new(left))))
 }
 
 pub(super) fn open_accounts<'a>(
@@ -149,7 +179,7 @@ pub(super) fn open_accounts<'a>(
         }
     }
     let mut accounts = BTreeMap::new();
-    let mut clouds: BTreeMap<&str, Rc<Cell<u32>>> = BTreeMap::new();
+    let (mut clouds, mut money) = (Shared::new(), Shared::new());
     for (name, pool) in &snapshot.pools {
         let own = || snapshot.builders.iter().filter(|builder| builder.pool == *name);
         let count = |wanted: &dyn Fn(&Builder) -> bool| {
@@ -193,11 +223,8 @@ pub(super) fn open_accounts<'a>(
             history: with_those_given_up(&pool.history, own(), &given_up, snapshot.now),
             launches: 0,
             hosts: Hosts::of(pool, &snapshot.builders, snapshot.now),
-            left_in_cloud: pool.quota.as_ref().map(|quota| {
-                let left = quota.left();
-                let shared = clouds.entry(&quota.cloud);
-                Rc::clone(shared.or_insert_with(|| Rc::new(Cell::new(left))))
-            }),
+            left_in_cloud: (pool.quota.as_ref()).map(|it| shared(&mut clouds, &it.cloud, it.left())),
+            left_of_money: (pool.budget.as_ref()).map(|it| shared(&mut money, &it.cloud, it.left())),
         };
         accounts.insert(name, account);
     }

@@ -15,6 +15,9 @@ use crate::{
     name::{ChrootName, PoolName},
 };
 
+/// What is told of a pool that lacks nothing.
+const AS_WANTED: &str = "as wanted";
+
 /// Adds launches, drains, reasons and reports to the plan.
 pub(super) fn grow<'a>(
     snapshot: &'a Snapshot,
@@ -40,8 +43,13 @@ pub(super) fn grow<'a>(
             let of_pool = snapshot.demands.iter().filter(|it| it.pool() == Some(name));
             of_pool.filter(|it| it.lasts(now))
         };
-        let note = fill(name, account, own(), now, plan);
-        shrink(account, own(), now, plan);
+        let saved: Vec<&Demand> = own().filter(|it| account.is_saved(it)).collect();
+        let met = || own().filter(|it| !saved.contains(it));
+        let mut note = fill(name, account, met(), now, plan);
+        shrink(account, met(), now, plan);
+        if let (Some(budget), AS_WANTED, false) = (&account.pool.budget, note.as_str(), saved.is_empty()) {
+            note = budget.in_words();
+        }
         plan.pools.push(PoolReport {
             pool: (*name).clone(),
             counted: account.counted,
@@ -273,7 +281,7 @@ fn fill<'a>(
         Some(obstacle) => obstacle.note(name),
         None => {
             let trouble = account.hosts.as_ref().and_then(Hosts::trouble);
-            trouble.unwrap_or_else(|| "as wanted".to_owned())
+            trouble.unwrap_or_else(|| AS_WANTED.to_owned())
         }
     }
 }

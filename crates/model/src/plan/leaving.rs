@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Builder, Snapshot, hosts::moved, used::outstayed};
-use crate::{BuilderId, BuilderState, Drift, fleet::PoolSpec, mark::Mark, name::PoolName};
+use super::{Builder, Pool, Snapshot, hosts::moved, used::outstayed};
+use crate::{BuilderId, BuilderState, Drift, budget::Budget, mark::Mark, name::PoolName};
 
 /// The builders to let go, each with the reason. One at work ends that first, and so does one that is `given` to an attempt.
 pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTreeMap<BuilderId, String> {
@@ -40,7 +40,7 @@ pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTree
         };
         let mut roll: Vec<(&Builder, Drift)> = differ(false).collect();
         roll.sort_by_key(|(builder, _)| (builder.entered_at, builder.id));
-        roll.truncate(places(name, &pool.spec, snapshot));
+        roll.truncate(places(name, pool, snapshot));
         for (builder, drift) in differ(true).chain(roll) {
             let why = format!("builders of pool {name} are made {} by now", drift.why());
             leaving.entry(builder.id).or_insert(why);
@@ -49,13 +49,16 @@ pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTree
     leaving
 }
 
-/// How many more builders of a pool may leave because they differ without urgency.
-fn places(name: &PoolName, pool: &PoolSpec, snapshot: &Snapshot) -> usize {
+/// How many more builders of a pool may leave because they differ without urgency; none while nothing could come in their place.
+fn places(name: &PoolName, pool: &Pool, snapshot: &Snapshot) -> usize {
+    if pool.budget.as_ref().is_some_and(Budget::forbids_launches) {
+        return 0;
+    }
     let own = || snapshot.builders.iter().filter(|builder| builder.pool == *name);
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let all = count(own().filter(|builder| builder.state.counts()).count());
     let is_leaving =
         |builder: &&Builder| BuilderState::ENDING.contains(&builder.state) && builder.drift.is_some();
     let leaving = count(own().filter(is_leaving).count());
-    usize::try_from(pool.drift.budget.of(all).saturating_sub(leaving)).unwrap_or(0)
+    usize::try_from(pool.spec.drift.budget.of(all).saturating_sub(leaving)).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! Why a pool launches no more builders, in words.
 
 use super::{CloudTrouble, Quota};
-use crate::{LaunchHistory, Timestamp, mark::Pause, name::PoolName};
+use crate::{LaunchHistory, Timestamp, budget::Budget, mark::Pause, name::PoolName};
 
 /// What keeps a pool from one more builder.
 pub(super) enum Refusal {
@@ -14,6 +14,8 @@ pub(super) enum Refusal {
     CloudFull(Quota),
     /// Nobody has counted lately how many machines others have in the cloud.
     Uncounted(String),
+    /// An hour of one more machine would cost more than may be spent in its cloud.
+    Spent(Budget),
     /// All its hosts are in use or not fit for it, in words for everybody and for operators.
     NoHost(String, Option<String>),
     Parallel(u32),
@@ -42,6 +44,7 @@ impl Refusal {
             Self::Uncounted(cloud) => {
                 format!("the machines of cloud {cloud} that are none of the fleet's are being counted")
             }
+            Self::Spent(budget) => budget.in_public(),
             Self::NoHost(hosts, _) => format!("pool {pool} has no free host: {hosts}"),
             Self::Parallel(limit) => {
                 format!("pool {pool} starts {limit} builders already, as many as it may at once")
@@ -76,6 +79,7 @@ impl Refusal {
                 let (ours, others) = (quota.counted, quota.others.unwrap_or_default());
                 format!("{words}, with {ours} of its pools and {others} of others")
             }
+            Self::Spent(budget) => budget.in_words(),
             Self::NoHost(_, Some(trouble)) => format!("{words}; {trouble}"),
             Self::NoMachine(refusal) => format!("{words}: {refusal}"),
             Self::HeldBack(
@@ -109,6 +113,7 @@ impl Refusal {
             | Self::Full(_)
             | Self::CloudFull(..)
             | Self::NoHost(..)
+            | Self::Spent(_)
             | Self::HeldBack(..) => false,
         }
     }

@@ -10,6 +10,7 @@ use crate::{
 };
 
 mod hosts;
+mod money;
 mod operators;
 mod pools;
 mod promises;
@@ -47,6 +48,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
         cloud: CloudHealth::Answers,
         pause: None,
         quota: None,
+        budget: None,
         hosts: BTreeMap::new(),
         port: 22,
     }

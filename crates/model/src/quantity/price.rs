@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::InvalidQuantity;
 
-/// A price for an hour in the currency of the cloud's account (US dollars at Amazon), exact to a millionth, such as `0.156`.
+/// A price, such as that of a machine for an hour, in the currency of the cloud's account (US dollars at Amazon), exact to a millionth: `0.156`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Price(u64);
 
@@ -24,6 +24,12 @@ impl Price {
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
+    }
+
+    /// What is left of it; nothing where the other one is higher.
+    #[must_use]
+    pub const fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
     }
 
     /// What so many seconds cost, rounded up to a millionth.
@@ -48,7 +54,7 @@ impl FromStr for Price {
     fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
         let invalid = || InvalidQuantity {
             text: text.to_owned(),
-            expected: "a price for an hour, such as 0.156, with at most six digits behind the point",
+            expected: "a price, such as 0.156, with at most six digits behind the point",
         };
         let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
         let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -94,7 +100,7 @@ impl serde::de::Visitor<'_> for PriceVisitor {
     type Value = Price;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a price for an hour, such as 0.156")
+        f.write_str("a price, such as 0.156")
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Price, E> {
@@ -136,6 +142,8 @@ mod tests {
         assert_eq!(least.for_seconds(1), least, "rounded up");
         let most = Price::from_millionths(u64::MAX);
         assert_eq!(most.for_seconds(u64::MAX), most);
+        assert_eq!(price.less("0.17".parse().unwrap()).to_string(), "0.01");
+        assert_eq!(least.less(price), Price::default());
     }
 
     #[test]
@@ -168,9 +176,8 @@ mod tests {
             "NaN",
         ] {
             let error = text.parse::<Price>().unwrap_err().to_string();
-            let expected = format!(
-                "`{text}` is not a price for an hour, such as 0.156, with at most six digits behind the point"
-            );
+            let expected =
+                format!("`{text}` is not a price, such as 0.156, with at most six digits behind the point");
             assert_eq!(error, expected);
         }
     }
@@ -189,8 +196,8 @@ mod tests {
         for (json, words) in [
             ("-1", "`-1` is not a price"),
             ("1e-9", "is not a price"),
-            ("true", "a price for an hour, such as 0.156"),
-            ("[]", "a price for an hour, such as 0.156"),
+            ("true", "a price, such as 0.156"),
+            ("[]", "a price, such as 0.156"),
         ] {
             let error = read(json).unwrap_err().to_string();
             assert!(error.contains(words), "{json}: {error}");

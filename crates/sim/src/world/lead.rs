@@ -150,6 +150,7 @@ impl World {
                 cloud: cloud.map(|it| it.health.clone()).unwrap_or_default(),
                 pause: self.store.pauses.get(name).cloned(),
                 quota: None,
+                budget: None,
                 hosts: BTreeMap::new(),
                 port: 22,
             };

@@ -133,6 +133,7 @@ fn snapshot(view: &FleetView, max: u64) -> Result<Snapshot> {
         cloud: plan::CloudHealth::Answers,
         pause: None,
         quota: None,
+        budget: None,
         hosts: BTreeMap::new(),
         port: 22,
     };

@@ -20,6 +20,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         cloud: plan::CloudHealth::Answers,
         pause: None,
         quota: None,
+        budget: None,
         hosts: BTreeMap::new(),
         port: 22,
     };

@@ -42,6 +42,8 @@ pub struct Model {
     pub mark_until: Option<i64>,
     /// The fixed host that it is.
     pub host: Option<String>,
+    /// What its machine was of when it was adopted.
+    pub offering: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -36,6 +36,7 @@ mod m20261130_000031_chroots_of_repositories;
 mod m20261130_000032_hooks;
 mod m20261130_000035_other_machines;
 mod m20261130_000036_strays;
+mod m20261130_000037_money;
 mod m20261130_000038_hosts_without_builds;
 
 /// How long a migration may take, waiting for another process that migrates included.
@@ -71,6 +72,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000032_hooks::Migration),
             Box::new(m20261130_000035_other_machines::Migration),
             Box::new(m20261130_000036_strays::Migration),
+            Box::new(m20261130_000037_money::Migration),
             Box::new(m20261130_000038_hosts_without_builds::Migration),
         ]
     }

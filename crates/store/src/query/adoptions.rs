@@ -72,6 +72,7 @@ impl Store {
             builder: new,
             instance_id,
             host_key,
+            offering,
         } = adoption;
         check_text("instance id", instance_id)?;
         check_text("host key", host_key)?;
@@ -83,6 +84,7 @@ impl Store {
                 state: Set(BuilderState::Pending.as_str().to_owned()),
                 instance_id: Set(Some(instance_id.clone())),
                 host_key: Set(Some(host_key.clone())),
+                offering: Set(offering.as_ref().map(ToString::to_string)),
                 ..new_row(lease.fleet, new, now)
             });
             or_conflict(insert.exec_without_returning(&*tx).await, || {

@@ -122,6 +122,7 @@ fn builder(row: builder::Model, mut launches: Vec<launch_attempt::Model>) -> Res
         baseline: row.baseline,
         mark,
         host: row.host,
+        adopted: at.parse_maybe("offering", row.offering.as_deref())?,
     })
 }
 

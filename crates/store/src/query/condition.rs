@@ -17,6 +17,7 @@ use super::{
     histories::{histories, history},
     launching::launching,
     leases::check_lease,
+    money::budgets,
     sightings::orphans_in,
 };
 use crate::{
@@ -90,6 +91,7 @@ impl Store {
                 clouds,
                 pools: histories(&tx, &fleets, true).await?,
                 refused_ends: refused.collect::<BTreeMap<_, _>>(),
+                budgets: Box::pin(budgets(&tx, &fleets, now)).await?,
             })
         })
         .await

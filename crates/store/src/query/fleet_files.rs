@@ -1,6 +1,6 @@
 //! The fleet file, as the controller that leads works by it.
 
-use model::{FleetId, Timestamp, condition::FileProblem};
+use model::{FleetId, Timestamp, condition::FileProblem, fleet::FleetSpec};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     sea_query::OnConflict,
@@ -33,6 +33,13 @@ pub(super) async fn problem(tx: &Tx, fleet: Option<FleetId>) -> Result<Option<Fi
             words: row.problem?,
         })
     }))
+}
+
+/// The file of a fleet that is in force; `None` where no controller has led yet, or where an older one wrote it down in a way that this
+/// program cannot read.
+pub(super) async fn in_force(tx: &Tx, fleet: FleetId) -> Result<Option<FleetSpec>, TxError> {
+    let row = row(tx, Some(fleet)).await?;
+    Ok(row.and_then(|row| serde_json::from_str(&row.spec).ok()))
 }
 
 impl Store {

@@ -176,7 +176,7 @@ impl Store {
     }
 
     /// The runs of a fleet of which a try failed since a moment, and none went well after it; the last failure first, at most
-    /// [`Page::LONGEST`] of all fleets. What cannot be read is left out.
+    /// [`Page::LONGEST`]. What cannot be read is left out.
     ///
     /// # Errors
     ///
@@ -185,6 +185,7 @@ impl Store {
         let rows = self
             .read(|tx| async move {
                 Ok(hook_run::Entity::find()
+                    .filter(hook_run::Column::Fleet.eq(fleet.0))
                     .filter(hook_run::Column::FailedAt.gt(since.as_micros()))
                     .order_by_desc(hook_run::Column::FailedAt)
                     .limit(Page::LONGEST)
@@ -192,9 +193,7 @@ impl Store {
                     .await?)
             })
             .await?;
-        Ok(runs(
-            rows.into_iter().filter(|row| row.fleet == fleet.0).collect(),
-        ))
+        Ok(runs(rows))
     }
 
     /// Writes down that a try begins. One that was under way when its controller was killed begins again, under the same number.

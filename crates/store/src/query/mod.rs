@@ -34,6 +34,7 @@ mod launch;
 mod launching;
 mod leases;
 mod marks;
+mod money;
 mod moves;
 mod others;
 mod packages;

@@ -15,6 +15,7 @@ use super::{
     hooks::write_down,
     hosts::{host_history, set_host_history},
     leases::check_lease,
+    money::note_end,
     marks::notice_of,
     moves::{Move, advance},
     shortages::note_answer,
@@ -277,6 +278,7 @@ impl Store {
             move_builder(&tx, builder, to, (change, builder::ActiveModel::default()), now).await?;
             Box::pin(write_down(&tx, lease.fleet, builder.id, &change.hooks, now)).await?;
             close_launch(&tx, builder, change, now).await?;
+            Box::pin(note_end(&tx, lease.fleet, builder, to, now)).await?;
             note_launch(&tx, lease.fleet, builder, to, change, now).await?;
             note_answer(&tx, lease.fleet, builder, change, now).await?;
             let moved = builder_of(&tx, builder.id).await?;

@@ -10,6 +10,7 @@ use model::{
     AttemptId, BuildId, BuildState, BuilderId, BuilderState, ChrootName, FleetId, LaunchAnswer,
     LaunchHistory, LaunchId, Offering, OwnerName, PackageName, PoolName, ProjectName, Sandbox, Shortage,
     Timestamp,
+    budget::{Ended, Rental},
     intent::{Intent, Made},
     mark::{Mark, Pause},
     plan::{CloudTrouble, Host, Queue},
@@ -85,6 +86,8 @@ pub struct Builder {
     pub mark: Option<Mark>,
     /// The fixed host that it is, by its name; `None` where it is rented.
     pub host: Option<String>,
+    /// What its machine was of when it was adopted; `None` where it was launched, or the cloud did not tell.
+    pub adopted: Option<Offering>,
 }
 
 impl Builder {
@@ -92,6 +95,40 @@ impl Builder {
     #[must_use]
     pub fn is_adopted(&self) -> bool {
         self.instance_id.is_some() && self.launch.is_none() && self.host.is_none()
+    }
+
+    /// What its machine is of, or was asked for last; `None` where that is not known, or nothing was asked for.
+    #[must_use]
+    pub fn offering(&self) -> Option<&Offering> {
+        let launched = self.launch.as_ref().map(|launch| &launch.offering);
+        launched.or(self.adopted.as_ref())
+    }
+
+    /// Since when it is, or may be, a rented machine: since the call that may have made it, or since it was adopted. `None` where
+    /// there is none.
+    #[must_use]
+    pub fn rented_since(&self) -> Option<Timestamp> {
+        let may_be_one = matches!(self.state, BuilderState::Launching | BuilderState::Resolving);
+        if self.host.is_some() || !(may_be_one || self.instance_id.is_some()) {
+            return None;
+        }
+        Some(
+            self.launch
+                .as_ref()
+                .map_or(self.created_at, |launch| launch.asked_at),
+        )
+    }
+
+    /// How it is paid for.
+    #[must_use]
+    pub fn rental(&self) -> Rental<'_> {
+        Rental {
+            cloud: &self.cloud,
+            pool: &self.pool,
+            offering: self.offering(),
+            since: self.rented_since(),
+            is_ending: BuilderState::ENDING.contains(&self.state),
+        }
     }
 }
 
@@ -267,6 +304,8 @@ pub struct FleetView {
     pub shortages: Arc<BTreeMap<String, Vec<Note>>>,
     /// How many machines others have in the accounts of clouds, as far as somebody has counted them.
     pub others: BTreeMap<String, OtherMachines>,
+    /// The machines that ended, as far as they count for what clouds cost.
+    pub ended: Vec<Ended>,
     /// The instances of the latest lists that no live builder has, those seen first first.
     pub strays: Vec<Orphan>,
     /// What is on record of fixed hosts, by their names.
@@ -340,6 +379,8 @@ pub struct Adoption {
     pub instance_id: String,
     /// The public key that its sshd must prove, as OpenSSH writes it.
     pub host_key: String,
+    /// What it is of, as the cloud tells it; `None` where it does not.
+    pub offering: Option<Offering>,
 }
 
 /// An instance with our tag and without a builder, in one list of a cloud.

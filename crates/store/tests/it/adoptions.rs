@@ -27,6 +27,7 @@ fn adoption(instance: &str) -> Adoption {
         builder: new_builder(),
         instance_id: instance.to_owned(),
         host_key: "ssh-ed25519 BBBB".to_owned(),
+        offering: Some("c5.large spot".parse().unwrap()),
     }
 }
 
@@ -84,6 +85,10 @@ async fn an_instance_becomes_a_builder_with_its_intent_or_not_at_all(farm: Farm)
         (Some(at(600)), None)
     );
     assert!(builder.is_adopted());
+    assert_eq!(
+        (builder.offering(), builder.rented_since()),
+        (adoption.offering.as_ref(), Some(at(3)))
+    );
     let view = farm.store.fleet_snapshot(farm.lease.fleet, at(4)).await.unwrap();
     assert_eq!(view.intents[0].builders, [builder.id]);
     assert_eq!(view.made[0].state, BuilderState::Pending);

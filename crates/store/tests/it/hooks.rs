@@ -1,10 +1,10 @@
 //! Runs of hooks: on record before they begin, and what comes of them.
 
 use model::{
-    BuilderId, BuilderState,
+    BuilderId, BuilderState, FleetId,
     fleet::{HookPoint, HookSpec},
 };
-use store::{Builder, Change, EventFilter, HookEnd, HookRun, HookState, NewHookRun};
+use store::{Builder, Change, EventFilter, HookEnd, HookRun, HookState, NewHookRun, Page};
 use uuid::Uuid;
 
 use crate::{
@@ -19,6 +19,7 @@ on_both_databases!(
     what_comes_of_a_try_is_told_and_kept,
     only_who_leads_and_knows_how_it_stands_changes_a_run,
     failures_are_found_until_a_later_try_goes_well,
+    the_failures_of_another_fleet_hide_none,
     hooks_go_with_their_builder,
 );
 
@@ -280,7 +281,7 @@ async fn failures_are_found_until_a_later_try_goes_well(farm: Farm) {
     assert_eq!(failed(0).await, [two.id, one.id], "the last one first");
     assert_eq!(failed(11).await, [two.id]);
     let other_fleet = store::Lease {
-        fleet: model::FleetId(Uuid::from_u128(7)),
+        fleet: FleetId(Uuid::from_u128(7)),
         ..farm.lease
     };
     assert_eq!(
@@ -302,6 +303,35 @@ async fn failures_are_found_until_a_later_try_goes_well(farm: Farm) {
     farm.end_hook(&three, &ends(HookState::Late, "too late"), 22)
         .await;
     assert_eq!(failed(0).await, [two.id]);
+}
+
+async fn the_failures_of_another_fleet_hide_none(farm: Farm) {
+    let (_, ours) = farm.hooked(HookPoint::AfterReady).await;
+    let started = farm.start_hook(&ours, 10).await;
+    farm.end_hook(&started, &ends(HookState::Failed, "exit code 1"), 11)
+        .await;
+    let theirs = farm
+        .store
+        .acquire_lease(FleetId(Uuid::now_v7()), "another", crate::farm::TTL, at(0))
+        .await;
+    let theirs = theirs.unwrap().unwrap();
+    let builder = new_builder();
+    farm.store.plan_builder(&theirs, &builder, at(1)).await.unwrap();
+    let places = 0..u32::try_from(Page::LONGEST).unwrap();
+    let new: Vec<NewHookRun> = places
+        .map(|place| new_run(HookPoint::AfterSpawn, place))
+        .collect();
+    let turn = (builder.id, HookPoint::AfterSpawn);
+    farm.store.begin_hooks(&theirs, turn, &new, at(12)).await.unwrap();
+    let failed = format!(
+        "UPDATE hook_run SET failed_at = {} WHERE failed_at IS NULL",
+        at(20).as_micros()
+    );
+    farm.raw().await.execute(&failed).await;
+    let of = async |fleet: FleetId| farm.store.failed_hooks(fleet, at(0)).await.unwrap();
+    let found = of(farm.lease.fleet).await;
+    assert_eq!(found.iter().map(|run| run.id).collect::<Vec<_>>(), [ours.id]);
+    assert_eq!(of(theirs.fleet).await.len(), new.len());
 }
 
 async fn hooks_go_with_their_builder(farm: Farm) {

@@ -27,6 +27,7 @@ mod intents;
 mod leases;
 mod many;
 mod migrations;
+mod money;
 mod notices;
 mod others;
 mod packages;

@@ -175,6 +175,7 @@ async fn others(bench: &mut Bench, store: &Store, lease: &Lease) {
         builder: new_builder(),
         instance_id: "i-lent".to_owned(),
         host_key: "ssh-ed25519 AAAA".to_owned(),
+        offering: None,
     };
     bench
         .look("adopt", store.adopt(lease, &intent, &adoption, now))

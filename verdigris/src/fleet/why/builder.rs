@@ -93,7 +93,7 @@ impl BuilderStory {
     ) -> Self {
         let launch = builder.launch.as_ref();
         let machine_seconds = machine_seconds(builder, launch, now);
-        let price = launch.and_then(|launch| fleet.price(&builder.cloud, &launch.offering));
+        let price = builder.offering().and_then(|it| fleet.price(&builder.cloud, it));
         let runs = runs.map(|attempt| {
             json!({
                 "build": attempt.build, "attempt": attempt.id, "owner": attempt.owner,

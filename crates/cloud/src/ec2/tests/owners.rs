@@ -68,3 +68,33 @@ async fn a_tagged_instance_is_the_builders_from_then_on_and_a_refusal_is_told() 
     assert_eq!(refused.to_string(), "the cloud refuses: TagLimitExceeded: no");
     server.join().unwrap();
 }
+
+#[tokio::test]
+async fn what_a_machine_is_of_is_told_as_it_is_offered() {
+    let zone = "<placement><availabilityZone>eu-central-1a</availabilityZone></placement>";
+    let spot = "<instanceLifecycle>spot</instanceLifecycle>";
+    let other = "<instanceLifecycle>capacity-block</instanceLifecycle>";
+    for (told, expected) in [
+        (
+            format!("<instanceType>c7i.xlarge</instanceType>{zone}{spot}"),
+            Some("c7i.xlarge@eu-central-1a spot"),
+        ),
+        (
+            format!("<instanceType>c7i.xlarge</instanceType>{zone}"),
+            Some("c7i.xlarge@eu-central-1a"),
+        ),
+        // A type that no SDK knows yet, and a way to pay that is none of ours.
+        (
+            format!("<instanceType>x99.huge</instanceType>{other}"),
+            Some("x99.huge"),
+        ),
+        ("<instanceType>m1 small</instanceType>".to_owned(), None),
+        (format!("{zone}{spot}"), None),
+    ] {
+        let (cloud, server) = endpoint("200 OK", &described("running", &told));
+        let found = cloud.describe(&["i-1".to_owned()]).await.unwrap();
+        let offering = found[0].offering.as_ref().map(ToString::to_string);
+        assert_eq!(offering.as_deref(), expected, "{told}");
+        server.join().unwrap();
+    }
+}

@@ -16,7 +16,11 @@ fn whole() -> Value {
         "clouds": {"c": {
             "kind": "ec2", "region": "r", "endpoint": "http://x/", "profile": "aws",
             "credentials": {"source": "file", "path": "p"},
-            "limits": {"instances": 1}, "prices": {"t": {"on-demand": 0.1, "spot": 0.05}},
+            "limits": {
+                "instances": 1,
+                "money": {"per_day": 9, "soft_from": 1, "soft": "nothing", "hard": "nothing"},
+            },
+            "prices": {"t": {"on-demand": 0.1, "spot": 0.05}},
             "network": {"subnet": "s", "subnets": {"z": "s"}, "security_groups": ["g"]},
         }},
         "images": {"i": {"cloud": "c", "id": "ami-1"}},
@@ -194,7 +198,7 @@ fn the_schema_has_the_keys_of_the_types_and_no_other_in_each_map() {
         maps.entry(&key.map).or_default().insert(key.key.clone());
     }
     assert!(serde_json::from_value::<FleetSpec>(whole()).is_ok());
-    assert_eq!(maps.len(), 29, "{:?}", maps.keys());
+    assert_eq!(maps.len(), 30, "{:?}", maps.keys());
     for (map, known) in maps {
         let mut file = whole();
         file.pointer_mut(map).unwrap()["colour"] = "red".into();

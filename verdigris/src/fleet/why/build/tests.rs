@@ -169,6 +169,20 @@ fn what_the_next_round_does_for_it_is_told() {
 }
 
 #[test]
+fn a_cloud_that_costs_as_much_as_it_may_is_why_each_of_its_pools_takes_nothing() {
+    let mut fleet = pools();
+    let money = serde_json::json!({"per_day": 0.5});
+    let cloud = fleet.clouds.get_mut("c").unwrap();
+    cloud.limits.money = serde_json::from_value(money).unwrap();
+    cloud.prices = serde_json::from_value(serde_json::json!({"t": {"on-demand": 1}})).unwrap();
+    let found = story(&fleet, &[]);
+    let why = "cloud c costs as much in 24 hours as it may";
+    assert_eq!(found.waits[0].why, format!("{why}; {why}"));
+    let said: Vec<&str> = found.waits[0].pools.iter().map(|it| it.why.as_str()).collect();
+    assert_eq!(said, [why, why, "it has no label arch:x86_64"]);
+}
+
+#[test]
 fn a_build_that_waits_for_nothing_has_its_attempts_and_verdicts_alone() {
     let view = view(vec![], vec![]);
     let plan = model::plan(&snapshot(&pools(), &view, &[]));
