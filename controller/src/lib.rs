@@ -32,6 +32,7 @@ mod steps;
 #[cfg(test)]
 mod testing;
 mod turns;
+mod warnings;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 

@@ -10,18 +10,15 @@ use std::{
 
 use model::{
     BuilderId, BuilderState, Timestamp,
-    step::{
-        Move,
-        live::{Answer, LIMIT, Verdict, judge, pause},
-    },
+    step::live::{Answer, LIMIT, Verdict, judge, pause},
 };
 use runtime::{clock::Clock, supervisor::error_chain};
 use shell::{Endpoint, HostKey};
-use store::{Builder, FleetView, Lease};
+use store::Builder;
 use tokio::task::{JoinError, JoinSet};
-use tracing::{debug, warn};
+use tracing::debug;
 
-use crate::{Context, Error, Reach, place::place_of, round::Controller, step::advance};
+use crate::{Context, Reach, place::place_of};
 
 /// How many machines are asked at once.
 const MOST_ASKED: usize = 64;
@@ -131,6 +128,15 @@ impl Lives {
     }
 }
 
+impl Lives {
+    /// Why a builder that is ready serves no more, if it does not.
+    pub(crate) fn verdict(&self, builder: &Builder) -> Option<&str> {
+        let (since, why) = self.gone.get(&builder.id)?;
+        let is_so = (builder.state, builder.entered_at) == (BuilderState::Ready, *since);
+        is_so.then_some(why.as_str())
+    }
+}
+
 /// Asks one machine, which has to prove its host key.
 async fn ask(
     reach: &dyn Reach,
@@ -144,37 +150,4 @@ async fn ask(
     let answer = machine.live(&id.to_string(), baseline, LIMIT).await;
     machine.close().await;
     answer
-}
-
-impl Controller {
-    /// Drains the builders that are not what they were. The view is as it is after that.
-    ///
-    /// # Errors
-    /// When the database is away or the lease is lost.
-    pub(crate) async fn drain_what_died(&mut self, lease: &Lease, view: &mut FleetView) -> Result<(), Error> {
-        let mut dead = Vec::new();
-        for builder in view.builders.iter() {
-            let told = self.lives.gone.get(&builder.id);
-            let is_so =
-                |since: &Timestamp| (builder.state, builder.entered_at) == (BuilderState::Ready, *since);
-            if let Some((_, why)) = told.filter(|(since, _)| is_so(since)) {
-                dead.push((builder.clone(), why.clone()));
-            }
-        }
-        if dead.is_empty() {
-            return Ok(());
-        }
-        for (builder, why) in dead {
-            warn!(builder.id = %builder.id, "Builder {} is used no more: {why}.", builder.id);
-            let step = Move::new(BuilderState::Draining, why);
-            match advance(&self.context, lease, &builder, step).await {
-                Ok(_) => {}
-                // It was given to an attempt meanwhile, whose worker sees for itself.
-                Err(store::Error::Conflict { what }) => debug!("Not drained, something was quicker: {what}"),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        *view = self.view().await?;
-        Ok(())
-    }
 }

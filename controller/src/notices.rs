@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-use model::{BuilderId, mark::Mark, step::notice};
+use model::{BuilderId, step::notice};
 use runtime::{clock::Clock, supervisor::error_chain};
 use shell::{Endpoint, HostKey};
-use store::{Builder, FleetView, Lease};
+use store::Builder;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
-use tracing::{debug, warn};
+use tracing::debug;
 
-use crate::{Context, Error, Reach, pauses::Pauses, place::place_of, round::Controller};
+use crate::{Context, Reach, pauses::Pauses, place::place_of};
 
 /// How many machines are waited for at once: each is a connection that is open all the time.
 const MOST_WATCHED: usize = 1024;
@@ -152,6 +152,14 @@ impl Notices {
     }
 }
 
+impl Notices {
+    /// What a machine was told that is to be written down.
+    pub(crate) fn told(&self, builder: &Builder) -> Option<&str> {
+        let words = self.told.get(&builder.id)?;
+        is_watched(builder).then_some(words.as_str())
+    }
+}
+
 fn is_watched(builder: &Builder) -> bool {
     let market = builder.launch.as_ref().map(|launch| launch.offering.market);
     let mark = builder.mark.as_ref().map(|mark| mark.kind);
@@ -168,29 +176,4 @@ async fn wait_for(
     let told = machine.notice(LONGEST).await;
     machine.close().await;
     told
-}
-
-impl Controller {
-    /// Writes down what machines were told. The view is as it is after that.
-    ///
-    /// # Errors
-    /// When the database is away or the lease is lost.
-    pub(crate) async fn take_up_notices(&mut self, lease: &Lease, view: &mut FleetView) -> Result<(), Error> {
-        let told = &self.notices.told;
-        let about = |builder: &&Builder| told.contains_key(&builder.id) && is_watched(builder);
-        let about: Vec<Builder> = view.builders.iter().filter(about).cloned().collect();
-        if about.is_empty() {
-            return Ok(());
-        }
-        for builder in about {
-            let words = told.get(&builder.id).map_or("", String::as_str);
-            let mark = Mark::taken_back(&builder.cloud, words);
-            let (store, now) = (&self.context.store, self.context.clock.now());
-            if store.mark_builder(lease, builder.id, &mark, now).await? {
-                warn!(builder.id = %builder.id, "Builder {}, which is {}, is {}.", builder.id, builder.state, mark.in_words());
-            }
-        }
-        *view = self.view().await?;
-        Ok(())
-    }
 }

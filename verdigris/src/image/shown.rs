@@ -37,12 +37,16 @@ impl Baked {
     /// For programs.
     pub(super) fn as_json(&self, fleet: &FleetSpec) -> String {
         let (name, is_shared) = self.name(fleet);
-        let mut write = json!({"images": {&name: {"cloud": self.cloud, "id": self.image}}});
-        if is_shared {
-            write["pools"] = json!({self.pool.as_str(): {"image": name}});
-        }
+        let image = json!({&name: {"cloud": self.cloud, "id": self.image}});
+        let write = if is_shared {
+            json!({"images": image, "pools": {self.pool.as_str(): {"image": name}}})
+        } else {
+            json!({"images": image})
+        };
         let mut shown = json!(self);
-        shown["write"] = write;
+        if let Some(shown) = shown.as_object_mut() {
+            shown.insert("write".to_owned(), write);
+        }
         shown.to_string()
     }
 

@@ -1,10 +1,6 @@
 //! The order in which attempts are served.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::Deref,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
 use crate::{
     Sandbox, Timestamp,
@@ -52,7 +48,7 @@ impl Queue {
         // A queue of 100,000 is put in order again with each change of it: attempts that come in order of age stay where they
         // are, and by turn their places are sorted.
         attempts.sort_by_key(QueuedAttempt::age);
-        let mut requests: HashMap<&OwnerName, u32> =
+        let mut requests: BTreeMap<&OwnerName, u32> =
             active.iter().map(|(owner, count)| (owner, *count)).collect();
         let mut turns: Vec<(bool, u32, usize)> = Vec::with_capacity(attempts.len());
         for (place, attempt) in attempts.iter().enumerate() {
@@ -65,7 +61,7 @@ impl Queue {
         let mut attempts: Vec<Option<QueuedAttempt>> = attempts.into_iter().map(Some).collect();
         let in_order = turns
             .into_iter()
-            .filter_map(|(_, _, place)| attempts[place].take());
+            .filter_map(|(_, _, place)| attempts.get_mut(place)?.take());
         Self(in_order.collect())
     }
 }
