@@ -416,7 +416,8 @@ where
         transaction: connection.begin_with_options(options).await?,
         events: Mutex::default(),
     });
-    let outcome = body(Tx(Arc::clone(&open))).await;
+    // On the heap: without that, whoever asks the store carries what each of its questions needs on its stack.
+    let outcome = Box::pin(body(Tx(Arc::clone(&open)))).await;
     let Open { transaction, events } = Arc::try_unwrap(open)
         .map_err(|_| DbErr::Custom("a transaction is used after the end of its body".to_owned()))?;
     let outcome = match outcome {
