@@ -9,7 +9,7 @@ cd -- "$unfinished/new"
 cat >../bytes
 begin=1
 while [ $# -gt 0 ]; do
-  # From a file, not from the input itself: some versions of head read more of a pipe than they give.
+  # From a file, not from the input itself: nothing says that head reads no more of a pipe than it gives.
   tail -c "+$begin" -- ../bytes | head -c "$1" >"./$3"
   printf '%s  %s\n' "$2" "$3"
   begin=$((begin + $1))
