@@ -64,12 +64,6 @@ struct Parcel {
     bytes: Vec<u8>,
 }
 
-impl Parcel {
-    fn has_room_for(&self, size: usize) -> bool {
-        self.words.len() / 3 < FILES_AT_ONCE && self.bytes.len() + size <= BYTES_AT_ONCE
-    }
-}
-
 /// Copies what is in a folder, or with the folder's own name if the source has no slash at its end. The modes: whether files
 /// keep theirs, and that of folders.
 pub(super) async fn copy(
@@ -107,9 +101,7 @@ pub(super) async fn copy(
             copy.file(name, path, mode).await?;
         }
     }
-    for (place, parcel) in std::mem::take(&mut copy.parcels) {
-        send(host, &place, parcel).await?;
-    }
+    copy.send_all().await?;
     let mut done = copy.done;
     done.values
         .insert("dest".to_owned(), Value::Text(target.dest.to_owned()));
@@ -166,14 +158,11 @@ impl Copy<'_> {
         let place = place(path, mode, self.target, have);
         add(&mut self.done, path, vec![format!("content of {path}")]);
         add(&mut self.done, path, differences);
-        if let Some(full) = self
-            .parcels
-            .get(&place)
-            .filter(|it| !it.has_room_for(content.len()))
-        {
-            debug_assert!(!full.words.is_empty(), "one file has room");
-            let full = self.parcels.remove(&place).unwrap_or_default();
-            send(self.host, &place, full).await?;
+        // Of all places together: a folder may have very many below it.
+        let held: usize = self.parcels.values().map(|parcel| parcel.bytes.len()).sum();
+        let is_full = |parcel: &Parcel| parcel.words.len() / 3 >= FILES_AT_ONCE;
+        if held + content.len() > BYTES_AT_ONCE || self.parcels.get(&place).is_some_and(is_full) {
+            self.send_all().await?;
         }
         let base = path.rsplit('/').next().unwrap_or_default();
         let parcel = self.parcels.entry(place).or_default();
@@ -181,6 +170,13 @@ impl Copy<'_> {
             .words
             .extend([content.len().to_string(), digest, base.to_owned()]);
         parcel.bytes.extend(content);
+        Ok(())
+    }
+
+    async fn send_all(&mut self) -> Result<(), Failure> {
+        for (place, parcel) in std::mem::take(&mut self.parcels) {
+            send(self.host, &place, parcel).await?;
+        }
         Ok(())
     }
 }
