@@ -10,7 +10,7 @@ use std::{
 
 use model::{
     BuilderId, BuilderState, Timestamp,
-    step::live::{Answer, LIMIT, Verdict, judge, pause},
+    step::live::{Answer, LIMIT, Verdict, is_common, judge, pause},
 };
 use runtime::{clock::Clock, supervisor::error_chain};
 use shell::{Endpoint, HostKey};
@@ -80,6 +80,12 @@ impl Lives {
     fn take(&mut self, ended: Result<(BuilderId, Timestamp, Answer), JoinError>) {
         // What panicked is never heard of again: its builder is asked no more, and is seen in its cloud as ever.
         let Ok((id, since, answer)) = ended else { return };
+        let ready = self.known.len();
+        let others = self
+            .known
+            .iter()
+            .filter(|(other, known)| **other != id && known.failures > 0);
+        let is_common = is_common(others.count().saturating_add(1), ready);
         let Some(known) = self.known.get_mut(&id).filter(|known| known.since == since) else {
             return;
         };
@@ -87,7 +93,7 @@ impl Lives {
             debug!(builder.id = %id, "Builder {id}, which is ready, was asked: {answer:?}");
         }
         known.next = Some(self.clock.elapsed().saturating_add(pause(id)));
-        match judge(known.failures, answer) {
+        match judge(known.failures, answer, is_common) {
             Verdict::Stays(failures) => known.failures = failures,
             Verdict::Goes(why) => {
                 self.gone.insert(id, (since, why));

@@ -58,6 +58,18 @@ async fn a_ready_builder_that_fails_three_looks_in_a_row_is_drained_with_the_rea
 }
 
 #[tokio::test]
+async fn machines_that_all_fail_to_answer_for_some_minutes_are_kept_and_not_for_ever() {
+    let mut farm = Farm::start(&pool("x86", "max: 3, idle: 3", "a")).await;
+    farm.until_ready(3).await;
+    farm.machines_answer(Answers::Never);
+    farm.pass(5 * LONGEST).await;
+    assert_eq!(farm.states().await, [BuilderState::Ready; 3]);
+    assert!(farm.cloud.terminated().is_empty());
+    farm.pass(7 * LONGEST).await;
+    assert!(!farm.cloud.terminated().is_empty(), "they may be dead");
+}
+
+#[tokio::test]
 async fn a_builder_that_is_to_be_used_again_goes_as_soon_as_it_was_started_again() {
     let pool = |more: &str| format!("{}{more}", pool("x86", "max: 2, idle: 1", "a"));
     for (pools, goes) in [(pool("    reuse: {scope: sandbox}\n"), true), (pool(""), false)] {

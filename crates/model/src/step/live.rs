@@ -14,6 +14,9 @@ const SPREAD: u32 = 20;
 /// How often in a row it may not answer as it should before it is given up: less than two minutes of a network that is away, or of a
 /// machine that is busy with something, cost no builder.
 const FAILURES: u32 = 3;
+/// The same while most of the others do not answer either: then it is rather the network between the farm and them, and to end them
+/// all at once would cost the whole fleet. Not for ever, since machines may also die together.
+const FAILURES_TOGETHER: u32 = 10;
 /// How long it has to answer.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
@@ -48,15 +51,23 @@ pub fn pause(builder: BuilderId) -> Duration {
     EVERY.saturating_mul(hundredths) / 100
 }
 
-/// What an answer means for a builder whose last answers, so many in a row, were not as they should be.
+/// Whether most ready builders fail together. `failing`: how many of them, of `ready`, did not answer as they should at last.
 #[must_use]
-pub fn judge(failures: u32, answer: Answer) -> Verdict {
+pub const fn is_common(failing: usize, ready: usize) -> bool {
+    failing > 1 && failing.saturating_mul(2) > ready
+}
+
+/// What an answer means for a builder whose last answers, so many in a row, were not as they should be. `is_common`: whether that is
+/// so with most of them.
+#[must_use]
+pub fn judge(failures: u32, answer: Answer, is_common: bool) -> Verdict {
     match answer {
         Answer::Well => Verdict::Stays(0),
         Answer::Restarted => Verdict::Goes("it was started again since it got ready".to_owned()),
         Answer::Badly(words) => {
             let failures = failures.saturating_add(1);
-            if failures < FAILURES {
+            let most = if is_common { FAILURES_TOGETHER } else { FAILURES };
+            if failures < most {
                 return Verdict::Stays(failures);
             }
             Verdict::Goes(format!(
@@ -84,21 +95,41 @@ mod tests {
             (badly("nobody"), 1),
             (badly("nobody"), 2),
         ] {
-            let verdict = judge(failures, answer);
+            let verdict = judge(failures, answer, false);
             assert_eq!(verdict, Verdict::Stays(expected));
             failures = expected;
         }
         let words = "it failed 3 looks in a row while it was ready: the disk is full";
         assert_eq!(
-            judge(2, badly("the disk is full")),
+            judge(2, badly("the disk is full"), false),
             Verdict::Goes(words.to_owned())
         );
     }
 
     #[test]
+    fn builders_that_fail_together_are_given_more_time_and_not_for_ever() {
+        for (failing, ready, expected) in [
+            (0, 0, false),
+            (1, 1, false),
+            (1, 2, false),
+            (2, 2, true),
+            (2, 4, false),
+            (3, 5, true),
+            (64, 1000, false),
+        ] {
+            assert_eq!(is_common(failing, ready), expected, "{failing} of {ready}");
+        }
+        assert_eq!(judge(2, badly("nobody"), true), Verdict::Stays(3));
+        assert_eq!(judge(8, badly("nobody"), true), Verdict::Stays(9));
+        assert!(matches!(judge(9, badly("nobody"), true), Verdict::Goes(_)));
+        // When the others answer again, one that still does not has failed often enough.
+        assert!(matches!(judge(4, badly("nobody"), false), Verdict::Goes(_)));
+    }
+
+    #[test]
     fn a_machine_that_was_started_again_goes_at_once() {
         for failures in [0, 2] {
-            let verdict = judge(failures, Answer::Restarted);
+            let verdict = judge(failures, Answer::Restarted, true);
             let words = "it was started again since it got ready";
             assert_eq!(verdict, Verdict::Goes(words.to_owned()));
         }
