@@ -27,6 +27,7 @@ mod playbook;
 mod provisioner;
 mod report;
 mod runner;
+mod scratch;
 mod scripts;
 mod staging;
 mod target;

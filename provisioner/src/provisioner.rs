@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use shell::{Connection, Timeouts};
-use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::error::{Error, Mistake};
@@ -17,12 +16,16 @@ use crate::folder::{self, File, Links};
 use crate::playbook::Playbook;
 use crate::report::{Mode, Report};
 use crate::runner::{Run, evaluated_vars};
+use crate::scratch::Scratch;
 use crate::staging::Staging;
 use crate::target::{PlaybookRunner, Request, Target};
 use crate::value;
 
 /// The largest playbook, in bytes.
 const MAX_PLAYBOOK: usize = 1024 * 1024;
+
+/// The variable that says where the rendered provision files are, and the name of that folder.
+const STAGED: &str = "staged";
 
 /// All playbooks and provision files, ready to be run.
 pub struct Provisioner {
@@ -143,11 +146,9 @@ impl Provisioner {
             true => Some(self.staged(playbook, &vars)?),
             false => None,
         };
-        if let Some(directory) = &staged {
-            vars.insert(
-                "staged".to_owned(),
-                Value::String(directory.path().display().to_string()),
-            );
+        if let Some(scratch) = &staged {
+            let path = scratch.path(STAGED).display().to_string();
+            vars.insert(STAGED.to_owned(), Value::String(path));
         }
         let vars = vars
             .into_iter()
@@ -168,15 +169,11 @@ impl Provisioner {
             .write(directory, &template_variables(playbook, vars)?)
     }
 
-    fn staged(&self, playbook: &Playbook, vars: &Map<String, Value>) -> Result<TempDir, Error> {
-        let directory = TempDir::with_prefix("verdigris-staged-").map_err(|cause| Error::File {
-            path: std::env::temp_dir(),
-            why: "no directory for rendered files can be made",
-            cause,
-        })?;
+    fn staged(&self, playbook: &Playbook, vars: &Map<String, Value>) -> Result<Scratch, Error> {
+        let scratch = Scratch::new()?;
         self.staging
-            .write(directory.path(), &template_variables(playbook, vars)?)?;
-        Ok(directory)
+            .write(&scratch.path(STAGED), &template_variables(playbook, vars)?)?;
+        Ok(scratch)
     }
 
     /// Renders the provision files for the real Ansible: into `directory`, unless the playbook is known to need none of them.

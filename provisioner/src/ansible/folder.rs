@@ -1,64 +1,35 @@
 //! What the real Ansible is given for one run: a folder of its own, which goes with the run. In it are the playbooks as they
 //! were loaded, the private key, the host key and all settings, so that it reads nothing of the user's.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
-use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::EVENTS;
 use crate::error::Error;
 use crate::folder::File;
 use crate::report::Mode;
+use crate::scratch::Scratch;
 use crate::target::{Request, Target};
 
 /// Seconds after which a connection without use ends by itself, should nobody end it.
 const PERSIST: u32 = 15;
 
-/// How its name begins.
-const PREFIX: &str = "verdigris-ansible-";
-/// The file in it that is locked while the run goes on.
-const LOCK: &str = "lock";
-/// From what age on a folder that nobody has locked is one that a run left: a new one is not locked yet.
-const LEFT_AFTER: Duration = Duration::from_secs(60);
-
 /// The folder of one run.
-pub(super) struct Folder {
-    directory: TempDir,
-    _lock: fs::File,
-}
+pub(super) struct Folder(Scratch);
 
 impl Folder {
     /// Makes it, for its user alone.
     pub(super) fn new() -> Result<Self, Error> {
-        let places = std::env::temp_dir();
-        sweep(&places, SystemTime::now());
-        let made = || {
-            let directory = tempfile::Builder::new()
-                .prefix(PREFIX)
-                .permissions(Permissions::from_mode(0o700))
-                .tempdir_in(&places)?;
-            let lock = fs::File::create_new(directory.path().join(LOCK))?;
-            lock.try_lock()?;
-            Ok(Self {
-                directory,
-                _lock: lock,
-            })
-        };
-        made().map_err(|cause| Error::File {
-            path: places.clone(),
-            why: "no directory for a run of ansible-playbook can be made",
-            cause,
-        })
+        Ok(Self(Scratch::new()?))
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        self.0.path(name)
     }
 
     /// Where the playbooks are.
@@ -120,7 +91,7 @@ impl Folder {
     }
 
     fn made(&self, name: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Error> {
-        let path = self.directory.path().join(name);
+        let path = self.0.root().join(name);
         make(&path).map_err(|cause| Error::File {
             path,
             why: "it cannot be written",
@@ -144,7 +115,7 @@ impl Folder {
         }
         command
             .arg(self.playbooks().join(request.playbook))
-            .current_dir(self.directory.path())
+            .current_dir(self.0.root())
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(self.variables());
@@ -178,29 +149,6 @@ impl Folder {
             ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
             ("TMPDIR", path("tmp")),
         ]
-    }
-}
-
-/// Takes away what runs of this user left that were killed: a private key is in it.
-fn sweep(places: &Path, now: SystemTime) {
-    let ours = rustix::process::geteuid().as_raw();
-    for entry in fs::read_dir(places).into_iter().flatten().flatten() {
-        // Of the entry itself: a link leads elsewhere.
-        let Ok(found) = entry.metadata() else { continue };
-        let is_named_so = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        if !is_named_so || !found.is_dir() || found.uid() != ours {
-            continue;
-        }
-        let age = found
-            .modified()
-            .ok()
-            .and_then(|made| now.duration_since(made).ok());
-        let is_old = age.is_some_and(|age| age >= LEFT_AFTER);
-        let lock = fs::File::open(entry.path().join(LOCK));
-        if is_old && lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
-            // What cannot be taken away now is tried again by the next run.
-            fs::remove_dir_all(entry.path()).ok();
-        }
     }
 }
 

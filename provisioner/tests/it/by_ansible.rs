@@ -155,7 +155,7 @@ async fn a_playbook_that_only_ansible_knows_is_played_and_its_failure_is_one_lin
         .find_map(|task| task.message.as_deref()?.strip_prefix("key "));
     let key = key.expect("it is told");
     assert!(
-        key.contains("verdigris-ansible-") && !Path::new(key).exists(),
+        key.contains("verdigris-play-") && !Path::new(key).exists(),
         "{key}"
     );
 
@@ -246,7 +246,7 @@ async fn a_run_ends_with_its_time_and_leaves_nothing_running() {
         let all = std::fs::read_dir("/proc").expect("processes").flatten();
         let lines = all.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
         let ssh = lines.filter(|line| line.starts_with("ssh\0") || line.starts_with("ssh:"));
-        ssh.filter(|line| line.contains(&port) || line.contains("verdigris-ansible-"))
+        ssh.filter(|line| line.contains(&port) || line.contains("verdigris-play-"))
             .collect::<Vec<_>>()
     };
     for _ in 0..100 {

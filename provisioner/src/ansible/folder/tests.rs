@@ -1,4 +1,6 @@
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use shell::{ClientKey, Endpoint};
 
@@ -50,34 +52,6 @@ fn nobody_else_reads_it_and_it_goes_with_the_run() {
     let path = folder.path("key");
     drop(folder);
     assert!(!path.exists());
-}
-
-#[test]
-fn what_a_killed_run_left_is_taken_away_and_nothing_else() {
-    let places = tempfile::tempdir().expect("a place");
-    let make = |name: &str| {
-        let path = places.path().join(name);
-        fs::create_dir(&path).expect("made");
-        fs::File::create(path.join(LOCK)).expect("a lock")
-    };
-    let held = make("verdigris-ansible-held");
-    held.try_lock().expect("locked");
-    drop((make("verdigris-ansible-left"), make("another")));
-    fs::create_dir(places.path().join("verdigris-ansible-begun")).expect("made");
-    std::os::unix::fs::symlink("another", places.path().join("verdigris-ansible-link")).expect("a link");
-    let there = || {
-        let names = fs::read_dir(places.path()).expect("there").flatten();
-        let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.collect::<std::collections::BTreeSet<_>>()
-    };
-    let all = there();
-    let now = SystemTime::now();
-    sweep(places.path(), now);
-    assert_eq!(there(), all, "each may be one that begins");
-    sweep(places.path(), now + LEFT_AFTER * 2);
-    let gone: Vec<_> = all.difference(&there()).cloned().collect();
-    assert_eq!(gone, ["verdigris-ansible-left"]);
-    assert!(places.path().join("another").join(LOCK).exists());
 }
 
 #[test]
