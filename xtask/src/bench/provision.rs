@@ -2,7 +2,7 @@
 //! The measuring program is an example of the crate `provisioner`, which has both.
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     checkout,
@@ -21,13 +21,17 @@ pub(crate) struct Provision {
     /// How many fresh machines each of the two gets, by turns.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
     runs: u32,
+    /// How many machines of devcloud are worked on at once by the built-in runner.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=200))]
+    machines: u32,
     /// Install nothing; fail where something is missing.
     #[arg(long)]
     no_install: bool,
 }
 
-/// The example that measures.
-const PROGRAM: &str = "provision";
+/// The examples that measure: one machine by both runners, and many by ours.
+const ONE: &str = "provision";
+const MANY: &str = "machines";
 /// The two cases, and what they are.
 const CASES: [(&str, &str); 2] = [
     ("fresh", "a bare machine becomes a builder"),
@@ -45,6 +49,16 @@ struct Play {
     changed: u32,
 }
 
+/// Ten steps on each of many machines.
+#[derive(Debug, Deserialize)]
+struct Round {
+    round: String,
+    seconds: f64,
+    machines: u32,
+    steps: u32,
+    changed: u32,
+}
+
 /// Measures and prints.
 pub(super) fn run(cache: &Cache, wanted: &Provision) -> Result<()> {
     ensure!(
@@ -53,29 +67,61 @@ pub(super) fn run(cache: &Cache, wanted: &Provision) -> Result<()> {
     );
     setup::run(cache, setup::Purpose::Farm, !wanted.no_install)?;
     let place = Scratch::beside(&cache.path("bench-provision"))?;
-    let step = Step::start("the measuring program");
-    checkout::examples(&workspace::root()?, &[PROGRAM], place.path())?;
+    let step = Step::start("the measuring programs");
+    checkout::examples(&workspace::root()?, &[ONE, MANY], place.path())?;
     step.done("built, in release");
     let step = Step::start("builder.yml on throwaway machines, by turns");
-    let printed = Tool::new(place.path().join(PROGRAM))
+    let printed = Tool::new(place.path().join(ONE))
         .arg(wanted.runs.to_string())
         .arg(cache.path("venv/bin/ansible-playbook"))
         .output()?;
-    let plays = read(&printed)?;
+    let plays: Vec<Play> = read(&printed)?;
+    step.done("measured");
+    let step = Step::start(format!(
+        "ten steps on {} machines of devcloud at once",
+        wanted.machines
+    ));
+    let printed = Tool::new(place.path().join(MANY))
+        .arg(wanted.machines.to_string())
+        .arg(cache.path("images/builder/current"))
+        .output()?;
+    let rounds: Vec<Round> = read(&printed)?;
     step.done("measured");
     say(report(&plays)?);
+    say(many(&rounds));
     say(
         "\n  From the call of the runner to its report: with connecting, and with the start of ansible-playbook. Each has a fresh machine \
          in every run: an overlay over this one, in namespaces of its own, with a real sshd. ansible-playbook has pipelining, and one \
-         connection for all tasks.",
+         connection for all tasks. The \
+         many machines boot before time is taken; from the first call to the last report.",
     );
     Ok(())
 }
 
-fn read(printed: &str) -> Result<Vec<Play>> {
+fn read<T: DeserializeOwned>(printed: &str) -> Result<Vec<T>> {
     let lines = printed.lines().filter(|line| !line.is_empty());
-    let plays = lines.map(|line| serde_json::from_str(line).with_context(|| format!("the line {line:?}")));
-    plays.collect()
+    let values = lines.map(|line| serde_json::from_str(line).with_context(|| format!("the line {line:?}")));
+    values.collect()
+}
+
+/// A line for each round over all machines.
+fn many(rounds: &[Round]) -> String {
+    let mut lines = vec![
+        String::new(),
+        "  many machines at once, by the built-in runner".to_owned(),
+    ];
+    lines.extend(rounds.iter().map(|round| {
+        format!(
+            "  {}: {} machines, {} steps, {} of them change: {:.2} s, {:.0} steps a second",
+            round.round,
+            round.machines,
+            round.steps,
+            round.changed,
+            round.seconds,
+            f64::from(round.steps) / round.seconds
+        )
+    }));
+    lines.join("\n")
 }
 
 /// The times of both in both cases, and how many times faster ours is. Only what did the same is compared.
@@ -120,7 +166,7 @@ fn report(plays: &[Play]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Play, read, report};
+    use super::{Play, Round, many, read, report};
 
     fn plays(of: &[(&str, &str, f64, u32, u32)]) -> Vec<Play> {
         let play = |&(runner, case, seconds, tasks, changed): &(&str, &str, f64, u32, u32)| Play {
@@ -181,8 +227,18 @@ mod tests {
     #[test]
     fn a_line_that_is_no_play_is_shown() {
         let good = r#"{"runner": "ours", "case": "fresh", "seconds": 0.5, "tasks": 3, "changed": 1}"#;
-        assert_eq!(read(&format!("{good}\n\n")).unwrap()[0].tasks, 3);
-        let error = read(&format!("{good}\nodd\n")).unwrap_err().to_string();
+        assert_eq!(read::<Play>(&format!("{good}\n\n")).unwrap()[0].tasks, 3);
+        let error = read::<Play>(&format!("{good}\nodd\n")).unwrap_err().to_string();
         assert_eq!(error, "the line \"odd\"");
+    }
+
+    #[test]
+    fn many_machines_have_a_line_for_each_round() {
+        let line = r#"{"round": "fresh", "seconds": 2.5, "machines": 100, "steps": 1000, "changed": 990}"#;
+        let rounds: Vec<Round> = read(line).unwrap();
+        assert_eq!(
+            many(&rounds).lines().last().unwrap(),
+            "  fresh: 100 machines, 1000 steps, 990 of them change: 2.50 s, 400 steps a second"
+        );
     }
 }
