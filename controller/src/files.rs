@@ -6,7 +6,10 @@ use std::{
 };
 
 use cloud::Cloud;
-use model::{BuilderState, fleet::FleetSpec};
+use model::{
+    BuilderState,
+    fleet::{FleetSpec, machines_left},
+};
 use provisioner::Provisioner;
 use store::Builder;
 use tokio::sync::mpsc;
@@ -85,22 +88,15 @@ pub(crate) fn unusable(old: &FleetSpec, new: &FleetSpec, builders: &[Builder]) -
             "fleet: {new} is another fleet than {old}, which this controller leads; restart it to lead another"
         ));
     }
-    let mut machines: BTreeMap<&str, usize> = BTreeMap::new();
-    let is_gone = |builder: &&Builder| builder.host.is_none() && !new.clouds.contains_key(&builder.cloud);
+    let mut machines: BTreeMap<String, u64> = BTreeMap::new();
     let may_be_machines = builders
         .iter()
-        .filter(|builder| builder.state != BuilderState::Planned);
-    for builder in may_be_machines.filter(is_gone) {
-        let count = machines.entry(&builder.cloud).or_default();
+        .filter(|builder| builder.host.is_none() && builder.state != BuilderState::Planned);
+    for builder in may_be_machines {
+        let count = machines.entry(builder.cloud.clone()).or_default();
         *count = count.saturating_add(1);
     }
-    let left = machines.into_iter().map(|(cloud, count)| match count {
-        1 => format!("clouds.{cloud} is gone, and 1 machine is left there"),
-        more => format!("clouds.{cloud} is gone, and {more} machines are left there"),
-    });
-    let left: Vec<String> = left.collect();
-    let hint = "take its pools out first, and the cloud when its machines have ended";
-    (!left.is_empty()).then(|| format!("{}: {hint}", left.join("; ")))
+    machines_left(old, new, &machines)
 }
 
 /// What a file changes, in one line.

@@ -29,7 +29,7 @@ fn a_file_of_another_fleet_or_without_a_cloud_that_has_machines_cannot_be_used()
     );
 
     let without_aws = changed(|it| drop(it.clouds.remove("aws")));
-    let hint = "take its pools out first, and the cloud when its machines have ended";
+    let hint = "set `max` of its pools to 0, and change the cloud when its machines have ended";
     let one = "clouds.aws is gone, and 1 machine is left there";
     let two = "clouds.aws is gone, and 2 machines are left there";
     use BuilderState as S;
@@ -50,6 +50,8 @@ fn a_file_of_another_fleet_or_without_a_cloud_that_has_machines_cannot_be_used()
             None,
             "nothing runs there"
         );
+        let moved = changed(|it| it.clouds.get_mut("aws").unwrap().region = "q".to_owned());
+        assert_eq!(unusable(&old, &moved, &builders).is_some(), expected.is_some());
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use model::{
     BuilderId, BuilderState, PoolName,
-    fleet::FleetSpec,
+    fleet::{FleetSpec, machines_left},
     plan::{Action, Plan, Snapshot},
 };
 use runtime::{Settings, clock};
@@ -216,23 +216,17 @@ fn warnings(present: &FleetSpec, new: &FleetSpec, view: &FleetView) -> Vec<Strin
             new.fleet.0, present.fleet.0
         ));
     }
-    let gone = present
-        .clouds
-        .keys()
-        .filter(|cloud| !new.clouds.contains_key(*cloud));
-    for cloud in gone {
-        let there = view
-            .builders
-            .iter()
-            .filter(|builder| builder.cloud == *cloud)
-            .count();
-        if there > 0 {
-            found.push(format!(
-                "cloud {cloud} is not in it, and has {}: nobody would end them, and they go on costing; set `max` of its \
-                 pools to 0 first",
-                builders(there)
-            ));
-        }
+    let mut machines: BTreeMap<String, u64> = BTreeMap::new();
+    let may_be_machines = view
+        .builders
+        .iter()
+        .filter(|builder| builder.host.is_none() && builder.state != BuilderState::Planned);
+    for builder in may_be_machines {
+        let count = machines.entry(builder.cloud.clone()).or_default();
+        *count = count.saturating_add(1);
+    }
+    if let Some(words) = machines_left(present, new, &machines) {
+        found.push(format!("a controller refuses it: {words}"));
     }
     found
 }

@@ -1,11 +1,15 @@
-//! Machines of a fleet whose id is in no file any more: nobody would end them.
+//! Machines that a fleet file does not lead to any more: nobody would end them.
 
 use anyhow::bail;
-use model::{Timestamp, fleet::FleetSpec};
+use model::{
+    Timestamp,
+    fleet::{FleetSpec, machines_left},
+};
 use store::Store;
 
-/// Refuses a fleet file whose id was changed while there are machines of the old one: nobody would end them. `at` is when the
-/// file is to be used: a fleet that a controller leads then is not forsaken.
+/// Refuses a fleet file whose id was changed while there are machines of the old one, or one of whose clouds is gone or somewhere
+/// else while there are machines in it: nobody would end them. `at` is when the file is to be used: a fleet that a controller
+/// leads then is not forsaken.
 pub(crate) async fn refuse_forsaken_machines(
     store: &Store,
     fleet: &FleetSpec,
@@ -13,7 +17,7 @@ pub(crate) async fn refuse_forsaken_machines(
 ) -> anyhow::Result<()> {
     let forsaken = store.forsaken_fleets(fleet.fleet, at).await?;
     let Some((old, builders)) = forsaken.first() else {
-        return Ok(());
+        return refuse_to_lose_clouds(store, fleet).await;
     };
     let builders = if *builders == 1 {
         "1 builder".to_owned()
@@ -28,4 +32,19 @@ pub(crate) async fn refuse_forsaken_machines(
         old.0,
         old.0
     )
+}
+
+async fn refuse_to_lose_clouds(store: &Store, fleet: &FleetSpec) -> anyhow::Result<()> {
+    let machines = store.machines_by_cloud(fleet.fleet).await?;
+    let in_force = store.fleet_file(Some(fleet.fleet)).await?;
+    // Of a file that an older version wrote and this one does not understand, the names of the clouds are known by the builders.
+    let in_force = in_force.and_then(|spec| serde_json::from_value::<FleetSpec>(spec).ok());
+    let old = in_force.as_ref().unwrap_or(fleet);
+    match machines_left(old, fleet, &machines) {
+        Some(words) => bail!(
+            "the fleet file leads to some machines of the farm no more, which would run on with nobody to end them: {words}. \
+             Write back what was there, and change it then as it says."
+        ),
+        None => Ok(()),
+    }
 }

@@ -305,7 +305,7 @@ impl Fleet {
         fleet
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = verdigris();
         command
             .args(arguments)

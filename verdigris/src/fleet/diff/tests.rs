@@ -217,8 +217,8 @@ fn another_id_and_a_cloud_that_is_gone_are_warned_of() {
         [
             "! `fleet` is another one, 019a0000-0000-7000-8000-000000000009: a controller refuses to start with it while builders \
              of 019a0000-0000-7000-8000-000000000001 are on record, and 1 builder is",
-            "! cloud c is not in it, and has 1 builder: nobody would end them, and they go on costing; set `max` of its \
-             pools to 0 first",
+            "! a controller refuses it: clouds.c is gone, and 1 machine is left there: set `max` of its pools to 0, and change \
+             the cloud when its machines have ended",
         ]
     );
     // Without builders a cloud may go.

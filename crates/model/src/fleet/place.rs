@@ -1,0 +1,122 @@
+//! Where the machines of a cloud are found, and whether another fleet file still finds them.
+
+use std::collections::BTreeMap;
+
+use super::{CloudSpec, CredentialsSource, FleetSpec};
+
+/// Why a fleet file cannot take the place of another while there are these machines, by cloud: they would go on costing with
+/// nobody to end them. `None` where all of them are found as before.
+///
+/// A machine is known by the id that its cloud gave it. In another region, at another endpoint or in another account that id says
+/// nothing, and an answer from there would pass for the machine's end.
+#[must_use]
+pub fn machines_left(old: &FleetSpec, new: &FleetSpec, machines: &BTreeMap<String, u64>) -> Option<String> {
+    let left = machines.iter().filter(|(_, count)| **count > 0);
+    let left: Vec<String> = left
+        .filter_map(|(cloud, count)| {
+            let words = differs(cloud, old.clouds.get(cloud), new.clouds.get(cloud))?;
+            Some(match count {
+                1 => format!("{words}, and 1 machine is left there"),
+                more => format!("{words}, and {more} machines are left there"),
+            })
+        })
+        .collect();
+    let hint = "set `max` of its pools to 0, and change the cloud when its machines have ended";
+    (!left.is_empty()).then(|| format!("{}: {hint}", left.join("; ")))
+}
+
+/// What of a cloud is another one, of all that tells which machines are there.
+fn differs(name: &str, old: Option<&CloudSpec>, new: Option<&CloudSpec>) -> Option<String> {
+    let Some(new) = new else {
+        return Some(format!("clouds.{name} is gone"));
+    };
+    let old = old?;
+    let path = |cloud: &CloudSpec| cloud.credentials.path.clone();
+    let source = |cloud: &CloudSpec| {
+        let word = match cloud.credentials.source {
+            CredentialsSource::Environment => "environment",
+            CredentialsSource::File => "file",
+            CredentialsSource::Embedded => "embedded",
+        };
+        Some(word.to_owned())
+    };
+    let parts = [
+        ("region", Some(old.region.clone()), Some(new.region.clone())),
+        ("endpoint", old.endpoint.clone(), new.endpoint.clone()),
+        ("credentials.source", source(old), source(new)),
+        ("credentials.path", path(old), path(new)),
+    ];
+    let (key, old, new) = parts.into_iter().find(|(_, old, new)| old != new)?;
+    let told = |value: Option<String>| value.map_or("not set".to_owned(), |value| format!("`{value}`"));
+    Some(format!(
+        "clouds.{name}.{key} was {} and is {}",
+        told(old),
+        told(new)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fleet() -> FleetSpec {
+        serde_json::from_value(serde_json::json!({
+            "schema": 1, "fleet": "019a0000-0000-7000-8000-000000000001", "name": "test",
+            "clouds": {"aws": {"kind": "ec2", "region": "r", "credentials": {"source": "environment"}}},
+            "images": {"builder": {"cloud": "aws", "id": "ami-1"}}, "provision": {"base": {}},
+            "pools": {},
+        }))
+        .unwrap()
+    }
+
+    fn left(change: impl FnOnce(&mut CloudSpec), machines: u64) -> Option<String> {
+        let mut new = fleet();
+        change(new.clouds.get_mut("aws").unwrap());
+        machines_left(&fleet(), &new, &BTreeMap::from([("aws".to_owned(), machines)]))
+    }
+
+    #[test]
+    fn a_cloud_that_has_machines_stays_where_it_is() {
+        let hint = "set `max` of its pools to 0, and change the cloud when its machines have ended";
+        type Change = fn(&mut CloudSpec);
+        for (change, words) in [
+            (
+                (|it| it.region = "q".to_owned()) as Change,
+                "region was `r` and is `q`",
+            ),
+            (
+                |it| it.endpoint = Some("http://192.0.2.1".to_owned()),
+                "endpoint was not set and is `http://192.0.2.1`",
+            ),
+            (
+                |it| it.credentials.source = CredentialsSource::Embedded,
+                "credentials.source was `environment` and is `embedded`",
+            ),
+            (
+                |it| it.credentials.path = Some("other.toml".to_owned()),
+                "credentials.path was not set and is `other.toml`",
+            ),
+        ] {
+            assert_eq!(left(change, 0), None, "{words}");
+            assert_eq!(
+                left(change, 1).unwrap(),
+                format!("clouds.aws.{words}, and 1 machine is left there: {hint}")
+            );
+        }
+        assert_eq!(
+            left(|it| it.limits.instances = Some(1), 3),
+            None,
+            "they are found"
+        );
+    }
+
+    #[test]
+    fn a_cloud_that_is_not_in_the_file_is_missed_where_it_has_machines_whatever_the_old_file_says() {
+        let machines = BTreeMap::from([("aws".to_owned(), 0), ("lab".to_owned(), 2)]);
+        let words = machines_left(&fleet(), &fleet(), &machines).unwrap();
+        assert!(
+            words.starts_with("clouds.lab is gone, and 2 machines are left there: "),
+            "{words}"
+        );
+    }
+}
