@@ -4,7 +4,7 @@
 mod clean;
 mod host;
 mod launch;
-mod prepare;
+pub(crate) mod prepare;
 mod retire;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -33,7 +33,7 @@ pub(crate) type Shortages = BTreeMap<String, Vec<Note>>;
 pub(crate) struct Turn {
     /// Whether this controller has taken no such step for the builder before.
     pub(crate) is_first: bool,
-    /// Places for those who run playbooks.
+    /// Places for those of its pool that are worked on.
     pub(crate) playing: Arc<Semaphore>,
     /// What clouds said lately that they have no more of.
     pub(crate) shortages: Arc<Shortages>,
@@ -56,7 +56,7 @@ pub(crate) async fn step(
         Step::Launch(offering) => launch::launch(context, lease, builder, offering).await?,
         Step::AskAgain => return launch::ask_again(context, lease, &builder).await,
         Step::Prepare => prepare::prepare(context, lease, builder, turn).await?,
-        Step::Clean => clean::clean(context, lease, &builder, turn).await?,
+        Step::Clean => clean::clean(context, lease, builder, turn).await?,
         Step::Terminate => return retire::terminate(context, lease, &builder, turn.is_first).await,
         Step::Move(step) => {
             if step.to == BuilderState::Abandoned {

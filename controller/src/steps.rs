@@ -8,7 +8,7 @@ use std::{
 };
 
 use model::{
-    BuilderId, BuilderState,
+    BuilderId, BuilderState, PoolName,
     step::{Work, work},
 };
 use runtime::{clock::Clock, supervisor::error_chain};
@@ -27,11 +27,11 @@ use crate::{
     step::{self, Shortages, Turn},
 };
 
-/// How many calls to clouds are under way at once.
+/// How many calls to one cloud are under way at once: one that takes connections and says nothing holds up no other.
 const MOST_CALLS: usize = 64;
 /// How many machines are waited for at once: each is one connection that is tried now and then.
 const MOST_MACHINES: usize = 1024;
-/// On how many of them playbooks run at once.
+/// On how many machines of one pool playbooks run at once: one whose playbook hangs holds up no other.
 const MOST_PLAYED: usize = 64;
 
 /// The steps of all builders that are under way.
@@ -47,7 +47,7 @@ pub(crate) struct Steps {
     stepped: BTreeSet<(BuilderId, BuilderState)>,
     /// What was last said of a builder's failed steps.
     complaints: BTreeMap<BuilderId, String>,
-    playing: Arc<Semaphore>,
+    playing: BTreeMap<PoolName, Arc<Semaphore>>,
     images: Arc<Images>,
 }
 
@@ -55,7 +55,31 @@ pub(crate) struct Steps {
 struct UnderWay {
     number: u64,
     work: Work,
+    cloud: String,
     task: AbortHandle,
+}
+
+/// The places that are free.
+#[derive(Debug, Default)]
+struct Places {
+    /// How many calls are under way, by cloud.
+    calls: BTreeMap<String, usize>,
+    machines: usize,
+}
+
+impl Places {
+    /// Takes a place; whether there was one.
+    fn take(&mut self, work: Work, cloud: &str) -> bool {
+        let (taken, most) = match work {
+            Work::Call => (self.calls.entry(cloud.to_owned()).or_default(), MOST_CALLS),
+            Work::Machine => (&mut self.machines, MOST_MACHINES),
+        };
+        let is_free = *taken < most;
+        if is_free {
+            *taken = taken.saturating_add(1);
+        }
+        is_free
+    }
 }
 
 #[derive(Debug)]
@@ -81,7 +105,7 @@ impl Steps {
             pauses: Pauses::default(),
             stepped: BTreeSet::new(),
             complaints: BTreeMap::new(),
-            playing: Arc::new(Semaphore::new(MOST_PLAYED)),
+            playing: BTreeMap::new(),
         }
     }
 
@@ -172,9 +196,10 @@ impl Steps {
         self.stepped.retain(|(id, _)| there.contains(id));
         self.complaints.retain(|id, _| there.contains(id));
         self.stop_waiting_for(builders);
-        let count = |work| self.under_way.values().filter(|it| it.work == work).count();
-        let mut calls = MOST_CALLS.saturating_sub(count(Work::Call));
-        let mut machines = MOST_MACHINES.saturating_sub(count(Work::Machine));
+        let mut places = Places::default();
+        for step in self.under_way.values() {
+            places.take(step.work, &step.cloud);
+        }
         for builder in builders {
             let Some(work) = work(builder.state) else { continue };
             let asks = matches!(builder.state, BuilderState::Planned | BuilderState::Resolving);
@@ -184,29 +209,32 @@ impl Steps {
             if self.pauses.holds(&builder.id, now) || self.under_way.contains_key(&builder.id) {
                 continue;
             }
-            let places = match work {
-                Work::Call => &mut calls,
-                Work::Machine => &mut machines,
-            };
-            if *places == 0 {
+            if !places.take(work, &builder.cloud) {
                 continue;
             }
-            *places -= 1;
+            let playing = self.playing.entry(builder.pool.clone());
+            let playing = playing.or_insert_with(|| Arc::new(Semaphore::new(MOST_PLAYED)));
             let turn = Turn {
                 is_first: self.stepped.insert((builder.id, builder.state)),
-                playing: Arc::clone(&self.playing),
+                playing: Arc::clone(playing),
                 shortages: Arc::clone(shortages),
                 images: Arc::clone(&self.images),
             };
             let (context, lease, builder) = (Arc::clone(context), *lease, builder.clone());
             self.count = self.count.wrapping_add(1);
-            let (id, number) = (builder.id, self.count);
+            let (id, number, cloud) = (builder.id, self.count, builder.cloud.clone());
             let task = self.tasks.spawn(async move {
                 let step = step::step(&context, &lease, builder, &turn);
                 let outcome = caught("a step of a builder", step).await;
                 Ended { id, number, outcome }
             });
-            self.under_way.insert(id, UnderWay { number, work, task });
+            let under_way = UnderWay {
+                number,
+                work,
+                cloud,
+                task,
+            };
+            self.under_way.insert(id, under_way);
         }
     }
 

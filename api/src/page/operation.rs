@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use model::{BuildState, BuilderState, LaunchHistory, budget::Budget, condition::Leadership};
+use model::{
+    BuildState, BuilderState, Condition, LaunchHistory,
+    budget::Budget,
+    condition::{Leadership, Stuck},
+};
 use poem::{Response, http::StatusCode};
 use serde_json::json;
 
@@ -181,6 +185,12 @@ async fn fleet_gauges(state: &ApiState, out: &mut String) -> Result<(), ApiError
         "Whether the farm begins nothing new and stops when what runs has ended.",
         &BTreeMap::from([("", i64::from(condition.stopping.is_some()))]),
     );
+    not_ended_gauges(&condition, out);
+    Ok(())
+}
+
+/// What may go on costing, and nobody ends it.
+fn not_ended_gauges(condition: &Condition, out: &mut String) {
     gauge(
         out,
         "verdigris_orphans_not_ended",
@@ -190,7 +200,17 @@ async fn fleet_gauges(state: &ApiState, out: &mut String) -> Result<(), ApiError
             i64::try_from(condition.refused_ends.len()).unwrap_or(i64::MAX),
         )]),
     );
-    Ok(())
+    let stuck = Stuck::STATES.map(|state| {
+        let count = condition.stuck.iter().filter(|one| one.state == state).count();
+        (state.as_str(), i64::try_from(count).unwrap_or(i64::MAX))
+    });
+    labelled_gauge(
+        out,
+        "verdigris_builders_stuck",
+        "Builders whose machine does not end, or of whose launch nothing is known, for a quarter of an hour.",
+        "state",
+        &BTreeMap::from(stuck),
+    );
 }
 
 /// What clouds with a limit of money cost.

@@ -76,6 +76,8 @@ async fn an_empty_farm_has_each_gauge_at_nought() {
         "verdigris_builds{state=\"running\"} 0",
         "verdigris_controller_leads 0",
         "verdigris_orphans_not_ended 0",
+        "verdigris_builders_stuck{state=\"terminating\"} 0",
+        "verdigris_builders_stuck{state=\"resolving\"} 0",
         "verdigris_queue_length 0",
     ] {
         assert!(all.iter().any(|line| line == name), "{name}: {all:?}");

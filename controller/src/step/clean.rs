@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::{
     Turn, advance,
-    prepare::{Reached, connect},
+    prepare::{Reached, connect, place},
 };
 use crate::{Context, Error, Machine};
 
@@ -18,15 +18,16 @@ use crate::{Context, Error, Machine};
 pub(super) async fn clean(
     context: &Context,
     lease: &Lease,
-    builder: &Builder,
+    mut builder: Builder,
     turn: &Turn,
 ) -> Result<(), Error> {
-    let step = match kept_for_nobody(context, builder) {
+    let step = match kept_for_nobody(context, &builder) {
         Some(words) => Move::new(BuilderState::Draining, words),
-        None => match connect(context, lease, builder).await? {
+        None => match connect(context, lease, &builder).await? {
             Reached::Machine(machine) => {
-                let _place = turn.playing.acquire().await.ok();
-                let step = cleaned(context, builder, machine.as_ref()).await;
+                let _place;
+                (builder, _place) = place(context, lease, builder, turn).await?;
+                let step = cleaned(context, &builder, machine.as_ref()).await;
                 machine.close().await;
                 step
             }
@@ -36,7 +37,7 @@ pub(super) async fn clean(
     if step.to == BuilderState::Draining {
         warn!(builder.id = %builder.id, "Builder {} is used no more: {}.", builder.id, step.reason);
     }
-    advance(context, lease, builder, step).await?;
+    advance(context, lease, &builder, step).await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! From a machine that boots to a builder that is ready: connect with the pinned host key, run the playbook,
 //! prove it.
 
-use std::time::Duration;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use model::{
     BuilderState, PoolName,
@@ -12,6 +12,7 @@ use runtime::{Backoff, supervisor::error_chain};
 use serde_json::{Map, Value, json};
 use shell::{ClientKey, Endpoint, HostKey};
 use store::{Builder, Chroot, Lease};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info, warn};
 
 use super::{Turn, advance, host};
@@ -22,6 +23,8 @@ use crate::{Context, Error, Machine, image::part_of};
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long one try to connect may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// By how much the time of a builder that waits for its turn is made longer at once.
+const WAIT: Duration = Duration::from_secs(20);
 /// How long a look may take at whether an attempt runs on a machine.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -40,7 +43,8 @@ pub(super) async fn prepare(
         }
     };
     // To be connected costs little; only so many are worked on at once.
-    let _place = turn.playing.acquire().await.ok();
+    let _place;
+    (builder, _place) = place(context, lease, builder, turn).await?;
     if builder.state == BuilderState::Booting {
         if let Some(words) = host::left_behind(context, lease, &builder, machine.as_ref()).await? {
             machine.close().await;
@@ -62,6 +66,38 @@ pub(super) async fn prepare(
     open.work(builder).await?;
     machine.close().await;
     Ok(())
+}
+
+/// Waits for a place among those that are worked on. The builder's own time stands still meanwhile: that others are before it is no
+/// fault of its machine.
+pub(crate) async fn place(
+    context: &Context,
+    lease: &Lease,
+    mut builder: Builder,
+    turn: &Turn,
+) -> Result<(Builder, OwnedSemaphorePermit), Error> {
+    if let Ok(place) = Arc::clone(&turn.playing).try_acquire_owned() {
+        return Ok((builder, place));
+    }
+    let mut waiting = pin!(Arc::clone(&turn.playing).acquire_owned());
+    let end = builder.deadline.ok_or_else(|| {
+        let words = format!("builder {} is {} without a time limit", builder.id, builder.state);
+        Error::Contradiction(words)
+    })?;
+    let left = end.since(context.clock.now()).max(LAST_WORDS);
+    loop {
+        let place = tokio::select! {
+            place = &mut waiting => Some(place),
+            () = context.clock.sleep(left.min(WAIT) / 2) => None,
+        };
+        let until = context.clock.now().plus(left);
+        builder = context.store.give_time(lease, &builder, until).await?;
+        if let Some(place) = place {
+            let place =
+                place.map_err(|_| Error::Contradiction("no machine is worked on any more".to_owned()))?;
+            return Ok((builder, place));
+        }
+    }
 }
 
 /// Who answered at a builder's address.

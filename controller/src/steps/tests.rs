@@ -27,7 +27,13 @@ fn begin(
             outcome,
         }
     });
-    steps.under_way.insert(ID, UnderWay { number, work, task });
+    let under_way = UnderWay {
+        number,
+        work,
+        cloud: "aws".to_owned(),
+        task,
+    };
+    steps.under_way.insert(ID, under_way);
 }
 
 fn unreachable() -> Error {
@@ -86,6 +92,7 @@ async fn there_is_nothing_to_wait_for_without_steps_and_those_that_ended_togethe
         steps.under_way.insert(
             id,
             UnderWay {
+                cloud: "aws".to_owned(),
                 number: 0,
                 work,
                 task,
@@ -158,4 +165,14 @@ async fn a_machine_is_waited_for_until_its_builder_is_to_be_ended() {
             assert_eq!(steps.ends().await, Some(Vec::new()), "{state}");
         }
     }
+}
+
+#[test]
+fn a_cloud_that_hangs_and_machines_that_wait_hold_up_no_other_cloud() {
+    let mut places = Places::default();
+    let taken = |places: &mut Places, work, cloud| (0..2000).filter(|_| places.take(work, cloud)).count();
+    assert_eq!(taken(&mut places, Work::Call, "hangs"), MOST_CALLS);
+    assert_eq!(taken(&mut places, Work::Machine, "hangs"), MOST_MACHINES);
+    assert_eq!(taken(&mut places, Work::Call, "other"), MOST_CALLS);
+    assert!(!places.take(Work::Call, "hangs"));
 }

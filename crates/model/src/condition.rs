@@ -2,8 +2,11 @@
 //! back, what goes on costing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use crate::{LaunchHistory, PoolName, Timestamp, budget::Budget, plan::CloudTrouble};
+use crate::{
+    BuilderId, BuilderState, LaunchHistory, PoolName, Timestamp, budget::Budget, plan::CloudTrouble,
+};
 
 /// The fleet's condition, as the database has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct Condition {
     pub launching: BTreeMap<PoolName, Launching>,
     /// Instances with the fleet's tag and without a builder that a cloud refuses to end, by their ids, and why.
     pub refused_ends: BTreeMap<String, String>,
+    /// Builders that have been on their way out, or without an answer to their launch, for longer than clouds take; oldest first.
+    pub stuck: Vec<Stuck>,
     /// What may be spent in clouds with a limit of money, and is.
     pub budgets: Vec<Budget>,
 }
@@ -33,6 +38,25 @@ pub struct FileProblem {
     pub since: Timestamp,
     /// What is wrong with it, for operators: with its path and the line.
     pub words: String,
+}
+
+/// A builder whose machine does not end, or of which no cloud says whether there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    pub builder: BuilderId,
+    pub state: BuilderState,
+    /// Since when it is in its state.
+    pub since: Timestamp,
+    /// What is in its way, as far as somebody has said it.
+    pub reason: Option<String>,
+}
+
+impl Stuck {
+    /// How long a builder is in such a state before it is told of: what clouds need for it is over by then (reference of the
+    /// fleet, section 2: terminating and resolving).
+    pub const AFTER: Duration = Duration::from_secs(15 * 60);
+    /// The states in which a builder may cost money while nobody can do anything about it.
+    pub const STATES: [BuilderState; 2] = [BuilderState::Terminating, BuilderState::Resolving];
 }
 
 /// A pool's builders on the way to ready.
@@ -137,6 +161,9 @@ impl Condition {
                 tell(words, detail);
             }
         }
+        for trouble in self.of_stuck(now) {
+            tell(trouble.words, trouble.detail);
+        }
         let count = self.refused_ends.len();
         if count > 0 {
             let whose = if count == 1 {
@@ -155,6 +182,31 @@ impl Condition {
 }
 
 impl Condition {
+    /// What is told of builders that are stuck, for each of their states.
+    fn of_stuck(&self, now: Timestamp) -> Vec<Trouble> {
+        let states = [
+            (BuilderState::Terminating, "told to end, and the end has not come"),
+            (BuilderState::Resolving, "asked for without an answer"),
+        ];
+        let told = states.into_iter().filter_map(|(state, what)| {
+            let stuck: Vec<&Stuck> = self.stuck.iter().filter(|one| one.state == state).collect();
+            let (count, minutes) = (stuck.len(), now.since(stuck.first()?.since).as_secs() / 60);
+            let (machines, they) = match count {
+                1 => ("machine was", "it may"),
+                _ => ("machines were", "they may"),
+            };
+            let each = stuck.iter().map(|one| {
+                let reason = one.reason.as_deref().unwrap_or("nothing is known");
+                format!("{}: {reason}", one.builder)
+            });
+            Some(Trouble {
+                words: format!("{count} {machines} {what} for {minutes} minutes: {they} go on costing"),
+                detail: Some(each.collect::<Vec<_>>().join("; ")),
+            })
+        });
+        told.collect()
+    }
+
     /// What is wrong with a pool, and why: of several things the worst.
     fn of_pool(&self, pool: &PoolName, now: Timestamp) -> Option<(String, Option<String>)> {
         let nothing_yet = LaunchHistory::default();

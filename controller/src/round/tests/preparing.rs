@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     image::Images,
-    step::{Turn, step},
+    step::{Turn, prepare::place, step},
 };
 
 impl Farm {
@@ -136,4 +136,41 @@ async fn a_machine_on_which_something_runs_that_nobody_knows_goes_and_is_no_fail
         }
     }
     panic!("no failure in a minute: {:?}", farm.builders().await);
+}
+
+#[tokio::test]
+async fn a_machine_that_waits_for_its_turn_is_not_ended_for_that() {
+    let mut farm = Farm::start(&pool("x86", "max: 1, idle: 1", "a")).await;
+    farm.until_ready(1).await;
+    let ready = farm.builders().await.remove(0);
+    let now = Clock::Manual(farm.clock.clone()).now();
+    let turn = Turn {
+        is_first: true,
+        playing: Arc::new(Semaphore::new(0)),
+        shortages: Arc::default(),
+        images: Arc::new(Images::new(Clock::Manual(farm.clock.clone()))),
+    };
+    // Its row says when its time is over; an hour later it waits still, and nobody has ended it.
+    let left = Duration::from_secs(100);
+    let row = Builder {
+        deadline: Some(now.plus(left)),
+        ..ready.clone()
+    };
+    let (context, lease) = (Arc::clone(&farm.controller.context), farm.lease);
+    let playing = Arc::clone(&turn.playing);
+    let waiting = tokio::spawn(async move { place(&context, &lease, row, &turn).await });
+    // It has looked at the clock before that moves on.
+    tokio::task::yield_now().await;
+    for _ in 0..360 {
+        farm.clock.advance(Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    let now = Clock::Manual(farm.clock.clone()).now();
+    let end = farm.builders().await.remove(0).deadline.unwrap();
+    assert!(end > now, "{end:?}");
+    playing.add_permits(1);
+    let (builder, _place) = waiting.await.unwrap().unwrap();
+    assert_eq!(builder.deadline, Some(now.plus(left)), "all that it had is left");
+    assert_eq!(builder, farm.builders().await.remove(0));
+    assert!(builder.version > ready.version);
 }

@@ -228,6 +228,41 @@ fn machines_that_cannot_be_ended_are_counted_and_named_for_operators() {
     );
 }
 
+fn stuck(number: u128, state: BuilderState, minutes: u64) -> Stuck {
+    Stuck {
+        builder: BuilderId(uuid::Uuid::from_u128(number)),
+        state,
+        since: NOW.minus(Duration::from_secs(60 * minutes)),
+        reason: (number == 1).then(|| "the cloud refuses: OperationNotPermitted".to_owned()),
+    }
+}
+
+#[test]
+fn machines_that_do_not_end_or_may_be_there_are_told_of_with_the_longest_time() {
+    let condition = Condition {
+        stuck: vec![
+            stuck(1, BuilderState::Terminating, 50),
+            stuck(2, BuilderState::Resolving, 40),
+            stuck(3, BuilderState::Terminating, 16),
+        ],
+        ..Condition::default()
+    };
+    let [one, two, three] = [1, 2, 3].map(|number| BuilderId(uuid::Uuid::from_u128(number)));
+    assert_eq!(
+        lines(&condition),
+        [
+            format!(
+                "2 machines were told to end, and the end has not come for 50 minutes: they may go on costing: {one}: the cloud \
+                 refuses: OperationNotPermitted; {three}: nothing is known"
+            ),
+            format!(
+                "1 machine was asked for without an answer for 40 minutes: it may go on costing: {two}: nothing is known"
+            ),
+        ]
+    );
+    assert_eq!(Stuck::AFTER, Duration::from_secs(900));
+}
+
 #[test]
 fn builders_are_counted_in_plain_words() {
     let pool: PoolName = "x86".parse().unwrap();
@@ -277,6 +312,7 @@ fn the_worst_comes_first_and_pools_follow_by_name() {
         pools: BTreeMap::from([("b".parse().unwrap(), held.clone()), ("a".parse().unwrap(), held)]),
         launching: BTreeMap::new(),
         refused_ends: BTreeMap::from([("i-1".to_owned(), "locked".to_owned())]),
+        stuck: vec![stuck(1, BuilderState::Terminating, 16)],
         budgets: vec![budget("10")],
     };
     let starts: Vec<String> = lines(&condition)
@@ -293,6 +329,7 @@ fn the_worst_comes_first_and_pools_follow_by_name() {
             "cloud aws costs",
             "pool a is",
             "pool b is",
+            "1 machine was",
             "1 machine without",
         ]
     );

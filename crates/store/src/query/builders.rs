@@ -172,6 +172,40 @@ pub(super) fn new_row(FleetId(fleet): FleetId, new: &NewBuilder, now: Timestamp)
 }
 
 impl Store {
+    /// Gives a builder that was looked at time until `deadline` to leave its state; as it is then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when it has changed since, [`Error::LeaseLost`].
+    pub async fn give_time(&self, lease: &Lease, builder: &Builder, deadline: Timestamp) -> Result<Builder> {
+        let version = builder.version.saturating_add(1);
+        self.write(|tx| async move {
+            check_lease(&tx, lease).await?;
+            let updated = builder::Entity::update_many()
+                .set(builder::ActiveModel {
+                    deadline: Set(Some(deadline.as_micros())),
+                    version: Set(version),
+                    ..Default::default()
+                })
+                .filter(builder::Column::Id.eq(builder.id.0))
+                .filter(builder::Column::State.eq(builder.state.as_str()))
+                .filter(builder::Column::Version.eq(builder.version))
+                .exec(&*tx)
+                .await?;
+            if updated.rows_affected == 0 {
+                let what = format!("builder {} is no longer {}", builder.id, builder.state);
+                return Err(Error::conflict(what).into());
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(Builder {
+            deadline: Some(deadline),
+            version,
+            ..builder.clone()
+        })
+    }
+
     /// Writes down that a builder is wanted. Nothing is asked of a cloud yet.
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use model::{
-    BuilderState, Condition, FleetId, PoolName, Timestamp, condition::Leadership, plan::CloudTrouble,
+    BuilderId, BuilderState, Condition, FleetId, PoolName, Timestamp,
+    condition::{Leadership, Stuck},
+    plan::CloudTrouble,
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -23,8 +25,8 @@ use super::{
     sightings::orphans_in,
 };
 use crate::{
-    Lease,
-    convert::reason,
+    Lease, Page,
+    convert::{Row, reason},
     database::{Store, Tx},
     entity::{builder, cloud_trouble, fleet_lease, pool},
     error::{Error, Result, TxError},
@@ -68,6 +70,30 @@ async fn told_of(tx: &Tx, fleet: Option<FleetId>, now: Timestamp) -> Result<Vec<
     })
 }
 
+/// The builders that are to be told of, since their machines may cost and nobody can do anything about it.
+async fn stuck(tx: &Tx, fleets: &[Uuid], now: Timestamp) -> Result<Vec<Stuck>, TxError> {
+    let long_ago = now.minus(Stuck::AFTER);
+    let found = builder::Entity::find()
+        .filter(is_live())
+        .filter(builder::Column::Fleet.is_in(fleets.iter().copied()))
+        .filter(builder::Column::State.is_in(Stuck::STATES.map(BuilderState::as_str)))
+        .filter(builder::Column::EnteredAt.lte(long_ago.as_micros()))
+        .order_by_asc(builder::Column::EnteredAt)
+        .limit(Page::LONGEST)
+        .all(&**tx)
+        .await?;
+    let stuck = found.into_iter().map(|row| {
+        let id = BuilderId(row.id);
+        Ok(Stuck {
+            builder: id,
+            state: Row::new("builder", &id).parse("state", &row.state)?,
+            since: Timestamp::from_micros(row.entered_at),
+            reason: row.reason,
+        })
+    });
+    Ok(stuck.collect::<Result<Vec<_>>>()?)
+}
+
 impl Store {
     /// What is wrong with a fleet; without one, with those that controllers lead, or with the one that was led last.
     ///
@@ -93,6 +119,7 @@ impl Store {
                 clouds,
                 pools: histories(&tx, &fleets, true).await?,
                 refused_ends: refused.collect::<BTreeMap<_, _>>(),
+                stuck: stuck(&tx, &fleets, now).await?,
                 budgets: Box::pin(budgets(&tx, &fleets, now)).await?,
             })
         })

@@ -22,6 +22,7 @@ on_both_databases!(
     a_pool_that_is_resumed_launches_as_it_needs,
     a_pool_that_is_in_no_file_any_more_is_told_of_no_longer,
     what_a_cloud_refuses_to_end_is_told_with_the_reason,
+    builders_that_do_not_end_are_told_of_after_a_quarter_of_an_hour,
     what_keeps_a_builder_in_its_state_is_added_to_its_reason_once,
     attempts_that_the_end_of_the_farm_lost_do_not_count,
     attempts_on_machines_that_the_cloud_took_back_do_not_count,
@@ -224,6 +225,21 @@ async fn what_a_cloud_refuses_to_end_is_told_with_the_reason(farm: Farm) {
     gone.await.unwrap();
     let condition = farm.store.fleet_condition(None, at(7)).await.unwrap();
     assert!(condition.refused_ends.is_empty());
+}
+
+async fn builders_that_do_not_end_are_told_of_after_a_quarter_of_an_hour(farm: Farm) {
+    let booting = farm.builder_in(BuilderState::Booting).await;
+    let ending = farm.go(&booting, BuilderState::Terminating).await;
+    farm.ready_builder().await;
+    let stuck = async |now| farm.store.fleet_condition(None, at(now)).await.unwrap().stuck;
+    assert_eq!(stuck(2 + 899).await, []);
+    let told = stuck(2 + 900).await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].builder, told[0].state, told[0].since),
+        (ending.id, BuilderState::Terminating, at(2))
+    );
+    assert_eq!(told[0].reason, ending.reason);
 }
 
 async fn what_keeps_a_builder_in_its_state_is_added_to_its_reason_once(farm: Farm) {
