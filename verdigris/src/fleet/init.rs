@@ -20,7 +20,7 @@ const SOME_EUCALYPTUS_IMAGE: &str = "emi-01234567";
 
 /// What every file begins with.
 const HEAD: &str = "\
-# The fleet: which clouds to rent from, and how many builders there shall be. docs/fleet.md explains every key, and
+# The fleet: which clouds to rent from, and how many builders there shall be. docs/fleet-file.md explains every key, and
 # `verdigris fleet schema` helps editors with them. What begins with `#` may be left out: it shows the default, or an
 # example of what else may be said. `verdigris fleet plan` shows what the file leads to, and `verdigris fleet plan --diff
 # FILE` what another one would.

@@ -6,7 +6,7 @@ use super::schema;
 use crate::{builder::Deadlines, fleet::FleetSpec, quantity::Span};
 
 /// The guide, which has a line for each key.
-const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/fleet.md");
+const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/fleet-file.md");
 
 /// A file in which each key stands.
 fn whole() -> Value {
@@ -312,5 +312,5 @@ fn the_guide_has_a_line_for_each_key_with_its_value_and_its_default() {
         table.push_str(&format!("| `{name}` | {kind} | {default} | {words} |\n"));
     }
     let guide = std::fs::read_to_string(GUIDE).unwrap();
-    assert!(guide.contains(&table), "docs/fleet.md lacks this table:\n{table}");
+    assert!(guide.contains(&table), "docs/fleet-file.md lacks this table:\n{table}");
 }
