@@ -11,6 +11,8 @@ mod adopt;
 mod agent;
 mod clouds;
 mod commit;
+mod console;
+mod consoles;
 mod files;
 mod hooks;
 mod image;

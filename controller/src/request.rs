@@ -12,18 +12,39 @@ use store::{Builder, LaunchAttempt};
 
 use crate::Error;
 
-/// The cloud-init text that gives an instance its host key and lets the farm in, as root: images that cloud-init would keep
-/// root out of are told not to, since builds are started by root.
-pub(crate) fn user_data(host_key: &ClientKey, key: &ClientKey) -> Result<String, Error> {
-    let private = host_key.private_openssh().map_err(Error::Keys)?;
-    let public = host_key.public_openssh().map_err(Error::Keys)?;
+/// The cloud-init text that gives an instance its host key, where it does not make one itself, and lets the farm in, as root:
+/// images that cloud-init would keep root out of are told not to, since builds are started by root.
+pub(crate) fn user_data(host_key: Option<&ClientKey>, key: &ClientKey) -> Result<String, Error> {
     let login = key.public_openssh().map_err(Error::Keys)?;
-    let indented: String = private.lines().map(|line| format!("    {line}\n")).collect();
+    let given = host_key.map(ssh_keys).transpose()?.unwrap_or_default();
     Ok(format!(
-        "#cloud-config\ndisable_root: false\nssh_keys:\n  ed25519_private: |\n{indented}  ed25519_public: {}\nssh_authorized_keys:\n  - {}\n",
-        public.trim(),
+        "#cloud-config\ndisable_root: false\n{given}ssh_authorized_keys:\n  - {}\n",
         login.trim()
     ))
+}
+
+/// The part of it with a host key.
+fn ssh_keys(host_key: &ClientKey) -> Result<String, Error> {
+    let private = host_key.private_openssh().map_err(Error::Keys)?;
+    let public = host_key.public_openssh().map_err(Error::Keys)?;
+    let indented: String = private.lines().map(|line| format!("    {line}\n")).collect();
+    Ok(format!(
+        "ssh_keys:\n  ed25519_private: |\n{indented}  ed25519_public: {}\n",
+        public.trim()
+    ))
+}
+
+/// The host key that a builder's machine is given; `None` where it makes one itself. Its row says so, and not the fleet file,
+/// which may be another by now.
+fn given_host_key(builder: &Builder) -> Result<Option<ClientKey>, Error> {
+    match (&builder.host_key_secret, &builder.host_key) {
+        (Some(secret), _) => ClientKey::parse(secret).map(Some).map_err(Error::Keys),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Error::Contradiction(format!(
+            "builder {} is being launched without the secret half of its host key",
+            builder.id
+        ))),
+    }
 }
 
 /// The request for a builder's current launch.
@@ -36,13 +57,7 @@ pub(crate) fn launch_request(
     if builder.host.is_some() {
         return Ok(of_host(fleet, builder, launch));
     }
-    let secret = builder.host_key_secret.as_deref().ok_or_else(|| {
-        Error::Contradiction(format!(
-            "builder {} is being launched without a host key",
-            builder.id
-        ))
-    })?;
-    let host_key = ClientKey::parse(secret).map_err(Error::Keys)?;
+    let host_key = given_host_key(builder)?;
     let cloud = fleet.clouds.get(&builder.cloud).ok_or_else(|| {
         Error::Contradiction(format!("there is no cloud `{}` in fleet.yaml", builder.cloud))
     })?;
@@ -54,7 +69,7 @@ pub(crate) fn launch_request(
         image: builder.image.clone(),
         offering: launch.offering.clone(),
         security_groups: cloud.network.security_groups.clone(),
-        user_data: user_data(&host_key, key)?,
+        user_data: user_data(host_key.as_ref(), key)?,
         metadata_options: cloud.profile == CloudProfile::Aws,
     })
 }

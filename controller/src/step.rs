@@ -3,6 +3,7 @@
 
 mod clean;
 mod host;
+mod key;
 mod launch;
 pub(crate) mod prepare;
 mod retire;
@@ -21,9 +22,15 @@ use store::{Builder, Change, Lease};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
-use crate::{Context, Error, image::Images, turns::hooks_of_move};
+use crate::{Context, Error, consoles::Consoles, image::Images, turns::hooks_of_move};
 
 pub use prepare::playbook_variables;
+
+/// How much of the time that a machine has to boot is kept for saying why it did not: once it is over, the next plan moves
+/// the builder on, and it does not know.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long something is tried that has no end.
+const ONE_TRY: Duration = Duration::from_secs(10);
 
 /// What each cloud said lately that it has no more of.
 pub(crate) type Shortages = BTreeMap<String, Vec<Note>>;
@@ -39,6 +46,8 @@ pub(crate) struct Turn {
     pub(crate) shortages: Arc<Shortages>,
     /// What clouds said of their images.
     pub(crate) images: Arc<Images>,
+    /// How often clouds may be asked for consoles.
+    pub(crate) consoles: Arc<Consoles>,
 }
 
 /// Does it. The answer is for how long the builder is to be left alone: steps do not wait for that themselves, since only so
@@ -66,6 +75,16 @@ pub(crate) async fn step(
         }
     }
     Ok(Duration::ZERO)
+}
+
+/// How long something may still be tried before a builder's time is over; `None` when it is.
+fn time_left(context: &Context, builder: &Builder) -> Option<Duration> {
+    let Some(deadline) = builder.deadline else {
+        return Some(ONE_TRY);
+    };
+    let whole = deadline.since(builder.entered_at);
+    let end = deadline.minus(LAST_WORDS.min(whole / 4));
+    Some(end.since(context.clock.now())).filter(|left| !left.is_zero())
 }
 
 /// A builder's row, as far as its next step depends on it.

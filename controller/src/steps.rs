@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 use crate::{
     Context, Error, caught,
     clouds::Clouds,
+    consoles::Consoles,
     image::Images,
     pauses::Pauses,
     step::{self, Shortages, Turn},
@@ -49,6 +50,7 @@ pub(crate) struct Steps {
     complaints: BTreeMap<BuilderId, String>,
     playing: BTreeMap<PoolName, Arc<Semaphore>>,
     images: Arc<Images>,
+    consoles: Arc<Consoles>,
 }
 
 #[derive(Debug)]
@@ -98,6 +100,7 @@ impl Steps {
     pub(crate) fn new(clock: Clock) -> Self {
         Self {
             images: Arc::new(Images::new(clock.clone())),
+            consoles: Arc::new(Consoles::new(clock.clone())),
             clock,
             tasks: JoinSet::new(),
             under_way: BTreeMap::new(),
@@ -219,6 +222,7 @@ impl Steps {
                 playing: Arc::clone(playing),
                 shortages: Arc::clone(shortages),
                 images: Arc::clone(&self.images),
+                consoles: Arc::clone(&self.consoles),
             };
             let (context, lease, builder) = (Arc::clone(context), *lease, builder.clone());
             self.count = self.count.wrapping_add(1);

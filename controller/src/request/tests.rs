@@ -8,7 +8,7 @@ use crate::testing::{self, NOW};
 fn the_user_data_holds_the_host_key_and_the_farms_public_key_only() {
     let host_key = ClientKey::generate("host").unwrap();
     let key = ClientKey::generate("farm").unwrap();
-    let text = user_data(&host_key, &key).unwrap();
+    let text = user_data(Some(&host_key), &key).unwrap();
     assert!(text.starts_with("#cloud-config\ndisable_root: false\nssh_keys:\n"));
     assert!(text.contains("  ed25519_private: |\n    -----BEGIN OPENSSH"));
     assert!(text.contains(key.public_openssh().unwrap().trim()));
@@ -17,6 +17,21 @@ fn the_user_data_holds_the_host_key_and_the_farms_public_key_only() {
         2,
         "one key, at its beginning and its end"
     );
+}
+
+#[test]
+fn the_user_data_of_a_machine_that_makes_its_host_key_itself_holds_none() {
+    let key = ClientKey::generate("farm").unwrap();
+    let login = key.public_openssh().unwrap();
+    let expected = format!(
+        "#cloud-config\ndisable_root: false\nssh_authorized_keys:\n  - {}\n",
+        login.trim()
+    );
+    assert_eq!(user_data(None, &key).unwrap(), expected);
+    let (mut builder, launch) = launching("aws", "a");
+    builder.host_key_secret = None;
+    let request = launch_request(&fleet(), &builder, &launch, &key).unwrap();
+    assert_eq!(request.user_data, expected);
 }
 
 fn fleet() -> FleetSpec {
@@ -82,9 +97,12 @@ fn a_row_that_cannot_be_asked_for_is_named_with_what_it_lacks() {
     builder.host_key_secret = Some("no key at all".to_owned());
     let error = launch_request(&fleet, &builder, &launch, &key).unwrap_err();
     assert_eq!(error.to_string(), "keys of a builder");
-    builder.host_key_secret = None;
+    (builder.host_key_secret, builder.host_key) = (None, Some("ssh-ed25519 AAAA".to_owned()));
     let error = launch_request(&fleet, &builder, &launch, &key).unwrap_err();
-    let words = format!("builder {} is being launched without a host key", builder.id);
+    let words = format!(
+        "builder {} is being launched without the secret half of its host key",
+        builder.id
+    );
     assert_eq!(error.to_string(), words);
 }
 

@@ -25,6 +25,7 @@ use crate::{Machine, Reach, testing::NOW};
 
 mod adopt;
 mod clouds;
+mod consoles;
 mod files;
 mod hooks;
 mod hosts;

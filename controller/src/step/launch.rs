@@ -5,6 +5,7 @@ use std::time::Duration;
 use cloud::{Cloud, Instance};
 use model::{
     LaunchId, Offering,
+    fleet::HostKeySource,
     step::launch::{self, Doubt, Reply},
 };
 use shell::ClientKey;
@@ -23,9 +24,12 @@ pub(super) async fn launch(
     offering: Offering,
 ) -> Result<(), Error> {
     let now = context.clock.now();
-    let (public, secret) = match &builder.host {
-        Some(name) => (host::known_key(context, lease, &builder, name).await?, None),
-        None => {
+    let pool = context.fleet.pools.get(&builder.pool);
+    let source = pool.map(|pool| pool.host_key).unwrap_or_default();
+    let (public, secret) = match (&builder.host, source) {
+        (Some(name), _) => (host::known_key(context, lease, &builder, name).await?, None),
+        (None, HostKeySource::Console) => (None, None),
+        (None, HostKeySource::UserData) => {
             let host_key = ClientKey::generate(&builder.id.to_string()).map_err(Error::Keys)?;
             let public = host_key.public_openssh().map_err(Error::Keys)?;
             let secret = host_key.private_openssh().map_err(Error::Keys)?;

@@ -15,12 +15,9 @@ use store::{Builder, Chroot, Lease};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info, warn};
 
-use super::{Turn, advance, host};
+use super::{Turn, advance, host, key, time_left};
 use crate::{Context, Error, Machine, image::part_of};
 
-/// How much of the time that a machine has to boot is kept for saying why it did not: once it is over, the next plan moves
-/// the builder on, and it does not know.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long one try to connect may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// By how much the time of a builder that waits for its turn is made longer at once.
@@ -35,6 +32,16 @@ pub(super) async fn prepare(
     mut builder: Builder,
     turn: &Turn,
 ) -> Result<(), Error> {
+    if builder.state == BuilderState::Booting && key::is_unknown(&builder) {
+        let id = builder.id;
+        builder = match key::find(context, lease, builder.clone(), turn).await? {
+            Ok(with_key) => with_key,
+            Err(words) => {
+                warn!(builder.id = %id, "Builder {id} is given up: {words}.");
+                return give_up(context, lease, &builder, words).await;
+            }
+        };
+    }
     let machine = match connect(context, lease, &builder).await? {
         Reached::Machine(machine) => machine,
         Reached::Nobody(words) | Reached::Stranger(words) => {
@@ -124,7 +131,7 @@ pub(super) async fn connect(context: &Context, lease: &Lease, builder: &Builder)
         .ok_or_else(|| contradiction("an address"))?;
     let pinned = builder.host_key.as_deref().map(HostKey::parse).transpose();
     let mut pinned = pinned.map_err(Error::Keys)?;
-    if pinned.is_none() && builder.host.is_none() {
+    if pinned.is_none() && key::is_unknown(builder) {
         return Err(contradiction("a host key"));
     }
     let endpoint = Endpoint::new(address, builder.port, context.user_of(&builder.pool));
@@ -161,16 +168,6 @@ pub(super) async fn connect(context: &Context, lease: &Lease, builder: &Builder)
         "SSH did not answer within {seconds} s of {}: {last}",
         builder.state
     )))
-}
-
-/// How long a connection may still be tried; `None` when its time is over.
-fn time_left(context: &Context, builder: &Builder) -> Option<Duration> {
-    let Some(deadline) = builder.deadline else {
-        return Some(HANDSHAKE);
-    };
-    let whole = deadline.since(builder.entered_at);
-    let end = deadline.minus(LAST_WORDS.min(whole / 4));
-    Some(end.since(context.clock.now())).filter(|left| !left.is_zero())
 }
 
 /// A machine that is being made a builder.

@@ -37,8 +37,18 @@ struct World {
     dialect: Option<Dialect>,
     silent_on_dialect: Option<Error>,
     images: images::Images,
+    consoles: BTreeMap<String, Console>,
+    read_consoles: Vec<String>,
     calls: u64,
     counts: u64,
+}
+
+/// What comes of a question for a console.
+#[derive(Clone, Debug)]
+enum Console {
+    Answer(Result<String, Error>),
+    /// Nothing, ever.
+    Silence,
 }
 
 /// How a launch fails.
@@ -127,6 +137,25 @@ impl FakeCloud {
             world.hidden.remove(instance_id);
             world.unlisted.remove(instance_id);
         }
+    }
+
+    /// Has an instance's console show this from now on, or every question for it fail. It is empty before.
+    pub fn show_console(&self, instance_id: &str, console: Result<String, Error>) {
+        let console = Console::Answer(console);
+        self.world().consoles.insert(instance_id.to_owned(), console);
+    }
+
+    /// Has no question for an instance's console be answered from now on.
+    pub fn silence_console(&self, instance_id: &str) {
+        self.world()
+            .consoles
+            .insert(instance_id.to_owned(), Console::Silence);
+    }
+
+    /// The ids of the instances whose consoles were asked for, in the order of asking.
+    #[must_use]
+    pub fn read_consoles(&self) -> Vec<String> {
+        self.world().read_consoles.clone()
     }
 
     /// Every instance there ever was.
@@ -272,8 +301,17 @@ impl Cloud for FakeCloud {
         Ok(End::Asked)
     }
 
-    async fn console_output(&self, _instance_id: &str) -> Result<String, Error> {
-        self.call().map(|_| String::new())
+    async fn console_output(&self, instance_id: &str) -> Result<String, Error> {
+        let console = {
+            let mut world = self.call()?;
+            world.read_consoles.push(instance_id.to_owned());
+            world.consoles.get(instance_id).cloned()
+        };
+        match console {
+            Some(Console::Answer(answer)) => answer,
+            Some(Console::Silence) => std::future::pending().await,
+            None => Ok(String::new()),
+        }
     }
 
     async fn image(&self, id: &str) -> Result<Option<Image>, Error> {

@@ -21,7 +21,9 @@ pub use hooks::{HookPoint, HookSpec, HooksSpec, LONGEST_WAIT, OnFailure, SkipIf}
 pub use host::{HOSTS, HostSpec};
 pub use money::{HardLimit, MoneySpec, SoftLimit};
 pub use place::machines_left;
-pub use pool::{DriftSpec, LaunchSpec, OfferingSpec, PoolKind, PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec};
+pub use pool::{
+    DriftSpec, HostKeySource, LaunchSpec, OfferingSpec, PoolKind, PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec,
+};
 pub use prices::{Cost, PricesSpec};
 pub use schema::schema;
 pub use size::{ScheduleSpec, SizeNow, SizeSpec};

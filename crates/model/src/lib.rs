@@ -13,6 +13,7 @@ pub mod build;
 pub mod builder;
 pub mod chroot;
 pub mod condition;
+pub mod console;
 pub mod drift;
 pub mod fleet;
 mod glob;

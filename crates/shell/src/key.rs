@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
-use russh::keys::ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey};
+use russh::keys::ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, PublicKey};
 
 use crate::Error;
 
@@ -52,6 +52,20 @@ impl HostKey {
     /// The fingerprint as OpenSSH prints it: `SHA256:` and 43 characters of base64.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// How much a key of its kind is preferred where a machine has several, the smaller the more: ed25519, then ECDSA by its curves.
+    /// `None` for a kind whose proof is not understood here, such as RSA: a machine that is pinned to it can never be reached.
+    pub fn preference(&self) -> Option<u8> {
+        match self.algorithm()? {
+            Algorithm::Ed25519 => Some(0),
+            Algorithm::Ecdsa { curve } => Some(match curve {
+                EcdsaCurve::NistP256 => 1,
+                EcdsaCurve::NistP384 => 2,
+                EcdsaCurve::NistP521 => 3,
+            }),
+            _ => None,
+        }
     }
 
     pub(crate) fn algorithm(&self) -> Option<Algorithm> {

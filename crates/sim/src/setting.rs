@@ -7,8 +7,8 @@ use model::{
     builder::Deadlines,
     drift::Recipe,
     fleet::{
-        DriftSpec, LaunchSpec, NetworkSpec, OfferingSpec, PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec,
-        SizeSpec,
+        DriftSpec, HostKeySource, LaunchSpec, NetworkSpec, OfferingSpec, PoolSpec, ReuseScope, ReuseSpec,
+        ShrinkSpec, SizeSpec,
     },
     name::{OwnerName, ProjectName},
     quantity::{Share, Span},
@@ -176,6 +176,7 @@ fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
         schedule: Vec::new(),
         hosts: Vec::new(),
         provision: "builder".to_owned(),
+        host_key: HostKeySource::default(),
         size: SizeSpec {
             min: luck.count(0, 2).min(max),
             max,

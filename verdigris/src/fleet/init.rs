@@ -286,6 +286,8 @@ fn pools(max: u32, instance_type: &str) -> String {
     # priority: 0
     image: builder
     provision: builder
+    # With `console` a machine makes its host key itself and prints it on its console, as cloud-init does; no key is in user data.
+    # host_key: user-data
     # At least `min`, at most `max`, and `idle` ready ones besides those in use.
     size: {{min: 0, max: {max}, idle: 0}}
     # Times of the week at which `idle` or `min` are others: days such as any, tue,sat or mon-fri.
@@ -428,13 +430,8 @@ mod tests {
         fn keys(value: &serde_json::Value, found: &mut BTreeSet<String>) {
             for (name, below) in value.as_object().into_iter().flatten() {
                 if name == "properties" {
-                    found.extend(
-                        below
-                            .as_object()
-                            .into_iter()
-                            .flatten()
-                            .map(|(key, _)| key.clone()),
-                    );
+                    let below = below.as_object().into_iter().flatten();
+                    found.extend(below.map(|(key, _)| key.clone()));
                 }
                 keys(below, found);
             }

@@ -7,6 +7,7 @@ use super::{
     *,
 };
 use crate::{
+    consoles::Consoles,
     image::Images,
     step::{Turn, prepare::place, step},
 };
@@ -25,6 +26,7 @@ impl Farm {
             playing: Arc::new(Semaphore::new(1)),
             shortages: Arc::default(),
             images: Arc::new(Images::new(Clock::Manual(self.clock.clone()))),
+            consoles: Arc::new(Consoles::new(Clock::Manual(self.clock.clone()))),
         };
         step(&self.controller.context, lease, row, &turn).await
     }

@@ -19,7 +19,9 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[schemars(extend(
     "if" = {"required": ["hosts"], "properties": {"hosts": {"minItems": 1}}},
-    "then" = {"properties": {"image": {"type": "null"}, "offerings": {"maxItems": 0}}},
+    "then" = {"properties": {
+        "image": {"type": "null"}, "offerings": {"maxItems": 0}, "host_key": {"const": "user-data"},
+    }},
     "else" = {"required": ["image", "offerings"], "properties": {"image": {"type": "string"}, "offerings": {"minItems": 1}}},
 ))]
 pub struct PoolSpec {
@@ -35,6 +37,9 @@ pub struct PoolSpec {
     pub image: Option<String>,
     /// What makes its machines builders, by the name in this file.
     pub provision: String,
+    /// Where the host key of its machines comes from.
+    #[serde(default)]
+    pub host_key: HostKeySource,
     /// How many machines it has.
     pub size: SizeSpec,
     /// Times of the week at which it has another size; the first one that goes on counts.
@@ -58,6 +63,17 @@ pub struct PoolSpec {
     /// How fast builders are replaced that would be made otherwise by now.
     #[serde(default)]
     pub drift: DriftSpec,
+}
+
+/// Where the host key comes from that each machine of a pool has to prove.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostKeySource {
+    /// The farm makes one for each launch, and gives it in the user data.
+    #[default]
+    UserData,
+    /// The machine makes one at its first boot and prints it on its console, as cloud-init does. A fixed host has no console.
+    Console,
 }
 
 /// Where the machines of a pool come from.

@@ -6,7 +6,9 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     Market,
-    fleet::{DriftSpec, LaunchSpec, OfferingSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec},
+    fleet::{
+        DriftSpec, HostKeySource, LaunchSpec, OfferingSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec,
+    },
 };
 
 mod hosts;
@@ -25,6 +27,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
         priority: 0,
         image: Some("builder".to_owned()),
         provision: "base".to_owned(),
+        host_key: HostKeySource::default(),
         size: SizeSpec { min, max, idle },
         schedule: vec![],
         launch: LaunchSpec {

@@ -79,3 +79,13 @@ fn of_several_lines_none_is_the_key() {
         HostKey::parse(KNOWN).expect("a key")
     );
 }
+
+#[test]
+fn of_a_machines_keys_those_are_preferred_that_can_be_proven() {
+    let ecdsa = "ecdsa-sha2-nistp256 \
+        AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHOlrtFa90hxKTNYCh02Eq2TiiXcWRHyaPHSwuRFiiqI6Wli/kSLj78+RtnIBbWCLPZSSI1Ut9m2z8t9ijdtfoE=";
+    let rsa = "ssh-rsa \
+        AAAAB3NzaC1yc2EAAAADAQABAAABgQC7Z/tBKaeH++E3B5HFobeAbfa2LcGjB9UdXX1HwJmDLOWHeXU8oTCJM19uguaHglUwHhmI1kvXToM8PmPlBrgD2sr+ctGCRpK3jpF13jZHVJTC0FBqchittEec+1UJuPfC9dFU2f9PwJTyXHlfu/4ePfT9ODlSJTgoetOYZyiF5LY6vKo5K7BexScB22UqFjVpAkzKWlKTago1KigQjoixCm6pqrdT2YER1f3tSA7YKvK33wcqTgkXfkOh2QxZh8Suu+JUPTgOKN51SwOOUvJQyAxRFJiJN8hTDPJHfbI/DnRFeE8LRXWzVMzXGb+p55FeiuBPMtpTbL56icsC9aJLtWMRWfa9Cmt/Jb8B0TC2Ff36scb4aNGhnORaYif+LY7h/GZm6h5kt9cAPMmb5oV97DFXtqSbfD15J029rir+ks/va6+f/e33GbfE+8lb4HTVQIDpX2oudRBOEccVgoOaErm3oMBSZD9ITxjpuZgxSwA5NYAmE0/ZqQsfoMA9uM8=";
+    let preferences = [KNOWN, ecdsa, rsa].map(|text| HostKey::parse(text).expect("a key").preference());
+    assert_eq!(preferences, [Some(0), Some(1), None]);
+}

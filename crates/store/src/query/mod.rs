@@ -16,6 +16,7 @@ mod builds;
 mod cancel;
 mod chroots;
 mod condition;
+mod consoles;
 mod contents;
 mod events;
 mod finish;

@@ -16,6 +16,7 @@ mod chroots;
 mod claims;
 mod condition;
 mod connections;
+mod consoles;
 mod events;
 mod farm;
 mod fleets;

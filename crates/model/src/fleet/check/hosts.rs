@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Contradiction, FleetSpec, PoolSpec, empty};
 use crate::{
-    fleet::{HOSTS, HostSpec},
+    fleet::{HOSTS, HostKeySource, HostSpec},
     offering::is_word,
 };
 
@@ -19,6 +19,11 @@ pub(super) fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction
             let here = Contradiction::new(&["pools", name, key], words);
             found.push(here.beside(&["pools", name, "hosts"]));
         }
+    }
+    if pool.host_key == HostKeySource::Console {
+        let words = "fixed hosts have no console: each host has a `host_key` of its own, or the key is kept that it shows first";
+        let here = Contradiction::new(&["pools", name, "host_key"], words);
+        found.push(here.beside(&["pools", name, "hosts"]));
     }
     let count = u32::try_from(pool.hosts.len()).unwrap_or(u32::MAX);
     if pool.size.max > count {
@@ -140,6 +145,12 @@ mod tests {
             "/pools/one/offerings",
             r#"[{"types": ["t"]}]"#,
             "pools.one.offerings: a pool of `hosts` launches nothing, so that it has no `offerings`",
+        ),
+        (
+            "/pools/one/host_key",
+            r#""console""#,
+            "pools.one.host_key: fixed hosts have no console: each host has a `host_key` of its own, or the key is kept that it \
+                 shows first",
         ),
         (
             "/pools/one/size/max",

@@ -32,7 +32,7 @@ fn whole() -> Value {
         }},
         "pools": {"n": {
             "labels": ["arch:x86_64"], "priority": 1, "image": "i", "provision": "p",
-            "size": {"min": 1, "max": 1, "idle": 1}, "launch": {"parallel": 1, "attempts": 1},
+            "host_key": "console", "size": {"min": 1, "max": 1, "idle": 1}, "launch": {"parallel": 1, "attempts": 1},
             "offerings": [{"types": ["t"], "zones": ["z"], "market": "spot", "max_price": 0.1}],
             "hosts": [{"name": "h", "address": "a", "port": 1, "host_key": "ssh-ed25519 AAAA"}],
             "schedule": [{"days": "mon", "hours": "07:00-19:00", "zone": "UTC", "idle": 1, "min": 1}],
@@ -312,5 +312,8 @@ fn the_guide_has_a_line_for_each_key_with_its_value_and_its_default() {
         table.push_str(&format!("| `{name}` | {kind} | {default} | {words} |\n"));
     }
     let guide = std::fs::read_to_string(GUIDE).unwrap();
-    assert!(guide.contains(&table), "docs/fleet-file.md lacks this table:\n{table}");
+    assert!(
+        guide.contains(&table),
+        "docs/fleet-file.md lacks this table:\n{table}"
+    );
 }
