@@ -10,6 +10,7 @@ mod cloud_away;
 mod clouds;
 mod config_check;
 mod config_whole;
+mod consoles;
 mod copr_client;
 mod documentation;
 mod every_fault;
