@@ -15,7 +15,7 @@ use store::{Builder, Chroot, Lease};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info, warn};
 
-use super::{Turn, advance, host, key, time_left};
+use super::{LAST_WORDS, Turn, advance, host, key, time_left};
 use crate::{Context, Error, Machine, image::part_of};
 
 /// How long one try to connect may take.

@@ -19,15 +19,21 @@ impl Farm {
         played.clone()
     }
 
+    /// What a step is given, with so many places for those that are worked on.
+    fn turn(&self, places: usize) -> Turn {
+        let clock = Clock::Manual(self.clock.clone());
+        Turn {
+            is_first: true,
+            playing: Arc::new(Semaphore::new(places)),
+            shortages: Arc::default(),
+            images: Arc::new(Images::new(clock.clone())),
+            consoles: Arc::new(Consoles::new(clock)),
+        }
+    }
+
     /// A step of a controller that looked at this row, under this lease.
     async fn step_of(&self, lease: &Lease, row: Builder) -> Result<Duration, Error> {
-        let turn = Turn {
-            is_first: true,
-            playing: Arc::new(Semaphore::new(1)),
-            shortages: Arc::default(),
-            images: Arc::new(Images::new(Clock::Manual(self.clock.clone()))),
-            consoles: Arc::new(Consoles::new(Clock::Manual(self.clock.clone()))),
-        };
+        let turn = self.turn(1);
         step(&self.controller.context, lease, row, &turn).await
     }
 
@@ -146,12 +152,7 @@ async fn a_machine_that_waits_for_its_turn_is_not_ended_for_that() {
     farm.until_ready(1).await;
     let ready = farm.builders().await.remove(0);
     let now = Clock::Manual(farm.clock.clone()).now();
-    let turn = Turn {
-        is_first: true,
-        playing: Arc::new(Semaphore::new(0)),
-        shortages: Arc::default(),
-        images: Arc::new(Images::new(Clock::Manual(farm.clock.clone()))),
-    };
+    let turn = farm.turn(0);
     // Its row says when its time is over; an hour later it waits still, and nobody has ended it.
     let left = Duration::from_secs(100);
     let row = Builder {
