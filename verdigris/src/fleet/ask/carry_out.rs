@@ -37,7 +37,7 @@ pub(super) struct Patience {
 }
 
 /// Waits for what becomes of an intent, or brings it about where no controller leads; how it stands then, and whether its end was
-/// waited for in vain.
+/// waited for or worked on in vain.
 pub(super) async fn carry_out(
     settings: &Settings,
     store: &Store,
@@ -50,6 +50,7 @@ pub(super) async fn carry_out(
     let stop = CancellationToken::new();
     stop_at_signals(stop.clone())?;
     let mut is_logging = patience.is_logging;
+    let mut has_led = false;
     while !intent.state.is_final() && !stop.is_cancelled() {
         let waited = begun.elapsed();
         if waited >= limit {
@@ -57,6 +58,7 @@ pub(super) async fn carry_out(
         }
         if is_led(store, fleet).await? {
             let is_taken_up = intent.state != IntentState::New || waited >= TAKEN_UP_WITHIN;
+            has_led = false;
             if is_taken_up && !patience.waits {
                 break;
             }
@@ -70,6 +72,7 @@ pub(super) async fn carry_out(
                 runtime::telemetry::start(&settings.log)?;
                 is_logging = true;
             }
+            has_led = true;
             lead(
                 settings,
                 store,
@@ -81,7 +84,8 @@ pub(super) async fn carry_out(
         let found = store.intent(fleet.fleet, &intent.key).await?;
         intent = found.with_context(|| format!("intent {} is gone from the database", intent.key))?;
     }
-    let is_too_late = patience.waits && !intent.state.is_final();
+    // Without a controller nobody works on it any more when this command ends.
+    let is_too_late = (patience.waits || has_led) && !intent.state.is_final();
     Ok((intent, is_too_late))
 }
 
