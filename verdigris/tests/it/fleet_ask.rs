@@ -42,7 +42,11 @@ impl Nobody {
     }
 
     fn write_fleet(&self, size: &str) {
-        let port = free_port();
+        self.write_fleet_of(size, free_port());
+    }
+
+    /// The same with a cloud at a port of this machine.
+    fn write_fleet_of(&self, size: &str, port: u16) {
         let fleet = format!(
             "schema: 1\nfleet: {FLEET}\nname: nobody\n\
              clouds:\n  here:\n    kind: ec2\n    region: r\n    endpoint: http://127.0.0.1:{port}\n    \
@@ -233,6 +237,22 @@ fn a_command_without_a_controller_asks_the_cloud_itself_and_says_when_that_is_aw
     // It gave the lease back: another leads at once.
     let (code, again, _) = farm.ask("spawn local --timeout 30s --key other");
     assert_eq!((code, &again["is_first"]), (4, &true.into()), "{again}");
+}
+
+#[test]
+fn a_command_that_led_in_vain_ends_with_6_since_nobody_works_on_it_any_more() {
+    let farm = Nobody::new();
+    // It takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    farm.write_fleet_of("max: 3", silent.local_addr().unwrap().port());
+    let (code, said, told) = farm.ask("spawn local --timeout 2s --key once");
+    assert_eq!(code, 6, "{said}");
+    let state = said["state"].as_str().unwrap();
+    assert!(["new", "running"].contains(&state), "{said}");
+    assert!(told.contains("verdigris: "), "people hear of it: {told}");
+    // The intent is on record for the next one that leads.
+    let (code, again, _) = farm.ask("spawn local --timeout 2s --key once");
+    assert_eq!((code, &again["is_first"]), (6, &false.into()), "{again}");
 }
 
 #[test]

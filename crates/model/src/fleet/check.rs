@@ -15,6 +15,7 @@ use super::{
 
 mod hooks;
 mod hosts;
+mod money;
 
 /// What a label may say.
 const LABELS: [&str; 2] = ["arch:", "chroot:"];
@@ -125,6 +126,7 @@ impl FleetSpec {
         }
         hosts::in_fleet(self, &mut found);
         hooks::in_fleet(self, &mut found);
+        money::in_fleet(self, &mut found);
         found
     }
 }
@@ -198,22 +200,6 @@ fn of_controller(controller: &ControllerSpec, found: &mut Vec<Contradiction>) {
     }
 }
 
-fn of_money(name: &str, cloud: &CloudSpec, found: &mut Vec<Contradiction>) {
-    let Some(money) = &cloud.limits.money else { return };
-    let path = ["clouds", name, "limits", "money"];
-    if cloud.prices.is_empty() {
-        let words = "nothing would ever be spent: the cloud has no `prices`";
-        found.push(Contradiction::new(&path, words));
-    }
-    let (soft_from, per_day) = (money.soft_from(), money.per_day);
-    if soft_from > per_day {
-        let words = format!("{soft_from} is more than the {per_day} of `per_day`");
-        let path = [&path[..], &["soft_from"]].concat();
-        let beside = ["clouds", name, "limits", "money", "per_day"];
-        found.push(Contradiction::new(&path, words).beside(&beside));
-    }
-}
-
 fn of_cloud(name: &str, cloud: &CloudSpec, found: &mut Vec<Contradiction>) {
     let at = |key| ["clouds", name, key];
     if cloud.credentials.source == CredentialsSource::File && cloud.credentials.path.is_none() {
@@ -227,7 +213,7 @@ fn of_cloud(name: &str, cloud: &CloudSpec, found: &mut Vec<Contradiction>) {
     }
     let words = "a region, such as eu-central-1";
     found.extend(empty(&at("region"), &cloud.region, words));
-    of_money(name, cloud, found);
+    money::of_cloud(name, cloud, found);
     if let Some(path) = &cloud.credentials.path {
         let words = "the file with the access key";
         found.extend(empty(&["clouds", name, "credentials", "path"], path, words));
