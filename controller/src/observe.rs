@@ -405,18 +405,24 @@ async fn sort_out_orphans(
 /// # Errors
 /// When the database is away.
 pub(crate) async fn due_orphans(context: &Context, cloud: &str) -> Result<Vec<Orphan>, Error> {
-    let now = context.clock.now();
-    let mut orphans = context.store.orphans(context.fleet.fleet, Some(cloud)).await?;
-    orphans.retain(|orphan| {
-        orphan.ignored.is_none() && sight::is_orphan_due(orphan.times_seen, orphan.first_at, now)
-    });
-    Ok(orphans)
+    let (now, fleet) = (context.clock.now(), context.fleet.fleet);
+    let mut orphans = context.store.orphans(fleet, Some(cloud)).await?;
+    orphans.retain(|orphan| orphan.ignored.is_none() && orphan.is_due(now));
+    let (mut due, new): (Vec<_>, Vec<_>) = orphans.into_iter().partition(|orphan| orphan.is_ending);
+    if !new.is_empty() {
+        let since = now.minus(sight::REAPED_WITHIN);
+        let ended = context.store.ends_since(fleet, cloud, since).await?;
+        let most = sight::orphans_to_end(new.len(), ended, context.fleet.controller.reap_per_hour);
+        // Those that a cloud refuses to end keep no others from it.
+        let (refused, asked): (Vec<_>, Vec<_>) = new.into_iter().partition(|orphan| orphan.refusal.is_some());
+        due.extend(asked.into_iter().chain(refused).take(most));
+    }
+    Ok(due)
 }
 
 /// Ends orphans; which, and what the cloud refused. What it refused before for the same reason is told to nobody again.
 async fn end_orphans(name: &str, cloud: &dyn Cloud, orphans: &[Orphan]) -> Vec<(String, Option<String>)> {
-    let mut ends = Vec::new();
-    for orphan in orphans {
+    let ends = orphans.iter().map(async |orphan| {
         let id = &orphan.instance_id;
         if orphan.refusal.is_none() {
             warn!(
@@ -429,9 +435,10 @@ async fn end_orphans(name: &str, cloud: &dyn Cloud, orphans: &[Orphan]) -> Vec<(
             let why = refusal.as_deref().unwrap_or_default();
             warn!(cloud = name, instance.id = id, "Cannot end instance {id}: {why}");
         }
-        ends.push((id.clone(), refusal));
-    }
-    ends
+        (id.clone(), refusal)
+    });
+    // Together: nothing else is seen of the cloud before all have answered.
+    futures_util::future::join_all(ends).await
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct Condition {
     pub launching: BTreeMap<PoolName, Launching>,
     /// Instances with the fleet's tag and without a builder that a cloud refuses to end, by their ids, and why.
     pub refused_ends: BTreeMap<String, String>,
+    /// Instances with the fleet's tag and without a builder that are not ended, since too many were in the last hour: their ids.
+    pub left: Vec<String>,
     /// Builders that have been on their way out, or without an answer to their launch, for longer than clouds take; oldest first.
     pub stuck: Vec<Stuck>,
     /// What may be spent in clouds with a limit of money, and is.
@@ -161,7 +163,7 @@ impl Condition {
                 tell(words, detail);
             }
         }
-        for trouble in self.of_stuck(now) {
+        for trouble in self.of_left().into_iter().chain(self.of_stuck(now)) {
             tell(trouble.words, trouble.detail);
         }
         let count = self.refused_ends.len();
@@ -182,6 +184,21 @@ impl Condition {
 }
 
 impl Condition {
+    /// What is told of machines that are too many to be ended.
+    fn of_left(&self) -> Option<Trouble> {
+        let machines = match self.left.len() {
+            0 => return None,
+            1 => "1 machine has the fleet's tag and no builder, and is".to_owned(),
+            more => format!("{more} machines have the fleet's tag and no builder, and are"),
+        };
+        Some(Trouble {
+            words: format!(
+                "{machines} not ended: more than `controller.reap_per_hour` are no accident. Is the database the right one?"
+            ),
+            detail: Some(self.left.join(", ")),
+        })
+    }
+
     /// What is told of builders that are stuck, for each of their states.
     fn of_stuck(&self, now: Timestamp) -> Vec<Trouble> {
         let states = [

@@ -83,14 +83,27 @@ impl FleetSpec {
     }
 }
 
-/// How often the controller works, and how long its lease lasts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// How often the controller works, how long its lease lasts, and how much it ends by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControllerSpec {
     /// How long the controller rests between two rounds.
     pub tick: TickSpec,
     /// The lease that makes one of several controllers the one that acts.
     pub lease: LeaseSpec,
+    /// The most machines with the fleet's tag and without a builder that are ended in an hour, in each cloud; with 0 none is. More
+    /// than that are no accident: the database may be an old one, or another farm's.
+    pub reap_per_hour: u32,
+}
+
+impl Default for ControllerSpec {
+    fn default() -> Self {
+        Self {
+            tick: TickSpec::default(),
+            lease: LeaseSpec::default(),
+            reap_per_hour: 20,
+        }
+    }
 }
 
 /// How long the controller rests between two rounds.

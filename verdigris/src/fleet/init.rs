@@ -225,6 +225,8 @@ fleet: {fleet}
   # tick: {{min: 2s, max: 30s}}
   # One of several controllers leads, for `ttl` after it has last renewed its lease.
   # lease: {{ttl: 15s, renew: 5s}}
+  # How many machines without a builder are ended in an hour, in each cloud.
+  # reap_per_hour: 20
 
 clouds:
   {name}:

@@ -1,5 +1,7 @@
 //! Clouds that are away, that lie, and that do not let go.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 #[tokio::test]
@@ -149,6 +151,31 @@ async fn an_orphan_is_ended_after_its_grace_and_those_of_others_are_left_alone()
     assert_eq!(farm.cloud.terminated(), [""; 0]);
     farm.pass(100).await;
     assert_eq!(farm.cloud.terminated(), ["i-orphan"]);
+}
+
+#[tokio::test]
+async fn a_database_that_knows_none_of_the_machines_has_no_more_than_twenty_ended_in_an_hour() {
+    let mut farm = Farm::start(&pool("x86", "max: 2", "a")).await;
+    for number in 0..25 {
+        let id = format!("i-{number:02}");
+        farm.cloud.add(Instance { id, ..orphan(&farm) });
+    }
+    // One that the cloud refuses to end takes no other's place for long.
+    farm.cloud.protect("i-00", Some(refused("OperationNotPermitted")));
+    farm.pass(600).await;
+    let ended = |farm: &Farm| {
+        let told: BTreeSet<String> = farm.cloud.terminated().into_iter().collect();
+        told.len()
+    };
+    assert_eq!(ended(&farm), 21, "twenty, and the one that is refused");
+    let troubles = farm.troubles().await;
+    assert!(
+        troubles[0]
+            .starts_with("4 machines have the fleet's tag and no builder, and are not ended: more than "),
+        "{troubles:?}"
+    );
+    farm.pass(3600).await;
+    assert_eq!(ended(&farm), 25);
 }
 
 #[tokio::test]

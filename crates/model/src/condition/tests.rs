@@ -228,6 +228,21 @@ fn machines_that_cannot_be_ended_are_counted_and_named_for_operators() {
     );
 }
 
+#[test]
+fn machines_without_a_builder_that_are_too_many_are_told_of() {
+    let condition = Condition {
+        left: vec!["i-1".to_owned(), "i-2".to_owned()],
+        ..Condition::default()
+    };
+    assert_eq!(
+        lines(&condition),
+        [
+            "2 machines have the fleet's tag and no builder, and are not ended: more than `controller.reap_per_hour` are no \
+          accident. Is the database the right one?: i-1, i-2"
+        ]
+    );
+}
+
 fn stuck(number: u128, state: BuilderState, minutes: u64) -> Stuck {
     Stuck {
         builder: BuilderId(uuid::Uuid::from_u128(number)),
@@ -312,6 +327,7 @@ fn the_worst_comes_first_and_pools_follow_by_name() {
         pools: BTreeMap::from([("b".parse().unwrap(), held.clone()), ("a".parse().unwrap(), held)]),
         launching: BTreeMap::new(),
         refused_ends: BTreeMap::from([("i-1".to_owned(), "locked".to_owned())]),
+        left: vec!["i-2".to_owned()],
         stuck: vec![stuck(1, BuilderState::Terminating, 16)],
         budgets: vec![budget("10")],
     };
@@ -329,6 +345,7 @@ fn the_worst_comes_first_and_pools_follow_by_name() {
             "cloud aws costs",
             "pool a is",
             "pool b is",
+            "1 machine has",
             "1 machine was",
             "1 machine without",
         ]

@@ -217,5 +217,18 @@ pub fn is_orphan_due(times_seen: u32, first_at: Timestamp, now: Timestamp) -> bo
     times_seen >= ORPHAN_SIGHTINGS && now.since(first_at) >= ORPHAN_GRACE
 }
 
+/// How many of the orphans that are due, and that no cloud has been told to end, are ended now, where so many were in the last hour.
+/// A database that was restored, or is another farm's, knows no builder of any machine: each would pass for an orphan, also where
+/// builds run.
+#[must_use]
+pub fn orphans_to_end(due: usize, ended_lately: u32, per_hour: u32) -> usize {
+    due.min(usize::try_from(per_hour.saturating_sub(ended_lately)).unwrap_or(usize::MAX))
+}
+
+/// How long after it is due an orphan is told of that nobody ends.
+pub const ORPHANS_TOLD_OF_AFTER: Duration = Duration::from_secs(60);
+/// In what time so many orphans are ended at most.
+pub const REAPED_WITHIN: Duration = Duration::from_secs(3600);
+
 #[cfg(test)]
 mod tests;

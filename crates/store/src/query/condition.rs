@@ -104,6 +104,8 @@ impl Store {
         self.read(|tx| async move {
             let fleets = told_of(&tx, fleet, now).await?;
             let orphans = orphans_in(&tx, &fleets, None).await?;
+            let left = orphans.iter().filter(|orphan| orphan.is_left(now));
+            let left = left.map(|orphan| orphan.instance_id.clone()).collect();
             // One that an operator has left alone is no trouble.
             let refused = orphans
                 .into_iter()
@@ -119,6 +121,7 @@ impl Store {
                 clouds,
                 pools: histories(&tx, &fleets, true).await?,
                 refused_ends: refused.collect::<BTreeMap<_, _>>(),
+                left,
                 stuck: stuck(&tx, &fleets, now).await?,
                 budgets: Box::pin(budgets(&tx, &fleets, now)).await?,
             })

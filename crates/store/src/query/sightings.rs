@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{FleetId, Timestamp};
+use model::{FleetId, Timestamp, step::sight::REAPED_WITHIN};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
     sea_query::{Expr, ExprTrait as _, OnConflict, Query},
 };
 use uuid::Uuid;
@@ -30,9 +31,64 @@ fn of_cloud(fleet: FleetId, cloud: &str) -> Condition {
         .add(sighting::Column::Cloud.eq(cloud))
 }
 
+/// Forgets what the list of a cloud does not hold any more. Of what was told to end, it is kept for a while that it was: nobody ends
+/// too many.
+async fn forget_those_gone(
+    tx: &Tx,
+    (fleet, cloud): (FleetId, &str),
+    known: &[sighting::Model],
+    present: &BTreeSet<&str>,
+    now: Timestamp,
+) -> Result<(), TxError> {
+    let lately = now.minus(REAPED_WITHIN).as_micros();
+    let gone = known
+        .iter()
+        .filter(|row| !present.contains(row.instance_id.as_str()));
+    let (kept, forgotten): (Vec<_>, Vec<_>) =
+        gone.partition(|row| row.ending_since.is_some_and(|since| since > lately));
+    let ids = |rows: &[&sighting::Model]| -> Vec<String> {
+        rows.iter().map(|row| row.instance_id.clone()).collect()
+    };
+    for some in forgotten.chunks(ROWS_AT_ONCE) {
+        sighting::Entity::delete_many()
+            .filter(of_cloud(fleet, cloud))
+            .filter(sighting::Column::InstanceId.is_in(ids(some)))
+            .exec(&**tx)
+            .await?;
+    }
+    let kept: Vec<_> = kept.into_iter().filter(|row| row.is_present).collect();
+    for some in kept.chunks(ROWS_AT_ONCE) {
+        sighting::Entity::update_many()
+            .set(sighting::ActiveModel {
+                is_present: Set(false),
+                ..Default::default()
+            })
+            .filter(of_cloud(fleet, cloud))
+            .filter(sighting::Column::InstanceId.is_in(ids(some)))
+            .exec(&**tx)
+            .await?;
+    }
+    Ok(())
+}
+
 impl Store {
+    /// How many instances without a builder a cloud of a fleet has been told to end since a moment.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unavailable`].
+    pub async fn ends_since(&self, fleet: FleetId, cloud: &str, since: Timestamp) -> Result<u32> {
+        self.read(|tx| async move {
+            let found = sighting::Entity::find()
+                .filter(of_cloud(fleet, cloud))
+                .filter(sighting::Column::EndingSince.gt(since.as_micros()));
+            Ok(u32::try_from(found.count(&*tx).await?).unwrap_or(u32::MAX))
+        })
+        .await
+    }
+
     /// Writes down which instances without a builder the list of a cloud of the fleet held, all of them. Of what it did not hold
-    /// nothing is kept: when that comes again, it is seen for the first time.
+    /// nothing is kept but that it was told to end: when it comes again, it is seen for the first time.
     ///
     /// # Errors
     ///
@@ -57,20 +113,14 @@ impl Store {
             if known.is_empty() && seen.is_empty() {
                 return Ok(());
             }
+            let present: BTreeSet<&str> = seen.iter().map(|it| it.instance_id.as_str()).collect();
+            forget_those_gone(&tx, (lease.fleet, cloud), &known, &present, now).await?;
+            // One that was gone is seen for the first time.
             let known: BTreeMap<String, sighting::Model> = known
                 .into_iter()
+                .filter(|row| row.is_present)
                 .map(|row| (row.instance_id.clone(), row))
                 .collect();
-            let present: BTreeSet<&str> = seen.iter().map(|it| it.instance_id.as_str()).collect();
-            let gone = known.keys().filter(|id| !present.contains(id.as_str()));
-            let gone: Vec<&String> = gone.collect();
-            for some in gone.chunks(ROWS_AT_ONCE) {
-                sighting::Entity::delete_many()
-                    .filter(of_cloud(lease.fleet, cloud))
-                    .filter(sighting::Column::InstanceId.is_in(some.iter().copied()))
-                    .exec(&*tx)
-                    .await?;
-            }
             for sighting in seen {
                 let before = known.get(&sighting.instance_id);
                 sighting::Entity::insert(sighting::ActiveModel {

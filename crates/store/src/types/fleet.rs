@@ -15,7 +15,7 @@ use model::{
     mark::{Mark, Pause},
     plan::{CloudTrouble, Host, Queue},
     shortage::Note,
-    step::Move,
+    step::{Move, sight},
     stray::Ignored,
 };
 
@@ -429,4 +429,19 @@ pub struct Orphan {
     pub is_ending: bool,
     /// That an operator has it left alone.
     pub ignored: Option<Ignored>,
+}
+
+impl Orphan {
+    /// Whether it was seen for long enough to be ended.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        sight::is_orphan_due(self.times_seen, self.first_at, now)
+    }
+
+    /// Whether it is due for so long that something has kept the farm from ending it.
+    #[must_use]
+    pub fn is_left(&self, now: Timestamp) -> bool {
+        let is_asked = self.is_ending || self.refusal.is_some() || self.ignored.is_some();
+        !is_asked && self.is_due(now.minus(sight::ORPHANS_TOLD_OF_AFTER))
+    }
 }

@@ -13,6 +13,7 @@ on_both_databases!(
     what_a_live_builder_has_is_no_orphan,
     clouds_are_looked_at_each_for_itself,
     what_is_gone_is_forgotten,
+    that_an_end_was_asked_for_is_known_for_an_hour,
     what_no_database_holds_is_refused,
 );
 
@@ -106,6 +107,40 @@ async fn what_is_gone_is_forgotten(farm: Farm) {
     see(&farm, &[("i-2", "running")], 1).await;
     let rows = "SELECT instance_id FROM sighting ORDER BY instance_id";
     assert_eq!(farm.raw().await.texts(rows).await, ["i-2"]);
+}
+
+async fn that_an_end_was_asked_for_is_known_for_an_hour(farm: Farm) {
+    let ends = async |now: u64| {
+        let since = at(now).minus(std::time::Duration::from_secs(3600));
+        farm.store
+            .ends_since(farm.lease.fleet, "dev", since)
+            .await
+            .unwrap()
+    };
+    see(&farm, &[("i-1", "running"), ("i-2", "running")], 10_000).await;
+    assert_eq!(ends(10_000).await, 0);
+    let noted = farm.store.note_ends(&farm.lease, "dev", &["i-1"], at(10_010));
+    noted.await.unwrap();
+    see(&farm, &[("i-2", "running")], 10_020).await;
+    assert_eq!(
+        orphans(&farm).await,
+        [orphan("i-2", "running", (10_000, 10_020, 2))]
+    );
+    assert_eq!(
+        (ends(10_020).await, ends(13_609).await, ends(13_610).await),
+        (1, 1, 0)
+    );
+    // When it comes again it is another one.
+    see(&farm, &[("i-1", "running")], 10_030).await;
+    assert_eq!(
+        orphans(&farm).await,
+        [orphan("i-1", "running", (10_030, 10_030, 1))]
+    );
+    let noted = farm.store.note_ends(&farm.lease, "dev", &["i-1"], at(10_040));
+    noted.await.unwrap();
+    see(&farm, &[], 10_050).await;
+    see(&farm, &[], 13_700).await;
+    assert_eq!(ends(10_050).await, 0, "it is forgotten with the hour");
 }
 
 async fn what_no_database_holds_is_refused(farm: Farm) {

@@ -12,7 +12,7 @@ const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/fleet-file.
 fn whole() -> Value {
     json!({
         "schema": 1, "fleet": "019ac1f0-0000-7000-8000-000000000000", "name": "test",
-        "controller": {"tick": {"min": "1s", "max": "2s"}, "lease": {"ttl": "9s", "renew": "3s"}},
+        "controller": {"tick": {"min": "1s", "max": "2s"}, "lease": {"ttl": "9s", "renew": "3s"}, "reap_per_hour": 5},
         "clouds": {"c": {
             "kind": "ec2", "region": "r", "endpoint": "http://x/", "profile": "aws",
             "credentials": {"source": "file", "path": "p"},

@@ -177,6 +177,23 @@ fn a_machine_of_nobody_is_ended_when_it_was_seen_twice_and_watched_for_two_minut
 }
 
 #[test]
+fn no_more_orphans_are_ended_in_an_hour_than_the_file_says() {
+    for (due, ended, most, expected) in [
+        (3, 0, 20, 3),
+        (25, 0, 20, 20),
+        (25, 19, 20, 1),
+        (9, 30, 20, 0),
+        (9, 0, 0, 0),
+    ] {
+        assert_eq!(
+            orphans_to_end(due, ended, most),
+            expected,
+            "{due} beside {ended} of {most}"
+        );
+    }
+}
+
+#[test]
 fn what_takes_up_a_place_of_the_quota_is_as_the_cloud_counts() {
     use InstanceState as I;
     for state in I::ALL {
