@@ -14,6 +14,7 @@ mod commit;
 mod console;
 mod consoles;
 mod files;
+mod heard;
 mod hooks;
 mod image;
 mod intents;

@@ -19,6 +19,7 @@ use crate::{
     Context, Error,
     clouds::Clouds,
     files::{Following, News},
+    heard::Heard,
     hooks::{Hooks, Processes},
     lives::Lives,
     notices::Notices,
@@ -36,6 +37,7 @@ pub struct Controller {
     pub(crate) hooks: Hooks,
     pub(crate) notices: Notices,
     pub(crate) lives: Lives,
+    heard: Heard,
     /// What is on record of the pools since this controller leads.
     pub(crate) recorded: BTreeMap<PoolName, String>,
     pub(crate) notifications: Notifications,
@@ -59,6 +61,7 @@ impl Controller {
             hooks: Hooks::new(context.clock.clone(), Arc::new(Processes)),
             notices: Notices::new(context.clock.clone()),
             lives: Lives::new(context.clock.clone()),
+            heard: Heard::default(),
             context: Arc::new(context),
             recorded: BTreeMap::new(),
             cache: FleetCache::default(),
@@ -86,6 +89,7 @@ impl Controller {
         self.clouds.stop().await;
         self.steps = Steps::new(self.context.clock.clone());
         self.clouds = Clouds::new(&self.context);
+        self.heard = Heard::default();
         self.recorded.clear();
         self.cache = FleetCache::default();
         self.files.forget_what_is_recorded();
@@ -119,6 +123,11 @@ impl Controller {
             plan.actions
                 .retain(|action| !matches!(action, Action::Assign { .. } | Action::Launch { .. }));
             plan.waits = wait_for_the_next_start(&view);
+        }
+        let (now, elapsed) = (context.clock.now(), context.clock.elapsed());
+        // Who leads for one command only is gone before workers have had their time.
+        if !self.heard.is_enough(now, elapsed) && self.only_for.is_none() {
+            plan.actions.retain(|action| !is_loss_of_a_build(action));
         }
         Box::pin(self.commit(lease, &view, &plan)).await?;
         let is_changed = plan
@@ -159,6 +168,17 @@ impl Controller {
             .look_at_fleet(fleet, &mut self.cache, now)
             .await?)
     }
+}
+
+/// Whether an action ends a builder, and what is built on it, because its worker has not told that it lives.
+fn is_loss_of_a_build(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Expire {
+            from: BuilderState::Busy,
+            ..
+        }
+    )
 }
 
 /// Why everything waits when the farm is being stopped.

@@ -177,3 +177,24 @@ async fn a_machine_that_waits_for_its_turn_is_not_ended_for_that() {
     assert_eq!(builder, farm.builders().await.remove(0));
     assert!(builder.version > ready.version);
 }
+
+#[tokio::test]
+async fn a_build_is_not_lost_because_nobody_led_while_its_worker_could_not_tell_that_it_lives() {
+    let mut farm = Farm::start(&pool("x86", "max: 2", "a")).await;
+    let store = farm.controller.context.store.clone();
+    let build = Packager::new(&store, "alice").await.submit(&farm).await;
+    until_assigned(&mut farm, build).await;
+    let now = Clock::Manual(farm.clock.clone()).now();
+    let attempt = store.attempts_of(build).await.unwrap().remove(0);
+    let until = now.plus(Duration::from_secs(90));
+    let taken = store.accept_allocation(attempt.epoch.unwrap(), "worker", until, now);
+    taken.await.unwrap();
+    // The database is away for ten minutes, and with it the lease and the worker's signs of life.
+    farm.clock.advance(Duration::from_secs(600));
+    farm.controller.forget_everything().await;
+    farm.pass(25).await;
+    assert_eq!(farm.states().await, [BuilderState::Busy]);
+    // The worker does not tell that it lives: it is lost after all.
+    farm.pass(10).await;
+    assert!(!farm.states().await.contains(&BuilderState::Busy));
+}
