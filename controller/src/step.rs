@@ -40,6 +40,8 @@ pub(crate) type Shortages = BTreeMap<String, Vec<Note>>;
 pub(crate) struct Turn {
     /// Whether this controller has taken no such step for the builder before.
     pub(crate) is_first: bool,
+    /// Whether the builder's cloud answers.
+    pub(crate) cloud_answers: bool,
     /// Places for those of its pool that are worked on.
     pub(crate) playing: Arc<Semaphore>,
     /// What clouds said lately that they have no more of.
@@ -66,7 +68,7 @@ pub(crate) async fn step(
         Step::AskAgain => return launch::ask_again(context, lease, &builder).await,
         Step::Prepare => prepare::prepare(context, lease, builder, turn).await?,
         Step::Clean => clean::clean(context, lease, builder, turn).await?,
-        Step::Terminate => return retire::terminate(context, lease, &builder, turn.is_first).await,
+        Step::Terminate => return retire::terminate(context, lease, &builder, turn).await,
         Step::Move(step) => {
             if step.to == BuilderState::Abandoned {
                 warn!(builder.id = %builder.id, "Builder {} is given up: {}.", builder.id, step.reason);

@@ -219,6 +219,7 @@ impl Steps {
             let playing = playing.or_insert_with(|| Arc::new(Semaphore::new(MOST_PLAYED)));
             let turn = Turn {
                 is_first: self.stepped.insert((builder.id, builder.state)),
+                cloud_answers: clouds.answers(&builder.cloud),
                 playing: Arc::clone(playing),
                 shortages: Arc::clone(shortages),
                 images: Arc::clone(&self.images),

@@ -1,55 +1,88 @@
 //! The end of a machine: its cloud is told, until it says that it has ended it.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use cloud::{Cloud, End};
 use model::{
-    BuilderState,
+    BuilderState, console,
     step::{Move, pause_between_ends},
 };
-use store::{Builder, Lease};
-use tracing::{debug, info};
+use store::{Builder, Console, Lease};
+use tracing::{debug, info, warn};
 
-use super::advance;
+use super::{Turn, advance};
 use crate::{Context, Error};
 
 /// From when on it is told of a machine that it does not end.
 const ALARM_AFTER: Duration = Duration::from_secs(900);
-/// How much is told of the console of a machine that was never ready.
+/// How long the end of a machine that was never ready waits for its console, and for how long that is tried.
+const HEAD_START: Duration = Duration::from_secs(2);
+const READING: Duration = Duration::from_secs(5);
+/// How much of it the log tells.
 const CONSOLE_LINES: usize = 20;
 
-/// Logs what a machine that was never ready wrote to its console: with it goes the only trace of why.
-async fn tell_console(cloud: &dyn Cloud, builder: &Builder, instance_id: &str) {
-    match cloud.console_output(instance_id).await {
-        Ok(text) => {
-            info!(
-                builder.id = %builder.id,
-                "The console of instance {instance_id} ends with: {}", last_lines(&text)
-            );
+/// Whether a machine's console is read before the machine ends: once, where it never got ready and the cloud answers. With it goes
+/// the only trace of why. A fixed host has none, and does not end.
+const fn is_read(builder: &Builder, turn: &Turn) -> bool {
+    turn.is_first && turn.cloud_answers && builder.ready_at.is_none() && builder.host.is_none()
+}
+
+/// Keeps the end of a console, and tells it in the log.
+async fn keep_console(
+    context: &Context,
+    lease: &Lease,
+    builder: &Builder,
+    (cloud, instance_id): (&dyn Cloud, &str),
+    turn: &Turn,
+) {
+    let reading = turn.consoles.read((&builder.cloud, cloud), instance_id, READING);
+    let raw = match reading.await {
+        Some(Ok(raw)) => raw,
+        Some(Err(error)) => {
+            return debug!(builder.id = %builder.id, "No console of instance {instance_id}: {error}");
         }
-        Err(error) => debug!(builder.id = %builder.id, "No console of instance {instance_id}: {error}"),
+        None => {
+            return debug!(builder.id = %builder.id, "Too many consoles are read: not that of {instance_id}.");
+        }
+    };
+    let console = Console {
+        at: context.clock.now(),
+        text: console::end(&raw),
+    };
+    let last = console::last_lines(&console.text, CONSOLE_LINES).join(" | ");
+    info!(builder.id = %builder.id, "The console of instance {instance_id} ends with: {last}");
+    if let Err(error) = context.store.keep_console(lease, builder.id, &console).await {
+        warn!(builder.id = %builder.id, "The console of instance {instance_id} is not kept: {error}");
     }
 }
 
-/// The last lines of a console as one line, without what would move a terminal.
-fn last_lines(console: &str) -> String {
-    let text: String = console
-        .chars()
-        .filter(|c| *c == '\n' || !c.is_control())
-        .collect();
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    let last = lines.get(lines.len().saturating_sub(CONSOLE_LINES)..);
-    last.unwrap_or_default().join(" | ")
+/// Tells the cloud to end a machine, after its console was read where that is done, or soon enough where it takes long.
+async fn end(
+    context: &Context,
+    lease: &Lease,
+    builder: &Builder,
+    (cloud, instance_id): (&dyn Cloud, &str),
+    turn: &Turn,
+) -> Result<End, cloud::Error> {
+    if !is_read(builder, turn) {
+        return cloud.terminate(instance_id).await;
+    }
+    let mut reading = pin!(keep_console(context, lease, builder, (cloud, instance_id), turn));
+    if context.clock.within(HEAD_START, reading.as_mut()).await.is_some() {
+        return cloud.terminate(instance_id).await;
+    }
+    let ((), asked) = tokio::join!(reading, cloud.terminate(instance_id));
+    asked
 }
 
-/// Asks the cloud for the end; `is_first` says whether this controller has not done so before. That it has come is for the
-/// observation to see, so this step only asks, and leaves more time between one question and the next the longer it takes.
-/// What the cloud refuses is added to the builder's reason: the machine goes on costing.
+/// Asks the cloud for the end. That it has come is for the observation to see, so this step only asks, and leaves more time
+/// between one question and the next the longer it takes. What the cloud refuses is added to the builder's reason: the machine
+/// goes on costing.
 pub(super) async fn terminate(
     context: &Context,
     lease: &Lease,
     builder: &Builder,
-    is_first: bool,
+    turn: &Turn,
 ) -> Result<Duration, Error> {
     let Some(instance_id) = &builder.instance_id else {
         return Err(Error::Contradiction(format!(
@@ -64,13 +97,7 @@ pub(super) async fn terminate(
         )));
     };
     let waited = context.clock.now().since(builder.entered_at);
-    // It stays to be had for a while; nothing waits for it.
-    let telling = async {
-        if is_first && builder.ready_at.is_none() {
-            tell_console(cloud.as_ref(), builder, instance_id).await;
-        }
-    };
-    let ((), asked) = tokio::join!(telling, cloud.terminate(instance_id));
+    let asked = end(context, lease, builder, (cloud.as_ref(), instance_id), turn).await;
     if let Some(words) = alarm(&asked, instance_id, waited) {
         context.store.annotate_builder(lease, builder, &words).await?;
     }
@@ -126,26 +153,6 @@ mod tests {
         ] {
             let told = alarm(&asked, "i-1", Duration::from_secs(seconds));
             assert_eq!(told.as_deref(), expected, "{asked:?} after {seconds} s");
-        }
-    }
-
-    #[test]
-    fn the_end_of_a_console_is_told_in_one_line_that_moves_no_terminal() {
-        let many: String = (1..=30).map(|number| format!("line {number}\r\n")).collect();
-        let last = last_lines(&many);
-        assert!(last.starts_with("line 11 | line 12 | "), "{last}");
-        assert!(last.ends_with(" | line 30"), "{last}");
-        for (console, expected) in [
-            ("", ""),
-            ("\n\n", ""),
-            ("one", "one"),
-            (
-                "boot\u{1b}[31m failed\u{7}\nKernel panic\n\n",
-                "boot[31m failed | Kernel panic",
-            ),
-            ("a\tb\u{0}c\nd", "abc | d"),
-        ] {
-            assert_eq!(last_lines(console), expected, "{console:?}");
         }
     }
 }

@@ -41,13 +41,14 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// The table of signing keys.
 const KEYS: &str = "signing_key";
 /// All other tables.
-const TABLES: [&str; 29] = [
+const TABLES: [&str; 30] = [
     "account",
     "allocation",
     "attempt",
     "build",
     "build_chroot",
     "builder",
+    "builder_console",
     "chroot",
     "cloud_trouble",
     "collected_package",

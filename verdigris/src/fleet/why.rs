@@ -85,7 +85,9 @@ async fn answer(
     let events = store.events(filter, store::Page::LONGEST).await?;
     let runs = running(store).await?.remove(&builder.id);
     let hooks = store.hooks_of(builder.id).await?;
-    let found = builder::BuilderStory::new(&builder, events, runs.as_ref(), fleet, now).with_hooks(&hooks);
+    let console = store.console_of(builder.id).await?;
+    let found = builder::BuilderStory::new(&builder, events, runs.as_ref(), fleet, now);
+    let found = found.with_hooks(&hooks).with_console(console);
     Ok(if as_json {
         serde_json::to_string_pretty(&found)?
     } else {

@@ -1,4 +1,5 @@
-//! Machines that make their host keys themselves, on clouds that show their consoles late, then cut, then whole.
+//! Consoles of real machines: the host keys of those that make them themselves, on clouds that show consoles late, then cut, then
+//! whole; and what one said that never became a builder.
 
 use devcloud::Profile;
 
@@ -61,4 +62,36 @@ fn a_machine_that_makes_its_host_key_itself_becomes_a_builder_once_its_console_s
             );
         }
     }
+}
+
+#[test]
+fn what_a_machine_said_that_never_became_a_builder_is_told_when_it_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let cloud = devcloud_of(directory.path(), &Profile::AWS);
+    plan_faults(
+        cloud.port,
+        r#"{"seed": 7, "rules": [{"action": "RunInstances", "effect": "no-ssh"}]}"#,
+    );
+    let pool = "    size: {max: 1, idle: 1}\n    offerings: [{types: [t3.micro]}]\n";
+    let limits = "{boot: 6s, provision: 30m, check: 30m}";
+    let fleet = Fleet::new(directory.path(), &cloud, cloud.port, pool, limits);
+    let _controller = fleet.controller();
+    let mut first = String::new();
+    eventually("a machine is there", || {
+        let status = fleet.status();
+        first = status["builders"][0]["instance_id"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        !first.is_empty()
+    });
+    eventually("it has ended", || {
+        fleet
+            .run(&["fleet", "why", &first])
+            .contains("for ever: it has ended")
+    });
+    let why = fleet.run(&["fleet", "why", &first]);
+    let (history, console) = why.split_once("\nIts console ended with, ").unwrap();
+    assert!(history.contains("its console was read before its end: "), "{why}");
+    assert!(console.contains("  -----END SSH HOST KEY KEYS-----\n"), "{why}");
 }

@@ -1,6 +1,7 @@
-//! Machines that make their host keys themselves, and print them on their consoles.
+//! What consoles tell: the host keys of machines that make them themselves, and why others never got ready.
 
 use model::{fleet::HostKeySource, quantity::Span};
+use store::{EventFilter, Page};
 
 use super::*;
 
@@ -22,7 +23,7 @@ fn throttled() -> cloud::Error {
 }
 
 impl Farm {
-    /// The farm with a first machine that runs and has so long to boot; its id.
+    /// The farm with a first machine that runs and has so long to boot; its id. It does not answer SSH.
     async fn with_a_machine(pools: &str, boot: u64) -> (Self, String) {
         let mut farm = Self::start(pools).await;
         let mut context = Context::clone(&farm.controller.context);
@@ -30,6 +31,7 @@ impl Farm {
         spec.provision.get_mut("base").unwrap().timeouts.boot = Some(Span::seconds(boot));
         context.fleet = Arc::new(spec);
         farm.controller.context = Arc::new(context);
+        farm.machines_answer(Answers::Never);
         farm.settle().await;
         farm.run_instances();
         farm.clock.advance(Duration::from_secs(1));
@@ -37,6 +39,44 @@ impl Farm {
         assert_eq!(farm.states().await, [BuilderState::Booting]);
         let instance = farm.cloud.instances()[0].id.clone();
         (farm, instance)
+    }
+
+    /// Until an instance's builder has come so far.
+    async fn until_it_is(&mut self, instance: &str, state: BuilderState) {
+        for _ in 0..600 {
+            if self.builder_of(instance).await.state == state {
+                return;
+            }
+            self.pass(1).await;
+        }
+        panic!("never {state}: {:?}", self.builder_of(instance).await);
+    }
+
+    /// What is kept of an instance's console.
+    async fn kept(&self, instance: &str) -> Option<String> {
+        let id = self.builder_of(instance).await.id;
+        let console = self.controller.context.store.console_of(id).await.unwrap();
+        console.map(|console| console.text)
+    }
+
+    /// Why an instance was to end.
+    async fn why_ended(&self, instance: &str) -> String {
+        let filter = EventFilter {
+            builder: Some(self.builder_of(instance).await.id),
+            ..EventFilter::default()
+        };
+        let store = &self.controller.context.store;
+        let events = store.events(filter, Page::LONGEST).await.unwrap();
+        let ended = events
+            .into_iter()
+            .find(|event| event.new_state.as_deref() == Some("terminating"));
+        ended.unwrap().reason
+    }
+
+    /// How often an instance's console was asked for.
+    fn times_read(&self, instance: &str) -> usize {
+        let read = self.cloud.read_consoles();
+        read.iter().filter(|id| *id == instance).count()
     }
 
     /// The builder that an instance was, or is.
@@ -53,6 +93,7 @@ async fn a_machine_that_makes_its_host_key_itself_is_pinned_to_what_its_console_
     assert!(!request.user_data.contains("ssh_keys"), "{}", request.user_data);
     assert!(request.user_data.contains("ssh_authorized_keys"));
     // It answers SSH, and is not asked for its key there: whoever is at that address would be believed.
+    farm.machines_answer(Answers::Well);
     for console in [
         Ok(String::new()),
         Err(throttled()),
@@ -129,7 +170,7 @@ async fn a_machine_with_another_key_than_its_console_shows_is_ended() {
         .show_console(&instance, Ok(format!("{BEGIN}\n{SHOWN}\n{END}\n")));
     farm.until("it is ended", |_, cloud| !cloud.terminated().is_empty())
         .await;
-    let reason = farm.builder_of(&instance).await.reason.unwrap();
+    let reason = farm.why_ended(&instance).await;
     let expected = HostKey::parse(SHOWN).unwrap();
     assert!(
         reason.contains(&format!("expected {}", expected.fingerprint())),
@@ -156,11 +197,11 @@ async fn a_machine_whose_console_shows_no_key_in_time_is_given_up_with_the_reaso
         ),
     ] {
         let (mut farm, instance) = Farm::with_a_machine(&own_keys("max: 3, idle: 1"), 20).await;
+        farm.machines_answer(Answers::Well);
         farm.cloud.show_console(&instance, console);
         farm.until("it is ended", |_, cloud| !cloud.terminated().is_empty())
             .await;
-        let builder = farm.builder_of(&instance).await;
-        let reason = builder.reason.unwrap();
+        let reason = farm.why_ended(&instance).await;
         let expected = format!("the console of {instance} showed no host key within 19 s: {why}");
         assert_eq!(reason, expected);
     }
@@ -201,9 +242,83 @@ async fn a_machine_is_looked_for_its_key_where_it_was_launched_without_whatever_
             .all(|pool| pool.host_key == HostKeySource::UserData)
     );
     farm.controller.context = Arc::new(context);
+    farm.machines_answer(Answers::Well);
     farm.cloud
         .show_console(&instance, Ok(format!("{BEGIN}\n{SHOWN}\n{END}\n")));
     farm.until_ready(1).await;
     assert_eq!(farm.cloud.instances().len(), 1);
     assert_eq!(farm.builder_of(&instance).await.host_key.as_deref(), Some(SHOWN));
+}
+
+#[tokio::test]
+async fn the_console_of_a_machine_that_never_got_ready_is_kept_before_it_ends() {
+    for answers in [Answers::Never, Answers::WithAnotherKey, Answers::Badly] {
+        let (mut farm, instance) = Farm::with_a_machine(&pool("x86", "max: 3, idle: 1", "a"), 20).await;
+        let console = "boot\r\n\u{1b}[31mno route\u{1b}[0m\r\n\0login: ";
+        farm.cloud.show_console(&instance, Ok(console.to_owned()));
+        farm.machines_answer(answers);
+        farm.until_it_is(&instance, BuilderState::Terminated).await;
+        let kept = farm.kept(&instance).await;
+        assert_eq!(kept.as_deref(), Some("boot\nno route\nlogin:"), "{answers:?}");
+        assert_eq!(farm.times_read(&instance), 1, "{answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobodys_console_is_read_that_got_ready() {
+    let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
+    farm.until_ready(1).await;
+    let instance = farm.cloud.instances()[0].id.clone();
+    farm.cloud.set_state(&instance, InstanceState::Stopped);
+    farm.until_it_is(&instance, BuilderState::Terminated).await;
+    assert_eq!(
+        (farm.times_read(&instance), farm.kept(&instance).await),
+        (0, None)
+    );
+}
+
+#[tokio::test]
+async fn no_console_holds_up_the_end_of_a_machine() {
+    // One that is never told, and two that are refused.
+    for refusal in [None, Some(throttled()), Some(refused("OperationNotPermitted"))] {
+        let (mut farm, instance) = Farm::with_a_machine(&pool("x86", "max: 3, idle: 1", "a"), 20).await;
+        match &refusal {
+            None => farm.cloud.silence_console(&instance),
+            Some(error) => farm.cloud.show_console(&instance, Err(error.clone())),
+        }
+        farm.machines_answer(Answers::WithAnotherKey);
+        while farm.times_read(&instance) == 0 {
+            farm.pass(1).await;
+        }
+        let limit = if refusal.is_none() { 2 } else { 0 };
+        for second in 0..=limit {
+            let is_told = farm.cloud.terminated().contains(&instance);
+            assert_eq!(is_told, second == limit, "{refusal:?} after {second} s");
+            farm.pass(1).await;
+        }
+        farm.until_it_is(&instance, BuilderState::Terminated).await;
+        assert_eq!(
+            (farm.times_read(&instance), farm.kept(&instance).await),
+            (1, None),
+            "{refusal:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_console_is_asked_for_of_a_cloud_that_is_away() {
+    let (mut farm, instance) = Farm::with_a_machine(&pool("x86", "max: 3, idle: 1", "a"), 300).await;
+    farm.cloud.set_away(Some(unreachable()));
+    farm.pass(40).await;
+    farm.machines_answer(Answers::WithAnotherKey);
+    farm.until_it_is(&instance, BuilderState::Terminating).await;
+    farm.cloud.show_console(&instance, Ok("login:".to_owned()));
+    farm.pass(5).await;
+    let calls = farm.cloud.calls();
+    farm.cloud.set_away(None);
+    farm.until_it_is(&instance, BuilderState::Terminated).await;
+    assert!(farm.cloud.calls() > calls);
+    assert_eq!(farm.times_read(&instance), 0);
+    // Its end was asked for although the cloud was away.
+    assert!(farm.cloud.terminated().contains(&instance));
 }

@@ -24,6 +24,7 @@ impl Farm {
         let clock = Clock::Manual(self.clock.clone());
         Turn {
             is_first: true,
+            cloud_answers: true,
             playing: Arc::new(Semaphore::new(places)),
             shortages: Arc::default(),
             images: Arc::new(Images::new(clock.clone())),

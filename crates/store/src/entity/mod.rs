@@ -8,6 +8,7 @@ pub(crate) mod attempt;
 pub(crate) mod build;
 pub(crate) mod build_chroot;
 pub(crate) mod builder;
+pub(crate) mod builder_console;
 pub(crate) mod chroot;
 pub(crate) mod cloud_trouble;
 pub(crate) mod collected_package;

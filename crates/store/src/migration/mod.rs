@@ -38,6 +38,7 @@ mod m20261130_000035_other_machines;
 mod m20261130_000036_strays;
 mod m20261130_000037_money;
 mod m20261130_000038_hosts_without_builds;
+mod m20261130_000039_consoles;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -74,6 +75,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000036_strays::Migration),
             Box::new(m20261130_000037_money::Migration),
             Box::new(m20261130_000038_hosts_without_builds::Migration),
+            Box::new(m20261130_000039_consoles::Migration),
         ]
     }
 }

@@ -7,7 +7,7 @@ use sea_orm::{
     QueryOrder as _, QuerySelect as _, Statement, Value,
 };
 
-use super::{events::Entry, hooks::forget};
+use super::{consoles, events::Entry, hooks};
 use crate::{
     Page,
     database::{Store, Tx},
@@ -171,7 +171,7 @@ async fn prune_intents(tx: &Tx, before: i64) -> Result<u64, TxError> {
     Ok(u64::try_from(ended.len()).unwrap_or(u64::MAX))
 }
 
-/// Takes away builders that ended, with their launches, hooks and allocations; how many builders.
+/// Takes away builders that ended, with their launches, hooks, consoles and allocations; how many builders.
 async fn prune_builders(tx: &Tx, before: i64) -> Result<u64, TxError> {
     let ids: Vec<uuid::Uuid> = builder::Entity::find()
         .select_only()
@@ -184,7 +184,8 @@ async fn prune_builders(tx: &Tx, before: i64) -> Result<u64, TxError> {
         .all(&**tx)
         .await?;
     delete::<launch_attempt::Entity, _>(tx, launch_attempt::Column::Builder, ids.clone()).await?;
-    forget(tx, ids.clone()).await?;
+    hooks::forget(tx, ids.clone()).await?;
+    consoles::forget(tx, ids.clone()).await?;
     delete::<allocation::Entity, _>(tx, allocation::Column::Builder, ids.clone()).await?;
     delete::<builder::Entity, _>(tx, builder::Column::Id, ids).await
 }
@@ -250,7 +251,7 @@ impl Store {
         .await
     }
 
-    /// Takes away one piece of what ended, or happened, before a moment: allocations, builders with their launches and hooks, the rows of
+    /// Takes away one piece of what ended, or happened, before a moment: allocations, builders with their launches, hooks and consoles, the rows of
     /// deleted projects of which nothing else is left, intents, events; and of
     /// the queue's changes of more than an hour ago.
     /// How many rows that were; none when there is no more.

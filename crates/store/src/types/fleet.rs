@@ -208,6 +208,14 @@ pub struct HostRecord {
     pub may_have_built: bool,
 }
 
+/// The end of what a builder's machine wrote on its console before it was ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Console {
+    /// When it was read.
+    pub at: Timestamp,
+    pub text: String,
+}
+
 /// A launch that is to be written down before the cloud is called.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewLaunch {

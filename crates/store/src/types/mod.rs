@@ -19,8 +19,8 @@ pub use build::{
 };
 pub use event::{Event, EventFilter};
 pub use fleet::{
-    Adoption, Builder, Change, FarmCounts, FleetView, HostRecord, LaunchAttempt, Lease, NewBuilder, NewHost,
-    NewLaunch, Orphan, OtherMachines, QueueEntry, QueuePage, Reasons, Sighting,
+    Adoption, Builder, Change, Console, FarmCounts, FleetView, HostRecord, LaunchAttempt, Lease, NewBuilder,
+    NewHost, NewLaunch, Orphan, OtherMachines, QueueEntry, QueuePage, Reasons, Sighting,
 };
 pub use hook::{HookEnd, HookRun, HookState, NewHookRun};
 pub use package::{LastBuilds, MonitorPage, Package, PackageBuilds, PackageChroots};

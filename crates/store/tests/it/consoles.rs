@@ -1,16 +1,21 @@
 //! What consoles told of builders.
 
+use model::BuilderId;
 use model::BuilderState;
-use store::{Builder, EventFilter, FleetCache, NewLaunch};
+use store::{Builder, Console, EventFilter, FleetCache, NewLaunch};
 
 use crate::{
-    farm::{Farm, assert_conflict, assert_invalid, new_launch, the_one_winner},
+    farm::{
+        Farm, assert_conflict, assert_invalid, assert_lease_lost, assert_not_found, new_launch,
+        the_one_winner,
+    },
     support::at,
 };
 
 on_both_databases!(
     the_key_that_a_console_shows_is_kept_once_for_the_builder_that_was_looked_at,
     who_follows_a_fleet_sees_the_key_that_a_console_has_shown,
+    what_a_builders_console_said_last_is_kept_and_told_as_an_event,
 );
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICDNVBxjmQX78BrfIgqbj0FE9SsUS0dPRjVCilne3tVV";
@@ -90,4 +95,42 @@ async fn who_follows_a_fleet_sees_the_key_that_a_console_has_shown(farm: Farm) {
         .unwrap();
     let seen = store.look_at_builders(fleet, &mut cache).await.unwrap();
     assert_eq!(seen[0].host_key.as_deref(), Some(KEY));
+}
+
+async fn what_a_builders_console_said_last_is_kept_and_told_as_an_event(farm: Farm) {
+    let [id, other] = [farm.keyless().await.id, farm.planned_builder().await.id];
+    let console = |second: u64, text: &str| Console {
+        at: at(second),
+        text: text.to_owned(),
+    };
+    let keep =
+        async |id: BuilderId, console: &Console| farm.store.keep_console(&farm.lease, id, console).await;
+    assert_eq!(farm.store.console_of(id).await.unwrap(), None);
+    assert_invalid(keep(id, &console(7, "a\0")).await);
+    assert_not_found(keep(BuilderId(uuid::Uuid::nil()), &console(7, "a")).await);
+    keep(id, &console(8, "")).await.unwrap();
+    let last = console(9, "Kernel panic\nžluť");
+    keep(id, &last).await.unwrap();
+    assert_eq!(farm.store.console_of(id).await.unwrap(), Some(last.clone()));
+    assert_eq!(farm.store.console_of(other).await.unwrap(), None);
+    let filter = EventFilter {
+        builder: Some(id),
+        ..EventFilter::default()
+    };
+    let told: Vec<_> = farm
+        .events(filter)
+        .await
+        .into_iter()
+        .map(|event| event.reason)
+        .collect();
+    let words = [
+        "its console was read before its end, and is empty",
+        "its console was read before its end: 19 bytes of it are kept",
+    ];
+    assert!(told.ends_with(&words.map(str::to_owned)), "{told:?}");
+    let old = store::Lease {
+        epoch: farm.lease.epoch - 1,
+        ..farm.lease
+    };
+    assert_lease_lost(farm.store.keep_console(&old, id, &last).await);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use model::{BuilderState, ProjectId, Timestamp};
-use store::{EventFilter, Order, Page, ProjectFilter};
+use store::{Console, EventFilter, Order, Page, ProjectFilter};
 
 use crate::{
     farm::{CANCELED, CHROOT, Farm, NO_PROJECT, assert_conflict, assert_not_found, because, chroot},
@@ -207,25 +207,33 @@ async fn what_ended_long_ago_is_taken_away_and_the_rest_stays(farm: Farm) {
     farm.go(&planned, BuilderState::Abandoned).await;
     let running = farm.submit().await.id;
     farm.begin(running).await;
+    let runs_it = farm.store.attempts_of(running).await.unwrap()[0].builder.unwrap();
+    for id in [ended.id, planned.id, runs_it] {
+        let console = Console {
+            at: at(3),
+            text: "login:".to_owned(),
+        };
+        farm.store.keep_console(&farm.lease, id, &console).await.unwrap();
+    }
 
     let counts = async || {
         let mut counts = Vec::new();
-        for table in ["builder", "launch_attempt", "allocation"] {
+        for table in ["builder", "launch_attempt", "allocation", "builder_console"] {
             counts.push(raw.number(&format!("SELECT count(*) FROM {table}")).await);
         }
         counts
     };
-    assert_eq!(counts().await, [3, 2, 2]);
+    assert_eq!(counts().await, [3, 2, 2, 3]);
     assert_eq!(prune(&farm, at(0)).await, 0);
-    assert_eq!(counts().await, [3, 2, 2]);
+    assert_eq!(counts().await, [3, 2, 2, 3]);
     assert!(prune(&farm, at(50)).await > 2);
     assert_eq!(
         counts().await,
-        [2, 2, 1],
+        [2, 2, 1, 2],
         "the one given up at 2, and the allocation that ended at 5"
     );
     assert!(prune(&farm, at(101)).await > 0);
-    assert_eq!(counts().await, [1, 1, 1]);
+    assert_eq!(counts().await, [1, 1, 1, 1]);
     assert!(farm.store.builder(ended.id).await.unwrap().is_none());
     assert_eq!(farm.events(EventFilter::default()).await.len(), 0);
     // What runs has all that it needs, and what ended is still told.

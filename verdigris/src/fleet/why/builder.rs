@@ -1,15 +1,18 @@
 //! Of a builder: what it does, since when and why, until when and what happens then, what it has cost, and its history.
 
-use model::{BuilderState, Timestamp, fleet::FleetSpec, mark::Mark, quantity::Price};
+use model::{BuilderState, Timestamp, console::last_lines, fleet::FleetSpec, mark::Mark, quantity::Price};
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::{Attempt, Builder, Event, HookRun, LaunchAttempt};
+use store::{Attempt, Builder, Console, Event, HookRun, LaunchAttempt};
 
 use super::{
     super::{hooks, marks},
     ago, length,
 };
 use crate::table::table;
+
+/// How many lines of a console are shown.
+const CONSOLE_LINES: usize = 20;
 
 /// All that an operator asks about a builder.
 #[derive(Debug, Serialize)]
@@ -53,6 +56,10 @@ pub(super) struct BuilderStory {
     /// The one that failed last.
     failed_hook: Option<String>,
     history: Vec<Step>,
+    /// What its machine wrote on its console before it was ended, where it was never ready.
+    console: Option<Value>,
+    #[serde(skip)]
+    read: Option<Console>,
     #[serde(skip)]
     now: Timestamp,
     #[serde(skip)]
@@ -135,6 +142,8 @@ impl BuilderStory {
             hooks: Vec::new(),
             failed_hook: None,
             history: events.into_iter().map(step).collect(),
+            console: None,
+            read: None,
             now,
             entered_at: builder.entered_at,
         }
@@ -150,7 +159,21 @@ impl BuilderStory {
         }
     }
 
+    /// The same with what is kept of its console.
+    pub(super) fn with_console(self, read: Option<Console>) -> Self {
+        let console = read.as_ref();
+        Self {
+            console: console.map(|read| json!({"read_at": read.at.to_string(), "text": read.text})),
+            read,
+            ..self
+        }
+    }
+
     pub(super) fn as_text(&self) -> String {
+        [self.facts(), self.history_in_words(), self.console_in_words()].concat()
+    }
+
+    fn facts(&self) -> String {
         let mut text = format!("{} of pool {} is {}\n\n", self.builder, self.pool, self.is);
         let mut line = |what: &str, words: &str| {
             if !words.is_empty() {
@@ -193,9 +216,12 @@ impl BuilderStory {
             "cost",
             cost.as_deref().unwrap_or("nothing: no machine was given for it"),
         );
+        text
+    }
+
+    fn history_in_words(&self) -> String {
         if self.history.is_empty() {
-            text.push_str("\nNothing of its history is kept.\n");
-            return text;
+            return "\nNothing of its history is kept.\n".to_owned();
         }
         let rows = self.history.iter().map(|step| {
             let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
@@ -208,12 +234,22 @@ impl BuilderStory {
                 step.why.clone(),
             ]
         });
-        text.push('\n');
-        text.push_str(&table(
-            &["WHEN", "WHAT", "FROM", "TO", "BY", "WHY"],
-            rows.collect(),
-        ));
-        text
+        let history = table(&["WHEN", "WHAT", "FROM", "TO", "BY", "WHY"], rows.collect());
+        format!("\n{history}")
+    }
+
+    /// The last lines of its console.
+    fn console_in_words(&self) -> String {
+        let Some(read) = &self.read else {
+            return String::new();
+        };
+        let when = ago(read.at, self.now);
+        let lines = last_lines(&read.text, CONSOLE_LINES);
+        if lines.is_empty() {
+            return format!("\nIts console was empty, {when}.\n");
+        }
+        let shown: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+        format!("\nIts console ended with, {when}:\n\n{shown}")
     }
 
     fn runs_in_words(&self) -> String {

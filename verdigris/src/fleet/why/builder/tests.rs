@@ -5,7 +5,7 @@ use store::HookState;
 
 use super::{
     super::super::testing::{NOW, builder, fleet},
-    Attempt, Builder, BuilderState, BuilderStory, Event, HookRun, LaunchAttempt, until,
+    Attempt, Builder, BuilderState, BuilderStory, Console, Event, HookRun, LaunchAttempt, until,
 };
 
 fn seconds(count: u64) -> Duration {
@@ -119,6 +119,44 @@ fn the_hook_that_failed_last_is_told_with_its_command_and_its_end() {
     assert_eq!(json["hooks"][0]["command"], serde_json::json!(["/a", "-v"]));
     let told = story(&launched(BuilderState::Ready), vec![], None).with_hooks(&runs[2..]);
     assert!(!told.as_text().contains("failed"), "{}", told.as_text());
+}
+
+#[test]
+fn the_last_lines_of_a_console_are_told_and_all_that_is_kept_of_it_in_json() {
+    let told = |text: &str| {
+        let console = Console {
+            at: NOW.minus(seconds(90)),
+            text: text.to_owned(),
+        };
+        story(&launched(BuilderState::Terminated), vec![], None).with_console(Some(console))
+    };
+    let many: Vec<String> = (1..=30).map(|number| format!("line {number}")).collect();
+    let many = many.join("\n");
+    let found = told(&many);
+    let text = found.as_text();
+    let (_, console) = text
+        .split_once("\nIts console ended with, 2026-11-29T11:58:30Z, 1 min 30 s ago:\n\n")
+        .unwrap();
+    assert_eq!(console.lines().count(), 20, "{console}");
+    assert!(
+        console.starts_with("  line 11\n") && console.ends_with("  line 30\n"),
+        "{console}"
+    );
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(json["console"]["text"], many);
+    assert_eq!(json["console"]["read_at"], "2026-11-29T11:58:30Z");
+    assert_eq!(json.get("read"), None);
+    let empty = told("").as_text();
+    assert!(
+        empty.ends_with("\nIts console was empty, 2026-11-29T11:58:30Z, 1 min 30 s ago.\n"),
+        "{empty}"
+    );
+    let none = story(&launched(BuilderState::Ready), vec![], None);
+    assert!(!none.as_text().contains("console"));
+    assert_eq!(
+        serde_json::to_value(&none).unwrap()["console"],
+        serde_json::Value::Null
+    );
 }
 
 #[test]
