@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Timestamp;
+use crate::{BuilderState, Timestamp};
 
 /// From this many failed builders in a row a pool launches one at a time, and ever more rarely.
 const FAILURES_BEFORE_BACK_OFF: u32 = 3;
@@ -22,6 +22,13 @@ pub struct LaunchHistory {
 }
 
 impl LaunchHistory {
+    /// Whether a builder's move is the end of a launch that went well: it was checked, and is ready for the first time. One that is
+    /// ready again after a build, or because nobody took it up, says nothing of how launches go by now.
+    #[must_use]
+    pub fn went_well(from: BuilderState, to: BuilderState, was_ready: bool) -> bool {
+        (from, to) == (BuilderState::Checking, BuilderState::Ready) && !was_ready
+    }
+
     /// The history after one more builder, planned at `planned_at`, was given up before it was ready.
     #[must_use]
     pub fn after_failure(&self, planned_at: Timestamp, reason: &str, now: Timestamp) -> Self {
@@ -70,6 +77,21 @@ mod tests {
             now = until.unwrap_or(now).plus(Duration::from_secs(60));
         }
         assert_eq!(pauses, [0, 0, 30, 60, 120, 240, 480, 960, 1800, 1800, 1800]);
+    }
+
+    #[test]
+    fn only_the_first_ready_after_a_check_is_a_launch_that_went_well() {
+        for from in BuilderState::ALL {
+            for to in BuilderState::ALL {
+                let expected = (from, to) == (BuilderState::Checking, BuilderState::Ready);
+                assert_eq!(
+                    LaunchHistory::went_well(from, to, false),
+                    expected,
+                    "{from} to {to}"
+                );
+                assert!(!LaunchHistory::went_well(from, to, true), "{from} to {to}, again");
+            }
+        }
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Store {
                 step.to,
                 BuilderState::Abandoned | BuilderState::Terminating | BuilderState::Draining
             );
-        if !is_given_up && step.to != BuilderState::Ready {
+        if !is_given_up && !LaunchHistory::went_well(seen.state, step.to, seen.ready_at.is_some()) {
             return;
         }
         let history = self.histories.entry(seen.pool.clone()).or_default();

@@ -108,8 +108,9 @@ async fn note_launch(
             to,
             BuilderState::Abandoned | BuilderState::Terminating | BuilderState::Draining
         );
+    let went_well = LaunchHistory::went_well(builder.state, to, builder.ready_at.is_some());
     // What an operator brought says nothing of the pool's own launches.
-    if !is_given_up && to != BuilderState::Ready || builder.is_adopted() {
+    if !is_given_up && !went_well || builder.is_adopted() {
         return Ok(());
     }
     if let Some(host) = &builder.host {

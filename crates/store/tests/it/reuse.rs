@@ -6,7 +6,7 @@ use model::{Blame, BuildId, BuilderState, Epoch, Sandbox, builder::Deadlines};
 use store::{Builder, Change, NewUpload, NewUser, Outcome};
 
 use crate::{
-    farm::{CHROOT, Farm, WORKER, assert_conflict, because, collected, failed},
+    farm::{CHROOT, Farm, WORKER, assert_conflict, because, collected, failed, new_builder},
     support::at,
 };
 
@@ -14,6 +14,7 @@ on_both_databases!(
     a_builder_belongs_to_the_sandbox_of_its_first_attempt_once_a_worker_has_taken_it_up,
     a_used_builder_is_given_to_its_sandbox_only,
     a_builder_that_may_be_used_again_is_cleaned_unless_its_attempt_speaks_against_it,
+    a_builder_that_is_ready_again_proves_nothing_of_its_pools_launches,
 );
 
 /// A ready builder that may be used again until 100.
@@ -166,4 +167,32 @@ async fn a_builder_that_may_be_used_again_is_cleaned_unless_its_attempt_speaks_a
     let builder = farm.open_attempt(build).await.builder.unwrap();
     farm.finish(epoch, &outcome).await;
     assert_eq!(farm.builder(builder).await.state, BuilderState::Draining);
+}
+
+/// How many builders of the pool in a row never got ready.
+async fn failures(farm: &Farm) -> u32 {
+    let view = farm.store.fleet_snapshot(farm.lease.fleet, at(9)).await.unwrap();
+    let history = view.histories.get(&new_builder().pool);
+    history.map_or(0, |history| history.failures)
+}
+
+async fn a_builder_that_is_ready_again_proves_nothing_of_its_pools_launches(farm: Farm) {
+    let build = farm.submit().await.id;
+    let warm = reusable(&farm).await;
+    let epoch = begin_on(&farm, &warm, build).await.unwrap();
+    for expected in 1..=2 {
+        let booting = farm.builder_in(BuilderState::Booting).await;
+        farm.go(&booting, BuilderState::Terminating).await;
+        assert_eq!(failures(&farm).await, expected);
+    }
+    farm.finish(epoch, &collected(build)).await;
+    let cleaned = get_ready(&farm, &farm.builder(warm.id).await).await;
+    assert_eq!(failures(&farm).await, 2, "an old one was cleaned");
+    let attempt = farm.open_attempt(farm.submit().await.id).await.id;
+    let assigned = farm.store.assign(&farm.lease, attempt, &cleaned, at(60), at(3));
+    assigned.await.unwrap();
+    farm.go(&farm.builder(warm.id).await, BuilderState::Ready).await;
+    assert_eq!(failures(&farm).await, 2, "nobody took one up");
+    reusable(&farm).await;
+    assert_eq!(failures(&farm).await, 0, "a new one got ready");
 }
