@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    OwnerName, ProjectName, Timestamp,
+    BuilderState, OwnerName, ProjectName, Timestamp,
     attempt::{AttemptState, Blame},
 };
 
@@ -40,6 +40,13 @@ impl fmt::Display for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a move is the one with which it is said until when a builder may be used again: it was looked at, and is as it should
+/// be. One whose offer nobody took up keeps what was said before.
+#[must_use]
+pub const fn is_looked_at(from: BuilderState, to: BuilderState) -> bool {
+    matches!(from, BuilderState::Checking | BuilderState::Cleaning) && matches!(to, BuilderState::Ready)
 }
 
 /// What becomes of a builder when its attempt has ended.
@@ -98,6 +105,14 @@ mod tests {
             assert!(name.parse::<ProjectName>().is_err(), "{name}");
             assert!(name.parse::<OwnerName>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn only_a_check_and_a_cleaning_say_whether_a_builder_may_be_used_again() {
+        use BuilderState as S;
+        let moves = S::ALL.into_iter().flat_map(|from| S::ALL.map(|to| (from, to)));
+        let found: Vec<_> = moves.filter(|(from, to)| is_looked_at(*from, *to)).collect();
+        assert_eq!(found, [(S::Checking, S::Ready), (S::Cleaning, S::Ready)]);
     }
 
     #[test]

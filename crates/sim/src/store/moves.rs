@@ -49,8 +49,10 @@ impl Store {
             row.address = step.address;
         }
         row.has_baseline |= step.baseline.is_some();
-        if step.to == BuilderState::Ready {
+        if model::is_looked_at(seen.state, step.to) {
             row.reusable_until = step.reusable_until;
+        }
+        if step.to == BuilderState::Ready {
             row.ready_at.get_or_insert(now);
         }
         if let (Some(answer), Some(launch)) = (step.answer, row.launch.as_mut())

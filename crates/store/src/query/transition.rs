@@ -1,7 +1,9 @@
 //! Moves that the controller decides on, with what follows from them: for the attempt that a builder leaves, for the launch
 //! that is answered, and for the history of its pool's launches.
 
-use model::{AttemptId, AttemptState, Blame, BuildId, BuilderState, FleetId, LaunchHistory, Timestamp};
+use model::{
+    AttemptId, AttemptState, Blame, BuildId, BuilderState, FleetId, LaunchHistory, Timestamp, is_looked_at,
+};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, sea_query::OnConflict,
@@ -45,7 +47,7 @@ pub(super) async fn move_builder(
     if change.address.is_some() {
         columns.address = Set(change.address.clone());
     }
-    if to == BuilderState::Ready {
+    if is_looked_at(builder.state, to) {
         columns.reusable_until = Set(change.reusable_until.map(Timestamp::as_micros));
     }
     if change.baseline.is_some() {

@@ -14,6 +14,7 @@ on_both_databases!(
     a_builder_belongs_to_the_sandbox_of_its_first_attempt_once_a_worker_has_taken_it_up,
     a_used_builder_is_given_to_its_sandbox_only,
     a_builder_that_may_be_used_again_is_cleaned_unless_its_attempt_speaks_against_it,
+    an_offer_that_nobody_took_up_takes_no_right_to_be_used_again,
     a_builder_that_is_ready_again_proves_nothing_of_its_pools_launches,
 );
 
@@ -65,7 +66,7 @@ async fn a_builder_belongs_to_the_sandbox_of_its_first_attempt_once_a_worker_has
     let assigned = farm.store.assign(&farm.lease, attempt, &ready, at(60), at(3));
     assigned.await.unwrap();
     let reserved = farm.builder(ready.id).await;
-    let back = get_ready(&farm, &reserved).await;
+    let back = farm.go(&reserved, BuilderState::Ready).await;
     assert_eq!((&back.sandbox, back.uses), (&None, 0));
 
     let epoch = begin_on(&farm, &back, build).await.unwrap();
@@ -167,6 +168,34 @@ async fn a_builder_that_may_be_used_again_is_cleaned_unless_its_attempt_speaks_a
     let builder = farm.open_attempt(build).await.builder.unwrap();
     farm.finish(epoch, &outcome).await;
     assert_eq!(farm.builder(builder).await.state, BuilderState::Draining);
+}
+
+async fn an_offer_that_nobody_took_up_takes_no_right_to_be_used_again(farm: Farm) {
+    let builder = reusable(&farm).await;
+    // Before its first build, and between two.
+    for uses in 1..=2 {
+        let build = farm.submit().await.id;
+        let attempt = farm.open_attempt(build).await.id;
+        let ready = farm.builder(builder.id).await;
+        let assigned = farm.store.assign(&farm.lease, attempt, &ready, at(60), at(3));
+        assigned.await.unwrap();
+        let reserved = farm.builder(builder.id).await;
+        let back = farm.go(&reserved, BuilderState::Ready).await;
+        let epoch = begin_on(&farm, &back, build).await.unwrap();
+        farm.finish(epoch, &collected(build)).await;
+        let cleaning = farm.builder(builder.id).await;
+        assert_eq!((cleaning.state, cleaning.uses), (BuilderState::Cleaning, uses));
+        get_ready(&farm, &cleaning).await;
+    }
+    // What cleaning says is what holds from then on.
+    let build = farm.submit().await.id;
+    let epoch = begin_on(&farm, &farm.builder(builder.id).await, build).await.unwrap();
+    farm.finish(epoch, &collected(build)).await;
+    let last = farm.go(&farm.builder(builder.id).await, BuilderState::Ready).await;
+    let build = farm.submit().await.id;
+    let epoch = begin_on(&farm, &last, build).await.unwrap();
+    farm.finish(epoch, &collected(build)).await;
+    assert_eq!(farm.builder(builder.id).await.state, BuilderState::Draining);
 }
 
 /// How many builders of the pool in a row never got ready.
