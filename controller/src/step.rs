@@ -147,7 +147,10 @@ pub(crate) async fn advance_until(
 ) -> Result<Builder, store::Error> {
     let (now, to) = (context.clock.now(), step.to);
     let deadlines = context.deadlines(&builder.pool);
-    let limit = until.or_else(|| deadlines.end_of(to, builder.created_at, now));
+    let hold = builder.mark.as_ref().filter(|_| to == BuilderState::Held);
+    let limit = until
+        .or_else(|| hold.and_then(|mark| mark.held_until(now)))
+        .or_else(|| deadlines.end_of(to, builder.created_at, now));
     let change = Change {
         hooks: hooks_of_move(&context.fleet, builder, to),
         ..Change::of(step, limit)

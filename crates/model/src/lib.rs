@@ -48,7 +48,7 @@ pub use name::{ChrootName, DirectoryName, InvalidName, OwnerName, PackageName, P
 pub use offering::{Market, Offering};
 pub use plan::plan;
 pub use repository_address::{RepositoryAddress, RepositoryPlace};
-pub use reuse::{AfterUse, Sandbox, is_looked_at};
+pub use reuse::{AfterUse, Sandbox, UseEnd, Used, is_looked_at};
 pub use shortage::Shortage;
 pub use step::{launch::LaunchAnswer, sight::InstanceState};
 pub use time::Timestamp;

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-use crate::{BuilderState, Timestamp, build::UnknownState};
+use crate::{BuilderState, Timestamp, build::UnknownState, quantity::Span};
 
 /// What an operator wants of a builder, or its cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -80,9 +80,12 @@ pub struct Mark {
     pub by: String,
     /// Why, as a sentence for people; may be empty.
     pub why: String,
-    /// When it ends by itself; `None`: never.
+    /// When it ends by itself; `None`: never, or that is not known yet.
     #[serde(serialize_with = "as_text")]
     pub until: Option<Timestamp>,
+    /// For a hold: how long it lasts from the moment on at which the builder is held, which may be long after the command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Span>,
 }
 
 /// A moment as people read it.
@@ -99,7 +102,14 @@ impl Mark {
             by: format!("cloud {cloud}"),
             why: told.to_owned(),
             until: None,
+            lasts: None,
         }
+    }
+
+    /// When a hold ends that begins now; `None` where nobody has said how long it lasts.
+    #[must_use]
+    pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lasts.map(|lasts| now.plus(lasts.get())).or(self.until)
     }
 
     /// Whether this says more than what was said before, so that it takes its place.
@@ -111,8 +121,18 @@ impl Mark {
     /// The mark as a sentence for operators.
     #[must_use]
     pub fn in_words(&self) -> String {
-        let Self { kind, by, why, until } = self;
-        let until = until.map_or_else(String::new, |until| format!(" until {}", until.to_the_second()));
+        let Self {
+            kind,
+            by,
+            why,
+            until,
+            lasts,
+        } = self;
+        let until = match (until, lasts) {
+            (Some(until), _) => format!(" until {}", until.to_the_second()),
+            (None, Some(lasts)) => format!(" for {lasts}"),
+            (None, None) => String::new(),
+        };
         let word = match kind {
             MarkKind::Held => "held for",
             MarkKind::Ended => "ended at once by",
@@ -176,6 +196,43 @@ mod tests {
             by: "alice".to_owned(),
             why: "a bad disk".to_owned(),
             until: None,
+            lasts: None,
+        }
+    }
+
+    #[test]
+    fn a_hold_lasts_from_the_moment_on_at_which_it_begins() {
+        let now = Timestamp::from_micros(1_000_000_000_000);
+        let later = now.plus(std::time::Duration::from_secs(7200));
+        let hour = Some(Span::seconds(3600));
+        for (until, lasts, expected, words) in [
+            (None, None, None, "held for alice: a bad disk"),
+            (
+                None,
+                hour,
+                Some(later.plus(std::time::Duration::from_secs(3600))),
+                "held for alice for 1h: a bad disk",
+            ),
+            (
+                Some(now),
+                None,
+                Some(now),
+                "held for alice until 1970-01-12T13:46:40Z: a bad disk",
+            ),
+            (
+                Some(now),
+                hour,
+                Some(later.plus(std::time::Duration::from_secs(3600))),
+                "held for alice until 1970-01-12T13:46:40Z: a bad disk",
+            ),
+        ] {
+            let hold = Mark {
+                until,
+                lasts,
+                ..mark(MarkKind::Held)
+            };
+            assert_eq!(hold.held_until(later), expected, "{words}");
+            assert_eq!(hold.in_words(), words);
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    BuilderState, Drift, LaunchHistory, Sandbox, Timestamp,
+    AfterUse, BuilderState, Drift, LaunchHistory, Sandbox, Timestamp, UseEnd, Used,
     budget::Budget,
     fleet::PoolSpec,
     id::{AttemptId, BuildId, BuilderId},
@@ -222,6 +222,22 @@ impl Builder {
         self.mark.as_ref().is_some_and(|mark| mark.kind == MarkKind::Held)
     }
 
+    /// Where it goes because its time in its state is over; `None` where it has no end.
+    fn when_overdue(&self, now: Timestamp) -> Option<BuilderState> {
+        let to = self.state.when_overdue()?;
+        let used = Used {
+            // What nobody brought to an end is never cleaned.
+            reusable_until: None,
+            cordoned: self.cordoned,
+            mark: self.mark.as_ref(),
+        };
+        let is_in_use = matches!(self.state, BuilderState::Busy | BuilderState::Cleaning);
+        match is_in_use && AfterUse::of(&used, UseEnd::Forsaken, now) == AfterUse::Hold {
+            true => Some(BuilderState::Held),
+            false => Some(to),
+        }
+    }
+
     /// The order in which builders are given away: those first that are as they would be made now, then the oldest.
     fn turn(&self) -> (bool, Timestamp, BuilderId) {
         (self.drift.is_some(), self.entered_at, self.id)
@@ -353,15 +369,17 @@ fn expire(snapshot: &Snapshot, plan: &mut Plan) {
         .iter()
         .filter(|builder| is_overdue(builder, snapshot.now))
     {
-        let Some(to) = builder.state.when_overdue() else {
+        let Some(to) = builder.when_overdue(snapshot.now) else {
             continue;
         };
         let seconds = snapshot.now.since(builder.entered_at).as_secs();
+        let hold = builder.mark.as_ref().filter(|_| to == BuilderState::Held);
+        let hold = hold.map_or_else(String::new, |mark| format!("; {}", mark.in_words()));
         plan.actions.push(Action::Expire {
             builder: builder.id,
             from: builder.state,
             to,
-            reason: format!("still {} after {seconds} s", builder.state),
+            reason: format!("still {} after {seconds} s{hold}", builder.state),
         });
     }
 }

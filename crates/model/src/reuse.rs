@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     BuilderState, OwnerName, ProjectName, Timestamp,
     attempt::{AttemptState, Blame},
+    mark::{Mark, MarkKind},
 };
 
 /// Who may find on a builder what a build left there: a submitter's builds of one project, which Copr calls a sandbox, too.
@@ -49,35 +50,58 @@ pub const fn is_looked_at(from: BuilderState, to: BuilderState) -> bool {
     matches!(from, BuilderState::Checking | BuilderState::Cleaning) && matches!(to, BuilderState::Ready)
 }
 
-/// What becomes of a builder when its attempt has ended.
+/// How a use of a builder ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UseEnd {
+    /// Its worker brought the attempt to this end.
+    Handed(AttemptState, Option<Blame>),
+    /// Nobody goes on with what was done there, an attempt or the cleaning after one; the machine is there as far as is known.
+    Forsaken,
+    /// Its machine is gone, or its cloud has taken it back.
+    MachineGone,
+}
+
+/// A builder in use, as far as what becomes of it depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Used<'a> {
+    /// Until when it may be used again; `None`: it may not.
+    pub reusable_until: Option<Timestamp>,
+    /// Whether no further attempts are to go to it.
+    pub cordoned: bool,
+    /// What an operator has said of it.
+    pub mark: Option<&'a Mark>,
+}
+
+/// What becomes of a builder when a use of it has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterUse {
     /// It is cleaned, and then ready for its sandbox again.
     Clean,
+    /// It is kept for whom an operator wants it for, as the use left it.
+    Hold,
     /// It is terminated.
     Terminate,
 }
 
 impl AfterUse {
-    /// What becomes of a builder that may be used again until a moment, if at all, after an attempt that its worker brought to
-    /// this end. It is used again only if the attempt says nothing against the machine: the package was built, or is itself to
-    /// blame.
+    /// What becomes of a builder after a use with this end. What somebody wants to look at is kept however the use ended, as long as
+    /// there is a machine. One is used again only if its time is not over and the attempt says nothing against the machine: the
+    /// package was built, or is itself to blame.
     #[must_use]
-    pub fn of(
-        reusable_until: Option<Timestamp>,
-        (end, blame): (AttemptState, Option<Blame>),
-        now: Timestamp,
-    ) -> Self {
+    pub fn of(used: &Used<'_>, end: UseEnd, now: Timestamp) -> Self {
+        let is_to_be_held = used.mark.is_some_and(|mark| mark.kind == MarkKind::Held);
         let speaks_for_it = match end {
-            AttemptState::Publishing | AttemptState::Skipped => true,
-            AttemptState::Failed => blame == Some(Blame::Package),
+            UseEnd::MachineGone => return Self::Terminate,
+            _ if is_to_be_held => return Self::Hold,
+            UseEnd::Handed(AttemptState::Publishing | AttemptState::Skipped, _)
+            | UseEnd::Handed(AttemptState::Failed, Some(Blame::Package)) => true,
             // What was ended from outside may have been stuck, and may still be.
-            _ => false,
+            UseEnd::Handed(..) | UseEnd::Forsaken => false,
         };
-        if speaks_for_it && reusable_until.is_some_and(|until| now < until) {
-            Self::Clean
-        } else {
-            Self::Terminate
+        let may_be_used = !used.cordoned && used.reusable_until.is_some_and(|until| now < until);
+        match speaks_for_it && may_be_used {
+            true => Self::Clean,
+            false => Self::Terminate,
         }
     }
 }
@@ -115,31 +139,90 @@ mod tests {
         assert_eq!(found, [(S::Checking, S::Ready), (S::Cleaning, S::Ready)]);
     }
 
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+    fn used(reusable_until: Option<Timestamp>, mark: Option<&Mark>) -> Used<'_> {
+        Used {
+            reusable_until,
+            cordoned: mark.is_some(),
+            mark,
+        }
+    }
+
     #[test]
     fn a_builder_is_used_again_in_its_time_if_the_attempt_says_nothing_against_it() {
         use AttemptState as S;
-        let now = Timestamp::from_micros(1_800_000_000_000_000);
-        let later = now.plus(std::time::Duration::from_micros(1));
+        let later = NOW.plus(std::time::Duration::from_micros(1));
         let ends = [
-            (S::Publishing, None, AfterUse::Clean),
-            (S::Skipped, None, AfterUse::Clean),
-            (S::Failed, Some(Blame::Package), AfterUse::Clean),
-            (S::Failed, Some(Blame::Infrastructure), AfterUse::Terminate),
-            (S::Failed, Some(Blame::Service), AfterUse::Terminate),
-            (S::Failed, None, AfterUse::Terminate),
-            (S::Canceled, Some(Blame::Cancelled), AfterUse::Terminate),
-            (S::Lost, None, AfterUse::Terminate),
+            (UseEnd::Handed(S::Publishing, None), AfterUse::Clean),
+            (UseEnd::Handed(S::Skipped, None), AfterUse::Clean),
+            (UseEnd::Handed(S::Failed, Some(Blame::Package)), AfterUse::Clean),
+            (
+                UseEnd::Handed(S::Failed, Some(Blame::Infrastructure)),
+                AfterUse::Terminate,
+            ),
+            (
+                UseEnd::Handed(S::Failed, Some(Blame::Service)),
+                AfterUse::Terminate,
+            ),
+            (UseEnd::Handed(S::Failed, None), AfterUse::Terminate),
+            (
+                UseEnd::Handed(S::Canceled, Some(Blame::Cancelled)),
+                AfterUse::Terminate,
+            ),
+            (UseEnd::Handed(S::Lost, None), AfterUse::Terminate),
+            (UseEnd::Forsaken, AfterUse::Terminate),
+            (UseEnd::MachineGone, AfterUse::Terminate),
         ];
-        for (end, blame, expected) in ends {
+        for (end, expected) in ends {
             assert_eq!(
-                AfterUse::of(Some(later), (end, blame), now),
+                AfterUse::of(&used(Some(later), None), end, NOW),
                 expected,
-                "{end:?} {blame:?}"
+                "{end:?}"
             );
-            for over in [None, Some(now)] {
-                let after = AfterUse::of(over, (end, blame), now);
-                assert_eq!(after, AfterUse::Terminate, "{end:?} {blame:?} {over:?}");
+            for over in [None, Some(NOW)] {
+                let after = AfterUse::of(&used(over, None), end, NOW);
+                assert_eq!(after, AfterUse::Terminate, "{end:?} {over:?}");
             }
+            let cordoned = Used {
+                cordoned: true,
+                ..used(Some(later), None)
+            };
+            assert_eq!(
+                AfterUse::of(&cordoned, end, NOW),
+                AfterUse::Terminate,
+                "{end:?}, cordoned"
+            );
+        }
+    }
+
+    #[test]
+    fn what_an_operator_wants_to_look_at_is_held_however_its_use_ended_while_there_is_a_machine() {
+        use AttemptState as S;
+        let later = NOW.plus(std::time::Duration::from_secs(60));
+        for kind in MarkKind::ALL {
+            let mark = Mark {
+                kind,
+                by: "alice".to_owned(),
+                why: "look".to_owned(),
+                // A hold does not end before it has begun.
+                until: Some(NOW.minus(std::time::Duration::from_secs(60))),
+                lasts: None,
+            };
+            let after = |end| AfterUse::of(&used(Some(later), Some(&mark)), end, NOW);
+            let expected = match kind {
+                MarkKind::Held => AfterUse::Hold,
+                _ => AfterUse::Terminate,
+            };
+            for end in [
+                UseEnd::Handed(S::Publishing, None),
+                UseEnd::Handed(S::Failed, Some(Blame::Infrastructure)),
+                UseEnd::Handed(S::Canceled, Some(Blame::Cancelled)),
+                UseEnd::Forsaken,
+            ] {
+                assert_eq!(after(end), expected, "{kind} {end:?}");
+            }
+            assert_eq!(after(UseEnd::MachineGone), AfterUse::Terminate, "{kind}");
         }
     }
 }

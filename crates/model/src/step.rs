@@ -71,6 +71,8 @@ pub struct Move {
     pub address: Option<String>,
     /// Whether an attempt that is lost by it does not count as a try, and the builder not as its pool's failure.
     pub is_excused: bool,
+    /// Whether its machine is gone, or its cloud has taken it back: there is nothing that could be kept for anybody.
+    pub is_gone: bool,
     /// For one that gets ready: until when it may be used again after its next use; none: it may not.
     pub reusable_until: Option<Timestamp>,
     /// What its cloud has no more of, where it refused the launch.
@@ -90,6 +92,7 @@ impl Move {
             instance_id: None,
             address: None,
             is_excused: false,
+            is_gone: false,
             reusable_until: None,
             shortage: None,
             baseline: None,

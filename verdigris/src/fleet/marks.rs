@@ -54,6 +54,7 @@ mod tests {
                 by: "root".to_owned(),
                 why: "old".to_owned(),
                 until: None,
+                lasts: None,
             });
             assert_eq!(super::state(&builder), expected);
             assert_eq!(words(&builder).is_some(), kind.is_some());

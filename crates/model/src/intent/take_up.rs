@@ -55,10 +55,10 @@ pub fn take_up(intent: &Intent, snapshot: &Snapshot) -> Decision {
             owner,
         } => {
             let hold = Mark {
-                until: Some(now.plus(lasts.get().min(LONGEST_HOLD.get()))),
+                lasts: Some((*lasts).min(LONGEST_HOLD)),
                 ..mark(MarkKind::Held, owner.as_ref().unwrap_or(&intent.actor), reason)
             };
-            with(*builder, snapshot, |builder| hold_it(builder, hold))
+            with(*builder, snapshot, |builder| hold_it(builder, hold, now))
         }
         Request::Release { builder } => with(*builder, snapshot, |builder| release(builder, &intent.actor)),
         Request::Readmit { host } => readmit(host, snapshot),
@@ -84,6 +84,7 @@ fn mark(kind: MarkKind, by: &str, why: &str) -> Mark {
         by: by.to_owned(),
         why: why.to_owned(),
         until: None,
+        lasts: None,
     }
 }
 
@@ -226,8 +227,13 @@ fn uncordon(ids: &[BuilderId], snapshot: &Snapshot) -> Decision {
     })
 }
 
-fn hold_it(builder: &Builder, hold: Mark) -> Decision {
+fn hold_it(builder: &Builder, hold: Mark, now: Timestamp) -> Decision {
     let (id, state) = (builder.id, builder.state);
+    // Of one that is at work it is not known when the hold begins.
+    let hold = Mark {
+        until: hold.held_until(now).filter(|_| state == BuilderState::Held),
+        ..hold
+    };
     if BuilderState::STARTING.contains(&state) {
         let words = format!("builder {id} is {state}: only one that is ready or at work can be held");
         return Decision::of(Refused, words);

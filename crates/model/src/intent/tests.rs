@@ -35,6 +35,7 @@ fn mark(kind: MarkKind, why: &str) -> Mark {
         by: "root".to_owned(),
         why: why.to_owned(),
         until: None,
+        lasts: None,
     }
 }
 
@@ -118,6 +119,15 @@ fn held() -> Mark {
         by: "alice".to_owned(),
         why: "look".to_owned(),
         until: Some(NOW.plus(Duration::from_secs(60))),
+        lasts: Some(Span::seconds(60)),
+    }
+}
+
+/// The same for one that is not held yet.
+fn to_be_held() -> Mark {
+    Mark {
+        until: None,
+        ..held()
     }
 }
 
@@ -295,8 +305,15 @@ fn a_cordon_and_a_hold_are_set_where_they_mean_something() {
         (uncordon(), S::Ready, Some(c(None)), Done, vec![(1, None)]),
         (uncordon(), S::Ready, None, Nothing, vec![]),
         (uncordon(), S::Busy, retired(), Refused, vec![]),
-        (hold(), S::Ready, None, Running, vec![(1, Some(held()))]),
-        (hold(), S::Busy, Some(c(None)), Running, vec![(1, Some(held()))]),
+        (hold(), S::Ready, None, Running, vec![(1, Some(to_be_held()))]),
+        (
+            hold(),
+            S::Busy,
+            Some(c(None)),
+            Running,
+            vec![(1, Some(to_be_held()))],
+        ),
+        (hold(), S::Busy, Some(to_be_held()), Nothing, vec![]),
         (hold(), S::Held, Some(held()), Nothing, vec![]),
         (hold(), S::Booting, None, Refused, vec![]),
         (hold(), S::Terminating, None, Refused, vec![]),
@@ -326,8 +343,8 @@ fn no_hold_is_longer_than_three_days() {
         owner: None,
     };
     let (_, _, marks) = taken(request, vec![builder(1, S::Ready, None)]);
-    let longest = NOW.plus(LONGEST_HOLD.get());
-    assert_eq!(marks[0].1.as_ref().unwrap().until, Some(longest));
+    let hold = marks[0].1.as_ref().unwrap();
+    assert_eq!((hold.until, hold.lasts), (None, Some(LONGEST_HOLD)));
     assert_eq!(marks[0].1.as_ref().unwrap().by, "root", "who asks is who owns it");
 }
 

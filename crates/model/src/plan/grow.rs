@@ -86,7 +86,7 @@ fn obey(snapshot: &Snapshot, plan: &mut Plan) {
             plan.actions.push(Action::Move {
                 builder: builder.id,
                 to,
-                until: mark.until.filter(|_| to == BuilderState::Held),
+                until: mark.held_until(snapshot.now).filter(|_| to == BuilderState::Held),
                 reason: mark.in_words(),
             });
         }

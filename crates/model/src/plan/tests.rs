@@ -9,6 +9,7 @@ use crate::{
     fleet::{
         DriftSpec, HostKeySource, LaunchSpec, OfferingSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec,
     },
+    quantity::Span,
 };
 
 mod hosts;

@@ -165,7 +165,10 @@ fn gone(state: BuilderState, reason: String) -> Option<Move> {
     [BuilderState::Terminating, BuilderState::Draining]
         .into_iter()
         .find(|to| state.may_become(*to))
-        .map(|to| Move::new(to, reason))
+        .map(|to| Move {
+            is_gone: true,
+            ..Move::new(to, reason)
+        })
 }
 
 /// Whether an instance counts as gone that was looked for so often, for the first time so long ago, and never found.

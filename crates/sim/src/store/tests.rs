@@ -211,6 +211,7 @@ fn mark(kind: MarkKind) -> Mark {
         by: "operator".to_owned(),
         why: String::new(),
         until: None,
+        lasts: None,
     }
 }
 

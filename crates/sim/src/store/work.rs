@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use model::{
-    AfterUse, AttemptId, AttemptState, Blame, BuildId, BuilderId, BuilderState, Epoch, Timestamp,
-    builder::Deadlines, mark::MarkKind,
+    AfterUse, AttemptId, AttemptState, Blame, BuildId, BuilderId, BuilderState, Epoch, Timestamp, UseEnd,
+    Used, builder::Deadlines, mark::MarkKind,
 };
 
 use super::{Allocation, Attempt, Builder, Stop, Store};
@@ -273,16 +273,16 @@ impl Store {
         else {
             return;
         };
-        let reusable_until = row.reusable_until.filter(|_| !row.cordoned);
-        let hold = row.mark.as_ref().filter(|mark| mark.kind == MarkKind::Held);
-        let hold = hold.filter(|mark| mark.until.is_none_or(|until| until > now));
-        let (to, deadline) = match (AfterUse::of(reusable_until, end, now), hold) {
-            (AfterUse::Clean, _) => (BuilderState::Cleaning, now.plus(limits.clean)),
-            (AfterUse::Terminate, Some(hold)) => (
-                BuilderState::Held,
-                hold.until.unwrap_or_else(|| now.plus(limits.held)),
-            ),
-            (AfterUse::Terminate, None) => (BuilderState::Draining, now.plus(limits.drain)),
+        let used = Used {
+            reusable_until: row.reusable_until,
+            cordoned: row.cordoned,
+            mark: row.mark.as_ref(),
+        };
+        let hold = used.mark.and_then(|mark| mark.held_until(now));
+        let (to, deadline) = match AfterUse::of(&used, UseEnd::Handed(end.0, end.1), now) {
+            AfterUse::Clean => (BuilderState::Cleaning, now.plus(limits.clean)),
+            AfterUse::Hold => (BuilderState::Held, hold.unwrap_or_else(|| now.plus(limits.held))),
+            AfterUse::Terminate => (BuilderState::Draining, now.plus(limits.drain)),
         };
         row.enter(to, "its attempt ended".to_owned(), (now, Some(deadline)));
     }

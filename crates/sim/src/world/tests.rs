@@ -52,6 +52,7 @@ pub(super) fn mark(kind: MarkKind) -> Mark {
         by: "operator".to_owned(),
         why: String::new(),
         until: None,
+        lasts: None,
     }
 }
 

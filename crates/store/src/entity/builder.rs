@@ -40,6 +40,8 @@ pub struct Model {
     pub mark_by: Option<String>,
     pub mark_why: Option<String>,
     pub mark_until: Option<i64>,
+    /// How long a hold lasts, in milliseconds.
+    pub mark_lasts: Option<i64>,
     /// The fixed host that it is.
     pub host: Option<String>,
     /// What its machine was of when it was adopted.

@@ -61,7 +61,7 @@ async fn list(tx: &Tx, fleet: FleetId) -> Result<String, TxError> {
     let stamp = match backend {
         DbBackend::Postgres => "CAST(CAST(xmin AS TEXT) AS BIGINT)",
         _ => {
-            "json_array(version, cordoned, reason, state, pool, instance_id, deadline, mark, mark_by, mark_why, mark_until)"
+            "json_array(version, cordoned, reason, state, pool, instance_id, deadline, mark, mark_by, mark_why, mark_until, mark_lasts)"
         }
     };
     let sql = format!(

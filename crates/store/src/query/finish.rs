@@ -1,15 +1,15 @@
 //! Ends of attempts: what a worker hands in, and what a lost builder means.
 
 use model::{
-    AfterUse, AttemptState, Blame, BuildId, BuildState, BuilderId, BuilderState, Epoch, Timestamp,
-    builder::Deadlines,
+    AfterUse, AttemptState, Blame, BuildId, BuildState, BuilderId, BuilderState, Epoch, Timestamp, UseEnd,
+    Used, builder::Deadlines,
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use super::{
     allocations::{actor, held, move_allocation, not_held},
-    marks::{hold_of, notice_of},
+    marks::{mark_of, notice_of},
     moves::{self, Move},
     repositories::want_publication,
     verdict::{End, advance, end, lock_attempt, refresh_build, set_chroot},
@@ -33,56 +33,49 @@ fn ended(state: AllocationState, now: Timestamp) -> allocation::ActiveModel {
     }
 }
 
-/// Moves a builder on after its attempt: it is cleaned if it may be used again and nothing speaks against it, and leaves
-/// service otherwise. Nothing happens when it has left by itself.
-async fn release(
-    tx: &Tx,
-    id: BuilderId,
-    end: (AttemptState, Option<Blame>),
-    (actor, now): (&str, Timestamp),
-) -> Result<(), TxError> {
-    let why = "its attempt ended";
-    let row = builder::Entity::find_by_id(id.0).one(&**tx).await?;
-    let row = row.filter(|row| !row.cordoned);
-    let after = AfterUse::of(row.and_then(|row| moment(row.reusable_until)), end, now);
-    if after == AfterUse::Terminate {
-        return drain(tx, id, BuilderState::Busy, (actor, why, now)).await;
-    }
-    let step = Move {
-        builder: id,
-        from: BuilderState::Busy,
-        to: BuilderState::Cleaning,
-        version: None,
-        only_if: None,
-        actor,
-        reason: why,
-        deadline: Some(now.plus(Deadlines::default().clean)),
-        columns: builder::ActiveModel::default(),
-    };
-    moves::advance(tx, step, now).await.map(drop)
+/// Where a builder goes after a use, why, and when its time there is over.
+pub(super) struct Next {
+    pub(super) to: BuilderState,
+    pub(super) why: String,
+    pub(super) deadline: Timestamp,
 }
 
-/// Takes a builder out of service with its attempt: it is drained, or held where an operator wants that. Nothing happens when it
-/// has left by itself.
-pub(super) async fn drain(
+/// What the model says of a builder of which a use ended for this reason, as its row is now.
+pub(super) async fn after_use(
     tx: &Tx,
     id: BuilderId,
-    from: BuilderState,
+    (end, why): (UseEnd, &str),
+    now: Timestamp,
+) -> Result<Next, TxError> {
+    let row = builder::Entity::find_by_id(id.0).one(&**tx).await?;
+    let mark = row.as_ref().map(mark_of).transpose()?.flatten();
+    let used = Used {
+        reusable_until: row.as_ref().and_then(|row| moment(row.reusable_until)),
+        cordoned: row.as_ref().is_some_and(|row| row.cordoned),
+        mark: mark.as_ref(),
+    };
+    let limits = Deadlines::default();
+    let (to, deadline) = match AfterUse::of(&used, end, now) {
+        AfterUse::Clean => (BuilderState::Cleaning, now.plus(limits.clean)),
+        AfterUse::Hold => {
+            let until = mark.as_ref().and_then(|mark| mark.held_until(now));
+            (BuilderState::Held, until.unwrap_or_else(|| now.plus(limits.held)))
+        }
+        AfterUse::Terminate => (BuilderState::Draining, now.plus(limits.drain)),
+    };
+    let hold = mark.filter(|_| to == BuilderState::Held);
+    let why = hold.map_or_else(|| why.to_owned(), |hold| format!("{why}; {}", hold.in_words()));
+    Ok(Next { to, why, deadline })
+}
+
+/// Moves a builder on after a use. Nothing happens when it has left by itself.
+pub(super) async fn release(
+    tx: &Tx,
+    id: BuilderId,
+    (from, end): (BuilderState, UseEnd),
     (actor, why, now): (&str, &str, Timestamp),
 ) -> Result<(), TxError> {
-    let limits = Deadlines::default();
-    let hold = if from.may_become(BuilderState::Held) {
-        hold_of(tx, id, now).await?
-    } else {
-        None
-    };
-    let (to, why, deadline) = match &hold {
-        Some(hold) => {
-            let until = hold.until.unwrap_or_else(|| now.plus(limits.held));
-            (BuilderState::Held, format!("{why}; {}", hold.in_words()), until)
-        }
-        None => (BuilderState::Draining, why.to_owned(), now.plus(limits.drain)),
-    };
+    let Next { to, why, deadline } = after_use(tx, id, (end, why), now).await?;
     let step = Move {
         builder: id,
         from,
@@ -282,7 +275,7 @@ pub(super) async fn open_allocation(
 }
 
 impl Store {
-    /// Hands in how an attempt ended. Its builder is cleaned or drained, its allocation over.
+    /// Hands in how an attempt ended. Its builder is cleaned, held or drained, its allocation over.
     ///
     /// # Errors
     ///
@@ -305,7 +298,9 @@ impl Store {
             let actor = actor(worker);
             let verdict = verdict(outcome, row.cancel_requested);
             let builder = BuilderId(allocation.builder);
-            release(&tx, builder, (verdict.state, verdict.blame), (&actor, now)).await?;
+            let handed = UseEnd::Handed(verdict.state, verdict.blame);
+            let why = "its attempt ended";
+            release(&tx, builder, (BuilderState::Busy, handed), (&actor, why, now)).await?;
             if let (Outcome::Collected { packages, .. }, AttemptState::Publishing) = (outcome, verdict.state)
             {
                 keep_packages(&tx, &row, packages, now).await?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use model::{
     BuilderId, BuilderState, FleetId, PoolName, Timestamp,
     mark::{Mark, MarkKind, Pause},
+    quantity::Span,
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
@@ -26,14 +27,8 @@ pub(super) fn mark_of(row: &builder::Model) -> Result<Option<Mark>> {
         by: row.mark_by.clone().unwrap_or_default(),
         why: row.mark_why.clone().unwrap_or_default(),
         until: moment(row.mark_until),
+        lasts: row.mark_lasts.map(|ms| Span::milliseconds(ms.unsigned_abs())),
     }))
-}
-
-/// The hold of a builder that has not ended by a moment.
-pub(super) async fn hold_of(tx: &Tx, id: BuilderId, now: Timestamp) -> Result<Option<Mark>, TxError> {
-    let row = builder::Entity::find_by_id(id.0).one(&**tx).await?;
-    let mark = row.as_ref().map(mark_of).transpose()?.flatten();
-    Ok(mark.filter(|mark| mark.kind == MarkKind::Held && mark.until.is_none_or(|until| until > now)))
 }
 
 /// That a builder's cloud takes the machine back, where it has said so.
@@ -41,6 +36,10 @@ pub(super) async fn notice_of(tx: &Tx, id: BuilderId) -> Result<Option<Mark>, Tx
     let row = builder::Entity::find_by_id(id.0).one(&**tx).await?;
     let mark = row.as_ref().map(mark_of).transpose()?.flatten();
     Ok(mark.filter(|mark| mark.kind == MarkKind::TakenBack))
+}
+
+fn milliseconds(span: Span) -> i64 {
+    i64::try_from(span.get().as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Marks a builder that lives, or takes its mark away. Nothing happens when it has ended. One that is held already is held until
@@ -60,6 +59,7 @@ pub(super) async fn set_mark(
             mark_by: text(|mark| &mark.by),
             mark_why: text(|mark| &mark.why),
             mark_until: Set(until),
+            mark_lasts: Set(mark.and_then(|mark| mark.lasts).map(milliseconds)),
             ..Default::default()
         })
         .filter(builder::Column::Id.eq(id.0))
@@ -69,13 +69,13 @@ pub(super) async fn set_mark(
     if updated.rows_affected == 0 {
         return Ok(());
     }
-    if let Some(Mark {
-        kind: MarkKind::Held, ..
-    }) = mark
-    {
+    if let Some(hold) = mark.filter(|mark| mark.kind == MarkKind::Held) {
+        // It may be held since it was looked at.
+        let until = hold.until.or(hold.held_until(now)).map(Timestamp::as_micros);
         builder::Entity::update_many()
             .set(builder::ActiveModel {
                 deadline: Set(until),
+                mark_until: Set(until),
                 ..Default::default()
             })
             .filter(builder::Column::Id.eq(id.0))

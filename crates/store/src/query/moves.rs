@@ -59,6 +59,10 @@ pub(super) async fn advance(tx: &Tx, step: Move<'_>, now: Timestamp) -> Result<b
         ended_at: Set(to.is_final().then(|| now.as_micros())),
         ..step.columns
     };
+    if to == BuilderState::Held {
+        // From here on it is known when the hold ends.
+        columns.mark_until = Set(step.deadline.map(Timestamp::as_micros));
+    }
     if !matches!(to, BuilderState::Launching | BuilderState::Resolving) {
         // Only a launch that may have to be repeated needs it.
         columns.host_key_secret = Set(None);

@@ -1,10 +1,10 @@
 //! What the end of the farm means for attempts whose machines ended with it.
 
-use model::{AttemptState, BuildId, BuilderId, BuilderState, ChrootName, FleetId, Timestamp};
+use model::{AttemptState, BuildId, BuilderId, BuilderState, ChrootName, FleetId, Timestamp, UseEnd};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::{
-    finish::{drain, fence, open_allocation, withdraw},
+    finish::{fence, open_allocation, release, withdraw},
     verdict::{End, lock_attempt},
 };
 use crate::{
@@ -80,7 +80,7 @@ async fn lose(
     } else {
         BuilderState::Reserved
     };
-    drain(tx, builder, from, (ACTOR, WHY, now)).await?;
+    release(tx, builder, (from, UseEnd::MachineGone), (ACTOR, WHY, now)).await?;
     if !was_begun && !attempt.cancel_requested {
         withdraw(tx, &found, &attempt, (ACTOR, WHY, now)).await?;
         return Ok(None);

@@ -2,7 +2,8 @@
 //! that is answered, and for the history of its pool's launches.
 
 use model::{
-    AttemptId, AttemptState, Blame, BuildId, BuilderState, FleetId, LaunchHistory, Timestamp, is_looked_at,
+    AttemptId, AttemptState, Blame, BuildId, BuilderState, FleetId, LaunchHistory, Timestamp, UseEnd,
+    is_looked_at,
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -12,7 +13,7 @@ use sea_orm::{
 use super::{
     builders::builder_of,
     events::Entry,
-    finish::{fence, open_allocation, withdraw},
+    finish::{after_use, fence, open_allocation, withdraw},
     histories::history,
     hooks::write_down,
     hosts::{host_history, set_host_history},
@@ -249,9 +250,32 @@ async fn excuse_what_was_lost(
     Ok(())
 }
 
+/// The change by which a builder is held that was to be drained after a use, where an operator wants that; `None` where it goes as
+/// the controller says.
+async fn held_instead(
+    tx: &Tx,
+    builder: &Builder,
+    (to, change): (BuilderState, &Change),
+    now: Timestamp,
+) -> Result<Option<Change>, TxError> {
+    let ends_a_use = matches!(builder.state, BuilderState::Busy | BuilderState::Cleaning);
+    if !ends_a_use || to != BuilderState::Draining || change.is_gone {
+        return Ok(None);
+    }
+    let next = after_use(tx, builder.id, (UseEnd::Forsaken, &change.reason), now).await?;
+    Ok((next.to == BuilderState::Held).then(|| Change {
+        reason: next.why,
+        deadline: Some(next.deadline),
+        // Those were of the turn that it does not come to.
+        hooks: Vec::new(),
+        ..change.clone()
+    }))
+}
+
 impl Store {
     /// Moves a builder that was looked at to another state. One that leaves `reserved` or `busy` loses its
-    /// attempt in the same transaction.
+    /// attempt in the same transaction. One whose use ends without an end that anybody handed in is held instead of drained where an
+    /// operator wants that.
     ///
     /// # Errors
     ///
@@ -276,6 +300,11 @@ impl Store {
         }
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;
+            let held = held_instead(&tx, builder, (to, change), now).await?;
+            let (to, change) = match &held {
+                Some(held) => (BuilderState::Held, held),
+                None => (to, change),
+            };
             take_attempt_away(&tx, builder, change, now).await?;
             excuse_what_was_lost(&tx, builder, change, now).await?;
             move_builder(&tx, builder, to, (change, builder::ActiveModel::default()), now).await?;

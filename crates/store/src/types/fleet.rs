@@ -257,6 +257,8 @@ pub struct Change {
     pub launch_answer: Option<LaunchAnswer>,
     /// Whether an attempt that is lost by it, or was lost on the builder before, does not count as a try.
     pub is_excused: bool,
+    /// Whether its machine is gone, or its cloud has taken it back: it is held for nobody then.
+    pub is_gone: bool,
     /// For one that gets ready: until when it may be used again after its next use; `None`: it may not.
     pub reusable_until: Option<Timestamp>,
     /// What it is like before its first build, as the builder's own program tells it.
@@ -278,6 +280,7 @@ impl Change {
             address: step.address,
             launch_answer: step.answer,
             is_excused: step.is_excused,
+            is_gone: step.is_gone,
             reusable_until: step.reusable_until,
             baseline: step.baseline,
             shortage: step.shortage,

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use model::{
-    BuilderId, BuilderState, PoolName,
+    AttemptState, BuildId, BuilderId, BuilderState, Epoch, PoolName,
     intent::{Decision, Intent, IntentState, Request, Target},
     mark::{Mark, MarkKind, Pause},
     quantity::Span,
 };
-use store::{FleetCache, Lease};
+use store::{Builder, Change, FleetCache, Lease};
 use uuid::Uuid;
 
 use crate::{
     farm::{
-        CANCELED, Farm, assert_conflict, assert_invalid, assert_lease_lost, assert_not_found, because,
-        new_builder,
+        CANCELED, Farm, WORKER, assert_conflict, assert_invalid, assert_lease_lost, assert_not_found,
+        because, new_builder,
     },
     support::at,
 };
@@ -29,6 +29,7 @@ on_both_databases!(
     what_keeps_builders_is_looked_at_until_its_time_is_over,
     a_pool_is_paused_and_launches_again,
     a_builder_that_is_to_be_held_is_held_when_its_attempt_ends,
+    a_builder_that_is_to_be_held_is_held_also_when_nobody_ends_its_use,
     what_is_over_for_long_is_taken_away,
 );
 
@@ -72,6 +73,15 @@ fn mark(kind: MarkKind, until: Option<u64>) -> Mark {
         by: "root".to_owned(),
         why: "it smells".to_owned(),
         until: until.map(at),
+        lasts: None,
+    }
+}
+
+/// A hold of so many seconds.
+fn hold(seconds: u64) -> Mark {
+    Mark {
+        lasts: Some(Span::seconds(seconds)),
+        ..mark(MarkKind::Held, None)
     }
 }
 
@@ -309,30 +319,72 @@ async fn a_pool_is_paused_and_launches_again(farm: Farm) {
     }
 }
 
+/// A builder on which an attempt runs, and which is to be held for so many seconds then.
+async fn busy_to_be_held(farm: &Farm, seconds: u64) -> (BuildId, Epoch, Builder) {
+    let build = farm.submit().await.id;
+    let epoch = farm.begin(build).await;
+    let builder = farm.open_attempt(build).await.builder.unwrap();
+    mark_it(farm, builder, Some(hold(seconds))).await;
+    (build, epoch, farm.builder(builder).await)
+}
+
 async fn a_builder_that_is_to_be_held_is_held_when_its_attempt_ends(farm: Farm) {
-    for (until, state, deadline) in [
-        (Some(900), BuilderState::Held, Some(at(900))),
-        (Some(5), BuilderState::Draining, None),
-    ] {
-        let build = farm.submit().await.id;
-        let epoch = farm.begin(build).await;
-        let builder = farm.open_attempt(build).await.builder.unwrap();
-        mark_it(&farm, builder, Some(mark(MarkKind::Held, until))).await;
-        farm.finish(epoch, &CANCELED).await;
-        let after = farm.builder(builder).await;
-        assert_eq!(after.state, state, "{:?}", after.reason);
-        if deadline.is_some() {
-            assert_eq!(after.deadline, deadline);
-            let why = after.reason.unwrap();
-            assert!(
-                why.contains("held for root until ") && why.contains("its attempt ended"),
-                "{why}"
-            );
-            // A longer hold moves its end.
-            mark_it(&farm, builder, Some(mark(MarkKind::Held, Some(1800)))).await;
-            assert_eq!(farm.builder(builder).await.deadline, Some(at(1800)));
-        }
-    }
+    let (_, epoch, busy) = busy_to_be_held(&farm, 60).await;
+    // Long after the command, since its build took that long.
+    let finished = farm.store.finish_attempt(epoch, WORKER, &CANCELED, at(5000));
+    finished.await.unwrap();
+    let after = farm.builder(busy.id).await;
+    assert_eq!(after.state, BuilderState::Held, "{:?}", after.reason);
+    assert_eq!(after.deadline, Some(at(5060)), "its whole length");
+    let told = after.mark.unwrap();
+    assert_eq!(
+        (told.until, told.lasts),
+        (Some(at(5060)), Some(Span::seconds(60)))
+    );
+    let why = after.reason.unwrap();
+    assert_eq!(why, "its attempt ended; held for root for 1m: it smells");
+    // Another hold moves its end, also when whoever decided on it had not seen that it is held by now.
+    let longer = Mark {
+        until: Some(at(9000)),
+        ..hold(1800)
+    };
+    mark_it(&farm, busy.id, Some(longer)).await;
+    assert_eq!(farm.builder(busy.id).await.deadline, Some(at(9000)));
+    mark_it(&farm, busy.id, Some(hold(1800))).await;
+    let after = farm.builder(busy.id).await;
+    assert_eq!(after.deadline, Some(at(20 + 1800)));
+    assert_eq!(after.mark.unwrap().until, after.deadline);
+}
+
+async fn a_builder_that_is_to_be_held_is_held_also_when_nobody_ends_its_use(farm: Farm) {
+    let drain = async |builder: &Builder, change: &Change| {
+        let (store, lease) = (&farm.store, &farm.lease);
+        let moved = store.transition(lease, builder, BuilderState::Draining, change, at(200));
+        moved.await.unwrap()
+    };
+    let still = because("still busy after 90 s");
+    let (build, _, busy) = busy_to_be_held(&farm, 60).await;
+    let held = drain(&busy, &still).await;
+    assert_eq!((held.state, held.deadline), (BuilderState::Held, Some(at(260))));
+    let why = "still busy after 90 s; held for root for 1m: it smells";
+    assert_eq!(held.reason.as_deref(), Some(why));
+    assert_eq!(
+        farm.states(build).await.2,
+        AttemptState::Waiting,
+        "another one follows"
+    );
+
+    // There is nothing to look at where the machine is gone.
+    let gone = Change {
+        is_gone: true,
+        ..because("instance i-1 is terminated")
+    };
+    let (_, _, busy) = busy_to_be_held(&farm, 60).await;
+    assert_eq!(drain(&busy, &gone).await.state, BuilderState::Draining);
+    // Nor is one held that somebody has released meanwhile, or that never was to be.
+    let (_, _, busy) = busy_to_be_held(&farm, 60).await;
+    mark_it(&farm, busy.id, Some(mark(MarkKind::Retired, None))).await;
+    assert_eq!(drain(&busy, &still).await.state, BuilderState::Draining);
 }
 
 async fn what_is_over_for_long_is_taken_away(farm: Farm) {

@@ -189,9 +189,13 @@ async fn an_offer_that_nobody_took_up_takes_no_right_to_be_used_again(farm: Farm
     }
     // What cleaning says is what holds from then on.
     let build = farm.submit().await.id;
-    let epoch = begin_on(&farm, &farm.builder(builder.id).await, build).await.unwrap();
+    let epoch = begin_on(&farm, &farm.builder(builder.id).await, build)
+        .await
+        .unwrap();
     farm.finish(epoch, &collected(build)).await;
-    let last = farm.go(&farm.builder(builder.id).await, BuilderState::Ready).await;
+    let last = farm
+        .go(&farm.builder(builder.id).await, BuilderState::Ready)
+        .await;
     let build = farm.submit().await.id;
     let epoch = begin_on(&farm, &last, build).await.unwrap();
     farm.finish(epoch, &collected(build)).await;

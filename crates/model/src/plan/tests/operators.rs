@@ -7,7 +7,8 @@ pub(super) fn mark(kind: MarkKind) -> Mark {
         kind,
         by: "root".to_owned(),
         why: "it smells".to_owned(),
-        until: (kind == MarkKind::Held).then(|| NOW.plus(Duration::from_secs(60))),
+        until: None,
+        lasts: (kind == MarkKind::Held).then_some(Span::seconds(60)),
     }
 }
 
@@ -160,7 +161,7 @@ fn a_marked_builder_goes_where_its_mark_leads_as_soon_as_its_state_allows_it() {
             reason: reason.to_owned(),
         }]
     };
-    let held = "held for root until 1970-01-12T13:47:40Z: it smells";
+    let held = "held for root for 1m: it smells";
     let until = Some(NOW.plus(Duration::from_secs(60)));
     for (state, kind, expected) in [
         (S::Ready, MarkKind::Cordoned, vec![]),
@@ -237,4 +238,35 @@ fn a_held_builder_counts_against_the_maximum_and_ends_with_its_hold() {
         ),
         "{over:?}"
     );
+}
+
+#[test]
+fn a_builder_that_is_to_be_held_is_held_also_when_nobody_goes_on_with_its_use() {
+    use BuilderState as S;
+    for (state, kind, expected) in [
+        (S::Busy, MarkKind::Held, S::Held),
+        (S::Cleaning, MarkKind::Held, S::Held),
+        (S::Busy, MarkKind::Retired, S::Draining),
+        (S::Cleaning, MarkKind::Cordoned, S::Draining),
+        // Nothing has happened on it, and its hold follows when it is ready again.
+        (S::Reserved, MarkKind::Held, S::Ready),
+        (S::Held, MarkKind::Held, S::Draining),
+    ] {
+        let mut farm = snapshot(&[("x86", pool(0, 1, 0))]);
+        farm.builders = vec![marked(1, state, kind)];
+        farm.builders[0].deadline = Some(NOW);
+        let hold = if expected == S::Held {
+            "; held for root for 1m: it smells"
+        } else {
+            ""
+        };
+        let since = NOW.since(farm.builders[0].entered_at).as_secs();
+        let expected = Action::Expire {
+            builder: BuilderId(Uuid::from_u128(1)),
+            from: state,
+            to: expected,
+            reason: format!("still {state} after {since} s{hold}"),
+        };
+        assert_eq!(plan(&farm).actions, [expected], "{kind}");
+    }
 }

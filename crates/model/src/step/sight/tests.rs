@@ -41,7 +41,10 @@ fn an_instance_that_ends_takes_its_builder_with_it_in_every_state() {
             (Stopped, "stopped"),
         ] {
             let reason = format!("instance i-1 is {word}: no reason given");
-            let expected = expected.map(|to| Move::new(to, reason));
+            let expected = expected.map(|to| Move {
+                is_gone: true,
+                ..Move::new(to, reason)
+            });
             assert_eq!(seen(state, &sight(of_instance)), expected, "{state} {word}");
             let why = "Server.SpotInstanceTermination";
             let taken_back = Sight {
