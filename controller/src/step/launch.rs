@@ -6,7 +6,10 @@ use cloud::{Cloud, Instance};
 use model::{
     LaunchId, Offering,
     fleet::HostKeySource,
-    step::launch::{self, Doubt, Reply},
+    step::{
+        Move,
+        launch::{self, Doubt, Reply},
+    },
 };
 use shell::ClientKey;
 use store::{Builder, LaunchAttempt, Lease, NewLaunch};
@@ -52,13 +55,8 @@ pub(super) async fn launch(
     let (launch, answer) = ask(context, &builder).await?;
     // For the cloud: others need not find out the same.
     let failure = unreachable(&builder, &answer);
-    advance(
-        context,
-        lease,
-        &builder,
-        launch::after(&launch.offering, reply(answer)),
-    )
-    .await?;
+    let step = launch::after(&launch.offering, reply(answer));
+    answered(context, lease, &builder, step).await?;
     failure.map_or(Ok(()), Err)
 }
 
@@ -80,8 +78,28 @@ pub(super) async fn ask_again(
         Doubt::Unless(_) if is_nowhere(context, builder).await? => launch::nowhere(),
         Doubt::Unless(pause) | Doubt::GoesOn(pause) => return Ok(pause),
     };
-    advance(context, lease, builder, step).await?;
+    answered(context, lease, builder, step).await?;
     Ok(Duration::ZERO)
+}
+
+/// Writes down what came of a launch. That the instance is another builder's is no lost race: it is told in the builder's reason and
+/// as an error, since only operators can find out what is so.
+async fn answered(context: &Context, lease: &Lease, builder: &Builder, step: Move) -> Result<(), Error> {
+    let names_one = step.instance_id.is_some();
+    let what = match advance(context, lease, builder, step).await {
+        Ok(_) => return Ok(()),
+        Err(store::Error::Conflict { what }) if names_one => what,
+        Err(error) => return Err(error.into()),
+    };
+    let row = context.store.builder(builder.id).await?;
+    if row.is_none_or(|row| row.version != builder.version) {
+        return Err(store::Error::Conflict { what }.into());
+    }
+    context.store.annotate_builder(lease, builder, &what).await?;
+    Err(Error::Contradiction(format!(
+        "cloud {} gives builder {} a machine that cannot be its: {what}",
+        builder.cloud, builder.id
+    )))
 }
 
 /// The cloud's answer to the launch that is on record.

@@ -1,5 +1,9 @@
 //! Launches that are refused, put off, lost, or lead to nothing.
 
+use model::{BuilderId, LaunchId};
+use store::{Change, NewBuilder, NewLaunch};
+use uuid::Uuid;
+
 use super::*;
 
 #[tokio::test]
@@ -194,4 +198,63 @@ async fn a_controller_that_starts_anew_goes_on_with_a_launch_that_another_began(
     farm.controller.forget_everything().await;
     farm.until_ready(1).await;
     assert_eq!(farm.cloud.instances().len(), 1);
+}
+
+/// A builder that has an instance of this id already.
+async fn with_instance(farm: &Farm, id: &str) -> Builder {
+    let (store, lease) = (&farm.controller.context.store, &farm.lease);
+    let new = NewBuilder {
+        id: BuilderId(Uuid::now_v7()),
+        pool: "x86".parse().unwrap(),
+        cloud: "fake".to_owned(),
+        image: "ami-1".to_owned(),
+        spec_hash: String::new(),
+        port: 22,
+        host: None,
+        reason: "a test".to_owned(),
+        deadline: NOW.plus(Duration::from_secs(600)),
+    };
+    store.plan_builder(lease, &new, NOW).await.unwrap();
+    let planned = store.builder(new.id).await.unwrap().unwrap();
+    let launch = NewLaunch {
+        id: LaunchId(Uuid::now_v7()),
+        offering: "a".parse().unwrap(),
+        params_hash: String::new(),
+        host_key_public: Some(SHOWN.to_owned()),
+        host_key_secret: None,
+    };
+    let launching = store.begin_launch(lease, &planned, &launch, new.deadline, NOW);
+    let launching = launching.await.unwrap();
+    let change = Change {
+        instance_id: Some(id.to_owned()),
+        deadline: Some(new.deadline),
+        ..Change::default()
+    };
+    let moved = store.transition(lease, &launching, BuilderState::Pending, &change, NOW);
+    moved.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_machine_that_another_builder_has_is_told_in_the_reason_of_whoever_was_given_it() {
+    let mut farm = Farm::start(&pool("x86", "max: 2, idle: 2", "a")).await;
+    // What the cloud calls its first one.
+    let id = format!("i-{:017x}", 1);
+    let first = with_instance(&farm, &id).await;
+    farm.settle().await;
+    let rows = farm.builders().await;
+    let second = rows.iter().find(|it| it.id != first.id).unwrap();
+    assert_eq!((rows.len(), &second.instance_id), (2, &None));
+    let why = second.reason.as_deref().unwrap();
+    assert!(
+        why.ends_with(&format!("instance {id} is another builder's")),
+        "{:?}: {why}",
+        second.state
+    );
+    let asked = farm.cloud.asked().len();
+    farm.pass(5).await;
+    let more = farm.cloud.asked().len() - asked;
+    assert!(
+        (1..5).contains(&more),
+        "asked again, and not in each round: {more}"
+    );
 }

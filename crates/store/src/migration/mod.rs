@@ -39,6 +39,7 @@ mod m20261130_000036_strays;
 mod m20261130_000037_money;
 mod m20261130_000038_hosts_without_builds;
 mod m20261130_000039_consoles;
+mod m20261130_000041_instances_of_clouds;
 mod m20261130_000042_holds;
 
 /// How long a migration may take, waiting for another process that migrates included.
@@ -77,6 +78,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000037_money::Migration),
             Box::new(m20261130_000038_hosts_without_builds::Migration),
             Box::new(m20261130_000039_consoles::Migration),
+            Box::new(m20261130_000041_instances_of_clouds::Migration),
             Box::new(m20261130_000042_holds::Migration),
         ]
     }

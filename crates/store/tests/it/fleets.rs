@@ -7,17 +7,18 @@ use model::{
     plan::CloudTrouble,
 };
 use serde_json::json;
-use store::{Builder, Change, FleetView, Lease, Sighting};
+use store::{Builder, Change, FleetView, Lease, NewBuilder, NewHost, Sighting};
 use uuid::Uuid;
 
 use crate::{
-    farm::{Farm, TTL, assert_not_found, because, new_builder, new_launch},
+    farm::{Farm, TTL, assert_conflict, assert_not_found, because, new_builder, new_launch},
     support::at,
 };
 
 on_both_databases!(
     pools_of_one_name_fail_and_rest_each_for_themselves,
     strays_in_clouds_of_one_name_are_counted_each_for_themselves,
+    hosts_of_one_name_are_builders_of_both_and_an_instance_of_a_cloud_is_one_builders,
     of_a_fleet_of_the_past_nobody_is_told,
     pools_of_before_stay_paused_in_the_fleets_that_there_are,
 );
@@ -135,6 +136,51 @@ async fn pools_of_one_name_fail_and_rest_each_for_themselves(farm: Farm) {
         ..one
     };
     assert_not_found(resume(&nobody).await);
+}
+
+/// A builder that was given an instance of this id; the error where it could not be.
+async fn given(farm: &Farm, lease: &Lease, new: &NewBuilder, id: &str) -> Result<Builder, store::Error> {
+    farm.store.plan_builder(lease, new, at(1)).await.unwrap();
+    let planned = farm.builder(new.id).await;
+    let launching = farm
+        .store
+        .begin_launch(lease, &planned, &new_launch(), at(60), at(2))
+        .await
+        .unwrap();
+    let change = Change {
+        instance_id: Some(id.to_owned()),
+        ..because("it was given")
+    };
+    let moved = farm
+        .store
+        .transition(lease, &launching, BuilderState::Pending, &change, at(3));
+    moved.await
+}
+
+async fn hosts_of_one_name_are_builders_of_both_and_an_instance_of_a_cloud_is_one_builders(farm: Farm) {
+    let (one, other) = (farm.lease, another(&farm).await);
+    let of_host = || NewBuilder {
+        cloud: "hosts".to_owned(),
+        host: Some(NewHost {
+            name: "rack-1".to_owned(),
+            address: "192.0.2.7".to_owned(),
+        }),
+        ..new_builder()
+    };
+    for lease in [&one, &other] {
+        let new = of_host();
+        let row = given(&farm, lease, &new, "rack-1").await.unwrap();
+        assert_eq!((row.id, row.state), (new.id, BuilderState::Pending));
+        let again = farm.store.plan_builder(lease, &of_host(), at(4)).await;
+        assert_conflict(again);
+    }
+    given(&farm, &one, &new_builder(), "i-1").await.unwrap();
+    for lease in [&one, &other] {
+        let taken = given(&farm, lease, &new_builder(), "i-1").await;
+        let words = taken.as_ref().unwrap_err().to_string();
+        assert!(words.contains("instance i-1 is another builder's"), "{words}");
+        assert_conflict(taken);
+    }
 }
 
 async fn see(farm: &Farm, lease: &Lease, seen: &[&str], now: u64) {
