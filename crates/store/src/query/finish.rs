@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     AllocationState, CollectedPackage, Outcome, RepositoryKey,
-    convert::{Row, check_text, moment, to_number},
+    convert::{Row, check_text, moment, reason, to_number},
     database::{Store, Tx},
     entity::{allocation, attempt, build, build_chroot, builder, collected_package},
     error::{Error, Result, TxError},
@@ -251,6 +251,9 @@ pub(super) async fn withdraw(
     let columns = attempt::ActiveModel {
         epoch: Set(None),
         builder: Set(None),
+        waiting_reason: Set(Some(reason(&format!(
+            "no worker took up the builder that it was given ({why}); no controller has looked at it since"
+        )))),
         ..Default::default()
     };
     advance(tx, attempt, AttemptState::Waiting, columns, (actor, why, now)).await?;

@@ -21,6 +21,9 @@ use crate::{
 /// How many attempts that a worker began a build chroot has before it fails for good.
 pub(super) const MOST_ATTEMPTS: u64 = 3;
 
+/// Why an attempt waits that is new to controllers.
+const NEW: &str = "no controller has looked at it yet";
+
 /// The words of the states of attempts that are not over.
 pub(super) const OPEN: [&str; 4] = [
     AttemptState::Waiting.as_str(),
@@ -102,7 +105,7 @@ pub(super) fn new_attempt(
         queued_at: Set(now.as_micros()),
         owner: Set(of.owner.to_owned()),
         is_background: Set(of.is_background),
-        waiting_reason: Set(None),
+        waiting_reason: Set(Some(NEW.to_owned())),
         started_at: Set(None),
         ended_at: Set(None),
         excused: Set(false),

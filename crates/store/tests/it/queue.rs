@@ -266,7 +266,11 @@ async fn an_attempt_that_comes_back_from_a_builder_is_told_again_why_it_waits(fa
         attempt,
         "no worker took it up: it is the same attempt"
     );
-    assert_eq!(farm.chroot_of(build).await.waiting_reason, None);
+    let why = farm.chroot_of(build).await.waiting_reason.unwrap();
+    assert_eq!(
+        why,
+        "no worker took up the builder that it was given (not needed); no controller has looked at it since"
+    );
     assert_eq!(tell(&mut cache).await.as_deref(), Some("the pool is full"));
 }
 
