@@ -144,6 +144,17 @@ impl BuilderState {
         self.next().contains(&next)
     }
 
+    /// Where a builder goes at once that nobody will ever use, when it is on its way to be ready; `None` where its cloud's answer is
+    /// waited for first, or it is not on its way.
+    #[must_use]
+    pub const fn when_unwanted(self) -> Option<Self> {
+        match self {
+            S::Planned => Some(S::Abandoned),
+            S::Pending | S::Booting | S::Provisioning | S::Checking => Some(S::Terminating),
+            _ => None,
+        }
+    }
+
     /// What becomes of a builder whose time in this state is over; `None` where only evidence ends a state.
     #[must_use]
     pub const fn when_overdue(self) -> Option<Self> {

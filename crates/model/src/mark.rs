@@ -156,8 +156,9 @@ impl Mark {
             (MarkKind::Held, S::Ready | S::Cleaning) => Some(S::Held),
             (MarkKind::Cordoned, S::Cleaning) => Some(S::Draining),
             (MarkKind::Cordoned | MarkKind::Held, _) => None,
-            (_, S::Planned) => Some(S::Abandoned),
-            (_, S::Pending | S::Booting | S::Provisioning | S::Checking) => Some(S::Terminating),
+            (_, S::Planned | S::Pending | S::Booting | S::Provisioning | S::Checking) => {
+                state.when_unwanted()
+            }
             (_, S::Ready | S::Cleaning | S::Held) => Some(S::Draining),
             (MarkKind::Ended, S::Reserved | S::Busy) => Some(S::Draining),
             // What the cloud says of it is waited for, or the end of its job; what ends needs no mark.

@@ -307,14 +307,14 @@ pub enum Action {
         /// How long it was there, as a sentence for people.
         reason: String,
     },
-    /// Move a builder to where an operator wants it.
+    /// Move a builder to where an operator wants it, or to its end when it is on its way to a pool that is gone.
     Move {
         builder: BuilderId,
         /// The state that it moves to.
         to: BuilderState,
         /// Until when it stays there; `None`: as long as any builder.
         until: Option<Timestamp>,
-        /// Who wants that and why, as a sentence for people.
+        /// Who wants that, or why it is so, as a sentence for people.
         reason: String,
     },
 }

@@ -147,3 +147,15 @@ fn a_builder_has_the_time_of_its_state_from_now_on_and_the_time_of_one_wish_unti
         (Some(600), Some(390), None)
     );
 }
+
+#[test]
+fn what_is_on_its_way_and_not_being_asked_for_can_be_ended_at_once() {
+    for state in BuilderState::ALL {
+        let is_asked_for = matches!(state, S::Launching | S::Resolving);
+        let expected = BuilderState::STARTING.contains(&state) && !is_asked_for;
+        assert_eq!(state.when_unwanted().is_some(), expected, "{state}");
+        if let Some(next) = state.when_unwanted() {
+            assert!(state.may_become(next), "{state} -> {next}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use super::{
     account::{Account, open_accounts},
     hosts::Hosts,
     is_overdue,
-    leaving::leaving,
+    leaving::{homeless, leaving},
     refusal::Refusal,
 };
 use crate::{
@@ -74,22 +74,28 @@ pub(super) fn grow<'a>(
     obey(snapshot, plan);
 }
 
-/// Moves builders to where operators want them, but for those that are drained anyway or whose time is over.
+/// Moves builders to where operators want them, and ends those that are on their way to a pool which is gone; but for those that are
+/// drained anyway or whose time is over.
 fn obey(snapshot: &Snapshot, plan: &mut Plan) {
+    let now = snapshot.now;
     for builder in &snapshot.builders {
-        let Some(mark) = &builder.mark else { continue };
-        let is_drained_anyway = builder.state == BuilderState::Ready && mark.kind.is_end();
-        if is_drained_anyway || is_overdue(builder, snapshot.now) {
+        let mark = builder.mark.as_ref();
+        let is_drained_anyway =
+            builder.state == BuilderState::Ready && mark.is_some_and(|mark| mark.kind.is_end());
+        if is_drained_anyway || is_overdue(builder, now) {
             continue;
         }
-        if let Some(to) = mark.leads_to(builder.state) {
-            plan.actions.push(Action::Move {
-                builder: builder.id,
-                to,
-                until: mark.held_until(snapshot.now).filter(|_| to == BuilderState::Held),
-                reason: mark.in_words(),
-            });
-        }
+        let wanted = mark.and_then(|mark| Some((mark.leads_to(builder.state)?, mark.in_words())));
+        let Some((to, reason)) = wanted.or_else(|| homeless(builder, snapshot)) else {
+            continue;
+        };
+        let until = mark.and_then(|mark| mark.held_until(now));
+        plan.actions.push(Action::Move {
+            builder: builder.id,
+            to,
+            until: until.filter(|_| to == BuilderState::Held),
+            reason,
+        });
     }
 }
 

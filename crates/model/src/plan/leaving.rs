@@ -6,6 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Builder, Pool, Snapshot, hosts::moved, used::outstayed};
 use crate::{BuilderId, BuilderState, Drift, budget::Budget, mark::Mark, name::PoolName};
 
+/// Where a builder goes that is on its way to be ready in a pool that is gone, and why: whatever it needs is in the file no more.
+pub(super) fn homeless(builder: &Builder, snapshot: &Snapshot) -> Option<(BuilderState, String)> {
+    if snapshot.pools.contains_key(&builder.pool) {
+        return None;
+    }
+    let to = builder.state.when_unwanted()?;
+    Some((to, format!("pool {} is no longer in fleet.yaml", builder.pool)))
+}
+
 /// The builders to let go, each with the reason. One at work ends that first, and so does one that is `given` to an attempt.
 pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTreeMap<BuilderId, String> {
     let mut leaving = BTreeMap::new();

@@ -242,7 +242,7 @@ fn ready_builders_of_a_pool_that_is_gone_are_let_go_and_others_end_their_work() 
     let mut farm = snapshot(&[("x86", pool(0, 9, 0))]);
     farm.builders = BuilderState::ALL
         .into_iter()
-        .filter(|state| !state.is_final())
+        .filter(|state| !state.is_final() && state.when_unwanted().is_none())
         .zip(1..)
         .map(|(state, number)| builder(number, "old", state))
         .collect();
@@ -404,4 +404,50 @@ fn of_builders_that_are_not_needed_those_from_an_older_image_go_first() {
     // The older one is not idle for long enough yet.
     farm.builders[1] = from_another_image(2, 599);
     assert_eq!(drained(&plan(&farm)), [1]);
+}
+
+#[test]
+fn builders_that_are_on_their_way_to_a_pool_that_is_gone_are_ended_at_once() {
+    use BuilderState as S;
+    let moves = |state| {
+        let mut farm = snapshot(&[("x86", pool(0, 2, 0))]);
+        farm.builders = vec![builder(1, "old", state), builder(2, "x86", state)];
+        plan(&farm).actions
+    };
+    for state in S::STARTING {
+        let expected = match state {
+            S::Planned => Some(S::Abandoned),
+            // There may be a machine: what the cloud says comes first.
+            S::Launching | S::Resolving => None,
+            _ => Some(S::Terminating),
+        };
+        let expected = expected.map(|to| Action::Move {
+            builder: BuilderId(Uuid::from_u128(1)),
+            to,
+            until: None,
+            reason: "pool old is no longer in fleet.yaml".to_owned(),
+        });
+        assert_eq!(moves(state), Vec::from_iter(expected), "{state}");
+    }
+    for state in [S::Reserved, S::Busy, S::Cleaning, S::Held, S::Draining] {
+        assert_eq!(moves(state), [], "{state}");
+    }
+    // What an operator has said of one is done once.
+    let mut farm = snapshot(&[]);
+    let retired = Mark {
+        kind: MarkKind::Retired,
+        by: "root".to_owned(),
+        why: "old".to_owned(),
+        until: None,
+        lasts: None,
+    };
+    farm.builders = vec![Builder {
+        cordoned: true,
+        mark: Some(retired),
+        ..builder(1, "old", S::Booting)
+    }];
+    let [Action::Move { reason, .. }] = &plan(&farm).actions[..] else {
+        panic!("{:?}", plan(&farm).actions);
+    };
+    assert_eq!(reason, "retired by root: old");
 }

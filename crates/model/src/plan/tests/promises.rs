@@ -218,7 +218,14 @@ fn each_builder_has_one_thing_to_do(farm: &Farm, plan: &Plan) -> Promise {
             Action::Move { builder, to, .. } => {
                 prop_assert!(builders.insert(*builder), "moved once, and nothing else");
                 let moved = farm.get(*builder);
-                prop_assert!(moved.state.may_become(*to) && moved.mark.is_some());
+                prop_assert!(moved.state.may_become(*to));
+                let is_homeless = !farm.pools.contains_key(&moved.pool);
+                let is_for_nobody = is_homeless && moved.state.when_unwanted() == Some(*to);
+                prop_assert!(
+                    moved.mark.is_some() || is_for_nobody,
+                    "nobody wants that: {:?}",
+                    moved
+                );
             }
             Action::Launch { .. } => {}
         }
