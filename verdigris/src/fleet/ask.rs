@@ -312,16 +312,27 @@ impl Names<'_> {
     }
 
     async fn find(&self, text: &str, or_pool: bool) -> anyhow::Result<BuilderId> {
+        let (own, store) = (self.fleet.fleet, self.store);
         let on_record = match text.parse() {
-            Ok(id) => self.store.builder(id).await?,
-            Err(_) if text.starts_with("i-") || self.is_host(text) => {
-                self.store.builder_by_instance(text).await?
-            }
+            Ok(id) => store.builder(id).await?,
+            // What others call a host of theirs is nothing to this fleet.
+            Err(_) if self.is_host(text) => store.builder_of_fleet_by_instance(own, text).await?,
+            Err(_) if text.starts_with("i-") => match store.builder_of_fleet_by_instance(own, text).await? {
+                Some(builder) => Some(builder),
+                None => store.builder_by_instance(text).await?,
+            },
             Err(_) => None,
         };
-        match on_record {
-            Some(builder) => Ok(builder.id),
-            None => bail!("{}", unknown(text, or_pool, self.fleet, &self.view.builders)),
+        let Some(builder) = on_record else {
+            bail!("{}", unknown(text, or_pool, self.fleet, &self.view.builders));
+        };
+        match store.fleet_of_builder(builder.id).await? {
+            Some(fleet) if fleet != own => {
+                bail!(
+                    "`{text}` is a builder of fleet {fleet} in this database, and the fleet file is that of fleet {own}"
+                )
+            }
+            _ => Ok(builder.id),
         }
     }
 }

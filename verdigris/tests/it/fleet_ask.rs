@@ -7,10 +7,13 @@ use std::{
     time::Duration,
 };
 
-use model::intent::{Decision, IntentState};
+use model::{
+    BuilderState,
+    intent::{Decision, IntentState},
+};
 use runtime::clock;
 use serde_json::Value;
-use store::{DatabaseSettings, Lease, Store};
+use store::{Change, DatabaseSettings, Lease, NewBuilder, NewLaunch, Store};
 
 use crate::farm::{free_port, text, verdigris};
 
@@ -237,6 +240,64 @@ fn a_command_without_a_controller_asks_the_cloud_itself_and_says_when_that_is_aw
     // It gave the lease back: another leads at once.
     let (code, again, _) = farm.ask("spawn local --timeout 30s --key other");
     assert_eq!((code, &again["is_first"]), (4, &true.into()), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_builder_of_another_fleet_in_the_database_is_told_to_be_that() {
+    let farm = Nobody::new();
+    let store = farm.store().await;
+    let other = "019a0000-0000-7000-8000-000000000004";
+    let now = clock::now();
+    let lease = store.acquire_lease(other.parse().unwrap(), "other:1", Duration::from_secs(3600), now);
+    let lease = lease.await.unwrap().unwrap();
+    let new = NewBuilder {
+        id: "019a0000-0000-7000-8000-000000000005".parse().unwrap(),
+        pool: "local".parse().unwrap(),
+        cloud: "here".to_owned(),
+        image: "ami-1".to_owned(),
+        spec_hash: String::new(),
+        port: 22,
+        host: None,
+        reason: "a test".to_owned(),
+        deadline: now,
+    };
+    store.plan_builder(&lease, &new, now).await.unwrap();
+    let planned = store.builder(new.id).await.unwrap().unwrap();
+    let launch = NewLaunch {
+        id: "019a0000-0000-7000-8000-000000000006".parse().unwrap(),
+        offering: "a".parse().unwrap(),
+        params_hash: String::new(),
+        host_key_public: None,
+        host_key_secret: None,
+    };
+    let launching = store
+        .begin_launch(&lease, &planned, &launch, now, now)
+        .await
+        .unwrap();
+    let change = Change {
+        instance_id: Some("i-7".to_owned()),
+        ..Change::default()
+    };
+    let pending = store.transition(&lease, &launching, BuilderState::Pending, &change, now);
+    pending.await.unwrap();
+    for name in [new.id.to_string(), "i-7".to_owned()] {
+        for line in [
+            "hold NAME --reason look",
+            "terminate NAME --reason old",
+            "release NAME",
+        ] {
+            let (code, said, told) = farm.ask(&line.replace("NAME", &name));
+            assert_eq!((code, &said["state"]), (1, &"error".into()), "{line}: {said}");
+            let words = format!("`{name}` is a builder of fleet");
+            assert!(told.contains(&words) && told.contains(FLEET), "{line}: {told}");
+        }
+    }
+    let intents = store
+        .fleet_snapshot(FLEET.parse().unwrap(), now)
+        .await
+        .unwrap()
+        .intents;
+    assert!(intents.is_empty(), "nothing is asked of anybody: {intents:?}");
 }
 
 #[test]

@@ -323,6 +323,40 @@ impl Store {
         .await
     }
 
+    /// The builder of a fleet whose instance that is, the last one of several; none when its row cannot be read. The name of a fixed
+    /// host, which stands in the place of an instance's id, is its fleet's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Invalid`].
+    pub async fn builder_of_fleet_by_instance(
+        &self,
+        fleet: FleetId,
+        instance_id: &str,
+    ) -> Result<Option<Builder>> {
+        check_text("instance id", instance_id)?;
+        self.read(|tx| async move {
+            let is_it = Condition::all()
+                .add(builder::Column::InstanceId.eq(instance_id))
+                .add(builder::Column::Fleet.eq(fleet.0));
+            Ok(builders_of(&tx, is_it).await?.pop())
+        })
+        .await
+    }
+
+    /// The fleet that a builder is of; none where there is no such builder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn fleet_of_builder(&self, id: BuilderId) -> Result<Option<FleetId>> {
+        self.read(|tx| async move {
+            let row = builder::Entity::find_by_id(id.0).one(&*tx).await?;
+            Ok(row.map(|row| FleetId(row.fleet)))
+        })
+        .await
+    }
+
     /// Adds to a builder's reason what keeps it in its state; what was added before is replaced. Nothing happens when it has
     /// moved on.
     ///

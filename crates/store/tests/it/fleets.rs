@@ -173,7 +173,13 @@ async fn hosts_of_one_name_are_builders_of_both_and_an_instance_of_a_cloud_is_on
         assert_eq!((row.id, row.state), (new.id, BuilderState::Pending));
         let again = farm.store.plan_builder(lease, &of_host(), at(4)).await;
         assert_conflict(again);
+        let found = farm.store.builder_of_fleet_by_instance(lease.fleet, "rack-1");
+        assert_eq!(found.await.unwrap().unwrap().id, new.id);
+        let fleet = farm.store.fleet_of_builder(new.id).await.unwrap();
+        assert_eq!(fleet, Some(lease.fleet));
     }
+    let nobodys = farm.store.fleet_of_builder(new_builder().id).await.unwrap();
+    assert_eq!(nobodys, None);
     given(&farm, &one, &new_builder(), "i-1").await.unwrap();
     for lease in [&one, &other] {
         let taken = given(&farm, lease, &new_builder(), "i-1").await;
