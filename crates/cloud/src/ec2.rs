@@ -23,9 +23,11 @@ mod answer;
 mod dialect;
 mod images;
 mod offers;
+mod once;
 
 use answer::classify;
 pub use offers::UnknownTypes;
+use once::asked_once;
 
 use crate::{
     Cloud, Dialect, End, Error, FLEET_TAG, Image, Instance, InstanceState, LAUNCH_TAG, LaunchRequest,
@@ -145,8 +147,7 @@ impl Cloud for Ec2 {
             .set_metadata_options(metadata)
             .set_instance_market_options(market(offering))
             .customize()
-            // A refusal for capacity comes as a server error, which the SDK would try again.
-            .config_override(Config::builder().retry_config(RetryConfig::disabled()))
+            .config_override(asked_once())
             .send()
             .await
             .map_err(|error| classify(&error))?;
@@ -192,6 +193,8 @@ impl Cloud for Ec2 {
             .create_tags()
             .resources(instance_id)
             .set_tags(Some(Self::tags(owner, None)))
+            .customize()
+            .config_override(asked_once())
             .send()
             .await
             .map_err(|error| classify(&error))?;
@@ -203,6 +206,8 @@ impl Cloud for Ec2 {
             .client
             .terminate_instances()
             .instance_ids(instance_id)
+            .customize()
+            .config_override(asked_once())
             .send()
             .await;
         match sent {

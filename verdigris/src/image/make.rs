@@ -59,13 +59,32 @@ pub(super) async fn make(
     wait_for(cloud, clock, &id, limit)
         .await
         .with_context(|| format!("image {id}, named {}", wanted.name))?;
-    let tagged = cloud.tag_image(&id, &origin.tags_of_whole()).await;
+    let tagged = tag(cloud, clock, (&id, &origin.tags_of_whole())).await;
     tagged.with_context(|| {
         format!(
             "image {id} is there and could not be tagged, so that its machines would be provisioned as ever"
         )
     })?;
     Ok(id)
+}
+
+/// Gives an image tags, and does so again where the cloud was not there to do it.
+async fn tag(
+    cloud: &dyn Cloud,
+    clock: &Clock,
+    (id, tags): (&str, &BTreeMap<String, String>),
+) -> Result<(), cloud::Error> {
+    let begun = clock.elapsed();
+    loop {
+        let error = match cloud.tag_image(id, tags).await {
+            Err(error) if !matches!(error, cloud::Error::Refused { .. }) => error,
+            done => return done,
+        };
+        if clock.elapsed().saturating_sub(begun) >= SILENCE {
+            return Err(error);
+        }
+        clock.sleep(LOOK_EVERY).await;
+    }
 }
 
 async fn wait_for(cloud: &dyn Cloud, clock: &Clock, id: &str, limit: Duration) -> anyhow::Result<()> {
@@ -188,6 +207,41 @@ mod tests {
             let named = format!("image {}, named verdigris-x86-1: {expected}", image.id);
             assert_eq!((made, after), (Err(named), seconds));
             assert_eq!(image.made_by(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn tags_are_given_again_where_the_cloud_was_not_there_for_it() {
+        let throttled = || cloud::Error::Throttled {
+            code: "RequestLimitExceeded".to_owned(),
+        };
+        for (error, away_for, expected, seconds) in [
+            (throttled(), 3, Ok(()), 6),
+            (throttled(), u32::MAX, Err(throttled()), SILENCE.as_secs()),
+            (refused(), 3, Err(refused()), 0),
+        ] {
+            let cloud = FakeCloud::default();
+            let id = cloud.create_image(&wanted()).await.unwrap();
+            cloud.set_away(Some(error));
+            let manual = ManualClock::new(Timestamp::from_micros(0));
+            let (clock, tags) = (Clock::Manual(manual.clone()), origin().tags_of_whole());
+            let tagging = tag(&cloud, &clock, (&id, &tags));
+            tokio::pin!(tagging);
+            let mut wakes = 0;
+            let tagged = loop {
+                tokio::select! {
+                    biased;
+                    tagged = &mut tagging => break tagged,
+                    () = tokio::task::yield_now() => {
+                        wakes += 1;
+                        if wakes == away_for {
+                            cloud.set_away(None);
+                        }
+                        manual.advance(manual.next_wake().unwrap_or_default());
+                    }
+                }
+            };
+            assert_eq!((tagged, clock.elapsed().as_secs()), (expected, seconds));
         }
     }
 

@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::{
-    Config,
-    config::retry::RetryConfig,
     error::ProvideErrorMetadata as _,
     operation::describe_images::builders::DescribeImagesFluentBuilder,
     types::{Filter, ImageState as Ec2State, ResourceType, Tag, TagSpecification},
 };
 use model::FleetId;
 
-use super::{Ec2, answer::classify};
+use super::{Ec2, answer::classify, once::asked_once};
 use crate::{Error, FLEET_TAG, Image, ImageState, NewImage};
 
 impl Ec2 {
@@ -50,7 +48,7 @@ impl Ec2 {
             .set_no_reboot((!wanted.may_stop).then_some(true))
             .set_tag_specifications(tags.map(|tags| vec![tags]))
             .customize()
-            .config_override(Config::builder().retry_config(RetryConfig::disabled()))
+            .config_override(asked_once())
             .send()
             .await;
         let error = match sent {
@@ -77,12 +75,14 @@ impl Ec2 {
 
     pub(super) async fn give_tags(&self, id: &str, given: &BTreeMap<String, String>) -> Result<(), Error> {
         let question = self.client.create_tags().resources(id);
-        let sent = question.set_tags(Some(tags(given))).send().await;
+        let question = question.set_tags(Some(tags(given))).customize();
+        let sent = question.config_override(asked_once()).send().await;
         sent.map(|_| ()).map_err(|error| classify(&error))
     }
 
     pub(super) async fn deregister(&self, id: &str) -> Result<(), Error> {
-        let sent = self.client.deregister_image().image_id(id).send().await;
+        let question = self.client.deregister_image().image_id(id).customize();
+        let sent = question.config_override(asked_once()).send().await;
         match sent {
             Ok(_) => Ok(()),
             // Somebody was quicker.
