@@ -92,6 +92,7 @@ fn time_left(context: &Context, builder: &Builder) -> Option<Duration> {
 /// A builder's row, as far as its next step depends on it.
 fn standing(builder: &Builder) -> Standing<'_> {
     Standing {
+        id: builder.id,
         state: builder.state,
         entered_at: builder.entered_at,
         reason: builder.reason.as_deref(),

@@ -8,7 +8,7 @@ pub mod sight;
 
 use std::time::Duration;
 
-use crate::{BuilderState, Offering, Shortage, Timestamp};
+use crate::{BuilderId, BuilderState, Offering, Shortage, Timestamp};
 use launch::{LaunchAnswer, Launches, Wanted};
 
 /// How long a cloud is left alone between two demands to end one machine: longer, the longer it takes.
@@ -18,6 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A builder, as far as its next step depends on it.
 #[derive(Clone, Debug)]
 pub struct Standing<'a> {
+    pub id: BuilderId,
     pub state: BuilderState,
     /// Since when it is in its state.
     pub entered_at: Timestamp,
@@ -155,6 +156,7 @@ mod tests {
         let to_move = |to, why: &str| Step::Move(Move::new(to, why));
         for state in S::ALL {
             let builder = Standing {
+                id: BuilderId(uuid::Uuid::nil()),
                 state,
                 entered_at: NOW,
                 reason: Some("an operator wants it"),

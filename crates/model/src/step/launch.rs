@@ -4,13 +4,13 @@ use std::{str::FromStr, time::Duration};
 
 use super::{Move, Standing, Step};
 use crate::{
-    BuilderState, Offering, Shortage, Timestamp,
+    BuilderId, BuilderState, Offering, Shortage, Timestamp,
     build::UnknownState,
     shortage::{Note, worth_asking},
 };
 
 /// How long to leave a cloud alone that has none of the offerings, or that asked for fewer calls; the latter longer with
-/// every time.
+/// every time, and each builder up to half of it longer, so that those which were refused together come back one by one.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long a launch without a clear answer is asked about before it may count as never made.
@@ -152,7 +152,10 @@ pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now:
     }
     let pause = if last == Some(LaunchAnswer::Later) {
         let doubled = 1u32 << postponements.saturating_sub(1).min(5);
-        PAUSE_AFTER_REFUSAL.saturating_mul(doubled).min(LONGEST_PAUSE)
+        spread(
+            builder.id,
+            PAUSE_AFTER_REFUSAL.saturating_mul(doubled).min(LONGEST_PAUSE),
+        )
     } else if !is_choice && refusals > 0 && refusals.is_multiple_of(count.max(1)) {
         PAUSE_AFTER_REFUSAL
     } else {
@@ -163,6 +166,14 @@ pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now:
         return Step::Wait(pause.saturating_sub(waited));
     }
     Step::Launch(offering.clone())
+}
+
+/// A pause that is up to half longer, by how much is each builder's own. The last bytes of an id are those that differ among
+/// builders of one moment.
+fn spread(id: BuilderId, pause: Duration) -> Duration {
+    let [.., high, low] = id.0.into_bytes();
+    let part = u32::from(u16::from_be_bytes([high, low]));
+    pause.saturating_add((pause / 2).saturating_mul(part) / u32::from(u16::MAX))
 }
 
 /// Where a builder goes that is being launched.

@@ -356,6 +356,7 @@ impl World {
 /// A builder's row, as far as its next step depends on it.
 fn standing(row: &Builder) -> Standing<'_> {
     Standing {
+        id: row.id,
         state: row.state,
         entered_at: row.entered_at,
         reason: Some(&row.reason),

@@ -1,6 +1,8 @@
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+/// A builder that comes back as soon as one may.
+const NOBODY: BuilderId = BuilderId(uuid::Uuid::nil());
 const REFUSED: &str = "b: the cloud refuses: VcpuLimitExceeded";
 
 fn offering(text: &str) -> Offering {
@@ -10,6 +12,7 @@ fn offering(text: &str) -> Offering {
 /// The next step of a builder that was planned again so many seconds ago, after so many launches that were refused and put off.
 fn next_after(offerings: &[&str], tries: u32, (refusals, postponements, seconds): (u32, u32, u64)) -> Step {
     let builder = Standing {
+        id: NOBODY,
         state: BuilderState::Planned,
         entered_at: NOW.minus(Duration::from_secs(seconds)),
         reason: Some(REFUSED),
@@ -72,6 +75,47 @@ fn what_is_put_off_is_asked_for_again_after_ever_longer_pauses_and_uses_up_no_tr
 }
 
 #[test]
+fn those_who_were_put_off_together_come_back_one_by_one() {
+    let wait = |number: u128| {
+        let builder = Standing {
+            // The first bits of an id are its time: the same for all that were planned together.
+            id: BuilderId(uuid::Uuid::from_u128(
+                0x019a_0000_0000_7000_8000_0000_0000_0000 | number,
+            )),
+            state: BuilderState::Planned,
+            entered_at: NOW,
+            reason: None,
+            launches: Launches {
+                refusals: 0,
+                postponements: 1,
+                last: Some(LaunchAnswer::Later),
+            },
+        };
+        let wanted = Wanted {
+            offerings: vec![offering("a")],
+            short: Vec::new(),
+            tries: 3,
+        };
+        match next(&builder, &Ok(wanted), NOW) {
+            Step::Wait(pause) => pause.as_millis(),
+            other => panic!("{other:?}"),
+        }
+    };
+    // 500 ids whose last bits are as random ones are.
+    let mut waits: Vec<u128> = (1..=500).map(|number| wait(number * 40_503)).collect();
+    waits.sort_unstable();
+    assert!(waits[0] >= 3000 && waits[499] <= 4500, "{waits:?}");
+    let most = (30..45)
+        .map(|tenth| waits.iter().filter(|wait| **wait / 100 == tenth).count())
+        .max();
+    assert!(
+        most.unwrap() < 50,
+        "of 500 not more than a tenth in a tenth of a second: {waits:?}"
+    );
+    assert_eq!(wait(7), wait(7), "each has its own");
+}
+
+#[test]
 fn what_is_known_to_be_short_is_left_for_later_and_asked_for_if_there_is_nothing_else() {
     let short = |text: &str, seconds: u64| Note {
         shortage: Shortage::Capacity(offering(text)),
@@ -82,6 +126,7 @@ fn what_is_known_to_be_short_is_left_for_later_and_asked_for_if_there_is_nothing
     };
     let next = |notes: &[Note], refusals: u32| {
         let builder = Standing {
+            id: NOBODY,
             state: BuilderState::Planned,
             entered_at: NOW,
             reason: Some(REFUSED),
@@ -110,6 +155,7 @@ fn what_is_known_to_be_short_is_left_for_later_and_asked_for_if_there_is_nothing
 #[test]
 fn a_builder_whose_pool_wants_nothing_any_more_is_given_up_and_says_why() {
     let builder = Standing {
+        id: NOBODY,
         state: BuilderState::Planned,
         entered_at: NOW,
         reason: None,
