@@ -219,6 +219,11 @@ impl Clouds {
                 }
                 self.seen.push(seen);
             }
+            // It was not asked: nothing is known of how it is.
+            Err(Error::Cloud {
+                source: source @ cloud::Error::Rationed { .. },
+                ..
+            }) => debug!(cloud = name, "A look at cloud {name} waits: {source}"),
             Err(Error::Cloud { source, .. }) => {
                 known.fail(&name, Failure::from(&source), now);
             }

@@ -122,6 +122,8 @@ impl Controller {
                 return Ok(());
             }
             let pause = rest(&self.context.fleet.controller, is_busy);
+            let next_call = self.context.calls.next(self.context.clock.elapsed());
+            let pause = next_call.map_or(pause, |wait| wait.min(pause));
             self.wait(pause, stop).await;
         }
         Ok(())

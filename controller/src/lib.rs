@@ -9,6 +9,7 @@
 
 mod adopt;
 mod agent;
+mod calls;
 mod clouds;
 mod commit;
 mod console;
@@ -39,6 +40,7 @@ mod warnings;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
+pub use calls::{Calls, Spender, rationed};
 use cloud::Cloud;
 pub use files::{Files, News};
 use futures_util::FutureExt as _;
@@ -61,6 +63,8 @@ pub struct Context {
     pub fleet: Arc<FleetSpec>,
     /// The clouds, by their names in the fleet.
     pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
+    /// How many calls this process may make to them.
+    pub calls: Calls,
     /// The playbooks and files that make a machine a builder.
     pub provisioner: Arc<Provisioner>,
     /// How the controller opens machines: over SSH, or in tests not at all.
@@ -83,6 +87,23 @@ impl std::fmt::Debug for Context {
             .field("fleet", &self.fleet.name)
             .field("holder", &self.holder)
             .finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// Itself, with clouds that are called no more often than the fleet file says.
+    fn rationed(mut self) -> Self {
+        let spender = Spender {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            calls: self.calls.clone(),
+        };
+        for (name, cloud) in &mut self.clouds {
+            if let Some(spec) = self.fleet.clouds.get(name) {
+                *cloud = rationed(Arc::clone(cloud), (self.fleet.fleet, name, spec), &spender);
+            }
+        }
+        self
     }
 }
 

@@ -76,13 +76,14 @@ impl Controller {
             provisioner,
             reach,
         } = files;
-        self.context = Arc::new(Context {
+        let context = Context {
             fleet,
             clouds,
             provisioner,
             reach,
             ..Context::clone(&self.context)
-        });
+        };
+        self.context = Arc::new(context.rationed());
         self.clouds.stop().await;
         self.clouds = Clouds::new(&self.context);
         self.recorded.clear();

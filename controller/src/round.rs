@@ -54,6 +54,7 @@ impl Controller {
     /// A controller that has not begun.
     #[must_use]
     pub fn new(context: Context) -> Self {
+        let context = context.rationed();
         Self {
             notifications: context.store.notifications(),
             clouds: Clouds::new(&context),
@@ -83,6 +84,7 @@ impl Controller {
     /// Forgets all that it saw and did: another controller may have acted since, and what was absent then may be back.
     pub(crate) async fn forget_everything(&mut self) {
         self.steps.stop().await;
+        self.context.calls.forget();
         self.hooks.stop().await;
         self.notices.stop().await;
         self.lives.stop().await;

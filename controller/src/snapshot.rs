@@ -6,8 +6,9 @@ use model::{
     Drift, PoolName,
     budget::Budget,
     builder::Deadlines,
+    calls::{CallClass, LaunchCalls},
     drift::Recipe,
-    fleet::{ConnectSpec, FleetSpec, PoolKind},
+    fleet::{ConnectSpec, FleetSpec, PoolKind, PoolSpec},
     intent,
     plan::{self, CloudHealth, HostUse, Quota, Snapshot},
     step::sight::{self, InstanceState},
@@ -49,6 +50,7 @@ pub(crate) fn snapshot_with(
                 .cloud_of(spec)
                 .and_then(|cloud| quota(&context.fleet, cloud, view)),
             budget: context.fleet.budget_of(name, &budgets),
+            calls: launch_calls(&context.fleet, spec, view),
             hosts: hosts.collect(),
             port: provision.map_or_else(|| ConnectSpec::default().port, |it| it.connect.port),
         };
@@ -119,6 +121,15 @@ pub fn quota(fleet: &FleetSpec, cloud: &str, view: &FleetView) -> Option<Quota> 
         counted: number(there.count()),
         others: counted.map(|(machines, _)| machines.saturating_add(number(strays.count()))),
     })
+}
+
+/// How many launches the cloud of a pool may be asked for; `None` where the file sets no limit. Before the first call there is
+/// nothing to wait for.
+fn launch_calls(fleet: &FleetSpec, pool: &PoolSpec, view: &FleetView) -> Option<LaunchCalls> {
+    let cloud = fleet.cloud_of(pool)?;
+    let bucket = *fleet.clouds.get(cloud)?.buckets().get(&CallClass::Launch)?;
+    let level = view.calls.get(&(cloud.to_owned(), CallClass::Launch))?;
+    Some(LaunchCalls::of(cloud, bucket, level, view.at))
 }
 
 impl Context {

@@ -64,7 +64,7 @@ pub(crate) async fn step(
     match step::next(&standing(&builder), &wanted, context.clock.now()) {
         Step::Rest => {}
         Step::Wait(pause) => return Ok(pause),
-        Step::Launch(offering) => launch::launch(context, lease, builder, offering).await?,
+        Step::Launch(offering) => return launch::launch(context, lease, builder, offering).await,
         Step::AskAgain => return launch::ask_again(context, lease, &builder).await,
         Step::Prepare => prepare::prepare(context, lease, builder, turn).await?,
         Step::Clean => clean::clean(context, lease, builder, turn).await?,

@@ -9,6 +9,7 @@ use std::{
 
 use model::{
     BuilderId, BuilderState, PoolName,
+    calls::CallClass,
     step::{Work, work},
 };
 use runtime::{clock::Clock, supervisor::error_chain};
@@ -147,6 +148,14 @@ impl Steps {
                 self.pauses.after_step(id, rest, self.clock.elapsed());
                 None
             }
+            // It is no fault: there is a call again after that.
+            Err(Error::Cloud {
+                source: cloud::Error::Rationed { wait, .. },
+                ..
+            }) => {
+                self.pauses.after_step(id, Some(wait), self.clock.elapsed());
+                None
+            }
             // Something else moved it on meanwhile: the next round looks again.
             Err(Error::Store(store::Error::Conflict { what })) => {
                 debug!(builder.id = %id, "A step of builder {id} came too late: {what}");
@@ -209,6 +218,11 @@ impl Steps {
             if asks && !clouds.answers(&builder.cloud) || waiting.contains(&builder.id) {
                 continue;
             }
+            // Those that would wait for a call take no place of those that would not.
+            let call = call_of(builder.state);
+            if call.is_some_and(|class| !context.calls.wait(&builder.cloud, class, now).is_zero()) {
+                continue;
+            }
             if self.pauses.holds(&builder.id, now) || self.under_way.contains_key(&builder.id) {
                 continue;
             }
@@ -255,6 +269,28 @@ impl Steps {
                 self.under_way.remove(&builder.id);
             }
         }
+    }
+}
+
+/// The class of calls to its cloud that the next step of a builder in this state begins with.
+const fn call_of(state: BuilderState) -> Option<CallClass> {
+    use BuilderState as S;
+    match state {
+        S::Planned | S::Resolving => Some(CallClass::Launch),
+        S::Terminating => Some(CallClass::Terminate),
+        S::Launching
+        | S::Pending
+        | S::Booting
+        | S::Provisioning
+        | S::Checking
+        | S::Ready
+        | S::Reserved
+        | S::Busy
+        | S::Cleaning
+        | S::Held
+        | S::Draining
+        | S::Terminated
+        | S::Abandoned => None,
     }
 }
 

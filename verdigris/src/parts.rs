@@ -296,6 +296,7 @@ pub(crate) fn planner(
         store: store.clone(),
         fleet: Arc::new(fleet),
         clouds: BTreeMap::new(),
+        calls: controller::Calls::default(),
         provisioner,
         reach: Arc::new(reach),
         key,

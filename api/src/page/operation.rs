@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use model::{
     BuildState, BuilderState, Condition, LaunchHistory,
     budget::Budget,
+    calls::CallCount,
     condition::{Leadership, Stuck},
 };
 use poem::{Response, http::StatusCode};
@@ -179,6 +180,7 @@ async fn fleet_gauges(state: &ApiState, out: &mut String) -> Result<(), ApiError
         &refused.collect(),
     );
     money_gauges(&condition.budgets, out);
+    call_counters(&condition.calls, out);
     gauge(
         out,
         "verdigris_farm_stopping",
@@ -236,6 +238,45 @@ fn money_gauges(budgets: &[Budget], out: &mut String) {
     );
 }
 
+/// How many calls were made to clouds for which they are limited.
+fn call_counters(calls: &[CallCount], out: &mut String) {
+    let mut tell = |name: &str, help: &str, value: fn(&CallCount) -> u64| {
+        // Writing into a string cannot fail.
+        write!(out, "# HELP {name} {help}\n# TYPE {name} counter\n").ok();
+        for count in calls {
+            let (cloud, class) = (escaped(&count.cloud), count.class);
+            writeln!(
+                out,
+                "{name}{{cloud=\"{cloud}\",class=\"{class}\"}} {}",
+                value(count)
+            )
+            .ok();
+        }
+    };
+    tell(
+        "verdigris_cloud_calls_total",
+        "Calls to clouds for which they are limited, by class.",
+        |count| count.taken,
+    );
+    tell(
+        "verdigris_cloud_calls_waited_total",
+        "How often no call of the class was left, so that one had to wait.",
+        |count| count.waited,
+    );
+    tell(
+        "verdigris_cloud_calls_throttled_total",
+        "How often a cloud refused a call because there were too many.",
+        |count| count.throttled,
+    );
+}
+
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
 fn gauge(out: &mut String, name: &str, help: &str, values: &BTreeMap<&str, i64>) {
     labelled_gauge(out, name, help, "state", values);
 }
@@ -248,8 +289,7 @@ fn labelled_gauge(out: &mut String, name: &str, help: &str, label: &str, values:
         if of.is_empty() {
             writeln!(out, "{name} {value}").ok();
         } else {
-            let of = of.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            writeln!(out, "{name}{{{label}=\"{of}\"}} {value}").ok();
+            writeln!(out, "{name}{{{label}=\"{}\"}} {value}", escaped(of)).ok();
         }
     }
 }

@@ -1,9 +1,13 @@
 //! What a farm of known content says of itself to Prometheus.
 
-use model::{BuilderState, plan::CloudTrouble};
+use model::{
+    BuilderState,
+    calls::{Bucket, CallClass},
+    plan::CloudTrouble,
+};
 use runtime::clock::now;
 use serde_json::json;
-use store::{Change, Lease, Sighting};
+use store::{CallBudget, CallNews, Change, Lease, Sighting};
 
 use crate::{drive, farm::Farm};
 
@@ -175,4 +179,42 @@ async fn a_cloud_that_costs_as_much_as_it_may_is_told_with_its_sum() {
         (&health["status"], &health["fleet"]),
         (&json!("degraded"), &json!([words]))
     );
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_cloud_and_class() {
+    let farm = Farm::start().await;
+    let (lease, _) = drive::ready_builder(&farm.store).await;
+    let budget = |class| CallBudget {
+        fleet: lease.fleet,
+        cloud: AWAY,
+        class,
+        bucket: Bucket::of_calls(100, 20),
+    };
+    let news = CallNews {
+        waited: 3,
+        throttled: 0,
+    };
+    let read = budget(CallClass::Read);
+    farm.store.take_calls(&read, (1, 6), news, now()).await.unwrap();
+    let refused = CallNews {
+        waited: 0,
+        throttled: 2,
+    };
+    let launch = budget(CallClass::Launch);
+    farm.store
+        .slow_calls(&launch, now(), refused, now())
+        .await
+        .unwrap();
+    let all = counted(&farm).await;
+    for (name, class, value) in [
+        ("", "read", 7),
+        ("_waited", "read", 3),
+        ("_throttled", "launch", 2),
+    ] {
+        let line = format!(
+            "verdigris_cloud_calls{name}_total{{cloud=\"the \\\"east\\\"\",class=\"{class}\"}} {value}"
+        );
+        assert!(all.contains(&line), "{line}: {all:?}");
+    }
 }

@@ -24,6 +24,7 @@ use super::*;
 use crate::{Machine, Reach, testing::NOW};
 
 mod adopt;
+mod calls;
 mod clouds;
 mod consoles;
 mod files;
@@ -204,11 +205,11 @@ struct Farm {
     _directory: tempfile::TempDir,
 }
 
-/// A fleet of one cloud whose pools are given in YAML.
+/// A fleet of one cloud whose pools are given in YAML. Its endpoint is not Amazon's, so that calls have no limit.
 fn fleet(pools: &str) -> FleetSpec {
     let text = format!(
         "schema: 1\nfleet: 019a0000-0000-7000-8000-000000000001\nname: test\n\
-         clouds:\n  fake:\n    kind: ec2\n    region: r\n    credentials: {{source: environment}}\n\
+         clouds:\n  fake:\n    kind: ec2\n    region: r\n    endpoint: http://x\n    credentials: {{source: environment}}\n\
          images:\n  builder: {{cloud: fake, id: ami-1}}\n\
          provision:\n  base: {{timeouts: {{boot: 20s}}}}\n\
          pools:\n{pools}"
@@ -249,6 +250,7 @@ impl Farm {
                 ("fake".to_owned(), Arc::clone(&cloud) as Arc<dyn cloud::Cloud>),
                 (HOSTS.to_owned(), Arc::new(HostCloud::new(&fleet))),
             ]),
+            calls: crate::Calls::default(),
             fleet: Arc::new(fleet),
             provisioner: Arc::new(provisioner),
             reach: Arc::clone(&machines) as Arc<dyn Reach>,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use cloud::{Cloud, Instance};
 use model::{
     LaunchId, Offering,
+    calls::CallClass,
     fleet::HostKeySource,
     step::{
         Move,
@@ -12,20 +13,24 @@ use model::{
     },
 };
 use shell::ClientKey;
-use store::{Builder, LaunchAttempt, Lease, NewLaunch};
+use store::{Builder, CallBudget, LaunchAttempt, Lease, NewLaunch};
 use tracing::debug;
 use uuid::Uuid;
 
 use super::{advance, host};
-use crate::{Context, Error, request};
+use crate::{Context, Error, calls::Taking, request};
 
-/// Commits token and parameters, then calls.
+/// Commits token and parameters, then calls. Where the cloud may not be asked yet, the builder stays as it is, for as long as the
+/// answer says.
 pub(super) async fn launch(
     context: &Context,
     lease: &Lease,
     builder: Builder,
     offering: Offering,
-) -> Result<(), Error> {
+) -> Result<Duration, Error> {
+    if let Err(wait) = admit(context, &builder).await {
+        return Ok(wait);
+    }
     let now = context.clock.now();
     let pool = context.fleet.pools.get(&builder.pool);
     let source = pool.map(|pool| pool.host_key).unwrap_or_default();
@@ -57,7 +62,26 @@ pub(super) async fn launch(
     let failure = unreachable(&builder, &answer);
     let step = launch::after(&launch.offering, reply(answer));
     answered(context, lease, &builder, step).await?;
-    failure.map_or(Ok(()), Err)
+    failure.map_or(Ok(Duration::ZERO), Err)
+}
+
+/// Takes the call for a launch before anything is written down of it. As an error: how long until there is one.
+async fn admit(context: &Context, builder: &Builder) -> Result<(), Duration> {
+    let spec = context.fleet.clouds.get(&builder.cloud);
+    let bucket = spec.and_then(|spec| spec.buckets().remove(&CallClass::Launch));
+    let Some(bucket) = bucket else { return Ok(()) };
+    let taking = Taking {
+        calls: &context.calls,
+        store: &context.store,
+        clock: &context.clock,
+        budget: CallBudget {
+            fleet: context.fleet.fleet,
+            cloud: &builder.cloud,
+            class: CallClass::Launch,
+            bucket,
+        },
+    };
+    taking.admit().await
 }
 
 /// Repeats the question with the same token and the same parameters. Observing adopts an instance by its tag as well.

@@ -30,14 +30,10 @@ pub use offers::UnknownTypes;
 use once::asked_once;
 
 use crate::{
-    Cloud, Dialect, End, Error, FLEET_TAG, Image, Instance, InstanceState, LAUNCH_TAG, LaunchRequest,
-    NewImage, Owner,
+    Cloud, Dialect, End, Error, FLEET_TAG, IDS_AT_ONCE, INSTANCES_ON_A_PAGE, Image, Instance, InstanceState,
+    LAUNCH_TAG, LaunchRequest, NewImage, Owner,
 };
 
-/// How many instances one page of a listing holds; EC2 allows 1000.
-const PAGE_SIZE: i32 = 500;
-/// How many ids one question holds: EC2 takes no filter with more values.
-const IDS_AT_ONCE: usize = 200;
 /// A listing with more pages than this is refused rather than followed for ever.
 const MOST_PAGES: usize = 400;
 
@@ -284,7 +280,7 @@ impl Ec2 {
                 .client
                 .describe_instances()
                 .set_filters(filter.clone().map(|filter| vec![filter]))
-                .max_results(PAGE_SIZE)
+                .max_results(i32::from(INSTANCES_ON_A_PAGE))
                 .set_next_token(token)
                 .send()
                 .await

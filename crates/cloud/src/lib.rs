@@ -9,6 +9,7 @@
 
 mod dialect;
 mod ec2;
+mod error;
 mod fake;
 mod hosts;
 mod image;
@@ -18,14 +19,12 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 pub use dialect::Dialect;
 pub use ec2::{Ec2, Ec2Settings, UnknownTypes};
+pub use error::Error;
 pub use fake::{FakeCloud, LaunchFailure};
 pub use hosts::HostCloud;
 pub use image::{BASE_TAG, Image, ImageState, NewImage, PLAYBOOK_TAG};
 pub use model::InstanceState;
-use model::{
-    BuilderId, FleetId, LaunchId, Offering, PoolName,
-    step::{launch::Reply, sight::Sight},
-};
+use model::{BuilderId, FleetId, LaunchId, Offering, PoolName, step::sight::Sight};
 
 /// The tag whose value says which fleet an instance belongs to.
 pub const FLEET_TAG: &str = "verdigris:fleet";
@@ -35,6 +34,11 @@ pub const BUILDER_TAG: &str = "verdigris:builder";
 pub const LAUNCH_TAG: &str = "verdigris:launch";
 /// The tag with the pool's name.
 pub const POOL_TAG: &str = "verdigris:pool";
+
+/// How many instances one question for some of them holds at most: EC2 takes no filter with more values.
+pub const IDS_AT_ONCE: usize = 200;
+/// How many instances there are on one page of a list, so that it is known how many calls it took; EC2 allows 1000.
+pub const INSTANCES_ON_A_PAGE: u16 = 500;
 
 /// A cloud: a few calls, each with a time limit of its own.
 #[async_trait]
@@ -234,82 +238,10 @@ impl Instance {
     }
 }
 
-/// What a failed call means for the caller. The words of each are for operators and this program's own: a library's never
-/// come through.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Nothing was done, and the same again will not help. A launch may be asked for with another offering.
-    #[error("the cloud refuses: {code}{}", after_colon(message))]
-    Refused {
-        /// EC2's code.
-        code: String,
-        /// The cloud's words.
-        message: String,
-    },
-    /// Nothing was done: too many calls. Ask the same later.
-    #[error("the cloud asks for fewer calls ({code})")]
-    Throttled {
-        /// EC2's code.
-        code: String,
-    },
-    /// Nothing was done: the question did not get there. Ask later, and not with many at once.
-    #[error("the cloud cannot be reached: {why}")]
-    Unreachable {
-        /// What is in the way; without addresses.
-        why: String,
-    },
-    /// The machine of this launch has been made and has ended: asking with its token again gives nothing.
-    #[error("the machine of this launch has ended already")]
-    Ended,
-    /// It is not known whether anything was done: no answer, or one that says nothing.
-    #[error("no clear answer from the cloud: {what}")]
-    Unclear {
-        /// What came instead; without addresses.
-        what: String,
-    },
-}
-
-fn after_colon(message: &str) -> String {
-    if message.is_empty() {
-        String::new()
-    } else {
-        format!(": {message}")
-    }
-}
-
-impl Error {
-    /// What it means for a launch that failed so.
-    #[must_use]
-    pub fn reply(&self) -> Reply {
-        let words = self.to_string();
-        match self {
-            Self::Refused { code, .. } => Reply::Refused {
-                code: code.clone(),
-                words,
-            },
-            Self::Throttled { .. } | Self::Unreachable { .. } => Reply::Later(words),
-            Self::Ended => Reply::Ended(words),
-            Self::Unclear { .. } => Reply::Unclear(words),
-        }
-    }
-
-    /// The error without what the cloud wrote, which may name accounts, machines and addresses: for everybody.
-    #[must_use]
-    pub fn in_public(&self) -> String {
-        match self {
-            Self::Refused { code, .. } => format!("the cloud refuses: {code}"),
-            Self::Throttled { .. } | Self::Unreachable { .. } | Self::Ended | Self::Unclear { .. } => {
-                self.to_string()
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{
-        BTreeMap, BUILDER_TAG, Error, FLEET_TAG, FleetId, Instance, InstanceState, LAUNCH_TAG, Owner,
-        POOL_TAG, Reply,
+        BTreeMap, BUILDER_TAG, FLEET_TAG, FleetId, Instance, InstanceState, LAUNCH_TAG, Owner, POOL_TAG,
     };
 
     fn tagged(tags: &[(&str, &str)]) -> Instance {
@@ -410,78 +342,6 @@ mod tests {
                 ..tagged(&[])
             };
             assert_eq!(instance.is_taken_back(), expected, "{reason:?}");
-        }
-    }
-
-    #[test]
-    fn everybody_reads_the_code_and_operators_the_clouds_words_as_well() {
-        let refused = |message: &str| Error::Refused {
-            code: "UnauthorizedOperation".to_owned(),
-            message: message.to_owned(),
-        };
-        let what = || "it did not answer in time".to_owned();
-        for (error, whole, public) in [
-            (
-                refused("account 123456789012 may not"),
-                "the cloud refuses: UnauthorizedOperation: account 123456789012 may not",
-                "the cloud refuses: UnauthorizedOperation",
-            ),
-            (
-                refused(""),
-                "the cloud refuses: UnauthorizedOperation",
-                "the cloud refuses: UnauthorizedOperation",
-            ),
-            (
-                Error::Throttled {
-                    code: "SlowDown".to_owned(),
-                },
-                "the cloud asks for fewer calls (SlowDown)",
-                "the cloud asks for fewer calls (SlowDown)",
-            ),
-            (
-                Error::Unclear { what: what() },
-                "no clear answer from the cloud: it did not answer in time",
-                "no clear answer from the cloud: it did not answer in time",
-            ),
-        ] {
-            assert_eq!(error.to_string(), whole);
-            assert_eq!(error.in_public(), public);
-        }
-    }
-
-    #[test]
-    fn only_a_launch_without_a_clear_answer_may_have_made_a_machine() {
-        let text = |text: &str| text.to_owned();
-        let (code, message, why, what) = (text("X"), text("no"), text("no route"), text("it was cut off"));
-        for (error, expected) in [
-            (
-                Error::Refused {
-                    code: code.clone(),
-                    message,
-                },
-                Reply::Refused {
-                    code: text("X"),
-                    words: text("the cloud refuses: X: no"),
-                },
-            ),
-            (
-                Error::Throttled { code },
-                Reply::Later(text("the cloud asks for fewer calls (X)")),
-            ),
-            (
-                Error::Unreachable { why },
-                Reply::Later(text("the cloud cannot be reached: no route")),
-            ),
-            (
-                Error::Ended,
-                Reply::Ended(text("the machine of this launch has ended already")),
-            ),
-            (
-                Error::Unclear { what },
-                Reply::Unclear(text("no clear answer from the cloud: it was cut off")),
-            ),
-        ] {
-            assert_eq!(error.reply(), expected);
         }
     }
 }

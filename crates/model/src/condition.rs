@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::{
-    BuilderId, BuilderState, LaunchHistory, PoolName, Timestamp, budget::Budget, plan::CloudTrouble,
+    BuilderId, BuilderState, LaunchHistory, PoolName, Timestamp, budget::Budget, calls::CallCount,
+    plan::CloudTrouble,
 };
 
 /// The fleet's condition, as the database has it.
@@ -31,6 +32,8 @@ pub struct Condition {
     pub stuck: Vec<Stuck>,
     /// What may be spent in clouds with a limit of money, and is.
     pub budgets: Vec<Budget>,
+    /// How many calls were made to clouds for which they are limited, by class.
+    pub calls: Vec<CallCount>,
 }
 
 /// A fleet file that was changed and cannot be taken up. The one before it stays in force.

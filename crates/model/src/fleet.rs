@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod calls;
 mod check;
 mod hooks;
 mod host;
@@ -16,6 +17,7 @@ mod prices;
 mod schema;
 mod size;
 
+pub use calls::CallsSpec;
 pub use check::Contradiction;
 pub use hooks::{HookPoint, HookSpec, HooksSpec, LONGEST_WAIT, OnFailure, SkipIf};
 pub use host::{HOSTS, HostSpec};
@@ -28,7 +30,12 @@ pub use prices::{Cost, PricesSpec};
 pub use schema::schema;
 pub use size::{ScheduleSpec, SizeNow, SizeSpec};
 
-use crate::{builder::Deadlines, id::FleetId, name::PoolName, quantity::Span};
+use crate::{
+    builder::Deadlines,
+    id::FleetId,
+    name::PoolName,
+    quantity::{Decimal, Span},
+};
 
 /// The fleet file, `fleet.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -165,6 +172,11 @@ pub struct CloudSpec {
     /// The subnet and the security groups of its instances.
     #[serde(default)]
     pub network: NetworkSpec,
+    /// Which part of the calls that Amazon documents for an account the fleet makes at most, from 0.01 to 1; 0.7 when left out, and
+    /// no limit where `endpoint` is not Amazon's.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::part")]
+    pub api_share: Option<Decimal>,
     /// What all pools together may have there.
     #[serde(default)]
     pub limits: LimitsSpec,
@@ -181,6 +193,8 @@ pub struct LimitsSpec {
     pub instances: Option<u32>,
     /// What machines may cost, by the `prices` of the cloud; no limit when left out.
     pub money: Option<MoneySpec>,
+    /// How many calls the cloud's API is asked in a second.
+    pub calls: CallsSpec,
 }
 
 /// The subnet and the security groups of instances; the cloud's defaults where left out.

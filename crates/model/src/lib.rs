@@ -11,6 +11,7 @@ pub mod attempt;
 pub mod budget;
 pub mod build;
 pub mod builder;
+pub mod calls;
 pub mod chroot;
 pub mod condition;
 pub mod console;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::{
     AfterUse, BuilderState, Drift, LaunchHistory, Sandbox, Timestamp, UseEnd, Used,
     budget::Budget,
+    calls::LaunchCalls,
     fleet::PoolSpec,
     id::{AttemptId, BuildId, BuilderId},
     mark::{Mark, MarkKind, Pause},
@@ -86,6 +87,8 @@ pub struct Pool {
     pub quota: Option<Quota>,
     /// What may be spent in its cloud, and was.
     pub budget: Option<Budget>,
+    /// How many launches its cloud may be asked for at this moment; `None` where there is no limit.
+    pub calls: Option<LaunchCalls>,
     /// What is on record of its fixed hosts, by their names; nothing of those that have never been used.
     pub hosts: BTreeMap<String, Host>,
     /// The port that its machines' sshd listens on, where a host has none of its own.

@@ -1,11 +1,13 @@
 //! Quantities as operators write them: durations and sizes always carry a unit.
 
+mod decimal;
 mod price;
 mod share;
 mod week;
 
 use std::{fmt, str::FromStr, time::Duration};
 
+pub use decimal::Decimal;
 pub use price::Price;
 use serde::{Deserialize, Serialize};
 pub use share::Share;

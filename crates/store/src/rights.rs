@@ -44,6 +44,7 @@ const KEYS: &str = "signing_key";
 const TABLES: [&str; 30] = [
     "account",
     "allocation",
+    "api_budget",
     "attempt",
     "build",
     "build_chroot",

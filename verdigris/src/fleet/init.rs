@@ -21,9 +21,8 @@ const SOME_EUCALYPTUS_IMAGE: &str = "emi-01234567";
 /// What every file begins with.
 const HEAD: &str = "\
 # The fleet: which clouds to rent from, and how many builders there shall be. docs/fleet-file.md explains every key, and
-# `verdigris fleet schema` helps editors with them. What begins with `#` may be left out: it shows the default, or an
-# example of what else may be said. `verdigris fleet plan` shows what the file leads to, and `verdigris fleet plan --diff
-# FILE` what another one would.
+# `verdigris fleet schema` helps editors with them. What begins with `#` may be left out: it is the default, or an example of
+# what may be said. `verdigris fleet plan` shows what the file leads to, and `verdigris fleet plan --diff FILE` what another would.
 ";
 
 /// What every file ends with.
@@ -240,7 +239,8 @@ clouds:
     # The cloud's own defaults without it. The controller and the workers have to be let in, and nobody else.
     # network: {{subnet: subnet-0123456789abcdef0, subnets: {{}}, security_groups: [sg-0123456789abcdef0]}}
     # What all pools, and others in the account, may have there together.
-    # limits: {{instances: 40, money: {{per_day: 90, soft_from: 72, soft: no-headroom, hard: no-launches}}}}
+    # limits: {{instances: 40, money: {{per_day: 90, soft_from: 72, soft: no-headroom, hard: no-launches}}, calls: {{launch: 2, change: 5, read: 20}}}}
+    # api_share: 0.7   # of the calls that Amazon documents for an account; other endpoints have only `limits.calls`
     # What an hour costs, for `fleet status` and `fleet why`.
     # prices: {{c7i.xlarge: {{on-demand: 0.2, spot: 0.08}}}}
 
@@ -402,10 +402,12 @@ mod tests {
         let text = written("--region|r").unwrap();
         let mut whole = read(&with_all_in_force(&text));
         let cloud = whole.clouds.get_mut("ec2").unwrap();
-        assert_eq!(cloud.network.security_groups, ["sg-0123456789abcdef0"]);
-        assert!(cloud.network.subnet.take().is_some() && cloud.endpoint.take().is_some());
-        cloud.network.security_groups.clear();
-        assert!(cloud.limits.instances.take().is_some() && cloud.limits.money.take().is_some());
+        let network = std::mem::take(&mut cloud.network);
+        let limits = std::mem::take(&mut cloud.limits);
+        assert_eq!(network.security_groups, ["sg-0123456789abcdef0"]);
+        assert!(network.subnet.is_some() && cloud.endpoint.take().is_some());
+        assert_eq!(cloud.api_share.take(), "0.7".parse().ok());
+        assert!(limits.instances.is_some() && limits.money.is_some() && limits.calls.read.is_some());
         assert!(cloud.prices.remove("c7i.xlarge").is_some());
         let rack = whole.pools.remove(&"rack".parse().unwrap()).unwrap();
         assert_eq!((rack.hosts[0].name.as_str(), rack.hosts.len()), ("rack-1", 1));

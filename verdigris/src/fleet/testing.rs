@@ -103,6 +103,7 @@ pub(super) fn view(builders: Vec<Builder>, queue: Vec<QueuedAttempt>) -> FleetVi
         troubles: Vec::new(),
         shortages: Arc::default(),
         others: BTreeMap::new(),
+        calls: BTreeMap::new(),
         strays: Vec::new(),
         ended: Vec::new(),
         hosts: BTreeMap::new(),
@@ -123,6 +124,7 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
             pause: None,
             quota: None,
             budget: fleet.budget_of(name, &budgets),
+            calls: None,
             hosts: BTreeMap::new(),
             port: 22,
         };

@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeMap,
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use cloud::{Cloud, Ec2, NewImage};
-use controller::{BOOT_TAG, playbook_digest, playbook_variables};
+use cloud::{Cloud, NewImage};
+use controller::{BOOT_TAG, Calls, Spender, playbook_digest, playbook_variables, rationed};
 use model::{
     PoolName,
     fleet::{CloudProfile, CloudSpec, FleetSpec, PoolKind, ProvisionSpec},
@@ -88,7 +89,7 @@ struct Wanted<'a> {
     /// The cloud's name, and what the file says of it.
     cloud_name: &'a str,
     cloud_spec: &'a CloudSpec,
-    cloud: Ec2,
+    cloud: Arc<dyn Cloud>,
     /// The id of the pool's image.
     base: String,
     provision: &'a ProvisionSpec,
@@ -117,6 +118,13 @@ impl<'a> Wanted<'a> {
         let provision = fleet.provision.get(&spec.provision);
         let provision = provision.with_context(|| missing("provision", &spec.provision))?;
         let cloud = parts::ec2(cloud_spec, None).with_context(|| format!("clouds.{}", image.cloud))?;
+        let spender = Spender {
+            store: store.clone(),
+            clock: Clock::System,
+            calls: Calls::default(),
+        };
+        let of = (fleet.fleet, image.cloud.as_str(), cloud_spec);
+        let cloud = rationed(Arc::new(cloud), of, &spender);
         let provisioner = parts::provisioner(settings, fleet)?;
         ensure!(
             provisioner.playbooks().any(|name| name == PLAYBOOK),
@@ -235,7 +243,7 @@ impl<'a> Wanted<'a> {
             may_stop: is_amazon,
             tags: if is_amazon { origin.tags() } else { BTreeMap::new() },
         };
-        make::make(&self.cloud, &Clock::System, (&wanted, &origin), limit).await
+        make::make(self.cloud.as_ref(), &Clock::System, (&wanted, &origin), limit).await
     }
 
     /// Plays the playbook that makes a builder fit for an image.
@@ -275,7 +283,7 @@ impl<'a> Wanted<'a> {
         used.extend(builders.into_iter().map(|builder| builder.image));
         let older = older::superseded(&images, (self.fleet.fleet, &self.pool), new, &used);
         let deleted = match deletes {
-            true => older::delete(&self.cloud, &older).await,
+            true => older::delete(self.cloud.as_ref(), &older).await,
             false => Vec::new(),
         };
         Ok((older, deleted))

@@ -69,7 +69,10 @@ fn is_eucalyptus_s(body: Option<&[u8]>) -> bool {
 fn no_sign(error: Error) -> Result<Option<CloudProfile>, Error> {
     match error {
         Error::Refused { .. } | Error::Ended => Ok(None),
-        Error::Throttled { .. } | Error::Unreachable { .. } | Error::Unclear { .. } => Err(error),
+        Error::Throttled { .. }
+        | Error::Rationed { .. }
+        | Error::Unreachable { .. }
+        | Error::Unclear { .. } => Err(error),
     }
 }
 

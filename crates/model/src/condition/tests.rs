@@ -330,6 +330,7 @@ fn the_worst_comes_first_and_pools_follow_by_name() {
         left: vec!["i-2".to_owned()],
         stuck: vec![stuck(1, BuilderState::Terminating, 16)],
         budgets: vec![budget("10")],
+        calls: Vec::new(),
     };
     let starts: Vec<String> = lines(&condition)
         .iter()

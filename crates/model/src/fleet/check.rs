@@ -13,6 +13,7 @@ use super::{
     CloudProfile, CloudSpec, ControllerSpec, CredentialsSource, FleetSpec, PoolKind, PoolSpec, ProvisionSpec,
 };
 
+mod calls;
 mod hooks;
 mod hosts;
 mod money;
@@ -214,6 +215,7 @@ fn of_cloud(name: &str, cloud: &CloudSpec, found: &mut Vec<Contradiction>) {
     let words = "a region, such as eu-central-1";
     found.extend(empty(&at("region"), &cloud.region, words));
     money::of_cloud(name, cloud, found);
+    calls::of_calls(name, cloud, found);
     if let Some(path) = &cloud.credentials.path {
         let words = "the file with the access key";
         found.extend(empty(&["clouds", name, "credentials", "path"], path, words));

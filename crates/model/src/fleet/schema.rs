@@ -29,6 +29,16 @@ pub(super) fn texts(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "items": {"type": "string", "pattern": SOMETHING}})
 }
 
+/// A part of the whole.
+pub(super) fn part(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": ["number", "null"], "minimum": 0.01, "maximum": 1, "default": null})
+}
+
+/// How often something is done in a second.
+pub(super) fn rate(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": ["number", "null"], "minimum": 0.01, "maximum": 1000, "default": null})
+}
+
 /// A program, by its whole path, and its arguments.
 pub(super) fn command(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -69,6 +69,7 @@ fn snapshot(builders: Vec<Builder>, pause: Option<Pause>) -> Snapshot {
         pause,
         quota: None,
         budget: None,
+        calls: None,
         hosts: BTreeMap::new(),
         port: 22,
     };

@@ -31,6 +31,8 @@ pub(super) struct Account<'a> {
     /// Builders whose cloud gave no machine so far and is asked again, and what it said last.
     pub(super) refused: u32,
     pub(super) refusal: Option<&'a str>,
+    /// Builders whose cloud has not been asked for a machine yet.
+    pub(super) unasked: u32,
     /// Ready for everybody's use and not given away.
     pub(super) free: Vec<&'a Builder>,
     /// Ready for one sandbox only and not given away; the one that is idle for the longest time comes last.
@@ -116,7 +118,12 @@ impl Account<'_> {
     /// What keeps the pool from builders that are under way, or from launching any.
     pub(super) fn obstacle(&self, now: Timestamp) -> Option<Refusal> {
         let no_machine = || Some(Refusal::NoMachine(self.refusal?.to_owned()));
-        self.trouble(now).or_else(no_machine)
+        let calls = self.pool.calls.as_ref();
+        let no_calls = || {
+            let waits = calls.filter(|it| self.unasked > 0 && !it.wait.is_zero());
+            Some(Refusal::Rationed(waits?.clone(), self.unasked))
+        };
+        self.trouble(now).or_else(no_machine).or_else(no_calls)
     }
 
     /// How many builders the pool has and goes on having: what its minimum asks for.
@@ -216,6 +223,7 @@ pub(super) fn open_accounts<'a>(
             unanswered,
             refused: u32::try_from(refusals().count()).unwrap_or(u32::MAX),
             refusal: refusals().next_back(),
+            unasked: count(&|it| it.state == BuilderState::Planned && it.refusal.is_none() && starts(it)),
             free,
             // Of a launch without an answer nobody knows whether a machine comes of it, for as long as its cloud is away: it
             // takes its place in the pool, but no attempt is made to wait for it.

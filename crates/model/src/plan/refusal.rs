@@ -1,7 +1,7 @@
 //! Why a pool launches no more builders, in words.
 
 use super::{CloudTrouble, Quota};
-use crate::{LaunchHistory, Timestamp, budget::Budget, mark::Pause, name::PoolName};
+use crate::{LaunchHistory, Timestamp, budget::Budget, calls::LaunchCalls, mark::Pause, name::PoolName};
 
 /// What keeps a pool from one more builder.
 pub(super) enum Refusal {
@@ -21,6 +21,8 @@ pub(super) enum Refusal {
     Parallel(u32),
     Unanswered(u32),
     NoMachine(String),
+    /// So many launches wait until the cloud may be asked for one more.
+    Rationed(LaunchCalls, u32),
     HeldBack(LaunchHistory, Timestamp),
     Probing(LaunchHistory),
 }
@@ -55,6 +57,19 @@ impl Refusal {
             Self::NoMachine(_) => {
                 format!("the cloud gave pool {pool} no machine so far; it is asked again")
             }
+            Self::Rationed(
+                LaunchCalls {
+                    cloud, per_second, ..
+                },
+                waiting,
+            ) => {
+                let launches = match waiting {
+                    1 => "1 launch waits".to_owned(),
+                    more => format!("{more} launches wait"),
+                };
+                let rate = per_second.to_two_digits();
+                format!("{launches} for a turn: cloud {cloud} is asked for {rate} machines a second at most")
+            }
             Self::HeldBack(history, until) => {
                 let (failures, until) = (history.failures, until.to_the_second());
                 format!(
@@ -82,6 +97,16 @@ impl Refusal {
             Self::Spent(budget) => budget.in_words(),
             Self::NoHost(_, Some(trouble)) => format!("{words}; {trouble}"),
             Self::NoMachine(refusal) => format!("{words}: {refusal}"),
+            Self::Rationed(
+                LaunchCalls {
+                    slowed_since: Some(since),
+                    ..
+                },
+                _,
+            ) => {
+                let since = since.to_the_second();
+                format!("{words}, fewer than usual since it refused calls at {since}")
+            }
             Self::HeldBack(
                 LaunchHistory {
                     last_reason: Some(reason),
@@ -107,6 +132,7 @@ impl Refusal {
             | Self::Parallel(_)
             | Self::Unanswered(_)
             | Self::NoMachine(_)
+            | Self::Rationed(..)
             | Self::Probing(_) => true,
             Self::Away(_)
             | Self::Paused(_)

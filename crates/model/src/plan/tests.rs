@@ -53,6 +53,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
         pause: None,
         quota: None,
         budget: None,
+        calls: None,
         hosts: BTreeMap::new(),
         port: 22,
     }

@@ -151,6 +151,7 @@ impl World {
                 pause: self.store.pauses.get(name).cloned(),
                 quota: None,
                 budget: None,
+                calls: None,
                 hosts: BTreeMap::new(),
                 port: 22,
             };

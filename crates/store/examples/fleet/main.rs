@@ -134,6 +134,7 @@ fn snapshot(view: &FleetView, max: u64) -> Result<Snapshot> {
         pause: None,
         quota: None,
         budget: None,
+        calls: None,
         hosts: BTreeMap::new(),
         port: 22,
     };

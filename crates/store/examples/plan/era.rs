@@ -21,6 +21,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         pause: None,
         quota: None,
         budget: None,
+        calls: None,
         hosts: BTreeMap::new(),
         port: 22,
     };

@@ -4,6 +4,7 @@
 
 pub(crate) mod account;
 pub(crate) mod allocation;
+pub(crate) mod api_budget;
 pub(crate) mod attempt;
 pub(crate) mod build;
 pub(crate) mod build_chroot;

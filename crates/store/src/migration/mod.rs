@@ -41,6 +41,7 @@ mod m20261130_000038_hosts_without_builds;
 mod m20261130_000039_consoles;
 mod m20261130_000041_instances_of_clouds;
 mod m20261130_000042_holds;
+mod m20261130_000040_api_budget;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -80,6 +81,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000039_consoles::Migration),
             Box::new(m20261130_000041_instances_of_clouds::Migration),
             Box::new(m20261130_000042_holds::Migration),
+            Box::new(m20261130_000040_api_budget::Migration),
         ]
     }
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     builders::is_live,
+    calls::counts,
     events::Entry,
     fleet::troubles,
     fleet_files,
@@ -124,6 +125,7 @@ impl Store {
                 left,
                 stuck: stuck(&tx, &fleets, now).await?,
                 budgets: Box::pin(budgets(&tx, &fleets, now)).await?,
+                calls: counts(&tx, &fleets).await?,
             })
         })
         .await

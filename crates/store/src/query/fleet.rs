@@ -13,6 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
+    calls::levels,
     chroots::chroots_in,
     events::Entry,
     fleet_cache::FleetCache,
@@ -100,6 +101,7 @@ impl Store {
                     troubles: troubles(&tx, &[fleet.0]).await?,
                     shortages: Arc::new(shortages(&tx, fleet).await?),
                     others: others(&tx, fleet).await?,
+                    calls: levels(&tx, fleet.0).await?,
                     ended: Box::pin(ended_machines(&tx, fleet, now)).await?,
                     strays: orphans_in(&tx, &[fleet.0], None).await?,
                     hosts: hosts(&tx, fleet).await?,

@@ -13,6 +13,7 @@ mod build_views;
 mod builder_cache;
 mod builders;
 mod builds;
+mod calls;
 mod cancel;
 mod chroots;
 mod condition;

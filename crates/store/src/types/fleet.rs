@@ -11,6 +11,7 @@ use model::{
     LaunchHistory, LaunchId, Offering, OwnerName, PackageName, PoolName, ProjectName, Sandbox, Shortage,
     Timestamp,
     budget::{Ended, Rental},
+    calls::{CallClass, Level},
     intent::{Intent, Made},
     mark::{Mark, Pause},
     plan::{CloudTrouble, Host, Queue},
@@ -315,6 +316,8 @@ pub struct FleetView {
     pub shortages: Arc<BTreeMap<String, Vec<Note>>>,
     /// How many machines others have in the accounts of clouds, as far as somebody has counted them.
     pub others: BTreeMap<String, OtherMachines>,
+    /// How many calls are left to clouds for which they are limited, by cloud and class.
+    pub calls: BTreeMap<(String, CallClass), Level>,
     /// The machines that ended, as far as they count for what clouds cost.
     pub ended: Vec<Ended>,
     /// The instances of the latest lists that no live builder has, those seen first first.

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod build;
+mod calls;
 mod event;
 mod fleet;
 mod hook;
@@ -17,6 +18,7 @@ pub use build::{
     Build, BuildChroot, BuildFilter, BuildOptions, BuildSummary, CancelOutcome, NewUpload, ProjectKey,
     StoredSource, Verdict,
 };
+pub use calls::{CallBudget, CallNews, TakenCalls};
 pub use event::{Event, EventFilter};
 pub use fleet::{
     Adoption, Builder, Change, Console, FarmCounts, FleetView, HostRecord, LaunchAttempt, Lease, NewBuilder,

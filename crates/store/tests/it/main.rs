@@ -11,6 +11,7 @@ mod allocations;
 mod assignment;
 mod builders;
 mod builds;
+mod calls;
 mod cancel;
 mod chroots;
 mod claims;

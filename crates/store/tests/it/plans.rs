@@ -9,13 +9,14 @@ use std::collections::BTreeSet;
 
 use model::{
     AttemptId, BuildId, BuildState, BuilderId, BuilderState, DirectoryName, ProjectId, Timestamp,
+    calls::CallClass,
     fleet::HookPoint,
     intent::{Decision, IntentState, Request},
     plan::Wait,
 };
 use store::{
-    BuildFilter, EventFilter, FleetCache, HookEnd, HookState, LastBuilds, Lease, Order, Page, ProjectFilter,
-    ProjectKey, Sighting, Store, testing::PostgresServer,
+    BuildFilter, CallBudget, CallNews, EventFilter, FleetCache, HookEnd, HookState, LastBuilds, Lease, Order,
+    Page, ProjectFilter, ProjectKey, Sighting, Store, testing::PostgresServer,
 };
 use uuid::Uuid;
 
@@ -113,6 +114,27 @@ async fn hosts(bench: &mut Bench, store: &Store, lease: &Lease, builder: Builder
             "take_host_out",
             store.take_host_out(lease, "rack-1", "it is dirty", now),
         )
+        .await;
+}
+
+/// What is kept of calls to clouds.
+async fn calls(bench: &mut Bench, store: &Store, lease: &Lease) {
+    let budget = CallBudget {
+        fleet: lease.fleet,
+        cloud: "aws",
+        class: CallClass::Launch,
+        bucket: CallClass::Launch.documented(),
+    };
+    let (now, news) = (at(1_000_000), CallNews::default());
+    for _ in 0..2 {
+        let taken = store.take_calls(&budget, (1, 1), news, now);
+        bench.look("take_calls", taken).await;
+    }
+    bench
+        .look("charge_calls", store.charge_calls(&budget, 1, now))
+        .await;
+    bench
+        .look("slow_calls", store.slow_calls(&budget, now, news, now))
         .await;
 }
 
@@ -250,6 +272,7 @@ async fn rounds(bench: &mut Bench, store: &Store) {
     // On the heap: this future is all that a thread's stack holds.
     Box::pin(hosts(bench, store, &lease, new.id)).await;
     Box::pin(hooks(bench, store, &lease, new.id)).await;
+    calls(bench, store, &lease).await;
     bench.look("pending_migrations", store.pending_migrations()).await;
     conditions(bench, store).await;
 }

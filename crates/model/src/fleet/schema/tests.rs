@@ -15,9 +15,9 @@ fn whole() -> Value {
         "controller": {"tick": {"min": "1s", "max": "2s"}, "lease": {"ttl": "9s", "renew": "3s"}, "reap_per_hour": 5},
         "clouds": {"c": {
             "kind": "ec2", "region": "r", "endpoint": "http://x/", "profile": "aws",
-            "credentials": {"source": "file", "path": "p"},
+            "credentials": {"source": "file", "path": "p"}, "api_share": 0.5,
             "limits": {
-                "instances": 1,
+                "instances": 1, "calls": {"launch": 1, "change": 1, "read": 1},
                 "money": {"per_day": 9, "soft_from": 1, "soft": "nothing", "hard": "nothing"},
             },
             "prices": {"t": {"on-demand": 0.1, "spot": 0.05}},
@@ -97,6 +97,7 @@ impl Key {
             _ if names("string") && names("integer") => "number or percentage".to_owned(),
             Some(least) => format!("{least}{most}"),
             None if names("integer") => "whole number".to_owned(),
+            None if names("number") => format!("number up to {}", of["maximum"]),
             None if names("array") && of["items"].get("pattern").is_some() => "list of texts".to_owned(),
             None if names("array") => "list".to_owned(),
             None if names("object") => "map".to_owned(),
@@ -198,7 +199,7 @@ fn the_schema_has_the_keys_of_the_types_and_no_other_in_each_map() {
         maps.entry(&key.map).or_default().insert(key.key.clone());
     }
     assert!(serde_json::from_value::<FleetSpec>(whole()).is_ok());
-    assert_eq!(maps.len(), 30, "{:?}", maps.keys());
+    assert_eq!(maps.len(), 31, "{:?}", maps.keys());
     for (map, known) in maps {
         let mut file = whole();
         file.pointer_mut(map).unwrap()["colour"] = "red".into();

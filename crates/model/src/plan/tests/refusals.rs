@@ -76,3 +76,47 @@ fn nobody_waits_for_refused_launches_of_a_pool_that_launches_nothing_while_anoth
         assert_eq!(reasons, expected, "{what}");
     }
 }
+
+#[test]
+fn launches_that_wait_for_a_call_are_told_of_and_nothing_is_told_where_none_waits() {
+    use crate::calls::LaunchCalls;
+    let calls = |wait: u64, slowed_since: Option<Timestamp>| LaunchCalls {
+        cloud: "aws".to_owned(),
+        per_second: "1.402345".parse().unwrap(),
+        wait: Duration::from_millis(wait),
+        slowed_since,
+    };
+    let turn = "for a turn: cloud aws is asked for 1.4 machines a second at most";
+    let since = Timestamp::from_micros(1_000_000_000_000 - 5);
+    for (planned, calls, expected) in [
+        (1, calls(300, None), format!("1 launch waits {turn}")),
+        (3, calls(300, None), format!("3 launches wait {turn}")),
+        (
+            2,
+            calls(1, Some(since)),
+            format!(
+                "2 launches wait {turn}, fewer than usual since it refused calls at {}",
+                since.to_the_second()
+            ),
+        ),
+        (3, calls(0, None), "as wanted".to_owned()),
+        (0, calls(300, None), "as wanted".to_owned()),
+    ] {
+        let mut pool = pool(0, 9, 0);
+        pool.calls = Some(calls);
+        let mut farm = snapshot(&[("x86", pool)]);
+        farm.builders = (1..=planned)
+            .map(|number| builder(number, "x86", BuilderState::Planned))
+            .collect();
+        farm.builders.push(builder(90, "x86", BuilderState::Pending));
+        let decided = plan(&farm);
+        assert_eq!(decided.pools[0].note, expected);
+        farm.queue = (1..=9).map(|number| attempt(number, "alice")).collect();
+        // Whoever waits is told the same, without what operators have to know.
+        let waits = plan(&farm).waits;
+        assert!(
+            waits.iter().all(|wait| !wait.reason.contains("refused calls")),
+            "{waits:?}"
+        );
+    }
+}
