@@ -42,6 +42,9 @@ struct Life {
     problems: Vec<String>,
     /// A digest of which start of the machine this is.
     boot: String,
+    /// Whether nothing hides the metadata service there, where something should.
+    #[serde(default)]
+    exposed: bool,
 }
 
 /// What the machine's cloud has told it.
@@ -190,6 +193,9 @@ fn lives(output: &Output, baseline: Option<&str>) -> Answer {
     if boot.is_some_and(|boot| boot != life.boot) {
         return Answer::Restarted;
     }
+    if life.exposed {
+        return Answer::Exposed;
+    }
     if life.live && output.exit == Exit::Code(0) {
         return Answer::Well;
     }
@@ -325,6 +331,7 @@ mod tests {
     fn a_machine_lives_if_it_says_so_in_both_ways_and_was_not_started_again() {
         let well = r#"{"live": true, "problems": [], "boot": "ab"}"#;
         let ill = r#"{"live": false, "problems": ["the disk is full", "dnf is missing"], "boot": "ab"}"#;
+        let exposed = r#"{"live": false, "problems": ["no rules"], "boot": "ab", "exposed": true}"#;
         let badly = |words: &str| Answer::Badly(words.to_owned());
         let same = Some(r#"{"format": 1, "fingerprint": {"boot": "ab", "etc": "cd"}}"#);
         let other = Some(r#"{"fingerprint": {"boot": "xy"}}"#);
@@ -337,6 +344,10 @@ mod tests {
             (0, well, other, Answer::Restarted),
             (1, ill, other, Answer::Restarted),
             (1, ill, same, badly("the disk is full; dnf is missing")),
+            // Also where nobody kept which start it was.
+            (1, exposed, None, Answer::Exposed),
+            (1, exposed, same, Answer::Exposed),
+            (1, exposed, other, Answer::Restarted),
             (0, ill, None, badly("the disk is full; dnf is missing")),
             (
                 1,

@@ -63,6 +63,8 @@ enum Answers {
     Dirtily,
     /// It was started again.
     Restarted,
+    /// Nothing hides the metadata service on it any more.
+    Exposed,
     /// An attempt runs on it.
     Busily,
     /// A fault of this program is met on the way.
@@ -101,7 +103,12 @@ impl Reach for FakeMachines {
                 got: host_key.fingerprint().to_owned(),
             }),
             Answers::WithAPanic => panic!("the test wants this panic"),
-            Answers::Well | Answers::Badly | Answers::Dirtily | Answers::Restarted | Answers::Busily => {
+            Answers::Well
+            | Answers::Badly
+            | Answers::Dirtily
+            | Answers::Restarted
+            | Answers::Exposed
+            | Answers::Busily => {
                 let (played, told) = (Arc::clone(&self.1), Arc::clone(&self.2));
                 Ok(Box::new(FakeMachine(answers, played, told)))
             }
@@ -176,6 +183,7 @@ impl Machine for FakeMachine {
             Answers::Badly => Answer::Badly("the disk is full".to_owned()),
             // Only of a machine that is to be used again it is known.
             Answers::Restarted if baseline.is_some() => Answer::Restarted,
+            Answers::Exposed => Answer::Exposed,
             _ => Answer::Well,
         }
     }

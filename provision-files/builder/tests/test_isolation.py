@@ -100,12 +100,32 @@ class Network(Isolation):
         shutil.copy(RULES, place)
         self.addCleanup(os.unlink, place)
         self.assertTrue(self.reaches_metadata(builder))
+        status, told = self.builder.refused("live")
+        self.assertEqual((status, told["exposed"]), (1, True))
+        self.assertRegex("; ".join(told["problems"]), "nothing hides the metadata service any more, as .*/metadata.nft did")
+        self.assertTrue(self.reaches_metadata(builder), "it only looks")
         for _ in range(2):
             found = self.probe(enable_net=True, macros={"farm_probe_host": "10.99.0.2", "farm_probe_port": "8000"})
             self.assertEqual((found["network"], found["metadata"]), ("yes", "no"))
             self.assertFalse(self.reaches_metadata(builder))
+            self.assertEqual(self.builder.ok("live")["exposed"], False)
         rules = self.inside(builder, "nft", "list", "ruleset").stdout.decode()
         self.assertEqual(rules.count("169.254.0.0/16"), 1, rules)
+
+    def test_without_nftables_a_route_that_leads_nowhere_counts_and_is_put_back(self):
+        builder = self.neighbourhood()
+        place = os.path.join(self.builder.root, "etc/verdigris/metadata.nft")
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        # A kernel without nftables takes no rules.
+        with open(place, "w", encoding="utf-8") as file:
+            file.write("no rules at all\n")
+        self.addCleanup(os.unlink, place)
+        self.builder.ok("ready")
+        self.assertTrue(self.builder.refused("live")[1]["exposed"])
+        found = self.probe(enable_net=True, macros={"farm_probe_host": "10.99.0.2", "farm_probe_port": "8000"})
+        self.assertEqual((found["network"], found["metadata"]), ("yes", "no"))
+        self.assertFalse(self.reaches_metadata(builder))
+        self.assertFalse(self.builder.ok("live")["exposed"])
 
     def test_the_rules_let_the_builders_own_question_pass_and_nobody_elses(self):
         builder = self.neighbourhood()

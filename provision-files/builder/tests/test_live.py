@@ -20,7 +20,7 @@ class Live(BuilderTest):
     def test_a_builder_is_live_and_tells_which_start_of_its_machine_this_is(self):
         self.builder.ok("ready")
         told = self.builder.ok("live")
-        self.assertEqual((told["live"], told["problems"]), (True, []))
+        self.assertEqual((told["live"], told["problems"], told["exposed"]), (True, [], False))
         self.assertEqual(told["boot"], self.builder.ok("live")["boot"])
         self.assertEqual(told["boot"], self.builder.ok("baseline")["fingerprint"]["boot"])
 

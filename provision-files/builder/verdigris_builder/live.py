@@ -2,7 +2,7 @@
 
 import os
 
-from . import files, inventory, look_system, paths, ready, wording
+from . import files, inventory, look_system, metadata, paths, ready, wording
 
 
 def live(builder):
@@ -14,7 +14,11 @@ def live(builder):
     problems += ["the program %s is missing" % tool for tool in ready.TOOLS if tool != "rpmbuild" and not ready.which(tool)]
     if not any(ready.which(name) for name in ("dnf", "dnf5")):
         problems.append("neither dnf nor dnf5 is installed")
-    return {"live": not problems, "problems": problems, "boot": inventory.digest(look_system.boot())}, 0 if not problems else 1
+    exposed = not metadata.hidden()
+    if exposed:
+        problems.append("nothing hides the metadata service any more, as %s did" % paths.METADATA_RULES)
+    document = {"live": not problems, "problems": problems, "boot": inventory.digest(look_system.boot()), "exposed": exposed}
+    return document, 0 if not problems else 1
 
 
 def identity(builder):

@@ -10,13 +10,12 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 import traceback
 
 from . import attempt as attempts
-from . import chroot_driver, chroots, command, evidence, files, mock_driver, mounting, paths, processes, seals, system, task, verdicts, wording
+from . import chroot_driver, chroots, evidence, files, metadata, mock_driver, mounting, paths, processes, seals, system, task, verdicts, wording
 from .build import Build
 from .errors import BuildStop, CommandError, disk_full, infrastructure_fault
 
@@ -45,7 +44,7 @@ def start(name, epoch, data):
             if other.running():
                 raise CommandError("busy", "attempt %s is running on this builder" % other.name)
         driver = choose_driver(job, chroot)
-        hide_metadata()
+        metadata.hide()
         if os.path.lexists(paths.PROVEN):
             os.unlink(paths.PROVEN)
         attempt.make_directories()
@@ -54,18 +53,6 @@ def start(name, epoch, data):
         return {"state": "running", "pid": pid, "attempt": name, "epoch": epoch, "driver": driver}
     finally:
         os.close(holder)
-
-
-def hide_metadata():
-    """The rules that provisioning left, if a reboot has emptied the kernel's: without them a build could read the machine's user data."""
-    if not os.path.isfile(paths.METADATA_RULES):
-        return
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 20, "check": False}
-    for argv in (["nft", "list", "table", "inet", "verdigris"], ["nft", "-f", paths.METADATA_RULES],
-                 ["ip", "route", "replace", "unreachable", "169.254.169.254/32"]):
-        if subprocess.run(argv, env=dict(command.ENVIRONMENT), **quiet).returncode == 0:
-            return
-    raise CommandError("fault", "the metadata service cannot be hidden from the build")
 
 
 def check(attempt, job, chroot):

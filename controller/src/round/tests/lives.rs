@@ -90,6 +90,24 @@ async fn a_builder_that_is_to_be_used_again_goes_as_soon_as_it_was_started_again
 }
 
 #[tokio::test]
+async fn a_builder_of_any_pool_goes_as_soon_as_nothing_hides_the_metadata_service_on_it() {
+    for more in ["", "    reuse: {scope: sandbox}\n"] {
+        let mut farm = Farm::start(&format!("{}{more}", pool("x86", "max: 2, idle: 1", "a"))).await;
+        farm.until_ready(1).await;
+        let first = farm.builders().await[0].id;
+        farm.machines_answer(Answers::Exposed);
+        farm.pass(LONGEST + 1).await;
+        let reasons = farm.reasons().await;
+        let told =
+            "nothing hides the metadata service on it any more: it was started again since it got ready";
+        assert!(reasons.iter().any(|it| it == told), "{more}: {reasons:#?}");
+        farm.machines_answer(Answers::Well);
+        farm.until_ready(1).await;
+        assert_ne!(farm.builders().await[0].id, first);
+    }
+}
+
+#[tokio::test]
 async fn a_builder_that_is_given_away_meanwhile_is_not_drained_for_what_was_seen_before() {
     let mut farm = Farm::start(&pool("x86", "max: 1, idle: 1", "a")).await;
     let alice = Packager::new(&farm.controller.context.store.clone(), "alice").await;

@@ -30,6 +30,9 @@ pub enum Answer {
     /// It was started again since it got ready: what is only in its kernel's memory is not what was looked at then, and that does not
     /// come back.
     Restarted,
+    /// What hides the metadata service from builds is gone, as after a start, or was taken away. A build that is given to it puts it
+    /// back before it begins; nothing says that this is all that is gone.
+    Exposed,
 }
 
 /// What follows from an answer.
@@ -64,6 +67,10 @@ pub fn judge(failures: u32, answer: Answer, is_common: bool) -> Verdict {
     match answer {
         Answer::Well => Verdict::Stays(0),
         Answer::Restarted => Verdict::Goes("it was started again since it got ready".to_owned()),
+        Answer::Exposed => Verdict::Goes(
+            "nothing hides the metadata service on it any more: it was started again since it got ready"
+                .to_owned(),
+        ),
         Answer::Badly(words) => {
             let failures = failures.saturating_add(1);
             let most = if is_common { FAILURES_TOGETHER } else { FAILURES };
@@ -131,6 +138,10 @@ mod tests {
         for failures in [0, 2] {
             let verdict = judge(failures, Answer::Restarted, true);
             let words = "it was started again since it got ready";
+            assert_eq!(verdict, Verdict::Goes(words.to_owned()));
+            let verdict = judge(failures, Answer::Exposed, true);
+            let words =
+                "nothing hides the metadata service on it any more: it was started again since it got ready";
             assert_eq!(verdict, Verdict::Goes(words.to_owned()));
         }
     }
