@@ -124,6 +124,22 @@ async fn a_host_key_can_change_with_each_reboot_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_host_key_that_was_replaced_on_the_machine_stays_after_a_reboot() {
+    let (user_data, public) = cloud_config();
+    let mut farm = Farm::start(user_data).await;
+    let machine = farm.run(1).await;
+    farm.banner(&machine).await;
+    let port = farm.forward(&machine).await;
+    let replace = "ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/new && mv /etc/ssh/new /etc/ssh/ssh_host_ed25519_key \
+                   && mv /etc/ssh/new.pub /etc/ssh/ssh_host_ed25519_key.pub && cut -d ' ' -f 2 /etc/ssh/ssh_host_ed25519_key.pub";
+    let made = farm.ssh(port, replace).await.unwrap().trim().to_owned();
+    farm.hypervisor.reboot(&machine.instance_id).await.unwrap();
+    farm.banner(&machine).await;
+    let seen = public_keys(&farm.console_with(&machine, "END SSH HOST KEY KEYS").await);
+    assert_eq!(seen, [public, made]);
+}
+
+#[tokio::test]
 async fn cloud_config_brings_the_host_key_a_login_key_and_commands() {
     let (user_data, public) = cloud_config();
     let farm = Farm::start(user_data).await;

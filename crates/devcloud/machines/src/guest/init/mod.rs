@@ -123,7 +123,7 @@ fn prepare(config: &InitConfig, console: Console) -> Option<PathBuf> {
             console.say(&format!("the host key could not be removed: {error}"));
         }
     }
-    if let Err(reason) = ssh::host_key(&settings) {
+    if let Err(reason) = ssh::host_key(&settings, &config.instance_id) {
         console.say(&format!("the host key could not be set up: {reason}"));
     }
     ssh::announce(&console);

@@ -45,12 +45,17 @@ fn with_keys(mut text: String, keys: &[String]) -> String {
     text
 }
 
-/// Installs the host key that user data brought, or makes one if there is none.
-pub(super) fn host_key(config: &Config) -> Result<(), String> {
+/// Installs the host key that user data brought, or makes one if there is none. What user data brought is installed at the first
+/// start of a machine of this id and not again, as cloud-init does it: who replaces it there has another one from then on.
+pub(super) fn host_key(config: &Config, instance_id: &str) -> Result<(), String> {
     let path = Path::new(HOST_KEY);
     let public = path.with_extension("pub");
     let failure = |error: io::Error| error.to_string();
-    if let Some(key) = &config.host_key {
+    let done = Path::new("/var/lib/cloud/instances")
+        .join(instance_id)
+        .join("sem/config_ssh");
+    let is_first = !done.exists() || !path.exists();
+    if let Some(key) = config.host_key.as_ref().filter(|_| is_first) {
         write_file(path, 0o600, key.as_bytes()).map_err(failure)?;
         // The public half is derived: a wrong one beside it would be believed by whoever reads the console.
         let derived = keygen(&["-y", "-f", HOST_KEY])?;
@@ -65,7 +70,7 @@ pub(super) fn host_key(config: &Config) -> Result<(), String> {
     if !path.exists() {
         keygen(&["-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY])?;
     }
-    Ok(())
+    write_file(&done, 0o644, b"").map_err(failure)
 }
 
 /// Whether there is a host key from an earlier start.
