@@ -19,6 +19,8 @@ pub(crate) fn builder(state: BuilderState) -> Builder {
         port: 22,
         host_key: None,
         host_key_secret: None,
+        host_key_is_given: false,
+        host_key_next: None,
         image: "ami-1".to_owned(),
         spec_hash: String::new(),
         cordoned: false,

@@ -54,6 +54,8 @@ pub(super) fn builder(number: u32, pool: &str, state: BuilderState) -> Builder {
         port: 22,
         host_key: None,
         host_key_secret: None,
+        host_key_is_given: false,
+        host_key_next: None,
         image: "ami-1".to_owned(),
         spec_hash: "hash".to_owned(),
         cordoned: false,

@@ -46,6 +46,10 @@ pub struct Model {
     pub host: Option<String>,
     /// What its machine was of when it was adopted.
     pub offering: Option<String>,
+    /// Whether its host key was in its machine's user data.
+    pub host_key_given: bool,
+    /// The one that its machine has made instead, and may show already.
+    pub host_key_next: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

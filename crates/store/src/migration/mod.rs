@@ -39,9 +39,10 @@ mod m20261130_000036_strays;
 mod m20261130_000037_money;
 mod m20261130_000038_hosts_without_builds;
 mod m20261130_000039_consoles;
+mod m20261130_000040_api_budget;
 mod m20261130_000041_instances_of_clouds;
 mod m20261130_000042_holds;
-mod m20261130_000040_api_budget;
+mod m20261130_000043_given_host_keys;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -79,9 +80,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000037_money::Migration),
             Box::new(m20261130_000038_hosts_without_builds::Migration),
             Box::new(m20261130_000039_consoles::Migration),
+            Box::new(m20261130_000040_api_budget::Migration),
             Box::new(m20261130_000041_instances_of_clouds::Migration),
             Box::new(m20261130_000042_holds::Migration),
-            Box::new(m20261130_000040_api_budget::Migration),
+            Box::new(m20261130_000043_given_host_keys::Migration),
         ]
     }
 }

@@ -40,6 +40,7 @@ impl Store {
             let keys = builder::ActiveModel {
                 host_key: Set(launch.host_key_public.clone()),
                 host_key_secret: Set(launch.host_key_secret.clone()),
+                host_key_given: Set(launch.host_key_secret.is_some()),
                 ..Default::default()
             };
             move_builder(&tx, builder, BuilderState::Launching, (&change, keys), now).await?;

@@ -27,6 +27,7 @@ mod fleet_files;
 mod histories;
 mod history;
 mod hooks;
+mod host_keys;
 mod hosts;
 mod ignored;
 mod intents;

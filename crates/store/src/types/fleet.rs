@@ -51,6 +51,10 @@ pub struct Builder {
     pub host_key: Option<String>,
     /// The secret half, kept only while a launch may still have to be repeated.
     pub host_key_secret: Option<String>,
+    /// Whether that key was given in user data, so that others may know it: the machine is to make another one.
+    pub host_key_is_given: bool,
+    /// The public key that the machine has made instead. It may show it already.
+    pub host_key_next: Option<String>,
     /// The image, by the cloud's id.
     pub image: String,
     /// The digest of the specification that it follows.
