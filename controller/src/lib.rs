@@ -17,6 +17,7 @@ mod consoles;
 mod files;
 mod heard;
 mod hooks;
+mod host_keys;
 mod image;
 mod intents;
 mod lead;

@@ -12,7 +12,7 @@ use runtime::supervisor::error_chain;
 use serde_json::{Map, Value};
 use shell::{ClientKey, Connection, Endpoint, HostKey, Timeouts};
 
-use crate::agent;
+use crate::{agent, host_keys};
 
 /// A way to open a machine, so that a playbook can be run on it.
 #[async_trait]
@@ -40,6 +40,13 @@ pub trait Machine: Send + Sync {
         (vars, part): (&Map<String, Value>, Option<&str>),
         limit: Duration,
     ) -> Result<String, String>;
+
+    /// Has it make a host key, which it does not show yet; the public half.
+    async fn make_host_key(&self, limit: Duration) -> Result<HostKey, String>;
+
+    /// Has it show the host key that it made last, which has to be this one, from the next connection on, and forget the one that it
+    /// was given.
+    async fn replace_host_key(&self, made: &HostKey, limit: Duration) -> Result<(), String>;
 
     /// What runs on it that nobody may disturb, in words for operators; `None` where nothing does.
     async fn running(&self, limit: Duration) -> Option<String>;
@@ -149,6 +156,14 @@ impl Machine for Opened {
             Ok(report) => Ok(summary(playbook, &report)),
             Err(error) => Err(format!("{playbook}: {}", error_chain(&error))),
         }
+    }
+
+    async fn make_host_key(&self, limit: Duration) -> Result<HostKey, String> {
+        host_keys::make(&self.connection, limit).await
+    }
+
+    async fn replace_host_key(&self, made: &HostKey, limit: Duration) -> Result<(), String> {
+        host_keys::replace(&self.connection, made, limit).await
     }
 
     async fn running(&self, limit: Duration) -> Option<String> {

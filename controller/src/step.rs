@@ -6,6 +6,7 @@ mod host;
 mod key;
 mod launch;
 pub(crate) mod prepare;
+mod renewal;
 mod retire;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -14,7 +14,10 @@ use super::{
     input::input,
     process::{HookRunner, Order, Tried},
 };
-use crate::{Context, Error};
+use crate::{
+    Context, Error,
+    place::{next_key, open},
+};
 
 /// How long a machine is waited for whose hook is left out where it does not answer.
 const PROBE: Duration = Duration::from_secs(5);
@@ -113,10 +116,14 @@ async fn unreachable(context: &Context, builder: &Builder, limit: Duration) -> O
         Ok(key) => key,
         Err(error) => return Some(error.to_string()),
     };
+    let next = match next_key(builder) {
+        Ok(next) => next,
+        Err(error) => return Some(error.to_string()),
+    };
     let endpoint = Endpoint::new(address, builder.port, context.user_of(&builder.pool));
-    let opening = context.reach.open(&endpoint, &key, limit);
+    let opening = open(context.reach.as_ref(), &endpoint, (next.as_ref(), &key), limit);
     match context.clock.within(limit, opening).await {
-        Some(Ok(machine)) => {
+        Some(Ok((machine, _))) => {
             machine.close().await;
             None
         }

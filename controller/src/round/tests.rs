@@ -29,6 +29,7 @@ mod clouds;
 mod consoles;
 mod files;
 mod hooks;
+mod host_keys;
 mod hosts;
 mod images;
 mod intents;
@@ -78,9 +79,9 @@ type Played = Arc<Mutex<Vec<String>>>;
 type Told = Arc<Mutex<Option<Option<String>>>>;
 
 #[derive(Debug)]
-struct FakeMachines(Mutex<Answers>, Played, Told);
+struct FakeMachines(Mutex<Answers>, Played, Told, Arc<host_keys::Shown>);
 
-struct FakeMachine(Answers, Played, Told);
+struct FakeMachine(Answers, Played, Told, (Arc<host_keys::Shown>, usize));
 
 #[async_trait]
 impl Reach for FakeMachines {
@@ -109,8 +110,10 @@ impl Reach for FakeMachines {
             | Answers::Restarted
             | Answers::Exposed
             | Answers::Busily => {
+                let machine = self.3.prove(endpoint, host_key).await?;
                 let (played, told) = (Arc::clone(&self.1), Arc::clone(&self.2));
-                Ok(Box::new(FakeMachine(answers, played, told)))
+                let keys = (Arc::clone(&self.3), machine);
+                Ok(Box::new(FakeMachine(answers, played, told, keys)))
             }
         }
     }
@@ -142,6 +145,16 @@ impl Machine for FakeMachine {
             Answers::Badly => Err(format!("{playbook}: task 1 failed")),
             _ => Ok(format!("{playbook}: played")),
         }
+    }
+
+    async fn make_host_key(&self, _limit: Duration) -> Result<HostKey, String> {
+        let (keys, machine) = &self.3;
+        keys.make(*machine).await
+    }
+
+    async fn replace_host_key(&self, made: &HostKey, _limit: Duration) -> Result<(), String> {
+        let (keys, machine) = &self.3;
+        keys.replace(*machine, made).await
     }
 
     async fn running(&self, _limit: Duration) -> Option<String> {
@@ -248,6 +261,7 @@ impl Farm {
             Mutex::new(Answers::Well),
             Played::default(),
             Told::default(),
+            Arc::default(),
         ));
         let fleet = fleet(pools);
         let lease = store.acquire_lease(fleet.fleet, "test", Duration::from_secs(1_000_000), NOW);

@@ -24,7 +24,7 @@ pub(super) async fn clean(
     let step = match kept_for_nobody(context, &builder) {
         Some(words) => Move::new(BuilderState::Draining, words),
         None => match connect(context, lease, &builder).await? {
-            Reached::Machine(machine) => {
+            Reached::Machine(machine, _) => {
                 let _place;
                 (builder, _place) = place(context, lease, builder, turn).await?;
                 let step = cleaned(context, &builder, machine.as_ref()).await;

@@ -15,8 +15,12 @@ use store::{Builder, Chroot, Lease};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info, warn};
 
-use super::{LAST_WORDS, Turn, advance, host, key, time_left};
-use crate::{Context, Error, Machine, image::part_of};
+use super::{LAST_WORDS, Turn, advance, host, key, renewal, time_left};
+use crate::{
+    Context, Error, Machine,
+    image::part_of,
+    place::{next_key, open},
+};
 
 /// How long one try to connect may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -42,13 +46,24 @@ pub(super) async fn prepare(
             }
         };
     }
-    let machine = match connect(context, lease, &builder).await? {
-        Reached::Machine(machine) => machine,
+    let (mut machine, shown) = match connect(context, lease, &builder).await? {
+        Reached::Machine(machine, shown) => (machine, shown),
         Reached::Nobody(words) | Reached::Stranger(words) => {
             warn!(builder.id = %builder.id, "Builder {} is given up: {words}.", builder.id);
             return give_up(context, lease, &builder, words).await;
         }
     };
+    if builder.state == BuilderState::Booting && builder.host_key_is_given {
+        let renewed = renewal::renew(context, lease, builder, (machine, &shown)).await?;
+        builder = renewed.builder;
+        machine = match renewed.machine {
+            Ok(machine) => machine,
+            Err(words) => {
+                warn!(builder.id = %builder.id, "Builder {} is given up: {words}.", builder.id);
+                return give_up(context, lease, &builder, words).await;
+            }
+        };
+    }
     // To be connected costs little; only so many are worked on at once.
     let _place;
     (builder, _place) = place(context, lease, builder, turn).await?;
@@ -109,7 +124,8 @@ pub(crate) async fn place(
 
 /// Who answered at a builder's address.
 pub(super) enum Reached {
-    Machine(Box<dyn Machine>),
+    /// A machine that is ours, and the key that it has shown.
+    Machine(Box<dyn Machine>, HostKey),
     /// Nobody, in all its time; what happened instead.
     Nobody(String),
     /// A machine with another host key.
@@ -131,6 +147,7 @@ pub(super) async fn connect(context: &Context, lease: &Lease, builder: &Builder)
         .ok_or_else(|| contradiction("an address"))?;
     let pinned = builder.host_key.as_deref().map(HostKey::parse).transpose();
     let mut pinned = pinned.map_err(Error::Keys)?;
+    let next = next_key(builder).map_err(Error::Keys)?;
     if pinned.is_none() && key::is_unknown(builder) {
         return Err(contradiction("a host key"));
     }
@@ -140,7 +157,7 @@ pub(super) async fn connect(context: &Context, lease: &Lease, builder: &Builder)
     while let Some(left) = time_left(context, builder) {
         let limit = left.min(HANDSHAKE);
         let opened = match &pinned {
-            Some(pinned) => context.reach.open(&endpoint, pinned, limit).await,
+            Some(pinned) => open(context.reach.as_ref(), &endpoint, (next.as_ref(), pinned), limit).await,
             None => match context.reach.host_key(&endpoint, limit).await {
                 Ok(key) => {
                     host::keep_key(context, lease, builder, &key).await?;
@@ -151,7 +168,7 @@ pub(super) async fn connect(context: &Context, lease: &Lease, builder: &Builder)
             },
         };
         match opened {
-            Ok(machine) => return Ok(Reached::Machine(machine)),
+            Ok((machine, shown)) => return Ok(Reached::Machine(machine, shown)),
             Err(error @ shell::Error::HostKeyMismatch { .. }) => {
                 return Ok(Reached::Stranger(error.to_string()));
             }

@@ -288,7 +288,7 @@ fn pools(max: u32, instance_type: &str) -> String {
     # priority: 0
     image: builder
     provision: builder
-    # With `console` a machine makes its host key itself and prints it on its console, as cloud-init does; no key is in user data.
+    # One from user data is replaced at the first connection. With `console` no key is in user data: a machine prints its own there.
     # host_key: user-data
     # At least `min`, at most `max`, and `idle` ready ones besides those in use.
     size: {{min: 0, max: {max}, idle: 0}}

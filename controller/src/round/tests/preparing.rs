@@ -14,7 +14,7 @@ use crate::{
 
 impl Farm {
     /// The playbooks that were played so far.
-    fn played(&self) -> Vec<String> {
+    pub(super) fn played(&self) -> Vec<String> {
         let played = self.machines.1.lock().unwrap_or_else(PoisonError::into_inner);
         played.clone()
     }
@@ -33,13 +33,13 @@ impl Farm {
     }
 
     /// A step of a controller that looked at this row, under this lease.
-    async fn step_of(&self, lease: &Lease, row: Builder) -> Result<Duration, Error> {
+    pub(super) async fn step_of(&self, lease: &Lease, row: Builder) -> Result<Duration, Error> {
         let turn = self.turn(1);
         step(&self.controller.context, lease, row, &turn).await
     }
 
     /// How many builders of the pool were given up in a row.
-    async fn failures(&self) -> u32 {
+    pub(super) async fn failures(&self) -> u32 {
         let context = &self.controller.context;
         let now = Clock::Manual(self.clock.clone()).now();
         let view = context

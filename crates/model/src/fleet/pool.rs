@@ -37,7 +37,7 @@ pub struct PoolSpec {
     pub image: Option<String>,
     /// What makes its machines builders, by the name in this file.
     pub provision: String,
-    /// Where the host key of its machines comes from.
+    /// Where the host key of its machines comes from; one that was given in user data is replaced at the first connection.
     #[serde(default)]
     pub host_key: HostKeySource,
     /// How many machines it has.
@@ -69,7 +69,7 @@ pub struct PoolSpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostKeySource {
-    /// The farm makes one for each launch, and gives it in the user data.
+    /// The farm makes one for each launch, and gives it in the user data. It serves until the machine has made another one.
     #[default]
     UserData,
     /// The machine makes one at its first boot and prints it on its console, as cloud-init does. A fixed host has no console.
