@@ -22,6 +22,7 @@ mod fleet_file;
 mod fleet_reload;
 mod full_disk;
 mod hooks;
+mod host_keys;
 mod hosts;
 mod images;
 mod interruption;
