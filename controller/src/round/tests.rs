@@ -78,8 +78,17 @@ type Played = Arc<Mutex<Vec<String>>>;
 /// What clouds tell their machines: nothing yet, that there is nothing that could tell it, or a notice.
 type Told = Arc<Mutex<Option<Option<String>>>>;
 
+/// The host keys of the machines that live at addresses where that is told; at others lives whoever is looked for there.
+type Residents = Arc<Mutex<BTreeMap<String, HostKey>>>;
+
 #[derive(Debug)]
-struct FakeMachines(Mutex<Answers>, Played, Told, Arc<host_keys::Shown>);
+struct FakeMachines(
+    Mutex<Answers>,
+    Played,
+    Told,
+    Arc<host_keys::Shown>,
+    Residents,
+);
 
 struct FakeMachine(Answers, Played, Told, (Arc<host_keys::Shown>, usize));
 
@@ -92,6 +101,16 @@ impl Reach for FakeMachines {
         _limit: Duration,
     ) -> Result<Box<dyn Machine>, shell::Error> {
         let answers = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let residents = self.4.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(resident) = residents.get(&endpoint.host)
+            && resident.fingerprint() != host_key.fingerprint()
+        {
+            return Err(shell::Error::HostKeyMismatch {
+                endpoint: endpoint.to_string(),
+                expected: host_key.fingerprint().to_owned(),
+                got: resident.fingerprint().to_owned(),
+            });
+        }
         match answers {
             Answers::Never => Err(shell::Error::Lost {
                 what: "the silence".to_owned(),
@@ -262,6 +281,7 @@ impl Farm {
             Played::default(),
             Told::default(),
             Arc::default(),
+            Residents::default(),
         ));
         let fleet = fleet(pools);
         let lease = store.acquire_lease(fleet.fleet, "test", Duration::from_secs(1_000_000), NOW);
