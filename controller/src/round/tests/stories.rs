@@ -13,7 +13,7 @@
 //! | 11 | `Seen::lacks`: only who was asked for by id is absent; `sight::absent`: nothing ends `Busy` but its worker's silence |
 //! | 13 | `plan`: launches that are under way count towards the maximum |
 //! | 20 | `prepare::connect`: another host key is a stranger's; `sight::seen`: a machine that ended is lost in each state |
-//! | 25 | `plan::grow`: no attempt waits for a builder whose cloud has refused it a machine; the next pool has its turn |
+//! | 25 | `plan::grow`: nobody waits for a builder that was refused a machine; `LaunchHistory::held_until`; each of them is enough |
 
 use std::collections::BTreeSet;
 
@@ -27,6 +27,7 @@ use super::{
 use crate::observe;
 
 mod addresses;
+mod kills;
 
 /// A user of a farm that is just started, with a project.
 async fn alice(farm: &Farm) -> Packager {
@@ -113,26 +114,6 @@ fn look_of(farm: &Farm, cloud: Arc<dyn cloud::Cloud>) -> observe::Look {
         wanted: Vec::new(),
         owners: BTreeMap::new(),
     }
-}
-
-/// One in ten machines of a large launch was nobody's: they were made, and not written down.
-#[tokio::test]
-async fn story_1_each_machine_of_a_large_launch_has_a_builder_however_often_the_controller_dies() {
-    let mut farm = Farm::start(&pool("x86", "max: 40, idle: 20", "a")).await;
-    for _ in 0..20 {
-        farm.cloud.fail_next_launch(LaunchFailure::After(unclear()));
-    }
-    // Each round, whatever it was doing, is the last one of its program.
-    for millisecond in 0..30 {
-        farm.controller.round(&farm.lease).await.unwrap();
-        // So far its steps come.
-        tokio::time::sleep(Duration::from_millis(millisecond)).await;
-        farm.start_anew().await;
-        farm.clock.advance(Duration::from_secs(1));
-    }
-    farm.until_ready(20).await;
-    assert_eq!(farm.running(), farm.had().await);
-    assert_eq!(farm.running().len(), 20);
 }
 
 /// A program died right after a launch, and the next one believed a cloud that did not show the machine yet: it went on running.
