@@ -26,6 +26,9 @@ type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 const TTL: Duration = Duration::from_secs(60);
 const CHANGES: usize = 20;
+/// How often everybody waits for another reason.
+const CHANGES_OF_ALL: usize = 3;
+const BETWEEN_RENEWALS: Duration = Duration::from_millis(50);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -38,6 +41,7 @@ async fn main() -> Result<()> {
         }
         ["busy", url, builders] => busy(url, builders.parse()?).await,
         ["hand-out", url, count] => hand_out(url, count.parse()?).await,
+        ["lead", url, builders, waiting] => lead(url, (builders.parse()?, waiting.parse()?)).await,
         _ => Err("expected: measure BUILDERS WAITING ROUNDS HANDED".into()),
     }
 }
@@ -48,13 +52,21 @@ fn measure(builders: &str, waiting: &str, rounds: &str, handed: &str) -> Result<
     let server = PostgresServer::start()?;
     let sqlite = |name: &str| format!("sqlite://{}", directory.path().join(name).display());
     for (database, urls) in [
-        ("SQLite", [sqlite("decide"), sqlite("hand-out")]),
-        ("PostgreSQL", [server.new_database()?, server.new_database()?]),
+        ("SQLite", ["decide", "hand-out", "lead"].map(sqlite)),
+        (
+            "PostgreSQL",
+            [
+                server.new_database()?,
+                server.new_database()?,
+                server.new_database()?,
+            ],
+        ),
     ] {
-        let [decided, given] = &urls;
+        let [decided, given, led] = &urls;
         for arguments in [
             vec!["decide", decided, builders, waiting, rounds],
             vec!["hand-out", given, handed],
+            vec!["lead", led, builders, waiting],
         ] {
             let output = Command::new(std::env::current_exe()?).args(&arguments).output()?;
             if !output.status.success() {
@@ -281,6 +293,51 @@ async fn hand_out(url: &str, count: u64) -> Result<()> {
         return Err(format!("{} of {count} builders were handed out", given.len()).into());
     }
     Ok(())
+}
+
+/// Rounds in each of which everybody waits for another reason than before, in the task that also keeps the lease, as a controller
+/// does: how late the renewals are that become due meanwhile.
+async fn lead(url: &str, (builders, waiting): (u64, u64)) -> Result<()> {
+    let many = Many {
+        projects: 1000,
+        ended: 0,
+        made: 0,
+        waiting,
+        builders,
+    };
+    let store = filled(url, many, &[]).await?;
+    let lease = lease(&store).await?;
+    let rounds = async {
+        let mut cache = FleetCache::default();
+        for round in 0..CHANGES_OF_ALL {
+            let view = store.look_at_fleet(lease.fleet, &mut cache, now()).await?;
+            let mut waits = plan(&snapshot(&view, builders)?).waits;
+            if u64::try_from(waits.len())? != waiting {
+                return Err(format!("{} of {waiting} wait", waits.len()).into());
+            }
+            for wait in &mut waits {
+                wait.reason = format!("{} ({round})", wait.reason).into();
+            }
+            let began = Instant::now();
+            store.set_waits(&lease, &mut cache, &waits).await?;
+            tell("all-said", milliseconds(began));
+        }
+        Ok(())
+    };
+    tokio::select! {
+        lost = keep(&store, &lease) => lost,
+        led = rounds => led,
+    }
+}
+
+/// Renews the lease far oftener than a controller does, so that it meets whatever is in the way; ends when it is lost.
+async fn keep(store: &Store, lease: &Lease) -> Result<()> {
+    loop {
+        let due = Instant::now() + BETWEEN_RENEWALS;
+        tokio::time::sleep(BETWEEN_RENEWALS).await;
+        store.renew_lease(lease, TTL, now()).await?;
+        tell("late", milliseconds(due));
+    }
 }
 
 /// The most memory that this process had.

@@ -28,6 +28,7 @@ mod host_keys;
 mod hosts;
 mod intents;
 mod leases;
+mod long_queue;
 mod many;
 mod migrations;
 mod money;

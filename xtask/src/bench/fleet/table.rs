@@ -65,6 +65,11 @@ pub(super) fn report(wanted: &Fleet, figures: &Figures, peer: Option<Passes>) ->
         ("cold", "first look after a start".to_owned()),
         ("reasons", "the reasons of everybody, after a start".to_owned()),
         (
+            "all-said",
+            "the reasons of everybody, when all of them change".to_owned(),
+        ),
+        ("late", "how late the lease is renewed meanwhile".to_owned()),
+        (
             "handed",
             format!("{handed} attempts handed to {handed} builders, on record"),
         ),
