@@ -44,6 +44,8 @@ struct Passage {
     phases: Vec<(&'static str, Option<f64>)>,
     /// How long dnf, asked anew, took to name the package.
     seen: f64,
+    /// The id of the builder that it ran on.
+    builder: String,
 }
 
 /// Measures and prints.
@@ -68,11 +70,17 @@ pub(super) fn run(cache: &Cache, install: bool, runs: u32) -> Result<()> {
         }
         say(report(of.0, &cases));
     }
+    for (name, file) in [&least, &usual] {
+        let pairs = reuse::pairs(&program, cache, (*name, file.as_path(), runs))?;
+        say(reuse::report(name, &pairs));
+    }
     say(heading("machines, seconds"));
     say(Times::of(starts).line("RunInstances to a ready builder", None));
     say(
         "\nA release build of the farm, on the machine that also runs its only builder. Over bare: with a builder ready, the differences of \
-         pairs of a bare build and the farm's on the same builder; without one, those to the median of the bare builds.",
+         pairs of a bare build and the farm's on the same builder; without one, those to the median of the bare builds. Used again: a \
+         project's first two builds on one builder, fresh before the first and cleaned before the second; without `reuse` the second one \
+         would wait for another machine besides, where none is ready.",
     );
     Ok(())
 }
@@ -203,6 +211,9 @@ fn passage(farm: &Farm, (package, file): (&str, &Path), bare: Option<f64>) -> Re
         }
         std::thread::sleep(POLL);
     }
+    let attempts = farm.json(&format!("/api/builds/{build}/attempts"))?;
+    let last = attempts.as_array().and_then(|all| all.last());
+    let builder = last.map_or("", |attempt| text(attempt, "builder")).to_owned();
     let events = farm.events(&format!("&build={build}"))?;
     let (accepted, succeeded) = (when(&events, "pending")?, when(&events, "succeeded")?);
     let log = |name: &str| -> Result<String> {
@@ -219,6 +230,7 @@ fn passage(farm: &Farm, (package, file): (&str, &Path), bare: Option<f64>) -> Re
         accepted: (succeeded - accepted).as_seconds_f64(),
         phases: moments.seconds(accepted),
         seen: 0.0,
+        builder,
     })
 }
 
@@ -259,5 +271,6 @@ fn starts(events: &[Value]) -> Result<Vec<f64>> {
     Ok(times)
 }
 
+mod reuse;
 #[cfg(test)]
 mod tests;

@@ -56,7 +56,7 @@ fn a_build_came_into_a_state_when_its_event_says_so() {
     assert_eq!(error.to_string(), "no event says when the build was canceled");
 }
 
-fn passage(bare: Option<f64>, accepted: f64) -> Passage {
+pub(super) fn passage(bare: Option<f64>, accepted: f64) -> Passage {
     Passage {
         bare,
         whole: accepted + 0.5,
@@ -67,6 +67,7 @@ fn passage(bare: Option<f64>, accepted: f64) -> Passage {
             ("rpmbuild", Some(accepted - 1.0)),
         ],
         seen: 0.75,
+        builder: "b".to_owned(),
     }
 }
 
