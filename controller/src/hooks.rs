@@ -14,7 +14,7 @@ use std::{
 use model::{
     BuilderId, BuilderState,
     fleet::HookPoint,
-    hook::{self, Due, Open},
+    hook::{self, Open},
     step::Move,
 };
 use runtime::{clock::Clock, supervisor::error_chain};
@@ -144,19 +144,19 @@ impl Hooks {
         let states = builders.iter().filter(|builder| about.contains(&builder.id));
         let states = states.map(|builder| (builder.id, (builder.state, builder.entered_at)));
         let facts: Vec<Open> = open.iter().map(HookRun::open).collect();
-        let dues = hook::due(&facts, &states.collect(), context.clock.now());
-        self.is_any_due = dues.iter().any(|due| matches!(due, Due::Now(_)));
-        let mut held = BTreeSet::new();
-        for (run, due) in open.into_iter().zip(dues) {
-            if due != Due::TooLate && hook::is_waited_for(run.point) {
-                held.insert(run.builder);
-            }
-            match due {
-                Due::Later => {}
-                Due::TooLate => Box::pin(self.drop_late(context, lease, &run)).await?,
-                Due::Now(left) => self.try_one(context, lease, (run, left)),
+        let orders = hook::orders(&facts, &states.collect(), context.clock.now());
+        self.is_any_due = !orders.tried.is_empty();
+        for place in orders.late {
+            if let Some(run) = open.get(place) {
+                Box::pin(self.drop_late(context, lease, run)).await?;
             }
         }
+        for (place, left) in orders.tried {
+            if let Some(run) = open.get(place) {
+                self.try_one(context, lease, (run.clone(), left));
+            }
+        }
+        let mut held = orders.waiting;
         held.extend(Box::pin(give_up(context, lease, &waiting, &over)).await?);
         Ok(held)
     }

@@ -2,13 +2,12 @@
 //! what its cloud tells it, beside the rounds; the next round writes that down, and the plan drains what is idle. A machine that is
 //! taken back without a word, or while nobody is connected, is seen in its cloud as ever.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use model::{BuilderId, step::notice};
+use model::{
+    BuilderId,
+    step::notice::{self, Told},
+};
 use runtime::{clock::Clock, supervisor::error_chain};
 use shell::{Endpoint, HostKey};
 use store::Builder;
@@ -33,10 +32,7 @@ pub(crate) struct Notices {
     /// How many connections were begun so far.
     count: u64,
     pauses: Pauses<BuilderId>,
-    /// Those whose clouds tell them nothing.
-    silent: BTreeSet<BuilderId>,
-    /// What was told and may not be on record yet.
-    told: BTreeMap<BuilderId, String>,
+    told: Told,
 }
 
 #[derive(Debug)]
@@ -62,8 +58,7 @@ impl Notices {
             under_way: BTreeMap::new(),
             count: 0,
             pauses: Pauses::default(),
-            silent: BTreeSet::new(),
-            told: BTreeMap::new(),
+            told: Told::default(),
         }
     }
 
@@ -99,12 +94,7 @@ impl Notices {
         }
         self.under_way.remove(&id);
         match outcome {
-            Ok(Some(words)) => {
-                self.told.insert(id, words);
-            }
-            Ok(None) => {
-                self.silent.insert(id);
-            }
+            Ok(notice) => self.told.take(id, notice),
             Err(words) => {
                 debug!(builder.id = %id, "Nobody waits for a notice of builder {id}: {words}");
                 self.pauses.after_step(id, None, self.clock.elapsed());
@@ -120,8 +110,7 @@ impl Notices {
             .map(|builder| (builder.id, builder))
             .collect();
         self.pauses.retain(|id| watched.contains_key(id));
-        self.silent.retain(|id| watched.contains_key(id));
-        self.told.retain(|id, _| watched.contains_key(id));
+        self.told.keep(|id| watched.contains_key(id));
         self.under_way.retain(|id, it| {
             let stays = watched.contains_key(id);
             if !stays {
@@ -131,8 +120,7 @@ impl Notices {
         });
         let now = self.clock.elapsed();
         for (id, builder) in watched {
-            let is_done = self.silent.contains(&id) || self.told.contains_key(&id);
-            if is_done || self.under_way.contains_key(&id) || self.pauses.holds(&id, now) {
+            if self.told.is_over(id) || self.under_way.contains_key(&id) || self.pauses.holds(&id, now) {
                 continue;
             }
             if self.under_way.len() >= MOST_WATCHED {
@@ -155,8 +143,8 @@ impl Notices {
 impl Notices {
     /// What a machine was told that is to be written down.
     pub(crate) fn told(&self, builder: &Builder) -> Option<&str> {
-        let words = self.told.get(&builder.id)?;
-        is_watched(builder).then_some(words.as_str())
+        let words = self.told.notice(builder.id)?;
+        is_watched(builder).then_some(words)
     }
 }
 

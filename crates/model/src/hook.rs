@@ -127,6 +127,49 @@ pub fn due(
     dues
 }
 
+/// What a look at the hooks that have not ended leads to; hooks by their places in the list that was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// Those that come too late. They are dropped before any other is tried, so that nothing runs beside the next one of its builder.
+    pub late: Vec<usize>,
+    /// Those that are tried, and for how long at most.
+    pub tried: Vec<(usize, Duration)>,
+    /// The builders that wait for some of them.
+    pub waiting: BTreeSet<BuilderId>,
+}
+
+/// What is to be done about all hooks that have not ended, as [`due`] says it for each.
+#[must_use]
+pub fn orders(
+    open: &[Open],
+    builders: &BTreeMap<BuilderId, (BuilderState, Timestamp)>,
+    now: Timestamp,
+) -> Orders {
+    let mut orders = Orders::default();
+    for (place, (hook, due)) in open.iter().zip(due(open, builders, now)).enumerate() {
+        if due != Due::TooLate && is_waited_for(hook.point) {
+            orders.waiting.insert(hook.builder);
+        }
+        match due {
+            Due::Later => {}
+            Due::TooLate => orders.late.push(place),
+            Due::Now(left) => orders.tried.push((place, left)),
+        }
+    }
+    orders
+}
+
+/// The number of a try that begins now; `last`: that of the last one. One that was under way when its controller was killed is
+/// the same try again.
+#[must_use]
+pub const fn number(last: u32, was_under_way: bool) -> u32 {
+    if was_under_way {
+        last
+    } else {
+        last.saturating_add(1)
+    }
+}
+
 /// How one try ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -329,6 +372,45 @@ mod tests {
                 .collect();
             let expected: Vec<Due> = rows.iter().map(|row| row.4).collect();
             assert_eq!(due(&open, &builders, NOW), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_builder_waits_for_its_hooks_before_a_turn_until_they_are_over_or_too_late() {
+        let open = |builder, point| Open {
+            builder: id(builder),
+            point,
+            place: 0,
+            due_at: NOW,
+        };
+        let all = [
+            open(1, P::BeforeSpawn),
+            open(2, P::AfterReady),
+            open(3, P::BeforeTerminate),
+            open(4, P::AfterSpawn),
+            open(4, P::BeforeTerminate),
+            open(5, P::BeforeTerminate),
+        ];
+        let builders = BTreeMap::from([
+            (id(1), (S::Planned, NOW.minus(seconds(500)))),
+            (id(2), (S::Ready, NOW)),
+            (id(3), (S::Draining, NOW.minus(seconds(30)))),
+            (id(4), (S::Draining, NOW.minus(seconds(29)))),
+            (id(5), (S::Terminating, NOW)),
+        ]);
+        let expected = Orders {
+            late: vec![2, 3, 5],
+            tried: vec![(0, Duration::MAX), (1, Duration::MAX), (4, seconds(1))],
+            waiting: BTreeSet::from([id(1), id(4)]),
+        };
+        assert_eq!(orders(&all, &builders, NOW), expected);
+        assert_eq!(orders(&[], &builders, NOW), Orders::default());
+    }
+
+    #[test]
+    fn a_try_that_was_interrupted_is_the_same_one_again() {
+        for (last, was_under_way, expected) in [(0, false, 1), (1, true, 1), (1, false, 2), (7, true, 7)] {
+            assert_eq!(number(last, was_under_way), expected, "{last} {was_under_way}");
         }
     }
 

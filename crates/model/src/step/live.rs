@@ -1,9 +1,9 @@
-//! Whether a builder that waits for work is still there, and still what it was when it got ready. It is asked now and then; what
-//! follows from its answers is decided here.
+//! Whether a builder that waits for work is still there, and still what it was when it got ready. It is asked now and then; when
+//! that is, and what follows from its answers, is decided here.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::BuilderId;
+use crate::{BuilderId, BuilderState, Timestamp};
 
 /// How often a ready builder is asked. A machine that dies while it is idle is found before most builds are sent to it, and its cost
 /// is bounded, for the price of a login a minute. Its cloud shows a machine that is gone sooner; only this shows one that is there
@@ -84,6 +84,87 @@ pub fn judge(failures: u32, answer: Answer, is_common: bool) -> Verdict {
     }
 }
 
+/// The builders that wait for work, and what came of asking them. The moments of looks are those of a clock that nobody sets.
+#[derive(Debug, Default)]
+pub struct Looks {
+    known: BTreeMap<BuilderId, Known>,
+    /// Those that serve no more, and since when each of them was ready.
+    gone: BTreeMap<BuilderId, (Timestamp, String)>,
+}
+
+/// A builder that is ready.
+#[derive(Debug)]
+struct Known {
+    /// Since when. One that was used in between is another to ask.
+    since: Timestamp,
+    /// How many answers in a row were not as they should be.
+    failures: u32,
+    /// When it is asked next; `None` while it is being asked.
+    next: Option<Duration>,
+}
+
+impl Looks {
+    /// Takes up which builders are ready by now, and since when each of them is; the others are forgotten.
+    pub fn keep(&mut self, ready: &BTreeMap<BuilderId, Timestamp>, now: Duration) {
+        let is_there = |id: &BuilderId, since: Timestamp| ready.get(id) == Some(&since);
+        self.known.retain(|id, known| is_there(id, known.since));
+        self.gone.retain(|id, (since, _)| is_there(id, *since));
+        for (id, since) in ready {
+            self.known.entry(*id).or_insert_with(|| Known {
+                since: *since,
+                failures: 0,
+                next: Some(now.saturating_add(pause(*id))),
+            });
+        }
+    }
+
+    /// Those that are to be asked now.
+    #[must_use]
+    pub fn due(&self, now: Duration) -> Vec<BuilderId> {
+        let is_due = |known: &Known| known.next.is_some_and(|next| next <= now);
+        let due = self
+            .known
+            .iter()
+            .filter(|(id, known)| is_due(known) && !self.gone.contains_key(id));
+        due.map(|(id, _)| *id).collect()
+    }
+
+    /// One is being asked: it is not due until it has answered.
+    pub fn begin(&mut self, id: BuilderId) {
+        if let Some(known) = self.known.get_mut(&id) {
+            known.next = None;
+        }
+    }
+
+    /// Takes the answer of one that was asked, and had been ready since then.
+    pub fn take(&mut self, id: BuilderId, since: Timestamp, answer: Answer, now: Duration) {
+        let ready = self.known.len();
+        let others = self
+            .known
+            .iter()
+            .filter(|(other, known)| **other != id && known.failures > 0);
+        let is_common = is_common(others.count().saturating_add(1), ready);
+        let Some(known) = self.known.get_mut(&id).filter(|known| known.since == since) else {
+            return;
+        };
+        known.next = Some(now.saturating_add(pause(id)));
+        match judge(known.failures, answer, is_common) {
+            Verdict::Stays(failures) => known.failures = failures,
+            Verdict::Goes(why) => {
+                self.gone.insert(id, (since, why));
+            }
+        }
+    }
+
+    /// Why a builder that is in a state since then serves no more, if it does not; only one that is ready and was not used since it
+    /// was asked.
+    #[must_use]
+    pub fn verdict(&self, id: BuilderId, state: BuilderState, since: Timestamp) -> Option<&str> {
+        let (asked, why) = self.gone.get(&id)?;
+        (state == BuilderState::Ready && since == *asked).then_some(why.as_str())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,5 +236,71 @@ mod tests {
         assert_eq!(of(7), of(7));
         let pauses: std::collections::BTreeSet<Duration> = (0..=255).map(of).collect();
         assert!(pauses.len() > 30, "{}", pauses.len());
+    }
+
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+    fn id(number: u128) -> BuilderId {
+        BuilderId(uuid::Uuid::from_u128(number))
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    fn ready(ids: impl IntoIterator<Item = u128>) -> BTreeMap<BuilderId, Timestamp> {
+        ids.into_iter().map(|number| (id(number), NOW)).collect()
+    }
+
+    #[test]
+    fn each_is_asked_after_its_pause_and_again_after_its_answer() {
+        let mut looks = Looks::default();
+        looks.keep(&ready([0, 255]), seconds(100));
+        assert!(looks.due(seconds(147)).is_empty());
+        assert_eq!(looks.due(seconds(148)), [id(0)]);
+        assert_eq!(looks.due(seconds(172)), [id(0), id(255)]);
+        looks.begin(id(0));
+        assert_eq!(looks.due(seconds(900)), [id(255)], "one question at a time");
+        looks.take(id(0), NOW, Answer::Well, seconds(900));
+        assert_eq!(looks.due(seconds(947)), [id(255)]);
+        assert_eq!(looks.due(seconds(948)), [id(0), id(255)]);
+    }
+
+    #[test]
+    fn a_verdict_holds_for_one_that_is_ready_and_was_not_used_since_it_was_asked() {
+        use BuilderState as S;
+        let mut looks = Looks::default();
+        looks.keep(&ready([1]), seconds(0));
+        for count in 1..=3 {
+            assert_eq!(looks.verdict(id(1), S::Ready, NOW), None, "{count}");
+            looks.take(id(1), NOW, badly("nobody"), seconds(count * 60));
+        }
+        assert!(looks.verdict(id(1), S::Ready, NOW).is_some());
+        assert!(looks.due(seconds(9000)).is_empty(), "it is asked no more");
+        for state in S::ALL.into_iter().filter(|state| *state != S::Ready) {
+            assert_eq!(looks.verdict(id(1), state, NOW), None, "{state}");
+        }
+        let later = NOW.plus(seconds(1));
+        assert_eq!(looks.verdict(id(1), S::Ready, later), None, "used since");
+        looks.keep(&BTreeMap::from([(id(1), later)]), seconds(300));
+        assert_eq!(looks.verdict(id(1), S::Ready, NOW), None, "forgotten");
+        // An answer from before it was used says nothing.
+        looks.take(id(1), NOW, Answer::Restarted, seconds(300));
+        assert_eq!(looks.verdict(id(1), S::Ready, later), None);
+    }
+
+    #[test]
+    fn most_fail_together_where_the_last_answers_of_most_were_not_as_they_should_be() {
+        for (failing, expected) in [(1, true), (2, false)] {
+            let mut looks = Looks::default();
+            looks.keep(&ready(1..=3), seconds(0));
+            for number in 1..=failing {
+                for _ in 0..3 {
+                    looks.take(id(number), NOW, badly("nobody"), seconds(60));
+                }
+            }
+            let goes = looks.verdict(id(failing), BuilderState::Ready, NOW).is_some();
+            assert_eq!(goes, expected, "{failing} of 3");
+        }
     }
 }

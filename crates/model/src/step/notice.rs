@@ -1,7 +1,9 @@
 //! Notices by which a cloud says some time before that it takes a machine back, as it may in the spot market. They are hints: the
 //! machine may go without a word, or stay.
 
-use crate::{BuilderState, Market, mark::MarkKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{BuilderId, BuilderState, Market, mark::MarkKind};
 
 /// How much of what a machine hands on is told, in characters.
 const MOST_LETTERS: usize = 100;
@@ -35,9 +37,65 @@ pub fn in_words(action: &str, time: &str) -> String {
     format!("its notice names {what}{when}")
 }
 
+/// What the machines that are waited for have said.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Notices that may not be on record yet.
+    notices: BTreeMap<BuilderId, String>,
+    /// Those whose clouds tell them nothing.
+    silent: BTreeSet<BuilderId>,
+}
+
+impl Told {
+    /// Forgets all that are waited for no more.
+    pub fn keep(&mut self, is_watched: impl Fn(&BuilderId) -> bool) {
+        self.notices.retain(|id, _| is_watched(id));
+        self.silent.retain(|id| is_watched(id));
+    }
+
+    /// Takes what the wait for one has come to: its notice, or `None` where there will be none.
+    pub fn take(&mut self, id: BuilderId, notice: Option<String>) {
+        match notice {
+            Some(words) => {
+                self.notices.insert(id, words);
+            }
+            None => {
+                self.silent.insert(id);
+            }
+        }
+    }
+
+    /// Whether there is nothing more to wait for.
+    #[must_use]
+    pub fn is_over(&self, id: BuilderId) -> bool {
+        self.notices.contains_key(&id) || self.silent.contains(&id)
+    }
+
+    /// The notice of one, in words for operators.
+    #[must_use]
+    pub fn notice(&self, id: BuilderId) -> Option<&str> {
+        self.notices.get(&id).map(String::as_str)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_told_is_known_until_nobody_waits_for_it() {
+        let [noticed, silent, other] = [1, 2, 3].map(|it| BuilderId(uuid::Uuid::from_u128(it)));
+        let mut told = Told::default();
+        told.take(noticed, Some("its notice names stop".to_owned()));
+        told.take(silent, None);
+        assert_eq!(told.notice(noticed), Some("its notice names stop"));
+        assert_eq!((told.notice(silent), told.notice(other)), (None, None));
+        assert!(told.is_over(noticed) && told.is_over(silent) && !told.is_over(other));
+        told.keep(|id| *id == silent);
+        assert!(!told.is_over(noticed) && told.is_over(silent));
+        told.keep(|_| false);
+        assert!(!told.is_over(silent));
+    }
 
     #[test]
     fn machines_of_the_spot_market_are_watched_while_they_serve_and_until_they_give_notice() {

@@ -1,6 +1,6 @@
 //! Hooks: each run is on record before its program is started, and its end after it.
 
-use model::{BuilderId, FleetId, Timestamp, fleet::HookPoint};
+use model::{BuilderId, FleetId, Timestamp, fleet::HookPoint, hook};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -202,10 +202,9 @@ impl Store {
     ///
     /// [`Error::LeaseLost`]; [`Error::Conflict`] when the run changed since it was looked at.
     pub async fn start_hook(&self, lease: &Lease, run: &HookRun, now: Timestamp) -> Result<HookRun> {
-        let begun = u32::from(run.state != HookState::Running);
         let started = HookRun {
             state: HookState::Running,
-            attempt: run.attempt.saturating_add(begun),
+            attempt: hook::number(run.attempt, run.state == HookState::Running),
             started_at: Some(now),
             ..run.clone()
         };
