@@ -1,114 +1,26 @@
 //! A simulated cloud: the truth of its machines, and what it says of them, which is another thing.
 
+mod machine;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use model::{
-    AttemptId, BuilderId, Epoch, InstanceState, LaunchId, Market, Offering, PoolName, Sandbox,
-    step::launch::Reply,
-};
+use model::{InstanceState, LaunchId, Offering, step::launch::Reply};
 
-use crate::{
-    luck::{Fault, Luck},
-    store::Outcome,
-};
+use crate::luck::{Fault, Luck};
+use machine::fate;
+pub(crate) use machine::{Change, Machine, Run, Shown, Tags};
 
 /// How many addresses a cloud has: they are soon given out again.
 const ADDRESSES: u64 = 60;
-
-/// A machine, as it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Machine {
-    /// Whose it is by its tags; `None` for another fleet's.
-    pub(crate) tags: Option<Tags>,
-    pub(crate) state: InstanceState,
-    /// Since when, and what it was before.
-    since: Duration,
-    before: InstanceState,
-    pub(crate) address: Option<String>,
-    /// From when on it is found by lists and questions.
-    shown_from: Duration,
-    /// From when on its address is shown.
-    address_from: Duration,
-    /// From when on SSH answers; `None` before it runs, or where it never does.
-    pub(crate) answers_from: Option<Duration>,
-    /// The host key that answers; `None` for one that is not ours.
-    pub(crate) key: Option<LaunchId>,
-    pub(crate) is_taken_back: bool,
-    /// Whether a request to end it is forgotten, and until when one is refused.
-    forgets_end: bool,
-    end_refused_until: Duration,
-    /// Whose builds have run on it.
-    pub(crate) sandbox: Option<Sandbox>,
-    /// Whether a build ran there since it was last found clean.
-    pub(crate) is_dirty: bool,
-    pub(crate) has_residue: bool,
-    pub(crate) run: Option<Run>,
-    /// The highest number of an allocation that gave it orders.
-    pub(crate) epoch: Epoch,
-}
-
-/// What a machine's tags say.
-#[derive(Clone, Debug)]
-pub(crate) struct Tags {
-    pub(crate) pool: PoolName,
-    pub(crate) builder: BuilderId,
-    pub(crate) launch: LaunchId,
-}
-
-/// A build that runs on a machine, or has ended there and was not collected.
-#[derive(Clone, Debug)]
-pub(crate) struct Run {
-    pub(crate) attempt: AttemptId,
-    pub(crate) epoch: Epoch,
-    pub(crate) ends_at: Duration,
-    pub(crate) outcome: Outcome,
-}
-
-impl Machine {
-    /// Whether it has not ended, and is not about to.
-    pub(crate) const fn is_alive(&self) -> bool {
-        !matches!(
-            self.state,
-            InstanceState::ShuttingDown | InstanceState::Terminated
-        )
-    }
-
-    pub(crate) fn enter(&mut self, state: InstanceState, now: Duration) {
-        (self.before, self.since, self.state) = (self.state, now, state);
-    }
-}
-
-/// What a machine does by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Runs,
-    Dies,
-    TakenBack,
-    Stops,
-    /// It is told to end, or goes on ending.
-    Ends,
-    /// It has ended.
-    Ended,
-}
 
 /// What is asked of a cloud for one builder.
 #[derive(Clone, Debug)]
 pub(crate) struct LaunchAsk {
     pub(crate) tags: Tags,
     pub(crate) offering: Offering,
-}
-
-/// An instance, as a cloud shows it.
-#[derive(Clone, Debug)]
-pub(crate) struct Shown {
-    pub(crate) id: String,
-    pub(crate) state: InstanceState,
-    pub(crate) address: Option<String>,
-    pub(crate) is_taken_back: bool,
-    pub(crate) builder: Option<BuilderId>,
 }
 
 /// Why a call failed.
@@ -261,30 +173,12 @@ impl Cloud {
         self.count = self.count.saturating_add(1);
         let id = format!("i-{}-{:05}", self.name, self.count);
         let late = luck.strikes(Fault::ShownLate);
-        let key = tags.as_ref().map(|tags| tags.launch);
-        let machine = Machine {
-            key: key.filter(|_| !luck.strikes(Fault::StrangeKey)),
-            tags,
-            state: InstanceState::Pending,
-            since: now,
-            before: InstanceState::Pending,
-            address: None,
-            shown_from: now.saturating_add(if late {
-                luck.seconds(1, 60)
-            } else {
-                luck.millis(1, 300)
-            }),
-            address_from: Duration::ZERO,
-            answers_from: None,
-            is_taken_back: false,
-            forgets_end: luck.strikes(Fault::EndForgotten),
-            end_refused_until: Duration::ZERO,
-            sandbox: None,
-            is_dirty: false,
-            has_residue: false,
-            run: None,
-            epoch: Epoch(0),
-        };
+        let shown_from = now.saturating_add(if late {
+            luck.seconds(1, 60)
+        } else {
+            luck.millis(1, 300)
+        });
+        let machine = Machine::made(tags, self.count, (now, shown_from), luck);
         self.machines.insert(id.clone(), machine);
         id
     }
@@ -314,51 +208,7 @@ impl Cloud {
         } else {
             None
         };
-        let machine = self.machines.get_mut(id)?;
-        match change {
-            Change::Runs if machine.state == InstanceState::Pending => {
-                machine.enter(InstanceState::Running, now);
-                machine.address = free;
-                if luck.strikes(Fault::AddressLate) {
-                    machine.address_from = now.saturating_add(luck.seconds(1, 200));
-                }
-                if !luck.strikes(Fault::NeverAnswers) {
-                    let slow = luck.strikes(Fault::BootsSlowly);
-                    let boots = if slow {
-                        luck.seconds(60, 400)
-                    } else {
-                        luck.seconds(5, 25)
-                    };
-                    machine.answers_from = Some(now.saturating_add(boots));
-                }
-                None
-            }
-            Change::Stops if machine.state == InstanceState::Running => {
-                machine.enter(InstanceState::Stopped, now);
-                (machine.answers_from, machine.run) = (None, None);
-                None
-            }
-            Change::Dies | Change::TakenBack | Change::Ends if machine.is_alive() => {
-                machine.is_taken_back = change == Change::TakenBack;
-                machine.enter(InstanceState::ShuttingDown, now);
-                (machine.answers_from, machine.run) = (None, None);
-                let slow = luck.strikes(Fault::EndsSlowly);
-                Some((
-                    if slow {
-                        luck.seconds(60, 2400)
-                    } else {
-                        luck.seconds(1, 15)
-                    },
-                    Change::Ended,
-                ))
-            }
-            Change::Ended => {
-                machine.enter(InstanceState::Terminated, now);
-                machine.address = None;
-                None
-            }
-            _ => None,
-        }
+        self.machines.get_mut(id)?.change(change, free, (luck, now))
     }
 
     /// Takes the wish to end a machine; whether that begins now.
@@ -444,49 +294,9 @@ impl Cloud {
 
     /// The machine that answers at an address.
     pub(crate) fn at(&mut self, address: &str, now: Duration) -> Option<&mut Machine> {
-        let answers = |it: &Machine| {
-            it.address.as_deref() == Some(address)
-                && it.state == InstanceState::Running
-                && it.answers_from.is_some_and(|from| from <= now)
-        };
+        let answers = |it: &Machine| it.address.as_deref() == Some(address) && it.answers(now);
         self.machines.values_mut().find(|it| answers(it))
     }
-}
-
-impl Machine {
-    /// What the cloud tells of it: an older state where it is stale.
-    fn shown(&self, id: &str, is_stale: bool, now: Duration) -> Shown {
-        let is_old = is_stale && now.saturating_sub(self.since) < Duration::from_secs(60);
-        let state = if is_old { self.before } else { self.state };
-        let has_address = matches!(state, InstanceState::Running) && now >= self.address_from;
-        Shown {
-            id: id.to_owned(),
-            state,
-            address: self.address.clone().filter(|_| has_address),
-            is_taken_back: self.is_taken_back && !is_old,
-            builder: self.tags.as_ref().map(|tags| tags.builder),
-        }
-    }
-}
-
-/// What a new machine will do, and when.
-fn fate(id: &str, market: Market, luck: &mut Luck) -> Vec<(Duration, String, Change)> {
-    let mut fate = Vec::new();
-    let mut will = |after, change| fate.push((after, id.to_owned(), change));
-    if !luck.strikes(Fault::NeverRuns) {
-        will(luck.seconds(3, 20), Change::Runs);
-    }
-    // At any time of its life: what it does is short, and what it waits for may be long.
-    if luck.strikes(Fault::Dies) {
-        will(luck.seconds(1, 600), Change::Dies);
-    }
-    if market == Market::Spot && luck.strikes(Fault::TakenBack) {
-        will(luck.seconds(1, 600), Change::TakenBack);
-    }
-    if luck.strikes(Fault::Stops) {
-        will(luck.seconds(1, 600), Change::Stops);
-    }
-    fate
 }
 
 #[cfg(test)]

@@ -8,14 +8,17 @@ use std::{
 
 use model::{
     BuilderId, BuilderState, Timestamp,
+    fleet::HookPoint,
     plan::{CloudHealth, CloudTrouble},
-    step::{Work, sight},
+    step::{Work, live::Looks, notice::Told, sight},
 };
+use uuid::Uuid;
 
 use crate::{
     cloud::Shown,
     event::Task,
     luck::Luck,
+    pauses::{Backoff, Pauses},
     setting::{CLOUDS, File},
     store::Builder,
 };
@@ -24,9 +27,8 @@ use crate::{
 const LOOK_SOON: Duration = Duration::from_millis(400);
 const LOOK_WHILE_BUILDING: Duration = Duration::from_secs(5);
 const LOOK_ANYWAY: Duration = Duration::from_secs(30);
-/// How long a cloud that does not answer is left alone at first and at most, and a builder whose step failed.
+/// How long a cloud that does not answer is left alone at first and at most.
 const CLOUD_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(20));
-const STEP_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// The zero of all clocks.
 const BEGINNING: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
@@ -34,29 +36,6 @@ const BEGINNING: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 pub(crate) fn shown_by_clock(now: Duration, skew: i64) -> Timestamp {
     let right = BEGINNING.plus(now).as_micros();
     Timestamp::from_micros(right.saturating_add(skew))
-}
-
-/// Pauses between tries, longer each time, and spread.
-#[derive(Clone, Debug)]
-struct Backoff {
-    next: Duration,
-    bounds: (Duration, Duration),
-}
-
-impl Backoff {
-    const fn new(bounds: (Duration, Duration)) -> Self {
-        Self {
-            next: bounds.0,
-            bounds,
-        }
-    }
-
-    fn pause(&mut self, luck: &mut Luck) -> Duration {
-        let whole = self.next;
-        self.next = whole.saturating_mul(2).min(self.bounds.1);
-        let half = u64::try_from(whole.as_millis()).unwrap_or(u64::MAX) / 2;
-        luck.millis(half, half.saturating_mul(2))
-    }
 }
 
 /// What a controller knows of a cloud.
@@ -167,7 +146,25 @@ pub(crate) struct Memory {
     pub(crate) told: BTreeMap<String, Duration>,
     pub(crate) under_way: BTreeMap<BuilderId, UnderWay>,
     pub(crate) steps: u64,
-    pauses: BTreeMap<BuilderId, (Backoff, Duration)>,
+    pub(crate) pauses: Pauses<BuilderId>,
+    pub(crate) looks: Looks,
+    pub(crate) told_of: Told,
+    /// The machines on whose notice somebody waits.
+    pub(crate) watched: BTreeMap<BuilderId, Watch>,
+    pub(crate) watch_pauses: Pauses<BuilderId>,
+    /// The hooks that are being tried, each with its number.
+    pub(crate) hooks: BTreeMap<Uuid, u64>,
+    pub(crate) hook_pauses: Pauses<Uuid>,
+    /// The turns for which hooks were written down that builders wait for.
+    pub(crate) turns: BTreeSet<(BuilderId, HookPoint)>,
+}
+
+/// A connection that waits for a machine's notice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch {
+    pub(crate) number: u64,
+    /// Whether it is there, and what the machine is told arrives.
+    pub(crate) is_open: bool,
 }
 
 impl Default for Memory {
@@ -179,7 +176,14 @@ impl Default for Memory {
             told: BTreeMap::new(),
             under_way: BTreeMap::new(),
             steps: 0,
-            pauses: BTreeMap::new(),
+            pauses: Pauses::default(),
+            looks: Looks::default(),
+            told_of: Told::default(),
+            watched: BTreeMap::new(),
+            watch_pauses: Pauses::default(),
+            hooks: BTreeMap::new(),
+            hook_pauses: Pauses::default(),
+            turns: BTreeSet::new(),
         }
     }
 }
@@ -196,35 +200,10 @@ impl Memory {
         self.absences.remove(id);
     }
 
-    /// A step ended: a good one leaves its builder alone for `rest`, one that failed (`None`) for longer every time.
-    pub(crate) fn after_step(
-        &mut self,
-        id: BuilderId,
-        rest: Option<Duration>,
-        (luck, now): (&mut Luck, Duration),
-    ) {
-        if rest == Some(Duration::ZERO) {
-            self.pauses.remove(&id);
-            return;
-        }
-        let (backoff, until) = self.pauses.entry(id).or_insert((Backoff::new(STEP_PAUSES), now));
-        let pause = match rest {
-            Some(rest) => {
-                *backoff = Backoff::new(STEP_PAUSES);
-                rest
-            }
-            None => backoff.pause(luck),
-        };
-        *until = now.saturating_add(pause);
-    }
-
-    pub(crate) fn holds(&self, id: BuilderId, now: Duration) -> bool {
-        self.pauses.get(&id).is_some_and(|(_, until)| *until > now)
-    }
-
-    /// Forgets what is told of builders that are no more.
-    pub(crate) fn keep_only(&mut self, is_there: impl Fn(&BuilderId) -> bool) {
-        self.pauses.retain(|id, _| is_there(id));
+    /// The number of something that begins now.
+    pub(crate) const fn next_number(&mut self) -> u64 {
+        self.steps = self.steps.wrapping_add(1);
+        self.steps
     }
 }
 
@@ -312,22 +291,6 @@ mod tests {
     }
 
     #[test]
-    fn a_builder_is_left_alone_as_long_as_its_step_says_and_longer_after_each_failure() {
-        let (mut memory, mut luck) = (Memory::default(), Luck::of(1));
-        let (id, now) = (BuilderId(uuid::Uuid::from_u128(1)), Duration::from_secs(100));
-        let rest = Duration::from_secs(3);
-        memory.after_step(id, Some(rest), (&mut luck, now));
-        assert!(memory.holds(id, now) && !memory.holds(id, now + rest));
-        for _ in 0..10 {
-            memory.after_step(id, None, (&mut luck, now));
-        }
-        let (longest, half) = (STEP_PAUSES.1, STEP_PAUSES.1 / 2);
-        assert!(memory.holds(id, now + half - Duration::from_secs(1)) && !memory.holds(id, now + longest));
-        memory.keep_only(|_| false);
-        assert!(!memory.holds(id, now));
-    }
-
-    #[test]
     fn a_cloud_that_does_not_answer_is_asked_ever_more_rarely() {
         let (mut known, mut luck) = (Known::unknown(), Luck::of(1));
         assert!(known.is_due(LOOK_ANYWAY, Duration::ZERO));
@@ -343,12 +306,7 @@ mod tests {
 
     #[test]
     fn a_dead_controller_has_no_lease_and_remembers_nothing_of_its_life() {
-        let mut controller = Controller::new(
-            1,
-            Arc::new(File {
-                pools: BTreeMap::new(),
-            }),
-        );
+        let mut controller = Controller::new(1, Arc::new(File::default()));
         controller.lease = Some(Held {
             epoch: 1,
             end: Duration::from_secs(10),
@@ -357,7 +315,7 @@ mod tests {
             number: 1,
             work: Work::Call,
         };
-        let id = BuilderId(uuid::Uuid::from_u128(1));
+        let id = BuilderId(Uuid::from_u128(1));
         controller.memory.under_way.insert(id, step);
         assert!(controller.is_under_way(id, 1) && !controller.is_under_way(id, 2));
         let life = controller.life;

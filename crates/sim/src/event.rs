@@ -2,11 +2,16 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, time::Duration};
 
-use model::{BuilderId, plan::Plan, step::launch::Reply};
+use model::{
+    BuilderId, Timestamp,
+    hook::End,
+    plan::Plan,
+    step::{launch::Reply, live::Answer},
+};
 
 use crate::{
     cloud::{Change, LaunchAsk, Shown, Trouble},
-    store::Builder,
+    store::{Builder, HookRun},
 };
 
 /// One of the two controllers.
@@ -52,6 +57,17 @@ pub(crate) enum Task {
     Connect(Box<Builder>, u64),
     /// What was done on a machine is over.
     Played(Box<Builder>, u64),
+    /// A builder that is ready since then has answered.
+    Live(BuilderId, Timestamp, Answer),
+    /// A connection is made that waits for a notice.
+    Watch(Box<Builder>, u64),
+    /// It has ended: with the notice, since there will be none, or because it broke.
+    WatchEnds(BuilderId, u64, Result<Option<String>, ()>),
+    /// A hook is tried, for so long at most.
+    Hook(Box<HookRun>, u64, Duration),
+    HookEnds(Box<HookRun>, u64, End),
+    /// It is killed.
+    Dies,
 }
 
 /// A plan that is being written down.

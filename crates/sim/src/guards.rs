@@ -19,6 +19,16 @@ pub struct Guards {
     pub refuses_when_busy: bool,
     /// Whether orphans are ended.
     pub orphans: bool,
+    /// Whether a ready builder is drained that live checks give up.
+    pub live_checks: bool,
+    /// Whether it may fail some of them before that.
+    pub live_patience: bool,
+    /// Whether a notice is written down.
+    pub notices: bool,
+    /// Whether builders wait for hooks.
+    pub waits_for_hooks: bool,
+    /// Whether a try of a hook that was interrupted keeps its number.
+    pub hook_numbers: bool,
 }
 
 impl Default for Guards {
@@ -32,6 +42,11 @@ impl Default for Guards {
             patience: true,
             refuses_when_busy: true,
             orphans: true,
+            live_checks: true,
+            live_patience: true,
+            notices: true,
+            waits_for_hooks: true,
+            hook_numbers: true,
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! What decides is the crate `model` as it is: plans, steps, what sights and answers mean, what becomes of a builder after its
 //! use. What is simulated is everything around it: tables in memory that keep the promises of the real store, controllers that
-//! carry the decisions out in the order of the real one, workers, operators, and clouds that lie, lose answers and machines. A
+//! carry the decisions out in the order of the real one, workers, operators, and clouds that lie, lose answers and machines; the
+//! network between the farm and its machines, the notices of the spot market, and the programs of hooks. A
 //! controller may be killed beside each write and each call, and be paused between a decision and its being written down, or
 //! between what it wrote down and the call.
 //!
@@ -14,13 +15,14 @@
 //!
 //! A broken rule is made smaller (`shrink`): to the few faults of its seed that it takes.
 //!
-//! Start reading at `world`, which says what happens, and `world::rules`.
+//! Start reading at `world`, which says what happens, and at `world::rules` and `world::promises`.
 
 mod cloud;
 mod controller;
 mod event;
 mod guards;
 mod luck;
+mod pauses;
 mod setting;
 mod shrink;
 mod store;
@@ -55,6 +57,12 @@ pub enum Rule {
     Stranger,
     /// Builders make only the moves that the model lists.
     Moves,
+    /// A live check ends what did not answer for a while, and neither what does nor all that an outage of our own hides.
+    Live,
+    /// Whom its cloud takes back gets no more work, and what is lost with it is nobody's failure.
+    Notice,
+    /// Hooks run in their order, each try under a key of its own, and keep no machine from its end.
+    Hook,
     /// Once the faults stop, everything finishes.
     Finish,
 }
@@ -72,6 +80,9 @@ impl Rule {
             Self::Record => "a cloud is asked for what is not on record",
             Self::Stranger => "a stranger's machine is touched",
             Self::Moves => "a builder makes a move that there is not",
+            Self::Live => "a live check ends a good builder, or leaves a bad one",
+            Self::Notice => "a notice is not heeded, or is held against somebody",
+            Self::Hook => "a hook is left out, run otherwise than it should be, or holds an end up",
             Self::Finish => "something does not finish",
         }
     }

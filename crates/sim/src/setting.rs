@@ -7,8 +7,8 @@ use model::{
     builder::Deadlines,
     drift::Recipe,
     fleet::{
-        DriftSpec, HostKeySource, LaunchSpec, NetworkSpec, OfferingSpec, PoolSpec, ReuseScope, ReuseSpec,
-        ShrinkSpec, SizeSpec,
+        DriftSpec, HookSpec, HooksSpec, HostKeySource, LaunchSpec, NetworkSpec, OfferingSpec, OnFailure, PoolSpec,
+        ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec, SkipIf,
     },
     name::{OwnerName, ProjectName},
     quantity::{Share, Span},
@@ -24,9 +24,10 @@ const ARCHITECTURES: [&str; 4] = ["x86_64", "x86_64", "x86_64", "aarch64"];
 const OWNERS: [&str; 3] = ["alice", "bob", "carol"];
 
 /// A fleet file in force.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct File {
     pub(crate) pools: BTreeMap<PoolName, PoolOfFile>,
+    pub(crate) hooks: HooksSpec,
 }
 
 /// A pool of it.
@@ -102,6 +103,7 @@ impl Setting {
         Self {
             file: File {
                 pools: [(word("main"), pool)].into(),
+                hooks: HooksSpec::default(),
             },
             deadlines: Deadlines::default(),
             builds: 6,
@@ -110,6 +112,22 @@ impl Setting {
             shown_for: Duration::from_secs(600),
             quota: 10,
         }
+    }
+
+    /// The same with a hook at every turn, and with machines of the spot market.
+    pub(crate) fn with_hooks_and_spot(mut self) -> Self {
+        let hook = || vec![hook(OnFailure::Retry, 3, 20)];
+        self.file.hooks = HooksSpec {
+            before_spawn: hook(),
+            after_spawn: hook(),
+            after_ready: hook(),
+            before_terminate: hook(),
+            after_terminate: hook(),
+        };
+        for line in self.file.pools.values_mut().flat_map(|it| &mut it.spec.offerings) {
+            line.market = Market::Spot;
+        }
+        self
     }
 
     pub(crate) fn of(luck: &mut Luck) -> Self {
@@ -121,8 +139,20 @@ impl Setting {
             let architecture = if name == "other" { "aarch64" } else { "x86_64" };
             pools.insert(word(name), pool(luck, architecture));
         }
+        let hooks = hooks(luck);
+        // A farm with little to do has builders that wait for long.
+        let is_idle = luck.once_in(3);
+        for pool in pools.values_mut().filter(|_| is_idle) {
+            pool.spec.size.idle = luck.count(2, 4).min(pool.spec.size.max);
+            pool.spec.shrink.idle_for = Span::seconds(1800);
+        }
         let most: u32 = pools.values().map(|pool: &PoolOfFile| pool.spec.size.max).sum();
-        let builds = luck.count(60, 200).min(most.saturating_mul(25));
+        let builds = if is_idle {
+            luck.count(8, 30)
+        } else {
+            luck.count(60, 200)
+        };
+        let builds = builds.min(most.saturating_mul(25));
         let default = Deadlines::default();
         let slow = luck.once_in(3);
         let of = |luck: &mut Luck, usual: Duration, least| {
@@ -133,7 +163,7 @@ impl Setting {
             }
         };
         Self {
-            file: File { pools },
+            file: File { pools, hooks },
             deadlines: Deadlines {
                 pending: of(luck, default.pending, 90),
                 boot: of(luck, default.boot, 60),
@@ -204,6 +234,50 @@ fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
     }
 }
 
+/// A hook with so many tries, of so many seconds each.
+pub(crate) fn hook(on_failure: OnFailure, attempts: u32, timeout: u64) -> HookSpec {
+    HookSpec {
+        cmd: vec!["/hook".to_owned()],
+        timeout: Span::seconds(timeout),
+        on_failure,
+        attempts,
+        skip_if: None,
+        pools: Vec::new(),
+    }
+}
+
+/// Those of a fleet file; one of two has none.
+fn hooks(luck: &mut Luck) -> HooksSpec {
+    let mut hooks = HooksSpec::default();
+    if luck.once_in(2) {
+        return hooks;
+    }
+    let lists = [
+        (&mut hooks.before_spawn, 120),
+        (&mut hooks.after_spawn, 300),
+        (&mut hooks.after_ready, 300),
+        (&mut hooks.before_terminate, 30),
+        (&mut hooks.after_terminate, 300),
+    ];
+    for (list, longest) in lists {
+        for _ in 0..luck.count(0, 2) {
+            let on_failure = luck.pick(&[OnFailure::Ignore, OnFailure::Retry]);
+            let mut hook = hook(
+                on_failure.unwrap_or_default(),
+                luck.count(1, 4),
+                1 + luck.below(longest),
+            );
+            let is_left_out = longest == 30 && luck.once_in(2);
+            hook.skip_if = is_left_out.then_some(SkipIf::Unreachable);
+            if luck.once_in(4) {
+                hook.pools = vec![word("main")];
+            }
+            list.push(hook);
+        }
+    }
+    hooks
+}
+
 fn reuse(luck: &mut Luck) -> ReuseSpec {
     if luck.once_in(2) {
         return ReuseSpec::default();
@@ -239,6 +313,10 @@ pub(crate) fn wanted(luck: &mut Luck) -> Wanted {
 /// Another file: one thing of it has changed.
 pub(crate) fn changed(file: &File, whole: &File, luck: &mut Luck) -> Arc<File> {
     let mut next = file.clone();
+    if luck.once_in(8) {
+        next.hooks = hooks(luck);
+        return Arc::new(next);
+    }
     let names: Vec<PoolName> = whole.pools.keys().cloned().collect();
     let Some(name) = luck.pick(&names) else {
         return Arc::new(next);

@@ -1,6 +1,7 @@
 //! The farm's tables in memory. Each method is what one transaction of the real store does: it is done whole or not at all, refuses
 //! a lease that is no longer the latest one, and a look at a row that is older than the row.
 
+mod hooks;
 mod moves;
 mod work;
 
@@ -23,6 +24,7 @@ use uuid::Uuid;
 
 use crate::guards::Guards;
 
+pub(crate) use hooks::{HookRun, HookState};
 pub(crate) use work::{Outcome, Stands};
 
 /// How long a lease lasts if it is not renewed.
@@ -68,6 +70,8 @@ pub(crate) struct Builder {
     pub(crate) uses: u32,
     pub(crate) reusable_until: Option<Timestamp>,
     pub(crate) has_baseline: bool,
+    /// How often its machine had been started again when it was looked at before its first build.
+    pub(crate) starts: u32,
     pub(crate) mark: Option<Mark>,
     /// The build chroot of which an attempt was lost on it, and counted as a try.
     lost: Option<BuildId>,
@@ -145,6 +149,8 @@ pub(crate) struct Store {
     pub(crate) histories: BTreeMap<PoolName, LaunchHistory>,
     pub(crate) pauses: BTreeMap<PoolName, Pause>,
     pub(crate) intents: Vec<Intent>,
+    /// The hooks of builders that live, and those that are not over.
+    pub(crate) hooks: BTreeMap<Uuid, HookRun>,
     /// The tokens of all launches that were written down.
     pub(crate) tokens: BTreeSet<LaunchId>,
     /// A move that no builder makes, which somebody tried.
@@ -171,6 +177,7 @@ impl Store {
             histories: BTreeMap::new(),
             pauses: BTreeMap::new(),
             intents: Vec::new(),
+            hooks: BTreeMap::new(),
             tokens: BTreeSet::new(),
             contradiction: None,
             tries: BTreeMap::new(),
@@ -266,6 +273,11 @@ impl Store {
             .map(|(epoch, it)| (*epoch, it))
     }
 
+    /// How many tries of a build chroot counted.
+    pub(crate) fn tries_of(&self, build: BuildId) -> u32 {
+        self.tries.get(&build).copied().unwrap_or(0)
+    }
+
     /// How many builders of a pool live: each is a machine, or may be one.
     pub(crate) fn counted(&self, pool: &PoolName) -> usize {
         self.builders
@@ -344,12 +356,33 @@ impl Store {
         let Some(builder) = self.builders.get_mut(&id) else {
             return;
         };
+        let is_noticed = builder
+            .mark
+            .as_ref()
+            .is_some_and(|it| it.kind >= MarkKind::TakenBack);
+        if is_noticed && mark.as_ref().is_none_or(|it| it.kind < MarkKind::TakenBack) {
+            let words = format!("builder {id}, which its cloud takes back, is to serve again: {mark:?}");
+            self.contradiction.get_or_insert(words);
+        }
         builder.cordoned = mark.is_some();
         let is_hold = mark.as_ref().is_some_and(|mark| mark.kind == MarkKind::Held);
         if is_hold && builder.state == BuilderState::Held {
             builder.deadline = mark.as_ref().and_then(|mark| mark.until);
         }
         builder.mark = mark;
+    }
+
+    /// Marks a builder that lives, unless what is said of it already asks for as much; whether the mark is new.
+    pub(crate) fn mark_builder(&mut self, lease: i64, id: BuilderId, mark: Mark) -> Result<bool, Stop> {
+        self.check(lease)?;
+        let is_new = self
+            .builders
+            .get(&id)
+            .is_some_and(|it| mark.outdoes(it.mark.as_ref()));
+        if is_new {
+            self.set_mark(id, Some(mark));
+        }
+        Ok(is_new)
     }
 
     /// Takes away marks whose time is over.
@@ -429,6 +462,7 @@ impl Builder {
             uses: 0,
             reusable_until: None,
             has_baseline: false,
+            starts: 0,
             mark: None,
             lost: None,
         }

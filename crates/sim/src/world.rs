@@ -10,10 +10,14 @@ macro_rules! tell {
     };
 }
 
+mod hooks;
 mod lead;
+mod lives;
 mod looks;
 mod machines;
+mod notices;
 mod outside;
+mod promises;
 mod rules;
 mod steps;
 mod work;
@@ -36,6 +40,9 @@ use crate::{
     setting::{CLOUDS, File, Setting},
     store::{Stop, Store},
 };
+use hooks::Program;
+use machines::Network;
+use promises::Watched;
 use work::Worker;
 
 /// How many workers there are.
@@ -61,6 +68,11 @@ pub(crate) struct World {
     one: Controller,
     other: Controller,
     workers: BTreeMap<u8, Worker>,
+    /// The network between the farm and its machines.
+    network: Network,
+    /// The programs of hooks that run.
+    programs: Vec<Program>,
+    watched: Watched,
     /// How many build chroots were wanted so far.
     submitted: u32,
     /// The highest maximum that each pool had.
@@ -84,10 +96,11 @@ impl World {
         Self::new((scene.seed, luck), setting, scene.guards, scene.told)
     }
 
-    /// A small one in which a fault strikes once, at the moment after so many others at which it could have.
+    /// A small one with hooks and the spot market, in which a fault strikes once, at the moment after so many others at which it could
+    /// have.
     pub(crate) fn struck_once(fault: Fault, spared: u64, told: usize) -> Self {
         let mut luck = Luck::once(fault, spared);
-        let setting = Setting::small(&mut luck);
+        let setting = Setting::small(&mut luck).with_hooks_and_spot();
         Self::new((0, luck), setting, Guards::default(), told)
     }
 
@@ -106,6 +119,9 @@ impl World {
             one: Controller::new(1, Arc::clone(&file)),
             other: Controller::new(2, file),
             workers: (1..=WORKERS).map(|name| (name, Worker::default())).collect(),
+            network: Network::default(),
+            programs: Vec::new(),
+            watched: Watched::default(),
             submitted: 0,
             most: BTreeMap::new(),
             begun: BTreeMap::new(),
@@ -185,6 +201,12 @@ impl World {
             Task::Answer(then, heard) => self.answered(side, then, heard),
             Task::Connect(builder, number) => self.connect(side, *builder, number),
             Task::Played(builder, number) => self.played(side, *builder, number),
+            Task::Live(id, since, answer) => self.live_answered(side, (id, since), answer),
+            Task::Watch(builder, number) => self.watch(side, &builder, number),
+            Task::WatchEnds(id, number, outcome) => self.watch_ends(side, (id, number), outcome),
+            Task::Hook(run, number, left) => self.hook_begins(side, &run, number, left),
+            Task::HookEnds(run, number, end) => self.hook_ends(side, &run, number, &end),
+            Task::Dies => self.kill(side),
         }
     }
 

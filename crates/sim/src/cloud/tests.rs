@@ -1,3 +1,5 @@
+use model::BuilderId;
+
 use super::*;
 use crate::{luck::Luck, setting::word};
 

@@ -49,6 +49,7 @@ impl Store {
             row.address = step.address;
         }
         row.has_baseline |= step.baseline.is_some();
+        row.starts = step.baseline.and_then(|it| it.parse().ok()).unwrap_or(row.starts);
         if model::is_looked_at(seen.state, step.to) {
             row.reusable_until = step.reusable_until;
         }

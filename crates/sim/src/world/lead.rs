@@ -1,15 +1,19 @@
 //! A controller that leads: its lease, and its rounds of observe, plan, commit and act.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use model::{
-    BuilderId, BuilderState, Drift, PoolName, Timestamp,
+    BuilderId, BuilderState, Drift, PoolName, Timestamp, hook,
     intent::{self, Intent, IntentState, Pass},
     plan::{self, Action, Plan, Snapshot, plan},
     step::Move,
 };
 
-use super::{World, seconds};
+use super::{World, hooks::hooks_at, seconds};
 use crate::{
     controller::Held,
     event::{Decided, Side, Task},
@@ -105,6 +109,7 @@ impl World {
 
     fn lose_lease(&mut self, side: Side) {
         let now = self.clock(side);
+        self.end_programs(side);
         let controller = self.controller(side);
         let name = controller.name;
         controller.forget();
@@ -119,6 +124,8 @@ impl World {
         let file = Arc::clone(&self.file);
         self.controller(side).file = file;
         self.conclude(side)?;
+        self.take_up_notices(side)?;
+        self.drain_what_died(side)?;
         self.take_up_intents(side)?;
         self.look(side);
         let snapshot = self.snapshot(side);
@@ -256,10 +263,18 @@ impl World {
             }
         }
         let life = self.looks_like(side).life;
-        self.begin_steps(side);
+        let held = match self.begin_hooks(side) {
+            Ok(held) if self.store.guards.waits_for_hooks => held,
+            Ok(_) => BTreeSet::new(),
+            Err(stop) => return self.stopped(side, stop),
+        };
+        self.begin_steps(side, &held);
         if self.looks_like(side).life != life {
             return;
         }
+        self.wait_for_notices(side);
+        self.ask_who_is_ready(side);
+        self.judge_round(side);
         if let Err(stop) = self.follow_intents(side, &decided.plan) {
             return self.stopped(side, stop);
         }
@@ -275,8 +290,12 @@ impl World {
             .clouds
             .values()
             .any(|it| !it.answers());
-        let is_busy =
-            is_moving || is_silent || !decided.plan.actions.is_empty() || !self.store.queue().is_empty();
+        let has_hooks = !self.looks_like(side).memory.hooks.is_empty();
+        let is_busy = is_moving
+            || is_silent
+            || has_hooks
+            || !decided.plan.actions.is_empty()
+            || !self.store.queue().is_empty();
         self.plan_round(side, if is_busy { TICK } else { RENEW });
     }
 
@@ -291,6 +310,7 @@ impl World {
         match action {
             Action::Assign { attempt, builder } => {
                 let row = rows.get(builder).ok_or(Stop::Conflict)?;
+                self.judge_assigned(Some(row));
                 let deadline = now.plus(self.setting.deadlines.reserved);
                 let assigned = self.write(side, |store, lease| {
                     store.assign(lease, (*attempt, row), (deadline, now), heard)
@@ -376,11 +396,18 @@ impl World {
         let limit = until.or_else(|| self.setting.deadlines.end_of(step.to, row.created_at, now));
         tell!(self, "{} {} to {}: {}", row.id, row.state, step.to, step.reason);
         let before = self.at_work(row.id);
+        let (to, file) = (step.to, Arc::clone(&self.looks_like(side).file));
+        let turn = hook::reached(to, row.ready_at.is_some(), &file.hooks, &row.pool);
         let moved = self.write(side, |store, lease| {
-            store.transition(lease, row, (step, limit), now)
+            let moved = store.transition(lease, row, (step, limit), now)?;
+            if let Some(point) = turn {
+                store.write_hooks((row.id, point), &hooks_at(&file, point, row), now);
+            }
+            Ok(moved)
         });
-        if let Err(stop) = &moved {
-            tell!(self, "{} that was not done, or not known to be: {stop:?}", row.id);
+        match &moved {
+            Ok(_) => self.judge_turn(side, row, to),
+            Err(stop) => tell!(self, "{} that was not done, or not known to be: {stop:?}", row.id),
         }
         self.judge_moved(side, row.id, before);
         moved

@@ -181,10 +181,14 @@ impl World {
             }
             None => None,
         };
-        match step {
-            Some(step) => unless_it_moved(self.advance(side, row, step, None)),
-            None => Ok(()),
+        let Some(step) = step else { return Ok(()) };
+        let is_taken_back = seen.shown.get(id).is_some_and(|it| it.is_taken_back);
+        let before = is_taken_back.then(|| (self.counts_of(row), self.build_on(row)));
+        let moved = unless_it_moved(self.advance(side, row, step, None));
+        if let Some(before) = before {
+            self.judge_taken_back(row, before);
         }
+        moved
     }
 
     /// Instances with our tag that no builder's row has.
@@ -227,7 +231,7 @@ impl World {
 }
 
 /// What was concluded for a builder that moved on meanwhile is left for the next round.
-fn unless_it_moved(moved: Result<Builder, Stop>) -> Result<(), Stop> {
+pub(super) fn unless_it_moved(moved: Result<Builder, Stop>) -> Result<(), Stop> {
     match moved {
         Ok(_) | Err(Stop::Conflict) => Ok(()),
         Err(stop) => Err(stop),

@@ -25,9 +25,58 @@ pub(super) enum Reached<'a> {
     Nobody,
 }
 
+/// The network between the farm and its machines.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Network {
+    /// Between these moments it is away.
+    pub(super) began: Duration,
+    pub(super) until: Duration,
+    /// Every machine of so many is reached all the same; none where this is 0.
+    spares: u64,
+}
+
+impl Network {
+    /// Whether it keeps us from a machine.
+    pub(super) fn hides(&self, machine: &Machine, now: Duration) -> bool {
+        let is_spared = machine.number.checked_rem(self.spares) == Some(0);
+        now < self.until && !is_spared
+    }
+}
+
 impl World {
+    /// Our own network is away for minutes: most machines are not reached, or none, and in some cases no cloud either.
+    pub(super) fn network_goes_away(&mut self) {
+        let (now, luck) = (self.now, &mut self.luck);
+        let until = now.saturating_add(luck.seconds(20, 470));
+        let spares = luck.pick(&[0, 0, 3, 4]).unwrap_or(0);
+        self.network = Network {
+            began: now,
+            until,
+            spares,
+        };
+        if luck.once_in(2) {
+            for cloud in self.clouds.values_mut() {
+                cloud.away_until = cloud.away_until.max(until);
+            }
+        }
+        tell!(self, "our network is away until {} s", until.as_secs());
+        let network = self.network;
+        let hidden = self.clouds.iter().flat_map(|(cloud, of)| {
+            let hidden = of.machines.iter().filter(|(_, it)| network.hides(it, now));
+            hidden.map(|(id, _)| (*cloud, id.clone()))
+        });
+        let hidden: Vec<(&'static str, String)> = hidden.collect();
+        for (cloud, id) in hidden {
+            self.watches_break(cloud, &id);
+        }
+    }
+
     pub(super) fn machine_changes(&mut self, cloud: &'static str, id: &str, change: Change) {
-        let by_chance = matches!(change, Change::Dies | Change::TakenBack | Change::Stops);
+        // All but what follows from something else.
+        let by_chance = !matches!(
+            change,
+            Change::Runs | Change::Answers | Change::Ends | Change::Ended
+        );
         if by_chance && self.luck.is_calm() {
             return;
         }
@@ -36,6 +85,11 @@ impl World {
         };
         let next = of.change(id, change, &mut self.luck, self.now);
         tell!(self, "machine {id}: {change:?}");
+        if change == Change::IsNoticed {
+            self.notice_comes(cloud, id);
+        } else if by_chance || change == Change::Ends {
+            self.watches_break(cloud, id);
+        }
         if let Some((after, change)) = next {
             self.after(after, Event::Machine(cloud, id.to_owned(), change));
         }
@@ -64,6 +118,7 @@ impl World {
             return Reached::Nobody;
         };
         match of.at(address, self.now) {
+            Some(machine) if self.network.hides(machine, self.now) => Reached::Nobody,
             Some(machine) if machine.key == pinned || !checks => Reached::Machine(machine),
             Some(_) => Reached::Stranger,
             None => Reached::Nobody,
@@ -166,10 +221,19 @@ impl World {
         let pool = self.looks_like(side).file.pools.get(&row.pool);
         let until = pool.and_then(|pool| pool.spec.reuse.until(row.uses, now));
         if until.is_some() && !self.luck.strikes(Fault::NoBaseline) {
-            (step.baseline, step.reusable_until) = (Some("{}".to_owned()), until);
+            let starts = self.starts_of(&row).unwrap_or(0);
+            (step.baseline, step.reusable_until) = (Some(starts.to_string()), until);
         }
         let moved = self.advance(side, &row, step, None);
         self.after_move(side, row.id, moved);
+    }
+
+    /// How often a builder's machine was started again.
+    fn starts_of(&mut self, row: &Builder) -> Option<u32> {
+        match self.reach(row) {
+            Reached::Machine(machine) => Some(machine.starts),
+            Reached::Stranger | Reached::Nobody => None,
+        }
     }
 
     /// Why a builder is not even cleaned.
@@ -193,10 +257,9 @@ impl World {
             Reached::Machine(machine) if refuses && machine.run.is_some() => Some("an attempt runs on it"),
             Reached::Machine(machine) => {
                 beneath = machine.run.as_ref().map(|run| run.attempt);
-                machine.is_dirty = machine.has_residue;
-                machine
-                    .has_residue
-                    .then_some("it is not as it was before its first build")
+                let differs = machine.has_residue || machine.starts != row.starts;
+                machine.is_dirty = differs;
+                differs.then_some("it is not as it was before its first build")
             }
             Reached::Stranger | Reached::Nobody => Some("nobody answers at its address"),
         };

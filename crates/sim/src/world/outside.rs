@@ -65,6 +65,9 @@ impl World {
                 self.controller(side).skew = skew;
             }
         }
+        if self.luck.strikes(Fault::NetworkAway) {
+            self.network_goes_away();
+        }
         for cloud in CLOUDS {
             self.strangers(cloud);
         }
@@ -202,6 +205,7 @@ impl World {
     pub(super) fn calm_down(&mut self) {
         tell!(self, "it is calm from now on");
         self.luck.calm_down();
+        self.network.until = self.network.until.min(self.now);
         for cloud in self.clouds.values_mut() {
             cloud.calm_down();
         }

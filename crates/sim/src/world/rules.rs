@@ -33,7 +33,7 @@ pub(super) struct AtWork {
 
 impl World {
     /// Notes that a rule is broken: the first one counts.
-    fn violate(&mut self, rule: Rule, words: String) {
+    pub(super) fn violate(&mut self, rule: Rule, words: String) {
         tell!(self, "BROKEN: {}: {words}", rule.words());
         self.violation.get_or_insert(Violation {
             seed: self.seed,
@@ -329,12 +329,16 @@ impl World {
                 let words = format!("builder {} is {}: {}", row.id, row.state, row.reason);
                 return Some((Rule::Finish, words));
             }
-            if !self.is_alive(row) {
+            if !self.is_fit(row) {
                 return Some((
                     Rule::Finish,
                     format!("builder {} is ready, and its machine is not", row.id),
                 ));
             }
+        }
+        if let Some(run) = self.store.hooks.values().find(|it| !it.state.is_final()) {
+            let words = format!("hook {} of {} is {:?}", run.point, run.builder, run.state);
+            return Some((Rule::Finish, words));
         }
         for (id, machine) in self.clouds.values().flat_map(|it| &it.machines) {
             let is_ours = machine.tags.is_some() && machine.is_alive();

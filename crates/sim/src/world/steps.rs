@@ -1,6 +1,6 @@
 //! The steps of builders: what `model::step` says is to be done for each, carried out call by call.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use model::{
     BuilderId, BuilderState, LaunchId, Offering,
@@ -24,8 +24,8 @@ use crate::{
 const LONGEST_CALL: Duration = Duration::from_secs(50);
 
 impl World {
-    /// Begins a step for every builder that needs one and has none.
-    pub(super) fn begin_steps(&mut self, side: Side) {
+    /// Begins a step for every builder that needs one and has none, but for those that wait for hooks.
+    pub(super) fn begin_steps(&mut self, side: Side, held: &BTreeSet<BuilderId>) {
         let (at, life) = (self.now, self.looks_like(side).life);
         let builders = &self.store.builders;
         let controller = match side {
@@ -33,7 +33,7 @@ impl World {
             Side::Other => &mut self.other,
         };
         let memory = &mut controller.memory;
-        memory.keep_only(|id| builders.contains_key(id));
+        memory.pauses.keep(|id| builders.contains_key(id));
         // Nobody waits any more for machines that are to be ended: the next step is the cloud's.
         memory.under_way.retain(|id, step| {
             let state = builders.get(id).map(|row| row.state);
@@ -42,8 +42,8 @@ impl World {
         let waits = |row: &&Builder| {
             let asks = matches!(row.state, BuilderState::Planned | BuilderState::Resolving);
             let answers = memory.clouds.get(row.cloud).is_some_and(|it| it.answers());
-            let is_left_alone = memory.holds(row.id, at) || memory.under_way.contains_key(&row.id);
-            work(row.state).is_some() && !is_left_alone && (answers || !asks)
+            let is_left_alone = memory.pauses.holds(&row.id, at) || memory.under_way.contains_key(&row.id);
+            work(row.state).is_some() && !is_left_alone && (answers || !asks) && !held.contains(&row.id)
         };
         let waiting: Vec<Builder> = builders.values().filter(waits).cloned().collect();
         for row in waiting {
@@ -59,8 +59,7 @@ impl World {
         let now = self.clock(side);
         let next = step::next(&standing(&row), &self.wanted(side, &row), now);
         let memory = &mut self.controller(side).memory;
-        memory.steps = memory.steps.wrapping_add(1);
-        let number = memory.steps;
+        let number = memory.next_number();
         memory.under_way.insert(row.id, UnderWay { number, work });
         match next {
             Step::Rest => self.step_ended(side, row.id, Some(Duration::ZERO)),
@@ -128,6 +127,7 @@ impl World {
         if !self.store.guards.record_first {
             self.send(side, call(row.clone()));
         }
+        self.judge_first_launch(side, row);
         let begun = self.write(side, |store, lease| {
             store.begin_launch(lease, row, launch, (deadline, now))
         });
@@ -348,7 +348,7 @@ impl World {
         let now = self.now;
         let (controller, luck) = self.with_luck(side);
         controller.memory.under_way.remove(&id);
-        controller.memory.after_step(id, rest, (luck, now));
+        controller.memory.pauses.after_step(id, rest, (luck, now));
         self.wake(side);
     }
 }

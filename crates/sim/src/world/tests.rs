@@ -18,7 +18,9 @@ use crate::{
 
 /// A small world in which nothing goes wrong by itself.
 pub(super) fn quiet() -> World {
-    World::struck_once(Fault::Orphan, u64::MAX, 50)
+    let mut luck = Luck::once(Fault::Orphan, u64::MAX);
+    let setting = Setting::small(&mut luck);
+    World::new((0, luck), setting, Guards::default(), 50)
 }
 
 /// The same, in which nothing is foreseen either.

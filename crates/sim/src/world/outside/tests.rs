@@ -207,15 +207,11 @@ fn when_it_gets_calm_all_that_was_done_is_undone() {
     world.kill(Side::One);
     world.pause(Side::Other);
     (world.one.skew, world.other.skew) = (5, -7);
-    world.file = Arc::new(crate::setting::File {
-        pools: std::collections::BTreeMap::new(),
-    });
+    world.file = Arc::new(crate::setting::File::default());
     world.clouds.get_mut("near").unwrap().away_until = seconds(9999);
     strike(&mut world, Fault::Spawn, 0);
     world.weather();
-    world.file = Arc::new(crate::setting::File {
-        pools: std::collections::BTreeMap::new(),
-    });
+    world.file = Arc::new(crate::setting::File::default());
     world.store.pauses.insert(
         word("main"),
         model::mark::Pause {

@@ -417,8 +417,6 @@ fn what_is_left_to_be_done_is_told_by_what_it_is() {
     // What no pool offers waits for ever, and nobody waits for it.
     let mut world = still();
     submit(&mut world, "bob");
-    world.file = std::sync::Arc::new(crate::setting::File {
-        pools: std::collections::BTreeMap::new(),
-    });
+    world.file = std::sync::Arc::new(crate::setting::File::default());
     assert_eq!(world.left(), None);
 }

@@ -11,6 +11,11 @@ use crate::{
     },
 };
 
+/// Begins the steps of builders, none of which waits for a hook.
+fn begin(world: &mut World) {
+    world.begin_steps(Side::One, &BTreeSet::new());
+}
+
 /// A world whose first controller leads, and whose clouds answer it.
 fn led() -> World {
     let mut world = still();
@@ -62,7 +67,7 @@ fn reply(words: &str) -> Reply {
 fn a_launch_is_on_record_with_its_token_before_its_call_leaves() {
     let mut world = led();
     let planned = row(&mut world, BuilderState::Planned);
-    world.begin_steps(Side::One);
+    begin(&mut world);
     let row = world.store.builders[&planned.id].clone();
     assert_eq!(row.state, BuilderState::Launching);
     let launch = row.launch.unwrap();
@@ -79,7 +84,7 @@ fn a_launch_that_could_not_be_written_down_is_not_asked_for() {
         world.store.guards.record_first = record_first;
         row(&mut world, BuilderState::Planned);
         strike(&mut world, Fault::DatabaseAway, 0);
-        world.begin_steps(Side::One);
+        begin(&mut world);
         assert_eq!(calls(&world).len(), usize::from(!record_first));
         until(&mut world, 5, |world| world.violation.is_some());
         assert_eq!(broken(&world, "of which nothing is on record"), expected);
@@ -92,7 +97,7 @@ fn a_launch_without_an_answer_is_asked_for_again_by_its_own_token() {
         let mut world = led();
         world.store.guards.tokens = tokens;
         let row = row(&mut world, BuilderState::Resolving);
-        world.begin_steps(Side::One);
+        begin(&mut world);
         let token = only_launch(&world).tags.launch;
         assert_eq!(token == row.launch.as_ref().unwrap().token, tokens);
         until(&mut world, 5, |world| world.violation.is_some());
@@ -112,14 +117,14 @@ fn nothing_is_asked_of_a_cloud_that_does_not_answer_and_what_is_under_way_is_not
     for state in [BuilderState::Planned, BuilderState::Resolving] {
         row(&mut world, state);
     }
-    world.begin_steps(Side::One);
+    begin(&mut world);
     assert_eq!(calls(&world).len(), 0, "nobody knows whether it answers");
     for cloud in world.one.memory.clouds.values_mut() {
         cloud.succeed();
     }
-    world.begin_steps(Side::One);
+    begin(&mut world);
     assert_eq!(calls(&world).len(), 2);
-    world.begin_steps(Side::One);
+    begin(&mut world);
     assert_eq!(calls(&world).len(), 2);
 }
 
@@ -127,11 +132,11 @@ fn nothing_is_asked_of_a_cloud_that_does_not_answer_and_what_is_under_way_is_not
 fn nobody_waits_any_more_for_a_machine_that_is_to_be_ended() {
     let mut world = led();
     let booting = builder(&mut world, BuilderState::Booting);
-    world.begin_steps(Side::One);
+    begin(&mut world);
     assert!(world.one.memory.under_way[&booting.id].work == Work::Machine);
     assert!(!is_to_end(&world, booting.instance.as_ref().unwrap()));
     change(&mut world, &booting, |row| row.state = BuilderState::Terminating);
-    world.begin_steps(Side::One);
+    begin(&mut world);
     assert!(world.one.memory.under_way[&booting.id].work == Work::Call);
     assert!(is_to_end(&world, booting.instance.as_ref().unwrap()));
 }
@@ -145,7 +150,7 @@ fn what_the_code_says_can_never_be_breaks_a_rule() {
         let mut world = led();
         let row = row(&mut world, state);
         change(&mut world, &row, |row| row.launch = None);
-        world.begin_steps(Side::One);
+        begin(&mut world);
         assert_eq!(broken(&world, part), Some(Rule::Moves));
     }
     let mut world = led();
@@ -203,7 +208,7 @@ fn a_cloud_that_cannot_be_reached_is_left_alone_for_a_while_and_so_is_the_builde
     world.answered(Side::One, then, Heard::Launch(reply("later"), true));
     assert!(!world.one.memory.clouds["near"].answers());
     assert!(world.one.memory.clouds["far"].answers());
-    assert!(world.one.memory.holds(row.id, world.now));
+    assert!(world.one.memory.pauses.holds(&row.id, world.now));
     assert_eq!(world.store.builders[&row.id].state, BuilderState::Planned);
 }
 
@@ -276,7 +281,7 @@ fn a_cloud_is_told_to_end_a_machine_again_and_again_and_later_each_time() {
             Then::Told(Box::new(row.clone()), 1),
             Heard::Told(Ok(())),
         );
-        let still_held = |after| world.one.memory.holds(row.id, world.now + seconds(after));
+        let still_held = |after| world.one.memory.pauses.holds(&row.id, world.now + seconds(after));
         pauses.push((0..60).find(|after| !still_held(*after)));
     }
     assert_eq!(pauses, [Some(1), Some(10)]);
@@ -285,7 +290,7 @@ fn a_cloud_is_told_to_end_a_machine_again_and_again_and_later_each_time() {
     under_way(&mut world, &row);
     let then = Then::Told(Box::new(row.clone()), 1);
     world.answered(Side::One, then, Heard::Told(Err(Trouble::Refused)));
-    assert!(world.one.memory.holds(row.id, world.now));
+    assert!(world.one.memory.pauses.holds(&row.id, world.now));
     assert!(world.one.memory.clouds["near"].answers(), "it only refused");
 }
 
@@ -325,7 +330,7 @@ fn an_answer_that_takes_too_long_is_none() {
 fn a_call_gets_there_also_when_its_controller_is_dead_by_then_and_nobody_hears_the_answer() {
     let mut world = led();
     let planned = row(&mut world, BuilderState::Planned);
-    world.begin_steps(Side::One);
+    begin(&mut world);
     let leaves = |world: &World| {
         world
             .events
@@ -351,7 +356,7 @@ fn a_controller_may_be_killed_before_and_after_a_call_leaves_and_paused_before_i
     for (spared, arrives) in [(0, false), (1, true)] {
         let mut world = led();
         row(&mut world, BuilderState::Planned);
-        world.begin_steps(Side::One);
+        begin(&mut world);
         strike(&mut world, Fault::KilledAtCall, spared);
         until(&mut world, 1, |world| !world.one.is_up);
         assert!(!world.one.is_up);
@@ -361,7 +366,7 @@ fn a_controller_may_be_killed_before_and_after_a_call_leaves_and_paused_before_i
     let mut world = led();
     row(&mut world, BuilderState::Planned);
     strike(&mut world, Fault::PausedAtCall, 0);
-    world.begin_steps(Side::One);
+    begin(&mut world);
     assert!(world.one.is_paused);
     until(&mut world, 1, |_| false);
     assert_eq!(
@@ -375,7 +380,7 @@ fn a_controller_may_be_killed_before_and_after_a_call_leaves_and_paused_before_i
 fn a_controller_that_goes_on_after_another_led_asks_and_writes_down_nothing_of_it() {
     let mut world = led();
     let planned = row(&mut world, BuilderState::Planned);
-    world.begin_steps(Side::One);
+    begin(&mut world);
     usurp(&mut world);
     // The call was on its way: its machine is found by its token.
     let is_made = |world: &World| !world.clouds["near"].machines.is_empty();
@@ -394,9 +399,9 @@ fn a_machine_is_told_to_end_and_ends() {
         let mut machines = world.clouds["near"].machines.values();
         machines.all(|it| it.state == model::InstanceState::Terminated)
     };
-    world.begin_steps(Side::One);
+    begin(&mut world);
     assert_eq!(world.store.builders[&row.id].state, BuilderState::Terminating);
-    world.begin_steps(Side::One);
+    begin(&mut world);
     assert!(until(&mut world, 60, ends), "{}", told(&world));
     assert!(told(&world).contains(&format!("{:?}", Change::Ends)));
     assert!(!machine(&mut world, &row).is_alive());
