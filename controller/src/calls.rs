@@ -26,9 +26,12 @@ mod rationed;
 /// How long a launch waits whose call cannot be made because the database does not count it.
 const PAUSE_WITHOUT_DATABASE: Duration = Duration::from_secs(1);
 
+/// By cloud and class.
+type Purses = BTreeMap<(String, CallClass), Arc<Purse>>;
+
 /// What this process knows of the calls that it may make. Cheap to clone; clones know the same.
 #[derive(Clone, Default)]
-pub struct Calls(Arc<Mutex<BTreeMap<(String, CallClass), Arc<Purse>>>>);
+pub struct Calls(Arc<Mutex<Purses>>);
 
 impl fmt::Debug for Calls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -82,13 +82,7 @@ type Told = Arc<Mutex<Option<Option<String>>>>;
 type Residents = Arc<Mutex<BTreeMap<String, HostKey>>>;
 
 #[derive(Debug)]
-struct FakeMachines(
-    Mutex<Answers>,
-    Played,
-    Told,
-    Arc<host_keys::Shown>,
-    Residents,
-);
+struct FakeMachines(Mutex<Answers>, Played, Told, Arc<host_keys::Shown>, Residents);
 
 struct FakeMachine(Answers, Played, Told, (Arc<host_keys::Shown>, usize));
 

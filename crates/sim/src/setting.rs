@@ -7,8 +7,8 @@ use model::{
     builder::Deadlines,
     drift::Recipe,
     fleet::{
-        DriftSpec, HookSpec, HooksSpec, HostKeySource, LaunchSpec, NetworkSpec, OfferingSpec, OnFailure, PoolSpec,
-        ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec, SkipIf,
+        DriftSpec, HookSpec, HooksSpec, HostKeySource, LaunchSpec, NetworkSpec, OfferingSpec, OnFailure,
+        PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec, SkipIf,
     },
     name::{OwnerName, ProjectName},
     quantity::{Share, Span},

@@ -32,11 +32,11 @@ pub use query::{Assignment, FleetCache};
 pub use rights::Process;
 pub use types::{
     Adoption, Allocation, AllocationState, Attempt, Build, BuildChroot, BuildFilter, BuildOptions,
-    BuildSummary, Builder, BuiltPackage, CallBudget, CallNews, CancelOutcome, Change, Chroot, CollectedPackage, Console, Event,
-    EventFilter, FarmCounts, FleetView, HookEnd, HookRun, HookState, HostRecord, IssuedToken, LastBuilds,
-    LaunchAttempt, Lease, LockedKey, MonitorPage, NewBuilder, NewHookRun, NewHost, NewLaunch, NewProject,
-    NewUpload, NewUser, Order, Orphan, OtherMachines, Outcome, Package, PackageBuilds, PackageChroots, Page,
-    Project, ProjectFilter, ProjectKey, ProjectSettings, Publication, PublishedPackage, PublishedSnapshot,
-    QueueEntry, QueuePage, Reasons, Renewal, RepositoryKey, RepositoryPlace, Sighting, SnapshotRecord,
-    StoredSource, TakenCalls, UnknownWord, User, Verdict,
+    BuildSummary, Builder, BuiltPackage, CallBudget, CallNews, CancelOutcome, Change, Chroot,
+    CollectedPackage, Console, Event, EventFilter, FarmCounts, FleetView, HookEnd, HookRun, HookState,
+    HostRecord, IssuedToken, LastBuilds, LaunchAttempt, Lease, LockedKey, MonitorPage, NewBuilder,
+    NewHookRun, NewHost, NewLaunch, NewProject, NewUpload, NewUser, Order, Orphan, OtherMachines, Outcome,
+    Package, PackageBuilds, PackageChroots, Page, Project, ProjectFilter, ProjectKey, ProjectSettings,
+    Publication, PublishedPackage, PublishedSnapshot, QueueEntry, QueuePage, Reasons, Renewal, RepositoryKey,
+    RepositoryPlace, Sighting, SnapshotRecord, StoredSource, TakenCalls, UnknownWord, User, Verdict,
 };

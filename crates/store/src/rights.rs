@@ -41,7 +41,7 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// The table of signing keys.
 const KEYS: &str = "signing_key";
 /// All other tables.
-const TABLES: [&str; 30] = [
+const TABLES: [&str; 31] = [
     "account",
     "allocation",
     "api_budget",

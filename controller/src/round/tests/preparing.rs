@@ -20,7 +20,7 @@ impl Farm {
     }
 
     /// What a step is given, with so many places for those that are worked on.
-    fn turn(&self, places: usize) -> Turn {
+    pub(super) fn turn(&self, places: usize) -> Turn {
         let clock = Clock::Manual(self.clock.clone());
         Turn {
             is_first: true,

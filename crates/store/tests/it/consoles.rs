@@ -46,3 +46,4 @@ async fn what_a_builders_console_said_last_is_kept_and_told_as_an_event(farm: Fa
         ..farm.lease
     };
     assert_lease_lost(farm.store.keep_console(&old, id, &last).await);
+}

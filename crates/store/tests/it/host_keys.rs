@@ -98,9 +98,10 @@ impl Farm {
     /// A builder whose machine boots with the key of its user data.
     async fn given(&self) -> Builder {
         let mut builder = self.planned_builder().await;
+        let launch = new_launch();
         let begun = self
             .store
-            .begin_launch(&self.lease, &builder, &new_launch(), at(60), at(2));
+            .begin_launch(&self.lease, &builder, &launch, at(60), at(2));
         builder = begun.await.unwrap();
         assert!(builder.host_key_is_given);
         for to in [BuilderState::Pending, BuilderState::Booting] {

@@ -48,6 +48,7 @@ async fn look_at_everything(database: Database) {
     let mut bench = Bench::start(database).await;
     let store = bench.farm.store.clone();
     rounds(&mut bench, &store).await;
+    calls(&mut bench, &store).await;
     work(&mut bench, &store).await;
     accounts(&mut bench, &store).await;
     pages(&mut bench, &store).await;
@@ -118,7 +119,8 @@ async fn hosts(bench: &mut Bench, store: &Store, lease: &Lease, builder: Builder
 }
 
 /// What is kept of calls to clouds.
-async fn calls(bench: &mut Bench, store: &Store, lease: &Lease) {
+async fn calls(bench: &mut Bench, store: &Store) {
+    let lease = bench.farm.lease;
     let budget = CallBudget {
         fleet: lease.fleet,
         cloud: "aws",
@@ -272,7 +274,6 @@ async fn rounds(bench: &mut Bench, store: &Store) {
     // On the heap: this future is all that a thread's stack holds.
     Box::pin(hosts(bench, store, &lease, new.id)).await;
     Box::pin(hooks(bench, store, &lease, new.id)).await;
-    calls(bench, store, &lease).await;
     bench.look("pending_migrations", store.pending_migrations()).await;
     conditions(bench, store).await;
 }

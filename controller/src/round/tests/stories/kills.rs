@@ -2,13 +2,8 @@
 
 use std::{pin::pin, task::Poll};
 
-use tokio::sync::Semaphore;
-
 use super::*;
-use crate::{
-    image::Images,
-    step::{Shortages, Turn, step},
-};
+use crate::step::step;
 
 /// What it answers; `None` where it was dropped before, when that which it waits for at this await had come: a program that is killed after
 /// the database or the cloud did what it was asked for, and before it knows.
@@ -40,12 +35,7 @@ async fn plan_until(farm: &mut Farm, await_point: usize) {
 /// and so on. How many died, and how many after them lived through all of it.
 async fn step_and_die(farm: &Farm, builders: Vec<Builder>) -> (usize, usize) {
     let context = &farm.controller.context;
-    let turn = Turn {
-        is_first: true,
-        playing: Arc::new(Semaphore::new(1)),
-        shortages: Arc::new(Shortages::default()),
-        images: Arc::new(Images::new(context.clock.clone())),
-    };
+    let turn = farm.turn(1);
     let (mut deaths, mut lives) = (0, 0);
     for (index, builder) in builders.into_iter().enumerate() {
         match killed_at(index + 1, step(context, &farm.lease, builder, &turn)).await {
