@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     Error,
+    recipe::key_of,
     round::Controller,
     step::{advance, advance_until},
 };
@@ -26,7 +27,7 @@ impl Controller {
             self.context.store.retire_pools(lease, &names).await?;
         }
         for (name, pool) in &self.context.fleet.pools {
-            let hash = self.context.recipe(name, view);
+            let hash = key_of(&self.context.recipe(name, view));
             if self.recorded.get(name) == Some(&hash) {
                 continue;
             }

@@ -28,6 +28,7 @@ mod passes;
 mod pauses;
 mod place;
 mod reach;
+mod recipe;
 mod reload;
 mod request;
 mod round;

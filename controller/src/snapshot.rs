@@ -3,22 +3,19 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Drift, PoolName,
+    Lacks, PoolName,
     budget::Budget,
     builder::Deadlines,
     calls::{CallClass, LaunchCalls},
-    drift::Recipe,
-    fleet::{ConnectSpec, FleetSpec, PoolKind, PoolSpec},
+    fleet::{ConnectSpec, FleetSpec, PoolSpec},
     intent,
     plan::{self, CloudHealth, HostUse, Quota, Snapshot},
     step::sight::{self, InstanceState},
     stray::Stray,
 };
-use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use store::{Builder, Chroot, FleetView};
 
-use crate::Context;
+use crate::{Context, recipe::Comparison};
 
 /// What the plan is made from, with the clouds as the database tells of them.
 #[must_use]
@@ -56,28 +53,29 @@ pub(crate) fn snapshot_with(
         };
         (name.clone(), pool)
     });
-    let names = context.fleet.pools.keys();
-    let recipes: BTreeMap<&PoolName, String> = names.map(|pool| (pool, context.recipe(pool, view))).collect();
-    let builders = view.builders.iter().map(|builder| plan::Builder {
-        id: builder.id,
-        pool: builder.pool.clone(),
-        state: builder.state,
-        created_at: builder.created_at,
-        entered_at: builder.entered_at,
-        deadline: builder.deadline,
-        cordoned: builder.cordoned,
-        drift: recipes
-            .get(&builder.pool)
-            .and_then(|now| Drift::between(&builder.spec_hash, now)),
-        refusal: builder.refusal.clone(),
-        sandbox: builder.sandbox.clone(),
-        ready_at: builder.ready_at,
-        mark: builder.mark.clone(),
-        host: builder.host.as_ref().map(|name| HostUse {
-            name: name.clone(),
-            address: builder.address.clone().unwrap_or_default(),
-            port: builder.port,
-        }),
+    let mut comparison = Comparison::new(context, view);
+    let builders = view.builders.iter().map(|builder| {
+        let outdated = comparison.of(builder);
+        plan::Builder {
+            id: builder.id,
+            pool: builder.pool.clone(),
+            state: builder.state,
+            created_at: builder.created_at,
+            entered_at: builder.entered_at,
+            deadline: builder.deadline,
+            cordoned: builder.cordoned,
+            drift: outdated.as_ref().map(|it| it.drift),
+            lacks: outdated.map_or(Lacks::Nothing, |it| it.lacks),
+            refusal: builder.refusal.clone(),
+            sandbox: builder.sandbox.clone(),
+            ready_at: builder.ready_at,
+            mark: builder.mark.clone(),
+            host: builder.host.as_ref().map(|name| HostUse {
+                name: name.clone(),
+                address: builder.address.clone().unwrap_or_default(),
+                port: builder.port,
+            }),
+        }
     });
     let mut snapshot = Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone());
     let asked = view.intents.iter().flat_map(|it| intent::demands(it, view.at));
@@ -160,27 +158,5 @@ impl Context {
         chroots
             .iter()
             .filter(move |chroot| spec.is_some_and(|spec| spec.offers(&chroot.name)))
-    }
-
-    /// What a builder of a pool is made from now, as a text of [`Recipe`].
-    pub(crate) fn recipe(&self, pool: &PoolName, view: &FleetView) -> String {
-        let spec = self.fleet.pools.get(pool);
-        let image = spec.and_then(|spec| match spec.kind() {
-            PoolKind::Cloud { image } => self.fleet.images.get(image),
-            PoolKind::Hosts(_) => None,
-        });
-        let provision = spec.and_then(|spec| self.fleet.provision.get(&spec.provision));
-        let chroots: Vec<_> = self
-            .chroots_of(pool, &view.chroots)
-            .map(|chroot| json!([chroot.name, chroot.definition]))
-            .collect();
-        let digest = |value: serde_json::Value| hex::encode(Sha256::digest(value.to_string().as_bytes()));
-        let recipe = Recipe {
-            image: digest(json!(image)),
-            provision: digest(json!(provision)),
-            files: self.provisioner.configuration_hash().to_owned(),
-            chroots: digest(json!(chroots)),
-        };
-        recipe.to_string()
     }
 }

@@ -27,6 +27,9 @@ const MAX_PLAYBOOK: usize = 1024 * 1024;
 /// The variable that says where the rendered provision files are, and the name of that folder.
 const STAGED: &str = "staged";
 
+/// Where the builder's own programs are among the provision files.
+const PROGRAMS: &str = "builder/";
+
 /// All playbooks and provision files, ready to be run.
 pub struct Provisioner {
     /// By name; with the mistakes of one that ours does not understand, and that only the real Ansible plays.
@@ -35,6 +38,8 @@ pub struct Provisioner {
     files: Vec<File>,
     staging: Staging,
     hash: String,
+    files_hash: String,
+    programs_hash: String,
 }
 
 impl Provisioner {
@@ -86,11 +91,21 @@ impl Provisioner {
             return Err(Error::Mistakes(mistakes));
         }
         folder::add(&mut hash, "provision-files", staging.files().iter());
+        let all = staging.files().iter();
+        let (programs, others): (Vec<&File>, Vec<&File>) =
+            all.partition(|file| file.path.starts_with(PROGRAMS));
+        let mut files_hash = Sha256::new();
+        folder::add(&mut files_hash, "playbooks", files.iter());
+        folder::add(&mut files_hash, "provision-files", others.into_iter());
+        let mut programs_hash = Sha256::new();
+        folder::add(&mut programs_hash, "provision-files", programs.into_iter());
         Ok(Self {
             playbooks: parsed,
             files,
             staging,
             hash: hex::encode(hash.finalize()),
+            files_hash: hex::encode(files_hash.finalize()),
+            programs_hash: hex::encode(programs_hash.finalize()),
         })
     }
 
@@ -98,6 +113,17 @@ impl Provisioner {
     /// themselves: two builders made with the same hash and the same variables are alike.
     pub fn configuration_hash(&self) -> &str {
         &self.hash
+    }
+
+    /// As [`Provisioner::configuration_hash`], but for the builder's own programs.
+    pub fn files_hash(&self) -> &str {
+        &self.files_hash
+    }
+
+    /// SHA-256 over the builder's own programs, those in `builder` of the provision-files, in hexadecimal. Whoever runs a build on
+    /// a builder relies on them.
+    pub fn programs_hash(&self) -> &str {
+        &self.programs_hash
     }
 
     /// The names of the playbooks.

@@ -41,7 +41,7 @@ pub use build::BuildState;
 pub use builder::BuilderState;
 pub use chroot::ChrootDefinition;
 pub use condition::Condition;
-pub use drift::Drift;
+pub use drift::{Drift, Lacks};
 pub use glob::Glob;
 pub use id::{AttemptId, BuildId, BuilderId, Epoch, FleetId, LaunchId, PackageId, ProjectId, UserId};
 pub use launch_history::LaunchHistory;

@@ -4,15 +4,13 @@
 //! what is left of the queue, and what pools want to hold ready, becomes launches; what is too much is let
 //! go. Every action and every attempt that goes on waiting has a reason that people can read.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use free::Free;
 use serde::Serialize;
 
 use crate::{
-    AfterUse, BuilderState, Drift, LaunchHistory, Sandbox, Timestamp, UseEnd, Used,
+    AfterUse, BuilderState, Drift, Lacks, LaunchHistory, Sandbox, Timestamp, UseEnd, Used,
     budget::Budget,
     calls::LaunchCalls,
     fleet::PoolSpec,
@@ -24,6 +22,7 @@ use crate::{
 
 mod account;
 mod demand;
+mod free;
 mod grow;
 mod hosts;
 mod leaving;
@@ -197,6 +196,8 @@ pub struct Builder {
     pub cordoned: bool,
     /// How it differs from those that its pool would make now; `None` when it does not.
     pub drift: Option<Drift>,
+    /// The builds that it is not fit for any more, because it differs.
+    pub lacks: Lacks,
     /// What its cloud said to its last launch, when it gave no machine and is asked again.
     pub refusal: Option<String>,
     /// Whose builds it has run: no others are to find what they left.
@@ -212,7 +213,29 @@ pub struct Builder {
 impl Builder {
     /// Whether attempts may go to it.
     fn is_for_use(&self) -> bool {
-        self.state == BuilderState::Ready && !self.cordoned && !self.drift.is_some_and(Drift::is_urgent)
+        self.state == BuilderState::Ready && !self.cordoned && self.lacks != Lacks::Everything
+    }
+
+    /// How it differs from those that its pool would make now and what it is still used for, as a sentence for operators; `None` when
+    /// it does not.
+    #[must_use]
+    pub fn outdated_in_words(&self) -> Option<String> {
+        let then = match &self.lacks {
+            Lacks::Nothing => "it takes builds until its turn comes to leave".to_owned(),
+            Lacks::Chroots(names) => {
+                let names: Vec<_> = names.iter().map(ChrootName::as_str).collect();
+                format!(
+                    "it takes builds, but none in {}, until its turn comes to leave",
+                    names.join(", ")
+                )
+            }
+            Lacks::Everything => "it takes no more builds".to_owned(),
+        };
+        let why = self.drift?.why();
+        Some(format!(
+            "builders of pool {} are made {why} by now: {then}",
+            self.pool
+        ))
     }
 
     /// Whether an operator wants its end: it is nothing that anybody may wait for.
@@ -387,33 +410,20 @@ fn expire(snapshot: &Snapshot, plan: &mut Plan) {
     }
 }
 
-/// The builders that can be given away, in the order of their turns: by their pool, and by the sandbox if they have one.
-type Free<'a> = BTreeMap<(&'a PoolName, Option<&'a Sandbox>), VecDeque<&'a Builder>>;
-
 /// Gives ready builders away, used ones first; answers who got none, in order.
 fn assign<'a>(
     snapshot: &'a Snapshot,
     preferences: &Preferences<'a>,
     plan: &mut Plan,
 ) -> Vec<&'a QueuedAttempt> {
-    let mut free = Free::new();
-    let mut ready: Vec<&Builder> = snapshot
-        .builders
-        .iter()
-        .filter(|builder| builder.is_for_use())
-        .collect();
-    ready.sort_by_key(|builder| builder.turn());
-    let has_used = ready.iter().any(|builder| builder.sandbox.is_some());
-    for builder in ready {
-        let key = (&builder.pool, builder.sandbox.as_ref());
-        free.entry(key).or_default().push_back(builder);
-    }
+    let mut free = Free::of(&snapshot.builders);
+    let has_used = free.has_used();
     let mut left = Vec::new();
     for attempt in &*snapshot.queue {
         let pools = preferences.get(&attempt.chroot).map_or(&[][..], Vec::as_slice);
         let mut take = |sandbox: Option<&'a Sandbox>| {
             let mut pools = pools.iter();
-            pools.find_map(|name| free.get_mut(&(*name, sandbox)).and_then(VecDeque::pop_front))
+            pools.find_map(|name| free.take((*name, sandbox), &attempt.chroot))
         };
         let own = attempt.sandbox.as_ref().filter(|_| has_used);
         let used = own.and_then(|sandbox| take(Some(sandbox)));

@@ -1,6 +1,11 @@
 //! What a seed's world consists of: its fleet file and the changes of it, its deadlines, and what is to be built.
 
-use std::{collections::BTreeMap, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use model::{
     ChrootName, Market, PoolName, Sandbox,
@@ -35,21 +40,31 @@ pub(crate) struct File {
 pub(crate) struct PoolOfFile {
     pub(crate) spec: PoolSpec,
     pub(crate) cloud: &'static str,
-    /// What its builders are made from: the version of the image, of how they are provisioned, of the files, and of the chroots.
+    /// What its builders are made from: the version of the image, of how they are provisioned, of the programs, and of a chroot.
     pub(crate) made_from: [u32; 4],
 }
 
 impl PoolOfFile {
     /// What its builders are made from, as the text that the database keeps.
     pub(crate) fn recipe(&self) -> String {
-        let [image, provision, files, chroots] = self.made_from.map(|version| format!("{version:016}"));
-        let recipe = Recipe {
+        self.made_now().to_string()
+    }
+
+    /// The same, to compare builders with. Of its chroots one is changed, and another stays as it is.
+    pub(crate) fn made_now(&self) -> Recipe {
+        let [image, provision, programs, chroot] = self.made_from.map(|version| format!("{version:010}"));
+        let names = ARCHITECTURES.map(|it| word::<ChrootName>(&format!("microdistro-1-{it}")));
+        let offered = names.into_iter().filter(|name| self.spec.offers(name));
+        let mut chroots: BTreeMap<_, _> = offered.map(|name| (name, chroot.clone())).collect();
+        chroots.insert(word(NOWHERE), "always".to_owned());
+        Recipe {
             image,
             provision,
-            files,
+            files: String::new(),
+            programs,
             chroots,
-        };
-        recipe.to_string()
+            first_version: None,
+        }
     }
 
     /// What it asks its cloud for.
@@ -225,6 +240,7 @@ fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
             budget: luck
                 .pick(&[Share::Count(1), Share::Percent(10), Share::Percent(100)])
                 .unwrap_or(Share::Count(1)),
+            urgent_on: BTreeSet::new(),
         },
     };
     PoolOfFile {
@@ -415,7 +431,8 @@ mod tests {
             removed |= next.pools.len() < whole.pools.len();
             for (name, pool) in &next.pools {
                 let first = whole.pools[name].recipe();
-                drifted |= Drift::between(&first, &pool.recipe()).is_some_and(|it| it != Drift::Unknown);
+                let outdated = pool.made_now().outdated(&first, &BTreeSet::new());
+                drifted |= outdated.is_some_and(|it| it.drift != Drift::Unknown);
             }
             file = next;
         }

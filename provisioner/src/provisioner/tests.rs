@@ -177,6 +177,56 @@ fn the_hash_follows_every_name_and_every_content() {
 }
 
 #[test]
+fn the_builders_programs_have_a_hash_of_their_own() {
+    let playbook = ("playbooks/a.yml", PLAY);
+    let (program, file) = (("provision-files/builder/run", "1"), ("provision-files/ab", "c"));
+    let hashes = |files: &[(&str, &str)]| {
+        let loaded = loaded(files);
+        [
+            loaded.files_hash(),
+            loaded.programs_hash(),
+            loaded.configuration_hash(),
+        ]
+        .map(str::to_owned)
+    };
+    let first = hashes(&[playbook, program, file]);
+    // What changes: the files, the programs; the whole always does.
+    let table: [(&str, [(&str, &str); 3], [bool; 2]); 5] = [
+        (
+            "a program",
+            [playbook, ("provision-files/builder/run", "2"), file],
+            [false, true],
+        ),
+        (
+            "its name",
+            [playbook, ("provision-files/builder/go", "1"), file],
+            [false, true],
+        ),
+        (
+            "a file",
+            [playbook, program, ("provision-files/ab", "d")],
+            [true, false],
+        ),
+        (
+            "a name alike",
+            [playbook, program, ("provision-files/builder2", "c")],
+            [true, false],
+        ),
+        (
+            "a playbook's file",
+            [("playbooks/builder/run", "1"), playbook, program],
+            [true, false],
+        ),
+    ];
+    for (what, files, expected) in table {
+        let found = hashes(&files);
+        assert_eq!([found[0] != first[0], found[1] != first[1]], expected, "{what}");
+        assert_ne!(found[2], first[2], "{what}");
+    }
+    assert_eq!(hashes(&[playbook, program, file]), first);
+}
+
+#[test]
 fn the_hash_follows_what_is_a_program_and_what_a_link_leads_to() {
     let folder = folders(&[("playbooks/a.yml", PLAY), ("playbooks/files/run", "#!/bin/sh\n")]);
     let path = |name: &str| folder.path().join("playbooks").join(name);

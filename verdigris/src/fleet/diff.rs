@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use model::{
-    BuilderId, BuilderState, PoolName,
+    BuilderId, BuilderState, Lacks, PoolName,
     fleet::{FleetSpec, machines_left},
     plan::{Action, Plan, Snapshot},
 };
@@ -134,17 +134,23 @@ fn outdated(now: &Snapshot, then: &Snapshot) -> Vec<Outdated> {
     let found = pairs.filter(|(now, _)| now.drift.is_none());
     found
         .filter_map(|(_, builder)| {
-            let is_urgent = builder.drift?.is_urgent();
-            let outcome = match builder.state {
-                BuilderState::Ready if is_urgent => "it is drained at once",
-                BuilderState::Ready => "it goes on taking builds, and is drained in its turn",
-                state if BuilderState::STARTING.contains(&state) && is_urgent => {
-                    "it is drained when it is ready"
+            builder.drift?;
+            let is_urgent = builder.lacks == Lacks::Everything;
+            let outcome = match (builder.state, &builder.lacks) {
+                (BuilderState::Ready, Lacks::Everything) => "it takes no more builds, and is drained soon",
+                (BuilderState::Ready, Lacks::Chroots(_)) => {
+                    "it goes on taking builds but for new and changed chroots, and is drained in its turn"
                 }
-                state if BuilderState::STARTING.contains(&state) => {
+                (BuilderState::Ready, Lacks::Nothing) => {
+                    "it goes on taking builds, and is drained in its turn"
+                }
+                (state, _) if BuilderState::STARTING.contains(&state) && is_urgent => {
+                    "it takes no builds, and is drained when it is ready"
+                }
+                (state, _) if BuilderState::STARTING.contains(&state) => {
                     "it is drained in its turn when it is ready"
                 }
-                state if BuilderState::ENDING.contains(&state) => return None,
+                (state, _) if BuilderState::ENDING.contains(&state) => return None,
                 _ => "its attempt ends, then it goes as it would anyway",
             };
             Some(Outdated {

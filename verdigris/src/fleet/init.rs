@@ -306,8 +306,9 @@ fn pools(max: u32, instance_type: &str) -> String {
     # shrink: {{idle_for: 10m}}
     # Whether a builder that ran a build may run more of the same submitter's in the same project: `scope: sandbox`.
     # reuse: {{scope: never, idle_for: 90s, max_uses: 8, max_age: 30m}}
-    # So many are replaced at once that would be made otherwise by now.
-    # drift: {{budget: 10%}}
+    # So many are replaced at once that would be made otherwise by now; on those with such differences no build begins any more:
+    # `urgent_on: [image, provision, files, chroots]`.
+    # drift: {{budget: 10%, urgent_on: []}}
   # A pool of machines that are always there has `hosts` instead of `image` and `offerings`. `verdigris fleet key` prints the
   # key that they have to let in.
   # rack:

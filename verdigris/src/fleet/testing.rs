@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{
-    AttemptId, BuildId, BuilderId, BuilderState, Drift, LaunchHistory, PoolName, Timestamp,
+    AttemptId, BuildId, BuilderId, BuilderState, Drift, Lacks, LaunchHistory, PoolName, Timestamp,
     fleet::FleetSpec,
     plan::{CloudHealth, Pool, Queue, QueuedAttempt, Snapshot},
 };
@@ -140,7 +140,13 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
         entered_at: builder.entered_at,
         deadline: builder.deadline,
         cordoned: builder.cordoned,
-        drift: outdated.contains(&builder.pool.as_str()).then_some(Drift::Files),
+        drift: outdated
+            .contains(&builder.pool.as_str())
+            .then_some(Drift::Programs),
+        lacks: match outdated.contains(&builder.pool.as_str()) {
+            true => Lacks::Everything,
+            false => Lacks::Nothing,
+        },
         refusal: None,
         sandbox: builder.sandbox.clone(),
         ready_at: builder.ready_at,

@@ -85,9 +85,18 @@ async fn answer(
     let events = store.events(filter, store::Page::LONGEST).await?;
     let runs = running(store).await?.remove(&builder.id);
     let hooks = store.hooks_of(builder.id).await?;
+    // What is on record is told also where a file of this command cannot be read.
+    let view = store.fleet_snapshot(fleet.fleet, now).await?;
+    let snapshot = planned(settings, store, fleet, &view).map(|(snapshot, _)| snapshot);
+    let outdated = snapshot.ok().and_then(|snapshot| {
+        let this = snapshot.builders.iter().find(|it| it.id == builder.id)?;
+        this.outdated_in_words()
+    });
     let console = store.console_of(builder.id).await?;
-    let found = builder::BuilderStory::new(&builder, events, runs.as_ref(), fleet, now);
-    let found = found.with_hooks(&hooks).with_console(console);
+    let found = builder::BuilderStory::new(&builder, events, runs.as_ref(), fleet, now)
+        .with_hooks(&hooks)
+        .with_console(console)
+        .with_outdated(outdated);
     Ok(if as_json {
         serde_json::to_string_pretty(&found)?
     } else {

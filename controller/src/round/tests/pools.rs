@@ -6,7 +6,7 @@ use model::{
 };
 use store::Chroot;
 
-use super::*;
+use super::{reuse::Packager, *};
 use crate::snapshot;
 
 fn chroot(name: &str, package: &str) -> Chroot {
@@ -89,6 +89,87 @@ async fn a_builder_is_outdated_as_soon_as_it_would_be_made_otherwise() {
     assert_eq!(farm.builders().await[0].image, "ami-2");
     farm.pass(60).await;
     assert_eq!(farm.launches.len(), 2);
+}
+
+#[tokio::test]
+async fn a_chroot_that_is_added_gets_a_builder_and_the_others_go_on_while_a_few_at_a_time_are_replaced() {
+    let mut farm = Farm::start(&pool("x86", "max: 40, idle: 30", "a")).await;
+    let store = farm.controller.context.store.clone();
+    let alice = Packager::new(&store, "alice").await;
+    farm.until_ready(30).await;
+    let first: Vec<_> = farm.builders().await.iter().map(|it| it.id).collect();
+
+    let bob = Packager::for_chroot(&store, "bob", "microdistro-2-x86_64").await;
+    let (of_new, of_old) = (bob.submit(&farm).await, alice.submit(&farm).await);
+    farm.controller.round(&farm.lease).await.unwrap();
+    let states = farm.states().await;
+    let count = |state| states.iter().filter(|it| **it == state).count();
+    // A tenth of thirty leaves. Of the rest one is given away.
+    assert_eq!(
+        (count(BuilderState::Draining), count(BuilderState::Reserved)),
+        (3, 1),
+        "{states:?}"
+    );
+    assert_eq!(count(BuilderState::Ready), 26, "{states:?}");
+    let on = |attempts: Vec<store::Attempt>| attempts[0].builder;
+    let old = on(store.attempts_of(of_old).await.unwrap()).unwrap();
+    assert!(
+        first.contains(&old),
+        "the build of the other chroot has one that was there"
+    );
+    assert_eq!(on(store.attempts_of(of_new).await.unwrap()), None);
+
+    reuse::until_assigned(&mut farm, of_new).await;
+    let new = on(store.attempts_of(of_new).await.unwrap()).unwrap();
+    assert!(!first.contains(&new), "it was made for the new chroot");
+    // In the end nobody is of the old kind, and no build was cut.
+    for _ in 0..300 {
+        farm.settle().await;
+        farm.run_instances();
+        let builders = farm.builders().await;
+        let ready = builders
+            .iter()
+            .filter(|it| it.state == BuilderState::Ready)
+            .count();
+        assert!(ready >= 24, "more than a few are missing: {ready}");
+        if !builders
+            .iter()
+            .any(|it| first.contains(&it.id) && it.state != BuilderState::Reserved)
+        {
+            return;
+        }
+        farm.clock.advance(Duration::from_secs(1));
+    }
+    panic!("never replaced: {:?}", farm.states().await);
+}
+
+#[tokio::test]
+async fn builders_of_an_older_farm_that_are_made_alike_go_on() {
+    let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
+    farm.until_ready(1).await;
+    let context = Arc::clone(&farm.controller.context);
+    let mut view = farm.controller.view().await.unwrap();
+    let (name, files) = ("x86".parse().unwrap(), context.provisioner.configuration_hash());
+    let now = context.recipe(&name, &view);
+    let parts: Vec<&str> = now.split([':', '.']).collect();
+    let digest = |text: &str| hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text));
+    // As the first version of the text was made.
+    let with_files = |files: &str| {
+        format!(
+            "v1:{}.{}.{}.{}",
+            parts[1],
+            parts[2],
+            &files[..16],
+            &digest("[]")[..16]
+        )
+    };
+    for (made, drift) in [
+        (with_files(files), None),
+        (with_files(&"0".repeat(64)), Some(Drift::Programs)),
+    ] {
+        Arc::make_mut(&mut view.builders)[0].spec_hash = made;
+        assert_eq!(snapshot(&context, &view).builders[0].drift, drift);
+    }
 }
 
 #[tokio::test]

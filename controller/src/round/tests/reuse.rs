@@ -14,33 +14,44 @@ const CHROOT: &str = "microdistro-1-x86_64";
 pub(super) struct Packager {
     user: User,
     project: Project,
+    chroot: model::ChrootName,
 }
 
 impl Packager {
     pub(super) async fn new(store: &Store, name: &str) -> Self {
+        Self::for_chroot(store, name, CHROOT).await
+    }
+
+    /// One whose builds are for that chroot, which is added where it is not there.
+    pub(super) async fn for_chroot(store: &Store, name: &str, chroot: &str) -> Self {
+        let chroot: model::ChrootName = chroot.parse().unwrap();
         let new = NewUser {
             name: name.parse().unwrap(),
             is_operator: false,
         };
         let user = store.create_user(&new, NOW).await.unwrap();
-        if store.chroots().await.unwrap().is_empty() {
-            let chroot = Chroot {
-                name: CHROOT.parse().unwrap(),
+        if !store.chroots().await.unwrap().iter().any(|it| it.name == chroot) {
+            let new = Chroot {
+                name: chroot.clone(),
                 comment: String::new(),
                 is_active: true,
                 definition: model::ChrootDefinition::default(),
             };
-            store.create_chroots(&[chroot], NOW).await.unwrap();
+            store.create_chroots(&[new], NOW).await.unwrap();
         }
         let new = NewProject {
             owner: user.name.clone(),
             name: "demo".parse().unwrap(),
             created_by: user.id,
             settings: ProjectSettings::default(),
-            chroots: vec![CHROOT.parse().unwrap()],
+            chroots: vec![chroot.clone()],
         };
         let project = store.create_project(&new, NOW).await.unwrap();
-        Self { user, project }
+        Self {
+            user,
+            project,
+            chroot,
+        }
     }
 
     pub(super) async fn submit(&self, farm: &Farm) -> BuildId {
@@ -55,7 +66,7 @@ impl Packager {
                 sha256: "cd".repeat(32),
                 size: 1,
             },
-            chroots: vec![CHROOT.parse().unwrap()],
+            chroots: vec![self.chroot.clone()],
             skipped: Vec::new(),
             options: BuildOptions::default(),
         };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{HostSpec, NetworkSpec, ScheduleSpec, SizeNow, SizeSpec, schema, size::size_at};
 use crate::{
     Timestamp,
+    drift::DriftPart,
     glob::Glob,
     name::ChrootName,
     offering::{Market, Offering},
@@ -214,15 +215,19 @@ impl Default for ShrinkSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DriftSpec {
-    /// How many of a pool's builders may be on their way out for that at once. Those on which no build may begin any more are
-    /// not held back by it.
+    /// How many of a pool's builders may be missing for that at once, on their way out or not ready again. Of those on which no
+    /// build may begin any more as many as `launch.parallel` leave in any case.
     pub budget: Share,
+    /// The differences with which no build may begin on a builder any more: `image`, `provision`, `files`, `chroots`. With other
+    /// programs of the builder's own, or made for no chroot that is offered by now, none may in any case.
+    pub urgent_on: BTreeSet<DriftPart>,
 }
 
 impl Default for DriftSpec {
     fn default() -> Self {
         Self {
             budget: Share::Percent(10),
+            urgent_on: BTreeSet::new(),
         }
     }
 }

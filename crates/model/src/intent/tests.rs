@@ -49,6 +49,7 @@ fn builder(number: u128, state: BuilderState, mark: Option<Mark>) -> Builder {
         deadline: None,
         cordoned: mark.is_some(),
         drift: None,
+        lacks: crate::Lacks::Nothing,
         refusal: None,
         sandbox: None,
         ready_at: None,

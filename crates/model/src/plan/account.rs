@@ -11,7 +11,9 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    BuilderId, BuilderState, LaunchHistory, Sandbox, Timestamp, budget::Budget, name::PoolName,
+    BuilderId, BuilderState, Lacks, LaunchHistory, Sandbox, Timestamp,
+    budget::Budget,
+    name::{ChrootName, PoolName},
     quantity::Price,
 };
 
@@ -39,10 +41,16 @@ pub(super) struct Account<'a> {
     pub(super) kept: Vec<&'a Builder>,
     /// How many builders that end nobody waits for yet.
     pub(super) ending: u32,
-    /// How many builders are being cleaned for each sandbox that no waiting attempt has claimed yet.
-    pub(super) cleaning: BTreeMap<&'a Sandbox, u32>,
+    /// How many that do not end are made otherwise than new ones.
+    pub(super) otherwise: u32,
+    /// Ready, but fit for some builds only or for none, not given away, and not to leave by this plan.
+    pub(super) outdated: Vec<&'a Lacks>,
+    /// What the builders lack that are being cleaned for each sandbox and that no waiting attempt has claimed yet.
+    pub(super) cleaning: BTreeMap<&'a Sandbox, Vec<&'a Lacks>>,
     /// Supply on its way that no waiting attempt has claimed yet.
     pub(super) unclaimed: u32,
+    /// How many of these are not fit for all builds, by what they lack.
+    partly_fit: Vec<(&'a Lacks, u32)>,
     /// How its launches went, with those that this plan gives up.
     pub(super) history: LaunchHistory,
     pub(super) launches: u32,
@@ -146,6 +154,55 @@ impl Account<'_> {
         (have < demand.count).then_some(have)
     }
 
+    /// How much of the supply on its way an attempt in a chroot may claim.
+    pub(super) fn unclaimed_for(&self, chroot: &ChrootName) -> u32 {
+        let blocked = self.partly_fit.iter().filter(|(lacks, _)| lacks.blocks(chroot));
+        let blocked = blocked.fold(0_u32, |sum, (_, count)| sum.saturating_add(*count));
+        self.unclaimed.saturating_sub(blocked)
+    }
+
+    /// Claims one of the supply on its way for an attempt in a chroot, rather one that is not fit for all others.
+    pub(super) fn claim(&mut self, chroot: &ChrootName) {
+        let fit = |(lacks, count): &&mut (&Lacks, u32)| *count > 0 && !lacks.blocks(chroot);
+        if let Some((_, count)) = self.partly_fit.iter_mut().find(fit) {
+            *count -= 1;
+        }
+        self.unclaimed = self.unclaimed.saturating_sub(1);
+    }
+
+    /// Claims a builder that is being cleaned for a sandbox for an attempt in a chroot; whether there is one.
+    pub(super) fn claim_cleaned(&mut self, sandbox: &Sandbox, chroot: &ChrootName) -> bool {
+        let Some(own) = self.cleaning.get_mut(sandbox) else {
+            return false;
+        };
+        let fit = own.iter().position(|lacks| !lacks.blocks(chroot));
+        fit.map(|place| own.swap_remove(place)).is_some()
+    }
+
+    /// Why its ready builders are none for an attempt in a chroot, as the rest of a sentence; `None` where there are none of these.
+    pub(super) fn why_outdated(&self, chroot: &ChrootName) -> Option<String> {
+        let unfit: Vec<_> = self
+            .outdated
+            .iter()
+            .filter(|lacks| lacks.blocks(chroot))
+            .collect();
+        let are = match unfit.len() {
+            0 => return None,
+            1 => "one of its builders was".to_owned(),
+            count => format!("{count} of its builders were"),
+        };
+        let is_stuck = self.pool.spec.drift.budget.of(self.counted) == 0
+            && unfit.iter().all(|lacks| ***lacks != Lacks::Everything);
+        let then = if is_stuck {
+            "and with its `drift.budget` of 0 none is replaced before its time"
+        } else {
+            "and they are replaced a few at a time"
+        };
+        Some(format!(
+            "{are} made before what builds in {chroot} need now, {then}"
+        ))
+    }
+
     /// Notes one more launch; the host that it is of, where machines are not rented.
     pub(super) fn launch(&mut self) -> Option<String> {
         self.counted = self.counted.saturating_add(1);
@@ -168,11 +225,8 @@ fn shared<'a, T>(of_clouds: &mut Shared<'a, T>, cloud: &'a str, left: T) -> Rc<C
     Rc::clone(of_clouds.entry(cloud).or_insert_with(|| Rc::new(Cell::new(left))))
 }
 
-pub(super) fn open_accounts<'a>(
-    snapshot: &'a Snapshot,
-    plan: &Plan,
-    (given, leaving): (&BTreeSet<BuilderId>, &BTreeMap<BuilderId, String>),
-) -> BTreeMap<&'a PoolName, Account<'a>> {
+/// The builders that this plan gives up, with the reason.
+fn those_given_up(plan: &Plan) -> BTreeMap<BuilderId, &str> {
     let mut given_up = BTreeMap::new();
     for action in &plan.actions {
         if let Action::Expire {
@@ -185,6 +239,15 @@ pub(super) fn open_accounts<'a>(
             given_up.insert(*builder, reason.as_str());
         }
     }
+    given_up
+}
+
+pub(super) fn open_accounts<'a>(
+    snapshot: &'a Snapshot,
+    plan: &Plan,
+    (given, leaving): (&BTreeSet<BuilderId>, &BTreeMap<BuilderId, String>),
+) -> BTreeMap<&'a PoolName, Account<'a>> {
+    let given_up = those_given_up(plan);
     let mut accounts = BTreeMap::new();
     let (mut clouds, mut money) = (Shared::new(), Shared::new());
     for (name, pool) in &snapshot.pools {
@@ -203,9 +266,12 @@ pub(super) fn open_accounts<'a>(
         };
         let starting = count(&starts);
         let unanswered = count(&|builder| builder.state == BuilderState::Resolving);
-        let (free, kept) = available(own().filter(|builder| {
-            builder.is_for_use() && !given.contains(&builder.id) && !leaving.contains_key(&builder.id)
-        }));
+        let comes = |builder: &&Builder| starts(builder) && builder.state != BuilderState::Resolving;
+        let (unclaimed, partly_fit) = to_wait_for(own().filter(comes));
+        let stays = |it: &&Builder| !given.contains(&it.id) && !leaving.contains_key(&it.id);
+        let (free, kept) = available(own().filter(|it| it.is_for_use()).filter(stays));
+        let is_outdated = |it: &&Builder| it.state == BuilderState::Ready && it.lacks != Lacks::Nothing;
+        let outdated = own().filter(stays).filter(is_outdated);
         let going = count(&|builder| {
             BuilderState::ENDING.contains(&builder.state)
                 || builder.is_unwanted()
@@ -218,6 +284,8 @@ pub(super) fn open_accounts<'a>(
             going,
             ending: going,
             kept,
+            otherwise: count(&|it| it.drift.is_some() && !BuilderState::ENDING.contains(&it.state)),
+            outdated: outdated.map(|builder| &builder.lacks).collect(),
             cleaning: being_cleaned(own()),
             starting,
             unanswered,
@@ -226,8 +294,9 @@ pub(super) fn open_accounts<'a>(
             unasked: count(&|it| it.state == BuilderState::Planned && it.refusal.is_none() && starts(it)),
             free,
             // Of a launch without an answer nobody knows whether a machine comes of it, for as long as its cloud is away: it
-            // takes its place in the pool, but no attempt is made to wait for it.
-            unclaimed: starting.saturating_sub(unanswered),
+            // takes its place in the pool, but no attempt is made to wait for it. Nor for what will be fit for nothing.
+            unclaimed,
+            partly_fit,
             history: with_those_given_up(&pool.history, own(), &given_up, snapshot.now),
             launches: 0,
             hosts: Hosts::of(pool, &snapshot.builders, snapshot.now),
@@ -247,12 +316,28 @@ fn available<'a>(builders: impl Iterator<Item = &'a Builder>) -> (Vec<&'a Builde
     (free, kept)
 }
 
-/// How many builders are being cleaned for each sandbox.
-fn being_cleaned<'a>(builders: impl Iterator<Item = &'a Builder>) -> BTreeMap<&'a Sandbox, u32> {
-    let mut found = BTreeMap::new();
+/// How many of some builders are worth waiting for, and how many of these are fit for some builds only, by what they lack.
+fn to_wait_for<'a>(builders: impl Iterator<Item = &'a Builder>) -> (u32, Vec<(&'a Lacks, u32)>) {
+    let (mut all, mut partly_fit) = (0_u32, Vec::<(&Lacks, u32)>::new());
+    for builder in builders.filter(|builder| builder.lacks != Lacks::Everything) {
+        all = all.saturating_add(1);
+        if builder.lacks == Lacks::Nothing {
+            continue;
+        }
+        match partly_fit.iter_mut().find(|(lacks, _)| **lacks == builder.lacks) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => partly_fit.push((&builder.lacks, 1)),
+        }
+    }
+    (all, partly_fit)
+}
+
+/// What the builders lack that are being cleaned for each sandbox.
+fn being_cleaned<'a>(builders: impl Iterator<Item = &'a Builder>) -> BTreeMap<&'a Sandbox, Vec<&'a Lacks>> {
+    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for builder in builders.filter(|builder| builder.state == BuilderState::Cleaning && !builder.cordoned) {
         if let Some(sandbox) = &builder.sandbox {
-            *found.entry(sandbox).or_default() += 1;
+            found.entry(sandbox).or_default().push(&builder.lacks);
         }
     }
     found

@@ -50,6 +50,13 @@ pub(super) fn grow<'a>(
         if let (Some(budget), AS_WANTED, false) = (&account.pool.budget, note.as_str(), saved.is_empty()) {
             note = budget.in_words();
         }
+        if note == AS_WANTED && account.otherwise > 0 {
+            let (otherwise, budget) = (account.otherwise, account.pool.spec.drift.budget);
+            note = format!(
+                "{otherwise} of {} builders are made otherwise than new ones and are replaced in turn (`drift.budget`: {budget})",
+                account.counted
+            );
+        }
         plan.pools.push(PoolReport {
             pool: (*name).clone(),
             counted: account.counted,
@@ -146,13 +153,12 @@ fn serve<'a>(
     now: Timestamp,
     plan: &mut Plan,
 ) -> Result<String, String> {
+    let chroot = &attempt.chroot;
     let is_coming = |name: &PoolName| format!("a builder of pool {name} is being started for it");
     if let Some(sandbox) = &attempt.sandbox {
         for name in pools {
             let account = accounts.get_mut(name);
-            let unclaimed = account.and_then(|account| account.cleaning.get_mut(sandbox));
-            if let Some(unclaimed) = unclaimed.filter(|unclaimed| **unclaimed > 0) {
-                *unclaimed -= 1;
+            if account.is_some_and(|account| account.claim_cleaned(sandbox, chroot)) {
                 return Ok(format!("a builder of pool {name} is being cleaned for it"));
             }
         }
@@ -160,10 +166,10 @@ fn serve<'a>(
     let is_away = |account: &Account<'_>| matches!(account.pool.cloud, CloudHealth::Away(_));
     for name in pools {
         if let Some(account) = accounts.get_mut(name)
-            && account.unclaimed > account.refused
+            && account.unclaimed_for(chroot) > account.refused
             && !is_away(account)
         {
-            account.unclaimed -= 1;
+            account.claim(chroot);
             return Ok(is_coming(name));
         }
     }
@@ -177,10 +183,10 @@ fn serve<'a>(
     // Nor are they waited for where the pool launches nothing at all for now, or nobody knows whether it does.
     for name in pools {
         if let Some(account) = accounts.get_mut(name)
-            && account.unclaimed > 0
+            && account.unclaimed_for(chroot) > 0
             && account.trouble(now).is_none()
         {
-            account.unclaimed -= 1;
+            account.claim(chroot);
             let obstacle = account.obstacle(now);
             return Ok(obstacle.map_or_else(|| is_coming(name), |obstacle| obstacle.describe(name)));
         }
@@ -192,7 +198,11 @@ fn serve<'a>(
         return Err(format!("no pool offers {}", attempt.chroot));
     }
     let accounts = pools.iter().filter_map(|name| Some((name, accounts.get(name)?)));
-    let refusals = accounts.filter_map(|(name, account)| Some(account.room(now).err()?.describe(name)));
+    let refusals = accounts.filter_map(|(name, account)| {
+        let refusal = account.room(now).err()?.describe(name);
+        let outdated = account.why_outdated(chroot);
+        Some(outdated.map_or_else(|| refusal.clone(), |why| format!("{refusal}; {why}")))
+    });
     Err(refusals.collect::<Vec<_>>().join("; "))
 }
 

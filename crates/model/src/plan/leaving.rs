@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Builder, Pool, Snapshot, hosts::moved, used::outstayed};
-use crate::{BuilderId, BuilderState, Drift, budget::Budget, mark::Mark, name::PoolName};
+use super::{Builder, CloudHealth, Pool, Snapshot, hosts::moved, used::outstayed};
+use crate::{BuilderId, BuilderState, Drift, Lacks, budget::Budget, mark::Mark, name::PoolName};
 
 /// Where a builder goes that is on its way to be ready in a pool that is gone, and why: whatever it needs is in the file no more.
 pub(super) fn homeless(builder: &Builder, snapshot: &Snapshot) -> Option<(BuilderState, String)> {
@@ -44,13 +44,16 @@ pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTree
         }
         let differ = |is_urgent| {
             let own = own.iter().filter(|builder| !given.contains(&builder.id));
-            own.filter_map(move |builder| Some((*builder, builder.drift?)))
-                .filter(move |(_, drift)| drift.is_urgent() == is_urgent)
+            let own = own.filter_map(|builder| Some((*builder, builder.drift?)));
+            let mut found: Vec<(&Builder, Drift)> = own
+                .filter(|(builder, _)| (builder.lacks == Lacks::Everything) == is_urgent)
+                .collect();
+            found.sort_by_key(|(builder, _)| (builder.entered_at, builder.id));
+            found
         };
-        let mut roll: Vec<(&Builder, Drift)> = differ(false).collect();
-        roll.sort_by_key(|(builder, _)| (builder.entered_at, builder.id));
-        roll.truncate(places(name, pool, snapshot));
-        for (builder, drift) in differ(true).chain(roll) {
+        let places = Places::of(name, pool, snapshot);
+        let urgent = differ(true).into_iter().take(places.urgent);
+        for (builder, drift) in urgent.chain(differ(false).into_iter().take(places.others)) {
             let why = format!("builders of pool {name} are made {} by now", drift.why());
             leaving.entry(builder.id).or_insert(why);
         }
@@ -58,16 +61,51 @@ pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTree
     leaving
 }
 
-/// How many more builders of a pool may leave because they differ without urgency; none while nothing could come in their place.
-fn places(name: &PoolName, pool: &Pool, snapshot: &Snapshot) -> usize {
-    if pool.budget.as_ref().is_some_and(Budget::forbids_launches) {
-        return 0;
+/// How many more builders of a pool may leave because they differ.
+struct Places {
+    /// Of those that are fit for no build.
+    urgent: usize,
+    /// Of the others.
+    others: usize,
+}
+
+impl Places {
+    /// Those that are fit for nothing leave as fast as others may take their places, and a few at a time also where nothing may: so a
+    /// mistake that is taken back soon has cost a few builders. The others leave while no more are missing than the budget says, and
+    /// none while nothing could come in their place.
+    fn of(name: &PoolName, pool: &Pool, snapshot: &Snapshot) -> Self {
+        let own = || snapshot.builders.iter().filter(|builder| builder.pool == *name);
+        let count = |wanted: &dyn Fn(&Builder) -> bool| {
+            u32::try_from(own().filter(|builder| wanted(builder)).count()).unwrap_or(u32::MAX)
+        };
+        let all = count(&|builder| builder.state.counts());
+        let budget = pool.spec.drift.budget.of(all);
+        let ends = |builder: &Builder| BuilderState::ENDING.contains(&builder.state);
+        let leaving = count(&|builder| ends(builder) && builder.drift.is_some());
+        let coming = count(&|builder| BuilderState::STARTING.contains(&builder.state));
+        // What this plan is to launch, for what left is missing too.
+        let size = pool.spec.size_at(snapshot.now).size;
+        let lasting = all.saturating_sub(count(&ends));
+        let spare = count(&Builder::is_for_use).saturating_add(coming);
+        let missing = size
+            .min
+            .saturating_sub(lasting)
+            .max(size.idle.saturating_sub(spare));
+        let missing = missing.min(size.max.saturating_sub(all));
+        let urgent = budget.max(pool.spec.launch.parallel).saturating_sub(leaving);
+        let is_paused = pool.pause.as_ref().is_some_and(|pause| pause.lasts(snapshot.now));
+        let is_spent = pool.budget.as_ref().is_some_and(Budget::forbids_launches);
+        let gives_none = pool.cloud != CloudHealth::Answers || pool.history.failures > 0;
+        let others = if is_paused || is_spent || gives_none {
+            0
+        } else {
+            let gone = leaving.saturating_add(coming).saturating_add(missing);
+            budget.saturating_sub(gone)
+        };
+        let number = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        Self {
+            urgent: number(urgent),
+            others: number(others),
+        }
     }
-    let own = || snapshot.builders.iter().filter(|builder| builder.pool == *name);
-    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    let all = count(own().filter(|builder| builder.state.counts()).count());
-    let is_leaving =
-        |builder: &&Builder| BuilderState::ENDING.contains(&builder.state) && builder.drift.is_some();
-    let leaving = count(own().filter(is_leaving).count());
-    usize::try_from(pool.spec.drift.budget.of(all).saturating_sub(leaving)).unwrap_or(0)
 }

@@ -12,6 +12,7 @@ use crate::{
     quantity::Span,
 };
 
+mod drifts;
 mod hosts;
 mod money;
 mod operators;
@@ -109,6 +110,7 @@ fn builder(number: u128, pool: &str, state: BuilderState) -> Builder {
         deadline: None,
         cordoned: false,
         drift: None,
+        lacks: Lacks::Nothing,
         refusal: None,
         sandbox: None,
         ready_at: None,
@@ -362,10 +364,11 @@ fn an_idle_builder_beyond_the_wanted_number_is_let_go_when_its_time_is_over() {
 }
 
 #[test]
-fn a_builder_that_other_files_made_gets_nothing_and_is_replaced() {
+fn a_builder_with_other_programs_gets_nothing_and_is_replaced() {
     let mut farm = snapshot(&[("x86", pool(0, 9, 0))]);
     farm.builders = vec![builder(1, "x86", BuilderState::Ready)];
-    farm.builders[0].drift = Some(Drift::Files);
+    farm.builders[0].drift = Some(Drift::Programs);
+    farm.builders[0].lacks = Lacks::Everything;
     farm.queue.push(attempt(1, "alice"));
     let first = plan(&farm);
     let is_drained =

@@ -7,7 +7,7 @@ use std::{
 };
 
 use model::{
-    BuilderId, BuilderState, Drift, PoolName, Timestamp, hook,
+    BuilderId, BuilderState, Lacks, PoolName, Timestamp, hook,
     intent::{self, Intent, IntentState, Pass},
     plan::{self, Action, Plan, Snapshot, plan},
     step::Move,
@@ -164,12 +164,14 @@ impl World {
             };
             (name.clone(), of_plan)
         });
-        let recipes: BTreeMap<&PoolName, String> = controller
-            .file
-            .pools
-            .iter()
-            .map(|(name, pool)| (name, pool.recipe()))
+        let of_file = controller.file.pools.iter();
+        let recipes: BTreeMap<&PoolName, _> = of_file
+            .map(|(name, pool)| (name, (pool.made_now(), &pool.spec.drift.urgent_on)))
             .collect();
+        let outdated = |row: &Builder| {
+            let (now, urgent_on) = recipes.get(&row.pool)?;
+            now.outdated(&row.recipe, urgent_on)
+        };
         let builders = self.store.builders.values().map(|row| plan::Builder {
             id: row.id,
             pool: row.pool.clone(),
@@ -178,9 +180,8 @@ impl World {
             entered_at: row.entered_at,
             deadline: row.deadline,
             cordoned: row.cordoned,
-            drift: recipes
-                .get(&row.pool)
-                .and_then(|now| Drift::between(&row.recipe, now)),
+            drift: outdated(row).map(|it| it.drift),
+            lacks: outdated(row).map_or(Lacks::Nothing, |it| it.lacks),
             refusal: row.refusal.clone(),
             sandbox: row.sandbox.clone(),
             ready_at: row.ready_at,

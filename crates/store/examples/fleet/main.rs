@@ -159,6 +159,7 @@ fn snapshot(view: &FleetView, max: u64) -> Result<Snapshot> {
         deadline: builder.deadline,
         cordoned: builder.cordoned,
         drift: None,
+        lacks: model::Lacks::Nothing,
         refusal: None,
         sandbox: builder.sandbox.clone(),
         ready_at: builder.ready_at,

@@ -34,6 +34,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         deadline: builder.deadline,
         cordoned: builder.cordoned,
         drift: None,
+        lacks: model::Lacks::Nothing,
         refusal: None,
         sandbox: builder.sandbox.clone(),
         ready_at: builder.ready_at,

@@ -61,9 +61,9 @@ changed  pools.x86.size.idle  0      1
 changed  pools.x86.size.max   2      4
 
 OUTDATED                              POOL  STATE    WHAT BECOMES OF IT
-bdr_00000000000000000000000000000001  big   ready    it is drained at once
+bdr_00000000000000000000000000000001  big   ready    it takes no more builds, and is drained soon
 bdr_00000000000000000000000000000002  x86   busy     its attempt ends, then it goes as it would anyway
-bdr_00000000000000000000000000000003  x86   booting  it is drained when it is ready
+bdr_00000000000000000000000000000003  x86   booting  it takes no builds, and is drained when it is ready
 
 POOL  LAUNCHES NOW  THEN  DRAINS NOW  THEN
 arm   0             1     0           0

@@ -51,6 +51,8 @@ pub(super) struct BuilderStory {
     price: Option<Price>,
     /// What that time has cost so far.
     cost: Option<Price>,
+    /// That its pool's builders are made otherwise by now, as a sentence.
+    outdated: Option<String>,
     /// The hooks that it has come to the turn of.
     hooks: Vec<Value>,
     /// The one that failed last.
@@ -139,6 +141,7 @@ impl BuilderStory {
             cost: price
                 .zip(machine_seconds)
                 .map(|(price, seconds)| price.for_seconds(seconds)),
+            outdated: None,
             hooks: Vec::new(),
             failed_hook: None,
             history: events.into_iter().map(step).collect(),
@@ -169,6 +172,11 @@ impl BuilderStory {
         }
     }
 
+    /// The same with how it differs from new builders.
+    pub(super) fn with_outdated(self, outdated: Option<String>) -> Self {
+        Self { outdated, ..self }
+    }
+
     pub(super) fn as_text(&self) -> String {
         [self.facts(), self.history_in_words(), self.console_in_words()].concat()
     }
@@ -189,6 +197,7 @@ impl BuilderStory {
         line("runs", &self.runs_in_words());
         line("has run", &self.uses_in_words());
         line("failed", self.failed_hook.as_deref().unwrap_or_default());
+        line("outdated", self.outdated.as_deref().unwrap_or_default());
         line("until", &self.until);
         let instance = self.instance_id.as_ref().map(|id| {
             let at = self

@@ -161,7 +161,6 @@ fn near_the_limit_none_are_held_ready_and_those_that_were_go_as_they_do_without_
 fn beyond_the_limit_what_runs_and_the_floor_go_on_and_nothing_leaves_that_could_not_be_replaced() {
     let mut outdated = builder(1, "x86", BuilderState::Ready);
     outdated.drift = Some(Drift::Image);
-    assert!(!Drift::Image.is_urgent());
     let mut farm = snapshot(&[("x86", limited(11, 0, pool(2, 9, 0)))]);
     farm.builders = vec![outdated, builder(2, "x86", BuilderState::Busy)];
     farm.pools

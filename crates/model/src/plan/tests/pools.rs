@@ -169,7 +169,8 @@ fn what_this_plan_gives_up_is_none_of_the_minimum_either() {
     let mut overdue = builder(1, "x86", BuilderState::Booting);
     overdue.deadline = Some(NOW);
     let mut outdated = builder(1, "x86", BuilderState::Ready);
-    outdated.drift = Some(Drift::Chroots);
+    outdated.drift = Some(Drift::NoChroot);
+    outdated.lacks = Lacks::Everything;
     for gone in [overdue, outdated] {
         let mut farm = snapshot(&[("x86", pool(1, 9, 0))]);
         farm.builders = vec![gone.clone()];

@@ -41,7 +41,11 @@ fn any_pool() -> impl Strategy<Value = Pool> {
 
 /// A builder in any state that lasts, in one of two pools or in one that is gone.
 fn is_urgent(builder: &Builder) -> bool {
-    builder.drift.is_some_and(Drift::is_urgent)
+    builder.lacks == Lacks::Everything
+}
+
+fn lacking(chroots: &[&str]) -> Lacks {
+    Lacks::Chroots(Arc::new(chroots.iter().map(|it| it.parse().unwrap()).collect()))
 }
 
 /// Of the first build of a project that the owner of that number submitted.
@@ -66,7 +70,12 @@ fn any_builder() -> impl Strategy<Value = Builder> {
         prop::bool::weighted(0.2),
         prop::option::weighted(
             0.3,
-            prop::sample::select(vec![Drift::Image, Drift::Provision, Drift::Files]),
+            prop::sample::select(vec![
+                (Drift::Image, Lacks::Nothing),
+                (Drift::Chroots, lacking(&[CHROOTS[0]])),
+                (Drift::Chroots, lacking(&CHROOTS[1..])),
+                (Drift::Programs, Lacks::Everything),
+            ]),
         ),
         prop::bool::weighted(0.6),
         prop::option::weighted(0.4, 0u8..3),
@@ -78,7 +87,8 @@ fn any_builder() -> impl Strategy<Value = Builder> {
             deadline: overdue.then_some(NOW),
             cordoned: cordoned || mark.is_some(),
             mark: mark.map(operators::mark),
-            drift,
+            drift: drift.as_ref().map(|(drift, _)| *drift),
+            lacks: drift.map_or(Lacks::Nothing, |(_, lacks)| lacks),
             refusal: (refused && state == BuilderState::Planned).then(|| "no room".to_owned()),
             sandbox: used
                 .filter(|_| !BuilderState::STARTING.contains(&state))
@@ -261,7 +271,8 @@ fn builders_go_to_who_is_first_from_the_pool_that_is_preferred(farm: &Farm, plan
     let serves = |builder: &Builder, attempt: &QueuedAttempt| {
         let pool = farm.pools.get(&builder.pool);
         let is_for = builder.sandbox.is_none() || builder.sandbox == attempt.sandbox;
-        is_for && builder.is_for_use() && pool.is_some_and(|pool| pool.spec.offers(&attempt.chroot))
+        let is_fit = !builder.lacks.blocks(&attempt.chroot);
+        is_for && is_fit && builder.is_for_use() && pool.is_some_and(|pool| pool.spec.offers(&attempt.chroot))
     };
     let rank = |builder: &Builder| (builder.sandbox.is_some(), farm.pools[&builder.pool].spec.priority);
     let mut free: Vec<&Builder> = farm
@@ -280,7 +291,10 @@ fn builders_go_to_who_is_first_from_the_pool_that_is_preferred(farm: &Farm, plan
         if let Some(got) = got {
             prop_assert!(serves(got, attempt), "{} for {}", got.pool, attempt.chroot);
             let turn = |it: &Builder| (it.drift.is_some(), it.entered_at);
-            let is_alike = |it: &Builder| it.pool == got.pool && it.sandbox == got.sandbox;
+            let is_alike = |it: &Builder| {
+                let is_fit = !it.lacks.blocks(&attempt.chroot);
+                it.pool == got.pool && it.sandbox == got.sandbox && is_fit
+            };
             let earlier = free.iter().any(|it| is_alike(it) && turn(it) < turn(got));
             prop_assert!(
                 !earlier,
@@ -288,6 +302,28 @@ fn builders_go_to_who_is_first_from_the_pool_that_is_preferred(farm: &Farm, plan
             );
             free.retain(|it| it.id != got.id);
         }
+    }
+    Ok(())
+}
+
+/// What differs leaves no faster than the pool's limits say: what is fit for no build, and what waits for its turn.
+fn what_differs_leaves_a_few_at_a_time(farm: &Farm, plan: &Plan) -> Promise {
+    let drained = drained(plan);
+    for (name, pool) in &farm.pools {
+        let goes = |it: &&Builder| drained.contains(&it.id) && it.drift.is_some() && !it.is_unwanted();
+        let all = u32::try_from(farm.of(name).count()).unwrap();
+        let budget = pool.spec.drift.budget.of(all);
+        let at_once = budget.max(pool.spec.launch.parallel) as usize;
+        // Who is used, and kept no longer than the pool says, or idle for too long leaves besides.
+        let is_idle = |it: &Builder| farm.now.since(it.entered_at) >= Duration::from_secs(90);
+        let in_turn = farm
+            .of(name)
+            .filter(goes)
+            .filter(|it| it.sandbox.is_none() && !is_idle(it));
+        let (urgent, others): (Vec<_>, Vec<_>) = in_turn.partition(|it| is_urgent(it));
+        prop_assert!(urgent.len() <= at_once, "fit for nothing: {}", urgent.len());
+        prop_assert!(others.len() <= budget as usize, "in their turn: {}", others.len());
+        prop_assert!(others.is_empty() || pool.cloud == CloudHealth::Answers);
     }
     Ok(())
 }
@@ -342,7 +378,11 @@ fn what_is_let_go_is_not_needed(farm: &Farm, plan: &Plan) -> Promise {
             prop_assert!(is_over && !builder.cordoned, "{:?}", builder);
         }
         prop_assert!(
-            !is_ready || is_wanted || builder.is_to_be_held() || drained.contains(&builder.id),
+            !is_ready
+                || is_wanted
+                || is_urgent(builder)
+                || builder.is_to_be_held()
+                || drained.contains(&builder.id),
             "{:?}",
             builder
         );
@@ -395,5 +435,6 @@ proptest! {
         builders_go_to_who_is_first_from_the_pool_that_is_preferred(&farm, &decided)?;
         who_waits_has_a_builder_that_comes_or_no_room_anywhere(&farm, &decided)?;
         what_is_let_go_is_not_needed(&farm, &decided)?;
+        what_differs_leaves_a_few_at_a_time(&farm, &decided)?;
     }
 }

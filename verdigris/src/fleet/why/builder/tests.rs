@@ -160,6 +160,18 @@ fn the_last_lines_of_a_console_are_told_and_all_that_is_kept_of_it_in_json() {
 }
 
 #[test]
+fn how_it_differs_from_new_builders_is_told() {
+    let plain = story(&launched(BuilderState::Ready), vec![], None);
+    assert!(!plain.as_text().contains("outdated"));
+    let found = plain.with_outdated(Some("made by other files".to_owned()));
+    assert!(
+        found.as_text().contains("\n  outdated  made by other files\n"),
+        "{}",
+        found.as_text()
+    );
+}
+
+#[test]
 fn a_builder_of_which_little_is_known_is_told_as_far_as_it_is() {
     let mut it = builder(2, "gone", BuilderState::Planned);
     it.instance_id = None;
