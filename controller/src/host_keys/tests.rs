@@ -1,5 +1,6 @@
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -27,7 +28,10 @@ impl Disk {
             fs::create_dir_all(disk.path(folder)).unwrap();
         }
         let private = disk.given.private_openssh().unwrap();
-        fs::write(disk.path("ssh/ssh_host_ed25519_key"), private).unwrap();
+        let key = disk.path("ssh/ssh_host_ed25519_key");
+        fs::write(&key, private).unwrap();
+        // OpenSSH reads no private key that others may read.
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(
             disk.path("ssh/ssh_host_ed25519_key.pub"),
             disk.given.public_openssh().unwrap(),
@@ -74,7 +78,6 @@ impl Disk {
 }
 
 fn mode(path: &Path) -> u32 {
-    use std::os::unix::fs::PermissionsExt as _;
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 

@@ -191,7 +191,8 @@ fn the_builders_programs_have_a_hash_of_their_own() {
     };
     let first = hashes(&[playbook, program, file]);
     // What changes: the files, the programs; the whole always does.
-    let table: [(&str, [(&str, &str); 3], [bool; 2]); 5] = [
+    type Case<'a> = (&'a str, [(&'a str, &'a str); 3], [bool; 2]);
+    let table: [Case<'_>; 5] = [
         (
             "a program",
             [playbook, ("provision-files/builder/run", "2"), file],

@@ -224,8 +224,7 @@ fleet: {fleet}
   # tick: {{min: 2s, max: 30s}}
   # One of several controllers leads, for `ttl` after it has last renewed its lease.
   # lease: {{ttl: 15s, renew: 5s}}
-  # How many machines without a builder are ended in an hour, in each cloud.
-  # reap_per_hour: 20
+  # reap_per_hour: 20   # machines without a builder that are ended in an hour, in each cloud
 
 clouds:
   {name}:
@@ -241,8 +240,7 @@ clouds:
     # What all pools, and others in the account, may have there together.
     # limits: {{instances: 40, money: {{per_day: 90, soft_from: 72, soft: no-headroom, hard: no-launches}}, calls: {{launch: 2, change: 5, read: 20}}}}
     # api_share: 0.7   # of the calls that Amazon documents for an account; other endpoints have only `limits.calls`
-    # What an hour costs, for `fleet status` and `fleet why`.
-    # prices: {{c7i.xlarge: {{on-demand: 0.2, spot: 0.08}}}}
+    # prices: {{c7i.xlarge: {{on-demand: 0.2, spot: 0.08}}}}   # for an hour, for `fleet status`, `fleet why` and `limits.money`
 
 images:
   # It needs sshd, Python 3 and cloud-init.

@@ -19,8 +19,8 @@ use serde_json::Value;
 use crate::farm::{cached, eventually, free_port, text, verdigris};
 
 /// The key that both clouds take.
-const ACCESS_KEY: &str = "KEY";
-const SECRET_KEY: &str = "secret-of-the-test";
+pub(crate) const ACCESS_KEY: &str = "KEY";
+pub(crate) const SECRET_KEY: &str = "secret-of-the-test";
 
 /// A process of the test's own, killed when the test ends.
 pub(crate) struct Running(pub(crate) Child);
@@ -305,6 +305,7 @@ impl Fleet {
         fleet
     }
 
+    /// A command of the farm's program, with this fleet's settings and its cloud's keys.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = verdigris();
         command

@@ -16,6 +16,7 @@ mod documentation;
 mod every_fault;
 mod farm;
 mod faults;
+mod fifty;
 mod fleet_ask;
 mod fleet_commands;
 mod fleet_file;

@@ -10,7 +10,7 @@ use std::{
 use store::testing::PostgresServer;
 
 use crate::{
-    clouds::{Running, beside},
+    clouds::{Running, beside, ledger},
     farm::{CHROOT, PATIENCE, cached, dnf, eventually, free_port, get, text, verdigris},
     packages::{SLOW, source_package},
 };
@@ -287,4 +287,9 @@ fn commands_made_for_cron_drive_a_farm_that_has_no_controller() {
     assert_eq!(farm.states(), [""; 0], "{rest}");
     let status = farm.run(&["fleet", "status"]);
     assert!(status.contains("is drained by its operators"), "{status}");
+    // The cloud's own books say the same: nothing runs that the farm has forgotten.
+    let made = ledger(farm.directory.path());
+    assert!(made.len() >= 2, "{made:?}");
+    let left: Vec<_> = made.iter().filter(|(_, state)| state != "terminated").collect();
+    assert!(left.is_empty(), "{left:?} of {made:?}");
 }

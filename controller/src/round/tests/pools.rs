@@ -159,8 +159,8 @@ async fn builders_of_an_older_farm_that_are_made_alike_go_on() {
             "v1:{}.{}.{}.{}",
             parts[1],
             parts[2],
-            &files[..16],
-            &digest("[]")[..16]
+            files.get(..16).unwrap(),
+            digest("[]").get(..16).unwrap()
         )
     };
     for (made, drift) in [

@@ -6,9 +6,10 @@ use serde::Deserialize;
 use super::{parse, parse_and_check};
 
 /// Each a fleet file that is sound, and the mistakes. Whether an editor sees them is tested with the schema.
-const MISTAKES: [&str; 2] = [
+const MISTAKES: [&str; 3] = [
     concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/fleet-mistakes.yaml"),
     concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/fleet-mistakes-hooks.yaml"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/fleet-mistakes-limits.yaml"),
 ];
 
 #[derive(Deserialize)]

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::{
     farm::{
-        CANCELED, CHROOT, Farm, assert_conflict, assert_lease_lost, assert_not_found, chroot, the_one_winner,
+        CANCELED, CHROOT, Farm, assert_conflict, assert_lease_lost, assert_not_found, because, chroot,
+        the_one_winner,
     },
     support::at,
 };
@@ -17,6 +18,7 @@ on_both_databases!(
     the_queue_is_told_in_the_order_of_service,
     an_assignment_moves_attempt_builder_and_build_at_once,
     of_two_who_assign_one_builder_one_wins,
+    a_builder_that_waits_for_others_is_given_time,
     of_two_who_assign_one_attempt_one_wins,
     a_builder_that_changed_since_it_was_looked_at_is_not_assigned,
     an_attempt_that_does_not_wait_is_not_assigned,
@@ -130,6 +132,26 @@ async fn of_two_who_assign_one_builder_one_wins(farm: Farm) {
         .collect();
     assert_eq!(assigned.len(), 1);
     assert_eq!(assigned[0].epoch, Some(epoch));
+}
+
+async fn a_builder_that_waits_for_others_is_given_time(farm: Farm) {
+    let builder = farm.builder_in(BuilderState::Booting).await;
+    let given = farm
+        .store
+        .give_time(&farm.lease, &builder, at(500))
+        .await
+        .unwrap();
+    assert_eq!(
+        (given.deadline, given.version),
+        (Some(at(500)), builder.version + 1)
+    );
+    assert_eq!(farm.builder(builder.id).await, given);
+    // Whoever decided on an older look at its clock comes too late.
+    assert_conflict(farm.store.give_time(&farm.lease, &builder, at(600)).await);
+    let (to, over) = (BuilderState::Terminating, because("its time is over"));
+    let end = farm.store.transition(&farm.lease, &builder, to, &over, at(400));
+    assert_conflict(end.await);
+    assert_eq!(farm.builder(builder.id).await, given);
 }
 
 async fn of_two_who_assign_one_attempt_one_wins(farm: Farm) {

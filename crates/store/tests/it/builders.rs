@@ -24,31 +24,10 @@ on_both_databases!(
     what_a_change_does_not_name_stays,
     a_builder_is_wanted_once,
     a_cordon_is_told_and_lifted,
-    a_builder_that_waits_for_others_is_given_time,
     builders_that_are_gone_are_listed_only_since_a_moment,
     whoever_looks_again_sees_each_change_of_a_builder,
     a_pools_failed_launches_in_a_row_are_counted,
 );
-
-async fn a_builder_that_waits_for_others_is_given_time(farm: Farm) {
-    let builder = farm.builder_in(BuilderState::Booting).await;
-    let given = farm
-        .store
-        .give_time(&farm.lease, &builder, at(500))
-        .await
-        .unwrap();
-    assert_eq!(
-        (given.deadline, given.version),
-        (Some(at(500)), builder.version + 1)
-    );
-    assert_eq!(farm.builder(builder.id).await, given);
-    // Whoever decided on an older look at its clock comes too late.
-    assert_conflict(farm.store.give_time(&farm.lease, &builder, at(600)).await);
-    let (to, over) = (BuilderState::Terminating, because("its time is over"));
-    let end = farm.store.transition(&farm.lease, &builder, to, &over, at(400));
-    assert_conflict(end.await);
-    assert_eq!(farm.builder(builder.id).await, given);
-}
 
 async fn a_builder_lives_from_the_wish_to_the_clouds_word_and_each_move_is_told(farm: Farm) {
     use BuilderState as S;
