@@ -108,7 +108,11 @@ fn the_schema_takes_every_example_and_refuses_the_mistakes_that_it_can_see() {
     let examples = examples();
     assert_eq!(mistakes(&examples), vec![Some(0); examples.len()]);
 
-    for name in ["fleet-mistakes.yaml", "fleet-mistakes-hooks.yaml"] {
+    for name in [
+        "fleet-mistakes.yaml",
+        "fleet-mistakes-hooks.yaml",
+        "fleet-mistakes-limits.yaml",
+    ] {
         let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/runtime/testdata");
         let table = fs::read_to_string(table.join(name)).unwrap();
         let table: Value = runtime::yaml::parse(&table, name).unwrap();

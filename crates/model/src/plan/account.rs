@@ -248,6 +248,8 @@ pub(super) fn open_accounts<'a>(
     (given, leaving): (&BTreeSet<BuilderId>, &BTreeMap<BuilderId, String>),
 ) -> BTreeMap<&'a PoolName, Account<'a>> {
     let given_up = those_given_up(plan);
+    // Nearly always none, so that they are looked for once and not once for each pool.
+    let differing: Vec<&Builder> = snapshot.builders.iter().filter(|it| it.drift.is_some()).collect();
     let mut accounts = BTreeMap::new();
     let (mut clouds, mut money) = (Shared::new(), Shared::new());
     for (name, pool) in &snapshot.pools {
@@ -270,8 +272,10 @@ pub(super) fn open_accounts<'a>(
         let (unclaimed, partly_fit) = to_wait_for(own().filter(comes));
         let stays = |it: &&Builder| !given.contains(&it.id) && !leaving.contains_key(&it.id);
         let (free, kept) = available(own().filter(|it| it.is_for_use()).filter(stays));
+        let otherwise = || differing.iter().copied().filter(|it| it.pool == *name);
         let is_outdated = |it: &&Builder| it.state == BuilderState::Ready && it.lacks != Lacks::Nothing;
-        let outdated = own().filter(stays).filter(is_outdated);
+        let outdated = otherwise().filter(stays).filter(is_outdated);
+        let otherwise = otherwise().filter(|it| !BuilderState::ENDING.contains(&it.state));
         let going = count(&|builder| {
             BuilderState::ENDING.contains(&builder.state)
                 || builder.is_unwanted()
@@ -284,7 +288,7 @@ pub(super) fn open_accounts<'a>(
             going,
             ending: going,
             kept,
-            otherwise: count(&|it| it.drift.is_some() && !BuilderState::ENDING.contains(&it.state)),
+            otherwise: u32::try_from(otherwise.count()).unwrap_or(u32::MAX),
             outdated: outdated.map(|builder| &builder.lacks).collect(),
             cleaning: being_cleaned(own()),
             starting,

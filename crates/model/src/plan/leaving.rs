@@ -43,17 +43,21 @@ pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTree
             leaving.extend(why.map(|why| (builder.id, why)));
         }
         let differ = |is_urgent| {
-            let own = own.iter().filter(|builder| !given.contains(&builder.id));
-            let own = own.filter_map(|builder| Some((*builder, builder.drift?)));
+            let own = own.iter().filter_map(|builder| Some((*builder, builder.drift?)));
             let mut found: Vec<(&Builder, Drift)> = own
                 .filter(|(builder, _)| (builder.lacks == Lacks::Everything) == is_urgent)
+                .filter(|(builder, _)| !given.contains(&builder.id))
                 .collect();
             found.sort_by_key(|(builder, _)| (builder.entered_at, builder.id));
             found
         };
+        let (urgent, others) = (differ(true), differ(false));
+        if urgent.is_empty() && others.is_empty() {
+            continue;
+        }
         let places = Places::of(name, pool, snapshot);
-        let urgent = differ(true).into_iter().take(places.urgent);
-        for (builder, drift) in urgent.chain(differ(false).into_iter().take(places.others)) {
+        let urgent = urgent.into_iter().take(places.urgent);
+        for (builder, drift) in urgent.chain(others.into_iter().take(places.others)) {
             let why = format!("builders of pool {name} are made {} by now", drift.why());
             leaving.entry(builder.id).or_insert(why);
         }

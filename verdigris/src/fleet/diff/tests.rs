@@ -68,11 +68,12 @@ bdr_00000000000000000000000000000003  x86   booting  it takes no builds, and is 
 POOL  LAUNCHES NOW  THEN  DRAINS NOW  THEN
 arm   0             1     0           0
 big   0             0     0           1
-x86   0             0     0           0
+x86   0             1     0           0
 
 The next round would do besides:
   drain    bdr_00000000000000000000000000000001: pool big is no longer in fleet.yaml
   launch   a builder of pool arm: the pool has 0 of at least 1 builders
+  launch   a builder of pool x86: the pool has 0 of 1 spare builders
 ";
     assert_eq!(found.as_text(), expected);
     let json = serde_json::to_value(&found).unwrap();

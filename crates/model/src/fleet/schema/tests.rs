@@ -37,7 +37,8 @@ fn whole() -> Value {
             "hosts": [{"name": "h", "address": "a", "port": 1, "host_key": "ssh-ed25519 AAAA"}],
             "schedule": [{"days": "mon", "hours": "07:00-19:00", "zone": "UTC", "idle": 1, "min": 1}],
             "shrink": {"idle_for": "1s"},
-            "reuse": {"scope": "sandbox", "idle_for": "1s", "max_uses": 1, "max_age": "1s"}, "drift": {"budget": "10%", "urgent_on": ["image"]},
+            "reuse": {"scope": "sandbox", "idle_for": "1s", "max_uses": 1, "max_age": "1s"},
+            "drift": {"budget": "10%", "urgent_on": ["image"]},
         }},
         "hooks": {
             "before_spawn": [hook()], "after_spawn": [hook()], "after_ready": [hook()], "before_terminate": [hook()],
