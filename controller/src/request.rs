@@ -1,9 +1,12 @@
 //! What is asked of a cloud for a builder. It is a function of the builder's row and of the cloud's part of the fleet file, so
 //! that a request whose answer was lost can be repeated word for word.
 
+use std::time::Duration;
+
 use cloud::LaunchRequest;
 use model::{
     Offering,
+    builder::Deadlines,
     fleet::{CloudProfile, FleetSpec},
 };
 use sha2::{Digest as _, Sha256};
@@ -71,6 +74,7 @@ pub(crate) fn launch_request(
         security_groups: cloud.network.security_groups.clone(),
         user_data: user_data(host_key.as_ref(), key)?,
         metadata_options: cloud.profile == CloudProfile::Aws,
+        limit: limit(fleet, builder),
     })
 }
 
@@ -86,7 +90,17 @@ fn of_host(fleet: &FleetSpec, builder: &Builder, launch: &LaunchAttempt) -> Laun
         security_groups: Vec::new(),
         user_data: String::new(),
         metadata_options: false,
+        limit: limit(fleet, builder),
     }
+}
+
+/// How long the answer to a launch is waited for: after that it is not known whether there is a machine.
+fn limit(fleet: &FleetSpec, builder: &Builder) -> Duration {
+    let provision = fleet.pools.get(&builder.pool).map(|pool| &pool.provision);
+    let provision = provision.and_then(|name| fleet.provision.get(name));
+    provision
+        .map_or(Deadlines::USUAL, |it| it.timeouts.deadlines())
+        .launch
 }
 
 /// The digest of what a launch chose anew, kept beside its token for whoever looks into the books: what cost money was asked

@@ -131,6 +131,7 @@ fn request() -> LaunchRequest {
         security_groups: Vec::new(),
         user_data: String::new(),
         metadata_options: true,
+        limit: Duration::from_secs(60),
     }
 }
 

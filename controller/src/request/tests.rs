@@ -81,6 +81,11 @@ fn a_request_has_the_offering_of_its_launch_and_the_security_groups_of_its_cloud
         assert_eq!(&*request.security_groups, groups, "{case}");
         assert_eq!(request.metadata_options, options, "{case}");
         assert_eq!((request.launch, request.builder), (launch.id, builder.id));
+        assert_eq!(
+            request.limit,
+            Deadlines::USUAL.launch,
+            "{case}: the file says nothing else"
+        );
         assert_eq!((request.fleet, request.image.as_str()), (fleet.fleet, "ami-1"));
         // An answer that was lost is asked for with the same words.
         let again = launch_request(&fleet, &builder, &launch, &key).unwrap();

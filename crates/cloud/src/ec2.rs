@@ -60,6 +60,16 @@ impl std::fmt::Debug for Ec2Settings {
     }
 }
 
+/// How long one question may take, and all of its tries.
+fn timeouts(one: Duration, all: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .read_timeout(one)
+        .operation_attempt_timeout(one)
+        .operation_timeout(all)
+        .build()
+}
+
 /// A cloud that speaks EC2's Query API.
 #[derive(Clone, Debug)]
 pub struct Ec2 {
@@ -77,12 +87,7 @@ impl Ec2 {
             None,
             "verdigris-fleet",
         );
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(3))
-            .read_timeout(Duration::from_secs(30))
-            .operation_attempt_timeout(Duration::from_secs(30))
-            .operation_timeout(Duration::from_secs(50))
-            .build();
+        let timeouts = timeouts(Duration::from_secs(30), Duration::from_secs(50));
         let mut builder = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))
@@ -143,7 +148,7 @@ impl Cloud for Ec2 {
             .set_metadata_options(metadata)
             .set_instance_market_options(market(offering))
             .customize()
-            .config_override(asked_once())
+            .config_override(asked_once().timeout_config(timeouts(request.limit, request.limit)))
             .send()
             .await
             .map_err(|error| classify(&error))?;

@@ -155,6 +155,7 @@ mod tests {
             security_groups: Vec::new(),
             user_data: String::new(),
             metadata_options: false,
+            limit: std::time::Duration::from_secs(60),
         }
     }
 

@@ -14,7 +14,7 @@ mod fake;
 mod hosts;
 mod image;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 pub use dialect::Dialect;
@@ -143,6 +143,8 @@ pub struct LaunchRequest {
     pub user_data: String,
     /// Whether the cloud knows metadata options: tokens are then required and one hop is the limit.
     pub metadata_options: bool,
+    /// How long the answer is waited for.
+    pub limit: Duration,
 }
 
 impl LaunchRequest {

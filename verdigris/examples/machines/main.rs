@@ -148,6 +148,7 @@ async fn launch(cloud: &Cloud, image: &str, user_data: &str, count: u32) -> Resu
             security_groups: Vec::new(),
             user_data: user_data.to_owned(),
             metadata_options: true,
+            limit: PATIENCE,
         };
         client.launch(&request).await?;
     }

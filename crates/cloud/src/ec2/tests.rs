@@ -70,11 +70,28 @@ fn request() -> LaunchRequest {
         security_groups: Vec::new(),
         user_data: "#cloud-config\n".to_owned(),
         metadata_options: true,
+        limit: Duration::from_secs(60),
     }
 }
 
 pub(super) fn error_body(code: &str) -> String {
     format!("<Response><Errors><Error><Code>{code}</Code><Message>no</Message></Error></Errors></Response>")
+}
+
+#[tokio::test]
+async fn a_launch_is_waited_for_as_long_as_it_says_and_nobody_knows_what_came_of_it_then() {
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let cloud = at(&format!("http://{}", silent.local_addr().unwrap()));
+    let begun = std::time::Instant::now();
+    let request = LaunchRequest {
+        limit: Duration::from_millis(700),
+        ..request()
+    };
+    let answer = cloud.launch(&request).await;
+    assert!(matches!(answer, Err(Error::Unclear { .. })), "{answer:?}");
+    let took = begun.elapsed().as_millis();
+    assert!((700..20_000).contains(&took), "{took} ms");
 }
 
 #[tokio::test]
