@@ -3,12 +3,12 @@
 mod build;
 mod builder;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::bail;
-use model::{BuildId, BuilderId, Timestamp, fleet::FleetSpec};
+use model::{BuildId, BuilderId, Timestamp, fleet::FleetSpec, quantity::Price};
 use runtime::{Settings, clock};
-use store::{Builder, Store};
+use store::{Attempt, Builder, Store};
 
 use super::{planned, status::running};
 use crate::{database, options::Config, parts, say};
@@ -71,7 +71,9 @@ async fn answer(
         let view = store.fleet_snapshot(fleet.fleet, now).await?;
         let (_, plan) = planned(settings, store, fleet, &view)?;
         let attempts = store.attempts_of(*id).await?;
+        let prices = prices(store, fleet, &attempts).await?;
         let found = build::BuildStory::new(build, &attempts, fleet, &view, &plan);
+        let found = found.with_prices(&attempts, &prices);
         return Ok(if as_json {
             serde_json::to_string_pretty(&found)?
         } else {
@@ -102,6 +104,28 @@ async fn answer(
     } else {
         found.as_text()
     })
+}
+
+/// What an hour of the builders of these attempts costs, as far as the file says so. Of builders that are no longer on record it is not
+/// known what they were.
+async fn prices(
+    store: &Store,
+    fleet: &FleetSpec,
+    attempts: &[Attempt],
+) -> anyhow::Result<BTreeMap<BuilderId, Price>> {
+    let mut prices = BTreeMap::new();
+    for id in attempts.iter().filter_map(|attempt| attempt.builder) {
+        let Some(builder) = store.builder(id).await? else {
+            continue;
+        };
+        if let Some(price) = builder
+            .offering()
+            .and_then(|offering| fleet.price(&builder.cloud, offering))
+        {
+            prices.insert(id, price);
+        }
+    }
+    Ok(prices)
 }
 
 async fn find(subject: &Subject<'_>, store: &Store) -> anyhow::Result<Option<Builder>> {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use model::{
-    AttemptId, AttemptState, BuildState, ChrootName, PoolName, Timestamp,
+    AttemptId, AttemptState, BuildState, BuilderId, ChrootName, PoolName, Timestamp,
     fleet::{FleetSpec, PoolSpec},
     plan::{Action, Plan},
+    quantity::Price,
 };
 use serde::Serialize;
 use store::{Attempt, Build, FleetView};
@@ -31,6 +32,8 @@ pub(super) struct BuildStory {
     submitted: String,
     chroots: Vec<Chroot>,
     attempts: Vec<Tried>,
+    /// What all attempts together cost whose cost is known.
+    cost: Option<String>,
     waits: Vec<Waiting>,
     #[serde(skip)]
     submitted_at: Timestamp,
@@ -55,6 +58,8 @@ struct Tried {
     state: AttemptState,
     since: String,
     builder: Option<String>,
+    /// What its builder cost meanwhile, by the price that the file has now; none where that is not known.
+    cost: Option<String>,
     why: Option<String>,
 }
 
@@ -127,9 +132,25 @@ impl BuildStory {
             submitted: build.submitted_at.to_string(),
             chroots: chroots.collect(),
             attempts: attempts.iter().map(tried).collect(),
+            cost: None,
             waits: waits.collect(),
             submitted_at: build.submitted_at,
             now,
+        }
+    }
+
+    /// The same with what an hour of the attempts' builders costs.
+    pub(super) fn with_prices(self, attempts: &[Attempt], prices: &BTreeMap<BuilderId, Price>) -> Self {
+        let costs: Vec<Option<Price>> = attempts.iter().map(|it| cost(it, prices, self.now)).collect();
+        let known = costs.iter().flatten().copied().reduce(Price::plus);
+        let mut tried = self.attempts;
+        for (one, cost) in tried.iter_mut().zip(costs) {
+            one.cost = cost.map(|cost| cost.to_string());
+        }
+        Self {
+            attempts: tried,
+            cost: known.map(|cost| cost.to_string()),
+            ..self
         }
     }
 
@@ -175,6 +196,11 @@ impl BuildStory {
             });
             let header = ["ATTEMPT", "CHROOT", "NUMBER", "STATE", "SINCE", "BUILDER", "WHY"];
             text.push_str(&table(&header, rows.collect()));
+        }
+        if let Some(cost) = &self.cost {
+            text.push_str(&format!(
+                "\nIts builders cost {cost} while they built it, by the prices that the fleet file has now.\n"
+            ));
         }
         for wait in &self.waits {
             text.push_str(&wait.as_text());
@@ -240,8 +266,16 @@ fn tried(attempt: &Attempt) -> Tried {
         state: attempt.state,
         since: since.to_the_second().to_string(),
         builder: attempt.builder.map(|id| id.to_string()),
+        cost: None,
         why: attempt.reason.clone(),
     }
+}
+
+/// What an attempt's builder cost from when a worker took the attempt up to its end, or to now.
+fn cost(attempt: &Attempt, prices: &BTreeMap<BuilderId, Price>, now: Timestamp) -> Option<Price> {
+    let (begun, price) = (attempt.started_at?, prices.get(&attempt.builder?)?);
+    let seconds = attempt.ended_at.unwrap_or(now).since(begun).as_secs();
+    Some(price.for_seconds(seconds))
 }
 
 /// What the next round does for an attempt, or why it does nothing.

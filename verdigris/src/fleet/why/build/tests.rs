@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use model::{BuildId, BuilderState, ProjectId};
+use model::{BuildId, BuilderState, ProjectId, quantity::Price};
 use store::{BuildChroot, BuildOptions, StoredSource};
 
 use super::{
@@ -210,6 +210,46 @@ fn a_build_that_waits_for_nothing_has_its_attempts_and_verdicts_alone() {
     assert!(!text.contains("in the queue"), "{text}");
     let text = BuildStory::new(build(BuildState::Pending), &[], &pools(), &view, &plan).as_text();
     assert!(text.ends_with("\nIt has no attempt yet.\n"), "{text}");
+}
+
+#[test]
+fn what_its_builders_cost_is_told_for_each_attempt_and_together_as_far_as_it_is_known() {
+    let view = view(vec![], vec![]);
+    let plan = model::plan(&snapshot(&pools(), &view, &[]));
+    let ids = [1, 2, 3].map(|number| builder(number, "big", BuilderState::Terminated).id);
+    let tried = |index: usize, seconds: u64, is_over: bool| Attempt {
+        builder: Some(ids[index]),
+        started_at: Some(NOW.minus(Duration::from_secs(seconds))),
+        ended_at: is_over.then(|| NOW.minus(Duration::from_secs(seconds / 2))),
+        ..waiting()
+    };
+    // Half an hour, ten minutes that go on, and a machine whose price is not known; one has not begun.
+    let attempts = [
+        tried(0, 3600, true),
+        tried(1, 600, false),
+        tried(2, 600, true),
+        waiting(),
+    ];
+    let price = |text: &str| text.parse::<Price>().unwrap();
+    let prices = BTreeMap::from([(ids[0], price("0.2")), (ids[1], price("0.06"))]);
+    let found = BuildStory::new(build(BuildState::Running), &attempts, &pools(), &view, &plan);
+    assert!(!found.as_text().contains("cost"), "{}", found.as_text());
+    let found = found.with_prices(&attempts, &prices);
+    let json = serde_json::to_value(&found).unwrap();
+    let costs: Vec<_> = json["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["cost"].as_str())
+        .collect();
+    assert_eq!(costs, [Some("0.1"), Some("0.01"), None, None]);
+    assert_eq!(json["cost"], "0.11");
+    let words = "Its builders cost 0.11 while they built it, by the prices that the fleet file has now.";
+    assert!(
+        found.as_text().lines().any(|line| line == words),
+        "{}",
+        found.as_text()
+    );
 }
 
 #[test]
