@@ -7,7 +7,7 @@ use crate::step::step;
 
 /// What it answers; `None` where it was dropped before, when that which it waits for at this await had come: a program that is killed after
 /// the database or the cloud did what it was asked for, and before it knows.
-async fn killed_at<T>(await_point: usize, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn killed_at<T>(await_point: usize, work: impl Future<Output = T>) -> Option<T> {
     let (mut work, mut polls) = (pin!(work), 0);
     std::future::poll_fn(|context| {
         if polls == await_point {
