@@ -329,7 +329,9 @@ impl Names<'_> {
         match store.fleet_of_builder(builder.id).await? {
             Some(fleet) if fleet != own => {
                 bail!(
-                    "`{text}` is a builder of fleet {fleet} in this database, and the fleet file is that of fleet {own}"
+                    "`{text}` is a builder of fleet {} in this database, and the fleet file is that of fleet {}",
+                    fleet.0,
+                    own.0
                 )
             }
             _ => Ok(builder.id),

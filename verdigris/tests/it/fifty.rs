@@ -82,11 +82,14 @@ fn fifty_same_commands_at_once_have_one_effect_where_no_controller_runs() {
     let (_cloud, fleet) = world(directory.path());
     let answers = all_at_once(&fleet);
     assert_one_intent(&answers);
-    // Whoever leads does it, and all the others wait for that: every one of them says that it is done.
+    // Whoever leads does it to its end. To the others that one is a controller: they say how far it is.
     for (code, said) in &answers {
-        assert_eq!((*code, &said["state"]), (Some(0), &"done".into()), "{said}");
-        assert_eq!(said["builders"], answers[0].1["builders"], "{said}");
+        assert!([Some(0), Some(2)].contains(code), "{said}");
     }
+    let done = answers.iter().filter(|(code, _)| *code == Some(0));
+    let done: Vec<_> = done.map(|(_, said)| said).collect();
+    assert!(!done.is_empty(), "{answers:?}");
+    assert!(done.iter().all(|said| said["state"] == "done"), "{answers:?}");
     assert!(has_two_builders(&fleet, directory.path()), "{}", fleet.status());
 }
 

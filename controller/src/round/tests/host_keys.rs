@@ -146,6 +146,16 @@ impl Farm {
         (farm, builder)
     }
 
+    /// The reasons of all that happened. A machine may be gone for good, and its row say that, before a test looks.
+    pub(super) async fn all_reasons(&self) -> Vec<String> {
+        let store = &self.controller.context.store;
+        let events = store
+            .events(store::EventFilter::default(), u64::MAX)
+            .await
+            .unwrap();
+        events.into_iter().map(|it| it.reason).collect()
+    }
+
     /// What the cloud was given for its only machine.
     fn user_data(&self) -> String {
         self.cloud.asked().remove(0).user_data
@@ -235,10 +245,9 @@ async fn a_machine_that_goes_on_with_the_given_key_is_given_up_and_its_pool_has_
             .await;
         assert_eq!(farm.failures().await, 1, "{fault:?}");
         assert_eq!(farm.played(), [""; 0], "{fault:?}");
-        let all = farm.controller.context.store.builders(Some(NOW)).await.unwrap();
-        let reasons: Vec<&str> = all.iter().filter_map(|it| it.reason.as_deref()).collect();
+        let reasons = farm.all_reasons().await;
         let begin = "it does not replace the host key that its user data holds: ";
-        let told = |it: &&str| it.contains(begin) && it.contains(words);
+        let told = |it: &String| it.contains(begin) && it.contains(words);
         assert!(reasons.iter().any(told), "{fault:?}: {reasons:?}");
     }
 }

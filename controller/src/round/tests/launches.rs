@@ -1,5 +1,7 @@
 //! Launches that are refused, put off, lost, or lead to nothing.
 
+use std::collections::BTreeSet;
+
 use model::{BuilderId, LaunchId};
 use store::{Change, NewBuilder, NewLaunch};
 use uuid::Uuid;
@@ -159,7 +161,8 @@ async fn many_that_fail_together_are_one_reason_to_pause() {
     farm.run_instances();
     // So few that the database takes them all down before one of them has waited for it too long, however busy the machine is.
     farm.until("all five are given up", |states, cloud| {
-        cloud.terminated().len() == 5 && !states.iter().any(|state| BuilderState::STARTING.contains(state))
+        let ended: BTreeSet<String> = cloud.terminated().into_iter().collect();
+        ended.len() == 5 && !states.iter().any(|state| BuilderState::STARTING.contains(state))
     })
     .await;
     farm.machines_answer(Answers::Well);
