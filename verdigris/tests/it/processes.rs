@@ -161,9 +161,9 @@ pools:
         self.answer(arguments, &[Some(0), Some(3)])
     }
 
-    /// Asks something of the fleet that a controller takes up.
+    /// Asks something of the fleet that a controller takes up, and may have done already when this is told.
     pub(crate) fn ask_for(&self, arguments: &[&str]) -> serde_json::Value {
-        self.answer(arguments, &[Some(2), Some(3)])
+        self.answer(arguments, &[Some(0), Some(2), Some(3)])
     }
 
     fn answer(&self, arguments: &[&str], codes: &[Option<i32>]) -> serde_json::Value {
