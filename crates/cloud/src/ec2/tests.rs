@@ -84,14 +84,11 @@ async fn a_launch_is_waited_for_as_long_as_it_says_and_nobody_knows_what_came_of
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let cloud = at(&format!("http://{}", silent.local_addr().unwrap()));
     let begun = std::time::Instant::now();
-    let request = LaunchRequest {
-        limit: Duration::from_millis(700),
-        ..request()
-    };
+    let mut request = request();
+    request.limit = Duration::from_millis(700);
     let answer = cloud.launch(&request).await;
     assert!(matches!(answer, Err(Error::Unclear { .. })), "{answer:?}");
-    let took = begun.elapsed().as_millis();
-    assert!((700..20_000).contains(&took), "{took} ms");
+    assert!((700..20_000).contains(&begun.elapsed().as_millis()));
 }
 
 #[tokio::test]
