@@ -6,12 +6,9 @@ use std::{
 };
 
 use cloud::Cloud;
-use model::{
-    BuilderState,
-    fleet::{FleetSpec, machines_left},
-};
+use model::fleet::{FleetSpec, machines_left};
 use provisioner::Provisioner;
-use store::Builder;
+use store::{Builder, machines_by_cloud};
 use tokio::sync::mpsc;
 
 use crate::Reach;
@@ -88,15 +85,7 @@ pub(crate) fn unusable(old: &FleetSpec, new: &FleetSpec, builders: &[Builder]) -
             "fleet: {new} is another fleet than {old}, which this controller leads; restart it to lead another"
         ));
     }
-    let mut machines: BTreeMap<String, u64> = BTreeMap::new();
-    let may_be_machines = builders
-        .iter()
-        .filter(|builder| builder.host.is_none() && builder.state != BuilderState::Planned);
-    for builder in may_be_machines {
-        let count = machines.entry(builder.cloud.clone()).or_default();
-        *count = count.saturating_add(1);
-    }
-    machines_left(old, new, &machines)
+    machines_left(old, new, &machines_by_cloud(builders))
 }
 
 /// What a file changes, in one line.

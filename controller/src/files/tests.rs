@@ -1,3 +1,5 @@
+use model::BuilderState;
+
 use super::*;
 use crate::testing;
 

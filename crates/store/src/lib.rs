@@ -39,4 +39,5 @@ pub use types::{
     Package, PackageBuilds, PackageChroots, Page, Project, ProjectFilter, ProjectKey, ProjectSettings,
     Publication, PublishedPackage, PublishedSnapshot, QueueEntry, QueuePage, Reasons, Renewal, RepositoryKey,
     RepositoryPlace, Sighting, SnapshotRecord, StoredSource, TakenCalls, UnknownWord, User, Verdict,
+    machines_by_cloud,
 };

@@ -10,7 +10,7 @@ use model::{
 use runtime::{Settings, clock};
 use serde::Serialize;
 use serde_json::Value;
-use store::FleetView;
+use store::{FleetView, machines_by_cloud};
 
 use super::{plan::words_of, planned};
 use crate::{
@@ -222,16 +222,7 @@ fn warnings(present: &FleetSpec, new: &FleetSpec, view: &FleetView) -> Vec<Strin
             new.fleet.0, present.fleet.0
         ));
     }
-    let mut machines: BTreeMap<String, u64> = BTreeMap::new();
-    let may_be_machines = view
-        .builders
-        .iter()
-        .filter(|builder| builder.host.is_none() && builder.state != BuilderState::Planned);
-    for builder in may_be_machines {
-        let count = machines.entry(builder.cloud.clone()).or_default();
-        *count = count.saturating_add(1);
-    }
-    if let Some(words) = machines_left(present, new, &machines) {
+    if let Some(words) = machines_left(present, new, &machines_by_cloud(&view.builders)) {
         found.push(format!("a controller refuses it: {words}"));
     }
     found

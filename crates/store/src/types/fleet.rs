@@ -401,6 +401,20 @@ pub struct Adoption {
     pub offering: Option<Offering>,
 }
 
+/// How many of these builders have, or may have, a machine in each cloud. Fixed hosts are not counted.
+#[must_use]
+pub fn machines_by_cloud(builders: &[Builder]) -> BTreeMap<String, u64> {
+    let mut machines: BTreeMap<String, u64> = BTreeMap::new();
+    let may_be_machines = builders
+        .iter()
+        .filter(|builder| builder.host.is_none() && builder.state != BuilderState::Planned);
+    for builder in may_be_machines {
+        let count = machines.entry(builder.cloud.clone()).or_default();
+        *count = count.saturating_add(1);
+    }
+    machines
+}
+
 /// An instance with our tag and without a builder, in one list of a cloud.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {

@@ -22,7 +22,7 @@ pub use calls::{CallBudget, CallNews, TakenCalls};
 pub use event::{Event, EventFilter};
 pub use fleet::{
     Adoption, Builder, Change, Console, FarmCounts, FleetView, HostRecord, LaunchAttempt, Lease, NewBuilder,
-    NewHost, NewLaunch, Orphan, OtherMachines, QueueEntry, QueuePage, Reasons, Sighting,
+    NewHost, NewLaunch, Orphan, OtherMachines, QueueEntry, QueuePage, Reasons, Sighting, machines_by_cloud,
 };
 pub use hook::{HookEnd, HookRun, HookState, NewHookRun};
 pub use package::{LastBuilds, MonitorPage, Package, PackageBuilds, PackageChroots};
