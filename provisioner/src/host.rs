@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shell::{Command, Connection, Endpoint, Exit, Input, Output, RunOptions};
+use shell::{Command, Endpoint, Exit, OpenShell, Output, RunOptions};
 use tokio::time::Instant;
 
 use crate::outcome::{Failure, Problem};
@@ -11,12 +11,12 @@ use crate::outcome::{Failure, Problem};
 /// How much output of one command is kept, of each of the two.
 const OUTPUT_LIMIT: usize = 256 * 1024;
 
-/// What reaches a machine: a connection, or in tests something that answers in its place.
+/// What reaches a machine: shells on a connection, or in tests something that answers in its place.
 #[async_trait]
 pub(crate) trait Remote: Sync {
     fn endpoint(&self) -> &Endpoint;
 
-    /// Runs a command to its end, whatever its status; see [`Connection::run`].
+    /// Runs a command to its end, whatever its status; see [`OpenShell::run`].
     async fn run(
         &self,
         command: &Command,
@@ -26,9 +26,9 @@ pub(crate) trait Remote: Sync {
 }
 
 #[async_trait]
-impl Remote for Connection {
+impl Remote for OpenShell<'_> {
     fn endpoint(&self) -> &Endpoint {
-        self.endpoint()
+        self.connection().endpoint()
     }
 
     async fn run(
@@ -37,7 +37,7 @@ impl Remote for Connection {
         input: Vec<u8>,
         options: RunOptions,
     ) -> Result<Output, shell::Error> {
-        self.run(command, Input::from(input), options).await
+        self.run(command, input, options).await
     }
 }
 
@@ -65,9 +65,27 @@ impl Host<'_> {
         values: &[&str],
         input: Vec<u8>,
     ) -> Result<Lines, Failure> {
+        self.lines(self.call(module, text, values).contained(), input)
+            .await
+    }
+
+    /// The same for a script that may start programs which outlive it, such as a service of a package.
+    pub(crate) async fn script_that_starts(
+        &self,
+        module: &'static str,
+        text: &'static str,
+        values: &[&str],
+    ) -> Result<Lines, Failure> {
+        self.lines(self.call(module, text, values), Vec::new()).await
+    }
+
+    fn call(&self, module: &'static str, text: &'static str, values: &[&str]) -> Command {
         let check = if self.check { "1" } else { "0" };
-        let values = [check].into_iter().chain(values.iter().copied());
-        let output = self.run(Command::script(module, text, values), input).await?;
+        Command::script(module, text, [check].into_iter().chain(values.iter().copied()))
+    }
+
+    async fn lines(&self, command: Command, input: Vec<u8>) -> Result<Lines, Failure> {
+        let output = self.run(command, input).await?;
         if output.exit.is_success() {
             Ok(Lines(output.stdout_text()))
         } else {

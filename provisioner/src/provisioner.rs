@@ -179,9 +179,10 @@ impl Provisioner {
         let vars = vars
             .into_iter()
             .map(|(name, given)| (name, value::Value::from(given)));
-        Run::new(connection, playbook, vars.collect(), request)
-            .run()
-            .await
+        let shell = connection.open_shell();
+        let ran = Run::new(&shell, playbook, vars.collect(), request).run().await;
+        shell.close().await;
+        ran
     }
 
     /// Renders the provision files as `run` would, into `directory`, for the real `ansible-playbook`

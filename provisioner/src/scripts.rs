@@ -21,3 +21,6 @@ pub(crate) const LINE_IN_FILE: &str = script!("lineinfile");
 pub(crate) const PACKAGE: &str = script!("package");
 pub(crate) const WAIT_FOR: &str = script!("wait_for");
 pub(crate) const SURVEY: &str = include_str!("scripts/survey.sh");
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,9 @@ use crate::Error;
 /// as one; larger data belongs on standard input.
 const MAX_TEXT: usize = 120 * 1024;
 
+/// How many words of a script's command stand before its values: `sh -c TEXT sh`.
+const SCRIPT_WORDS: usize = 4;
+
 /// A program with its arguments and additional environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
@@ -18,6 +21,8 @@ pub struct Command {
     wrapper: Vec<String>,
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
+    script: Option<&'static str>,
+    contained: bool,
 }
 
 impl Command {
@@ -29,6 +34,8 @@ impl Command {
             wrapper: Vec::new(),
             arguments: vec![program],
             environment: BTreeMap::new(),
+            script: None,
+            contained: false,
         }
     }
 
@@ -42,7 +49,29 @@ impl Command {
     ) -> Self {
         let mut command = Self::new("sh").arguments(["-c", text, "sh"]).arguments(values);
         command.label = label.into();
+        command.script = Some(text);
         command
+    }
+
+    /// Says of a script that nothing which it starts outlives it, and that it is not about its own process: it may run in a
+    /// shell that runs others after it ([`crate::OpenShell`]).
+    #[must_use]
+    pub fn contained(mut self) -> Self {
+        self.contained = true;
+        self
+    }
+
+    /// The script and its values, if it is contained and nothing is changed in its environment.
+    pub(crate) fn as_contained(&self) -> Option<(&'static str, &[String])> {
+        let script = self
+            .script
+            .filter(|_| self.contained && self.environment.is_empty())?;
+        Some((script, self.arguments.get(SCRIPT_WORDS..)?))
+    }
+
+    /// What stands before the command.
+    pub(crate) fn wrapper(&self) -> &[String] {
+        &self.wrapper
     }
 
     /// Adds one argument.
@@ -142,7 +171,7 @@ impl Command {
 }
 
 /// Appends a space and the word in single quotes; a quote inside ends the quoting, is escaped, and begins it anew.
-fn push_quoted(text: &mut String, word: &str) {
+pub(crate) fn push_quoted(text: &mut String, word: &str) {
     text.push_str(" '");
     for part in word.split_inclusive('\'') {
         match part.strip_suffix('\'') {

@@ -255,7 +255,7 @@ fn not_there(program: &str, error: i64) -> Problem {
 }
 
 async fn exists(host: &Host<'_>, path: &str, chdir: &str) -> Result<bool, Failure> {
-    let command = Command::script("command", EXISTS, [path, chdir]);
+    let command = Command::script("command", EXISTS, [path, chdir]).contained();
     match host.run(command, Vec::new()).await?.exit {
         Exit::Code(3) => Err(Problem::new(format!("the folder {chdir} cannot be entered")).into()),
         exit => Ok(exit.is_success()),

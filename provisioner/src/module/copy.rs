@@ -165,7 +165,7 @@ async fn copy_bytes(host: &Host<'_>, target: &Target<'_>, content: Vec<u8>) -> R
     let mut done = Done::changes(lines.changes());
     let dest = lines.after("dest").unwrap_or(target.dest).to_owned();
     if host.check && done.changes.iter().any(|change| change.starts_with("content ")) {
-        let command = Command::script("copy", READ, [dest.as_str(), MAX_DIFF]);
+        let command = Command::script("copy", READ, [dest.as_str(), MAX_DIFF]).contained();
         let old = host.run(command, Vec::new()).await?.stdout;
         done.diff = match (std::str::from_utf8(&old), std::str::from_utf8(&content)) {
             (Ok(old), Ok(new)) => Some(diff::unified(&dest, old, new)),

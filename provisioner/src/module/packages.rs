@@ -27,7 +27,7 @@ pub(super) async fn package(arguments: &Arguments, host: &Host<'_>) -> Result<Do
     let (state, names, refresh) = package_arguments(arguments)?;
     let mut values = vec![arguments.module(), state, refresh.as_str()];
     values.extend(names.iter().map(String::as_str));
-    let lines = host.script("package", PACKAGE, &values, Vec::new()).await?;
+    let lines = host.script_that_starts("package", PACKAGE, &values).await?;
     Ok(Done::changes(lines.changes()))
 }
 

@@ -19,10 +19,12 @@ if [ "$have" != "$sum" ] && { [ -z "$have" ] || [ "$force" = 1 ]; }; then
     came=$(sha256sum <"$unfinished")
     [ "${came%% *}" = "$sum" ] || die "the content arrived damaged"
     if [ -n "$have" ]; then
-      chown --reference="$dest" -- "$unfinished"
-      chmod --reference="$dest" -- "$unfinished"
+      like "$dest"
     else
-      chmod 0644 -- "$unfinished"
+      # All that it is to have before anybody can see it. A change of the owner takes bits of the mode away.
+      [ -z "$owner$group" ] || chown -- "$owner${group:+:$group}" "$unfinished"
+      chmod -- "${mode:-0644}" "$unfinished"
+      mode= owner= group=
     fi
     end_part "$dest"
   fi

@@ -2,7 +2,9 @@ state=$1 path=$2 mode=$3 owner=$4 group=$5 source=$6 force=$7 preserve=$8
 exists() { [ -e "$1" ] || [ -h "$1" ]; }
 case $state in
 directory)
-  if [ ! -d "$path" ]; then
+  if [ -d "$path" ]; then
+    attributes "$path" "$mode" "$owner" "$group"
+  else
     rest=${path#/} made=
     while [ -n "$rest" ]; do
       part=${rest%%/*}
@@ -18,7 +20,6 @@ directory)
       fi
     done
   fi
-  attributes "$path" "$mode" "$owner" "$group"
   ;;
 absent)
   if exists "$path"; then

@@ -5,15 +5,15 @@ if [ ! -e "$path" ]; then
   [ "$create" = 1 ] || die "$path does not exist (create: true makes it)"
   changed "file $path"
   [ "$check" = 0 ] || exit 0
-  mkdir -p -- "${path%/*}"
+  [ -d "${path%/*}/" ] || mkdir -p -- "${path%/*}"
   printf '%s\n' "$LINE" >"$path"
 else
   [ -f "$path" ] || die "$path is not a regular file"
-  path=$(readlink -f -- "$path")
+  [ ! -h "$path" ] || path=$(readlink -f -- "$path")
   if [ "$check" = 1 ]; then unfinished=$(mktemp); else begin_part "$path"; fi
   # Whether the last line has no end.
   open=0
-  if [ -s "$path" ] && [ -n "$(tail -c 1 -- "$path" | tr -d '\n' | tr '\0' x)" ]; then open=1; fi
+  if [ -s "$path" ] && [ -n "$(tail -c 1 -- "$path" | tr '\0' x)" ]; then open=1; fi
   code=0
   # A line that differs only in the end that Windows gives it is the one that is wanted, and gets a plain end.
   awk -v state="$state" -v where="$where" -v open="$open" '
@@ -52,8 +52,7 @@ else
   10 | 11)
     changed "lines of $path"
     if [ "$check" = 0 ]; then
-      chown --reference="$path" -- "$unfinished"
-      chmod --reference="$path" -- "$unfinished"
+      like "$path"
       end_part "$path"
     fi
     ;;

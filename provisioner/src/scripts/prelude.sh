@@ -11,8 +11,27 @@ act() { [ "$check" = 1 ] || "$@"; }
 unfinished=
 trap '[ -z "$unfinished" ] || rm -rf -- "$unfinished"' EXIT
 trap 'exit 69' HUP INT PIPE TERM
-# begin_part PATH: what is to take the place of that file, in its directory.
-begin_part() { unfinished=$(mktemp -- "${1%/*}/.part.XXXXXX"); }
+# begin_part PATH: what is to take the place of that file, in its directory. For root alone until it is given to others. No program
+# is run where the shell can do it, here and elsewhere: of a small task the programs are nearly all of the cost.
+begin_part() {
+  number=0
+  umask 077
+  set -C
+  while name=${1%/*}/.part.$$.$number; ! { true >"$name"; } 2>/dev/null; do
+    # What a run that was killed has left is not in the way of the next.
+    [ -e "$name" ] || [ -h "$name" ] || { true >"$name" || exit 64; }
+    number=$((number + 1))
+  done
+  unfinished=$name
+  set +C
+  umask 022
+}
+# like PATH: what is to take the place of that file gets its owner, group and mode.
+like() {
+  # cp says nothing where another's file cannot be given back to them.
+  { [ -O "$1" ] && [ -G "$1" ]; } || chown --reference="$1" -- "$unfinished"
+  cp --attributes-only --preserve=mode,ownership -- "$1" "$unfinished"
+}
 # end_part PATH: it takes its place.
 end_part() { mv -f -- "$unfinished" "$1"; unfinished=; }
 # attributes PATH MODE OWNER GROUP: an empty word leaves that one as it is.
@@ -20,14 +39,15 @@ attributes() {
   [ -n "$2$3$4" ] && [ -e "$1" ] || return 0
   # Splitting is meant: five words without blanks.
   set -- "$@" $(stat -L -c '%a %U %u %G %g' -- "$1")
-  renew=
+  given=
   if [ -n "$3" ] && [ "$3" != "$6" ] && [ "$3" != "$7" ]; then
-    changed "owner $6 -> $3"; act chown -- "$3" "$1"; renew=1
+    changed "owner $6 -> $3"; given=$3
   fi
   if [ -n "$4" ] && [ "$4" != "$8" ] && [ "$4" != "$9" ]; then
-    changed "group $8 -> $4"; act chgrp -- "$4" "$1"; renew=1
+    changed "group $8 -> $4"; given=$given:$4
   fi
-  if [ -n "$2" ] && [ "$2$renew" != "$5" ]; then
+  [ -z "$given" ] || act chown -- "$given" "$1"
+  if [ -n "$2" ] && [ "$2$given" != "$5" ]; then
     [ "$2" = "$5" ] || changed "mode $5 -> $2"
     act chmod -- "$2" "$1"
   fi

@@ -9,5 +9,6 @@ mod commands;
 mod faults;
 mod handshake;
 mod keys;
+mod open_shell;
 mod sshd;
 mod transfers;

@@ -251,7 +251,10 @@ fn walk(folder: &Path, prefix: &str, entries: &mut Vec<(String, Option<String>)>
 async fn survey(host: &Host<'_>, names: &[String]) -> Result<BTreeMap<String, Found>, Failure> {
     let input = names.iter().map(|name| format!("{name}\n")).collect::<String>();
     let output = host
-        .run(Command::script("copy", SURVEY, [""; 0]), input.into_bytes())
+        .run(
+            Command::script("copy", SURVEY, [""; 0]).contained(),
+            input.into_bytes(),
+        )
         .await?;
     if !output.exit.is_success() || output.truncated {
         return Err(

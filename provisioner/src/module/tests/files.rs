@@ -154,7 +154,7 @@ async fn what_stands_in_the_way_is_never_replaced_unasked() {
 #[tokio::test]
 async fn owners_are_compared_by_name_and_by_number() {
     let here = Here::new();
-    for name in ["chown", "chgrp", "chmod"] {
+    for name in ["chown", "chmod"] {
         here.recorder(name);
     }
     // Mode, user and group, each with its number.
@@ -164,7 +164,12 @@ async fn owners_are_compared_by_name_and_by_number() {
         ("owner: daemon, group: wheel", &[], &[]),
         ("owner: \"2\", group: 10", &[], &[]),
         ("owner: root", &["owner daemon -> root"], &["chown -- root ~/f"]),
-        ("group: \"0\"", &["group wheel -> 0"], &["chgrp -- 0 ~/f"]),
+        ("group: \"0\"", &["group wheel -> 0"], &["chown -- :0 ~/f"]),
+        (
+            "owner: root, group: \"0\"",
+            &["owner daemon -> root", "group wheel -> 0"],
+            &["chown -- root:0 ~/f"],
+        ),
         // Changing owner or group takes the bits away that let others act as the owner.
         (
             "owner: root, mode: \"4755\"",
@@ -174,7 +179,7 @@ async fn owners_are_compared_by_name_and_by_number() {
         (
             "group: \"0\", mode: \"4755\"",
             &["group wheel -> 0"],
-            &["chgrp -- 0 ~/f", "chmod -- 4755 ~/f"],
+            &["chown -- :0 ~/f", "chmod -- 4755 ~/f"],
         ),
         ("mode: \"4755\"", &[], &[]),
         ("mode: \"755\"", &["mode 4755 -> 755"], &["chmod -- 755 ~/f"]),
