@@ -9,6 +9,9 @@ use store::{DatabaseSettings, Store};
 use tracing::warn;
 
 use crate::{options::Config, say};
+pub(crate) use time::kept;
+
+mod time;
 
 /// `verdigris migrate`.
 pub(crate) async fn migrate(config: &Config) -> anyhow::Result<()> {
@@ -111,9 +114,14 @@ fn address(settings: &Settings) -> DatabaseSettings {
     }
 }
 
+/// Connects; from here on the process's time is the database's.
 async fn connect(settings: &Settings) -> anyhow::Result<Store> {
-    let connected = Store::connect(&address(settings)).await;
-    connected.with_context(|| connecting(settings))
+    let connected = async {
+        let store = Store::connect(&address(settings)).await?;
+        time::read(&store).await?;
+        Ok::<_, store::Error>(store)
+    };
+    connected.await.with_context(|| connecting(settings))
 }
 
 /// Connects to look at a database that is there, whatever its schema; nothing is written.
@@ -166,7 +174,7 @@ pub(crate) async fn with<T>(
     work: impl AsyncFnOnce(Store) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let store = open(settings).await?;
-    let outcome = work(store.clone()).await;
+    let outcome = kept(&store, work(store.clone())).await;
     close(&store).await;
     outcome
 }

@@ -75,7 +75,7 @@ pub(crate) async fn up(arguments: UpArguments) -> anyhow::Result<()> {
         image,
         listener,
     };
-    let ended = run(start, &store).await;
+    let ended = database::kept(&store, run(start, &store)).await;
     drop(held);
     // Whatever happened, the database's file is whole.
     database::close(&store).await;

@@ -9,17 +9,46 @@ use std::{
 use model::Timestamp;
 use tokio::sync::watch;
 
-/// The present moment. A clock set before 1970 reads as 1970.
+use reckoning::Reckoning;
+pub use reckoning::{Moved, Reading};
+
+mod reckoning;
+
+/// By what this process goes, once it has read another clock than its machine's.
+static RECKONED: Mutex<Option<Reckoning>> = Mutex::new(None);
+
+/// The present moment: by the clock that this process goes by ([`go_by`]), else by its machine's.
 #[must_use]
 pub fn now() -> Timestamp {
+    let reckoned = *RECKONED.lock().unwrap_or_else(PoisonError::into_inner);
+    reckoned.map_or_else(of_the_machine, |reckoned| reckoned.moment(elapsed()))
+}
+
+/// Has this process go by another clock from now on, of which this is the latest reading, and no longer by its machine's: all
+/// processes that read one clock have the same time, however their machines' clocks are set. It is to be read again now and then.
+pub fn go_by(reading: &Reading) -> Moved {
+    let mut reckoned = RECKONED.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = reckoned.unwrap_or_else(|| Reckoning::of(of_the_machine(), elapsed()));
+    let (after, moved) = before.moved_by(reading);
+    *reckoned = Some(after);
+    moved
+}
+
+/// By the machine's clock. One that is set before 1970 reads as 1970.
+fn of_the_machine() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn elapsed() -> Duration {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    FIRST.get_or_init(Instant::now).elapsed()
 }
 
 /// A clock that a task is given, so that its tests need not wait. Cheap to clone; clones show the same time.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
-    /// The clock of the machine.
+    /// The clock that this process goes by: see [`now`].
     #[default]
     System,
     /// A clock that a test moves by hand.
@@ -39,9 +68,8 @@ impl Clock {
     /// The time since some moment in the past, the same for every clone. Nobody can set it: pauses are measured by it.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        static FIRST: OnceLock<Instant> = OnceLock::new();
         match self {
-            Self::System => FIRST.get_or_init(Instant::now).elapsed(),
+            Self::System => elapsed(),
             Self::Manual(clock) => clock.elapsed(),
         }
     }

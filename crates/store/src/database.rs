@@ -36,6 +36,7 @@ mod close;
 mod last_try;
 mod reads;
 mod sqlite;
+mod time;
 mod version;
 
 /// How long any one operation may take, repetitions included.
