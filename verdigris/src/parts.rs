@@ -2,13 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    env::VarError,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use cloud::{Cloud, Ec2, Ec2Settings, HostCloud};
 use model::{
     PoolName,
@@ -22,7 +21,6 @@ use runtime::{
     clock::{self, Clock},
     settings::SigningKeys,
 };
-use serde::Deserialize;
 use shell::ClientKey;
 use store::Store;
 
@@ -30,6 +28,9 @@ use crate::{
     assets, hosts,
     secrets::{AccessKey, Secrets},
 };
+pub(crate) use keys::access_key;
+
+mod keys;
 
 /// The cloud that runs in this process, if one does.
 #[derive(Clone)]
@@ -312,63 +313,6 @@ pub(crate) fn provisioner(settings: &Settings, fleet: &FleetSpec) -> anyhow::Res
     assets::provisioner(&settings.fleet, fleet.own_playbooks().as_ref())
 }
 
-/// A file with an access key.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CredentialsFile {
-    access_key: Option<String>,
-    secret_key: Option<String>,
-}
-
-/// The access key of a cloud: id and secret.
-pub(crate) fn access_key(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Result<AccessKey> {
-    match (spec.credentials.source, embedded) {
-        (CredentialsSource::Environment, _) => key_in_environment(|name| std::env::var(name)),
-        (CredentialsSource::File, _) => key_in_file(spec.credentials.path.as_deref().unwrap_or_default()),
-        (CredentialsSource::Embedded, Some(embedded)) => Ok(embedded.access_key.clone()),
-        (CredentialsSource::Embedded, None) => {
-            bail!("`credentials: {{source: embedded}}` works in `verdigris up` only");
-        }
-    }
-}
-
-fn key_in_environment(variable: impl Fn(&str) -> Result<String, VarError>) -> anyhow::Result<AccessKey> {
-    let mut mistakes = Vec::new();
-    let [access_key, secret_key] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| {
-        let why = match variable(name) {
-            Ok(value) if !value.is_empty() => return value,
-            Ok(_) => "is empty",
-            Err(VarError::NotPresent) => "is not set",
-            Err(VarError::NotUnicode(_)) => "is no UTF-8",
-        };
-        mistakes.push(format!("{name} {why}"));
-        String::new()
-    });
-    ensure!(
-        mistakes.is_empty(),
-        "credentials: {{source: environment}}: in the environment {}",
-        mistakes.join(", and ")
-    );
-    Ok(AccessKey {
-        access_key,
-        secret_key,
-    })
-}
-
-fn key_in_file(path: &str) -> anyhow::Result<AccessKey> {
-    let text = runtime::yaml::read(Path::new(path)).context("credentials.path")?;
-    let found: CredentialsFile = runtime::settings::parse_toml(&text, path)?;
-    match (found.access_key, found.secret_key) {
-        (Some(access_key), Some(secret_key)) => Ok(AccessKey {
-            access_key,
-            secret_key,
-        }),
-        (None, None) => bail!("credentials.path: {path} has neither `access_key` nor `secret_key`"),
-        (None, _) => bail!("credentials.path: {path} has no `access_key`"),
-        (_, None) => bail!("credentials.path: {path} has no `secret_key`"),
-    }
-}
-
 /// A client of a cloud.
 pub(crate) fn ec2(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Result<Ec2> {
     let key = access_key(spec, embedded)?;
@@ -381,6 +325,7 @@ pub(crate) fn ec2(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Resu
         endpoint,
         access_key: key.access_key,
         secret_key: key.secret_key,
+        session_token: key.session_token,
     }))
 }
 
@@ -391,61 +336,4 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 /// This machine's name.
 pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{VarError, key_in_environment, key_in_file};
-
-    #[test]
-    fn all_that_an_access_key_lacks_is_told_at_once() {
-        let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
-        for (set, expected) in [
-            (
-                &[][..],
-                "AWS_ACCESS_KEY_ID is not set, and AWS_SECRET_ACCESS_KEY is not set",
-            ),
-            (&[(id, "a")], "environment AWS_SECRET_ACCESS_KEY is not set"),
-            (
-                &[(id, ""), (secret, "b")],
-                "environment AWS_ACCESS_KEY_ID is empty",
-            ),
-            (&[(id, "a"), (secret, "b")], ""),
-        ] {
-            let variable = |name: &str| {
-                let found = set.iter().find(|(known, _)| *known == name);
-                found
-                    .map(|(_, value)| (*value).to_owned())
-                    .ok_or(VarError::NotPresent)
-            };
-            match key_in_environment(variable) {
-                Ok(key) => assert_eq!(
-                    (key.access_key.as_str(), key.secret_key.as_str(), expected),
-                    ("a", "b", "")
-                ),
-                Err(error) => assert!(
-                    error.to_string().ends_with(expected) && !expected.is_empty(),
-                    "{error}"
-                ),
-            }
-        }
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("key.toml");
-        let name = file.to_str().unwrap();
-        for (text, expected) in [
-            ("", "has neither `access_key` nor `secret_key`"),
-            ("access_key = \"a\"", "key.toml has no `secret_key`"),
-            ("secret_key = \"b\"", "key.toml has no `access_key`"),
-            ("secret = \"b\"", "there is no setting `secret`"),
-        ] {
-            std::fs::write(&file, text).unwrap();
-            let error = format!("{:#}", key_in_file(name).err().unwrap());
-            assert!(error.contains(expected), "{text}: {error}");
-        }
-        let gone = format!("{:#}", key_in_file("/nowhere/key.toml").err().unwrap());
-        assert_eq!(
-            gone,
-            "credentials.path: cannot read /nowhere/key.toml: there is no such file"
-        );
-    }
 }

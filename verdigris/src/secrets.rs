@@ -42,13 +42,16 @@ pub(crate) struct Secrets {
     directory: PathBuf,
 }
 
-/// The access key of the embedded cloud.
+/// The access key of a cloud.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct AccessKey {
     /// Its id.
     pub(crate) access_key: String,
     /// Its secret.
     pub(crate) secret_key: String,
+    /// What belongs to one that is good for some hours only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session_token: Option<String>,
 }
 
 impl Secrets {
@@ -145,6 +148,7 @@ impl Secrets {
             let key = AccessKey {
                 access_key: "VERDIGRISDEVCLOUD".to_owned(),
                 secret_key: random_text()?,
+                session_token: None,
             };
             Ok(serde_json::to_string(&key)?)
         })?;

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use aws_credential_types::Credentials;
 use aws_sdk_ec2::{
     Client, Config,
     config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
@@ -24,10 +23,12 @@ mod dialect;
 mod images;
 mod offers;
 mod once;
+mod settings;
 
 use answer::classify;
 pub use offers::UnknownTypes;
 use once::asked_once;
+pub use settings::Ec2Settings;
 
 use crate::{
     Cloud, Dialect, End, Error, FLEET_TAG, IDS_AT_ONCE, INSTANCES_ON_A_PAGE, Image, Instance, InstanceState,
@@ -36,29 +37,6 @@ use crate::{
 
 /// A listing with more pages than this is refused rather than followed for ever.
 const MOST_PAGES: usize = 400;
-
-/// How an EC2 endpoint is reached.
-#[derive(Clone)]
-pub struct Ec2Settings {
-    /// The region, such as `eu-central-1`; it is part of every signature.
-    pub region: String,
-    /// The endpoint, where it is not Amazon's of the region.
-    pub endpoint: Option<String>,
-    /// The access key's id.
-    pub access_key: String,
-    /// The access key's secret.
-    pub secret_key: String,
-}
-
-impl std::fmt::Debug for Ec2Settings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ec2Settings")
-            .field("region", &self.region)
-            .field("endpoint", &self.endpoint)
-            .field("access_key", &self.access_key)
-            .finish_non_exhaustive()
-    }
-}
 
 /// How long one question may take, and all of its tries.
 fn timeouts(one: Duration, all: Duration) -> TimeoutConfig {
@@ -80,18 +58,11 @@ impl Ec2 {
     /// A client; nothing is called yet.
     #[must_use]
     pub fn new(settings: &Ec2Settings) -> Self {
-        let credentials = Credentials::new(
-            &settings.access_key,
-            &settings.secret_key,
-            None,
-            None,
-            "verdigris-fleet",
-        );
         let timeouts = timeouts(Duration::from_secs(30), Duration::from_secs(50));
         let mut builder = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))
-            .credentials_provider(credentials)
+            .credentials_provider(settings.credentials())
             .retry_config(
                 RetryConfig::standard()
                     .with_max_attempts(3)

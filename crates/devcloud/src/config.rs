@@ -20,6 +20,8 @@ pub struct CloudConfig {
     pub access_key: String,
     /// The secret that belongs to it; also the bearer token of the control endpoint.
     pub secret_key: String,
+    /// The token that every request has to carry, where the key is to be one of a session; none is taken otherwise.
+    pub session_token: Option<String>,
     /// The region's name; its one availability zone is this name followed by `a`.
     pub region: String,
     /// Whose dialect the API speaks.
@@ -58,6 +60,7 @@ impl CloudConfig {
             images: Vec::new(),
             access_key: access_key.into(),
             secret_key: secret_key.into(),
+            session_token: None,
             region: "dev-1".to_owned(),
             profile: Profile::AWS,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

@@ -42,6 +42,9 @@ struct Serve {
     /// The secret that belongs to it.
     #[arg(long, env = "AWS_SECRET_ACCESS_KEY", hide_env_values = true)]
     secret_key: String,
+    /// The token that clients have to send with the key, as if it were good for some hours only.
+    #[arg(long, env = "AWS_SESSION_TOKEN", hide_env_values = true)]
+    session_token: Option<String>,
     /// The region's name.
     #[arg(long, default_value = "dev-1")]
     region: String,
@@ -123,6 +126,7 @@ fn run(serve: Serve) -> Result<(), Box<dyn std::error::Error>> {
             .map(|path| ImageConfig::read(path))
             .collect::<Result<_, Error>>()?;
         config.listen = serve.listen;
+        config.session_token = serve.session_token.filter(|token| !token.is_empty());
         config.region = serve.region;
         config.profile = match serve.profile {
             Dialect::Aws => Profile::AWS,

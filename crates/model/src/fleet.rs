@@ -270,7 +270,7 @@ impl CloudProfile {
 pub struct CredentialsSpec {
     /// Which kind of place; `embedded` is the devcloud inside `verdigris up`, whose endpoint needs no telling.
     pub source: CredentialsSource,
-    /// For `file`, and only there: the path of a TOML file with `access_key` and `secret_key`.
+    /// For `file`, and only there: the path of a TOML file with `access_key` and `secret_key`, and `session_token` where the key is good for some hours only.
     #[serde(default)]
     #[schemars(extend("pattern" = schema::SOMETHING))]
     pub path: Option<String>,
@@ -280,7 +280,7 @@ pub struct CredentialsSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CredentialsSource {
-    /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+    /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, and `AWS_SESSION_TOKEN` if it is set.
     Environment,
     /// The file that `path` names.
     File,

@@ -180,6 +180,7 @@ fn ec2(cloud: &Cloud) -> Result<Ec2> {
         endpoint: Some(cloud.endpoint()),
         access_key: KEY.0.to_owned(),
         secret_key: KEY.1.to_owned(),
+        session_token: None,
     }))
 }
 

@@ -135,6 +135,7 @@ async fn launch(cloud: &Cloud, image: &str, user_data: &str, count: u32) -> Resu
         endpoint: Some(cloud.endpoint()),
         access_key: KEY.0.to_owned(),
         secret_key: KEY.1.to_owned(),
+        session_token: None,
     });
     for number in 0..count {
         let id = Uuid::from_u128(u128::from(number));

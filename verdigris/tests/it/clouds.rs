@@ -87,19 +87,33 @@ pub(crate) fn moto(directory: &Path) -> CloudFacts {
 
 /// devcloud as a process of its own. `farm_port` is where machines find the farm.
 pub(crate) fn devcloud(directory: &Path, farm_port: u16) -> CloudFacts {
-    devcloud_with(directory, farm_port, &::devcloud::Profile::AWS)
+    devcloud_with(directory, farm_port, &::devcloud::Profile::AWS, "")
 }
 
 /// A devcloud of a profile, without a farm that its machines could find, once it answers.
 pub(crate) fn devcloud_of(directory: &Path, profile: &::devcloud::Profile) -> CloudFacts {
-    let cloud = devcloud_with(directory, free_port(), profile);
+    answering(devcloud_with(directory, free_port(), profile, ""))
+}
+
+/// A devcloud whose key is one of a session that has a token, once it answers.
+pub(crate) fn devcloud_of_session(directory: &Path, token: &str) -> CloudFacts {
+    let profile = &::devcloud::Profile::AWS;
+    answering(devcloud_with(directory, free_port(), profile, token))
+}
+
+fn answering(cloud: CloudFacts) -> CloudFacts {
     eventually("devcloud answers", || {
         TcpStream::connect(("127.0.0.1", cloud.port)).is_ok()
     });
     cloud
 }
 
-fn devcloud_with(directory: &Path, farm_port: u16, profile: &::devcloud::Profile) -> CloudFacts {
+fn devcloud_with(
+    directory: &Path,
+    farm_port: u16,
+    profile: &::devcloud::Profile,
+    session_token: &str,
+) -> CloudFacts {
     let port = free_port();
     let image = cached("images/builder/current").canonicalize().unwrap();
     let log = fs::File::create(directory.join("devcloud.log")).unwrap();
@@ -111,6 +125,7 @@ fn devcloud_with(directory: &Path, farm_port: u16, profile: &::devcloud::Profile
         .arg(&image)
         .args(["--listen", &format!("127.0.0.1:{port}")])
         .args(["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY])
+        .env("AWS_SESSION_TOKEN", session_token)
         .args(["--forward", &format!("80=127.0.0.1:{farm_port}")])
         .args(["--profile", profile.name])
         .stdout(log.try_clone().unwrap())
@@ -313,7 +328,8 @@ impl Fleet {
             .arg("--config")
             .arg(self.directory.join("verdigris.toml"))
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .env_remove("AWS_SESSION_TOKEN");
         command
     }
 

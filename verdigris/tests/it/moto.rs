@@ -177,6 +177,7 @@ fn client(port: u16) -> Ec2 {
         endpoint: Some(format!("http://127.0.0.1:{port}")),
         access_key: ACCESS_KEY.to_owned(),
         secret_key: SECRET_KEY.to_owned(),
+        session_token: None,
     })
 }
 

@@ -1,7 +1,7 @@
-//! A cloud that is not what its `profile` says, beside one that is.
+//! Clouds that are not reached as the fleet file says, beside those that are: another dialect, another key.
 
 use crate::{
-    clouds::{Fleet, answering_devcloud, devcloud_of, ledger},
+    clouds::{Fleet, answering_devcloud, devcloud_of, devcloud_of_session, ledger},
     farm::eventually,
 };
 
@@ -51,4 +51,36 @@ fn a_cloud_that_is_not_what_its_profile_says_is_refused_and_the_other_one_goes_o
     assert!(!is_told());
     let said = fleet.run(check);
     assert!(said.contains("clouds     good"), "{said}");
+}
+
+#[test]
+fn the_key_of_a_session_is_good_with_its_own_token_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let cloud = devcloud_of_session(directory.path(), "FQoG/+token=");
+    let pool = "    size: {max: 1, idle: 1}\n    offerings: [{types: [t3.micro]}]\n";
+    let fleet = Fleet::new(directory.path(), &cloud, cloud.port, pool, "{}");
+    for (token, is_good) in [
+        (Some("FQoG/+token="), true),
+        (Some("another"), false),
+        (Some(""), false),
+        (None, false),
+    ] {
+        let mut check = fleet.command(&["config", "check", "--role", "controller"]);
+        if let Some(token) = token {
+            check.env("AWS_SESSION_TOKEN", token);
+        }
+        let said = String::from_utf8(check.output().unwrap().stdout).unwrap();
+        assert_eq!(said.contains("clouds     good"), is_good, "{token:?}: {said}");
+        assert_eq!(said.contains("AuthFailure"), !is_good, "{token:?}: {said}");
+    }
+    // In a file, too.
+    let key = directory.path().join("key.toml");
+    let (id, secret) = (crate::clouds::ACCESS_KEY, crate::clouds::SECRET_KEY);
+    let text =
+        format!("access_key = \"{id}\"\nsecret_key = \"{secret}\"\nsession_token = \"FQoG/+token=\"\n");
+    std::fs::write(&key, text).unwrap();
+    let place = format!("{{source: file, path: {}}}", key.display());
+    assert!(fleet.edit("{source: environment}", &place));
+    let _controller = fleet.controller();
+    eventually("it gives a machine", || !ledger(directory.path()).is_empty());
 }

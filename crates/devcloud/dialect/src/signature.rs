@@ -15,6 +15,8 @@ use time::{OffsetDateTime, PrimitiveDateTime, macros::format_description};
 use crate::{ApiError, form};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// The header with the token of a session.
+const TOKEN: &str = "x-amz-security-token";
 
 /// How far the clocks of client and cloud may be apart.
 const SKEW: time::Duration = time::Duration::minutes(15);
@@ -59,6 +61,20 @@ pub struct Credentials<'a> {
     pub access_key: &'a str,
     /// Its secret.
     pub secret_key: &'a str,
+    /// The token that every request has to carry with it, where the key is a session's.
+    pub session_token: Option<&'a str>,
+}
+
+impl Credentials<'_> {
+    /// Refuses what is not the token of the key's session, none among it.
+    fn check_token(&self, token: Option<&str>) -> Result<(), ApiError> {
+        // By their digests, so that the time tells nothing.
+        let digest = |token: &str| Sha256::digest(token.as_bytes());
+        match self.session_token.map(digest) == token.map(digest) {
+            true => Ok(()),
+            false => Err(not_validated()),
+        }
+    }
 }
 
 /// Checks that the request was signed with the credentials, within the last and next 15 minutes.
@@ -94,7 +110,8 @@ pub fn verify(
     if (now - time).abs() > SKEW {
         return Err(ApiError::new("RequestExpired", "Request has expired."));
     }
-    for header in ["host", "x-amz-date"] {
+    let token = request.headers.contains_key(TOKEN).then_some(TOKEN);
+    for header in ["host", "x-amz-date"].into_iter().chain(token) {
         if !authorization.signed_headers.contains(&header) {
             return Err(incomplete(&format!("The header {header} is not signed")));
         }
@@ -109,6 +126,7 @@ pub fn verify(
     if authorization.access_key != credentials.access_key {
         return Err(not_validated());
     }
+    credentials.check_token(text(request.headers, TOKEN)?.as_deref())?;
     let canonical = canonical_request(request, &authorization, &body_hash)?;
     let to_sign = format!(
         "{ALGORITHM}\n{date}\n{}\n{}",

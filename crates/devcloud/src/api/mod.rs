@@ -192,6 +192,7 @@ impl Ec2 {
             &Credentials {
                 access_key: &config.access_key,
                 secret_key: &config.secret_key,
+                session_token: config.session_token.as_deref(),
             },
             OffsetDateTime::now_utc(),
         )?;

@@ -9,8 +9,11 @@ const NOW: OffsetDateTime = datetime!(2015-08-30 12:36:00 UTC);
 const CREDENTIALS: Credentials<'static> = Credentials {
     access_key: "AKIDEXAMPLE",
     secret_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+    session_token: None,
 };
 const VANILLA: &str = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31";
+/// Made by an implementation of its own, in Python.
+const WITH_TOKEN: &str = "07ec1639c89043aa0e3e2de82b96708f198cceab042d4a97044c66dd9f74e7f8";
 
 struct Case {
     method: Method,
@@ -154,6 +157,37 @@ fn anything_changed_after_signing_is_refused() {
         ..CREDENTIALS
     };
     assert_eq!(signed().check(&stranger, NOW).unwrap_err().code, "AuthFailure");
+}
+
+/// The case with the token of a session in its headers, signed together with them.
+fn with_token(token: &str, signed_headers: &str, signature: &str) -> Case {
+    let mut case = Case::vanilla();
+    case.headers.push(("x-amz-security-token", token.to_owned()));
+    case.signed(signed_headers, signature)
+}
+
+#[test]
+fn the_key_of_a_session_is_taken_with_its_token_and_no_other_key_with_any() {
+    let of_a_session = Credentials {
+        session_token: Some("6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267"),
+        ..CREDENTIALS
+    };
+    let all = "host;x-amz-date;x-amz-security-token";
+    let token = of_a_session.session_token.unwrap();
+    let good = with_token(token, all, WITH_TOKEN);
+    good.check(&of_a_session, NOW).unwrap();
+    let code = |case: Case, key: &Credentials<'_>| case.check(key, NOW).unwrap_err().code.into_owned();
+    // A key that lasts has none, and a session's is nothing without its own.
+    assert_eq!(code(good, &CREDENTIALS), "AuthFailure");
+    let plain = Case::vanilla().signed("host;x-amz-date", VANILLA);
+    assert_eq!(code(plain, &of_a_session), "AuthFailure");
+    assert_eq!(
+        code(with_token("another", all, WITH_TOKEN), &of_a_session),
+        "AuthFailure"
+    );
+    // One that was put beside a signature says nothing.
+    let beside = with_token(token, "host;x-amz-date", VANILLA);
+    assert_eq!(code(beside, &of_a_session), "IncompleteSignature");
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(super) fn verify(
     if required("AWSAccessKeyId")? != credentials.access_key {
         return Err(not_validated());
     }
+    credentials.check_token(parameters.get("SecurityToken"))?;
     let signature = STANDARD
         .decode(required("Signature")?)
         .map_err(|_| not_validated())?;

@@ -13,6 +13,7 @@ const NOW: OffsetDateTime = datetime!(2015-08-30 12:36:00 UTC);
 const CREDENTIALS: Credentials<'static> = Credentials {
     access_key: "AKIDEXAMPLE",
     secret_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+    session_token: None,
 };
 const SHA256: &str = "vniww%2B7Xn7%2B/qNheE9irKLNcuU1DL0bKukp7PoS2qnU%3D";
 const SHA1: &str = "X9IpIWb8wNq6AhwoH40QTiHoL0o%3D";
@@ -80,6 +81,7 @@ fn the_published_signature_is_accepted() {
     let credentials = Credentials {
         access_key: "AKIAIOSFODNN7EXAMPLE",
         secret_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        session_token: None,
     };
     published
         .check(&credentials, datetime!(2011-10-03 15:20:00 UTC))
@@ -128,6 +130,11 @@ fn both_methods_are_accepted_for_what_was_signed_and_for_nothing_else() {
             ..CREDENTIALS
         };
         assert_eq!(good.check(&secret, NOW).unwrap_err().code, "AuthFailure");
+        let of_a_session = Credentials {
+            session_token: Some("token"),
+            ..CREDENTIALS
+        };
+        assert_eq!(good.check(&of_a_session, NOW).unwrap_err().code, "AuthFailure");
     }
 }
 
