@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use cloud::{Cloud, Image, Volume};
 use model::fleet::ProvisionSpec;
 use provisioner::Provisioner;
 use runtime::clock::Clock;
@@ -95,8 +96,8 @@ type Known = tokio::sync::Mutex<Option<Answer>>;
 /// What was said of an image.
 #[derive(Clone, Debug)]
 struct Answer {
-    /// The digest of what made it, if it has one.
-    made_by: Option<String>,
+    /// The image, or that there is none; else why nothing was said.
+    word: Result<Option<Image>, cloud::Error>,
     /// Until when that is used, by the clock's elapsed time.
     until: Duration,
 }
@@ -112,32 +113,50 @@ impl Images {
 
     /// The digest of what made a builder's image; `None` where it has none, or its cloud does not say.
     async fn made_by(&self, context: &Context, builder: &Builder) -> Option<String> {
-        let cloud = context.clouds.get(&builder.cloud)?;
+        let cloud = context.clouds.get(&builder.cloud)?.as_ref();
+        let word = self.of(cloud, builder, true).await;
+        word.ok()??.made_by().map(str::to_owned)
+    }
+
+    /// The volumes that would stay of a builder's machine; none where its cloud does not know the image. That nothing is known of
+    /// them is an error.
+    pub(crate) async fn kept_volumes(
+        &self,
+        cloud: &dyn Cloud,
+        builder: &Builder,
+    ) -> Result<Vec<Volume>, cloud::Error> {
+        let image = self.of(cloud, builder, false).await?;
+        Ok(image.map(|image| image.kept_volumes).unwrap_or_default())
+    }
+
+    /// What the cloud says of a builder's image; with `takes_silence` also, for a while, that it said nothing.
+    async fn of(
+        &self,
+        cloud: &dyn Cloud,
+        builder: &Builder,
+        takes_silence: bool,
+    ) -> Result<Option<Image>, cloud::Error> {
         let key = (builder.cloud.clone(), builder.image.clone());
         let known = {
             let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(key).or_default())
         };
         let mut answer = known.lock().await;
-        if let Some(answer) = answer.as_ref().filter(|it| self.clock.elapsed() < it.until) {
-            return answer.made_by.clone();
+        let is_of_use = |it: &&Answer| self.clock.elapsed() < it.until && (takes_silence || it.word.is_ok());
+        if let Some(answer) = answer.as_ref().filter(is_of_use) {
+            return answer.word.clone();
         }
-        let (made_by, used_for) = match cloud.image(&builder.image).await {
-            Ok(image) => (image.and_then(|it| it.made_by().map(str::to_owned)), USED_FOR),
-            Err(error) => {
-                let (image, cloud) = (&builder.image, &builder.cloud);
-                info!(
-                    cloud,
-                    "What made image {image} is not known, so all of the playbook is played: {error}"
-                );
-                (None, SILENCE_USED_FOR)
-            }
-        };
+        let word = cloud.image(&builder.image).await;
+        if let Err(error) = &word {
+            let (image, cloud) = (&builder.image, &builder.cloud);
+            info!(cloud, "Nothing is known of image {image}: {error}");
+        }
+        let used_for = if word.is_ok() { USED_FOR } else { SILENCE_USED_FOR };
         *answer = Some(Answer {
-            made_by: made_by.clone(),
+            word: word.clone(),
             until: self.clock.elapsed().saturating_add(used_for),
         });
-        made_by
+        word
     }
 }
 

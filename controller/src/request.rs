@@ -1,9 +1,9 @@
-//! What is asked of a cloud for a builder. It is a function of the builder's row and of the cloud's part of the fleet file, so
+//! What is asked of a cloud for a builder. It is a function of the builder's row, of its image and of the cloud's part of the fleet file, so
 //! that a request whose answer was lost can be repeated word for word.
 
 use std::time::Duration;
 
-use cloud::LaunchRequest;
+use cloud::{LaunchRequest, Volume};
 use model::{
     Offering,
     builder::Deadlines,
@@ -50,12 +50,12 @@ fn given_host_key(builder: &Builder) -> Result<Option<ClientKey>, Error> {
     }
 }
 
-/// The request for a builder's current launch.
+/// The request for a builder's current launch, by which those volumes of its image go with the machine that would stay.
 pub(crate) fn launch_request(
     fleet: &FleetSpec,
     builder: &Builder,
     launch: &LaunchAttempt,
-    key: &ClientKey,
+    (key, volumes): (&ClientKey, Vec<Volume>),
 ) -> Result<LaunchRequest, Error> {
     if builder.host.is_some() {
         return Ok(of_host(fleet, builder, launch));
@@ -71,6 +71,7 @@ pub(crate) fn launch_request(
         pool: builder.pool.clone(),
         image: builder.image.clone(),
         offering: launch.offering.clone(),
+        volumes,
         security_groups: cloud.network.security_groups.clone(),
         user_data: user_data(host_key.as_ref(), key)?,
         metadata_options: cloud.profile == CloudProfile::Aws,
@@ -87,6 +88,7 @@ fn of_host(fleet: &FleetSpec, builder: &Builder, launch: &LaunchAttempt) -> Laun
         pool: builder.pool.clone(),
         image: builder.image.clone(),
         offering: launch.offering.clone(),
+        volumes: Vec::new(),
         security_groups: Vec::new(),
         user_data: String::new(),
         metadata_options: false,

@@ -65,8 +65,10 @@ pub(crate) async fn step(
     match step::next(&standing(&builder), &wanted, context.clock.now()) {
         Step::Rest => {}
         Step::Wait(pause) => return Ok(pause),
-        Step::Launch(offering) => return launch::launch(context, lease, builder, offering).await,
-        Step::AskAgain => return launch::ask_again(context, lease, &builder).await,
+        Step::Launch(offering) => {
+            return launch::launch(context, lease, builder, (offering, &turn.images)).await;
+        }
+        Step::AskAgain => return launch::ask_again(context, lease, &builder, &turn.images).await,
         Step::Prepare => prepare::prepare(context, lease, builder, turn).await?,
         Step::Clean => clean::clean(context, lease, builder, turn).await?,
         Step::Terminate => return retire::terminate(context, lease, &builder, turn).await,

@@ -128,6 +128,7 @@ fn request() -> LaunchRequest {
         pool: "x86".parse().unwrap(),
         image: "ami-1".to_owned(),
         offering: "a".parse().unwrap(),
+        volumes: Vec::new(),
         security_groups: Vec::new(),
         user_data: String::new(),
         metadata_options: true,

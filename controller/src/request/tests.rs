@@ -30,7 +30,7 @@ fn the_user_data_of_a_machine_that_makes_its_host_key_itself_holds_none() {
     assert_eq!(user_data(None, &key).unwrap(), expected);
     let (mut builder, launch) = launching("aws", "a");
     builder.host_key_secret = None;
-    let request = launch_request(&fleet(), &builder, &launch, &key).unwrap();
+    let request = launch_request(&fleet(), &builder, &launch, (&key, Vec::new())).unwrap();
     assert_eq!(request.user_data, expected);
 }
 
@@ -74,7 +74,7 @@ fn a_request_has_the_offering_of_its_launch_and_the_security_groups_of_its_cloud
         ("other", "small@a", &[], false),
     ] {
         let (builder, launch) = launching(cloud, offering);
-        let request = launch_request(&fleet, &builder, &launch, &key).unwrap();
+        let request = launch_request(&fleet, &builder, &launch, (&key, Vec::new())).unwrap();
         let case = format!("{cloud} {offering}");
         // The subnet is the one of the launch's row: the file may name another by now, and the question may have to be repeated.
         assert_eq!(request.offering, launch.offering, "{case}");
@@ -88,7 +88,7 @@ fn a_request_has_the_offering_of_its_launch_and_the_security_groups_of_its_cloud
         );
         assert_eq!((request.fleet, request.image.as_str()), (fleet.fleet, "ami-1"));
         // An answer that was lost is asked for with the same words.
-        let again = launch_request(&fleet, &builder, &launch, &key).unwrap();
+        let again = launch_request(&fleet, &builder, &launch, (&key, Vec::new())).unwrap();
         assert_eq!(request, again, "{case}");
     }
 }
@@ -97,13 +97,13 @@ fn a_request_has_the_offering_of_its_launch_and_the_security_groups_of_its_cloud
 fn a_row_that_cannot_be_asked_for_is_named_with_what_it_lacks() {
     let (fleet, key) = (fleet(), ClientKey::generate("farm").unwrap());
     let (mut builder, launch) = launching("gone", "a");
-    let error = launch_request(&fleet, &builder, &launch, &key).unwrap_err();
+    let error = launch_request(&fleet, &builder, &launch, (&key, Vec::new())).unwrap_err();
     assert_eq!(error.to_string(), "there is no cloud `gone` in fleet.yaml");
     builder.host_key_secret = Some("no key at all".to_owned());
-    let error = launch_request(&fleet, &builder, &launch, &key).unwrap_err();
+    let error = launch_request(&fleet, &builder, &launch, (&key, Vec::new())).unwrap_err();
     assert_eq!(error.to_string(), "keys of a builder");
     (builder.host_key_secret, builder.host_key) = (None, Some("ssh-ed25519 AAAA".to_owned()));
-    let error = launch_request(&fleet, &builder, &launch, &key).unwrap_err();
+    let error = launch_request(&fleet, &builder, &launch, (&key, Vec::new())).unwrap_err();
     let words = format!(
         "builder {} is being launched without the secret half of its host key",
         builder.id

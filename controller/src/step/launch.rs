@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloud::{Cloud, Instance};
+use cloud::{Cloud, Instance, Volume};
 use model::{
     LaunchId, Offering,
     calls::CallClass,
@@ -18,7 +18,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::{advance, host};
-use crate::{Context, Error, calls::Taking, request};
+use crate::{Context, Error, calls::Taking, image::Images, request};
 
 /// Commits token and parameters, then calls. Where the cloud may not be asked yet, the builder stays as it is, for as long as the
 /// answer says.
@@ -26,8 +26,15 @@ pub(super) async fn launch(
     context: &Context,
     lease: &Lease,
     builder: Builder,
-    offering: Offering,
+    (offering, images): (Offering, &Images),
 ) -> Result<Duration, Error> {
+    let volumes = match kept_volumes(context, &builder, images).await {
+        Ok(volumes) => volumes,
+        Err(error) => {
+            tell_of_volumes(context, lease, &builder, &error).await?;
+            return Err(error);
+        }
+    };
     if let Err(wait) = admit(context, &builder).await {
         return Ok(wait);
     }
@@ -57,12 +64,46 @@ pub(super) async fn launch(
         .store
         .begin_launch(lease, &builder, &launch, deadline, now)
         .await?;
-    let (launch, answer) = ask(context, &builder).await?;
+    let (launch, answer) = ask(context, &builder, volumes).await?;
     // For the cloud: others need not find out the same.
     let failure = unreachable(&builder, &answer);
     let step = launch::after(&launch.offering, reply(answer));
     answered(context, lease, &builder, step).await?;
     failure.map_or(Ok(Duration::ZERO), Err)
+}
+
+/// The volumes of the builder's image that would go on costing when its machine has ended. Nothing is launched while they are not
+/// known.
+async fn kept_volumes(context: &Context, builder: &Builder, images: &Images) -> Result<Vec<Volume>, Error> {
+    if builder.host.is_some() {
+        return Ok(Vec::new());
+    }
+    let found = images.kept_volumes(cloud_of(context, builder)?, builder).await;
+    found.map_err(|source| Error::Cloud {
+        cloud: builder.cloud.clone(),
+        source,
+    })
+}
+
+/// Says in the builder's reason that it waits for the cloud's word on its image, where that is a refusal: a person has to mend it.
+async fn tell_of_volumes(
+    context: &Context,
+    lease: &Lease,
+    builder: &Builder,
+    error: &Error,
+) -> Result<(), Error> {
+    if let Error::Cloud {
+        source: source @ cloud::Error::Refused { .. },
+        ..
+    } = error
+    {
+        let image = &builder.image;
+        let words = format!(
+            "not launched, since it is not known which volumes image {image} would leave behind: {source}"
+        );
+        context.store.annotate_builder(lease, builder, &words).await?;
+    }
+    Ok(())
 }
 
 /// Takes the call for a launch before anything is written down of it. As an error: how long until there is one.
@@ -89,9 +130,11 @@ pub(super) async fn ask_again(
     context: &Context,
     lease: &Lease,
     builder: &Builder,
+    images: &Images,
 ) -> Result<Duration, Error> {
     let waited = context.clock.now().since(builder.entered_at);
-    let (launch, answer) = ask(context, builder).await?;
+    let volumes = kept_volumes(context, builder, images).await?;
+    let (launch, answer) = ask(context, builder, volumes).await?;
     if let Some(failure) = unreachable(builder, &answer) {
         return Err(failure);
     }
@@ -130,6 +173,7 @@ async fn answered(context: &Context, lease: &Lease, builder: &Builder, step: Mov
 async fn ask<'a>(
     context: &Context,
     builder: &'a Builder,
+    volumes: Vec<Volume>,
 ) -> Result<(&'a LaunchAttempt, Result<Instance, cloud::Error>), Error> {
     let Some(launch) = &builder.launch else {
         return Err(Error::Contradiction(format!(
@@ -137,7 +181,7 @@ async fn ask<'a>(
             builder.id, builder.state
         )));
     };
-    let request = request::launch_request(&context.fleet, builder, launch, &context.key)?;
+    let request = request::launch_request(&context.fleet, builder, launch, (&context.key, volumes))?;
     Ok((launch, cloud_of(context, builder)?.launch(&request).await))
 }
 

@@ -115,6 +115,7 @@ impl Cloud for Ec2 {
             .tag_specifications(tags)
             .set_placement(placement)
             .set_subnet_id(offering.subnet.clone())
+            .set_block_device_mappings(images::going_with(&request.volumes))
             .set_security_group_ids(Some(request.security_groups.clone()).filter(|groups| !groups.is_empty()))
             .set_metadata_options(metadata)
             .set_instance_market_options(market(offering))

@@ -156,6 +156,7 @@ mod tests {
             user_data: String::new(),
             metadata_options: false,
             limit: std::time::Duration::from_secs(60),
+            volumes: Vec::new(),
         }
     }
 

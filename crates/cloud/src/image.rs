@@ -23,6 +23,17 @@ pub struct Image {
     /// When it was made, as the cloud writes it.
     pub created: Option<String>,
     pub tags: BTreeMap<String, String>,
+    /// Its volumes that stay, and go on costing, when a machine ends that was launched from it as it stands.
+    pub kept_volumes: Vec<Volume>,
+}
+
+/// A volume that a machine gets of its image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// The name under which the machine is given it, such as `/dev/xvda`.
+    pub device: String,
+    /// Its size in GiB, where the image says it.
+    pub size: Option<i32>,
 }
 
 impl Image {
@@ -88,6 +99,7 @@ mod tests {
                 state_reason: None,
                 created: None,
                 tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+                kept_volumes: Vec::new(),
             };
             assert_eq!(image.is_of(fleet, &pool), expected, "{fleet_tag} {pool_tag}");
             assert_eq!(image.made_by(), None);

@@ -22,7 +22,7 @@ pub use ec2::{Ec2, Ec2Settings, UnknownTypes};
 pub use error::Error;
 pub use fake::{FakeCloud, LaunchFailure};
 pub use hosts::HostCloud;
-pub use image::{BASE_TAG, Image, ImageState, NewImage, PLAYBOOK_TAG};
+pub use image::{BASE_TAG, Image, ImageState, NewImage, PLAYBOOK_TAG, Volume};
 pub use model::InstanceState;
 use model::{BuilderId, FleetId, LaunchId, Offering, PoolName, step::sight::Sight};
 
@@ -140,6 +140,8 @@ pub struct LaunchRequest {
     /// The security groups' ids; the cloud's default without any.
     pub security_groups: Vec<String>,
     /// What the instance's first boot reads. Holds its host key, so it is never logged.
+    /// The volumes that are to go with the machine, though its image says that they stay.
+    pub volumes: Vec<Volume>,
     pub user_data: String,
     /// Whether the cloud knows metadata options: tokens are then required and one hop is the limit.
     pub metadata_options: bool,

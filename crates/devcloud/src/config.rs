@@ -108,6 +108,8 @@ pub struct ImageConfig {
     pub architecture: String,
     /// The root directories of the layers, topmost first.
     pub layers: Vec<PathBuf>,
+    /// Whether the disk of an instance stays, and would cost money, when that is terminated, unless the launch says otherwise.
+    pub keeps_volume: bool,
 }
 
 /// A port of the gateway address inside the cloud's network, carried to an address of the host.

@@ -14,6 +14,13 @@ struct ImageFile {
     description: String,
     architecture: String,
     layers: Vec<String>,
+    /// Whether an instance's disk goes with it.
+    #[serde(default = "yes")]
+    delete_on_termination: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl ImageConfig {
@@ -58,6 +65,7 @@ impl ImageConfig {
             description: file.description,
             architecture: file.architecture,
             layers,
+            keeps_volume: !file.delete_on_termination,
         })
     }
 }
@@ -79,6 +87,11 @@ mod tests {
             image.layers,
             [directory.path().canonicalize().unwrap().join("root")]
         );
+
+        assert!(!image.keeps_volume);
+        let kept = text.replace(r#""recipe":"x""#, r#""delete_on_termination":false"#);
+        fs_err::write(&file, kept).unwrap();
+        assert!(ImageConfig::read(directory.path()).unwrap().keeps_volume);
 
         for bad in ["../root", "/root", "absent"] {
             let text = format!(r#"{{"name":"small","architecture":"x86_64","layers":["{bad}"]}}"#);

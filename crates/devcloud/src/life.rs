@@ -347,6 +347,11 @@ impl Life {
                 {
                     let reason = instance.state_reason.take();
                     instance.enter(to, reason);
+                    let left = (to == InstanceState::Terminated && instance.keeps_volume)
+                        .then(|| instance.root_volume_id.clone());
+                    if let Some(volume) = left {
+                        state.left_volumes.insert(volume, id);
+                    }
                 }
                 Ok(())
             })

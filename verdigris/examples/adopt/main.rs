@@ -109,6 +109,7 @@ async fn full_cloud(state: &Path, fleet: &FleetSpec, count: u32) -> Result<Cloud
         description: IMAGE.to_owned(),
         architecture: "x86_64".to_owned(),
         layers: vec![state.to_owned()],
+        keeps_volume: false,
     });
     let cloud = Cloud::start_with(config, FakeMachines::new()).await?;
     let tag = BTreeMap::from([(FLEET_TAG.to_owned(), fleet.fleet.to_string())]);
@@ -161,6 +162,7 @@ fn instance(number: u32, group: Option<String>) -> ledger::Instance {
         private_address: Ipv4Addr::new(10, 88, high, low),
         public_address: Ipv4Addr::new(127, 88, high, low),
         root_volume_id: format!("vol-{number}"),
+        keeps_volume: false,
         launch_time: SystemTime::UNIX_EPOCH.into(),
         state: InstanceState::Running,
         has_disk: true,

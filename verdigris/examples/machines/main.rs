@@ -146,6 +146,7 @@ async fn launch(cloud: &Cloud, image: &str, user_data: &str, count: u32) -> Resu
             pool: "bench".parse()?,
             image: image.to_owned(),
             offering: "t3.nano".parse()?,
+            volumes: Vec::new(),
             security_groups: Vec::new(),
             user_data: user_data.to_owned(),
             metadata_options: true,

@@ -49,6 +49,7 @@ mod tests {
             state_reason: None,
             created: None,
             tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            kept_volumes: Vec::new(),
         }
     }
 

@@ -80,6 +80,17 @@ fn machines_that_never_answer_are_given_up_in_time_and_terminated() {
         words.contains("builders never got ready: the last one: SSH did not answer within "),
         "{words}"
     );
+    let volumes = "print(*[(one['VolumeId'], one['State']) for one in ec2.describe_volumes()['Volumes']])";
+    let is_kept = format!(
+        "print(*[disk['Ebs']['DeleteOnTermination'] for disk in ec2.describe_images(ImageIds=['{}'])['Images'][0]['BlockDeviceMappings']])",
+        cloud.image
+    );
+    assert_eq!(
+        boto3(cloud.port, &is_kept).trim(),
+        "False",
+        "its image leaves its volume behind"
+    );
+    assert_eq!(boto3(cloud.port, volumes).trim(), "", "and none is left");
     let resumed = fleet.run(&["fleet", "resume", "x86"]);
     assert_eq!(
         resumed.trim(),

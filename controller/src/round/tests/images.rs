@@ -1,9 +1,22 @@
 //! Builders from images: what their image was made by is not done on them once more.
 
-use cloud::{Image, ImageState, PLAYBOOK_TAG};
+use cloud::{Image, ImageState, PLAYBOOK_TAG, Volume};
 
 use super::*;
 use crate::{playbook_digest, playbook_variables};
+
+/// The pool's image, without a tag.
+fn image() -> Image {
+    Image {
+        id: "ami-1".to_owned(),
+        name: "a builder".to_owned(),
+        state: ImageState::Available,
+        state_reason: None,
+        created: None,
+        tags: BTreeMap::new(),
+        kept_volumes: Vec::new(),
+    }
+}
 
 impl Farm {
     /// The digest of what makes the builders of the pool `x86`.
@@ -28,12 +41,8 @@ impl Farm {
     fn tag_image(&self, digest: Option<&str>) {
         let tags = digest.map(|digest| (PLAYBOOK_TAG.to_owned(), digest.to_owned()));
         self.cloud.add_image(Image {
-            id: "ami-1".to_owned(),
-            name: "a builder".to_owned(),
-            state: ImageState::Available,
-            state_reason: None,
-            created: None,
             tags: tags.into_iter().collect(),
+            ..image()
         });
     }
 
@@ -97,13 +106,74 @@ async fn a_cloud_that_does_not_say_what_made_an_image_costs_the_playbook_and_is_
     let mut farm = Farm::start(&pool("x86", "max: 4, idle: 1", "a")).await;
     let digest = farm.digest();
     farm.tag_image(Some(&digest));
-    farm.cloud.hide_images(Some(refused("UnauthorizedOperation")));
     farm.until_ready(1).await;
-    assert_eq!(farm.taken_played(), WHOLE);
+    let builder = farm.builders().await.remove(0);
+    // As after ten minutes, when what was known of the image is old.
+    let images = crate::image::Images::new(Clock::Manual(farm.clock.clone()));
+    let vars = playbook_variables(
+        &farm.controller.context.fleet,
+        (&builder.pool, ""),
+        &farm.controller.context.key,
+        &farm.controller.context.builder_url,
+        &[],
+    )
+    .unwrap();
+    for (error, seconds, expected) in [
+        (Some(refused("UnauthorizedOperation")), 0, None),
+        (None, 29, None),
+        (None, 1, Some(crate::BOOT_TAG)),
+    ] {
+        farm.cloud.hide_images(error);
+        farm.clock.advance(Duration::from_secs(seconds));
+        let context = &farm.controller.context;
+        let provision = &context.fleet.provision["base"];
+        let part = crate::image::part_of(context, &builder, provision, (&vars, &images)).await;
+        assert_eq!(part, expected);
+    }
+}
+
+#[tokio::test]
+async fn volumes_that_an_image_would_leave_behind_go_with_its_machines() {
+    let mut farm = Farm::start(&pool("x86", "max: 4, idle: 2", "a")).await;
+    let root = Volume {
+        device: "/dev/xvda".to_owned(),
+        size: Some(8),
+    };
+    farm.cloud.add_image(Image {
+        kept_volumes: vec![root.clone()],
+        ..image()
+    });
+    // The answer to the first launch is lost: the question is repeated word for word.
+    farm.cloud
+        .fail_next_launch(LaunchFailure::After(cloud::Error::Unclear {
+            what: "it is lost".to_owned(),
+        }));
+    farm.until_ready(2).await;
+    let asked = farm.cloud.asked();
+    assert!(asked.len() >= 2, "{asked:?}");
+    for request in &asked {
+        assert_eq!(request.volumes, std::slice::from_ref(&root), "{request:?}");
+    }
+    assert_eq!(farm.cloud.image_looks(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_launched_while_it_is_not_known_what_it_would_leave_behind() {
+    let mut farm = Farm::start(&pool("x86", "max: 4, idle: 1", "a")).await;
+    farm.cloud.add_image(image());
+    farm.cloud.hide_images(Some(refused("UnauthorizedOperation")));
+    farm.pass(30).await;
+    assert_eq!(farm.cloud.asked(), []);
+    let builder = farm.builders().await.remove(0);
+    let why = builder.reason.unwrap();
+    assert!(
+        why.contains("not known which volumes image ami-1 would leave behind")
+            && why.contains("UnauthorizedOperation"),
+        "{why}"
+    );
     farm.cloud.hide_images(None);
-    farm.replace(1).await;
-    assert_eq!(farm.taken_played(), BOOT);
-    assert_eq!(farm.cloud.image_looks(), 2);
+    farm.until_ready(1).await;
+    assert_eq!(farm.cloud.asked().len(), 1);
 }
 
 #[tokio::test]

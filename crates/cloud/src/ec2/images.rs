@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::{
     error::ProvideErrorMetadata as _,
     operation::describe_images::builders::DescribeImagesFluentBuilder,
-    types::{Filter, ImageState as Ec2State, ResourceType, Tag, TagSpecification},
+    types::{
+        BlockDeviceMapping, EbsBlockDevice, Filter, ImageState as Ec2State, ResourceType, Tag,
+        TagSpecification,
+    },
 };
 use model::FleetId;
 
 use super::{Ec2, answer::classify, once::asked_once};
-use crate::{Error, FLEET_TAG, Image, ImageState, NewImage};
+use crate::{Error, FLEET_TAG, Image, ImageState, NewImage, Volume};
 
 impl Ec2 {
     pub(super) async fn find_image(&self, id: &str) -> Result<Option<Image>, Error> {
@@ -132,7 +135,32 @@ fn image(found: &aws_sdk_ec2::types::Image) -> Option<Image> {
         tags: tags
             .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
             .collect(),
+        kept_volumes: found.block_device_mappings().iter().filter_map(kept).collect(),
     })
+}
+
+/// The volume of a device of an image, unless it goes with its machine. Where nothing is said of that, it may stay.
+fn kept(device: &BlockDeviceMapping) -> Option<Volume> {
+    let volume = device.ebs()?;
+    (volume.delete_on_termination() != Some(true)).then_some(Volume {
+        device: device.device_name()?.to_owned(),
+        size: volume.volume_size(),
+    })
+}
+
+/// What a launch says of its image's volumes. All else of them is as the image has it; the size is repeated for clouds that do
+/// not take a volume without one.
+pub(super) fn going_with(volumes: &[Volume]) -> Option<Vec<BlockDeviceMapping>> {
+    let going = volumes.iter().map(|volume| {
+        let disk = EbsBlockDevice::builder()
+            .delete_on_termination(true)
+            .set_volume_size(volume.size);
+        BlockDeviceMapping::builder()
+            .device_name(&volume.device)
+            .ebs(disk.build())
+            .build()
+    });
+    (!volumes.is_empty()).then(|| going.collect())
 }
 
 #[cfg(test)]
@@ -140,9 +168,10 @@ mod tests {
     use std::{io::Write as _, net::TcpListener};
 
     use super::{
-        super::tests::{at, endpoint, error_body, read_whole},
+        super::tests::{at, endpoint, error_body, read_whole, request},
         *,
     };
+    use crate::{Cloud as _, LaunchRequest};
 
     fn described(items: &str) -> String {
         format!("<DescribeImagesResponse><imagesSet>{items}</imagesSet></DescribeImagesResponse>")
@@ -230,6 +259,56 @@ mod tests {
                 "{body}"
             );
             assert!(server.join().unwrap().contains("ImageId.1=ami-1"));
+        }
+    }
+
+    #[tokio::test]
+    async fn volumes_that_an_image_would_leave_behind_are_known_and_launched_to_go_with_the_machine() {
+        let device =
+            |name: &str, inside: &str| format!("<item><deviceName>{name}</deviceName>{inside}</item>");
+        let devices = [
+            device(
+                "/dev/xvda",
+                "<ebs><volumeSize>8</volumeSize><deleteOnTermination>false</deleteOnTermination></ebs>",
+            ),
+            device(
+                "/dev/sdb",
+                "<ebs><deleteOnTermination>true</deleteOnTermination></ebs>",
+            ),
+            device("/dev/sdc", "<virtualName>ephemeral0</virtualName>"),
+            // Nothing is said, so that it may stay.
+            device("/dev/sdd", "<ebs><snapshotId>snap-1</snapshotId></ebs>"),
+        ];
+        let body = described(&format!(
+            "<item><imageId>ami-1</imageId><imageState>available</imageState>\
+             <blockDeviceMapping>{}</blockDeviceMapping></item>",
+            devices.concat()
+        ));
+        let (cloud, server) = endpoint("200 OK", &body);
+        let volumes = cloud.find_image("ami-1").await.unwrap().unwrap().kept_volumes;
+        server.join().unwrap();
+        let named: Vec<_> = volumes.iter().map(|it| (it.device.as_str(), it.size)).collect();
+        assert_eq!(named, [("/dev/xvda", Some(8)), ("/dev/sdd", None)]);
+
+        for (volumes, expected) in [
+            (
+                volumes,
+                "BlockDeviceMapping.1.DeviceName=%2Fdev%2Fxvda&BlockDeviceMapping.1.Ebs.DeleteOnTermination=true\
+                 &BlockDeviceMapping.1.Ebs.VolumeSize=8&BlockDeviceMapping.2.DeviceName=%2Fdev%2Fsdd\
+                 &BlockDeviceMapping.2.Ebs.DeleteOnTermination=true",
+            ),
+            (Vec::new(), ""),
+        ] {
+            let (cloud, server) = endpoint("400 No", &error_body("InsufficientInstanceCapacity"));
+            let request = LaunchRequest { volumes, ..request() };
+            cloud.launch(&request).await.unwrap_err();
+            let asked = server.join().unwrap();
+            let mut said: Vec<_> = asked
+                .split('&')
+                .filter(|it| it.starts_with("BlockDevice"))
+                .collect();
+            said.sort_unstable();
+            assert_eq!(said.join("&"), expected);
         }
     }
 

@@ -60,7 +60,7 @@ fn is_whole(asked: &[u8]) -> bool {
     body.len() >= length.trim().parse().unwrap()
 }
 
-fn request() -> LaunchRequest {
+pub(super) fn request() -> LaunchRequest {
     LaunchRequest {
         launch: LaunchId(Uuid::from_u128(1)),
         builder: BuilderId(Uuid::from_u128(2)),
@@ -68,6 +68,7 @@ fn request() -> LaunchRequest {
         pool: "x86".parse().unwrap(),
         image: "ami-0123456789abcdef0".to_owned(),
         offering: "c7i.xlarge".parse().unwrap(),
+        volumes: Vec::new(),
         security_groups: Vec::new(),
         user_data: "#cloud-config\n".to_owned(),
         metadata_options: true,

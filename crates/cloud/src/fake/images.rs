@@ -59,6 +59,7 @@ impl Images {
             state_reason: None,
             created: None,
             tags: wanted.tags.clone(),
+            kept_volumes: Vec::new(),
         };
         self.all.insert(id.clone(), image);
         Ok(id)

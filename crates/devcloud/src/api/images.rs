@@ -71,6 +71,7 @@ fn shown(service: &Service, state: &State) -> Vec<Shown> {
             description: image.description.clone(),
             architecture: image.architecture.clone(),
             layers: Vec::new(),
+            keeps_volume: false,
         },
         created: view::timestamp(image.created),
         state: image.state,
@@ -88,6 +89,7 @@ fn values(state: &State, shown: &Shown, name: &str) -> Vec<String> {
     let of_failed = |text: &str| shown.reason.iter().map(|_| text.to_owned()).collect();
     match name {
         "architecture" => vec![image.architecture.clone()],
+        "block-device-mapping.delete-on-termination" => vec![(!image.keeps_volume).to_string()],
         "creation-date" => vec![shown.created.clone()],
         "description" => vec![image.description.clone()],
         "image-id" => vec![image.id.clone()],
@@ -158,7 +160,7 @@ fn show(xml: &mut Xml, state: &State, shown: &Shown) {
     xml.list("blockDeviceMapping", ["/dev/sda1"], |xml, device| {
         xml.put("deviceName", device);
         xml.element("ebs", |xml| {
-            xml.put("deleteOnTermination", true);
+            xml.put("deleteOnTermination", !image.keeps_volume);
             xml.put("volumeType", "standard");
             xml.put("encrypted", false);
         });
@@ -173,7 +175,6 @@ fn show(xml: &mut Xml, state: &State, shown: &Shown) {
 /// What all images have under the name of a filter.
 fn same_of_all(name: &str) -> Option<&'static str> {
     Some(match name {
-        "block-device-mapping.delete-on-termination" => "true",
         "block-device-mapping.device-name" | "root-device-name" => "/dev/sda1",
         "block-device-mapping.encrypted" | "is-public" => "false",
         "block-device-mapping.volume-type" => "standard",

@@ -33,6 +33,7 @@ pub(crate) fn instance(id: &str) -> Instance {
         private_address: "10.88.1.1".parse().unwrap(),
         public_address: "127.88.1.1".parse().unwrap(),
         root_volume_id: "vol-00000000000000001".to_owned(),
+        keeps_volume: false,
         launch_time: OffsetDateTime::UNIX_EPOCH,
         state: InstanceState::Pending,
         has_disk: false,

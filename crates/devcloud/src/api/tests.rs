@@ -75,6 +75,7 @@ impl Harness {
             description: String::new(),
             architecture: "x86_64".to_owned(),
             layers: Vec::new(),
+            keeps_volume: false,
         });
         change(&mut config);
         for image in &mut config.images {

@@ -19,6 +19,7 @@ fn image(name: &str) -> ImageConfig {
         description: String::new(),
         architecture: "x86_64".to_owned(),
         layers: Vec::new(),
+        keeps_volume: false,
     }
 }
 

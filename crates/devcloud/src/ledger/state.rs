@@ -43,6 +43,9 @@ pub struct State {
     /// Images that were made here, by id.
     #[serde(default)]
     pub images: BTreeMap<String, MadeImage>,
+    /// Disks that stayed when their instances were terminated, by id: what a real account would pay for.
+    #[serde(default)]
+    pub left_volumes: BTreeMap<String, String>,
     /// Key pairs by name.
     pub key_pairs: BTreeMap<String, KeyPair>,
     /// Security groups by id.
@@ -71,6 +74,7 @@ impl State {
             instances: BTreeMap::new(),
             tokens: BTreeMap::new(),
             images: BTreeMap::new(),
+            left_volumes: BTreeMap::new(),
             key_pairs: BTreeMap::new(),
             security_groups: BTreeMap::from([(group.id.clone(), group)]),
             tags: BTreeMap::new(),
@@ -202,6 +206,9 @@ pub struct Instance {
     pub public_address: Ipv4Addr,
     /// The id of its disk.
     pub root_volume_id: String,
+    /// Whether it stays when the instance is terminated.
+    #[serde(default)]
+    pub keeps_volume: bool,
     /// When it was launched, or started again.
     #[serde(with = "time::serde::rfc3339")]
     pub launch_time: OffsetDateTime,

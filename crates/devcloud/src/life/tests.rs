@@ -99,6 +99,23 @@ impl Scene {
 }
 
 #[tokio::test]
+async fn a_disk_that_stays_when_its_instance_ends_is_in_the_ledger() {
+    for keeps in [false, true] {
+        let scene = Scene::new(|instance| {
+            instance.keeps_volume = keeps;
+            instance.enter(InstanceState::ShuttingDown, None);
+        })
+        .await;
+        scene.life.reconcile(ID).await;
+        let state = scene.life.ledger.snapshot();
+        assert_eq!(state.instances[ID].state, InstanceState::Terminated);
+        let left: Vec<_> = state.left_volumes.iter().collect();
+        let disk = (&state.instances[ID].root_volume_id, &ID.to_owned());
+        assert_eq!(left, if keeps { vec![disk] } else { Vec::new() });
+    }
+}
+
+#[tokio::test]
 async fn an_instance_that_cannot_be_started_ends_and_says_why() {
     let scene = Scene::new(|_| ()).await;
     scene.machines.fail("run", "no space is left");

@@ -57,6 +57,7 @@ struct Launch {
     shutdown_behavior: ShutdownBehavior,
     termination_protected: bool,
     stop_protected: bool,
+    keeps_volume: bool,
     tags: tags::Specifications,
     /// What goes wrong with them on purpose.
     work: Work,
@@ -141,6 +142,7 @@ impl Launch {
         Ok(Self {
             least,
             most,
+            keeps_volume: disk::keeps_volume(&request.block_device_mapping, &image),
             image,
             instance_type: instance_type.name,
             key_name: request.key_name,
@@ -304,6 +306,7 @@ impl Launch {
             private_address,
             public_address,
             root_volume_id: self.profile.new_id("vol")?,
+            keeps_volume: self.keeps_volume,
             launch_time: now,
             state: InstanceState::Pending,
             has_disk: false,
@@ -417,6 +420,7 @@ fn image(service: &Service, id: Option<&str>) -> Result<ImageConfig, ApiError> {
             description: image.description.clone(),
             architecture: image.architecture.clone(),
             layers: image.layers.clone(),
+            keeps_volume: false,
         }),
         Some(image) => {
             let message = format!("The image ID '{id}' is {}, not available", image.state.name());

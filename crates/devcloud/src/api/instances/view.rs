@@ -149,7 +149,7 @@ pub(super) fn block_devices(xml: &mut Xml, instance: &Instance, alive: bool) {
             xml.put("volumeId", volume);
             xml.put("status", "attached");
             xml.put("attachTime", timestamp(instance.launch_time));
-            xml.put("deleteOnTermination", true);
+            xml.put("deleteOnTermination", !instance.keeps_volume);
         });
     });
 }

@@ -35,6 +35,42 @@ async fn states(harness: &Harness, form: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_disk_stays_or_goes_with_its_instance_as_the_launch_says_or_else_its_image() {
+    let root = "BlockDeviceMapping.1.DeviceName=/dev/sda1&BlockDeviceMapping.1.Ebs";
+    for is_kept in [false, true] {
+        let harness = Harness::on(FakeMachines::new(), |config| {
+            config.images[0].keeps_volume = is_kept;
+        });
+        let goes = (!is_kept).to_string();
+        let shown = harness.call("DescribeImages", "").await.unwrap();
+        assert_eq!(texts(&shown, "deleteOnTermination"), [goes.as_str()]);
+        for (value, expected) in [("true", 1), ("false", 0)] {
+            let form =
+                format!("Filter.1.Name=block-device-mapping.delete-on-termination&Filter.1.Value.1={value}");
+            let found = harness.call("DescribeImages", &form).await.unwrap();
+            let expected = if is_kept { 1 - expected } else { expected };
+            assert_eq!(texts(&found, "imageId").len(), expected, "{value}");
+        }
+        for (said, expected) in [
+            (String::new(), goes.as_str()),
+            (format!("&{root}.VolumeSize=9"), goes.as_str()),
+            (format!("&{root}.DeleteOnTermination=true"), "true"),
+            (format!("&{root}.DeleteOnTermination=false"), "false"),
+        ] {
+            let made = harness.run(&format!("{ONE}{said}")).await.unwrap();
+            // Its network interface goes with it in any case.
+            let stays = expected == "false";
+            let told = texts(&made, "deleteOnTermination");
+            let kept = told.iter().filter(|it| **it == "false").count();
+            assert_eq!(kept, usize::from(stays), "{said}");
+            let id = texts(&made, "instanceId")[0];
+            let state = harness.service.ledger.snapshot();
+            assert_eq!(state.instances[id].keeps_volume, stays, "{said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_image_is_made_of_an_instance_launched_and_kept_until_nothing_is_on_it() {
     let (harness, machines, instance) = running().await;
     let tags = "TagSpecification.1.ResourceType=image&TagSpecification.1.Tag.1.Key=playbook&TagSpecification.1.Tag.1.Value=abc";

@@ -155,6 +155,7 @@ async fn images_are_found_by_what_they_are_and_whose() {
             description: "for builders".to_owned(),
             architecture: "arm64".to_owned(),
             layers: Vec::new(),
+            keeps_volume: false,
         });
     });
     let owner = harness.service.ledger.snapshot().owner_id.clone();

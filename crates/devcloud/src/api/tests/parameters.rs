@@ -218,10 +218,6 @@ async fn what_a_launch_asks_for_is_done_or_refused_with_ec2s_code() {
         ),
         ("BlockDeviceMapping.1.Ebs.VolumeSize=10", "MissingParameter"),
         (
-            "BlockDeviceMapping.1.DeviceName=/dev/sda1&BlockDeviceMapping.1.Ebs.DeleteOnTermination=false",
-            "Unsupported",
-        ),
-        (
             "BlockDeviceMapping.1.DeviceName=/dev/sda1&BlockDeviceMapping.1.Ebs.Encrypted=true",
             "Unsupported",
         ),

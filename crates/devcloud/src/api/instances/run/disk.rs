@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 
 use devcloud_dialect::{ApiError, request::BlockDeviceMapping, request::Ebs, within};
 
+use crate::ImageConfig;
+
 /// The name of the one disk.
 const ROOT: &str = "/dev/sda1";
 
@@ -67,18 +69,19 @@ pub(super) fn check(number: usize, disk: &BlockDeviceMapping) -> Result<(), ApiE
         return Err(ApiError::new("InvalidBlockDeviceMapping", message));
     }
     size_and_speed(&name("Ebs."), &disk.ebs)?;
-    for (refused, what) in [
-        (disk.ebs.encrypted == Some(true), name("Ebs.Encrypted=true")),
-        (
-            disk.ebs.delete_on_termination == Some(false),
-            name("Ebs.DeleteOnTermination=false"),
-        ),
-    ] {
-        if refused {
-            return Err(ApiError::unsupported(&what));
-        }
+    match disk.ebs.encrypted {
+        Some(true) => Err(ApiError::unsupported(&name("Ebs.Encrypted=true"))),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether the disk of an instance stays when that is terminated: as the launch says, else as its image does.
+pub(super) fn keeps_volume(disks: &[BlockDeviceMapping], image: &ImageConfig) -> bool {
+    let mut said = disks
+        .iter()
+        .filter(|disk| disk.device_name.as_deref() == Some(ROOT))
+        .filter_map(|disk| disk.ebs.delete_on_termination);
+    said.next_back().map_or(image.keeps_volume, |deleted| !deleted)
 }
 
 /// Whether the kind of the disk allows its size and speed. `prefix` comes before the names of parameters.
