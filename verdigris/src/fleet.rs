@@ -3,6 +3,7 @@
 
 mod ask;
 mod condition;
+mod cost;
 mod diff;
 mod forsaken;
 mod hooks;
@@ -32,6 +33,7 @@ use store::{FleetView, Store};
 use crate::parts;
 
 pub(crate) use ask::{AskCommand, BAD_CONFIG, ask, misread, see_through, write_down};
+pub(crate) use cost::{CostArguments, cost};
 pub(crate) use diff::diff;
 pub(crate) use forsaken::refuse_forsaken_machines;
 pub(crate) use init::{InitArguments, init};

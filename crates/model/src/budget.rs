@@ -14,6 +14,8 @@ use crate::{
     quantity::Price,
 };
 
+pub mod costs;
+
 /// Over how long what was spent is summed up.
 const WINDOW: Duration = Duration::from_secs(86_400);
 /// The time of ended machines is kept in such parts.
@@ -21,26 +23,40 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// For so long a machine is taken to be there when it is decided whether there may be one more.
 const FIRST: Duration = HOUR;
 
-/// The beginning of the hour that a moment is in.
-fn hour_of(at: Timestamp) -> Timestamp {
-    let hour = i64::try_from(HOUR.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(at.as_micros().div_euclid(hour).saturating_mul(hour))
+/// For so long it is kept for how long machines were there.
+const KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
+
+/// The beginning of the hour that a moment is in, or of the day, in UTC, or of what else of such a length, counted since 1970.
+#[must_use]
+pub fn beginning(at: Timestamp, length: Duration) -> Timestamp {
+    let length = i64::try_from(length.as_micros()).unwrap_or(i64::MAX).max(1);
+    Timestamp::from_micros(at.as_micros().div_euclid(length).saturating_mul(length))
 }
 
 /// Since when what was spent counts: since 24 hours ago, or since the beginning of the hour that this is in, so that it is never
 /// too little.
 #[must_use]
 pub fn counts_since(now: Timestamp) -> Timestamp {
-    hour_of(now.minus(WINDOW))
+    beginning(now.minus(WINDOW), HOUR)
 }
 
-/// How long a machine was there in each hour, by the hours' beginnings, as far as that counts at its end.
+/// The first hour of which it is kept for how long machines were there.
+#[must_use]
+pub fn kept_since(now: Timestamp) -> Timestamp {
+    beginning(now.minus(KEPT_FOR), HOUR)
+}
+
+/// How long a machine was there in each hour, by the hours' beginnings, as far as that is kept at its end.
 #[must_use]
 pub fn by_hours(from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Duration)> {
+    parts(from.max(kept_since(to)), to)
+}
+
+fn parts(from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Duration)> {
     let mut parts = Vec::new();
-    let mut at = from.max(counts_since(to));
+    let mut at = from;
     while at < to {
-        let hour = hour_of(at);
+        let hour = beginning(at, HOUR);
         let end = hour.plus(HOUR).min(to);
         parts.push((hour, end.since(at)));
         at = end;

@@ -7,7 +7,7 @@ use model::quantity::Span;
 
 use crate::{
     complain,
-    fleet::{self, AskCommand, BAD_CONFIG, InitArguments},
+    fleet::{self, AskCommand, BAD_CONFIG, CostArguments, InitArguments},
     options::Config,
     parts::BadConfig,
     say,
@@ -54,6 +54,8 @@ pub(super) enum FleetCommand {
         #[command(flatten)]
         config: Config,
     },
+    /// Show what machines cost in each hour of the last day, or of another time, pool by pool.
+    Cost(CostArguments),
     /// Let a pool that is held back after failed launches launch again as it needs.
     Resume {
         /// The pool, by its name in the fleet file.
@@ -102,6 +104,7 @@ impl FleetCommand {
             } => fleet::diff(&config, &file, json).await?,
             Self::Plan { json, config, .. } => fleet::plan(&config, json).await?,
             Self::Why { what, json, config } => fleet::why(&config, &what, json).await?,
+            Self::Cost(arguments) => fleet::cost(&arguments).await?,
             Self::Resume { pool, config } => fleet::resume(&config, &pool).await?,
             Self::Ask(command) => return Ok(Box::pin(fleet::ask(&command)).await),
             Self::Init(arguments) => fleet::init(&arguments)?,

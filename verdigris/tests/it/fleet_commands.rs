@@ -41,6 +41,20 @@ fn the_fleets_commands_name_builds_and_owners_and_a_farm_that_nobody_leads() {
     let said = farm.operate(&["fleet", "resume", "local"]);
     assert_eq!(said.trim(), "Pool local is not held back: nothing to do.");
 
+    let cost = farm.operate(&["fleet", "cost"]);
+    assert!(
+        cost.starts_with("HOUR (UTC)") && cost.contains(" h\n"),
+        "none has a price: {cost}"
+    );
+    let cost: serde_json::Value =
+        serde_json::from_str(&farm.operate(&["fleet", "cost", "--days", "2", "--json"])).unwrap();
+    assert_eq!(cost["of"], "days");
+    let all = &cost["all"]["pools"]["local"];
+    assert!(
+        all["machine_seconds"].as_u64().unwrap() > 0 && all["cost"] == "0",
+        "{cost}"
+    );
+
     // It is asked before a restart, while the controller of the first id leads.
     let (is_good, said) = with_another_fleet_id(&farm, |farm| {
         let output = check(farm);

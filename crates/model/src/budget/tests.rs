@@ -72,9 +72,10 @@ fn a_machines_time_is_told_for_each_hour_that_still_counts_at_its_end() {
             .collect();
         assert_eq!(found, expected, "{from} {to}");
     }
-    // Of one that was there for a month only what is not out of the sum again at once.
-    let long = by_hours(at(-30 * 86_400), at(minute));
-    assert_eq!((long.len(), long[0].0), (25, counts_since(at(minute))));
+    // Of one that was there for a year only what is not forgotten again at once.
+    let long = by_hours(at(-365 * 86_400), at(minute));
+    assert_eq!((long.len(), long[0].0), (90 * 24 + 1, kept_since(at(minute))));
+    assert_eq!(kept_since(at(minute)), at(-90 * 86_400));
     assert_eq!(counts_since(at(minute)), at(-86_400));
     assert_eq!(counts_since(at(hour)), at(hour - 86_400));
 }

@@ -1,12 +1,14 @@
 //! What clouds cost. For how long machines were there that ended is kept by the hour, so that nobody walks through ended builders to
 //! learn it.
 
+use std::time::Duration;
+
 use model::{
     BuilderState, FleetId, Timestamp,
-    budget::{Budget, Ended, by_hours, counts_since},
+    budget::{Budget, Ended, by_hours, costs::MachineTime, counts_since, kept_since},
     fleet::FleetSpec,
 };
-use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, Statement};
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, Statement, Value};
 use uuid::Uuid;
 
 use super::{
@@ -17,17 +19,21 @@ use super::{
 use crate::{
     Builder,
     convert::{Row, readable},
-    database::Tx,
+    database::{Store, Tx},
     entity::builder,
-    error::TxError,
+    error::{Result, TxError},
 };
 
-/// Adds to what is on record.
-const ADD: &str = "INSERT INTO ended_machines (fleet, hour, cloud, offering, machines, micros) VALUES ($1, $2, $3, $4, $5, $6)
-    ON CONFLICT (fleet, hour, cloud, offering) DO UPDATE SET
-        machines = ended_machines.machines + excluded.machines, micros = ended_machines.micros + excluded.micros";
-/// Takes away what does not count any more.
-const FORGET: &str = "DELETE FROM ended_machines WHERE fleet = $1 AND hour < $2";
+/// Adds to what is on record, with the rows between both.
+const ADD: [&str; 2] = [
+    "INSERT INTO machine_hours (fleet, hour, cloud, pool, offering, machines, micros) VALUES ",
+    " ON CONFLICT (fleet, hour, cloud, pool, offering) DO UPDATE SET
+        machines = machine_hours.machines + excluded.machines, micros = machine_hours.micros + excluded.micros",
+];
+/// How many hours one statement adds to: one machine may have been there for thousands.
+const HOURS_AT_ONCE: usize = 200;
+/// Takes away what is kept no longer.
+const FORGET: &str = "DELETE FROM machine_hours WHERE fleet = $1 AND hour < $2";
 
 /// Notes how long a builder's machine was there, where there was one and this move ends it. In the hour of its end it counts as a
 /// machine, in those before with its time only.
@@ -48,19 +54,30 @@ pub(super) async fn note_end(
     let offering = builder.offering().map(ToString::to_string).unwrap_or_default();
     let parts = by_hours(since, now);
     let last = parts.len().saturating_sub(1);
-    for (place, (hour, time)) in parts.into_iter().enumerate() {
-        let values = [
-            fleet.0.into(),
-            hour.as_micros().into(),
-            builder.cloud.clone().into(),
-            offering.clone().into(),
-            i64::from(place == last).into(),
-            i64::try_from(time.as_micros()).unwrap_or(i64::MAX).into(),
-        ];
-        tx.execute_raw(Statement::from_sql_and_values(backend, ADD, values))
+    let hours: Vec<_> = parts.into_iter().enumerate().collect();
+    for some in hours.chunks(HOURS_AT_ONCE) {
+        let mut values: Vec<Value> = Vec::new();
+        let mut rows = Vec::new();
+        for (place, (hour, time)) in some {
+            let first = values.len();
+            values.extend([
+                fleet.0.into(),
+                hour.as_micros().into(),
+                builder.cloud.clone().into(),
+                builder.pool.to_string().into(),
+                offering.clone().into(),
+                i64::from(*place == last).into(),
+                i64::try_from(time.as_micros()).unwrap_or(i64::MAX).into(),
+            ]);
+            let numbers = (first..values.len()).map(|number| format!("${}", number + 1));
+            rows.push(format!("({})", numbers.collect::<Vec<_>>().join(", ")));
+        }
+        let [before, after] = ADD;
+        let sql = format!("{before}{}{after}", rows.join(", "));
+        tx.execute_raw(Statement::from_sql_and_values(backend, sql, values))
             .await?;
     }
-    let old = [fleet.0.into(), counts_since(now).as_micros().into()];
+    let old = [fleet.0.into(), kept_since(now).as_micros().into()];
     tx.execute_raw(Statement::from_sql_and_values(backend, FORGET, old))
         .await?;
     Ok(())
@@ -73,16 +90,16 @@ pub(super) async fn ended_machines(tx: &Tx, fleet: FleetId, now: Timestamp) -> R
     let sql = format!(
         "SELECT CAST({}({}(cloud, offering, machines, micros)) AS TEXT) FROM (
             SELECT cloud, offering, CAST(sum(machines) AS BIGINT) AS machines, CAST(sum(micros) AS BIGINT) AS micros
-            FROM ended_machines WHERE fleet = $1 AND hour >= $2 GROUP BY cloud, offering ORDER BY cloud, offering
+            FROM machine_hours WHERE fleet = $1 AND hour >= $2 GROUP BY cloud, offering ORDER BY cloud, offering
          ) AS sums",
         json.group, json.array
     );
     let values = [fleet.0.into(), counts_since(now).as_micros().into()];
     let found = ask(tx, Statement::from_sql_and_values(backend, sql, values)).await?;
-    let rows: Vec<(Text<'_>, Text<'_>, i64, i64)> = json::rows("ended_machines", found.as_deref())?;
+    let rows: Vec<(Text<'_>, Text<'_>, i64, i64)> = json::rows("machine_hours", found.as_deref())?;
     let ended = rows.into_iter().map(|(cloud, offering, machines, micros)| {
         let name = &*cloud;
-        let of_row = Row::new("ended_machines", &name);
+        let of_row = Row::new("machine_hours", &name);
         let micros: u64 = of_row.number("micros", micros)?;
         Ok(Ended {
             offering: of_row.parse_maybe("offering", Some(&*offering).filter(|it| !it.is_empty()))?,
@@ -92,6 +109,61 @@ pub(super) async fn ended_machines(tx: &Tx, fleet: FleetId, now: Timestamp) -> R
         })
     });
     Ok(readable(ended).collect())
+}
+
+/// For how long machines of a fleet were there that ended, in each hour from one on, the earliest first. What cannot be read is left
+/// out.
+async fn ended_times(tx: &Tx, fleet: FleetId, since: Timestamp) -> Result<Vec<MachineTime>, TxError> {
+    let backend = tx.get_database_backend();
+    let json = functions(backend);
+    let sql = format!(
+        "SELECT CAST({}({}(hour, cloud, pool, offering, micros)) AS TEXT) FROM (
+            SELECT hour, cloud, pool, offering, micros FROM machine_hours
+            WHERE fleet = $1 AND hour >= $2 ORDER BY hour, cloud, pool, offering
+         ) AS hours",
+        json.group, json.array
+    );
+    let values = [fleet.0.into(), since.as_micros().into()];
+    let found = ask(tx, Statement::from_sql_and_values(backend, sql, values)).await?;
+    let rows: Vec<(i64, Text<'_>, Text<'_>, Text<'_>, i64)> = json::rows("machine_hours", found.as_deref())?;
+    let times = rows.into_iter().map(|(hour, cloud, pool, offering, micros)| {
+        let name = &*cloud;
+        let of_row = Row::new("machine_hours", &name);
+        Ok(MachineTime {
+            hour: Timestamp::from_micros(hour),
+            pool: of_row.parse_maybe("pool", Some(&*pool).filter(|it| !it.is_empty()))?,
+            offering: of_row.parse_maybe("offering", Some(&*offering).filter(|it| !it.is_empty()))?,
+            time: Duration::from_micros(of_row.number("micros", micros)?),
+            cloud: name.to_owned(),
+        })
+    });
+    Ok(readable(times).collect())
+}
+
+impl Store {
+    /// For how long rented machines of a fleet were there since the beginning of an hour: those that ended, of the last 90 days, and
+    /// those that live, up to now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`](crate::Error::Unavailable). What cannot be read is left out.
+    pub async fn machine_times(
+        &self,
+        fleet: FleetId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<MachineTime>> {
+        self.read(|tx| async move {
+            let of_fleet = Condition::all()
+                .add(is_live())
+                .add(builder::Column::Fleet.eq(fleet.0));
+            let live = builders_of(&tx, of_fleet).await?;
+            let mut times = ended_times(&tx, fleet, since).await?;
+            times.extend(live.iter().flat_map(|builder| builder.rental().times(since, now)));
+            Ok(times)
+        })
+        .await
+    }
 }
 
 /// What may be spent in clouds of some fleets, and is, by the files that are in force. Of a fleet whose file says nothing of money

@@ -2,7 +2,7 @@
 
 use model::{
     BuilderState, FleetId, LaunchAnswer, Offering, Timestamp,
-    budget::{Budget, Ended},
+    budget::{Budget, Ended, costs::MachineTime},
     intent::{Decision, IntentState, Request},
 };
 use serde_json::json;
@@ -16,6 +16,7 @@ use crate::{
 
 on_both_databases!(
     a_machine_that_ended_counts_from_the_launch_that_gave_it_in_each_hour_that_it_was_there,
+    each_hour_is_told_by_pool_and_offering_with_what_lives_up_to_now,
     what_never_was_a_rented_machine_costs_nothing,
     an_adopted_machine_counts_from_then_on_as_what_the_cloud_told_it_is,
     what_a_cloud_may_cost_is_told_by_the_file_in_force_and_with_what_lives,
@@ -101,17 +102,61 @@ async fn a_machine_that_ended_counts_from_the_launch_that_gave_it_in_each_hour_t
         [of("c5.large", 1, 600)]
     );
     assert_eq!(ended_at(&farm, at(DAY + 3 * HOUR)).await, []);
-    // What does not count any more goes with the next end, and of a machine of many days only the last one is kept.
+    // What is kept no longer goes with the next end, and of a machine of a year only the last ninety days are kept.
     let rows = async || {
         let raw = farm.raw().await;
-        raw.number("SELECT count(*) FROM ended_machines").await
+        raw.number("SELECT count(*) FROM machine_hours").await
     };
     assert_eq!(rows().await, 4);
-    machine(&farm, "c5.large", 5 * HOUR, 4 * DAY).await;
-    assert_eq!(rows().await, 24);
-    assert_eq!(ended_at(&farm, at(4 * DAY)).await, [of("c5.large", 1, DAY)]);
-    let other = farm.store.fleet_snapshot(FleetId(Uuid::now_v7()), at(4 * DAY));
+    machine(&farm, "c5.large", 5 * HOUR, 365 * DAY).await;
+    assert_eq!(rows().await, 90 * 24);
+    assert_eq!(ended_at(&farm, at(365 * DAY)).await, [of("c5.large", 1, DAY)]);
+    let other = farm.store.fleet_snapshot(FleetId(Uuid::now_v7()), at(365 * DAY));
     assert_eq!(other.await.unwrap().ended, [], "another fleet's");
+}
+
+async fn each_hour_is_told_by_pool_and_offering_with_what_lives_up_to_now(farm: Farm) {
+    let told = async |fleet: FleetId, since: u64, now: u64| {
+        let times = farm.store.machine_times(fleet, at(since), at(now)).await.unwrap();
+        let row = |it: &MachineTime| {
+            assert_eq!(it.cloud, "dev");
+            assert_eq!(
+                it.pool.as_ref().map(ToString::to_string).as_deref(),
+                Some("small")
+            );
+            let offering = it.offering.as_ref().map_or_else(String::new, Offering::to_string);
+            (it.hour.since(at(0)).as_secs() / HOUR, offering, it.time.as_secs())
+        };
+        times.iter().map(row).collect::<Vec<_>>()
+    };
+    let row = |hour: u64, offering: &str, seconds: u64| (hour, offering.to_owned(), seconds);
+    let fleet = farm.lease.fleet;
+    assert_eq!(told(fleet, 0, DAY).await, []);
+    machine(&farm, "c5.large", 600, 2 * HOUR + 600).await;
+    machine(&farm, "c5.large", HOUR, HOUR + 60).await;
+    machine(&farm, "c5.odd", HOUR, HOUR + 30).await;
+    given(&farm, "i-1", "c5.large", 2 * HOUR + 1800).await;
+    assert_eq!(
+        told(fleet, 0, 3 * HOUR + 60).await,
+        [
+            row(0, "c5.large", 3000),
+            row(1, "c5.large", 3660),
+            row(1, "c5.odd", 30),
+            row(2, "c5.large", 600),
+            row(2, "c5.large", 1800),
+            row(3, "c5.large", 60),
+        ]
+    );
+    assert_eq!(
+        told(fleet, 2 * HOUR, 2 * HOUR + 1860).await,
+        [row(2, "c5.large", 600), row(2, "c5.large", 60)]
+    );
+    assert_eq!(told(FleetId(Uuid::now_v7()), 0, DAY).await, [], "another fleet's");
+    // One from before pools were kept.
+    let raw = farm.raw().await;
+    raw.execute("UPDATE machine_hours SET pool = ''").await;
+    let times = farm.store.machine_times(fleet, at(0), at(HOUR)).await.unwrap();
+    assert!(times.iter().all(|it| it.pool.is_none()), "{times:?}");
 }
 
 async fn what_never_was_a_rented_machine_costs_nothing(farm: Farm) {
