@@ -7,6 +7,8 @@ use model::{
 };
 use store::Store;
 
+use crate::parts::BadConfig;
+
 /// Refuses a fleet file whose id was changed while there are machines of the old one, or one of whose clouds is gone or somewhere
 /// else while there are machines in it: nobody would end them. `at` is when the file is to be used: a fleet that a controller
 /// leads then is not forsaken.
@@ -24,14 +26,12 @@ pub(crate) async fn refuse_forsaken_machines(
     } else {
         format!("{builders} builders")
     };
-    bail!(
+    bail!(BadConfig(format!(
         "the fleet file's `fleet` is {}, but {builders} of fleet {} are on record, whose machines would run on with nobody \
          to end them. Write `fleet: {}` back. To change it after that, set `max` of every pool to 0, wait until \
          `verdigris fleet status` shows no builder, and stop the controller first.",
-        fleet.fleet.0,
-        old.0,
-        old.0
-    )
+        fleet.fleet.0, old.0, old.0
+    )))
 }
 
 async fn refuse_to_lose_clouds(store: &Store, fleet: &FleetSpec) -> anyhow::Result<()> {
@@ -41,10 +41,10 @@ async fn refuse_to_lose_clouds(store: &Store, fleet: &FleetSpec) -> anyhow::Resu
     let in_force = in_force.and_then(|spec| serde_json::from_value::<FleetSpec>(spec).ok());
     let old = in_force.as_ref().unwrap_or(fleet);
     match machines_left(old, fleet, &machines) {
-        Some(words) => bail!(
+        Some(words) => bail!(BadConfig(format!(
             "the fleet file leads to some machines of the farm no more, which would run on with nobody to end them: {words}. \
              Write back what was there, and change it then as it says."
-        ),
+        ))),
         None => Ok(()),
     }
 }

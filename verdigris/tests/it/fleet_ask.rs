@@ -8,7 +8,8 @@ use std::{
 };
 
 use model::{
-    BuilderState,
+    BuilderId, BuilderState,
+    fleet::FleetSpec,
     intent::{Decision, IntentState},
 };
 use runtime::clock;
@@ -242,14 +243,9 @@ fn a_command_without_a_controller_asks_the_cloud_itself_and_says_when_that_is_aw
     assert_eq!((code, &again["is_first"]), (4, &true.into()), "{again}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_builder_of_another_fleet_in_the_database_is_told_to_be_that() {
-    let farm = Nobody::new();
-    let store = farm.store().await;
-    let other = "019a0000-0000-7000-8000-000000000004";
+/// Puts a builder on record with the machine i-7 in the cloud `here`.
+async fn machine(store: &Store, lease: &Lease) -> BuilderId {
     let now = clock::now();
-    let lease = store.acquire_lease(other.parse().unwrap(), "other:1", Duration::from_secs(3600), now);
-    let lease = lease.await.unwrap().unwrap();
     let new = NewBuilder {
         id: "019a0000-0000-7000-8000-000000000005".parse().unwrap(),
         pool: "local".parse().unwrap(),
@@ -261,7 +257,7 @@ async fn a_builder_of_another_fleet_in_the_database_is_told_to_be_that() {
         reason: "a test".to_owned(),
         deadline: now,
     };
-    store.plan_builder(&lease, &new, now).await.unwrap();
+    store.plan_builder(lease, &new, now).await.unwrap();
     let planned = store.builder(new.id).await.unwrap().unwrap();
     let launch = NewLaunch {
         id: "019a0000-0000-7000-8000-000000000006".parse().unwrap(),
@@ -271,16 +267,70 @@ async fn a_builder_of_another_fleet_in_the_database_is_told_to_be_that() {
         host_key_secret: None,
     };
     let launching = store
-        .begin_launch(&lease, &planned, &launch, now, now)
+        .begin_launch(lease, &planned, &launch, now, now)
         .await
         .unwrap();
     let change = Change {
         instance_id: Some("i-7".to_owned()),
         ..Change::default()
     };
-    let pending = store.transition(&lease, &launching, BuilderState::Pending, &change, now);
+    let pending = store.transition(lease, &launching, BuilderState::Pending, &change, now);
     pending.await.unwrap();
-    for name in [new.id.to_string(), "i-7".to_owned()] {
+    new.id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_without_a_controller_refuses_a_file_that_leads_to_its_machines_no_more() {
+    let farm = Nobody::new();
+    let store = farm.store().await;
+    let lease = farm.lead(&store).await;
+    machine(&store, &lease).await;
+    let written = fs::read_to_string(farm.path("fleet.yaml")).unwrap();
+    let in_force: FleetSpec = runtime::yaml::parse(&written, "fleet.yaml").unwrap();
+    let in_force = serde_json::to_value(in_force).unwrap();
+    store
+        .record_fleet_file(&lease, &in_force, None, clock::now())
+        .await
+        .unwrap();
+    store.release_lease(&lease, clock::now()).await.unwrap();
+    let gone = written
+        .replace("  here:", "  there:")
+        .replace("cloud: here", "cloud: there");
+    let moved = written.replace("region: r\n", "region: s\n");
+    for (file, words) in [
+        (gone, "clouds.here is gone"),
+        (moved, "clouds.here.region was `r` and is `s`"),
+    ] {
+        fs::write(farm.path("fleet.yaml"), file).unwrap();
+        for line in ["reconcile --timeout 20s", "spawn local --timeout 20s"] {
+            let (code, said, told) = farm.ask(line);
+            assert_eq!((code, &said["state"]), (5, &"error".into()), "{line}: {said}");
+            let message = said["message"].as_str().unwrap();
+            let whole = format!("{words}, and 1 machine is left there: set `max` of its pools to 0");
+            assert!(message.contains(&whole), "{line}: {message}");
+            assert!(told.contains(message), "people hear of it: {told}");
+        }
+        let builder = store.builders(None).await.unwrap().remove(0);
+        assert_eq!(builder.state, BuilderState::Pending, "nothing was done to it");
+        let kept = store.fleet_file(Some(lease.fleet)).await.unwrap();
+        assert_eq!(kept.as_ref(), Some(&in_force), "the file in force is the same");
+    }
+    // Written back, it goes on: the cloud, which nobody serves, is asked.
+    fs::write(farm.path("fleet.yaml"), written).unwrap();
+    let (code, said, _) = farm.ask("spawn local --timeout 30s --key later");
+    assert_eq!((code, &said["state"]), (4, &"refused".into()), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_builder_of_another_fleet_in_the_database_is_told_to_be_that() {
+    let farm = Nobody::new();
+    let store = farm.store().await;
+    let other = "019a0000-0000-7000-8000-000000000004";
+    let now = clock::now();
+    let lease = store.acquire_lease(other.parse().unwrap(), "other:1", Duration::from_secs(3600), now);
+    let lease = lease.await.unwrap().unwrap();
+    let id = machine(&store, &lease).await;
+    for name in [id.to_string(), "i-7".to_owned()] {
         for line in [
             "hold NAME --reason look",
             "terminate NAME --reason old",
