@@ -16,14 +16,13 @@ from verdigris_builder import dnf, inventory
 
 
 class Counting(Quiet):
-    """A file server that notes which packages it was asked for."""
+    """A file server that notes which files it was asked for."""
 
-    packages = []
+    asked = []
 
     def do_GET(self):
         """Serve a file."""
-        if self.path.endswith(".rpm"):
-            self.packages.append(os.path.basename(self.path))
+        self.asked.append(os.path.basename(self.path))
         super().do_GET()
 
 
@@ -33,13 +32,13 @@ class Cache(BuilderTest):
     runs = 1
 
     def count_downloads(self):
-        """From now on the base repository is one that counts; the list of packages that were asked for."""
-        handler = type("Handler", (Counting,), {"packages": []})
+        """From now on the base repository is one that counts; the list of files that were asked for."""
+        handler = type("Handler", (Counting,), {"asked": []})
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=microdistro()))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(lambda: (server.shutdown(), server.server_close()))
         self.builder.define(base=[{**self.builder.definition["base"][0], "baseurl": "http://127.0.0.1:%d/" % server.server_port}])
-        return handler.packages
+        return handler.asked
 
     def cache(self):
         """Every entry of the cache, by times."""
@@ -47,15 +46,18 @@ class Cache(BuilderTest):
         inventory.tree(self.builder.state("cache", "dnf"), inventory.by_times, found)
         return found
 
-    def test_a_second_build_downloads_no_package_again(self):
-        packages = self.count_downloads()
+    def test_a_second_build_downloads_neither_packages_nor_metadata_again(self):
+        asked = self.count_downloads()
         _, status = self.builder.build("needy")
         self.assert_verdict(status, result="succeeded")
-        self.assertEqual([name for name in packages if name.startswith("m4-")], [name for name in os.listdir(microdistro()) if name.startswith("m4-")])
-        del packages[:]
+        self.assertEqual([name for name in asked if name.startswith("m4-")], [name for name in os.listdir(microdistro()) if name.startswith("m4-")])
+        self.assertTrue([name for name in asked if "-primary.xml" in name], asked)
+        del asked[:]
+        self.builder.ok("clean")
         task, status = self.builder.build("needy")
         self.assert_verdict(status, result="succeeded")
-        self.assertEqual(packages, [])
+        # Only whether the repository is still what it was.
+        self.assertEqual(set(asked), {"repomd.xml"})
         self.assertIn(b"m4-", self.builder.result(task["attempt"], "installed_pkgs.log"))
         self.assertEqual(self.builder.result(task["attempt"], "root.log").count(b"Dependencies resolved."), self.runs)
 

@@ -241,6 +241,27 @@ class Renewal(unittest.TestCase):
         self.assertEqual(os.listdir(machine.state("attempts")), [])
         self.assertEqual(len(os.listdir(machine.state("roots"))), 2)  # the root and its lock: the next build uses it
 
+    def kept(self, machine):
+        """What the next build may use, by times: base roots, and what dnf has fetched."""
+        found = {}
+        for name in ("roots", "cache/dnf"):
+            inventory.tree(machine.state(name), inventory.by_times, found)
+        return found
+
+    def test_the_next_build_uses_the_base_root_and_the_metadata_that_the_first_one_left(self):
+        machine = self.machine(image=False)
+        said = []
+        for _ in range(2):
+            task, status = machine.build("needy")
+            self.assertEqual(status["verdict"]["result"], "succeeded", status)
+            said.append(machine.result(task["attempt"], "root.log").decode())
+            before = self.kept(machine)
+            self.assert_clean(machine)
+            self.assertEqual(self.kept(machine), before)
+        self.assertIn("(made now)", said[0])
+        self.assertIn("(there already)", said[1])
+        self.assertTrue([path for path in before if path.endswith(".solv")], "no metadata of dnf's is kept")
+
     def test_what_is_ours_is_cleared_away_and_said(self):
         machine = self.machine()
         other = "8f14e45f-ceea-467f-a5c8-3c5d6a1b2c3d"
@@ -266,7 +287,7 @@ class Renewal(unittest.TestCase):
                   ("cache", "/var/cache/mock/" + CHROOT), ("roots", state + "roots/half.new")}
         self.assertEqual({entry for entry in removed if entry[0] != "processes"}, wanted)
         self.assertEqual([what.endswith("/sleep owner=61000") for part, what in removed if part == "processes"], [True])
-        for name in ("homes/var-lib-rpm", "cache/python", "probe.77", "attempts/stray", "attempts/" + other):
+        for name in ("homes/var-lib-rpm", "cache/python/x.pyc", "probe.77", "attempts/stray", "attempts/" + other):
             self.assertFalse(os.path.lexists(machine.state(name)), name)
         self.assertNotIn("owner=61000", " ".join(machine.inside("ps", "-eo", "uid").split()))
 

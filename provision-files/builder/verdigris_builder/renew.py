@@ -5,11 +5,13 @@ half done. Everything else is compared and reported. A builder that was found di
 """
 
 import contextlib
+import importlib.machinery
 import json
 import os
 import pwd
 import re
 import signal
+import sys
 import time
 
 from . import attempt as attempts
@@ -88,6 +90,7 @@ def renew(data):
         if found:
             files.write_json(paths.DIRTY, {"found": round(time.time(), 3), "differences": found})
         else:
+            compile_scripts()
             prove()
     answer = {"clean": not found, "fingerprint": now, "differences": found, "removed": removed[:MOST_REMOVED]}
     return answer, 0 if not found else 7
@@ -157,6 +160,19 @@ def clean_up(removed):
     empty_homes(removed)
     files.remove_tree(seals.PYTHON)
     caches_of_mock(removed)
+
+
+def compile_scripts():
+    """Compile these scripts, which are as they were, so that the next build need not: what was compiled before is gone."""
+    here = os.path.dirname(os.path.realpath(__file__))
+    before = sys.pycache_prefix, sys.dont_write_bytecode
+    sys.pycache_prefix, sys.dont_write_bytecode = seals.PYTHON, False
+    try:
+        for name in sorted(os.listdir(here)):
+            if name.endswith(".py"):
+                importlib.machinery.SourceFileLoader(name[:-3], os.path.join(here, name)).get_code(name[:-3])
+    finally:
+        sys.pycache_prefix, sys.dont_write_bytecode = before
 
 
 def below(directory):

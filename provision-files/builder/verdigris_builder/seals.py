@@ -13,7 +13,7 @@ import time
 from . import files, inventory, paths
 
 CACHE = "cache"
-PYTHON = os.path.join(paths.CACHE, "python")  # these scripts' compiled modules: thrown away at every renewal
+PYTHON = os.path.join(paths.CACHE, "python")  # these scripts' compiled modules: thrown away and made anew at every renewal
 
 
 def path_of(name):
