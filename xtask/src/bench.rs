@@ -19,14 +19,7 @@ use crate::cache::Cache;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// From the submission of a package to its being installable, beside a bare rpmbuild of it in the same chroot.
-    Pipeline {
-        /// How often each case is measured.
-        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
-        runs: u32,
-        /// Install nothing; fail where something is missing.
-        #[arg(long)]
-        no_install: bool,
-    },
+    Pipeline(pipeline::Pipeline),
     /// Requests to the API over a kept connection: CPU time beside an older commit, and requests per second beside the same list
     /// served by Flask, SQLAlchemy and gunicorn from the same data.
     Api(api::Wanted),
@@ -44,7 +37,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(cache: &Cache, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Api(wanted) => api::run(cache, wanted),
-        Bench::Pipeline { runs, no_install } => pipeline::run(cache, !no_install, *runs),
+        Bench::Pipeline(wanted) => pipeline::run(cache, wanted),
         Bench::Fleet(wanted) => fleet::run(cache, wanted),
         Bench::Plan(plan) => plan::run(cache, plan),
         Bench::Provision(wanted) => provision::run(cache, wanted),

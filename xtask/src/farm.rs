@@ -20,6 +20,8 @@ use crate::{
 
 pub(crate) use crate::microdistro::CHROOT;
 
+/// Where the micro-distribution's repository is in the cache.
+pub(crate) const REPOSITORY: &str = "microdistro/current/repo";
 /// How long a farm may take to start, and a build to end.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -42,12 +44,22 @@ impl Farm {
         program: &Path,
         cache: &Cache,
         directory: &Path,
+        numbers: (u32, u32),
+    ) -> Result<Self> {
+        Self::start_on(&cache.path(REPOSITORY), program, cache, directory, numbers)
+    }
+
+    /// Starts it with another repository in the place of the micro-distribution's.
+    pub(crate) fn start_on(
+        mirror: &Path,
+        program: &Path,
+        cache: &Cache,
+        directory: &Path,
         (builders, idle): (u32, u32),
     ) -> Result<Self> {
         fs_err::create_dir_all(directory)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log = fs_err::File::create(directory.join("farm.log"))?.into_parts().0;
-        let mirror = cache.path("microdistro/current/repo");
         let process = Command::new(program)
             .args(["up", "--directory"])
             .arg(directory.join("data"))
@@ -184,7 +196,7 @@ impl Farm {
     /// dnf on a scratch root beside the farm's directory, with a project's repository, both signature checks on, and
     /// the distribution it builds on.
     pub(crate) fn dnf(&self, cache: &Cache, project: &str, arguments: &[&str]) -> Result<()> {
-        let base = cache.path("microdistro/current/repo").canonicalize()?;
+        let base = cache.path(REPOSITORY).canonicalize()?;
         let results = format!("{}/results/admin/{project}", self.url());
         let config = dnf_configuration(&self.directory.join("dnf-cache"), &base, &results);
         let file = self.directory.join("dnf.conf");

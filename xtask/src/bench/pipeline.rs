@@ -1,7 +1,6 @@
 //! From a submission to an installable package: on a builder that waits, and on one that has to be rented first.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -10,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use self::machines::Machines;
 use super::{
     bare,
     phases::{Moments, PHASES, moment},
@@ -25,9 +25,10 @@ use crate::{
 };
 
 /// The packages that are built: one that is built in a moment, so that the farm's own time is not lost in what a compiler's
-/// varies by; and one with configure, make and tests.
+/// varies by; one with configure, make and tests; and one that the build root has not all for.
 const LEAST: &str = "note";
 const USUAL: &str = "hello";
+const NEEDY: &str = "wants";
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(250);
 
@@ -48,41 +49,98 @@ struct Passage {
     builder: String,
 }
 
+/// What is measured.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Pipeline {
+    /// How often each case is measured.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// Measure only this, for each `--case`; all where none is named.
+    #[arg(long = "case", value_enum)]
+    cases: Vec<Case>,
+    /// Install nothing; fail where something is missing.
+    #[arg(long)]
+    no_install: bool,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Case {
+    /// Builders that run one build, beside bare builds.
+    Once,
+    /// The second build of a project on the builder of its first.
+    Reuse,
+}
+
+impl Pipeline {
+    fn has(&self, case: Case) -> bool {
+        self.cases.is_empty() || self.cases.contains(&case)
+    }
+}
+
+/// What every case needs.
+#[derive(Clone, Copy)]
+struct Bench<'a> {
+    program: &'a Path,
+    cache: &'a Cache,
+    runs: u32,
+}
+
+/// A package that is built: its name, and its source package.
+type Package = (&'static str, PathBuf);
+
 /// Measures and prints.
-pub(super) fn run(cache: &Cache, install: bool, runs: u32) -> Result<()> {
-    setup::run(cache, setup::Purpose::Farm, install)?;
+pub(super) fn run(cache: &Cache, wanted: &Pipeline) -> Result<()> {
+    setup::run(cache, setup::Purpose::Farm, !wanted.no_install)?;
     image::builder(cache)?;
-    let package = |name: &'static str| Ok::<_, anyhow::Error>((name, examples::source_package(cache, name)?));
-    let (least, usual) = (package(LEAST)?, package(USUAL)?);
+    let package =
+        |name: &'static str| Ok::<Package, anyhow::Error>((name, examples::source_package(cache, name)?));
+    let (least, usual, needy) = (package(LEAST)?, package(USUAL)?, package(NEEDY)?);
     let program = workspace::release_program()?;
-    let measure = |(name, file): &(&'static str, PathBuf), readiness| {
-        passages(&program, cache, (*name, file.as_path(), runs), readiness)
+    let bench = Bench {
+        program: &program,
+        cache,
+        runs: wanted.runs,
     };
-    let mut starts = Vec::new();
-    for (of, has_cold) in [(&least, false), (&usual, true)] {
-        let (warm, begun) = measure(of, Readiness::Warm)?;
-        starts.extend(begun);
-        let mut cases = vec![(warm, "builder ready")];
-        if has_cold {
-            let (cold, begun) = measure(of, Readiness::Cold)?;
-            starts.extend(begun);
-            cases.push((cold, "no builder"));
+    let mut machines = Machines::default();
+    if wanted.has(Case::Once) {
+        machines.add(once(bench, &least, &usual)?);
+    }
+    if wanted.has(Case::Reuse) {
+        // What is saved lies around the package's own build: a longer one would only hide it.
+        for package in [&least, &needy] {
+            for first in reuse::FIRSTS {
+                let (pairs, more) = reuse::pairs(bench, package, first)?;
+                say(reuse::report(package.0, first, &pairs));
+                machines.add(more);
+            }
         }
-        say(report(of.0, &cases));
     }
-    for (name, file) in [&least, &usual] {
-        let pairs = reuse::pairs(&program, cache, (*name, file.as_path(), runs))?;
-        say(reuse::report(name, &pairs));
-    }
-    say(heading("machines, seconds"));
-    say(Times::of(starts).line("RunInstances to a ready builder", None));
+    say(machines.report());
     say(
         "\nA release build of the farm, on the machine that also runs its only builder. Over bare: with a builder ready, the differences of \
          pairs of a bare build and the farm's on the same builder; without one, those to the median of the bare builds. Used again: a \
-         project's first two builds on one builder, fresh before the first and cleaned before the second; without `reuse` the second one \
-         would wait for another machine besides, where none is ready.",
+         project's first two builds on one builder, cleaned between them. Repositories are read from this machine here: elsewhere the first \
+         build waits for the network besides, and the second does not.",
     );
     Ok(())
+}
+
+/// Builders that run one build: prints, and tells what the machines took.
+fn once(bench: Bench<'_>, least: &Package, usual: &Package) -> Result<Machines> {
+    let mut machines = Machines::default();
+    for (package, has_cold) in [(least, false), (usual, true)] {
+        let (warm, begun) = passages(bench, package, Readiness::Warm)?;
+        machines.add(begun);
+        let mut cases = vec![(warm, "builder ready")];
+        if has_cold {
+            let (cold, begun) = passages(bench, package, Readiness::Cold)?;
+            machines.add(begun);
+            cases.push((cold, "no builder"));
+        }
+        say(report(package.0, &cases));
+    }
+    Ok(machines)
 }
 
 /// The cases of one package; the first is that of a builder that is ready.
@@ -126,13 +184,13 @@ enum Readiness {
     Cold,
 }
 
-/// Bare builds and the farm's, by turns; and how long builders took to be ready.
+/// Bare builds and the farm's, by turns; and what the machines took.
 fn passages(
-    program: &Path,
-    cache: &Cache,
-    (name, package, runs): (&str, &Path, u32),
+    bench: Bench<'_>,
+    (name, package): &Package,
     readiness: Readiness,
-) -> Result<(Vec<Passage>, Vec<f64>)> {
+) -> Result<(Vec<Passage>, Machines)> {
+    let (cache, runs) = (bench.cache, bench.runs);
     let step = Step::start(match readiness {
         Readiness::Warm => "a farm with a builder ready",
         Readiness::Cold => "a farm without builders",
@@ -141,7 +199,7 @@ fn passages(
     let place = Scratch::beside(&cache.path("bench-farm"))?;
     // One builder: its successor, which is another machine's work elsewhere, does not boot here beside the build.
     let idle = if readiness == Readiness::Warm { 1 } else { 0 };
-    let farm = Farm::start_program(program, cache, place.path(), (1, idle))?;
+    let farm = Farm::start_program(bench.program, cache, place.path(), (1, idle))?;
     farm.copr_cli(&["create", "bench", "--chroot", CHROOT])?;
     let mut count = Count::of("build", runs as usize);
     let mut passages = Vec::new();
@@ -151,7 +209,7 @@ fn passages(
             Readiness::Warm => Some(bare::build(&farm, package)?),
             Readiness::Cold => None,
         };
-        let mut one = passage(&farm, (name, package), bare)?;
+        let mut one = passage(&farm, name, package, bare)?;
         let asked = Instant::now();
         let query = ["repoquery", "--refresh", "--disablerepo=base", name];
         farm.dnf(cache, "bench", &query)
@@ -160,9 +218,9 @@ fn passages(
         passages.push(one);
         count.one_more();
     }
-    let starts = starts(&farm.events("")?)?;
+    let machines = Machines::used_once(&farm.events("")?)?;
     step.done("measured");
-    Ok((passages, starts))
+    Ok((passages, machines))
 }
 
 /// Waits until the fleet is as the case wants it and nothing else happens: all of it ready, or nothing left of it.
@@ -194,7 +252,7 @@ fn is_settled(fleet: &Value, readiness: Readiness) -> Result<bool> {
 
 /// One submission. A build has succeeded when it is in the published repository; when that was, its events tell: asking
 /// for its state all the time would slow down what is measured.
-fn passage(farm: &Farm, (package, file): (&str, &Path), bare: Option<f64>) -> Result<Passage> {
+fn passage(farm: &Farm, package: &str, file: &Path, bare: Option<f64>) -> Result<Passage> {
     let (started, waiting) = (OffsetDateTime::now_utc(), Instant::now());
     let build = farm.submit("bench", file)?;
     loop {
@@ -249,28 +307,7 @@ fn when(events: &[Value], state: &str) -> Result<OffsetDateTime> {
     ))
 }
 
-/// How long every builder took from the call that launched it to being ready, by the farm's events.
-fn starts(events: &[Value]) -> Result<Vec<f64>> {
-    let mut launched = BTreeMap::new();
-    let mut times = Vec::new();
-    for event in events
-        .iter()
-        .filter(|event| text(event, "subject_kind") == "builder")
-    {
-        let (builder, at) = (text(event, "subject_id"), || moment(text(event, "at")));
-        match text(event, "new_state") {
-            "launching" => drop(launched.insert(builder, at()?)),
-            "ready" => {
-                if let Some(begun) = launched.remove(builder) {
-                    times.push((at()? - begun).as_seconds_f64());
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(times)
-}
-
+mod machines;
 mod reuse;
 #[cfg(test)]
 mod tests;

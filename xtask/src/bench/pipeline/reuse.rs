@@ -1,20 +1,21 @@
-//! The second build of a project on the builder of its first, which was cleaned in between, beside that first build on a fresh one.
+//! The second build of a project on the builder of its first, which was cleaned in between, beside that first build.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+mod newer;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{PATIENCE, POLL, Passage, Readiness, await_fleet, passage};
+use super::{Bench, PATIENCE, POLL, Package, Passage, Readiness, await_fleet, machines::Machines, passage};
 use crate::{
     bench::{
         phases::PHASES,
         table::{Times, heading},
     },
-    cache::{Cache, Scratch},
-    farm::{CHROOT, Farm},
+    cache::Scratch,
+    farm::{CHROOT, Farm, REPOSITORY},
     progress::{Count, Step},
 };
 
@@ -24,6 +25,40 @@ const REUSE: &str = "    reuse: {scope: sandbox, max_uses: 2, idle_for: 10m}\n";
 const BEFORE: &str = "    offerings:";
 /// What the farm says when that is in force.
 const IN_FORCE: &str = "is in force: pool local changes";
+/// Seconds by which a phase has to differ to be named.
+const NOTABLE: f64 = 0.05;
+
+/// What the first build of a pair finds. The second one finds its builder, clean and ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// A fresh builder that waits, whose image has the build root that is wanted: all there is to have.
+    Ready,
+    /// A fresh builder that waits, and no build root of the repository as it is now, as on the image of a cloud.
+    Rootless,
+    /// No machine: the pool holds none ready.
+    Launched,
+}
+
+/// All of them, in the order in which they are measured.
+pub(super) const FIRSTS: [First; 3] = [First::Ready, First::Rootless, First::Launched];
+
+impl First {
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Ready => "fresh builder ready",
+            Self::Rootless => "fresh builder ready, no build root",
+            Self::Launched => "no builder",
+        }
+    }
+
+    /// How many builders the pool holds ready.
+    fn idle(self) -> u32 {
+        match self {
+            Self::Ready | Self::Rootless => 1,
+            Self::Launched => 0,
+        }
+    }
+}
 
 /// Two builds of one project, one after the other on one builder: the first on a fresh one.
 pub(super) struct Pair {
@@ -31,40 +66,62 @@ pub(super) struct Pair {
     second: Passage,
 }
 
-/// Measures pairs on a farm with one builder, which is always ready when a package comes.
+/// Measures pairs on a farm of at most one builder.
 pub(super) fn pairs(
-    program: &Path,
-    cache: &Cache,
-    (name, package, runs): (&str, &Path, u32),
-) -> Result<Vec<Pair>> {
-    let step = Step::start("a farm whose builder is used again");
+    bench: Bench<'_>,
+    (name, package): &Package,
+    first: First,
+) -> Result<(Vec<Pair>, Machines)> {
+    let cache = bench.cache;
+    let step = Step::start(format!(
+        "{name} on a builder that is used again: {}",
+        first.describe()
+    ));
     let _lock = cache.lock("bench-farm")?;
     let place = Scratch::beside(&cache.path("bench-farm"))?;
-    let farm = Farm::start_program(program, cache, place.path(), (1, 1))?;
+    let repository = cache.path(REPOSITORY).canonicalize()?;
+    let mirror = match first {
+        First::Rootless => newer::copy(&repository, &place.path().join("newer"))?,
+        First::Ready | First::Launched => repository,
+    };
+    let farm = Farm::start_on(
+        &mirror,
+        bench.program,
+        cache,
+        &place.path().join("farm"),
+        (1, first.idle()),
+    )?;
     farm.copr_cli(&["create", "bench", "--chroot", CHROOT])?;
     use_builders_again(&farm)?;
-    // The machine from before is not known well enough to be used again: it runs one build, which is measured by nobody.
-    await_fleet(&farm, Readiness::Warm)?;
-    let before = passage(&farm, (name, package), None)?;
-    let mut count = Count::of("pair", runs as usize);
+    let build = |readiness| {
+        await_fleet(&farm, readiness)?;
+        passage(&farm, name, package, None)
+    };
+    let begin = if first == First::Launched {
+        Readiness::Cold
+    } else {
+        Readiness::Warm
+    };
+    // A machine from before is not known well enough to be used again: it runs one build, which is measured by nobody.
+    let mut last = match begin {
+        Readiness::Warm => build(begin)?.builder,
+        Readiness::Cold => String::new(),
+    };
+    let mut count = Count::of("pair", bench.runs as usize);
     let mut pairs: Vec<Pair> = Vec::new();
-    for _ in 0..runs {
-        let last = pairs.last().map_or(&before, |pair| &pair.second);
-        let last = last.builder.clone();
-        let ready = || {
-            await_fleet(&farm, Readiness::Warm)?;
-            passage(&farm, (name, package), None)
-        };
+    for _ in 0..bench.runs {
         let pair = Pair {
-            first: ready()?,
-            second: ready()?,
+            first: build(begin)?,
+            second: build(Readiness::Warm)?,
         };
         pair.check(&last)?;
+        last.clone_from(&pair.second.builder);
         pairs.push(pair);
         count.one_more();
     }
+    let machines = Machines::used_again(&farm.events("")?, first.idle() as usize)?;
     step.done("measured");
-    Ok(pairs)
+    Ok((pairs, machines))
 }
 
 impl Pair {
@@ -78,6 +135,12 @@ impl Pair {
             bail!("the second build of a pair ran on builder {second}, and the first one on {first}");
         }
         Ok(())
+    }
+
+    /// The seconds by which the second build was shorter in a phase; none where one of them lacks its mark.
+    fn saved(&self, name: &str) -> Option<f64> {
+        let of = |passage: &Passage| passage.phases.iter().find(|(phase, _)| *phase == name)?.1;
+        Some(of(&self.first)? - of(&self.second)?)
     }
 }
 
@@ -104,109 +167,40 @@ fn with_reuse(fleet: &str) -> Result<String> {
     Ok(format!("{start}{REUSE}{BEFORE}{end}"))
 }
 
-/// Both builds, and the second beside the first of each pair.
-pub(super) fn report(package: &str, pairs: &[Pair]) -> String {
+/// Both builds, the second beside the first of each pair, and where the difference comes from.
+pub(super) fn report(package: &str, first: First, pairs: &[Pair]) -> String {
     let accepted =
         |which: fn(&Pair) -> &Passage| Times::of(pairs.iter().map(|pair| which(pair).accepted).collect());
-    let (first, second) = (accepted(|pair| &pair.first), accepted(|pair| &pair.second));
-    let ratios = pairs
+    let (before, after) = (accepted(|pair| &pair.first), accepted(|pair| &pair.second));
+    let ratios: Vec<f64> = pairs
         .iter()
-        .map(|pair| pair.second.accepted / pair.first.accepted);
+        .map(|pair| pair.second.accepted / pair.first.accepted)
+        .collect();
+    let faster = ratios.iter().filter(|ratio| **ratio < 1.0).count();
     let mut lines = vec![
-        heading(&format!("{package}, a builder used again, seconds")),
-        first.line("accepted to installable, first build, fresh builder", None),
-        second.line(
-            "accepted to installable, second build, same builder",
-            first.median(),
+        heading(&format!("{package}, at first {}, seconds", first.describe())),
+        before.line("accepted to installable, first build", None),
+        after.line("accepted to installable, second, same builder", before.median()),
+        heading("the same by pairs"),
+        Times::of(ratios).line("second divided by first", None),
+        format!(
+            "  the second build was faster in {faster} of {} pairs",
+            pairs.len()
         ),
-        heading("the same by pairs, second divided by first"),
-        Times::of(ratios.collect()).line("accepted to installable", None),
-        heading(&format!("what {package}'s second build saves, by pairs, seconds")),
     ];
-    for (name, _) in PHASES {
-        let of = |passage: &Passage| passage.phases.iter().find(|(phase, _)| *phase == name)?.1;
-        let saved = pairs
-            .iter()
-            .filter_map(|pair| Some(of(&pair.first)? - of(&pair.second)?));
-        lines.push(Times::of(saved.collect()).line(name, None));
+    let saved: Vec<(&str, Times)> = PHASES
+        .iter()
+        .map(|(name, _)| {
+            let saved = pairs.iter().filter_map(|pair| pair.saved(name));
+            (*name, Times::of(saved.collect()))
+        })
+        .filter(|(_, times)| times.median().is_some_and(|median| median.abs() >= NOTABLE))
+        .collect();
+    if saved.is_empty() {
+        lines.push(format!("  no phase differs by {NOTABLE} s or more"));
+    } else {
+        lines.push(heading("what the second saves, by pairs, seconds"));
+        lines.extend(saved.iter().map(|(name, times)| times.line(name, None)));
     }
     lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{super::tests::passage, *};
-
-    fn on(builder: &str, accepted: f64) -> Passage {
-        Passage {
-            builder: builder.to_owned(),
-            ..passage(None, accepted)
-        }
-    }
-
-    fn pair(first: (&str, f64), second: (&str, f64)) -> Pair {
-        Pair {
-            first: on(first.0, first.1),
-            second: on(second.0, second.1),
-        }
-    }
-
-    #[test]
-    fn a_pair_is_of_one_builder_that_was_fresh() {
-        assert!(pair(("a", 5.0), ("a", 4.0)).check("z").is_ok());
-        for (pair, words) in [
-            (
-                pair(("a", 5.0), ("b", 4.0)),
-                "the second build of a pair ran on builder b",
-            ),
-            (pair(("z", 5.0), ("z", 4.0)), "\"z\", which is not fresh"),
-            (pair(("", 5.0), ("", 4.0)), "not fresh"),
-        ] {
-            let error = pair.check("z").unwrap_err().to_string();
-            assert!(error.contains(words), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_report_has_both_builds_their_ratio_and_what_each_phase_saves() {
-        let pairs = [
-            pair(("a", 10.0), ("a", 5.0)),
-            pair(("b", 8.0), ("b", 6.0)),
-            pair(("c", 10.0), ("c", 9.0)),
-        ];
-        let text = report("hello", &pairs);
-        let figures = |what: &str| {
-            let line = text.lines().find_map(|line| line.trim_start().strip_prefix(what));
-            let words = line.unwrap_or_else(|| panic!("no line {what}: {text}"));
-            words.split_whitespace().collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(
-            figures("accepted to installable, first build, fresh builder"),
-            "3 10.00 8.00 10.00"
-        );
-        assert_eq!(
-            figures("accepted to installable, second build, same builder"),
-            "3 6.00 5.00 9.00 x 0.60"
-        );
-        // 0.5, 0.75 and 0.9.
-        assert_eq!(figures("accepted to installable "), "3 0.75 0.50 0.90");
-        assert_eq!(figures("rpmbuild "), "3 2.00 1.00 5.00");
-        assert_eq!(figures("root "), "not measured");
-        assert!(report("hello", &[]).contains("not measured"), "nothing to divide");
-    }
-
-    #[test]
-    fn a_pool_is_told_to_use_builders_again() {
-        let fleet = "pools:\n  local:\n    size: {max: 1}\n    offerings: [{types: [a]}]\n";
-        let changed = with_reuse(fleet).unwrap();
-        assert!(
-            changed.contains(
-                "{max: 1}\n    reuse: {scope: sandbox, max_uses: 2, idle_for: 10m}\n    offerings:"
-            )
-        );
-        assert_eq!(
-            with_reuse("pools: {}").unwrap_err().to_string(),
-            "fleet.yaml has no pool with offerings"
-        );
-    }
 }

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-fn event(kind: &str, id: &str, state: &str, at: &str) -> Value {
+pub(super) fn event(kind: &str, id: &str, state: &str, at: &str) -> Value {
     json!({"subject_kind": kind, "subject_id": id, "new_state": state, "at": format!("2026-11-28T12:00:{at}Z")})
 }
 
@@ -25,22 +25,22 @@ fn a_fleet_is_settled_when_all_of_it_is_as_the_case_wants_it() {
 }
 
 #[test]
-fn a_builder_starts_when_it_is_launched_and_has_started_when_it_is_ready() {
-    let events = [
-        event("builder", "a", "launching", "00"),
-        event("builder", "b", "launching", "01"),
-        event("build", "a", "ready", "02"),
-        event("builder", "b", "ready", "03.5"),
-        event("builder", "a", "provisioning", "04"),
-        event("builder", "a", "ready", "10"),
-        // It was lent out and is ready again: that is no start.
-        event("builder", "a", "busy", "11"),
-        event("builder", "a", "ready", "20"),
-        event("builder", "c", "launching", "21"),
-    ];
-    assert_eq!(starts(&events).unwrap(), [2.5, 10.0]);
-    let odd = [event("builder", "a", "launching", "61")];
-    assert!(starts(&odd).is_err());
+fn cases_are_named_or_all_are_measured() {
+    let wanted = |cases: &[Case]| Pipeline {
+        runs: 1,
+        cases: cases.to_vec(),
+        no_install: true,
+    };
+    for (cases, has_once, has_reuse) in [
+        (&[][..], true, true),
+        (&[Case::Once][..], true, false),
+        (&[Case::Reuse][..], false, true),
+        (&[Case::Reuse, Case::Once][..], true, true),
+    ] {
+        let wanted = wanted(cases);
+        assert_eq!(wanted.has(Case::Once), has_once, "{cases:?}");
+        assert_eq!(wanted.has(Case::Reuse), has_reuse, "{cases:?}");
+    }
 }
 
 #[test]
@@ -54,6 +54,15 @@ fn a_build_came_into_a_state_when_its_event_says_so() {
     assert!((took.as_seconds_f64() - 7.25).abs() < 1e-9, "{took}");
     let error = when(&events, "canceled").unwrap_err();
     assert_eq!(error.to_string(), "no event says when the build was canceled");
+}
+
+/// The words of the line that begins so, after that.
+pub(super) fn figures(report: &str, what: &str) -> String {
+    let line = report
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix(what));
+    let words = line.unwrap_or_else(|| panic!("no line {what}: {report}"));
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn passage(bare: Option<f64>, accepted: f64) -> Passage {
@@ -80,13 +89,6 @@ fn the_report_compares_each_passage_with_the_bare_build_beside_it() {
     ];
     let cold = vec![passage(None, 30.0)];
     let text = report("hello", &[(warm, "builder ready"), (cold, "no builder")]);
-    let figures = |what: &str| {
-        let line = text.lines().find_map(|line| line.trim_start().strip_prefix(what));
-        let words = line
-            .unwrap_or_else(|| panic!("no line {what}: {text}"))
-            .split_whitespace();
-        words.collect::<Vec<_>>().join(" ")
-    };
     for (what, expected) in [
         ("bare rpmbuild --rebuild, on the builder", "3 2.50 2.00 4.00"),
         (
@@ -116,7 +118,7 @@ fn the_report_compares_each_passage_with_the_bare_build_beside_it() {
         ("publish ", "not measured"),
         ("seen by a dnf that asks anew", "3 0.75 0.75 0.75"),
     ] {
-        assert_eq!(figures(what), expected, "{what}");
+        assert_eq!(figures(&text, what), expected, "{what}");
     }
     assert!(
         report("hello", &[]).contains("not measured"),
