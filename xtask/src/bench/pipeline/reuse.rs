@@ -26,7 +26,7 @@ const BEFORE: &str = "    offerings:";
 /// What the farm says when that is in force.
 const IN_FORCE: &str = "is in force: pool local changes";
 /// Seconds by which a phase has to differ to be named.
-const NOTABLE: f64 = 0.05;
+const NOTABLE: f64 = 0.02;
 
 /// What the first build of a pair finds. The second one finds its builder, clean and ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

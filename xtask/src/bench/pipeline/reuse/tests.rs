@@ -76,7 +76,7 @@ fn a_second_build_that_gains_nothing_is_said_to_gain_nothing() {
     );
     assert_eq!(figures(&text, "the second build was faster in"), "1 of 3 pairs");
     assert_eq!(figures(&text, "second divided by first"), "3 1.00 1.00 1.00");
-    assert!(text.ends_with("no phase differs by 0.05 s or more"), "{text}");
+    assert!(text.ends_with("no phase differs by 0.02 s or more"), "{text}");
     let nothing = report("note", First::Rootless, &[]);
     assert!(nothing.contains("not measured"), "nothing to divide: {nothing}");
 }
