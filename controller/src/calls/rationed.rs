@@ -154,6 +154,11 @@ impl Cloud for Rationed {
             .await
     }
 
+    async fn unprotect(&self, instance_id: &str) -> Result<(), Error> {
+        self.spend(CallClass::Change, 1, self.cloud.unprotect(instance_id))
+            .await
+    }
+
     async fn console_output(&self, instance_id: &str) -> Result<String, Error> {
         self.spend(CallClass::Read, 1, self.cloud.console_output(instance_id))
             .await

@@ -2,9 +2,10 @@
 
 use std::{pin::pin, time::Duration};
 
-use cloud::{Cloud, End};
+use cloud::{Cloud, End, Instance};
 use model::{
     BuilderState, console,
+    fleet::CloudProfile,
     step::{Move, pause_between_ends},
 };
 use store::{Builder, Console, Lease};
@@ -18,6 +19,8 @@ const ALARM_AFTER: Duration = Duration::from_secs(900);
 /// How long the end of a machine that was never ready waits for its console, and for how long that is tried.
 const HEAD_START: Duration = Duration::from_secs(2);
 const READING: Duration = Duration::from_secs(5);
+/// What stands in a builder's reason once its machine's protection was to be lifted.
+const PROTECTION: &str = "its protection from being ended";
 /// How much of it the log tells.
 const CONSOLE_LINES: usize = 20;
 
@@ -98,7 +101,21 @@ pub(super) async fn terminate(
     };
     let waited = context.clock.now().since(builder.entered_at);
     let asked = end(context, lease, builder, (cloud.as_ref(), instance_id), turn).await;
-    if let Some(words) = alarm(&asked, instance_id, waited) {
+    let mut is_lifted = was_lifted(builder);
+    let asked = match asked {
+        Err(error) if is_protected(&error) && !is_lifted => {
+            let machine = (cloud.as_ref(), instance_id.as_str());
+            match lift(context, lease, builder, machine).await? {
+                Some(asked) => {
+                    is_lifted = true;
+                    asked
+                }
+                None => Err(error),
+            }
+        }
+        asked => asked,
+    };
+    if let Some(words) = alarm(&asked, instance_id, (waited, is_lifted)) {
         context.store.annotate_builder(lease, builder, &words).await?;
     }
     let end = asked.map_err(|source| Error::Cloud {
@@ -115,9 +132,66 @@ pub(super) async fn terminate(
     }
 }
 
+/// Whether a cloud says that somebody protected the machine.
+fn is_protected(error: &cloud::Error) -> bool {
+    matches!(error, cloud::Error::Refused { code, .. } if code == "OperationNotPermitted")
+}
+
+/// Whether that was tried before, and the cloud has answered.
+fn was_lifted(builder: &Builder) -> bool {
+    builder
+        .reason
+        .as_deref()
+        .is_some_and(|reason| reason.contains(PROTECTION))
+}
+
+/// Takes the protection of a machine away and asks for its end once more; what comes of it, or `None` where the machine is not surely
+/// this builder's, or its cloud knows no such thing. It is on record before it is done, and done once: whoever protects the machine
+/// after that is left to people.
+async fn lift(
+    context: &Context,
+    lease: &Lease,
+    builder: &Builder,
+    (cloud, instance_id): (&dyn Cloud, &str),
+) -> Result<Option<Result<End, cloud::Error>>, Error> {
+    let spec = context.fleet.clouds.get(&builder.cloud);
+    if spec.is_none_or(|spec| spec.profile != CloudProfile::Aws) {
+        return Ok(None);
+    }
+    let failed = |source| Error::Cloud {
+        cloud: builder.cloud.clone(),
+        source,
+    };
+    let found = cloud.describe(&[instance_id.to_owned()]).await.map_err(failed)?;
+    let is_ours = |it: &Instance| {
+        it.id == instance_id && it.belongs_to(context.fleet.fleet) && it.builder() == Some(builder.id)
+    };
+    if !found.iter().any(is_ours) {
+        return Ok(None);
+    }
+    let words = format!("{instance_id} is protected by somebody, which is being changed");
+    context.store.annotate_builder(lease, builder, &words).await?;
+    match cloud.unprotect(instance_id).await {
+        Ok(()) => {}
+        Err(error @ cloud::Error::Refused { .. }) => return Ok(Some(Err(error))),
+        Err(error) => return Err(failed(error)),
+    }
+    info!(builder.id = %builder.id, "Instance {instance_id} was protected by somebody: {PROTECTION} is lifted.");
+    let words = format!("{instance_id} was protected by somebody: {PROTECTION} is lifted");
+    context.store.annotate_builder(lease, builder, &words).await?;
+    Ok(Some(cloud.terminate(instance_id).await))
+}
+
 /// What operators have to know of a machine that goes on costing: a refusal at once, silence after a while.
-fn alarm(asked: &Result<End, cloud::Error>, instance_id: &str, waited: Duration) -> Option<String> {
+fn alarm(
+    asked: &Result<End, cloud::Error>,
+    instance_id: &str,
+    (waited, is_lifted): (Duration, bool),
+) -> Option<String> {
     match asked {
+        Err(error @ cloud::Error::Refused { .. }) if is_lifted => Some(format!(
+            "{instance_id} is not ended, though {PROTECTION} was to be lifted: {error}"
+        )),
         Err(error @ cloud::Error::Refused { .. }) => Some(format!("{instance_id} is not ended: {error}")),
         Ok(End::Asked) if waited > ALARM_AFTER => Some(format!(
             "the cloud has not ended {instance_id} since it was told to"
@@ -151,8 +225,12 @@ mod tests {
             // That a cloud does not answer is told of the cloud.
             (Err(unclear()), 5000, None),
         ] {
-            let told = alarm(&asked, "i-1", Duration::from_secs(seconds));
+            let told = alarm(&asked, "i-1", (Duration::from_secs(seconds), false));
             assert_eq!(told.as_deref(), expected, "{asked:?} after {seconds} s");
         }
+        let again = alarm(&Err(refused()), "i-1", (Duration::ZERO, true)).unwrap();
+        let words =
+            "i-1 is not ended, though its protection from being ended was to be lifted: the cloud refuses: ";
+        assert!(again.starts_with(words), "{again}");
     }
 }

@@ -8,7 +8,7 @@ use aws_sdk_ec2::{
     config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
     error::ProvideErrorMetadata as _,
     types::{
-        Filter, HttpTokensState, InstanceInterruptionBehavior, InstanceLifecycleType,
+        AttributeBooleanValue, Filter, HttpTokensState, InstanceInterruptionBehavior, InstanceLifecycleType,
         InstanceMarketOptionsRequest, InstanceMetadataOptionsRequest, InstanceStateName, InstanceType,
         MarketType, Placement, ResourceType, ShutdownBehavior, SpotInstanceType, SpotMarketOptions, Tag,
         TagSpecification,
@@ -189,6 +189,19 @@ impl Cloud for Ec2 {
             Err(error) if error.code() == Some("InvalidInstanceID.NotFound") => Ok(End::Asked),
             Err(error) => Err(classify(&error)),
         }
+    }
+
+    async fn unprotect(&self, instance_id: &str) -> Result<(), Error> {
+        self.client
+            .modify_instance_attribute()
+            .instance_id(instance_id)
+            .disable_api_termination(AttributeBooleanValue::builder().value(false).build())
+            .customize()
+            .config_override(asked_once())
+            .send()
+            .await
+            .map_err(|error| classify(&error))?;
+        Ok(())
     }
 
     async fn console_output(&self, instance_id: &str) -> Result<String, Error> {

@@ -28,6 +28,8 @@ struct World {
     launch_failures: VecDeque<LaunchFailure>,
     away: Option<Error>,
     protected: BTreeMap<String, Error>,
+    unprotected: Vec<String>,
+    keeps_protection: Option<Error>,
     unlisted: BTreeSet<String>,
     hidden: BTreeSet<String>,
     terminated: Vec<String>,
@@ -121,6 +123,17 @@ impl FakeCloud {
             Some(error) => world.protected.insert(instance_id.to_owned(), error),
             None => world.protected.remove(instance_id),
         };
+    }
+
+    /// Has the cloud refuse to take any protection away from now on, or not any more.
+    pub fn keep_protection(&self, error: Option<Error>) {
+        self.world().keeps_protection = error;
+    }
+
+    /// The ids of the instances whose protection was to be taken away, as often as it was asked.
+    #[must_use]
+    pub fn unprotected(&self) -> Vec<String> {
+        self.world().unprotected.clone()
     }
 
     /// Leaves an instance out of lists; asked for by its id it is still there.
@@ -299,6 +312,16 @@ impl Cloud for FakeCloud {
             instance.state = InstanceState::Terminated;
         }
         Ok(End::Asked)
+    }
+
+    async fn unprotect(&self, instance_id: &str) -> Result<(), Error> {
+        let mut world = self.call()?;
+        world.unprotected.push(instance_id.to_owned());
+        if let Some(error) = &world.keeps_protection {
+            return Err(error.clone());
+        }
+        world.protected.remove(instance_id);
+        Ok(())
     }
 
     async fn console_output(&self, instance_id: &str) -> Result<String, Error> {

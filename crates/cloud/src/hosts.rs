@@ -82,6 +82,10 @@ impl Cloud for HostCloud {
         Ok(End::Over)
     }
 
+    async fn unprotect(&self, _instance_id: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn console_output(&self, _: &str) -> Result<String, Error> {
         Ok(String::new())
     }
@@ -152,11 +156,11 @@ mod tests {
             pool: "one".parse().unwrap(),
             image: String::new(),
             offering: Offering::of_host(host),
+            volumes: Vec::new(),
             security_groups: Vec::new(),
             user_data: String::new(),
             metadata_options: false,
             limit: std::time::Duration::from_secs(60),
-            volumes: Vec::new(),
         }
     }
 

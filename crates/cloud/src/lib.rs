@@ -63,6 +63,9 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
     /// Asks for the end of an instance. Asking again does no harm.
     async fn terminate(&self, instance_id: &str) -> Result<End, Error>;
 
+    /// Takes away what keeps an instance from being ended, where somebody protected it. Doing so again does no harm.
+    async fn unprotect(&self, instance_id: &str) -> Result<(), Error>;
+
     /// What the instance wrote on its console so far.
     async fn console_output(&self, instance_id: &str) -> Result<String, Error>;
 
@@ -137,11 +140,11 @@ pub struct LaunchRequest {
     pub image: String,
     /// What kind of machine, where, and in which market.
     pub offering: Offering,
+    /// The volumes that are to go with the machine, though its image says that they stay.
+    pub volumes: Vec<Volume>,
     /// The security groups' ids; the cloud's default without any.
     pub security_groups: Vec<String>,
     /// What the instance's first boot reads. Holds its host key, so it is never logged.
-    /// The volumes that are to go with the machine, though its image says that they stay.
-    pub volumes: Vec<Volume>,
     pub user_data: String,
     /// Whether the cloud knows metadata options: tokens are then required and one hop is the limit.
     pub metadata_options: bool,

@@ -37,6 +37,7 @@ mod operator;
 mod packages;
 mod processes;
 mod profiles;
+mod protected;
 mod provision;
 mod provision_by_ansible;
 mod refused_task;

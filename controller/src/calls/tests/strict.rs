@@ -116,6 +116,11 @@ impl Cloud for Strict {
         self.cloud.terminate(instance_id).await
     }
 
+    async fn unprotect(&self, instance_id: &str) -> Result<(), Error> {
+        self.call(CallClass::Change)?;
+        self.cloud.unprotect(instance_id).await
+    }
+
     async fn console_output(&self, instance_id: &str) -> Result<String, Error> {
         self.call(CallClass::Read)?;
         self.cloud.console_output(instance_id).await

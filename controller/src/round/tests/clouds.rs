@@ -203,18 +203,103 @@ async fn an_orphan_that_cannot_be_ended_is_shown_and_asked_for_now_and_then() {
 async fn a_builder_whose_machine_cannot_be_ended_says_so() {
     let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "a")).await;
     farm.machines_answer(Answers::Badly);
-    let protected = refused("OperationNotPermitted");
-    farm.cloud.protect("i-00000000000000001", Some(protected));
+    let protected = refused("UnauthorizedOperation");
+    farm.cloud.protect(FIRST, Some(protected));
     farm.settle().await;
     farm.run_instances();
     farm.pass(60).await;
-    let builders = farm.builders().await;
-    let kept = builders.iter().find(|it| it.state == BuilderState::Terminating);
     assert_eq!(
-        kept.unwrap().reason.as_deref().unwrap(),
+        farm.why_it_does_not_end().await,
         "builder.yml: task 1 failed; but i-00000000000000001 is not ended: the cloud refuses: \
-         OperationNotPermitted: sorry"
+         UnauthorizedOperation: sorry"
     );
+    assert_eq!(farm.cloud.unprotected(), [""; 0], "nobody protected it");
+}
+
+/// The first machine of a farm.
+const FIRST: &str = "i-00000000000000001";
+
+impl Farm {
+    /// The reason of the builder whose machine does not end.
+    async fn why_it_does_not_end(&self) -> String {
+        let builders = self.builders().await;
+        let kept = builders.iter().find(|it| it.state == BuilderState::Terminating);
+        kept.unwrap().reason.clone().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_somebody_protected_is_ended_once_its_protection_is_lifted() {
+    let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "a")).await;
+    farm.machines_answer(Answers::Badly);
+    farm.cloud.protect(FIRST, Some(refused("OperationNotPermitted")));
+    farm.settle().await;
+    farm.run_instances();
+    farm.pass(60).await;
+    assert_eq!(farm.cloud.unprotected(), [FIRST]);
+    let ended = farm.cloud.instances().remove(0);
+    assert_eq!(
+        (ended.id.as_str(), ended.state),
+        (FIRST, InstanceState::Terminated)
+    );
+    let all = farm.controller.context.store.builders(Some(NOW)).await.unwrap();
+    let builder = all
+        .iter()
+        .find(|it| it.instance_id.as_deref() == Some(FIRST))
+        .unwrap();
+    assert_eq!(builder.state, BuilderState::Terminated);
+}
+
+#[tokio::test]
+async fn protection_that_cannot_be_lifted_is_told_of_and_left_to_people() {
+    let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "a")).await;
+    farm.machines_answer(Answers::Badly);
+    farm.cloud.protect(FIRST, Some(refused("OperationNotPermitted")));
+    farm.cloud.keep_protection(Some(refused("UnauthorizedOperation")));
+    farm.settle().await;
+    farm.run_instances();
+    farm.pass(60).await;
+    assert_eq!(
+        farm.why_it_does_not_end().await,
+        "builder.yml: task 1 failed; but i-00000000000000001 is not ended, though its protection from being ended was \
+         to be lifted: the cloud refuses: OperationNotPermitted: sorry"
+    );
+    farm.pass(900).await;
+    assert_eq!(farm.cloud.unprotected(), [FIRST], "once");
+    assert!(
+        farm.cloud.terminated().len() > 3,
+        "its end is asked for all the same"
+    );
+}
+
+#[tokio::test]
+async fn protection_is_lifted_neither_of_machines_of_others_nor_where_clouds_know_none() {
+    for is_others in [true, false] {
+        let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "a")).await;
+        farm.machines_answer(Answers::Badly);
+        farm.cloud.protect(FIRST, Some(refused("OperationNotPermitted")));
+        farm.settle().await;
+        farm.run_instances();
+        if is_others {
+            let mut taken = farm.cloud.instances().remove(0);
+            let other = "flt_00000000000000000000000000000004".to_owned();
+            taken.tags.insert(FLEET_TAG.to_owned(), other);
+            farm.cloud.add(taken);
+        } else {
+            let mut context = Context::clone(&farm.controller.context);
+            let mut fleet = FleetSpec::clone(&context.fleet);
+            fleet.clouds.get_mut("fake").unwrap().profile = model::fleet::CloudProfile::Eucalyptus;
+            context.fleet = Arc::new(fleet);
+            farm.controller = Controller::new(context);
+        }
+        farm.pass(60).await;
+        assert_eq!(farm.cloud.unprotected(), [""; 0], "{is_others}");
+        assert!(
+            farm.why_it_does_not_end()
+                .await
+                .contains("is not ended: the cloud refuses")
+        );
+    }
 }
 
 /// As in a farm that was restored from a backup: its cloud has books of its own, and they were not in it.

@@ -94,7 +94,7 @@ async fn a_file_without_a_cloud_is_taken_up_when_the_last_machine_there_has_ende
     farm.until_ready(1).await;
     let machine = farm.cloud.instances()[0].id.clone();
     let refusal = cloud::Error::Refused {
-        code: "OperationNotPermitted".to_owned(),
+        code: "UnauthorizedOperation".to_owned(),
         message: String::new(),
     };
     farm.cloud.protect(&machine, Some(refusal));
