@@ -5,9 +5,9 @@ use model::{
     intent::{self, Decision, Intent, IntentState, Request},
     stray::{self, Candidate},
 };
+use runtime::chance::new_id;
 use store::{Adoption, Builder, FleetView, Lease, NewBuilder};
 use tracing::{debug, info};
-use uuid::Uuid;
 
 use crate::{Error, observe::Found, round::Controller, snapshot::snapshot_with};
 
@@ -108,7 +108,7 @@ impl Controller {
         let now = self.context.clock.now();
         let provision = self.context.fleet.pools.get(pool);
         let provision = provision.and_then(|spec| self.context.fleet.provision.get(&spec.provision));
-        let builder = BuilderId(Uuid::now_v7());
+        let builder = BuilderId(new_id());
         Ok(Ok(Adoption {
             builder: NewBuilder {
                 id: builder,

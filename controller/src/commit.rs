@@ -8,9 +8,9 @@ use model::{
     plan::{Action, Plan},
     step::Move,
 };
+use runtime::chance::new_id;
 use store::{Assignment, Builder, FleetView, Lease, NewBuilder, NewHost};
 use tracing::{debug, info};
-use uuid::Uuid;
 
 use crate::{
     Error,
@@ -174,7 +174,7 @@ impl Controller {
         let connect = provision.connect.port;
         let now = self.context.clock.now();
         let builder = NewBuilder {
-            id: BuilderId(Uuid::now_v7()),
+            id: BuilderId(new_id()),
             pool: pool.clone(),
             cloud: cloud.to_owned(),
             image: image.to_owned(),

@@ -29,6 +29,7 @@ impl Controller {
         while !stop.is_cancelled() {
             self.take_and_lead(&mut waits_since, &stop).await;
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = self.context.clock.sleep(pause) => {}
             }
@@ -81,6 +82,7 @@ impl Controller {
         let renew = || context.store.renew_lease(&lease, ttl, context.clock.now());
         let lease_spec = &context.fleet.controller.lease;
         let led = tokio::select! {
+            biased;
             lost = keep_lease(&context.clock, lease_spec, asked, renew) => Err(lost),
             led = self.lead(&lease, stop) => led,
         };
@@ -137,6 +139,7 @@ impl Controller {
             clock.sleep(PAUSE_AFTER_NOTIFICATION).await;
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = clock.sleep(pause) => {}
             Some(ended) = self.steps.ends() => self.note(ended),

@@ -5,14 +5,14 @@ use model::{
     fleet::{FleetSpec, HookPoint},
     hook,
 };
+use runtime::chance::new_id;
 use store::{Builder, NewHookRun};
-use uuid::Uuid;
 
 /// The hooks of a turn for a builder, as they stand in the file.
 pub(crate) fn hooks_at(fleet: &FleetSpec, point: HookPoint, builder: &Builder) -> Vec<NewHookRun> {
     let of_pool = fleet.hooks.of(point, &builder.pool);
     let runs = of_pool.map(|(place, spec)| NewHookRun {
-        id: Uuid::now_v7(),
+        id: new_id(),
         point,
         place,
         spec: spec.clone(),

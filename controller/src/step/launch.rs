@@ -12,10 +12,10 @@ use model::{
         launch::{self, Doubt, Reply},
     },
 };
+use runtime::chance::new_id;
 use shell::ClientKey;
 use store::{Builder, CallBudget, LaunchAttempt, Lease, NewLaunch};
 use tracing::debug;
-use uuid::Uuid;
 
 use super::{advance, host};
 use crate::{Context, Error, calls::Taking, image::Images, request};
@@ -53,7 +53,7 @@ pub(super) async fn launch(
     };
     let shown = public.as_deref().unwrap_or_default();
     let launch = NewLaunch {
-        id: LaunchId(Uuid::now_v7()),
+        id: LaunchId(new_id()),
         params_hash: request::parameters_hash(&builder.image, &offering, shown),
         offering,
         host_key_public: public,

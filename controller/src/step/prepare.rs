@@ -109,6 +109,7 @@ pub(crate) async fn place(
     let left = end.since(context.clock.now()).max(LAST_WORDS);
     loop {
         let place = tokio::select! {
+            biased;
             place = &mut waiting => Some(place),
             () = context.clock.sleep(left.min(WAIT) / 2) => None,
         };

@@ -1,7 +1,9 @@
 //! Pauses between tries: longer each time, up to a bound, and spread so that many who failed together do
 //! not come back together.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use crate::chance;
 
 /// A series of pauses.
 #[derive(Clone, Debug)]
@@ -27,12 +29,8 @@ impl Backoff {
     pub fn pause(&mut self) -> Duration {
         let nominal = self.next.min(self.longest);
         self.next = nominal.saturating_mul(2).min(self.longest);
-        // The low bits of the clock are random enough to spread sleepers.
-        let nanos = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .subsec_nanos();
-        nominal / 2 + (nominal / 2).mul_f64(f64::from(nanos % 1000) / 1000.0)
+        let lot = u16::try_from(chance::lot() % 1000).unwrap_or_default();
+        nominal / 2 + (nominal / 2).mul_f64(f64::from(lot) / 1000.0)
     }
 
     /// Starts again with the first pause, after a success.

@@ -3,11 +3,11 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    task::{Poll, Waker},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use model::Timestamp;
-use tokio::sync::watch;
 
 use reckoning::Reckoning;
 pub use reckoning::{Moved, Reading};
@@ -96,14 +96,14 @@ impl Clock {
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     beginning: Timestamp,
-    elapsed: watch::Sender<Duration>,
     sleepers: Arc<Mutex<Sleepers>>,
 }
 
-/// Who sleeps, by number, and until when.
+/// How late it is, and who sleeps, by number.
 #[derive(Debug, Default)]
 struct Sleepers {
-    until: BTreeMap<u64, Duration>,
+    elapsed: Duration,
+    until: BTreeMap<u64, (Duration, Waker)>,
     count: u64,
 }
 
@@ -113,41 +113,42 @@ impl ManualClock {
     pub fn new(beginning: Timestamp) -> Self {
         Self {
             beginning,
-            elapsed: watch::Sender::new(Duration::ZERO),
             sleepers: Arc::default(),
         }
     }
 
-    /// Moves the clock on.
+    /// Moves the clock on. Whose time has come by that is woken in the order in which it has.
     pub fn advance(&self, duration: Duration) {
-        self.elapsed
-            .send_modify(|elapsed| *elapsed = elapsed.saturating_add(duration));
+        let mut due: Vec<_> = self.with(|sleepers| {
+            sleepers.elapsed = sleepers.elapsed.saturating_add(duration);
+            let is_due = |(_, (until, _)): &(&u64, &(Duration, Waker))| *until <= sleepers.elapsed;
+            let due = sleepers.until.iter().filter(is_due);
+            due.map(|(number, (until, waker))| (*until, *number, waker.clone()))
+                .collect()
+        });
+        due.sort_unstable_by_key(|(until, number, _)| (*until, *number));
+        for (_, _, waker) in due {
+            waker.wake();
+        }
     }
 
     /// How many tasks wait for it to move. Those whose time has come are none of them, even before they run again.
     #[must_use]
     pub fn sleepers(&self) -> usize {
-        let now = self.elapsed();
-        self.with(|sleepers| sleepers.until.values().filter(|until| **until > now).count())
+        self.with(|sleepers| sleepers.asleep().count())
     }
 
     /// How far it is to be moved until the next task wakes; `None` when none sleeps.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
-        let now = self.elapsed();
-        let until = self.with(|sleepers| {
-            sleepers
-                .until
-                .values()
-                .filter(|until| **until > now)
-                .min()
-                .copied()
-        });
-        until.map(|until| until.saturating_sub(now))
+        self.with(|sleepers| {
+            let until = sleepers.asleep().min()?;
+            Some(until.saturating_sub(sleepers.elapsed))
+        })
     }
 
     fn elapsed(&self) -> Duration {
-        *self.elapsed.borrow()
+        self.with(|sleepers| sleepers.elapsed)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Sleepers) -> T) -> T {
@@ -156,36 +157,49 @@ impl ManualClock {
 
     async fn sleep(&self, duration: Duration) {
         let until = self.elapsed().saturating_add(duration);
-        let mut moved = self.elapsed.subscribe();
-        let _asleep = Asleep::new(self, until);
-        while *moved.borrow_and_update() < until {
-            if moved.changed().await.is_err() {
-                return; // Nobody can move it any more.
-            }
-        }
+        let mut asleep = Asleep {
+            clock: self,
+            number: None,
+        };
+        std::future::poll_fn(|context| asleep.poll(until, context.waker())).await;
+    }
+}
+
+impl Sleepers {
+    /// Until when those sleep whose time has not come.
+    fn asleep(&self) -> impl Iterator<Item = Duration> {
+        let all = self.until.values().map(|(until, _)| *until);
+        all.filter(|until| *until > self.elapsed)
     }
 }
 
 /// Asleep for as long as this lives, which ends also when the task is aborted.
 struct Asleep<'a> {
     clock: &'a ManualClock,
-    number: u64,
+    number: Option<u64>,
 }
 
-impl<'a> Asleep<'a> {
-    fn new(clock: &'a ManualClock, until: Duration) -> Self {
-        let number = clock.with(|sleepers| {
-            sleepers.count = sleepers.count.wrapping_add(1);
-            sleepers.until.insert(sleepers.count, until);
-            sleepers.count
-        });
-        Self { clock, number }
+impl Asleep<'_> {
+    fn poll(&mut self, until: Duration, waker: &Waker) -> Poll<()> {
+        self.clock.with(|sleepers| {
+            if sleepers.elapsed >= until {
+                return Poll::Ready(());
+            }
+            let number = *self.number.get_or_insert_with(|| {
+                sleepers.count = sleepers.count.wrapping_add(1);
+                sleepers.count
+            });
+            sleepers.until.insert(number, (until, waker.clone()));
+            Poll::Pending
+        })
     }
 }
 
 impl Drop for Asleep<'_> {
     fn drop(&mut self) {
-        self.clock.with(|sleepers| sleepers.until.remove(&self.number));
+        if let Some(number) = self.number {
+            self.clock.with(|sleepers| sleepers.until.remove(&number));
+        }
     }
 }
 

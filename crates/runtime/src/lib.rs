@@ -1,10 +1,11 @@
 //! What every process of the farm needs around its work: settings, files that operators write, logs,
-//! supervised tasks, back-off and the clock.
+//! supervised tasks, back-off, the clock and chance.
 //!
 //! It holds no business rule and knows neither database, cloud nor SSH. Start with [`settings`] for how a
 //! process is configured and [`supervisor`] for how its tasks live and end.
 
 pub mod backoff;
+pub mod chance;
 pub mod clock;
 pub mod settings;
 pub mod supervisor;
