@@ -35,6 +35,8 @@ pub use version::DataVersion;
 mod close;
 mod last_try;
 mod reads;
+#[cfg(feature = "testing")]
+pub(crate) mod seam;
 mod sqlite;
 mod time;
 mod version;
@@ -81,6 +83,8 @@ impl std::fmt::Debug for DatabaseSettings {
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    #[cfg(feature = "testing")]
+    seam: Option<seam::Held>,
 }
 
 impl std::fmt::Debug for Store {
@@ -222,6 +226,8 @@ impl Store {
         let name = without_secrets(&settings.url);
         let (write, read) = if settings.url.starts_with("postgres://") {
             (postgres(&settings.url, settings.max_connections), None)
+        } else if cfg!(feature = "testing") && settings.url == sqlite::MEMORY {
+            (sqlite::memory(), None)
         } else if settings.url.starts_with("sqlite://") && !settings.url.contains(":memory:") {
             let [write, read] = match only_to_look {
                 true => [Access::Look; 2],
@@ -276,6 +282,8 @@ impl Store {
                 told: watch::Sender::new(0),
                 last_try: LastTry::default(),
             }),
+            #[cfg(feature = "testing")]
+            seam: None,
         })
     }
 
@@ -387,7 +395,11 @@ impl Store {
             }
         };
         let deadline = Instant::now() + limit;
-        within(limit, self.name(), DEADLINE.scope(deadline, work)).await
+        let work = within(limit, self.name(), DEADLINE.scope(deadline, work));
+        // On the heap: the stack of a test is not for two of it.
+        #[cfg(feature = "testing")]
+        let work = self.through_seam(Box::pin(work));
+        work.await
     }
 }
 

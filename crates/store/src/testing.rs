@@ -20,6 +20,7 @@ use std::{
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
+pub use crate::database::seam::{Fate, Seam};
 pub use small_disk::SmallDisk;
 
 mod small_disk;

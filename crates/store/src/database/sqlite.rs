@@ -1,6 +1,9 @@
 //! Connections to a file of SQLite, and how their statements are bounded in time.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use sea_orm::ConnectOptions;
 use sqlx::{
@@ -16,6 +19,11 @@ pub(super) const INSTRUCTIONS: i32 = 10_000;
 /// How many KiB of the database a connection that reads keeps at most: what a round and the lists of a page need beside a long
 /// history is more than SQLite's two megabytes.
 const READ_CACHE: u32 = 8192;
+
+/// The address of a database that is gone with its one connection, for simulations.
+pub(super) const MEMORY: &str = "sqlite::memory:";
+/// How long that connection may live: for as long as any program does.
+const FOR_GOOD: Duration = Duration::from_secs(1_000_000_000);
 
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,6 +63,13 @@ pub(super) fn sqlite(url: &str, connections: u32, access: Access) -> ConnectOpti
             }
         }
     });
+    options
+}
+
+/// The one connection to a database in memory: it is for writing and for reading.
+pub(super) fn memory() -> ConnectOptions {
+    let mut options = sqlite(MEMORY, 1, Access::Write);
+    options.idle_timeout(FOR_GOOD).max_lifetime(FOR_GOOD);
     options
 }
 
