@@ -10,22 +10,23 @@ use std::{
 use model::{InstanceState, LaunchId, Offering, step::launch::Reply};
 
 use crate::luck::{Fault, Luck};
+pub(crate) use machine::Run;
 use machine::fate;
-pub(crate) use machine::{Change, Machine, Run, Shown, Tags};
+pub use machine::{Change, Machine, Shown, Tags};
 
 /// How many addresses a cloud has: they are soon given out again.
 const ADDRESSES: u64 = 60;
 
 /// What is asked of a cloud for one builder.
 #[derive(Clone, Debug)]
-pub(crate) struct LaunchAsk {
-    pub(crate) tags: Tags,
-    pub(crate) offering: Offering,
+pub struct LaunchAsk {
+    pub tags: Tags,
+    pub offering: Offering,
 }
 
 /// Why a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub enum Trouble {
     Unreachable,
     Throttled,
     Refused,
@@ -33,22 +34,22 @@ pub(crate) enum Trouble {
 }
 
 /// What is said of a launch, and the machine that was made with what it will do.
-pub(crate) struct Said {
-    pub(crate) reply: Reply,
-    pub(crate) is_unreachable: bool,
-    pub(crate) made: Vec<(Duration, String, Change)>,
+pub struct Said {
+    pub reply: Reply,
+    pub is_unreachable: bool,
+    pub made: Vec<(Duration, String, Change)>,
 }
 
 /// A cloud.
 #[derive(Debug)]
-pub(crate) struct Cloud {
-    pub(crate) machines: BTreeMap<String, Machine>,
+pub struct Cloud {
+    pub machines: BTreeMap<String, Machine>,
     tokens: BTreeMap<LaunchId, String>,
     /// The tokens of machines that have ended and are forgotten.
     forgotten: BTreeSet<LaunchId>,
     short: BTreeMap<Offering, Duration>,
     quota_until: Duration,
-    pub(crate) away_until: Duration,
+    pub away_until: Duration,
     name: &'static str,
     quota: usize,
     shown_for: Duration,
@@ -56,7 +57,7 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    pub(crate) const fn new(name: &'static str, quota: usize, shown_for: Duration) -> Self {
+    pub const fn new(name: &'static str, quota: usize, shown_for: Duration) -> Self {
         Self {
             machines: BTreeMap::new(),
             tokens: BTreeMap::new(),
@@ -72,7 +73,7 @@ impl Cloud {
     }
 
     /// From now on it does what it is told.
-    pub(crate) fn calm_down(&mut self) {
+    pub fn calm_down(&mut self) {
         self.short.clear();
         (self.quota_until, self.away_until) = (Duration::ZERO, Duration::ZERO);
         for machine in self.machines.values_mut() {
@@ -82,7 +83,7 @@ impl Cloud {
     }
 
     /// Why a call fails before anything is done; `None` where it gets through.
-    pub(crate) fn trouble(&mut self, luck: &mut Luck, now: Duration) -> Option<Trouble> {
+    pub fn trouble(&mut self, luck: &mut Luck, now: Duration) -> Option<Trouble> {
         if luck.strikes(Fault::Outage) {
             self.away_until = now.saturating_add(luck.seconds(30, 900));
         }
@@ -93,7 +94,7 @@ impl Cloud {
     }
 
     /// Answers a launch.
-    pub(crate) fn launch(&mut self, ask: &LaunchAsk, luck: &mut Luck, now: Duration) -> Said {
+    pub fn launch(&mut self, ask: &LaunchAsk, luck: &mut Luck, now: Duration) -> Said {
         let said = |reply| Said {
             reply,
             is_unreachable: false,
@@ -169,7 +170,7 @@ impl Cloud {
     }
 
     /// Makes a machine.
-    pub(crate) fn make(&mut self, tags: Option<Tags>, luck: &mut Luck, now: Duration) -> String {
+    pub fn make(&mut self, tags: Option<Tags>, luck: &mut Luck, now: Duration) -> String {
         self.count = self.count.saturating_add(1);
         let id = format!("i-{}-{:05}", self.name, self.count);
         let late = luck.strikes(Fault::ShownLate);
@@ -196,7 +197,7 @@ impl Cloud {
     }
 
     /// A machine does something by itself, or goes on ending; what it does after that.
-    pub(crate) fn change(
+    pub fn change(
         &mut self,
         id: &str,
         change: Change,
@@ -212,7 +213,7 @@ impl Cloud {
     }
 
     /// Takes the wish to end a machine; whether that begins now.
-    pub(crate) fn terminate(&mut self, id: &str, luck: &mut Luck, now: Duration) -> Result<bool, Trouble> {
+    pub fn terminate(&mut self, id: &str, luck: &mut Luck, now: Duration) -> Result<bool, Trouble> {
         if let Some(trouble) = self.trouble(luck, now) {
             return Err(trouble);
         }
@@ -231,7 +232,7 @@ impl Cloud {
     }
 
     /// All that carries the fleet's tag, as far as a list shows it.
-    pub(crate) fn list(&mut self, luck: &mut Luck, now: Duration) -> Result<Vec<Shown>, Trouble> {
+    pub fn list(&mut self, luck: &mut Luck, now: Duration) -> Result<Vec<Shown>, Trouble> {
         if let Some(trouble) = self.trouble(luck, now) {
             return Err(trouble);
         }
@@ -251,12 +252,7 @@ impl Cloud {
     }
 
     /// Single machines, those that are found.
-    pub(crate) fn describe(
-        &self,
-        ids: &[String],
-        luck: &mut Luck,
-        now: Duration,
-    ) -> Result<Vec<Shown>, Trouble> {
+    pub fn describe(&self, ids: &[String], luck: &mut Luck, now: Duration) -> Result<Vec<Shown>, Trouble> {
         if luck.strikes(Fault::DescribeFails) {
             return Err(Trouble::Unclear);
         }
@@ -293,7 +289,7 @@ impl Cloud {
     }
 
     /// The machine that answers at an address.
-    pub(crate) fn at(&mut self, address: &str, now: Duration) -> Option<&mut Machine> {
+    pub fn at(&mut self, address: &str, now: Duration) -> Option<&mut Machine> {
         let answers = |it: &Machine| it.address.as_deref() == Some(address) && it.answers(now);
         self.machines.values_mut().find(|it| answers(it))
     }

@@ -15,13 +15,15 @@
 //!
 //! A broken rule is made smaller (`shrink`): to the few faults of its seed that it takes.
 //!
+//! Its clouds and its chance are also those of the worlds with the real controller and store (`controller/examples/storm`).
+//!
 //! Start reading at `world`, which says what happens, and at `world::rules` and `world::promises`.
 
-mod cloud;
+pub mod cloud;
 mod controller;
 mod event;
 mod guards;
-mod luck;
+pub mod luck;
 mod pauses;
 mod setting;
 mod shrink;

@@ -114,7 +114,7 @@ faults! {
 
 /// The faults of a world and its chances.
 #[derive(Debug)]
-pub(crate) struct Luck {
+pub struct Luck {
     state: u64,
     /// How often each fault strikes, of a million times that it could.
     odds: Vec<u64>,
@@ -126,7 +126,7 @@ pub(crate) struct Luck {
 
 impl Luck {
     /// That of a seed. One of eight is quiet, and each of the others has faults of its own choice, some of them wild.
-    pub(crate) fn of(seed: u64) -> Self {
+    pub fn of(seed: u64) -> Self {
         let mut luck = Self {
             // Seeds are small numbers in a row: their first draws are not to be alike.
             state: seed.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1),
@@ -145,14 +145,14 @@ impl Luck {
     }
 
     /// From the beginning, no other faults strike than these.
-    pub(crate) fn keep_only(&mut self, faults: &BTreeSet<Fault>) {
+    pub fn keep_only(&mut self, faults: &BTreeSet<Fault>) {
         for (fault, odds) in Fault::ALL.iter().zip(&mut self.odds) {
             *odds = if faults.contains(fault) { *odds } else { 0 };
         }
     }
 
     /// One in which a fault strikes once, at the moment after so many others at which it could have.
-    pub(crate) fn once(fault: Fault, spared: u64) -> Self {
+    pub fn once(fault: Fault, spared: u64) -> Self {
         Self {
             odds: vec![0; Fault::ALL.len()],
             once: Some((fault, spared)),
@@ -161,11 +161,11 @@ impl Luck {
     }
 
     /// From now on nothing goes wrong.
-    pub(crate) fn calm_down(&mut self) {
+    pub fn calm_down(&mut self) {
         self.is_calm = true;
     }
 
-    pub(crate) const fn is_calm(&self) -> bool {
+    pub const fn is_calm(&self) -> bool {
         self.is_calm
     }
 
@@ -178,42 +178,42 @@ impl Luck {
     }
 
     /// A number below `end`; 0 where there is none.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next().checked_rem(end).unwrap_or(0)
     }
 
     /// A small number from `first` to `last`.
-    pub(crate) fn count(&mut self, first: u32, last: u32) -> u32 {
+    pub fn count(&mut self, first: u32, last: u32) -> u32 {
         let span = u64::from(last.saturating_sub(first)).saturating_add(1);
         first.saturating_add(u32::try_from(self.below(span)).unwrap_or(0))
     }
 
     /// A length of time between two, in seconds.
-    pub(crate) fn seconds(&mut self, least: u64, most: u64) -> Duration {
+    pub fn seconds(&mut self, least: u64, most: u64) -> Duration {
         let micros = most.saturating_sub(least).saturating_mul(1_000_000);
         Duration::from_micros(least.saturating_mul(1_000_000).saturating_add(self.below(micros)))
     }
 
     /// A length of time between two, in thousandths of a second.
-    pub(crate) fn millis(&mut self, least: u64, most: u64) -> Duration {
+    pub fn millis(&mut self, least: u64, most: u64) -> Duration {
         let micros = most.saturating_sub(least).saturating_mul(1_000);
         Duration::from_micros(least.saturating_mul(1_000).saturating_add(self.below(micros)))
     }
 
     /// One of several; `None` when there is none.
-    pub(crate) fn pick<T: Clone>(&mut self, of: &[T]) -> Option<T> {
+    pub fn pick<T: Clone>(&mut self, of: &[T]) -> Option<T> {
         let end = u64::try_from(of.len()).unwrap_or(0);
         let nth = usize::try_from(self.below(end)).unwrap_or(0);
         of.get(nth).cloned()
     }
 
     /// Whether something happens that does so in one of `times` cases.
-    pub(crate) fn once_in(&mut self, times: u64) -> bool {
+    pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
     /// Whether a fault strikes here; it is counted then.
-    pub(crate) fn strikes(&mut self, fault: Fault) -> bool {
+    pub fn strikes(&mut self, fault: Fault) -> bool {
         let nth = fault as usize;
         let odds = self.odds.get(nth).copied().unwrap_or(0);
         let by_chance = odds > 0 && !self.is_calm && self.below(1_000_000) < odds;
@@ -236,7 +236,7 @@ impl Luck {
     }
 
     /// How often each fault struck so far.
-    pub(crate) fn met(&self) -> Vec<u64> {
+    pub fn met(&self) -> Vec<u64> {
         self.met.clone()
     }
 }

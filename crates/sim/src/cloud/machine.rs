@@ -14,53 +14,53 @@ const NOTICE: u64 = 120;
 
 /// A machine, as it is.
 #[derive(Clone, Debug)]
-pub(crate) struct Machine {
+pub struct Machine {
     /// Whose it is by its tags; `None` for another fleet's.
-    pub(crate) tags: Option<Tags>,
-    pub(crate) state: InstanceState,
+    pub tags: Option<Tags>,
+    pub state: InstanceState,
     /// Since when, and what it was before.
     pub(super) since: Duration,
     pub(super) before: InstanceState,
-    pub(crate) address: Option<String>,
+    pub address: Option<String>,
     /// From when on it is found by lists and questions.
     pub(super) shown_from: Duration,
     /// From when on its address is shown.
     pub(super) address_from: Duration,
     /// From when on SSH answers; `None` before it runs, or where it never does.
-    pub(crate) answers_from: Option<Duration>,
+    pub answers_from: Option<Duration>,
     /// The host key that answers; `None` for one that is not ours.
-    pub(crate) key: Option<LaunchId>,
-    pub(crate) is_taken_back: bool,
+    pub key: Option<LaunchId>,
+    pub is_taken_back: bool,
     /// Whether a request to end it is forgotten, and until when one is refused.
     pub(super) forgets_end: bool,
     pub(super) end_refused_until: Duration,
     /// Whether it says nothing, though it runs.
-    pub(crate) is_silent: bool,
+    pub is_silent: bool,
     /// Whether it answers that it is not fit to build.
-    pub(crate) is_sick: bool,
+    pub is_sick: bool,
     /// How often it was started again.
-    pub(crate) starts: u32,
+    pub starts: u32,
     /// Whether its cloud has given notice that it takes it back, and whether it tells its machines anything.
-    pub(crate) is_noticed: bool,
-    pub(crate) has_metadata: bool,
+    pub is_noticed: bool,
+    pub has_metadata: bool,
     /// Its number among those of its cloud.
-    pub(crate) number: u64,
+    pub number: u64,
     /// Whose builds have run on it.
-    pub(crate) sandbox: Option<Sandbox>,
+    pub sandbox: Option<Sandbox>,
     /// Whether a build ran there since it was last found clean.
-    pub(crate) is_dirty: bool,
-    pub(crate) has_residue: bool,
+    pub is_dirty: bool,
+    pub has_residue: bool,
     pub(crate) run: Option<Run>,
     /// The highest number of an allocation that gave it orders.
-    pub(crate) epoch: Epoch,
+    pub epoch: Epoch,
 }
 
 /// What a machine's tags say.
 #[derive(Clone, Debug)]
-pub(crate) struct Tags {
-    pub(crate) pool: PoolName,
-    pub(crate) builder: BuilderId,
-    pub(crate) launch: LaunchId,
+pub struct Tags {
+    pub pool: PoolName,
+    pub builder: BuilderId,
+    pub launch: LaunchId,
 }
 
 /// A build that runs on a machine, or has ended there and was not collected.
@@ -74,7 +74,7 @@ pub(crate) struct Run {
 
 impl Machine {
     /// Whether it has not ended, and is not about to.
-    pub(crate) const fn is_alive(&self) -> bool {
+    pub const fn is_alive(&self) -> bool {
         !matches!(
             self.state,
             InstanceState::ShuttingDown | InstanceState::Terminated
@@ -117,7 +117,7 @@ impl Machine {
     }
 
     /// Whether SSH answers.
-    pub(crate) fn answers(&self, now: Duration) -> bool {
+    pub fn answers(&self, now: Duration) -> bool {
         let is_up = self.state == InstanceState::Running && !self.is_silent;
         is_up && self.answers_from.is_some_and(|from| from <= now)
     }
@@ -191,14 +191,14 @@ impl Machine {
         self.answers_from = Some(now.saturating_add(boots));
     }
 
-    pub(crate) fn enter(&mut self, state: InstanceState, now: Duration) {
+    pub fn enter(&mut self, state: InstanceState, now: Duration) {
         (self.before, self.since, self.state) = (self.state, now, state);
     }
 }
 
 /// What a machine does by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
     Runs,
     Dies,
     TakenBack,
@@ -220,12 +220,12 @@ pub(crate) enum Change {
 
 /// An instance, as a cloud shows it.
 #[derive(Clone, Debug)]
-pub(crate) struct Shown {
-    pub(crate) id: String,
-    pub(crate) state: InstanceState,
-    pub(crate) address: Option<String>,
-    pub(crate) is_taken_back: bool,
-    pub(crate) builder: Option<BuilderId>,
+pub struct Shown {
+    pub id: String,
+    pub state: InstanceState,
+    pub address: Option<String>,
+    pub is_taken_back: bool,
+    pub builder: Option<BuilderId>,
 }
 
 impl Machine {
