@@ -4,20 +4,35 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{process::Tool, workspace};
 
+/// What asks for the simulation of the real controller and store, in the place of thin copies of them.
+const REAL: &str = "--real";
+
 /// Builds the simulator and runs it with these arguments. What it says is its own; that a rule is broken is its failure.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    workspace::compile(build()?).context("the simulator does not compile")?;
-    let program = workspace::read()?.target_directory.join("release/sim");
-    let status = Tool::new(program).args(arguments).status()?;
+    let is_real = arguments.iter().any(|argument| argument == REAL);
+    let (tool, program) = build(is_real)?;
+    workspace::compile(tool).context("the simulator does not compile")?;
+    let program = workspace::read()?.target_directory.join(program);
+    let passed = arguments.iter().filter(|argument| *argument != REAL);
+    let status = Tool::new(program).args(passed).status()?;
     if !status.success() {
         bail!("the simulation ended with {status}");
     }
     Ok(())
 }
 
-/// Only its own package: the EC2 SDK is none of what it needs.
-fn build() -> Result<Tool> {
-    Ok(workspace::cargo()?.args(["build", "--release", "--package", "sim"]))
+/// What builds it, and where it is then below the directory of what is built. The one with copies is only its own package: the EC2 SDK
+/// is none of what it needs.
+fn build(is_real: bool) -> Result<(Tool, &'static str)> {
+    let cargo = workspace::cargo()?.args(["build", "--release", "--package"]);
+    Ok(if is_real {
+        (
+            cargo.args(["controller", "--example", "storm"]),
+            "release/examples/storm",
+        )
+    } else {
+        (cargo.args(["sim"]), "release/sim")
+    })
 }
 
 #[cfg(test)]
@@ -27,8 +42,13 @@ mod tests {
 
     #[test]
     fn the_simulator_is_built_in_release_and_needs_nothing_but_the_model_of_ours() {
-        let shown = build().unwrap().shown();
-        assert!(shown.ends_with("build --release --package sim"), "{shown}");
+        let (tool, program) = build(false).unwrap();
+        assert!(
+            tool.shown().ends_with("build --release --package sim"),
+            "{}",
+            tool.shown()
+        );
+        assert_eq!(program, "release/sim");
         let packages = workspace::read().unwrap().packages;
         let own = |name: &str| -> Vec<String> {
             let package = packages.iter().find(|it| it.name == name).unwrap();
@@ -37,5 +57,20 @@ mod tests {
         };
         assert_eq!(own("sim"), ["model"]);
         assert!(own("model").is_empty());
+    }
+
+    #[test]
+    fn the_real_controller_is_simulated_by_an_example_of_its_package_which_is_there() {
+        let (tool, program) = build(true).unwrap();
+        let shown = tool.shown();
+        assert!(
+            shown.ends_with("build --release --package controller --example storm"),
+            "{shown}"
+        );
+        assert_eq!(program, "release/examples/storm");
+        let packages = workspace::read().unwrap().packages;
+        let controller = packages.iter().find(|it| it.name == "controller").unwrap();
+        let folder = controller.manifest_path.parent().unwrap();
+        assert!(folder.join("examples/storm/main.rs").exists());
     }
 }

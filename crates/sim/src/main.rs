@@ -26,7 +26,11 @@ const MOST_VIOLATIONS: usize = 10;
 
 /// Simulates fleets in a world with all faults, and looks whether the rules hold.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask sim", bin_name = "cargo xtask sim")]
+#[command(
+    name = "cargo xtask sim",
+    bin_name = "cargo xtask sim",
+    after_help = "With --real it is the farm's own controller and store, with SQLite in memory, that are simulated: more true, and slower. `cargo xtask sim --real --help` has its options."
+)]
 struct Arguments {
     /// How many seeds are run.
     #[arg(long, default_value_t = 10_000)]

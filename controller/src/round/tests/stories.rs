@@ -28,7 +28,6 @@ use crate::observe;
 
 mod addresses;
 mod kills;
-mod storm;
 
 /// A user of a farm that is just started, with a project.
 async fn alice(farm: &Farm) -> Packager {
