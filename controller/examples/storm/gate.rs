@@ -6,12 +6,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use runtime::clock::Clock;
 use sim::Fault;
 use store::testing::{Fate, Seam};
 use tokio::sync::Notify;
 
 use crate::outside::Outside;
 
+/// One of so many operations takes a while, of so many milliseconds at most: workers and machines go on meanwhile.
+const SLOW_ONE: u64 = 40;
+const SLOW_FOR: u64 = 4000;
 /// How many others at most get their turn while one passes.
 const MOST_TURNS: u64 = 3;
 
@@ -19,6 +23,8 @@ const MOST_TURNS: u64 = 3;
 #[derive(Debug)]
 pub(crate) struct Gate {
     outside: Arc<Outside>,
+    /// The program's.
+    clock: Clock,
     state: Mutex<State>,
     opened: Notify,
 }
@@ -31,13 +37,14 @@ struct State {
 }
 
 impl Gate {
-    pub(crate) fn new(outside: &Arc<Outside>) -> Arc<Self> {
+    pub(crate) fn new(outside: &Arc<Outside>, clock: Clock) -> Arc<Self> {
         let state = State {
             is_open: true,
             closes_after: None,
         };
         Arc::new(Self {
             outside: Arc::clone(outside),
+            clock,
             state: Mutex::new(state),
             opened: Notify::new(),
         })
@@ -77,6 +84,13 @@ impl Gate {
 
     /// Waits until the program may go on. Others often get their turn first, so that all orders of things are met.
     pub(crate) async fn passed(&self) {
+        let takes = self.outside.with(|all| {
+            let is_slow = !all.luck.is_calm() && all.luck.once_in(SLOW_ONE);
+            is_slow.then(|| all.luck.millis(1, SLOW_FOR))
+        });
+        if let Some(takes) = takes {
+            self.clock.sleep(takes).await;
+        }
         loop {
             let opened = self.opened.notified();
             if self.lets_through() {
@@ -130,7 +144,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_gate_closes_before_the_one_that_comes_after_so_many_and_opens_again() {
-        let gate = Gate::new(&Outside::new(3, None, false));
+        let outside = Outside::new(3, None, false);
+        // Nobody moves the clock: nothing is to be slow.
+        outside.with(|all| all.luck.calm_down());
+        let gate = Gate::new(&outside, Clock::System);
         gate.close_after(2);
         gate.passed().await;
         gate.passed().await;

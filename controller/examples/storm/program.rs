@@ -71,7 +71,6 @@ enum Doom {
 
 impl Common {
     fn start(&self) -> Life {
-        let gate = Gate::new(&self.outside);
         let beginning = self.outside.with(|all| {
             let skew = match all.luck.strikes(Fault::ClockStep) {
                 true => all.luck.seconds(0, 2 * MOST_SKEW),
@@ -85,6 +84,7 @@ impl Common {
         });
         let manual = ManualClock::new(beginning);
         let clock = Clock::Manual(manual.clone());
+        let gate = Gate::new(&self.outside, clock.clone());
         let ways = Ways {
             outside: Arc::clone(&self.outside),
             gate: Arc::clone(&gate),

@@ -62,7 +62,7 @@ impl Setting {
             })
             .unwrap_or(4),
             calm_at: luck.seconds(400, 1200),
-            controllers: 1 + usize::from(luck.once_in(2)),
+            controllers: 1 + usize::from(!luck.once_in(4)),
         }
     }
 
