@@ -344,8 +344,11 @@ impl Clouds {
                 .map(|orphan| orphan.instance_id.clone())
                 .collect();
             let name = name.clone();
-            self.looks
-                .spawn(async move { (name, caught("a look at a cloud", observe::look(look)).await) });
+            let (term, clock) = (context.term.clone(), self.clock.clone());
+            self.looks.spawn(async move {
+                let work = caught("a look at a cloud", observe::look(look));
+                (name, term.within(&clock, work).await)
+            });
         }
         Ok(())
     }

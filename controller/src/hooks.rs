@@ -233,7 +233,8 @@ impl Hooks {
         let (context, lease, runner) = (Arc::clone(context), *lease, Arc::clone(&self.runner));
         let task = self.tasks.spawn(async move {
             let trying = perform::perform(&context, &lease, (run, left), runner.as_ref());
-            (id, number, caught("a hook", trying).await)
+            let work = context.term.within(&context.clock, caught("a hook", trying));
+            (id, number, work.await)
         });
         self.under_way.insert(id, UnderWay { number, point, task });
     }

@@ -11,7 +11,7 @@ use runtime::{CancellationToken, clock::Clock, supervisor::error_chain};
 use store::Lease;
 use tracing::{debug, info, warn};
 
-use crate::{Error, round::Controller};
+use crate::{Error, round::Controller, term::Term};
 
 /// What happens together is thought about together.
 const PAUSE_AFTER_NOTIFICATION: Duration = Duration::from_millis(10);
@@ -83,8 +83,8 @@ impl Controller {
         let lease_spec = &context.fleet.controller.lease;
         let led = tokio::select! {
             biased;
-            lost = keep_lease(&context.clock, lease_spec, asked, renew) => Err(lost),
-            led = self.lead(&lease, stop) => led,
+            lost = keep_lease((&context.clock, &context.term), lease_spec, asked, renew) => Err(lost),
+            led = context.term.within(&context.clock, self.lead(&lease, stop)) => led,
         };
         if let Err(error) = led {
             warn!("No longer leading: {}", error_chain(&error));
@@ -164,13 +164,19 @@ fn rest(spec: &ControllerSpec, is_busy: bool) -> Duration {
 }
 
 /// Renews the lease until that fails for good; why. `taken`: when the lease was asked for, by the clock's elapsed time.
-async fn keep_lease<F>(clock: &Clock, spec: &LeaseSpec, taken: Duration, renew: impl Fn() -> F) -> Error
+async fn keep_lease<F>(
+    (clock, term): (&Clock, &Term),
+    spec: &LeaseSpec,
+    taken: Duration,
+    renew: impl Fn() -> F,
+) -> Error
 where
     F: Future<Output = Result<(), store::Error>>,
 {
     // Acting ends at two thirds of the lease's time, by a clock that nobody can set.
     let usable = spec.ttl.get().mul_f64(0.66);
     let mut end = taken.saturating_add(usable);
+    term.lasts_until(end);
     let mut pause = spec.renew.get();
     loop {
         clock.sleep(pause.min(end.saturating_sub(clock.elapsed()))).await;
@@ -181,6 +187,7 @@ where
         match clock.within(end.saturating_sub(asked), renew()).await {
             Some(Ok(())) => {
                 end = asked.saturating_add(usable);
+                term.lasts_until(end);
                 pause = spec.renew.get();
             }
             Some(Err(error @ (store::Error::Conflict { .. } | store::Error::LeaseLost { .. }))) => {

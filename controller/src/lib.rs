@@ -35,6 +35,7 @@ mod round;
 mod snapshot;
 mod step;
 mod steps;
+mod term;
 #[cfg(test)]
 mod testing;
 mod turns;
@@ -56,6 +57,7 @@ use shell::ClientKey;
 pub use snapshot::{budgets, quota, snapshot};
 pub use step::playbook_variables;
 use store::Store;
+pub use term::Term;
 
 /// All that a controller needs: database, fleet file, clouds, and a way into machines.
 #[derive(Clone)]
@@ -67,6 +69,8 @@ pub struct Context {
     pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
     /// How many calls this process may make to them.
     pub calls: Calls,
+    /// Until when this process may act as the leader.
+    pub term: Term,
     /// The playbooks and files that make a machine a builder.
     pub provisioner: Arc<Provisioner>,
     /// How the controller opens machines: over SSH, or in tests not at all.

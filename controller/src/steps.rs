@@ -244,7 +244,8 @@ impl Steps {
             let (id, number, cloud) = (builder.id, self.count, builder.cloud.clone());
             let task = self.tasks.spawn(async move {
                 let step = step::step(&context, &lease, builder, &turn);
-                let outcome = caught("a step of a builder", step).await;
+                let work = caught("a step of a builder", step);
+                let outcome = context.term.within(&context.clock, work).await;
                 Ended { id, number, outcome }
             });
             let under_way = UnderWay {

@@ -298,6 +298,7 @@ pub(crate) fn planner(
         fleet: Arc::new(fleet),
         clouds: BTreeMap::new(),
         calls: controller::Calls::default(),
+        term: controller::Term::default(),
         provisioner,
         reach: Arc::new(reach),
         key,

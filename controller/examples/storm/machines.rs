@@ -165,8 +165,7 @@ impl Machine for Connection {
         _with: (&Map<String, Value>, Option<&str>),
         limit: Duration,
     ) -> Result<String, String> {
-        // Nothing holds the program between its question whether something runs there and this: no more than one answer's length.
-        let played = self.work((500, 20_000), limit, |all, it| {
+        self.held_work((500, 20_000), limit, |all, it| {
             if let Some(words) = it.running(all) {
                 let words = format!("{} is provisioned: {words}", it.id);
                 all.violate(Rule::Sandbox, words);
@@ -179,10 +178,8 @@ impl Machine for Connection {
                 keys.set_up = it.starts;
             }
             Ok(format!("{playbook}: played"))
-        });
-        let played = played.await;
-        self.ways.gate.passed().await;
-        played
+        })
+        .await
     }
 
     async fn make_host_key(&self, limit: Duration) -> Result<HostKey, String> {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cloud::Cloud;
-use controller::{Calls, Context, Controller, Reach};
+use controller::{Calls, Context, Controller, Reach, Term};
 use model::{Timestamp, fleet::FleetSpec};
 use provisioner::Provisioner;
 use runtime::{
@@ -105,6 +105,7 @@ impl Common {
             fleet: Arc::clone(&self.fleet),
             clouds: BTreeMap::from(clouds),
             calls: Calls::default(),
+            term: Term::default(),
             provisioner: Arc::clone(&self.provisioner),
             reach: Arc::new(ways) as Arc<dyn Reach>,
             key: Arc::clone(&self.key),

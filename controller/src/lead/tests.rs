@@ -63,14 +63,15 @@ fn kept(ttl: u64, renew: u64, ago: u64, answers: &[Answer]) -> (Vec<u128>, u128,
     let script = RefCell::new(answers.iter().copied().collect::<VecDeque<_>>());
     let asked = RefCell::new(Vec::new());
     let millis = || clock.elapsed().as_millis();
+    let (lease, term) = (spec(ttl, renew).lease, Term::default());
     let renew_now = || {
+        assert!(!term.is_over(&clock), "{} ms", millis());
         asked.borrow_mut().push(millis());
         let answer = script.borrow_mut().pop_front().unwrap_or(Away);
         answer.give(&clock)
     };
     manual.advance(Duration::from_secs(ago));
-    let lease = spec(ttl, renew).lease;
-    let keeping = keep_lease(&clock, &lease, Duration::ZERO, renew_now);
+    let keeping = keep_lease((&clock, &term), &lease, Duration::ZERO, renew_now);
     let time_passes = async {
         while let Some(next) = manual.next_wake() {
             manual.advance(next);
@@ -88,6 +89,12 @@ fn kept(ttl: u64, renew: u64, ago: u64, answers: &[Answer]) -> (Vec<u128>, u128,
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let error = runtime.block_on(ended);
     let ended = millis();
+    let is_late = matches!(error, Error::LeaseNotRenewed);
+    assert_eq!(
+        term.is_over(&clock),
+        is_late,
+        "acting ends with the lease's time, and not before"
+    );
     (asked.into_inner(), ended, error_chain(&error))
 }
 

@@ -287,6 +287,7 @@ impl Farm {
                 (HOSTS.to_owned(), Arc::new(HostCloud::new(&fleet))),
             ]),
             calls: crate::Calls::default(),
+            term: crate::Term::default(),
             fleet: Arc::new(fleet),
             provisioner: Arc::new(provisioner),
             reach: Arc::clone(&machines) as Arc<dyn Reach>,

@@ -207,6 +207,7 @@ async fn restart(url: &str, fleet: FleetSpec, cloud: &Cloud, count: u32) -> Resu
         store: store.clone(),
         clouds: BTreeMap::from([("dev".to_owned(), Arc::new(ec2(cloud)?) as Arc<dyn cloud::Cloud>)]),
         calls: controller::Calls::default(),
+        term: controller::Term::default(),
         fleet: Arc::new(fleet),
         provisioner,
         reach: Arc::new(reach),

@@ -229,6 +229,7 @@ async fn context(directory: &Path, cloud: &CloudFacts, port: u16, clock: ManualC
         }),
         key,
         calls: controller::Calls::default(),
+        term: controller::Term::default(),
         builder_url: "http://farm".to_owned(),
         holder: "test".to_owned(),
         clock: Clock::Manual(clock),
