@@ -14,6 +14,7 @@ mod clouds;
 mod commit;
 mod console;
 mod consoles;
+mod doubts;
 mod files;
 mod heard;
 mod hooks;

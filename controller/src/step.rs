@@ -23,7 +23,7 @@ use store::{Builder, Change, Lease};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
-use crate::{Context, Error, consoles::Consoles, image::Images, turns::hooks_of_move};
+use crate::{Context, Error, consoles::Consoles, doubts::Doubts, image::Images, turns::hooks_of_move};
 
 pub use prepare::playbook_variables;
 
@@ -49,6 +49,8 @@ pub(crate) struct Turn {
     pub(crate) shortages: Arc<Shortages>,
     /// What clouds said of their images.
     pub(crate) images: Arc<Images>,
+    /// Launches of which nobody knows what became.
+    pub(crate) doubts: Arc<Doubts>,
     /// How often clouds may be asked for consoles.
     pub(crate) consoles: Arc<Consoles>,
 }
@@ -68,7 +70,7 @@ pub(crate) async fn step(
         Step::Launch(offering) => {
             return launch::launch(context, lease, builder, (offering, &turn.images)).await;
         }
-        Step::AskAgain => return launch::ask_again(context, lease, &builder, &turn.images).await,
+        Step::AskAgain => return launch::ask_again(context, lease, &builder, turn).await,
         Step::Prepare => prepare::prepare(context, lease, builder, turn).await?,
         Step::Clean => clean::clean(context, lease, builder, turn).await?,
         Step::Terminate => return retire::terminate(context, lease, &builder, turn).await,

@@ -24,6 +24,7 @@ use crate::{
     Context, Error, caught,
     clouds::Clouds,
     consoles::Consoles,
+    doubts::Doubts,
     image::Images,
     pauses::Pauses,
     step::{self, Shortages, Turn},
@@ -52,6 +53,7 @@ pub(crate) struct Steps {
     playing: BTreeMap<PoolName, Arc<Semaphore>>,
     images: Arc<Images>,
     consoles: Arc<Consoles>,
+    doubts: Arc<Doubts>,
 }
 
 #[derive(Debug)]
@@ -102,6 +104,7 @@ impl Steps {
         Self {
             images: Arc::new(Images::new(clock.clone())),
             consoles: Arc::new(Consoles::new(clock.clone())),
+            doubts: Arc::default(),
             clock,
             tasks: JoinSet::new(),
             under_way: BTreeMap::new(),
@@ -207,6 +210,7 @@ impl Steps {
         self.pauses.retain(|id| there.contains(id));
         self.stepped.retain(|(id, _)| there.contains(id));
         self.complaints.retain(|id, _| there.contains(id));
+        self.doubts.keep(|id| there.contains(&id));
         self.stop_waiting_for(builders);
         let mut places = Places::default();
         for step in self.under_way.values() {
@@ -238,6 +242,7 @@ impl Steps {
                 shortages: Arc::clone(shortages),
                 images: Arc::clone(&self.images),
                 consoles: Arc::clone(&self.consoles),
+                doubts: Arc::clone(&self.doubts),
             };
             let (context, lease, builder) = (Arc::clone(context), *lease, builder.clone());
             self.count = self.count.wrapping_add(1);

@@ -17,7 +17,7 @@ use shell::ClientKey;
 use store::{Builder, CallBudget, LaunchAttempt, Lease, NewLaunch};
 use tracing::debug;
 
-use super::{advance, host};
+use super::{Turn, advance, host};
 use crate::{Context, Error, calls::Taking, image::Images, request};
 
 /// Commits token and parameters, then calls. Where the cloud may not be asked yet, the builder stays as it is, for as long as the
@@ -130,10 +130,10 @@ pub(super) async fn ask_again(
     context: &Context,
     lease: &Lease,
     builder: &Builder,
-    images: &Images,
+    turn: &Turn,
 ) -> Result<Duration, Error> {
     let waited = context.clock.now().since(builder.entered_at);
-    let volumes = kept_volumes(context, builder, images).await?;
+    let volumes = kept_volumes(context, builder, &turn.images).await?;
     let (launch, answer) = ask(context, builder, volumes).await?;
     if let Some(failure) = unreachable(builder, &answer) {
         return Err(failure);
@@ -142,8 +142,17 @@ pub(super) async fn ask_again(
     debug!(builder.id = %builder.id, "Asked again what became of the launch: {reply:?}");
     let step = match launch::after_question(&launch.offering, reply, waited) {
         Doubt::Over(step) => *step,
-        Doubt::Unless(_) if is_nowhere(context, builder).await? => launch::nowhere(),
-        Doubt::Unless(pause) | Doubt::GoesOn(pause) => return Ok(pause),
+        Doubt::GoesOn(pause) => return Ok(pause),
+        Doubt::Unless(pause) => {
+            if !is_nowhere(context, builder).await? {
+                turn.doubts.forget(builder.id);
+                return Ok(pause);
+            }
+            if turn.doubts.missed(builder.id) < launch::LISTS_WITHOUT_IT {
+                return Ok(pause);
+            }
+            launch::nowhere()
+        }
     };
     answered(context, lease, builder, step).await?;
     Ok(Duration::ZERO)

@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 use super::*;
 
+/// The first machine of a farm.
+const FIRST: &str = "i-00000000000000001";
+
 #[tokio::test]
 async fn any_refusal_leads_to_the_next_offering() {
     for code in [
@@ -269,4 +272,30 @@ async fn a_machine_that_another_builder_has_is_told_in_the_reason_of_whoever_was
         (1..5).contains(&more),
         "asked again, and not in each round: {more}"
     );
+}
+
+#[tokio::test]
+async fn a_list_that_lacks_a_machine_now_and_then_is_no_proof_that_there_is_none() {
+    for comes_back in [true, false] {
+        let mut farm = Farm::start(&pool("x86", "max: 1, idle: 1", "a")).await;
+        farm.cloud.fail_next_launch(LaunchFailure::After(unclear()));
+        for _ in 0..1000 {
+            let none_is_left = refused("InsufficientInstanceCapacity");
+            farm.cloud.fail_next_launch(LaunchFailure::Before(none_is_left));
+        }
+        farm.cloud.hide(FIRST, true);
+        // Two lists without it, after ten minutes.
+        farm.pass(690).await;
+        assert_eq!(farm.states().await, [BuilderState::Resolving]);
+        farm.cloud.hide(FIRST, !comes_back);
+        if comes_back {
+            farm.until_ready(1).await;
+            assert_eq!(farm.cloud.instances().len(), 1);
+        } else {
+            farm.pass(120).await;
+            let all = farm.controller.context.store.builders(Some(NOW)).await.unwrap();
+            let states: Vec<_> = all.iter().map(|builder| builder.state).collect();
+            assert!(states.contains(&BuilderState::Abandoned), "{states:?}");
+        }
+    }
 }

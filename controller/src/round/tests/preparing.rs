@@ -28,6 +28,7 @@ impl Farm {
             playing: Arc::new(Semaphore::new(places)),
             shortages: Arc::default(),
             images: Arc::new(Images::new(clock.clone())),
+            doubts: Arc::default(),
             consoles: Arc::new(Consoles::new(clock)),
         }
     }

@@ -15,6 +15,8 @@ const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long a launch without a clear answer is asked about before it may count as never made.
 const RESOLVING_AT_LEAST: Duration = Duration::from_secs(600);
+/// How many lists in a row without its instance end the doubt about a launch: one alone may be wrong, as clouds' lists are now and then.
+pub const LISTS_WITHOUT_IT: u32 = 3;
 const PAUSE_BETWEEN_QUESTIONS: Duration = Duration::from_secs(3);
 
 /// The kinds of answers to a launch, as they are on record.
@@ -104,7 +106,8 @@ pub enum Reply {
 pub enum Doubt {
     /// It is over.
     Over(Box<Move>),
-    /// It is over with [`nowhere`], if the cloud lists no instance for the builder; it goes on otherwise.
+    /// It is over with [`nowhere`], if the cloud lists no instance for the builder so often in a row ([`LISTS_WITHOUT_IT`]); else it goes
+    /// on, and the cloud is asked again after so long.
     Unless(Duration),
     /// It goes on; the cloud is asked again after so long.
     GoesOn(Duration),
