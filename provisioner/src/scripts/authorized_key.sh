@@ -35,7 +35,7 @@ if [ "$new" != "$old" ]; then
     [ -d "$home/.ssh" ] || { mkdir -m 0700 -- "$home/.ssh"; chown "$uid:$gid" -- "$home/.ssh"; }
     begin_part "$file"
     [ -z "$new" ] || printf '%s\n' "$new" >"$unfinished"
-    chown "$uid:$gid" -- "$unfinished"
+    chown -h "$uid:$gid" -- "$unfinished"
     end_part "$file"
   fi
 fi

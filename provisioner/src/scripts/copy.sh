@@ -22,7 +22,7 @@ if [ "$have" != "$sum" ] && { [ -z "$have" ] || [ "$force" = 1 ]; }; then
       like "$dest"
     else
       # All that it is to have before anybody can see it. A change of the owner takes bits of the mode away.
-      [ -z "$owner$group" ] || chown -- "$owner${group:+:$group}" "$unfinished"
+      [ -z "$owner$group" ] || chown -h -- "$owner${group:+:$group}" "$unfinished"
       chmod -- "${mode:-0644}" "$unfinished"
       mode= owner= group=
     fi

@@ -11,25 +11,13 @@ act() { [ "$check" = 1 ] || "$@"; }
 unfinished=
 trap '[ -z "$unfinished" ] || rm -rf -- "$unfinished"' EXIT
 trap 'exit 69' HUP INT PIPE TERM
-# begin_part PATH: what is to take the place of that file, in its directory. For root alone until it is given to others. No program
-# is run where the shell can do it, here and elsewhere: of a small task the programs are nearly all of the cost.
-begin_part() {
-  number=0
-  umask 077
-  set -C
-  while name=${1%/*}/.part.$$.$number; ! { true >"$name"; } 2>/dev/null; do
-    # What a run that was killed has left is not in the way of the next.
-    [ -e "$name" ] || [ -h "$name" ] || { true >"$name" || exit 64; }
-    number=$((number + 1))
-  done
-  unfinished=$name
-  set +C
-  umask 022
-}
+# begin_part PATH: what is to take the place of that file, in its directory. By mktemp, whose names nobody can guess and which takes
+# nothing that is there: in a directory of a user's, a link or a device of that name would get what is root's to write.
+begin_part() { unfinished=$(mktemp -- "${1%/*}/.part.XXXXXX"); }
 # like PATH: what is to take the place of that file gets its owner, group and mode.
 like() {
   # cp says nothing where another's file cannot be given back to them.
-  { [ -O "$1" ] && [ -G "$1" ]; } || chown --reference="$1" -- "$unfinished"
+  { [ -O "$1" ] && [ -G "$1" ]; } || chown -h --reference="$1" -- "$unfinished"
   cp --attributes-only --preserve=mode,ownership -- "$1" "$unfinished"
 }
 # end_part PATH: it takes its place.
