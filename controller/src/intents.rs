@@ -94,15 +94,17 @@ impl Controller {
 
     /// What has come of a whole pass that an operator asked for.
     fn pass(&mut self, key: &str, view: &FleetView, plan: &Plan) -> Pass {
+        // Who leads for one command leaves nothing in the middle: nobody may lead after it for a long time.
         let is_moving = self.only_for.is_some() && self.is_anything_moving(view, plan);
+        let is_hearing = self.only_for.is_some() && self.is_hearing;
         let Some(progress) = self.passes.get_mut(key) else {
             return Pass::default();
         };
-        progress.has_acted |= !plan.actions.is_empty();
+        progress.has_acted |= is_moving || !plan.actions.is_empty();
         Pass {
             is_whole: self.clouds.have_been_asked_since(progress.since),
             has_acted: progress.has_acted,
-            is_moving,
+            is_moving: is_moving || is_hearing,
         }
     }
 

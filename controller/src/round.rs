@@ -38,6 +38,8 @@ pub struct Controller {
     pub(crate) notices: Notices,
     pub(crate) lives: Lives,
     heard: Heard,
+    /// Whether builds would pass for lost already, if their workers had had time to tell that they live.
+    pub(crate) is_hearing: bool,
     /// What is on record of the pools since this controller leads.
     pub(crate) recorded: BTreeMap<PoolName, String>,
     pub(crate) notifications: Notifications,
@@ -63,6 +65,7 @@ impl Controller {
             notices: Notices::new(context.clock.clone()),
             lives: Lives::new(context.clock.clone()),
             heard: Heard::default(),
+            is_hearing: false,
             context: Arc::new(context),
             recorded: BTreeMap::new(),
             cache: FleetCache::default(),
@@ -127,9 +130,11 @@ impl Controller {
             plan.waits = wait_for_the_next_start(&view);
         }
         let (now, elapsed) = (context.clock.now(), context.clock.elapsed());
-        // Who leads for one command only is gone before workers have had their time.
-        if !self.heard.is_enough(now, elapsed) && self.only_for.is_none() {
+        self.is_hearing = false;
+        if !self.heard.is_enough(now, elapsed) {
+            let all = plan.actions.len();
             plan.actions.retain(|action| !is_loss_of_a_build(action));
+            self.is_hearing = plan.actions.len() < all;
         }
         Box::pin(self.commit(lease, &view, &plan)).await?;
         let is_changed = plan
@@ -149,12 +154,14 @@ impl Controller {
         self.steps.begin(&context, lease, &builders, with);
         self.notices.begin(&context, &builders);
         self.lives.begin(&context, &builders);
+        view.builders = builders;
         Box::pin(self.follow_intents(lease, &view, &plan)).await?;
         // Why things wait is for people to read: it never keeps anything from being done.
         if let Err(error) = context.store.set_waits(lease, &mut self.cache, &plan.waits).await {
             warn!("Cannot write down what waits for what: {}", error_chain(&error));
         }
-        let is_moving = builders
+        let is_moving = view
+            .builders
             .iter()
             .any(|builder| builder.state != BuilderState::Ready);
         let is_silent = context.clouds.keys().any(|cloud| !self.clouds.answers(cloud));

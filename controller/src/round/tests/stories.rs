@@ -28,6 +28,7 @@ use crate::observe;
 
 mod addresses;
 mod kills;
+mod passes;
 
 /// A user of a farm that is just started, with a project.
 async fn alice(farm: &Farm) -> Packager {
