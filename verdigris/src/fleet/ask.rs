@@ -21,7 +21,7 @@ use store::{Builder, FleetView, Store};
 
 use self::{
     answer::Answer,
-    carry_out::{Patience, carry_out},
+    carry_out::{Patience, carry_out, refuse_where_nobody_can_lead},
     key::key_of,
 };
 use super::plan::words_of;
@@ -87,6 +87,9 @@ async fn asked(command: &AskCommand) -> anyhow::Result<Answer> {
                 created_at: now,
             };
             return dry_run(&settings, &store, &fleet, intent).await;
+        }
+        if store.intent(fleet.fleet, &key).await?.is_none() {
+            refuse_where_nobody_can_lead(&settings, &store, &fleet).await?;
         }
         let (intent, is_first) = store
             .add_intent(fleet.fleet, (&request, &key, &actor), now)

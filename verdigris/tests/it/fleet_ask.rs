@@ -314,6 +314,12 @@ async fn a_command_without_a_controller_refuses_a_file_that_leads_to_its_machine
         assert_eq!(builder.state, BuilderState::Pending, "nothing was done to it");
         let kept = store.fleet_file(Some(lease.fleet)).await.unwrap();
         assert_eq!(kept.as_ref(), Some(&in_force), "the file in force is the same");
+        let view = store.fleet_snapshot(lease.fleet, clock::now()).await.unwrap();
+        assert!(
+            view.intents.is_empty(),
+            "nobody does it later: {:?}",
+            view.intents
+        );
     }
     // Written back, it goes on: the cloud, which nobody serves, is asked.
     fs::write(farm.path("fleet.yaml"), written).unwrap();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use controller::Controller;
+use controller::{Context, Controller};
 use model::{
     condition::Leadership,
     fleet::FleetSpec,
@@ -94,13 +94,21 @@ async fn is_led(store: &Store, fleet: &FleetSpec) -> anyhow::Result<bool> {
     Ok(matches!(condition.leadership, Leadership::Held { .. }))
 }
 
-/// Leads the fleet until the intent is over or the time is.
-async fn lead(
+/// Refuses what nobody could carry out now, neither a controller that leads nor this process. It is asked before an intent is on
+/// record: what was refused is not to be done later, by whoever leads then.
+pub(super) async fn refuse_where_nobody_can_lead(
     settings: &Settings,
     store: &Store,
-    key: &str,
-    (limit, told): (Duration, &CancellationToken),
+    fleet: &FleetSpec,
 ) -> anyhow::Result<()> {
+    if !is_led(store, fleet).await? {
+        able_to_lead(settings, store).await?;
+    }
+    Ok(())
+}
+
+/// What a controller begins with, and that it may.
+async fn able_to_lead(settings: &Settings, store: &Store) -> anyhow::Result<Context> {
     let secrets = Secrets::open(&settings.storage.secrets())?;
     let context = parts::controller(settings, &secrets, store, None).map_err(|error| {
         let why = format!("no controller leads, and this command cannot do its work: {error:#}");
@@ -111,6 +119,17 @@ async fn lead(
         .check_rights(Process::Controller)
         .await
         .map_err(crate::database::plainly)?;
+    Ok(context)
+}
+
+/// Leads the fleet until the intent is over or the time is.
+async fn lead(
+    settings: &Settings,
+    store: &Store,
+    key: &str,
+    (limit, told): (Duration, &CancellationToken),
+) -> anyhow::Result<()> {
+    let context = able_to_lead(settings, store).await?;
     let stop = told.child_token();
     let leading = Box::pin(Controller::new(context).run_for(key, stop.clone()));
     let in_time = async {
