@@ -144,7 +144,7 @@ fn main() -> ExitCode {
             only: arguments.only.map(|only| only.into_iter().collect()),
             is_told: arguments.trace,
         }),
-        None => many(&arguments),
+        None => many(&arguments).is_good(),
     };
     if is_good {
         ExitCode::SUCCESS
@@ -179,8 +179,8 @@ fn one(scene: &Scene) -> bool {
     totals.is_good()
 }
 
-/// Runs all of them, on all processors; whether all rules held.
-fn many(arguments: &Arguments) -> bool {
+/// Runs all of them, on all processors; what came of them.
+fn many(arguments: &Arguments) -> Totals {
     let began = Instant::now();
     let threads = arguments
         .threads
@@ -230,9 +230,9 @@ fn many(arguments: &Arguments) -> bool {
             }
         }
     });
-    let (totals, _) = &*locked();
+    let (totals, _) = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{}", totals.told(began.elapsed()));
-    totals.is_good()
+    totals
 }
 
 #[cfg(test)]
@@ -254,7 +254,15 @@ mod tests {
 
     #[test]
     fn the_rules_hold_in_the_first_seeds_whatever_goes_wrong() {
-        assert!(many(&parsed("--seeds 8 --threads 2").unwrap()));
+        let totals = many(&parsed("--seeds 8 --threads 2").unwrap());
+        assert!(totals.is_good(), "{:?}", totals.violations);
+        // That much happens in them.
+        let met = totals.met.iter().filter(|met| **met > 0).count();
+        assert!(
+            totals.lifecycles > 100 && met > 30,
+            "{} lifecycles, {met} kinds of faults",
+            totals.lifecycles
+        );
     }
 
     #[test]
