@@ -4,7 +4,7 @@
 //! The shell reads commands from its standard input: each script once, as a function whose body is a subshell, and then its
 //! calls. What a script printed ends where a mark begins that nobody else knows.
 
-use std::{mem, str};
+use std::{future::ready, mem, str};
 
 use russh::ChannelWriteHalf;
 use russh::client::Msg;
@@ -70,6 +70,7 @@ impl OpenShell<'_> {
             None => self.open(command).await?,
         };
         let frame = channel.frame(text, values, words);
+        let before = channel.reading.received();
         let mut sides = Sides::new(&channel.mark, options.output_limit);
         let working = async {
             // A channel that is gone is noticed by the reading side.
@@ -93,7 +94,7 @@ impl OpenShell<'_> {
                 return Err(Error::Timeout {
                     what: command.label().to_owned(),
                     limit: options.deadline,
-                    bytes_received: channel.reading.received(),
+                    bytes_received: channel.reading.received().saturating_sub(before),
                 });
             }
         }
@@ -118,10 +119,19 @@ impl OpenShell<'_> {
         }
     }
 
+    /// One that lives: what ended between two scripts has failed neither of them.
     async fn take(&self, wrapper: &[String]) -> Option<Channel> {
-        let mut free = self.free.lock().await;
-        let place = free.iter().position(|channel| channel.wrapper == wrapper)?;
-        Some(free.swap_remove(place))
+        loop {
+            let mut channel = {
+                let mut free = self.free.lock().await;
+                let place = free.iter().position(|channel| channel.wrapper == wrapper)?;
+                free.swap_remove(place)
+            };
+            if channel.is_alive().await {
+                return Some(channel);
+            }
+            hang_up(&channel.writing).await;
+        }
     }
 
     async fn open(&self, command: &Command) -> Result<Channel, Error> {
@@ -146,6 +156,20 @@ impl OpenShell<'_> {
 }
 
 impl Channel {
+    /// Whether its end has not come yet. What comes between two scripts is neither's output.
+    async fn is_alive(&mut self) -> bool {
+        loop {
+            tokio::select! {
+                biased;
+                come = self.reading.next() => match come {
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => return false,
+                },
+                () = ready(()) => return true,
+            }
+        }
+    }
+
     /// What the shell reads to run a script and to tell that it has ended.
     fn frame(&mut self, script: &'static str, values: &[String], input: &str) -> String {
         let known = self.known.iter().position(|known| *known == script);

@@ -91,6 +91,29 @@ async fn a_script_that_does_not_end_is_given_up_and_the_next_one_has_another_she
 }
 
 #[tokio::test]
+async fn a_shell_that_died_or_was_written_to_between_two_scripts_fails_neither() {
+    let server = Sshd::start();
+    let connection = server.connect().await;
+    let shell = connection.open_shell();
+    let later = "(sleep 0.2; echo late) & exit 0";
+    assert_eq!(run(&shell, script(later), b"").await.exit, Exit::Code(0));
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(
+        run(&shell, script("echo mine"), b"").await.stdout_text(),
+        "mine\n"
+    );
+    let dies = "(sleep 0.2; kill -KILL $$) </dev/null >/dev/null 2>&1 & exit 0";
+    assert_eq!(run(&shell, script(dies), b"").await.exit, Exit::Code(0));
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let next = run(&shell, script("echo well"), b"").await;
+    assert_eq!(
+        (next.exit.clone(), next.stdout_text().as_str()),
+        (Exit::Code(0), "well\n"),
+        "{next:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_shell_that_dies_is_no_success_of_its_script() {
     let server = Sshd::start();
     let connection = server.connect().await;
