@@ -36,10 +36,13 @@ fn each_line_is_the_command_that_its_words_say() {
             "Test { no_install: false, long: true, arguments: [] }",
         ),
         ("demo --once", "Demo { once: true, no_install: false }"),
-        ("bench pipeline", "Bench(Pipeline { runs: 5, no_install: false })"),
+        (
+            "bench pipeline",
+            "Bench(Pipeline(Pipeline { runs: 5, cases: [], no_install: false }))",
+        ),
         (
             "bench pipeline --runs 100 --no-install",
-            "Bench(Pipeline { runs: 100, no_install: true })",
+            "Bench(Pipeline(Pipeline { runs: 100, cases: [], no_install: true }))",
         ),
         (
             "bench api --rounds 1 --builds 1000",

@@ -25,6 +25,9 @@ fn a_machine_that_is_protected_in_its_cloud_is_ended_all_the_same() {
     );
     assert_eq!(boto3(cloud.port, &protect).trim(), "OperationNotPermitted");
     assert!(fleet.edit("max: 1, idle: 1", "max: 0, idle: 0"));
+    eventually("nobody is launched in its place", || {
+        fleet.log().contains("is in force: pool x86 changes")
+    });
     fleet.run(&["fleet", "terminate", "x86", "--wait"]);
     let machines = ledger(directory.path());
     assert!(
