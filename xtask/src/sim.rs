@@ -24,14 +24,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 /// What builds it, and where it is then below the directory of what is built. The one with copies is only its own package: the EC2 SDK
 /// is none of what it needs.
 fn build(is_real: bool) -> Result<(Tool, &'static str)> {
-    let cargo = workspace::cargo()?.args(["build", "--release", "--package"]);
+    let cargo = workspace::cargo()?.args(["build", "--release"]);
     Ok(if is_real {
-        (
-            cargo.args(["controller", "--example", "storm"]),
-            "release/examples/storm",
-        )
+        // With the features of the whole workspace, as the benchmarks are built: what it depends on is compiled once for all.
+        let features = ["--workspace", "--features", "store/testing"];
+        let program = "release/examples/storm";
+        (cargo.args(features).args(["--example", "storm"]), program)
     } else {
-        (cargo.args(["sim"]), "release/sim")
+        (cargo.args(["--package", "sim"]), "release/sim")
     })
 }
 
@@ -64,7 +64,7 @@ mod tests {
         let (tool, program) = build(true).unwrap();
         let shown = tool.shown();
         assert!(
-            shown.ends_with("build --release --package controller --example storm"),
+            shown.ends_with("build --release --workspace --features store/testing --example storm"),
             "{shown}"
         );
         assert_eq!(program, "release/examples/storm");
