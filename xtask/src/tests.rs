@@ -57,7 +57,7 @@ fn each_line_is_the_command_that_its_words_say() {
         (
             "bench fleet --builders 100 --resalloc ../resalloc",
             "Bench(Fleet(Fleet { builders: 100, waiting: 100000, rounds: 100, handed: 1000, \
-             resalloc: Some(\"../resalloc\"), no_install: false }))",
+             ended: 1000000, resalloc: Some(\"../resalloc\"), no_install: false }))",
         ),
         ("sim", "Sim { arguments: [] }"),
         // All of it is the simulator's.

@@ -32,6 +32,9 @@ pub(crate) struct Fleet {
     /// How many attempts are handed to as many ready builders.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     handed: u32,
+    /// How many builds that ended the long history has, beside which a round is measured.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    ended: u32,
     /// A checkout of resalloc, which is not on PyPI: its matching is measured in the same run.
     #[arg(long, value_name = "CHECKOUT")]
     resalloc: Option<PathBuf>,
@@ -48,10 +51,16 @@ pub(super) fn run(cache: &Cache, wanted: &Fleet) -> Result<()> {
     checkout::examples(&workspace::root()?, &["fleet", "adopt"], place.path())?;
     step.done("built, in release");
     let step = Step::start("decisions, on both databases");
-    let [builders, waiting, rounds, handed] =
-        [wanted.builders, wanted.waiting, wanted.rounds, wanted.handed].map(|number| number.to_string());
+    let [builders, waiting, rounds, handed, ended] = [
+        wanted.builders,
+        wanted.waiting,
+        wanted.rounds,
+        wanted.handed,
+        wanted.ended,
+    ]
+    .map(|number| number.to_string());
     let decided = Tool::new(place.path().join("fleet"))
-        .args(["measure", &builders, &waiting, &rounds, &handed])
+        .args(["measure", &builders, &waiting, &rounds, &handed, &ended])
         .output()
         .context("decisions")?;
     step.done("measured");

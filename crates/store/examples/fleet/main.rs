@@ -35,38 +35,54 @@ async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["measure", builders, waiting, rounds, handed] => measure(builders, waiting, rounds, handed),
+        ["measure", builders, waiting, rounds, handed, ended] => {
+            measure((builders, waiting), (rounds, handed, ended))
+        }
         ["decide", url, builders, waiting, rounds] => {
             decide(url, (builders.parse()?, waiting.parse()?), rounds.parse()?).await
         }
         ["busy", url, builders] => busy(url, builders.parse()?).await,
         ["hand-out", url, count] => hand_out(url, count.parse()?).await,
         ["lead", url, builders, waiting] => lead(url, (builders.parse()?, waiting.parse()?)).await,
-        _ => Err("expected: measure BUILDERS WAITING ROUNDS HANDED".into()),
+        ["history", none, long, builders, waiting, ended] => {
+            history(
+                [none, long],
+                (builders.parse()?, waiting.parse()?),
+                ended.parse()?,
+            )
+            .await
+        }
+        _ => Err("expected: measure BUILDERS WAITING ROUNDS HANDED ENDED".into()),
     }
 }
 
 /// Each case in a process of its own, so that its memory is its own.
-fn measure(builders: &str, waiting: &str, rounds: &str, handed: &str) -> Result<()> {
+fn measure((builders, waiting): (&str, &str), (rounds, handed, ended): (&str, &str, &str)) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let server = PostgresServer::start()?;
     let sqlite = |name: &str| format!("sqlite://{}", directory.path().join(name).display());
     for (database, urls) in [
-        ("SQLite", ["decide", "hand-out", "lead"].map(sqlite)),
+        (
+            "SQLite",
+            ["decide", "hand-out", "lead", "none", "long"].map(sqlite),
+        ),
         (
             "PostgreSQL",
             [
                 server.new_database()?,
                 server.new_database()?,
                 server.new_database()?,
+                server.new_database()?,
+                server.new_database()?,
             ],
         ),
     ] {
-        let [decided, given, led] = &urls;
+        let [decided, given, led, none, long] = &urls;
         for arguments in [
             vec!["decide", decided, builders, waiting, rounds],
             vec!["hand-out", given, handed],
             vec!["lead", led, builders, waiting],
+            vec!["history", none, long, builders, waiting, ended],
         ] {
             let output = Command::new(std::env::current_exe()?).args(&arguments).output()?;
             if !output.status.success() {
@@ -220,17 +236,9 @@ async fn decide(url: &str, (builders, waiting): (u64, u64), rounds: usize) -> Re
     tell("reasons", milliseconds(began));
     drop((view, facts, waits));
     for _ in 0..CHANGES {
-        let view = store.look_at_fleet(lease.fleet, &mut cache, now()).await?;
-        let last = view.queue.last().ok_or("nobody waits")?;
-        store.cancel_build(last.build, "user:bench", now()).await?;
-        drop(view);
-        let began = Instant::now();
-        let view = store.look_at_fleet(lease.fleet, &mut cache, now()).await?;
-        let decided = plan(&snapshot(&view, builders)?);
-        tell("change", milliseconds(began));
-        let began = Instant::now();
-        store.set_waits(&lease, &mut cache, &decided.waits).await?;
-        tell("said", milliseconds(began));
+        let [decided, said] = change(&store, &lease, &mut cache, builders).await?;
+        tell("change", decided);
+        tell("said", said);
     }
     tell("peak", peak_mebibytes()?);
     Ok(())
@@ -292,6 +300,52 @@ async fn hand_out(url: &str, count: u64) -> Result<()> {
     }
     if u64::try_from(given.len())? != count {
         return Err(format!("{} of {count} builders were handed out", given.len()).into());
+    }
+    Ok(())
+}
+
+/// The last of the queue leaves it: the milliseconds of look and decision, and of storing the reasons that this changes.
+async fn change(store: &Store, lease: &Lease, cache: &mut FleetCache, builders: u64) -> Result<[f64; 2]> {
+    let view = store.look_at_fleet(lease.fleet, cache, now()).await?;
+    let last = view.queue.last().ok_or("nobody waits")?;
+    store.cancel_build(last.build, "user:bench", now()).await?;
+    drop(view);
+    let began = Instant::now();
+    let view = store.look_at_fleet(lease.fleet, cache, now()).await?;
+    let decided = plan(&snapshot(&view, builders)?);
+    let looked = milliseconds(began);
+    let began = Instant::now();
+    store.set_waits(lease, cache, &decided.waits).await?;
+    Ok([looked, milliseconds(began)])
+}
+
+/// The same changes in a database without history and in one with a long one, by turns: what else the machine does falls on both.
+async fn history(urls: [&str; 2], (builders, waiting): (u64, u64), ended: u64) -> Result<()> {
+    let mut farms = Vec::new();
+    for (url, ended, name) in [(urls[0], 0, "no-history"), (urls[1], ended, "history")] {
+        let many = Many {
+            projects: 1000,
+            ended,
+            made: 0,
+            waiting,
+            builders,
+        };
+        let store = filled(url, many, &[]).await?;
+        farms.push((store, FleetCache::default(), name));
+    }
+    for (store, cache, _) in &mut farms {
+        let lease = lease(store).await?;
+        // The first one tells everybody why.
+        change(store, &lease, cache, builders).await?;
+        store.release_lease(&lease, now()).await?;
+    }
+    for _ in 0..CHANGES {
+        for (store, cache, name) in &mut farms {
+            let lease = lease(store).await?;
+            let [decided, said] = change(store, &lease, cache, builders).await?;
+            tell(name, decided + said);
+            store.release_lease(&lease, now()).await?;
+        }
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ fn line(what: &str, values: &[f64]) -> String {
 
 /// All of it, and how many pairs of a machine and an attempt are matched in a second beside resalloc.
 pub(super) fn report(wanted: &Fleet, figures: &Figures, peer: Option<Passes>) -> String {
-    let (builders, waiting, handed) = (wanted.builders, wanted.waiting, wanted.handed);
+    let (builders, waiting, handed, ended) = (wanted.builders, wanted.waiting, wanted.handed, wanted.ended);
     let names = [
         (
             "plan",
@@ -77,6 +77,11 @@ pub(super) fn report(wanted: &Fleet, figures: &Figures, peer: Option<Passes>) ->
             "adopt",
             format!("restart beside {builders} machines: to the first launch"),
         ),
+        (
+            "no-history",
+            "one attempt goes, all of it, beside no ended build".to_owned(),
+        ),
+        ("history", format!("the same beside {ended} ended builds")),
         ("peak", "most memory of look and decisions, MiB".to_owned()),
     ];
     let mut lines = vec![format!(
@@ -92,11 +97,26 @@ pub(super) fn report(wanted: &Fleet, figures: &Figures, peer: Option<Passes>) ->
             ));
         }
     }
+    lines.push(String::new());
+    lines.extend(["SQLite", "PostgreSQL"].map(|database| by_history(database, figures, ended)));
     lines.push(match peer {
         Some(passes) => beside(wanted, figures, passes),
         None => "\n  resalloc was not measured: --resalloc CHECKOUT does.".to_owned(),
     });
     lines.join("\n")
+}
+
+/// How much slower the middle round is that has a long history.
+fn by_history(database: &str, figures: &Figures, ended: u32) -> String {
+    let middle = |name: &str| {
+        let values = figures.get(&(database.to_owned(), name.to_owned()))?;
+        quantile(values, 0.5)
+    };
+    let ratio = match (middle("history"), middle("no-history")) {
+        (Some(history), Some(none)) => format!("x {:.2}", history / none),
+        _ => "not measured".to_owned(),
+    };
+    format!("  {database:<11} a round beside {ended} ended builds and beside none: {ratio}")
 }
 
 fn beside(wanted: &Fleet, figures: &Figures, passes: Passes) -> String {
@@ -123,6 +143,7 @@ mod tests {
         waiting: 100_000,
         rounds: 3,
         handed: 1000,
+        ended: 1_000_000,
         resalloc: None,
         no_install: true,
     };
@@ -159,6 +180,19 @@ mod tests {
             .map(str::len)
             .collect();
         assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{said}");
+    }
+
+    #[test]
+    fn a_long_history_is_compared_with_none_by_the_middle_round() {
+        let figures =
+            read("SQLite no-history 40\nSQLite history 44\nSQLite history 90\nSQLite history 42\n").unwrap();
+        let said = report(&WANTED, &figures, None);
+        for line in [
+            "  SQLite      a round beside 1000000 ended builds and beside none: x 1.10",
+            "  PostgreSQL  a round beside 1000000 ended builds and beside none: not measured",
+        ] {
+            assert!(said.lines().any(|one| one == line), "{said}");
+        }
     }
 
     #[test]
