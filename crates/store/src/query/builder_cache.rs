@@ -52,8 +52,8 @@ pub(super) enum Look {
 /// The stamps of the builders of a fleet that live, as one text.
 ///
 /// PostgreSQL names the transaction that wrote a row (`xmin`; documentation of PostgreSQL 16, 5.5). SQLite has nothing like it:
-/// there the version counts the moves, in whose transactions launches begin and are answered; what is added to a reason, a cordon
-/// and a mark are no moves. The other columns change only with the version, unless something else than the farm writes them.
+/// there the version counts the moves, in whose transactions launches begin and are answered; what is added to a reason, a cordon,
+/// a mark and the host key that a fixed host shows first are no moves. The other columns change only with the version, unless something else than the farm writes them.
 async fn list(tx: &Tx, fleet: FleetId) -> Result<String, TxError> {
     let backend = tx.get_database_backend();
     let json = functions(backend);
@@ -61,7 +61,7 @@ async fn list(tx: &Tx, fleet: FleetId) -> Result<String, TxError> {
     let stamp = match backend {
         DbBackend::Postgres => "CAST(CAST(xmin AS TEXT) AS BIGINT)",
         _ => {
-            "json_array(version, cordoned, reason, state, pool, instance_id, deadline, mark, mark_by, mark_why, mark_until, mark_lasts)"
+            "json_array(version, cordoned, reason, host_key, state, pool, instance_id, deadline, mark, mark_by, mark_why, mark_until, mark_lasts)"
         }
     };
     let sql = format!(
