@@ -9,7 +9,7 @@ use model::{
     calls::{CallClass, LaunchCalls},
     fleet::{ConnectSpec, FleetSpec, PoolSpec},
     intent,
-    plan::{self, CloudHealth, HostUse, Quota, Snapshot},
+    plan::{self, CloudHealth, Host, HostUse, Quota, Snapshot},
     step::sight::{self, InstanceState},
     stray::Stray,
 };
@@ -35,8 +35,12 @@ pub(crate) fn snapshot_with(
     let pools = context.fleet.pools.iter().map(|(name, spec)| {
         let cloud = context.fleet.cloud_of(spec).and_then(|cloud| health.get(cloud));
         let provision = context.fleet.provision.get(&spec.provision);
-        let hosts = spec.hosts.iter().map(|host| &host.name);
-        let hosts = hosts.filter_map(|name| Some((name.clone(), view.hosts.get(name)?.clone())));
+        let port = provision.map_or_else(|| ConnectSpec::default().port, |it| it.connect.port);
+        let hosts = spec.hosts.iter().filter_map(|host| {
+            let known = view.hosts.get(&host.name)?;
+            let is_there = known.place == Host::place_at(&host.address, host.port_or(port));
+            is_there.then(|| (host.name.clone(), known.clone()))
+        });
         let pool = plan::Pool {
             spec: spec.clone(),
             history: view.histories.get(name).cloned().unwrap_or_default(),
@@ -49,7 +53,7 @@ pub(crate) fn snapshot_with(
             budget: context.fleet.budget_of(name, &budgets),
             calls: launch_calls(&context.fleet, spec, view),
             hosts: hosts.collect(),
-            port: provision.map_or_else(|| ConnectSpec::default().port, |it| it.connect.port),
+            port,
         };
         (name.clone(), pool)
     });

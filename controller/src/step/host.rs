@@ -1,7 +1,10 @@
 //! What fixed hosts need besides: their keys are found out once, and what builds left there is removed before anything else is
 //! done. What was left and cannot be removed takes a host out of service: nobody makes it anew.
 
-use model::step::difference::{is_only_a_boot, told};
+use model::{
+    plan::Host,
+    step::difference::{is_only_a_boot, told},
+};
 use shell::HostKey;
 use store::{Builder, Lease};
 use tracing::{info, warn};
@@ -11,7 +14,7 @@ use crate::{Context, Error, Machine};
 /// Where a host is reached, as its record says it.
 fn place(builder: &Builder) -> String {
     let address = builder.address.as_deref().unwrap_or_default();
-    format!("{address} {}", builder.port)
+    Host::place_at(address, builder.port)
 }
 
 /// The key that a host has to prove: the one of the fleet file, or the one that it showed first; `None` before it has.

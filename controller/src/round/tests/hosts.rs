@@ -218,4 +218,13 @@ async fn a_host_that_shows_another_key_is_left_alone_and_the_other_goes_on() {
     assert!(reason.contains("shows the host key"), "{reason}");
     let known = store.host(&farm.lease, "a", "127.0.0.2 22").await.unwrap();
     assert_eq!(known.host_key.as_deref(), Some(SHOWN), "the first one");
+    // Another machine has its name now, at another address: nothing is known of that one.
+    farm.machines_answer(Answers::Well);
+    let mut context = Context::clone(&farm.controller.context);
+    context.fleet = Arc::new(fleet(&rack(2).replace("127.0.0.2", "127.0.0.9")));
+    let hosts = Arc::new(HostCloud::new(&context.fleet));
+    context.clouds.insert("hosts".to_owned(), hosts);
+    farm.controller = Controller::new(context);
+    farm.pass(3).await;
+    assert_eq!(farm.ready_hosts().await, ["b", "a"]);
 }

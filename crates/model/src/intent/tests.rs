@@ -431,6 +431,7 @@ fn the_words_of_states_are_read_as_they_are_written() {
 #[test]
 fn a_host_that_is_kept_back_is_used_again_when_an_operator_says_so() {
     let kept_back = |out: Option<&str>, failures| Host {
+        place: "192.0.2.7 22".to_owned(),
         history: LaunchHistory {
             failures,
             ..LaunchHistory::default()

@@ -11,10 +11,21 @@ use crate::{
 /// What is on record of a fixed host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Host {
+    /// Where it was reached, as [`Host::place_at`] writes it. One of that name that is reached elsewhere is another machine, of which
+    /// nothing is known.
+    pub place: String,
     /// How many builders in a row never got ready on it.
     pub history: LaunchHistory,
     /// That it is out of service.
     pub out: Option<OutOfService>,
+}
+
+impl Host {
+    /// Address and port as one text, by which records of hosts are kept.
+    #[must_use]
+    pub fn place_at(address: &str, port: u16) -> String {
+        format!("{address} {port}")
+    }
 }
 
 /// That a host gets no builds, until an operator says that it may.

@@ -24,6 +24,7 @@ use crate::{
 /// What a plan needs of a row: its key and its baseline are long.
 type Part = (
     String,
+    String,
     i64,
     Option<i64>,
     Option<String>,
@@ -38,6 +39,7 @@ pub(super) async fn hosts(tx: &Tx, fleet: FleetId) -> Result<BTreeMap<String, Ho
         .select_only()
         .columns([
             Column::Name,
+            Column::Place,
             Column::Failures,
             Column::LastFailure,
             Column::LastReason,
@@ -50,7 +52,7 @@ pub(super) async fn hosts(tx: &Tx, fleet: FleetId) -> Result<BTreeMap<String, Ho
         .await?;
     let hosts = rows
         .into_iter()
-        .map(|(name, failures, last_failure, last_reason, since, why)| {
+        .map(|(name, place, failures, last_failure, last_reason, since, why)| {
             let history = LaunchHistory {
                 failures: Row::new("host", &name).number("failures", failures)?,
                 last_failure: moment(last_failure),
@@ -60,7 +62,7 @@ pub(super) async fn hosts(tx: &Tx, fleet: FleetId) -> Result<BTreeMap<String, Ho
                 since,
                 why: why.unwrap_or_default(),
             });
-            Ok((name, Host { history, out }))
+            Ok((name, Host { place, history, out }))
         });
     Ok(readable(hosts).collect())
 }

@@ -205,7 +205,11 @@ async fn a_host_is_out_of_service_until_it_is_taken_back(farm: Farm) {
         ..Decision::of(IntentState::Done, "it is in service again")
     };
     store.settle_intent(lease, &intent, &done, at(5)).await.unwrap();
-    assert_eq!(farm.host_of_view("rack-1").await.unwrap(), Host::default());
+    let as_new = Host {
+        place: PLACE.to_owned(),
+        ..Host::default()
+    };
+    assert_eq!(farm.host_of_view("rack-1").await.unwrap(), as_new);
     let known = farm.record("rack-1", PLACE).await;
     assert_eq!(known.baseline, None, "as it is now");
     assert_eq!(known.host_key.as_deref(), Some("ssh-ed25519 AAAA"));

@@ -56,7 +56,7 @@ fn failed(failures: u32, seconds_ago: u64) -> Host {
             last_failure: Some(NOW.minus(Duration::from_secs(seconds_ago))),
             last_reason: Some("SSH did not answer".to_owned()),
         },
-        out: None,
+        ..Host::default()
     }
 }
 
