@@ -133,12 +133,20 @@ pub(super) async fn ask_again(
     turn: &Turn,
 ) -> Result<Duration, Error> {
     let waited = context.clock.now().since(builder.entered_at);
-    let volumes = kept_volumes(context, builder, &turn.images).await?;
-    let (launch, answer) = ask(context, builder, volumes).await?;
-    if let Some(failure) = unreachable(builder, &answer) {
-        return Err(failure);
-    }
-    let reply = reply(answer);
+    let (launch, reply) = match kept_volumes(context, builder, &turn.images).await {
+        Ok(volumes) => {
+            let (launch, answer) = ask(context, builder, volumes).await?;
+            if let Some(failure) = unreachable(builder, &answer) {
+                return Err(failure);
+            }
+            (launch, reply(answer))
+        }
+        // The question cannot be repeated word for word; the cloud's lists go on telling.
+        Err(Error::Cloud { source, .. }) if matches!(source, cloud::Error::Refused { .. }) => {
+            (launch_of(builder)?, Reply::Unclear(source.to_string()))
+        }
+        Err(error) => return Err(error),
+    };
     debug!(builder.id = %builder.id, "Asked again what became of the launch: {reply:?}");
     let step = match launch::after_question(&launch.offering, reply, waited) {
         Doubt::Over(step) => *step,
@@ -184,14 +192,16 @@ async fn ask<'a>(
     builder: &'a Builder,
     volumes: Vec<Volume>,
 ) -> Result<(&'a LaunchAttempt, Result<Instance, cloud::Error>), Error> {
-    let Some(launch) = &builder.launch else {
-        return Err(Error::Contradiction(format!(
-            "builder {} is {} without a launch",
-            builder.id, builder.state
-        )));
-    };
+    let launch = launch_of(builder)?;
     let request = request::launch_request(&context.fleet, builder, launch, (&context.key, volumes))?;
     Ok((launch, cloud_of(context, builder)?.launch(&request).await))
+}
+
+fn launch_of(builder: &Builder) -> Result<&LaunchAttempt, Error> {
+    builder.launch.as_ref().ok_or_else(|| {
+        let (id, state) = (builder.id, builder.state);
+        Error::Contradiction(format!("builder {id} is {state} without a launch"))
+    })
 }
 
 fn reply(answer: Result<Instance, cloud::Error>) -> Reply {

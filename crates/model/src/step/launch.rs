@@ -15,6 +15,8 @@ const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long a launch without a clear answer is asked about before it may count as never made.
 const RESOLVING_AT_LEAST: Duration = Duration::from_secs(600);
+/// The same where the cloud has never said anything else than that it does not know, or later, while its lists come.
+const RESOLVING_WITHOUT_ANSWER: Duration = Duration::from_secs(1800);
 /// How many lists in a row without its instance end the doubt about a launch: one alone may be wrong, as clouds' lists are now and then.
 pub const LISTS_WITHOUT_IT: u32 = 3;
 const PAUSE_BETWEEN_QUESTIONS: Duration = Duration::from_secs(3);
@@ -202,7 +204,7 @@ pub fn after(offering: &Offering, reply: Reply) -> Move {
 
 /// What becomes of a launch without a clear answer. Asked for with the same token and the same words, a machine that was made
 /// is the answer. A refusal does not prove that the first question was refused as well, so that only ten minutes without a
-/// machine of that tag end the doubt.
+/// machine of that tag end the doubt. A cloud that answers no such question may answer for its list.
 #[must_use]
 pub fn after_question(offering: &Offering, reply: Reply, waited: Duration) -> Doubt {
     let pause = (waited / 2).clamp(PAUSE_BETWEEN_QUESTIONS, LONGEST_PAUSE);
@@ -210,6 +212,7 @@ pub fn after_question(offering: &Offering, reply: Reply, waited: Duration) -> Do
         Reply::Instance(id) => Doubt::Over(Box::new(given(offering, id))),
         Reply::Ended(words) => Doubt::Over(Box::new(nothing(words))),
         Reply::Refused { .. } if waited > RESOLVING_AT_LEAST => Doubt::Unless(pause),
+        Reply::Later(_) | Reply::Unclear(_) if waited > RESOLVING_WITHOUT_ANSWER => Doubt::Unless(pause),
         Reply::Refused { .. } | Reply::Later(_) | Reply::Unclear(_) => Doubt::GoesOn(pause),
     }
 }

@@ -223,24 +223,26 @@ fn an_answer_moves_the_builder_and_closes_its_launch_unless_nobody_knows_what_it
 }
 
 #[test]
-fn only_a_machine_its_end_or_ten_minutes_without_any_end_the_doubt_about_a_launch() {
+fn only_a_machine_its_end_or_long_without_any_end_the_doubt_about_a_launch() {
     let seconds = Duration::from_secs;
-    for waited in [0, 4, 10, 600, 601, 9000] {
+    for waited in [0, 4, 10, 600, 601, 1800, 1801, 9000] {
         let pause = seconds((waited / 2).clamp(3, 60));
-        let refused = if waited > 600 {
-            Doubt::Unless(pause)
-        } else {
-            Doubt::GoesOn(pause)
+        let after = |least| {
+            if waited > least {
+                Doubt::Unless(pause)
+            } else {
+                Doubt::GoesOn(pause)
+            }
         };
         let expected = [
             Doubt::Over(Box::new(given(&offering("a"), "i-1".to_owned()))),
-            refused,
-            Doubt::GoesOn(pause),
+            after(600),
+            after(1800),
             Doubt::Over(Box::new(Move {
                 answer: Some(LaunchAnswer::Nothing),
                 ..Move::new(BuilderState::Abandoned, "it has ended already")
             })),
-            Doubt::GoesOn(pause),
+            after(1800),
         ];
         for (reply, expected) in replies().into_iter().zip(expected) {
             let found = after_question(&offering("a"), reply.clone(), seconds(waited));
