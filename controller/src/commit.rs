@@ -10,7 +10,7 @@ use model::{
 };
 use runtime::chance::new_id;
 use store::{Assignment, Builder, FleetView, Lease, NewBuilder, NewHost};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::{
     Error,
@@ -201,7 +201,33 @@ fn settle(action: &Action, done: Result<(), store::Error>) -> Result<(), Error> 
         Err(store::Error::Conflict { what } | store::Error::NotFound { what }) => {
             debug!("Not done, something was quicker: {what}");
         }
+        // What an operator has to look at keeps nobody else from being served.
+        Err(error) if error.is_of_one_row() => warn!("Not done: {action:?}: {error}"),
         Err(error) => return Err(error.into()),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_of_one_thing_keeps_no_other_from_being_done_and_a_lost_lease_does() {
+        let action = Action::Drain {
+            builder: BuilderId(uuid::Uuid::from_u128(1)),
+            reason: String::new(),
+        };
+        let corrupt = store::Error::Corrupt {
+            table: "build",
+            id: "7".to_owned(),
+            why: "column state".to_owned(),
+        };
+        assert!(settle(&action, Err(corrupt)).is_ok());
+        let lost = store::Error::LeaseLost {
+            fleet: model::FleetId(uuid::Uuid::from_u128(1)),
+            epoch: 2,
+        };
+        assert!(settle(&action, Err(lost)).is_err());
+    }
 }

@@ -103,6 +103,12 @@ impl Error {
         matches!(self, Self::Unavailable { .. } | Self::NoSpace { .. })
     }
 
+    /// Whether something is wrong with what was to be changed, while the database is as it should be: the same may be done to others.
+    #[must_use]
+    pub const fn is_of_one_row(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Invalid { .. })
+    }
+
     pub(crate) fn not_found(what: impl Into<String>) -> Self {
         Self::NotFound { what: what.into() }
     }

@@ -116,6 +116,11 @@ async fn assign(tx: &Tx, wanted: Assignment<'_>, now: Timestamp) -> Result<Epoch
     Ok(epoch)
 }
 
+/// Whether a failure is of one assignment: it lost a race, or its rows cannot be read.
+const fn is_of_one(error: &Error) -> bool {
+    matches!(error, Error::Conflict { .. } | Error::NotFound { .. }) || error.is_of_one_row()
+}
+
 impl Store {
     /// Gives a ready builder that was looked at to an attempt that waits. A worker has to take it up until
     /// `deadline`. Of several who try, one wins.
@@ -145,7 +150,7 @@ impl Store {
     }
 
     /// [`Store::assign`] for many, in few transactions: each is durable, which is what most of the time goes to. What came of
-    /// each, in their order; one that lost a race keeps nothing from the others.
+    /// each, in their order; one that lost a race, or whose rows cannot be read, keeps nothing from the others.
     ///
     /// # Errors
     ///
@@ -171,14 +176,14 @@ impl Store {
             match together.await {
                 Ok(epochs) => given.extend(epochs.into_iter().map(Ok)),
                 // Nothing of these was done: one by one, the others get theirs.
-                Err(Error::Conflict { .. } | Error::NotFound { .. }) => {
+                Err(error) if is_of_one(&error) => {
                     for one in some {
                         let alone = self
                             .assign(lease, one.attempt, one.builder, one.deadline, now)
                             .await;
                         match alone {
-                            Ok(_) | Err(Error::Conflict { .. } | Error::NotFound { .. }) => given.push(alone),
-                            Err(error) => return Err(error),
+                            Err(error) if !is_of_one(&error) => return Err(error),
+                            alone => given.push(alone),
                         }
                     }
                 }
