@@ -333,7 +333,8 @@ pub enum Action {
         /// How long it was there, as a sentence for people.
         reason: String,
     },
-    /// Move a builder to where an operator wants it, or to its end when it is on its way to a pool that is gone.
+    /// Move a builder to where an operator wants it, or to its end when it is on its way to a pool that is gone or may have fewer by
+    /// now.
     Move {
         builder: BuilderId,
         /// The state that it moves to.

@@ -15,7 +15,8 @@ pub struct SizeSpec {
     /// The fewest machines, even when there is nothing to build; at most `max`.
     #[serde(default)]
     pub min: u32,
-    /// The most machines, counting those that come and those that go; 0 closes the pool.
+    /// The most machines, counting those that come and those that go; of more than that, those are given up for which no cloud was asked
+    /// yet; 0 closes the pool.
     pub max: u32,
     /// How many ready builders to hold besides those in use; at most `max`.
     #[serde(default)]

@@ -267,7 +267,12 @@ pub(super) fn open_accounts<'a>(
                 .filter_map(|it| it.refusal.as_deref())
         };
         let starting = count(&starts);
-        let unanswered = count(&|builder| builder.state == BuilderState::Resolving);
+        // Also one that gets there by this plan.
+        let is_unanswered = |it: &Builder| {
+            it.state == BuilderState::Resolving
+                || it.state == BuilderState::Launching && is_overdue(it, snapshot.now)
+        };
+        let unanswered = count(&is_unanswered);
         let comes = |builder: &&Builder| starts(builder) && builder.state != BuilderState::Resolving;
         let (unclaimed, partly_fit) = to_wait_for(own().filter(comes));
         let stays = |it: &&Builder| !given.contains(&it.id) && !leaving.contains_key(&it.id);

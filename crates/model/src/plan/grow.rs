@@ -7,7 +7,7 @@ use super::{
     account::{Account, open_accounts},
     hosts::Hosts,
     is_overdue,
-    leaving::{homeless, leaving},
+    leaving::{homeless, leaving, too_many},
     refusal::Refusal,
 };
 use crate::{
@@ -81,10 +81,11 @@ pub(super) fn grow<'a>(
     obey(snapshot, plan);
 }
 
-/// Moves builders to where operators want them, and ends those that are on their way to a pool which is gone; but for those that are
-/// drained anyway or whose time is over.
+/// Moves builders to where operators want them, and ends those that are on their way to a pool which is gone, or which may have fewer by
+/// now; but for those that are drained anyway or whose time is over.
 fn obey(snapshot: &Snapshot, plan: &mut Plan) {
     let now = snapshot.now;
+    let mut too_many = too_many(snapshot);
     for builder in &snapshot.builders {
         let mark = builder.mark.as_ref();
         let is_drained_anyway =
@@ -93,7 +94,9 @@ fn obey(snapshot: &Snapshot, plan: &mut Plan) {
             continue;
         }
         let wanted = mark.and_then(|mark| Some((mark.leads_to(builder.state)?, mark.in_words())));
-        let Some((to, reason)) = wanted.or_else(|| homeless(builder, snapshot)) else {
+        let wanted = wanted.or_else(|| homeless(builder, snapshot));
+        let surplus = || Some((BuilderState::Abandoned, too_many.remove(&builder.id)?));
+        let Some((to, reason)) = wanted.or_else(surplus) else {
             continue;
         };
         let until = mark.and_then(|mark| mark.held_until(now));

@@ -15,6 +15,31 @@ pub(super) fn homeless(builder: &Builder, snapshot: &Snapshot) -> Option<(Builde
     Some((to, format!("pool {} is no longer in fleet.yaml", builder.pool)))
 }
 
+/// Builders of which nothing was asked of a cloud yet and that are more than their pools may have by now, each with the reason. The newest
+/// ones are given up.
+pub(super) fn too_many(snapshot: &Snapshot) -> BTreeMap<BuilderId, String> {
+    let mut surplus = BTreeMap::new();
+    for (name, pool) in &snapshot.pools {
+        let own = || snapshot.builders.iter().filter(|builder| builder.pool == *name);
+        let max = pool.spec.size.max;
+        let counted = own().filter(|builder| builder.state.counts()).count();
+        let beyond = counted.saturating_sub(usize::try_from(max).unwrap_or(usize::MAX));
+        if beyond == 0 {
+            continue;
+        }
+        let mut planned: Vec<&Builder> = own().filter(|it| it.state == BuilderState::Planned).collect();
+        planned.sort_by_key(|builder| std::cmp::Reverse((builder.created_at, builder.id)));
+        let why = format!("pool {name} may have {max} by now");
+        surplus.extend(
+            planned
+                .into_iter()
+                .take(beyond)
+                .map(|builder| (builder.id, why.clone())),
+        );
+    }
+    surplus
+}
+
 /// The builders to let go, each with the reason. One at work ends that first, and so does one that is `given` to an attempt.
 pub(super) fn leaving(snapshot: &Snapshot, given: &BTreeSet<BuilderId>) -> BTreeMap<BuilderId, String> {
     let mut leaving = BTreeMap::new();

@@ -332,6 +332,20 @@ fn launches_without_an_answer_are_spare_and_few() {
     let mut farm = snapshot(&[("x86", pool(0, 12, 1))]);
     farm.builders.push(builder(1, "x86", BuilderState::Resolving));
     assert_eq!(plan(&farm).actions, [], "it may be the spare one");
+    farm.builders[0].state = BuilderState::Launching;
+    farm.builders[0].deadline = Some(NOW);
+    let overdue = plan(&farm);
+    assert!(
+        matches!(
+            overdue.actions[..],
+            [Action::Expire {
+                to: BuilderState::Resolving,
+                ..
+            }]
+        ),
+        "nor is another asked for when it gets there by this plan: {overdue:?}"
+    );
+    farm.builders[0] = builder(1, "x86", BuilderState::Resolving);
     farm.queue = (1..9).map(|number| attempt(number, "alice")).collect();
     assert_eq!(
         launches(&plan(&farm)),

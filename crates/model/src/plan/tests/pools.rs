@@ -57,6 +57,39 @@ fn builders_that_go_are_none_of_the_minimum() {
 }
 
 #[test]
+fn of_what_was_not_asked_for_yet_the_newest_is_given_up_when_the_maximum_is_lowered() {
+    use BuilderState as S;
+    let mut farm = snapshot(&[("x86", pool(0, 9, 0))]);
+    let states = [(1, S::Ready), (2, S::Launching), (3, S::Planned), (4, S::Planned)];
+    farm.builders = states.map(|(number, state)| builder(number, "x86", state)).into();
+    let mut given_up = |max| {
+        farm.pools.values_mut().for_each(|pool| pool.spec.size.max = max);
+        let plan = plan(&farm);
+        let moves = plan.actions.iter().filter_map(|action| match action {
+            Action::Move {
+                builder,
+                to: BuilderState::Abandoned,
+                reason,
+                ..
+            } => Some((*builder, reason.clone())),
+            _ => None,
+        });
+        moves.collect::<Vec<_>>()
+    };
+    let of = |number, max: u32| {
+        (
+            BuilderId(Uuid::from_u128(number)),
+            format!("pool x86 may have {max} by now"),
+        )
+    };
+    assert_eq!(given_up(4), []);
+    assert_eq!(given_up(3), [of(4, 3)]);
+    assert_eq!(given_up(1), [of(3, 1), of(4, 1)]);
+    // What is on its way is not stopped: its machine may be there.
+    assert_eq!(given_up(0), [of(3, 0), of(4, 0)]);
+}
+
+#[test]
 fn the_pools_of_a_cloud_have_no_more_machines_together_than_its_limit() {
     let limited = |max, counted| Pool {
         quota: Some(Quota {

@@ -231,8 +231,14 @@ fn each_builder_has_one_thing_to_do(farm: &Farm, plan: &Plan) -> Promise {
                 prop_assert!(moved.state.may_become(*to));
                 let is_homeless = !farm.pools.contains_key(&moved.pool);
                 let is_for_nobody = is_homeless && moved.state.when_unwanted() == Some(*to);
+                let is_too_many = moved.state == BuilderState::Planned
+                    && *to == BuilderState::Abandoned
+                    && farm
+                        .pools
+                        .get(&moved.pool)
+                        .is_some_and(|pool| farm.of(&moved.pool).count() > pool.spec.size.max as usize);
                 prop_assert!(
-                    moved.mark.is_some() || is_for_nobody,
+                    moved.mark.is_some() || is_for_nobody || is_too_many,
                     "nobody wants that: {:?}",
                     moved
                 );
