@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use cloud::{Cloud, Ec2, Ec2Settings, HostCloud};
 use model::{
     PoolName,
+    condition::Leadership,
     fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec, HOSTS, PoolSpec},
     nearest::did_you_mean,
 };
@@ -82,8 +83,8 @@ pub(crate) fn fleet(settings: &Settings) -> anyhow::Result<FleetSpec> {
     fleet_file(&path)
 }
 
-/// The fleet file that is in force: the one that stands, unless it cannot be used and a controller still works by the one
-/// before. Then also why it cannot, if the database does not say so yet.
+/// The fleet file that is in force: the one that stands, unless it cannot be used, or a controller that leads does not use it and
+/// works by the one before. Then also why it cannot, if the database does not say so yet.
 pub(crate) async fn fleet_in_force(
     settings: &Settings,
     store: &Store,
@@ -91,7 +92,9 @@ pub(crate) async fn fleet_in_force(
     let (id, complaint) = match fleet(settings) {
         Ok(fleet) => {
             let condition = store.fleet_condition(Some(fleet.fleet), clock::now()).await?;
-            if condition.file.is_none() {
+            // Whoever leads next begins with the file as it stands.
+            let is_led = matches!(condition.leadership, Leadership::Held { .. });
+            if condition.file.is_none() || !is_led {
                 return Ok((fleet, None));
             }
             (Some(fleet.fleet), None)
