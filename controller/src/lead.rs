@@ -72,22 +72,23 @@ impl Controller {
             Ok(None) => return debug!("Another controller still leads."),
             Err(error) => return warn!("Cannot take the lease: {}", error_chain(&error)),
         };
-        let waited = waits_since.take().map_or_else(String::new, |since| {
-            format!(" from now on, after {} s of waiting", now.since(since).as_secs())
-        });
-        info!(
-            lease.epoch = lease.epoch,
-            "This controller leads fleet {}{waited}.", context.fleet.name
-        );
+        let waited = waits_since.take().map(|since| now.since(since));
         let renew = || context.store.renew_lease(&lease, ttl, context.clock.now());
         let lease_spec = &context.fleet.controller.lease;
         let led = tokio::select! {
             biased;
             lost = keep_lease((&context.clock, &context.term), lease_spec, asked, renew) => Err(lost),
-            led = context.term.within(&context.clock, self.lead(&lease, stop)) => led,
+            led = context.term.within(&context.clock, self.lead(&lease, waited, stop)) => led,
         };
-        if let Err(error) = led {
-            warn!("No longer leading: {}", error_chain(&error));
+        if let Err(Error::Forsakes(words)) = &led
+            && self.files.forsakes.as_ref() == Some(words)
+        {
+            debug!("The fleet file still leads to some machines no more.");
+        } else if let Err(error) = &led {
+            warn!("No longer leading: {}", error_chain(error));
+        }
+        if let Err(Error::Forsakes(words)) = led {
+            self.files.forsakes = Some(words);
         }
         self.forget_everything().await;
         if let Err(error) = context.store.release_lease(&lease, context.clock.now()).await {
@@ -108,8 +109,21 @@ impl Controller {
         }
     }
 
-    /// Rounds until the end is asked for.
-    async fn lead(&mut self, lease: &Lease, stop: &CancellationToken) -> Result<(), Error> {
+    /// Rounds until the end is asked for. `waited`: for how long another led before.
+    async fn lead(
+        &mut self,
+        lease: &Lease,
+        waited: Option<Duration>,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        if let Some(words) = self.settle_on_files(lease).await? {
+            return Err(Error::Forsakes(words));
+        }
+        let waited = waited.map_or_else(String::new, |waited| {
+            format!(" from now on, after {} s of waiting", waited.as_secs())
+        });
+        let fleet = &self.context.fleet.name;
+        info!(lease.epoch, "This controller leads fleet {fleet}{waited}.");
         while !stop.is_cancelled() {
             // On the heap: a round holds the transactions of all its parts, which is too much for the stack of a thread.
             let is_busy = match Box::pin(self.round(lease)).await {

@@ -46,7 +46,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 pub use calls::{Calls, Spender, rationed};
 use cloud::Cloud;
-pub use files::{Files, News};
+pub use files::{Files, News, Reader, left_behind};
 use futures_util::FutureExt as _;
 pub use image::{BOOT_TAG, playbook_digest};
 use model::fleet::FleetSpec;
@@ -134,6 +134,11 @@ pub enum Error {
     /// A row and `fleet.yaml` contradict each other.
     #[error("{0}")]
     Contradiction(String),
+    /// The fleet file does not lead to these machines, which run.
+    #[error(
+        "the fleet file leads to some machines of the farm no more, and nobody would end them: {0}. Write back what was there"
+    )]
+    Forsakes(String),
     /// The lease could not be renewed in time: another controller may lead by now.
     #[error("the lease could not be renewed in time")]
     LeaseNotRenewed,

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::{
     Context, Error,
     clouds::Clouds,
-    files::{Files, changes, unusable},
+    files::{Files, changes, left_behind, unusable},
     round::Controller,
 };
 
@@ -35,6 +35,35 @@ impl Controller {
             self.files.is_recorded = true;
         }
         Ok(())
+    }
+
+    /// Takes up what was read while another led: that one compared it with the files in force, and these may be younger than this
+    /// controller. Why it may not lead then, if so: its files do not lead to all machines of the fleet. That is on record, beside the file
+    /// in force, which stays.
+    ///
+    /// # Errors
+    /// When the database is away, or the lease is lost.
+    pub(crate) async fn settle_on_files(&mut self, lease: &Lease) -> Result<Option<String>, Error> {
+        if self.files.are_waiting() {
+            match self.files.read.take() {
+                Some(Ok(files)) if files.fleet.fleet == self.context.fleet.fleet => {
+                    self.files.problem = None;
+                    self.put_in_force(files).await;
+                }
+                other => self.files.read = other,
+            }
+        }
+        let (context, store) = (&self.context, &self.context.store);
+        let Some(words) = left_behind(store, &context.fleet).await? else {
+            self.files.forsakes = None;
+            return Ok(None);
+        };
+        if let Some(in_force) = store.fleet_file(Some(context.fleet.fleet)).await? {
+            store
+                .record_fleet_file(lease, &in_force, Some(&words), context.clock.now())
+                .await?;
+        }
+        Ok(Some(words))
     }
 
     async fn decide_on_files(&mut self, builders: &[Builder]) {

@@ -12,13 +12,12 @@ use model::{
 };
 use runtime::supervisor::error_chain;
 use store::{FleetCache, FleetView, Lease, Notifications};
-use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::{
     Context, Error,
     clouds::Clouds,
-    files::{Following, News},
+    files::{Following, Reader},
     heard::Heard,
     hooks::{Hooks, Processes},
     lives::Lives,
@@ -77,7 +76,7 @@ impl Controller {
 
     /// Takes up files that are read anew while it runs.
     #[must_use]
-    pub fn following(self, news: mpsc::Receiver<News>) -> Self {
+    pub fn following(self, news: Reader) -> Self {
         Self {
             files: Following::new(news),
             ..self

@@ -14,7 +14,7 @@ use runtime::{CancellationToken, Settings, Supervisor};
 use shell::ClientKey;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::watch,
 };
 use tracing::info;
 
@@ -58,7 +58,7 @@ pub(crate) fn follow(
     source: Source,
     supervisor: &Supervisor,
 ) -> anyhow::Result<Controller> {
-    let (sender, news) = mpsc::channel(1);
+    let (sender, news) = watch::channel(None);
     // In a terminal SIGHUP says that the terminal is gone, and ends the program as always.
     let hangup = if std::io::stdin().is_terminal() {
         None
@@ -79,7 +79,7 @@ async fn look(
     source: Source,
     mut watch: Watch,
     mut hangup: Option<Signal>,
-    sender: mpsc::Sender<News>,
+    sender: watch::Sender<Option<News>>,
     stop: CancellationToken,
 ) {
     let source = Arc::new(source);
@@ -104,10 +104,7 @@ async fn look(
         let Ok(news) = tokio::task::spawn_blocking(read).await else {
             return;
         };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = sender.send(news) => {}
-        }
+        sender.send_replace(Some(news));
     }
 }
 

@@ -37,7 +37,6 @@ fn a_file_of_another_fleet_or_without_a_cloud_that_has_machines_cannot_be_used()
     use BuilderState as S;
     for (states, expected) in [
         (&[][..], None),
-        (&[S::Planned], None), // Nothing was asked of the cloud.
         (&[S::Terminating], Some(one)),
         (&[S::Launching, S::Ready], Some(two)),
         (&[S::Resolving], Some(one)),
@@ -55,6 +54,27 @@ fn a_file_of_another_fleet_or_without_a_cloud_that_has_machines_cannot_be_used()
         let moved = changed(|it| it.clouds.get_mut("aws").unwrap().region = "q".to_owned());
         assert_eq!(unusable(&old, &moved, &builders).is_some(), expected.is_some());
     }
+}
+
+/// Its step may be about to launch it, by the file with which it began.
+#[test]
+fn a_file_waits_for_builders_that_are_about_to_be_launched_where_it_leads_no_more() {
+    let old = fleet();
+    let moved = changed(|it| it.clouds.get_mut("aws").unwrap().region = "q".to_owned());
+    let smaller = changed(|it| it.pools.values_mut().for_each(|pool| pool.size.max = 0));
+    let planned = testing::builder(BuilderState::Planned);
+    let words = unusable(&old, &moved, std::slice::from_ref(&planned)).unwrap();
+    assert!(
+        words.starts_with("builders are about to be launched in aws, which it changes: "),
+        "{words}"
+    );
+    assert_eq!(unusable(&old, &smaller, std::slice::from_ref(&planned)), None);
+    let of_host = Builder {
+        host: Some("rack-1".to_owned()),
+        cloud: "hosts".to_owned(),
+        ..planned
+    };
+    assert_eq!(unusable(&old, &moved, &[of_host]), None);
 }
 
 #[test]

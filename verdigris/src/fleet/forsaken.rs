@@ -1,10 +1,7 @@
 //! Machines that a fleet file does not lead to any more: nobody would end them.
 
 use anyhow::bail;
-use model::{
-    Timestamp,
-    fleet::{FleetSpec, machines_left},
-};
+use model::{Timestamp, fleet::FleetSpec};
 use store::Store;
 
 use crate::parts::BadConfig;
@@ -35,12 +32,7 @@ pub(crate) async fn refuse_forsaken_machines(
 }
 
 async fn refuse_to_lose_clouds(store: &Store, fleet: &FleetSpec) -> anyhow::Result<()> {
-    let machines = store.machines_by_cloud(fleet.fleet).await?;
-    let in_force = store.fleet_file(Some(fleet.fleet)).await?;
-    // Of a file that an older version wrote and this one does not understand, the names of the clouds are known by the builders.
-    let in_force = in_force.and_then(|spec| serde_json::from_value::<FleetSpec>(spec).ok());
-    let old = in_force.as_ref().unwrap_or(fleet);
-    match machines_left(old, fleet, &machines) {
+    match controller::left_behind(store, fleet).await? {
         Some(words) => bail!(BadConfig(format!(
             "the fleet file leads to some machines of the farm no more, which would run on with nobody to end them: {words}. \
              Write back what was there, and change it then as it says."

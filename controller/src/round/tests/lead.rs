@@ -3,11 +3,13 @@
 
 use model::condition::Leadership;
 use store::{HookState, Lease};
+use tokio::sync::watch;
 
 use super::{
     hooks::{Does, FakePrograms},
     *,
 };
+use crate::Files;
 
 const TTL: Duration = Duration::from_secs(60);
 /// How long a controller rests while something is under way, and while nothing is.
@@ -184,6 +186,89 @@ async fn a_lease_that_is_lost_in_the_middle_ends_all_that_its_controller_does_un
     farm.machines_answer(Answers::Well);
     farm.lead_until_ready(&world).await;
     assert_eq!(world.cloud.instances().len(), 1, "it goes on where it was");
+}
+
+/// The region of a cloud in the file was changed while another led, and that one launched a machine where the file led then.
+#[tokio::test]
+async fn a_controller_whose_file_leads_to_the_machines_no_more_does_not_lead_until_it_is_mended() {
+    let (mut farm, mut world) = farm().await;
+    farm.lead_until_ready(&world).await;
+    world.stop = runtime::CancellationToken::new();
+    let good = Arc::clone(&farm.controller.context.fleet);
+    let files = |fleet: &FleetSpec, farm: &Farm| Files {
+        fleet: Arc::new(fleet.clone()),
+        clouds: farm.controller.context.clouds.clone(),
+        provisioner: Arc::clone(&farm.controller.context.provisioner),
+        reach: Arc::clone(&farm.controller.context.reach),
+    };
+    let mut moved = FleetSpec::clone(&good);
+    moved.clouds.get_mut("fake").unwrap().region = "elsewhere".to_owned();
+    let mut context = Context::clone(&farm.controller.context);
+    context.fleet = Arc::new(moved.clone());
+    let (sender, news) = watch::channel(None);
+    farm.controller = Controller::new(context).following(news);
+    let calls = world.cloud.calls();
+    for _ in 0..3 {
+        let mut waits_since = None;
+        Box::pin(farm.controller.take_and_lead(&mut waits_since, &world.stop)).await;
+        let condition = world
+            .store
+            .fleet_condition(Some(world.fleet), world.clock().now())
+            .await;
+        let condition = condition.unwrap();
+        assert!(!matches!(condition.leadership, Leadership::Held { .. }));
+        let words = condition.file.unwrap().words;
+        assert!(
+            words.starts_with("clouds.fake.region was `r` and is `elsewhere`, and 1 machine"),
+            "{words}"
+        );
+        let in_force = world.store.fleet_file(Some(world.fleet)).await.unwrap().unwrap();
+        assert_eq!(in_force["clouds"]["fake"]["region"], "r");
+    }
+    assert_eq!(world.cloud.calls(), calls);
+    assert_eq!(world.count(BuilderState::Ready).await, 1);
+    // It was mended meanwhile, after it had lost its pool for a while: only the last file counts, from the first round on.
+    let mut without_pool = FleetSpec::clone(&good);
+    without_pool.pools.clear();
+    for fleet in [&without_pool, &*good] {
+        sender.send_replace(Some(Ok(files(fleet, &farm))));
+    }
+    let is_taken_up = async || {
+        let now = world.clock().now();
+        let condition = world.store.fleet_condition(Some(world.fleet), now).await;
+        condition.unwrap().file.is_none()
+    };
+    let script = async {
+        world.until(is_taken_up).await;
+        world.until_ready().await;
+        world.stop.cancel();
+    };
+    farm.lead_beside(&world, script).await;
+    assert_eq!(world.cloud.terminated(), [""; 0]);
+}
+
+/// The region was changed while nothing ran, and the one that led took it up and launched a machine there.
+#[tokio::test]
+async fn a_controller_that_stood_by_leads_by_the_file_that_was_changed_meanwhile() {
+    let (mut farm, mut world) = farm().await;
+    let mut old = Context::clone(&farm.controller.context);
+    farm.lead_until_ready(&world).await;
+    world.stop = runtime::CancellationToken::new();
+    let changed = Files {
+        fleet: Arc::clone(&old.fleet),
+        clouds: old.clouds.clone(),
+        provisioner: Arc::clone(&old.provisioner),
+        reach: Arc::clone(&old.reach),
+    };
+    let mut before = FleetSpec::clone(&old.fleet);
+    before.clouds.get_mut("fake").unwrap().region = "before".to_owned();
+    old.fleet = Arc::new(before);
+    let (sender, news) = watch::channel(None);
+    farm.controller = Controller::new(old).following(news);
+    sender.send_replace(Some(Ok(changed)));
+    farm.lead_until_ready(&world).await;
+    assert_eq!(farm.controller.context.fleet.clouds["fake"].region, "r");
+    assert_eq!(world.cloud.terminated(), [""; 0]);
 }
 
 #[tokio::test]
