@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use cloud::{Cloud, Image, Volume};
-use model::fleet::ProvisionSpec;
+use cloud::{Cloud, Image, NoRootVolume, Volume};
+use model::fleet::{DiskSpec, ProvisionSpec};
 use provisioner::Provisioner;
 use runtime::clock::Clock;
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use store::Builder;
 use tracing::{debug, info};
 
-use crate::Context;
+use crate::{Context, Error};
 
 /// The tag of tasks that are played on every machine, whatever its image was made by: what a machine has of its own, and what only
 /// the memory of its kernel holds.
@@ -118,15 +118,25 @@ impl Images {
         word.ok()??.made_by().map(str::to_owned)
     }
 
-    /// The volumes that would stay of a builder's machine; none where its cloud does not know the image. That nothing is known of
-    /// them is an error.
-    pub(crate) async fn kept_volumes(
+    /// What the launch of a builder says of its volumes, with the disk that its pool wants; nothing where its cloud does not know the
+    /// image. That nothing is known of them is an error.
+    pub(crate) async fn volumes(
         &self,
         cloud: &dyn Cloud,
         builder: &Builder,
-    ) -> Result<Vec<Volume>, cloud::Error> {
-        let image = self.of(cloud, builder, false).await?;
-        Ok(image.map(|image| image.kept_volumes).unwrap_or_default())
+        disk: Option<&DiskSpec>,
+    ) -> Result<Vec<Volume>, Error> {
+        let image = self.of(cloud, builder, false).await;
+        let image = image.map_err(|source| Error::Cloud {
+            cloud: builder.cloud.clone(),
+            source,
+        })?;
+        let volumes = image.map(|image| image.volumes(disk)).transpose();
+        let of_pool = |no_root: NoRootVolume| {
+            let pool = &builder.pool;
+            Error::Contradiction(format!("pools.{pool}.disk: {no_root}"))
+        };
+        Ok(volumes.map_err(of_pool)?.unwrap_or_default())
     }
 
     /// What the cloud says of a builder's image; with `takes_silence` also, for a while, that it said nothing.

@@ -45,7 +45,11 @@ impl Context {
         });
         let chroots = chroots.iter().map(|(name, it)| ((*name).clone(), digest(it)));
         Recipe {
-            image: digest(&json!(image)),
+            // Without a disk as older farms have it, whose builders go on.
+            image: match spec.and_then(|spec| spec.disk.as_ref()) {
+                None => digest(&json!(image)),
+                Some(disk) => digest(&json!([image, disk])),
+            },
             provision: digest(&json!(provision)),
             files: self.provisioner.files_hash().to_owned(),
             programs: self.provisioner.programs_hash().to_owned(),

@@ -1,5 +1,5 @@
-//! What is asked of a cloud for a builder. It is a function of the builder's row, of its image and of the cloud's part of the fleet file, so
-//! that a request whose answer was lost can be repeated word for word.
+//! What is asked of a cloud for a builder. It is a function of the builder's row, of its image and of the parts of its cloud and its pool in
+//! the fleet file, so that a request whose answer was lost can be repeated word for word.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn given_host_key(builder: &Builder) -> Result<Option<ClientKey>, Error> {
     }
 }
 
-/// The request for a builder's current launch, by which those volumes of its image go with the machine that would stay.
+/// The request for a builder's current launch, with what is said of its volumes.
 pub(crate) fn launch_request(
     fleet: &FleetSpec,
     builder: &Builder,

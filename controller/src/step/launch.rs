@@ -28,7 +28,7 @@ pub(super) async fn launch(
     builder: Builder,
     (offering, images): (Offering, &Images),
 ) -> Result<Duration, Error> {
-    let volumes = match kept_volumes(context, &builder, images).await {
+    let volumes = match volumes(context, &builder, images).await {
         Ok(volumes) => volumes,
         Err(error) => {
             tell_of_volumes(context, lease, &builder, &error).await?;
@@ -72,37 +72,39 @@ pub(super) async fn launch(
     failure.map_or(Ok(Duration::ZERO), Err)
 }
 
-/// The volumes of the builder's image that would go on costing when its machine has ended. Nothing is launched while they are not
-/// known.
-async fn kept_volumes(context: &Context, builder: &Builder, images: &Images) -> Result<Vec<Volume>, Error> {
+/// What is said of the volumes of the builder's machine: those of its image that would go on costing when it has ended, and the disk
+/// that its pool wants. Nothing is launched while that is not known.
+async fn volumes(context: &Context, builder: &Builder, images: &Images) -> Result<Vec<Volume>, Error> {
     if builder.host.is_some() {
         return Ok(Vec::new());
     }
-    let found = images.kept_volumes(cloud_of(context, builder)?, builder).await;
-    found.map_err(|source| Error::Cloud {
-        cloud: builder.cloud.clone(),
-        source,
-    })
+    let pool = context.fleet.pools.get(&builder.pool);
+    let disk = pool.and_then(|pool| pool.disk.as_ref());
+    images.volumes(cloud_of(context, builder)?, builder, disk).await
 }
 
-/// Says in the builder's reason that it waits for the cloud's word on its image, where that is a refusal: a person has to mend it.
+/// Says in the builder's reason why its launch cannot be asked for, where a person has to mend it: the cloud refuses its word on the
+/// image, or the image has no disk such as the pool wants.
 async fn tell_of_volumes(
     context: &Context,
     lease: &Lease,
     builder: &Builder,
     error: &Error,
 ) -> Result<(), Error> {
-    if let Error::Cloud {
-        source: source @ cloud::Error::Refused { .. },
-        ..
-    } = error
-    {
-        let image = &builder.image;
-        let words = format!(
-            "not launched, since it is not known which volumes image {image} would leave behind: {source}"
-        );
-        context.store.annotate_builder(lease, builder, &words).await?;
-    }
+    let words = match error {
+        Error::Cloud {
+            source: source @ cloud::Error::Refused { .. },
+            ..
+        } => {
+            let image = &builder.image;
+            format!(
+                "not launched, since it is not known which volumes image {image} would leave behind: {source}"
+            )
+        }
+        Error::Contradiction(words) => format!("not launched: {words}"),
+        _ => return Ok(()),
+    };
+    context.store.annotate_builder(lease, builder, &words).await?;
     Ok(())
 }
 
@@ -133,7 +135,15 @@ pub(super) async fn ask_again(
     turn: &Turn,
 ) -> Result<Duration, Error> {
     let waited = context.clock.now().since(builder.entered_at);
-    let (launch, reply) = match kept_volumes(context, builder, &turn.images).await {
+    let known = match volumes(context, builder, &turn.images).await {
+        // The file wants a disk by now that could not be asked for: it was not when the launch was.
+        Err(Error::Contradiction(_)) => {
+            let cloud = cloud_of(context, builder)?;
+            turn.images.volumes(cloud, builder, None).await
+        }
+        known => known,
+    };
+    let (launch, reply) = match known {
         Ok(volumes) => {
             let (launch, answer) = ask(context, builder, volumes).await?;
             if let Some(failure) = unreachable(builder, &answer) {

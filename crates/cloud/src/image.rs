@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{FleetId, PoolName};
+use model::{FleetId, PoolName, fleet::DiskSpec, quantity::Gibibytes};
 
 use crate::{FLEET_TAG, POOL_TAG};
 
@@ -25,6 +25,8 @@ pub struct Image {
     pub tags: BTreeMap<String, String>,
     /// Its volumes that stay, and go on costing, when a machine ends that was launched from it as it stands.
     pub kept_volumes: Vec<Volume>,
+    /// The volume that a machine starts from; `None` where that is no volume of the cloud's but a place on the machine's host.
+    pub root_volume: Option<Volume>,
 }
 
 /// A volume that a machine gets of its image.
@@ -32,8 +34,10 @@ pub struct Image {
 pub struct Volume {
     /// The name under which the machine is given it, such as `/dev/xvda`.
     pub device: String,
-    /// Its size in GiB, where the image says it.
-    pub size: Option<i32>,
+    /// Its size in GiB, where it is known.
+    pub size: Option<u32>,
+    /// Its type, as EC2 names it, where it is to be another than the image's.
+    pub kind: Option<String>,
 }
 
 impl Image {
@@ -43,6 +47,25 @@ impl Image {
         self.tags.get(PLAYBOOK_TAG).map(String::as_str)
     }
 
+    /// What a launch says of the volumes of a machine, so that all of them end with it and the root volume is as wanted.
+    ///
+    /// # Errors
+    /// When the root volume is to be another one, and the image has none.
+    pub fn volumes(&self, disk: Option<&DiskSpec>) -> Result<Vec<Volume>, NoRootVolume> {
+        let mut volumes = self.kept_volumes.clone();
+        let Some(disk) = disk else { return Ok(volumes) };
+        let image = || NoRootVolume(self.id.clone());
+        let root = self.root_volume.as_ref().ok_or_else(image)?;
+        volumes.retain(|volume| volume.device != root.device);
+        let wanted = Volume {
+            device: root.device.clone(),
+            size: disk.size.map(Gibibytes::get).or(root.size),
+            kind: disk.kind.map(|kind| kind.as_str().to_owned()),
+        };
+        volumes.insert(0, wanted);
+        Ok(volumes)
+    }
+
     /// Whether it was made for exactly that pool of exactly that fleet.
     #[must_use]
     pub fn is_of(&self, fleet: FleetId, pool: &PoolName) -> bool {
@@ -50,6 +73,11 @@ impl Image {
         is(FLEET_TAG, &fleet.to_string()) && is(POOL_TAG, pool.as_str())
     }
 }
+
+/// An image whose machines start from no volume of the cloud's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("image {0} has no volume as its root device, so that `disk` can say nothing of it")]
+pub struct NoRootVolume(String);
 
 /// How far an image has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +128,7 @@ mod tests {
                 created: None,
                 tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
                 kept_volumes: Vec::new(),
+                root_volume: None,
             };
             assert_eq!(image.is_of(fleet, &pool), expected, "{fleet_tag} {pool_tag}");
             assert_eq!(image.made_by(), None);
@@ -113,5 +142,68 @@ mod tests {
                 Some("ab")
             );
         }
+    }
+
+    #[test]
+    fn a_disk_that_is_wanted_takes_the_place_of_the_image_s_root_volume_and_all_volumes_go_with_the_machine()
+    {
+        let volume = |device: &str, size, kind: Option<&str>| Volume {
+            device: device.to_owned(),
+            size,
+            kind: kind.map(str::to_owned),
+        };
+        let (root, data) = (volume("/dev/xvda", Some(8), None), volume("/dev/sdd", None, None));
+        let image = |kept: &[&Volume], root_volume: Option<&Volume>| Image {
+            id: "ami-1".to_owned(),
+            name: "one".to_owned(),
+            state: ImageState::Available,
+            state_reason: None,
+            created: None,
+            tags: BTreeMap::new(),
+            kept_volumes: kept.iter().copied().cloned().collect(),
+            root_volume: root_volume.cloned(),
+        };
+        let disk = |text: &str| serde_json::from_str::<Option<DiskSpec>>(text).unwrap();
+        let larger = volume("/dev/xvda", Some(160), Some("gp3"));
+        for (found, wanted, expected) in [
+            (
+                image(&[&root, &data], Some(&root)),
+                "null",
+                vec![root.clone(), data.clone()],
+            ),
+            (image(&[], Some(&root)), "null", vec![]),
+            (image(&[], None), "null", vec![]),
+            // Whether the image's own would stay or not.
+            (
+                image(&[&root, &data], Some(&root)),
+                r#"{"size": "160g", "type": "gp3"}"#,
+                vec![larger.clone(), data.clone()],
+            ),
+            (
+                image(&[], Some(&root)),
+                r#"{"size": "160g", "type": "gp3"}"#,
+                vec![larger],
+            ),
+            (
+                image(&[], Some(&root)),
+                r#"{"size": "9g"}"#,
+                vec![volume("/dev/xvda", Some(9), None)],
+            ),
+            // The image's size is repeated, for clouds that do not take a volume without one.
+            (
+                image(&[&data], Some(&root)),
+                r#"{"type": "gp2"}"#,
+                vec![volume("/dev/xvda", Some(8), Some("gp2")), data.clone()],
+            ),
+        ] {
+            assert_eq!(
+                found.volumes(disk(wanted).as_ref()),
+                Ok(expected),
+                "{found:?} {wanted}"
+            );
+        }
+        let refused = image(&[&data], None).volumes(disk(r#"{"size": "9g"}"#).as_ref());
+        let words = "image ami-1 has no volume as its root device, so that `disk` can say nothing of it";
+        assert_eq!(refused.unwrap_err().to_string(), words);
     }
 }

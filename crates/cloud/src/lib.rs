@@ -22,7 +22,7 @@ pub use ec2::{Ec2, Ec2Settings, UnknownTypes};
 pub use error::Error;
 pub use fake::{FakeCloud, LaunchFailure};
 pub use hosts::HostCloud;
-pub use image::{BASE_TAG, Image, ImageState, NewImage, PLAYBOOK_TAG, Volume};
+pub use image::{BASE_TAG, Image, ImageState, NewImage, NoRootVolume, PLAYBOOK_TAG, Volume};
 pub use model::InstanceState;
 use model::{BuilderId, FleetId, LaunchId, Offering, PoolName, step::sight::Sight};
 
@@ -140,7 +140,7 @@ pub struct LaunchRequest {
     pub image: String,
     /// What kind of machine, where, and in which market.
     pub offering: Offering,
-    /// The volumes that are to go with the machine, though its image says that they stay.
+    /// The volumes that are to go with the machine, though its image says that they stay, or that are to be others than the image's.
     pub volumes: Vec<Volume>,
     /// The security groups' ids; the cloud's default without any.
     pub security_groups: Vec<String>,

@@ -112,6 +112,20 @@ pub struct ImageConfig {
     pub keeps_volume: bool,
 }
 
+impl ImageConfig {
+    /// How large the disk of every image is said to be, and that of an instance has to be at least. All sizes of disks are words.
+    pub(crate) const GIBIBYTES: i64 = 8;
+
+    /// The id of the snapshot that its disk is said to be made of. There is none: it has the digits of the image's id.
+    pub(crate) fn snapshot_id(&self) -> String {
+        let digits = self
+            .id
+            .split_once('-')
+            .map_or(self.id.as_str(), |(_, digits)| digits);
+        format!("snap-{digits}")
+    }
+}
+
 /// A port of the gateway address inside the cloud's network, carried to an address of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forward {

@@ -23,7 +23,7 @@ const CHROOT_DIGITS: usize = 10;
 /// digits of a digest in hexadecimal. Builders of older farms have `v1:IMAGE.PROVISION.FILES.CHROOTS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
-    /// Of the image.
+    /// Of the image, and of the root volume where the fleet file has another one.
     pub image: String,
     /// Of what the fleet file says of provisioning: user and port, names of playbooks, variables.
     pub provision: String,
@@ -73,7 +73,7 @@ impl fmt::Display for Recipe {
 /// How a builder differs from those that its pool would make now. Of several differences the most urgent one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Drift {
-    /// It came from another image.
+    /// It came from another image, or with another root volume.
     Image,
     /// Its provisioning was described otherwise.
     Provision,
@@ -93,7 +93,7 @@ pub enum Drift {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DriftPart {
-    /// Another image.
+    /// Another image, or another root volume.
     Image,
     /// Another entry under `provision`.
     Provision,
@@ -120,7 +120,7 @@ impl Drift {
     #[must_use]
     pub const fn why(self) -> &'static str {
         match self {
-            Self::Image => "from another image",
+            Self::Image => "from another image or disk",
             Self::Provision => "with another provisioning",
             Self::Files => "by other playbooks or files",
             Self::Chroots | Self::NoChroot => "for other chroots",

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 mod calls;
 mod check;
+mod disk;
 mod hooks;
 mod host;
 mod money;
@@ -19,6 +20,7 @@ mod size;
 
 pub use calls::CallsSpec;
 pub use check::Contradiction;
+pub use disk::{DiskSpec, DiskType};
 pub use hooks::{HookPoint, HookSpec, HooksSpec, LONGEST_WAIT, OnFailure, SkipIf};
 pub use host::{HOSTS, HostSpec};
 pub use money::{HardLimit, MoneySpec, SoftLimit};

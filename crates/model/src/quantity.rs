@@ -1,6 +1,7 @@
 //! Quantities as operators write them: durations and sizes always carry a unit.
 
 mod decimal;
+mod gibibytes;
 mod price;
 mod share;
 mod week;
@@ -8,6 +9,7 @@ mod week;
 use std::{fmt, str::FromStr, time::Duration};
 
 pub use decimal::Decimal;
+pub use gibibytes::Gibibytes;
 pub use price::Price;
 use serde::{Deserialize, Serialize};
 pub use share::Share;

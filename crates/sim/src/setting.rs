@@ -220,6 +220,7 @@ fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
         image: Some("builder".to_owned()),
         schedule: Vec::new(),
         hosts: Vec::new(),
+        disk: None,
         provision: "builder".to_owned(),
         host_key: HostKeySource::default(),
         size: SizeSpec {

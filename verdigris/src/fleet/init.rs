@@ -1,18 +1,17 @@
 //! `verdigris fleet init`: a first fleet file with all that may be written in it, explained where it stands.
 
-use std::{
-    fs::Permissions,
-    io::{ErrorKind, Write as _},
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use model::fleet::FleetSpec;
 use uuid::Uuid;
 
 use crate::say;
+
+mod write;
+
+use write::write;
 
 /// What stands in a file whose image is not known yet.
 const SOME_IMAGE: &str = "ami-0123456789abcdef0";
@@ -95,41 +94,6 @@ pub(crate) fn init(arguments: &InitArguments) -> anyhow::Result<()> {
     }
     say("`verdigris config check` says what is still wrong, when `fleet.file` in the settings names it.");
     Ok(())
-}
-
-/// Writes the whole file or nothing: a controller may read it again at any moment.
-fn write(path: &Path, text: &str, may_replace: bool) -> anyhow::Result<()> {
-    let shown = || path.display().to_string();
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut staged = tempfile::Builder::new()
-        .prefix(".fleet-")
-        .permissions(Permissions::from_mode(0o666)) // less what the umask takes
-        .tempfile_in(folder)
-        .with_context(shown)?;
-    staged.write_all(text.as_bytes()).with_context(shown)?;
-    staged.as_file().sync_all().with_context(shown)?;
-    let placed = if may_replace {
-        if let Ok(old) = path.metadata() {
-            staged
-                .as_file()
-                .set_permissions(old.permissions())
-                .with_context(shown)?;
-        }
-        staged.persist(path)
-    } else {
-        staged.persist_noclobber(path)
-    };
-    match placed {
-        Ok(_) => Ok(()),
-        Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => bail!(
-            "{} is there already; --force writes over it, and its `fleet` is then another one",
-            shown()
-        ),
-        Err(failed) => Err(failed.error).with_context(shown),
-    }
 }
 
 /// `key: value` on lines of its own, as YAML has it, so far to the right.
@@ -300,6 +264,8 @@ fn pools(max: u32, instance_type: &str) -> String {
         # zones: [zone-1a]
         # Those of the spot market cost less and may be taken back: `market: spot`, and `max_price: 0.156` for an hour at most.
         # market: on-demand
+    # The root volume, where it is to be larger than the image's or of another type; without either as the image has it.
+    # disk: {{size: 160g, type: gp3}}
     # How long a builder stays that is not needed.
     # shrink: {{idle_for: 10m}}
     # Whether a builder that ran a build may run more of the same submitter's in the same project: `scope: sandbox`.
@@ -321,12 +287,12 @@ fn pools(max: u32, instance_type: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs, io, os::unix::fs::PermissionsExt as _, path::Path};
+    use std::collections::BTreeSet;
 
     use clap::Parser;
-    use model::fleet::{CloudProfile, CredentialsSource, FleetSpec};
+    use model::fleet::{CloudProfile, CredentialsSource, DiskType, FleetSpec};
 
-    use super::{InitArguments, Permissions, Uuid, text, write};
+    use super::{InitArguments, Uuid, text};
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -413,6 +379,8 @@ mod tests {
         let pool = whole.pools.values_mut().next().unwrap();
         assert_eq!(std::mem::take(&mut pool.schedule).len(), 1);
         assert_eq!(std::mem::take(&mut pool.offerings[0].zones), ["zone-1a"]);
+        let disk = pool.disk.take().unwrap();
+        assert_eq!((disk.size, disk.kind), ("160g".parse().ok(), Some(DiskType::Gp3)));
         let provision = whole.provision.get_mut("builder").unwrap();
         assert_eq!(
             provision.timeouts.deadlines(),
@@ -473,28 +441,5 @@ mod tests {
             let said = text(&Line::try_parse_from(words_given).unwrap().init, Uuid::nil()).unwrap_err();
             assert!(format!("{said:#}").contains(words), "{options}: {said:#}");
         }
-    }
-
-    #[test]
-    fn a_file_that_is_there_is_written_over_only_when_that_is_wanted() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("fleet.yaml");
-        write(&file, "first, and longer\n", false).unwrap();
-        let said = write(&file, "second\n", false).unwrap_err().to_string();
-        assert!(
-            said.contains("fleet.yaml is there already; --force writes over it"),
-            "{said}"
-        );
-        assert_eq!(fs::read_to_string(&file).unwrap(), "first, and longer\n");
-        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-        let before = fs::File::open(&file).unwrap();
-        write(&file, "second\n", true).unwrap();
-        assert_eq!(fs::read_to_string(&file).unwrap(), "second\n");
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o640);
-        let read = io::read_to_string(before).unwrap();
-        assert_eq!(read, "first, and longer\n", "one of the two, whole");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-        let said = format!("{:#}", write(Path::new("/nowhere/f"), "", true).unwrap_err());
-        assert!(said.starts_with("/nowhere/f: "), "{said}");
     }
 }

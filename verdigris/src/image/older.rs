@@ -50,6 +50,7 @@ mod tests {
             created: None,
             tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             kept_volumes: Vec::new(),
+            root_volume: None,
         }
     }
 

@@ -12,6 +12,7 @@ mod config_check;
 mod config_whole;
 mod consoles;
 mod copr_client;
+mod disks;
 mod documentation;
 mod every_fault;
 mod farm;

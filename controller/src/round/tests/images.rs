@@ -6,7 +6,7 @@ use super::*;
 use crate::{playbook_digest, playbook_variables};
 
 /// The pool's image, without a tag.
-fn image() -> Image {
+pub(super) fn image() -> Image {
     Image {
         id: "ami-1".to_owned(),
         name: "a builder".to_owned(),
@@ -15,6 +15,11 @@ fn image() -> Image {
         created: None,
         tags: BTreeMap::new(),
         kept_volumes: Vec::new(),
+        root_volume: Some(Volume {
+            device: "/dev/xvda".to_owned(),
+            size: Some(8),
+            kind: None,
+        }),
     }
 }
 
@@ -138,6 +143,7 @@ async fn volumes_that_an_image_would_leave_behind_go_with_its_machines() {
     let root = Volume {
         device: "/dev/xvda".to_owned(),
         size: Some(8),
+        kind: None,
     };
     farm.cloud.add_image(Image {
         kept_volumes: vec![root.clone()],
@@ -174,6 +180,34 @@ async fn nothing_is_launched_while_it_is_not_known_what_it_would_leave_behind() 
     farm.cloud.hide_images(None);
     farm.until_ready(1).await;
     assert_eq!(farm.cloud.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_launched_from_an_image_without_a_root_volume_where_a_disk_is_wanted() {
+    let pools = format!(
+        "{}    disk: {{size: 160g, type: gp3}}\n",
+        pool("x86", "max: 4, idle: 1", "a")
+    );
+    let mut farm = Farm::start(&pools).await;
+    farm.cloud.add_image(Image {
+        root_volume: None,
+        ..image()
+    });
+    farm.pass(30).await;
+    assert_eq!(farm.cloud.asked(), []);
+    let why = farm.builders().await.remove(0).reason.unwrap();
+    let words = "not launched: pools.x86.disk: image ami-1 has no volume as its root device, so that `disk` can say nothing of it";
+    assert!(why.ends_with(words), "{why}");
+    // Another image of that id, and ten minutes later.
+    farm.cloud.add_image(image());
+    farm.pass(700).await;
+    farm.until_ready(1).await;
+    let wanted = Volume {
+        device: "/dev/xvda".to_owned(),
+        size: Some(160),
+        kind: Some("gp3".to_owned()),
+    };
+    assert_eq!(farm.cloud.asked()[0].volumes, [wanted]);
 }
 
 #[tokio::test]

@@ -54,6 +54,14 @@ async fn a_pools_digest_changes_with_what_its_builders_are_made_from_and_with_no
     let user = with(&|fleet| fleet.provision.get_mut("base").unwrap().connect.user = "admin".to_owned());
     let size = with(&|fleet| pool_of(fleet, &|pool| pool.size.max = 9));
     let types = with(&|fleet| pool_of(fleet, &|pool| pool.offerings.clear()));
+    let disk = |text: &str| serde_json::from_str::<model::fleet::DiskSpec>(text).unwrap();
+    let larger = with(&|fleet| pool_of(fleet, &|pool| pool.disk = Some(disk(r#"{"size": "9g"}"#))));
+    let faster = with(&|fleet| {
+        pool_of(fleet, &|pool| {
+            pool.disk = Some(disk(r#"{"size": "9g", "type": "gp3"}"#))
+        })
+    });
+    assert!(larger != first && faster != first && larger != faster);
     assert!(image != first && user != first && image != user);
     assert_eq!(
         (size, types),
@@ -89,6 +97,31 @@ async fn a_builder_is_outdated_as_soon_as_it_would_be_made_otherwise() {
     assert_eq!(farm.builders().await[0].image, "ami-2");
     farm.pass(60).await;
     assert_eq!(farm.launches.len(), 2);
+}
+
+#[tokio::test]
+async fn a_builder_is_replaced_when_its_pool_wants_another_disk() {
+    let mut farm = Farm::start(&pool("x86", "max: 3, idle: 1", "a")).await;
+    farm.cloud.add_image(images::image());
+    farm.until_ready(1).await;
+    let view = farm.controller.view().await.unwrap();
+    let mut context = Context::clone(&farm.controller.context);
+    let mut fleet = FleetSpec::clone(&context.fleet);
+    let pool = fleet.pools.values_mut().next().unwrap();
+    pool.disk = Some(serde_json::from_str(r#"{"size": "160g"}"#).unwrap());
+    context.fleet = Arc::new(fleet);
+    assert_eq!(snapshot(&context, &view).builders[0].drift, Some(Drift::Image));
+    farm.controller = Controller::new(context);
+    farm.until("it is replaced", |_, cloud| cloud.instances().len() == 2)
+        .await;
+    farm.until_ready(1).await;
+    let sizes: Vec<_> = farm
+        .cloud
+        .asked()
+        .iter()
+        .map(|it| it.volumes[..].first().and_then(|it| it.size))
+        .collect();
+    assert_eq!(sizes, [None, Some(160)]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use aws_sdk_ec2::{
     operation::describe_images::builders::DescribeImagesFluentBuilder,
     types::{
         BlockDeviceMapping, EbsBlockDevice, Filter, ImageState as Ec2State, ResourceType, Tag,
-        TagSpecification,
+        TagSpecification, VolumeType,
     },
 };
 use model::FleetId;
@@ -136,25 +136,41 @@ fn image(found: &aws_sdk_ec2::types::Image) -> Option<Image> {
             .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
             .collect(),
         kept_volumes: found.block_device_mappings().iter().filter_map(kept).collect(),
+        root_volume: root(found),
     })
+}
+
+/// The volume of the root device, where that is one.
+fn root(found: &aws_sdk_ec2::types::Image) -> Option<Volume> {
+    let name = found.root_device_name()?;
+    let mut devices = found.block_device_mappings().iter();
+    volume(devices.find(|device| device.device_name() == Some(name))?)
 }
 
 /// The volume of a device of an image, unless it goes with its machine. Where nothing is said of that, it may stay.
 fn kept(device: &BlockDeviceMapping) -> Option<Volume> {
-    let volume = device.ebs()?;
-    (volume.delete_on_termination() != Some(true)).then_some(Volume {
+    let goes = device.ebs()?.delete_on_termination() == Some(true);
+    volume(device).filter(|_| !goes)
+}
+
+/// The volume of a device, where it is one.
+fn volume(device: &BlockDeviceMapping) -> Option<Volume> {
+    let size = device.ebs()?.volume_size();
+    Some(Volume {
         device: device.device_name()?.to_owned(),
-        size: volume.volume_size(),
+        size: size.and_then(|size| u32::try_from(size).ok()),
+        kind: None,
     })
 }
 
-/// What a launch says of its image's volumes. All else of them is as the image has it; the size is repeated for clouds that do
-/// not take a volume without one.
+/// What a launch says of its volumes. All else of them is as the image has it; the size is repeated for clouds that do not take
+/// a volume without one.
 pub(super) fn going_with(volumes: &[Volume]) -> Option<Vec<BlockDeviceMapping>> {
     let going = volumes.iter().map(|volume| {
         let disk = EbsBlockDevice::builder()
             .delete_on_termination(true)
-            .set_volume_size(volume.size);
+            .set_volume_size(volume.size.and_then(|size| i32::try_from(size).ok()))
+            .set_volume_type(volume.kind.as_deref().map(VolumeType::from));
         BlockDeviceMapping::builder()
             .device_name(&volume.device)
             .ebs(disk.build())
@@ -281,12 +297,16 @@ mod tests {
         ];
         let body = described(&format!(
             "<item><imageId>ami-1</imageId><imageState>available</imageState>\
-             <blockDeviceMapping>{}</blockDeviceMapping></item>",
+             <rootDeviceName>/dev/xvda</rootDeviceName><blockDeviceMapping>{}</blockDeviceMapping></item>",
             devices.concat()
         ));
         let (cloud, server) = endpoint("200 OK", &body);
-        let volumes = cloud.find_image("ami-1").await.unwrap().unwrap().kept_volumes;
+        let found = cloud.find_image("ami-1").await.unwrap().unwrap();
         server.join().unwrap();
+        let disk = serde_json::from_str(r#"{"size": "160g", "type": "gp3"}"#).unwrap();
+        let with_disk = found.volumes(Some(&disk)).unwrap();
+        let volumes = found.kept_volumes;
+        assert_eq!(found.root_volume.as_ref(), volumes.first());
         let named: Vec<_> = volumes.iter().map(|it| (it.device.as_str(), it.size)).collect();
         assert_eq!(named, [("/dev/xvda", Some(8)), ("/dev/sdd", None)]);
 
@@ -296,6 +316,12 @@ mod tests {
                 "BlockDeviceMapping.1.DeviceName=%2Fdev%2Fxvda&BlockDeviceMapping.1.Ebs.DeleteOnTermination=true\
                  &BlockDeviceMapping.1.Ebs.VolumeSize=8&BlockDeviceMapping.2.DeviceName=%2Fdev%2Fsdd\
                  &BlockDeviceMapping.2.Ebs.DeleteOnTermination=true",
+            ),
+            (
+                with_disk,
+                "BlockDeviceMapping.1.DeviceName=%2Fdev%2Fxvda&BlockDeviceMapping.1.Ebs.DeleteOnTermination=true\
+                 &BlockDeviceMapping.1.Ebs.VolumeSize=160&BlockDeviceMapping.1.Ebs.VolumeType=gp3\
+                 &BlockDeviceMapping.2.DeviceName=%2Fdev%2Fsdd&BlockDeviceMapping.2.Ebs.DeleteOnTermination=true",
             ),
             (Vec::new(), ""),
         ] {

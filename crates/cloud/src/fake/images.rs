@@ -60,6 +60,7 @@ impl Images {
             created: None,
             tags: wanted.tags.clone(),
             kept_volumes: Vec::new(),
+            root_volume: None,
         };
         self.all.insert(id.clone(), image);
         Ok(id)

@@ -19,6 +19,8 @@ const FILTERS: &[&str] = &[
     "block-device-mapping.delete-on-termination",
     "block-device-mapping.device-name",
     "block-device-mapping.encrypted",
+    "block-device-mapping.snapshot-id",
+    "block-device-mapping.volume-size",
     "block-device-mapping.volume-type",
     "creation-date",
     "description",
@@ -90,6 +92,8 @@ fn values(state: &State, shown: &Shown, name: &str) -> Vec<String> {
     match name {
         "architecture" => vec![image.architecture.clone()],
         "block-device-mapping.delete-on-termination" => vec![(!image.keeps_volume).to_string()],
+        "block-device-mapping.snapshot-id" => vec![image.snapshot_id()],
+        "block-device-mapping.volume-size" => vec![ImageConfig::GIBIBYTES.to_string()],
         "creation-date" => vec![shown.created.clone()],
         "description" => vec![image.description.clone()],
         "image-id" => vec![image.id.clone()],
@@ -161,6 +165,8 @@ fn show(xml: &mut Xml, state: &State, shown: &Shown) {
         xml.put("deviceName", device);
         xml.element("ebs", |xml| {
             xml.put("deleteOnTermination", !image.keeps_volume);
+            xml.put("snapshotId", image.snapshot_id());
+            xml.put("volumeSize", ImageConfig::GIBIBYTES);
             xml.put("volumeType", "standard");
             xml.put("encrypted", false);
         });

@@ -14,6 +14,7 @@ use super::{
 };
 
 mod calls;
+mod disk;
 mod hooks;
 mod hosts;
 mod money;
@@ -345,6 +346,9 @@ fn of_kind(fleet: &FleetSpec, name: &str, pool: &PoolSpec, found: &mut Vec<Contr
     let Some((cloud, spec)) = image.and_then(|image| fleet.clouds.get_key_value(&image.cloud)) else {
         return;
     };
+    if let Some(wanted) = &pool.disk {
+        disk::of_pool(name, wanted, (cloud.as_str(), spec), found);
+    }
     for (index, line) in pool.offerings.iter().enumerate() {
         if line.market == Market::Spot && spec.profile == CloudProfile::Eucalyptus {
             let path = ["pools", name, "offerings", &index.to_string(), "market"];

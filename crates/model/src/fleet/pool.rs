@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HostSpec, NetworkSpec, ScheduleSpec, SizeNow, SizeSpec, schema, size::size_at};
+use super::{DiskSpec, HostSpec, NetworkSpec, ScheduleSpec, SizeNow, SizeSpec, schema, size::size_at};
 use crate::{
     Timestamp,
     drift::DriftPart,
@@ -21,7 +21,7 @@ use crate::{
 #[schemars(extend(
     "if" = {"required": ["hosts"], "properties": {"hosts": {"minItems": 1}}},
     "then" = {"properties": {
-        "image": {"type": "null"}, "offerings": {"maxItems": 0}, "host_key": {"const": "user-data"},
+        "image": {"type": "null"}, "offerings": {"maxItems": 0}, "host_key": {"const": "user-data"}, "disk": {"type": "null"},
     }},
     "else" = {"required": ["image", "offerings"], "properties": {"image": {"type": "string"}, "offerings": {"minItems": 1}}},
 ))]
@@ -52,6 +52,9 @@ pub struct PoolSpec {
     /// The offerings to ask the cloud for, the preferred one first; a pool without `hosts` needs one.
     #[serde(default)]
     pub offerings: Vec<OfferingSpec>,
+    /// The root volume of its machines; as the image has it when left out.
+    #[serde(default)]
+    pub disk: Option<DiskSpec>,
     /// Machines that are always there, instead of `image` and `offerings`. They are neither launched nor terminated.
     #[serde(default)]
     pub hosts: Vec<HostSpec>,

@@ -11,7 +11,7 @@ use crate::{
     chroot::ARCHITECTURES,
     id::FleetId,
     name::{Grammar, PoolName},
-    quantity::{Days, Hours, Price, Share, Span, Zone},
+    quantity::{Days, Gibibytes, Hours, Price, Share, Span, Zone},
 };
 
 /// What every text with at least one letter or digit matches.
@@ -103,6 +103,7 @@ macro_rules! text_schema {
 }
 
 text_schema! {
+    Gibibytes, "Gibibytes", "A size of whole GiB with its unit, such as 160g or 2t.", "^[0-9]+ *(g|GiB|t|TiB)$";
     Span, "Duration", "A length of time with its unit: 250ms, 30s, 5m, 2h or 7d.", "^[0-9]+ *(ms|s|m|h|d)$";
     FleetId, "FleetId", "A UUID; `uuidgen` prints a new one.",
         "^(flt_)?([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$";

@@ -42,6 +42,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
             market: Market::OnDemand,
             max_price: None,
         }],
+        disk: None,
         hosts: vec![],
         shrink: ShrinkSpec::default(),
         reuse: ReuseSpec::default(),

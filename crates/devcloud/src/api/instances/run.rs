@@ -126,6 +126,7 @@ impl Launch {
         })?;
         let image = image(service, request.image_id.as_deref())?;
         refusals::check(service, &request)?;
+        disk::fits(&request.block_device_mapping, &image)?;
         let spot = request.instance_market_options.market_type == Some(MarketType::Spot);
         let market = if spot { Market::Spot } else { Market::OnDemand };
         if service.faults.is_short(type_name, &config.zone(), market) {

@@ -51,8 +51,32 @@ async fn a_disk_stays_or_goes_with_its_instance_as_the_launch_says_or_else_its_i
             let expected = if is_kept { 1 - expected } else { expected };
             assert_eq!(texts(&found, "imageId").len(), expected, "{value}");
         }
+        // As the snapshot of its image is the least that the disk may be.
+        let small = harness
+            .run(&format!("{ONE}&{root}.VolumeSize=7"))
+            .await
+            .unwrap_err();
+        assert_eq!(small.code, "InvalidBlockDeviceMapping");
+        assert!(
+            small.message.contains("is smaller than snapshot 'snap-"),
+            "{}",
+            small.message
+        );
+        assert_eq!(texts(&shown, "volumeSize"), ["8"]);
+        let snapshot = texts(&shown, "snapshotId")[0];
+        for (name, value, count) in [
+            ("snapshot-id", snapshot, 1),
+            ("snapshot-id", "snap-0", 0),
+            ("volume-size", "8", 1),
+            ("volume-size", "7", 0),
+        ] {
+            let form = format!("Filter.1.Name=block-device-mapping.{name}&Filter.1.Value.1={value}");
+            let found = harness.call("DescribeImages", &form).await.unwrap();
+            assert_eq!(texts(&found, "imageId").len(), count, "{name} {value}");
+        }
         for (said, expected) in [
             (String::new(), goes.as_str()),
+            (format!("&{root}.VolumeSize=8"), goes.as_str()),
             (format!("&{root}.VolumeSize=9"), goes.as_str()),
             (format!("&{root}.DeleteOnTermination=true"), "true"),
             (format!("&{root}.DeleteOnTermination=false"), "false"),

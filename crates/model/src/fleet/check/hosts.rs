@@ -13,6 +13,7 @@ pub(super) fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction
     for (key, is_given) in [
         ("image", pool.image.is_some()),
         ("offerings", !pool.offerings.is_empty()),
+        ("disk", pool.disk.is_some()),
     ] {
         if is_given {
             let words = format!("a pool of `hosts` launches nothing, so that it has no `{key}`");

@@ -34,6 +34,7 @@ fn whole() -> Value {
             "labels": ["arch:x86_64"], "priority": 1, "image": "i", "provision": "p",
             "host_key": "console", "size": {"min": 1, "max": 1, "idle": 1}, "launch": {"parallel": 1, "attempts": 1},
             "offerings": [{"types": ["t"], "zones": ["z"], "market": "spot", "max_price": 0.1}],
+            "disk": {"size": "8g", "type": "gp3"},
             "hosts": [{"name": "h", "address": "a", "port": 1, "host_key": "ssh-ed25519 AAAA"}],
             "schedule": [{"days": "mon", "hours": "07:00-19:00", "zone": "UTC", "idle": 1, "min": 1}],
             "shrink": {"idle_for": "1s"},
@@ -89,11 +90,13 @@ impl Key {
         let names =
             |it: &str| of["type"] == it || of["type"].as_array().is_some_and(|all| all.contains(&json!(it)));
         let is_duration = of["pattern"].as_str().is_some_and(|it| it.contains("ms|s|m|h|d"));
+        let is_size = of["pattern"].as_str().is_some_and(|it| it.contains("GiB"));
         let most = of["maximum"]
             .as_u64()
             .map_or_else(|| " or more".to_owned(), |most| format!(" to {most}"));
         match of["minimum"].as_u64() {
             _ if is_duration => "duration".to_owned(),
+            _ if is_size => "size".to_owned(),
             _ if names("string") && names("number") => "price".to_owned(),
             _ if names("string") && names("integer") => "number or percentage".to_owned(),
             Some(least) => format!("{least}{most}"),
@@ -200,7 +203,7 @@ fn the_schema_has_the_keys_of_the_types_and_no_other_in_each_map() {
         maps.entry(&key.map).or_default().insert(key.key.clone());
     }
     assert!(serde_json::from_value::<FleetSpec>(whole()).is_ok());
-    assert_eq!(maps.len(), 31, "{:?}", maps.keys());
+    assert_eq!(maps.len(), 32, "{:?}", maps.keys());
     for (map, known) in maps {
         let mut file = whole();
         file.pointer_mut(map).unwrap()["colour"] = "red".into();

@@ -84,7 +84,7 @@ fn how_a_builder_differs_is_told_with_what_follows() {
         (builder(1, "x86", BuilderState::Ready), None),
         (
             from_another_image,
-            Some("from another image by now: it takes builds until its turn comes to leave"),
+            Some("from another image or disk by now: it takes builds until its turn comes to leave"),
         ),
         (
             older(1, BuilderState::Busy),

@@ -383,7 +383,7 @@ fn a_new_image_rolls_through_a_pool_under_its_budget_and_what_waits_for_its_turn
     let mut farm = snapshot(&[("x86", pool(0, 9, 4))]);
     farm.builders = (1..=4).map(|number| from_another_image(number, 5)).collect();
     farm.builders[2].entered_at = NOW.minus(Duration::from_secs(9));
-    let reason = "builders of pool x86 are made from another image by now";
+    let reason = "builders of pool x86 are made from another image or disk by now";
     for (budget, leaving, expected) in [
         ("10%", 0, vec![3]), // of four: one
         ("10%", 1, vec![]),

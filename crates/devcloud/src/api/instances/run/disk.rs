@@ -75,6 +75,22 @@ pub(super) fn check(number: usize, disk: &BlockDeviceMapping) -> Result<(), ApiE
     }
 }
 
+/// Refuses a disk that is smaller than the image's, in the words of EC2.
+pub(super) fn fits(disks: &[BlockDeviceMapping], image: &ImageConfig) -> Result<(), ApiError> {
+    let sizes = disks.iter().filter_map(|disk| disk.ebs.volume_size);
+    let least = ImageConfig::GIBIBYTES;
+    match sizes.min().filter(|size| *size < least) {
+        None => Ok(()),
+        Some(size) => {
+            let snapshot = image.snapshot_id();
+            let message = format!(
+                "Volume of size {size}GB is smaller than snapshot '{snapshot}', expect size >= {least}GB"
+            );
+            Err(ApiError::new("InvalidBlockDeviceMapping", message))
+        }
+    }
+}
+
 /// Whether the disk of an instance stays when that is terminated: as the launch says, else as its image does.
 pub(super) fn keeps_volume(disks: &[BlockDeviceMapping], image: &ImageConfig) -> bool {
     let mut said = disks
