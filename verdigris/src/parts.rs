@@ -29,7 +29,7 @@ use crate::{
     assets, hosts,
     secrets::{AccessKey, Secrets},
 };
-pub(crate) use keys::access_key;
+use keys::{Keys, keys};
 
 mod keys;
 
@@ -319,10 +319,14 @@ pub(crate) fn provisioner(settings: &Settings, fleet: &FleetSpec) -> anyhow::Res
 
 /// A client of a cloud.
 pub(crate) fn ec2(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Result<Ec2> {
-    let key = access_key(spec, embedded)?;
+    let keys = keys(spec, embedded)?;
     let endpoint = match (spec.credentials.source, embedded) {
         (CredentialsSource::Embedded, Some(embedded)) => Some(embedded.endpoint.clone()),
         _ => spec.endpoint.clone(),
+    };
+    let key = match keys {
+        Keys::OfRole(role) => return Ok(Ec2::of_role(&spec.region, endpoint.as_deref(), role)),
+        Keys::Given(key) => key,
     };
     Ok(Ec2::new(&Ec2Settings {
         region: spec.region.clone(),

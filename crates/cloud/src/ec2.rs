@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use aws_sdk_ec2::{
     Client, Config,
-    config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{self, BehaviorVersion, IdentityCache, Region, retry::RetryConfig, timeout::TimeoutConfig},
     error::ProvideErrorMetadata as _,
     types::{
         AttributeBooleanValue, Filter, HttpTokensState, InstanceInterruptionBehavior, InstanceLifecycleType,
@@ -23,11 +23,13 @@ mod dialect;
 mod images;
 mod offers;
 mod once;
+mod role;
 mod settings;
 
 use answer::classify;
 pub use offers::UnknownTypes;
 use once::asked_once;
+pub use role::{InstanceRole, METADATA_SERVICE};
 pub use settings::Ec2Settings;
 
 use crate::{
@@ -58,18 +60,33 @@ impl Ec2 {
     /// A client; nothing is called yet.
     #[must_use]
     pub fn new(settings: &Ec2Settings) -> Self {
+        let config = Config::builder().credentials_provider(settings.credentials());
+        Self::with(config, &settings.region, settings.endpoint.as_deref())
+    }
+
+    /// A client with the keys of the role of the machine that this program runs on; nothing is called yet. The endpoint is Amazon's of
+    /// the region where none is given.
+    #[must_use]
+    pub fn of_role(region: &str, endpoint: Option<&str>, role: InstanceRole) -> Self {
+        // It keeps its key itself, and knows when to renew it.
+        let config = Config::builder()
+            .credentials_provider(role)
+            .identity_cache(IdentityCache::no_cache());
+        Self::with(config, region, endpoint)
+    }
+
+    fn with(config: config::Builder, region: &str, endpoint: Option<&str>) -> Self {
         let timeouts = timeouts(Duration::from_secs(30), Duration::from_secs(50));
-        let mut builder = Config::builder()
+        let mut builder = config
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(settings.region.clone()))
-            .credentials_provider(settings.credentials())
+            .region(Region::new(region.to_owned()))
             .retry_config(
                 RetryConfig::standard()
                     .with_max_attempts(3)
                     .with_initial_backoff(Duration::from_millis(200)),
             )
             .timeout_config(timeouts);
-        if let Some(endpoint) = &settings.endpoint {
+        if let Some(endpoint) = endpoint {
             builder = builder.endpoint_url(endpoint);
         }
         Self {

@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 pub use dialect::Dialect;
-pub use ec2::{Ec2, Ec2Settings, UnknownTypes};
+pub use ec2::{Ec2, Ec2Settings, InstanceRole, METADATA_SERVICE, UnknownTypes};
 pub use error::Error;
 pub use fake::{FakeCloud, LaunchFailure};
 pub use hosts::HostCloud;

@@ -270,7 +270,8 @@ impl CloudProfile {
     "else" = {"properties": {"path": {"type": "null"}}},
 ))]
 pub struct CredentialsSpec {
-    /// Which kind of place; `embedded` is the devcloud inside `verdigris up`, whose endpoint needs no telling.
+    /// Which kind of place; `embedded` is the devcloud inside `verdigris up`, whose endpoint needs no telling, and `instance-role` the
+    /// role of the machine of EC2 that the controller runs on.
     pub source: CredentialsSource,
     /// For `file`, and only there: the path of a TOML file with `access_key` and `secret_key`, and `session_token` where the key is good for some hours only.
     #[serde(default)]
@@ -288,6 +289,9 @@ pub enum CredentialsSource {
     File,
     /// The devcloud that `verdigris up` runs in its own process.
     Embedded,
+    /// The role of the machine that the controller runs on, by EC2's metadata service.
+    #[serde(rename = "instance-role")]
+    InstanceRole,
 }
 
 /// A machine image.

@@ -136,7 +136,7 @@ fn choice(arguments: &InitArguments) -> anyhow::Result<Choice> {
             region: region(None)?,
             endpoint,
             profile: aws,
-            credentials: "{source: environment}   # AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            credentials: "{source: environment}   # AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; instance-role: of this machine of EC2",
             image: SOME_IMAGE,
             port: 22,
             instance_type: "c7i.xlarge",

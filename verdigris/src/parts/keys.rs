@@ -3,6 +3,7 @@
 use std::{env::VarError, path::Path};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use cloud::{InstanceRole, METADATA_SERVICE};
 use model::fleet::{CloudSpec, CredentialsSource};
 use serde::Deserialize;
 
@@ -11,6 +12,8 @@ use crate::secrets::AccessKey;
 
 /// The variable with the token of a key that is good for some hours only; AWS's tools know it by the same name.
 const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+/// The variable with another address of the metadata service; AWS's tools know it by the same name.
+const METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
 /// A file with an access key.
 #[derive(Deserialize)]
@@ -21,16 +24,38 @@ struct CredentialsFile {
     session_token: Option<String>,
 }
 
-/// The access key of a cloud: id and secret.
-pub(crate) fn access_key(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Result<AccessKey> {
-    match (spec.credentials.source, embedded) {
+/// What a cloud is asked with.
+pub(super) enum Keys {
+    /// One key.
+    Given(AccessKey),
+    /// Those of the role of this machine, each for some hours.
+    OfRole(InstanceRole),
+}
+
+/// The access key of a cloud, or where it comes from whenever it is needed.
+pub(super) fn keys(spec: &CloudSpec, embedded: Option<&Embedded>) -> anyhow::Result<Keys> {
+    let key = match (spec.credentials.source, embedded) {
+        (CredentialsSource::InstanceRole, _) => return role(std::env::var(METADATA)).map(Keys::OfRole),
         (CredentialsSource::Environment, _) => key_in_environment(|name| std::env::var(name)),
         (CredentialsSource::File, _) => key_in_file(spec.credentials.path.as_deref().unwrap_or_default()),
         (CredentialsSource::Embedded, Some(embedded)) => Ok(embedded.access_key.clone()),
         (CredentialsSource::Embedded, None) => {
             bail!("`credentials: {{source: embedded}}` works in `verdigris up` only");
         }
-    }
+    };
+    key.map(Keys::Given)
+}
+
+/// The role that the metadata service tells of, at the address that the environment names, if it names one.
+fn role(endpoint: Result<String, VarError>) -> anyhow::Result<InstanceRole> {
+    let wrong =
+        |what: &str| anyhow!("credentials: {{source: instance-role}}: in the environment {METADATA} {what}");
+    let endpoint = match endpoint {
+        Ok(endpoint) if !endpoint.is_empty() => endpoint,
+        Ok(_) | Err(VarError::NotPresent) => METADATA_SERVICE.to_owned(),
+        Err(VarError::NotUnicode(_)) => return Err(wrong("is no UTF-8")),
+    };
+    InstanceRole::at(&endpoint).ok_or_else(|| wrong("is no address of HTTP, such as http://169.254.169.254"))
 }
 
 fn key_in_environment(variable: impl Fn(&str) -> Result<String, VarError>) -> anyhow::Result<AccessKey> {
@@ -95,7 +120,32 @@ fn key_in_file(path: &str) -> anyhow::Result<AccessKey> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SESSION_TOKEN, VarError, key_in_environment, key_in_file};
+    use super::{SESSION_TOKEN, VarError, key_in_environment, key_in_file, role};
+
+    #[test]
+    fn the_metadata_service_is_at_its_usual_address_or_at_that_of_the_environment() {
+        for (given, expected) in [
+            (Err(VarError::NotPresent), None),
+            (Ok(""), None),
+            (Ok("http://127.0.0.1:1338"), None),
+            (
+                Ok("169.254.169.254"),
+                Some("is no address of HTTP, such as http://169.254.169.254"),
+            ),
+            (Err(VarError::NotUnicode("x".into())), Some("is no UTF-8")),
+        ] {
+            let said = role(given.clone().map(str::to_owned))
+                .err()
+                .map(|error| error.to_string());
+            let start =
+                "credentials: {source: instance-role}: in the environment AWS_EC2_METADATA_SERVICE_ENDPOINT";
+            assert_eq!(
+                said,
+                expected.map(|words| format!("{start} {words}")),
+                "{given:?}"
+            );
+        }
+    }
 
     #[test]
     fn a_key_has_the_token_of_its_session_where_there_is_one() {

@@ -101,7 +101,7 @@ fn fleet(settings: &Settings, image: &ImageConfig) -> anyhow::Result<Option<Flee
     }
     for (name, cloud) in &fleet.clouds {
         if cloud.credentials.source != CredentialsSource::Embedded {
-            parts::access_key(cloud, None).with_context(|| format!("clouds.{name}"))?;
+            parts::ec2(cloud, None).with_context(|| format!("clouds.{name}"))?;
         }
     }
     Ok(Some(fleet))

@@ -1,8 +1,16 @@
 //! Clouds that are not reached as the fleet file says, beside those that are: another dialect, another key.
 
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    thread,
+};
+
 use crate::{
-    clouds::{Fleet, answering_devcloud, devcloud_of, devcloud_of_session, ledger},
-    farm::eventually,
+    clouds::{
+        ACCESS_KEY, Fleet, Running, SECRET_KEY, answering_devcloud, devcloud_of, devcloud_of_session, ledger,
+    },
+    farm::{eventually, free_port},
 };
 
 #[test]
@@ -75,7 +83,7 @@ fn the_key_of_a_session_is_good_with_its_own_token_only() {
     }
     // In a file, too.
     let key = directory.path().join("key.toml");
-    let (id, secret) = (crate::clouds::ACCESS_KEY, crate::clouds::SECRET_KEY);
+    let (id, secret) = (ACCESS_KEY, SECRET_KEY);
     let text =
         format!("access_key = \"{id}\"\nsecret_key = \"{secret}\"\nsession_token = \"FQoG/+token=\"\n");
     std::fs::write(&key, text).unwrap();
@@ -83,4 +91,79 @@ fn the_key_of_a_session_is_good_with_its_own_token_only() {
     assert!(fleet.edit("{source: environment}", &place));
     let _controller = fleet.controller();
     eventually("it gives a machine", || !ledger(directory.path()).is_empty());
+}
+
+/// A metadata service of EC2's version 2 at a port, on a machine whose role has the key of the clouds with this token.
+fn metadata_service(port: u16, session: &'static str) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let key = serde_json::json!({
+        "Code": "Success", "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, "Token": session,
+        "Expiration": "2999-01-01T00:00:00Z",
+    });
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (mut asked, mut piece) = (String::new(), [0; 4096]);
+            while !asked.contains("\r\n\r\n") {
+                let count = stream.read(&mut piece).unwrap_or_default();
+                asked.push_str(&String::from_utf8_lossy(&piece[..count]));
+                if count == 0 {
+                    break;
+                }
+            }
+            let path = asked.split(' ').nth(1).unwrap_or_default();
+            let has_token = asked
+                .to_lowercase()
+                .contains("x-aws-ec2-metadata-token: of-the-machine\r\n");
+            let (status, body) = match path.strip_prefix("/latest/meta-data/iam/security-credentials/") {
+                None if asked.starts_with("PUT /latest/api/token ") => (200, "of-the-machine".to_owned()),
+                Some(_) if !has_token => (401, String::new()),
+                Some("") => (200, "farm".to_owned()),
+                Some("farm") => (200, key.to_string()),
+                _ => (404, String::new()),
+            };
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            )
+            .ok();
+        }
+    });
+}
+
+#[test]
+fn a_cloud_is_asked_with_the_key_of_the_machine_s_role_as_soon_as_there_is_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let session = "FQoG/+role=";
+    let cloud = devcloud_of_session(directory.path(), session);
+    let pool = "    size: {max: 1, idle: 1}\n    offerings: [{types: [t3.micro]}]\n";
+    let fleet = Fleet::new(directory.path(), &cloud, cloud.port, pool, "{}");
+    assert!(fleet.edit("{source: environment}", "{source: instance-role}"));
+    let port = free_port();
+    let command = |arguments: &[&str]| {
+        let mut command = fleet.command(arguments);
+        let endpoint = format!("http://127.0.0.1:{port}");
+        command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint);
+        command
+    };
+    let check = || {
+        let output = command(&["config", "check", "--role", "controller"])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let words = "the cloud cannot be reached: there is no key to ask it with: no metadata service answers (no connection can be made)";
+    let said = check();
+    assert!(said.contains(&format!("clouds.rented: {words}")), "{said}");
+    let log = std::fs::File::create(directory.path().join("controller.log")).unwrap();
+    let _controller = Running(command(&["controller"]).stderr(log).spawn().unwrap());
+    eventually("the controller says it as well", || {
+        fleet.run(&["fleet", "status"]).contains(words) && fleet.log().contains("no metadata service answers")
+    });
+    assert_eq!(ledger(directory.path()), []);
+
+    metadata_service(port, session);
+    eventually("it gives a machine", || !ledger(directory.path()).is_empty());
+    let said = check();
+    assert!(said.contains("clouds     good"), "{said}");
 }

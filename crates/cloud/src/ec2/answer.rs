@@ -7,12 +7,21 @@ use aws_sdk_ec2::{
     error::{ConnectorError, ProvideErrorMetadata, SdkError},
 };
 
+use super::role::RoleError;
 use crate::Error;
 
 /// What an error means: by where on its way the question failed, then by the code of the answer and never by its HTTP
 /// status. A refusal for capacity is a definite "no" though it comes as a server error, and a server error without a code
 /// may have done anything.
-pub(super) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Error {
+pub(super) fn classify<E>(error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    if let Some(no_key) = find::<RoleError>(error) {
+        return Error::Unreachable {
+            why: format!("there is no key to ask it with: {no_key}"),
+        };
+    }
     match error {
         SdkError::ConstructionFailure(_) => Error::Unreachable {
             why: "no request can be made for its endpoint with its access key".to_owned(),

@@ -121,7 +121,7 @@ impl Ec2 {
 }
 
 /// Whether something is there: it is not where the answer is empty, or a refusal that begins with that word.
-fn is_there<E: ProvideErrorMetadata>(
+fn is_there<E: ProvideErrorMetadata + std::error::Error + 'static>(
     sent: Result<bool, SdkError<E, HttpResponse>>,
     refusal: &str,
 ) -> Result<bool, Error> {

@@ -213,6 +213,13 @@ fn of_cloud(name: &str, cloud: &CloudSpec, found: &mut Vec<Contradiction>) {
         let found_here = Contradiction::new(&["clouds", name, "credentials", "path"], words);
         found.push(found_here.beside(&["clouds", name, "credentials", "source"]));
     }
+    if cloud.credentials.source == CredentialsSource::InstanceRole
+        && cloud.profile == CloudProfile::Eucalyptus
+    {
+        let words = "with the profile eucalyptus there are no keys of a role: it has no metadata service of the version 2";
+        let here = Contradiction::new(&["clouds", name, "credentials", "source"], words);
+        found.push(here.beside(&at("profile")));
+    }
     let words = "a region, such as eu-central-1";
     found.extend(empty(&at("region"), &cloud.region, words));
     money::of_cloud(name, cloud, found);

@@ -37,6 +37,7 @@ fn differs(name: &str, old: Option<&CloudSpec>, new: Option<&CloudSpec>) -> Opti
             CredentialsSource::Environment => "environment",
             CredentialsSource::File => "file",
             CredentialsSource::Embedded => "embedded",
+            CredentialsSource::InstanceRole => "instance-role",
         };
         Some(word.to_owned())
     };

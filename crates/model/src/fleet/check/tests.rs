@@ -405,6 +405,17 @@ fn the_words_say_what_would_be_right() {
 }
 
 #[test]
+fn only_amazons_machines_have_keys_of_a_role() {
+    let mut spec = sound();
+    spec["clouds"]["c"]["credentials"] = serde_json::json!({"source": "instance-role"});
+    assert_eq!(found(spec.clone()), Vec::<String>::new());
+    spec["clouds"]["c"]["profile"] = "eucalyptus".into();
+    let words = "clouds.c.credentials.source: with the profile eucalyptus there are no keys of a role: it has no metadata \
+                 service of the version 2";
+    assert_eq!(found(spec), [words]);
+}
+
+#[test]
 fn a_cloud_without_a_spot_market_is_not_asked_for_its_machines() {
     let mut spec = sound();
     spec["pools"]["here"]["offerings"] = serde_json::json!([
