@@ -116,6 +116,12 @@ impl BuilderState {
         !self.is_final()
     }
 
+    /// Whether a build is on it, is about to be, or has just been.
+    #[must_use]
+    pub const fn is_in_use(self) -> bool {
+        matches!(self, S::Reserved | S::Busy | S::Cleaning)
+    }
+
     /// The states that may follow. Busy never goes straight to terminating, nor does ready.
     #[must_use]
     pub const fn next(self) -> &'static [Self] {

@@ -59,7 +59,7 @@ impl Snapshot {
         builders: Vec<Builder>,
         queue: Queue,
     ) -> Self {
-        let demands = demand::of_file_and_queue(&pools, &queue, now);
+        let demands = demand::of_file_and_queue(&pools, (&builders, &queue), now);
         Self {
             now,
             pools,

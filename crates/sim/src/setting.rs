@@ -107,7 +107,8 @@ impl Setting {
         pool.spec.size = SizeSpec {
             min: 0,
             max: 2,
-            idle: 1,
+            idle: Share::Count(1),
+            idle_cap: None,
         };
         pool.spec.launch = LaunchSpec::default();
         pool.spec.reuse = ReuseSpec {
@@ -158,7 +159,7 @@ impl Setting {
         // A farm with little to do has builders that wait for long.
         let is_idle = luck.once_in(3);
         for pool in pools.values_mut().filter(|_| is_idle) {
-            pool.spec.size.idle = luck.count(2, 4).min(pool.spec.size.max);
+            pool.spec.size.idle = Share::Count(luck.count(2, 4).min(pool.spec.size.max));
             pool.spec.shrink.idle_for = Span::seconds(1800);
         }
         let most: u32 = pools.values().map(|pool: &PoolOfFile| pool.spec.size.max).sum();
@@ -226,7 +227,8 @@ fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
         size: SizeSpec {
             min: luck.count(0, 2).min(max),
             max,
-            idle: luck.count(0, 2).min(max),
+            idle: Share::Count(luck.count(0, 2).min(max)),
+            idle_cap: None,
         },
         launch: LaunchSpec {
             parallel: luck.count(1, 6),
@@ -295,6 +297,14 @@ fn hooks(luck: &mut Luck) -> HooksSpec {
     hooks
 }
 
+/// A number of builders, or as many as there may be.
+fn at_most(share: Share, max: u32) -> Share {
+    match share {
+        Share::Count(count) => Share::Count(count.min(max)),
+        part @ Share::Percent(_) => part,
+    }
+}
+
 fn reuse(luck: &mut Luck) -> ReuseSpec {
     if luck.once_in(2) {
         return ReuseSpec::default();
@@ -353,7 +363,7 @@ pub(crate) fn changed(file: &File, whole: &File, luck: &mut Luck) -> Arc<File> {
     match luck.below(4) {
         0 => {
             let size = &mut pool.spec.size;
-            (size.max, size.min, size.idle) = (max, size.min.min(max), size.idle.min(max));
+            (size.max, size.min, size.idle) = (max, size.min.min(max), at_most(size.idle, max));
         }
         1 => pool.spec.reuse = reuse(luck),
         2 => pool.spec.launch.parallel = luck.count(1, 6),
@@ -406,7 +416,7 @@ mod tests {
             for pool in setting.file.pools.values() {
                 let size = &pool.spec.size;
                 assert!(
-                    size.max >= 1 && size.min <= size.max && size.idle <= size.max,
+                    size.max >= 1 && size.min <= size.max && size.idle == at_most(size.idle, size.max),
                     "{size:?}"
                 );
                 assert!(!pool.offerings().is_empty() && CLOUDS.contains(&pool.cloud));

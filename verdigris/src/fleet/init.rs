@@ -252,7 +252,7 @@ fn pools(max: u32, instance_type: &str) -> String {
     provision: builder
     # One from user data is replaced at the first connection. With `console` no key is in user data: a machine prints its own there.
     # host_key: user-data
-    # At least `min`, at most `max`, and `idle` ready ones besides those in use.
+    # At least `min`, at most `max`, and `idle` ready ones besides those in use; or a part of those, such as `idle: 10%, idle_cap: 4`.
     size: {{min: 0, max: {max}, idle: 0}}
     # Times of the week at which `idle` or `min` are others: days such as any, tue,sat or mon-fri.
     # schedule: [{{days: mon-fri, hours: "07:00-19:00", zone: Europe/Prague, idle: 1}}]

@@ -27,7 +27,7 @@ impl Counts {
     fn add(&mut self, state: BuilderState) {
         let column = match state {
             BuilderState::Ready => &mut self.ready,
-            BuilderState::Reserved | BuilderState::Busy | BuilderState::Cleaning => &mut self.busy,
+            state if state.is_in_use() => &mut self.busy,
             BuilderState::Held => &mut self.held,
             state if BuilderState::STARTING.contains(&state) => &mut self.starting,
             state if BuilderState::ENDING.contains(&state) => &mut self.ending,
@@ -52,7 +52,7 @@ pub(super) fn counts(fleet: &FleetSpec, view: &FleetView) -> BTreeMap<PoolName, 
         let Some(counts) = found.get_mut(name) else {
             continue;
         };
-        let size = spec.size_at(view.at).size;
+        let size = spec.size_at(view.at, counts.busy);
         let used = counts
             .busy
             .saturating_add(waiting.get(name).copied().unwrap_or(0));

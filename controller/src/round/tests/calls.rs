@@ -93,7 +93,7 @@ async fn ends_are_asked_for_while_launches_wait_and_reads_are_used_up() {
     }
     // A look that is under way does not keep the farm from going on.
     let mut of_file = FleetSpec::clone(&context.fleet);
-    of_file.pools.values_mut().next().unwrap().size.idle = 0;
+    of_file.pools.values_mut().next().unwrap().size.idle = model::quantity::Share::Count(0);
     of_file.pools.values_mut().next().unwrap().shrink =
         serde_json::from_str(r#"{"idle_for": "1s"}"#).unwrap();
     let mut context = Context::clone(&context);

@@ -44,7 +44,7 @@ async fn machines_that_are_there_are_looked_after_and_ended_also_where_nothing_i
     let mut context = Context::clone(&farm.controller.context);
     let mut fleet = FleetSpec::clone(&context.fleet);
     let size = &mut fleet.pools.get_mut(&"x86".parse().unwrap()).unwrap().size;
-    (size.max, size.idle) = (0, 0);
+    (size.max, size.idle) = (0, model::quantity::Share::Count(0));
     context.fleet = Arc::new(fleet);
     farm.controller = Controller::new(context);
     // They are not needed for long enough.

@@ -18,6 +18,7 @@ mod disk;
 mod hooks;
 mod hosts;
 mod money;
+mod size;
 
 /// What a label may say.
 const LABELS: [&str; 2] = ["arch:", "chroot:"];
@@ -296,29 +297,7 @@ fn of_provision(name: &str, provision: &ProvisionSpec, found: &mut Vec<Contradic
 }
 
 fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {
-    let size = &pool.size;
-    for (key, count) in [("min", size.min), ("idle", size.idle)] {
-        if count > size.max {
-            let words = format!("{count} must not be above the max of {}", size.max);
-            let found_here = Contradiction::new(&["pools", name, "size", key], words);
-            found.push(found_here.beside(&["pools", name, "size", "max"]));
-        }
-    }
-    for (index, line) in pool.schedule.iter().enumerate() {
-        for (key, count) in [("min", line.min), ("idle", line.idle)] {
-            if let Some(count) = count.filter(|count| *count > size.max) {
-                let words = format!("{count} must not be above the max of {}", size.max);
-                let path = ["pools", name, "schedule", &index.to_string(), key];
-                found.push(Contradiction::new(&path, words).beside(&["pools", name, "size", "max"]));
-            }
-        }
-        if line.min.is_none() && line.idle.is_none() {
-            let words =
-                "it changes nothing: `idle` or `min` says how many builders there are to be meanwhile";
-            let path = ["pools", name, "schedule", &index.to_string()];
-            found.push(Contradiction::new(&path, words));
-        }
-    }
+    size::of_pool(name, pool, found);
     let mut tell = |path: &[&str], words: String| {
         let path: Vec<&str> = ["pools", name].iter().chain(path).copied().collect();
         found.push(Contradiction::new(&path, words));

@@ -117,10 +117,10 @@ impl PoolSpec {
         all
     }
 
-    /// Its size at a moment, with what its schedule says.
+    /// Its size at a moment at which so many of its builders are in use, with what its schedule says.
     #[must_use]
-    pub fn size_at(&self, now: Timestamp) -> SizeNow {
-        size_at(&self.size, &self.schedule, now)
+    pub fn size_at(&self, now: Timestamp, in_use: u32) -> SizeNow {
+        size_at(&self.size, &self.schedule, (now, in_use))
     }
 
     /// Whether builds for this chroot may run on its builders.

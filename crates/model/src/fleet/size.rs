@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Timestamp,
-    quantity::{Days, Hours, Zone, goes_on_until},
+    quantity::{Days, Hours, Share, Zone, goes_on_until},
 };
 
 /// How many machines a pool has.
@@ -18,9 +18,17 @@ pub struct SizeSpec {
     /// The most machines, counting those that come and those that go; of more than that, those are given up for which no cloud was asked
     /// yet; 0 closes the pool.
     pub max: u32,
-    /// How many ready builders to hold besides those in use; at most `max`.
+    /// How many ready builders to hold besides those in use: a number, at most `max`, or a part of those in use, rounded up.
+    #[serde(default = "none")]
+    pub idle: Share,
+    /// The most of them where `idle` is a part; at most `max`. No limit but `max` when left out.
     #[serde(default)]
-    pub idle: u32,
+    #[schemars(range(min = 1))]
+    pub idle_cap: Option<u32>,
+}
+
+const fn none() -> Share {
+    Share::Count(0)
 }
 
 /// A time of the week at which a pool has another size. Of several that go on at once the first one counts.
@@ -37,7 +45,7 @@ pub struct ScheduleSpec {
     pub zone: Zone,
     /// Takes the place of `size.idle` meanwhile.
     #[serde(default)]
-    pub idle: Option<u32>,
+    pub idle: Option<Share>,
     /// Takes the place of `size.min` meanwhile.
     #[serde(default)]
     pub min: Option<u32>,
@@ -53,28 +61,49 @@ fn utc() -> Zone {
     "UTC".parse().unwrap()
 }
 
-/// A pool's size at a moment.
+/// A pool's size at a moment, with what a schedule says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SizeNow {
-    /// With what a schedule says.
-    pub size: SizeSpec,
+    /// The fewest machines.
+    pub min: u32,
+    /// The most machines.
+    pub max: u32,
+    /// How many ready builders to hold besides those in use.
+    pub idle: u32,
+    /// Where that is a part of those in use: which, in words such as `10% of 21 in use`.
+    pub idle_of: Option<String>,
     /// Until when a schedule says it; `None` where none does.
     pub until: Option<Timestamp>,
 }
 
-/// What a pool's size is at a moment.
-pub(super) fn size_at(size: &SizeSpec, schedule: &[ScheduleSpec], now: Timestamp) -> SizeNow {
+/// What a pool's size is at a moment at which so many of its builders are in use.
+pub(super) fn size_at(
+    size: &SizeSpec,
+    schedule: &[ScheduleSpec],
+    (now, in_use): (Timestamp, u32),
+) -> SizeNow {
     let found = schedule.iter().find_map(|line| {
         let until = goes_on_until(&line.days, line.hours, &line.zone, now)?;
         Some((line, until))
     });
-    let mut size = size.clone();
-    if let Some((line, _)) = found {
-        size.idle = line.idle.unwrap_or(size.idle);
-        size.min = line.min.unwrap_or(size.min);
-    }
+    let line = found.map(|(line, _)| line);
+    let (idle, idle_of) = match line.and_then(|line| line.idle).unwrap_or(size.idle) {
+        Share::Count(count) => (count, None),
+        part @ Share::Percent(_) => {
+            let (all, cap) = (part.of(in_use), size.idle_cap.unwrap_or(u32::MAX));
+            let capped = if all > cap {
+                format!(", at most {cap}")
+            } else {
+                String::new()
+            };
+            (all.min(cap), Some(format!("{part} of {in_use} in use{capped}")))
+        }
+    };
     SizeNow {
-        size,
+        min: line.and_then(|line| line.min).unwrap_or(size.min),
+        max: size.max,
+        idle,
+        idle_of,
         until: found.map(|(_, until)| until),
     }
 }
@@ -99,7 +128,8 @@ mod tests {
         let size = SizeSpec {
             min: 1,
             max: 9,
-            idle: 2,
+            idle: Share::Count(2),
+            idle_cap: None,
         };
         for (hour, min, idle, until) in [
             (6, 1, 2, None),
@@ -112,14 +142,57 @@ mod tests {
             (24 + 7, 1, 2, None),
             (24 + 8, 3, 0, Some(24 + 12)),
         ] {
-            let found = size_at(&size, &schedule, monday(hour));
-            assert_eq!((found.size.min, found.size.idle), (min, idle), "{hour}");
+            let found = size_at(&size, &schedule, (monday(hour), 50));
+            assert_eq!((found.min, found.idle), (min, idle), "{hour}");
             assert_eq!(found.until, until.map(monday), "{hour}");
         }
         // Ten in UTC is eleven in Prague.
-        let of_prague = size_at(&size, &schedule[2..], monday(10));
-        assert_eq!((of_prague.size.min, of_prague.size.idle), (9, 2));
+        let of_prague = size_at(&size, &schedule[2..], (monday(10), 50));
+        assert_eq!((of_prague.min, of_prague.idle), (9, 2));
         assert_eq!(of_prague.until, Some(monday(12)));
+    }
+
+    #[test]
+    fn a_part_of_those_in_use_is_rounded_up_and_never_more_than_its_cap() {
+        for (idle, cap, in_use, expected, words) in [
+            (Share::Count(3), None, 0, 3, None),
+            (Share::Count(3), Some(2), 9, 3, None),
+            (Share::Percent(10), None, 0, 0, Some("10% of 0 in use")),
+            (Share::Percent(10), None, 1, 1, Some("10% of 1 in use")),
+            (Share::Percent(10), Some(12), 21, 3, Some("10% of 21 in use")),
+            (Share::Percent(10), Some(12), 120, 12, Some("10% of 120 in use")),
+            (
+                Share::Percent(10),
+                Some(12),
+                121,
+                12,
+                Some("10% of 121 in use, at most 12"),
+            ),
+        ] {
+            let size = SizeSpec {
+                min: 0,
+                max: 200,
+                idle,
+                idle_cap: cap,
+            };
+            let found = size_at(&size, &[], (monday(0), in_use));
+            assert_eq!(
+                (found.idle, found.idle_of.as_deref()),
+                (expected, words),
+                "{idle} of {in_use}"
+            );
+        }
+        // A line of the schedule has the cap of the pool.
+        let schedule: Vec<ScheduleSpec> =
+            serde_json::from_value(serde_json::json!([{"hours": "00:00-24:00", "idle": "50%"}])).unwrap();
+        let size = SizeSpec {
+            min: 0,
+            max: 200,
+            idle: Share::Count(1),
+            idle_cap: Some(4),
+        };
+        assert_eq!(size_at(&size, &schedule, (monday(0), 6)).idle, 3);
+        assert_eq!(size_at(&size, &schedule, (monday(0), 60)).idle, 4);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::Market;
+use crate::{Market, quantity::Share};
 
 /// A file in which nothing stands that has a default.
 fn least() -> serde_json::Value {
@@ -44,7 +44,10 @@ fn what_is_left_out_has_the_value_that_the_guide_names() {
         (Runner::Builtin, &None)
     );
     let pool = spec.pools.values().next().unwrap();
-    assert_eq!((pool.size.min, pool.size.idle, pool.priority), (0, 0, 0));
+    assert_eq!(
+        (pool.size.min, pool.size.idle, pool.priority),
+        (0, Share::Count(0), 0)
+    );
     assert_eq!((pool.launch.parallel, pool.launch.attempts), (10, 3));
     assert_eq!(pool.shrink.idle_for.to_string(), "10m");
 }

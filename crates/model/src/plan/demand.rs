@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Pool, Queue};
+use super::{Builder, Pool, Queue};
 use crate::{Timestamp, fleet::SizeNow, name::PoolName};
 
 /// A wish for builders.
@@ -52,10 +52,18 @@ impl Demand {
     }
 }
 
+/// How many builders of a pool are in use: a build is on them, or has just been.
+pub(super) fn in_use(pool: &PoolName, builders: &[Builder]) -> u32 {
+    let used = builders
+        .iter()
+        .filter(|it| it.state.is_in_use() && it.pool == *pool);
+    u32::try_from(used.count()).unwrap_or(u32::MAX)
+}
+
 /// What the fleet file and the queue ask for, in the order in which it is served.
 pub(super) fn of_file_and_queue(
     pools: &BTreeMap<PoolName, Pool>,
-    queue: &Queue,
+    (builders, queue): (&[Builder], &Queue),
     now: Timestamp,
 ) -> Vec<Demand> {
     let mut demands = Vec::with_capacity(pools.len().saturating_mul(2).saturating_add(1));
@@ -77,19 +85,26 @@ pub(super) fn of_file_and_queue(
         format!("{waiting} attempts that wait"),
     );
     for (name, pool) in pools {
-        let SizeNow { size, until } = pool.spec.size_at(now);
+        let SizeNow {
+            min,
+            idle,
+            idle_of,
+            until,
+            ..
+        } = pool.spec.size_at(now, in_use(name, builders));
         let lasts = until.map_or_else(String::new, |until| format!(" until {}", until.to_the_second()));
+        let of = idle_of.map_or_else(String::new, |of| format!(" ({of})"));
         add(
             Source::Floor(name.clone()),
-            size.min,
+            min,
             until,
-            format!("at least {} builders{lasts}", size.min),
+            format!("at least {min} builders{lasts}"),
         );
         add(
             Source::Headroom(name.clone()),
-            size.idle,
+            idle,
             until,
-            format!("{} spare builders{lasts}", size.idle),
+            format!("{idle} spare builders{of}{lasts}"),
         );
     }
     demands

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Builder, CloudHealth, Pool, Snapshot, hosts::moved, used::outstayed};
+use super::{Builder, CloudHealth, Pool, Snapshot, demand::in_use, hosts::moved, used::outstayed};
 use crate::{BuilderId, BuilderState, Drift, Lacks, budget::Budget, mark::Mark, name::PoolName};
 
 /// Where a builder goes that is on its way to be ready in a pool that is gone, and why: whatever it needs is in the file no more.
@@ -113,7 +113,7 @@ impl Places {
         let leaving = count(&|builder| ends(builder) && builder.drift.is_some());
         let coming = count(&|builder| BuilderState::STARTING.contains(&builder.state));
         // What this plan is to launch, for what left is missing too.
-        let size = pool.spec.size_at(snapshot.now).size;
+        let size = pool.spec.size_at(snapshot.now, in_use(name, &snapshot.builders));
         let lasting = all.saturating_sub(count(&ends));
         let spare = count(&Builder::is_for_use).saturating_add(coming);
         let missing = size

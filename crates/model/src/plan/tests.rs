@@ -9,11 +9,12 @@ use crate::{
     fleet::{
         DriftSpec, HostKeySource, LaunchSpec, OfferingSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec,
     },
-    quantity::Span,
+    quantity::{Share, Span},
 };
 
 mod drifts;
 mod hosts;
+mod idle;
 mod money;
 mod operators;
 mod pools;
@@ -30,7 +31,12 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
         image: Some("builder".to_owned()),
         provision: "base".to_owned(),
         host_key: HostKeySource::default(),
-        size: SizeSpec { min, max, idle },
+        size: SizeSpec {
+            min,
+            max,
+            idle: Share::Count(idle),
+            idle_cap: None,
+        },
         schedule: vec![],
         launch: LaunchSpec {
             parallel: 4,

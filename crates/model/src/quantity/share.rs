@@ -61,8 +61,12 @@ impl fmt::Display for Share {
 }
 
 impl Serialize for Share {
+    /// As it is read: a number as one, and a part as text.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_string())
+        match self {
+            Self::Count(count) => serializer.serialize_u32(*count),
+            Self::Percent(_) => serializer.serialize_str(&self.to_string()),
+        }
     }
 }
 
@@ -135,6 +139,14 @@ mod tests {
         assert_eq!(
             (read("3"), read("\"3\""), read("\"25%\"")),
             (Share::Count(3), Share::Count(3), Share::Percent(25))
+        );
+        let written = |share: Share| serde_json::to_string(&share).unwrap();
+        assert_eq!(
+            (
+                written(Share::Count(3)).as_str(),
+                written(Share::Percent(25)).as_str()
+            ),
+            ("3", "\"25%\"")
         );
     }
 }

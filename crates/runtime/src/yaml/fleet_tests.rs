@@ -107,12 +107,7 @@ fn a_mistake_is_told_once_and_not_again_for_each_map_around_it() {
         (
             "idle: 2",
             "idle: !!binary x",
-            &[(
-                34,
-                44,
-                "pools.x86.size.idle",
-                "expected a whole number from 0 to 4294967295",
-            )],
+            &[(34, 44, "pools.x86.size.idle", binary)],
         ),
     ] {
         let text = file.replace(old, new);

@@ -117,7 +117,9 @@ fn who_waits_gets_a_host_and_is_told_why_there_is_none() {
         "host b is left alone until 1970-01-12T13:47:00Z: its last 3 builders never got ready; the last one: SSH did not answer; \
          host c is out of service since 1970-01-12T13:46:40Z: users: eve: is new"
     );
-    farm.pools.values_mut().for_each(|pool| pool.spec.size.idle = 1);
+    farm.pools
+        .values_mut()
+        .for_each(|pool| pool.spec.size.idle = Share::Count(1));
     let note = plan(&farm).pools[0].note.clone();
     assert!(
         note.starts_with("pool rack has no free host: 1 in use, "),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-fn drained(plan: &Plan) -> Vec<u128> {
+pub(super) fn drained(plan: &Plan) -> Vec<u128> {
     let drained = plan.actions.iter().filter_map(|action| match action {
         Action::Drain { builder, .. } => Some(builder.0.as_u128()),
         _ => None,
@@ -21,7 +21,7 @@ fn assigned(plan: &Plan) -> Vec<(u128, u128)> {
 }
 
 /// A builder that has been ready for longer than a pool keeps one without need.
-fn idle(number: u128) -> Builder {
+pub(super) fn idle(number: u128) -> Builder {
     Builder {
         entered_at: NOW.minus(Duration::from_secs(700)),
         ..builder(number, "x86", BuilderState::Ready)

@@ -420,7 +420,7 @@ fn what_is_let_go_is_not_needed(farm: &Farm, plan: &Plan) -> Promise {
             going_on
         );
         prop_assert!(
-            free >= surplus + pool.spec.size.idle as usize,
+            free >= surplus + pool.spec.size_at(farm.now, 0).idle as usize,
             "idle ones of {}",
             name
         );
