@@ -23,6 +23,8 @@ pub use rationed::{Spender, rationed};
 
 mod rationed;
 
+/// How long to wait before the database is asked anew: the fleet file may allow more by then.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How long a launch waits whose call cannot be made because the database does not count it.
 const PAUSE_WITHOUT_DATABASE: Duration = Duration::from_secs(1);
 
@@ -115,6 +117,15 @@ impl Taking<'_> {
 
     /// Lets a launch in that is about to be asked for: a call is taken for it. As an error: how long until there is one.
     pub(crate) async fn admit(&self) -> Result<(), Duration> {
+        self.once().await?;
+        let purse = self.purse();
+        let mut held = lock(&purse.held);
+        held.admitted = held.admitted.saturating_add(1);
+        Ok(())
+    }
+
+    /// Takes one without waiting for it. As an error: how long until there is one.
+    pub(crate) async fn once(&self) -> Result<(), Duration> {
         let purse = self.purse();
         let wait = self
             .calls
@@ -127,10 +138,7 @@ impl Taking<'_> {
         if !wait.is_zero() {
             return Err(wait);
         }
-        self.take_once(&purse, 1).await?;
-        let mut held = lock(&purse.held);
-        held.admitted = held.admitted.saturating_add(1);
-        Ok(())
+        self.take_once(&purse, 1).await
     }
 
     /// Takes so many calls, and waits for them, but not longer than `patience`. As an error: how long until they are there.
@@ -197,6 +205,7 @@ impl Taking<'_> {
                 Ok(())
             }
             Ok(TakenCalls::Wait(wait)) => {
+                let wait = wait.min(LONGEST_WAIT);
                 held.news.waited = held.news.waited.saturating_add(1);
                 held.next = now.saturating_add(wait);
                 Err(wait)

@@ -1,12 +1,12 @@
 //! From the store's view of the fleet to what the planner looks at.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use model::{
     Lacks, PoolName,
     budget::Budget,
     builder::Deadlines,
-    calls::{CallClass, LaunchCalls},
+    calls::{CallClass, LaunchCalls, LaunchPace, name_of_pool},
     fleet::{ConnectSpec, FleetSpec, PoolSpec},
     intent,
     plan::{self, CloudHealth, Host, HostUse, Quota, Snapshot},
@@ -52,6 +52,7 @@ pub(crate) fn snapshot_with(
                 .and_then(|cloud| quota(&context.fleet, cloud, view)),
             budget: context.fleet.budget_of(name, &budgets),
             calls: launch_calls(&context.fleet, spec, view),
+            pace: pace(name, spec, view),
             hosts: hosts.collect(),
             port,
         };
@@ -132,6 +133,16 @@ fn launch_calls(fleet: &FleetSpec, pool: &PoolSpec, view: &FleetView) -> Option<
     let bucket = *fleet.clouds.get(cloud)?.buckets().get(&CallClass::Launch)?;
     let level = view.calls.get(&(cloud.to_owned(), CallClass::Launch))?;
     Some(LaunchCalls::of(cloud, bucket, level, view.at))
+}
+
+/// How often a pool may launch by its own rate. Before the first launch there is nothing to wait for.
+fn pace(pool: &PoolName, spec: &PoolSpec, view: &FleetView) -> Option<LaunchPace> {
+    let (name, bucket) = (name_of_pool(pool), spec.launch.bucket()?);
+    let level = view.calls.get(&(name, CallClass::Launch));
+    Some(LaunchPace {
+        rate: spec.launch.rate?,
+        wait: level.map_or(Duration::ZERO, |level| level.wait(bucket, view.at)),
+    })
 }
 
 impl Context {

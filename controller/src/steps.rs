@@ -9,7 +9,7 @@ use std::{
 
 use model::{
     BuilderId, BuilderState, PoolName,
-    calls::CallClass,
+    calls::{CallClass, name_of_pool},
     step::{Work, work},
 };
 use runtime::{clock::Clock, supervisor::error_chain};
@@ -223,8 +223,7 @@ impl Steps {
                 continue;
             }
             // Those that would wait for a call take no place of those that would not.
-            let call = call_of(builder.state);
-            if call.is_some_and(|class| !context.calls.wait(&builder.cloud, class, now).is_zero()) {
+            if waits_for_a_call(context, builder, now) {
                 continue;
             }
             if self.pauses.holds(&builder.id, now) || self.under_way.contains_key(&builder.id) {
@@ -276,6 +275,18 @@ impl Steps {
             }
         }
     }
+}
+
+/// Whether the next step of a builder would only find out that it has to wait for a call, or for a turn among the launches of its pool.
+fn waits_for_a_call(context: &Context, builder: &Builder, now: Duration) -> bool {
+    let waits = |name: &str, class| !context.calls.wait(name, class, now).is_zero();
+    let has_rate = || {
+        let pool = context.fleet.pools.get(&builder.pool);
+        pool.is_some_and(|pool| pool.launch.rate.is_some())
+    };
+    let of_pool = || waits(&name_of_pool(&builder.pool), CallClass::Launch);
+    call_of(builder.state).is_some_and(|class| waits(&builder.cloud, class))
+        || (builder.state == BuilderState::Planned && has_rate() && of_pool())
 }
 
 /// The class of calls to its cloud that the next step of a builder in this state begins with.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloud::{Cloud, Instance, Volume};
 use model::{
     LaunchId, Offering,
-    calls::CallClass,
+    calls::{Bucket, CallClass, name_of_pool},
     fleet::HostKeySource,
     step::{
         Move,
@@ -108,23 +108,39 @@ async fn tell_of_volumes(
     Ok(())
 }
 
-/// Takes the call for a launch before anything is written down of it. As an error: how long until there is one.
+/// Takes the call for a launch, and its turn among those of its pool, before anything is written down of it. As an error: how long
+/// until there is one.
 async fn admit(context: &Context, builder: &Builder) -> Result<(), Duration> {
+    fn taking<'a>(context: &'a Context, name: &'a str, bucket: Bucket) -> Taking<'a> {
+        Taking {
+            calls: &context.calls,
+            store: &context.store,
+            clock: &context.clock,
+            budget: CallBudget {
+                fleet: context.fleet.fleet,
+                cloud: name,
+                class: CallClass::Launch,
+                bucket,
+            },
+        }
+    }
+    let pool = context.fleet.pools.get(&builder.pool);
+    if let Some(bucket) = pool.and_then(|pool| pool.launch.bucket()) {
+        // The turn would be lost where the cloud has none.
+        let wait = context
+            .calls
+            .wait(&builder.cloud, CallClass::Launch, context.clock.elapsed());
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        taking(context, &name_of_pool(&builder.pool), bucket)
+            .once()
+            .await?;
+    }
     let spec = context.fleet.clouds.get(&builder.cloud);
     let bucket = spec.and_then(|spec| spec.buckets().remove(&CallClass::Launch));
     let Some(bucket) = bucket else { return Ok(()) };
-    let taking = Taking {
-        calls: &context.calls,
-        store: &context.store,
-        clock: &context.clock,
-        budget: CallBudget {
-            fleet: context.fleet.fleet,
-            cloud: &builder.cloud,
-            class: CallClass::Launch,
-            bucket,
-        },
-    };
-    taking.admit().await
+    taking(context, &builder.cloud, bucket).admit().await
 }
 
 /// Repeats the question with the same token and the same parameters. Observing adopts an instance by its tag as well.

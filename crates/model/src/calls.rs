@@ -8,7 +8,12 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
-use crate::{Timestamp, build::UnknownState, quantity::Decimal};
+use crate::{
+    Timestamp,
+    build::UnknownState,
+    name::PoolName,
+    quantity::{Decimal, Rate},
+};
 
 /// A call, in the unit in which tokens are counted.
 const CALL: u64 = 1_000_000;
@@ -346,6 +351,23 @@ fn earned(bucket: Bucket, pace: u64, time: Duration) -> u64 {
 
 fn tokens_of(calls: u32) -> i64 {
     i64::from(calls).saturating_mul(1_000_000)
+}
+
+/// What every name begins with under which the launches of a pool are counted in the place of a cloud's calls. No cloud may have one.
+pub const OF_POOLS: &str = "pools.";
+
+/// The name under which the launches of a pool are counted, where it has a rate of its own.
+#[must_use]
+pub fn name_of_pool(pool: &PoolName) -> String {
+    format!("{OF_POOLS}{pool}")
+}
+
+/// What keeps the launches of a pool that has a rate of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaunchPace {
+    pub rate: Rate,
+    /// How long until there may be the next one; nothing where that is now.
+    pub wait: Duration,
 }
 
 /// What keeps the launches of a pool that wait for calls to its cloud, as people are told.

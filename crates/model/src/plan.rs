@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     AfterUse, BuilderState, Drift, Lacks, LaunchHistory, Sandbox, Timestamp, UseEnd, Used,
     budget::Budget,
-    calls::LaunchCalls,
+    calls::{LaunchCalls, LaunchPace},
     fleet::PoolSpec,
     id::{AttemptId, BuildId, BuilderId},
     mark::{Mark, MarkKind, Pause},
@@ -88,6 +88,8 @@ pub struct Pool {
     pub budget: Option<Budget>,
     /// How many launches its cloud may be asked for at this moment; `None` where there is no limit.
     pub calls: Option<LaunchCalls>,
+    /// How often it may launch by its own `launch.rate`; `None` where it has none.
+    pub pace: Option<LaunchPace>,
     /// What is on record of its fixed hosts, by their names; nothing of those that have never been used.
     pub hosts: BTreeMap<String, Host>,
     /// The port that its machines' sshd listens on, where a host has none of its own.

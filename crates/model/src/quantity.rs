@@ -3,6 +3,7 @@
 mod decimal;
 mod gibibytes;
 mod price;
+mod rate;
 mod share;
 mod week;
 
@@ -11,6 +12,7 @@ use std::{fmt, str::FromStr, time::Duration};
 pub use decimal::Decimal;
 pub use gibibytes::Gibibytes;
 pub use price::Price;
+pub use rate::Rate;
 use serde::{Deserialize, Serialize};
 pub use share::Share;
 pub use week::{Days, Hours, Zone, goes_on_until};

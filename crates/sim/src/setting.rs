@@ -233,6 +233,7 @@ fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
         launch: LaunchSpec {
             parallel: luck.count(1, 6),
             attempts: luck.count(1, 3),
+            rate: None,
         },
         offerings,
         shrink: ShrinkSpec {

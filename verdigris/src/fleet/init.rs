@@ -256,7 +256,7 @@ fn pools(max: u32, instance_type: &str) -> String {
     size: {{min: 0, max: {max}, idle: 0}}
     # Times of the week at which `idle` or `min` are others: days such as any, tue,sat or mon-fri.
     # schedule: [{{days: mon-fri, hours: "07:00-19:00", zone: Europe/Prague, idle: 1}}]
-    # So many on their way at once; so many refused launches for one builder.
+    # So many on their way at once; so many refused launches for one builder; `rate: 1/3s` spreads them over time.
     # launch: {{parallel: 10, attempts: 3}}
     # Tried in this order. Without `zones` the cloud chooses.
     offerings:

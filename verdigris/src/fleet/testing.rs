@@ -127,6 +127,7 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
             quota: None,
             budget: fleet.budget_of(name, &budgets),
             calls: None,
+            pace: None,
             hosts: BTreeMap::new(),
             port: 22,
         };

@@ -56,6 +56,38 @@ async fn launches_wait_for_their_turn_one_after_the_other_and_the_pool_says_so()
 }
 
 #[tokio::test]
+async fn a_pool_with_a_rate_spreads_its_launches_also_over_controllers() {
+    let pools = pool("x86", "max: 12, idle: 6", "a").replace("parallel: 100", "parallel: 100, rate: 1/3s");
+    let mut farm = Farm::start(&pools).await;
+    farm.settle().await;
+    assert_eq!(farm.launches.len(), 1);
+    let words = "5 launches wait for a turn: pool x86 launches 1/3s at most (`launch.rate`)";
+    assert_eq!(held_back(&farm).await, words);
+    let mut seen = Vec::new();
+    for second in 1..=15 {
+        farm.pass(1).await;
+        seen.push(farm.launches.len());
+        if second == 4 {
+            // Another controller goes on where this one was.
+            farm.controller = Controller::new(Context {
+                calls: crate::Calls::default(),
+                ..Context::clone(&farm.controller.context)
+            });
+        }
+    }
+    let evenly = seen.windows(2).all(|pair| pair[1] - pair[0] <= 1);
+    assert!(evenly && (5..=6).contains(&seen[14]), "{seen:?}");
+    farm.until_ready(6).await;
+    assert_eq!(held_back(&farm).await, "as wanted");
+    assert!(
+        farm.builders()
+            .await
+            .iter()
+            .all(|it| it.launches == 1 && it.postponements == 0)
+    );
+}
+
+#[tokio::test]
 async fn one_launch_that_is_refused_for_too_many_calls_fails_no_other() {
     let mut farm = in_amazons(&pool("x86", "max: 12, idle: 8", "a")).await;
     let code = "RequestLimitExceeded".to_owned();

@@ -225,6 +225,7 @@ fn of_cloud(name: &str, cloud: &CloudSpec, found: &mut Vec<Contradiction>) {
     found.extend(empty(&at("region"), &cloud.region, words));
     money::of_cloud(name, cloud, found);
     calls::of_calls(name, cloud, found);
+    found.extend(calls::of_name(name));
     if let Some(path) = &cloud.credentials.path {
         let words = "the file with the access key";
         found.extend(empty(&["clouds", name, "credentials", "path"], path, words));

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::{DiskSpec, HostSpec, NetworkSpec, ScheduleSpec, SizeNow, SizeSpec, schema, size::size_at};
 use crate::{
     Timestamp,
+    calls::Bucket,
     drift::DriftPart,
     glob::Glob,
     name::ChrootName,
     offering::{Market, Offering},
-    quantity::{Price, Share, Span},
+    quantity::{Price, Rate, Share, Span},
 };
 
 /// A pool: machines of one kind for the same builds.
@@ -149,6 +150,16 @@ pub struct LaunchSpec {
     /// The most refused launches for one builder before it is given up.
     #[schemars(range(min = 1))]
     pub attempts: u32,
+    /// How many launches it asks its cloud for in a time, such as `1/s` or `1/3s`, spread over it; no limit of its own when left out.
+    pub rate: Option<Rate>,
+}
+
+impl LaunchSpec {
+    /// The bucket that its launches are taken from; `None` where nothing but the cloud limits them.
+    #[must_use]
+    pub fn bucket(&self) -> Option<Bucket> {
+        self.rate.map(|rate| Bucket::of_rate(rate.per_second()))
+    }
 }
 
 impl Default for LaunchSpec {
@@ -156,6 +167,7 @@ impl Default for LaunchSpec {
         Self {
             parallel: 10,
             attempts: 3,
+            rate: None,
         }
     }
 }

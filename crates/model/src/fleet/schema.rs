@@ -11,7 +11,7 @@ use crate::{
     chroot::ARCHITECTURES,
     id::FleetId,
     name::{Grammar, PoolName},
-    quantity::{Days, Gibibytes, Hours, Price, Share, Span, Zone},
+    quantity::{Days, Gibibytes, Hours, Price, Rate, Share, Span, Zone},
 };
 
 /// What every text with at least one letter or digit matches.
@@ -104,6 +104,7 @@ macro_rules! text_schema {
 
 text_schema! {
     Gibibytes, "Gibibytes", "A size of whole GiB with its unit, such as 160g or 2t.", "^[0-9]+ *(g|GiB|t|TiB)$";
+    Rate, "Rate", "So many in a time, from 1/d to 1000/s: 1/s, 1/3s, 20/m.", "^[0-9]{1,4}/([0-9]+ *)?(s|m|h|d)$";
     Span, "Duration", "A length of time with its unit: 250ms, 30s, 5m, 2h or 7d.", "^[0-9]+ *(ms|s|m|h|d)$";
     FleetId, "FleetId", "A UUID; `uuidgen` prints a new one.",
         "^(flt_)?([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$";

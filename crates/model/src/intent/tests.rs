@@ -71,6 +71,7 @@ fn snapshot(builders: Vec<Builder>, pause: Option<Pause>) -> Snapshot {
         quota: None,
         budget: None,
         calls: None,
+        pace: None,
         hosts: BTreeMap::new(),
         port: 22,
     };

@@ -131,7 +131,12 @@ impl Account<'_> {
             let waits = calls.filter(|it| self.unasked > 0 && !it.wait.is_zero());
             Some(Refusal::Rationed(waits?.clone(), self.unasked))
         };
-        self.trouble(now).or_else(no_machine).or_else(no_calls)
+        let pace = self.pool.pace.filter(|it| self.unasked > 0 && !it.wait.is_zero());
+        let no_turn = || Some(Refusal::Paced(pace?.rate, self.unasked));
+        self.trouble(now)
+            .or_else(no_machine)
+            .or_else(no_turn)
+            .or_else(no_calls)
     }
 
     /// How many builders the pool has and goes on having: what its minimum asks for.

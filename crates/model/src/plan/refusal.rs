@@ -1,7 +1,9 @@
 //! Why a pool launches no more builders, in words.
 
 use super::{CloudTrouble, Quota};
-use crate::{LaunchHistory, Timestamp, budget::Budget, calls::LaunchCalls, mark::Pause, name::PoolName};
+use crate::{
+    LaunchHistory, Timestamp, budget::Budget, calls::LaunchCalls, mark::Pause, name::PoolName, quantity::Rate,
+};
 
 /// What keeps a pool from one more builder.
 pub(super) enum Refusal {
@@ -23,8 +25,17 @@ pub(super) enum Refusal {
     NoMachine(String),
     /// So many launches wait until the cloud may be asked for one more.
     Rationed(LaunchCalls, u32),
+    /// So many launches wait until the pool may launch one more by its own rate.
+    Paced(Rate, u32),
     HeldBack(LaunchHistory, Timestamp),
     Probing(LaunchHistory),
+}
+
+fn launches_wait(waiting: u32) -> String {
+    match waiting {
+        1 => "1 launch waits".to_owned(),
+        more => format!("{more} launches wait"),
+    }
 }
 
 impl Refusal {
@@ -63,12 +74,12 @@ impl Refusal {
                 },
                 waiting,
             ) => {
-                let launches = match waiting {
-                    1 => "1 launch waits".to_owned(),
-                    more => format!("{more} launches wait"),
-                };
-                let rate = per_second.to_two_digits();
+                let (launches, rate) = (launches_wait(*waiting), per_second.to_two_digits());
                 format!("{launches} for a turn: cloud {cloud} is asked for {rate} machines a second at most")
+            }
+            Self::Paced(rate, waiting) => {
+                let launches = launches_wait(*waiting);
+                format!("{launches} for a turn: pool {pool} launches {rate} at most (`launch.rate`)")
             }
             Self::HeldBack(history, until) => {
                 let (failures, until) = (history.failures, until.to_the_second());
@@ -133,6 +144,7 @@ impl Refusal {
             | Self::Unanswered(_)
             | Self::NoMachine(_)
             | Self::Rationed(..)
+            | Self::Paced(..)
             | Self::Probing(_) => true,
             Self::Away(_)
             | Self::Paused(_)

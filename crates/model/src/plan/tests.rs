@@ -41,6 +41,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
         launch: LaunchSpec {
             parallel: 4,
             attempts: 3,
+            rate: None,
         },
         offerings: vec![OfferingSpec {
             types: vec!["t3.micro".to_owned()],
@@ -62,6 +63,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
         quota: None,
         budget: None,
         calls: None,
+        pace: None,
         hosts: BTreeMap::new(),
         port: 22,
     }

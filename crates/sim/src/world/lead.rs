@@ -159,6 +159,7 @@ impl World {
                 quota: None,
                 budget: None,
                 calls: None,
+                pace: None,
                 hosts: BTreeMap::new(),
                 port: 22,
             };

@@ -163,6 +163,7 @@ fn snapshot(view: &FleetView, max: u64) -> Result<Snapshot> {
         quota: None,
         budget: None,
         calls: None,
+        pace: None,
         hosts: BTreeMap::new(),
         port: 22,
     };

@@ -22,6 +22,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         quota: None,
         budget: None,
         calls: None,
+        pace: None,
         hosts: BTreeMap::new(),
         port: 22,
     };

@@ -1,7 +1,7 @@
 //! How many calls a cloud is asked.
 
 use super::{CloudProfile, CloudSpec, Contradiction};
-use crate::quantity::Decimal;
+use crate::{calls::OF_POOLS, quantity::Decimal};
 
 /// What a share may be, and a rate.
 const LEAST: Decimal = Decimal::from_millionths(10_000);
@@ -33,9 +33,18 @@ pub(super) fn of_calls(name: &str, cloud: &CloudSpec, found: &mut Vec<Contradict
     }
 }
 
+/// That a cloud has a name under which the launches of a pool are counted, if it has.
+pub(super) fn of_name(name: &str) -> Option<Contradiction> {
+    let words =
+        format!("names that begin with `{OF_POOLS}` are those of pools' launches: name the cloud otherwise");
+    name.starts_with(OF_POOLS)
+        .then(|| Contradiction::new(&["clouds", name], words))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::name_of_pool;
 
     fn cloud(keys: serde_json::Value) -> CloudSpec {
         let mut all =
@@ -43,6 +52,17 @@ mod tests {
         let keys = keys.as_object().unwrap().clone();
         all.as_object_mut().unwrap().extend(keys);
         serde_json::from_value(all).unwrap()
+    }
+
+    #[test]
+    fn no_cloud_has_a_name_under_which_the_launches_of_a_pool_are_counted() {
+        let found = |name: &str| of_name(name).map(|it| it.to_string());
+        let words = "clouds.pools.x86: names that begin with `pools.` are those of pools' launches: name the cloud otherwise";
+        assert_eq!(
+            found(&name_of_pool(&"x86".parse().unwrap())).as_deref(),
+            Some(words)
+        );
+        assert_eq!((found("pools"), found("aws")), (None, None));
     }
 
     #[test]

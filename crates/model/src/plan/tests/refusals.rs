@@ -120,3 +120,37 @@ fn launches_that_wait_for_a_call_are_told_of_and_nothing_is_told_where_none_wait
         );
     }
 }
+
+#[test]
+fn launches_that_wait_for_a_turn_of_their_pool_are_told_of_before_those_that_wait_for_their_cloud() {
+    use crate::calls::{LaunchCalls, LaunchPace};
+    let pace = |wait: u64| LaunchPace {
+        rate: "1/3s".parse().unwrap(),
+        wait: Duration::from_millis(wait),
+    };
+    let turn = "for a turn: pool x86 launches 1/3s at most (`launch.rate`)";
+    for (planned, wait, expected) in [
+        (1, 300, format!("1 launch waits {turn}")),
+        (3, 2_900, format!("3 launches wait {turn}")),
+        (
+            3,
+            0,
+            "3 launches wait for a turn: cloud aws is asked for 2 machines a second at most".to_owned(),
+        ),
+        (0, 300, "as wanted".to_owned()),
+    ] {
+        let mut pool = pool(0, 9, 0);
+        pool.pace = Some(pace(wait));
+        pool.calls = Some(LaunchCalls {
+            cloud: "aws".to_owned(),
+            per_second: "2".parse().unwrap(),
+            wait: Duration::from_millis(1),
+            slowed_since: None,
+        });
+        let mut farm = snapshot(&[("x86", pool)]);
+        farm.builders = (1..=planned)
+            .map(|number| builder(number, "x86", BuilderState::Planned))
+            .collect();
+        assert_eq!(plan(&farm).pools[0].note, expected);
+    }
+}
