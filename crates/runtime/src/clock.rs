@@ -61,7 +61,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => now(),
-            Self::Manual(clock) => clock.beginning.plus(clock.elapsed()),
+            Self::Manual(clock) => clock.shown(),
         }
     }
 
@@ -103,6 +103,8 @@ pub struct ManualClock {
 #[derive(Debug, Default)]
 struct Sleepers {
     elapsed: Duration,
+    /// By how much it was set since the beginning, in microseconds.
+    set_by: i64,
     until: BTreeMap<u64, (Duration, Waker)>,
     count: u64,
 }
@@ -130,6 +132,19 @@ impl ManualClock {
         for (_, _, waker) in due {
             waker.wake();
         }
+    }
+
+    /// Sets what it shows by so many microseconds, back where they are negative, as clocks of hosts are set. How long anything takes is
+    /// not measured by that: nobody wakes, and the time that has elapsed is the same.
+    pub fn set_by(&self, micros: i64) {
+        self.with(|sleepers| sleepers.set_by = sleepers.set_by.saturating_add(micros));
+    }
+
+    /// The moment that it shows.
+    fn shown(&self) -> Timestamp {
+        let (elapsed, set_by) = self.with(|sleepers| (sleepers.elapsed, sleepers.set_by));
+        let micros = self.beginning.plus(elapsed).as_micros();
+        Timestamp::from_micros(micros.saturating_add(set_by))
     }
 
     /// How many tasks wait for it to move. Those whose time has come are none of them, even before they run again.
@@ -249,6 +264,28 @@ mod tests {
         assert_eq!(one.elapsed(), other.elapsed());
         manual.advance(Duration::MAX);
         assert_eq!(one.elapsed(), Duration::MAX, "it stops at the end of time");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_shows_another_time_and_wakes_nobody() {
+        let manual = ManualClock::new(Timestamp::from_micros(100));
+        let clock = Clock::Manual(manual.clone());
+        let asleep = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_micros(50)).await }
+        });
+        while manual.sleepers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        for (by, expected) in [(60, 160), (-70, 90), (-1000, -910)] {
+            manual.set_by(by);
+            assert_eq!(clock.now(), Timestamp::from_micros(expected));
+        }
+        assert_eq!((clock.elapsed(), manual.sleepers()), (Duration::ZERO, 1));
+        assert_eq!(manual.next_wake(), Some(Duration::from_micros(50)));
+        manual.advance(Duration::from_micros(50));
+        asleep.await.unwrap();
+        assert_eq!(clock.now(), Timestamp::from_micros(-860));
     }
 
     #[tokio::test]
