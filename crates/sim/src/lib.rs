@@ -65,6 +65,8 @@ pub enum Rule {
     Notice,
     /// Hooks run in their order, each try under a key of its own, and keep no machine from its end.
     Hook,
+    /// No machine is made that its cloud's limit of money has no room for.
+    Money,
     /// Once the faults stop, everything finishes.
     Finish,
 }
@@ -85,6 +87,7 @@ impl Rule {
             Self::Live => "a live check ends a good builder, or leaves a bad one",
             Self::Notice => "a notice is not heeded, or is held against somebody",
             Self::Hook => "a hook is left out, run otherwise than it should be, or holds an end up",
+            Self::Money => "a cloud costs more than it may",
             Self::Finish => "something does not finish",
         }
     }

@@ -115,6 +115,7 @@ fn every_rule_has_words_of_its_own() {
         R::Live,
         R::Notice,
         R::Hook,
+        R::Money,
         R::Finish,
     ];
     let words: BTreeSet<&str> = rules.iter().map(|rule| rule.words()).collect();
