@@ -24,9 +24,8 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use crate::{Context, Error, caught, pauses::Pauses, step::advance, turns::hooks_at};
-pub(crate) use process::{HookRunner, Processes};
-#[cfg(test)]
-pub(crate) use process::{Order, Tried};
+pub(crate) use process::Processes;
+pub use process::{HookRunner, Order, Tried};
 
 /// How many hooks run at once that builders wait for, and how many others: those that hang keep no machine from its end.
 const MOST_WAITED_FOR: usize = 64;

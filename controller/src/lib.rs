@@ -48,6 +48,7 @@ pub use calls::{Calls, Spender, rationed};
 use cloud::Cloud;
 pub use files::{Files, News, Reader, left_behind};
 use futures_util::FutureExt as _;
+pub use hooks::{HookRunner, Order, Tried};
 pub use image::{BOOT_TAG, playbook_digest};
 use model::fleet::FleetSpec;
 use provisioner::Provisioner;

@@ -19,7 +19,7 @@ use crate::{
     clouds::Clouds,
     files::{Following, Reader},
     heard::Heard,
-    hooks::{Hooks, Processes},
+    hooks::{HookRunner, Hooks, Processes},
     lives::Lives,
     notices::Notices,
     passes::Progress,
@@ -79,6 +79,15 @@ impl Controller {
     pub fn following(self, news: Reader) -> Self {
         Self {
             files: Following::new(news),
+            ..self
+        }
+    }
+
+    /// Has its hooks run by something else than as processes of this machine.
+    #[must_use]
+    pub fn with_hooks_by(self, runner: Arc<dyn HookRunner>) -> Self {
+        Self {
+            hooks: Hooks::new(self.context.clock.clone(), runner),
             ..self
         }
     }

@@ -27,28 +27,28 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// One try of a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Order {
+pub struct Order {
     /// The program and its arguments.
-    pub(crate) command: Vec<String>,
+    pub command: Vec<String>,
     /// Its environment, besides what every hook has.
-    pub(crate) environment: Vec<(&'static str, String)>,
+    pub environment: Vec<(&'static str, String)>,
     /// What it is given to read.
-    pub(crate) input: String,
+    pub input: String,
     /// How long it may take.
-    pub(crate) limit: Duration,
+    pub limit: Duration,
 }
 
 /// What came of a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tried {
-    pub(crate) end: End,
+pub struct Tried {
+    pub end: End,
     /// The end of what it wrote.
-    pub(crate) tail: String,
+    pub tail: String,
 }
 
-/// How hooks are run: as processes, or in tests not at all.
+/// How hooks are run: as processes, or in tests and simulations not at all.
 #[async_trait]
-pub(crate) trait HookRunner: Send + Sync + std::fmt::Debug {
+pub trait HookRunner: Send + Sync + std::fmt::Debug {
     /// Runs one try to its end. Where nobody waits for it any more, it ends as well.
     async fn run(&self, order: &Order, clock: &Clock) -> Tried;
 }

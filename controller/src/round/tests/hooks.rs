@@ -83,8 +83,9 @@ async fn farm(idle: u32, hooks: &str) -> (Farm, Arc<FakePrograms>) {
     let pools = pool("x86", &format!("max: 4, idle: {idle}"), "a");
     let mut farm = Farm::start(&format!("{pools}hooks:\n{hooks}")).await;
     let programs = Arc::new(FakePrograms::default());
-    let clock = Clock::Manual(farm.clock.clone());
-    farm.controller.hooks = Hooks::new(clock, Arc::clone(&programs) as Arc<dyn HookRunner>);
+    let context = Context::clone(&farm.controller.context);
+    let runner = Arc::clone(&programs) as Arc<dyn HookRunner>;
+    farm.controller = Controller::new(context).with_hooks_by(runner);
     (farm, programs)
 }
 
