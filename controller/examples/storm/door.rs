@@ -7,7 +7,7 @@ use cloud::{
     BUILDER_TAG, Cloud, Dialect, End, Error, FLEET_TAG, Image, Instance, LAUNCH_TAG, LaunchRequest, NewImage,
     Owner, POOL_TAG,
 };
-use model::{FleetId, step::launch::Reply};
+use model::{FleetId, fleet::HookPoint, step::launch::Reply};
 use runtime::clock::Clock;
 use sim::{
     Fault,
@@ -126,8 +126,9 @@ pub(crate) fn fleet() -> FleetId {
     FLEET.parse().unwrap_or(FleetId(uuid::Uuid::nil()))
 }
 
-fn launch(all: &mut All, name: &'static str, request: &LaunchRequest) -> Result<Instance, Error> {
+fn launch(all: &mut All, name: &'static str, request: &LaunchRequest, life: u64) -> Result<Instance, Error> {
     all.judge_launch(request);
+    all.judge_hooks(request.builder, HookPoint::BeforeSpawn, life);
     let ask = LaunchAsk {
         tags: Tags {
             pool: request.pool.clone(),
@@ -147,7 +148,7 @@ fn launch(all: &mut All, name: &'static str, request: &LaunchRequest) -> Result<
         .map(|(id, _)| id.clone())
         .next();
     if let Some(id) = its.filter(|_| is_new) {
-        all.made(&id, request);
+        all.made((name, &id), request);
     }
     for (after, id, change) in said.made {
         all.will(after, name, &id, change);
@@ -172,11 +173,35 @@ fn launch(all: &mut All, name: &'static str, request: &LaunchRequest) -> Result<
     }
 }
 
+/// What a machine has written on its console, as far as its cloud shows it.
+fn console(all: &mut All, name: &str, id: &str) -> String {
+    let now = all.now;
+    let machine = all.clouds.get(name).and_then(|it| it.machines.get(id));
+    let has_booted = machine.is_some_and(|it| it.answers(now));
+    let told = all
+        .keys
+        .get(id)
+        .filter(|keys| keys.told_at.is_some_and(|at| at <= now));
+    let Some(keys) = told.filter(|_| has_booted) else {
+        return String::new();
+    };
+    let text = format!(
+        "booted\n-----BEGIN SSH HOST KEY KEYS-----\n{}\n-----END SSH HOST KEY KEYS-----\n",
+        keys.shown
+    );
+    // Some clouds show the end of it late.
+    let is_cut = !all.luck.is_calm() && all.luck.once_in(4);
+    let shown = if is_cut { text.len() / 2 } else { text.len() };
+    text.chars().take(shown).collect()
+}
+
 #[async_trait]
 impl Cloud for Door {
     async fn launch(&self, request: &LaunchRequest) -> Result<Instance, Error> {
         let what = format!("launch {} for {}", request.launch, request.builder);
-        self.ask(&what, |all, name| launch(all, name, request)).await
+        let life = self.gate.life();
+        self.ask(&what, |all, name| launch(all, name, request, life))
+            .await
     }
 
     async fn describe(&self, instance_ids: &[String]) -> Result<Vec<Instance>, Error> {
@@ -223,8 +248,9 @@ impl Cloud for Door {
     }
 
     async fn terminate(&self, instance_id: &str) -> Result<End, Error> {
+        let life = self.gate.life();
         self.ask(&format!("terminate {instance_id}"), |all, name| {
-            all.judge_end(instance_id);
+            all.judge_end(instance_id, life);
             let now = all.now;
             let of = all.clouds.get_mut(name).ok_or_else(unclear)?;
             let ends = of.terminate(instance_id, &mut all.luck, now).map_err(failure)?;
@@ -247,8 +273,16 @@ impl Cloud for Door {
         .await
     }
 
-    async fn console_output(&self, _instance_id: &str) -> Result<String, Error> {
-        Ok(String::new())
+    async fn console_output(&self, instance_id: &str) -> Result<String, Error> {
+        self.ask(&format!("console of {instance_id}"), |all, name| {
+            let now = all.now;
+            let of = all.clouds.get_mut(name).ok_or_else(unclear)?;
+            if let Some(trouble) = of.trouble(&mut all.luck, now) {
+                return Err(failure(trouble));
+            }
+            Ok(console(all, name, instance_id))
+        })
+        .await
     }
 
     async fn image(&self, _id: &str) -> Result<Option<Image>, Error> {
@@ -273,5 +307,44 @@ impl Cloud for Door {
 
     async fn dialect(&self) -> Result<Option<Dialect>, Error> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use shell::ClientKey;
+
+    use super::*;
+    use crate::outside::Keys;
+
+    #[test]
+    fn a_console_tells_the_key_that_a_machine_has_made_and_none_that_it_was_given() {
+        let outside = Outside::new(1, Some(&BTreeSet::new()), false);
+        outside.with(|all| {
+            all.luck.calm_down();
+            let All {
+                clouds, luck, now, ..
+            } = all;
+            let id = clouds.get_mut("near").unwrap().make(None, luck, *now);
+            all.change("near", &id, Change::Runs);
+            let shown = ClientKey::generate("machine").unwrap().host_key().unwrap();
+            let line = shown.to_string();
+            let keys = Keys {
+                set_up: 0,
+                shown,
+                made: None,
+                told_at: Some(Duration::from_secs(60)),
+            };
+            all.keys.insert(id.clone(), keys);
+            for (seconds, is_told) in [(0, false), (59, false), (60, true)] {
+                all.now = Duration::from_secs(seconds);
+                assert_eq!(console(all, "near", &id).contains(&line), is_told, "{seconds}");
+            }
+            assert_eq!(console(all, "far", &id), "");
+            all.keys.get_mut(&id).unwrap().told_at = None;
+            assert_eq!(console(all, "near", &id), "");
+        });
     }
 }

@@ -11,7 +11,7 @@ use sim::Fault;
 use store::testing::{Fate, Seam};
 use tokio::sync::Notify;
 
-use crate::outside::Outside;
+use crate::outside::{All, Outside};
 
 /// One of so many operations takes a while, of so many milliseconds at most: workers and machines go on meanwhile.
 const SLOW_ONE: u64 = 40;
@@ -25,6 +25,8 @@ pub(crate) struct Gate {
     outside: Arc<Outside>,
     /// The program's.
     clock: Clock,
+    /// The number of this life, counted over all programs from 1.
+    life: u64,
     state: Mutex<State>,
     opened: Notify,
 }
@@ -32,6 +34,8 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 struct State {
     is_open: bool,
+    /// Whether it never opens again.
+    is_killed: bool,
     /// After how many more it closes.
     closes_after: Option<u64>,
 }
@@ -40,11 +44,13 @@ impl Gate {
     pub(crate) fn new(outside: &Arc<Outside>, clock: Clock) -> Arc<Self> {
         let state = State {
             is_open: true,
+            is_killed: false,
             closes_after: None,
         };
         Arc::new(Self {
             outside: Arc::clone(outside),
             clock,
+            life: outside.with(All::next_life),
             state: Mutex::new(state),
             opened: Notify::new(),
         })
@@ -54,6 +60,20 @@ impl Gate {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The number of its program's life.
+    pub(crate) const fn life(&self) -> u64 {
+        self.life
+    }
+
+    /// Closes it for ever.
+    pub(crate) fn kill(&self) {
+        self.with(|state| (state.is_open, state.is_killed) = (false, true));
+    }
+
+    pub(crate) fn is_killed(&self) -> bool {
+        self.with(|state| state.is_killed)
+    }
+
     /// Has it close before the one that comes after so many others.
     pub(crate) fn close_after(&self, others: u64) {
         self.with(|state| state.closes_after = Some(others));
@@ -61,7 +81,7 @@ impl Gate {
 
     pub(crate) fn open(&self) {
         self.with(|state| {
-            (state.is_open, state.closes_after) = (true, None);
+            (state.is_open, state.closes_after) = (!state.is_killed, None);
         });
         self.opened.notify_waiters();
     }
@@ -164,5 +184,10 @@ mod tests {
         third.await.unwrap();
         gate.passed().await;
         assert!(!gate.is_closed());
+        gate.kill();
+        gate.open();
+        assert!(gate.is_closed() && gate.is_killed());
+        let next = Gate::new(&outside, Clock::System);
+        assert_eq!((gate.life(), next.life()), (1, 2));
     }
 }

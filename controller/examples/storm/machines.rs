@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use controller::{Machine, Reach};
 use model::{
-    fleet::ProvisionSpec,
+    fleet::{HOSTS, ProvisionSpec},
     step::{difference::Difference, live::Answer},
 };
 use runtime::clock::Clock;
@@ -222,7 +222,12 @@ impl Machine for Connection {
     }
 
     async fn accept(&self, limit: Duration) -> Result<(), String> {
-        self.held_work((10, 500), limit, |_, _| Ok(())).await
+        self.held_work((10, 500), limit, |all, it| {
+            let machine = it.machine(all).ok_or("it is gone")?;
+            machine.is_dirty = false;
+            Ok(())
+        })
+        .await
     }
 
     async fn clean(&self, known: &str, limit: Duration) -> Result<Vec<Difference>, String> {
@@ -244,6 +249,10 @@ impl Machine for Connection {
                 differs.push(difference("boot", "boot", "has changed"));
             }
             machine.is_dirty = !differs.is_empty();
+            if it.cloud == HOSTS && !machine.is_dirty {
+                // Anybody may build there next.
+                machine.sandbox = None;
+            }
             Ok(differs)
         })
         .await

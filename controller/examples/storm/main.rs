@@ -8,14 +8,22 @@
 )]
 
 mod door;
+mod file;
 mod gate;
+mod hosts;
 mod idle;
 mod machines;
+mod money;
+mod operators;
 mod outside;
 mod people;
 mod program;
+mod programs;
+mod rules;
 mod setting;
 mod told;
+mod tries;
+mod weather;
 mod workers;
 mod world;
 
@@ -259,10 +267,23 @@ mod tests {
         // That much happens in them.
         let met = totals.met.iter().filter(|met| **met > 0).count();
         assert!(
-            totals.lifecycles > 100 && met > 30,
+            totals.lifecycles > 100 && met > 40,
             "{} lifecycles, {met} kinds of faults",
             totals.lifecycles
         );
+        for fault in [
+            Fault::FileChange,
+            Fault::PoolDrained,
+            Fault::HookFails,
+            Fault::HookAgain,
+            Fault::HookHangs,
+            Fault::ClockStep,
+        ] {
+            assert!(
+                totals.met[fault as usize] > 0,
+                "{fault:?} does not strike in them"
+            );
+        }
     }
 
     #[test]

@@ -7,21 +7,28 @@ use std::{
 };
 
 use cloud::LaunchRequest;
-use model::{AttemptId, BuilderId, Epoch, InstanceState, LaunchId, PoolName};
-use shell::HostKey;
+use model::{
+    AttemptId, BuilderId, Epoch, InstanceState, LaunchId, PoolName,
+    fleet::{HOSTS, HookPoint},
+};
+use shell::{ClientKey, HostKey};
 use sim::{
     Fault, Rule, Violation,
     cloud::{Change, Cloud, Machine},
     luck::Luck,
 };
 
+use crate::{money::Money, tries::Tries};
+
 /// The clouds by name.
 pub(crate) const CLOUDS: [&str; 2] = ["near", "far"];
 /// How long a worker may have been silent at most so that it is a mistake to take its builder away. The farm waits for 90 seconds,
 /// by clocks that differ by some seconds.
 const HEARD_WITHIN: Duration = Duration::from_secs(60);
+/// How long after a controller's clock was wrong by much something may still follow from it.
+const WRONG_FOR: Duration = Duration::from_secs(300);
 
-/// All that programs of the farm have in common.
+/// All that programs of the farm have in common: clouds by their names, and fixed hosts as if they were machines of one.
 #[derive(Debug)]
 pub(crate) struct Outside(Mutex<All>);
 
@@ -48,6 +55,14 @@ pub(crate) struct All {
     pub(crate) strays: BTreeSet<String>,
     /// How many machines each pool may have.
     pub(crate) most: BTreeMap<PoolName, usize>,
+    pub(crate) money: Money,
+    pub(crate) tries: Tries,
+    /// How many lives controllers had so far.
+    lives: u64,
+    /// When some controller's clock was wrong by more than workers may differ from it, at last.
+    pub(crate) clocks_wrong_at: Option<Duration>,
+    /// The pools whose machines made their host keys themselves by some file so far.
+    pub(crate) told_keys: BTreeSet<PoolName>,
     pub(crate) network_away_until: Duration,
     /// How many outages of our own network there were, and the good builders whose machines were ended in each.
     pub(crate) outages: u32,
@@ -66,6 +81,8 @@ pub(crate) struct Keys {
     pub(crate) set_up: u32,
     pub(crate) shown: HostKey,
     pub(crate) made: Option<HostKey>,
+    /// When its console tells the key that it has made at its first start; `None` where it was given one.
+    pub(crate) told_at: Option<Duration>,
 }
 
 /// A build on a machine.
@@ -95,12 +112,13 @@ impl Outside {
         }
         let shown_for = luck.seconds(60, 900);
         let quota = usize::try_from(luck.count(14, 40)).unwrap_or(14);
-        let clouds = CLOUDS.map(|name| (name, Cloud::new(name, quota, shown_for)));
+        let clouds = CLOUDS.into_iter().chain([HOSTS]);
+        let clouds = clouds.map(|name| (name, Cloud::new(name, quota, shown_for)));
         Arc::new(Self(Mutex::new(All {
             seed,
             now: Duration::ZERO,
             luck,
-            clouds: clouds.into(),
+            clouds: clouds.collect(),
             changes: BTreeMap::new(),
             count: 0,
             asked: BTreeMap::new(),
@@ -110,6 +128,11 @@ impl Outside {
             unwanted: BTreeSet::new(),
             strays: BTreeSet::new(),
             most: BTreeMap::new(),
+            money: Money::default(),
+            tries: Tries::default(),
+            lives: 0,
+            clocks_wrong_at: None,
+            told_keys: BTreeSet::new(),
             network_away_until: Duration::ZERO,
             outages: 0,
             ended_in_outage: BTreeMap::new(),
@@ -127,6 +150,12 @@ impl Outside {
 }
 
 impl All {
+    /// The number of a life of a controller that begins.
+    pub(crate) fn next_life(&mut self) -> u64 {
+        self.lives = self.lives.wrapping_add(1);
+        self.lives
+    }
+
     /// Notes what happens, where that is wanted.
     pub(crate) fn tell(&mut self, words: impl FnOnce() -> String) {
         if let Some(told) = &mut self.told {
@@ -187,6 +216,7 @@ impl All {
         }
         if change == Change::Ended && !is_alive {
             self.lifecycles = self.lifecycles.saturating_add(1);
+            self.money.ended(id, now);
         }
         if let Some((after, change)) = next {
             self.will(after, cloud, id, change);
@@ -209,18 +239,26 @@ impl All {
     }
 
     /// A machine was made.
-    pub(crate) fn made(&mut self, id: &str, request: &LaunchRequest) {
+    pub(crate) fn made(&mut self, (cloud, id): (&'static str, &str), request: &LaunchRequest) {
+        let (builder, now) = (request.builder, self.now);
+        self.money.made((cloud, id), builder, &request.offering, now);
         let mut lines = request.user_data.lines();
         let given = lines.find_map(|line| line.trim().strip_prefix("ed25519_public: "));
-        let Some(shown) = given.and_then(|key| HostKey::parse(key).ok()) else {
+        let given = given.and_then(|key| HostKey::parse(key).ok());
+        let makes_its_own = given.is_none() && self.told_keys.contains(&request.pool);
+        let own = || ClientKey::generate("machine").and_then(|key| key.host_key());
+        let key = given.or_else(|| makes_its_own.then(own)?.ok());
+        let Some(shown) = key else {
             return self.violate(Rule::Record, format!("{id} is made without a host key"));
         };
+        let told_at = makes_its_own.then(|| now.saturating_add(self.luck.seconds(10, 45)));
         self.keys.insert(
             id.to_owned(),
             Keys {
                 set_up: 0,
                 shown,
                 made: None,
+                told_at,
             },
         );
         self.judge_machines(&request.pool);
@@ -240,14 +278,24 @@ impl All {
         }
     }
 
-    /// Whether the worker of an allocation lives and was heard of.
+    /// Whether the worker of an allocation lives and was heard of, by clocks that agree.
     fn is_heard(&self, epoch: Epoch) -> bool {
-        let heard = self.heard.get(&epoch);
-        heard.is_some_and(|at| self.now.saturating_sub(*at) < HEARD_WITHIN)
+        let within = |at: Duration, limit| self.now.saturating_sub(at) < limit;
+        let agree = !self.clocks_wrong_at.is_some_and(|at| within(at, WRONG_FOR));
+        agree && self.heard.get(&epoch).is_some_and(|at| within(*at, HEARD_WITHIN))
     }
 
-    /// A cloud is told to end a machine: it is ours, and nobody builds there. What is forgotten there has ended.
-    pub(crate) fn judge_end(&mut self, id: &str) {
+    /// A life of a controller asks a cloud for a builder's machine, or for its end: no hook runs that comes before.
+    pub(crate) fn judge_hooks(&mut self, builder: BuilderId, before: HookPoint, life: u64) {
+        if self.tries.running(builder, life) == Some(before) {
+            let words = format!("hook {before} of {builder} runs on while its cloud is called");
+            self.violate(Rule::Hook, words);
+        }
+    }
+
+    /// A cloud is told to end a machine by a life of a controller: it is ours, and nobody builds there. What is forgotten there has
+    /// ended.
+    pub(crate) fn judge_end(&mut self, id: &str, life: u64) {
         let Some(machine) = self.clouds.values().find_map(|it| it.machines.get(id)) else {
             return;
         };
@@ -255,6 +303,7 @@ impl All {
         let Some(builder) = machine.tags.as_ref().map(|tags| tags.builder) else {
             return self.violate(Rule::Stranger, format!("{id} is not ours, and is to be ended"));
         };
+        self.judge_hooks(builder, HookPoint::BeforeTerminate, life);
         if is_good && self.now < self.network_away_until {
             let ended = self.ended_in_outage.entry(self.outages).or_default();
             ended.insert(builder);
@@ -286,8 +335,8 @@ impl All {
 
     /// Who answers at an address.
     pub(crate) fn at(&self, address: &str) -> Option<Answering> {
-        CLOUDS.into_iter().find_map(|cloud| {
-            let machines = &self.clouds.get(cloud)?.machines;
+        self.clouds.iter().find_map(|(cloud, of)| {
+            let (cloud, machines) = (*cloud, &of.machines);
             let has = |(_, it): &(&String, &Machine)| it.address.as_deref() == Some(address);
             let (id, _) = machines
                 .iter()
@@ -361,7 +410,7 @@ mod tests {
                     all.unwanted.insert(builder);
                 }
                 if is_end {
-                    all.judge_end(&id);
+                    all.judge_end(&id, 1);
                 } else {
                     all.judge_lost(EPOCH, (builder, &id));
                 }
@@ -370,7 +419,7 @@ mod tests {
         }
         let (mut all, id) = at_work(10);
         all.change("near", &id, Change::Dies);
-        all.judge_end(&id);
+        all.judge_end(&id, 1);
         all.judge_lost(EPOCH, (builder, &id));
         assert_eq!(broken(&all), None, "nothing runs on what has died");
     }
@@ -394,7 +443,7 @@ mod tests {
             clouds, luck, now, ..
         } = &mut all;
         let foreign = clouds.get_mut("far").unwrap().make(None, luck, *now);
-        all.judge_end(&foreign);
+        all.judge_end(&foreign, 1);
         assert_eq!(broken(&all), Some(Rule::Stranger));
     }
 }

@@ -1,22 +1,17 @@
-//! Users, who submit builds and cancel them, and operators, who want builders ended, kept or more of them.
+//! Users, who submit builds and cancel them.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use model::{
-    BuildId, BuilderState, ChrootName,
-    intent::{Request, Target},
-};
+use model::{BuildId, ChrootName};
 use sim::Fault;
 use store::{
-    BuildOptions, Builder, Chroot, Error, NewProject, NewUpload, NewUser, Project, ProjectSettings, Store,
+    BuildOptions, Chroot, Error, NewProject, NewUpload, NewUser, Project, ProjectSettings, Store,
     StoredSource, User,
 };
 
-use crate::{door::fleet, outside::Outside, program::NOW};
+use crate::{outside::Outside, program::NOW};
 
 const CHROOT: &str = "microdistro-1-x86_64";
-/// One of so many builds is cancelled, and one of so many ticks has an operator who wants something, where they do such things.
-const WISHES: u64 = 8;
 
 /// People with a project each, and what they have submitted.
 pub(crate) struct People {
@@ -27,7 +22,6 @@ pub(crate) struct People {
     submitted: usize,
     /// Of them, those that are not known to be over.
     pub(crate) open: BTreeSet<BuildId>,
-    intents: u64,
 }
 
 fn word<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
@@ -68,7 +62,6 @@ impl People {
             wanted,
             submitted: 0,
             open: BTreeSet::new(),
-            intents: 0,
         })
     }
 
@@ -111,87 +104,22 @@ impl People {
         Ok(())
     }
 
-    /// Cancels a build, and asks for what operators ask for.
-    pub(crate) async fn wish(&mut self, store: &Store, outside: &Outside) -> Result<(), Error> {
+    /// Cancels a build.
+    pub(crate) async fn cancel(&self, store: &Store, outside: &Outside) -> Result<(), Error> {
         let open: Vec<BuildId> = self.open.iter().copied().collect();
-        let (cancelled, is_marked, is_spawned) = outside.with(|all| {
-            let luck = &mut all.luck;
-            let cancelled = luck.strikes(Fault::Cancel).then(|| luck.pick(&open)).flatten();
-            let is_marked = luck.strikes(Fault::Mark) && luck.once_in(WISHES);
-            (cancelled, is_marked, luck.strikes(Fault::Spawn))
+        let (cancelled, now) = outside.with(|all| {
+            let is_wanted = all.luck.strikes(Fault::Cancel);
+            (
+                is_wanted.then(|| all.luck.pick(&open)).flatten(),
+                NOW.plus(all.now),
+            )
         });
-        let now = NOW.plus(outside.with(|all| all.now));
-        if let Some(build) = cancelled {
-            outside.with(|all| all.tell(|| format!("build {build} is cancelled")));
-            match store.cancel_build(build, "user:alice", now).await {
-                Ok(_) | Err(Error::Conflict { .. }) => {}
-                Err(error) => return Err(error),
-            }
+        let Some(build) = cancelled else { return Ok(()) };
+        outside.with(|all| all.tell(|| format!("build {build} is cancelled")));
+        match store.cancel_build(build, "user:alice", now).await {
+            Ok(_) | Err(Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
-        if is_marked {
-            let builders = store.builders(None).await?;
-            if let Some(builder) = outside.with(|all| all.luck.pick(&builders)) {
-                self.mark(store, outside, &builder).await?;
-            }
-        }
-        if is_spawned {
-            let request = Request::Spawn {
-                pool: word("main")?,
-                count: 1,
-                keep: None,
-            };
-            self.ask(store, outside, &request).await?;
-        }
-        Ok(())
-    }
-
-    async fn mark(&mut self, store: &Store, outside: &Outside, builder: &Builder) -> Result<(), Error> {
-        let id = builder.id;
-        let reason = "the simulation wants it".to_owned();
-        let request = outside.with(|all| match all.luck.below(4) {
-            0 => Request::Cordon {
-                builder: id,
-                reason,
-                lasts: None,
-            },
-            1 => Request::Drain {
-                what: Target::Builders(vec![id]),
-                reason,
-                lasts: None,
-            },
-            nth => {
-                let now = nth == 2;
-                if now {
-                    all.unwanted.insert(id);
-                }
-                Request::Terminate {
-                    what: Target::Builders(vec![id]),
-                    now,
-                    reason,
-                }
-            }
-        });
-        self.ask(store, outside, &request).await
-    }
-
-    async fn ask(&mut self, store: &Store, outside: &Outside, request: &Request) -> Result<(), Error> {
-        self.intents = self.intents.wrapping_add(1);
-        let (key, now) = (self.intents.to_string(), outside.with(|all| all.now));
-        outside.with(|all| all.tell(|| format!("an operator asks: {request:?}")));
-        let asked = (request, key.as_str(), "operator");
-        store.add_intent(fleet(), asked, NOW.plus(now)).await.map(drop)
-    }
-
-    /// What is cordoned serves again.
-    pub(crate) async fn calm_down(&mut self, store: &Store, outside: &Outside) -> Result<(), Error> {
-        for builder in store.builders(None).await? {
-            let is_kept = builder.cordoned && builder.state != BuilderState::Terminating;
-            if is_kept {
-                let what = Target::Builders(vec![builder.id]);
-                self.ask(store, outside, &Request::Uncordon { what }).await?;
-            }
-        }
-        Ok(())
     }
 
     /// The first build that is not over, and how it is; publishing is nobody's task here.

@@ -3,9 +3,12 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use cloud::Cloud;
-use controller::{Calls, Context, Controller, Reach, Term};
-use model::{Timestamp, fleet::FleetSpec};
+use cloud::{Cloud, HostCloud};
+use controller::{Calls, Context, Controller, Files, News, Reach, Term};
+use model::{
+    Timestamp,
+    fleet::{FleetSpec, HOSTS},
+};
 use provisioner::Provisioner;
 use runtime::{
     CancellationToken,
@@ -14,19 +17,25 @@ use runtime::{
 use shell::ClientKey;
 use sim::{Fault, Rule};
 use store::{Store, testing::Seam};
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 use crate::{
     door::Door,
     gate::Gate,
     machines::Ways,
     outside::{CLOUDS, Outside},
+    programs::Programs,
 };
 
 /// When the world begins.
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
-/// How far the clock of a controller may be from the others, in seconds.
-const MOST_SKEW: u64 = 10;
+/// How wrong a clock is that was set by a step, and one that has jumped, in microseconds at most.
+const STEP: u64 = 20_000_000;
+const JUMP: u64 = 3_600_000_000;
+/// How wrong a controller's clock is at least where a worker may pass for lost that lives.
+const MUCH: u64 = 30_000_000;
+/// How long a program waits that finds a fleet file with a mistake, before it is started again.
+const STARTS_AGAIN: Duration = Duration::from_secs(5);
 /// How often in a tick it might be struck: about as often as it writes or calls.
 const DRAWS: usize = 4;
 /// Within how many operations after one that was decided on a program is held.
@@ -39,7 +48,9 @@ pub(crate) struct Common {
     pub(crate) store: Store,
     /// The runtime in which the database lives.
     pub(crate) beside: Handle,
-    pub(crate) fleet: Arc<FleetSpec>,
+    /// The fleet file as it stands, or what is wrong with it; and how often it was written.
+    pub(crate) fleet: Result<Arc<FleetSpec>, String>,
+    pub(crate) version: u64,
     pub(crate) provisioner: Arc<Provisioner>,
     pub(crate) key: Arc<ClientKey>,
 }
@@ -52,6 +63,8 @@ pub(crate) struct Place {
     doom: Option<Doom>,
     /// When it is started, or goes on.
     next: Option<Duration>,
+    /// By how much its host's clock is wrong, in microseconds.
+    wrong: i64,
 }
 
 /// One life of a controller.
@@ -61,6 +74,11 @@ struct Life {
     task: JoinHandle<Result<(), controller::Error>>,
     /// How far its clock is behind by now.
     behind: Duration,
+    clouds: BTreeMap<String, Arc<dyn Cloud>>,
+    reach: Arc<dyn Reach>,
+    /// Where what it reads of the fleet file goes, and the version that it has read.
+    news: watch::Sender<Option<News>>,
+    read: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -69,19 +87,21 @@ enum Doom {
     Paused(Duration),
 }
 
+/// The clouds, and the fixed hosts of a fleet file in the place of another one.
+fn with_hosts(
+    clouds: &BTreeMap<String, Arc<dyn Cloud>>,
+    fleet: &FleetSpec,
+) -> BTreeMap<String, Arc<dyn Cloud>> {
+    let mut clouds = clouds.clone();
+    clouds.insert(HOSTS.to_owned(), Arc::new(HostCloud::new(fleet)));
+    clouds
+}
+
 impl Common {
-    fn start(&self) -> Life {
-        let beginning = self.outside.with(|all| {
-            let skew = match all.luck.strikes(Fault::ClockStep) {
-                true => all.luck.seconds(0, 2 * MOST_SKEW),
-                false => Duration::from_secs(MOST_SKEW),
-            };
-            let now = NOW.plus(all.now).plus(skew);
-            Timestamp::from_micros(
-                now.as_micros()
-                    .saturating_sub(MOST_SKEW.cast_signed() * 1_000_000),
-            )
-        });
+    /// Starts a controller on a host whose clock is wrong by so much.
+    fn start(&self, fleet: &Arc<FleetSpec>, wrong: i64) -> Life {
+        let beginning = NOW.plus(self.outside.with(|all| all.now));
+        let beginning = Timestamp::from_micros(beginning.as_micros().saturating_add(wrong));
         let manual = ManualClock::new(beginning);
         let clock = Clock::Manual(manual.clone());
         let gate = Gate::new(&self.outside, clock.clone());
@@ -99,27 +119,39 @@ impl Common {
             };
             (name.to_owned(), Arc::new(door) as Arc<dyn Cloud>)
         });
+        let (clouds, reach) = (BTreeMap::from(clouds), Arc::new(ways) as Arc<dyn Reach>);
         let seam = Arc::clone(&gate) as Arc<dyn Seam>;
         let context = Context {
             store: self.store.behind(seam, self.beside.clone()),
-            fleet: Arc::clone(&self.fleet),
-            clouds: BTreeMap::from(clouds),
+            fleet: Arc::clone(fleet),
+            clouds: with_hosts(&clouds, fleet),
             calls: Calls::default(),
             term: Term::default(),
             provisioner: Arc::clone(&self.provisioner),
-            reach: Arc::new(ways) as Arc<dyn Reach>,
+            reach: Arc::clone(&reach),
             key: Arc::clone(&self.key),
             builder_url: "http://farm".to_owned(),
             holder: format!("controller-{}", runtime::chance::new_id().simple()),
             clock,
             quiesce: CancellationToken::new(),
         };
-        let task = tokio::spawn(Controller::new(context).run(CancellationToken::new()));
+        let programs = Programs {
+            outside: Arc::clone(&self.outside),
+            gate: Arc::clone(&gate),
+        };
+        let (sender, news) = watch::channel(None);
+        let controller = Controller::new(context)
+            .with_hooks_by(Arc::new(programs))
+            .following(news);
         Life {
             gate,
             clock: manual,
-            task,
+            task: tokio::spawn(controller.run(CancellationToken::new())),
             behind: Duration::ZERO,
+            clouds,
+            reach,
+            news: sender,
+            read: self.version,
         }
     }
 }
@@ -131,7 +163,78 @@ impl Place {
             life: None,
             doom: None,
             next: Some(Duration::ZERO),
+            wrong: 0,
         }
+    }
+
+    fn start(&mut self, common: &Common) {
+        let (name, now) = (self.name, common.outside.with(|all| all.now));
+        let words = match &common.fleet {
+            Ok(fleet) => {
+                (self.life, self.next) = (Some(common.start(fleet, self.wrong)), None);
+                format!("controller {name} starts")
+            }
+            Err(_) => {
+                self.next = Some(now.saturating_add(STARTS_AGAIN));
+                format!("controller {name} does not start: there is a mistake in the fleet file")
+            }
+        };
+        common.outside.with(|all| all.tell(|| words));
+    }
+
+    /// Reads the fleet file anew where it has changed, as the program does beside its controller.
+    pub(crate) fn read_file(&mut self, common: &Common) {
+        let (name, is_held) = (self.name, self.is_held());
+        let is_behind = |life: &&mut Life| !is_held && life.read != common.version;
+        let Some(life) = self.life.as_mut().filter(is_behind) else {
+            return;
+        };
+        let news = common.fleet.clone().map(|fleet| Files {
+            clouds: with_hosts(&life.clouds, &fleet),
+            fleet,
+            provisioner: Arc::clone(&common.provisioner),
+            reach: Arc::clone(&life.reach),
+        });
+        life.news.send_replace(Some(news));
+        life.read = common.version;
+        common
+            .outside
+            .with(|all| all.tell(|| format!("controller {name} reads the fleet file")));
+    }
+
+    /// Has chance decide whether its host's clock is set.
+    pub(crate) fn may_be_set(&mut self, outside: &Outside) {
+        let wrong_by = outside.with(|all| {
+            let most = if all.luck.strikes(Fault::ClockJump) {
+                JUMP
+            } else if all.luck.strikes(Fault::ClockStep) {
+                STEP
+            } else {
+                return None;
+            };
+            let wrong = all.luck.below(2 * most).cast_signed();
+            Some(wrong.saturating_sub(most.cast_signed()))
+        });
+        if let Some(wrong) = wrong_by {
+            self.set_clock(outside, wrong);
+        }
+        if self.wrong.unsigned_abs() >= MUCH {
+            outside.with(|all| all.clocks_wrong_at = Some(all.now));
+        }
+    }
+
+    /// Its host's clock is set, so that it is wrong by so much.
+    fn set_clock(&mut self, outside: &Outside, wrong: i64) {
+        let by = wrong.saturating_sub(self.wrong);
+        self.wrong = wrong;
+        if by == 0 {
+            return;
+        }
+        if let Some(life) = &self.life {
+            life.clock.set_by(by);
+        }
+        let name = self.name;
+        outside.with(|all| all.tell(|| format!("the clock of controller {name} is wrong by {wrong} µs")));
     }
 
     /// Whether it stands still.
@@ -185,14 +288,12 @@ impl Place {
     /// Starts it, ends it or has it go on, where that is due; whether it did. Nothing is under way anywhere but what waits.
     pub(crate) fn go_on(&mut self, common: &Common) -> bool {
         let (name, now) = (self.name, common.outside.with(|all| all.now));
+        if self.life.as_ref().is_some_and(|life| life.gate.is_killed()) {
+            self.doom = Some(Doom::Killed);
+        }
         let is_due = self.next.is_some_and(|next| next <= now);
         match (&mut self.life, self.doom) {
-            (None, _) if is_due => {
-                common
-                    .outside
-                    .with(|all| all.tell(|| format!("controller {name} starts")));
-                (self.life, self.next) = (Some(common.start()), None);
-            }
+            (None, _) if is_due => self.start(common),
             (Some(life), Some(Doom::Paused(_))) if is_due && self.next.is_some() => {
                 // Which of the two is first is chance: its timers, or what it was about to do.
                 let is_clock_first = common.outside.with(|all| {
@@ -221,6 +322,7 @@ impl Place {
                     }
                 }));
                 if matches!(doom, Doom::Killed) {
+                    life.gate.kill();
                     life.task.abort();
                     (self.life, self.doom) = (None, None);
                 }
@@ -235,7 +337,8 @@ impl Place {
     }
 
     /// From now on nothing strikes it any more. What is held already goes on as it would.
-    pub(crate) fn calm_down(&mut self) {
+    pub(crate) fn calm_down(&mut self, outside: &Outside) {
+        self.set_clock(outside, 0);
         if let Some(life) = self.life.as_mut().filter(|life| !life.gate.is_closed()) {
             life.gate.open();
             self.doom = None;

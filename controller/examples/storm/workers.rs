@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{AttemptId, Blame, BuilderId, Epoch, Sandbox};
-use sim::{Fault, Rule, cloud::Machine};
+use sim::{
+    Fault, Rule,
+    cloud::{Machine, Tags},
+};
 use store::{Allocation, Builder, Error, Outcome, Renewal, Store};
 
 use crate::{
@@ -342,11 +345,8 @@ fn judge_begin(all: &mut All, (cloud, id): (&str, &str), builder: &Builder, atte
 }
 
 fn begun_on(machine: &Machine, builder: &Builder, sandbox: Option<&Sandbox>) -> Option<(Rule, &'static str)> {
-    if machine
-        .tags
-        .as_ref()
-        .is_none_or(|tags| tags.builder != builder.id)
-    {
+    let is_its = |tags: &Tags| builder.host.is_some() || tags.builder == builder.id;
+    if !machine.tags.as_ref().is_some_and(is_its) {
         return Some((Rule::DoubleHandOut, "which is not its builder's"));
     }
     if machine.has_residue {

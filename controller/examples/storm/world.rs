@@ -3,22 +3,21 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use model::{BuilderId, BuilderState, LaunchId};
 use provisioner::Provisioner;
 use shell::ClientKey;
-use sim::{
-    Fault, Report, Rule,
-    cloud::{Change, Machine, Tags},
-};
-use store::{Builder, Store, testing::Seam};
+use sim::{Fault, Report};
+use store::{Store, testing::Seam};
 use tokio::runtime::{Handle, Runtime};
 
 use crate::{
+    file::File,
     gate::Open,
+    hosts,
     idle::Idle,
-    outside::{All, CLOUDS, Outside},
+    operators::Operators,
+    outside::{All, Outside},
     people::People,
-    program::{Common, NOW, Place},
+    program::{Common, Place},
     setting::Setting,
     told::told,
     workers::Worker,
@@ -29,12 +28,6 @@ use crate::{
 const SETTLES_WITHIN: Duration = Duration::from_secs(4 * 3600);
 /// How long people and workers rest once it is calm.
 const CALM_TICK: Duration = Duration::from_secs(5);
-/// How long after an outage of our own network there is no other: what is away for long may be given up.
-const NETWORK_HOLDS: Duration = Duration::from_secs(900);
-/// So many good machines that do not answer are ended in an outage at most: a builder that is the only one to wait may be.
-const MOST_ENDED_IN_OUTAGE: usize = 2;
-/// What the reasons of builders hold that live checks gave up.
-const GIVEN_UP: &str = "looks in a row";
 
 /// Which world is run, and how.
 #[derive(Clone, Debug)]
@@ -54,17 +47,20 @@ pub(crate) struct Ground {
     key: Arc<ClientKey>,
 }
 
-struct World {
-    common: Common,
+pub(crate) struct World {
+    pub(crate) common: Common,
     /// The database for those who are no program of the farm.
-    store: Store,
+    pub(crate) store: Store,
     idle: Idle,
-    setting: Setting,
-    places: Vec<Place>,
-    people: People,
+    pub(crate) setting: Setting,
+    /// The fleet file as it stands.
+    pub(crate) file: File,
+    pub(crate) places: Vec<Place>,
+    pub(crate) people: People,
+    operators: Operators,
     workers: [Worker; 2],
     next_tick: Duration,
-    network_holds_until: Duration,
+    pub(crate) network_holds_until: Duration,
 }
 
 impl Ground {
@@ -135,41 +131,38 @@ impl World {
         idle: Idle,
     ) -> Result<Self, String> {
         let setting = outside.with(|all| Setting::of(&mut all.luck));
-        let fleet = setting.read()?;
-        let most = fleet.pools.iter().map(|(name, spec)| {
-            let max = usize::try_from(spec.size.max).unwrap_or(usize::MAX);
-            (name.clone(), max)
-        });
-        outside.with(|all| {
-            all.most = most.collect();
-            all.tell(|| format!("the fleet file:\n{}", setting.fleet));
-        });
         let store = ground
             .store
             .behind(Arc::new(Open) as Arc<dyn Seam>, beside.clone());
         let people = People::new(&store, setting.builds).await;
         let names = ["one", "two"].into_iter().take(setting.controllers);
-        Ok(Self {
+        let mut world = Self {
             common: Common {
                 outside: Arc::clone(outside),
                 store: store.clone(),
                 beside,
-                fleet: Arc::new(fleet),
+                fleet: Err("it is not written yet".to_owned()),
+                version: 0,
                 provisioner: Arc::clone(&ground.provisioner),
                 key: Arc::clone(&ground.key),
             },
             store,
             idle,
+            file: setting.file.clone(),
             setting,
             places: names.map(Place::new).collect(),
             people: people.map_err(|error| error.to_string())?,
+            operators: Operators::default(),
             workers: ["first", "second"].map(Worker::new),
             next_tick: Duration::ZERO,
             network_holds_until: Duration::ZERO,
-        })
+        };
+        world.write_file(world.file.clone());
+        world.with(|all| hosts::put_up(all, world.file.hosts()))?;
+        Ok(world)
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut All) -> T) -> T {
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut All) -> T) -> T {
         self.common.outside.with(work)
     }
 
@@ -226,7 +219,8 @@ impl World {
         }
         let is_calm = now >= self.setting.calm_at;
         self.people.submit(&self.store, &outside).await?;
-        self.people.wish(&self.store, &outside).await?;
+        self.people.cancel(&self.store, &outside).await?;
+        self.operators.wish(&self.store, &outside).await?;
         for worker in &mut self.workers {
             worker.go_on(&self.store, &outside).await?;
         }
@@ -235,16 +229,16 @@ impl World {
             worker.take(&self.store, &outside, &offered).await?;
         }
         if !is_calm {
-            self.strangers();
-            self.network();
-            for place in &mut self.places {
-                place.may_be_struck(&outside);
-            }
+            self.weather();
         }
+        self.read_file();
         let pause = outside.with(|all| all.luck.millis(500, 4000));
         self.next_tick = now.saturating_add(if is_calm { CALM_TICK } else { pause });
         let builders = self.store.builders(None).await?;
         self.judge_builders(&builders);
+        if is_calm {
+            self.operators.free(&self.store, &outside, &builders).await?;
+        }
         if !is_calm || !self.people.has_submitted_all() {
             return Ok(false);
         }
@@ -265,134 +259,9 @@ impl World {
             all.clouds.values_mut().for_each(sim::cloud::Cloud::calm_down);
         });
         for place in &mut self.places {
-            place.calm_down();
+            place.calm_down(&self.common.outside);
         }
-        self.people.calm_down(&self.store, &self.common.outside).await
+        self.write_file(self.file.completed(&self.setting.file));
+        self.operators.calm_down(&self.store, &self.common.outside).await
     }
-
-    /// Machines of others, and some with our tag that nobody knows.
-    fn strangers(&self) {
-        let ids = [runtime::chance::new_id(), runtime::chance::new_id()];
-        self.with(|all| {
-            let name = all.luck.pick(&CLOUDS).unwrap_or("near");
-            let is_orphan = all.luck.strikes(Fault::Orphan);
-            if !is_orphan && !all.luck.strikes(Fault::Foreign) {
-                return;
-            }
-            let pool = all.most.keys().next().cloned().filter(|_| is_orphan);
-            let [builder, launch] = ids;
-            let tags = pool.map(|pool| Tags {
-                pool,
-                builder: BuilderId(builder),
-                launch: LaunchId(launch),
-            });
-            let All {
-                clouds, luck, now, ..
-            } = all;
-            let Some(of) = clouds.get_mut(name) else { return };
-            let id = of.make(tags, luck, *now);
-            all.tell(|| format!("{id} is made by somebody else"));
-            all.strays.insert(id.clone());
-            all.will(Duration::from_secs(5), name, &id, Change::Runs);
-        });
-    }
-
-    /// The network between the farm and all machines is away for some minutes.
-    fn network(&mut self) {
-        let until = self.with(|all| {
-            if all.now < self.network_holds_until || !all.luck.strikes(Fault::NetworkAway) {
-                return None;
-            }
-            let until = all.now.saturating_add(all.luck.seconds(60, 300));
-            all.tell(|| "no machine is reached any more".to_owned());
-            (all.network_away_until, all.outages) = (until, all.outages.saturating_add(1));
-            Some(until)
-        });
-        if let Some(until) = until {
-            self.network_holds_until = until.saturating_add(NETWORK_HOLDS);
-        }
-    }
-
-    /// No pool has more builders than it may, and no builder that has ended has a machine.
-    fn judge_builders(&self, builders: &[Builder]) {
-        self.with(|all| {
-            for (pool, most) in all.most.clone() {
-                let count = builders.iter().filter(|it| it.pool == pool).count();
-                if count > most {
-                    let words = format!("pool {pool} has {count} builders and may have {most}");
-                    all.violate(Rule::AboveMax, words);
-                }
-            }
-        });
-    }
-
-    /// What is left to be done; `None` when the farm is settled.
-    async fn left(&mut self, builders: &[Builder]) -> Result<Option<(Rule, String)>, store::Error> {
-        if let Some(words) = self.people.unfinished(&self.store).await? {
-            return Ok(Some((Rule::Finish, words)));
-        }
-        for builder in builders {
-            if builder.state != BuilderState::Ready || builder.cordoned {
-                let words = format!(
-                    "builder {} is {}: {:?}",
-                    builder.id, builder.state, builder.reason
-                );
-                return Ok(Some((Rule::Finish, words)));
-            }
-            if !self.with(|all| is_fit(all, builder)) {
-                let words = format!("builder {} is ready, and its machine is not", builder.id);
-                return Ok(Some((Rule::Live, words)));
-            }
-        }
-        let had: BTreeSet<&str> = builders
-            .iter()
-            .filter_map(|it| it.instance_id.as_deref())
-            .collect();
-        Ok(self.with(|all| {
-            let machines = all.clouds.values().flat_map(|it| &it.machines);
-            let is_left = |(id, it): &(&String, &Machine)| {
-                it.tags.is_some() && it.is_alive() && !had.contains(id.as_str())
-            };
-            let (id, machine) = machines.into_iter().find(is_left)?;
-            let words = format!("machine {id} is {}, and no builder's", machine.state.as_str());
-            Some((Rule::Leak, words))
-        }))
-    }
-
-    /// What is looked at once all is settled: every end has a reason, and an outage of our own cost no fleet.
-    async fn judge_all(&mut self) -> Result<(), store::Error> {
-        let ended = self.store.builders(Some(NOW)).await?;
-        self.with(|all| {
-            let is_over = |it: &&Builder| it.state != BuilderState::Ready;
-            for builder in ended.iter().filter(is_over) {
-                if builder.reason.as_deref().is_none_or(str::is_empty) {
-                    all.violate(Rule::Moves, format!("{} has ended without a reason", builder.id));
-                }
-            }
-            let given_up = |id: &BuilderId| {
-                let of = ended.iter().find(|it| it.id == *id);
-                of.and_then(|it| it.reason.as_deref())
-                    .is_some_and(|reason| reason.contains(GIVEN_UP))
-            };
-            for (outage, ids) in all.ended_in_outage.clone() {
-                let count = ids.iter().filter(|id| given_up(id)).count();
-                if count > MOST_ENDED_IN_OUTAGE {
-                    let words =
-                        format!("{count} good builders are given up in outage {outage} of the network");
-                    all.violate(Rule::Live, words);
-                }
-            }
-        });
-        Ok(())
-    }
-}
-
-/// Whether the machine of a builder that is ready can serve.
-fn is_fit(all: &All, builder: &Builder) -> bool {
-    let Some(id) = builder.instance_id.as_deref() else {
-        return false;
-    };
-    let machine = all.answers(&builder.cloud, id);
-    let set_up = all.keys.get(id).map(|keys| keys.set_up);
-    machine.is_some_and(|it| !it.is_sick && Some(it.starts) == set_up)
 }
