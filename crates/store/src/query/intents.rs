@@ -207,9 +207,10 @@ impl Store {
         self.write(|tx| async move {
             check_lease(&tx, lease).await?;
             let (before, after) = (looked_at.state, decision.state);
-            let is_done = after == IntentState::Done;
+            // However it ended, what was launched for it is kept for its time.
+            let has_made = !decision.builders.is_empty();
             let ended_at = after.is_final().then(|| match looked_at.keeps_until() {
-                Some(until) if is_done => until.max(now),
+                Some(until) if has_made => until.max(now),
                 _ => now,
             });
             // Later on only launches add to them.

@@ -275,17 +275,29 @@ fn fresh_as(running: &Intent) -> Intent {
 }
 
 async fn what_keeps_builders_is_looked_at_until_its_time_is_over(farm: Farm) {
-    let done = Decision::of(IntentState::Done, "2 builders got ready");
-    let refused = Decision::of(IntentState::Refused, "no room");
+    let made = |state, words: &str| Decision {
+        builders: vec![new_builder().id],
+        ..Decision::of(state, words)
+    };
     for (key, keep, decision) in [
-        ("a", Some(100), &done),
-        ("b", None, &done),
-        ("c", Some(100), &refused),
+        ("a", Some(100), made(IntentState::Done, "2 builders got ready")),
+        ("b", None, made(IntentState::Done, "2 builders got ready")),
+        ("c", Some(100), Decision::of(IntentState::Refused, "no room")),
+        (
+            "d",
+            Some(100),
+            made(IntentState::Refused, "1 of 2 launched: no room"),
+        ),
+        (
+            "e",
+            Some(100),
+            made(IntentState::Failed, "1 of 2 never got ready"),
+        ),
     ] {
         let fresh = add(&farm, key, &spawn(keep)).await;
-        settle(&farm, &fresh, decision).await;
+        settle(&farm, &fresh, &decision).await;
     }
-    assert_eq!(looked_at(&farm, 109).await, ["a"]);
+    assert_eq!(looked_at(&farm, 109).await, ["a", "d", "e"]);
     assert_eq!(looked_at(&farm, 110).await, [""; 0]);
     assert_eq!(intent(&farm, "a").await.keeps_until(), Some(at(110)));
 }
