@@ -22,6 +22,7 @@ use crate::{
     pauses::Pauses,
 };
 
+mod asked;
 mod failure;
 mod profile;
 
@@ -68,6 +69,8 @@ struct Known {
     looked: Option<Duration>,
     /// When the look began of which it, or its silence, was heard last.
     answered: Option<Duration>,
+    /// When the last look began that changed something: ended or tagged an instance, or moved a builder on.
+    changed: Option<Duration>,
     /// When the machines of others are to be counted again, by the clock's elapsed time.
     count_due: Duration,
     /// Whether it is what the fleet file says.
@@ -88,6 +91,7 @@ impl Clouds {
                 ending: Vec::new(),
                 looked: None,
                 answered: None,
+                changed: None,
                 count_due: Duration::ZERO,
                 profile: Profile::default(),
                 pauses: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
@@ -149,22 +153,6 @@ impl Clouds {
             .is_some_and(|known| known.health == CloudHealth::Answers)
     }
 
-    /// Whether each cloud has answered, or failed to, a question that was asked since a moment of the clock's elapsed time. Those
-    /// that have not are due.
-    pub(crate) fn have_been_asked_since(&mut self, since: Duration) -> bool {
-        let mut all = true;
-        for known in self.known.values_mut() {
-            if known.answered.is_some_and(|answered| answered >= since) {
-                continue;
-            }
-            all = false;
-            if !known.is_looked_at && known.looked.is_none_or(|looked| looked < since) {
-                known.looked = None;
-            }
-        }
-        all
-    }
-
     /// What clouds said of instances that operators want as builders, since this was asked last.
     pub(crate) fn take_found(&mut self) -> Vec<Found> {
         std::mem::take(&mut self.found)
@@ -200,9 +188,18 @@ impl Clouds {
         };
         known.is_looked_at = false;
         known.ending.clear();
+        if let Err(Error::Cloud { source, .. }) = &outcome
+            && matches!(source, cloud::Error::Rationed { .. })
+        {
+            // It was not asked: nothing is known of how it is.
+            return debug!(cloud = name, "A look at cloud {name} waits: {source}");
+        }
         known.answered = known.looked;
         match outcome {
             Ok(mut seen) => {
+                if seen.has_changed_something() {
+                    known.changed = known.looked;
+                }
                 self.found.append(&mut seen.found);
                 for (id, is_done) in &seen.tagged {
                     let rest = is_done.then_some(LOOK_ANYWAY_EVERY * 2);
@@ -219,11 +216,6 @@ impl Clouds {
                 }
                 self.seen.push(seen);
             }
-            // It was not asked: nothing is known of how it is.
-            Err(Error::Cloud {
-                source: source @ cloud::Error::Rationed { .. },
-                ..
-            }) => debug!(cloud = name, "A look at cloud {name} waits: {source}"),
             Err(Error::Cloud { source, .. }) => {
                 known.fail(&name, Failure::from(&source), now);
             }
@@ -258,7 +250,10 @@ impl Clouds {
                     None => known.succeed(&seen.cloud),
                 }
             }
-            observe::conclude(context, lease, &seen, &builders, &mut self.absences).await?;
+            let moved = observe::conclude(context, lease, &seen, &builders, &mut self.absences).await?;
+            if let Some(known) = self.known.get_mut(&seen.cloud).filter(|_| moved) {
+                known.changed = known.looked;
+            }
         }
         Ok(())
     }

@@ -85,7 +85,7 @@ impl Controller {
                 .collect();
             let unmet = plan.unmet.iter().find(|it| it.intent == intent.key);
             let pass = self.pass(&intent.key, view, plan);
-            if let Some(decision) = intent::follow(intent, &own, unmet, pass) {
+            if let Some(decision) = intent::follow(intent, &own, unmet, &pass) {
                 self.settle(lease, intent, &decision).await?;
             }
         }
@@ -100,11 +100,13 @@ impl Controller {
         let Some(progress) = self.passes.get_mut(key) else {
             return Pass::default();
         };
-        progress.has_acted |= is_moving || !plan.actions.is_empty();
+        progress.has_acted |=
+            is_moving || !plan.actions.is_empty() || self.clouds.have_changed_something_since(progress.since);
         Pass {
             is_whole: self.clouds.have_been_asked_since(progress.since),
             has_acted: progress.has_acted,
             is_moving: is_moving || is_hearing,
+            silent: self.clouds.troubles(),
         }
     }
 

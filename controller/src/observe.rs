@@ -60,6 +60,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Whether instances were ended or tagged with it.
+    pub(crate) fn has_changed_something(&self) -> bool {
+        self.ends.iter().any(|(_, refusal)| refusal.is_none()) || self.tagged.iter().any(|(_, done)| *done)
+    }
+
     /// A look that showed nothing but a dialect, or not even that.
     #[cfg(test)]
     pub(crate) fn of_dialect(cloud: &str, dialect: Option<Option<Dialect>>) -> Self {
@@ -279,7 +284,7 @@ async fn count_others(
     Ok(u32::try_from(others.count()).unwrap_or(u32::MAX))
 }
 
-/// Draws the conclusions of one look.
+/// Draws the conclusions of one look; whether a builder was moved on by them.
 ///
 /// # Errors
 /// When the database is away or the lease is lost.
@@ -289,12 +294,13 @@ pub(crate) async fn conclude(
     seen: &Seen,
     known: &[Builder],
     absences: &mut Absences,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let most_are_missing = seen.doubt(known).is_some();
+    let mut moved = false;
     for builder in known.iter().filter(|builder| builder.cloud == seen.cloud) {
-        apply(context, lease, builder, seen, (absences, most_are_missing)).await?;
+        moved |= apply(context, lease, builder, seen, (absences, most_are_missing)).await?;
     }
-    sort_out_orphans(context, lease, seen, known).await?;
+    moved |= sort_out_orphans(context, lease, seen, known).await?;
     if let Some(counted) = &seen.others {
         let (counted, now) = (counted.as_ref().map(|machines| *machines), context.clock.now());
         let counted = counted.map_err(String::as_str);
@@ -311,19 +317,20 @@ pub(crate) async fn conclude(
             noted.await?;
         }
     }
-    Ok(())
+    Ok(moved)
 }
 
+/// What a look means for one builder; whether it was moved on.
 async fn apply(
     context: &Context,
     lease: &Lease,
     builder: &Builder,
     seen: &Seen,
     (absences, most_are_missing): (&mut Absences, bool),
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let now = context.clock.now();
     let Some(id) = &builder.instance_id else {
-        return Ok(());
+        return Ok(false);
     };
     let step = match seen.instances.get(id) {
         Some(instance) => {
@@ -337,27 +344,30 @@ async fn apply(
     };
     match step {
         Some(step) => unless_it_moved(advance(context, lease, builder, step).await),
-        None => Ok(()),
+        None => Ok(false),
     }
 }
 
-/// What was concluded for a builder that moved on meanwhile is left for the next round, which looks again.
-fn unless_it_moved(moved: Result<Builder, store::Error>) -> Result<(), Error> {
+/// What was concluded for a builder that moved on meanwhile is left for the next round, which looks again. Whether it was carried
+/// out.
+fn unless_it_moved(moved: Result<Builder, store::Error>) -> Result<bool, Error> {
     match moved {
-        Ok(_) | Err(store::Error::Conflict { .. }) => Ok(()),
+        Ok(_) => Ok(true),
+        Err(store::Error::Conflict { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Instances with our tag that no builder's row has: those of a launch whose answer was lost get their
-/// builder back, others are ended after a while.
+/// builder back, others are ended after a while. Whether a builder was given one.
 async fn sort_out_orphans(
     context: &Context,
     lease: &Lease,
     seen: &Seen,
     known: &[Builder],
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let now = context.clock.now();
+    let mut adopted = false;
     let known_ids: BTreeSet<&str> = known
         .iter()
         .filter_map(|builder| builder.instance_id.as_deref())
@@ -379,7 +389,7 @@ async fn sort_out_orphans(
         match builder {
             Some(builder) if builder.state == BuilderState::Resolving => {
                 let step = launch::adopted(&instance.id);
-                unless_it_moved(advance(context, lease, builder, step).await)?;
+                adopted |= unless_it_moved(advance(context, lease, builder, step).await)?;
             }
             // A launch under way: its answer will name the instance.
             Some(builder) if builder.state == BuilderState::Launching => {}
@@ -394,10 +404,9 @@ async fn sort_out_orphans(
             }),
         }
     }
-    Ok(context
-        .store
-        .record_sightings(lease, &seen.cloud, &orphans, now)
-        .await?)
+    let recorded = context.store.record_sightings(lease, &seen.cloud, &orphans, now);
+    recorded.await?;
+    Ok(adopted)
 }
 
 /// The orphans of a cloud that were watched for long enough.

@@ -7,6 +7,6 @@ use std::time::Duration;
 pub(crate) struct Progress {
     /// When it began, by the clock's elapsed time: every cloud is asked after that.
     pub(crate) since: Duration,
-    /// Whether something was decided since.
+    /// Whether something was decided since, or done in a cloud.
     pub(crate) has_acted: bool,
 }

@@ -14,6 +14,7 @@ fn known(health: CloudHealth) -> Known {
         is_looked_at: false,
         ending: Vec::new(),
         answered: None,
+        changed: None,
         looked: None,
         count_due: Duration::ZERO,
         profile: Profile::default(),
@@ -204,6 +205,38 @@ async fn a_cloud_that_answers_again_is_fresh_and_an_orphan_that_ends_is_left_alo
     let seen = look(&cloud).await;
     clouds.take(Ok(("aws".to_owned(), seen)));
     assert!(held(&clouds, 60) && !held(&clouds, 62));
+}
+
+#[test]
+fn a_question_for_which_no_call_was_left_is_no_answer_and_is_asked_again_soon() {
+    let (mut clouds, clock) = clouds(Known {
+        is_looked_at: true,
+        looked: Some(Duration::ZERO),
+        ..known(CloudHealth::Answers)
+    });
+    let failed = |source| {
+        let cloud = "aws".to_owned();
+        Ok(("aws".to_owned(), Err(Error::Cloud { cloud, source })))
+    };
+    clouds.take(failed(cloud::Error::Rationed {
+        class: model::calls::CallClass::Read,
+        wait: Duration::from_secs(9),
+    }));
+    assert!(!clouds.have_been_asked_since(Duration::ZERO));
+    let looked = |clouds: &Clouds| clouds.known["aws"].looked;
+    assert!(looked(&clouds).is_some(), "not in every round");
+    clock.advance(LOOK_EVERY);
+    assert!(!clouds.have_been_asked_since(Duration::ZERO));
+    assert_eq!((looked(&clouds), clouds.troubles()), (None, vec![]));
+    // Silence is a kind of answer, and the pass tells of it.
+    clouds.known.get_mut("aws").unwrap().looked = Some(LOOK_EVERY);
+    clouds.take(failed(unreachable()));
+    assert!(clouds.have_been_asked_since(Duration::ZERO));
+    let troubles = clouds.troubles();
+    assert!(
+        troubles[0].starts_with("cloud aws gives no machines since "),
+        "{troubles:?}"
+    );
 }
 
 #[tokio::test]

@@ -127,7 +127,7 @@ async fn a_cloud_that_shows_none_of_its_machines_gets_no_others_until_it_does_or
     assert_eq!(farm.troubles().await, [""; 0]);
 }
 
-fn orphan(farm: &Farm) -> Instance {
+pub(super) fn orphan(farm: &Farm) -> Instance {
     let fleet = farm.lease.fleet.to_string();
     Instance {
         id: "i-orphan".to_owned(),

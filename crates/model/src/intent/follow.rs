@@ -17,20 +17,22 @@ pub struct Made {
 }
 
 /// What the pass of the controller came to, of which an intent is a part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pass {
-    /// Whether every cloud has been looked at, or did not answer, since the intent was made.
+    /// Whether every cloud has been asked, and has answered or failed to, since the intent was taken up.
     pub is_whole: bool,
-    /// Whether something was decided in it.
+    /// Whether something was decided in it, or done in a cloud.
     pub has_acted: bool,
     /// Whether builders are on their way somewhere by the controller's own work.
     pub is_moving: bool,
+    /// The clouds that give no machines, and why, as sentences for operators.
+    pub silent: Vec<String>,
 }
 
 /// What is to be written down of an intent that is under way: `None` when nothing is new. `made`: the builders that it is about,
 /// as far as they are on record; `unmet`: what the plan lacked for it.
 #[must_use]
-pub fn follow(intent: &Intent, made: &[Made], unmet: Option<&Unmet>, pass: Pass) -> Option<Decision> {
+pub fn follow(intent: &Intent, made: &[Made], unmet: Option<&Unmet>, pass: &Pass) -> Option<Decision> {
     let (state, words) = match &intent.request {
         Request::Spawn { pool, count, .. } => spawned(pool.as_str(), *count, made, unmet),
         Request::Terminate { .. } | Request::Drain { .. } | Request::Release { .. } => ended(intent, made),
@@ -128,13 +130,21 @@ fn adopted(intent: &Intent, instance: &str, made: &[Made]) -> (IntentState, Stri
     }
 }
 
-fn passed(pass: Pass) -> (IntentState, String) {
-    match (pass.is_whole && !pass.is_moving, pass.has_acted) {
-        (false, _) => (Running, "a pass has begun".to_owned()),
-        (true, true) => (
-            Done,
-            "every cloud was asked, and what was due was done".to_owned(),
-        ),
-        (true, false) => (Nothing, "every cloud was asked, and nothing was due".to_owned()),
+fn passed(pass: &Pass) -> (IntentState, String) {
+    if !pass.is_whole || pass.is_moving {
+        return (Running, "a pass has begun".to_owned());
     }
+    if !pass.silent.is_empty() {
+        let silent = pass.silent.join("; ");
+        let words = match pass.has_acted {
+            true => format!("{silent}; what was due otherwise was done"),
+            false => silent,
+        };
+        return (Refused, words);
+    }
+    let (state, words) = match pass.has_acted {
+        true => (Done, "every cloud was asked, and what was due was done"),
+        false => (Nothing, "every cloud was asked, and nothing was due"),
+    };
+    (state, words.to_owned())
 }

@@ -241,7 +241,7 @@ impl World {
                 continue;
             }
             let unmet = plan.unmet.iter().find(|it| it.intent == intent.key);
-            let decision = intent::follow(&intent, &self.store.made(&intent), unmet, Pass::default());
+            let decision = intent::follow(&intent, &self.store.made(&intent), unmet, &Pass::default());
             if let Some(decision) = decision {
                 self.settle(side, &intent, decision)?;
             }

@@ -3,6 +3,7 @@
 use model::intent::{IntentState, Request};
 
 use super::*;
+use crate::round::tests::{clouds::orphan, unreachable};
 
 impl Farm {
     /// A command begins to lead, which knows nothing of what was before.
@@ -16,11 +17,57 @@ impl Farm {
         self.settle().await;
     }
 
-    async fn pass_is(&self) -> IntentState {
+    async fn pass_says(&self) -> (IntentState, String) {
         let context = &self.controller.context;
         let found = context.store.intent(context.fleet.fleet, "k").await;
-        found.unwrap().unwrap().state
+        let intent = found.unwrap().unwrap();
+        (intent.state, intent.words)
     }
+
+    async fn pass_is(&self) -> IntentState {
+        self.pass_says().await.0
+    }
+}
+
+#[tokio::test]
+async fn a_pass_that_reaches_no_cloud_is_refused_with_what_is_wrong() {
+    let mut farm = Farm::start(&pool("x86", "max: 1, idle: 1", "a")).await;
+    farm.cloud.set_away(Some(unreachable()));
+    farm.begin_pass().await;
+    farm.pass(1).await;
+    let (state, words) = farm.pass_says().await;
+    assert_eq!(state, IntentState::Refused, "{words}");
+    assert!(
+        words.starts_with("cloud fake gives no machines since "),
+        "{words}"
+    );
+    farm.cloud.set_away(None);
+    let asked = farm.ask(&Request::Reconcile).await;
+    let over = farm.until_over(&asked.key).await;
+    assert_eq!(over.state, IntentState::Done, "{}", over.words);
+}
+
+#[tokio::test]
+async fn what_a_pass_did_in_a_cloud_is_something_that_was_due() {
+    let mut farm = Farm::start(&pool("x86", "max: 1", "a")).await;
+    farm.cloud.add(orphan(&farm));
+    farm.pass(110).await;
+    farm.clock.advance(Duration::from_secs(20));
+    assert_eq!(farm.cloud.terminated(), [""; 0]);
+    farm.begin_pass().await;
+    farm.pass(2).await;
+    assert_eq!(farm.cloud.terminated(), ["i-orphan"]);
+    assert_eq!(farm.pass_is().await, IntentState::Done, "a stray was ended");
+    farm.controller.only_for = None;
+    let quiet = farm.ask(&Request::Reconcile).await;
+    assert_eq!(quiet.state, IntentState::Nothing, "{}", quiet.words);
+
+    let mut farm = Farm::start(&pool("x86", "max: 1, idle: 1", "a")).await;
+    farm.settle().await;
+    farm.run_instances();
+    farm.clock.advance(Duration::from_secs(1));
+    let asked = farm.ask(&Request::Reconcile).await;
+    assert_eq!(asked.state, IntentState::Done, "a machine was found to run");
 }
 
 #[tokio::test]

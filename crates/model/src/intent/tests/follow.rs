@@ -63,7 +63,7 @@ fn spawning_is_done_when_all_that_was_launched_got_ready() {
             state: Running,
             ..intent(spawn(2, None))
         };
-        let decision = follow(&running, &made, unmet.as_ref(), Pass::default()).unwrap();
+        let decision = follow(&running, &made, unmet.as_ref(), &Pass::default()).unwrap();
         assert_eq!((decision.state, decision.words.as_str()), (state, words));
     }
 }
@@ -76,7 +76,7 @@ fn an_end_is_done_when_the_cloud_has_said_so_and_nothing_new_is_not_written_down
         words: "2 of 2 builders not gone yet, 1 of them at work".to_owned(),
         ..intent(terminate(ids(&[1, 2]), false))
     };
-    let of = |made: &[Made]| follow(&running, made, None, Pass::default());
+    let of = |made: &[Made]| follow(&running, made, None, &Pass::default());
     assert_eq!(of(&[made(1, S::Busy, true), made(2, S::Draining, true)]), None);
     let some = of(&[made(1, S::Terminated, true), made(2, S::Draining, true)]).unwrap();
     let words = "1 of 2 builders not gone yet";
@@ -90,7 +90,7 @@ fn an_end_is_done_when_the_cloud_has_said_so_and_nothing_new_is_not_written_down
 
 #[test]
 fn a_hold_is_done_when_the_builder_is_held_and_a_pass_when_nothing_moves() {
-    let state = |request, made: &[Made], pass| {
+    let state = |request, made: &[Made], pass: &Pass| {
         let running = Intent {
             state: Running,
             words: "it waits".to_owned(),
@@ -98,7 +98,7 @@ fn a_hold_is_done_when_the_builder_is_held_and_a_pass_when_nothing_moves() {
         };
         follow(&running, made, None, pass).map(|it| it.state)
     };
-    let none = Pass::default();
+    let none = &Pass::default();
     for (now, expected) in [
         (S::Busy, None),
         (S::Held, Some(Done)),
@@ -119,7 +119,37 @@ fn a_hold_is_done_when_the_builder_is_held_and_a_pass_when_nothing_moves() {
             is_whole,
             has_acted,
             is_moving,
+            silent: vec![],
         };
-        assert_eq!(state(Request::Reconcile, &[], pass), Some(expected), "{pass:?}");
+        assert_eq!(state(Request::Reconcile, &[], &pass), Some(expected), "{pass:?}");
+    }
+}
+
+#[test]
+fn a_pass_that_no_cloud_answered_has_not_found_that_nothing_was_due() {
+    let running = Intent {
+        state: Running,
+        ..intent(Request::Reconcile)
+    };
+    let silent = || vec!["cloud a is away".to_owned(), "cloud b is away".to_owned()];
+    for (is_whole, has_acted, state, words) in [
+        (true, false, Refused, "cloud a is away; cloud b is away"),
+        (
+            true,
+            true,
+            Refused,
+            "cloud a is away; cloud b is away; what was due otherwise was done",
+        ),
+        // It is asked once more before that is said.
+        (false, true, Running, "a pass has begun"),
+    ] {
+        let pass = Pass {
+            is_whole,
+            has_acted,
+            silent: silent(),
+            ..Pass::default()
+        };
+        let decision = follow(&running, &[], None, &pass).unwrap();
+        assert_eq!((decision.state, decision.words.as_str()), (state, words));
     }
 }
