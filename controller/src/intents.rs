@@ -85,7 +85,7 @@ impl Controller {
                 .collect();
             let unmet = plan.unmet.iter().find(|it| it.intent == intent.key);
             let pass = self.pass(&intent.key, view, plan);
-            if let Some(decision) = intent::follow(intent, &own, unmet, &pass) {
+            if let Some(decision) = intent::follow(intent, &own, unmet, (&pass, view.at)) {
                 self.settle(lease, intent, &decision).await?;
             }
         }

@@ -238,6 +238,15 @@ impl Intent {
             _ => None,
         }
     }
+
+    /// Why nothing is launched for it any more, as a sentence for operators; `None` while something may be.
+    fn too_late(&self, now: Timestamp) -> Option<String> {
+        let until = self.keeps_until().filter(|until| *until <= now)?;
+        Some(format!(
+            "the time for which it was asked was over at {}",
+            until.to_the_second()
+        ))
+    }
 }
 
 /// What is to be written down for an intent.
@@ -283,7 +292,7 @@ pub fn demands(intent: &Intent, now: Timestamp) -> Vec<Demand> {
     let made = u32::try_from(intent.builders.len()).unwrap_or(u32::MAX);
     let missing = count.saturating_sub(made);
     let mut demands = Vec::new();
-    if intent.state == IntentState::Running && missing > 0 {
+    if intent.state == IntentState::Running && missing > 0 && intent.too_late(now).is_none() {
         demands.push(Demand {
             source: Source::Operator(pool.clone(), intent.key.clone()),
             count: missing,

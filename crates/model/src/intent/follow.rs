@@ -1,7 +1,7 @@
 //! What has become of an intent that was taken up.
 
 use super::{Decision, Intent, IntentState, Request, builders, is_going};
-use crate::{BuilderId, BuilderState, plan::Unmet};
+use crate::{BuilderId, BuilderState, Timestamp, plan::Unmet};
 
 use IntentState::{Done, Failed, Nothing, Refused, Running};
 
@@ -32,9 +32,17 @@ pub struct Pass {
 /// What is to be written down of an intent that is under way: `None` when nothing is new. `made`: the builders that it is about,
 /// as far as they are on record; `unmet`: what the plan lacked for it.
 #[must_use]
-pub fn follow(intent: &Intent, made: &[Made], unmet: Option<&Unmet>, pass: &Pass) -> Option<Decision> {
+pub fn follow(
+    intent: &Intent,
+    made: &[Made],
+    unmet: Option<&Unmet>,
+    (pass, now): (&Pass, Timestamp),
+) -> Option<Decision> {
     let (state, words) = match &intent.request {
-        Request::Spawn { pool, count, .. } => spawned(pool.as_str(), *count, made, unmet),
+        Request::Spawn { pool, count, .. } => {
+            let too_late = intent.too_late(now);
+            spawned((pool.as_str(), *count), made, unmet, too_late)
+        }
         Request::Terminate { .. } | Request::Drain { .. } | Request::Release { .. } => ended(intent, made),
         Request::Hold { .. } => held(intent, made),
         Request::Reconcile => passed(pass),
@@ -55,17 +63,25 @@ pub fn follow(intent: &Intent, made: &[Made], unmet: Option<&Unmet>, pass: &Pass
     })
 }
 
-fn spawned(pool: &str, count: u32, made: &[Made], unmet: Option<&Unmet>) -> (IntentState, String) {
+/// `too_late`: why nothing more is launched for it.
+fn spawned(
+    (pool, count): (&str, u32),
+    made: &[Made],
+    unmet: Option<&Unmet>,
+    too_late: Option<String>,
+) -> (IntentState, String) {
     let number = |is_one: &dyn Fn(&Made) -> bool| {
         u32::try_from(made.iter().filter(|it| is_one(it)).count()).unwrap_or(u32::MAX)
     };
     let ready = number(&|it| it.was_ready);
     let lost = |it: &Made| !it.was_ready && is_going(it.state);
     let (all, failed) = (number(&|_| true), number(&lost));
-    if let Some(unmet) = unmet.filter(|unmet| !unmet.may_pass) {
+    let unmet = unmet.filter(|unmet| !unmet.may_pass);
+    let unmet = unmet.map(|unmet| unmet.why.clone());
+    if let Some(why) = unmet.or_else(|| too_late.filter(|_| all < count)) {
         let words = match all {
-            0 => unmet.why.clone(),
-            some => format!("{some} of {} launched: {}", builders(count), unmet.why),
+            0 => why,
+            some => format!("{some} of {} launched: {why}", builders(count)),
         };
         return (Refused, words);
     }

@@ -15,7 +15,7 @@ use IntentState::{Done, Nothing, Refused, Running};
 pub fn take_up(intent: &Intent, snapshot: &Snapshot) -> Decision {
     let now = snapshot.now;
     match &intent.request {
-        Request::Spawn { pool, count, .. } => spawn(pool, *count, snapshot),
+        Request::Spawn { pool, count, .. } => spawn(intent, (pool, *count), snapshot),
         Request::Terminate {
             what,
             now: true,
@@ -88,12 +88,15 @@ fn mark(kind: MarkKind, by: &str, why: &str) -> Mark {
     }
 }
 
-fn spawn(pool: &PoolName, count: u32, snapshot: &Snapshot) -> Decision {
+fn spawn(intent: &Intent, (pool, count): (&PoolName, u32), snapshot: &Snapshot) -> Decision {
     if !snapshot.pools.contains_key(pool) {
         return Decision::of(Refused, format!("there is no pool {pool} in the fleet file"));
     }
     if count == 0 {
         return Decision::of(Nothing, "no builder was asked for");
+    }
+    if let Some(why) = intent.too_late(snapshot.now) {
+        return Decision::of(Refused, why);
     }
     Decision::of(Running, format!("{} of pool {pool} to launch", builders(count)))
 }

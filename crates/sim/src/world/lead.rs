@@ -228,6 +228,7 @@ impl World {
 
     /// Writes down what has become of intents that are under way.
     fn follow_intents(&mut self, side: Side, plan: &Plan) -> Result<(), Stop> {
+        let (pass, now) = (Pass::default(), self.clock(side));
         let is_running = |it: &&Intent| it.state == IntentState::Running;
         let running: Vec<Intent> = self.store.intents.iter().filter(is_running).cloned().collect();
         for intent in running {
@@ -241,7 +242,7 @@ impl World {
                 continue;
             }
             let unmet = plan.unmet.iter().find(|it| it.intent == intent.key);
-            let decision = intent::follow(&intent, &self.store.made(&intent), unmet, &Pass::default());
+            let decision = intent::follow(&intent, &self.store.made(&intent), unmet, (&pass, now));
             if let Some(decision) = decision {
                 self.settle(side, &intent, decision)?;
             }

@@ -9,8 +9,8 @@ use crate::options::Config;
 /// What is told of the exit codes below each command's help.
 const CODES: &str = "\
 Prints one line of JSON. Ends with 0 when it is done, 2 when it is accepted and under way, 3 when there was nothing to do, 4 when a limit \
-or a brake refuses it, 5 when settings, fleet file or arguments cannot be used, 6 when it did not come about in time, and 1 for \
-whatever else is in the way.";
+or a brake refuses it or a cloud gives no machines, 5 when settings, fleet file or arguments cannot be used, 6 when it did not come about \
+in time (unless its state is `failed`, whoever leads next goes on with it), and 1 for whatever else is in the way.";
 
 /// What an operator asks of the fleet. Each is written down once for its key, so that of many equal commands one has an effect.
 #[derive(Debug, Subcommand)]

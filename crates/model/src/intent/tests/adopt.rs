@@ -222,7 +222,7 @@ fn an_adoption_is_over_when_its_builder_got_ready_or_goes() {
     ] {
         let mut asked = adopt("i-1");
         (asked.state, asked.words, asked.builders) = (Running, "it is asked for".to_owned(), builders);
-        let followed = follow(&asked, &made, None, &Pass::default());
+        let followed = follow(&asked, &made, None, (&Pass::default(), NOW));
         let found = followed.as_ref().map(|it| (it.state, it.words.as_str()));
         assert_eq!(found, expected, "{made:?}");
         assert_eq!(asked.wants().is_some(), asked.builders.is_empty(), "{made:?}");

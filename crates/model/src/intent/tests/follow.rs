@@ -63,9 +63,54 @@ fn spawning_is_done_when_all_that_was_launched_got_ready() {
             state: Running,
             ..intent(spawn(2, None))
         };
-        let decision = follow(&running, &made, unmet.as_ref(), &Pass::default()).unwrap();
+        let decision = follow(&running, &made, unmet.as_ref(), (&Pass::default(), NOW)).unwrap();
         assert_eq!((decision.state, decision.words.as_str()), (state, words));
     }
+}
+
+#[test]
+fn nothing_is_launched_for_an_intent_whose_time_is_over_and_what_was_launched_is_followed() {
+    let keep = Some(Span::seconds(60));
+    let after = |seconds| NOW.plus(Duration::from_secs(seconds));
+    let over = "the time for which it was asked was over at 2027-01-15T08:01:00Z";
+    for (made, seconds, state, words) in [
+        (
+            vec![],
+            59,
+            Running,
+            "0 of 2 builders of pool x86 are ready, 0 launched".to_owned(),
+        ),
+        (vec![], 60, Refused, over.to_owned()),
+        (
+            vec![made(1, S::Ready, true)],
+            60,
+            Refused,
+            format!("1 of 2 builders launched: {over}"),
+        ),
+        (
+            vec![made(1, S::Ready, true), made(2, S::Booting, false)],
+            60,
+            Running,
+            "1 of 2 builders of pool x86 are ready, 2 launched".to_owned(),
+        ),
+    ] {
+        let running = Intent {
+            state: Running,
+            builders: made.iter().map(|it| it.id).collect(),
+            ..intent(spawn(2, keep))
+        };
+        let decision = follow(&running, &made, None, (&Pass::default(), after(seconds))).unwrap();
+        assert_eq!((decision.state, &decision.words), (state, &words), "{seconds} s");
+        let asked = demands(&running, after(seconds));
+        let asks = asked.iter().any(|it| matches!(it.source, Source::Operator(..)));
+        assert_eq!(asks, state == Running && made.len() < 2, "{words}");
+    }
+    let mut late = snapshot(vec![], None);
+    late.now = after(60);
+    let decision = take_up(&intent(spawn(2, keep)), &late);
+    assert_eq!((decision.state, decision.words.as_str()), (Refused, over));
+    let forever = take_up(&intent(spawn(2, None)), &late);
+    assert_eq!(forever.state, Running, "without a time it is never too late");
 }
 
 #[test]
@@ -76,7 +121,7 @@ fn an_end_is_done_when_the_cloud_has_said_so_and_nothing_new_is_not_written_down
         words: "2 of 2 builders not gone yet, 1 of them at work".to_owned(),
         ..intent(terminate(ids(&[1, 2]), false))
     };
-    let of = |made: &[Made]| follow(&running, made, None, &Pass::default());
+    let of = |made: &[Made]| follow(&running, made, None, (&Pass::default(), NOW));
     assert_eq!(of(&[made(1, S::Busy, true), made(2, S::Draining, true)]), None);
     let some = of(&[made(1, S::Terminated, true), made(2, S::Draining, true)]).unwrap();
     let words = "1 of 2 builders not gone yet";
@@ -96,7 +141,7 @@ fn a_hold_is_done_when_the_builder_is_held_and_a_pass_when_nothing_moves() {
             words: "it waits".to_owned(),
             ..intent(request)
         };
-        follow(&running, made, None, pass).map(|it| it.state)
+        follow(&running, made, None, (pass, NOW)).map(|it| it.state)
     };
     let none = &Pass::default();
     for (now, expected) in [
@@ -149,7 +194,7 @@ fn a_pass_that_no_cloud_answered_has_not_found_that_nothing_was_due() {
             silent: silent(),
             ..Pass::default()
         };
-        let decision = follow(&running, &[], None, &pass).unwrap();
+        let decision = follow(&running, &[], None, (&pass, NOW)).unwrap();
         assert_eq!((decision.state, decision.words.as_str()), (state, words));
     }
 }
