@@ -4,6 +4,7 @@
 mod answer;
 mod arguments;
 mod carry_out;
+mod dry_run;
 mod key;
 mod strays;
 
@@ -22,9 +23,9 @@ use store::{Builder, FleetView, Store};
 use self::{
     answer::Answer,
     carry_out::{Patience, carry_out, refuse_where_nobody_can_lead},
+    dry_run::dry_run,
     key::key_of,
 };
-use super::plan::words_of;
 use crate::{
     complain, database,
     parts::{self, BadConfig},
@@ -140,28 +141,6 @@ fn actor() -> String {
         .filter_map(|variable| std::env::var(variable).ok())
         .find(|name| !name.is_empty());
     name.map_or_else(|| "operator".to_owned(), |name| format!("operator:{name}"))
-}
-
-/// What would come of an intent in the next round.
-async fn dry_run(
-    settings: &Settings,
-    store: &Store,
-    fleet: &FleetSpec,
-    intent: Intent,
-) -> anyhow::Result<Answer> {
-    let view = store.fleet_snapshot(fleet.fleet, clock::now()).await?;
-    let (snapshot, plan) = super::planned(settings, store, fleet, &view)?;
-    let decision = intent::take_up(&intent, &snapshot);
-    let then = model::plan(&intent::as_decided(&snapshot, &intent, &decision));
-    let unmet = then.unmet.iter().find(|it| it.intent == intent.key);
-    let (state, words) = match unmet.filter(|it| !it.may_pass) {
-        Some(unmet) => (IntentState::Refused, unmet.why.clone()),
-        None => (decision.state, decision.words),
-    };
-    let known = words_of(&plan, &view);
-    let mut new = words_of(&then, &view);
-    new.retain(|words| !known.contains(words));
-    Ok(Answer::planned(&intent, (state, words), new))
 }
 
 /// What a command line asks for, with the names in it looked up.

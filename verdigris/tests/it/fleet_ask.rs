@@ -199,6 +199,12 @@ const ANSWERS: &[(&str, i32, &str, &str)] = &[
         "refused",
         "no cloud lists an instance i-1 with the fleet's tag and no builder",
     ),
+    (
+        "reconcile --dry-run",
+        3,
+        "planned",
+        "nothing is due, as far as it is on record: a pass asks every cloud besides",
+    ),
 ];
 
 #[test]
@@ -238,6 +244,37 @@ fn a_command_without_a_controller_asks_the_cloud_itself_and_says_when_that_is_aw
     // It gave the lease back: another leads at once.
     let (code, again, _) = farm.ask("spawn local --timeout 30s --key other");
     assert_eq!((code, &again["is_first"]), (4, &true.into()), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_be_done_is_told_of_a_pass_and_beside_an_intent_in_equal_words() {
+    let farm = Nobody::new();
+    farm.write_fleet("max: 3, idle: 1");
+    let launch = |why: &str| format!("launch   a builder of pool local: {why}");
+    let (code, planned, _) = farm.ask("reconcile --dry-run");
+    let spare = launch("the pool has 0 of 1 spare builders");
+    assert_eq!(
+        (code, &planned["actions"]),
+        (0, &serde_json::json!([spare])),
+        "{planned}"
+    );
+    farm.write_fleet("max: 3");
+    let store = farm.store().await;
+    let lease = farm.lead(&store).await;
+    let (code, asked, _) = farm.ask("spawn local --timeout 1s --key first");
+    assert_eq!(code, 2, "{asked}");
+    let key = asked["key"].as_str().unwrap();
+    let intent = store.intent(lease.fleet, key).await.unwrap().unwrap();
+    let running = Decision::of(IntentState::Running, "1 builder of pool local to launch");
+    let settled = store.settle_intent(&lease, &intent, &running, clock::now());
+    settled.await.unwrap();
+    let (code, planned, _) = farm.ask("spawn local --dry-run --key second");
+    let one = launch("operator:tester asked for 1 builder");
+    assert_eq!(
+        (code, &planned["actions"]),
+        (0, &serde_json::json!([one])),
+        "{planned}"
+    );
 }
 
 /// Puts a builder on record with the machine i-7 in the cloud `here`.
