@@ -13,6 +13,7 @@ mod database;
 mod embedded;
 mod fleet;
 mod follow;
+mod holder;
 mod hosts;
 mod image;
 mod instance_types;

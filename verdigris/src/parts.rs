@@ -26,7 +26,7 @@ use shell::ClientKey;
 use store::Store;
 
 use crate::{
-    assets, hosts,
+    assets, holder, hosts,
     secrets::{AccessKey, Secrets},
 };
 use keys::{Keys, keys};
@@ -242,8 +242,7 @@ pub(crate) fn controller(
     let mut context = planner(settings, secrets.builder_key()?, store, fleet(settings)?)?;
     context.clouds = clouds(&context.fleet, embedded)?;
     if embedded.is_some() {
-        // It holds its directory's lock: one that comes is the one before, started again, and need not wait.
-        context.holder = format!("{}:up", host_name());
+        context.holder = holder::of_farm(&host_name(), &settings.storage.directory)?;
     }
     Ok(context)
 }
@@ -308,7 +307,7 @@ pub(crate) fn planner(
         clock: Clock::System,
         quiesce: CancellationToken::new(),
         builder_url: settings.http.builder_url(),
-        holder: format!("{}:{}", host_name(), std::process::id()),
+        holder: holder::of_process(&host_name()),
     })
 }
 
