@@ -42,6 +42,7 @@ async fn a_pass_that_reaches_no_cloud_is_refused_with_what_is_wrong() {
         "{words}"
     );
     farm.cloud.set_away(None);
+    farm.clock.advance(Duration::from_secs(1));
     let asked = farm.ask(&Request::Reconcile).await;
     let over = farm.until_over(&asked.key).await;
     assert_eq!(over.state, IntentState::Done, "{}", over.words);
