@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The blocks of one language in a document, after the line that begins with `from`.
-fn blocks(document: &str, language: &str, from: &str) -> Vec<String> {
+pub(crate) fn blocks(document: &str, language: &str, from: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../docs")
         .join(document);

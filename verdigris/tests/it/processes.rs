@@ -1,4 +1,4 @@
-//! The farm as three processes on PostgreSQL, with devcloud as a fourth that knows nothing of them.
+//! The farm as several processes with one database, with devcloud as another that knows nothing of them.
 
 use std::{
     fs,
@@ -11,6 +11,7 @@ use store::testing::PostgresServer;
 
 use crate::{
     clouds::{Running, beside, ledger},
+    documentation::blocks,
     farm::{CHROOT, PATIENCE, cached, dnf, eventually, free_port, get, text, verdigris},
     packages::{SLOW, source_package},
 };
@@ -167,15 +168,32 @@ pools:
     }
 
     fn answer(&self, arguments: &[&str], codes: &[Option<i32>]) -> serde_json::Value {
-        let output = self.command(&[&["fleet"], arguments].concat()).output().unwrap();
+        self.answer_of(self.command(&[&["fleet"], arguments].concat()), codes)
+    }
+
+    fn answer_of(&self, mut command: Command, codes: &[Option<i32>]) -> serde_json::Value {
+        let output = command.output().unwrap();
         let (said, told) = (text(&output.stdout), text(&output.stderr));
         let code = output.status.code();
         assert!(
             codes.contains(&code),
-            "{arguments:?}: {said}{told}\n{}",
+            "{command:?}: {said}{told}\n{}",
             self.logs()
         );
         serde_json::from_str(&said).unwrap()
+    }
+
+    /// Runs a command line of the crontab as cron does, with the settings in the environment, and with what is said besides; the
+    /// answer of one that came about.
+    fn cron(&self, line: &str, besides: &[&str]) -> serde_json::Value {
+        let arguments = line.strip_prefix("verdigris ").unwrap().split_whitespace();
+        let mut command = verdigris();
+        command.args(arguments).args(besides);
+        command
+            .env("VERDIGRIS_CONFIG", self.path("verdigris.toml"))
+            .env("AWS_ACCESS_KEY_ID", "KEY")
+            .env("AWS_SECRET_ACCESS_KEY", "secret-of-the-test");
+        self.answer_of(command, &[Some(0), Some(3)])
     }
 
     /// How the fleet stands.
@@ -265,23 +283,53 @@ fn api_controller_and_worker_build_a_package_as_three_processes_on_postgresql() 
 }
 
 #[test]
-fn commands_made_for_cron_drive_a_farm_that_has_no_controller() {
+fn the_crontab_drives_a_farm_that_has_no_controller_on_postgresql() {
     let server = PostgresServer::start().unwrap();
-    let (farm, _cloud) = prepared(&server.new_database().unwrap());
+    cron_alone_drives_a_farm(&server.new_database().unwrap());
+}
+
+#[test]
+fn the_crontab_drives_a_farm_that_has_no_controller_on_sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("farm.sqlite");
+    cron_alone_drives_a_farm(&format!("sqlite://{}", file.display()));
+}
+
+/// The commands of the documentation's crontab, word for word.
+fn crontab() -> Vec<String> {
+    let blocks = blocks("fleet.md", "", "A crontab of a farm without a controller.");
+    let lines = blocks[0].lines().filter_map(|line| {
+        let (_, command) = line.split_once(" farm ")?;
+        let (command, _) = command.split_once(" >>")?;
+        Some(command.trim().to_owned())
+    });
+    lines.collect()
+}
+
+fn cron_alone_drives_a_farm(database: &str) {
+    let commands = crontab();
+    let [reconcile, spawn, drain] = commands.as_slice() else {
+        panic!("{commands:?}");
+    };
+    let (farm, _cloud) = prepared(database);
+    let fleet = fs::read_to_string(farm.path("fleet.yaml")).unwrap();
+    fs::write(farm.path("fleet.yaml"), fleet.replace("max: 2,", "max: 3,")).unwrap();
     let _roles = [farm.spawn("api"), farm.spawn("worker")];
     farm.wait_for_api();
-    let spawned = farm.ask(&["spawn", "x86", "--timeout", "300s"]);
-    assert_eq!(spawned["builders"].as_array().unwrap().len(), 1, "{spawned}");
-    let passed = farm.ask(&["reconcile", "--timeout", "300s"]);
+    let spawned = farm.cron(spawn, &[]);
+    let own = spawned["builders"].as_array().unwrap().len();
+    assert!(own > 0, "{spawned}");
+    let passed = farm.cron(reconcile, &[]);
     assert_eq!(
         farm.states(),
-        ["ready", "ready"],
+        vec!["ready"; own + 1],
         "one is the pool's own: {passed}"
     );
     farm.submit_slow_package();
-    farm.ask(&["reconcile", "--timeout", "300s", "--key", "assign"]);
+    // In another minute it needs no key.
+    farm.cron(reconcile, &["--key", "assign"]);
     farm.wait_for("succeeded");
-    let drained = farm.ask(&["drain", "x86", "--reason", "night", "--timeout", "300s"]);
+    let drained = farm.cron(drain, &[]);
     assert_eq!(drained["state"], "done", "{drained}");
     let rest = farm.ask(&["reconcile", "--timeout", "300s", "--key", "end"]);
     assert_eq!(farm.states(), [""; 0], "{rest}");
