@@ -176,16 +176,19 @@ fn pause(
 }
 
 fn resume(pool: &PoolName, snapshot: &Snapshot) -> Decision {
-    let paused = snapshot.pools.get(pool).and_then(|pool| pool.pause.as_ref());
-    if paused.is_none_or(|pause: &Pause| !pause.lasts(snapshot.now)) {
-        return Decision::of(Nothing, format!("pool {pool} is not drained"));
-    }
+    let words = match snapshot.pools.get(pool).map(|known| &known.pause) {
+        Some(Some(pause)) if pause.lasts(snapshot.now) => {
+            format!("pool {pool} launches builders again as it needs them")
+        }
+        Some(_) => return Decision::of(Nothing, format!("pool {pool} is not drained")),
+        // Its pause outlives it: it is not to come back drained.
+        None => format!(
+            "pool {pool} is not in the fleet file, and launches builders as it needs them when it is again"
+        ),
+    };
     Decision {
         pause: Some((pool.clone(), None)),
-        ..Decision::of(
-            Done,
-            format!("pool {pool} launches builders again as it needs them"),
-        )
+        ..Decision::of(Done, words)
     }
 }
 

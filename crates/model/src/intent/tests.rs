@@ -388,6 +388,11 @@ fn draining_a_pool_pauses_it_and_uncordoning_it_lets_it_launch_again() {
         let decision = take_up(&uncordon, &snapshot(vec![], paused));
         assert_eq!((decision.state, decision.pause), (state, decided));
     }
+    // The file that is in force lacks it for a moment: it does not come back drained.
+    let mut without = snapshot(vec![], None);
+    without.pools.clear();
+    let decision = take_up(&uncordon, &without);
+    assert_eq!((decision.state, decision.pause), (Done, Some((x86(), None))));
     let of_one = Request::Drain {
         what: ids(&[1]),
         reason: "net".to_owned(),
