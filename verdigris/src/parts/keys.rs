@@ -1,6 +1,11 @@
 //! The access keys of clouds, from where the fleet file says that they are.
 
-use std::{env::VarError, path::Path};
+use std::{
+    collections::BTreeMap,
+    env::VarError,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use cloud::{InstanceRole, METADATA_SERVICE};
@@ -55,7 +60,16 @@ fn role(endpoint: Result<String, VarError>) -> anyhow::Result<InstanceRole> {
         Ok(_) | Err(VarError::NotPresent) => METADATA_SERVICE.to_owned(),
         Err(VarError::NotUnicode(_)) => return Err(wrong("is no UTF-8")),
     };
-    InstanceRole::at(&endpoint).ok_or_else(|| wrong("is no address of HTTP, such as http://169.254.169.254"))
+    // One for each address: a client that is made anew, since the fleet file was read again, goes on with the key that there is.
+    static ROLES: Mutex<BTreeMap<String, InstanceRole>> = Mutex::new(BTreeMap::new());
+    let mut roles = ROLES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(role) = roles.get(&endpoint) {
+        return Ok(role.clone());
+    }
+    let role = InstanceRole::at(&endpoint)
+        .ok_or_else(|| wrong("is no address of HTTP, such as http://169.254.169.254"))?;
+    roles.insert(endpoint, role.clone());
+    Ok(role)
 }
 
 fn key_in_environment(variable: impl Fn(&str) -> Result<String, VarError>) -> anyhow::Result<AccessKey> {
