@@ -131,11 +131,15 @@ impl Images {
             cloud: builder.cloud.clone(),
             source,
         })?;
+        let pool = &builder.pool;
+        if let (None, Some(_)) = (&image, disk) {
+            let (cloud, image) = (&builder.cloud, &builder.image);
+            return Err(Error::Contradiction(format!(
+                "pools.{pool}.disk: cloud {cloud} does not know image {image}, whose root volume it is"
+            )));
+        }
         let volumes = image.map(|image| image.volumes(disk)).transpose();
-        let of_pool = |no_root: NoRootVolume| {
-            let pool = &builder.pool;
-            Error::Contradiction(format!("pools.{pool}.disk: {no_root}"))
-        };
+        let of_pool = |no_root: NoRootVolume| Error::Contradiction(format!("pools.{pool}.disk: {no_root}"));
         Ok(volumes.map_err(of_pool)?.unwrap_or_default())
     }
 
@@ -161,7 +165,11 @@ impl Images {
             let (image, cloud) = (&builder.image, &builder.cloud);
             info!(cloud, "Nothing is known of image {image}: {error}");
         }
-        let used_for = if word.is_ok() { USED_FOR } else { SILENCE_USED_FOR };
+        // One that is new may not be known yet.
+        let used_for = match word {
+            Ok(Some(_)) => USED_FOR,
+            Ok(None) | Err(_) => SILENCE_USED_FOR,
+        };
         *answer = Some(Answer {
             word: word.clone(),
             until: self.clock.elapsed().saturating_add(used_for),
