@@ -137,12 +137,9 @@ async fn a_chroot_that_is_added_gets_a_builder_and_the_others_go_on_while_a_few_
     farm.controller.round(&farm.lease).await.unwrap();
     let states = farm.states().await;
     let count = |state| states.iter().filter(|it| **it == state).count();
-    // A tenth of thirty leaves. Of the rest one is given away.
-    assert_eq!(
-        (count(BuilderState::Draining), count(BuilderState::Reserved)),
-        (3, 1),
-        "{states:?}"
-    );
+    // A tenth of thirty leaves, and one of them may be further already. Of the rest one is given away.
+    let leave: usize = BuilderState::ENDING.into_iter().map(count).sum();
+    assert_eq!((leave, count(BuilderState::Reserved)), (3, 1), "{states:?}");
     assert_eq!(count(BuilderState::Ready), 26, "{states:?}");
     let on = |attempts: Vec<store::Attempt>| attempts[0].builder;
     let old = on(store.attempts_of(of_old).await.unwrap()).unwrap();
