@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use model::{
-    BuilderState,
     intent::{self, Decision, Intent, IntentState, Made, Pass, Request},
     plan::{Action, Plan},
 };
@@ -112,15 +111,10 @@ impl Controller {
 
     /// Whether something would be left in the middle if this controller ended now.
     fn is_anything_moving(&self, view: &FleetView, plan: &Plan) -> bool {
-        let is_moving = |state: BuilderState| {
-            BuilderState::STARTING.contains(&state)
-                || BuilderState::ENDING.contains(&state)
-                || state == BuilderState::Cleaning
-        };
         !plan.actions.is_empty()
             || self.steps.under_way() > 0
             || self.hooks.is_busy()
-            || view.builders.iter().any(|builder| is_moving(builder.state))
+            || view.builders.iter().any(|builder| builder.state.is_on_its_way())
     }
 
     pub(crate) async fn settle(

@@ -122,6 +122,12 @@ impl BuilderState {
         matches!(self, S::Reserved | S::Busy | S::Cleaning)
     }
 
+    /// Whether it goes on by itself to a state in which it may stay: it starts, is being cleaned, or ends.
+    #[must_use]
+    pub fn is_on_its_way(self) -> bool {
+        self == S::Cleaning || Self::STARTING.contains(&self) || Self::ENDING.contains(&self)
+    }
+
     /// The states that may follow. Busy never goes straight to terminating, nor does ready.
     #[must_use]
     pub const fn next(self) -> &'static [Self] {

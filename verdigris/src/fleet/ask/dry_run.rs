@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use model::{
-    BuilderState,
     fleet::FleetSpec,
     intent::{self, Intent, IntentState, Request},
     step::sight,
@@ -69,12 +68,7 @@ fn beyond(mut known: Vec<String>, mut then: Vec<String>) -> Vec<String> {
 
 /// The builders with which a pass goes on, a line for each.
 fn under_way(view: &FleetView) -> Vec<String> {
-    let is_moving = |state: BuilderState| {
-        BuilderState::STARTING.contains(&state)
-            || BuilderState::ENDING.contains(&state)
-            || state == BuilderState::Cleaning
-    };
-    let moving = view.builders.iter().filter(|it| is_moving(it.state));
+    let moving = view.builders.iter().filter(|it| it.state.is_on_its_way());
     let lines = moving.map(|it| format!("go on    with {}, which is {}", it.id, it.state));
     lines.collect()
 }
@@ -110,7 +104,7 @@ fn ends(view: &FleetView, mut room: BTreeMap<&str, usize>) -> Vec<String> {
 mod tests {
     use std::time::Duration;
 
-    use model::stray::Ignored;
+    use model::{BuilderState, stray::Ignored};
 
     use super::{
         super::super::testing::{NOW, builder, view},
