@@ -141,6 +141,18 @@ impl Taking<'_> {
         self.take_once(&purse, 1).await
     }
 
+    /// Takes one that was kept; whether there was one.
+    pub(crate) fn take_kept(&self) -> bool {
+        self.take_held(&self.purse(), 1)
+    }
+
+    /// Keeps one that was taken and could not be used, for the next who takes one.
+    pub(crate) fn keep(&self) {
+        let purse = self.purse();
+        let mut held = lock(&purse.held);
+        held.admitted = held.admitted.saturating_add(1);
+    }
+
     /// Takes so many calls, and waits for them, but not longer than `patience`. As an error: how long until they are there.
     pub(crate) async fn take(&self, cost: u32, patience: Duration) -> Result<(), Duration> {
         let purse = self.purse();

@@ -20,6 +20,12 @@ impl Doubts {
         *count
     }
 
+    /// How many lists in a row had no machine of the builder's.
+    pub(crate) fn count(&self, builder: BuilderId) -> u32 {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&builder).copied().unwrap_or_default()
+    }
+
     /// There is one, or no doubt any more.
     pub(crate) fn forget(&self, builder: BuilderId) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +51,9 @@ mod tests {
             [doubts.missed(one), doubts.missed(one), doubts.missed(other)],
             [1, 2, 1]
         );
+        assert_eq!([doubts.count(one), doubts.count(other)], [2, 1]);
         doubts.forget(one);
+        assert_eq!(doubts.count(one), 0);
         assert_eq!(doubts.missed(one), 1);
         doubts.keep(|builder| builder == one);
         assert_eq!([doubts.missed(one), doubts.missed(other)], [2, 1]);

@@ -332,3 +332,18 @@ async fn a_cloud_without_limits_is_called_as_it_is_and_nothing_is_written() {
     let condition = spender.store.fleet_condition(Some(fleet()), NOW).await.unwrap();
     assert_eq!(condition.calls, []);
 }
+
+/// A pool's turn among its launches, whose cloud had no call left for it.
+#[tokio::test]
+async fn what_was_taken_and_not_used_is_there_for_the_next() {
+    let (place, clock) = (Place::sqlite(), ManualClock::new(NOW));
+    let process = Process::start(&place, &clock, "0.7", &Arc::new(Strict::new(&clock))).await;
+    let taking = process.taking(CallClass::Launch);
+    assert!(!taking.take_kept());
+    taking.keep();
+    assert!(taking.take_kept());
+    assert!(!taking.take_kept(), "once");
+    taking.keep();
+    process.spender.calls.forget();
+    assert!(!taking.take_kept(), "who does not lead any more has none");
+}

@@ -125,22 +125,27 @@ async fn admit(context: &Context, builder: &Builder) -> Result<(), Duration> {
         }
     }
     let pool = context.fleet.pools.get(&builder.pool);
-    if let Some(bucket) = pool.and_then(|pool| pool.launch.bucket()) {
-        // The turn would be lost where the cloud has none.
+    let name = name_of_pool(&builder.pool);
+    let turn = pool.and_then(|pool| pool.launch.bucket());
+    let turn = turn.map(|bucket| taking(context, &name, bucket));
+    if let Some(turn) = turn.as_ref().filter(|turn| !turn.take_kept()) {
         let wait = context
             .calls
             .wait(&builder.cloud, CallClass::Launch, context.clock.elapsed());
         if !wait.is_zero() {
             return Err(wait);
         }
-        taking(context, &name_of_pool(&builder.pool), bucket)
-            .once()
-            .await?;
+        turn.once().await?;
     }
     let spec = context.fleet.clouds.get(&builder.cloud);
     let bucket = spec.and_then(|spec| spec.buckets().remove(&CallClass::Launch));
     let Some(bucket) = bucket else { return Ok(()) };
-    taking(context, &builder.cloud, bucket).admit().await
+    let admitted = taking(context, &builder.cloud, bucket).admit().await;
+    if let (Err(_), Some(turn)) = (&admitted, &turn) {
+        // Another took the cloud's call: the pool's turn may be the only one for minutes.
+        turn.keep();
+    }
+    admitted
 }
 
 /// Repeats the question with the same token and the same parameters. Observing adopts an instance by its tag as well.
@@ -151,27 +156,13 @@ pub(super) async fn ask_again(
     turn: &Turn,
 ) -> Result<Duration, Error> {
     let waited = context.clock.now().since(builder.entered_at);
-    let known = match volumes(context, builder, &turn.images).await {
-        // The file wants a disk by now that could not be asked for: it was not when the launch was.
-        Err(Error::Contradiction(_)) => {
-            let cloud = cloud_of(context, builder)?;
-            turn.images.volumes(cloud, builder, None).await
-        }
-        known => known,
-    };
-    let (launch, reply) = match known {
-        Ok(volumes) => {
-            let (launch, answer) = ask(context, builder, volumes).await?;
-            if let Some(failure) = unreachable(builder, &answer) {
-                return Err(failure);
-            }
-            (launch, reply(answer))
-        }
-        // The question cannot be repeated word for word; the cloud's lists go on telling.
-        Err(Error::Cloud { source, .. }) if matches!(source, cloud::Error::Refused { .. }) => {
-            (launch_of(builder)?, Reply::Unclear(source.to_string()))
-        }
-        Err(error) => return Err(error),
+    let (launch, reply) = if launch::only_lists_tell(waited, turn.doubts.count(builder.id)) {
+        (
+            launch_of(builder)?,
+            Reply::Unclear("it is not asked again".to_owned()),
+        )
+    } else {
+        repeat(context, builder, turn).await?
     };
     debug!(builder.id = %builder.id, "Asked again what became of the launch: {reply:?}");
     let step = match launch::after_question(&launch.offering, reply, waited) {
@@ -190,6 +181,36 @@ pub(super) async fn ask_again(
     };
     answered(context, lease, builder, step).await?;
     Ok(Duration::ZERO)
+}
+
+/// Asks once more for the launch that is on record, word for word; what is answered.
+async fn repeat<'a>(
+    context: &Context,
+    builder: &'a Builder,
+    turn: &Turn,
+) -> Result<(&'a LaunchAttempt, Reply), Error> {
+    let known = match volumes(context, builder, &turn.images).await {
+        // The file wants a disk by now that could not be asked for: it was not when the launch was.
+        Err(Error::Contradiction(_)) => {
+            let cloud = cloud_of(context, builder)?;
+            turn.images.volumes(cloud, builder, None).await
+        }
+        known => known,
+    };
+    match known {
+        Ok(volumes) => {
+            let (launch, answer) = ask(context, builder, volumes).await?;
+            if let Some(failure) = unreachable(builder, &answer) {
+                return Err(failure);
+            }
+            Ok((launch, reply(answer)))
+        }
+        // The question cannot be repeated word for word; the cloud's lists go on telling.
+        Err(Error::Cloud { source, .. }) if matches!(source, cloud::Error::Refused { .. }) => {
+            Ok((launch_of(builder)?, Reply::Unclear(source.to_string())))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes down what came of a launch. That the instance is another builder's is no lost race: it is told in the builder's reason and

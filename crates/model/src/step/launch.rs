@@ -217,6 +217,13 @@ pub fn after_question(offering: &Offering, reply: Reply, waited: Duration) -> Do
     }
 }
 
+/// Whether a launch is not asked for again, since only lists are left to tell of it, so many of which had no instance of it in a row: the
+/// question could make the machine that the next list does not show yet.
+#[must_use]
+pub fn only_lists_tell(waited: Duration, misses: u32) -> bool {
+    waited > RESOLVING_WITHOUT_ANSWER && misses > 0
+}
+
 /// The end of a launch of which no instance is to be found.
 #[must_use]
 pub fn nowhere() -> Move {

@@ -252,6 +252,23 @@ fn only_a_machine_its_end_or_long_without_any_end_the_doubt_about_a_launch() {
 }
 
 #[test]
+fn a_launch_is_not_asked_for_again_between_the_lists_that_end_the_doubt_about_it() {
+    let seconds = Duration::from_secs;
+    for (waited, misses, expected) in [
+        (1800, 1, false),
+        (1801, 0, false),
+        (1801, 1, true),
+        (9000, 2, true),
+    ] {
+        assert_eq!(
+            only_lists_tell(seconds(waited), misses),
+            expected,
+            "{waited} s, {misses}"
+        );
+    }
+}
+
+#[test]
 fn the_end_of_a_doubt_is_a_move_that_a_builder_in_doubt_may_make() {
     let adopted = adopted("i-1");
     assert_eq!(
