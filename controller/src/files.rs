@@ -36,12 +36,39 @@ impl std::fmt::Debug for Files {
     }
 }
 
-/// What was read when the files had changed: they themselves, or what is wrong with them, as a text for operators.
-pub type News = Result<Files, String>;
+/// What was read since the files changed. Only the last counts, since a controller that waits for its turn may take it up days later.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// The last files that could be read as a whole.
+    files: Option<Files>,
+    /// What is wrong with those that stand now, as a text for operators.
+    problem: Option<String>,
+}
 
-/// Where news come from: only the last are kept, since a controller that waits for its turn may take them up days later. `None`: there
-/// were none yet.
-pub type Reader = watch::Receiver<Option<News>>;
+impl News {
+    /// Takes note of what was read now: files, or what is wrong with them.
+    pub fn note(&mut self, read: Result<Files, String>) {
+        match read {
+            Ok(files) => {
+                (self.files, self.problem) = (Some(files), None);
+            }
+            Err(problem) => self.problem = Some(problem),
+        }
+    }
+
+    /// The files, where they are others than those in force.
+    pub(crate) fn files_beside(&self, in_force: &Arc<FleetSpec>) -> Option<&Files> {
+        let files = self.files.as_ref();
+        files.filter(|files| !Arc::ptr_eq(&files.fleet, in_force))
+    }
+
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+}
+
+/// Where news come from.
+pub type Reader = watch::Receiver<News>;
 
 /// What a controller knows of its files.
 #[derive(Debug, Default)]
@@ -75,15 +102,15 @@ impl Following {
     pub(crate) async fn change(&mut self) -> Option<()> {
         let news = self.news.as_mut()?;
         news.changed().await.ok()?;
-        self.read.clone_from(&*news.borrow_and_update());
+        self.read = Some(news.borrow_and_update().clone());
         Some(())
     }
 
-    /// Whether files were read that are not taken up yet; only the last ones count.
+    /// Whether something was read that is not taken up yet.
     pub(crate) fn are_waiting(&mut self) -> bool {
         let news = self.news.as_mut();
         if let Some(news) = news.filter(|news| news.has_changed().unwrap_or_default()) {
-            self.read.clone_from(&*news.borrow_and_update());
+            self.read = Some(news.borrow_and_update().clone());
         }
         self.read.is_some()
     }
@@ -104,14 +131,19 @@ pub(crate) fn unusable(old: &FleetSpec, new: &FleetSpec, builders: &[Builder]) -
     let planned = builders
         .iter()
         .filter(|builder| builder.state == BuilderState::Planned && builder.host.is_none());
-    let about_to_be = planned.map(|builder| (builder.cloud.clone(), 1)).collect();
-    machines_left(old, new, &about_to_be)?;
-    let clouds: Vec<&str> = about_to_be.keys().map(String::as_str).collect();
-    Some(format!(
-        "builders are about to be launched in {}, which it changes: it is taken up when they are not any more; with `max` of their \
-         pools at 0 none is launched",
-        clouds.join(", ")
-    ))
+    let clouds: BTreeSet<&str> = planned.map(|builder| builder.cloud.as_str()).collect();
+    let is_changed = |cloud: &&str| {
+        let one = BTreeMap::from([((*cloud).to_owned(), 1)]);
+        machines_left(old, new, &one).is_some()
+    };
+    let changed: Vec<&str> = clouds.into_iter().filter(is_changed).collect();
+    (!changed.is_empty()).then(|| {
+        format!(
+            "builders are about to be launched in {}, which it changes: it is taken up when they are not any more; with `max` of their \
+             pools at 0 none is launched",
+            changed.join(", ")
+        )
+    })
 }
 
 /// The machines of a fleet that would run on with nobody to end them, if a controller led by this file, in words; `None` where there

@@ -53,6 +53,9 @@ impl Controller {
         waits_since: &mut Option<Timestamp>,
         stop: &CancellationToken,
     ) {
+        if self.still_forsakes().await {
+            return debug!("The fleet file still leads to some machines no more.");
+        }
         let context = Arc::clone(&self.context);
         let ttl = context.fleet.controller.lease.ttl.get();
         let (asked, now) = (context.clock.elapsed(), context.clock.now());
@@ -80,11 +83,7 @@ impl Controller {
             lost = keep_lease((&context.clock, &context.term), lease_spec, asked, renew) => Err(lost),
             led = context.term.within(&context.clock, self.lead(&lease, waited, stop)) => led,
         };
-        if let Err(Error::Forsakes(words)) = &led
-            && self.files.forsakes.as_ref() == Some(words)
-        {
-            debug!("The fleet file still leads to some machines no more.");
-        } else if let Err(error) = &led {
+        if let Err(error) = &led {
             warn!("No longer leading: {}", error_chain(error));
         }
         if let Err(Error::Forsakes(words)) = led {

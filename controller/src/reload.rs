@@ -44,14 +44,10 @@ impl Controller {
     /// # Errors
     /// When the database is away, or the lease is lost.
     pub(crate) async fn settle_on_files(&mut self, lease: &Lease) -> Result<Option<String>, Error> {
-        if self.files.are_waiting() {
-            match self.files.read.take() {
-                Some(Ok(files)) if files.fleet.fleet == self.context.fleet.fleet => {
-                    self.files.problem = None;
-                    self.put_in_force(files).await;
-                }
-                other => self.files.read = other,
-            }
+        if self.files.are_waiting()
+            && let Some(files) = self.files_to_lead_by()
+        {
+            self.put_in_force(files).await;
         }
         let (context, store) = (&self.context, &self.context.store);
         let Some(words) = left_behind(store, &context.fleet).await? else {
@@ -66,23 +62,43 @@ impl Controller {
         Ok(Some(words))
     }
 
+    /// Files of this fleet that were read and are not in force.
+    fn files_to_lead_by(&self) -> Option<Files> {
+        let context = &self.context;
+        let files = self.files.read.as_ref()?.files_beside(&context.fleet)?;
+        (files.fleet.fleet == context.fleet.fleet).then(|| files.clone())
+    }
+
+    /// Whether the files for which it did not lead would still lose the same machines: nothing is to be taken or written for that.
+    pub(crate) async fn still_forsakes(&mut self) -> bool {
+        let Some(words) = self.files.forsakes.clone() else {
+            return false;
+        };
+        self.files.are_waiting();
+        let files = self.files_to_lead_by();
+        let fleet = files.as_ref().map_or(&self.context.fleet, |files| &files.fleet);
+        let left = left_behind(&self.context.store, fleet).await;
+        left.is_ok_and(|left| left.as_ref() == Some(&words))
+    }
+
     async fn decide_on_files(&mut self, builders: &[Builder]) {
-        let problem = match self.files.read.take() {
-            None => return,
-            Some(Err(words)) => Some(words),
-            Some(Ok(files)) => match unusable(&self.context.fleet, &files.fleet, builders) {
+        let Some(news) = self.files.read.take() else {
+            return;
+        };
+        let mut problem = news.problem().map(str::to_owned);
+        if let Some(files) = news.files_beside(&self.context.fleet).cloned() {
+            match unusable(&self.context.fleet, &files.fleet, builders) {
                 None => {
                     self.put_in_force(files).await;
                     self.files.is_recorded = false;
-                    None
                 }
                 // The machines that are in its way may end: the next round looks again.
-                words => {
-                    self.files.read = Some(Ok(files));
-                    words
+                Some(words) => {
+                    self.files.read = Some(news);
+                    problem.get_or_insert(words);
                 }
-            },
-        };
+            }
+        }
         if problem == self.files.problem {
             return;
         }

@@ -58,7 +58,7 @@ pub(crate) fn follow(
     source: Source,
     supervisor: &Supervisor,
 ) -> anyhow::Result<Controller> {
-    let (sender, news) = watch::channel(None);
+    let (sender, news) = watch::channel(News::default());
     // In a terminal SIGHUP says that the terminal is gone, and ends the program as always.
     let hangup = if std::io::stdin().is_terminal() {
         None
@@ -79,7 +79,7 @@ async fn look(
     source: Source,
     mut watch: Watch,
     mut hangup: Option<Signal>,
-    sender: watch::Sender<Option<News>>,
+    sender: watch::Sender<News>,
     stop: CancellationToken,
 ) {
     let source = Arc::new(source);
@@ -101,10 +101,10 @@ async fn look(
         }
         let source = Arc::clone(&source);
         let read = move || source.read().map_err(|error| format!("{error:#}"));
-        let Ok(news) = tokio::task::spawn_blocking(read).await else {
+        let Ok(read) = tokio::task::spawn_blocking(read).await else {
             return;
         };
-        sender.send_replace(Some(news));
+        sender.send_modify(|news| news.note(read));
     }
 }
 

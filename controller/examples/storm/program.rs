@@ -77,7 +77,7 @@ struct Life {
     clouds: BTreeMap<String, Arc<dyn Cloud>>,
     reach: Arc<dyn Reach>,
     /// Where what it reads of the fleet file goes, and the version that it has read.
-    news: watch::Sender<Option<News>>,
+    news: watch::Sender<News>,
     read: u64,
 }
 
@@ -139,7 +139,7 @@ impl Common {
             outside: Arc::clone(&self.outside),
             gate: Arc::clone(&gate),
         };
-        let (sender, news) = watch::channel(None);
+        let (sender, news) = watch::channel(News::default());
         let controller = Controller::new(context)
             .with_hooks_by(Arc::new(programs))
             .following(news);
@@ -189,13 +189,13 @@ impl Place {
         let Some(life) = self.life.as_mut().filter(is_behind) else {
             return;
         };
-        let news = common.fleet.clone().map(|fleet| Files {
+        let read = common.fleet.clone().map(|fleet| Files {
             clouds: with_hosts(&life.clouds, &fleet),
             fleet,
             provisioner: Arc::clone(&common.provisioner),
             reach: Arc::clone(&life.reach),
         });
-        life.news.send_replace(Some(news));
+        life.news.send_modify(|news| news.note(read));
         life.read = common.version;
         common
             .outside

@@ -9,7 +9,7 @@ use super::{
     hooks::{Does, FakePrograms},
     *,
 };
-use crate::Files;
+use crate::{Files, News};
 
 const TTL: Duration = Duration::from_secs(60);
 /// How long a controller rests while something is under way, and while nothing is.
@@ -205,9 +205,19 @@ async fn a_controller_whose_file_leads_to_the_machines_no_more_does_not_lead_unt
     moved.clouds.get_mut("fake").unwrap().region = "elsewhere".to_owned();
     let mut context = Context::clone(&farm.controller.context);
     context.fleet = Arc::new(moved.clone());
-    let (sender, news) = watch::channel(None);
+    let (sender, news) = watch::channel(News::default());
     farm.controller = Controller::new(context).following(news);
     let calls = world.cloud.calls();
+    let epoch = async || {
+        let lease = world.take_over().await;
+        world
+            .store
+            .release_lease(&lease, world.clock().now())
+            .await
+            .unwrap();
+        lease.epoch
+    };
+    let before = epoch().await;
     for _ in 0..3 {
         let mut waits_since = None;
         Box::pin(farm.controller.take_and_lead(&mut waits_since, &world.stop)).await;
@@ -225,13 +235,19 @@ async fn a_controller_whose_file_leads_to_the_machines_no_more_does_not_lead_unt
         let in_force = world.store.fleet_file(Some(world.fleet)).await.unwrap().unwrap();
         assert_eq!(in_force["clouds"]["fake"]["region"], "r");
     }
+    assert_eq!(
+        epoch().await,
+        // It grows when a lease is taken and when it is given back.
+        before + 4,
+        "the lease is not taken again for the same words"
+    );
     assert_eq!(world.cloud.calls(), calls);
     assert_eq!(world.count(BuilderState::Ready).await, 1);
     // It was mended meanwhile, after it had lost its pool for a while: only the last file counts, from the first round on.
     let mut without_pool = FleetSpec::clone(&good);
     without_pool.pools.clear();
     for fleet in [&without_pool, &*good] {
-        sender.send_replace(Some(Ok(files(fleet, &farm))));
+        sender.send_modify(|news| news.note(Ok(files(fleet, &farm))));
     }
     let is_taken_up = async || {
         let now = world.clock().now();
@@ -263,10 +279,25 @@ async fn a_controller_that_stood_by_leads_by_the_file_that_was_changed_meanwhile
     let mut before = FleetSpec::clone(&old.fleet);
     before.clouds.get_mut("fake").unwrap().region = "before".to_owned();
     old.fleet = Arc::new(before);
-    let (sender, news) = watch::channel(None);
+    let (sender, news) = watch::channel(News::default());
     farm.controller = Controller::new(old).following(news);
-    sender.send_replace(Some(Ok(changed)));
-    farm.lead_until_ready(&world).await;
+    sender.send_modify(|news| news.note(Ok(changed)));
+    // What stands there by now is a mistake: the last good one counts, and the mistake is told of.
+    sender.send_modify(|news| news.note(Err("fleet.yaml:3:9: a tab".to_owned())));
+    let is_told = async || {
+        let now = world.clock().now();
+        let condition = world.store.fleet_condition(Some(world.fleet), now).await;
+        condition
+            .unwrap()
+            .file
+            .is_some_and(|file| file.words == "fleet.yaml:3:9: a tab")
+    };
+    let script = async {
+        world.until(is_told).await;
+        world.until_ready().await;
+        world.stop.cancel();
+    };
+    farm.lead_beside(&world, script).await;
     assert_eq!(farm.controller.context.fleet.clouds["fake"].region, "r");
     assert_eq!(world.cloud.terminated(), [""; 0]);
 }
