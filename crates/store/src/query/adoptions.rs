@@ -6,11 +6,14 @@ use model::{
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
 };
-use uuid::Uuid;
 
-use super::{builders::new_row, events::Entry, ignored::forget, leases::check_lease};
+use super::{
+    builders::{in_order, new_row},
+    events::Entry,
+    ignored::forget,
+    leases::check_lease,
+};
 use crate::{
     Adoption, Lease,
     convert::{check_text, or_conflict, reason, to_json},
@@ -133,16 +136,11 @@ impl Store {
                 return Ok(None);
             };
             // Each launch has a key of its own, and only that of the last one is kept.
-            let last: Option<Uuid> = launch_attempt::Entity::find()
-                .select_only()
-                .column(launch_attempt::Column::Id)
+            let launches = launch_attempt::Entity::find()
                 .filter(launch_attempt::Column::Builder.eq(id.0))
-                .order_by_desc(launch_attempt::Column::AskedAt)
-                .order_by_desc(launch_attempt::Column::Id)
-                .into_tuple()
-                .one(&*tx)
+                .all(&*tx)
                 .await?;
-            if last != Some(launch.0) {
+            if in_order(launches).last().map(|last| last.id) != Some(launch.0) {
                 return Ok(None);
             }
             let meant = builder::Entity::find()

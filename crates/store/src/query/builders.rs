@@ -51,8 +51,6 @@ async fn each_of(tx: &Tx, found: Select<builder::Entity>) -> Result<Vec<Result<B
     for some in rows.chunks(LAUNCHES_OF) {
         let found = launch_attempt::Entity::find()
             .filter(launch_attempt::Column::Builder.is_in(some.iter().map(|row| row.id)))
-            .order_by_asc(launch_attempt::Column::AskedAt)
-            .order_by_asc(launch_attempt::Column::Id)
             .all(&**tx)
             .await?;
         for launch in found {
@@ -72,8 +70,24 @@ pub(super) async fn builder_of(tx: &Tx, id: BuilderId) -> Result<Option<Builder>
     Ok(each_builder_of(tx, is_it).await?.pop().transpose()?)
 }
 
-fn builder(row: builder::Model, mut launches: Vec<launch_attempt::Model>) -> Result<Builder> {
+/// The launches of a builder in their order, the one that is meant last: the one that is open, or else the one that gave it its machine. Times
+/// alone do not tell: clocks are set back.
+pub(super) fn in_order(mut launches: Vec<launch_attempt::Model>) -> Vec<launch_attempt::Model> {
+    let gave = Some(LaunchAnswer::Given.as_str());
+    launches.sort_by_key(|it| {
+        (
+            it.outcome.is_none(),
+            it.answer.as_deref() == gave,
+            it.asked_at,
+            it.id,
+        )
+    });
+    launches
+}
+
+fn builder(row: builder::Model, launches: Vec<launch_attempt::Model>) -> Result<Builder> {
     let id = BuilderId(row.id);
+    let mut launches = in_order(launches);
     let count = |answer: Option<LaunchAnswer>| {
         let is_meant = |launch: &&launch_attempt::Model| {
             answer.is_none_or(|answer| launch.answer.as_deref() == Some(answer.as_str()))

@@ -233,13 +233,26 @@ async fn a_launch_is_on_record_before_the_cloud_is_called(farm: Farm) {
             .begin_launch(&farm.lease, &back, &launch, at(60), at(8))
             .await,
     );
+    // The clock was set back between the two: the one that is open is asked for, with its own token and key.
+    let second = new_launch();
     let again = farm
         .store
-        .begin_launch(&farm.lease, &back, &new_launch(), at(60), at(8))
+        .begin_launch(&farm.lease, &back, &second, at(60), at(3))
         .await
         .unwrap();
     assert_eq!((again.launches, again.refusals, again.postponements), (2, 1, 0));
-    assert_ne!(again.launch.unwrap().id, launch.id);
+    let call = again.launch.as_ref().unwrap();
+    assert_eq!((call.id, &call.outcome), (second.id, &None));
+    assert_eq!(again.host_key, second.host_key_public);
+    let given = Change {
+        launch_answer: Some(LaunchAnswer::Given),
+        instance_id: Some("i-1".to_owned()),
+        ..because("the cloud gave it")
+    };
+    let given = farm
+        .store
+        .transition(&farm.lease, &again, BuilderState::Pending, &given, at(4));
+    assert_eq!(given.await.unwrap().launch.unwrap().id, second.id);
 }
 
 async fn the_secret_host_key_is_kept_only_while_a_launch_may_be_repeated(farm: Farm) {
