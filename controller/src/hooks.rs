@@ -150,13 +150,15 @@ impl Hooks {
                 Box::pin(self.drop_late(context, lease, run)).await?;
             }
         }
+        // Before the next hooks of these builders are begun.
+        let given_up = Box::pin(give_up(context, lease, &waiting, &over)).await?;
         for (place, left) in orders.tried {
-            if let Some(run) = open.get(place) {
+            if let Some(run) = open.get(place).filter(|run| !given_up.contains(&run.builder)) {
                 self.try_one(context, lease, (run.clone(), left));
             }
         }
         let mut held = orders.waiting;
-        held.extend(Box::pin(give_up(context, lease, &waiting, &over)).await?);
+        held.extend(given_up);
         Ok(held)
     }
 

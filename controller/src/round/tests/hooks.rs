@@ -361,7 +361,7 @@ async fn a_try_that_was_under_way_when_its_controller_ended_is_made_again_under_
 
 #[tokio::test]
 async fn no_machine_is_asked_for_before_a_hook_that_has_to_go_well_and_its_pool_is_held_back() {
-    let hooks = "  before_spawn: [{cmd: [/budget], on_failure: retry, attempts: 2}]\n  after_terminate: [{cmd: [/bye]}]\n";
+    let hooks = "  before_spawn: [{cmd: [/budget], on_failure: retry, attempts: 2}, {cmd: [/next]}]\n  after_terminate: [{cmd: [/bye]}]\n";
     let (mut farm, programs) = farm(1, hooks).await;
     programs.set("/budget", Does::Ends(1));
     farm.settle().await;
@@ -374,6 +374,7 @@ async fn no_machine_is_asked_for_before_a_hook_that_has_to_go_well_and_its_pool_
     farm.until_all_ended(id).await;
     let builder = farm.controller.context.store.builder(id).await.unwrap().unwrap();
     assert_eq!(builder.state, BuilderState::Abandoned);
+    assert!(programs.ran_of("/next").is_empty(), "nor is the next hook begun");
     let why = "no machine is asked for: hook before_spawn: /budget: exit code 1, at the last of 2 tries";
     assert_eq!(builder.reason.as_deref(), Some(why));
     farm.pass(20).await;
