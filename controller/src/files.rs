@@ -7,7 +7,7 @@ use std::{
 
 use cloud::Cloud;
 use model::{
-    BuilderState,
+    BuilderState, FleetId,
     fleet::{FleetSpec, machines_left},
 };
 use provisioner::Provisioner;
@@ -56,10 +56,10 @@ impl News {
         }
     }
 
-    /// The files, where they are others than those in force.
-    pub(crate) fn files_beside(&self, in_force: &Arc<FleetSpec>) -> Option<&Files> {
+    /// The files, where they are others than those that were taken up last.
+    pub(crate) fn files_beside(&self, taken_up: &Arc<FleetSpec>) -> Option<&Files> {
         let files = self.files.as_ref();
-        files.filter(|files| !Arc::ptr_eq(&files.fleet, in_force))
+        files.filter(|files| !Arc::ptr_eq(&files.fleet, taken_up))
     }
 
     pub(crate) fn problem(&self) -> Option<&str> {
@@ -71,9 +71,11 @@ impl News {
 pub type Reader = watch::Receiver<News>;
 
 /// What a controller knows of its files.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Following {
     news: Option<Reader>,
+    /// The fleet file that was taken up last. What is in force may have clouds besides, see [`FleetSpec::keeping`].
+    pub(crate) file: Arc<FleetSpec>,
     /// What was read and not taken up yet.
     pub(crate) read: Option<News>,
     /// The machines to which the files do not lead, for which this controller does not lead; once that was said.
@@ -85,11 +87,15 @@ pub(crate) struct Following {
 }
 
 impl Following {
-    /// Files that are read anew and come from there.
-    pub(crate) fn new(news: Reader) -> Self {
+    /// A file that is taken up, and where those come from that are read anew, if they are.
+    pub(crate) fn new(file: Arc<FleetSpec>, news: Option<Reader>) -> Self {
         Self {
-            news: Some(news),
-            ..Self::default()
+            news,
+            file,
+            read: None,
+            forsakes: None,
+            problem: None,
+            is_recorded: false,
         }
     }
 
@@ -146,21 +152,50 @@ pub(crate) fn unusable(old: &FleetSpec, new: &FleetSpec, builders: &[Builder]) -
     })
 }
 
-/// The machines of a fleet that would run on with nobody to end them, if a controller led by this file, in words; `None` where there
-/// are none. The file in force says where they were launched.
+/// How many builders each cloud has, those included that are about to be launched.
+pub(crate) fn builders_by_cloud(builders: &[Builder]) -> BTreeMap<String, u64> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for builder in builders.iter().filter(|builder| builder.host.is_none()) {
+        let count = counts.entry(builder.cloud.clone()).or_default();
+        *count = count.saturating_add(1);
+    }
+    counts
+}
+
+/// The same with the machines that no builder has, and that are to be ended: where one is left, its cloud is kept.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn left_behind(store: &Store, fleet: &FleetSpec) -> Result<Option<String>, store::Error> {
-    let machines = store.machines_by_cloud(fleet.fleet).await?;
-    let in_force = store.fleet_file(Some(fleet.fleet)).await?;
+pub(crate) async fn with_orphans(
+    store: &Store,
+    fleet: FleetId,
+    mut counts: BTreeMap<String, u64>,
+) -> Result<BTreeMap<String, u64>, store::Error> {
+    for orphan in store.orphans(fleet, None).await? {
+        if orphan.ignored.is_none() {
+            let count = counts.entry(orphan.cloud).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    Ok(counts)
+}
+
+/// The fleet by which a controller leads with this file: the file, with those clouds of the one in force that it lacks and that still
+/// have machines. As the inner error, in words, which machines would run on with nobody to end them: then nobody leads by it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn to_lead_by(store: &Store, file: &FleetSpec) -> Result<Result<FleetSpec, String>, store::Error> {
+    let machines = store.machines_by_cloud(file.fleet).await?;
+    let in_force = store.fleet_file(Some(file.fleet)).await?;
     // Of a file that an older version wrote and this one does not understand, the names of the clouds are known by the builders.
     let in_force = in_force.and_then(|spec| serde_json::from_value::<FleetSpec>(spec).ok());
-    Ok(machines_left(
-        in_force.as_ref().unwrap_or(fleet),
-        fleet,
-        &machines,
-    ))
+    let in_force = in_force.as_ref().unwrap_or(file);
+    if let Some(words) = machines_left(in_force, file, &machines) {
+        return Ok(Err(words));
+    }
+    let left = with_orphans(store, file.fleet, machines).await?;
+    Ok(Ok(file.keeping(in_force, &left)))
 }
 
 /// What a file changes, in one line.

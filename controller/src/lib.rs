@@ -10,6 +10,7 @@
 mod adopt;
 mod agent;
 mod calls;
+mod clients;
 mod clouds;
 mod commit;
 mod console;
@@ -45,12 +46,13 @@ mod warnings;
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 pub use calls::{Calls, Spender, rationed};
+pub use clients::Clients;
 use cloud::Cloud;
-pub use files::{Files, News, Reader, left_behind};
+pub use files::{Files, News, Reader, to_lead_by};
 use futures_util::FutureExt as _;
 pub use hooks::{HookRunner, Order, Tried};
 pub use image::{BOOT_TAG, playbook_digest};
-use model::fleet::FleetSpec;
+use model::fleet::{CloudSpec, FleetSpec};
 use provisioner::Provisioner;
 pub use reach::{Machine, OverSsh, Reach};
 pub use round::Controller;
@@ -69,6 +71,8 @@ pub struct Context {
     pub fleet: Arc<FleetSpec>,
     /// The clouds, by their names in the fleet.
     pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
+    /// How it gets a client of a cloud that the file does not name any more, and that still has machines.
+    pub clients: Clients,
     /// How many calls this process may make to them.
     pub calls: Calls,
     /// Until when this process may act as the leader.
@@ -101,17 +105,28 @@ impl std::fmt::Debug for Context {
 impl Context {
     /// Itself, with clouds that are called no more often than the fleet file says.
     fn rationed(mut self) -> Self {
+        let clouds = std::mem::take(&mut self.clouds);
+        let clouds = clouds
+            .into_iter()
+            .map(|(name, cloud)| match self.fleet.clouds.get(&name) {
+                Some(spec) => {
+                    let cloud = self.ration(cloud, &name, spec);
+                    (name, cloud)
+                }
+                None => (name, cloud),
+            });
+        let clouds = clouds.collect();
+        Self { clouds, ..self }
+    }
+
+    /// A client of a cloud that is called no more often than the fleet file says.
+    fn ration(&self, cloud: Arc<dyn Cloud>, name: &str, spec: &CloudSpec) -> Arc<dyn Cloud> {
         let spender = Spender {
             store: self.store.clone(),
             clock: self.clock.clone(),
             calls: self.calls.clone(),
         };
-        for (name, cloud) in &mut self.clouds {
-            if let Some(spec) = self.fleet.clouds.get(name) {
-                *cloud = rationed(Arc::clone(cloud), (self.fleet.fleet, name, spec), &spender);
-            }
-        }
-        self
+        rationed(cloud, (self.fleet.fleet, name, spec), &spender)
     }
 }
 

@@ -1,14 +1,15 @@
 //! Files that were read anew take the place of those before: all of them or none.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use model::fleet::FleetSpec;
 use store::{Builder, Lease};
 use tracing::{info, warn};
 
 use crate::{
     Context, Error,
     clouds::Clouds,
-    files::{Files, changes, left_behind, unusable},
+    files::{Files, builders_by_cloud, changes, to_lead_by, unusable, with_orphans},
     round::Controller,
 };
 
@@ -18,10 +19,13 @@ impl Controller {
     /// # Errors
     /// When the database is away; they are taken up later then.
     pub(crate) async fn take_up_files(&mut self, lease: &Lease) -> Result<(), Error> {
-        if self.files.are_waiting() {
+        let keeps_clouds = !self.context.fleet.clouds_beside(&self.files.file).is_empty();
+        if self.files.are_waiting() || keeps_clouds {
             let (store, fleet) = (&self.context.store, self.context.fleet.fleet);
             let builders = store.look_at_builders(fleet, &mut self.cache).await?;
-            self.decide_on_files(&builders).await;
+            let left = with_orphans(store, fleet, builders_by_cloud(&builders)).await?;
+            self.decide_on_files(&builders, &left).await;
+            self.keep_clouds(&left).await;
         }
         if !self.files.is_recorded {
             let context = &self.context;
@@ -47,16 +51,29 @@ impl Controller {
         if self.files.are_waiting()
             && let Some(files) = self.files_to_lead_by()
         {
-            self.put_in_force(files).await;
+            let (file, context) = self.with_files(files);
+            self.put_in_force(file, context).await;
         }
-        let (context, store) = (&self.context, &self.context.store);
-        let Some(words) = left_behind(store, &context.fleet).await? else {
-            self.files.forsakes = None;
-            return Ok(None);
+        let store = &self.context.store;
+        let led_by = match to_lead_by(store, &self.files.file).await? {
+            Ok(fleet) if fleet == *self.context.fleet => Ok(None),
+            Ok(fleet) => self.context.with_clouds_of(Arc::new(fleet)).map(Some),
+            Err(words) => Err(words),
         };
-        if let Some(in_force) = store.fleet_file(Some(context.fleet.fleet)).await? {
+        let words = match led_by {
+            Ok(context) => {
+                self.files.forsakes = None;
+                if let Some(context) = context {
+                    self.put_in_force(Arc::clone(&self.files.file), context).await;
+                }
+                return Ok(None);
+            }
+            Err(words) => words,
+        };
+        if let Some(in_force) = store.fleet_file(Some(self.context.fleet.fleet)).await? {
+            let now = self.context.clock.now();
             store
-                .record_fleet_file(lease, &in_force, Some(&words), context.clock.now())
+                .record_fleet_file(lease, &in_force, Some(&words), now)
                 .await?;
         }
         Ok(Some(words))
@@ -64,9 +81,8 @@ impl Controller {
 
     /// Files of this fleet that were read and are not in force.
     fn files_to_lead_by(&self) -> Option<Files> {
-        let context = &self.context;
-        let files = self.files.read.as_ref()?.files_beside(&context.fleet)?;
-        (files.fleet.fleet == context.fleet.fleet).then(|| files.clone())
+        let files = self.files.read.as_ref()?.files_beside(&self.files.file)?;
+        (files.fleet.fleet == self.context.fleet.fleet).then(|| files.clone())
     }
 
     /// Whether the files for which it did not lead would still lose the same machines: nothing is to be taken or written for that.
@@ -76,24 +92,32 @@ impl Controller {
         };
         self.files.are_waiting();
         let files = self.files_to_lead_by();
-        let fleet = files.as_ref().map_or(&self.context.fleet, |files| &files.fleet);
-        let left = left_behind(&self.context.store, fleet).await;
-        left.is_ok_and(|left| left.as_ref() == Some(&words))
+        let file = files.as_ref().map_or(&self.files.file, |files| &files.fleet);
+        let led_by = to_lead_by(&self.context.store, file).await;
+        led_by.is_ok_and(|led_by| led_by.is_err_and(|found| found == words))
     }
 
-    async fn decide_on_files(&mut self, builders: &[Builder]) {
+    /// Takes up what was read, where it can be. `left`: how many builders and machines each cloud has.
+    async fn decide_on_files(&mut self, builders: &[Builder], left: &BTreeMap<String, u64>) {
         let Some(news) = self.files.read.take() else {
             return;
         };
         let mut problem = news.problem().map(str::to_owned);
-        if let Some(files) = news.files_beside(&self.context.fleet).cloned() {
-            match unusable(&self.context.fleet, &files.fleet, builders) {
+        if let Some(files) = news.files_beside(&self.files.file).cloned() {
+            let taken_up = match unusable(&self.context.fleet, &files.fleet, builders) {
                 None => {
-                    self.put_in_force(files).await;
-                    self.files.is_recorded = false;
+                    let (file, context) = self.with_files(files);
+                    let fleet = file.keeping(&self.context.fleet, left);
+                    context
+                        .with_clouds_of(Arc::new(fleet))
+                        .map(|context| (file, context))
                 }
+                Some(words) => Err(words),
+            };
+            match taken_up {
+                Ok((file, context)) => self.put_in_force(file, context).await,
                 // The machines that are in its way may end: the next round looks again.
-                Some(words) => {
+                Err(words) => {
                     self.files.read = Some(news);
                     problem.get_or_insert(words);
                 }
@@ -109,12 +133,20 @@ impl Controller {
         self.files.is_recorded = false;
     }
 
-    /// Steps that are under way end by the files with which they began.
-    async fn put_in_force(&mut self, files: Files) {
-        info!(
-            "The fleet file was changed and is in force: {}.",
-            changes(&self.context.fleet, &files.fleet)
-        );
+    /// Lets those clouds go that the file does not name and that have nothing left of the fleet.
+    async fn keep_clouds(&mut self, left: &BTreeMap<String, u64>) {
+        let fleet = self.files.file.keeping(&self.context.fleet, left);
+        if fleet == *self.context.fleet {
+            return;
+        }
+        // It makes no client: what is kept was kept before.
+        if let Ok(context) = self.context.with_clouds_of(Arc::new(fleet)) {
+            self.put_in_force(Arc::clone(&self.files.file), context).await;
+        }
+    }
+
+    /// What these files lead to by themselves.
+    fn with_files(&self, files: Files) -> (Arc<FleetSpec>, Context) {
         let Files {
             fleet,
             clouds,
@@ -122,15 +154,27 @@ impl Controller {
             reach,
         } = files;
         let context = Context {
-            fleet,
+            fleet: Arc::clone(&fleet),
             clouds,
             provisioner,
             reach,
             ..Context::clone(&self.context)
         };
-        self.context = Arc::new(context.rationed());
+        (fleet, context.rationed())
+    }
+
+    /// Steps that are under way end by the files with which they began.
+    async fn put_in_force(&mut self, file: Arc<FleetSpec>, context: Context) {
+        let changes = changes(&self.context.fleet, &context.fleet);
+        info!("The fleet file was changed and is in force: {changes}.");
+        for cloud in context.fleet.clouds_beside(&file) {
+            info!("Cloud {cloud} is gone from the fleet file, and kept until its last machine has ended.");
+        }
+        self.context = Arc::new(context);
         self.clouds.stop().await;
         self.clouds = Clouds::new(&self.context);
         self.recorded.clear();
+        self.files.file = file;
+        self.files.is_recorded = false;
     }
 }

@@ -65,10 +65,10 @@ impl Controller {
             lives: Lives::new(context.clock.clone()),
             heard: Heard::default(),
             is_hearing: false,
+            files: Following::new(Arc::clone(&context.fleet), None),
             context: Arc::new(context),
             recorded: BTreeMap::new(),
             cache: FleetCache::default(),
-            files: Following::default(),
             passes: BTreeMap::new(),
             only_for: None,
         }
@@ -78,7 +78,7 @@ impl Controller {
     #[must_use]
     pub fn following(self, news: Reader) -> Self {
         Self {
-            files: Following::new(news),
+            files: Following::new(Arc::clone(&self.files.file), Some(news)),
             ..self
         }
     }

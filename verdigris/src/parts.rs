@@ -83,8 +83,9 @@ pub(crate) fn fleet(settings: &Settings) -> anyhow::Result<FleetSpec> {
     fleet_file(&path)
 }
 
-/// The fleet file that is in force: the one that stands, unless it cannot be used, or a controller that leads does not use it and
-/// works by the one before. Then also why it cannot, if the database does not say so yet.
+/// The fleet file that is in force: the one that stands, with those clouds of the one before that still have machines. It is the one
+/// before where the one that stands cannot be used, or a controller that leads does not use it. Then also why it cannot, if the
+/// database does not say so yet.
 pub(crate) async fn fleet_in_force(
     settings: &Settings,
     store: &Store,
@@ -95,7 +96,8 @@ pub(crate) async fn fleet_in_force(
             // Whoever leads next begins with the file as it stands.
             let is_led = matches!(condition.leadership, Leadership::Held { .. });
             if condition.file.is_none() || !is_led {
-                return Ok((fleet, None));
+                let led_by = controller::to_lead_by(store, &fleet).await?;
+                return Ok((led_by.unwrap_or(fleet), None));
             }
             (Some(fleet.fleet), None)
         }
@@ -241,6 +243,11 @@ pub(crate) fn controller(
 ) -> anyhow::Result<controller::Context> {
     let mut context = planner(settings, secrets.builder_key()?, store, fleet(settings)?)?;
     context.clouds = clouds(&context.fleet, embedded)?;
+    let of_process = embedded.cloned();
+    context.clients = controller::Clients::new(move |_, spec| {
+        let client = ec2(spec, of_process.as_ref()).map_err(|error| format!("{error:#}"))?;
+        Ok(Arc::new(client) as Arc<dyn Cloud>)
+    });
     if embedded.is_some() {
         context.holder = holder::of_farm(&host_name(), &settings.storage.directory)?;
     }
@@ -299,6 +306,7 @@ pub(crate) fn planner(
         store: store.clone(),
         fleet: Arc::new(fleet),
         clouds: BTreeMap::new(),
+        clients: controller::Clients::default(),
         calls: controller::Calls::default(),
         term: controller::Term::default(),
         provisioner,

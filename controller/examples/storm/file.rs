@@ -37,6 +37,8 @@ pub(crate) struct File {
     pools: BTreeMap<&'static str, Pool>,
     /// The lines below `hooks`.
     hooks: String,
+    /// Whether clouds that no pool uses are left out.
+    is_short: bool,
     /// Whether there is a mistake in it.
     is_broken: bool,
 }
@@ -83,6 +85,7 @@ impl File {
             limits: limits(luck),
             pools,
             hooks: hooks(luck),
+            is_short: luck.once_in(2),
             is_broken: false,
         }
     }
@@ -97,7 +100,8 @@ impl File {
         let Some(name) = luck.pick(&whole.pools.keys().copied().collect::<Vec<_>>()) else {
             return next;
         };
-        match luck.below(10) {
+        match luck.below(11) {
+            10 => next.is_short = !next.is_short,
             0 => next.hooks = hooks(luck),
             1 => next.limits = limits(luck),
             2 => next.provision = next.provision.saturating_add(1),
@@ -118,16 +122,29 @@ impl File {
         next
     }
 
-    /// It without mistakes and limits of money, and with all pools open: those that are left as they are by now.
+    /// It without mistakes and limits of money, with all clouds, and with all pools open: those that are left as they are by now.
     pub(crate) fn completed(&self, whole: &Self) -> Self {
         let mut next = self.clone();
-        (next.is_broken, next.limits) = (false, BTreeMap::new());
+        (next.is_broken, next.is_short, next.limits) = (false, false, BTreeMap::new());
         for (name, pool) in &whole.pools {
             let pool = next.pools.entry(name).or_insert_with(|| pool.clone());
             let [_, max, _] = &mut pool.size;
             *max = (*max).max(1);
         }
         next
+    }
+
+    /// The clouds that it names; it has one in any case.
+    fn clouds(&self) -> Vec<&'static str> {
+        let is_used = |name: &&str| {
+            let mut pools = self.pools.values();
+            pools.any(|pool| pool.hosts == 0 && pool.cloud == *name)
+        };
+        let used: Vec<_> = CLOUDS.into_iter().filter(is_used).collect();
+        match (self.is_short, used.is_empty()) {
+            (true, false) => used,
+            _ => CLOUDS.to_vec(),
+        }
     }
 
     /// How many fixed hosts there are.
@@ -167,7 +184,7 @@ impl File {
             )
         });
         // Writing to a text cannot fail.
-        for name in CLOUDS {
+        for name in self.clouds() {
             writeln!(
                 text,
                 "  {name}:\n    kind: ec2\n    region: r\n    endpoint: 'http://{name}'\n    credentials: {{source: environment}}\n    \
@@ -356,7 +373,7 @@ mod tests {
 
     #[test]
     fn every_file_and_every_change_of_it_is_one_that_a_controller_takes_or_has_a_mistake() {
-        let (mut broken, mut without_a_pool) = (0, 0);
+        let (mut broken, mut without_a_pool, mut without_a_cloud) = (0, 0, 0);
         for seed in 0..20 {
             let mut luck = Luck::of(seed);
             let whole = File::of(luck.once_in(3), &mut luck);
@@ -367,6 +384,8 @@ mod tests {
                         assert!(!file.is_broken, "{seed}: {}", file.text());
                         assert_eq!(read.pools.len(), file.pools.len());
                         without_a_pool += usize::from(read.pools.len() < whole.pools.len());
+                        without_a_cloud += usize::from(read.clouds.len() < CLOUDS.len());
+                        assert_eq!(read.contradictions(), [], "{seed}");
                     }
                     Err(words) => {
                         assert!(file.is_broken && words.contains("pool"), "{seed}: {words}");
@@ -378,12 +397,13 @@ mod tests {
             let last = file.completed(&whole);
             let read = last.read().unwrap();
             assert_eq!(read.pools.len(), whole.pools.len());
+            assert_eq!(read.clouds.len(), CLOUDS.len());
             assert!(read.pools.values().all(|pool| pool.size.max > 0));
             assert!(CLOUDS.iter().all(|cloud| last.limit(cloud).is_none()));
         }
         assert!(
-            broken > 20 && without_a_pool > 20,
-            "{broken} {without_a_pool} of 600"
+            broken > 20 && without_a_pool > 20 && without_a_cloud > 20,
+            "{broken} {without_a_pool} {without_a_cloud} of 600"
         );
     }
 

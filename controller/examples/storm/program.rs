@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cloud::{Cloud, HostCloud};
-use controller::{Calls, Context, Controller, Files, News, Reach, Term};
+use controller::{Calls, Clients, Context, Controller, Files, News, Reach, Term};
 use model::{
     Timestamp,
     fleet::{FleetSpec, HOSTS},
@@ -93,6 +93,7 @@ fn with_hosts(
     fleet: &FleetSpec,
 ) -> BTreeMap<String, Arc<dyn Cloud>> {
     let mut clouds = clouds.clone();
+    clouds.retain(|name, _| fleet.clouds.contains_key(name));
     clouds.insert(HOSTS.to_owned(), Arc::new(HostCloud::new(fleet)));
     clouds
 }
@@ -121,10 +122,15 @@ impl Common {
         });
         let (clouds, reach) = (BTreeMap::from(clouds), Arc::new(ways) as Arc<dyn Reach>);
         let seam = Arc::clone(&gate) as Arc<dyn Seam>;
+        let doors = clouds.clone();
         let context = Context {
             store: self.store.behind(seam, self.beside.clone()),
             fleet: Arc::clone(fleet),
             clouds: with_hosts(&clouds, fleet),
+            clients: Clients::new(move |name, _| {
+                let made = doors.get(name).map(Arc::clone);
+                made.ok_or_else(|| "there is no such cloud".to_owned())
+            }),
             calls: Calls::default(),
             term: Term::default(),
             provisioner: Arc::clone(&self.provisioner),

@@ -21,7 +21,7 @@ fn changed(change: impl FnOnce(&mut FleetSpec)) -> FleetSpec {
 }
 
 #[test]
-fn a_file_of_another_fleet_or_without_a_cloud_that_has_machines_cannot_be_used() {
+fn a_file_of_another_fleet_or_with_a_cloud_that_has_machines_elsewhere_cannot_be_used() {
     let old = fleet();
     let other = changed(|it| it.fleet = "019a0000-0000-7000-8000-000000000002".parse().unwrap());
     let words = unusable(&old, &other, &[]).unwrap();
@@ -31,9 +31,10 @@ fn a_file_of_another_fleet_or_without_a_cloud_that_has_machines_cannot_be_used()
     );
 
     let without_aws = changed(|it| drop(it.clouds.remove("aws")));
+    let moved = changed(|it| it.clouds.get_mut("aws").unwrap().region = "q".to_owned());
     let hint = "set `max` of its pools to 0, and change the cloud when its machines have ended";
-    let one = "clouds.aws is gone, and 1 machine is left there";
-    let two = "clouds.aws is gone, and 2 machines are left there";
+    let one = "clouds.aws.region was `r` and is `q`, and 1 machine is left there";
+    let two = "clouds.aws.region was `r` and is `q`, and 2 machines are left there";
     use BuilderState as S;
     for (states, expected) in [
         (&[][..], None),
@@ -43,17 +44,27 @@ fn a_file_of_another_fleet_or_without_a_cloud_that_has_machines_cannot_be_used()
     ] {
         let builders: Vec<Builder> = states.iter().map(|state| testing::builder(*state)).collect();
         let expected = expected.map(|words| format!("{words}: {hint}"));
-        assert_eq!(unusable(&old, &without_aws, &builders), expected, "{states:?}");
+        assert_eq!(unusable(&old, &moved, &builders), expected, "{states:?}");
         assert_eq!(unusable(&old, &old, &builders), None);
-        let without_lab = changed(|it| drop(it.clouds.remove("lab")));
-        assert_eq!(
-            unusable(&old, &without_lab, &builders),
-            None,
-            "nothing runs there"
-        );
-        let moved = changed(|it| it.clouds.get_mut("aws").unwrap().region = "q".to_owned());
-        assert_eq!(unusable(&old, &moved, &builders).is_some(), expected.is_some());
+        assert_eq!(unusable(&old, &without_aws, &builders), None, "it is kept");
     }
+}
+
+#[test]
+fn builders_count_for_their_cloud_before_they_are_launched_and_fixed_hosts_do_not() {
+    let of = |state, cloud: &str, host: Option<&str>| Builder {
+        cloud: cloud.to_owned(),
+        host: host.map(str::to_owned),
+        ..testing::builder(state)
+    };
+    let builders = [
+        of(BuilderState::Planned, "aws", None),
+        of(BuilderState::Ready, "aws", None),
+        of(BuilderState::Terminating, "lab", None),
+        of(BuilderState::Ready, "hosts", Some("rack-1")),
+    ];
+    let expected = BTreeMap::from([("aws".to_owned(), 2), ("lab".to_owned(), 1)]);
+    assert_eq!(builders_by_cloud(&builders), expected);
 }
 
 /// Its step may be about to launch it, by the file with which it began.

@@ -286,6 +286,14 @@ impl Farm {
                 ("fake".to_owned(), Arc::clone(&cloud) as Arc<dyn cloud::Cloud>),
                 (HOSTS.to_owned(), Arc::new(HostCloud::new(&fleet))),
             ]),
+            clients: crate::Clients::new({
+                let cloud = Arc::clone(&cloud) as Arc<dyn cloud::Cloud>;
+                move |name, _| {
+                    (name == "fake")
+                        .then(|| Arc::clone(&cloud))
+                        .ok_or("no key".to_owned())
+                }
+            }),
             calls: crate::Calls::default(),
             term: crate::Term::default(),
             fleet: Arc::new(fleet),

@@ -206,6 +206,7 @@ async fn restart(url: &str, fleet: FleetSpec, cloud: &Cloud, count: u32) -> Resu
     let context = Context {
         store: store.clone(),
         clouds: BTreeMap::from([("dev".to_owned(), Arc::new(ec2(cloud)?) as Arc<dyn cloud::Cloud>)]),
+        clients: controller::Clients::default(),
         calls: controller::Calls::default(),
         term: controller::Term::default(),
         fleet: Arc::new(fleet),

@@ -31,12 +31,13 @@ pub(crate) async fn diff(config: &Config, file: &Path, as_json: bool) -> anyhow:
         let (present, _) = parts::fleet_in_force(&settings, &store).await?;
         let view = store.fleet_snapshot(present.fleet, clock::now()).await?;
         let now = planned(&settings, &store, &present, &view)?;
-        let then = planned(&settings, &store, &new, &view)?;
+        let led_by = new.keeping(&present, &machines_by_cloud(&view.builders));
+        let then = planned(&settings, &store, &led_by, &view)?;
         Ok(Diff {
             warnings: warnings(&present, &new, &view),
             present: parts::fleet_path(&settings).display().to_string(),
             new: file.display().to_string(),
-            changes: changes(&present, &new)?,
+            changes: changes(&present, &led_by)?,
             outdated: outdated(&now.0, &then.0),
             pools: moves(&now, &then),
             more: beyond(&now.1, &then.1, &view),
@@ -214,7 +215,7 @@ fn beyond(first: &Plan, second: &Plan, view: &FleetView) -> BTreeMap<String, u32
 fn warnings(present: &FleetSpec, new: &FleetSpec, view: &FleetView) -> Vec<String> {
     let mut found = Vec::new();
     if present.fleet != new.fleet {
-        let there = builders(view.builders.len());
+        let there = builders(u64::try_from(view.builders.len()).unwrap_or(u64::MAX));
         let are = if view.builders.len() == 1 { "is" } else { "are" };
         found.push(format!(
             "`fleet` is another one, {}: a controller refuses to start with it while builders of {} are on record, and \
@@ -225,10 +226,18 @@ fn warnings(present: &FleetSpec, new: &FleetSpec, view: &FleetView) -> Vec<Strin
     if let Some(words) = machines_left(present, new, &machines_by_cloud(&view.builders)) {
         found.push(format!("a controller refuses it: {words}"));
     }
+    let machines = machines_by_cloud(&view.builders);
+    let kept = new.keeping(present, &machines);
+    for cloud in kept.clouds_beside(new) {
+        let left = builders(machines.get(&cloud).copied().unwrap_or_default());
+        found.push(format!(
+            "clouds.{cloud} is gone, and is kept until its {left} have ended"
+        ));
+    }
     found
 }
 
-fn builders(count: usize) -> String {
+fn builders(count: u64) -> String {
     match count {
         1 => "1 builder".to_owned(),
         more => format!("{more} builders"),

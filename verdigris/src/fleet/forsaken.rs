@@ -6,7 +6,7 @@ use store::Store;
 
 use crate::parts::BadConfig;
 
-/// Refuses a fleet file whose id was changed while there are machines of the old one, or one of whose clouds is gone or somewhere
+/// Refuses a fleet file whose id was changed while there are machines of the old one, or one of whose clouds is somewhere
 /// else while there are machines in it: nobody would end them. `at` is when the file is to be used: a fleet that a controller
 /// leads then is not forsaken.
 pub(crate) async fn refuse_forsaken_machines(
@@ -32,11 +32,11 @@ pub(crate) async fn refuse_forsaken_machines(
 }
 
 async fn refuse_to_lose_clouds(store: &Store, fleet: &FleetSpec) -> anyhow::Result<()> {
-    match controller::left_behind(store, fleet).await? {
-        Some(words) => bail!(BadConfig(format!(
+    match controller::to_lead_by(store, fleet).await? {
+        Err(words) => bail!(BadConfig(format!(
             "the fleet file leads to some machines of the farm no more, which would run on with nobody to end them: {words}. \
              Write back what was there, and change it then as it says."
         ))),
-        None => Ok(()),
+        Ok(_) => Ok(()),
     }
 }

@@ -16,10 +16,12 @@ use super::{
     hooks, marks, planned, quotas, stray,
     wanted::{Counts, counts},
 };
-use crate::{database, options::Config, table::table};
+use crate::{database, options::Config, parts, table::table};
 
 /// What the planner says of a pool that lacks nothing.
 const AS_WANTED: &str = "as wanted";
+/// What is told of a cloud that is gone from the file.
+const KEPT: &str = "is no longer in the fleet file, and is kept until its machines have ended";
 
 /// The status as it is at this moment.
 pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<String> {
@@ -41,6 +43,7 @@ pub(super) async fn look(config: &Config) -> anyhow::Result<Status> {
         let view = store.fleet_snapshot(fleet.fleet, now).await?;
         let plan = planned(&settings, &store, &fleet, &view).map(|(_, plan)| plan);
         Ok(Status {
+            kept: parts::fleet(&settings).map_or_else(|_| Vec::new(), |file| fleet.clouds_beside(&file)),
             plan: plan.map_err(|error| format!("{error:#}")),
             condition,
             running,
@@ -76,6 +79,8 @@ pub(super) struct Status {
     waiting: u64,
     /// The hooks that failed lately, the last failure first.
     hooks: Vec<HookRun>,
+    /// The clouds that are gone from the file, and are in force until their machines have ended.
+    kept: Vec<String>,
 }
 
 impl Status {
@@ -110,6 +115,7 @@ impl Status {
             "waiting": self.waiting, "queue": queue.collect::<Vec<_>>(), "shortages": self.shortages(),
             "failed_hooks": self.hooks.iter().map(hooks::as_json).collect::<Vec<_>>(),
             "quotas": quotas::as_json(&self.fleet, &self.view), "budgets": quotas::budgets(&self.fleet, &self.view),
+            "kept_clouds": self.kept,
         })
     }
 
@@ -223,6 +229,9 @@ impl Status {
             .chain(self.shortages())
         {
             text.push_str(&format!("\n{line}\n"));
+        }
+        for cloud in &self.kept {
+            text.push_str(&format!("\ncloud {cloud} {KEPT}\n"));
         }
         for line in hooks::failures(&self.hooks) {
             text.push_str(&format!("\n{line}\n"));
@@ -355,6 +364,7 @@ mod tests {
             orphans: Vec::new(),
             waiting: 5,
             hooks: Vec::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -394,6 +404,15 @@ bdr_00000000000000000000000000000003  gone  ready, cordoned  90 s  i-3       10.
             (&shown["troubles"], &shown["at"]),
             (&json!([]), &json!("2026-11-29T12:00:00Z"))
         );
+    }
+
+    #[test]
+    fn a_cloud_that_is_kept_beside_the_file_is_told() {
+        let mut status = shown(&[]);
+        status.kept = vec!["old".to_owned()];
+        assert_eq!(status.as_json()["kept_clouds"], json!(["old"]));
+        let line = "\ncloud old is no longer in the fleet file, and is kept until its machines have ended\n";
+        assert!(status.as_text().contains(line), "{}", status.as_text());
     }
 
     #[test]

@@ -327,12 +327,12 @@ async fn a_command_without_a_controller_refuses_a_file_that_leads_to_its_machine
         .await
         .unwrap();
     store.release_lease(&lease, clock::now()).await.unwrap();
-    let gone = written
+    let renamed = written
         .replace("  here:", "  there:")
         .replace("cloud: here", "cloud: there");
     let moved = written.replace("region: r\n", "region: s\n");
     for (file, words) in [
-        (gone, "clouds.here is gone"),
+        (renamed, "clouds.here is called there"),
         (moved, "clouds.here.region was `r` and is `s`"),
     ] {
         fs::write(farm.path("fleet.yaml"), file).unwrap();

@@ -59,11 +59,10 @@ fn a_changed_fleet_file_is_in_force_within_seconds_and_a_bad_one_changes_nothing
         fleet.log()
     );
 
-    // Its cloud cannot be taken away before it has ended.
-    let elsewhere = good.replace("rented", "bought");
-    fs::write(&file, &elsewhere).unwrap();
+    // Its cloud cannot get another name before it has ended.
+    fs::write(&file, good.replace("rented", "bought")).unwrap();
     eventually("it is refused", || {
-        troubles(&fleet).contains("clouds.rented is gone, and 1 machine is left there")
+        troubles(&fleet).contains("clouds.rented is called bought, and 1 machine is left there")
     });
     // Nor can it be looked for in another region; neither by this controller nor by one that starts beside it.
     fs::write(&file, good.replace("region: ", "region: not-")).unwrap();
@@ -73,12 +72,19 @@ fn a_changed_fleet_file_is_in_force_within_seconds_and_a_bad_one_changes_nothing
     let words = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && words.contains(lost), "{words}");
 
-    // The pool that is gone gives its machine back.
-    let other = good.replace("  x86:", "  other:");
-    fs::write(&file, &other).unwrap();
+    // The pool that is gone gives its machine back, though its cloud is gone as well: that is kept until then.
+    let (before, _) = good.split_once("clouds:").unwrap();
+    let (_, provision) = good.split_once("\nprovision:").unwrap();
+    let (provision, _) = provision.split_once("\npools:").unwrap();
+    fs::write(&file, format!("{before}provision:{provision}\npools: {{}}\n")).unwrap();
     eventually("the machine ends", || {
         states(cloud.port).iter().all(|state| state == "terminated")
     });
+    let let_go = "is in force: `clouds` changes.";
+    eventually("the cloud is let go", || fleet.log().contains(let_go));
+    let kept = "Cloud rented is gone from the fleet file, and kept until its last machine has ended.";
+    assert!(fleet.log().contains(kept), "{}", fleet.log());
+    assert_eq!(fleet.status()["kept_clouds"].to_string(), "[]");
     eventually("nothing is wrong", || troubles(&fleet) == "[]");
 
     // Access keys and playbooks are read with it, and change without it.

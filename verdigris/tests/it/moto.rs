@@ -228,6 +228,7 @@ async fn context(directory: &Path, cloud: &CloudFacts, port: u16, clock: ManualC
             provisioner,
         }),
         key,
+        clients: controller::Clients::default(),
         calls: controller::Calls::default(),
         term: controller::Term::default(),
         builder_url: "http://farm".to_owned(),

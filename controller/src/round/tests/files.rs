@@ -59,19 +59,19 @@ async fn a_file_that_cannot_be_used_changes_nothing_and_is_told_of_until_it_is_m
     farm.pass(30).await;
     assert_eq!(problem(&farm).await.as_deref(), Some("fleet.yaml:3:9: a tab"));
     assert_eq!(farm.states().await, [BuilderState::Ready]);
-    // Nor is one that forgets the cloud in which a machine runs.
+    // Nor is one that looks for a machine elsewhere.
     let mut files = with(&farm, &good);
     let mut fleet = FleetSpec::clone(&files.fleet);
-    fleet.clouds.clear();
+    fleet.clouds.get_mut("fake").unwrap().region = "q".to_owned();
     files.fleet = Arc::new(fleet);
     sender.send_modify(|news| news.note(Ok(files)));
     farm.pass(30).await;
     let words = problem(&farm).await.unwrap();
     assert!(
-        words.starts_with("clouds.fake is gone, and 1 machine is left there"),
+        words.starts_with("clouds.fake.region was `r` and is `q`, and 1 machine is left there"),
         "{words}"
     );
-    assert!(farm.controller.context.fleet.clouds.contains_key("fake"));
+    assert_eq!(farm.controller.context.fleet.clouds["fake"].region, "r");
     // Whoever leads anew tells of it again, and of its end.
     farm.controller.forget_everything().await;
     sender.send_modify(|news| news.note(Ok(with(&farm, &good))));
@@ -79,8 +79,26 @@ async fn a_file_that_cannot_be_used_changes_nothing_and_is_told_of_until_it_is_m
     assert_eq!(problem(&farm).await, None);
 }
 
+/// Files without any cloud, image and pool.
+fn without_clouds(farm: &Farm) -> Files {
+    let mut files = with(farm, &pool("x86", "max: 0", "a"));
+    let mut fleet = FleetSpec::clone(&files.fleet);
+    (fleet.clouds, fleet.images, fleet.pools) = Default::default();
+    files.fleet = Arc::new(fleet);
+    files.clouds.remove("fake");
+    files
+}
+
+/// The clouds of the fleet in force, as the database has it.
+async fn clouds_on_record(farm: &Farm) -> Vec<String> {
+    let context = &farm.controller.context;
+    let spec = context.store.fleet_file(Some(context.fleet.fleet)).await.unwrap();
+    let spec: FleetSpec = serde_json::from_value(spec.unwrap()).unwrap();
+    spec.clouds.into_keys().collect()
+}
+
 #[tokio::test]
-async fn a_file_without_a_cloud_is_taken_up_when_the_last_machine_there_has_ended() {
+async fn a_cloud_that_is_gone_from_the_file_is_kept_until_its_last_machine_has_ended() {
     let (mut farm, sender) = following(&pool("x86", "max: 3, idle: 1", "a")).await;
     farm.until_ready(1).await;
     let machine = farm.cloud.instances()[0].id.clone();
@@ -89,20 +107,69 @@ async fn a_file_without_a_cloud_is_taken_up_when_the_last_machine_there_has_ende
         message: String::new(),
     };
     farm.cloud.protect(&machine, Some(refusal));
-    sender.send_modify(|news| news.note(Ok(with(&farm, &pool("x86", "max: 0", "a")))));
+    sender.send_modify(|news| news.note(Ok(without_clouds(&farm))));
     farm.pass(700).await;
     assert_eq!(farm.states().await, [BuilderState::Terminating]);
+    assert_eq!(problem(&farm).await, None, "the file is in force");
+    assert!(farm.controller.context.fleet.pools.is_empty());
+    assert_eq!(clouds_on_record(&farm).await, ["fake"]);
 
-    let mut files = with(&farm, &pool("x86", "max: 0", "a"));
-    let mut fleet = FleetSpec::clone(&files.fleet);
-    fleet.clouds.clear();
-    (files.fleet, files.clouds) = (Arc::new(fleet), BTreeMap::new());
-    sender.send_modify(|news| news.note(Ok(files)));
-    farm.pass(30).await;
-    assert!(problem(&farm).await.is_some());
+    // Another controller, which begins with the file as it stands, gets a client by what is on record.
+    let mut context = Context::clone(&farm.controller.context);
+    let files = without_clouds(&farm);
+    (context.fleet, context.clouds) = (files.fleet, files.clouds);
+    farm.controller = Controller::new(context);
+    assert_eq!(farm.controller.settle_on_files(&farm.lease).await.unwrap(), None);
+    assert_eq!(clouds_on_record(&farm).await, ["fake"]);
     farm.cloud.protect(&machine, None);
-    farm.until("nothing is left", |states, _| states.is_empty()).await;
+    farm.until("nothing is left", |states, _| {
+        states.iter().all(|state| state.is_final())
+    })
+    .await;
     farm.pass(30).await;
-    assert_eq!(problem(&farm).await, None);
-    assert!(farm.controller.context.fleet.clouds.is_empty());
+    let ended = farm.cloud.instances()[0].state.clone();
+    assert_eq!(ended, cloud::InstanceState::Terminated);
+    assert!(farm.controller.context.fleet.clouds.is_empty(), "it is let go");
+    assert!(!farm.controller.context.clouds.contains_key("fake"));
+    assert_eq!(clouds_on_record(&farm).await, [""; 0]);
+}
+
+/// For one, the file with its access key was removed together with it.
+#[tokio::test]
+async fn a_file_without_a_cloud_that_has_machines_is_refused_where_no_client_of_it_is_to_be_had() {
+    let (mut farm, sender) = following(&pool("x86", "max: 3, idle: 1", "a")).await;
+    let mut context = Context::clone(&farm.controller.context);
+    context.clients = crate::Clients::new(|_, _| Err("there is no file key.toml".to_owned()));
+    let mut news = News::default();
+    news.note(Ok(without_clouds(&farm)));
+    farm.controller = Controller::new(context).following(sender.subscribe());
+    farm.until_ready(1).await;
+    sender.send_replace(news);
+    farm.pass(30).await;
+    let words = problem(&farm).await.unwrap();
+    assert_eq!(
+        words,
+        "clouds.fake is gone, and its machines cannot be ended: there is no file key.toml"
+    );
+    assert_eq!(farm.states().await, [BuilderState::Ready]);
+    let mut context = Context::clone(&farm.controller.context);
+    let files = without_clouds(&farm);
+    (context.fleet, context.clouds) = (files.fleet, files.clouds);
+    farm.controller = Controller::new(context);
+    let refused = farm.controller.settle_on_files(&farm.lease).await.unwrap();
+    assert_eq!(refused, Some(words), "nor does it lead by it");
+}
+
+/// An instance with the fleet's tag that no builder has is ended after two minutes, also where nothing else is left.
+#[tokio::test]
+async fn a_cloud_is_kept_while_a_machine_is_there_that_no_builder_has() {
+    let (mut farm, sender) = following(&pool("x86", "max: 3", "a")).await;
+    farm.cloud.add(clouds::orphan(&farm));
+    farm.pass(60).await;
+    sender.send_modify(|news| news.note(Ok(without_clouds(&farm))));
+    farm.pass(30).await;
+    assert_eq!(clouds_on_record(&farm).await, ["fake"]);
+    farm.pass(700).await;
+    assert_eq!(farm.cloud.terminated().len(), 1);
+    assert_eq!(clouds_on_record(&farm).await, [""; 0]);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{CloudSpec, CredentialsSource, FleetSpec};
 
 /// Why a fleet file cannot take the place of another while there are these machines, by cloud: they would go on costing with
-/// nobody to end them. `None` where all of them are found as before.
+/// nobody to end them. `None` where all of them are found as before, also by what is kept of the other file.
 ///
 /// A machine is known by the id that its cloud gave it. In another region, at another endpoint or in another account that id says
 /// nothing, and an answer from there would pass for the machine's end.
@@ -14,7 +14,12 @@ pub fn machines_left(old: &FleetSpec, new: &FleetSpec, machines: &BTreeMap<Strin
     let left = machines.iter().filter(|(_, count)| **count > 0);
     let left: Vec<String> = left
         .filter_map(|(cloud, count)| {
-            let words = differs(cloud, old.clouds.get(cloud), new.clouds.get(cloud))?;
+            let words = match (old.clouds.get(cloud), new.clouds.get(cloud)) {
+                (Some(old_cloud), None) => renamed(cloud, old_cloud, (old, new))?,
+                (None, None) => format!("clouds.{cloud} is gone"),
+                (Some(old), Some(new)) => differs(cloud, old, new)?,
+                (None, Some(_)) => return None,
+            };
             Some(match count {
                 1 => format!("{words}, and 1 machine is left there"),
                 more => format!("{words}, and {more} machines are left there"),
@@ -25,12 +30,44 @@ pub fn machines_left(old: &FleetSpec, new: &FleetSpec, machines: &BTreeMap<Strin
     (!left.is_empty()).then(|| format!("{}: {hint}", left.join("; ")))
 }
 
+impl FleetSpec {
+    /// This file, with those clouds of the one before that it lacks and that have these builders: their machines are to be ended
+    /// still. No pool uses them, so that nothing is launched there.
+    #[must_use]
+    pub fn keeping(&self, before: &Self, builders: &BTreeMap<String, u64>) -> Self {
+        let has_some = |cloud: &String| builders.get(cloud).is_some_and(|count| *count > 0);
+        let kept = before
+            .clouds
+            .iter()
+            .filter(|(name, _)| has_some(name) && !self.clouds.contains_key(*name));
+        let mut fleet = self.clone();
+        fleet
+            .clouds
+            .extend(kept.map(|(name, spec)| (name.clone(), spec.clone())));
+        fleet
+    }
+
+    /// The clouds that a file does not name and that are kept beside it.
+    #[must_use]
+    pub fn clouds_beside(&self, file: &Self) -> Vec<String> {
+        let names = self.clouds.keys().filter(|name| !file.clouds.contains_key(*name));
+        names.cloned().collect()
+    }
+}
+
+/// That a cloud which is gone is there under another name: kept beside that, its machines would be listed and counted twice.
+fn renamed(name: &str, cloud: &CloudSpec, (old, new): (&FleetSpec, &FleetSpec)) -> Option<String> {
+    let added = new
+        .clouds
+        .iter()
+        .filter(|(name, _)| !old.clouds.contains_key(*name));
+    let mut same = added.filter(|(_, other)| differs(name, cloud, other).is_none());
+    let (other, _) = same.next()?;
+    Some(format!("clouds.{name} is called {other}"))
+}
+
 /// What of a cloud is another one, of all that tells which machines are there.
-fn differs(name: &str, old: Option<&CloudSpec>, new: Option<&CloudSpec>) -> Option<String> {
-    let Some(new) = new else {
-        return Some(format!("clouds.{name} is gone"));
-    };
-    let old = old?;
+fn differs(name: &str, old: &CloudSpec, new: &CloudSpec) -> Option<String> {
     let path = |cloud: &CloudSpec| cloud.credentials.path.clone();
     let source = |cloud: &CloudSpec| {
         let word = match cloud.credentials.source {
@@ -112,12 +149,47 @@ mod tests {
     }
 
     #[test]
-    fn a_cloud_that_is_not_in_the_file_is_missed_where_it_has_machines_whatever_the_old_file_says() {
+    fn a_cloud_of_which_neither_file_says_where_it_is_is_missed_where_it_has_machines() {
         let machines = BTreeMap::from([("aws".to_owned(), 0), ("lab".to_owned(), 2)]);
         let words = machines_left(&fleet(), &fleet(), &machines).unwrap();
         assert!(
             words.starts_with("clouds.lab is gone, and 2 machines are left there: "),
             "{words}"
         );
+    }
+
+    #[test]
+    fn a_cloud_that_is_gone_from_the_file_is_kept_as_it_was_while_it_has_builders() {
+        let old = fleet();
+        let mut new = fleet();
+        new.clouds.clear();
+        new.images.clear();
+        let with = |count| BTreeMap::from([("aws".to_owned(), count)]);
+        assert_eq!(machines_left(&old, &new, &with(2)), None, "they are ended still");
+        let kept = new.keeping(&old, &with(2));
+        assert_eq!((&kept.clouds, kept.images.len()), (&old.clouds, 0));
+        assert_eq!(kept.clouds_beside(&new), ["aws"]);
+        assert_eq!(new.keeping(&kept, &with(1)), kept, "also by what was kept");
+        assert_eq!(new.keeping(&kept, &with(0)), new, "until the last one has ended");
+        // What the file says of a cloud counts.
+        let mut limited = fleet();
+        limited.clouds.get_mut("aws").unwrap().limits.instances = Some(1);
+        assert_eq!(limited.keeping(&old, &with(2)), limited);
+    }
+
+    #[test]
+    fn a_cloud_with_machines_gets_no_other_name() {
+        let mut new = fleet();
+        let mut cloud = new.clouds.remove("aws").unwrap();
+        cloud.limits.instances = Some(9);
+        new.clouds.insert("amazon".to_owned(), cloud);
+        let left = |new: &FleetSpec| machines_left(&fleet(), new, &BTreeMap::from([("aws".to_owned(), 1)]));
+        let words = left(&new).unwrap();
+        assert!(
+            words.starts_with("clouds.aws is called amazon, and 1 machine is left there: "),
+            "{words}"
+        );
+        new.clouds.get_mut("amazon").unwrap().region = "q".to_owned();
+        assert_eq!(left(&new), None, "another one takes its place");
     }
 }
