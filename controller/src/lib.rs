@@ -23,6 +23,7 @@ mod host_keys;
 mod image;
 mod intents;
 mod lead;
+mod lines;
 mod lives;
 mod notices;
 mod observe;

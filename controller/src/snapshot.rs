@@ -59,6 +59,10 @@ pub(crate) fn snapshot_with(
         (name.clone(), pool)
     });
     let mut comparison = Comparison::new(context, view);
+    let line = |builder: &Builder| {
+        let pool = context.fleet.pools.get(&builder.pool)?;
+        pool.line_of(builder.state, builder.offering())
+    };
     let builders = view.builders.iter().map(|builder| {
         let outdated = comparison.of(builder);
         plan::Builder {
@@ -80,6 +84,7 @@ pub(crate) fn snapshot_with(
                 address: builder.address.clone().unwrap_or_default(),
                 port: builder.port,
             }),
+            line: line(builder),
         }
     });
     let mut snapshot = Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone());

@@ -16,7 +16,7 @@ use model::{
     shortage::Note,
     step::{
         self, Move, Standing, Step,
-        launch::{Launches, Wanted},
+        launch::{Launches, Line, Wanted},
     },
 };
 use store::{Builder, Change, Lease};
@@ -45,8 +45,6 @@ pub(crate) struct Turn {
     pub(crate) cloud_answers: bool,
     /// Places for those of its pool that are worked on.
     pub(crate) playing: Arc<Semaphore>,
-    /// What clouds said lately that they have no more of.
-    pub(crate) shortages: Arc<Shortages>,
     /// What clouds said of their images.
     pub(crate) images: Arc<Images>,
     /// Launches of which nobody knows what became.
@@ -55,16 +53,21 @@ pub(crate) struct Turn {
     pub(crate) consoles: Arc<Consoles>,
 }
 
+/// What is to be done for a builder next, while its pool has as many machines of some lines of its offerings as it may.
+pub(crate) fn next(context: &Context, builder: &Builder, shortages: &Shortages, full: &[bool]) -> Step {
+    let wanted = wanted(context, builder, shortages, full);
+    step::next(&standing(builder), &wanted, context.clock.now())
+}
+
 /// Does it. The answer is for how long the builder is to be left alone: steps do not wait for that themselves, since only so
 /// many are taken at once.
 pub(crate) async fn step(
     context: &Context,
     lease: &Lease,
-    builder: Builder,
+    (builder, next): (Builder, Step),
     turn: &Turn,
 ) -> Result<Duration, Error> {
-    let wanted = wanted(context, &builder, &turn.shortages);
-    match step::next(&standing(&builder), &wanted, context.clock.now()) {
+    match next {
         Step::Rest => {}
         Step::Wait(pause) => return Ok(pause),
         Step::Launch(offering) => {
@@ -110,24 +113,29 @@ fn standing(builder: &Builder) -> Standing<'_> {
 }
 
 /// What a builder's pool asks for, or why that is nothing.
-fn wanted(context: &Context, builder: &Builder, shortages: &Shortages) -> Result<Wanted, String> {
+fn wanted(
+    context: &Context,
+    builder: &Builder,
+    shortages: &Shortages,
+    full: &[bool],
+) -> Result<Wanted, String> {
     let fleet = &context.fleet;
     let gone = |what: &str, name: &str| format!("{what} {name} is no longer in fleet.yaml");
     let pool = fleet.pools.get(&builder.pool);
     let pool = pool.ok_or_else(|| gone("pool", builder.pool.as_str()))?;
-    let offerings = match &builder.host {
+    let lines = match &builder.host {
         Some(name) => {
             let host = pool.host(name).map(|host| Offering::of_host(&host.name));
-            vec![host.ok_or_else(|| gone("host", name))?]
+            vec![Line::open(vec![host.ok_or_else(|| gone("host", name))?])]
         }
         None => {
             let cloud = fleet.clouds.get(&builder.cloud);
             let cloud = cloud.ok_or_else(|| gone("cloud", &builder.cloud))?;
-            pool.all_offerings(&cloud.network)
+            Line::of_pool(pool, &cloud.network, full)
         }
     };
     Ok(Wanted {
-        offerings,
+        lines,
         short: shortages.get(&builder.cloud).cloned().unwrap_or_default(),
         tries: pool.launch.attempts,
     })

@@ -26,6 +26,7 @@ use crate::{
     consoles::Consoles,
     doubts::Doubts,
     image::Images,
+    lines::Lines,
     pauses::Pauses,
     step::{self, Shortages, Turn},
 };
@@ -61,6 +62,8 @@ struct UnderWay {
     number: u64,
     work: Work,
     cloud: String,
+    /// The line of its pool's offerings that it asks for.
+    asks: Option<usize>,
     task: AbortHandle,
 }
 
@@ -212,6 +215,7 @@ impl Steps {
         self.complaints.retain(|id, _| there.contains(id));
         self.doubts.keep(|id| there.contains(&id));
         self.stop_waiting_for(builders);
+        let mut lines = Lines::of(context, builders, |id| self.under_way.get(id)?.asks);
         let mut places = Places::default();
         for step in self.under_way.values() {
             places.take(step.work, &step.cloud);
@@ -238,16 +242,17 @@ impl Steps {
                 is_first: self.stepped.insert((builder.id, builder.state)),
                 cloud_answers: clouds.answers(&builder.cloud),
                 playing: Arc::clone(playing),
-                shortages: Arc::clone(shortages),
                 images: Arc::clone(&self.images),
                 consoles: Arc::clone(&self.consoles),
                 doubts: Arc::clone(&self.doubts),
             };
+            let next = step::next(context, builder, shortages, &lines.full(context, &builder.pool));
+            let asks = lines.ask(context, &builder.pool, &next);
             let (context, lease, builder) = (Arc::clone(context), *lease, builder.clone());
             self.count = self.count.wrapping_add(1);
             let (id, number, cloud) = (builder.id, self.count, builder.cloud.clone());
             let task = self.tasks.spawn(async move {
-                let step = step::step(&context, &lease, builder, &turn);
+                let step = step::step(&context, &lease, (builder, next), &turn);
                 let work = caught("a step of a builder", step);
                 let outcome = context.term.within(&context.clock, work).await;
                 Ended { id, number, outcome }
@@ -256,6 +261,7 @@ impl Steps {
                 number,
                 work,
                 cloud,
+                asks,
                 task,
             };
             self.under_way.insert(id, under_way);

@@ -35,6 +35,7 @@ mod images;
 mod intents;
 mod launches;
 mod lead;
+mod lines;
 mod lives;
 mod machines;
 mod money;

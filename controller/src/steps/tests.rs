@@ -31,6 +31,7 @@ fn begin(
         number,
         work,
         cloud: "aws".to_owned(),
+        asks: None,
         task,
     };
     steps.under_way.insert(ID, under_way);
@@ -95,6 +96,7 @@ async fn there_is_nothing_to_wait_for_without_steps_and_those_that_ended_togethe
                 cloud: "aws".to_owned(),
                 number: 0,
                 work,
+                asks: None,
                 task,
             },
         );

@@ -210,6 +210,8 @@ pub struct Builder {
     pub mark: Option<Mark>,
     /// The fixed host that it is; `None` where it is rented.
     pub host: Option<HostUse>,
+    /// The line of its pool's offerings that it takes a place of, by [`PoolSpec::line_of`].
+    pub line: Option<usize>,
 }
 
 impl Builder {

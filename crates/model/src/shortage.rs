@@ -223,18 +223,15 @@ impl Note {
 
 /// The offerings that a cloud may have, by what is noted: all of them, if there is a note against each.
 #[must_use]
-pub fn worth_asking<'a>(offerings: &'a [Offering], notes: &[Note], now: Timestamp) -> Vec<&'a Offering> {
+pub fn worth_asking<'a>(offerings: &[&'a Offering], notes: &[Note], now: Timestamp) -> Vec<&'a Offering> {
     let is_short = |offering: &Offering| {
         notes
             .iter()
             .any(|note| now < note.until && note.shortage.covers(offering))
     };
-    let open: Vec<&Offering> = offerings.iter().filter(|offering| !is_short(offering)).collect();
-    if open.is_empty() {
-        offerings.iter().collect()
-    } else {
-        open
-    }
+    let all = offerings.iter().copied();
+    let open: Vec<&Offering> = all.filter(|offering| !is_short(offering)).collect();
+    if open.is_empty() { offerings.to_vec() } else { open }
 }
 
 #[cfg(test)]
@@ -406,7 +403,7 @@ mod tests {
             why: String::new(),
         };
         let left = |notes: &[Note], now: u64| -> Vec<String> {
-            let left = worth_asking(&offerings, notes, seconds(now));
+            let left = worth_asking(&offerings.iter().collect::<Vec<_>>(), notes, seconds(now));
             left.iter().map(ToString::to_string).collect()
         };
         assert_eq!(left(&[], 0), ["a spot", "a", "b"]);

@@ -149,7 +149,7 @@ mod tests {
     fn every_state_has_the_step_that_moves_it_on_and_what_takes_up_nothing_has_none() {
         use BuilderState as S;
         let wanted = Ok(Wanted {
-            offerings: vec!["a".parse().unwrap()],
+            lines: vec![launch::Line::open(vec!["a".parse().unwrap()])],
             short: Vec::new(),
             tries: 3,
         });

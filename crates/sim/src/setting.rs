@@ -12,8 +12,8 @@ use model::{
     builder::Deadlines,
     drift::Recipe,
     fleet::{
-        DriftSpec, HookSpec, HooksSpec, HostKeySource, LaunchSpec, NetworkSpec, OfferingSpec, OnFailure,
-        PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec, SkipIf,
+        DriftSpec, HookSpec, HooksSpec, HostKeySource, LaunchSpec, OfferingSpec, OnFailure, PoolSpec,
+        ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec, SkipIf,
     },
     name::{OwnerName, ProjectName},
     quantity::{Share, Span},
@@ -65,11 +65,6 @@ impl PoolOfFile {
             chroots,
             first_version: None,
         }
-    }
-
-    /// What it asks its cloud for.
-    pub(crate) fn offerings(&self) -> Vec<model::Offering> {
-        self.spec.all_offerings(&NetworkSpec::default())
     }
 }
 
@@ -208,9 +203,11 @@ fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
         zones: vec![],
         market,
         max_price: None,
+        max: None,
     };
-    let on_demand = line(Market::OnDemand, luck.count(1, 2));
+    let mut on_demand = line(Market::OnDemand, luck.count(1, 2));
     let offerings = if luck.once_in(2) {
+        on_demand.max = luck.once_in(3).then(|| luck.count(1, 3));
         vec![line(Market::Spot, luck.count(1, 3)), on_demand]
     } else {
         vec![on_demand]
@@ -420,7 +417,7 @@ mod tests {
                     size.max >= 1 && size.min <= size.max && size.idle == at_most(size.idle, size.max),
                     "{size:?}"
                 );
-                assert!(!pool.offerings().is_empty() && CLOUDS.contains(&pool.cloud));
+                assert!(!pool.spec.offerings.is_empty() && CLOUDS.contains(&pool.cloud));
             }
             assert!(is_offered(&setting.file, &word("microdistro-1-x86_64")));
             assert!(!is_offered(&setting.file, &word(NOWHERE)));

@@ -13,6 +13,7 @@ use std::{
 use model::{
     AttemptId, AttemptState, BuildId, BuilderId, BuilderState, ChrootName, Epoch, LaunchAnswer,
     LaunchHistory, LaunchId, Offering, PoolName, Sandbox, Timestamp,
+    fleet::PoolSpec,
     intent::{Decision, Intent, IntentState, Made},
     mark::{Mark, MarkKind, Pause},
     name::OwnerName,
@@ -75,6 +76,13 @@ pub(crate) struct Builder {
     pub(crate) mark: Option<Mark>,
     /// The build chroot of which an attempt was lost on it, and counted as a try.
     lost: Option<BuildId>,
+}
+
+impl Builder {
+    /// The line of its pool's offerings that it takes a place of.
+    pub(crate) fn line(&self, pool: Option<&PoolSpec>) -> Option<usize> {
+        pool?.line_of(self.state, self.launch.as_ref().map(|launch| &launch.offering))
+    }
 }
 
 /// The last launch for a builder. Its token is the host key, too, of which each launch has one.

@@ -153,6 +153,7 @@ pub(super) fn snapshot(fleet: &FleetSpec, view: &FleetView, outdated: &[&str]) -
         ready_at: builder.ready_at,
         mark: builder.mark.clone(),
         host: None,
+        line: None,
     });
     Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone())
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     consoles::Consoles,
     image::Images,
-    step::{Turn, prepare::place, step},
+    step::{Turn, next, prepare::place, step},
 };
 
 impl Farm {
@@ -26,7 +26,6 @@ impl Farm {
             is_first: true,
             cloud_answers: true,
             playing: Arc::new(Semaphore::new(places)),
-            shortages: Arc::default(),
             images: Arc::new(Images::new(clock.clone())),
             doubts: Arc::default(),
             consoles: Arc::new(Consoles::new(clock)),
@@ -35,8 +34,9 @@ impl Farm {
 
     /// A step of a controller that looked at this row, under this lease.
     pub(super) async fn step_of(&self, lease: &Lease, row: Builder) -> Result<Duration, Error> {
-        let turn = self.turn(1);
-        step(&self.controller.context, lease, row, &turn).await
+        let (context, turn) = (&self.controller.context, self.turn(1));
+        let next = next(context, &row, &BTreeMap::new(), &[]);
+        step(context, lease, (row, next), &turn).await
     }
 
     /// How many builders of the pool were given up in a row.

@@ -371,6 +371,10 @@ fn of_offerings(pool: &PoolSpec, tell: &mut impl FnMut(&[&str], String)) {
                 tell(&["offerings", &index, key, &number.to_string()], words);
             }
         }
+        if offering.max == Some(0) {
+            let words = "with 0 it is never asked for; without the line it is not either";
+            tell(&["offerings", &index, "max"], words.to_owned());
+        }
         if offering.max_price.is_some() && offering.market == Market::OnDemand {
             let words =
                 "only machines of the spot market have a price of the moment: `market: spot` is missing";

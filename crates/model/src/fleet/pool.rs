@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DiskSpec, HostSpec, NetworkSpec, ScheduleSpec, SizeNow, SizeSpec, schema, size::size_at};
 use crate::{
-    Timestamp,
+    BuilderState, Timestamp,
     calls::Bucket,
     drift::DriftPart,
     glob::Glob,
@@ -111,11 +111,72 @@ impl PoolSpec {
     /// What the pool asks its cloud for, the preferred one first; each thing once.
     #[must_use]
     pub fn all_offerings(&self, network: &NetworkSpec) -> Vec<Offering> {
+        self.offerings_by_line(network).concat()
+    }
+
+    /// What the pool asks its cloud for by each line of its offerings; each thing once, by the first line that has it.
+    #[must_use]
+    pub fn offerings_by_line(&self, network: &NetworkSpec) -> Vec<Vec<Offering>> {
         let mut seen = BTreeSet::new();
-        let lines = self.offerings.iter();
-        let mut all: Vec<Offering> = lines.flat_map(|line| line.offerings(network)).collect();
-        all.retain(|offering| seen.insert(offering.clone()));
-        all
+        let lines = self.offerings.iter().map(|line| {
+            let mut all: Vec<Offering> = line.offerings(network).collect();
+            all.retain(|offering| seen.insert(offering.clone()));
+            all
+        });
+        lines.collect()
+    }
+
+    /// The line of offerings that a builder in a state takes a place of: the one that its machine is of, or that its cloud is being asked
+    /// for. With another subnet or price in the file than when it was launched it is of the same line. `None` where nothing is asked for
+    /// yet, and where no line is such any more.
+    #[must_use]
+    pub fn line_of(&self, state: BuilderState, offering: Option<&Offering>) -> Option<usize> {
+        self.line_asked_for(offering.filter(|_| state.counts() && state != BuilderState::Planned)?)
+    }
+
+    /// The line of offerings that an offering is of: the first one that asks for it, whatever its subnet, and if there is none whatever
+    /// its price.
+    #[must_use]
+    pub fn line_asked_for(&self, offering: &Offering) -> Option<usize> {
+        let has = |line: &OfferingSpec| {
+            let is_zone = |zone: &String| Some(zone) == offering.zone.as_ref();
+            line.market == offering.market
+                && line.types.contains(&offering.instance_type)
+                && (line.zones.is_empty() || line.zones.iter().any(is_zone))
+        };
+        let lines = || self.offerings.iter();
+        let is_same = |line: &OfferingSpec| {
+            has(line)
+                && line.max_price == offering.max_price
+                && line.zones.is_empty() == offering.zone.is_none()
+        };
+        lines().position(is_same).or_else(|| lines().position(has))
+    }
+
+    /// Which lines of offerings have as many machines as they may, when these lines have one each.
+    #[must_use]
+    pub fn full_lines(&self, taken: &[usize]) -> Vec<bool> {
+        let mut left: Vec<Option<u32>> = self.offerings.iter().map(|line| line.max).collect();
+        for line in taken {
+            if let Some(Some(left)) = left.get_mut(*line) {
+                *left = left.saturating_sub(1);
+            }
+        }
+        left.into_iter().map(|left| left == Some(0)).collect()
+    }
+
+    /// How many machines all lines of offerings may still be asked for together, when these lines have one each; `None` where a line
+    /// has no limit.
+    #[must_use]
+    pub fn left_of_lines(&self, taken: impl Iterator<Item = usize>) -> Option<u32> {
+        let all: Option<Vec<u32>> = self.offerings.iter().map(|line| line.max).collect();
+        let mut left = all.filter(|all| !all.is_empty())?;
+        for line in taken {
+            if let Some(left) = left.get_mut(line) {
+                *left = left.saturating_sub(1);
+            }
+        }
+        Some(left.into_iter().fold(0, u32::saturating_add))
     }
 
     /// Its size at a moment at which so many of its builders are in use, with what its schedule says.
@@ -189,6 +250,10 @@ pub struct OfferingSpec {
     /// The most that an hour of one may cost, for `spot`; as much as on demand when left out.
     #[serde(default)]
     pub max_price: Option<Price>,
+    /// The most machines of the line that the pool has at once, counting those that come and go; no limit of its own when left out.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub max: Option<u32>,
 }
 
 impl OfferingSpec {

@@ -199,6 +199,7 @@ fn a_pool_asks_for_each_type_in_each_zone_in_the_order_of_the_file_and_for_nothi
         zones: zones.iter().map(|&name| name.to_owned()).collect(),
         market,
         max_price: max_price.map(|price| price.parse().unwrap()),
+        max: None,
     };
     let (spot, on_demand) = (Market::Spot, Market::OnDemand);
     let none: &[&str] = &[];
@@ -250,4 +251,59 @@ fn a_pool_asks_for_each_type_in_each_zone_in_the_order_of_the_file_and_for_nothi
             .collect();
         assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn a_machine_is_of_the_line_that_asks_for_it_whatever_subnet_and_price_the_file_has_by_now() {
+    use crate::BuilderState as S;
+    let mut spec: FleetSpec = serde_json::from_value(least()).unwrap();
+    let pool = spec.pools.values_mut().next().unwrap();
+    pool.offerings = serde_json::from_value(serde_json::json!([
+        {"types": ["a"], "zones": ["1"], "market": "spot", "max_price": 0.1},
+        {"types": ["a", "b"], "zones": ["1", "2"], "market": "spot", "max_price": 0.2},
+        {"types": ["a"], "max": 2},
+        {"types": ["a"], "zones": ["1"], "max": 3},
+    ]))
+    .unwrap();
+    for (state, text, expected) in [
+        (S::Launching, "a@1 spot<=0.1", Some(0)),
+        (S::Resolving, "a@1/subnet-1 spot<=0.2", Some(1)),
+        (S::Busy, "a@1 spot", Some(0)),
+        (S::Busy, "b@2 spot<=9", Some(1)),
+        (S::Terminating, "a", Some(2)),
+        (S::Ready, "a@1", Some(3)),
+        (S::Ready, "a@2", Some(2)),
+        (S::Ready, "c", None),
+        (S::Ready, "b@3 spot", None),
+        (S::Planned, "a", None),
+        (S::Terminated, "a", None),
+        (S::Abandoned, "a", None),
+    ] {
+        let offering = text.parse().unwrap();
+        assert_eq!(pool.line_of(state, Some(&offering)), expected, "{state} {text}");
+    }
+    assert_eq!(pool.line_of(S::Ready, None), None);
+    for (taken, full) in [
+        (&[][..], [false; 4]),
+        (&[0, 1, 0, 2], [false; 4]),
+        (&[2, 2], [false, false, true, false]),
+        (&[3, 3, 2, 3, 2, 2, 9], [false, false, true, true]),
+    ] {
+        assert_eq!(pool.full_lines(taken), full, "{taken:?}");
+        assert_eq!(
+            pool.left_of_lines(taken.iter().copied()),
+            None,
+            "spot has no limit"
+        );
+    }
+    pool.offerings.drain(..2);
+    for (taken, left) in [(&[][..], 5), (&[0, 0, 0, 1], 2), (&[0, 0, 1, 1, 1], 0)] {
+        assert_eq!(pool.left_of_lines(taken.iter().copied()), Some(left), "{taken:?}");
+    }
+    pool.offerings.clear();
+    assert_eq!(
+        pool.left_of_lines(std::iter::empty()),
+        None,
+        "fixed hosts have none"
+    );
 }

@@ -55,6 +55,7 @@ fn builder(number: u128, state: BuilderState, mark: Option<Mark>) -> Builder {
         ready_at: None,
         mark,
         host: None,
+        line: None,
     }
 }
 

@@ -56,6 +56,8 @@ pub(super) struct Account<'a> {
     pub(super) launches: u32,
     /// Its fixed hosts, where its machines are some.
     pub(super) hosts: Option<Hosts<'a>>,
+    /// How many more machines the lines of its offerings may be asked for, where each has a limit.
+    pub(super) left_of_lines: Option<u32>,
     /// How many more machines its cloud's limit lets all pools have together.
     left_in_cloud: Option<Rc<Cell<u32>>>,
     /// How much more its cloud's machines may cost, of all pools together.
@@ -68,8 +70,8 @@ impl Account<'_> {
         if let Some(trouble) = self.trouble(now) {
             return Err(trouble);
         }
-        if self.counted >= spec.size.max {
-            return Err(Refusal::Full(spec.size.max));
+        if let Some(full) = self.full() {
+            return Err(full);
         }
         if let Some(hosts) = self.hosts.as_ref().filter(|hosts| hosts.is_empty()) {
             return Err(Refusal::NoHost(hosts.in_public(), hosts.trouble()));
@@ -92,6 +94,15 @@ impl Account<'_> {
             return Err(Refusal::Parallel(spec.launch.parallel));
         }
         Ok(())
+    }
+
+    /// That the pool has as many machines as it may, where it has.
+    pub(super) fn full(&self) -> Option<Refusal> {
+        let max = self.pool.spec.size.max;
+        if self.counted >= max {
+            return Some(Refusal::Full(max));
+        }
+        (self.left_of_lines == Some(0)).then_some(Refusal::LinesFull)
     }
 
     /// What keeps the pool from launching anything, whether or not it wants to.
@@ -213,6 +224,7 @@ impl Account<'_> {
         self.counted = self.counted.saturating_add(1);
         self.starting = self.starting.saturating_add(1);
         self.launches = self.launches.saturating_add(1);
+        self.left_of_lines = self.left_of_lines.map(|left| left.saturating_sub(1));
         if let Some(left) = &self.left_in_cloud {
             left.set(left.get().saturating_sub(1));
         }
@@ -228,6 +240,14 @@ type Shared<'a, T> = BTreeMap<&'a str, Rc<Cell<T>>>;
 
 fn shared<'a, T>(of_clouds: &mut Shared<'a, T>, cloud: &'a str, left: T) -> Rc<Cell<T>> {
     Rc::clone(of_clouds.entry(cloud).or_insert_with(|| Rc::new(Cell::new(left))))
+}
+
+/// How many more machines the lines of a pool's offerings may be asked for, beside its builders that are planned already: fewer than none
+/// where not even these may all be launched. `None` where a line has no limit.
+pub(super) fn left_of_lines<'a>(pool: &Pool, own: impl Iterator<Item = &'a Builder> + Clone) -> Option<i64> {
+    let left = pool.spec.left_of_lines(own.clone().filter_map(|it| it.line))?;
+    let planned = own.filter(|it| it.state == BuilderState::Planned).count();
+    Some(i64::from(left).saturating_sub(i64::try_from(planned).unwrap_or(i64::MAX)))
 }
 
 /// The builders that this plan gives up, with the reason.
@@ -314,6 +334,7 @@ pub(super) fn open_accounts<'a>(
             history: with_those_given_up(&pool.history, own(), &given_up, snapshot.now),
             launches: 0,
             hosts: Hosts::of(pool, &snapshot.builders, snapshot.now),
+            left_of_lines: left_of_lines(pool, own()).map(|left| u32::try_from(left).unwrap_or(0)),
             left_in_cloud: (pool.quota.as_ref()).map(|it| shared(&mut clouds, &it.cloud, it.left())),
             left_of_money: (pool.budget.as_ref()).map(|it| shared(&mut money, &it.cloud, it.left())),
         };

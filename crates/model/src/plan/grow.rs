@@ -220,11 +220,10 @@ fn make_room<'a>(
         let Some(account) = accounts.get_mut(name) else {
             continue;
         };
-        let max = account.pool.spec.size.max;
-        if account.counted < max || account.kept.is_empty() {
+        let Some(full) = account.full().filter(|_| !account.kept.is_empty()) else {
             continue;
-        }
-        let full = format!("pool {name} is at its maximum of {max}");
+        };
+        let full = full.describe(name);
         if account.ending > 0 {
             account.ending -= 1;
         } else if let Some(builder) = account.kept.pop() {

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Builder, CloudHealth, Pool, Snapshot, demand::in_use, hosts::moved, used::outstayed};
+use super::{
+    Builder, CloudHealth, Pool, Snapshot, account::left_of_lines, demand::in_use, hosts::moved,
+    used::outstayed,
+};
 use crate::{BuilderId, BuilderState, Drift, Lacks, budget::Budget, mark::Mark, name::PoolName};
 
 /// Where a builder goes that is on its way to be ready in a pool that is gone, and why: whatever it needs is in the file no more.
@@ -24,12 +27,20 @@ pub(super) fn too_many(snapshot: &Snapshot) -> BTreeMap<BuilderId, String> {
         let max = pool.spec.size.max;
         let counted = own().filter(|builder| builder.state.counts()).count();
         let beyond = counted.saturating_sub(usize::try_from(max).unwrap_or(usize::MAX));
+        let (beyond, why) = match left_of_lines(pool, own()) {
+            Some(left @ ..0) if beyond < usize::try_from(left.unsigned_abs()).unwrap_or(usize::MAX) => (
+                usize::try_from(left.unsigned_abs()).unwrap_or(usize::MAX),
+                format!(
+                    "pool {name} may have fewer machines of the lines of its offerings by now (`offerings[].max`)"
+                ),
+            ),
+            _ => (beyond, format!("pool {name} may have {max} by now")),
+        };
         if beyond == 0 {
             continue;
         }
         let mut planned: Vec<&Builder> = own().filter(|it| it.state == BuilderState::Planned).collect();
         planned.sort_by_key(|builder| std::cmp::Reverse((builder.created_at, builder.id)));
-        let why = format!("pool {name} may have {max} by now");
         surplus.extend(
             planned
                 .into_iter()
@@ -121,6 +132,8 @@ impl Places {
             .saturating_sub(lasting)
             .max(size.idle.saturating_sub(spare));
         let missing = missing.min(size.max.saturating_sub(all));
+        let missing =
+            left_of_lines(pool, own()).map_or(missing, |left| missing.min(u32::try_from(left).unwrap_or(0)));
         let urgent = budget.max(pool.spec.launch.parallel).saturating_sub(leaving);
         let is_paused = pool.pause.as_ref().is_some_and(|pause| pause.lasts(snapshot.now));
         let is_spent = pool.budget.as_ref().is_some_and(Budget::forbids_launches);

@@ -12,6 +12,8 @@ pub(super) enum Refusal {
     /// An operator drained it.
     Paused(Pause),
     Full(u32),
+    /// It has as many machines of each line of its offerings as it may.
+    LinesFull,
     /// All pools of the cloud, and others there, have as many machines together as they may.
     CloudFull(Quota),
     /// Nobody has counted lately how many machines others have in the cloud.
@@ -51,6 +53,11 @@ impl Refusal {
                 format!("pool {pool} is drained by its operators{until}")
             }
             Self::Full(max) => format!("pool {pool} is at its maximum of {max}"),
+            Self::LinesFull => {
+                format!(
+                    "pool {pool} has as many machines of each line of its offerings as it may (`offerings[].max`)"
+                )
+            }
             Self::CloudFull(Quota { cloud, instances, .. }) => {
                 format!("cloud {cloud} has as many machines as it may: {instances}")
             }
@@ -149,6 +156,7 @@ impl Refusal {
             Self::Away(_)
             | Self::Paused(_)
             | Self::Full(_)
+            | Self::LinesFull
             | Self::CloudFull(..)
             | Self::NoHost(..)
             | Self::Spent(_)

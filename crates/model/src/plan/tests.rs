@@ -48,6 +48,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
             zones: vec![],
             market: Market::OnDemand,
             max_price: None,
+            max: None,
         }],
         disk: None,
         hosts: vec![],
@@ -125,6 +126,7 @@ fn builder(number: u128, pool: &str, state: BuilderState) -> Builder {
         ready_at: None,
         mark: None,
         host: None,
+        line: None,
     }
 }
 

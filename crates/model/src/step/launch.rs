@@ -6,6 +6,7 @@ use super::{Move, Standing, Step};
 use crate::{
     BuilderId, BuilderState, Offering, Shortage, Timestamp,
     build::UnknownState,
+    fleet::{NetworkSpec, PoolSpec},
     shortage::{Note, worth_asking},
 };
 
@@ -13,6 +14,8 @@ use crate::{
 /// every time, and each builder up to half of it longer, so that those which were refused together come back one by one.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often a builder looks whether its pool may have one more machine of a line of its offerings.
+const PAUSE_WHILE_FULL: Duration = Duration::from_secs(3);
 /// How long a launch without a clear answer is asked about before it may count as never made.
 const RESOLVING_AT_LEAST: Duration = Duration::from_secs(600);
 /// The same where the cloud has never said anything else than that it does not know, or later, while its lists come.
@@ -76,12 +79,42 @@ pub struct Launches {
 /// What a pool asks its cloud for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// The offerings, the preferred one first.
-    pub offerings: Vec<Offering>,
+    /// The lines of offerings, the preferred one first.
+    pub lines: Vec<Line>,
     /// What the cloud said lately that it has no more of, to whomever.
     pub short: Vec<Note>,
     /// After so many refused launches a builder is given up.
     pub tries: u32,
+}
+
+/// A line of a pool's offerings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The preferred one first.
+    pub offerings: Vec<Offering>,
+    /// Whether the pool has as many machines of it as it may (`offerings[].max`).
+    pub is_full: bool,
+}
+
+impl Line {
+    /// A line of which the pool may have one more machine.
+    #[must_use]
+    pub const fn open(offerings: Vec<Offering>) -> Self {
+        Self {
+            offerings,
+            is_full: false,
+        }
+    }
+
+    /// All lines of a pool, some of which are full.
+    #[must_use]
+    pub fn of_pool(pool: &PoolSpec, network: &NetworkSpec, full: &[bool]) -> Vec<Self> {
+        let full = full.iter().copied().chain(std::iter::repeat(false));
+        let lines = pool.offerings_by_line(network).into_iter().zip(full);
+        lines
+            .map(|(offerings, is_full)| Self { offerings, is_full })
+            .collect()
+    }
 }
 
 /// What a cloud says to a launch, as far as its builder's fate depends on it. Each has the words that people read.
@@ -117,24 +150,33 @@ pub enum Doubt {
 
 /// What a planned builder does next. The first offering is asked for of which nothing is known to be short; where something is of
 /// each, each refusal leads to the next one, round and round until all tries are over, but every offering has one. What was only
-/// put off is asked for again.
+/// put off is asked for again. Lines that are full are left out; where all are, it waits.
 pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now: Timestamp) -> Step {
     let give_up = |why: String| Step::Move(Move::new(BuilderState::Abandoned, why));
-    let Wanted {
-        offerings,
-        short,
-        tries,
-    } = match wanted {
+    let wanted = match wanted {
         Ok(wanted) => wanted,
         Err(why) => return give_up(why.clone()),
     };
-    let count = u32::try_from(offerings.len()).unwrap_or(u32::MAX);
     let Launches {
         refusals,
         postponements,
         last,
     } = builder.launches;
-    let open = worth_asking(offerings, short, now);
+    let all = wanted
+        .lines
+        .iter()
+        .map(|line| line.offerings.len())
+        .sum::<usize>();
+    if all == 0 {
+        return give_up("its pool has no offering".to_owned());
+    }
+    if refusals >= wanted.tries.max(u32::try_from(all).unwrap_or(u32::MAX)) {
+        return give_up(all_refused(builder));
+    }
+    let lines = wanted.lines.iter().filter(|line| !line.is_full);
+    let offerings: Vec<&Offering> = lines.flat_map(|line| &line.offerings).collect();
+    let count = u32::try_from(offerings.len()).unwrap_or(u32::MAX);
+    let open = worth_asking(&offerings, &wanted.short, now);
     let is_choice = open.len() < offerings.len();
     let turn = if is_choice {
         0
@@ -142,19 +184,8 @@ pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now:
         refusals.checked_rem(count).unwrap_or(0)
     };
     let Some(offering) = usize::try_from(turn).ok().and_then(|nth| open.get(nth).copied()) else {
-        return give_up("its pool has no offering".to_owned());
+        return Step::Wait(PAUSE_WHILE_FULL);
     };
-    if refusals >= (*tries).max(count) {
-        let why = builder.reason.unwrap_or("no reason was given");
-        let launches = if refusals == 1 {
-            "its launch was"
-        } else {
-            "all its launches were"
-        };
-        return give_up(format!(
-            "{launches} refused, {refusals} in all; the last one: {why}"
-        ));
-    }
     let pause = if last == Some(LaunchAnswer::Later) {
         let doubled = 1u32 << postponements.saturating_sub(1).min(5);
         spread(
@@ -171,6 +202,18 @@ pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now:
         return Step::Wait(pause.saturating_sub(waited));
     }
     Step::Launch(offering.clone())
+}
+
+/// Why a builder is given up that was refused as often as may be.
+fn all_refused(builder: &Standing<'_>) -> String {
+    let why = builder.reason.unwrap_or("no reason was given");
+    let refusals = builder.launches.refusals;
+    let launches = if refusals == 1 {
+        "its launch was"
+    } else {
+        "all its launches were"
+    };
+    format!("{launches} refused, {refusals} in all; the last one: {why}")
 }
 
 /// A pause that is up to half longer, by how much is each builder's own. The last bytes of an id are those that differ among

@@ -188,6 +188,7 @@ impl World {
             ready_at: row.ready_at,
             mark: row.mark.clone(),
             host: None,
+            line: row.line(controller.file.pools.get(&row.pool).map(|it| &it.spec)),
         });
         let mut snapshot = Snapshot::new(now, pools.collect(), builders.collect(), queue);
         let asked = self.store.intents.iter().flat_map(|it| intent::demands(it, now));

@@ -128,6 +128,26 @@ impl World {
         }
     }
 
+    /// No launch is begun with which a pool would have more machines of a line of its offerings than it may.
+    pub(super) fn judge_line(&mut self, side: Side, row: &Builder) {
+        let Some(pool) = self.looks_like(side).file.pools.get(&row.pool) else {
+            return;
+        };
+        let Some(line) = row.line(Some(&pool.spec)) else {
+            return;
+        };
+        let rows = self.store.builders.values().filter(|it| it.pool == row.pool);
+        let taken = rows.filter(|it| it.line(Some(&pool.spec)) == Some(line)).count();
+        let most = pool.spec.offerings.get(line).and_then(|line| line.max);
+        if let Some(most) = most.filter(|most| taken > usize::try_from(*most).unwrap_or(usize::MAX)) {
+            let words = format!(
+                "{taken} builders of line {line} of pool {}, which may have {most}",
+                row.pool
+            );
+            self.violate(Rule::AboveMax, words);
+        }
+    }
+
     /// Who works on a builder that something is to be done with.
     pub(super) fn at_work(&self, id: BuilderId) -> Option<AtWork> {
         let row = self.store.builders.get(&id)?;

@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use model::{
     BuilderId, BuilderState, LaunchId, Offering,
+    fleet::NetworkSpec,
     step::{
         self, Standing, Step, Work,
-        launch::{self, Doubt, Launches, Reply, Wanted},
+        launch::{self, Doubt, Launches, Line, Reply, Wanted},
         pause_between_ends, work,
     },
 };
@@ -94,8 +95,11 @@ impl World {
     fn wanted(&self, side: Side, row: &Builder) -> Result<Wanted, String> {
         let pool = self.looks_like(side).file.pools.get(&row.pool);
         let pool = pool.ok_or_else(|| format!("pool {} is no longer in the fleet file", row.pool))?;
+        let rows = self.store.builders.values().filter(|it| it.pool == row.pool);
+        let taken: Vec<usize> = rows.filter_map(|it| it.line(Some(&pool.spec))).collect();
+        let full = pool.spec.full_lines(&taken);
         Ok(Wanted {
-            offerings: pool.offerings(),
+            lines: Line::of_pool(&pool.spec, &NetworkSpec::default(), &full),
             short: self.store.shortages.get(row.cloud).cloned().unwrap_or_default(),
             tries: pool.spec.launch.attempts,
         })
@@ -134,6 +138,7 @@ impl World {
         match begun {
             Ok(row) => {
                 tell!(self, "{} asks for {offering} with token {token}", row.id);
+                self.judge_line(side, &row);
                 self.send(side, call(row));
             }
             Err(Stop::Killed) => {}

@@ -182,6 +182,7 @@ fn snapshot(view: &FleetView, max: u64) -> Result<Snapshot> {
         ready_at: builder.ready_at,
         mark: None,
         host: None,
+        line: None,
     });
     Ok(Snapshot::new(
         view.at,

@@ -41,6 +41,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         ready_at: builder.ready_at,
         mark: None,
         host: None,
+        line: None,
     });
     Ok(Snapshot::new(
         view.at,

@@ -3,7 +3,7 @@
 use std::{pin::pin, task::Poll};
 
 use super::*;
-use crate::step::step;
+use crate::step::{next, step};
 
 /// What it answers; `None` where it was dropped before, when that which it waits for at this await had come: a program that is killed after
 /// the database or the cloud did what it was asked for, and before it knows.
@@ -38,7 +38,8 @@ async fn step_and_die(farm: &Farm, builders: Vec<Builder>) -> (usize, usize) {
     let turn = farm.turn(1);
     let (mut deaths, mut lives) = (0, 0);
     for (index, builder) in builders.into_iter().enumerate() {
-        match killed_at(index + 1, step(context, &farm.lease, builder, &turn)).await {
+        let next = next(context, &builder, &BTreeMap::new(), &[]);
+        match killed_at(index + 1, step(context, &farm.lease, (builder, next), &turn)).await {
             Some(done) => {
                 done.unwrap();
                 lives += 1;

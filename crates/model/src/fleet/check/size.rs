@@ -26,6 +26,16 @@ pub(super) fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction
         compare(&["schedule", &index, "min"], line.min);
         compare(&["schedule", &index, "idle"], line.idle.and_then(number));
     }
+    let of_lines = pool.left_of_lines(std::iter::empty());
+    if let Some(most) = of_lines.filter(|most| size.min > *most) {
+        let words = format!(
+            "{} must not be above the `max` of all lines of offerings together: {most}",
+            size.min
+        );
+        found.push(
+            Contradiction::new(&["pools", name, "size", "min"], words).beside(&["pools", name, "offerings"]),
+        );
+    }
     for (index, line) in pool.schedule.iter().enumerate() {
         if line.min.is_none() && line.idle.is_none() {
             let words =

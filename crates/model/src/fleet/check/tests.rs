@@ -205,6 +205,17 @@ const MISTAKES: &[(&str, &str, &str)] = &[
          `market: spot` is missing",
     ),
     (
+        "/pools/here",
+        r#"{"labels": ["arch:x86_64"], "image": "i", "provision": "p", "size": {"min": 3, "max": 9},
+            "offerings": [{"types": ["t"], "max": 1}, {"types": ["u"], "max": 1}]}"#,
+        "pools.here.size.min: 3 must not be above the `max` of all lines of offerings together: 2",
+    ),
+    (
+        "/pools/here/offerings",
+        r#"[{"types": ["t"], "max": 0}]"#,
+        "pools.here.offerings[0].max: with 0 it is never asked for; without the line it is not either",
+    ),
+    (
         "/clouds/c/network",
         r#"{"subnets": {"a": ""}}"#,
         "clouds.c.network.subnets.a: it is empty; it names a subnet's id",

@@ -154,3 +154,95 @@ fn launches_that_wait_for_a_turn_of_their_pool_are_told_of_before_those_that_wai
         assert_eq!(plan(&farm).pools[0].note, expected);
     }
 }
+
+/// A pool that may have so many machines of each of two lines.
+fn with_lines(most: [Option<u32>; 2]) -> Pool {
+    let mut pool = pool(0, 9, 0);
+    let first = pool.spec.offerings[0].clone();
+    let lines = most.into_iter().map(|max| OfferingSpec { max, ..first.clone() });
+    pool.spec.offerings = lines.collect();
+    pool
+}
+
+fn of_line(number: u128, state: BuilderState, line: usize) -> Builder {
+    Builder {
+        line: Some(line),
+        ..builder(number, "x86", state)
+    }
+}
+
+#[test]
+fn a_pool_whose_lines_are_all_full_launches_nothing_and_names_the_key() {
+    use BuilderState as S;
+    let words = "pool x86 has as many machines of each line of its offerings as it may (`offerings[].max`)";
+    let there = [
+        of_line(90, S::Resolving, 0),
+        of_line(91, S::Busy, 0),
+        of_line(92, S::Terminating, 1),
+        of_line(93, S::Busy, 1),
+    ];
+    for (most, planned, launches) in [
+        ([Some(3), Some(4)], 0, 3),
+        ([Some(3), Some(4)], 1, 2),
+        ([Some(3), Some(4)], 3, 0),
+        ([Some(2), Some(2)], 0, 0),
+        ([Some(1), Some(3)], 0, 1),
+        ([Some(2), None], 0, 3),
+    ] {
+        let mut farm = snapshot(&[("x86", with_lines(most))]);
+        farm.builders = there.to_vec();
+        farm.builders
+            .extend((1..=planned).map(|number| builder(number, "x86", S::Planned)));
+        farm.queue = (1..=8).map(|number| attempt(number, "alice")).collect();
+        let decided = plan(&farm);
+        assert_eq!(decided.pools[0].launches, launches, "{most:?} {planned}");
+        let told = decided.waits.iter().filter(|wait| &*wait.reason == words).count();
+        let expected = if most[1].is_none() {
+            0
+        } else {
+            8 - usize::try_from(planned).unwrap() - usize::try_from(launches).unwrap()
+        };
+        assert_eq!(told, expected, "{most:?} {planned}: {:?}", decided.waits);
+        assert!(
+            decided
+                .actions
+                .iter()
+                .all(|it| matches!(it, Action::Launch { .. }))
+        );
+        // An operator's wish is told the same.
+        let asked = Demand {
+            source: Source::Operator("x86".parse().unwrap(), "key".to_owned()),
+            count: 9,
+            until: None,
+            why: "an operator wants it".to_owned(),
+        };
+        let unmet = plan_with(&farm, vec![asked]).unmet;
+        assert_eq!(unmet[0].why == words, most[1].is_some(), "{unmet:?}");
+    }
+}
+
+#[test]
+fn builders_that_no_line_has_room_for_any_more_are_given_up_and_the_others_go_on() {
+    use BuilderState as S;
+    let mut farm = snapshot(&[("x86", with_lines([Some(1), Some(2)]))]);
+    farm.builders = vec![
+        of_line(90, S::Busy, 0),
+        of_line(91, S::Ready, 0),
+        of_line(92, S::Booting, 1),
+    ];
+    farm.builders
+        .extend((1..=3).map(|number| builder(number, "x86", S::Planned)));
+    let moved: Vec<_> = plan(&farm)
+        .actions
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Move {
+                builder, to, reason, ..
+            } => Some((builder.0.as_u128(), to, reason)),
+            _ => None,
+        })
+        .collect();
+    let why = "pool x86 may have fewer machines of the lines of its offerings by now (`offerings[].max`)";
+    let given_up = |number| (number, S::Abandoned, why.to_owned());
+    assert_eq!(moved, [given_up(2), given_up(3)]);
+}

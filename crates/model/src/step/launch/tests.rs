@@ -27,7 +27,7 @@ fn next_after(offerings: &[&str], tries: u32, (refusals, postponements, seconds)
         },
     };
     let wanted = Wanted {
-        offerings: offerings.iter().map(|text| offering(text)).collect(),
+        lines: vec![Line::open(offerings.iter().map(|text| offering(text)).collect())],
         short: Vec::new(),
         tries,
     };
@@ -92,7 +92,7 @@ fn those_who_were_put_off_together_come_back_one_by_one() {
             },
         };
         let wanted = Wanted {
-            offerings: vec![offering("a")],
+            lines: vec![Line::open(vec![offering("a")])],
             short: Vec::new(),
             tries: 3,
         };
@@ -136,7 +136,7 @@ fn what_is_known_to_be_short_is_left_for_later_and_asked_for_if_there_is_nothing
             },
         };
         let wanted = Wanted {
-            offerings: vec![offering("a spot"), offering("a"), offering("b")],
+            lines: vec![Line::open(vec![offering("a spot"), offering("a"), offering("b")])],
             short: notes.to_vec(),
             tries: 3,
         };
@@ -279,4 +279,52 @@ fn the_end_of_a_doubt_is_a_move_that_a_builder_in_doubt_may_make() {
     for step in [adopted, nowhere(), given(&offering("a"), "i-1".to_owned())] {
         assert!(BuilderState::Resolving.may_become(step.to), "{}", step.to);
     }
+}
+
+#[test]
+fn a_line_that_is_full_is_passed_over_and_where_all_are_the_builder_waits() {
+    let next = |full: [bool; 3], refusals: u32, short: &[Note]| {
+        let builder = Standing {
+            id: NOBODY,
+            state: BuilderState::Planned,
+            entered_at: NOW.minus(Duration::from_secs(9)),
+            reason: Some(REFUSED),
+            launches: Launches {
+                refusals,
+                ..Launches::default()
+            },
+        };
+        let line = |texts: &[&str], is_full: bool| Line {
+            offerings: texts.iter().map(|text| offering(text)).collect(),
+            is_full,
+        };
+        let wanted = Wanted {
+            lines: vec![
+                line(&["a spot", "b spot"], full[0]),
+                line(&["a"], full[1]),
+                line(&["b"], full[2]),
+            ],
+            short: short.to_vec(),
+            tries: 3,
+        };
+        next(&builder, &Ok(wanted), NOW)
+    };
+    let spot = Note {
+        shortage: Shortage::Quota("standard", crate::Market::Spot),
+        noted_at: NOW,
+        until: NOW.plus(Duration::from_secs(60)),
+        strikes: 1,
+        why: String::new(),
+    };
+    let spot = std::slice::from_ref(&spot);
+    assert_eq!(next([false, false, false], 0, &[]), ask("a spot"));
+    assert_eq!(next([true, false, false], 0, &[]), ask("a"));
+    assert_eq!(next([true, true, false], 0, &[]), ask("b"));
+    assert_eq!(next([false, true, true], 3, &[]), ask("b spot"), "by turns");
+    assert_eq!(next([false, true, false], 0, spot), ask("b"));
+    // What is short is asked for all the same, where all else is full.
+    assert_eq!(next([false, true, true], 2, spot), ask("a spot"));
+    let waits = Step::Wait(Duration::from_secs(3));
+    assert_eq!(next([true, true, true], 0, &[]), waits);
+    assert_eq!(next([true, true, true], 2, spot), waits);
 }

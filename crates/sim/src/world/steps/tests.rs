@@ -414,8 +414,11 @@ fn a_pool_that_is_in_the_file_no_more_has_nothing_to_ask_for() {
     let wanted = world.wanted(Side::One, &row).unwrap();
     let pool = &world.file.pools[&row.pool];
     assert_eq!(
-        (wanted.offerings, wanted.tries),
-        (pool.offerings(), pool.spec.launch.attempts)
+        (wanted.lines, wanted.tries),
+        (
+            Line::of_pool(&pool.spec, &NetworkSpec::default(), &[]),
+            pool.spec.launch.attempts
+        )
     );
     assert!(wanted.short.is_empty());
     let lost = change(&mut world, &row, |row| row.pool = word("gone"));

@@ -1,0 +1,85 @@
+//! Lines of offerings, of which a pool may have so many machines.
+
+use super::*;
+
+/// A pool with these lines of offerings.
+fn lined(size: &str, lines: &str) -> String {
+    pool("x86", size, "a").replace("[{types: [a]}]", lines)
+}
+
+impl Farm {
+    /// How many machines there are of each type, or may be.
+    async fn types(&self) -> BTreeMap<String, usize> {
+        let mut types = BTreeMap::new();
+        for builder in self.builders().await {
+            let offering = builder
+                .offering()
+                .filter(|_| builder.state != BuilderState::Planned);
+            if let Some(offering) = offering {
+                *types.entry(offering.instance_type.clone()).or_default() += 1;
+            }
+        }
+        types
+    }
+}
+
+fn counts(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    expected
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), *count))
+        .collect()
+}
+
+#[tokio::test]
+async fn many_launches_of_one_round_keep_to_the_most_of_each_line() {
+    let lines = "[{types: [a], max: 2}, {types: [b], max: 3}, {types: [c]}]";
+    let mut farm = Farm::start(&lined("max: 9, idle: 7", lines)).await;
+    farm.until_ready(7).await;
+    assert_eq!(farm.types().await, counts(&[("a", 2), ("b", 3), ("c", 2)]));
+}
+
+#[tokio::test]
+async fn a_launch_without_an_answer_takes_its_place_also_for_the_controller_that_takes_over() {
+    let lines = "[{types: [a], max: 1}, {types: [b], max: 2}]";
+    let mut farm = Farm::start(&lined("max: 9, idle: 1", lines)).await;
+    for _ in 0..2 {
+        let what = "connection reset".to_owned();
+        farm.cloud
+            .fail_next_launch(LaunchFailure::Before(cloud::Error::Unclear { what }));
+    }
+    farm.settle().await;
+    assert_eq!(farm.states().await, [BuilderState::Resolving]);
+    let mut context = Context::clone(&farm.controller.context);
+    context.fleet = Arc::new(fleet(&lined("max: 9, idle: 4", lines)));
+    farm.controller = Controller::new(context);
+    farm.settle().await;
+    assert_eq!(farm.types().await, counts(&[("a", 1), ("b", 2)]));
+    let view = farm.controller.view().await.unwrap();
+    let plan = plan::plan(&snapshot_with(&farm.controller.context, &view, &BTreeMap::new()));
+    let full = "pool x86 has as many machines of each line of its offerings as it may (`offerings[].max`)";
+    assert_eq!(plan.pools[0].note, full);
+    assert_eq!(
+        farm.builders().await.len(),
+        3,
+        "nothing waits to be launched for ever"
+    );
+}
+
+#[tokio::test]
+async fn a_line_that_is_refused_leaves_its_places_and_those_of_the_next_are_not_overdrawn() {
+    let lines = "[{types: [a], market: spot}, {types: [b], max: 2}]";
+    let mut farm = Farm::start(&lined("max: 9, idle: 4", lines)).await;
+    for _ in 0..4 {
+        let no_room = refused("InsufficientInstanceCapacity");
+        farm.cloud.fail_next_launch(LaunchFailure::Before(no_room));
+    }
+    farm.settle().await;
+    farm.pass(30).await;
+    let types = farm.types().await;
+    assert_eq!(types.get("b"), Some(&2), "{types:?}");
+    assert_eq!(
+        types.values().sum::<usize>(),
+        4,
+        "the others are of spot: {types:?}"
+    );
+}
