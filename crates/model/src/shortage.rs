@@ -84,6 +84,12 @@ impl Shortage {
         }
     }
 
+    /// For how long others are asked for first, when a cloud has said so for so many times.
+    fn pause(&self, strikes: u32) -> Duration {
+        let times = 1 << strikes.saturating_sub(1).min(8);
+        self.first().saturating_mul(times).min(LONGEST)
+    }
+
     const fn first(&self) -> Duration {
         match self {
             Self::Capacity(_) | Self::Price(_) => FIRST_OF_MACHINES,
@@ -185,10 +191,7 @@ impl Note {
             return same.clone();
         }
         let strikes = recent.map_or(0, |note| note.strikes).saturating_add(1);
-        let pause = shortage
-            .first()
-            .saturating_mul(1 << strikes.saturating_sub(1).min(8))
-            .min(LONGEST);
+        let pause = shortage.pause(strikes);
         Self {
             shortage,
             noted_at: now,
@@ -204,6 +207,19 @@ impl Note {
     #[must_use]
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
         self.until.plus(LONGEST) <= now
+    }
+
+    /// Since when it lasts, at the latest: each time but the first was told after the pause before it.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        let before = (1..self.strikes.min(64)).map(|strikes| self.shortage.pause(strikes));
+        self.noted_at
+            .minus(before.fold(Duration::ZERO, Duration::saturating_add))
+    }
+
+    /// Whether an offering is not asked for because of it.
+    fn blocks(&self, offering: &Offering, now: Timestamp) -> bool {
+        now < self.until && self.shortage.covers(offering)
     }
 
     /// What a cloud is not asked for, as a sentence for operators.
@@ -224,14 +240,27 @@ impl Note {
 /// The offerings that a cloud may have, by what is noted: all of them, if there is a note against each.
 #[must_use]
 pub fn worth_asking<'a>(offerings: &[&'a Offering], notes: &[Note], now: Timestamp) -> Vec<&'a Offering> {
-    let is_short = |offering: &Offering| {
-        notes
-            .iter()
-            .any(|note| now < note.until && note.shortage.covers(offering))
-    };
-    let all = offerings.iter().copied();
-    let open: Vec<&Offering> = all.filter(|offering| !is_short(offering)).collect();
+    let open = not_short(offerings, notes, now);
     if open.is_empty() { offerings.to_vec() } else { open }
+}
+
+/// The offerings against which nothing is noted.
+#[must_use]
+pub fn not_short<'a>(offerings: &[&'a Offering], notes: &[Note], now: Timestamp) -> Vec<&'a Offering> {
+    let is_short = |offering: &Offering| notes.iter().any(|note| note.blocks(offering, now));
+    let all = offerings.iter().copied();
+    all.filter(|offering| !is_short(offering)).collect()
+}
+
+/// Since when all of these offerings have been refused, at the latest; `None` where one of them is not short.
+#[must_use]
+pub fn refused_since(offerings: &[Offering], notes: &[Note], now: Timestamp) -> Option<Timestamp> {
+    let since = |offering: &Offering| {
+        let against = notes.iter().filter(|note| note.blocks(offering, now));
+        against.map(Note::since).min()
+    };
+    let all: Option<Vec<Timestamp>> = offerings.iter().map(since).collect();
+    all?.into_iter().max()
 }
 
 #[cfg(test)]
@@ -356,6 +385,41 @@ mod tests {
         let later = now.plus(Duration::from_secs(1800));
         let next = Note::after(note.as_ref(), Shortage::Account, "no room", (later, later));
         assert_eq!((next.strikes, next.until.since(later).as_secs()), (1, 60));
+    }
+
+    #[test]
+    fn a_shortage_lasts_since_the_first_time_that_it_was_told_however_often_since() {
+        let capacity = || Shortage::Capacity(offering("a"));
+        let mut note = Note::after(None, capacity(), "no room", (NOW, NOW));
+        for _ in 0..7 {
+            assert_eq!(note.since(), NOW, "{} times", note.strikes);
+            let again = note.until;
+            note = Note::after(Some(&note), capacity(), "no room", (again, again));
+        }
+        note.strikes = u32::MAX;
+        assert!(note.since() < note.noted_at);
+        let line = [offering("a"), offering("b")];
+        let notes = |strikes: [u32; 2]| {
+            let all = strikes.into_iter().zip(["capacity a", "capacity b"]);
+            let all = all.map(|(strikes, what)| Note {
+                shortage: what.parse().unwrap(),
+                noted_at: seconds(500),
+                until: seconds(600),
+                strikes,
+                why: String::new(),
+            });
+            all.collect::<Vec<_>>()
+        };
+        let since = |notes: &[Note], now: u64| refused_since(&line, notes, seconds(now));
+        assert_eq!(since(&notes([1, 1]), 599), Some(seconds(500)));
+        assert_eq!(
+            since(&notes([2, 1]), 599),
+            Some(seconds(500)),
+            "the last one of them"
+        );
+        assert_eq!(since(&notes([2, 2]), 599), Some(seconds(320)));
+        assert_eq!(since(&notes([2, 2])[..1], 599), None, "one is not refused");
+        assert_eq!(since(&notes([2, 2]), 600), None, "it is asked for again");
     }
 
     #[test]

@@ -204,9 +204,11 @@ fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
         market,
         max_price: None,
         max: None,
+        after: None,
     };
     let mut on_demand = line(Market::OnDemand, luck.count(1, 2));
     let offerings = if luck.once_in(2) {
+        on_demand.after = luck.once_in(3).then(|| Span::seconds(10 + luck.below(110)));
         on_demand.max = luck.once_in(3).then(|| luck.count(1, 3));
         vec![line(Market::Spot, luck.count(1, 3)), on_demand]
     } else {

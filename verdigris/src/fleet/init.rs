@@ -264,7 +264,8 @@ fn pools(max: u32, instance_type: &str) -> String {
         # zones: [zone-1a]
         # Those of the spot market cost less and may be taken back: `market: spot`, and `max_price: 0.156` for an hour at most.
         # market: on-demand
-        # So many machines of this line at most: `max: 20`.
+        # So many machines of this line at most: `max: 20`. Where it is not the first line, `after: 30s` has it asked for only when those
+        # before it were refused for so long.
     # The root volume, where it is to be larger than the image's or of another type; without either as the image has it.
     # disk: {{size: 160g, type: gp3}}
     # How long a builder stays that is not needed.

@@ -83,3 +83,20 @@ async fn a_line_that_is_refused_leaves_its_places_and_those_of_the_next_are_not_
         "the others are of spot: {types:?}"
     );
 }
+
+#[tokio::test]
+async fn one_refusal_does_not_lead_to_a_line_that_has_an_after_and_a_restart_does_not_begin_the_time_anew() {
+    let lines = "[{types: [a], market: spot}, {types: [b], after: 30s}]";
+    let mut farm = Farm::start(&lined("max: 9, idle: 1", lines)).await;
+    let no_room = refused("InsufficientInstanceCapacity");
+    farm.cloud.fail_next_launch(LaunchFailure::Before(no_room));
+    farm.settle().await;
+    farm.pass(20).await;
+    assert_eq!(farm.states().await, [BuilderState::Planned]);
+    let context = Context::clone(&farm.controller.context);
+    farm.controller = Controller::new(context);
+    farm.pass(8).await;
+    assert_eq!(farm.states().await, [BuilderState::Planned]);
+    farm.pass(8).await;
+    assert_eq!(farm.types().await, counts(&[("b", 1)]));
+}

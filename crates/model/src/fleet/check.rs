@@ -1,6 +1,6 @@
 //! What is wrong between the parts of a fleet file, beyond what its types refuse.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use crate::{
     chroot::{is_architecture, no_architecture},
@@ -25,6 +25,8 @@ const LABELS: [&str; 2] = ["arch:", "chroot:"];
 /// What a stage on the way to a builder may be given: in less nothing is done, and in more nobody waits any longer.
 const SHORTEST_STAGE: Span = Span::seconds(1);
 const LONGEST_STAGE: Span = Span::seconds(24 * 3600);
+/// How long a builder may be kept waiting for a line of offerings at most.
+const LONGEST_AFTER: Duration = Duration::from_secs(300);
 /// For how long the controller may pause. In less it would never rest, in more nobody knows what clouds do.
 const SHORTEST_TICK: Span = Span::milliseconds(10);
 const LONGEST_TICK: Span = Span::seconds(600);
@@ -374,6 +376,14 @@ fn of_offerings(pool: &PoolSpec, tell: &mut impl FnMut(&[&str], String)) {
         if offering.max == Some(0) {
             let words = "with 0 it is never asked for; without the line it is not either";
             tell(&["offerings", &index, "max"], words.to_owned());
+        }
+        let after = offering.after.map_or(Duration::ZERO, Span::get);
+        if index == "0" && !after.is_zero() {
+            let words = "there is no line before it that could be refused";
+            tell(&["offerings", &index, "after"], words.to_owned());
+        } else if after > LONGEST_AFTER {
+            let words = "at most 5m: a builder for which nothing is launched is given up after ten minutes";
+            tell(&["offerings", &index, "after"], words.to_owned());
         }
         if offering.max_price.is_some() && offering.market == Market::OnDemand {
             let words =

@@ -254,6 +254,10 @@ pub struct OfferingSpec {
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub max: Option<u32>,
+    /// For how long the cloud has to refuse all of the lines before it until it is asked for, at most 5m; at once when left out. It counts
+    /// from the first refusal of what is refused now, whoever asked, and goes on through a restart. Lines that are full are not waited for.
+    #[serde(default)]
+    pub after: Option<Span>,
 }
 
 impl OfferingSpec {

@@ -200,6 +200,7 @@ fn a_pool_asks_for_each_type_in_each_zone_in_the_order_of_the_file_and_for_nothi
         market,
         max_price: max_price.map(|price| price.parse().unwrap()),
         max: None,
+        after: None,
     };
     let (spot, on_demand) = (Market::Spot, Market::OnDemand);
     let none: &[&str] = &[];

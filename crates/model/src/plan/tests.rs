@@ -49,6 +49,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
             market: Market::OnDemand,
             max_price: None,
             max: None,
+            after: None,
         }],
         disk: None,
         hosts: vec![],

@@ -7,7 +7,8 @@ use crate::{
     BuilderId, BuilderState, Offering, Shortage, Timestamp,
     build::UnknownState,
     fleet::{NetworkSpec, PoolSpec},
-    shortage::{Note, worth_asking},
+    quantity::Span,
+    shortage::{Note, not_short, refused_since},
 };
 
 /// How long to leave a cloud alone that has none of the offerings, or that asked for fewer calls; the latter longer with
@@ -94,6 +95,8 @@ pub struct Line {
     pub offerings: Vec<Offering>,
     /// Whether the pool has as many machines of it as it may (`offerings[].max`).
     pub is_full: bool,
+    /// For how long the lines before it have to be refused until it is asked for (`offerings[].after`).
+    pub after: Duration,
 }
 
 impl Line {
@@ -103,6 +106,7 @@ impl Line {
         Self {
             offerings,
             is_full: false,
+            after: Duration::ZERO,
         }
     }
 
@@ -110,10 +114,14 @@ impl Line {
     #[must_use]
     pub fn of_pool(pool: &PoolSpec, network: &NetworkSpec, full: &[bool]) -> Vec<Self> {
         let full = full.iter().copied().chain(std::iter::repeat(false));
-        let lines = pool.offerings_by_line(network).into_iter().zip(full);
-        lines
-            .map(|(offerings, is_full)| Self { offerings, is_full })
-            .collect()
+        let after = pool.offerings.iter().map(|line| line.after);
+        let lines = pool.offerings_by_line(network).into_iter().zip(full.zip(after));
+        let line = |(offerings, (is_full, after)): (_, (_, Option<Span>))| Self {
+            offerings,
+            is_full,
+            after: after.map_or(Duration::ZERO, Span::get),
+        };
+        lines.map(line).collect()
     }
 }
 
@@ -150,7 +158,8 @@ pub enum Doubt {
 
 /// What a planned builder does next. The first offering is asked for of which nothing is known to be short; where something is of
 /// each, each refusal leads to the next one, round and round until all tries are over, but every offering has one. What was only
-/// put off is asked for again. Lines that are full are left out; where all are, it waits.
+/// put off is asked for again. Lines that are full are left out; where all are, it waits. So it does where all that may be asked for is
+/// short, and a line is left that may be asked for when that has lasted for longer.
 pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now: Timestamp) -> Step {
     let give_up = |why: String| Step::Move(Move::new(BuilderState::Abandoned, why));
     let wanted = match wanted {
@@ -170,13 +179,19 @@ pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now:
     if all == 0 {
         return give_up("its pool has no offering".to_owned());
     }
-    if refusals >= wanted.tries.max(u32::try_from(all).unwrap_or(u32::MAX)) {
+    let (lines, opens) = may_be_asked(wanted, now);
+    if opens.is_none() && refusals >= wanted.tries.max(u32::try_from(all).unwrap_or(u32::MAX)) {
         return give_up(all_refused(builder));
     }
-    let lines = wanted.lines.iter().filter(|line| !line.is_full);
-    let offerings: Vec<&Offering> = lines.flat_map(|line| &line.offerings).collect();
+    let offerings: Vec<&Offering> = lines.iter().flat_map(|line| &line.offerings).collect();
     let count = u32::try_from(offerings.len()).unwrap_or(u32::MAX);
-    let open = worth_asking(&offerings, &wanted.short, now);
+    let mut open = not_short(&offerings, &wanted.short, now);
+    if open.is_empty() {
+        if let Some(pause) = opens {
+            return Step::Wait(pause);
+        }
+        open.clone_from(&offerings);
+    }
     let is_choice = open.len() < offerings.len();
     let turn = if is_choice {
         0
@@ -202,6 +217,40 @@ pub(super) fn next(builder: &Standing<'_>, wanted: &Result<Wanted, String>, now:
         return Step::Wait(pause.saturating_sub(waited));
     }
     Step::Launch(offering.clone())
+}
+
+/// The lines that may be asked for now, and where others wait until those before them have been refused for long enough, how long it is
+/// at most until one more may be.
+fn may_be_asked(wanted: &Wanted, now: Timestamp) -> (Vec<&Line>, Option<Duration>) {
+    let short = &wanted.short;
+    let (mut lines, mut opens) = (Vec::new(), None);
+    // Since when all lines so far are refused; `None` where one is not.
+    let mut refused = Some(Timestamp::from_micros(0));
+    for line in wanted
+        .lines
+        .iter()
+        .filter(|line| !line.is_full && !line.offerings.is_empty())
+    {
+        let waits = match refused {
+            _ if line.after.is_zero() => Duration::ZERO,
+            Some(since) => line.after.saturating_sub(now.since(since)),
+            None => line.after,
+        };
+        if waits.is_zero() {
+            lines.push(line);
+        } else {
+            opens = Some(opens.map_or(waits, |opens: Duration| opens.min(waits)));
+        }
+        let since = refused_since(&line.offerings, short, now);
+        refused = refused.zip(since).map(|(all, since)| all.max(since));
+    }
+    // What is short may be asked for again before that.
+    let ends = short
+        .iter()
+        .map(|note| note.until.since(now))
+        .filter(|left| !left.is_zero());
+    let soonest = ends.min().unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
+    (lines, opens.map(|opens| opens.min(soonest)))
 }
 
 /// Why a builder is given up that was refused as often as may be.

@@ -177,8 +177,8 @@ fn keys_are_compared_one_by_one_and_lists_as_a_whole() {
                     .push("u".to_owned())
             },
             "pools.big.offerings",
-            json!([{"types": ["t"], "zones": [], "market": "on-demand", "max_price": null, "max": null}]),
-            json!([{"types": ["t", "u"], "zones": [], "market": "on-demand", "max_price": null, "max": null}]),
+            json!([{"types": ["t"], "zones": [], "market": "on-demand", "max_price": null, "max": null, "after": null}]),
+            json!([{"types": ["t", "u"], "zones": [], "market": "on-demand", "max_price": null, "max": null, "after": null}]),
         ),
         (
             |it| it.clouds.get_mut("c").unwrap().endpoint = Some("http://x".to_owned()),

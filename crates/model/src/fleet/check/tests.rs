@@ -212,6 +212,16 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "/pools/here/offerings",
+        r#"[{"types": ["t"], "after": "30s"}, {"types": ["u"], "after": "5m"}]"#,
+        "pools.here.offerings[0].after: there is no line before it that could be refused",
+    ),
+    (
+        "/pools/here/offerings",
+        r#"[{"types": ["t"], "after": "0s"}, {"types": ["u"], "after": "301s"}]"#,
+        "pools.here.offerings[1].after: at most 5m: a builder for which nothing is launched is given up after ten minutes",
+    ),
+    (
+        "/pools/here/offerings",
         r#"[{"types": ["t"], "max": 0}]"#,
         "pools.here.offerings[0].max: with 0 it is never asked for; without the line it is not either",
     ),

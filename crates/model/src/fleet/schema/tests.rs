@@ -33,7 +33,7 @@ fn whole() -> Value {
         "pools": {"n": {
             "labels": ["arch:x86_64"], "priority": 1, "image": "i", "provision": "p",
             "host_key": "console", "size": {"min": 1, "max": 1, "idle": "1%", "idle_cap": 1}, "launch": {"parallel": 1, "attempts": 1, "rate": "1/s"},
-            "offerings": [{"types": ["t"], "zones": ["z"], "market": "spot", "max_price": 0.1, "max": 1}],
+            "offerings": [{"types": ["t"], "zones": ["z"], "market": "spot", "max_price": 0.1, "max": 1, "after": "1s"}],
             "disk": {"size": "8g", "type": "gp3"},
             "hosts": [{"name": "h", "address": "a", "port": 1, "host_key": "ssh-ed25519 AAAA"}],
             "schedule": [{"days": "mon", "hours": "07:00-19:00", "zone": "UTC", "idle": 1, "min": 1}],

@@ -297,6 +297,7 @@ fn a_line_that_is_full_is_passed_over_and_where_all_are_the_builder_waits() {
         let line = |texts: &[&str], is_full: bool| Line {
             offerings: texts.iter().map(|text| offering(text)).collect(),
             is_full,
+            after: Duration::ZERO,
         };
         let wanted = Wanted {
             lines: vec![
@@ -327,4 +328,75 @@ fn a_line_that_is_full_is_passed_over_and_where_all_are_the_builder_waits() {
     let waits = Step::Wait(Duration::from_secs(3));
     assert_eq!(next([true, true, true], 0, &[]), waits);
     assert_eq!(next([true, true, true], 2, spot), waits);
+}
+
+#[test]
+fn a_line_with_an_after_is_asked_for_when_those_before_it_were_refused_for_so_long() {
+    let note = |text: &str, ago: u64, left: u64| Note {
+        shortage: Shortage::Capacity(offering(text)),
+        noted_at: NOW.minus(Duration::from_secs(ago)),
+        until: NOW.plus(Duration::from_secs(left)),
+        strikes: 1,
+        why: String::new(),
+    };
+    let next = |short: &[Note], refusals: u32, is_full: bool| {
+        let builder = Standing {
+            id: NOBODY,
+            state: BuilderState::Planned,
+            entered_at: NOW,
+            reason: Some(REFUSED),
+            launches: Launches {
+                refusals,
+                ..Launches::default()
+            },
+        };
+        let line = |texts: &[&str], is_full: bool, after: u64| Line {
+            offerings: texts.iter().map(|text| offering(text)).collect(),
+            is_full,
+            after: Duration::from_secs(after),
+        };
+        let wanted = Wanted {
+            lines: vec![
+                line(&["a spot", "b spot"], is_full, 0),
+                line(&["a"], false, 30),
+                line(&["b"], false, 90),
+            ],
+            short: short.to_vec(),
+            tries: 1,
+        };
+        next(&builder, &Ok(wanted), NOW)
+    };
+    let wait = |seconds: u64| Step::Wait(Duration::from_secs(seconds));
+    assert_eq!(next(&[], 0, false), ask("a spot"));
+    assert_eq!(next(&[note("a spot", 99, 9)], 1, false), ask("b spot"));
+    let refused =
+        |first: u64, second: u64, left: u64| [note("a spot", first, left), note("b spot", second, 99)];
+    assert_eq!(
+        next(&refused(12, 10, 99), 2, false),
+        wait(20),
+        "the last of them counts"
+    );
+    assert_eq!(
+        next(&refused(12, 10, 7), 2, false),
+        wait(7),
+        "spot may be asked for before"
+    );
+    assert_eq!(next(&refused(31, 29, 99), 2, false), wait(1));
+    assert_eq!(next(&refused(31, 30, 99), 2, false), ask("a"));
+    // Whoever begins now has nothing to find out.
+    assert_eq!(next(&refused(31, 30, 99), 0, false), ask("a"));
+    // However often it was refused: there is a line that it has not asked for.
+    assert_eq!(next(&refused(12, 10, 99), 9, false), wait(20));
+    let all = |ago: u64| {
+        let [first, second] = refused(200, 200, 99);
+        [first, second, note("a", ago, 99)]
+    };
+    assert_eq!(
+        next(&all(40), 3, false),
+        wait(50),
+        "the line before the last counts as well"
+    );
+    assert_eq!(next(&all(90), 3, false), ask("b"));
+    assert_eq!(next(&[], 0, true), ask("a"), "what is full is not waited for");
+    assert_eq!(next(&[], 0, false), ask("a spot"), "back at once");
 }
