@@ -293,6 +293,10 @@ impl Cloud for Door {
         Ok(Vec::new())
     }
 
+    async fn images_named(&self, _owner: &str, _name: &str) -> Result<Vec<Image>, Error> {
+        Ok(Vec::new())
+    }
+
     async fn create_image(&self, _wanted: &NewImage) -> Result<String, Error> {
         Err(refused("UnsupportedOperation"))
     }

@@ -172,6 +172,11 @@ impl Cloud for Rationed {
         self.spend(CallClass::Read, 1, self.cloud.images(fleet)).await
     }
 
+    async fn images_named(&self, owner: &str, name: &str) -> Result<Vec<Image>, Error> {
+        self.spend(CallClass::Read, 1, self.cloud.images_named(owner, name))
+            .await
+    }
+
     async fn create_image(&self, wanted: &NewImage) -> Result<String, Error> {
         self.spend(CallClass::Change, 1, self.cloud.create_image(wanted))
             .await

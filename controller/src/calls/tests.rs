@@ -252,6 +252,8 @@ async fn an_end_never_waits_for_reads_and_a_read_waits_no_longer_than_it_may() {
     let wait = Duration::from_millis(15_050);
     let class = CallClass::Read;
     assert_eq!(error, Error::Rationed { class, wait });
+    let error = process.cloud.images_named("self", "*").await.unwrap_err();
+    assert_eq!(error, Error::Rationed { class, wait });
     clock.advance(Duration::from_secs(15));
     // One waits for its turn, and gets it.
     let asked = tokio::spawn({

@@ -21,6 +21,7 @@ use tracing::debug;
 mod answer;
 mod dialect;
 mod images;
+mod named;
 mod offers;
 mod once;
 mod role;
@@ -243,6 +244,10 @@ impl Cloud for Ec2 {
 
     async fn images(&self, fleet: FleetId) -> Result<Vec<Image>, Error> {
         self.images_of(fleet).await
+    }
+
+    async fn images_named(&self, owner: &str, name: &str) -> Result<Vec<Image>, Error> {
+        self.find_images(owner, name).await
     }
 
     async fn create_image(&self, wanted: &NewImage) -> Result<String, Error> {

@@ -345,6 +345,10 @@ impl Cloud for FakeCloud {
         Ok(self.call()?.images.of(fleet))
     }
 
+    async fn images_named(&self, owner: &str, name: &str) -> Result<Vec<Image>, Error> {
+        self.call()?.images.named(owner, name)
+    }
+
     async fn create_image(&self, wanted: &NewImage) -> Result<String, Error> {
         self.call()?.images.create(wanted)
     }

@@ -99,6 +99,10 @@ impl Cloud for HostCloud {
         Ok(Vec::new())
     }
 
+    async fn images_named(&self, _: &str, _: &str) -> Result<Vec<Image>, Error> {
+        Ok(Vec::new())
+    }
+
     async fn create_image(&self, _: &NewImage) -> Result<String, Error> {
         Err(no_images())
     }

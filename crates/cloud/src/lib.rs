@@ -75,6 +75,10 @@ pub trait Cloud: Send + Sync + std::fmt::Debug {
     /// The account's own images with the fleet's tag.
     async fn images(&self, fleet: FleetId) -> Result<Vec<Image>, Error>;
 
+    /// The available images of an owner (`self`, `amazon` or an account's id) with such names, in which `*` stands for any characters
+    /// and `?` for one. More than a thousand are an error.
+    async fn images_named(&self, owner: &str, name: &str) -> Result<Vec<Image>, Error>;
+
     /// Has an image made of a machine; its id. Asking again with the same name gives the same image.
     async fn create_image(&self, wanted: &NewImage) -> Result<String, Error>;
 

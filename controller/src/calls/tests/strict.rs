@@ -136,6 +136,11 @@ impl Cloud for Strict {
         self.cloud.images(fleet).await
     }
 
+    async fn images_named(&self, owner: &str, name: &str) -> Result<Vec<Image>, Error> {
+        self.call(CallClass::Read)?;
+        self.cloud.images_named(owner, name).await
+    }
+
     async fn create_image(&self, wanted: &NewImage) -> Result<String, Error> {
         self.call(CallClass::Change)?;
         self.cloud.create_image(wanted).await

@@ -106,7 +106,7 @@ async fn images(question: DescribeImagesFluentBuilder) -> Result<Vec<Image>, Err
     Ok(answer.images().iter().filter_map(image).collect())
 }
 
-fn filter(name: &str, value: &str) -> Filter {
+pub(super) fn filter(name: &str, value: &str) -> Filter {
     Filter::builder().name(name).values(value).build()
 }
 
@@ -116,7 +116,7 @@ fn tags(given: &BTreeMap<String, String>) -> Vec<Tag> {
         .collect()
 }
 
-fn image(found: &aws_sdk_ec2::types::Image) -> Option<Image> {
+pub(super) fn image(found: &aws_sdk_ec2::types::Image) -> Option<Image> {
     let state = match found.state() {
         Some(Ec2State::Available) => ImageState::Available,
         Some(Ec2State::Pending | Ec2State::Transient) => ImageState::Pending,
@@ -180,7 +180,7 @@ pub(super) fn going_with(volumes: &[Volume]) -> Option<Vec<BlockDeviceMapping>> 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{io::Write as _, net::TcpListener};
 
     use super::{
@@ -189,11 +189,11 @@ mod tests {
     };
     use crate::{Cloud as _, LaunchRequest};
 
-    fn described(items: &str) -> String {
+    pub(in crate::ec2) fn described(items: &str) -> String {
         format!("<DescribeImagesResponse><imagesSet>{items}</imagesSet></DescribeImagesResponse>")
     }
 
-    fn item(id: &str, name: &str, state: &str, tags: &str) -> String {
+    pub(in crate::ec2) fn item(id: &str, name: &str, state: &str, tags: &str) -> String {
         format!(
             "<item><imageId>{id}</imageId><name>{name}</name><imageState>{state}</imageState>\
              <tagSet>{tags}</tagSet></item>"
@@ -201,7 +201,9 @@ mod tests {
     }
 
     /// An endpoint that gives one answer after the other, and hands back what it was asked.
-    fn in_turn(answers: Vec<(&'static str, String)>) -> (Ec2, std::thread::JoinHandle<Vec<String>>) {
+    pub(in crate::ec2) fn in_turn(
+        answers: Vec<(&'static str, String)>,
+    ) -> (Ec2, std::thread::JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {

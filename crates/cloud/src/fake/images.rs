@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::FleetId;
+use model::{FleetId, Glob};
 
 use super::FakeCloud;
 use crate::{Error, FLEET_TAG, Image, ImageState, NewImage};
@@ -13,6 +13,7 @@ pub(super) struct Images {
     all: BTreeMap<String, Image>,
     asked: Vec<NewImage>,
     looks: u64,
+    lists: u64,
     hidden: Option<Error>,
     refused: Option<Error>,
     /// What becomes of an image that is asked for, look by look; the last one stays.
@@ -41,6 +42,18 @@ impl Images {
     pub(super) fn of(&self, fleet: FleetId) -> Vec<Image> {
         let is_ours = |image: &&Image| image.tags.get(FLEET_TAG) == Some(&fleet.to_string());
         self.all.values().filter(is_ours).cloned().collect()
+    }
+
+    /// All of them are the account's own.
+    pub(super) fn named(&mut self, owner: &str, name: &str) -> Result<Vec<Image>, Error> {
+        self.lists += 1;
+        if let Some(error) = &self.hidden {
+            return Err(error.clone());
+        }
+        let name = Glob::new(name);
+        let fits = |image: &&Image| image.state == ImageState::Available && name.matches(&image.name);
+        let of_owner = self.all.values().filter(|_| owner == "self");
+        Ok(of_owner.filter(fits).cloned().collect())
     }
 
     pub(super) fn create(&mut self, wanted: &NewImage) -> Result<String, Error> {
@@ -104,7 +117,13 @@ impl FakeCloud {
         self.world().images.looks
     }
 
-    /// Has every look for an image fail from now on, or none any more.
+    /// How often images were asked for by their owner and name.
+    #[must_use]
+    pub fn image_lists(&self) -> u64 {
+        self.world().images.lists
+    }
+
+    /// Has every look for an image, and every list of them by name, fail from now on, or none any more.
     pub fn hide_images(&self, error: Option<Error>) {
         self.world().images.hidden = error;
     }
