@@ -164,10 +164,13 @@ impl Controller {
         };
         let host = host.and_then(|name| spec.host(name));
         let (cloud, image) = match (spec.kind(), host) {
-            (PoolKind::Cloud { image }, _) => match fleet.images.get(image) {
-                Some(image) => (image.cloud.as_str(), image.id.as_str()),
-                None => return Ok(()),
-            },
+            (PoolKind::Cloud { image }, _) => {
+                let id = fleet.image_id(image, &view.images);
+                match fleet.images.get(image).zip(id) {
+                    Some((image, id)) => (image.cloud.as_str(), id),
+                    None => return Ok(()),
+                }
+            }
             (PoolKind::Hosts(_), Some(_)) => (HOSTS, ""),
             (PoolKind::Hosts(_), None) => return Ok(()),
         };

@@ -160,6 +160,7 @@ impl Controller {
             Some(()) = self.hooks.ends() => {}
             Some(()) = self.notices.ends() => {}
             Some(()) = self.lives.ends() => {}
+            Some(()) = self.selection.ends() => {}
             Some(()) = self.files.change() => {}
             () = notified => {}
         }

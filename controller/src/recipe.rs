@@ -31,9 +31,15 @@ impl Context {
     fn recipe_of(&self, pool: &PoolName, view: &FleetView, has_first_version: bool) -> Recipe {
         let spec = self.fleet.pools.get(pool);
         let image = spec.and_then(|spec| match spec.kind() {
-            PoolKind::Cloud { image } => self.fleet.images.get(image),
+            PoolKind::Cloud { image } => Some((image, self.fleet.images.get(image)?)),
             PoolKind::Hosts(_) => None,
         });
+        // As the file would say it with an id: whether that stands there or was chosen makes no other builder.
+        let image = image.map(|(name, spec)| {
+            let id = self.fleet.image_id(name, &view.images);
+            id.map(|id| json!({"cloud": spec.cloud, "id": id}))
+        });
+        let disk = spec.and_then(|spec| spec.disk.as_ref());
         let provision = spec.and_then(|spec| self.fleet.provision.get(&spec.provision));
         let chroots: Vec<_> = self
             .chroots_of(pool, &view.chroots)
@@ -46,9 +52,10 @@ impl Context {
         let chroots = chroots.iter().map(|(name, it)| ((*name).clone(), digest(it)));
         Recipe {
             // Without a disk as older farms have it, whose builders go on.
-            image: match spec.and_then(|spec| spec.disk.as_ref()) {
-                None => digest(&json!(image)),
-                Some(disk) => digest(&json!([image, disk])),
+            image: match (image, disk) {
+                (Some(None), _) => String::new(),
+                (image, None) => digest(&json!(image.flatten())),
+                (image, Some(disk)) => digest(&json!([image.flatten(), disk])),
             },
             provision: digest(&json!(provision)),
             files: self.provisioner.files_hash().to_owned(),

@@ -173,6 +173,7 @@ impl Controller {
         self.context = Arc::new(context);
         self.clouds.stop().await;
         self.clouds = Clouds::new(&self.context);
+        self.selection.stop().await;
         self.recorded.clear();
         self.files.file = file;
         self.files.is_recorded = false;

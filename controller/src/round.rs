@@ -23,6 +23,7 @@ use crate::{
     lives::Lives,
     notices::Notices,
     passes::Progress,
+    selection::Selection,
     snapshot::snapshot_with,
     steps::{CloudFailure, Steps},
 };
@@ -36,6 +37,7 @@ pub struct Controller {
     pub(crate) hooks: Hooks,
     pub(crate) notices: Notices,
     pub(crate) lives: Lives,
+    pub(crate) selection: Selection,
     heard: Heard,
     /// Whether builds would pass for lost already, if their workers had had time to tell that they live.
     pub(crate) is_hearing: bool,
@@ -63,6 +65,7 @@ impl Controller {
             hooks: Hooks::new(context.clock.clone(), Arc::new(Processes)),
             notices: Notices::new(context.clock.clone()),
             lives: Lives::new(context.clock.clone()),
+            selection: Selection::new(context.clock.clone()),
             heard: Heard::default(),
             is_hearing: false,
             files: Following::new(Arc::clone(&context.fleet), None),
@@ -99,6 +102,7 @@ impl Controller {
         self.hooks.stop().await;
         self.notices.stop().await;
         self.lives.stop().await;
+        self.selection.stop().await;
         self.clouds.stop().await;
         self.steps = Steps::new(self.context.clock.clone());
         self.clouds = Clouds::new(&self.context);
@@ -123,6 +127,8 @@ impl Controller {
         self.take_up_files(lease).await?;
         let context = Arc::clone(&self.context);
         self.clouds.conclude(&context, lease, &mut self.cache).await?;
+        self.selection.conclude(&context, lease).await?;
+        self.selection.begin(&context, &self.clouds.health());
         let mut view = self.view().await?;
         self.record_pools(lease, &view).await?;
         Box::pin(self.take_up_notices(lease, &mut view)).await?;

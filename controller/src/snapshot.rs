@@ -46,6 +46,7 @@ pub(crate) fn snapshot_with(
             history: view.histories.get(name).cloned().unwrap_or_default(),
             cloud: cloud.cloned().unwrap_or_default(),
             pause: view.pauses.get(name).cloned(),
+            no_image: context.fleet.no_image(spec, &view.images),
             quota: context
                 .fleet
                 .cloud_of(spec)

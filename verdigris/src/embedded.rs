@@ -60,10 +60,11 @@ pub(crate) fn mistakes(fleet: &FleetSpec, image: &str) -> Vec<Contradiction> {
     let mut found = Vec::new();
     for (cloud, _) in fleet.clouds.iter().filter(is_embedded) {
         let images = fleet.images.iter().filter(|(_, spec)| spec.cloud == *cloud);
-        for (name, spec) in images.filter(|(_, spec)| spec.id != image) {
+        // What matches is found out when it is asked.
+        let ids = images.filter_map(|(name, spec)| Some((name, spec.id.as_deref()?)));
+        for (name, id) in ids.filter(|(_, id)| *id != image) {
             let words = format!(
-                "it is {}, but the machine image of the embedded cloud is {image}: write that there",
-                spec.id
+                "it is {id}, but the machine image of the embedded cloud is {image}: write that there"
             );
             found.push(Contradiction::new(&["images", name, "id"], words));
         }

@@ -7,6 +7,7 @@ mod cost;
 mod diff;
 mod forsaken;
 mod hooks;
+mod images;
 mod init;
 mod key;
 mod marks;

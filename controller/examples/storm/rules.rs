@@ -115,7 +115,8 @@ impl World {
             // A fixed host has none.
             let is_of_it = |it: &Builder| {
                 spec.image.is_none()
-                    || image.is_some_and(|image| (&image.cloud, &image.id) == (&it.cloud, &it.image))
+                    || image
+                        .is_some_and(|image| image.cloud == it.cloud && image.id.as_ref() == Some(&it.image))
             };
             let is_like_others =
                 |it: &Builder| own.first().is_some_and(|first| first.spec_hash == it.spec_hash);

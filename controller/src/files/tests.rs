@@ -102,7 +102,7 @@ fn what_a_file_changes_is_told_by_name() {
             changed(|it| {
                 it.pools.clear();
                 it.pools.insert("arm".parse().unwrap(), pool);
-                it.images.get_mut("builder").unwrap().id = "ami-2".to_owned();
+                it.images.get_mut("builder").unwrap().id = Some("ami-2".to_owned());
             }),
             "pool arm is new, pool x86 is gone, `images` changes",
         ),

@@ -45,6 +45,7 @@ mod preparing;
 mod profiles;
 mod quotas;
 mod reuse;
+mod selection;
 mod stories;
 
 /// What each machine is like.
@@ -372,11 +373,12 @@ impl Farm {
                     Some(()) = controller.hooks.ends() => {}
                     Some(()) = controller.notices.ends() => {}
                     Some(()) = controller.lives.ends() => {}
+                    Some(()) = controller.selection.ends() => {}
                     () = tokio::time::sleep(Duration::from_millis(2)) => {}
                 }
                 let it = &self.controller;
                 let under_way = it.steps.under_way() + it.clouds.under_way() + it.hooks.under_way();
-                let under_way = under_way + it.lives.under_way();
+                let under_way = under_way + it.lives.under_way() + it.selection.under_way();
                 if under_way <= self.clock.sleepers() {
                     return;
                 }
@@ -403,7 +405,8 @@ impl Farm {
                 .collect();
             self.launches.extend(new);
             let after = (self.history().await, self.controller.hooks.begun());
-            if after == before && self.controller.clouds.is_quiet() {
+            let is_quiet = self.controller.clouds.is_quiet() && self.controller.selection.is_quiet();
+            if after == before && is_quiet {
                 return;
             }
         }

@@ -23,7 +23,8 @@ const CHROOT_DIGITS: usize = 10;
 /// digits of a digest in hexadecimal. Builders of older farms have `v1:IMAGE.PROVISION.FILES.CHROOTS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
-    /// Of the image, and of the root volume where the fleet file has another one.
+    /// Of the image, and of the root volume where the fleet file has another one; empty while nobody has chosen the image, from which
+    /// no builder differs then.
     pub image: String,
     /// Of what the fleet file says of provisioning: user and port, names of playbooks, variables.
     pub provision: String,
@@ -194,7 +195,9 @@ impl Recipe {
         let [image, provision, files, last] = parts;
         let mut found = Vec::new();
         let mut differ = |drift, made: &str, now: &str| {
-            if made != short(now) {
+            // An image that nobody has chosen yet is no other one.
+            let is_unknown = drift == Drift::Image && (made.is_empty() || now.is_empty());
+            if !is_unknown && made != short(now) {
                 found.push(drift);
             }
         };

@@ -11,6 +11,7 @@ mod check;
 mod disk;
 mod hooks;
 mod host;
+mod image;
 mod money;
 mod place;
 mod pool;
@@ -23,6 +24,7 @@ pub use check::Contradiction;
 pub use disk::{DiskSpec, DiskType};
 pub use hooks::{HookPoint, HookSpec, HooksSpec, LONGEST_WAIT, OnFailure, SkipIf};
 pub use host::{HOSTS, HostSpec};
+pub use image::{ChosenImage, CloudImage, ImageChoice, ImageChoices, ImageSpec, NoImage, SelectSpec, select};
 pub use money::{HardLimit, MoneySpec, SoftLimit};
 pub use place::machines_left;
 pub use pool::{
@@ -292,17 +294,6 @@ pub enum CredentialsSource {
     /// The role of the machine that the controller runs on, by EC2's metadata service.
     #[serde(rename = "instance-role")]
     InstanceRole,
-}
-
-/// A machine image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ImageSpec {
-    /// The cloud that has it, by its name in this file.
-    pub cloud: String,
-    /// Its id, such as `ami-0123456789abcdef0`.
-    #[schemars(extend("pattern" = schema::SOMETHING))]
-    pub id: String,
 }
 
 /// What makes a machine a builder: how to reach it, and which playbooks to run.

@@ -13,7 +13,7 @@ use crate::{
     AfterUse, BuilderState, Drift, Lacks, LaunchHistory, Sandbox, Timestamp, UseEnd, Used,
     budget::Budget,
     calls::{LaunchCalls, LaunchPace},
-    fleet::PoolSpec,
+    fleet::{NoImage, PoolSpec},
     id::{AttemptId, BuildId, BuilderId},
     mark::{Mark, MarkKind, Pause},
     name::{ChrootName, OwnerName, PoolName},
@@ -82,6 +82,8 @@ pub struct Pool {
     pub cloud: CloudHealth,
     /// That an operator lets it launch nothing.
     pub pause: Option<Pause>,
+    /// Why there is no image to launch from; `None` where there is one.
+    pub no_image: Option<NoImage>,
     /// The limit of its cloud for all its pools together.
     pub quota: Option<Quota>,
     /// What may be spent in its cloud, and was.

@@ -1,7 +1,7 @@
 //! Moments. Everywhere in the farm a moment is a count of microseconds since 1970-01-01T00:00:00Z: it
 //! survives a round trip through both databases, compares as an integer and knows no time zone.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,16 @@ impl Timestamp {
             self.0
                 .saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
         )
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    /// From RFC 3339, such as `2026-11-24T03:45:54.000Z`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let moment: jiff::Timestamp = text.parse()?;
+        Ok(Self(moment.as_microsecond()))
     }
 }
 
@@ -121,6 +131,20 @@ mod tests {
             );
         }
         assert_eq!(FIRST.to_the_second(), FIRST, "there is none before it");
+    }
+
+    #[test]
+    fn a_moment_is_read_as_clouds_write_it() {
+        for (text, expected) in [
+            ("2026-11-24T03:45:54.000Z", Some("2026-11-24T03:45:54Z")),
+            ("2026-11-24T03:45:54.000001Z", Some("2026-11-24T03:45:54.000001Z")),
+            ("2026-11-24T04:45:54+01:00", Some("2026-11-24T03:45:54Z")),
+            ("2026-11-24", None),
+            ("", None),
+        ] {
+            let read = text.parse::<Timestamp>().ok().map(|it| it.to_string());
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// The table of signing keys.
 const KEYS: &str = "signing_key";
 /// All other tables.
-const TABLES: [&str; 31] = [
+const TABLES: [&str; 32] = [
     "account",
     "allocation",
     "api_budget",
@@ -59,6 +59,7 @@ const TABLES: [&str; 31] = [
     "hook_run",
     "host",
     "ignored_instance",
+    "image_choice",
     "intent",
     "launch_attempt",
     "machine_hours",

@@ -2,7 +2,7 @@
 
 use cloud::{Cloud as _, Ec2};
 use model::fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec};
-use runtime::Settings;
+use runtime::{Settings, clock};
 
 use crate::{
     embedded,
@@ -77,8 +77,17 @@ impl Asked<'_> {
         let name = self.name;
         self.profile().await?;
         for (image, spec) in fleet.images.iter().filter(|(_, image)| image.cloud == name) {
-            if !self.client.has_image(&spec.id).await? {
-                self.lacks(&["images", image, "id"], &format!("image {}", spec.id), "");
+            if let Some(id) = &spec.id
+                && !self.client.has_image(id).await?
+            {
+                self.lacks(&["images", image, "id"], &format!("image {id}"), "");
+            }
+            if let Some(select) = &spec.select {
+                let found = self.client.images_named(&select.owner, &select.name).await?;
+                let found: Vec<_> = found.iter().map(controller::listed).collect();
+                if model::fleet::select(&found, select, clock::now()).is_none() {
+                    self.lacks(&["images", image, "select"], "image that matches", "");
+                }
             }
         }
         self.types(fleet).await?;

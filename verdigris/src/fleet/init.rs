@@ -211,6 +211,8 @@ images:
   builder:
     cloud: {name}
     {image}
+  # Instead of an id the newest that matches, asked for every five minutes. The owner is self, amazon or an account's id in quotes.
+  # newest: {{cloud: {name}, select: {{owner: self, name: "builder-x86_64-*", min_age: 0s}}}}
 
 provision:
   builder:
@@ -376,6 +378,8 @@ mod tests {
         assert_eq!(cloud.api_share.take(), "0.7".parse().ok());
         assert!(limits.instances.is_some() && limits.money.is_some() && limits.calls.read.is_some());
         assert!(cloud.prices.remove("c7i.xlarge").is_some());
+        let select = whole.images.remove("newest").and_then(|it| it.select).unwrap();
+        assert_eq!(select.min_age, model::quantity::Span::seconds(0));
         let rack = whole.pools.remove(&"rack".parse().unwrap()).unwrap();
         assert_eq!((rack.hosts[0].name.as_str(), rack.hosts.len()), ("rack-1", 1));
         let pool = whole.pools.values_mut().next().unwrap();

@@ -13,7 +13,7 @@ use store::FleetView;
 
 use super::{
     condition::{in_force, troubles, warnings},
-    planned, quotas,
+    images, planned, quotas,
 };
 use crate::{database, options::Config, say, table::table};
 
@@ -35,6 +35,7 @@ pub(crate) async fn plan(config: &Config, as_json: bool) -> anyhow::Result<()> {
         if let Some(shown) = shown.as_object_mut() {
             shown.insert("troubles".to_owned(), json!(troubles(&condition, view.at)));
             shown.insert("quotas".to_owned(), quotas::as_json(&fleet, &view));
+            shown.insert("images".to_owned(), images::as_json(&fleet, &view));
             shown.insert("budgets".to_owned(), quotas::budgets(&fleet, &view));
         }
         say(&serde_json::to_string_pretty(&shown)?);
@@ -61,7 +62,10 @@ fn as_text(fleet: &FleetSpec, plan: &Plan, (view, condition): (&FleetView, &Cond
         pools.collect(),
     ));
     text.push('\n');
-    for line in quotas::lines(fleet, view) {
+    for line in quotas::lines(fleet, view)
+        .into_iter()
+        .chain(images::lines(fleet, view))
+    {
         text.push_str(&format!("{line}\n\n"));
     }
     if plan.actions.is_empty() {

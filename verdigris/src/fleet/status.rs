@@ -13,7 +13,7 @@ use store::{Attempt, Builder, FleetView, HookRun, Orphan, Store};
 
 use super::{
     condition::{in_force, troubles, warnings},
-    hooks, marks, planned, quotas, stray,
+    hooks, images, marks, planned, quotas, stray,
     wanted::{Counts, counts},
 };
 use crate::{database, options::Config, parts, table::table};
@@ -116,6 +116,7 @@ impl Status {
             "failed_hooks": self.hooks.iter().map(hooks::as_json).collect::<Vec<_>>(),
             "quotas": quotas::as_json(&self.fleet, &self.view), "budgets": quotas::budgets(&self.fleet, &self.view),
             "kept_clouds": self.kept,
+            "images": images::as_json(&self.fleet, &self.view),
         })
     }
 
@@ -226,6 +227,7 @@ impl Status {
         }
         for line in quotas::lines(&self.fleet, &self.view)
             .into_iter()
+            .chain(images::lines(&self.fleet, &self.view))
             .chain(self.shortages())
         {
             text.push_str(&format!("\n{line}\n"));

@@ -1,7 +1,7 @@
 //! `verdigris image bake`: from a builder to an image.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -92,6 +92,8 @@ struct Wanted<'a> {
     cloud: Arc<dyn Cloud>,
     /// The id of the pool's image.
     base: String,
+    /// The ids of the images that are in use by the fleet file.
+    used: BTreeSet<String>,
     provision: &'a ProvisionSpec,
     provisioner: Provisioner,
     key: ClientKey,
@@ -112,7 +114,13 @@ impl<'a> Wanted<'a> {
             bail!("pool {pool} has fixed hosts, of which nobody makes images");
         };
         let missing = |what: &str, name: &str| format!("there is no {what} `{name}` in the fleet file");
-        let image = fleet.images.get(image).with_context(|| missing("image", image))?;
+        let choices = store.image_choices(fleet.fleet).await?;
+        let base = fleet.image_id(image, &choices).map(str::to_owned);
+        let name = image;
+        let image = fleet.images.get(name).with_context(|| missing("image", name))?;
+        let base = base.with_context(|| {
+            format!("which image images.{name}.select is, no controller has found out yet: `verdigris fleet status` says why")
+        })?;
         let cloud_spec = fleet.clouds.get(&image.cloud);
         let cloud_spec = cloud_spec.with_context(|| missing("cloud", &image.cloud))?;
         let provision = fleet.provision.get(&spec.provision);
@@ -143,7 +151,8 @@ impl<'a> Wanted<'a> {
             cloud_name: &image.cloud,
             cloud_spec,
             cloud,
-            base: image.id.clone(),
+            base,
+            used: shown::named(fleet, &choices),
             digest: playbook_digest(&provisioner, provision, &vars),
             provision,
             provisioner,
@@ -153,12 +162,18 @@ impl<'a> Wanted<'a> {
         })
     }
 
-    /// What is told of an image.
-    fn told(&self, image: String) -> Baked {
+    /// The name of the image that is made of a builder.
+    fn name_of(&self, builder: &Builder) -> String {
+        format!("verdigris-{}-{}", self.pool, builder.id)
+    }
+
+    /// What is told of an image, by its id and its name.
+    fn told(&self, (image, name): (String, String)) -> Baked {
         Baked {
             pool: self.pool.clone(),
             cloud: self.cloud_name.to_owned(),
             image,
+            name,
             is_new: true,
             base: self.base.clone(),
             playbook: self.provision.playbook.clone(),
@@ -185,7 +200,7 @@ impl<'a> Wanted<'a> {
         }
         Ok(Some(Baked {
             is_new: false,
-            ..self.told(image.id)
+            ..self.told((image.id, image.name))
         }))
     }
 
@@ -214,7 +229,7 @@ impl<'a> Wanted<'a> {
         Ok(Baked {
             older,
             deleted,
-            ..self.told(id)
+            ..self.told((id, self.name_of(&builder)))
         })
     }
 
@@ -234,7 +249,7 @@ impl<'a> Wanted<'a> {
         let is_amazon = self.cloud_spec.profile == CloudProfile::Aws;
         let wanted = NewImage {
             instance_id,
-            name: format!("verdigris-{}-{}", self.pool, builder.id),
+            name: self.name_of(builder),
             description: format!(
                 "a builder of pool {}, made by {}",
                 self.pool, self.provision.playbook
@@ -278,7 +293,7 @@ impl<'a> Wanted<'a> {
         let images = self.cloud.images(self.fleet.fleet).await;
         let images =
             images.with_context(|| format!("image {new} is there, and older ones could not be asked for"))?;
-        let mut used = shown::named(self.fleet);
+        let mut used = self.used.clone();
         let builders = self.store.builders(None).await?;
         used.extend(builders.into_iter().map(|builder| builder.image));
         let older = older::superseded(&images, (self.fleet.fleet, &self.pool), new, &used);

@@ -45,6 +45,7 @@ mod refused_task;
 mod requirements;
 mod restarts;
 mod reuse;
+mod selected_images;
 #[path = "../../../provisioner/tests/it/throwaway.rs"]
 #[expect(dead_code, reason = "the provisioner's own tests use the rest of it")]
 mod throwaway;

@@ -182,7 +182,7 @@ fn between(text: &str, before: &str, after: &str) -> String {
     rest.split(after).next().unwrap_or_default().to_owned()
 }
 
-fn client(port: u16) -> Ec2 {
+pub(crate) fn client(port: u16) -> Ec2 {
     Ec2::new(&Ec2Settings {
         region: "us-east-1".to_owned(),
         endpoint: Some(format!("http://127.0.0.1:{port}")),
@@ -194,7 +194,7 @@ fn client(port: u16) -> Ec2 {
 
 /// What a controller in this process needs that wants one machine of a cloud, with a clock of the test's own: an instance that nobody
 /// has is watched for two minutes before it is ended.
-async fn context(directory: &Path, cloud: &CloudFacts, port: u16, clock: ManualClock) -> Context {
+pub(crate) async fn context(directory: &Path, cloud: &CloudFacts, port: u16, clock: ManualClock) -> Context {
     let text = format!(
         "schema: 1\nfleet: 019a0000-0000-7000-8000-000000000001\nname: test\n\
          controller: {{lease: {{ttl: 1h, renew: 1m}}}}\n\

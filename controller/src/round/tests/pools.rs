@@ -50,7 +50,7 @@ async fn a_pools_digest_changes_with_what_its_builders_are_made_from_and_with_no
     let pool_of = |fleet: &mut FleetSpec, change: &dyn Fn(&mut model::fleet::PoolSpec)| {
         change(fleet.pools.get_mut(&name).unwrap());
     };
-    let image = with(&|fleet| fleet.images.get_mut("builder").unwrap().id = "ami-2".to_owned());
+    let image = with(&|fleet| fleet.images.get_mut("builder").unwrap().id = Some("ami-2".to_owned()));
     let user = with(&|fleet| fleet.provision.get_mut("base").unwrap().connect.user = "admin".to_owned());
     let size = with(&|fleet| pool_of(fleet, &|pool| pool.size.max = 9));
     let types = with(&|fleet| pool_of(fleet, &|pool| pool.offerings.clear()));
@@ -86,7 +86,7 @@ async fn a_builder_is_outdated_as_soon_as_it_would_be_made_otherwise() {
     assert_eq!(drift(&snapshot(&farm.controller.context, &view)), None);
     let mut context = Context::clone(&farm.controller.context);
     let mut fleet = FleetSpec::clone(&context.fleet);
-    fleet.images.get_mut("builder").unwrap().id = "ami-2".to_owned();
+    fleet.images.get_mut("builder").unwrap().id = Some("ami-2".to_owned());
     context.fleet = Arc::new(fleet);
     assert_eq!(drift(&snapshot(&context, &view)), Some(Drift::Image));
     // A controller that starts with that file replaces it, and is at rest then.

@@ -43,6 +43,22 @@ fn a_recipe_is_kept_as_the_first_digits_of_its_digests() {
 }
 
 #[test]
+fn no_builder_is_of_another_image_while_nobody_has_chosen_one() {
+    let unknown = |parts| Recipe {
+        image: String::new(),
+        ..recipe(parts, &TWO)
+    };
+    let made = recipe(PARTS, &TWO).to_string();
+    assert_eq!(unknown(PARTS).outdated(&made, &none()), None);
+    let adopted = unknown(PARTS).to_string();
+    assert_eq!(recipe(PARTS, &TWO).outdated(&adopted, &none()), None);
+    assert_eq!(unknown(PARTS).outdated(&adopted, &none()), None);
+    // All else is compared.
+    let other = unknown(["a", "0", "c", "d"]).outdated(&made, &none());
+    assert_eq!(other.map(|it| it.drift), Some(Drift::Provision));
+}
+
+#[test]
 fn of_several_differences_the_most_urgent_one_is_told() {
     let now = recipe(PARTS, &TWO);
     for (made, expected) in [

@@ -17,6 +17,7 @@ mod calls;
 mod disk;
 mod hooks;
 mod hosts;
+mod image;
 mod money;
 mod size;
 
@@ -112,8 +113,7 @@ impl FleetSpec {
             let path = ["images", name, "cloud"];
             let unknown = unknown(&path, "cloud", &image.cloud, self.clouds.keys());
             found.extend(unknown.map(|it| it.beside(&["clouds"])));
-            let words = "an image's id, such as ami-0123456789abcdef0";
-            found.extend(empty(&["images", name, "id"], &image.id, words));
+            image::of_image(name, image, &mut found);
         }
         for (name, cloud) in &self.clouds {
             of_cloud(name, cloud, &mut found);

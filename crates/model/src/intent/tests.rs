@@ -69,6 +69,7 @@ fn snapshot(builders: Vec<Builder>, pause: Option<Pause>) -> Snapshot {
         history: LaunchHistory::default(),
         cloud: CloudHealth::Answers,
         pause,
+        no_image: None,
         quota: None,
         budget: None,
         calls: None,

@@ -112,6 +112,9 @@ impl Account<'_> {
             CloudHealth::Unknown => return Some(Refusal::Unasked),
             CloudHealth::Answers => {}
         }
+        if let Some(no_image) = &self.pool.no_image {
+            return Some(Refusal::NoImage(no_image.clone()));
+        }
         if let Some(pause) = self.pool.pause.as_ref().filter(|pause| pause.lasts(now)) {
             return Some(Refusal::Paused(pause.clone()));
         }

@@ -2,13 +2,16 @@
 
 use super::{CloudTrouble, Quota};
 use crate::{
-    LaunchHistory, Timestamp, budget::Budget, calls::LaunchCalls, mark::Pause, name::PoolName, quantity::Rate,
+    LaunchHistory, Timestamp, budget::Budget, calls::LaunchCalls, fleet::NoImage, mark::Pause,
+    name::PoolName, quantity::Rate,
 };
 
 /// What keeps a pool from one more builder.
 pub(super) enum Refusal {
     Away(CloudTrouble),
     Unasked,
+    /// There is no image to launch from.
+    NoImage(NoImage),
     /// An operator drained it.
     Paused(Pause),
     Full(u32),
@@ -46,6 +49,12 @@ impl Refusal {
         match self {
             Self::Away(trouble) => trouble.in_public(),
             Self::Unasked => format!("the cloud of pool {pool} is being asked what runs there"),
+            Self::NoImage(NoImage { why: None, image }) => {
+                format!("the cloud of pool {pool} is being asked which image `{image}` is")
+            }
+            Self::NoImage(NoImage { image, .. }) => {
+                format!("pool {pool} launches nothing: there is no image `{image}` to launch from")
+            }
             Self::Paused(pause) => {
                 let until = pause
                     .until
@@ -106,6 +115,7 @@ impl Refusal {
         let words = self.describe(pool);
         match self {
             Self::Away(trouble) => trouble.for_operators(),
+            Self::NoImage(NoImage { why: Some(why), .. }) => why.clone(),
             Self::Paused(Pause { by, why, .. }) if why.is_empty() => format!("{words}, by {by}"),
             Self::Paused(Pause { by, why, .. }) => format!("{words}, by {by}: {why}"),
             Self::CloudFull(quota) => {
@@ -146,6 +156,7 @@ impl Refusal {
     pub(super) const fn may_pass(&self) -> bool {
         match self {
             Self::Unasked
+            | Self::NoImage(NoImage { why: None, .. })
             | Self::Uncounted(_)
             | Self::Parallel(_)
             | Self::Unanswered(_)
@@ -154,6 +165,7 @@ impl Refusal {
             | Self::Paced(..)
             | Self::Probing(_) => true,
             Self::Away(_)
+            | Self::NoImage(_)
             | Self::Paused(_)
             | Self::Full(_)
             | Self::LinesFull

@@ -62,6 +62,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
         history: LaunchHistory::default(),
         cloud: CloudHealth::Answers,
         pause: None,
+        no_image: None,
         quota: None,
         budget: None,
         calls: None,

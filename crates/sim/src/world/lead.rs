@@ -156,6 +156,7 @@ impl World {
                 history: self.store.histories.get(name).cloned().unwrap_or_default(),
                 cloud: cloud.map(|it| it.health.clone()).unwrap_or_default(),
                 pause: self.store.pauses.get(name).cloned(),
+                no_image: None,
                 quota: None,
                 budget: None,
                 calls: None,

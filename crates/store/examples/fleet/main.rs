@@ -160,6 +160,7 @@ fn snapshot(view: &FleetView, max: u64) -> Result<Snapshot> {
         history: model::LaunchHistory::default(),
         cloud: plan::CloudHealth::Answers,
         pause: None,
+        no_image: None,
         quota: None,
         budget: None,
         calls: None,

@@ -19,6 +19,7 @@ pub(crate) fn snapshot(view: &FleetView) -> Result<Snapshot> {
         history: model::LaunchHistory::default(),
         cloud: plan::CloudHealth::Answers,
         pause: None,
+        no_image: None,
         quota: None,
         budget: None,
         calls: None,

@@ -19,6 +19,7 @@ pub(crate) mod fleet_lease;
 pub(crate) mod hook_run;
 pub(crate) mod host;
 pub(crate) mod ignored_instance;
+pub(crate) mod image_choice;
 pub(crate) mod intent;
 pub(crate) mod launch_attempt;
 pub(crate) mod other_machines;

@@ -44,6 +44,7 @@ mod m20261130_000041_instances_of_clouds;
 mod m20261130_000042_holds;
 mod m20261130_000043_given_host_keys;
 mod m20261130_000044_machine_hours;
+mod m20261130_000045_image_choices;
 
 /// How long a migration may take, waiting for another process that migrates included.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -86,6 +87,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000042_holds::Migration),
             Box::new(m20261130_000043_given_host_keys::Migration),
             Box::new(m20261130_000044_machine_hours::Migration),
+            Box::new(m20261130_000045_image_choices::Migration),
         ]
     }
 }

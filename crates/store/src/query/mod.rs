@@ -30,6 +30,7 @@ mod hooks;
 mod host_keys;
 mod hosts;
 mod ignored;
+mod image_choices;
 mod intents;
 mod joins;
 mod json;

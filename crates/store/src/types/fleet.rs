@@ -12,6 +12,7 @@ use model::{
     Timestamp,
     budget::{Ended, Rental},
     calls::{CallClass, Level},
+    fleet::ImageChoices,
     intent::{Intent, Made},
     mark::{Mark, Pause},
     plan::{CloudTrouble, Host, Queue},
@@ -328,6 +329,8 @@ pub struct FleetView {
     pub strays: Vec<Orphan>,
     /// What is on record of fixed hosts, by their names.
     pub hosts: BTreeMap<String, Host>,
+    /// What was chosen for those of the file's images that say only which ones match.
+    pub images: ImageChoices,
     /// The pools that operators let launch nothing.
     pub pauses: BTreeMap<PoolName, Pause>,
     /// What operators ask for, and what goes on following from it, the oldest first.

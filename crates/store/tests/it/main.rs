@@ -26,6 +26,7 @@ mod history;
 mod hooks;
 mod host_keys;
 mod hosts;
+mod image_choices;
 mod intents;
 mod leases;
 mod long_queue;

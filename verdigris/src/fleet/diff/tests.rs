@@ -41,7 +41,7 @@ fn what_changes_is_told_with_what_follows_for_builders_and_for_the_next_round() 
         ("arm", "arch:aarch64", [1, 2, 0], 0),
         ("x86", "arch:x86_64", [0, 4, 1], 5),
     ]);
-    new.images.get_mut("i").unwrap().id = "ami-2".to_owned();
+    new.images.get_mut("i").unwrap().id = Some("ami-2".to_owned());
     let view = view(
         vec![
             builder(1, "big", BuilderState::Ready),

@@ -23,7 +23,9 @@ fn whole() -> Value {
             "prices": {"t": {"on-demand": 0.1, "spot": 0.05}},
             "network": {"subnet": "s", "subnets": {"z": "s"}, "security_groups": ["g"]},
         }},
-        "images": {"i": {"cloud": "c", "id": "ami-1"}},
+        "images": {"i": {
+            "cloud": "c", "id": "ami-1", "select": {"owner": "self", "name": "b-*", "min_age": "1h"},
+        }},
         "provision": {"p": {
             "connect": {"user": "u", "port": 1}, "playbook": "b", "check": "c",
             "runner": "ansible", "ansible": {"command": "a"},
@@ -203,7 +205,7 @@ fn the_schema_has_the_keys_of_the_types_and_no_other_in_each_map() {
         maps.entry(&key.map).or_default().insert(key.key.clone());
     }
     assert!(serde_json::from_value::<FleetSpec>(whole()).is_ok());
-    assert_eq!(maps.len(), 32, "{:?}", maps.keys());
+    assert_eq!(maps.len(), 33, "{:?}", maps.keys());
     for (map, known) in maps {
         let mut file = whole();
         file.pointer_mut(map).unwrap()["colour"] = "red".into();

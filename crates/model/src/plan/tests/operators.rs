@@ -1,6 +1,7 @@
 //! What operators ask for: builders, and that builders and pools are let alone.
 
 use super::*;
+use crate::fleet::NoImage;
 
 pub(super) fn mark(kind: MarkKind) -> Mark {
     Mark {
@@ -56,6 +57,14 @@ fn a_demand_without_room_is_told_of_with_whether_that_passes() {
         pool
     };
     let soon = NOW.plus(Duration::from_secs(60));
+    let without_image = |why: Option<&str>| {
+        let mut pool = pool(0, 9, 0);
+        pool.no_image = Some(NoImage {
+            image: "builder".to_owned(),
+            why: why.map(str::to_owned),
+        });
+        pool
+    };
     let mut slow = pool(0, 9, 0);
     slow.spec.launch.parallel = 2;
     for (pool, missing, may_pass, why) in [
@@ -65,6 +74,18 @@ fn a_demand_without_room_is_told_of_with_whether_that_passes() {
             1,
             true,
             "pool x86 starts 2 builders already, as many as it may at once",
+        ),
+        (
+            without_image(None),
+            3,
+            true,
+            "the cloud of pool x86 is being asked which image `builder` is",
+        ),
+        (
+            without_image(Some("no image matches images.builder.select")),
+            3,
+            false,
+            "no image matches images.builder.select",
         ),
         (
             drained(None),
@@ -94,6 +115,21 @@ fn a_demand_without_room_is_told_of_with_whether_that_passes() {
         launches(&plan_with(&snapshot(&[("x86", over)]), vec![wish(3)])),
         3
     );
+}
+
+#[test]
+fn who_waits_for_a_pool_without_an_image_reads_no_words_of_its_cloud() {
+    let mut pool = pool(0, 9, 0);
+    pool.no_image = Some(NoImage {
+        image: "builder".to_owned(),
+        why: Some("cloud aws said: secret".to_owned()),
+    });
+    let mut farm = snapshot(&[("x86", pool)]);
+    farm.queue = (1..=1).map(|number| attempt(number, "alice")).collect();
+    let decided = plan(&farm);
+    assert_eq!(launches(&decided), 0);
+    let expected = "pool x86 launches nothing: there is no image `builder` to launch from";
+    assert_eq!(&*decided.waits[0].reason, expected);
 }
 
 #[test]

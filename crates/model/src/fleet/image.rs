@@ -1,0 +1,307 @@
+//! The images that machines are launched from: by their ids, or as the newest of those that match.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{FleetSpec, PoolKind, PoolSpec, schema};
+use crate::{Glob, Timestamp, quantity::Span};
+
+/// A machine image; exactly one of `id` and `select` is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSpec {
+    /// The cloud that has it, by its name in this file.
+    pub cloud: String,
+    /// Its id, such as `ami-0123456789abcdef0`.
+    #[serde(default)]
+    #[schemars(extend("pattern" = schema::SOMETHING))]
+    pub id: Option<String>,
+    /// Which images it may be, instead of an `id`: the newest of them that is available. The cloud is asked every five minutes.
+    #[serde(default)]
+    pub select: Option<SelectSpec>,
+}
+
+/// Which images of a cloud match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SelectSpec {
+    /// Whose images: `self`, of the account that asks; `amazon`; or the id of an account, 12 digits in quotes.
+    #[schemars(extend("pattern" = OWNER))]
+    pub owner: String,
+    /// The name of the image, in which `*` stands for any characters and `?` for one, such as `builder-x86_64-*`.
+    #[schemars(extend("pattern" = schema::SOMETHING))]
+    pub name: String,
+    /// How old an image is at least before it is used.
+    #[serde(default = "no_age")]
+    pub min_age: Span,
+}
+
+/// What `owner` may be.
+const OWNER: &str = "^(self|amazon|[0-9]{12})$";
+
+fn no_age() -> Span {
+    Span::seconds(0)
+}
+
+impl SelectSpec {
+    /// Whether the owner is one that a cloud can be asked for.
+    pub(super) fn has_owner(&self) -> bool {
+        let is_account = self.owner.len() == 12 && self.owner.bytes().all(|byte| byte.is_ascii_digit());
+        is_account || matches!(self.owner.as_str(), "self" | "amazon")
+    }
+
+    /// Whether the same question is asked of a cloud, whatever the age.
+    #[must_use]
+    pub fn asks_as(&self, other: &Self) -> bool {
+        (&self.owner, &self.name) == (&other.owner, &other.name)
+    }
+}
+
+/// An image, as its cloud lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudImage {
+    pub id: String,
+    pub name: String,
+    /// When it was made; `None` where the cloud does not tell.
+    pub created: Option<Timestamp>,
+    /// Whether machines can be launched from it.
+    pub is_available: bool,
+}
+
+/// The image that is used of those that a cloud lists: the newest that is available, matches and is old enough. Of two that were made
+/// at the same moment it is the one with the higher id. One whose age is not known is older than all others, and is used only where
+/// no age is needed.
+#[must_use]
+pub fn select<'a>(images: &'a [CloudImage], spec: &SelectSpec, now: Timestamp) -> Option<&'a CloudImage> {
+    let name = Glob::new(&spec.name);
+    let is_old_enough = |image: &CloudImage| match image.created {
+        Some(created) => now.since(created) >= spec.min_age.get(),
+        None => spec.min_age.get().is_zero(),
+    };
+    images
+        .iter()
+        .filter(|image| image.is_available && name.matches(&image.name) && is_old_enough(image))
+        .max_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)))
+}
+
+/// The image that was chosen last for one of the file's, and why the last question found none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageChoice {
+    /// The cloud that was asked.
+    pub cloud: String,
+    /// What it was asked for.
+    pub select: SelectSpec,
+    /// What was chosen; `None` where nothing ever matched.
+    pub chosen: Option<ChosenImage>,
+    /// Why the last question gave no image, as a sentence for operators; `None` where it gave one.
+    pub failure: Option<String>,
+}
+
+/// An image that was chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChosenImage {
+    pub id: String,
+    pub name: String,
+    /// When it was made; `None` where the cloud does not tell.
+    pub created: Option<Timestamp>,
+    /// Since when it is used.
+    pub chosen_at: Timestamp,
+}
+
+/// What was chosen for each image of a fleet file, by its name there.
+pub type ImageChoices = BTreeMap<String, ImageChoice>;
+
+/// Why a pool has no image to launch from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoImage {
+    /// Its image, by its name in the file.
+    pub image: String,
+    /// Why none was found, as a sentence for operators; `None` while the cloud is being asked.
+    pub why: Option<String>,
+}
+
+impl FleetSpec {
+    /// What was chosen for an image of the file, if it was for what the file says now.
+    #[must_use]
+    pub fn image_choice<'a>(&self, name: &str, choices: &'a ImageChoices) -> Option<&'a ImageChoice> {
+        let (spec, choice) = (self.images.get(name)?, choices.get(name)?);
+        let select = spec.select.as_ref()?;
+        (spec.cloud == choice.cloud && select.asks_as(&choice.select)).then_some(choice)
+    }
+
+    /// The id of the image that machines are launched from now, by the image's name in the file; `None` where there is no such image,
+    /// or where none was chosen yet.
+    #[must_use]
+    pub fn image_id<'a>(&'a self, name: &str, choices: &'a ImageChoices) -> Option<&'a str> {
+        if let Some(id) = &self.images.get(name)?.id {
+            return Some(id);
+        }
+        let chosen = self.image_choice(name, choices)?.chosen.as_ref()?;
+        Some(&chosen.id)
+    }
+
+    /// Why there is no image to launch a pool's machines from; `None` where there is one, or none is needed.
+    #[must_use]
+    pub fn no_image(&self, pool: &PoolSpec, choices: &ImageChoices) -> Option<NoImage> {
+        let PoolKind::Cloud { image } = pool.kind() else {
+            return None;
+        };
+        if self.image_id(image, choices).is_some() {
+            return None;
+        }
+        let choice = self.image_choice(image, choices);
+        Some(NoImage {
+            image: image.to_owned(),
+            why: choice.and_then(|it| it.failure.clone()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+    fn spec(name: &str, min_age: &str) -> SelectSpec {
+        let text = serde_json::json!({"owner": "self", "name": name, "min_age": min_age});
+        serde_json::from_value(text).unwrap()
+    }
+
+    /// An image that was made so many seconds ago.
+    fn image(id: &str, name: &str, age: Option<u64>) -> CloudImage {
+        CloudImage {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            created: age.map(|age| NOW.minus(std::time::Duration::from_secs(age))),
+            is_available: true,
+        }
+    }
+
+    #[test]
+    fn the_newest_image_is_used_that_is_available_matches_and_is_old_enough() {
+        let pending = CloudImage {
+            is_available: false,
+            ..image("ami-9", "b-4", Some(1))
+        };
+        let all = [
+            image("ami-3", "b-1", Some(7200)),
+            image("ami-1", "b-3", Some(60)),
+            image("ami-2", "b-2", Some(3600)),
+            image("ami-4", "other", Some(2)),
+            image("ami-8", "b-0", None),
+            pending,
+        ];
+        for (name, min_age, expected) in [
+            ("b-*", "0s", Some("ami-1")),
+            ("b-*", "60s", Some("ami-1")),
+            ("b-*", "61s", Some("ami-2")),
+            ("b-*", "1h", Some("ami-2")),
+            ("b-*", "2h", Some("ami-3")),
+            ("b-*", "1d", None),
+            ("b-?", "0s", Some("ami-1")),
+            ("b-2", "0s", Some("ami-2")),
+            ("B-2", "0s", None),
+            ("b", "0s", None),
+            // Of what nobody knows the age, no age is believed.
+            ("b-0", "0s", Some("ami-8")),
+            ("b-0", "1ms", None),
+        ] {
+            let found = select(&all, &spec(name, min_age), NOW);
+            assert_eq!(found.map(|it| it.id.as_str()), expected, "{name} {min_age}");
+        }
+        assert_eq!(select(&[], &spec("*", "0s"), NOW), None);
+        // The same moment: always the same one, in whatever order they are listed.
+        let twins = [image("ami-5", "b", Some(9)), image("ami-6", "b", Some(9))];
+        let turned = [twins[1].clone(), twins[0].clone()];
+        for images in [twins, turned] {
+            assert_eq!(select(&images, &spec("b", "0s"), NOW).unwrap().id, "ami-6");
+        }
+    }
+
+    fn fleet(image: &serde_json::Value) -> FleetSpec {
+        serde_json::from_value(serde_json::json!({
+            "schema": 1, "fleet": "019ac1f0-0000-7000-8000-000000000000", "name": "test",
+            "images": {"i": image}, "provision": {"p": {}},
+            "pools": {
+                "x": {"labels": ["arch:x86_64"], "image": "i", "provision": "p", "size": {"max": 1}, "offerings": []},
+                "h": {
+                    "labels": ["arch:x86_64"], "provision": "p", "size": {"max": 1},
+                    "hosts": [{"name": "h", "address": "a"}],
+                },
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_choice_counts_for_the_cloud_and_the_question_that_it_answers() {
+        let choice = |chosen: Option<&str>, failure: Option<&str>| {
+            let chosen = chosen.map(|id| ChosenImage {
+                id: id.to_owned(),
+                name: "b-1".to_owned(),
+                created: None,
+                chosen_at: NOW,
+            });
+            let choice = ImageChoice {
+                cloud: "c".to_owned(),
+                select: spec("b-*", "1h"),
+                chosen,
+                failure: failure.map(str::to_owned),
+            };
+            ImageChoices::from([("i".to_owned(), choice)])
+        };
+        let select = |owner: &str, name: &str| serde_json::json!({"owner": owner, "name": name});
+        let by = |cloud: &str, select| fleet(&serde_json::json!({"cloud": cloud, "select": select}));
+        let same = by("c", select("self", "b-*"));
+        let no = |why: Option<&str>| {
+            Err(NoImage {
+                image: "i".to_owned(),
+                why: why.map(str::to_owned),
+            })
+        };
+        for (fleet, choices, expected) in [
+            (&same, choice(Some("ami-1"), None), Ok("ami-1")),
+            // Another age changes what is chosen next, not what is in use.
+            (&same, choice(Some("ami-1"), Some("it is away")), Ok("ami-1")),
+            (
+                &same,
+                choice(None, Some("nothing matches")),
+                no(Some("nothing matches")),
+            ),
+            (&same, ImageChoices::new(), no(None)),
+            (
+                &by("d", select("self", "b-*")),
+                choice(Some("ami-1"), None),
+                no(None),
+            ),
+            (
+                &by("c", select("amazon", "b-*")),
+                choice(Some("ami-1"), None),
+                no(None),
+            ),
+            (
+                &by("c", select("self", "c-*")),
+                choice(Some("ami-1"), Some("x")),
+                no(None),
+            ),
+            (
+                &fleet(&serde_json::json!({"cloud": "c", "id": "ami-7"})),
+                choice(Some("ami-1"), None),
+                Ok("ami-7"),
+            ),
+        ] {
+            let pool = &fleet.pools[&"x".parse().unwrap()];
+            let found = match fleet.no_image(pool, &choices) {
+                None => Ok(fleet.image_id("i", &choices).unwrap()),
+                Some(no) => Err(no),
+            };
+            assert_eq!(found, expected, "{:?} {choices:?}", fleet.images);
+            assert_eq!(fleet.image_id("j", &choices), None);
+            let hosts = &fleet.pools[&"h".parse().unwrap()];
+            assert_eq!(fleet.no_image(hosts, &choices), None);
+        }
+    }
+}
