@@ -33,6 +33,7 @@ mod used;
 pub use demand::{Demand, Source};
 pub use hosts::{Host, OutOfService};
 pub use queue::{Age, Queue, QueuedAttempt};
+pub(crate) use refusal::paused_in_file;
 
 /// All that a plan is made from.
 #[derive(Clone, Debug)]

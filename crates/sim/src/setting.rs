@@ -217,6 +217,7 @@ fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
     let spec = PoolSpec {
         labels: [format!("arch:{architecture}")].into(),
         priority: i32::try_from(luck.below(3)).unwrap_or(0),
+        paused: false,
         image: Some("builder".to_owned()),
         schedule: Vec::new(),
         hosts: Vec::new(),

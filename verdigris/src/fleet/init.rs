@@ -250,6 +250,8 @@ fn pools(max: u32, instance_type: &str) -> String {
     labels: ["arch:x86_64"]
     # Pools with a higher one are used first.
     # priority: 0
+    # With true nothing is launched; the builders that are there go on.
+    # paused: false
     image: builder
     provision: builder
     # One from user data is replaced at the first connection. With `console` no key is in user data: a machine prints its own there.

@@ -80,7 +80,10 @@ fn waiting<'a>(
         let has_room = |(name, spec): &&(&PoolName, &model::fleet::PoolSpec)| {
             let busy = counts.get(name).map_or(0, |counts| counts.busy);
             let before = waiting.get(name).copied().unwrap_or(0);
-            busy.saturating_add(before) < spec.size.max
+            // A paused pool has no room but on the builders that it has.
+            let has = counts.get(name).map_or(0, |counts| counts.all);
+            let most = if spec.paused { has } else { spec.size.max };
+            busy.saturating_add(before) < most
         };
         if let Some((name, _)) = may.iter().find(has_room).or_else(|| may.first()) {
             let count = waiting.entry(name).or_default();
@@ -147,6 +150,19 @@ mod tests {
                 ["big", "small", "arm"].map(|pool| (found[&name(pool)].asked, found[&name(pool)].wanted));
             assert_eq!(found, expected, "{busy_in_big} {queue:?}");
         }
+    }
+
+    #[test]
+    fn what_waits_waits_for_a_paused_pool_only_where_no_other_offers_its_chroot() {
+        let mut paused = fleet(POOLS);
+        for pool in ["big", "arm"] {
+            paused.pools.get_mut(&name(pool)).unwrap().paused = true;
+        }
+        let queue = [(1, "fedora-43-x86_64"), (2, "fedora-43-aarch64")];
+        let queue = queue.map(|(number, chroot)| attempt(number, chroot));
+        let found = counts(&paused, &view(vec![], queue.into()));
+        let asked = ["big", "small", "arm"].map(|pool| found[&name(pool)].asked);
+        assert_eq!(asked, [1, 2, 1]);
     }
 
     #[test]

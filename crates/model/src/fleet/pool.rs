@@ -34,6 +34,10 @@ pub struct PoolSpec {
     /// Pools with a higher one are used first.
     #[serde(default)]
     pub priority: i32,
+    /// Whether it launches nothing, for whomever. Its builders go on to serve and leave as ever; those are given up for which no cloud
+    /// was asked yet.
+    #[serde(default)]
+    pub paused: bool,
     /// The image, by its name in this file; a pool without `hosts` needs it.
     #[serde(default)]
     pub image: Option<String>,

@@ -4,7 +4,7 @@ use super::{Decision, Intent, IntentState};
 use crate::{
     PoolName,
     fleet::PoolKind,
-    plan::{CloudHealth, Snapshot},
+    plan::{CloudHealth, Snapshot, paused_in_file},
     stray::{Disregard, Ignored, Stray},
 };
 
@@ -21,6 +21,9 @@ pub fn no_room(instance: &str, pool: &PoolName, snapshot: &Snapshot) -> Option<S
         return Some(format!(
             "pool {pool} has fixed hosts: a machine becomes one of them by the fleet file"
         ));
+    }
+    if known.spec.paused {
+        return Some(paused_in_file(pool));
     }
     if let CloudHealth::Away(trouble) = &known.cloud {
         return Some(trouble.for_operators());

@@ -4,7 +4,7 @@ use super::{Decision, Intent, IntentState, LONGEST_HOLD, Request, Target, adopt,
 use crate::{
     BuilderId, BuilderState, PoolName, Timestamp,
     mark::{Mark, MarkKind, Pause},
-    plan::{Builder, Host, Snapshot},
+    plan::{Builder, Host, Snapshot, paused_in_file},
     quantity::Span,
 };
 
@@ -176,11 +176,19 @@ fn pause(
 }
 
 fn resume(pool: &PoolName, snapshot: &Snapshot) -> Decision {
-    let words = match snapshot.pools.get(pool).map(|known| &known.pause) {
-        Some(Some(pause)) if pause.lasts(snapshot.now) => {
-            format!("pool {pool} launches builders again as it needs them")
+    let known = snapshot.pools.get(pool);
+    let in_file = known
+        .filter(|known| known.spec.paused)
+        .map(|_| paused_in_file(pool));
+    let words = match known.map(|known| &known.pause) {
+        Some(Some(pause)) if pause.lasts(snapshot.now) => in_file.map_or_else(
+            || format!("pool {pool} launches builders again as it needs them"),
+            |paused| format!("pool {pool} is no longer drained, and launches nothing: {paused}"),
+        ),
+        Some(_) => {
+            let paused = in_file.map_or_else(String::new, |paused| format!("; {paused}"));
+            return Decision::of(Nothing, format!("pool {pool} is not drained{paused}"));
         }
-        Some(_) => return Decision::of(Nothing, format!("pool {pool} is not drained")),
         // Its pause outlives it: it is not to come back drained.
         None => format!(
             "pool {pool} is not in the fleet file, and launches builders as it needs them when it is again"

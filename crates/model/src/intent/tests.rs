@@ -390,6 +390,24 @@ fn draining_a_pool_pauses_it_and_uncordoning_it_lets_it_launch_again() {
         let decision = take_up(&uncordon, &snapshot(vec![], paused));
         assert_eq!((decision.state, decision.pause), (state, decided));
     }
+    // What the fleet file pauses, no command lets launch again.
+    let in_file = "pool x86 is paused in the fleet file (`pools.x86.paused`)";
+    for (paused, state, words) in [
+        (
+            Some(pause(None)),
+            Done,
+            "pool x86 is no longer drained, and launches nothing: ",
+        ),
+        (None, Nothing, "pool x86 is not drained; "),
+    ] {
+        let mut farm = snapshot(vec![], paused);
+        farm.pools.get_mut(&x86()).unwrap().spec.paused = true;
+        let decision = take_up(&uncordon, &farm);
+        assert_eq!(
+            (decision.state, decision.words),
+            (state, format!("{words}{in_file}"))
+        );
+    }
     // The file that is in force lacks it for a moment: it does not come back drained.
     let mut without = snapshot(vec![], None);
     without.pools.clear();

@@ -107,6 +107,9 @@ impl Account<'_> {
 
     /// What keeps the pool from launching anything, whether or not it wants to.
     pub(super) fn trouble(&self, now: Timestamp) -> Option<Refusal> {
+        if self.pool.spec.paused {
+            return Some(Refusal::PausedInFile);
+        }
         match &self.pool.cloud {
             CloudHealth::Away(trouble) => return Some(Refusal::Away(trouble.clone())),
             CloudHealth::Unknown => return Some(Refusal::Unasked),
@@ -287,7 +290,9 @@ pub(super) fn open_accounts<'a>(
         };
         let starts = |builder: &Builder| {
             let is_coming = BuilderState::STARTING.contains(&builder.state) && !builder.is_unwanted();
-            is_coming && !is_overdue(builder, snapshot.now)
+            // The same plan gives it up.
+            let is_given_up = pool.spec.paused && builder.state == BuilderState::Planned;
+            is_coming && !is_given_up && !is_overdue(builder, snapshot.now)
         };
         let refusals = || {
             own()

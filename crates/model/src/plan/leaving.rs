@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Builder, CloudHealth, Pool, Snapshot, account::left_of_lines, demand::in_use, hosts::moved,
+    refusal::paused_in_file,
     used::outstayed,
 };
 use crate::{BuilderId, BuilderState, Drift, Lacks, budget::Budget, mark::Mark, name::PoolName};
@@ -19,22 +20,27 @@ pub(super) fn homeless(builder: &Builder, snapshot: &Snapshot) -> Option<(Builde
 }
 
 /// Builders of which nothing was asked of a cloud yet and that are more than their pools may have by now, each with the reason. The newest
-/// ones are given up.
+/// ones are given up, and all of a pool that launches nothing by the file.
 pub(super) fn too_many(snapshot: &Snapshot) -> BTreeMap<BuilderId, String> {
     let mut surplus = BTreeMap::new();
     for (name, pool) in &snapshot.pools {
         let own = || snapshot.builders.iter().filter(|builder| builder.pool == *name);
         let max = pool.spec.size.max;
         let counted = own().filter(|builder| builder.state.counts()).count();
-        let beyond = counted.saturating_sub(usize::try_from(max).unwrap_or(usize::MAX));
-        let (beyond, why) = match left_of_lines(pool, own()) {
-            Some(left @ ..0) if beyond < usize::try_from(left.unsigned_abs()).unwrap_or(usize::MAX) => (
-                usize::try_from(left.unsigned_abs()).unwrap_or(usize::MAX),
-                format!(
-                    "pool {name} may have fewer machines of the lines of its offerings by now (`offerings[].max`)"
-                ),
-            ),
-            _ => (beyond, format!("pool {name} may have {max} by now")),
+        let (most, why) = if pool.spec.paused {
+            (0, paused_in_file(name))
+        } else {
+            let most = usize::try_from(max).unwrap_or(usize::MAX);
+            (most, format!("pool {name} may have {max} by now"))
+        };
+        let beyond = counted.saturating_sub(most);
+        let beyond_lines = left_of_lines(pool, own()).map_or(0, |left| left.min(0).unsigned_abs());
+        let beyond_lines = usize::try_from(beyond_lines).unwrap_or(usize::MAX);
+        let (beyond, why) = if beyond_lines > beyond {
+            let why = "may have fewer machines of the lines of its offerings by now (`offerings[].max`)";
+            (beyond_lines, format!("pool {name} {why}"))
+        } else {
+            (beyond, why)
         };
         if beyond == 0 {
             continue;
@@ -135,7 +141,8 @@ impl Places {
         let missing =
             left_of_lines(pool, own()).map_or(missing, |left| missing.min(u32::try_from(left).unwrap_or(0)));
         let urgent = budget.max(pool.spec.launch.parallel).saturating_sub(leaving);
-        let is_paused = pool.pause.as_ref().is_some_and(|pause| pause.lasts(snapshot.now));
+        let is_drained = pool.pause.as_ref().is_some_and(|pause| pause.lasts(snapshot.now));
+        let is_paused = pool.spec.paused || is_drained;
         let is_spent = pool.budget.as_ref().is_some_and(Budget::forbids_launches);
         let gives_none = pool.cloud != CloudHealth::Answers || pool.history.failures > 0;
         let others = if is_paused || is_spent || gives_none {

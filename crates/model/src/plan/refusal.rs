@@ -12,6 +12,8 @@ pub(super) enum Refusal {
     Unasked,
     /// There is no image to launch from.
     NoImage(NoImage),
+    /// The fleet file pauses it.
+    PausedInFile,
     /// An operator drained it.
     Paused(Pause),
     Full(u32),
@@ -36,6 +38,11 @@ pub(super) enum Refusal {
     Probing(LaunchHistory),
 }
 
+/// That a pool launches nothing because of its `paused`, as a sentence for everybody.
+pub(crate) fn paused_in_file(pool: &PoolName) -> String {
+    format!("pool {pool} is paused in the fleet file (`pools.{pool}.paused`)")
+}
+
 fn launches_wait(waiting: u32) -> String {
     match waiting {
         1 => "1 launch waits".to_owned(),
@@ -55,6 +62,7 @@ impl Refusal {
             Self::NoImage(NoImage { image, .. }) => {
                 format!("pool {pool} launches nothing: there is no image `{image}` to launch from")
             }
+            Self::PausedInFile => paused_in_file(pool),
             Self::Paused(pause) => {
                 let until = pause
                     .until
@@ -166,6 +174,7 @@ impl Refusal {
             | Self::Probing(_) => true,
             Self::Away(_)
             | Self::NoImage(_)
+            | Self::PausedInFile
             | Self::Paused(_)
             | Self::Full(_)
             | Self::LinesFull

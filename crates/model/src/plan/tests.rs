@@ -17,6 +17,7 @@ mod hosts;
 mod idle;
 mod money;
 mod operators;
+mod paused;
 mod pools;
 mod promises;
 mod refusals;
@@ -28,6 +29,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
     let spec = PoolSpec {
         labels: ["arch:x86_64".to_owned(), "chroot:microdistro-*".to_owned()].into(),
         priority: 0,
+        paused: false,
         image: Some("builder".to_owned()),
         provision: "base".to_owned(),
         host_key: HostKeySource::default(),

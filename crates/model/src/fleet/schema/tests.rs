@@ -33,7 +33,7 @@ fn whole() -> Value {
             "vars": {},
         }},
         "pools": {"n": {
-            "labels": ["arch:x86_64"], "priority": 1, "image": "i", "provision": "p",
+            "labels": ["arch:x86_64"], "priority": 1, "paused": true, "image": "i", "provision": "p",
             "host_key": "console", "size": {"min": 1, "max": 1, "idle": "1%", "idle_cap": 1}, "launch": {"parallel": 1, "attempts": 1, "rate": "1/s"},
             "offerings": [{"types": ["t"], "zones": ["z"], "market": "spot", "max_price": 0.1, "max": 1, "after": "1s"}],
             "disk": {"size": "8g", "type": "gp3"},
@@ -102,6 +102,7 @@ impl Key {
             _ if names("string") && names("number") => "price".to_owned(),
             _ if names("string") && names("integer") => "number or percentage".to_owned(),
             Some(least) => format!("{least}{most}"),
+            None if names("boolean") => "`true`, `false`".to_owned(),
             None if names("integer") => "whole number".to_owned(),
             None if names("number") => format!("number up to {}", of["maximum"]),
             None if names("array") && of["items"].get("pattern").is_some() => "list of texts".to_owned(),

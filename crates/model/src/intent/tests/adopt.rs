@@ -53,7 +53,7 @@ fn drained(farm: &mut Snapshot) {
 fn an_instance_is_asked_for_where_its_pool_has_room_and_takes_builders() {
     let running = "the cloud of pool x86 is asked for instance i-1";
     type Change = fn(&mut Snapshot);
-    let cases: [(u128, Change, Option<&str>); 8] = [
+    let cases: [(u128, Change, Option<&str>); 9] = [
         (0, |_| {}, None),
         (3, |_| {}, None),
         // What has not been asked is asked first.
@@ -82,6 +82,11 @@ fn an_instance_is_asked_for_where_its_pool_has_room_and_takes_builders() {
             Some("cloud aws gives no machines since 2027-01-15T08:00:00Z: it is silent, all of it"),
         ),
         (0, drained, Some("pool x86 is drained by alice")),
+        (
+            0,
+            |farm| farm.pools.get_mut(&x86()).unwrap().spec.paused = true,
+            Some("pool x86 is paused in the fleet file (`pools.x86.paused`)"),
+        ),
         (
             0,
             |farm| {
