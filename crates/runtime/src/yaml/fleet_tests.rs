@@ -1,6 +1,6 @@
 //! The fleet file: each mistake, and the whole of what an operator is told of it.
 
-use model::fleet::FleetSpec;
+use model::{Market, fleet::FleetSpec};
 use serde::Deserialize;
 
 use super::{parse, parse_and_check};
@@ -129,4 +129,36 @@ fn a_mistake_is_told_once_and_not_again_for_each_map_around_it() {
             "{found}"
         );
     }
+}
+
+/// What the guide says of a pool that is like another.
+#[test]
+fn a_pool_of_the_guide_has_the_keys_of_another_but_for_those_that_it_gives_itself() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/fleet.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let (_, section) = guide.split_once("\n## A pool that is like another\n").unwrap();
+    let block = section.split_once("```yaml\n").unwrap().1;
+    let (pools, _) = block.split_once("```").unwrap();
+    let [Table { file, .. }, ..] = tables();
+    let (before, _) = file.split_once("pools:\n").unwrap();
+    let text = format!("{before}{pools}");
+    let read = parse_and_check(&text, "f", FleetSpec::contradictions).unwrap();
+    let pool = |name: &str| read.pools[&name.parse().unwrap()].clone();
+    let (first, mut second) = (pool("x86"), pool("x86-on-demand"));
+    assert_eq!((second.priority, second.size.max, second.size.min), (-1, 5, 0));
+    assert_eq!(second.offerings[0].market, Market::OnDemand);
+    second.priority = first.priority;
+    second.size = first.size.clone();
+    second.offerings.clone_from(&first.offerings);
+    assert_eq!(second, first);
+    // A mistake in what it has from the other is told at the other, for each of both.
+    let wrong = said(&text.replace(
+        "provision: builder\n    size: {min: 2",
+        "provision: base\n    size: {min: 2",
+    ));
+    let told = |pool: &str| format!("pools.{pool}.provision: there is no provision `base`");
+    assert!(
+        wrong.contains(&told("x86")) && wrong.contains(&told("x86-on-demand")),
+        "{wrong}"
+    );
 }
