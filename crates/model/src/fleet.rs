@@ -32,7 +32,7 @@ pub use pool::{
 };
 pub use prices::{Cost, PricesSpec};
 pub use schema::schema;
-pub use size::{ScheduleSpec, SizeNow, SizeSpec};
+pub use size::{ScheduleSpec, SizeNow, SizeSpec, WhenSpec};
 
 use crate::{
     builder::Deadlines,

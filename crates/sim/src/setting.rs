@@ -245,6 +245,7 @@ fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
                 .pick(&[Share::Count(1), Share::Percent(10), Share::Percent(100)])
                 .unwrap_or(Share::Count(1)),
             urgent_on: BTreeSet::new(),
+            when: None,
         },
     };
     PoolOfFile {

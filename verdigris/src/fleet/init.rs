@@ -277,8 +277,8 @@ fn pools(max: u32, instance_type: &str) -> String {
     # Whether a builder that ran a build may run more of the same submitter's in the same project: `scope: sandbox`.
     # reuse: {{scope: never, idle_for: 90s, max_uses: 8, max_age: 30m}}
     # So many are replaced at once that would be made otherwise by now; on those with such differences no build begins any more:
-    # `urgent_on: [image, provision, files, chroots]`.
-    # drift: {{budget: 10%, urgent_on: []}}
+    # `urgent_on: [image, provision, files, chroots]`. With `when` the others leave in that time of the week only.
+    # drift: {{budget: 10%, urgent_on: [], when: {{days: mon-fri, hours: "01:00-05:00", zone: Europe/Prague}}}}
   # A pool of machines that are always there has `hosts` instead of `image` and `offerings`. `verdigris fleet key` prints the
   # key that they have to let in.
   # rack:
@@ -387,6 +387,7 @@ mod tests {
         let pool = whole.pools.values_mut().next().unwrap();
         assert_eq!(std::mem::take(&mut pool.schedule).len(), 1);
         assert_eq!(std::mem::take(&mut pool.offerings[0].zones), ["zone-1a"]);
+        assert_eq!(pool.drift.when.take().unwrap().zone.to_string(), "Europe/Prague");
         let disk = pool.disk.take().unwrap();
         assert_eq!((disk.size, disk.kind), ("160g".parse().ok(), Some(DiskType::Gp3)));
         let provision = whole.provision.get_mut("builder").unwrap();

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DiskSpec, HostSpec, NetworkSpec, ScheduleSpec, SizeNow, SizeSpec, schema, size::size_at};
+use super::{
+    DiskSpec, HostSpec, NetworkSpec, ScheduleSpec, SizeNow, SizeSpec, WhenSpec, schema, size::size_at,
+};
 use crate::{
     BuilderState, Timestamp,
     calls::Bucket,
@@ -309,6 +311,17 @@ pub struct DriftSpec {
     /// The differences with which no build may begin on a builder any more: `image`, `provision`, `files`, `chroots`. With other
     /// programs of the builder's own, or made for no chroot that is offered by now, none may in any case.
     pub urgent_on: BTreeSet<DriftPart>,
+    /// The time of the week in which builders leave on which builds may begin; at any time when left out.
+    pub when: Option<WhenSpec>,
+}
+
+impl DriftSpec {
+    /// The time that builders wait for on which builds may begin; `None` where they may leave now.
+    #[must_use]
+    pub fn waits_for(&self, now: Timestamp) -> Option<&WhenSpec> {
+        let when = self.when.as_ref()?;
+        when.goes_on_until(now).is_none().then_some(when)
+    }
 }
 
 impl Default for DriftSpec {
@@ -316,6 +329,7 @@ impl Default for DriftSpec {
         Self {
             budget: Share::Percent(10),
             urgent_on: BTreeSet::new(),
+            when: None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How many machines a pool has, and the times of the week at which that is otherwise.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +51,35 @@ pub struct ScheduleSpec {
     /// Takes the place of `size.min` meanwhile.
     #[serde(default)]
     pub min: Option<u32>,
+}
+
+/// A time of the week.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WhenSpec {
+    /// The days on which it begins.
+    #[serde(default = "any")]
+    pub days: Days,
+    /// From when to when. It ends on the next day where the end is not after the beginning.
+    pub hours: Hours,
+    /// The time zone of `days` and `hours`, by its name in the IANA database, such as `Europe/Prague`.
+    #[serde(default = "utc")]
+    pub zone: Zone,
+}
+
+impl WhenSpec {
+    /// Until when it goes on; `None` where it does not.
+    #[must_use]
+    pub fn goes_on_until(&self, now: Timestamp) -> Option<Timestamp> {
+        goes_on_until(&self.days, self.hours, &self.zone, now)
+    }
+}
+
+impl fmt::Display for WhenSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { days, hours, zone } = self;
+        write!(f, "{days} {hours} {zone}")
+    }
 }
 
 #[expect(clippy::unwrap_used, reason = "the two texts are read by the tests below")]

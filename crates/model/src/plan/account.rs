@@ -202,7 +202,7 @@ impl Account<'_> {
     }
 
     /// Why its ready builders are none for an attempt in a chroot, as the rest of a sentence; `None` where there are none of these.
-    pub(super) fn why_outdated(&self, chroot: &ChrootName) -> Option<String> {
+    pub(super) fn why_outdated(&self, chroot: &ChrootName, now: Timestamp) -> Option<String> {
         let unfit: Vec<_> = self
             .outdated
             .iter()
@@ -215,10 +215,10 @@ impl Account<'_> {
         };
         let is_stuck = self.pool.spec.drift.budget.of(self.counted) == 0
             && unfit.iter().all(|lacks| ***lacks != Lacks::Everything);
-        let then = if is_stuck {
-            "and with its `drift.budget` of 0 none is replaced before its time"
-        } else {
-            "and they are replaced a few at a time"
+        let then = match self.pool.spec.drift.waits_for(now) {
+            _ if is_stuck => "and with its `drift.budget` of 0 none is replaced before its time".to_owned(),
+            Some(when) => format!("and they are replaced a few at a time in `drift.when` ({when})"),
+            None => "and they are replaced a few at a time".to_owned(),
         };
         Some(format!(
             "{are} made before what builds in {chroot} need now, {then}"

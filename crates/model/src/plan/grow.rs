@@ -51,11 +51,7 @@ pub(super) fn grow<'a>(
             note = budget.in_words();
         }
         if note == AS_WANTED && account.otherwise > 0 {
-            let (otherwise, budget) = (account.otherwise, account.pool.spec.drift.budget);
-            note = format!(
-                "{otherwise} of {} builders are made otherwise than new ones and are replaced in turn (`drift.budget`: {budget})",
-                account.counted
-            );
+            note = replaced_in_turn(account, now);
         }
         plan.pools.push(PoolReport {
             pool: (*name).clone(),
@@ -203,7 +199,7 @@ fn serve<'a>(
     let accounts = pools.iter().filter_map(|name| Some((name, accounts.get(name)?)));
     let refusals = accounts.filter_map(|(name, account)| {
         let refusal = account.room(now).err()?.describe(name);
-        let outdated = account.why_outdated(chroot);
+        let outdated = account.why_outdated(chroot, now);
         Some(outdated.map_or_else(|| refusal.clone(), |why| format!("{refusal}; {why}")))
     });
     Err(refusals.collect::<Vec<_>>().join("; "))
@@ -302,6 +298,18 @@ fn fill<'a>(
             trouble.unwrap_or_else(|| AS_WANTED.to_owned())
         }
     }
+}
+
+/// What is told of a pool whose builders are made otherwise than new ones.
+fn replaced_in_turn(account: &Account<'_>, now: Timestamp) -> String {
+    let drift = &account.pool.spec.drift;
+    let (otherwise, counted, budget) = (account.otherwise, account.counted, drift.budget);
+    let when = drift.waits_for(now).map_or_else(String::new, |when| {
+        format!(" when `drift.when` begins again: {when}; those that take no more builds leave before")
+    });
+    format!(
+        "{otherwise} of {counted} builders are made otherwise than new ones and are replaced in turn (`drift.budget`: {budget}){when}"
+    )
 }
 
 /// What an operator is told of a demand whose pool is in no file any more.

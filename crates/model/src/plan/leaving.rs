@@ -117,8 +117,8 @@ struct Places {
 
 impl Places {
     /// Those that are fit for nothing leave as fast as others may take their places, and a few at a time also where nothing may: so a
-    /// mistake that is taken back soon has cost a few builders. The others leave while no more are missing than the budget says, and
-    /// none while nothing could come in their place.
+    /// mistake that is taken back soon has cost a few builders. The others leave in the times of `drift.when`, while no more are missing
+    /// than the budget says, and none while nothing could come in their place.
     fn of(name: &PoolName, pool: &Pool, snapshot: &Snapshot) -> Self {
         let own = || snapshot.builders.iter().filter(|builder| builder.pool == *name);
         let count = |wanted: &dyn Fn(&Builder) -> bool| {
@@ -145,7 +145,8 @@ impl Places {
         let is_paused = pool.spec.paused || is_drained;
         let is_spent = pool.budget.as_ref().is_some_and(Budget::forbids_launches);
         let gives_none = pool.cloud != CloudHealth::Answers || pool.history.failures > 0;
-        let others = if is_paused || is_spent || gives_none {
+        let is_too_early = pool.spec.drift.waits_for(snapshot.now).is_some();
+        let others = if is_paused || is_spent || gives_none || is_too_early {
             0
         } else {
             let gone = leaving.saturating_add(coming).saturating_add(missing);

@@ -1,4 +1,4 @@
-//! What is wrong with how many machines a pool has, and when.
+//! What is wrong with how many machines a pool has, and when, and with when they are replaced.
 
 use super::{Contradiction, PoolSpec};
 use crate::quantity::Share;
@@ -44,6 +44,12 @@ pub(super) fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction
             found.push(Contradiction::new(&path, words));
         }
     }
+    let is_never = matches!(pool.drift.budget, Share::Count(0) | Share::Percent(0));
+    if pool.drift.when.is_some() && is_never {
+        let words = "with a `budget` of 0 no builder is replaced at any time but those on which no build may begin, and these wait for none";
+        let here = Contradiction::new(&["pools", name, "drift", "when"], words);
+        found.push(here.beside(&["pools", name, "drift", "budget"]));
+    }
     let mut shares = pool
         .schedule
         .iter()
@@ -67,6 +73,10 @@ mod tests {
     use super::super::FleetSpec;
 
     fn found(size: Value, schedule: Value) -> Vec<String> {
+        found_with(size, schedule, json!({}))
+    }
+
+    fn found_with(size: Value, schedule: Value, drift: Value) -> Vec<String> {
         let spec: FleetSpec = serde_json::from_value(json!({
             "schema": 1, "fleet": "019ac1f0-0000-7000-8000-000000000000", "name": "test",
             "clouds": {"c": {"kind": "ec2", "region": "r", "credentials": {"source": "environment"}}},
@@ -74,11 +84,27 @@ mod tests {
             "provision": {"p": {}},
             "pools": {"here": {
                 "labels": ["arch:x86_64"], "image": "i", "provision": "p", "offerings": [{"types": ["t"]}],
-                "size": size, "schedule": schedule,
+                "size": size, "schedule": schedule, "drift": drift,
             }},
         }))
         .unwrap();
         spec.contradictions().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_time_for_replacing_builders_needs_a_budget_by_which_they_are_replaced() {
+        for (drift, is_told) in [
+            (json!({"budget": 0}), false),
+            (json!({"when": {"hours": "01:00-05:00"}}), false),
+            (json!({"budget": 1, "when": {"hours": "01:00-05:00"}}), false),
+            (json!({"budget": 0, "when": {"hours": "01:00-05:00"}}), true),
+            (json!({"budget": "0%", "when": {"hours": "01:00-05:00"}}), true),
+        ] {
+            let told = found_with(json!({"max": 1}), json!([]), drift.clone());
+            let expected = "pools.here.drift.when: with a `budget` of 0 no builder is replaced at any time";
+            assert_eq!(told.len(), usize::from(is_told), "{drift}: {told:?}");
+            assert!(told.iter().all(|it| it.starts_with(expected)), "{told:?}");
+        }
     }
 
     #[test]

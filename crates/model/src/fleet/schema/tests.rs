@@ -41,7 +41,7 @@ fn whole() -> Value {
             "schedule": [{"days": "mon", "hours": "07:00-19:00", "zone": "UTC", "idle": 1, "min": 1}],
             "shrink": {"idle_for": "1s"},
             "reuse": {"scope": "sandbox", "idle_for": "1s", "max_uses": 1, "max_age": "1s"},
-            "drift": {"budget": "10%", "urgent_on": ["image"]},
+            "drift": {"budget": "10%", "urgent_on": ["image"], "when": {"days": "mon", "hours": "01:00-05:00", "zone": "UTC"}},
         }},
         "hooks": {
             "before_spawn": [hook()], "after_spawn": [hook()], "after_ready": [hook()], "before_terminate": [hook()],

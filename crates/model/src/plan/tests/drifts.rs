@@ -293,6 +293,53 @@ fn a_roll_rests_while_nothing_comes_in_the_place_of_what_left() {
     }
 }
 
+#[test]
+fn builders_that_take_builds_are_replaced_in_the_time_of_the_file_only_and_others_at_any() {
+    // It is Monday, 13:46:40 in UTC.
+    for (when, expected, ends) in [
+        (None, vec![1, 2, 3], ""),
+        (Some("mon 13:00-14:00 UTC"), vec![1, 2, 3], ""),
+        (Some("mon 14:00-15:00 Europe/Prague"), vec![1, 2, 3], ""),
+        (
+            Some("tue 13:00-14:00 UTC"),
+            vec![1],
+            " when `drift.when` begins again: tue 13:00-14:00 UTC; those that take no more builds leave before",
+        ),
+        (
+            Some("any 01:00-05:00 Europe/Prague"),
+            vec![1],
+            " when `drift.when` begins again: any 01:00-05:00 Europe/Prague; those that take no more builds leave before",
+        ),
+    ] {
+        let mut farm = snapshot(&[("x86", pool(0, 4, 0))]);
+        let drift = &mut of_pool(&mut farm).spec.drift;
+        drift.budget = "100%".parse().unwrap();
+        drift.when = when.map(|text| {
+            let [days, hours, zone] = text.split(' ').collect::<Vec<_>>()[..] else {
+                panic!("{text}");
+            };
+            serde_json::from_value(serde_json::json!({"days": days, "hours": hours, "zone": zone})).unwrap()
+        });
+        farm.builders = vec![
+            useless(1, BuilderState::Ready),
+            older(2, BuilderState::Ready),
+            older(3, BuilderState::Ready),
+            builder(4, "x86", BuilderState::Busy),
+        ];
+        let decided = plan(&farm);
+        assert_eq!(drained(&decided), expected, "{when:?}");
+        let note = format!(
+            "3 of 4 builders are made otherwise than new ones and are replaced in turn (`drift.budget`: 100%){ends}"
+        );
+        assert_eq!(decided.pools[0].note, note, "{when:?}");
+        // Who waits for what they lack is told.
+        farm.queue = vec![of_chroot(1, 2)];
+        let waits = plan(&farm).waits[0].reason.to_string();
+        let is_told = waits.contains("in `drift.when` (");
+        assert_eq!(is_told, !ends.is_empty(), "{waits}");
+    }
+}
+
 /// How long a builder takes to end and to get ready, in rounds.
 const ENDS_AFTER: usize = 2;
 const READY_AFTER: usize = 6;
