@@ -53,7 +53,7 @@ fn mark(all: &mut All, builder: BuilderId) -> Request {
         2 => Request::Hold {
             builder,
             reason,
-            lasts,
+            lasts: Some(lasts),
             owner: None,
         },
         3 => Request::Release { builder },

@@ -28,7 +28,8 @@ pub use image::{ChosenImage, CloudImage, ImageChoice, ImageChoices, ImageSpec, N
 pub use money::{HardLimit, MoneySpec, SoftLimit};
 pub use place::machines_left;
 pub use pool::{
-    DriftSpec, HostKeySource, LaunchSpec, OfferingSpec, PoolKind, PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec,
+    DriftSpec, HoldSpec, HostKeySource, LaunchSpec, OfferingSpec, PoolKind, PoolSpec, ReuseScope, ReuseSpec,
+    ShrinkSpec,
 };
 pub use prices::{Cost, PricesSpec};
 pub use schema::schema;

@@ -25,9 +25,6 @@ pub use adopt::no_room;
 pub use follow::{Made, Pass, follow};
 pub use take_up::{expired, take_up};
 
-/// The longest hold.
-pub const LONGEST_HOLD: Span = Span::seconds(3 * 86_400);
-
 /// What an operator asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "lowercase")]
@@ -62,8 +59,9 @@ pub enum Request {
     Hold {
         builder: BuilderId,
         reason: String,
+        /// For how long; as the file says of its pool where that is left out.
         #[serde(rename = "for")]
-        lasts: Span,
+        lasts: Option<Span>,
         owner: Option<String>,
     },
     /// A hold ends before its time.

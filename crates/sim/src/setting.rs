@@ -12,8 +12,8 @@ use model::{
     builder::Deadlines,
     drift::Recipe,
     fleet::{
-        DriftSpec, HookSpec, HooksSpec, HostKeySource, LaunchSpec, OfferingSpec, OnFailure, PoolSpec,
-        ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec, SkipIf,
+        DriftSpec, HoldSpec, HookSpec, HooksSpec, HostKeySource, LaunchSpec, OfferingSpec, OnFailure,
+        PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec, SkipIf,
     },
     name::{OwnerName, ProjectName},
     quantity::{Share, Span},
@@ -247,6 +247,7 @@ fn pool(luck: &mut Luck, architecture: &str) -> PoolOfFile {
             urgent_on: BTreeSet::new(),
             when: None,
         },
+        hold: HoldSpec::default(),
     };
     PoolOfFile {
         spec,

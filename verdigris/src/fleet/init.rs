@@ -279,6 +279,8 @@ fn pools(max: u32, instance_type: &str) -> String {
     # So many are replaced at once that would be made otherwise by now; on those with such differences no build begins any more:
     # `urgent_on: [image, provision, files, chroots]`. With `when` the others leave in that time of the week only.
     # drift: {{budget: 10%, urgent_on: [], when: {{days: mon-fri, hours: "01:00-05:00", zone: Europe/Prague}}}}
+    # How long `fleet hold` keeps a builder for somebody to look at, without `--for` and at most; so many at once.
+    # hold: {{default: 1h, max: 72h, limit: 5}}
   # A pool of machines that are always there has `hosts` instead of `image` and `offerings`. `verdigris fleet key` prints the
   # key that they have to let in.
   # rack:
@@ -388,6 +390,7 @@ mod tests {
         assert_eq!(std::mem::take(&mut pool.schedule).len(), 1);
         assert_eq!(std::mem::take(&mut pool.offerings[0].zones), ["zone-1a"]);
         assert_eq!(pool.drift.when.take().unwrap().zone.to_string(), "Europe/Prague");
+        assert_eq!(pool.hold.limit.take(), Some(5));
         let disk = pool.disk.take().unwrap();
         assert_eq!((disk.size, disk.kind), ("160g".parse().ok(), Some(DiskType::Gp3)));
         let provision = whole.provision.get_mut("builder").unwrap();

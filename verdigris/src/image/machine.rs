@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use model::{
     BuilderId, BuilderState, PoolName,
-    fleet::FleetSpec,
-    intent::{Intent, IntentState, LONGEST_HOLD, Request, Target},
+    fleet::{FleetSpec, HoldSpec},
+    intent::{Intent, IntentState, Request, Target},
     quantity::Span,
 };
 use runtime::{Settings, clock};
@@ -68,9 +68,11 @@ impl Machines<'_> {
         self.limit.saturating_sub(self.begun.elapsed())
     }
 
-    /// How long a machine is kept from others: for what is left of the time, and a little more.
+    /// How long a machine is kept from others: for what is left of the time and a little more, as far as its pool allows.
     fn lasts(&self) -> Span {
-        Span::seconds(self.left().saturating_add(HELD_LONGER).as_secs()).min(LONGEST_HOLD)
+        let known = self.fleet.pools.get(self.pool);
+        let most = known.map_or_else(HoldSpec::default, |pool| pool.hold).max;
+        Span::seconds(self.left().saturating_add(HELD_LONGER).as_secs()).min(most)
     }
 
     /// Asks for one builder more. As soon as it is on record, and long before it is ready, no build goes to it any more.
@@ -136,7 +138,7 @@ impl Machines<'_> {
         let request = Request::Hold {
             builder: id,
             reason: REASON.to_owned(),
-            lasts: self.lasts(),
+            lasts: Some(self.lasts()),
             owner: Some(OWNER.to_owned()),
         };
         let intent = write_down(self.store, self.fleet, (&request, self.slot)).await?;

@@ -391,7 +391,7 @@ async fn a_held_builder_counts_gets_nothing_and_ends_at_its_time() {
     let hold = |seconds| Request::Hold {
         builder,
         reason: "look".to_owned(),
-        lasts: Span::seconds(seconds),
+        lasts: Some(Span::seconds(seconds)),
         owner: Some("alice".to_owned()),
     };
     let asked = farm.ask(&hold(30)).await;
@@ -424,7 +424,7 @@ async fn a_builder_at_work_is_held_after_it_and_released_to_its_end() {
     let hold = Request::Hold {
         builder,
         reason: "look".to_owned(),
-        lasts: Span::seconds(600),
+        lasts: Some(Span::seconds(600)),
         owner: None,
     };
     let asked = farm.ask(&hold).await;

@@ -15,6 +15,7 @@ use super::{
 
 mod calls;
 mod disk;
+mod hold;
 mod hooks;
 mod hosts;
 mod image;
@@ -301,6 +302,7 @@ fn of_provision(name: &str, provision: &ProvisionSpec, found: &mut Vec<Contradic
 
 fn of_pool(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {
     size::of_pool(name, pool, found);
+    hold::of_pool(name, pool, found);
     let mut tell = |path: &[&str], words: String| {
         let path: Vec<&str> = ["pools", name].iter().chain(path).copied().collect();
         found.push(Contradiction::new(&path, words));

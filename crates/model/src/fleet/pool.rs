@@ -74,6 +74,9 @@ pub struct PoolSpec {
     /// How fast builders are replaced that would be made otherwise by now.
     #[serde(default)]
     pub drift: DriftSpec,
+    /// How long and how many of its builders operators may hold.
+    #[serde(default)]
+    pub hold: HoldSpec,
 }
 
 /// Where the host key comes from that each machine of a pool has to prove.
@@ -330,6 +333,28 @@ impl Default for DriftSpec {
             budget: Share::Percent(10),
             urgent_on: BTreeSet::new(),
             when: None,
+        }
+    }
+}
+
+/// How long and how many of a pool's builders operators may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HoldSpec {
+    /// For how long `fleet hold` holds a builder where it does not say; from 1s to `max`.
+    pub default: Span,
+    /// For how long it may at most; up to 30d.
+    pub max: Span,
+    /// The most builders that are held at once, counting those that are to be when their builds have ended; no limit when left out.
+    pub limit: Option<u32>,
+}
+
+impl Default for HoldSpec {
+    fn default() -> Self {
+        Self {
+            default: Span::seconds(3600),
+            max: Span::seconds(3 * 86_400),
+            limit: None,
         }
     }
 }

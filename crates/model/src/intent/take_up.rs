@@ -1,6 +1,6 @@
 //! What an intent means for the fleet as it stands when a controller takes it up.
 
-use super::{Decision, Intent, IntentState, LONGEST_HOLD, Request, Target, adopt, builders, is_going};
+use super::{Decision, Intent, IntentState, Request, Target, adopt, builders, is_going};
 use crate::{
     BuilderId, BuilderState, PoolName, Timestamp,
     mark::{Mark, MarkKind, Pause},
@@ -54,11 +54,11 @@ pub fn take_up(intent: &Intent, snapshot: &Snapshot) -> Decision {
             lasts,
             owner,
         } => {
-            let hold = Mark {
-                lasts: Some((*lasts).min(LONGEST_HOLD)),
-                ..mark(MarkKind::Held, owner.as_ref().unwrap_or(&intent.actor), reason)
-            };
-            with(*builder, snapshot, |builder| hold_it(builder, hold, now))
+            let by = owner.as_ref().unwrap_or(&intent.actor);
+            let wanted = mark(MarkKind::Held, by, reason);
+            with(*builder, snapshot, |builder| {
+                hold(builder, (wanted, *lasts), snapshot)
+            })
         }
         Request::Release { builder } => with(*builder, snapshot, |builder| release(builder, &intent.actor)),
         Request::Readmit { host } => readmit(host, snapshot),
@@ -239,6 +239,47 @@ fn uncordon(ids: &[BuilderId], snapshot: &Snapshot) -> Decision {
         None if !builder.cordoned => Decision::of(Nothing, format!("builder {id} is not cordoned")),
         _ => marked(builder, None, Done, format!("builder {id} is no longer cordoned")),
     })
+}
+
+/// Holds a builder for as long as is asked, or as its pool says, within the limits of the pool.
+fn hold(builder: &Builder, (wanted, lasts): (Mark, Option<Span>), snapshot: &Snapshot) -> Decision {
+    let pool = &builder.pool;
+    let limits = snapshot.pools.get(pool).map(|known| known.spec.hold);
+    let limits = limits.unwrap_or_default();
+    let lasts = lasts.unwrap_or(limits.default);
+    let wanted = Mark {
+        lasts: Some(lasts),
+        ..wanted
+    };
+    let decision = hold_it(builder, wanted, snapshot.now);
+    if decision.marks.is_empty() {
+        return decision;
+    }
+    if lasts > limits.max {
+        let (id, max) = (builder.id, limits.max);
+        let words =
+            format!("builder {id} may be held for {max} at most (`pools.{pool}.hold.max`), not for {lasts}");
+        return Decision::of(Refused, words);
+    }
+    let is_held = |it: &Builder| {
+        let marked = it.mark.as_ref().is_some_and(|mark| mark.kind == MarkKind::Held);
+        marked && !is_going(it.state)
+    };
+    let held = snapshot
+        .builders
+        .iter()
+        .filter(|it| it.pool == *pool && is_held(it));
+    let held = u32::try_from(held.count()).unwrap_or(u32::MAX);
+    match limits.limit.filter(|limit| held >= *limit && !is_held(builder)) {
+        Some(limit) => {
+            let words = format!(
+                "of pool {pool} {} may be held at once (`pools.{pool}.hold.limit`), and {held} are, or are to be",
+                builders(limit)
+            );
+            Decision::of(Refused, words)
+        }
+        None => decision,
+    }
 }
 
 fn hold_it(builder: &Builder, hold: Mark, now: Timestamp) -> Decision {

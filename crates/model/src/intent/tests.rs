@@ -11,6 +11,7 @@ use crate::{
 
 mod adopt;
 mod follow;
+mod holds;
 
 use BuilderState as S;
 use IntentState::{Done, New, Nothing, Refused, Running};
@@ -113,7 +114,7 @@ fn hold() -> Request {
     Request::Hold {
         builder: id(1),
         reason: "look".to_owned(),
-        lasts: Span::seconds(60),
+        lasts: Some(Span::seconds(60)),
         owner: Some("alice".to_owned()),
     }
 }
@@ -337,20 +338,6 @@ fn a_cordon_and_a_hold_are_set_where_they_mean_something() {
         assert_eq!((state, marks), (Nothing, vec![]), "{words}");
         assert!(words.ends_with(" is gone"), "{words}");
     }
-}
-
-#[test]
-fn no_hold_is_longer_than_three_days() {
-    let request = Request::Hold {
-        builder: id(1),
-        reason: "look".to_owned(),
-        lasts: Span::seconds(9_000_000),
-        owner: None,
-    };
-    let (_, _, marks) = taken(request, vec![builder(1, S::Ready, None)]);
-    let hold = marks[0].1.as_ref().unwrap();
-    assert_eq!((hold.until, hold.lasts), (None, Some(LONGEST_HOLD)));
-    assert_eq!(marks[0].1.as_ref().unwrap().by, "root", "who asks is who owns it");
 }
 
 #[test]

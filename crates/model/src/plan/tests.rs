@@ -7,7 +7,8 @@ use super::*;
 use crate::{
     Market,
     fleet::{
-        DriftSpec, HostKeySource, LaunchSpec, OfferingSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec,
+        DriftSpec, HoldSpec, HostKeySource, LaunchSpec, OfferingSpec, ReuseScope, ReuseSpec, ShrinkSpec,
+        SizeSpec,
     },
     quantity::{Share, Span},
 };
@@ -58,6 +59,7 @@ fn pool(min: u32, max: u32, idle: u32) -> Pool {
         shrink: ShrinkSpec::default(),
         reuse: ReuseSpec::default(),
         drift: DriftSpec::default(),
+        hold: HoldSpec::default(),
     };
     Pool {
         spec,

@@ -168,7 +168,7 @@ impl World {
             2 => Request::Hold {
                 builder,
                 reason,
-                lasts,
+                lasts: Some(lasts),
                 owner: None,
             },
             3 => Request::Release { builder },

@@ -1,7 +1,7 @@
 //! The command line of what operators ask of the fleet.
 
 use clap::{Args, Subcommand};
-use model::{intent::LONGEST_HOLD, quantity::Span};
+use model::quantity::Span;
 
 use super::strays;
 use crate::options::Config;
@@ -92,9 +92,9 @@ pub(crate) enum AskCommand {
         /// Why, for the builder's history.
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// For how long, at most 3 days.
-        #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = hold)]
-        lasts: Span,
+        /// For how long; without it, as `hold` in the fleet file says of its pool, which also has the longest.
+        #[arg(long = "for", value_name = "DURATION")]
+        lasts: Option<Span>,
         /// For whom; without it, for who asks.
         #[arg(long, value_name = "NAME")]
         owner: Option<String>,
@@ -165,18 +165,6 @@ pub(crate) struct Common {
     pub(super) key: Option<String>,
     #[command(flatten)]
     pub(super) config: Config,
-}
-
-/// Reads how long a hold is.
-fn hold(text: &str) -> Result<Span, String> {
-    let span: Span = text
-        .parse()
-        .map_err(|error: model::quantity::InvalidQuantity| error.to_string())?;
-    if span <= LONGEST_HOLD {
-        Ok(span)
-    } else {
-        Err(format!("{span} is longer than {LONGEST_HOLD}"))
-    }
 }
 
 impl AskCommand {
@@ -265,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_hurt_needs_a_reason_and_holds_have_an_end() {
+    fn what_would_hurt_needs_a_reason_and_durations_have_units() {
         for (line, is_good) in [
             ("terminate x86", true),
             ("terminate i-1 i-2 --now --reason fire", true),
@@ -275,7 +263,8 @@ mod tests {
             ("cordon i-1 --reason disk", true),
             ("hold i-1 --reason look", true),
             ("hold i-1 --reason look --for 3d", true),
-            ("hold i-1 --reason look --for 4d", false),
+            ("hold i-1 --reason look --for 4", false),
+            ("hold i-1 --for 1h", false),
             ("adopt i-1", true),
             ("adopt i-1 --pool x86 --host-key", false),
             ("adopt i-1 --pool x86 --host-key AAAA", false),

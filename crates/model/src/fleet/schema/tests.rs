@@ -42,6 +42,7 @@ fn whole() -> Value {
             "shrink": {"idle_for": "1s"},
             "reuse": {"scope": "sandbox", "idle_for": "1s", "max_uses": 1, "max_age": "1s"},
             "drift": {"budget": "10%", "urgent_on": ["image"], "when": {"days": "mon", "hours": "01:00-05:00", "zone": "UTC"}},
+            "hold": {"default": "1s", "max": "1s", "limit": 1},
         }},
         "hooks": {
             "before_spawn": [hook()], "after_spawn": [hook()], "after_ready": [hook()], "before_terminate": [hook()],
@@ -206,7 +207,7 @@ fn the_schema_has_the_keys_of_the_types_and_no_other_in_each_map() {
         maps.entry(&key.map).or_default().insert(key.key.clone());
     }
     assert!(serde_json::from_value::<FleetSpec>(whole()).is_ok());
-    assert_eq!(maps.len(), 33, "{:?}", maps.keys());
+    assert_eq!(maps.len(), 34, "{:?}", maps.keys());
     for (map, known) in maps {
         let mut file = whole();
         file.pointer_mut(map).unwrap()["colour"] = "red".into();
