@@ -53,6 +53,11 @@ struct Pool {
     /// `parallel` and `attempts`.
     launch: [u32; 2],
     is_spot: bool,
+    /// The most machines of the last line of its offerings, and for how many seconds it is asked for after others were refused.
+    last_line: Option<(u32, u64)>,
+    is_paused: bool,
+    /// When builders are replaced that are made otherwise.
+    when: &'static str,
     /// Whether its machines make their host keys themselves, and tell them on their consoles.
     is_told_keys: bool,
     /// How many fixed hosts it has instead of machines of a cloud.
@@ -130,6 +135,7 @@ impl File {
             let pool = next.pools.entry(name).or_insert_with(|| pool.clone());
             let [_, max, _] = &mut pool.size;
             *max = (*max).max(1);
+            pool.is_paused = false;
         }
         next
     }
@@ -226,6 +232,9 @@ impl Pool {
             size: [luck.count(0, 2).min(max), max, idle.min(max)],
             launch: [luck.count(1, 6), luck.count(1, 3)],
             is_spot: luck.once_in(2),
+            last_line: last_line(luck),
+            is_paused: false,
+            when: when(luck),
             is_told_keys: luck.once_in(4),
             hosts: 0,
             shrink: if is_idle { 1800 } else { 30 + luck.below(200) },
@@ -249,7 +258,10 @@ impl Pool {
 
     /// One thing of it becomes another.
     fn change(&mut self, luck: &mut Luck) {
-        match luck.below(8) {
+        match luck.below(11) {
+            8 if self.hosts == 0 => self.last_line = last_line(luck),
+            9 => self.is_paused = !self.is_paused,
+            10 => self.when = when(luck),
             0 | 1 => {
                 let most = if self.hosts > 0 { self.hosts } else { 10 };
                 let max = luck.count(0, most);
@@ -277,7 +289,13 @@ impl Pool {
             schedule,
             ..
         } = self;
-        let on_demand = "{types: [a, b]}";
+        let on_demand = match (self.last_line, self.is_spot) {
+            (Some((most, after)), true) => format!("{{types: [a, b], max: {most}, after: {after}s}}"),
+            // The only one has no others before it, and `min` has to be possible.
+            (Some((most, _)), false) => format!("{{types: [a, b], max: {}}}", most.max(*min)),
+            (None, _) => "{types: [a, b]}".to_owned(),
+        };
+        let (paused, when) = (self.is_paused, self.when);
         let hosts = (1..=self.hosts).map(|nth| {
             let [name, address] = host(nth);
             format!("{{name: {name}, address: {address}}}")
@@ -294,8 +312,21 @@ impl Pool {
             "  {name}:\n    labels: ['arch:x86_64']\n    {made_of}\n    provision: base\n    priority: {priority}\n    \
              size: {{min: {min}, max: {max}, idle: {idle}}}\n    launch: {{parallel: {parallel}, attempts: {attempts}}}\n    \
              host_key: {host_key}\n    shrink: {{idle_for: {shrink}s}}\n    reuse: {{scope: {reuse}}}\n    \
-             schedule: [{schedule}]\n"
+             schedule: [{schedule}]\n    paused: {paused}\n    drift: {{{when}}}\n"
         )
+    }
+}
+
+fn last_line(luck: &mut Luck) -> Option<(u32, u64)> {
+    luck.once_in(3).then(|| (luck.count(1, 4), luck.below(120)))
+}
+
+/// Half an hour of the world's first one, now and then.
+fn when(luck: &mut Luck) -> &'static str {
+    if luck.once_in(4) {
+        "when: {hours: '08:05-08:30'}"
+    } else {
+        ""
     }
 }
 

@@ -127,8 +127,7 @@ async fn a_cloud_that_is_gone_from_the_file_is_kept_until_its_last_machine_has_e
     })
     .await;
     farm.pass(30).await;
-    let ended = farm.cloud.instances()[0].state.clone();
-    assert_eq!(ended, cloud::InstanceState::Terminated);
+    assert_eq!(farm.cloud.instances()[0].state, InstanceState::Terminated);
     assert!(farm.controller.context.fleet.clouds.is_empty(), "it is let go");
     assert!(!farm.controller.context.clouds.contains_key("fake"));
     assert_eq!(clouds_on_record(&farm).await, [""; 0]);

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Builder, CloudHealth, Pool, Snapshot, account::left_of_lines, demand::in_use, hosts::moved,
-    refusal::paused_in_file,
-    used::outstayed,
+    refusal::paused_in_file, used::outstayed,
 };
 use crate::{BuilderId, BuilderState, Drift, Lacks, budget::Budget, mark::Mark, name::PoolName};
 
