@@ -416,7 +416,10 @@ mod tests {
                         assert_eq!(read.pools.len(), file.pools.len());
                         without_a_pool += usize::from(read.pools.len() < whole.pools.len());
                         without_a_cloud += usize::from(read.clouds.len() < CLOUDS.len());
-                        assert_eq!(read.contradictions(), [], "{seed}");
+                        // A hook may be of a pool that is gone for a while.
+                        let mut mistakes = read.contradictions();
+                        mistakes.retain(|it| it.path.first().is_none_or(|key| key != "hooks"));
+                        assert_eq!(mistakes, [], "{seed}");
                     }
                     Err(words) => {
                         assert!(file.is_broken && words.contains("pool"), "{seed}: {words}");
