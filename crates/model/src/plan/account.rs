@@ -13,6 +13,7 @@ use super::{
 use crate::{
     BuilderId, BuilderState, Lacks, LaunchHistory, Sandbox, Timestamp,
     budget::Budget,
+    fleet::OfferingSpec,
     name::{ChrootName, PoolName},
     quantity::Price,
 };
@@ -43,6 +44,8 @@ pub(super) struct Account<'a> {
     pub(super) ending: u32,
     /// How many that do not end are made otherwise than new ones.
     pub(super) otherwise: u32,
+    /// How many machines are not of the first line of its offerings, though that has no limit: their cloud refused that one.
+    pub(super) fallback: u32,
     /// Ready, but fit for some builds only or for none, not given away, and not to leave by this plan.
     pub(super) outdated: Vec<&'a Lacks>,
     /// What the builders lack that are being cleaned for each sandbox and that no waiting attempt has claimed yet.
@@ -256,6 +259,18 @@ pub(super) fn left_of_lines<'a>(pool: &Pool, own: impl Iterator<Item = &'a Build
     Some(i64::from(left).saturating_sub(i64::try_from(planned).unwrap_or(i64::MAX)))
 }
 
+/// How many machines of a pool are not of the first line of its offerings; none where that line has a limit, for then others are as
+/// usual as it is.
+fn fallback<'a>(pool: &Pool, own: impl Iterator<Item = &'a Builder>) -> u32 {
+    match pool.spec.offerings.as_slice() {
+        [OfferingSpec { max: None, .. }, _, ..] => {
+            let later = own.filter(|builder| builder.line.is_some_and(|line| line > 0));
+            u32::try_from(later.count()).unwrap_or(u32::MAX)
+        }
+        _ => 0,
+    }
+}
+
 /// The builders that this plan gives up, with the reason.
 fn those_given_up(plan: &Plan) -> BTreeMap<BuilderId, &str> {
     let mut given_up = BTreeMap::new();
@@ -327,6 +342,7 @@ pub(super) fn open_accounts<'a>(
             ending: going,
             kept,
             otherwise: u32::try_from(otherwise.count()).unwrap_or(u32::MAX),
+            fallback: fallback(pool, own()),
             outdated: outdated.map(|builder| &builder.lacks).collect(),
             cleaning: being_cleaned(own()),
             starting,

@@ -53,6 +53,10 @@ pub(super) fn grow<'a>(
         if note == AS_WANTED && account.otherwise > 0 {
             note = replaced_in_turn(account, now);
         }
+        if note == AS_WANTED && account.fallback > 0 {
+            let (fallback, all) = (account.fallback, account.counted);
+            note = format!("{fallback} of {all} machines are of a later line of `offerings` than the first one");
+        }
         plan.pools.push(PoolReport {
             pool: (*name).clone(),
             counted: account.counted,
