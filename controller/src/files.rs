@@ -215,6 +215,7 @@ pub(crate) fn changes(old: &FleetSpec, new: &FleetSpec) -> String {
         ("clouds", old.clouds != new.clouds),
         ("images", old.images != new.images),
         ("provision", old.provision != new.provision),
+        ("fairness", old.fairness != new.fairness),
         ("hooks", old.hooks != new.hooks),
         ("name", old.name != new.name),
     ] {

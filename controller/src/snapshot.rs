@@ -9,7 +9,7 @@ use model::{
     calls::{CallClass, LaunchCalls, LaunchPace, name_of_pool},
     fleet::{ConnectSpec, FleetSpec, PoolSpec},
     intent,
-    plan::{self, CloudHealth, Host, HostUse, Quota, Snapshot},
+    plan::{self, Caps, CloudHealth, Host, HostUse, Quota, Snapshot},
     step::sight::{self, InstanceState},
     stray::Stray,
 };
@@ -89,16 +89,24 @@ pub(crate) fn snapshot_with(
         }
     });
     let mut snapshot = Snapshot::new(view.at, pools.collect(), builders.collect(), view.queue.clone());
+    snapshot.caps = Caps {
+        spec: context.fleet.fairness.caps.clone(),
+        active: view.active.clone(),
+    };
     let asked = view.intents.iter().flat_map(|it| intent::demands(it, view.at));
     snapshot.demands.extend(asked);
-    let strays = view.strays.iter().map(|orphan| Stray {
+    snapshot.strays = strays(view).collect();
+    snapshot
+}
+
+/// The instances with the fleet's tag that no builder has.
+fn strays(view: &FleetView) -> impl Iterator<Item = Stray> {
+    view.strays.iter().map(|orphan| Stray {
         cloud: orphan.cloud.clone(),
         instance: orphan.instance_id.clone(),
         is_ending: orphan.is_ending,
         ignored: orphan.ignored.clone(),
-    });
-    snapshot.strays = strays.collect();
-    snapshot
+    })
 }
 
 /// What may be spent in the clouds for which the file sets a limit, and is, by their names.

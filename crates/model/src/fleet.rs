@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 mod calls;
 mod check;
 mod disk;
+mod fairness;
 mod hooks;
 mod host;
 mod image;
@@ -22,6 +23,7 @@ mod size;
 pub use calls::CallsSpec;
 pub use check::Contradiction;
 pub use disk::{DiskSpec, DiskType};
+pub use fairness::{CapsSpec, FairnessSpec};
 pub use hooks::{HookPoint, HookSpec, HooksSpec, LONGEST_WAIT, OnFailure, SkipIf};
 pub use host::{HOSTS, HostSpec};
 pub use image::{ChosenImage, CloudImage, ImageChoice, ImageChoices, ImageSpec, NoImage, SelectSpec, select};
@@ -68,6 +70,9 @@ pub struct FleetSpec {
     pub provision: BTreeMap<String, ProvisionSpec>,
     /// The pools, by name.
     pub pools: BTreeMap<PoolName, PoolSpec>,
+    /// How builders are shared between owners, beside that they take turns.
+    #[serde(default)]
+    pub fairness: FairnessSpec,
     /// Commands that the controller runs at turns in a builder's life.
     #[serde(default)]
     pub hooks: HooksSpec,

@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use caps::Shares;
 use free::Free;
 use serde::Serialize;
 
@@ -21,6 +22,7 @@ use crate::{
 };
 
 mod account;
+mod caps;
 mod demand;
 mod free;
 mod grow;
@@ -30,6 +32,7 @@ mod queue;
 mod refusal;
 mod used;
 
+pub use caps::Caps;
 pub use demand::{Demand, Source};
 pub use hosts::{Host, OutOfService};
 pub use queue::{Age, Queue, QueuedAttempt};
@@ -45,6 +48,8 @@ pub struct Snapshot {
     pub builders: Vec<Builder>,
     /// Every attempt without a builder.
     pub queue: Queue,
+    /// How many builders one may have at once.
+    pub caps: Caps,
     /// What builders are wanted for, in the order in which it is served.
     pub demands: Vec<Demand>,
     /// The instances with the fleet's tag that no builder has.
@@ -66,6 +71,7 @@ impl Snapshot {
             pools,
             builders,
             queue,
+            caps: Caps::default(),
             demands,
             strays: Vec::new(),
         }
@@ -388,8 +394,9 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     let mut plan = Plan::default();
     let preferences = preferences(snapshot);
     expire(snapshot, &mut plan);
-    let left = assign(snapshot, &preferences, &mut plan);
-    grow::grow(snapshot, &left, &preferences, &mut plan);
+    let mut shares = Shares::of(snapshot);
+    let left = assign(snapshot, &preferences, &mut shares, &mut plan);
+    grow::grow(snapshot, &left, (&preferences, &mut shares), &mut plan);
     plan
 }
 
@@ -422,12 +429,17 @@ fn expire(snapshot: &Snapshot, plan: &mut Plan) {
 fn assign<'a>(
     snapshot: &'a Snapshot,
     preferences: &Preferences<'a>,
+    shares: &mut Shares<'a>,
     plan: &mut Plan,
 ) -> Vec<&'a QueuedAttempt> {
     let mut free = Free::of(&snapshot.builders);
     let has_used = free.has_used();
     let mut left = Vec::new();
     for attempt in &*snapshot.queue {
+        if !shares.allow(attempt) {
+            left.push(attempt);
+            continue;
+        }
         let pools = preferences.get(&attempt.chroot).map_or(&[][..], Vec::as_slice);
         let mut take = |sandbox: Option<&'a Sandbox>| {
             let mut pools = pools.iter();
@@ -437,6 +449,7 @@ fn assign<'a>(
         let used = own.and_then(|sandbox| take(Some(sandbox)));
         match used.or_else(|| take(None)) {
             Some(builder) => {
+                shares.take(attempt);
                 plan.actions.push(Action::Assign {
                     attempt: attempt.id,
                     builder: builder.id,

@@ -26,6 +26,10 @@ const HEAD: &str = "\
 
 /// What every file ends with.
 const HOOKS: &str = "\
+# How builders are shared between owners, beside that they take turns: the most that the builds of one have at once.
+# fairness:
+  # caps: {owner: 90}
+
 # Commands of yours at turns in a builder's life: what happened is told them as JSON on their standard input.
 # hooks:
   # A machine is asked for when these have ended.
@@ -399,6 +403,7 @@ mod tests {
             model::builder::Deadlines::default()
         );
         provision.timeouts = Default::default();
+        assert_eq!(whole.fairness.caps.owner.take(), Some(90));
         let hooks = std::mem::take(&mut whole.hooks);
         let expected = serde_json::json!({
             "after_ready": [{"cmd": ["/etc/verdigris/hooks/register"], "pools": ["x86_64"]}],

@@ -130,6 +130,10 @@ impl FleetSpec {
             found.extend(provision.map(|it| it.beside(&["provision"])));
             of_pool(name, pool, &mut found);
         }
+        if self.fairness.caps.owner == Some(0) {
+            let words = "0 lets nobody build anything; without the key there is no limit";
+            found.push(Contradiction::new(&["fairness", "caps", "owner"], words));
+        }
         hosts::in_fleet(self, &mut found);
         hooks::in_fleet(self, &mut found);
         money::in_fleet(self, &mut found);

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Action, CloudHealth, Demand, Plan, PoolReport, Preferences, QueuedAttempt, Snapshot, Source, Unmet, Wait,
     account::{Account, open_accounts},
+    caps::Shares,
     hosts::Hosts,
     is_overdue,
     leaving::{homeless, leaving, too_many},
@@ -21,8 +22,8 @@ const AS_WANTED: &str = "as wanted";
 /// Adds launches, drains, reasons and reports to the plan.
 pub(super) fn grow<'a>(
     snapshot: &'a Snapshot,
-    waiting: &[&QueuedAttempt],
-    preferences: &Preferences<'a>,
+    waiting: &[&'a QueuedAttempt],
+    (preferences, shares): (&Preferences<'a>, &mut Shares<'a>),
     plan: &mut Plan,
 ) {
     let given = plan.actions.iter().filter_map(|action| match action {
@@ -35,7 +36,7 @@ pub(super) fn grow<'a>(
     let now = snapshot.now;
     for demand in &snapshot.demands {
         if demand.source == Source::Queue {
-            serve_all(waiting, preferences, &mut accounts, now, plan);
+            serve_all(waiting, (preferences, shares), &mut accounts, now, plan);
         }
     }
     for (name, account) in &mut accounts {
@@ -55,7 +56,8 @@ pub(super) fn grow<'a>(
         }
         if note == AS_WANTED && account.fallback > 0 {
             let (fallback, all) = (account.fallback, account.counted);
-            note = format!("{fallback} of {all} machines are of a later line of `offerings` than the first one");
+            note =
+                format!("{fallback} of {all} machines are of a later line of `offerings` than the first one");
         }
         plan.pools.push(PoolReport {
             pool: (*name).clone(),
@@ -111,8 +113,8 @@ fn obey(snapshot: &Snapshot, plan: &mut Plan) {
 
 /// Serves the attempts that wait, in their order, and says of each what it waits for.
 fn serve_all<'a>(
-    waiting: &[&QueuedAttempt],
-    preferences: &Preferences<'a>,
+    waiting: &[&'a QueuedAttempt],
+    (preferences, shares): (&Preferences<'a>, &mut Shares<'a>),
     accounts: &mut BTreeMap<&'a PoolName, Account<'_>>,
     now: Timestamp,
     plan: &mut Plan,
@@ -122,13 +124,17 @@ fn serve_all<'a>(
     let mut refused: BTreeMap<&ChrootName, Arc<str>> = BTreeMap::new();
     for (index, attempt) in waiting.iter().enumerate() {
         let reason = match refused.get(&attempt.chroot) {
+            _ if !shares.allow(attempt) => shares.refusal(attempt),
             Some(reason) => Arc::clone(reason),
             None => {
                 let pools = preferences.get(&attempt.chroot).map_or(&[][..], Vec::as_slice);
                 let served = serve(attempt, pools, accounts, now, plan)
                     .or_else(|refusal| make_room(attempt, pools, accounts, plan).ok_or(refusal));
                 match served {
-                    Ok(reason) => reason.into(),
+                    Ok(reason) => {
+                        shares.take(attempt);
+                        reason.into()
+                    }
                     Err(reason) => {
                         let reason: Arc<str> = reason.into();
                         refused.insert(&attempt.chroot, Arc::clone(&reason));

@@ -7,12 +7,13 @@ use super::*;
 use crate::{
     Market,
     fleet::{
-        DriftSpec, HoldSpec, HostKeySource, LaunchSpec, OfferingSpec, ReuseScope, ReuseSpec, ShrinkSpec,
-        SizeSpec,
+        CapsSpec, DriftSpec, HoldSpec, HostKeySource, LaunchSpec, OfferingSpec, ReuseScope, ReuseSpec,
+        ShrinkSpec, SizeSpec,
     },
     quantity::{Share, Span},
 };
 
+mod caps;
 mod drifts;
 mod hosts;
 mod idle;
@@ -84,6 +85,7 @@ struct Farm {
     builders: Vec<Builder>,
     queue: Vec<QueuedAttempt>,
     active: BTreeMap<OwnerName, u32>,
+    caps: CapsSpec,
 }
 
 fn plan(farm: &Farm) -> Plan {
@@ -99,6 +101,10 @@ fn plan_with(farm: &Farm, demands: Vec<Demand>) -> Plan {
         Queue::new(farm.queue.clone(), &farm.active),
     );
     snapshot.demands.extend(demands);
+    snapshot.caps = Caps {
+        spec: farm.caps.clone(),
+        active: farm.active.clone(),
+    };
     super::plan(&snapshot)
 }
 
@@ -113,6 +119,7 @@ fn snapshot(pools: &[(&str, Pool)]) -> Farm {
         builders: vec![],
         queue: vec![],
         active: BTreeMap::new(),
+        caps: CapsSpec::default(),
     }
 }
 

@@ -44,6 +44,7 @@ fn whole() -> Value {
             "drift": {"budget": "10%", "urgent_on": ["image"], "when": {"days": "mon", "hours": "01:00-05:00", "zone": "UTC"}},
             "hold": {"default": "1s", "max": "1s", "limit": 1},
         }},
+        "fairness": {"caps": {"owner": 1}},
         "hooks": {
             "before_spawn": [hook()], "after_spawn": [hook()], "after_ready": [hook()], "before_terminate": [hook()],
             "after_terminate": [hook()],
@@ -207,7 +208,7 @@ fn the_schema_has_the_keys_of_the_types_and_no_other_in_each_map() {
         maps.entry(&key.map).or_default().insert(key.key.clone());
     }
     assert!(serde_json::from_value::<FleetSpec>(whole()).is_ok());
-    assert_eq!(maps.len(), 35, "{:?}", maps.keys());
+    assert_eq!(maps.len(), 37, "{:?}", maps.keys());
     for (map, known) in maps {
         let mut file = whole();
         file.pointer_mut(map).unwrap()["colour"] = "red".into();

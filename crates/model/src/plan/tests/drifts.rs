@@ -53,7 +53,7 @@ fn given(plan: &Plan) -> Vec<(u128, u128)> {
     given.collect()
 }
 
-fn wait_of(plan: &Plan, number: u128) -> &str {
+pub(super) fn wait_of(plan: &Plan, number: u128) -> &str {
     let wait = plan.waits.iter().find(|it| it.attempt.0.as_u128() == number);
     &wait.unwrap().reason
 }

@@ -252,12 +252,19 @@ fn a_pool_with_machines_of_a_later_line_than_the_first_says_so() {
     use BuilderState as S;
     let note = |most, lines: &[usize]| {
         let mut farm = snapshot(&[("x86", with_lines(most))]);
-        farm.builders = (90..).zip(lines).map(|(number, line)| of_line(number, S::Busy, *line)).collect();
+        farm.builders = (90..)
+            .zip(lines)
+            .map(|(number, line)| of_line(number, S::Busy, *line))
+            .collect();
         plan(&farm).pools[0].note.clone()
     };
     let words = "2 of 3 machines are of a later line of `offerings` than the first one";
     assert_eq!(note([None, None], &[0, 1, 1]), words);
     assert_eq!(note([None, Some(5)], &[0, 1, 1]), words);
     assert_eq!(note([None, None], &[0, 0]), "as wanted");
-    assert_eq!(note([Some(1), None], &[0, 1, 1]), "as wanted", "the first line has no room for all");
+    assert_eq!(
+        note([Some(1), None], &[0, 1, 1]),
+        "as wanted",
+        "the first line has no room for all"
+    );
 }
