@@ -231,7 +231,7 @@ fn warnings(present: &FleetSpec, new: &FleetSpec, view: &FleetView) -> Vec<Strin
     for cloud in kept.clouds_beside(new) {
         let left = builders(machines.get(&cloud).copied().unwrap_or_default());
         found.push(format!(
-            "clouds.{cloud} is gone, and is kept until its {left} have ended"
+            "clouds.{cloud} is gone; it is kept until what is left there has ended: {left}"
         ));
     }
     found

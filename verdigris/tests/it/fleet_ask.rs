@@ -412,7 +412,7 @@ fn what_cannot_be_used_ends_with_5() {
     for (line, words) in [
         ("spawn", "<POOL>"),
         ("spawn local --count two", "two"),
-        ("hold i-1 --reason look --for 9d", "longer than 3d"),
+        ("hold i-1 --reason look --for 9", "`9` is not a duration"),
         ("terminate i-1 --now", "--reason"),
         ("reconcile --tiemout 9s", "--timeout"),
     ] {

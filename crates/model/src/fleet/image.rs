@@ -11,6 +11,10 @@ use crate::{Glob, Timestamp, quantity::Span};
 /// A machine image; exactly one of `id` and `select` is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    {"required": ["id"], "properties": {"id": {"type": "string"}, "select": {"type": "null"}}},
+    {"required": ["select"], "properties": {"select": {"type": "object"}, "id": {"type": "null"}}},
+]))]
 pub struct ImageSpec {
     /// The cloud that has it, by its name in this file.
     pub cloud: String,

@@ -218,9 +218,15 @@ fn another_id_and_a_cloud_that_is_gone_are_warned_of() {
         [
             "! `fleet` is another one, 019a0000-0000-7000-8000-000000000009: a controller refuses to start with it while builders \
              of 019a0000-0000-7000-8000-000000000001 are on record, and 1 builder is",
-            "! a controller refuses it: clouds.c is gone, and 1 machine is left there: set `max` of its pools to 0, and change \
-             the cloud when its machines have ended",
+            "! clouds.c is gone; it is kept until what is left there has ended: 1 builder",
         ]
+    );
+    let mut moved = present();
+    moved.clouds.get_mut("c").unwrap().region = "elsewhere".to_owned();
+    let told = warnings(&present(), &moved, &there);
+    assert!(
+        told[0].starts_with("a controller refuses it: clouds.c.region was `") && told.len() == 1,
+        "{told:?}"
     );
     // Without builders a cloud may go.
     assert_eq!(warnings(&present(), &new, &view(vec![], vec![])).len(), 1);
