@@ -7,11 +7,11 @@ use std::{
 
 use cloud::Cloud;
 use model::{
-    BuilderState, FleetId,
+    BuilderState,
     fleet::{FleetSpec, machines_left},
 };
 use provisioner::Provisioner;
-use store::{Builder, Store, machines_by_cloud};
+use store::{Builder, Orphan, Store, machines_by_cloud};
 use tokio::sync::watch;
 
 use crate::Reach;
@@ -122,15 +122,20 @@ impl Following {
     }
 }
 
-/// Why a fleet file cannot take the place of another while these builders are there.
-pub(crate) fn unusable(old: &FleetSpec, new: &FleetSpec, builders: &[Builder]) -> Option<String> {
+/// Why a fleet file cannot take the place of another while these builders are there, and these instances that no builder has.
+pub(crate) fn unusable(
+    old: &FleetSpec,
+    new: &FleetSpec,
+    (builders, orphans): (&[Builder], &[Orphan]),
+) -> Option<String> {
     if old.fleet != new.fleet {
         let (old, new) = (old.fleet, new.fleet);
         return Some(format!(
             "fleet: {new} is another fleet than {old}, which this controller leads; restart it to lead another"
         ));
     }
-    if let Some(words) = machines_left(old, new, &machines_by_cloud(builders)) {
+    let machines = with_orphans(machines_by_cloud(builders), orphans, old);
+    if let Some(words) = machines_left(old, new, &machines) {
         return Some(words);
     }
     // Their steps go on by the file with which they began, and may launch in the next moment.
@@ -162,22 +167,20 @@ pub(crate) fn builders_by_cloud(builders: &[Builder]) -> BTreeMap<String, u64> {
     counts
 }
 
-/// The same with the machines that no builder has, and that are to be ended: where one is left, its cloud is kept.
-///
-/// # Errors
-/// When the database is away.
-pub(crate) async fn with_orphans(
-    store: &Store,
-    fleet: FleetId,
+/// The same with the instances that no builder has and that are to be ended, in the clouds of this file: others were forgotten, and are
+/// asked for nothing any more.
+pub(crate) fn with_orphans(
     mut counts: BTreeMap<String, u64>,
-) -> Result<BTreeMap<String, u64>, store::Error> {
-    for orphan in store.orphans(fleet, None).await? {
-        if orphan.ignored.is_none() {
-            let count = counts.entry(orphan.cloud).or_default();
+    orphans: &[Orphan],
+    in_force: &FleetSpec,
+) -> BTreeMap<String, u64> {
+    for orphan in orphans {
+        if orphan.ignored.is_none() && in_force.clouds.contains_key(&orphan.cloud) {
+            let count = counts.entry(orphan.cloud.clone()).or_default();
             *count = count.saturating_add(1);
         }
     }
-    Ok(counts)
+    counts
 }
 
 /// The fleet by which a controller leads with this file: the file, with those clouds of the one in force that it lacks and that still
@@ -191,11 +194,12 @@ pub async fn to_lead_by(store: &Store, file: &FleetSpec) -> Result<Result<FleetS
     // Of a file that an older version wrote and this one does not understand, the names of the clouds are known by the builders.
     let in_force = in_force.and_then(|spec| serde_json::from_value::<FleetSpec>(spec).ok());
     let in_force = in_force.as_ref().unwrap_or(file);
-    if let Some(words) = machines_left(in_force, file, &machines) {
-        return Ok(Err(words));
-    }
-    let left = with_orphans(store, file.fleet, machines).await?;
-    Ok(Ok(file.keeping(in_force, &left)))
+    let orphans = store.orphans(file.fleet, None).await?;
+    let left = with_orphans(machines, &orphans, in_force);
+    Ok(match machines_left(in_force, file, &left) {
+        Some(words) => Err(words),
+        None => Ok(file.keeping(in_force, &left)),
+    })
 }
 
 /// What a file changes, in one line.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use model::fleet::FleetSpec;
-use store::{Builder, Lease};
+use store::{Builder, Lease, Orphan};
 use tracing::{info, warn};
 
 use crate::{
@@ -23,8 +23,9 @@ impl Controller {
         if self.files.are_waiting() || keeps_clouds {
             let (store, fleet) = (&self.context.store, self.context.fleet.fleet);
             let builders = store.look_at_builders(fleet, &mut self.cache).await?;
-            let left = with_orphans(store, fleet, builders_by_cloud(&builders)).await?;
-            self.decide_on_files(&builders, &left).await;
+            let orphans = store.orphans(fleet, None).await?;
+            let left = with_orphans(builders_by_cloud(&builders), &orphans, &self.context.fleet);
+            self.decide_on_files((&builders, &orphans), &left).await;
             self.keep_clouds(&left).await;
         }
         if !self.files.is_recorded {
@@ -98,13 +99,13 @@ impl Controller {
     }
 
     /// Takes up what was read, where it can be. `left`: how many builders and machines each cloud has.
-    async fn decide_on_files(&mut self, builders: &[Builder], left: &BTreeMap<String, u64>) {
+    async fn decide_on_files(&mut self, there: (&[Builder], &[Orphan]), left: &BTreeMap<String, u64>) {
         let Some(news) = self.files.read.take() else {
             return;
         };
         let mut problem = news.problem().map(str::to_owned);
         if let Some(files) = news.files_beside(&self.files.file).cloned() {
-            let taken_up = match unusable(&self.context.fleet, &files.fleet, builders) {
+            let taken_up = match unusable(&self.context.fleet, &files.fleet, there) {
                 None => {
                     let (file, context) = self.with_files(files);
                     let fleet = file.keeping(&self.context.fleet, left);

@@ -131,6 +131,13 @@ fn wanted(
         None => {
             let cloud = fleet.clouds.get(&builder.cloud);
             let cloud = cloud.ok_or_else(|| gone("cloud", &builder.cloud))?;
+            // What the pool asks for is of the cloud that it has by now.
+            if let Some(other) = fleet.cloud_of(pool).filter(|name| *name != builder.cloud) {
+                let (pool, before) = (&builder.pool, &builder.cloud);
+                return Err(format!(
+                    "pool {pool} has its machines from {other} by now, not from {before}"
+                ));
+            }
             Line::of_pool(pool, &cloud.network, full)
         }
     };

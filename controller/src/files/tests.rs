@@ -24,7 +24,7 @@ fn changed(change: impl FnOnce(&mut FleetSpec)) -> FleetSpec {
 fn a_file_of_another_fleet_or_with_a_cloud_that_has_machines_elsewhere_cannot_be_used() {
     let old = fleet();
     let other = changed(|it| it.fleet = "019a0000-0000-7000-8000-000000000002".parse().unwrap());
-    let words = unusable(&old, &other, &[]).unwrap();
+    let words = unusable(&old, &other, (&[], &[])).unwrap();
     assert!(
         words.contains("is another fleet than flt_019a") && words.ends_with("restart it to lead another"),
         "{words}"
@@ -44,9 +44,9 @@ fn a_file_of_another_fleet_or_with_a_cloud_that_has_machines_elsewhere_cannot_be
     ] {
         let builders: Vec<Builder> = states.iter().map(|state| testing::builder(*state)).collect();
         let expected = expected.map(|words| format!("{words}: {hint}"));
-        assert_eq!(unusable(&old, &moved, &builders), expected, "{states:?}");
-        assert_eq!(unusable(&old, &old, &builders), None);
-        assert_eq!(unusable(&old, &without_aws, &builders), None, "it is kept");
+        assert_eq!(unusable(&old, &moved, (&builders, &[])), expected, "{states:?}");
+        assert_eq!(unusable(&old, &old, (&builders, &[])), None);
+        assert_eq!(unusable(&old, &without_aws, (&builders, &[])), None, "it is kept");
     }
 }
 
@@ -74,18 +74,21 @@ fn a_file_waits_for_builders_that_are_about_to_be_launched_where_it_leads_no_mor
     let moved = changed(|it| it.clouds.get_mut("aws").unwrap().region = "q".to_owned());
     let smaller = changed(|it| it.pools.values_mut().for_each(|pool| pool.size.max = 0));
     let planned = testing::builder(BuilderState::Planned);
-    let words = unusable(&old, &moved, std::slice::from_ref(&planned)).unwrap();
+    let words = unusable(&old, &moved, (std::slice::from_ref(&planned), &[])).unwrap();
     assert!(
         words.starts_with("builders are about to be launched in aws, which it changes: "),
         "{words}"
     );
-    assert_eq!(unusable(&old, &smaller, std::slice::from_ref(&planned)), None);
+    assert_eq!(
+        unusable(&old, &smaller, (std::slice::from_ref(&planned), &[])),
+        None
+    );
     let of_host = Builder {
         host: Some("rack-1".to_owned()),
         cloud: "hosts".to_owned(),
         ..planned
     };
-    assert_eq!(unusable(&old, &moved, &[of_host]), None);
+    assert_eq!(unusable(&old, &moved, (&[of_host], &[])), None);
 }
 
 #[test]

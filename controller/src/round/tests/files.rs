@@ -168,7 +168,51 @@ async fn a_cloud_is_kept_while_a_machine_is_there_that_no_builder_has() {
     sender.send_modify(|news| news.note(Ok(without_clouds(&farm))));
     farm.pass(30).await;
     assert_eq!(clouds_on_record(&farm).await, ["fake"]);
+    // Written back elsewhere it would be forgotten.
+    let mut moved = with(&farm, &pool("x86", "max: 0", "a"));
+    let mut fleet = FleetSpec::clone(&moved.fleet);
+    fleet.clouds.get_mut("fake").unwrap().region = "q".to_owned();
+    moved.fleet = Arc::new(fleet);
+    sender.send_modify(|news| news.note(Ok(moved)));
+    farm.pass(5).await;
+    let words = problem(&farm).await.unwrap();
+    assert!(
+        words.starts_with("clouds.fake.region was `r` and is `q`, and 1 machine is left there"),
+        "{words}"
+    );
+    sender.send_modify(|news| news.note(Ok(without_clouds(&farm))));
     farm.pass(700).await;
     assert_eq!(farm.cloud.terminated().len(), 1);
     assert_eq!(clouds_on_record(&farm).await, [""; 0]);
+}
+
+/// It was planned for a cloud that the pool has left since, and waits for its turn.
+#[tokio::test]
+async fn a_builder_that_is_planned_where_its_pool_is_no_more_is_not_launched() {
+    let (mut farm, sender) = following(&pool("x86", "max: 2, idle: 1", "a")).await;
+    let code = "RequestLimitExceeded".to_owned();
+    farm.cloud
+        .refuse_type("a", Some(cloud::Error::Throttled { code }));
+    farm.pass(3).await;
+    assert_eq!(farm.states().await, [BuilderState::Planned]);
+    let asked = farm.cloud.asked().len();
+    let mut files = with(&farm, &pool("x86", "max: 2, idle: 1", "a"));
+    let mut fleet = FleetSpec::clone(&files.fleet);
+    let there = fleet.clouds["fake"].clone();
+    fleet.clouds.insert("other".to_owned(), there);
+    fleet.images.get_mut("builder").unwrap().cloud = "other".to_owned();
+    files.fleet = Arc::new(fleet);
+    files
+        .clouds
+        .insert("other".to_owned(), Arc::new(FakeCloud::default()));
+    sender.send_modify(|news| news.note(Ok(files)));
+    farm.cloud.refuse_type("a", None);
+    farm.pass(60).await;
+    assert_eq!(
+        farm.cloud.asked().len(),
+        asked,
+        "nothing is asked of the cloud that it left"
+    );
+    let left = farm.builders().await;
+    assert!(left.iter().all(|it| it.cloud == "other"), "{left:?}");
 }

@@ -55,13 +55,19 @@ impl FleetSpec {
     }
 }
 
-/// That a cloud which is gone is there under another name: kept beside that, its machines would be listed and counted twice.
+/// That a cloud which is gone is there under another name: kept beside that, its machines would be listed twice, or not be counted for a
+/// limit of the account. With another access key it may be the same account.
 fn renamed(name: &str, cloud: &CloudSpec, (old, new): (&FleetSpec, &FleetSpec)) -> Option<String> {
     let added = new
         .clouds
         .iter()
         .filter(|(name, _)| !old.clouds.contains_key(*name));
-    let mut same = added.filter(|(_, other)| differs(name, cloud, other).is_none());
+    let place = |cloud: &CloudSpec| {
+        let amazon = format!("https://ec2.{}.amazonaws.com", cloud.region);
+        let endpoint = cloud.endpoint.clone().unwrap_or(amazon);
+        (cloud.region.clone(), endpoint.trim_end_matches('/').to_owned())
+    };
+    let mut same = added.filter(|(_, other)| place(other) == place(cloud));
     let (other, _) = same.next()?;
     Some(format!("clouds.{name} is called {other}"))
 }
@@ -189,6 +195,11 @@ mod tests {
             words.starts_with("clouds.aws is called amazon, and 1 machine is left there: "),
             "{words}"
         );
+        let credentials = &mut new.clouds.get_mut("amazon").unwrap().credentials;
+        credentials.source = CredentialsSource::InstanceRole;
+        assert_eq!(left(&new).as_ref(), Some(&words), "it may be the same account");
+        new.clouds.get_mut("amazon").unwrap().endpoint = Some("https://ec2.r.amazonaws.com/".to_owned());
+        assert_eq!(left(&new).as_ref(), Some(&words), "that is Amazon's own");
         new.clouds.get_mut("amazon").unwrap().region = "q".to_owned();
         assert_eq!(left(&new), None, "another one takes its place");
     }
