@@ -228,6 +228,8 @@ pub(crate) struct Controller {
     pub(crate) backlog: Vec<Task>,
     /// How wrong its clock is, in microseconds.
     pub(crate) skew: i64,
+    /// How wrong it was when its last round began: what that round decided may be carried out after the clock is put right.
+    pub(crate) decided_by: i64,
     pub(crate) lease: Option<Held>,
     pub(crate) memory: Memory,
     pub(crate) file: Arc<File>,
@@ -245,6 +247,7 @@ impl Controller {
             is_paused: false,
             backlog: Vec::new(),
             skew: 0,
+            decided_by: 0,
             lease: None,
             memory: Memory::default(),
             file,

@@ -122,7 +122,8 @@ impl World {
 
     fn observe_and_plan(&mut self, side: Side) -> Result<Decided, Stop> {
         let file = Arc::clone(&self.file);
-        self.controller(side).file = file;
+        let controller = self.controller(side);
+        (controller.file, controller.decided_by) = (file, controller.skew);
         self.conclude(side)?;
         self.take_up_notices(side)?;
         self.drain_what_died(side)?;

@@ -213,11 +213,14 @@ impl World {
     fn is_no_reason(&self, side: Side, row: &Builder, allocation: &Allocation) -> bool {
         let is_wanted = row.mark.as_ref().is_some_and(|mark| mark.kind == MarkKind::Ended);
         let is_heard = self.now.saturating_sub(allocation.heard) < SILENCE;
-        let clock = self.looks_like(side).skew;
+        let controller = self.looks_like(side);
+        let clocks = [controller.skew, controller.decided_by];
         let worker = allocation.worker.and_then(|name| self.workers.get(&name));
         let lives = worker.is_some_and(|it| it.is_up && !it.is_paused);
         let of_worker = worker.map_or(0, |it| it.skew);
-        let agree = clock.saturating_sub(of_worker).abs() < CLOCKS_AGREE;
+        let agree = clocks
+            .iter()
+            .all(|clock| clock.saturating_sub(of_worker).abs() < CLOCKS_AGREE);
         lives && is_heard && agree && !is_wanted
     }
 

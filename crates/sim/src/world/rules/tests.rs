@@ -13,7 +13,7 @@ use crate::{
 #[test]
 fn a_builder_at_work_is_ended_only_for_a_reason() {
     type Change = fn(&mut World, BuilderId, &str);
-    let table: [(&str, Change, bool); 6] = [
+    let table: [(&str, Change, bool); 7] = [
         ("nothing", |_, _, _| {}, true),
         (
             "its worker is silent",
@@ -41,6 +41,12 @@ fn a_builder_at_work_is_ended_only_for_a_reason() {
         (
             "the clocks are a minute apart",
             |world, _, _| world.one.skew = 60_000_000,
+            false,
+        ),
+        (
+            // Seed 3053: a controller was paused between its plan and the commit, and its clock was put right meanwhile.
+            "the clocks were a minute apart when it was decided",
+            |world, _, _| world.one.decided_by = 60_000_000,
             false,
         ),
         (
