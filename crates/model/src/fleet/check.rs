@@ -10,7 +10,8 @@ use crate::{
 };
 
 use super::{
-    CloudProfile, CloudSpec, ControllerSpec, CredentialsSource, FleetSpec, PoolKind, PoolSpec, ProvisionSpec,
+    CloudProfile, CloudSpec, ControllerSpec, CredentialsSource, FleetSpec, NetworkSpec, PoolKind, PoolSpec,
+    ProvisionSpec,
 };
 
 mod calls;
@@ -397,6 +398,23 @@ fn of_offerings(pool: &PoolSpec, tell: &mut impl FnMut(&[&str], String)) {
             tell(&["offerings", &index, "max_price"], words.to_owned());
         }
     }
+    for index in lines_that_offer_nothing(pool) {
+        let words = "all that it offers is in lines before it already, so no machine is ever of this line: raise their `max`, or leave it out";
+        tell(&["offerings", &index.to_string()], words.to_owned());
+    }
+}
+
+/// The lines of offerings that say twice what others say, of a pool that limits any: it would wait for room in a line that can have no
+/// machine. Without a limit they do no harm.
+fn lines_that_offer_nothing(pool: &PoolSpec) -> Vec<usize> {
+    if pool.offerings.iter().all(|line| line.max.is_none()) {
+        return Vec::new();
+    }
+    // A subnet follows from the zone: it makes no two of one offering.
+    let offered = pool.offerings_by_line(&NetworkSpec::default());
+    let lines = pool.offerings.iter().zip(offered).enumerate();
+    let is_empty = lines.filter(|(_, (line, offered))| !line.types.is_empty() && offered.is_empty());
+    is_empty.map(|(index, _)| index).collect()
 }
 
 fn of_labels(name: &str, pool: &PoolSpec, found: &mut Vec<Contradiction>) {

@@ -226,6 +226,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "pools.here.offerings[0].max: with 0 it is never asked for; without the line it is not either",
     ),
     (
+        "/pools/here/offerings",
+        r#"[{"types": ["t", "u"], "max": 1}, {"types": ["u", "v"]}, {"types": ["v", "t"], "max": 3}]"#,
+        "pools.here.offerings[2]: all that it offers is in lines before it already, so no machine is ever of this line: \
+         raise their `max`, or leave it out",
+    ),
+    (
         "/clouds/c/network",
         r#"{"subnets": {"a": ""}}"#,
         "clouds.c.network.subnets.a: it is empty; it names a subnet's id",
