@@ -105,6 +105,11 @@ impl Controller {
         let (None, Some(host_key)) = (&unfit, key) else {
             return refused(unfit.unwrap_or_default());
         };
+        let lines = self.steps.lines(&self.context, &view.builders);
+        let offering = instance.offering.as_ref();
+        if let Some(why) = offering.and_then(|offering| lines.refusal(&self.context, pool, offering)) {
+            return refused(why);
+        }
         let now = self.context.clock.now();
         let provision = self.context.fleet.pools.get(pool);
         let provision = provision.and_then(|spec| self.context.fleet.provision.get(&spec.provision));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{BuilderId, PoolName, step::Step};
+use model::{BuilderId, Offering, PoolName, step::Step};
 use store::Builder;
 
 use crate::Context;
@@ -16,10 +16,10 @@ pub(crate) struct Lines<'a>(BTreeMap<&'a PoolName, Vec<usize>>);
 
 impl<'a> Lines<'a> {
     /// Those of all builders, with what the steps that are under way ask for.
-    pub(crate) fn of(
+    pub(crate) fn of<'b>(
         context: &'a Context,
         builders: &[Builder],
-        asks: impl Fn(&BuilderId) -> Option<usize>,
+        asks: impl Fn(&BuilderId) -> Option<&'b Offering>,
     ) -> Self {
         let pools = context.fleet.pools.iter();
         let limited = pools.filter(|(_, spec)| spec.offerings.iter().any(|line| line.max.is_some()));
@@ -33,7 +33,9 @@ impl<'a> Lines<'a> {
                 continue;
             };
             let line = spec.line_of(builder.state, builder.offering());
-            taken.extend(line.or_else(|| asks(&builder.id)));
+            // By the file of now: that one may have had other lines by which the step began.
+            let asked_for = || spec.line_asked_for(asks(&builder.id)?);
+            taken.extend(line.or_else(asked_for));
         }
         Self(taken)
     }
@@ -45,13 +47,25 @@ impl<'a> Lines<'a> {
         full.unwrap_or_default()
     }
 
-    /// Notes the line that a step asks for, where it asks for one; which that is.
-    pub(crate) fn ask(&mut self, context: &Context, pool: &PoolName, step: &Step) -> Option<usize> {
-        let (Step::Launch(offering), Some(taken)) = (step, self.0.get_mut(pool)) else {
+    /// Notes the line that a step asks for, where it asks for one; what it asks for.
+    pub(crate) fn ask(&mut self, context: &Context, pool: &PoolName, step: &Step) -> Option<Offering> {
+        let Step::Launch(offering) = step else {
             return None;
         };
-        let line = context.fleet.pools.get(pool)?.line_asked_for(offering);
-        taken.extend(line);
-        line
+        if let (Some(taken), Some(spec)) = (self.0.get_mut(pool), context.fleet.pools.get(pool)) {
+            taken.extend(spec.line_asked_for(offering));
+        }
+        Some(offering.clone())
+    }
+
+    /// Why a pool takes up no machine that is like this offering, as a sentence for operators.
+    pub(crate) fn refusal(&self, context: &Context, pool: &PoolName, offering: &Offering) -> Option<String> {
+        let line = context.fleet.pools.get(pool)?.line_asked_for(offering)?;
+        let is_full = self.full(context, pool).get(line).copied().unwrap_or(false);
+        is_full.then(|| {
+            format!(
+                "pool {pool} has as many machines like it ({offering}) as it may: `max` of `offerings[{line}]`"
+            )
+        })
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use model::{
-    BuilderId, BuilderState, PoolName,
+    BuilderId, BuilderState, Offering, PoolName,
     calls::{CallClass, name_of_pool},
     step::{Work, work},
 };
@@ -62,8 +62,8 @@ struct UnderWay {
     number: u64,
     work: Work,
     cloud: String,
-    /// The line of its pool's offerings that it asks for.
-    asks: Option<usize>,
+    /// What it asks its cloud for.
+    asks: Option<Offering>,
     task: AbortHandle,
 }
 
@@ -128,6 +128,11 @@ impl Steps {
     /// How many are under way, or ended and not yet noticed.
     pub(crate) fn under_way(&self) -> usize {
         self.tasks.len()
+    }
+
+    /// The lines of offerings that builders take places of, with those that the steps under way ask for.
+    pub(crate) fn lines<'a>(&self, context: &'a Context, builders: &[Builder]) -> Lines<'a> {
+        Lines::of(context, builders, |id| self.under_way.get(id)?.asks.as_ref())
     }
 
     /// Waits for one to end, and answers what it and others that ended say of their clouds; `None` when there is none.
@@ -215,7 +220,7 @@ impl Steps {
         self.complaints.retain(|id, _| there.contains(id));
         self.doubts.keep(|id| there.contains(&id));
         self.stop_waiting_for(builders);
-        let mut lines = Lines::of(context, builders, |id| self.under_way.get(id)?.asks);
+        let mut lines = self.lines(context, builders);
         let mut places = Places::default();
         for step in self.under_way.values() {
             places.take(step.work, &step.cloud);

@@ -25,7 +25,7 @@ fn ignore(instance: &str) -> Request {
 
 impl Farm {
     /// Asks for it, and waits for what comes of it.
-    async fn outcome(&mut self, request: &Request) -> model::intent::Intent {
+    pub(super) async fn outcome(&mut self, request: &Request) -> model::intent::Intent {
         let asked = self.ask(request).await;
         self.until_over(&asked.key).await
     }

@@ -1,6 +1,12 @@
 //! Lines of offerings, of which a pool may have so many machines.
 
+use model::{
+    Offering,
+    intent::{IntentState, Request},
+};
+
 use super::*;
+use crate::lines::Lines;
 
 /// A pool with these lines of offerings.
 fn lined(size: &str, lines: &str) -> String {
@@ -99,4 +105,59 @@ async fn one_refusal_does_not_lead_to_a_line_that_has_an_after_and_a_restart_doe
     assert_eq!(farm.states().await, [BuilderState::Planned]);
     farm.pass(8).await;
     assert_eq!(farm.types().await, counts(&[("b", 1)]));
+}
+
+#[tokio::test]
+async fn what_a_step_asks_for_counts_for_the_line_that_the_file_has_by_now() {
+    let before = "[{types: [a]}, {types: [b], max: 2}]";
+    let mut farm = Farm::start(&lined("max: 9, idle: 2", before)).await;
+    farm.settle().await;
+    let mut builders = farm.builders().await;
+    for builder in &mut builders {
+        builder.state = BuilderState::Planned;
+    }
+    let asked: Offering = "b".parse().unwrap();
+    // What was the second line is the first, and the other way round.
+    let after = "[{types: [b], max: 2}, {types: [a], max: 9}]";
+    let mut context = Context::clone(&farm.controller.context);
+    context.fleet = Arc::new(fleet(&lined("max: 9, idle: 2", after)));
+    let lines = Lines::of(&context, &builders, |_| Some(&asked));
+    assert_eq!(lines.full(&context, &builders[0].pool), [true, false]);
+    let lines = Lines::of(&context, &builders, |_| None);
+    assert_eq!(lines.full(&context, &builders[0].pool), [false, false]);
+}
+
+#[tokio::test]
+async fn a_machine_is_lent_only_while_its_line_of_offerings_has_room() {
+    let lines = "[{types: [a], max: 1}, {types: [b]}]";
+    let mut farm = Farm::start(&lined("max: 9, idle: 1", lines)).await;
+    farm.until_ready(1).await;
+    for (id, offering) in [("i-second", "a"), ("i-other", "b"), ("i-strange", "c")] {
+        farm.cloud.add(Instance {
+            offering: Some(offering.parse().unwrap()),
+            id: id.to_owned(),
+            state: InstanceState::Running,
+            address: Some("127.0.0.1".to_owned()),
+            state_reason: None,
+            tags: BTreeMap::new(),
+        });
+    }
+    let adopt = |instance: &str| Request::Adopt {
+        instance: instance.to_owned(),
+        pool: "x86".parse().unwrap(),
+        host_key: Some(SHOWN.to_owned()),
+    };
+    let refused = farm.outcome(&adopt("i-second")).await;
+    assert_eq!(
+        (refused.state, refused.words.as_str()),
+        (
+            IntentState::Refused,
+            "pool x86 has as many machines like it (a) as it may: `max` of `offerings[0]`"
+        )
+    );
+    // Of the second line there is no limit, and what is of no line is limited by the pool's size alone.
+    for id in ["i-other", "i-strange"] {
+        let done = farm.outcome(&adopt(id)).await;
+        assert_eq!(done.state, IntentState::Done, "{id}: {}", done.words);
+    }
 }

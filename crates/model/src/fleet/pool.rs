@@ -143,8 +143,8 @@ impl PoolSpec {
         self.line_asked_for(offering.filter(|_| state.counts() && state != BuilderState::Planned)?)
     }
 
-    /// The line of offerings that an offering is of: the first one that asks for it, whatever its subnet, and if there is none whatever
-    /// its price.
+    /// The line of offerings that an offering is of: the first one that asks for it, whatever its subnet. If there is none, since the file
+    /// has another price by now, the one with the lowest price that is not below its own, or else with the highest.
     #[must_use]
     pub fn line_asked_for(&self, offering: &Offering) -> Option<usize> {
         let has = |line: &OfferingSpec| {
@@ -159,7 +159,17 @@ impl PoolSpec {
                 && line.max_price == offering.max_price
                 && line.zones.is_empty() == offering.zone.is_none()
         };
-        lines().position(is_same).or_else(|| lines().position(has))
+        if let Some(line) = lines().position(is_same) {
+            return Some(line);
+        }
+        // Without a price it may cost what the market asks.
+        let most = |price: Option<Price>| (price.is_none(), price);
+        let own = most(offering.max_price);
+        let like = || lines().enumerate().filter(|(_, line)| has(line));
+        let costs = |(_, line): &(usize, &OfferingSpec)| most(line.max_price);
+        let covers = like().filter(|line| costs(line) >= own).min_by_key(costs);
+        let dearest = || like().rev().max_by_key(costs);
+        covers.or_else(dearest).map(|(line, _)| line)
     }
 
     /// Which lines of offerings have as many machines as they may, when these lines have one each.

@@ -269,7 +269,11 @@ fn a_machine_is_of_the_line_that_asks_for_it_whatever_subnet_and_price_the_file_
     for (state, text, expected) in [
         (S::Launching, "a@1 spot<=0.1", Some(0)),
         (S::Resolving, "a@1/subnet-1 spot<=0.2", Some(1)),
-        (S::Busy, "a@1 spot", Some(0)),
+        // The file has other prices by now: the cheapest line that would still take it, or else the dearest.
+        (S::Busy, "a@1 spot<=0.05", Some(0)),
+        (S::Busy, "a@1 spot<=0.15", Some(1)),
+        (S::Busy, "a@1 spot<=0.3", Some(1)),
+        (S::Busy, "a@1 spot", Some(1)),
         (S::Busy, "b@2 spot<=9", Some(1)),
         (S::Terminating, "a", Some(2)),
         (S::Ready, "a@1", Some(3)),
