@@ -1,5 +1,6 @@
 //! Instances that operators want as builders: a cloud is asked what they are, and then it is decided.
 
+use cloud::Instance;
 use model::{
     BuilderId,
     intent::{self, Decision, Intent, IntentState, Request},
@@ -71,22 +72,8 @@ impl Controller {
             return refused(format!("cloud {} knows no instance {id}", found.cloud));
         };
         let (store, fleet) = (&self.context.store, self.context.fleet.fleet);
-        let owner = store.builder_by_instance(id).await?;
-        if let Some(owner) = owner.filter(|it| !it.state.is_final() && it.cloud == found.cloud) {
-            return match view.builders.iter().any(|it| it.id == owner.id) {
-                true => {
-                    let words = format!("instance {id} is builder {} already", owner.id);
-                    Ok(Err(Decision::of(IntentState::Nothing, words)))
-                }
-                false => refused(format!(
-                    "instance {id} is a builder of another fleet in this database"
-                )),
-            };
-        }
-        let is_its_launch = |it: &&Builder| Some(it.id) == instance.builder() && it.instance_id.is_none();
-        if let Some(launching) = view.builders.iter().find(is_its_launch) {
-            let words = format!("instance {id} is being launched as builder {}", launching.id);
-            return Ok(Err(Decision::of(IntentState::Nothing, words)));
+        if let Some(decision) = self.has_builder((id, instance), found, view).await? {
+            return Ok(Err(decision));
         }
         let key = match host_key {
             Some(key) => Some(key.clone()),
@@ -129,6 +116,34 @@ impl Controller {
             instance_id: id.clone(),
             host_key,
             offering: instance.offering.clone(),
+        }))
+    }
+
+    /// What an instance that is a builder already, or is becoming one, is told; `None` where it is none.
+    async fn has_builder(
+        &self,
+        (id, instance): (&str, &Instance),
+        found: &Found,
+        view: &FleetView,
+    ) -> Result<Option<Decision>, Error> {
+        let owner = self.context.store.builder_by_instance(id).await?;
+        if let Some(owner) = owner.filter(|it| !it.state.is_final() && it.cloud == found.cloud) {
+            return Ok(Some(match view.builders.iter().any(|it| it.id == owner.id) {
+                true => {
+                    let words = format!("instance {id} is builder {} already", owner.id);
+                    Decision::of(IntentState::Nothing, words)
+                }
+                false => {
+                    let words = format!("instance {id} is a builder of another fleet in this database");
+                    Decision::of(IntentState::Refused, words)
+                }
+            }));
+        }
+        let is_its_launch = |it: &&Builder| Some(it.id) == instance.builder() && it.instance_id.is_none();
+        let launching = view.builders.iter().find(is_its_launch);
+        Ok(launching.map(|launching| {
+            let words = format!("instance {id} is being launched as builder {}", launching.id);
+            Decision::of(IntentState::Nothing, words)
         }))
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct File {
     /// What each cloud may cost in a day, where that is limited.
     limits: BTreeMap<&'static str, u32>,
     pools: BTreeMap<&'static str, Pool>,
+    /// How many builders one owner may have, where that is limited.
+    cap: Option<u32>,
     /// The lines below `hooks`.
     hooks: String,
     /// Whether clouds that no pool uses are left out.
@@ -89,6 +91,7 @@ impl File {
             provision: 1,
             limits: limits(luck),
             pools,
+            cap: cap(luck),
             hooks: hooks(luck),
             is_short: luck.once_in(2),
             is_broken: false,
@@ -105,7 +108,8 @@ impl File {
         let Some(name) = luck.pick(&whole.pools.keys().copied().collect::<Vec<_>>()) else {
             return next;
         };
-        match luck.below(11) {
+        match luck.below(12) {
+            11 => next.cap = cap(luck),
             10 => next.is_short = !next.is_short,
             0 => next.hooks = hooks(luck),
             1 => next.limits = limits(luck),
@@ -127,10 +131,11 @@ impl File {
         next
     }
 
-    /// It without mistakes and limits of money, with all clouds, and with all pools open: those that are left as they are by now.
+    /// It without mistakes, limits of money and caps, with all clouds, and with all pools open: those that are left as they are by now.
     pub(crate) fn completed(&self, whole: &Self) -> Self {
         let mut next = self.clone();
         (next.is_broken, next.is_short, next.limits) = (false, false, BTreeMap::new());
+        next.cap = None;
         for (name, pool) in &whole.pools {
             let pool = next.pools.entry(name).or_insert_with(|| pool.clone());
             let [_, max, _] = &mut pool.size;
@@ -207,6 +212,9 @@ impl File {
         text.push_str("pools:\n");
         for (name, pool) in &self.pools {
             text.push_str(&pool.text(name));
+        }
+        if let Some(cap) = self.cap {
+            writeln!(text, "fairness: {{caps: {{owner: {cap}}}}}").ok();
         }
         if !self.hooks.is_empty() {
             write!(text, "hooks:\n{}", self.hooks).ok();
@@ -315,6 +323,11 @@ impl Pool {
              schedule: [{schedule}]\n    paused: {paused}\n    drift: {{{when}}}\n"
         )
     }
+}
+
+/// One of three files has one.
+fn cap(luck: &mut Luck) -> Option<u32> {
+    luck.once_in(3).then(|| luck.count(1, 5))
 }
 
 fn last_line(luck: &mut Luck) -> Option<(u32, u64)> {
@@ -456,8 +469,9 @@ mod tests {
             (0..200).any(|_| !limits(&mut luck).is_empty()),
             (0..200).any(|_| hooks(&mut luck).contains("skip_if")),
             (0..200).any(|_| schedule(3, &mut luck).contains("Prague")),
+            file.cap != whole.cap,
         ];
-        assert_eq!(differs, [true; 6]);
+        assert_eq!(differs, [true; 7]);
         let [one, other] = [&whole, &file].map(|it| it.completed(&whole).pools);
         assert!(one.keys().eq(other.keys()) && one != other);
     }

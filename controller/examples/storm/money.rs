@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use model::{BuilderId, Market, Offering};
 
+use crate::most::Most;
+
 /// What an hour of each type of machine costs, in millionths: on demand, and in the spot market.
 pub(crate) const PRICES: [(&str, [u64; 2]); 2] = [("a", [1_000_000, 300_000]), ("b", [1_200_000, 400_000])];
 /// By how much the farm may be mistaken: by clocks that differ by some seconds, of some machines.
@@ -38,17 +40,11 @@ struct Paid {
 #[derive(Debug, Default)]
 pub(crate) struct Money {
     paid: BTreeMap<String, Paid>,
-    /// The most that each cloud was allowed to cost in a day by any file so far; `None`: anything.
-    most: BTreeMap<&'static str, Option<u64>>,
+    /// What each cloud may cost in a day.
+    pub(crate) most: Most<&'static str>,
 }
 
 impl Money {
-    /// A file allows a cloud to cost so much.
-    pub(crate) fn allow(&mut self, cloud: &'static str, limit: Option<u64>) {
-        let most = self.most.entry(cloud).or_insert(limit);
-        *most = most.zip(limit).map(|(one, other)| one.max(other));
-    }
-
     /// A machine is made.
     pub(crate) fn made(
         &mut self,
@@ -78,11 +74,11 @@ impl Money {
     /// machine is older than an hour: each of them counts as one hour, and those of others as they were there.
     pub(crate) fn mistake(
         &self,
-        cloud: &str,
+        cloud: &'static str,
         serving: &BTreeMap<BuilderId, &Offering>,
         now: Duration,
     ) -> Option<String> {
-        let most = self.most.get(cloud).copied().flatten()?;
+        let most = self.most.of(&cloud)?;
         let others = self
             .paid
             .values()
@@ -114,8 +110,8 @@ mod tests {
         assert_eq!((price_of(&on_demand), price_of(&spot)), (1_000_000, 400_000));
         let id = |number| BuilderId(uuid::Uuid::from_u128(number));
         let mut money = Money::default();
-        money.allow("near", Some(2_000_000));
-        money.allow("far", None);
+        money.most.allow("near", Some(2_000_000));
+        money.most.allow("far", None);
         for (number, cloud) in [(1, "near"), (2, "near"), (3, "far")] {
             money.made((cloud, &number.to_string()), id(number), &on_demand, minutes(1));
         }
@@ -136,14 +132,6 @@ mod tests {
         money.ended("2", minutes(31));
         money.ended("2", minutes(57));
         assert_eq!(money.mistake("near", &left, minutes(57)), None);
-        money.allow("near", Some(1_000_000));
-        assert_eq!(
-            money.mistake("near", &two, minutes(5)),
-            None,
-            "the most of all files counts"
-        );
-        money.allow("near", None);
-        assert_eq!(money.mistake("near", &three, minutes(50)), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use sim::{
     luck::Luck,
 };
 
-use crate::{money::Money, tries::Tries};
+use crate::{money::Money, most::Most, tries::Tries};
 
 /// The clouds by name.
 pub(crate) const CLOUDS: [&str; 2] = ["near", "far"];
@@ -55,6 +55,9 @@ pub(crate) struct All {
     pub(crate) strays: BTreeSet<String>,
     /// How many machines each pool may have.
     pub(crate) most: BTreeMap<PoolName, usize>,
+    /// How many machines on demand each pool may have, where that is the last line of its offerings, and how many builders an owner.
+    pub(crate) most_of_line: Most<PoolName>,
+    pub(crate) most_of_owner: Most<()>,
     pub(crate) money: Money,
     pub(crate) tries: Tries,
     /// How many lives controllers had so far.
@@ -128,6 +131,8 @@ impl Outside {
             unwanted: BTreeSet::new(),
             strays: BTreeSet::new(),
             most: BTreeMap::new(),
+            most_of_line: Most::default(),
+            most_of_owner: Most::default(),
             money: Money::default(),
             tries: Tries::default(),
             lives: 0,

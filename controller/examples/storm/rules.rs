@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    BuilderId, BuilderState,
+    BuilderId, BuilderState, Market, Offering,
     fleet::{HookPoint, OnFailure},
 };
 use sim::{Rule, cloud::Machine};
@@ -25,7 +25,7 @@ const GIVEN_UP: &str = "looks in a row";
 type Left = (Rule, String);
 
 impl World {
-    /// No pool has more builders than it may, and no cloud costs more.
+    /// No pool, no line of its offerings and no owner has more builders than it may, and no cloud costs more.
     pub(crate) fn judge_builders(&self, builders: &[Builder]) {
         self.with(|all| {
             for (pool, most) in all.most.clone() {
@@ -33,6 +33,21 @@ impl World {
                 if count > most {
                     let words = format!("pool {pool} has {count} builders and may have {most}");
                     all.violate(Rule::AboveMax, words);
+                }
+                let of_line = builders
+                    .iter()
+                    .filter(|it| it.pool == pool && is_on_demand(it))
+                    .count();
+                if let Some(words) = all.most_of_line.of(&pool).and_then(|most| above(of_line, most)) {
+                    let words = format!("pool {pool} has {words} builders of the last line of its offerings");
+                    all.violate(Rule::AboveMax, words);
+                }
+            }
+            if let Some(most) = all.most_of_owner.of(&()) {
+                for (owner, count) in at_work(builders) {
+                    if let Some(words) = above(count, most) {
+                        all.violate(Rule::AboveMax, format!("{owner} has {words} builders"));
+                    }
                 }
             }
             // What was there by a clock that is wrong by an hour, nobody can tell.
@@ -176,6 +191,32 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// That there are more than there may be, if so.
+fn above(count: usize, most: u64) -> Option<String> {
+    let is_above = u64::try_from(count).is_ok_and(|count| count > most);
+    is_above.then(|| format!("{count} of at most {most}"))
+}
+
+/// Whether a builder takes a place of the last line of its pool's offerings.
+fn is_on_demand(builder: &Builder) -> bool {
+    let is_its = |it: &Offering| it.market == Market::OnDemand;
+    builder.state != BuilderState::Planned && builder.offering().is_some_and(is_its)
+}
+
+/// How many builders the attempts of each owner have.
+fn at_work(builders: &[Builder]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    let is_at_work = |it: &&Builder| matches!(it.state, BuilderState::Reserved | BuilderState::Busy);
+    let at_work = builders.iter().filter(is_at_work);
+    for sandbox in at_work.filter_map(|it| it.sandbox.as_ref()) {
+        // OWNER/PROJECT by SUBMITTER
+        let (owner, _) = sandbox.as_str().split_once('/').unwrap_or_default();
+        let count: &mut usize = counts.entry(owner).or_default();
+        *count = count.saturating_add(1);
+    }
+    counts
 }
 
 /// Whether a builder has a machine, or asks for one, and is not on its way out.

@@ -47,13 +47,17 @@ impl World {
                 let max = usize::try_from(spec.size.max).unwrap_or(usize::MAX);
                 let most = all.most.entry(name.clone()).or_default();
                 *most = max.max(*most);
+                let line = spec.offerings.last().and_then(|line| line.max);
+                all.most_of_line.allow(name.clone(), line.map(u64::from));
                 if spec.host_key == HostKeySource::Console {
                     all.told_keys.insert(name.clone());
                 }
             }
             for cloud in CLOUDS {
-                all.money.allow(cloud, file.limit(cloud));
+                all.money.most.allow(cloud, file.limit(cloud));
             }
+            all.most_of_owner
+                .allow((), fleet.fairness.caps.owner.map(u64::from));
         });
         self.file = file;
     }

@@ -12,8 +12,8 @@ use model::{
     builder::Deadlines,
     drift::Recipe,
     fleet::{
-        DriftSpec, HoldSpec, HookSpec, HooksSpec, HostKeySource, LaunchSpec, OfferingSpec, OnFailure,
-        PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec, SkipIf,
+        CapsSpec, DriftSpec, HoldSpec, HookSpec, HooksSpec, HostKeySource, LaunchSpec, OfferingSpec,
+        OnFailure, PoolSpec, ReuseScope, ReuseSpec, ShrinkSpec, SizeSpec, SkipIf,
     },
     name::{OwnerName, ProjectName},
     quantity::{Share, Span},
@@ -33,6 +33,7 @@ const OWNERS: [&str; 3] = ["alice", "bob", "carol"];
 pub(crate) struct File {
     pub(crate) pools: BTreeMap<PoolName, PoolOfFile>,
     pub(crate) hooks: HooksSpec,
+    pub(crate) caps: CapsSpec,
 }
 
 /// A pool of it.
@@ -115,6 +116,7 @@ impl Setting {
             file: File {
                 pools: [(word("main"), pool)].into(),
                 hooks: HooksSpec::default(),
+                caps: CapsSpec::default(),
             },
             deadlines: Deadlines::default(),
             builds: 6,
@@ -150,7 +152,7 @@ impl Setting {
             let architecture = if name == "other" { "aarch64" } else { "x86_64" };
             pools.insert(word(name), pool(luck, architecture));
         }
-        let hooks = hooks(luck);
+        let (hooks, caps) = (hooks(luck), caps(luck));
         // A farm with little to do has builders that wait for long.
         let is_idle = luck.once_in(3);
         for pool in pools.values_mut().filter(|_| is_idle) {
@@ -174,7 +176,7 @@ impl Setting {
             }
         };
         Self {
-            file: File { pools, hooks },
+            file: File { pools, hooks, caps },
             deadlines: Deadlines {
                 pending: of(luck, default.pending, 90),
                 boot: of(luck, default.boot, 60),
@@ -300,6 +302,12 @@ fn hooks(luck: &mut Luck) -> HooksSpec {
     hooks
 }
 
+/// How many builders an owner may have; two of three files have no limit.
+fn caps(luck: &mut Luck) -> CapsSpec {
+    let owner = luck.once_in(3).then(|| luck.count(1, 6));
+    CapsSpec { owner }
+}
+
 /// A number of builders, or as many as there may be.
 fn at_most(share: Share, max: u32) -> Share {
     match share {
@@ -347,6 +355,10 @@ pub(crate) fn changed(file: &File, whole: &File, luck: &mut Luck) -> Arc<File> {
         next.hooks = hooks(luck);
         return Arc::new(next);
     }
+    if luck.once_in(8) {
+        next.caps = caps(luck);
+        return Arc::new(next);
+    }
     let names: Vec<PoolName> = whole.pools.keys().cloned().collect();
     let Some(name) = luck.pick(&names) else {
         return Arc::new(next);
@@ -382,9 +394,10 @@ pub(crate) fn changed(file: &File, whole: &File, luck: &mut Luck) -> Arc<File> {
     Arc::new(next)
 }
 
-/// The file with all pools of the first one: those that are left as they are by now.
+/// The file with all pools of the first one: those that are left as they are by now. Nobody is limited.
 pub(crate) fn completed(file: &File, whole: &File) -> Arc<File> {
     let mut next = file.clone();
+    next.caps = CapsSpec::default();
     for (name, pool) in &whole.pools {
         next.pools.entry(name.clone()).or_insert_with(|| pool.clone());
     }
@@ -434,7 +447,7 @@ mod tests {
         let mut luck = Luck::of(5);
         let whole = Setting::of(&mut luck).file;
         let mut file = Arc::new(whole.clone());
-        let (mut removed, mut drifted) = (false, false);
+        let (mut removed, mut drifted, mut limited) = (false, false, false);
         for _ in 0..200 {
             let next = changed(&file, &whole, &mut luck);
             let differ = whole.pools.keys().filter(|name| {
@@ -442,6 +455,7 @@ mod tests {
                 a.map(|it| (&it.spec, it.made_from)) != b.map(|it| (&it.spec, it.made_from))
             });
             assert!(differ.count() <= 1);
+            limited |= next.caps.owner.is_some();
             removed |= next.pools.len() < whole.pools.len();
             for (name, pool) in &next.pools {
                 let first = whole.pools[name].recipe();
@@ -450,7 +464,8 @@ mod tests {
             }
             file = next;
         }
-        assert!(removed && drifted);
+        assert!(removed && drifted && limited);
+        assert_eq!(completed(&file, &whole).caps, CapsSpec::default());
         assert_eq!(completed(&file, &whole).pools.len(), whole.pools.len());
     }
 

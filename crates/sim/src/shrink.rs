@@ -63,9 +63,10 @@ mod tests {
         let (least, violation) = shrink(&scene).unwrap();
         assert_eq!((violation.rule, violation.seed), (Rule::Record, scene.seed));
         let only = least.only.clone().unwrap();
+        let met = scene.run().met.iter().filter(|met| **met > 0).count();
         assert!(
-            only.len() <= 4,
-            "one that is lost, and what leads there: {only:?}"
+            only.len() * 2 < met,
+            "{only:?} of {met} that strike in the whole world"
         );
         let again = least.run().violation.unwrap();
         assert_eq!((again.at, again.words), (violation.at, violation.words));

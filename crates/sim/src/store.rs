@@ -251,27 +251,31 @@ impl Store {
         if let Some(queue) = &self.queue {
             return queue.clone();
         }
-        let mut active: BTreeMap<OwnerName, u32> = BTreeMap::new();
-        let mut waiting = Vec::new();
-        for attempt in self.attempts.values() {
-            if attempt.state == AttemptState::Waiting {
-                waiting.push(QueuedAttempt {
-                    id: attempt.id,
-                    build: attempt.build,
-                    chroot: attempt.chroot.clone(),
-                    owner: attempt.owner.clone(),
-                    background: attempt.is_background,
-                    queued_at: attempt.queued_at,
-                    sandbox: attempt.sandbox.clone(),
-                });
-            } else {
-                let count = active.entry(attempt.owner.clone()).or_default();
-                *count = count.saturating_add(1);
-            }
-        }
-        let queue = Queue::new(waiting, &active);
+        let is_waiting = |it: &&Attempt| it.state == AttemptState::Waiting;
+        let waiting = self.attempts.values().filter(is_waiting);
+        let waiting = waiting.map(|attempt| QueuedAttempt {
+            id: attempt.id,
+            build: attempt.build,
+            chroot: attempt.chroot.clone(),
+            owner: attempt.owner.clone(),
+            background: attempt.is_background,
+            queued_at: attempt.queued_at,
+            sandbox: attempt.sandbox.clone(),
+        });
+        let queue = Queue::new(waiting.collect(), &self.active());
         self.queue = Some(queue.clone());
         queue
+    }
+
+    /// How many attempts of each owner have a builder.
+    pub(crate) fn active(&self) -> BTreeMap<OwnerName, u32> {
+        let mut active: BTreeMap<OwnerName, u32> = BTreeMap::new();
+        let has_one = |it: &&Attempt| it.state != AttemptState::Waiting;
+        for attempt in self.attempts.values().filter(has_one) {
+            let count = active.entry(attempt.owner.clone()).or_default();
+            *count = count.saturating_add(1);
+        }
+        active
     }
 
     /// The allocation of a builder.

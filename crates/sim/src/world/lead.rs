@@ -193,6 +193,10 @@ impl World {
             line: row.line(controller.file.pools.get(&row.pool).map(|it| &it.spec)),
         });
         let mut snapshot = Snapshot::new(now, pools.collect(), builders.collect(), queue);
+        snapshot.caps = plan::Caps {
+            spec: controller.file.caps.clone(),
+            active: self.store.active(),
+        };
         let asked = self.store.intents.iter().flat_map(|it| intent::demands(it, now));
         snapshot.demands.extend(asked);
         snapshot
@@ -321,6 +325,7 @@ impl World {
                 let assigned = self.write(side, |store, lease| {
                     store.assign(lease, (*attempt, row), (deadline, now), heard)
                 });
+                self.judge_owner(side, *attempt);
                 self.nudge_a_worker();
                 assigned
             }

@@ -148,6 +148,25 @@ impl World {
         }
     }
 
+    /// An attempt was given a builder: its owner has no more of them than one may.
+    pub(super) fn judge_owner(&mut self, side: Side, attempt: AttemptId) {
+        let Some(most) = self.looks_like(side).file.caps.owner else {
+            return;
+        };
+        let owner = |id: &AttemptId| self.store.attempts.get(id).map(|it| &it.owner);
+        let Some(of) = owner(&attempt) else { return };
+        let given = self
+            .store
+            .open
+            .values()
+            .filter(|it| owner(&it.attempt) == Some(of));
+        let given = given.count();
+        if given > usize::try_from(most).unwrap_or(usize::MAX) {
+            let words = format!("{of} has {given} builders, and may have {most}");
+            self.violate(Rule::AboveMax, words);
+        }
+    }
+
     /// Who works on a builder that something is to be done with.
     pub(super) fn at_work(&self, id: BuilderId) -> Option<AtWork> {
         let row = self.store.builders.get(&id)?;

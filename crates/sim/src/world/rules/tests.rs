@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use model::{Epoch, InstanceState, mark::MarkKind};
 use uuid::Uuid;
 
 use super::*;
 use crate::{
     cloud::LaunchAsk,
-    setting::word,
+    setting::{File, word},
     world::tests::{
         broken, build, builder, busy, lead, machine, mark, quiet, row, sandbox, still, submit, tags,
     },
@@ -188,6 +190,27 @@ fn a_pool_is_above_its_maximum_with_one_builder_or_one_machine_too_many() {
         world.most.insert(word("main"), usize::try_from(max).unwrap());
         world.judge_machines(&word("main"));
         assert_eq!(broken(&world, "1 machines of pool main"), expected);
+    }
+}
+
+#[test]
+fn an_owner_has_no_more_builders_than_the_file_says_by_which_one_was_given() {
+    for (most, expected) in [(None, None), (Some(2), None), (Some(1), Some(Rule::AboveMax))] {
+        let mut world = quiet();
+        let (_, _, epoch) = busy(&mut world);
+        let mut second = world.store.open[&epoch].clone();
+        (second.builder, second.attempt) = (BuilderId(Uuid::from_u128(98)), submit(&mut world, "alice"));
+        let attempt = second.attempt;
+        world.store.open.insert(Epoch(8), second);
+        let mut file = File::clone(&world.one.file);
+        file.caps.owner = most;
+        world.one.file = Arc::new(file);
+        world.judge_owner(Side::One, attempt);
+        assert_eq!(
+            broken(&world, "has 2 builders, and may have 1"),
+            expected,
+            "{most:?}"
+        );
     }
 }
 
