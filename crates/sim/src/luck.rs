@@ -220,7 +220,8 @@ impl Luck {
     pub fn strikes(&mut self, fault: Fault) -> bool {
         let nth = fault as usize;
         let odds = self.odds.get(nth).copied().unwrap_or(0);
-        let by_chance = odds > 0 && !self.is_calm && self.below(1_000_000) < odds;
+        // Also for what never strikes: without a fault that has not struck, a world goes on as it did with it.
+        let by_chance = !self.is_calm && self.below(1_000_000) < odds;
         if !by_chance && !self.is_the_one(fault) {
             return false;
         }
