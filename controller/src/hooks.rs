@@ -138,7 +138,9 @@ impl Hooks {
         let runs = context.store.hook_runs(context.fleet.fleet, &ids).await?;
         let (over, open): (Vec<HookRun>, Vec<HookRun>) =
             runs.into_iter().partition(|run| run.state.is_final());
-        self.pauses.retain(|id| open.iter().any(|run| run.id == *id));
+        let is_open = |id: &Uuid| open.iter().any(|run| run.id == *id);
+        self.pauses.retain(is_open);
+        self.stop_others(is_open);
         let about: BTreeSet<BuilderId> = open.iter().map(|run| run.builder).collect();
         let states = builders.iter().filter(|builder| about.contains(&builder.id));
         let states = states.map(|builder| (builder.id, (builder.state, builder.entered_at)));
@@ -188,6 +190,17 @@ impl Hooks {
         }
         self.written = turns;
         Ok(waiting)
+    }
+
+    /// Ends the programs of all hooks but those that are open: another controller, which led meanwhile, has ended them.
+    fn stop_others(&mut self, is_open: impl Fn(&Uuid) -> bool) {
+        self.under_way.retain(|id, hook| {
+            let is_open = is_open(id);
+            if !is_open {
+                hook.task.abort();
+            }
+            is_open
+        });
     }
 
     /// Ends a hook whose turn is over.

@@ -10,6 +10,8 @@ use store::{EventFilter, HookRun, HookState};
 use super::*;
 use crate::hooks::{HookRunner, Order, Tried};
 
+mod taken_over;
+
 /// What a program does.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Does {
