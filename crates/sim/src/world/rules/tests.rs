@@ -429,7 +429,7 @@ fn what_is_left_to_be_done_is_told_by_what_it_is() {
                     .spec
                     .size
                     .min = 2;
-                world.file = std::sync::Arc::new(file);
+                world.file = Arc::new(file);
             },
             Some(Rule::Finish),
         ),
@@ -446,6 +446,6 @@ fn what_is_left_to_be_done_is_told_by_what_it_is() {
     // What no pool offers waits for ever, and nobody waits for it.
     let mut world = still();
     submit(&mut world, "bob");
-    world.file = std::sync::Arc::new(crate::setting::File::default());
+    world.file = Arc::new(File::default());
     assert_eq!(world.left(), None);
 }
