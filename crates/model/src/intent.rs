@@ -303,7 +303,12 @@ pub fn demands(intent: &Intent, now: Timestamp) -> Vec<Demand> {
             source: Source::Kept(pool.clone()),
             count: made.min(*count),
             until: Some(until),
-            why: format!("{} that {} asked for", builders(*count), intent.actor),
+            why: format!(
+                "{} that {} asked for until {}",
+                builders(*count),
+                intent.actor,
+                until.to_the_second()
+            ),
         });
     }
     demands

@@ -14,7 +14,7 @@ use store::{Attempt, Builder, FleetView, HookRun, Orphan, Store};
 use super::{
     condition::{in_force, troubles, warnings},
     hooks, images, marks, planned, quotas, stray,
-    wanted::{Counts, counts},
+    wanted::{Counts, counts, kept},
 };
 use crate::{database, options::Config, parts, table::table};
 
@@ -100,10 +100,14 @@ impl Status {
                 "pool": orphan.pool, "is_ending": orphan.is_ending, "ignored": orphan.ignored,
             })
         });
+        let kept = kept(&self.view).into_iter();
+        let kept = kept.filter_map(|(key, demand)| Some((key, demand.until?.to_string())));
+        let kept: BTreeMap<&str, String> = kept.collect();
         let intents = self.view.intents.iter().map(|intent| {
             json!({
                 "key": intent.key, "actor": intent.actor, "state": intent.state, "message": intent.words,
                 "builders": intent.builders, "created_at": intent.created_at.to_string(),
+                "kept_until": kept.get(intent.key.as_str()),
             })
         });
         let pools = counts(&self.fleet, &self.view);
@@ -244,6 +248,9 @@ impl Status {
         for intent in self.view.intents.iter().filter(|it| !it.state.is_final()) {
             let (key, actor, state, words) = (&intent.key, &intent.actor, intent.state, &intent.words);
             text.push_str(&format!("\nintent {key} of {actor} is {state}: {words}\n"));
+        }
+        for (key, demand) in kept(&self.view) {
+            text.push_str(&format!("\nintent {key} keeps {}\n", demand.why));
         }
         let waits = match self.waiting {
             0 => "No attempt waits for a builder.".to_owned(),

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use model::{BuilderState, ChrootName, PoolName, fleet::FleetSpec};
+use model::{
+    BuilderState, ChrootName, OwnerName, PoolName,
+    fleet::FleetSpec,
+    intent::demands,
+    plan::{Demand, Source},
+};
 use store::FleetView;
 
 /// The builders of a pool.
@@ -17,7 +22,7 @@ pub(super) struct Counts {
     pub(super) held: u32,
     pub(super) starting: u32,
     pub(super) ending: u32,
-    /// What those that are busy, those that wait in the queue, and `min` and `idle` come to.
+    /// What those that are busy, those that wait in the queue, what operators asked for, and `min` and `idle` come to.
     pub(super) asked: u32,
     /// The same, at most the pool's `max`.
     pub(super) wanted: u32,
@@ -56,10 +61,42 @@ pub(super) fn counts(fleet: &FleetSpec, view: &FleetView) -> BTreeMap<PoolName, 
         let used = counts
             .busy
             .saturating_add(waiting.get(name).copied().unwrap_or(0));
-        counts.asked = used.saturating_add(size.idle).max(size.min);
+        let spare = size.idle.saturating_add(asked_for(view, name));
+        counts.asked = used.saturating_add(spare).max(size.min);
         counts.wanted = counts.asked.min(size.max);
     }
     found
+}
+
+/// How many builders of a pool operators want beside others: those of a `spawn` that are not launched yet, and those that are kept.
+fn asked_for(view: &FleetView, pool: &PoolName) -> u32 {
+    let demands = view.intents.iter().flat_map(|it| demands(it, view.at));
+    let own = demands.filter(|it| it.pool() == Some(pool));
+    own.fold(0, |sum, demand| sum.saturating_add(demand.count))
+}
+
+/// What is kept for operators, with the keys of their intents.
+pub(super) fn kept(view: &FleetView) -> Vec<(&str, Demand)> {
+    let of = |intent| {
+        let demands = demands(intent, view.at).into_iter();
+        demands.map(|demand| (intent.key.as_str(), demand))
+    };
+    let demands = view.intents.iter().flat_map(of);
+    demands
+        .filter(|(_, demand)| matches!(demand.source, Source::Kept(_)))
+        .collect()
+}
+
+/// Whether attempts may get builders, as many as the file lets their owners have at once.
+fn is_allowed(fleet: &FleetSpec, view: &FleetView) -> impl FnMut(&OwnerName) -> bool {
+    let most = fleet.fairness.caps.owner;
+    let mut active = view.active.clone();
+    move |owner| {
+        let Some(most) = most else { return true };
+        let count = active.entry(owner.clone()).or_default();
+        *count = count.saturating_add(1);
+        *count <= most
+    }
 }
 
 /// How many attempts wait for each pool: for the first of those that they may go to which has room, or else for the first.
@@ -72,7 +109,8 @@ fn waiting<'a>(
     pools.sort_by_key(|(name, spec)| (std::cmp::Reverse(spec.priority), *name));
     let mut offers: BTreeMap<&ChrootName, Vec<_>> = BTreeMap::new();
     let mut waiting: BTreeMap<&PoolName, u32> = BTreeMap::new();
-    for attempt in view.queue.iter() {
+    let mut is_allowed = is_allowed(fleet, view);
+    for attempt in view.queue.iter().filter(|it| is_allowed(&it.owner)) {
         let may = offers.entry(&attempt.chroot).or_insert_with(|| {
             let offering = pools.iter().filter(|(_, spec)| spec.offers(&attempt.chroot));
             offering.copied().collect()
@@ -95,7 +133,12 @@ fn waiting<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{attempt, builder, fleet, name, view};
+    use model::{
+        intent::{Intent, IntentState, Request},
+        quantity::Span,
+    };
+
+    use super::super::testing::{NOW, attempt, builder, fleet, id, name, view};
     use super::{BuilderState, Counts, counts};
 
     #[test]
@@ -149,6 +192,56 @@ mod tests {
             let found =
                 ["big", "small", "arm"].map(|pool| (found[&name(pool)].asked, found[&name(pool)].wanted));
             assert_eq!(found, expected, "{busy_in_big} {queue:?}");
+        }
+    }
+
+    #[test]
+    fn what_operators_asked_for_is_wanted_beside_what_is_held_ready() {
+        let spawn = |state, made: &[u32], pool: &str, keep| Intent {
+            key: "key".to_owned(),
+            request: Request::Spawn {
+                pool: name(pool),
+                count: 2,
+                keep,
+            },
+            actor: "root".to_owned(),
+            state,
+            words: String::new(),
+            builders: made.iter().copied().map(id).collect(),
+            created_at: NOW,
+        };
+        let hour = Some(Span::seconds(3600));
+        for (intents, expected) in [
+            (vec![spawn(IntentState::Running, &[], "big", None)], [3, 2]),
+            (vec![spawn(IntentState::Done, &[1, 2], "big", None)], [1, 2]),
+            (vec![spawn(IntentState::Done, &[1, 2], "small", hour)], [1, 2]),
+            (
+                vec![
+                    spawn(IntentState::Done, &[1, 2], "big", hour),
+                    spawn(IntentState::Done, &[3, 4], "small", hour),
+                    spawn(IntentState::Done, &[5], "small", hour),
+                ],
+                [3, 3],
+            ),
+        ] {
+            let mut view = view(vec![], vec![]);
+            view.intents = intents;
+            let found = counts(&fleet(POOLS), &view);
+            assert_eq!(["big", "small"].map(|pool| found[&name(pool)].asked), expected);
+        }
+    }
+
+    #[test]
+    fn what_waits_for_an_owners_other_builds_to_end_waits_for_no_pool() {
+        let mut capped = fleet(POOLS);
+        capped.fairness.caps.owner = Some(3);
+        let queue: Vec<_> = (1..=5)
+            .map(|number| attempt(number, "fedora-43-aarch64"))
+            .collect();
+        let mut view = view(vec![], queue);
+        for (active, asked) in [(0, 3), (2, 1), (3, 0), (9, 0)] {
+            view.active = [("alice".parse().unwrap(), active)].into();
+            assert_eq!(counts(&capped, &view)[&name("arm")].asked, asked, "{active}");
         }
     }
 

@@ -139,8 +139,7 @@ impl Account<'_> {
 
     /// Whether a demand is left unmet because much was spent: nobody waits for builders that are only held ready.
     pub(super) fn is_saved(&self, demand: &Demand) -> bool {
-        let is_spare = matches!(demand.source, Source::Headroom(_));
-        is_spare && self.pool.budget.as_ref().is_some_and(Budget::forbids_headroom)
+        demand.is_spare() && self.pool.budget.as_ref().is_some_and(Budget::forbids_headroom)
     }
 
     /// What keeps the pool from builders that are under way, or from launching any.
@@ -164,17 +163,19 @@ impl Account<'_> {
         self.counted.saturating_sub(self.going)
     }
 
-    /// How much of a demand there is, with what this plan has launched for it; `None` when nothing is missing.
-    pub(super) fn lacks(&self, demand: &Demand, launched: u32) -> Option<u32> {
+    /// How much of a demand there is, with what this plan has launched for it; `None` when nothing is missing. `spoken_for`: how many spare
+    /// builders the demands before it are for.
+    pub(super) fn lacks(&self, demand: &Demand, launched: u32, spoken_for: u32) -> Option<u32> {
         let have = match demand.source {
-            Source::Queue | Source::Kept(_) => return None,
+            Source::Queue => return None,
             Source::Operator(..) => launched,
             Source::Floor(_) => self.lasting(),
             // What may become a machine is spare: a cloud that comes back is not to bring many of them.
-            Source::Headroom(_) => u32::try_from(self.free.len())
+            Source::Headroom(_) | Source::Kept(_) => u32::try_from(self.free.len())
                 .unwrap_or(u32::MAX)
                 .saturating_add(self.unclaimed)
-                .saturating_add(self.unanswered),
+                .saturating_add(self.unanswered)
+                .saturating_sub(spoken_for),
         };
         (have < demand.count).then_some(have)
     }

@@ -29,7 +29,7 @@ pub enum Source {
     Headroom(PoolName),
     /// An operator's intent, by its key: so many launches more.
     Operator(PoolName, String),
-    /// An operator's intent that lasts: so many builders of the pool, beside its headroom, that do not go for being idle.
+    /// An operator's intent that lasts: so many spare builders of the pool beside its headroom.
     Kept(PoolName),
 }
 
@@ -43,6 +43,12 @@ impl Demand {
                 Some(pool)
             }
         }
+    }
+
+    /// Whether it is for builders that are only held ready.
+    #[must_use]
+    pub const fn is_spare(&self) -> bool {
+        matches!(self.source, Source::Headroom(_) | Source::Kept(_))
     }
 
     /// Whether it goes on at a moment.

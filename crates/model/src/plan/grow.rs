@@ -277,9 +277,10 @@ fn fill<'a>(
     plan: &mut Plan,
 ) -> String {
     let mut refusal = None;
+    let mut spoken_for = 0_u32;
     for demand in demands {
         let mut launched = 0_u32;
-        while let Some(have) = account.lacks(demand, launched) {
+        while let Some(have) = account.lacks(demand, launched, spoken_for) {
             if let Err(refused) = account.room(now) {
                 plan.unmet.extend(unmet(demand, launched, (name, &refused)));
                 refusal.get_or_insert(refused);
@@ -298,6 +299,9 @@ fn fill<'a>(
                 reason,
                 intent,
             });
+        }
+        if demand.is_spare() {
+            spoken_for = spoken_for.saturating_add(demand.count);
         }
     }
     // A pool that has what it wants now, and could get no more, says so as well: the first to know that is who looks.

@@ -1,7 +1,7 @@
 //! Intents: what operators ask of the fleet, each once for its key, and what has become of it.
 
 use model::{
-    BuilderId, FleetId, Timestamp,
+    BuilderId, FleetId, PoolName, Timestamp,
     intent::{Decision, Intent, IntentState, Made, Request},
 };
 use sea_orm::{
@@ -124,6 +124,38 @@ pub(super) async fn launched_for(
     Ok(())
 }
 
+/// Ends what intents that are over go on asking a pool for: it is drained.
+async fn keep_no_more(
+    tx: &Tx,
+    (fleet, pool): (FleetId, &PoolName),
+    (actor, now): (&str, Timestamp),
+) -> Result<(), TxError> {
+    let kept = intent::Entity::find()
+        .filter(intent::Column::Fleet.eq(fleet.0))
+        .filter(intent::Column::EndedAt.gt(now.as_micros()))
+        .all(&**tx)
+        .await?;
+    for row in kept {
+        let found = intent(row)?;
+        if !matches!(&found.request, Request::Spawn { pool: of, .. } if of == pool) {
+            continue;
+        }
+        let key = found.key.as_str();
+        intent::Entity::update_many()
+            .set(intent::ActiveModel {
+                ended_at: Set(Some(now.as_micros())),
+                ..Default::default()
+            })
+            .filter(intent::Column::Fleet.eq(fleet.0))
+            .filter(intent::Column::Key.eq(key))
+            .exec(&**tx)
+            .await?;
+        let words = format!("its builders are kept no longer: pool {pool} is drained");
+        Entry::new("intent", key, actor, &words).write(tx, now);
+    }
+    Ok(())
+}
+
 impl Store {
     /// Writes an intent down, unless there is one with its key already. The intent that is on record then, and whether it is new.
     ///
@@ -239,6 +271,9 @@ impl Store {
             }
             if let Some((pool, pause)) = &decision.pause {
                 set_pause(&tx, (lease.fleet, pool), pause.as_ref(), (actor, now)).await?;
+                if pause.is_some() {
+                    keep_no_more(&tx, (lease.fleet, pool), (actor, now)).await?;
+                }
             }
             if let Some(disregard) = &decision.disregard {
                 set_disregard(&tx, lease.fleet, disregard, (actor, now)).await?;

@@ -300,6 +300,28 @@ async fn what_keeps_builders_is_looked_at_until_its_time_is_over(farm: Farm) {
     assert_eq!(looked_at(&farm, 109).await, ["a", "d", "e"]);
     assert_eq!(looked_at(&farm, 110).await, [""; 0]);
     assert_eq!(intent(&farm, "a").await.keeps_until(), Some(at(110)));
+    // A pool that is drained has nothing kept any more, also not when it launches again.
+    let drain = |pool: &str| Decision {
+        pause: Some((
+            pool.parse().unwrap(),
+            Some(Pause {
+                by: "root".to_owned(),
+                why: "new network".to_owned(),
+                until: None,
+            }),
+        )),
+        ..Decision::of(IntentState::Done, "it is so")
+    };
+    let spec = serde_json::json!({});
+    for (pool, left) in [("other", &["a", "d", "e"][..]), ("small", &[])] {
+        let name = pool.parse().unwrap();
+        let recorded = farm.store.record_pool(&farm.lease, &name, &spec, pool, at(1));
+        recorded.await.unwrap();
+        let what = Target::Pool(name);
+        let fresh = add(&farm, pool, &Request::Uncordon { what }).await;
+        settle(&farm, &fresh, &drain(pool)).await;
+        assert_eq!(looked_at(&farm, 109).await, left, "{pool}");
+    }
 }
 
 async fn a_pool_is_paused_and_launches_again(farm: Farm) {

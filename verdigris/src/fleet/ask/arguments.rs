@@ -12,6 +12,9 @@ Prints one line of JSON. Ends with 0 when it is done, 2 when it is accepted and 
 or a brake refuses it or a cloud gives no machines, 5 when settings, fleet file or arguments cannot be used, 6 when it did not come about \
 in time (unless its state is `failed`, whoever leads next goes on with it), and 1 for whatever else is in the way.";
 
+/// For how long builders may be kept by a command.
+const LONGEST_KEPT: Span = Span::seconds(31 * 24 * 3600);
+
 /// What an operator asks of the fleet. Each is written down once for its key, so that of many equal commands one has an effect.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AskCommand {
@@ -23,9 +26,9 @@ pub(crate) enum AskCommand {
         /// How many.
         #[arg(long, value_name = "N", default_value_t = 1)]
         count: u32,
-        /// For how long so many are kept beside what the pool holds ready anyway. Without it they go as others do when nobody
-        /// needs them.
-        #[arg(long = "for", value_name = "DURATION")]
+        /// For how long so many are held ready beside what the pool holds ready anyway: others are launched for those that builds use.
+        /// At most 31 days. Without it they go as others do when nobody needs them.
+        #[arg(long = "for", value_name = "DURATION", value_parser = kept_for)]
         keep: Option<Span>,
         #[command(flatten)]
         common: Common,
@@ -219,6 +222,17 @@ impl AskCommand {
     }
 }
 
+/// For how long builders may be kept. What is wanted for longer stands in the fleet file, where others see it.
+fn kept_for(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error| format!("{error}"))?;
+    if span > LONGEST_KEPT {
+        return Err(format!(
+            "{span} is longer than {LONGEST_KEPT}; `size.idle` and `schedule` of the pool in the fleet file are for what is always wanted"
+        ));
+    }
+    Ok(span)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory as _, Parser};
@@ -273,6 +287,8 @@ mod tests {
             ("ignore i-1 --reason evidence", true),
             ("spawn x86 --count -1", false),
             ("spawn x86 --for 30", false),
+            ("spawn x86 --for 31d", true),
+            ("spawn x86 --for 32d", false),
             ("spawn x86 --for 30m --count 3 --wait --timeout 10m", true),
         ] {
             let words = std::iter::once("fleet").chain(line.split(' '));

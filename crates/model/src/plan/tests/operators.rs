@@ -145,7 +145,7 @@ fn a_demand_of_a_pool_that_is_gone_is_told_of() {
 }
 
 #[test]
-fn what_is_kept_for_an_operator_does_not_go_for_being_idle() {
+fn what_is_kept_for_an_operator_does_not_go_for_being_idle_and_is_launched_again_when_it_is_used() {
     let mut farm = snapshot(&[("x86", pool(0, 9, 1))]);
     farm.builders = (1..=4)
         .map(|number| Builder {
@@ -167,12 +167,32 @@ fn what_is_kept_for_an_operator_does_not_go_for_being_idle() {
         3,
         "its time is over"
     );
-    farm.builders.truncate(1);
+    // Three are to be spare, one by the file.
+    let launches = |farm: &Farm, demands| {
+        let actions = plan_with(farm, demands).actions;
+        let reason = |action: &Action| match action {
+            Action::Launch { reason, .. } => Some(reason.clone()),
+            _ => None,
+        };
+        actions.iter().filter_map(reason).collect::<Vec<_>>()
+    };
+    farm.builders.truncate(2);
+    let words = "the pool has 1 of 2 builders that root asked for";
+    assert_eq!(launches(&farm, vec![kept(later)]), [words]);
+    assert_eq!(launches(&farm, vec![kept(NOW)]), [""; 0], "its time is over");
+    // A second wish is beside the first.
+    assert_eq!(launches(&farm, vec![kept(later), kept(later)]).len(), 3);
+    farm.builders = vec![builder(1, "x86", BuilderState::Busy)];
     assert_eq!(
-        plan_with(&farm, vec![kept(later)]).actions,
-        [],
-        "none is launched for it"
+        launches(&farm, vec![kept(later)]).len(),
+        3,
+        "one that is in use is not spare"
     );
+    let max = &mut farm.pools.values_mut().next().unwrap().spec.size.max;
+    *max = 2;
+    assert_eq!(launches(&farm, vec![kept(later)]).len(), 1);
+    let note = &plan_with(&farm, vec![kept(later)]).pools[0].note;
+    assert_eq!(note, "pool x86 is at its maximum of 2");
 }
 
 #[test]
