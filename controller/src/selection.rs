@@ -11,7 +11,7 @@ use std::{
 use cloud::{Image, ImageState};
 use model::{
     Timestamp,
-    fleet::{self, CloudImage, FleetSpec, PoolKind, SelectSpec},
+    fleet::{self, CloudImage, FleetSpec, ImageQuestion, PoolKind},
     plan::CloudHealth,
 };
 use runtime::{clock::Clock, supervisor::error_chain};
@@ -35,8 +35,7 @@ type Outcome = Result<Vec<Image>, Error>;
 struct Question {
     /// The image, by its name in the fleet file.
     image: String,
-    cloud: String,
-    select: SelectSpec,
+    asked: ImageQuestion,
 }
 
 /// The questions for images, and their answers.
@@ -141,8 +140,8 @@ impl Selection {
             if !is_due || self.asked.contains(name) || self.answers.iter().any(|(it, _)| it.image == *name) {
                 continue;
             }
-            let is_away = matches!(health.get(&question.cloud), Some(CloudHealth::Away(_)));
-            let Some(cloud) = context.clouds.get(&question.cloud).filter(|_| !is_away) else {
+            let is_away = matches!(health.get(&question.asked.cloud), Some(CloudHealth::Away(_)));
+            let Some(cloud) = context.clouds.get(&question.asked.cloud).filter(|_| !is_away) else {
                 continue;
             };
             self.due.insert(name.clone(), elapsed.saturating_add(ASK_EVERY));
@@ -150,7 +149,7 @@ impl Selection {
             let (cloud, clock, term) = (Arc::clone(cloud), self.clock.clone(), context.term.clone());
             self.tasks.spawn(async move {
                 let ask = async {
-                    let select = &question.select;
+                    let select = &question.asked.select;
                     let answer = cloud.images_named(&select.owner, &select.name).await;
                     answer.map_err(|source| failed(&question, source))
                 };
@@ -171,7 +170,7 @@ impl Selection {
 
 fn failed(question: &Question, source: cloud::Error) -> Error {
     Error::Cloud {
-        cloud: question.cloud.clone(),
+        cloud: question.asked.cloud.clone(),
         source,
     }
 }
@@ -186,16 +185,12 @@ fn questions(fleet: &FleetSpec) -> Vec<Question> {
             PoolKind::Hosts(_) => None,
         })
         .collect();
-    let images = fleet
-        .images
-        .iter()
-        .filter(|(name, _)| used.contains(name.as_str()));
+    let images = fleet.images.keys().filter(|name| used.contains(name.as_str()));
     images
-        .filter_map(|(name, spec)| {
+        .filter_map(|name| {
             Some(Question {
                 image: name.clone(),
-                cloud: spec.cloud.clone(),
-                select: spec.select.clone()?,
+                asked: fleet.image_question(name)?,
             })
         })
         .collect()
@@ -203,7 +198,7 @@ fn questions(fleet: &FleetSpec) -> Vec<Question> {
 
 /// The image that is used by an answer, or why there is none, as a sentence for operators; `None` where the cloud was not asked.
 fn answer(question: &Question, outcome: &Outcome, now: Timestamp) -> Option<Result<CloudImage, String>> {
-    let Question { image, select, .. } = question;
+    let Question { image, asked } = question;
     let images: Vec<_> = match outcome {
         Err(Error::Cloud { source, .. }) if matches!(source, cloud::Error::Rationed { .. }) => {
             debug!("The question for images.{image}.select waits: {source}");
@@ -212,7 +207,7 @@ fn answer(question: &Question, outcome: &Outcome, now: Timestamp) -> Option<Resu
         Err(error) => return Some(Err(format!("images.{image}.select: {}", error_chain(error)))),
         Ok(images) => images.iter().map(listed).collect(),
     };
-    let found = fleet::select(&images, select, now);
+    let found = fleet::select(&images, &asked.select, now);
     let none = || format!("no image matches images.{image}.select");
     Some(found.cloned().ok_or_else(none))
 }
@@ -221,17 +216,15 @@ fn answer(question: &Question, outcome: &Outcome, now: Timestamp) -> Option<Resu
 async fn record(
     context: &Context,
     lease: &Lease,
-    Question { image, cloud, select }: &Question,
+    Question { image, asked }: &Question,
     answer: &Result<CloudImage, String>,
     now: Timestamp,
 ) -> Result<(), Error> {
     let found = answer.as_ref().map_err(String::as_str);
-    let recorded = context
-        .store
-        .record_image_choice(lease, image, (cloud, select), found, now);
+    let recorded = context.store.record_image_choice(lease, image, asked, found, now);
     if let (true, Ok(CloudImage { id, name, .. })) = (recorded.await?, answer) {
         info!(
-            cloud,
+            cloud = asked.cloud,
             "Image {id}, named {name}, is used for images.{image} from now on."
         );
     }

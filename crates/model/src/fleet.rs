@@ -26,9 +26,11 @@ pub use disk::{DiskSpec, DiskType};
 pub use fairness::{CapsSpec, FairnessSpec};
 pub use hooks::{HookPoint, HookSpec, HooksSpec, LONGEST_WAIT, OnFailure, SkipIf};
 pub use host::{HOSTS, HostSpec};
-pub use image::{ChosenImage, CloudImage, ImageChoice, ImageChoices, ImageSpec, NoImage, SelectSpec, select};
+pub use image::{
+    ChosenImage, CloudImage, ImageChoice, ImageChoices, ImageQuestion, ImageSpec, NoImage, SelectSpec, select,
+};
 pub use money::{HardLimit, MoneySpec, SoftLimit};
-pub use place::machines_left;
+pub use place::{CloudPlace, machines_left};
 pub use pool::{
     DriftSpec, HoldSpec, HostKeySource, LaunchSpec, OfferingSpec, PoolKind, PoolSpec, ReuseScope, ReuseSpec,
     ShrinkSpec,

@@ -63,7 +63,6 @@ mod tests {
         let image = fleet.images.get_mut("i").unwrap();
         image.id = None;
         image.select = serde_json::from_value(select).unwrap();
-        let select = image.select.clone().unwrap();
         assert_eq!(
             lines(&fleet, &view),
             ["image i: its cloud has not been asked yet"]
@@ -92,8 +91,7 @@ mod tests {
             ),
         ] {
             let choice = ImageChoice {
-                cloud: "c".to_owned(),
-                select: select.clone(),
+                asked: fleet.image_question("i").unwrap(),
                 chosen: chosen.cloned(),
                 failure: failure.map(str::to_owned),
             };

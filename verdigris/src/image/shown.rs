@@ -283,8 +283,7 @@ mod tests {
             assert_eq!(write.as_str(), (!is_selected).then_some("ami-9"));
         }
         let choice = ImageChoice {
-            cloud: "aws".to_owned(),
-            select: fleet.images["builder"].select.clone().unwrap(),
+            asked: fleet.image_question("builder").unwrap(),
             chosen: Some(ChosenImage {
                 id: "ami-5".to_owned(),
                 name: String::new(),

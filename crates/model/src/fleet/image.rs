@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FleetSpec, PoolKind, PoolSpec, schema};
+use super::{CloudPlace, FleetSpec, PoolKind, PoolSpec, schema};
 use crate::{Glob, Timestamp, quantity::Span};
 
 /// A machine image; exactly one of `id` and `select` is given.
@@ -55,12 +55,6 @@ impl SelectSpec {
         let is_account = self.owner.len() == 12 && self.owner.bytes().all(|byte| byte.is_ascii_digit());
         is_account || matches!(self.owner.as_str(), "self" | "amazon")
     }
-
-    /// Whether the same question is asked of a cloud, whatever the age.
-    #[must_use]
-    pub fn asks_as(&self, other: &Self) -> bool {
-        (&self.owner, &self.name) == (&other.owner, &other.name)
-    }
 }
 
 /// An image, as its cloud lists it.
@@ -90,13 +84,31 @@ pub fn select<'a>(images: &'a [CloudImage], spec: &SelectSpec, now: Timestamp) -
         .max_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)))
 }
 
+/// What a cloud is asked for one of the file's images, and where that cloud is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageQuestion {
+    /// The cloud, by its name in the file.
+    pub cloud: String,
+    /// Where that cloud was when it was asked; `None` where nobody wrote that down, as older programs did not.
+    pub place: Option<CloudPlace>,
+    /// What it is asked for.
+    pub select: SelectSpec,
+}
+
+impl ImageQuestion {
+    /// Whether the same is asked of the same cloud at the same place, whatever the age. A place that is not known is never the same.
+    #[must_use]
+    pub fn asks_as(&self, other: &Self) -> bool {
+        let asked = |it: &Self| (it.cloud.clone(), it.select.owner.clone(), it.select.name.clone());
+        self.place.is_some() && self.place == other.place && asked(self) == asked(other)
+    }
+}
+
 /// The image that was chosen last for one of the file's, and why the last question found none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageChoice {
-    /// The cloud that was asked.
-    pub cloud: String,
-    /// What it was asked for.
-    pub select: SelectSpec,
+    /// What was asked.
+    pub asked: ImageQuestion,
     /// What was chosen; `None` where nothing ever matched.
     pub chosen: Option<ChosenImage>,
     /// Why the last question gave no image, as a sentence for operators; `None` where it gave one.
@@ -127,12 +139,22 @@ pub struct NoImage {
 }
 
 impl FleetSpec {
+    /// What a cloud is asked for an image of the file; `None` where the file names its id.
+    #[must_use]
+    pub fn image_question(&self, name: &str) -> Option<ImageQuestion> {
+        let spec = self.images.get(name)?;
+        Some(ImageQuestion {
+            cloud: spec.cloud.clone(),
+            place: Some(self.clouds.get(&spec.cloud)?.place()),
+            select: spec.select.clone()?,
+        })
+    }
+
     /// What was chosen for an image of the file, if it was for what the file says now.
     #[must_use]
     pub fn image_choice<'a>(&self, name: &str, choices: &'a ImageChoices) -> Option<&'a ImageChoice> {
-        let (spec, choice) = (self.images.get(name)?, choices.get(name)?);
-        let select = spec.select.as_ref()?;
-        (spec.cloud == choice.cloud && select.asks_as(&choice.select)).then_some(choice)
+        let (question, choice) = (self.image_question(name)?, choices.get(name)?);
+        question.asks_as(&choice.asked).then_some(choice)
     }
 
     /// The id of the image that machines are launched from now, by the image's name in the file; `None` where there is no such image,
@@ -166,6 +188,7 @@ impl FleetSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::{CloudSpec, CredentialsSource};
 
     const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
@@ -228,6 +251,10 @@ mod tests {
     fn fleet(image: &serde_json::Value) -> FleetSpec {
         serde_json::from_value(serde_json::json!({
             "schema": 1, "fleet": "019ac1f0-0000-7000-8000-000000000000", "name": "test",
+            "clouds": {
+                "c": {"kind": "ec2", "region": "r", "credentials": {"source": "environment"}},
+                "d": {"kind": "ec2", "region": "r", "credentials": {"source": "environment"}},
+            },
             "images": {"i": image}, "provision": {"p": {}},
             "pools": {
                 "x": {"labels": ["arch:x86_64"], "image": "i", "provision": "p", "size": {"max": 1}, "offerings": []},
@@ -240,6 +267,57 @@ mod tests {
         .unwrap()
     }
 
+    /// What is asked for the image of a file by these words.
+    fn question() -> ImageQuestion {
+        let select = serde_json::json!({"owner": "self", "name": "b-*"});
+        let image = serde_json::json!({"cloud": "c", "select": select});
+        fleet(&image).image_question("i").unwrap()
+    }
+
+    #[test]
+    fn a_choice_counts_no_more_where_its_cloud_has_moved() {
+        let choices = |place: Option<CloudPlace>| {
+            let chosen = ChosenImage {
+                id: "ami-1".to_owned(),
+                name: "b-1".to_owned(),
+                created: None,
+                chosen_at: NOW,
+            };
+            let choice = ImageChoice {
+                asked: ImageQuestion { place, ..question() },
+                chosen: Some(chosen),
+                failure: None,
+            };
+            ImageChoices::from([("i".to_owned(), choice)])
+        };
+        let is_used = |choices: &ImageChoices, change: &dyn Fn(&mut CloudSpec)| {
+            let select = serde_json::json!({"owner": "self", "name": "b-*"});
+            let mut fleet = fleet(&serde_json::json!({"cloud": "c", "select": select}));
+            change(fleet.clouds.get_mut("c").unwrap());
+            fleet.image_id("i", choices) == Some("ami-1")
+        };
+        let known = choices(question().place);
+        let source = |it: &mut CloudSpec| it.credentials.source = CredentialsSource::InstanceRole;
+        for (change, stays) in [
+            ((|_| ()) as fn(&mut CloudSpec), true),
+            (|it| it.limits.instances = Some(7), true),
+            (|it| it.network.subnet = Some("subnet-1".to_owned()), true),
+            (|it| it.region = "q".to_owned(), false),
+            (|it| it.endpoint = Some("http://other".to_owned()), false),
+            (|it| it.credentials.path = Some("other.toml".to_owned()), false),
+            (source, false),
+        ] {
+            assert_eq!(is_used(&known, &change), stays);
+        }
+        // Older programs did not write down where they asked.
+        assert!(!is_used(&choices(None), &|_| ()));
+        let unknown = ImageQuestion {
+            place: None,
+            ..question()
+        };
+        assert!(!unknown.asks_as(&unknown));
+    }
+
     #[test]
     fn a_choice_counts_for_the_cloud_and_the_question_that_it_answers() {
         let choice = |chosen: Option<&str>, failure: Option<&str>| {
@@ -250,8 +328,10 @@ mod tests {
                 chosen_at: NOW,
             });
             let choice = ImageChoice {
-                cloud: "c".to_owned(),
-                select: spec("b-*", "1h"),
+                asked: ImageQuestion {
+                    select: spec("b-*", "1h"),
+                    ..question()
+                },
                 chosen,
                 failure: failure.map(str::to_owned),
             };

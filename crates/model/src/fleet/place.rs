@@ -2,7 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use super::{CloudSpec, CredentialsSource, FleetSpec};
+use serde::{Deserialize, Serialize};
+
+use super::{CloudSpec, CredentialsSource, CredentialsSpec, FleetSpec};
+
+/// Where a cloud is and who asks it, as the fleet file says. An id of a machine or an image says nothing of another place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloudPlace {
+    pub region: String,
+    /// The address of its API; `None` where it is Amazon's of that region.
+    pub endpoint: Option<String>,
+    pub credentials: CredentialsSpec,
+}
+
+impl CloudSpec {
+    /// Where it is, and who asks it.
+    #[must_use]
+    pub fn place(&self) -> CloudPlace {
+        CloudPlace {
+            region: self.region.clone(),
+            endpoint: self.endpoint.clone(),
+            credentials: self.credentials.clone(),
+        }
+    }
+}
 
 /// Why a fleet file cannot take the place of another while there are these machines, by cloud: they would go on costing with
 /// nobody to end them. `None` where all of them are found as before, also by what is kept of the other file.

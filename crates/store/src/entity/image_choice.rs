@@ -12,7 +12,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub image: String,
     pub cloud: String,
-    /// What the cloud was asked for, as the JSON of the file's `select`.
+    /// What the cloud was asked for and where it is: JSON with the file's `select`, and the `place` of the cloud. Rows of older
+    /// programs have the `select` alone.
     pub asked: String,
     /// None where nothing ever matched.
     pub image_id: Option<String>,

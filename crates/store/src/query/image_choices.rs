@@ -3,11 +3,12 @@
 
 use model::{
     FleetId, Timestamp,
-    fleet::{ChosenImage, CloudImage, ImageChoice, ImageChoices, SelectSpec},
+    fleet::{ChosenImage, CloudImage, CloudPlace, ImageChoice, ImageChoices, ImageQuestion, SelectSpec},
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, sea_query::OnConflict,
 };
+use serde::{Deserialize, Serialize};
 
 use super::leases::check_lease;
 use crate::{
@@ -18,13 +19,43 @@ use crate::{
     error::{Error, Result, TxError},
 };
 
+/// What column `asked` holds, as JSON.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+enum Asked {
+    Somewhere {
+        select: SelectSpec,
+        place: CloudPlace,
+    },
+    /// Of programs that did not write down where they asked.
+    Anywhere(SelectSpec),
+}
+
+impl Asked {
+    fn of(question: &ImageQuestion) -> Self {
+        let select = question.select.clone();
+        match question.place.clone() {
+            Some(place) => Self::Somewhere { select, place },
+            None => Self::Anywhere(select),
+        }
+    }
+
+    fn of_cloud(self, cloud: String) -> ImageQuestion {
+        let (select, place) = match self {
+            Self::Somewhere { select, place } => (select, Some(place)),
+            Self::Anywhere(select) => (select, None),
+        };
+        ImageQuestion { cloud, place, select }
+    }
+}
+
 fn choice(row: Model) -> Result<(String, ImageChoice)> {
     let corrupt = |why: String| Error::Corrupt {
         table: "image_choice",
         id: row.image.clone(),
         why,
     };
-    let select =
+    let asked: Asked =
         serde_json::from_str(&row.asked).map_err(|cause| corrupt(format!("column asked: {cause}")))?;
     let chosen = row.image_id.map(|id| ChosenImage {
         id,
@@ -33,8 +64,7 @@ fn choice(row: Model) -> Result<(String, ImageChoice)> {
         chosen_at: Timestamp::from_micros(row.chosen_at.unwrap_or_default()),
     });
     let choice = ImageChoice {
-        cloud: row.cloud,
-        select,
+        asked: asked.of_cloud(row.cloud),
         chosen,
         failure: row.failure,
     };
@@ -71,7 +101,7 @@ impl Store {
         &self,
         lease: &Lease,
         image: &str,
-        (cloud, select): (&str, &SelectSpec),
+        question: &ImageQuestion,
         answer: std::result::Result<&CloudImage, &str>,
         now: Timestamp,
     ) -> Result<bool> {
@@ -81,7 +111,7 @@ impl Store {
                 .one(&*tx)
                 .await?;
             let known = known.and_then(|row| choice(row).ok()).map(|(_, choice)| choice);
-            let same = known.filter(|it| it.cloud == cloud && it.select.asks_as(select));
+            let same = known.filter(|it| question.asks_as(&it.asked));
             let before = same.and_then(|it| it.chosen);
             let is_new = answer.is_ok_and(|it| before.as_ref().map(|it| &it.id) != Some(&it.id));
             let chosen = match answer {
@@ -93,7 +123,7 @@ impl Store {
                 }),
                 _ => before,
             };
-            let asked = serde_json::to_string(select);
+            let asked = serde_json::to_string(&Asked::of(question));
             let chosen = chosen.as_ref();
             let mut on_conflict = OnConflict::columns([Column::Fleet, Column::Image]);
             on_conflict.update_columns([
@@ -109,7 +139,7 @@ impl Store {
             image_choice::Entity::insert(image_choice::ActiveModel {
                 fleet: Set(lease.fleet.0),
                 image: Set(image.to_owned()),
-                cloud: Set(cloud.to_owned()),
+                cloud: Set(question.cloud.clone()),
                 asked: Set(asked.unwrap_or_default()),
                 image_id: Set(chosen.map(|it| it.id.clone())),
                 image_name: Set(chosen.map(|it| it.name.clone())),
