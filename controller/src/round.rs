@@ -128,8 +128,9 @@ impl Controller {
         let context = Arc::clone(&self.context);
         self.clouds.conclude(&context, lease, &mut self.cache).await?;
         self.selection.conclude(&context, lease).await?;
-        self.selection.begin(&context, &self.clouds.health());
         let mut view = self.view().await?;
+        self.selection
+            .begin(&context, &view.images, &self.clouds.health());
         self.record_pools(lease, &view).await?;
         Box::pin(self.take_up_notices(lease, &mut view)).await?;
         Box::pin(self.drain_what_died(lease, &mut view)).await?;

@@ -1,6 +1,7 @@
 //! Which images are used for those of the fleet file that say only which ones match. Each cloud is asked now and then, beside the
 //! rounds; `model::fleet::select` chooses, and what it chose is on record before anything is launched from it. An answer that fails, or in
-//! which nothing matches, changes nothing of what is in use.
+//! which nothing matches, changes nothing of what is in use. Where a list lacks the image in use, the cloud is asked for that one by its id
+//! before an older one takes its place.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use cloud::{Image, ImageState};
+use cloud::{Cloud, Image, ImageState};
 use model::{
     Timestamp,
-    fleet::{self, CloudImage, FleetSpec, ImageQuestion, PoolKind},
+    fleet::{self, ChosenImage, CloudImage, FleetSpec, ImageChoices, ImageQuestion, PoolKind},
     plan::CloudHealth,
 };
 use runtime::{clock::Clock, supervisor::error_chain};
@@ -26,9 +27,11 @@ const ASK_EVERY: Duration = Duration::from_secs(300);
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// How long an answer is waited for, with all that makes a question wait for its turn.
 const LIMIT: Duration = Duration::from_secs(60);
+/// EC2's code for an image whose owner shares it with the account no more.
+const NOT_SHARED: &str = "AuthFailure";
 
 /// What a question gave: the images, or why there are none.
-type Outcome = Result<Vec<Image>, Error>;
+type Outcome = Result<Vec<CloudImage>, Error>;
 
 /// A question that was put.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ struct Question {
     /// The image, by its name in the fleet file.
     image: String,
     asked: ImageQuestion,
+    /// What is in use by an earlier answer.
+    in_use: Option<ChosenImage>,
 }
 
 /// The questions for images, and their answers.
@@ -132,9 +137,14 @@ impl Selection {
     }
 
     /// Asks for the images whose time has come, but no cloud that does not answer.
-    pub(crate) fn begin(&mut self, context: &Context, health: &BTreeMap<String, CloudHealth>) {
+    pub(crate) fn begin(
+        &mut self,
+        context: &Context,
+        choices: &ImageChoices,
+        health: &BTreeMap<String, CloudHealth>,
+    ) {
         let elapsed = self.clock.elapsed();
-        for question in questions(&context.fleet) {
+        for question in questions(&context.fleet, choices) {
             let name = &question.image;
             let is_due = self.due.get(name).is_none_or(|due| *due <= elapsed);
             if !is_due || self.asked.contains(name) || self.answers.iter().any(|(it, _)| it.image == *name) {
@@ -149,8 +159,7 @@ impl Selection {
             let (cloud, clock, term) = (Arc::clone(cloud), self.clock.clone(), context.term.clone());
             self.tasks.spawn(async move {
                 let ask = async {
-                    let select = &question.asked.select;
-                    let answer = cloud.images_named(&select.owner, &select.name).await;
+                    let answer = ask(cloud.as_ref(), &question, clock.now()).await;
                     answer.map_err(|source| failed(&question, source))
                 };
                 let ask = async {
@@ -168,6 +177,30 @@ impl Selection {
     }
 }
 
+/// Asks a cloud for the images that match, and for the one in use by its id where the list does not settle what became of it.
+async fn ask(
+    cloud: &dyn Cloud,
+    Question { asked, in_use, .. }: &Question,
+    now: Timestamp,
+) -> Result<Vec<CloudImage>, cloud::Error> {
+    let select = &asked.select;
+    let found = cloud.images_named(&select.owner, &select.name).await?;
+    let mut images: Vec<_> = found.iter().map(listed).collect();
+    if let Some(id) = fleet::to_confirm(&images, in_use.as_ref(), select, now) {
+        images.extend(still_there(cloud, id).await?);
+    }
+    Ok(images)
+}
+
+/// An image that a list lacks, if the cloud still has it and the account may use it.
+async fn still_there(cloud: &dyn Cloud, id: &str) -> Result<Option<CloudImage>, cloud::Error> {
+    match cloud.image(id).await {
+        // The list was given with the same key: it is the image that is not this account's to use any more.
+        Err(cloud::Error::Refused { code, .. }) if code == NOT_SHARED => Ok(None),
+        told => Ok(told?.as_ref().map(listed)),
+    }
+}
+
 fn failed(question: &Question, source: cloud::Error) -> Error {
     Error::Cloud {
         cloud: question.asked.cloud.clone(),
@@ -176,7 +209,7 @@ fn failed(question: &Question, source: cloud::Error) -> Error {
 }
 
 /// What is asked for the images of a fleet file that pools use.
-fn questions(fleet: &FleetSpec) -> Vec<Question> {
+fn questions(fleet: &FleetSpec, choices: &ImageChoices) -> Vec<Question> {
     let used: BTreeSet<&str> = fleet
         .pools
         .values()
@@ -191,6 +224,7 @@ fn questions(fleet: &FleetSpec) -> Vec<Question> {
             Some(Question {
                 image: name.clone(),
                 asked: fleet.image_question(name)?,
+                in_use: fleet.image_choice(name, choices).and_then(|it| it.chosen.clone()),
             })
         })
         .collect()
@@ -198,16 +232,16 @@ fn questions(fleet: &FleetSpec) -> Vec<Question> {
 
 /// The image that is used by an answer, or why there is none, as a sentence for operators; `None` where the cloud was not asked.
 fn answer(question: &Question, outcome: &Outcome, now: Timestamp) -> Option<Result<CloudImage, String>> {
-    let Question { image, asked } = question;
-    let images: Vec<_> = match outcome {
+    let Question { image, asked, .. } = question;
+    let images = match outcome {
         Err(Error::Cloud { source, .. }) if matches!(source, cloud::Error::Rationed { .. }) => {
             debug!("The question for images.{image}.select waits: {source}");
             return None;
         }
         Err(error) => return Some(Err(format!("images.{image}.select: {}", error_chain(error)))),
-        Ok(images) => images.iter().map(listed).collect(),
+        Ok(images) => images,
     };
-    let found = fleet::select(&images, &asked.select, now);
+    let found = fleet::select(images, &asked.select, now);
     let none = || format!("no image matches images.{image}.select");
     Some(found.cloned().ok_or_else(none))
 }
@@ -216,7 +250,7 @@ fn answer(question: &Question, outcome: &Outcome, now: Timestamp) -> Option<Resu
 async fn record(
     context: &Context,
     lease: &Lease,
-    Question { image, asked }: &Question,
+    Question { image, asked, .. }: &Question,
     answer: &Result<CloudImage, String>,
     now: Timestamp,
 ) -> Result<(), Error> {

@@ -27,7 +27,8 @@ pub use fairness::{CapsSpec, FairnessSpec};
 pub use hooks::{HookPoint, HookSpec, HooksSpec, LONGEST_WAIT, OnFailure, SkipIf};
 pub use host::{HOSTS, HostSpec};
 pub use image::{
-    ChosenImage, CloudImage, ImageChoice, ImageChoices, ImageQuestion, ImageSpec, NoImage, SelectSpec, select,
+    ChosenImage, CloudImage, ImageChoice, ImageChoices, ImageQuestion, ImageSpec, NoImage, SelectSpec,
+    select, to_confirm,
 };
 pub use money::{HardLimit, MoneySpec, SoftLimit};
 pub use place::{CloudPlace, machines_left};

@@ -209,3 +209,68 @@ async fn a_file_that_selects_what_it_named_before_replaces_nothing_and_asks_at_o
     assert_eq!(farm.in_use().await, ["ami-2"]);
     assert!(farm.seconds() < changed + 60, "{changed}, {}", farm.seconds());
 }
+
+#[tokio::test]
+async fn a_list_that_lacks_the_image_in_use_changes_nothing_while_the_cloud_has_that_image() {
+    let mut farm = Farm::selecting(OWN).await;
+    farm.bake("ami-1", "b-1", 0);
+    farm.bake("ami-2", "b-2", 1);
+    farm.until_ready(1).await;
+    let lists = farm.cloud.image_lists();
+    farm.cloud.unlist_images(&["ami-2"]);
+    farm.pass(2 * ASK_EVERY + 20).await;
+    assert_eq!(farm.cloud.image_lists(), lists + 2);
+    assert_eq!(
+        (farm.in_use().await, farm.launches.len()),
+        (vec!["ami-2".to_owned()], 1)
+    );
+    // Nor does a list without any image count as a failure.
+    farm.cloud.unlist_images(&["ami-1", "ami-2"]);
+    farm.pass(ASK_EVERY).await;
+    let store = &farm.controller.context.store;
+    let choice = store
+        .image_choices(farm.lease.fleet)
+        .await
+        .unwrap()
+        .remove("builder");
+    let choice = choice.unwrap();
+    assert_eq!(
+        (choice.chosen.unwrap().id.as_str(), choice.failure),
+        ("ami-2", None)
+    );
+    // A newer one is taken from a list that lacks the one in use.
+    farm.cloud.unlist_images(&["ami-2"]);
+    farm.bake("ami-3", "b-3", 2);
+    farm.until("it is replaced", |_, cloud| cloud.instances().len() == 2)
+        .await;
+    farm.until_ready(1).await;
+    assert_eq!(farm.in_use().await, ["ami-3"]);
+    // One that its owner shares no more is gone for this account.
+    farm.cloud.unlist_images(&[]);
+    farm.cloud.withhold_images(&["ami-3"]);
+    farm.until("it is replaced", |_, cloud| cloud.instances().len() == 3)
+        .await;
+    farm.until_ready(1).await;
+    assert_eq!(farm.in_use().await, ["ami-2"]);
+}
+
+#[tokio::test]
+async fn a_cloud_that_has_moved_is_asked_anew_and_what_it_had_before_is_not_used() {
+    let mut farm = Farm::selecting(OWN).await;
+    farm.bake("ami-1", "b-1", 0);
+    farm.until_ready(1).await;
+    let mut context = Context::clone(&farm.controller.context);
+    let mut fleet = FleetSpec::clone(&context.fleet);
+    for cloud in fleet.clouds.values_mut() {
+        cloud.region = "elsewhere".to_owned();
+    }
+    context.fleet = Arc::new(fleet);
+    farm.controller = Controller::new(context);
+    // The same name, another id: what is in use says nothing of the new place.
+    farm.cloud.unlist_images(&["ami-1"]);
+    farm.bake("ami-0", "b-0", 0);
+    farm.until("it is replaced", |_, cloud| cloud.instances().len() == 2)
+        .await;
+    farm.until_ready(1).await;
+    assert_eq!(farm.in_use().await, ["ami-0"]);
+}

@@ -1,6 +1,6 @@
 //! The images of a cloud in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{FleetId, Glob};
 
@@ -18,6 +18,10 @@ pub(super) struct Images {
     refused: Option<Error>,
     /// What becomes of an image that is asked for, look by look; the last one stays.
     course: Vec<ImageState>,
+    /// The ids of those that lists lack.
+    unlisted: BTreeSet<String>,
+    /// The ids of those that are not shared with the account.
+    withheld: BTreeSet<String>,
 }
 
 impl Images {
@@ -25,6 +29,12 @@ impl Images {
         self.looks += 1;
         if let Some(error) = &self.hidden {
             return Err(error.clone());
+        }
+        if self.withheld.contains(id) {
+            return Err(Error::Refused {
+                code: "AuthFailure".to_owned(),
+                message: format!("Not authorized for images: [{id}]"),
+            });
         }
         let next = match self.course.len() {
             0 | 1 => self.course.first().copied(),
@@ -52,7 +62,11 @@ impl Images {
         }
         let name = Glob::new(name);
         let fits = |image: &&Image| image.state == ImageState::Available && name.matches(&image.name);
-        let of_owner = self.all.values().filter(|_| owner == "self");
+        let is_listed = |id: &str| !self.unlisted.contains(id) && !self.withheld.contains(id);
+        let of_owner = self
+            .all
+            .values()
+            .filter(|it| owner == "self" && is_listed(&it.id));
         Ok(of_owner.filter(fits).cloned().collect())
     }
 
@@ -126,6 +140,16 @@ impl FakeCloud {
     /// Has every look for an image, and every list of them by name, fail from now on, or none any more.
     pub fn hide_images(&self, error: Option<Error>) {
         self.world().images.hidden = error;
+    }
+
+    /// Has lists of images by name lack these from now on, though a look finds them.
+    pub fn unlist_images(&self, ids: &[&str]) {
+        self.world().images.unlisted = ids.iter().map(|id| (*id).to_owned()).collect();
+    }
+
+    /// Has lists of images by name lack these from now on, and refuses a look for them, as where an owner no longer shares them.
+    pub fn withhold_images(&self, ids: &[&str]) {
+        self.world().images.withheld = ids.iter().map(|id| (*id).to_owned()).collect();
     }
 
     /// Has every image that is asked for be refused from now on, or none any more.

@@ -84,6 +84,23 @@ pub fn select<'a>(images: &'a [CloudImage], spec: &SelectSpec, now: Timestamp) -
         .max_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)))
 }
 
+/// The id of the image in use, where the cloud is to be asked for it by its id before another one takes its place: a list lacks it and
+/// has nothing newer that is used. Lists of clouds are late now and then, so that only an answer for the image itself says that it is
+/// gone. `None` where the list is enough.
+#[must_use]
+pub fn to_confirm<'a>(
+    listed: &[CloudImage],
+    in_use: Option<&'a ChosenImage>,
+    spec: &SelectSpec,
+    now: Timestamp,
+) -> Option<&'a str> {
+    let in_use = in_use?;
+    let is_listed = listed.iter().any(|image| image.id == in_use.id);
+    let is_newer = |found: &CloudImage| (found.created, &found.id) > (in_use.created, &in_use.id);
+    let is_replaced = select(listed, spec, now).is_some_and(is_newer);
+    (!is_listed && !is_replaced).then_some(in_use.id.as_str())
+}
+
 /// What a cloud is asked for one of the file's images, and where that cloud is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageQuestion {
@@ -246,6 +263,55 @@ mod tests {
         for images in [twins, turned] {
             assert_eq!(select(&images, &spec("b", "0s"), NOW).unwrap().id, "ami-6");
         }
+    }
+
+    #[test]
+    fn an_older_image_takes_the_place_of_the_one_in_use_only_when_the_cloud_says_that_this_is_gone() {
+        let (old, used) = (
+            image("ami-1", "b-1", Some(7200)),
+            image("ami-2", "b-2", Some(3600)),
+        );
+        let new = image("ami-3", "b-3", Some(60));
+        let deregistered = CloudImage {
+            is_available: false,
+            ..used.clone()
+        };
+        let in_use = ChosenImage {
+            id: used.id.clone(),
+            name: used.name.clone(),
+            created: used.created,
+            chosen_at: NOW,
+        };
+        let (all, late) = (vec![old.clone(), used.clone()], vec![old.clone()]);
+        // What the list has, what the cloud says of the image in use if it is asked for it, the least age, and what is used then.
+        for (listed, by_id, min_age, expected) in [
+            (all.clone(), None, "0s", Some("ami-2")),
+            (late.clone(), Some(Some(&used)), "0s", Some("ami-2")),
+            (vec![], Some(Some(&used)), "0s", Some("ami-2")),
+            (late.clone(), Some(None), "0s", Some("ami-1")),
+            (late.clone(), Some(Some(&deregistered)), "0s", Some("ami-1")),
+            (vec![], Some(None), "0s", None),
+            // A newer one is used whatever became of the one before, unless it is too young.
+            (vec![old.clone(), new.clone()], None, "0s", Some("ami-3")),
+            (
+                vec![old.clone(), new.clone()],
+                Some(Some(&used)),
+                "10m",
+                Some("ami-2"),
+            ),
+            // The age in the file is another one: the image in use is too young by it.
+            (all, None, "2h", Some("ami-1")),
+            (late, Some(Some(&used)), "2h", Some("ami-1")),
+        ] {
+            let spec = spec("b-*", min_age);
+            let asked = to_confirm(&listed, Some(&in_use), &spec, NOW);
+            assert_eq!(asked, by_id.map(|_| "ami-2"), "{listed:?} {min_age}");
+            let mut known = listed.clone();
+            known.extend(by_id.flatten().cloned());
+            let found = select(&known, &spec, NOW).map(|it| it.id.as_str());
+            assert_eq!(found, expected, "{listed:?} {by_id:?} {min_age}");
+        }
+        assert_eq!(to_confirm(&[old], None, &spec("b-*", "0s"), NOW), None);
     }
 
     fn fleet(image: &serde_json::Value) -> FleetSpec {
