@@ -46,8 +46,8 @@ pub(crate) struct BakeArguments {
     /// Make one also where the pool's image was made by the same playbook.
     #[arg(long)]
     pub(super) again: bool,
-    /// Delete the images that were baked for this pool before, but for those that the fleet file names or builders came from.
-    /// On Amazon's the snapshots of their disks stay.
+    /// Delete the images that were baked for this pool before, but for those that the fleet file names, that one of its `select`
+    /// chooses or waits for until they are old enough, or that builders came from. On Amazon's the snapshots of their disks stay.
     #[arg(long)]
     pub(super) delete_older: bool,
     /// How long all of it may take, at most a day.

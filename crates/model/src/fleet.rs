@@ -28,7 +28,7 @@ pub use hooks::{HookPoint, HookSpec, HooksSpec, LONGEST_WAIT, OnFailure, SkipIf}
 pub use host::{HOSTS, HostSpec};
 pub use image::{
     ChosenImage, CloudImage, ImageChoice, ImageChoices, ImageQuestion, ImageSpec, NoImage, SelectSpec,
-    select, to_confirm,
+    awaited, select, to_confirm,
 };
 pub use money::{HardLimit, MoneySpec, SoftLimit};
 pub use place::{CloudPlace, machines_left};

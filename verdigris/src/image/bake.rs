@@ -1,7 +1,7 @@
 //! `verdigris image bake`: from a builder to an image.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,7 +15,11 @@ use model::{
     fleet::{CloudProfile, CloudSpec, FleetSpec, PoolKind, ProvisionSpec},
 };
 use provisioner::{Mode, PlaybookRunner as _, Provisioner, Request, Target};
-use runtime::{CancellationToken, Settings, clock::Clock, telemetry};
+use runtime::{
+    CancellationToken, Settings,
+    clock::{self, Clock},
+    telemetry,
+};
 use serde_json::{Map, Value, json};
 use shell::{ClientKey, Endpoint, HostKey};
 use store::{Builder, Store};
@@ -92,8 +96,6 @@ struct Wanted<'a> {
     cloud: Arc<dyn Cloud>,
     /// The id of the pool's image.
     base: String,
-    /// The ids of the images that are in use by the fleet file.
-    used: BTreeSet<String>,
     provision: &'a ProvisionSpec,
     provisioner: Provisioner,
     key: ClientKey,
@@ -152,7 +154,6 @@ impl<'a> Wanted<'a> {
             cloud_spec,
             cloud,
             base,
-            used: shown::named(fleet, &choices),
             digest: playbook_digest(&provisioner, provision, &vars),
             provision,
             provisioner,
@@ -288,12 +289,20 @@ impl<'a> Wanted<'a> {
         Ok(())
     }
 
-    /// The images that were baked for the pool before and that nobody uses, and those of them that were deleted, if that was asked.
+    /// The images that were baked for the pool before and that nobody uses, and those of them that were deleted, if that was asked. Who
+    /// uses which is read here, since the bake took minutes: a controller may have chosen meanwhile, and the file may be another one.
     async fn others(&self, new: &str, deletes: bool) -> anyhow::Result<(Vec<String>, Vec<String>)> {
         let images = self.cloud.images(self.fleet.fleet).await;
         let images =
             images.with_context(|| format!("image {new} is there, and older ones could not be asked for"))?;
-        let mut used = self.used.clone();
+        let (in_force, _) = parts::fleet_in_force(self.settings, self.store).await?;
+        let choices = self.store.image_choices(self.fleet.fleet).await?;
+        let mut used = shown::named(&in_force, &choices);
+        // What the file said when the bake began, which the printed words go by, counts as well.
+        used.extend(shown::named(self.fleet, &choices));
+        for fleet in [self.fleet, &in_force] {
+            used.extend(older::selected(&images, fleet, clock::now()));
+        }
         let builders = self.store.builders(None).await?;
         used.extend(builders.into_iter().map(|builder| builder.image));
         let older = older::superseded(&images, (self.fleet.fleet, &self.pool), new, &used);

@@ -84,6 +84,21 @@ pub fn select<'a>(images: &'a [CloudImage], spec: &SelectSpec, now: Timestamp) -
         .max_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)))
 }
 
+/// The images that a selection uses of those that a cloud lists, now or when they are old enough: the one that it chooses now, and all
+/// newer ones that match, also those that are not available yet.
+pub fn awaited<'a>(
+    images: &'a [CloudImage],
+    spec: &SelectSpec,
+    now: Timestamp,
+) -> impl Iterator<Item = &'a CloudImage> {
+    let name = Glob::new(&spec.name);
+    let age = |image: &CloudImage| (image.created, image.id.clone());
+    let chosen = select(images, spec, now).map(age);
+    images
+        .iter()
+        .filter(move |image| name.matches(&image.name) && Some(age(image)) >= chosen)
+}
+
 /// The id of the image in use, where the cloud is to be asked for it by its id before another one takes its place: a list lacks it and
 /// has nothing newer that is used. Lists of clouds are late now and then, so that only an answer for the image itself says that it is
 /// gone. `None` where the list is enough.
@@ -262,6 +277,33 @@ mod tests {
         let turned = [twins[1].clone(), twins[0].clone()];
         for images in [twins, turned] {
             assert_eq!(select(&images, &spec("b", "0s"), NOW).unwrap().id, "ami-6");
+        }
+    }
+
+    #[test]
+    fn a_selection_waits_for_all_that_match_and_are_newer_than_what_it_chooses_now() {
+        let pending = CloudImage {
+            is_available: false,
+            ..image("ami-5", "b-5", Some(1))
+        };
+        let all = [
+            image("ami-1", "b-1", Some(7200)),
+            image("ami-2", "b-2", Some(3600)),
+            image("ami-3", "b-3", Some(60)),
+            image("ami-4", "other", Some(2)),
+            pending,
+        ];
+        for (name, min_age, expected) in [
+            ("b-*", "0s", &["ami-3", "ami-5"] as &[&str]),
+            ("b-*", "10m", &["ami-2", "ami-3", "ami-5"]),
+            ("b-*", "2h", &["ami-1", "ami-2", "ami-3", "ami-5"]),
+            ("b-*", "1d", &["ami-1", "ami-2", "ami-3", "ami-5"]),
+            ("b-2", "0s", &["ami-2"]),
+            ("c-*", "0s", &[]),
+        ] {
+            let spec = spec(name, min_age);
+            let ids: Vec<_> = awaited(&all, &spec, NOW).map(|it| it.id.as_str()).collect();
+            assert_eq!(ids, expected, "{name} {min_age}");
         }
     }
 
