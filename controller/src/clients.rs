@@ -4,8 +4,11 @@ use std::{fmt, sync::Arc};
 
 use cloud::Cloud;
 use model::fleet::{CloudSpec, FleetSpec, HOSTS};
+use retried::Retried;
 
 use crate::Context;
+
+mod retried;
 
 type Make = dyn Fn(&str, &CloudSpec) -> Result<Arc<dyn Cloud>, String> + Send + Sync;
 
@@ -37,8 +40,9 @@ impl Clients {
 
 impl Context {
     /// Itself with this fleet in force, which has other clouds besides those of the file: it gets clients of them, and loses those of
-    /// clouds that the fleet has no more. As an error in words why it cannot have one.
-    pub(crate) fn with_clouds_of(&self, fleet: Arc<FleetSpec>) -> Result<Self, String> {
+    /// clouds that the fleet has no more. Where none can be made, for one since the access key went with the cloud, that of the
+    /// controller as it runs serves on; without one the cloud counts as away until a client can be made.
+    pub(crate) fn with_clouds_of(&self, fleet: Arc<FleetSpec>, running: &Self) -> Self {
         let mut context = Self {
             fleet: Arc::clone(&fleet),
             ..self.clone()
@@ -48,13 +52,24 @@ impl Context {
             .retain(|name, _| name == HOSTS || fleet.clouds.contains_key(name));
         for (name, spec) in &fleet.clouds {
             if !context.clouds.contains_key(name) {
-                let client = self.clients.make(name, spec).map_err(|why| {
-                    format!("clouds.{name} is gone, and its machines cannot be ended: {why}")
-                })?;
-                let client = context.ration(client, name, spec);
+                let client = context.client_of_kept(name, spec, running);
                 context.clouds.insert(name.clone(), client);
             }
         }
-        Ok(context)
+        context
+    }
+
+    fn client_of_kept(&self, name: &str, spec: &CloudSpec, running: &Self) -> Arc<dyn Cloud> {
+        let made = match self.clients.make(name, spec) {
+            Ok(made) => made,
+            Err(_) => {
+                let is_same = running.fleet.clouds.get(name) == Some(spec);
+                if let Some(client) = running.clouds.get(name).filter(|_| is_same) {
+                    return Arc::clone(client);
+                }
+                Arc::new(Retried::new(name, spec, &self.clients))
+            }
+        };
+        self.ration(made, name, spec)
     }
 }

@@ -49,6 +49,7 @@ impl Controller {
     /// # Errors
     /// When the database is away, or the lease is lost.
     pub(crate) async fn settle_on_files(&mut self, lease: &Lease) -> Result<Option<String>, Error> {
+        let running = Arc::clone(&self.context);
         if self.files.are_waiting()
             && let Some(files) = self.files_to_lead_by()
         {
@@ -56,15 +57,11 @@ impl Controller {
             self.put_in_force(file, context).await;
         }
         let store = &self.context.store;
-        let led_by = match to_lead_by(store, &self.files.file).await? {
-            Ok(fleet) if fleet == *self.context.fleet => Ok(None),
-            Ok(fleet) => self.context.with_clouds_of(Arc::new(fleet)).map(Some),
-            Err(words) => Err(words),
-        };
-        let words = match led_by {
-            Ok(context) => {
+        let words = match to_lead_by(store, &self.files.file).await? {
+            Ok(fleet) => {
                 self.files.forsakes = None;
-                if let Some(context) = context {
+                if fleet != *self.context.fleet {
+                    let context = self.context.with_clouds_of(Arc::new(fleet), &running);
                     self.put_in_force(Arc::clone(&self.files.file), context).await;
                 }
                 return Ok(None);
@@ -105,20 +102,15 @@ impl Controller {
         };
         let mut problem = news.problem().map(str::to_owned);
         if let Some(files) = news.files_beside(&self.files.file).cloned() {
-            let taken_up = match unusable(&self.context.fleet, &files.fleet, there) {
+            match unusable(&self.context.fleet, &files.fleet, there) {
                 None => {
                     let (file, context) = self.with_files(files);
                     let fleet = file.keeping(&self.context.fleet, left);
-                    context
-                        .with_clouds_of(Arc::new(fleet))
-                        .map(|context| (file, context))
+                    let context = context.with_clouds_of(Arc::new(fleet), &self.context);
+                    self.put_in_force(file, context).await;
                 }
-                Some(words) => Err(words),
-            };
-            match taken_up {
-                Ok((file, context)) => self.put_in_force(file, context).await,
                 // The machines that are in its way may end: the next round looks again.
-                Err(words) => {
+                Some(words) => {
                     self.files.read = Some(news);
                     problem.get_or_insert(words);
                 }
@@ -140,10 +132,8 @@ impl Controller {
         if fleet == *self.context.fleet {
             return;
         }
-        // It makes no client: what is kept was kept before.
-        if let Ok(context) = self.context.with_clouds_of(Arc::new(fleet)) {
-            self.put_in_force(Arc::clone(&self.files.file), context).await;
-        }
+        let context = self.context.with_clouds_of(Arc::new(fleet), &self.context);
+        self.put_in_force(Arc::clone(&self.files.file), context).await;
     }
 
     /// What these files lead to by themselves.

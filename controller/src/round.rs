@@ -116,7 +116,7 @@ impl Controller {
     /// Notes what steps said of clouds.
     pub(crate) fn note(&mut self, failures: Vec<CloudFailure>) {
         for (cloud, error) in failures {
-            if matches!(error, cloud::Error::Unreachable { .. }) {
+            if error.is_away() {
                 self.clouds.note_failure(&cloud, &error);
             }
         }

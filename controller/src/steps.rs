@@ -189,13 +189,7 @@ impl Steps {
     fn complain(&mut self, id: BuilderId, error: &Error) {
         let words = error_chain(error);
         let is_known = self.complaints.get(&id) == Some(&words);
-        let is_the_clouds = matches!(
-            error,
-            Error::Cloud {
-                source: cloud::Error::Unreachable { .. },
-                ..
-            }
-        );
+        let is_the_clouds = matches!(error, Error::Cloud { source, .. } if source.is_away());
         if is_known || is_the_clouds {
             debug!(builder.id = %id, "A step of builder {id} failed: {words}");
         } else {

@@ -261,7 +261,7 @@ fn reply(answer: Result<Instance, cloud::Error>) -> Reply {
 /// That the cloud was not there to answer, where it was not.
 fn unreachable(builder: &Builder, answer: &Result<Instance, cloud::Error>) -> Option<Error> {
     match answer {
-        Err(source @ cloud::Error::Unreachable { .. }) => Some(Error::Cloud {
+        Err(source) if source.is_away() => Some(Error::Cloud {
             cloud: builder.cloud.clone(),
             source: source.clone(),
         }),

@@ -35,6 +35,12 @@ pub enum Error {
         /// What is in the way; without addresses.
         why: String,
     },
+    /// Nothing was done: there is no client of the cloud, for one since its access key cannot be read. Ask later.
+    #[error("the farm has no access to the cloud: {why}")]
+    NoAccess {
+        /// What is in the way, and what can be done.
+        why: String,
+    },
     /// The machine of this launch has been made and has ended: asking with its token again gives nothing.
     #[error("the machine of this launch has ended already")]
     Ended,
@@ -64,17 +70,28 @@ impl Error {
                 code: code.clone(),
                 words,
             },
-            Self::Throttled { .. } | Self::Rationed { .. } | Self::Unreachable { .. } => Reply::Later(words),
+            Self::Throttled { .. }
+            | Self::Rationed { .. }
+            | Self::Unreachable { .. }
+            | Self::NoAccess { .. } => Reply::Later(words),
             Self::Ended => Reply::Ended(words),
             Self::Unclear { .. } => Reply::Unclear(words),
         }
     }
 
-    /// The error without what the cloud wrote, which may name accounts, machines and addresses: for everybody.
+    /// Whether nothing at all can be asked of the cloud at this moment.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::NoAccess { .. })
+    }
+
+    /// The error without what the cloud wrote and where its access key is, which may name accounts, machines and addresses: for
+    /// everybody.
     #[must_use]
     pub fn in_public(&self) -> String {
         match self {
             Self::Refused { code, .. } => format!("the cloud refuses: {code}"),
+            Self::NoAccess { .. } => "the farm has no access to the cloud".to_owned(),
             Self::Throttled { .. }
             | Self::Rationed { .. }
             | Self::Unreachable { .. }
@@ -122,6 +139,13 @@ mod tests {
                 "it may not be asked again so soon: too many calls of the kind `read`",
             ),
             (
+                Error::NoAccess {
+                    why: "there is no file key.toml".to_owned(),
+                },
+                "the farm has no access to the cloud: there is no file key.toml",
+                "the farm has no access to the cloud",
+            ),
+            (
                 Error::Unclear { what: what() },
                 "no clear answer from the cloud: it did not answer in time",
                 "no clear answer from the cloud: it did not answer in time",
@@ -163,6 +187,10 @@ mod tests {
             (
                 Error::Unreachable { why },
                 Reply::Later(text("the cloud cannot be reached: no route")),
+            ),
+            (
+                Error::NoAccess { why: text("no key") },
+                Reply::Later(text("the farm has no access to the cloud: no key")),
             ),
             (
                 Error::Ended,

@@ -1,5 +1,7 @@
 //! The fleet file changes while a controller leads.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::watch;
 
 use super::*;
@@ -133,30 +135,111 @@ async fn a_cloud_that_is_gone_from_the_file_is_kept_until_its_last_machine_has_e
     assert_eq!(clouds_on_record(&farm).await, [""; 0]);
 }
 
+/// A farm whose clients are made only while an access key can be read, as `true` in the second says.
+async fn with_a_key(pools: &str) -> (Farm, Arc<AtomicBool>, watch::Sender<News>) {
+    let (mut farm, sender) = following(pools).await;
+    let key = Arc::new(AtomicBool::new(true));
+    let mut context = Context::clone(&farm.controller.context);
+    context.clients = crate::Clients::new({
+        let (cloud, key) = (Arc::clone(&farm.cloud), Arc::clone(&key));
+        move |_, _| match key.load(Ordering::Relaxed) {
+            true => Ok(Arc::clone(&cloud) as Arc<dyn cloud::Cloud>),
+            false => Err("there is no file key.toml".to_owned()),
+        }
+    });
+    farm.controller = Controller::new(context).following(sender.subscribe());
+    (farm, key, sender)
+}
+
 /// For one, the file with its access key was removed together with it.
 #[tokio::test]
-async fn a_file_without_a_cloud_that_has_machines_is_refused_where_no_client_of_it_is_to_be_had() {
-    let (mut farm, sender) = following(&pool("x86", "max: 3, idle: 1", "a")).await;
-    let mut context = Context::clone(&farm.controller.context);
-    context.clients = crate::Clients::new(|_, _| Err("there is no file key.toml".to_owned()));
-    let mut news = News::default();
-    news.note(Ok(without_clouds(&farm)));
-    farm.controller = Controller::new(context).following(sender.subscribe());
+async fn a_cloud_whose_key_went_with_it_is_asked_with_the_client_that_there_is() {
+    let (mut farm, key, sender) = with_a_key(&pool("x86", "max: 3, idle: 1", "a")).await;
     farm.until_ready(1).await;
-    sender.send_replace(news);
-    farm.pass(30).await;
-    let words = problem(&farm).await.unwrap();
-    assert_eq!(
-        words,
-        "clouds.fake is gone, and its machines cannot be ended: there is no file key.toml"
-    );
-    assert_eq!(farm.states().await, [BuilderState::Ready]);
+    let machine = farm.cloud.instances()[0].id.clone();
+    let code = "UnauthorizedOperation".to_owned();
+    let message = String::new();
+    farm.cloud
+        .protect(&machine, Some(cloud::Error::Refused { code, message }));
+    key.store(false, Ordering::Relaxed);
+    // Also when the file is changed again while the machine is there, and when another had led meanwhile.
+    for name in ["one", "two"] {
+        let mut files = without_clouds(&farm);
+        let mut fleet = FleetSpec::clone(&files.fleet);
+        name.clone_into(&mut fleet.name);
+        files.fleet = Arc::new(fleet);
+        sender.send_modify(|news| news.note(Ok(files)));
+        if name == "two" {
+            farm.controller.forget_everything().await;
+            assert_eq!(farm.controller.settle_on_files(&farm.lease).await.unwrap(), None);
+        }
+        farm.pass(60).await;
+        assert_eq!(problem(&farm).await, None, "{name}");
+        assert_eq!(farm.controller.context.fleet.name, name);
+        assert_eq!(farm.states().await, [BuilderState::Terminating], "{name}");
+        assert_eq!(troubles(&farm).await, [""; 0], "{name}: it answers");
+    }
+    farm.cloud.protect(&machine, None);
+    farm.pass(60).await;
+    assert_eq!(farm.cloud.instances()[0].state, InstanceState::Terminated);
+    assert_eq!(clouds_on_record(&farm).await, [""; 0]);
+}
+
+/// What is told of the clouds that give no machines, for operators.
+async fn troubles(farm: &Farm) -> Vec<String> {
+    let context = &farm.controller.context;
+    let (fleet, now) = (context.fleet.fleet, context.clock.now());
+    let condition = context.store.fleet_condition(Some(fleet), now).await.unwrap();
+    condition.clouds.into_iter().map(|it| it.detail).collect()
+}
+
+#[tokio::test]
+async fn without_any_client_a_kept_cloud_is_away_until_its_key_can_be_read_and_the_rest_goes_on() {
+    let (mut farm, key, _) = with_a_key(&pool("x86", "max: 3, idle: 1", "a")).await;
+    farm.until_ready(1).await;
+    key.store(false, Ordering::Relaxed);
     let mut context = Context::clone(&farm.controller.context);
-    let files = without_clouds(&farm);
-    (context.fleet, context.clouds) = (files.fleet, files.clouds);
+    let mut fleet = fleet(&pool("arm", "max: 3, idle: 1", "a"));
+    let mut there = fleet.clouds.remove("fake").unwrap();
+    there.region = "q".to_owned();
+    fleet.clouds.insert("other".to_owned(), there);
+    fleet.images.get_mut("builder").unwrap().cloud = "other".to_owned();
+    let other = Arc::new(FakeCloud::default());
+    context.clouds.remove("fake");
+    context
+        .clouds
+        .insert("other".to_owned(), Arc::clone(&other) as Arc<dyn cloud::Cloud>);
+    context.fleet = Arc::new(fleet);
     farm.controller = Controller::new(context);
-    let refused = farm.controller.settle_on_files(&farm.lease).await.unwrap();
-    assert_eq!(refused, Some(words), "nor does it lead by it");
+    assert_eq!(farm.controller.settle_on_files(&farm.lease).await.unwrap(), None);
+    for _ in 0..2 {
+        farm.pass(15).await;
+        for instance in other.instances() {
+            other.set_state(&instance.id, InstanceState::Running);
+        }
+    }
+    farm.pass(60).await;
+    assert_eq!(problem(&farm).await, None);
+    let builders = farm.builders().await;
+    let states: BTreeMap<&str, _> = builders.iter().map(|it| (it.cloud.as_str(), it.state)).collect();
+    let expected = [
+        ("fake", BuilderState::Terminating),
+        ("other", BuilderState::Ready),
+    ];
+    assert_eq!(states, BTreeMap::from(expected));
+    assert_eq!(
+        troubles(&farm).await,
+        [
+            "the farm has no access to the cloud: clouds.fake is no longer in fleet.yaml, and machines are left there: there is no file \
+             key.toml. Put its access key back where it was: it is used as soon as it can be read"
+        ]
+    );
+    assert_eq!(farm.cloud.terminated(), [""; 0]);
+    key.store(true, Ordering::Relaxed);
+    farm.pass(120).await;
+    assert_eq!(farm.cloud.instances()[0].state, InstanceState::Terminated);
+    assert_eq!(clouds_on_record(&farm).await, ["other"]);
+    assert_eq!(troubles(&farm).await, [""; 0]);
 }
 
 /// An instance with the fleet's tag that no builder has is ended after two minutes, also where nothing else is left.

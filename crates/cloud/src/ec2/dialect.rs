@@ -72,6 +72,7 @@ fn no_sign(error: Error) -> Result<Option<CloudProfile>, Error> {
         Error::Throttled { .. }
         | Error::Rationed { .. }
         | Error::Unreachable { .. }
+        | Error::NoAccess { .. }
         | Error::Unclear { .. } => Err(error),
     }
 }

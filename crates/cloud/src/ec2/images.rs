@@ -66,9 +66,11 @@ impl Ec2 {
         let may_be_made = match &error {
             Error::Unclear { .. } => true,
             Error::Refused { code, .. } => code == "InvalidAMIName.Duplicate",
-            Error::Throttled { .. } | Error::Rationed { .. } | Error::Unreachable { .. } | Error::Ended => {
-                false
-            }
+            Error::Throttled { .. }
+            | Error::Rationed { .. }
+            | Error::Unreachable { .. }
+            | Error::NoAccess { .. }
+            | Error::Ended => false,
         };
         let found = match may_be_made {
             true => images(self.own_images().filters(filter("name", &wanted.name))).await?,
