@@ -6,12 +6,9 @@ use std::{
 };
 
 use cloud::Cloud;
-use model::{
-    BuilderState,
-    fleet::{FleetSpec, machines_left},
-};
+use model::fleet::{FleetSpec, Machines, about_to_be_launched, machines_left};
 use provisioner::Provisioner;
-use store::{Builder, Orphan, Store, machines_by_cloud};
+use store::{FleetCache, Store, machines_by_cloud};
 use tokio::sync::watch;
 
 use crate::Reach;
@@ -122,11 +119,11 @@ impl Following {
     }
 }
 
-/// Why a fleet file cannot take the place of another while these builders are there, and these instances that no builder has.
+/// Why a fleet file cannot take the place of another while these machines are there, and builders are planned.
 pub(crate) fn unusable(
     old: &FleetSpec,
     new: &FleetSpec,
-    (builders, orphans): (&[Builder], &[Orphan]),
+    machines: &BTreeMap<String, Machines>,
 ) -> Option<String> {
     if old.fleet != new.fleet {
         let (old, new) = (old.fleet, new.fleet);
@@ -134,20 +131,10 @@ pub(crate) fn unusable(
             "fleet: {new} is another fleet than {old}, which this controller leads; restart it to lead another"
         ));
     }
-    let machines = with_orphans(machines_by_cloud(builders), orphans, old);
-    if let Some(words) = machines_left(old, new, &machines) {
+    if let Some(words) = machines_left(old, new, machines) {
         return Some(words);
     }
-    // Their steps go on by the file with which they began, and may launch in the next moment.
-    let planned = builders
-        .iter()
-        .filter(|builder| builder.state == BuilderState::Planned && builder.host.is_none());
-    let clouds: BTreeSet<&str> = planned.map(|builder| builder.cloud.as_str()).collect();
-    let is_changed = |cloud: &&str| {
-        let one = BTreeMap::from([((*cloud).to_owned(), 1)]);
-        machines_left(old, new, &one).is_some()
-    };
-    let changed: Vec<&str> = clouds.into_iter().filter(is_changed).collect();
+    let changed = about_to_be_launched(old, new, machines);
     (!changed.is_empty()).then(|| {
         format!(
             "builders are about to be launched in {}, which it changes: it is taken up when they are not any more; with `max` of their \
@@ -157,48 +144,24 @@ pub(crate) fn unusable(
     })
 }
 
-/// How many builders each cloud has, those included that are about to be launched.
-pub(crate) fn builders_by_cloud(builders: &[Builder]) -> BTreeMap<String, u64> {
-    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for builder in builders.iter().filter(|builder| builder.host.is_none()) {
-        let count = counts.entry(builder.cloud.clone()).or_default();
-        *count = count.saturating_add(1);
-    }
-    counts
-}
-
-/// The same with the instances that no builder has and that are to be ended, in the clouds of this file: others were forgotten, and are
-/// asked for nothing any more.
-pub(crate) fn with_orphans(
-    mut counts: BTreeMap<String, u64>,
-    orphans: &[Orphan],
-    in_force: &FleetSpec,
-) -> BTreeMap<String, u64> {
-    for orphan in orphans {
-        if orphan.ignored.is_none() && in_force.clouds.contains_key(&orphan.cloud) {
-            let count = counts.entry(orphan.cloud.clone()).or_default();
-            *count = count.saturating_add(1);
-        }
-    }
-    counts
-}
-
 /// The fleet by which a controller leads with this file: the file, with those clouds of the one in force that it lacks and that still
 /// have machines. As the inner error, in words, which machines would run on with nobody to end them: then nobody leads by it.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn to_lead_by(store: &Store, file: &FleetSpec) -> Result<Result<FleetSpec, String>, store::Error> {
-    let machines = store.machines_by_cloud(file.fleet).await?;
+    let builders = store
+        .look_at_builders(file.fleet, &mut FleetCache::default())
+        .await?;
+    let strays = store.orphans(file.fleet, None).await?;
+    let machines = machines_by_cloud(&builders, &strays);
     let in_force = store.fleet_file(Some(file.fleet)).await?;
     // Of a file that an older version wrote and this one does not understand, the names of the clouds are known by the builders.
     let in_force = in_force.and_then(|spec| serde_json::from_value::<FleetSpec>(spec).ok());
     let in_force = in_force.as_ref().unwrap_or(file);
-    let orphans = store.orphans(file.fleet, None).await?;
-    let left = with_orphans(machines, &orphans, in_force);
-    Ok(match machines_left(in_force, file, &left) {
+    Ok(match machines_left(in_force, file, &machines) {
         Some(words) => Err(words),
-        None => Ok(file.keeping(in_force, &left)),
+        None => Ok(file.keeping(in_force, &machines)),
     })
 }
 

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use model::fleet::FleetSpec;
-use store::{Builder, Lease, Orphan};
+use model::fleet::{FleetSpec, Machines};
+use store::{Lease, machines_by_cloud};
 use tracing::{info, warn};
 
 use crate::{
     Context, Error,
     clouds::Clouds,
-    files::{Files, builders_by_cloud, changes, to_lead_by, unusable, with_orphans},
+    files::{Files, changes, to_lead_by, unusable},
     round::Controller,
 };
 
@@ -23,10 +23,9 @@ impl Controller {
         if self.files.are_waiting() || keeps_clouds {
             let (store, fleet) = (&self.context.store, self.context.fleet.fleet);
             let builders = store.look_at_builders(fleet, &mut self.cache).await?;
-            let orphans = store.orphans(fleet, None).await?;
-            let left = with_orphans(builders_by_cloud(&builders), &orphans, &self.context.fleet);
-            self.decide_on_files((&builders, &orphans), &left).await;
-            self.keep_clouds(&left).await;
+            let machines = machines_by_cloud(&builders, &store.orphans(fleet, None).await?);
+            self.decide_on_files(&machines).await;
+            self.keep_clouds(&machines).await;
         }
         if !self.files.is_recorded {
             let context = &self.context;
@@ -95,17 +94,17 @@ impl Controller {
         led_by.is_ok_and(|led_by| led_by.is_err_and(|found| found == words))
     }
 
-    /// Takes up what was read, where it can be. `left`: how many builders and machines each cloud has.
-    async fn decide_on_files(&mut self, there: (&[Builder], &[Orphan]), left: &BTreeMap<String, u64>) {
+    /// Takes up what was read, where it can be.
+    async fn decide_on_files(&mut self, machines: &BTreeMap<String, Machines>) {
         let Some(news) = self.files.read.take() else {
             return;
         };
         let mut problem = news.problem().map(str::to_owned);
         if let Some(files) = news.files_beside(&self.files.file).cloned() {
-            match unusable(&self.context.fleet, &files.fleet, there) {
+            match unusable(&self.context.fleet, &files.fleet, machines) {
                 None => {
                     let (file, context) = self.with_files(files);
-                    let fleet = file.keeping(&self.context.fleet, left);
+                    let fleet = file.keeping(&self.context.fleet, machines);
                     let context = context.with_clouds_of(Arc::new(fleet), &self.context);
                     self.put_in_force(file, context).await;
                 }
@@ -127,8 +126,8 @@ impl Controller {
     }
 
     /// Lets those clouds go that the file does not name and that have nothing left of the fleet.
-    async fn keep_clouds(&mut self, left: &BTreeMap<String, u64>) {
-        let fleet = self.files.file.keeping(&self.context.fleet, left);
+    async fn keep_clouds(&mut self, machines: &BTreeMap<String, Machines>) {
+        let fleet = self.files.file.keeping(&self.context.fleet, machines);
         if fleet == *self.context.fleet {
             return;
         }

@@ -1,4 +1,5 @@
 use model::BuilderState;
+use store::{Builder, Orphan};
 
 use super::*;
 use crate::testing;
@@ -24,7 +25,7 @@ fn changed(change: impl FnOnce(&mut FleetSpec)) -> FleetSpec {
 fn a_file_of_another_fleet_or_with_a_cloud_that_has_machines_elsewhere_cannot_be_used() {
     let old = fleet();
     let other = changed(|it| it.fleet = "019a0000-0000-7000-8000-000000000002".parse().unwrap());
-    let words = unusable(&old, &other, (&[], &[])).unwrap();
+    let words = unusable(&old, &other, &BTreeMap::new()).unwrap();
     assert!(
         words.contains("is another fleet than flt_019a") && words.ends_with("restart it to lead another"),
         "{words}"
@@ -44,27 +45,81 @@ fn a_file_of_another_fleet_or_with_a_cloud_that_has_machines_elsewhere_cannot_be
     ] {
         let builders: Vec<Builder> = states.iter().map(|state| testing::builder(*state)).collect();
         let expected = expected.map(|words| format!("{words}: {hint}"));
-        assert_eq!(unusable(&old, &moved, (&builders, &[])), expected, "{states:?}");
-        assert_eq!(unusable(&old, &old, (&builders, &[])), None);
-        assert_eq!(unusable(&old, &without_aws, (&builders, &[])), None, "it is kept");
+        assert_eq!(
+            unusable(&old, &moved, &machines_by_cloud(&builders, &[])),
+            expected,
+            "{states:?}"
+        );
+        assert_eq!(unusable(&old, &old, &machines_by_cloud(&builders, &[])), None);
+        assert_eq!(
+            unusable(&old, &without_aws, &machines_by_cloud(&builders, &[])),
+            None,
+            "it is kept"
+        );
     }
 }
 
 #[test]
-fn builders_count_for_their_cloud_before_they_are_launched_and_fixed_hosts_do_not() {
+fn machines_of_a_cloud_are_its_builders_and_the_strays_that_are_to_be_ended() {
     let of = |state, cloud: &str, host: Option<&str>| Builder {
         cloud: cloud.to_owned(),
         host: host.map(str::to_owned),
         ..testing::builder(state)
     };
-    let builders = [
-        of(BuilderState::Planned, "aws", None),
-        of(BuilderState::Ready, "aws", None),
-        of(BuilderState::Terminating, "lab", None),
-        of(BuilderState::Ready, "hosts", Some("rack-1")),
-    ];
-    let expected = BTreeMap::from([("aws".to_owned(), 2), ("lab".to_owned(), 1)]);
-    assert_eq!(builders_by_cloud(&builders), expected);
+    let stray = |ignored: bool| Orphan {
+        cloud: "lab".to_owned(),
+        instance_id: "i-9".to_owned(),
+        state: "running".to_owned(),
+        first_at: model::Timestamp::from_micros(0),
+        last_at: model::Timestamp::from_micros(0),
+        times_seen: 1,
+        refusal: Some("no".to_owned()),
+        pool: None,
+        is_ending: true,
+        ignored: ignored.then(|| model::stray::Ignored {
+            by: "alice".to_owned(),
+            why: String::new(),
+        }),
+    };
+    use BuilderState as S;
+    let lab = |builders, strays, planned| {
+        let machines = Machines {
+            builders,
+            strays,
+            planned,
+        };
+        BTreeMap::from([("lab".to_owned(), machines)])
+    };
+    for (builders, strays, expected) in [
+        (vec![], vec![], BTreeMap::new()),
+        (vec![of(S::Planned, "lab", None)], vec![], lab(0, 0, 1)),
+        (
+            vec![of(S::Launching, "lab", None), of(S::Resolving, "lab", None)],
+            vec![],
+            lab(2, 0, 0),
+        ),
+        (
+            vec![of(S::Held, "lab", None), of(S::Terminating, "lab", None)],
+            vec![],
+            lab(2, 0, 0),
+        ),
+        (
+            vec![of(S::Ready, "hosts", Some("rack-1"))],
+            vec![],
+            BTreeMap::new(),
+        ),
+        (vec![of(S::Busy, "lab", None)], vec![stray(false)], lab(1, 1, 0)),
+        (vec![], vec![stray(false), stray(true)], lab(0, 1, 0)),
+        (vec![], vec![stray(true)], BTreeMap::new()),
+    ] {
+        let states: Vec<_> = builders.iter().map(|it| it.state).collect();
+        assert_eq!(
+            machines_by_cloud(&builders, &strays),
+            expected,
+            "{states:?} {}",
+            strays.len()
+        );
+    }
 }
 
 /// Its step may be about to launch it, by the file with which it began.
@@ -74,13 +129,22 @@ fn a_file_waits_for_builders_that_are_about_to_be_launched_where_it_leads_no_mor
     let moved = changed(|it| it.clouds.get_mut("aws").unwrap().region = "q".to_owned());
     let smaller = changed(|it| it.pools.values_mut().for_each(|pool| pool.size.max = 0));
     let planned = testing::builder(BuilderState::Planned);
-    let words = unusable(&old, &moved, (std::slice::from_ref(&planned), &[])).unwrap();
+    let words = unusable(
+        &old,
+        &moved,
+        &machines_by_cloud(std::slice::from_ref(&planned), &[]),
+    )
+    .unwrap();
     assert!(
         words.starts_with("builders are about to be launched in aws, which it changes: "),
         "{words}"
     );
     assert_eq!(
-        unusable(&old, &smaller, (std::slice::from_ref(&planned), &[])),
+        unusable(
+            &old,
+            &smaller,
+            &machines_by_cloud(std::slice::from_ref(&planned), &[])
+        ),
         None
     );
     let of_host = Builder {
@@ -88,7 +152,7 @@ fn a_file_waits_for_builders_that_are_about_to_be_launched_where_it_leads_no_mor
         cloud: "hosts".to_owned(),
         ..planned
     };
-    assert_eq!(unusable(&old, &moved, (&[of_host], &[])), None);
+    assert_eq!(unusable(&old, &moved, &machines_by_cloud(&[of_host], &[])), None);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub use image::{
     awaited, select, to_confirm,
 };
 pub use money::{HardLimit, MoneySpec, SoftLimit};
-pub use place::{CloudPlace, machines_left};
+pub use place::{CloudPlace, Machines, about_to_be_launched, machines_left};
 pub use pool::{
     DriftSpec, HoldSpec, HostKeySource, LaunchSpec, OfferingSpec, PoolKind, PoolSpec, ReuseScope, ReuseSpec,
     ShrinkSpec,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use model::{
     BuilderId, BuilderState, Lacks, PoolName,
-    fleet::{FleetSpec, machines_left},
+    fleet::{FleetSpec, Machines, machines_left},
     plan::{Action, Plan, Snapshot},
 };
 use runtime::{Settings, clock};
@@ -31,7 +31,7 @@ pub(crate) async fn diff(config: &Config, file: &Path, as_json: bool) -> anyhow:
         let (present, _) = parts::fleet_in_force(&settings, &store).await?;
         let view = store.fleet_snapshot(present.fleet, clock::now()).await?;
         let now = planned(&settings, &store, &present, &view)?;
-        let led_by = new.keeping(&present, &machines_by_cloud(&view.builders));
+        let led_by = new.keeping(&present, &machines_by_cloud(&view.builders, &view.strays));
         let then = planned(&settings, &store, &led_by, &view)?;
         Ok(Diff {
             warnings: warnings(&present, &new, &view),
@@ -223,18 +223,32 @@ fn warnings(present: &FleetSpec, new: &FleetSpec, view: &FleetView) -> Vec<Strin
             new.fleet.0, present.fleet.0
         ));
     }
-    if let Some(words) = machines_left(present, new, &machines_by_cloud(&view.builders)) {
+    let machines = machines_by_cloud(&view.builders, &view.strays);
+    if let Some(words) = machines_left(present, new, &machines) {
         found.push(format!("a controller refuses it: {words}"));
     }
-    let machines = machines_by_cloud(&view.builders);
     let kept = new.keeping(present, &machines);
     for cloud in kept.clouds_beside(new) {
-        let left = builders(machines.get(&cloud).copied().unwrap_or_default());
+        let left = what_is_left(machines.get(&cloud).copied().unwrap_or_default());
         found.push(format!(
             "clouds.{cloud} is gone; it is kept until what is left there has ended: {left}"
         ));
     }
     found
+}
+
+/// What a fleet has in a cloud, such as `2 builders and 1 instance that no builder has`.
+fn what_is_left(machines: Machines) -> String {
+    let of_builders = machines.builders.saturating_add(machines.planned);
+    let strays = match machines.strays {
+        0 => return builders(of_builders),
+        1 => "1 instance that no builder has".to_owned(),
+        more => format!("{more} instances that no builder has"),
+    };
+    match of_builders {
+        0 => strays,
+        some => format!("{} and {strays}", builders(some)),
+    }
 }
 
 fn builders(count: u64) -> String {

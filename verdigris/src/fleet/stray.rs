@@ -4,23 +4,28 @@ use store::Orphan;
 
 /// An instance without a builder, and what becomes of it.
 pub(super) fn in_words(orphan: &Orphan) -> String {
-    let outcome = match (&orphan.ignored, &orphan.refusal) {
+    format!(
+        "instance {} of cloud {} has the fleet's tag and no builder since {}: {}",
+        orphan.instance_id,
+        orphan.cloud,
+        orphan.first_at.to_the_second(),
+        outcome(orphan)
+    )
+}
+
+/// What becomes of it.
+pub(super) fn outcome(orphan: &Orphan) -> String {
+    match (&orphan.ignored, &orphan.refusal) {
         (Some(ignored), _) => format!("{}; it is never ended", ignored.in_words()),
         (None, Some(refusal)) => format!("it cannot be ended: {refusal}"),
         (None, None) if orphan.is_ending => "it is being ended".to_owned(),
         (None, None) => "it is ended when it is still there after two minutes".to_owned(),
-    };
-    format!(
-        "instance {} of cloud {} has the fleet's tag and no builder since {}: {outcome}",
-        orphan.instance_id,
-        orphan.cloud,
-        orphan.first_at.to_the_second()
-    )
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::NOW;
+    use super::super::testing::stray;
 
     #[test]
     fn of_a_stray_it_is_told_what_becomes_of_it() {
@@ -46,16 +51,10 @@ mod tests {
             ),
         ] {
             let orphan = store::Orphan {
-                cloud: "c".to_owned(),
-                instance_id: "i-9".to_owned(),
-                state: "running".to_owned(),
-                first_at: NOW,
-                last_at: NOW,
-                times_seen: 1,
                 refusal,
-                pool: None,
                 is_ending,
                 ignored,
+                ..stray()
             };
             let expected = format!(
                 "instance i-9 of cloud c has the fleet's tag and no builder since 2026-11-29T12:00:00Z: {outcome}"

@@ -78,6 +78,22 @@ pub(super) fn builder(number: u32, pool: &str, state: BuilderState) -> Builder {
     }
 }
 
+/// Instance `i-9` of cloud `c`, which no builder has.
+pub(super) fn stray() -> store::Orphan {
+    store::Orphan {
+        cloud: "c".to_owned(),
+        instance_id: "i-9".to_owned(),
+        state: "running".to_owned(),
+        first_at: NOW,
+        last_at: NOW,
+        times_seen: 1,
+        refusal: None,
+        pool: None,
+        is_ending: false,
+        ignored: None,
+    }
+}
+
 /// An attempt of the build of the same number. The first waits for 1000 seconds less one, the next for a second less.
 pub(super) fn attempt(number: i64, chroot: &str) -> QueuedAttempt {
     QueuedAttempt {

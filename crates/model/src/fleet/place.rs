@@ -27,38 +27,89 @@ impl CloudSpec {
     }
 }
 
+/// What a fleet has in one cloud.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Machines {
+    /// Builders that have, or may have, a machine there.
+    pub builders: u64,
+    /// Instances with the fleet's tag that no builder has, and that are to be ended.
+    pub strays: u64,
+    /// Builders for which the cloud has not been asked. A controller that runs may ask it in the next moment.
+    pub planned: u64,
+}
+
+impl Machines {
+    /// How many machines are there, or may be.
+    #[must_use]
+    pub fn there(self) -> u64 {
+        self.builders.saturating_add(self.strays)
+    }
+
+    /// Whether the cloud is needed still.
+    fn need_it(self) -> bool {
+        self.there() > 0 || self.planned > 0
+    }
+}
+
 /// Why a fleet file cannot take the place of another while there are these machines, by cloud: they would go on costing with
 /// nobody to end them. `None` where all of them are found as before, also by what is kept of the other file.
 ///
 /// A machine is known by the id that its cloud gave it. In another region, at another endpoint or in another account that id says
-/// nothing, and an answer from there would pass for the machine's end.
+/// nothing, and an answer from there would pass for the machine's end. A stray of a cloud that the other file does not name was forgotten
+/// before, and is missed no more.
 #[must_use]
-pub fn machines_left(old: &FleetSpec, new: &FleetSpec, machines: &BTreeMap<String, u64>) -> Option<String> {
-    let left = machines.iter().filter(|(_, count)| **count > 0);
-    let left: Vec<String> = left
-        .filter_map(|(cloud, count)| {
-            let words = match (old.clouds.get(cloud), new.clouds.get(cloud)) {
-                (Some(old_cloud), None) => renamed(cloud, old_cloud, (old, new))?,
-                (None, None) => format!("clouds.{cloud} is gone"),
-                (Some(old), Some(new)) => differs(cloud, old, new)?,
-                (None, Some(_)) => return None,
-            };
-            Some(match count {
-                1 => format!("{words}, and 1 machine is left there"),
-                more => format!("{words}, and {more} machines are left there"),
-            })
+pub fn machines_left(
+    old: &FleetSpec,
+    new: &FleetSpec,
+    machines: &BTreeMap<String, Machines>,
+) -> Option<String> {
+    let left = machines.iter().filter_map(|(cloud, machines)| {
+        let count = match old.clouds.contains_key(cloud) {
+            true => machines.there(),
+            false => machines.builders,
+        };
+        let words = moved(cloud, old, new).filter(|_| count > 0)?;
+        Some(match count {
+            1 => format!("{words}, and 1 machine is left there"),
+            more => format!("{words}, and {more} machines are left there"),
         })
-        .collect();
+    });
+    let left: Vec<String> = left.collect();
     let hint = "set `max` of its pools to 0, and change the cloud when its machines have ended";
     (!left.is_empty()).then(|| format!("{}: {hint}", left.join("; ")))
 }
 
+/// The clouds in which builders are planned and which another file changes so that their machines would be lost: a step that is under way
+/// goes on by the file with which it began, and may launch in the next moment.
+#[must_use]
+pub fn about_to_be_launched(
+    old: &FleetSpec,
+    new: &FleetSpec,
+    machines: &BTreeMap<String, Machines>,
+) -> Vec<String> {
+    let planned = machines.iter().filter(|(_, machines)| machines.planned > 0);
+    planned
+        .filter(|(cloud, _)| moved(cloud, old, new).is_some())
+        .map(|(cloud, _)| cloud.clone())
+        .collect()
+}
+
+/// How another file leads to the machines of a cloud no more, in words; `None` where it does, also by what is kept of the one before.
+fn moved(cloud: &str, old: &FleetSpec, new: &FleetSpec) -> Option<String> {
+    match (old.clouds.get(cloud), new.clouds.get(cloud)) {
+        (Some(old_cloud), None) => renamed(cloud, old_cloud, (old, new)),
+        (None, None) => Some(format!("clouds.{cloud} is gone")),
+        (Some(old), Some(new)) => differs(cloud, old, new),
+        (None, Some(_)) => None,
+    }
+}
+
 impl FleetSpec {
-    /// This file, with those clouds of the one before that it lacks and that have these builders: their machines are to be ended
-    /// still. No pool uses them, so that nothing is launched there.
+    /// This file, with those clouds of the one before that it lacks and in which the fleet has these machines, or is about to have
+    /// them: they are to be ended still. No pool uses them, so that nothing is launched there.
     #[must_use]
-    pub fn keeping(&self, before: &Self, builders: &BTreeMap<String, u64>) -> Self {
-        let has_some = |cloud: &String| builders.get(cloud).is_some_and(|count| *count > 0);
+    pub fn keeping(&self, before: &Self, machines: &BTreeMap<String, Machines>) -> Self {
+        let has_some = |cloud: &String| machines.get(cloud).is_some_and(|there| there.need_it());
         let kept = before
             .clouds
             .iter()
@@ -136,10 +187,65 @@ mod tests {
         .unwrap()
     }
 
-    fn left(change: impl FnOnce(&mut CloudSpec), machines: u64) -> Option<String> {
+    /// So many builders of a cloud, strays and planned builders.
+    fn there(cloud: &str, [builders, strays, planned]: [u64; 3]) -> BTreeMap<String, Machines> {
+        let machines = Machines {
+            builders,
+            strays,
+            planned,
+        };
+        BTreeMap::from([(cloud.to_owned(), machines)])
+    }
+
+    fn left(change: impl FnOnce(&mut CloudSpec), builders: u64) -> Option<String> {
         let mut new = fleet();
         change(new.clouds.get_mut("aws").unwrap());
-        machines_left(&fleet(), &new, &BTreeMap::from([("aws".to_owned(), machines)]))
+        machines_left(&fleet(), &new, &there("aws", [builders, 0, 0]))
+    }
+
+    #[test]
+    fn strays_are_left_where_the_file_before_led_to_them_and_what_is_planned_is_left_nowhere() {
+        let hint = "set `max` of its pools to 0, and change the cloud when its machines have ended";
+        let mut moved = fleet();
+        moved.clouds.get_mut("aws").unwrap().region = "q".to_owned();
+        let region = "clouds.aws.region was `r` and is `q`";
+        for (cloud, counts, expected, is_awaited) in [
+            ("aws", [0, 0, 0], None, false),
+            (
+                "aws",
+                [0, 1, 0],
+                Some(format!("{region}, and 1 machine is left there")),
+                false,
+            ),
+            (
+                "aws",
+                [2, 1, 1],
+                Some(format!("{region}, and 3 machines are left there")),
+                true,
+            ),
+            ("aws", [0, 0, 1], None, true),
+            ("lab", [0, 1, 0], None, false),
+            (
+                "lab",
+                [1, 1, 0],
+                Some("clouds.lab is gone, and 1 machine is left there".to_owned()),
+                false,
+            ),
+        ] {
+            let machines = there(cloud, counts);
+            let expected = expected.map(|words| format!("{words}: {hint}"));
+            assert_eq!(
+                machines_left(&fleet(), &moved, &machines),
+                expected,
+                "{cloud} {counts:?}"
+            );
+            let awaited = about_to_be_launched(&fleet(), &moved, &machines);
+            assert_eq!(awaited == ["aws"], is_awaited, "{cloud} {counts:?}");
+            assert_eq!(
+                about_to_be_launched(&fleet(), &fleet(), &there("aws", counts)),
+                [""; 0]
+            );
+        }
     }
 
     #[test]
@@ -179,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_cloud_of_which_neither_file_says_where_it_is_is_missed_where_it_has_machines() {
-        let machines = BTreeMap::from([("aws".to_owned(), 0), ("lab".to_owned(), 2)]);
+        let machines = there("lab", [2, 0, 0]);
         let words = machines_left(&fleet(), &fleet(), &machines).unwrap();
         assert!(
             words.starts_with("clouds.lab is gone, and 2 machines are left there: "),
@@ -193,7 +299,11 @@ mod tests {
         let mut new = fleet();
         new.clouds.clear();
         new.images.clear();
-        let with = |count| BTreeMap::from([("aws".to_owned(), count)]);
+        let with = |count| there("aws", [count, 0, 0]);
+        for (counts, is_kept) in [([0, 0, 0], false), ([0, 1, 0], true), ([0, 0, 1], true)] {
+            let kept = new.keeping(&old, &there("aws", counts));
+            assert_eq!(kept.clouds.contains_key("aws"), is_kept, "{counts:?}");
+        }
         assert_eq!(machines_left(&old, &new, &with(2)), None, "they are ended still");
         let kept = new.keeping(&old, &with(2));
         assert_eq!((&kept.clouds, kept.images.len()), (&old.clouds, 0));
@@ -212,7 +322,7 @@ mod tests {
         let mut cloud = new.clouds.remove("aws").unwrap();
         cloud.limits.instances = Some(9);
         new.clouds.insert("amazon".to_owned(), cloud);
-        let left = |new: &FleetSpec| machines_left(&fleet(), new, &BTreeMap::from([("aws".to_owned(), 1)]));
+        let left = |new: &FleetSpec| machines_left(&fleet(), new, &there("aws", [1, 0, 0]));
         let words = left(&new).unwrap();
         assert!(
             words.starts_with("clouds.aws is called amazon, and 1 machine is left there: "),

@@ -160,33 +160,6 @@ impl Store {
         .await
     }
 
-    /// How many builders of a fleet have, or may have, a machine in each cloud. Fixed hosts are not counted.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`].
-    pub async fn machines_by_cloud(&self, fleet: FleetId) -> Result<BTreeMap<String, u64>> {
-        self.read(|tx| async move {
-            let counts: Vec<(String, i64)> = builder::Entity::find()
-                .select_only()
-                .column(builder::Column::Cloud)
-                .column_as(builder::Column::Id.count(), "builders")
-                .filter(is_live())
-                .filter(builder::Column::Fleet.eq(fleet.0))
-                .filter(builder::Column::Host.is_null())
-                .filter(builder::Column::State.ne(BuilderState::Planned.as_str()))
-                .group_by(builder::Column::Cloud)
-                .into_tuple()
-                .all(&*tx)
-                .await?;
-            let counts = counts.into_iter();
-            Ok(counts
-                .map(|(cloud, count)| (cloud, u64::try_from(count).unwrap_or(0)))
-                .collect())
-        })
-        .await
-    }
-
     /// Writes down which pools the fleet has: those that are not in its file any more are told of no longer.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use model::{
     Timestamp,
     budget::{Ended, Rental},
     calls::{CallClass, Level},
-    fleet::ImageChoices,
+    fleet::{ImageChoices, Machines},
     intent::{Intent, Made},
     mark::{Mark, Pause},
     plan::{CloudTrouble, Host, Queue},
@@ -97,6 +97,12 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// Whether its machine is, or will be, one of a cloud, and no fixed host.
+    #[must_use]
+    pub fn is_rented(&self) -> bool {
+        self.host.is_none()
+    }
+
     /// Whether it was made of an instance that no launch of the farm's is on record for.
     #[must_use]
     pub fn is_adopted(&self) -> bool {
@@ -404,16 +410,22 @@ pub struct Adoption {
     pub offering: Option<Offering>,
 }
 
-/// How many of these builders have, or may have, a machine in each cloud. Fixed hosts are not counted.
+/// What a fleet has in each cloud, of builders that live and of strays. Fixed hosts are not counted, nor is an instance that an operator
+/// has left alone: the farm never ends it.
 #[must_use]
-pub fn machines_by_cloud(builders: &[Builder]) -> BTreeMap<String, u64> {
-    let mut machines: BTreeMap<String, u64> = BTreeMap::new();
-    let may_be_machines = builders
-        .iter()
-        .filter(|builder| builder.host.is_none() && builder.state != BuilderState::Planned);
-    for builder in may_be_machines {
-        let count = machines.entry(builder.cloud.clone()).or_default();
+pub fn machines_by_cloud(builders: &[Builder], strays: &[Orphan]) -> BTreeMap<String, Machines> {
+    let mut machines: BTreeMap<String, Machines> = BTreeMap::new();
+    for builder in builders.iter().filter(|builder| builder.is_rented()) {
+        let there = machines.entry(builder.cloud.clone()).or_default();
+        let count = match builder.state {
+            BuilderState::Planned => &mut there.planned,
+            _ => &mut there.builders,
+        };
         *count = count.saturating_add(1);
+    }
+    for stray in strays.iter().filter(|stray| stray.is_to_end()) {
+        let there = machines.entry(stray.cloud.clone()).or_default();
+        there.strays = there.strays.saturating_add(1);
     }
     machines
 }
@@ -467,6 +479,12 @@ pub struct Orphan {
 }
 
 impl Orphan {
+    /// Whether the farm ends it sooner or later: no operator has left it alone.
+    #[must_use]
+    pub fn is_to_end(&self) -> bool {
+        self.ignored.is_none()
+    }
+
     /// Whether it was seen for long enough to be ended.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {

@@ -1,7 +1,5 @@
 //! What is wrong with the fleet, and what an operator and the end of the farm change.
 
-use std::collections::BTreeMap;
-
 use model::{
     AttemptState, Blame, BuildState, BuilderState, FleetId, LaunchAnswer, PoolName, Timestamp,
     condition::Leadership, plan::CloudTrouble,
@@ -430,9 +428,4 @@ async fn builders_of_another_fleet_are_forsaken_unless_somebody_leads_it(farm: F
     assert_eq!(forsaken(15).await, [(farm.lease.fleet, 2)]);
     let own = farm.store.forsaken_fleets(farm.lease.fleet, at(15)).await;
     assert_eq!(own.unwrap(), []);
-    // Of one that is only planned no cloud has been asked.
-    farm.builder_in(BuilderState::Planned).await;
-    let machines = farm.store.machines_by_cloud(farm.lease.fleet).await.unwrap();
-    assert_eq!(machines, BTreeMap::from([("dev".to_owned(), 2)]));
-    assert_eq!(farm.store.machines_by_cloud(new).await.unwrap(), BTreeMap::new());
 }

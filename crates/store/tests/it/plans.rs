@@ -304,9 +304,6 @@ async fn conditions(bench: &mut Bench, store: &Store) {
     bench
         .look("forsaken_fleets", store.forsaken_fleets(lease.fleet, now))
         .await;
-    bench
-        .look("machines_by_cloud", store.machines_by_cloud(lease.fleet))
-        .await;
 }
 
 /// The monitor of a project, and of a directory in which one package of a hundred was built.

@@ -228,6 +228,38 @@ fn another_id_and_a_cloud_that_is_gone_are_warned_of() {
         told[0].starts_with("a controller refuses it: clouds.c.region was `") && told.len() == 1,
         "{told:?}"
     );
+    // An instance that no builder has is left there as well, but one that an operator has left alone is not.
+    let stray = |ignored| store::Orphan {
+        ignored,
+        ..super::super::testing::stray()
+    };
+    let alone = model::stray::Ignored {
+        by: "alice".to_owned(),
+        why: String::new(),
+    };
+    for (builders, strays, left) in [
+        (
+            1,
+            vec![stray(None)],
+            "1 builder and 1 instance that no builder has",
+        ),
+        (
+            0,
+            vec![stray(None), stray(None)],
+            "2 instances that no builder has",
+        ),
+        (2, vec![stray(Some(alone.clone()))], "2 builders"),
+    ] {
+        let builders = (1..=builders).map(|number| builder(number, "big", BuilderState::Ready));
+        let mut there = view(builders.collect(), vec![]);
+        there.strays = strays;
+        let told = warnings(&present(), &new, &there);
+        let expected = format!("clouds.c is gone; it is kept until what is left there has ended: {left}");
+        assert_eq!(told.last(), Some(&expected));
+    }
+    let mut there = view(vec![], vec![]);
+    there.strays = vec![stray(Some(alone))];
+    assert_eq!(warnings(&present(), &new, &there).len(), 1);
     // Without builders a cloud may go.
     assert_eq!(warnings(&present(), &new, &view(vec![], vec![])).len(), 1);
 }
