@@ -18,10 +18,10 @@ use super::{
 };
 use crate::{database, options::Config, parts, table::table};
 
+mod kept;
+
 /// What the planner says of a pool that lacks nothing.
 const AS_WANTED: &str = "as wanted";
-/// What is told of a cloud that is gone from the file.
-const KEPT: &str = "is no longer in the fleet file, and is kept until its machines have ended";
 
 /// The status as it is at this moment.
 pub(crate) async fn status(config: &Config, as_json: bool) -> anyhow::Result<String> {
@@ -119,7 +119,7 @@ impl Status {
             "waiting": self.waiting, "queue": queue.collect::<Vec<_>>(), "shortages": self.shortages(),
             "failed_hooks": self.hooks.iter().map(hooks::as_json).collect::<Vec<_>>(),
             "quotas": quotas::as_json(&self.fleet, &self.view), "budgets": quotas::budgets(&self.fleet, &self.view),
-            "kept_clouds": self.kept,
+            "kept_clouds": self.kept_clouds(),
             "images": images::as_json(&self.fleet, &self.view),
         })
     }
@@ -236,8 +236,8 @@ impl Status {
         {
             text.push_str(&format!("\n{line}\n"));
         }
-        for cloud in &self.kept {
-            text.push_str(&format!("\ncloud {cloud} {KEPT}\n"));
+        for cloud in self.kept_clouds() {
+            text.push_str(&format!("\n{}\n", cloud.in_words()));
         }
         for line in hooks::failures(&self.hooks) {
             text.push_str(&format!("\n{line}\n"));

@@ -92,15 +92,6 @@ fn the_same_is_in_json_with_null_where_nothing_is_in_the_way() {
 }
 
 #[test]
-fn a_cloud_that_is_kept_beside_the_file_is_told() {
-    let mut status = shown(&[]);
-    status.kept = vec!["old".to_owned()];
-    assert_eq!(status.as_json()["kept_clouds"], json!(["old"]));
-    let line = "\ncloud old is no longer in the fleet file, and is kept until its machines have ended\n";
-    assert!(status.as_text().contains(line), "{}", status.as_text());
-}
-
-#[test]
 fn with_prices_it_shows_what_an_hour_costs() {
     let mut shown = shown(&[("arm", "as wanted"), ("x86", "as wanted")]);
     let prices = serde_json::json!({"c7i.xlarge": {"on-demand": 0.18}, "spare": {"spot": 0.05}});
@@ -183,3 +174,5 @@ fn without_a_plan_the_rest_is_shown_and_why_there_is_none() {
         "{text}"
     );
 }
+
+mod kept;
