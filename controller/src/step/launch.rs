@@ -20,6 +20,9 @@ use tracing::debug;
 use super::{Turn, advance, host};
 use crate::{Context, Error, calls::Taking, image::Images, request};
 
+/// How long a builder is left alone whose launch only lists tell of for now.
+const PAUSE_BEFORE_QUESTION: Duration = Duration::from_secs(10);
+
 /// Commits token and parameters, then calls. Where the cloud may not be asked yet, the builder stays as it is, for as long as the
 /// answer says.
 pub(super) async fn launch(
@@ -156,6 +159,13 @@ pub(super) async fn ask_again(
     turn: &Turn,
 ) -> Result<Duration, Error> {
     let waited = context.clock.now().since(builder.entered_at);
+    let cloud = context.fleet.clouds.get(&builder.cloud);
+    if let Some(rest) = cloud.and_then(|cloud| launch::rest_before_question(cloud.profile))
+        && (waited < rest || !is_nowhere(context, builder).await?)
+    {
+        // What a list shows by then, the next look takes over by its tag.
+        return Ok(PAUSE_BEFORE_QUESTION.min(rest));
+    }
     let (launch, reply) = if launch::only_lists_tell(waited, turn.doubts.count(builder.id)) {
         (
             launch_of(builder)?,

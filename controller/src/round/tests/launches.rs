@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use model::{BuilderId, LaunchId};
+use cloud::Dialect;
+use model::{BuilderId, LaunchId, fleet::CloudProfile};
 use store::{Change, NewBuilder, NewLaunch};
 use uuid::Uuid;
 
@@ -182,6 +183,34 @@ async fn a_launch_whose_answer_is_lost_costs_one_machine() {
     farm.cloud.fail_next_launch(LaunchFailure::After(unclear()));
     farm.until_ready(1).await;
     assert_eq!(farm.cloud.instances().len(), 1);
+}
+
+#[tokio::test]
+async fn where_a_token_is_weak_lists_are_asked_before_a_lost_launch_is_asked_for_again() {
+    let eucalyptus = CloudProfile::Eucalyptus;
+    for (failure, machine_after, asked) in [
+        // The cloud has launched it: a list shows that, and nothing more is asked for.
+        (LaunchFailure::After(unclear()), 40, 1),
+        // It has not: after two minutes and a list without it, it is asked for again.
+        (LaunchFailure::Before(unclear()), 180, 2),
+    ] {
+        let text = pool("x86", "max: 12, idle: 1", "a");
+        let mut farm = Farm::start(&text).await;
+        let mut context = Context::clone(&farm.controller.context);
+        let mut fleet = FleetSpec::clone(&context.fleet);
+        fleet.clouds.get_mut("fake").unwrap().profile = eucalyptus;
+        context.fleet = Arc::new(fleet);
+        farm.controller = Controller::new(context);
+        farm.cloud
+            .show_dialect(Dialect::shown_by(Some(eucalyptus), Some(eucalyptus)));
+        farm.cloud.fail_next_launch(failure);
+        farm.pass(100).await;
+        assert_eq!(farm.cloud.asked().len(), 1);
+        farm.pass(machine_after).await;
+        assert_eq!(farm.cloud.asked().len(), asked);
+        farm.until_ready(1).await;
+        assert_eq!(farm.cloud.instances().len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::{Move, Standing, Step};
 use crate::{
     BuilderId, BuilderState, Offering, Shortage, Timestamp,
     build::UnknownState,
-    fleet::{NetworkSpec, PoolSpec},
+    fleet::{CloudProfile, NetworkSpec, PoolSpec},
     quantity::Span,
     shortage::{Note, not_short, refused_since},
 };
@@ -24,6 +24,8 @@ const RESOLVING_WITHOUT_ANSWER: Duration = Duration::from_secs(1800);
 /// How many lists in a row without its instance end the doubt about a launch: one alone may be wrong, as clouds' lists are now and then.
 pub const LISTS_WITHOUT_IT: u32 = 3;
 const PAUSE_BETWEEN_QUESTIONS: Duration = Duration::from_secs(3);
+/// How long a cloud may work on a launch whose answer was lost, at most.
+const LONGEST_WORK_OF_A_LAUNCH: Duration = Duration::from_secs(120);
 
 /// The kinds of answers to a launch, as they are on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,6 +316,19 @@ pub fn after_question(offering: &Offering, reply: Reply, waited: Duration) -> Do
 #[must_use]
 pub fn only_lists_tell(waited: Duration, misses: u32) -> bool {
     waited > RESOLVING_WITHOUT_ANSWER && misses > 0
+}
+
+/// How long after its question a launch in doubt is not asked for again; until then, and for as long as a list shows its instance, only
+/// lists tell of it. `None`: the token alone sees to it that there is one machine.
+///
+/// Eucalyptus looks a token up before it does the work, and writes it down with the instance: asked again while the first question is being
+/// carried out, it launches twice (sources of 4.4, 2017).
+#[must_use]
+pub fn rest_before_question(profile: CloudProfile) -> Option<Duration> {
+    match profile {
+        CloudProfile::Eucalyptus => Some(LONGEST_WORK_OF_A_LAUNCH),
+        CloudProfile::Aws => None,
+    }
 }
 
 /// The end of a launch of which no instance is to be found.
