@@ -2,9 +2,11 @@
 //! in its next round ([`take_up`]), carries out what follows, and looks in each round what has become of it ([`follow`]).
 //!
 //! An intent has a key, which the command makes from all that it says and from a slot of time, so that of many equal commands one
-//! has an effect, and all the others are told what came of it.
+//! has an effect, and all the others are told what came of it. Where no key was given, that one answers as long as nothing else was
+//! asked since of what it is about ([`answers()`]).
 
 mod adopt;
+mod answers;
 mod follow;
 mod take_up;
 
@@ -22,6 +24,7 @@ use crate::{
 };
 
 pub use adopt::no_room;
+pub use answers::answers;
 pub use follow::{Made, Pass, follow};
 pub use take_up::{expired, take_up};
 
@@ -111,14 +114,18 @@ impl Request {
     }
 }
 
-/// The slot of a request whose operator names none: the minute.
+/// The slot of a request whose operator names none: the minute, with a number where it was asked for in it before and that does not
+/// answer any more. `number`: the first is 1.
 #[must_use]
-pub fn slot(now: Timestamp) -> String {
+pub fn slot(now: Timestamp, number: u32) -> String {
     let second = now.to_the_second().to_string();
     let minute = second
         .rsplit_once(':')
         .map_or(second.as_str(), |(minute, _)| minute);
-    minute.to_owned()
+    match number {
+        0 | 1 => minute.to_owned(),
+        more => format!("{minute}.{more}"),
+    }
 }
 
 /// How far an intent has come.

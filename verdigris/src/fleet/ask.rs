@@ -4,6 +4,7 @@
 mod answer;
 mod arguments;
 mod carry_out;
+mod choose;
 mod dry_run;
 mod key;
 mod strays;
@@ -14,7 +15,7 @@ use anyhow::{bail, ensure};
 use model::{
     BuilderId, PoolName,
     fleet::FleetSpec,
-    intent::{self, Intent, IntentState, Request, Target},
+    intent::{Intent, IntentState, Request, Target},
     nearest::did_you_mean,
 };
 use runtime::{Settings, clock};
@@ -23,6 +24,7 @@ use store::{Builder, FleetView, Store};
 use self::{
     answer::Answer,
     carry_out::{Patience, carry_out, refuse_where_nobody_can_lead},
+    choose::choose,
     dry_run::dry_run,
     key::key_of,
 };
@@ -57,7 +59,7 @@ pub(crate) fn misread(verb: &str, words: &str) -> ExitCode {
 }
 
 fn tell(answer: &Answer) -> ExitCode {
-    if answer.is_bad() {
+    if answer.is_told {
         complain(&answer.message);
     }
     say(&answer.line());
@@ -71,12 +73,13 @@ async fn asked(command: &AskCommand) -> anyhow::Result<Answer> {
         let (fleet, _) = parts::fleet_in_force(&settings, &store).await?;
         let now = clock::now();
         let request = request(command, &fleet, &store).await?;
-        let slot = common.key.clone().unwrap_or_else(|| intent::slot(now));
+        let given = common.key.as_deref();
+        let is_key = |text: &str| text.len() <= LONGEST_KEY && !text.chars().any(char::is_control);
         ensure!(
-            slot.len() <= LONGEST_KEY && !slot.chars().any(char::is_control),
+            given.is_none_or(is_key),
             "--key: at most {LONGEST_KEY} bytes, and no control characters"
         );
-        let (key, actor) = (key_of(&request, &slot)?, actor());
+        let ((key, found), actor) = (choose(&store, &fleet, &request, (given, now)).await?, actor());
         if common.dry_run {
             let intent = Intent {
                 key,
@@ -89,7 +92,10 @@ async fn asked(command: &AskCommand) -> anyhow::Result<Answer> {
             };
             return dry_run(&settings, &store, &fleet, intent).await;
         }
-        if store.intent(fleet.fleet, &key).await?.is_none() {
+        if let Some(ended) = found.as_ref().filter(|found| found.state.is_final()) {
+            return Ok(Answer::of_before(ended, given.is_some()));
+        }
+        if found.is_none() {
             refuse_where_nobody_can_lead(&settings, &store, &fleet).await?;
         }
         let (intent, is_first) = store

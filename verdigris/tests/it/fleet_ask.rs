@@ -18,6 +18,8 @@ use store::{Change, DatabaseSettings, Lease, NewBuilder, NewLaunch, Store};
 
 use crate::farm::{free_port, text, verdigris};
 
+mod again;
+
 const FLEET: &str = "019a0000-0000-7000-8000-000000000003";
 
 /// A database and a fleet file whose cloud nobody serves.
@@ -187,8 +189,21 @@ const ANSWERS: &[(&str, i32, &str, &str)] = &[
         "planned",
         "pool local is drained by its operators, by operator:tester: net",
     ),
+    // Others have asked for something else since these were asked for.
     (
-        "uncordon local --key again",
+        "uncordon local",
+        0,
+        "done",
+        "pool local launches builders again as it needs them",
+    ),
+    (
+        "drain local --reason net --timeout 20s",
+        0,
+        "done",
+        "pool local launches nothing, and has no builder to end",
+    ),
+    (
+        "uncordon local",
         0,
         "done",
         "pool local launches builders again as it needs them",
@@ -455,12 +470,13 @@ async fn while_a_controller_leads_a_command_only_asks_and_of_many_one_is_the_fir
         .settle_intent(&lease, &intent, &done, clock::now())
         .await
         .unwrap();
-    let (code, said, _) = farm.ask(line);
-    assert_eq!(
-        (code, &said["message"]),
-        (0, &"2 builders of pool local got ready".into()),
+    let (code, said, told) = farm.ask(line);
+    let message = said["message"].as_str().unwrap();
+    assert!(
+        code == 0 && message.starts_with("2 builders of pool local got ready; it was asked for at "),
         "{said}"
     );
+    assert_eq!(told, "", "who gives a key asks for that");
     assert_eq!(
         store.builders(None).await.unwrap(),
         [],

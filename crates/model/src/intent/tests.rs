@@ -10,6 +10,7 @@ use crate::{
 };
 
 mod adopt;
+mod answers;
 mod follow;
 mod holds;
 
@@ -154,10 +155,11 @@ fn taken(request: Request, builders: Vec<Builder>) -> (IntentState, String, Vec<
 }
 
 #[test]
-fn the_slot_of_a_moment_is_its_minute() {
-    assert_eq!(slot(NOW), "2027-01-15T08:00");
-    let at = |seconds| slot(NOW.plus(Duration::from_secs(seconds)));
-    assert_eq!((at(59), at(60)), (slot(NOW), "2027-01-15T08:01".to_owned()));
+fn the_slot_of_a_moment_is_its_minute_with_a_number_from_the_second_on() {
+    assert_eq!(slot(NOW, 1), "2027-01-15T08:00");
+    let at = |seconds| slot(NOW.plus(Duration::from_secs(seconds)), 1);
+    assert_eq!((at(59), at(60)), (slot(NOW, 1), "2027-01-15T08:01".to_owned()));
+    assert_eq!(slot(NOW, 2), "2027-01-15T08:00.2");
 }
 
 #[test]

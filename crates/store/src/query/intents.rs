@@ -1,5 +1,7 @@
 //! Intents: what operators ask of the fleet, each once for its key, and what has become of it.
 
+use std::time::Duration;
+
 use model::{
     BuilderId, FleetId, PoolName, Timestamp,
     intent::{Decision, Intent, IntentState, Made, Request},
@@ -29,6 +31,8 @@ use crate::{
 const LONGEST_KEY: usize = 500;
 /// Of how many builders one statement asks for the states; databases bound the number of parameters.
 const BUILDERS_AT_ONCE: usize = 500;
+/// By how much the clocks of those who ask and of those who lead may differ for [`Store::intents_since`].
+const CLOCKS_DIFFER_BY: Duration = Duration::from_secs(60);
 
 fn intent(row: intent::Model) -> Result<Intent> {
     let at = Row::new("intent", &row.key);
@@ -221,6 +225,32 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn intent(&self, fleet: FleetId, key: &str) -> Result<Option<Intent>> {
         self.read(|tx| async move { by_key(&tx, fleet, key).await }).await
+    }
+
+    /// The intents of a fleet that were asked at that moment or later, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn intents_since(&self, fleet: FleetId, since: Timestamp) -> Result<Vec<Intent>> {
+        self.read(|tx| async move {
+            let mut rows = intent::Entity::find()
+                .filter(intent::Column::Fleet.eq(fleet.0))
+                .filter(intent::Column::EndedAt.is_null())
+                .filter(intent::Column::CreatedAt.gte(since.as_micros()))
+                .all(&*tx)
+                .await?;
+            // The index of those that have ended has the moment of their end, which another clock may have told.
+            let ended = intent::Entity::find()
+                .filter(intent::Column::EndedAt.gte(since.minus(CLOCKS_DIFFER_BY).as_micros()))
+                .all(&*tx)
+                .await?;
+            let is_meant = |row: &intent::Model| row.fleet == fleet.0 && row.created_at >= since.as_micros();
+            rows.extend(ended.into_iter().filter(is_meant));
+            rows.sort_by(|one, other| (one.created_at, &one.key).cmp(&(other.created_at, &other.key)));
+            Ok(readable(rows.into_iter().map(intent)).collect())
+        })
+        .await
     }
 
     /// Writes down what was decided on an intent that was looked at: marks and pauses with it, in one transaction.

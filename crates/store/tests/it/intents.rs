@@ -22,6 +22,7 @@ use crate::{
 on_both_databases!(
     of_many_that_ask_for_the_same_at_once_one_is_the_first,
     a_key_is_of_one_fleet,
+    those_that_were_asked_since_a_moment_are_found_whether_they_have_ended_or_not,
     what_cannot_be_kept_is_refused,
     a_decision_is_written_down_whole_and_once,
     who_looks_again_sees_marks_as_they_change,
@@ -139,6 +140,39 @@ async fn a_key_is_of_one_fleet(farm: Farm) {
     assert!(added.await.unwrap().1);
     assert_eq!(looked_at(&farm, 12).await, ["k"]);
     assert_eq!(intent(&farm, "k").await.request, spawn(None));
+}
+
+async fn those_that_were_asked_since_a_moment_are_found_whether_they_have_ended_or_not(farm: Farm) {
+    let fleet = farm.lease.fleet;
+    let ask = async |fleet, key: &str, request: &Request, seconds| {
+        let added = farm
+            .store
+            .add_intent(fleet, (request, key, "operator"), at(seconds));
+        added.await.unwrap().0
+    };
+    let done = Decision::of(IntentState::Done, "it is so");
+    let kept = Decision {
+        builders: vec![BuilderId(Uuid::now_v7())],
+        ..done.clone()
+    };
+    let too_old = ask(fleet, "too old", &Request::Reconcile, 10).await;
+    ask(fleet, "too old, and open", &Request::Reconcile, 10).await;
+    let old = ask(fleet, "old, and kept", &spawn(Some(600)), 11).await;
+    ask(fleet, "open", &Request::Reconcile, 13).await;
+    let ended = ask(fleet, "ended", &Request::Reconcile, 12).await;
+    let keeps = ask(fleet, "kept", &spawn(Some(600)), 14).await;
+    ask(model::FleetId(Uuid::now_v7()), "of another", &spawn(None), 15).await;
+    // All of these end at second 20.
+    for (intent, decision) in [(&too_old, &done), (&old, &kept), (&ended, &done), (&keeps, &kept)] {
+        settle(&farm, intent, decision).await;
+    }
+    let since = async |seconds| {
+        let found = farm.store.intents_since(fleet, at(seconds)).await.unwrap();
+        found.into_iter().map(|it| it.key).collect::<Vec<_>>()
+    };
+    assert_eq!(since(12).await, ["ended", "open", "kept"]);
+    assert_eq!(since(14).await, ["kept"]);
+    assert_eq!(since(15).await, [""; 0]);
 }
 
 async fn what_cannot_be_kept_is_refused(farm: Farm) {

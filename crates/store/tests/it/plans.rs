@@ -269,6 +269,9 @@ async fn rounds(bench: &mut Bench, store: &Store) {
         .await
         .unwrap();
     bench
+        .look("intents_since", store.intents_since(lease.fleet, now))
+        .await;
+    bench
         .look("builder_by_instance", store.builder_by_instance("i-7"))
         .await;
     // On the heap: this future is all that a thread's stack holds.

@@ -33,6 +33,9 @@ pub(super) struct Answer {
     pub(super) is_first: bool,
     /// The builders that it is about.
     pub(super) builders: Vec<BuilderId>,
+    /// Whether people have to hear of it.
+    #[serde(skip)]
+    pub(super) is_told: bool,
     /// What the controller would do, where that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) actions: Option<Vec<String>>,
@@ -41,16 +44,32 @@ pub(super) struct Answer {
 impl Answer {
     /// How an intent stands. `is_too_late`: whether its end was waited for in vain.
     pub(super) fn of(intent: &Intent, is_first: bool, is_too_late: bool) -> Self {
+        let code = code(intent.state, is_too_late);
         Self {
             verb: intent.request.verb(),
             state: intent.state.to_string(),
-            code: code(intent.state, is_too_late),
+            code,
             message: intent.words.clone(),
             key: Some(intent.key.clone()),
             actor: Some(intent.actor.clone()),
             is_first,
             builders: intent.builders.clone(),
+            is_told: is_bad(code),
             actions: None,
+        }
+    }
+
+    /// What came of the same before, where nothing is done now. `has_key`: whether the operator gave the key, and so wants that.
+    pub(super) fn of_before(ended: &Intent, has_key: bool) -> Self {
+        let (words, at) = (&ended.words, ended.created_at.to_the_second());
+        let which = if has_key { "another `--key`" } else { "`--key`" };
+        let answer = Self::of(ended, false, false);
+        Self {
+            message: format!(
+                "{words}; it was asked for at {at} already, and nothing was done now: {which} asks anew"
+            ),
+            is_told: answer.is_told || !has_key,
+            ..answer
         }
     }
 
@@ -68,6 +87,7 @@ impl Answer {
             state: "planned".to_owned(),
             code,
             message,
+            is_told: is_bad(code),
             actions: Some(actions),
             ..Self::of(intent, false, false)
         }
@@ -84,13 +104,9 @@ impl Answer {
             actor: None,
             is_first: false,
             builders: Vec::new(),
+            is_told: true,
             actions: None,
         }
-    }
-
-    /// Whether people have to hear of it.
-    pub(super) const fn is_bad(&self) -> bool {
-        !matches!(self.code, 0 | UNDER_WAY | NOTHING)
     }
 
     /// The line for programs.
@@ -98,6 +114,11 @@ impl Answer {
         serde_json::to_string(self)
             .unwrap_or_else(|error| format!("{{\"state\":\"error\",\"message\":\"{error}\"}}"))
     }
+}
+
+/// Whether people have to hear of what ends with this code.
+const fn is_bad(code: u8) -> bool {
+    !matches!(code, 0 | UNDER_WAY | NOTHING)
 }
 
 const fn code(state: IntentState, is_too_late: bool) -> u8 {
@@ -149,6 +170,21 @@ mod tests {
         }
         assert_eq!(Answer::error("spawn", String::new(), true).code, 5);
         assert_eq!(Answer::error("spawn", String::new(), false).code, 1);
+    }
+
+    #[test]
+    fn what_ended_before_is_told_to_have_done_nothing_now() {
+        let ended = intent(IntentState::Done);
+        for (has_key, words) in [(false, "`--key` asks anew"), (true, "another `--key` asks anew")] {
+            let answer = Answer::of_before(&ended, has_key);
+            let expected = format!(
+                "a pass has begun; it was asked for at 1970-01-01T00:00:00Z already, and nothing was done now: {words}"
+            );
+            assert_eq!((answer.message, answer.code), (expected, 0));
+            assert!(!answer.is_first);
+            assert_eq!(answer.is_told, !has_key, "who gave a key asked for that");
+        }
+        assert!(Answer::of_before(&intent(IntentState::Refused), true).is_told);
     }
 
     #[test]
