@@ -13,10 +13,14 @@ enum Subject<'a> {
 }
 
 /// Whether `found` answers a command that asks for the same in the same slot. It does not where something else was asked since of
-/// what it is about: it may be undone. `others`: the intents of the fleet that were asked since `found` was, in any order; it may be one of
+/// what it is about: it may be undone. A pass answers only while it is new, since one that has begun may have looked at a cloud
+/// before the command began. `others`: the intents of the fleet that were asked since `found` was, in any order; it may be one of
 /// them.
 #[must_use]
 pub fn answers(found: &Intent, others: &[Intent]) -> bool {
+    if found.request == Request::Reconcile {
+        return found.state == IntentState::New;
+    }
     !others.iter().any(|other| may_undo(other, found))
 }
 

@@ -1,11 +1,44 @@
 //! Commands that are given more than once in one minute.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, process::Child, time::Duration};
 
 use model::intent::{Decision, IntentState};
 use runtime::clock;
+use serde_json::Value;
 
-use super::{Nobody, machine};
+use super::{Nobody, answer, machine};
+
+/// Of how many intents these are the answers, and of how many it is the first.
+fn intents(answers: &[Value]) -> (usize, usize) {
+    let keys: BTreeSet<_> = answers.iter().map(|said| said["key"].as_str().unwrap()).collect();
+    let firsts = answers.iter().filter(|said| said["is_first"] == true);
+    (keys.len(), firsts.count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_passes_that_are_asked_for_at_once_are_one_and_one_that_has_begun_answers_no_other() {
+    let farm = Nobody::new();
+    let store = farm.store().await;
+    let lease = farm.lead(&store).await;
+    let line = "reconcile --timeout 1s";
+    let mut first = Vec::new();
+    for state in [IntentState::Running, IntentState::Nothing, IntentState::Done] {
+        let many: Vec<Child> = (0..8).map(|_| farm.begin(line)).collect();
+        let answers = many.into_iter().map(|child| answer(child, line).1);
+        let answers: Vec<_> = answers.collect();
+        // A minute may begin among them.
+        let (keys, firsts) = intents(&answers);
+        assert!(keys == firsts && keys <= 2, "{answers:?}");
+        first.push(answers[0].clone());
+        let open = store.fleet_snapshot(lease.fleet, clock::now()).await.unwrap();
+        for intent in open.intents.iter().filter(|it| it.state == IntentState::New) {
+            let decision = Decision::of(state, "it goes on");
+            let settled = store.settle_intent(&lease, intent, &decision, clock::now());
+            settled.await.unwrap();
+        }
+    }
+    assert_eq!(intents(&first).0, 3, "{first:?}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_in_this_minute_answers_until_something_else_is_asked_of_the_same_and_says_when_it_was_asked()

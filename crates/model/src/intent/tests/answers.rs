@@ -108,3 +108,11 @@ fn what_was_asked_of_the_builders_that_an_intent_made_or_named_counts() {
     let cordoned = with(cordon(None), &[1]);
     assert!(!answers(&cordoned, &[of_pool]));
 }
+
+#[test]
+fn a_pass_answers_only_while_it_has_not_begun() {
+    for state in IntentState::ALL {
+        let pass = asked("pass", Request::Reconcile, state, 0);
+        assert_eq!(answers(&pass, &[]), state == New, "{state}");
+    }
+}
