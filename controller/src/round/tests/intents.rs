@@ -218,9 +218,17 @@ async fn builders_that_are_asked_for_for_a_time_are_kept_for_it() {
 async fn a_pool_without_room_refuses_what_it_has_no_room_for() {
     let mut farm = Farm::start(&pool("x86", "max: 2, idle: 1", "a")).await;
     let asked = farm.ask(&spawn(3, None)).await;
-    let words = "1 of 3 builders launched: pool x86 is at its maximum of 2";
-    assert_eq!((asked.state, asked.words.as_str()), (Refused, words));
+    let words = "1 of 3 builders launched, 1 still under way: pool x86 is at its maximum of 2";
+    assert_eq!((asked.state, asked.words.as_str()), (Running, words));
     assert_eq!(farm.launches.len(), 2);
+    let over = farm.until_over(&asked.key).await;
+    let words = "1 of 3 builders launched: pool x86 is at its maximum of 2";
+    assert_eq!((over.state, over.words.as_str()), (Refused, words));
+    assert_eq!(
+        farm.states().await,
+        [BuilderState::Ready; 2],
+        "none is left half launched"
+    );
     let again = farm.ask(&spawn(1, None)).await;
     assert_eq!(
         (again.state, again.words.as_str()),

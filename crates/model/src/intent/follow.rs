@@ -79,11 +79,17 @@ fn spawned(
     let unmet = unmet.filter(|unmet| !unmet.may_pass);
     let unmet = unmet.map(|unmet| unmet.why.clone());
     if let Some(why) = unmet.or_else(|| too_late.filter(|_| all < count)) {
-        let words = match all {
-            0 => why,
-            some => format!("{some} of {} launched: {why}", builders(count)),
+        // Who leads for this command alone leaves nobody behind who would lead what was launched to its end.
+        let left = number(&|it| !it.was_ready && !it.state.is_final());
+        let waits = format!(
+            "{all} of {} launched, {left} still under way: {why}",
+            builders(count)
+        );
+        return match (all, left) {
+            (0, _) => (Refused, why),
+            (_, 0) => (Refused, format!("{all} of {} launched: {why}", builders(count))),
+            _ => (Running, waits),
         };
-        return (Refused, words);
     }
     if all < count || ready.saturating_add(failed) < count {
         let words = format!(
