@@ -11,7 +11,7 @@ mod strays;
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{bail, ensure};
+use anyhow::bail;
 use model::{
     BuilderId, PoolName,
     fleet::FleetSpec,
@@ -75,10 +75,11 @@ async fn asked(command: &AskCommand) -> anyhow::Result<Answer> {
         let request = request(command, &fleet, &store).await?;
         let given = common.key.as_deref();
         let is_key = |text: &str| text.len() <= LONGEST_KEY && !text.chars().any(char::is_control);
-        ensure!(
-            given.is_none_or(is_key),
-            "--key: at most {LONGEST_KEY} bytes, and no control characters"
-        );
+        if !given.is_none_or(is_key) {
+            bail!(BadConfig(format!(
+                "--key: at most {LONGEST_KEY} bytes, and no control characters"
+            )));
+        }
         let ((key, found), actor) = (choose(&store, &fleet, &request, (given, now)).await?, actor());
         if common.dry_run {
             let intent = Intent {
@@ -234,7 +235,9 @@ impl Names<'_> {
         let mut ids = Vec::with_capacity(texts.len());
         for text in texts {
             if self.pool(text).is_some() {
-                bail!("`{text}` is a pool: give it alone, or builders only");
+                bail!(BadConfig(format!(
+                    "`{text}` is a pool: give it alone, or builders only"
+                )));
             }
             ids.push(self.builder(text).await?);
         }

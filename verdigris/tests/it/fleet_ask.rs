@@ -421,15 +421,24 @@ fn a_command_that_led_in_vain_ends_with_6_since_nobody_works_on_it_any_more() {
     assert_eq!((code, &again["is_first"]), (6, &false.into()), "{again}");
 }
 
-#[test]
-fn what_cannot_be_used_ends_with_5() {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_used_ends_with_5() {
     let farm = Nobody::new();
+    let store = farm.store().await;
+    let lease = farm.lead(&store).await;
+    machine(&store, &lease).await;
+    let long = format!("reconcile --key {}", "k".repeat(201));
     for (line, words) in [
         ("spawn", "<POOL>"),
         ("spawn local --count two", "two"),
         ("hold i-1 --reason look --for 9", "`9` is not a duration"),
         ("terminate i-1 --now", "--reason"),
         ("reconcile --tiemout 9s", "--timeout"),
+        (
+            "terminate local i-7",
+            "`local` is a pool: give it alone, or builders only",
+        ),
+        (long.as_str(), "--key: at most 200 bytes"),
     ] {
         let (code, said, told) = farm.ask(line);
         assert_eq!((code, &said["state"]), (5, &"error".into()), "{line}");

@@ -84,8 +84,9 @@ pub(super) async fn carry_out(
         let found = store.intent(fleet.fleet, &intent.key).await?;
         intent = found.with_context(|| format!("intent {} is gone from the database", intent.key))?;
     }
-    // Without a controller nobody works on it any more when this command ends.
-    let is_too_late = (patience.waits || has_led) && !intent.state.is_final();
+    // Without a controller nobody works on it any more when this command ends, also if there was no time to lead.
+    let is_too_late =
+        !intent.state.is_final() && (patience.waits || has_led || !is_led(store, fleet).await?);
     Ok((intent, is_too_late))
 }
 

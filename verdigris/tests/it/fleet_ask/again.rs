@@ -83,3 +83,11 @@ async fn what_ended_in_this_minute_answers_until_something_else_is_asked_of_the_
     );
     assert!(told.contains(message), "people hear of it: {told}");
 }
+
+#[test]
+fn a_command_that_has_no_time_to_lead_where_nobody_leads_ends_with_6() {
+    let farm = Nobody::new();
+    let (code, said, told) = farm.ask("spawn local --timeout 0s");
+    assert_eq!((code, &said["state"]), (6, &"new".into()), "{said}");
+    assert!(told.contains("no controller has taken it up"), "{told}");
+}
