@@ -1,7 +1,7 @@
 //! Whether the clouds have what the fleet file asks them for. They are asked; nothing is launched.
 
 use cloud::{Cloud as _, Ec2};
-use model::fleet::{CloudSpec, Contradiction, CredentialsSource, FleetSpec};
+use model::fleet::{CloudProfile, CloudSpec, Contradiction, CredentialsSource, FleetSpec};
 use runtime::{Settings, clock};
 
 use crate::{
@@ -9,6 +9,9 @@ use crate::{
     instance_types::{is_in, types_of, unknown_types},
     parts,
 };
+
+/// What is told of the instance types of a Eucalyptus.
+const TYPES_UNCHECKED: &str = "instance types are not checked with `profile: eucalyptus`: Eucalyptus describes them in a form of its own";
 
 /// What was found out.
 #[derive(Default)]
@@ -132,6 +135,11 @@ impl Asked<'_> {
 
     async fn types(&mut self, fleet: &FleetSpec) -> Result<(), cloud::Error> {
         let uses = types_of(fleet, self.name);
+        if self.spec.profile == CloudProfile::Eucalyptus {
+            let words = format!("clouds.{}: {TYPES_UNCHECKED}", self.name);
+            self.unknown.extend((!uses.is_empty()).then_some(words));
+            return Ok(());
+        }
         let names: Vec<String> = uses.keys().map(|name| (*name).to_owned()).collect();
         let answer = self.client.unknown_types(&names).await;
         if let Some(found) = self.told(answer, "instance types")? {

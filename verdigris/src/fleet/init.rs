@@ -71,7 +71,7 @@ pub(crate) struct InitArguments {
     /// The region. Needed for EC2; else dev-1 or eucalyptus.
     #[arg(long)]
     region: Option<String>,
-    /// The address of the cloud's API. Needed for Eucalyptus.
+    /// The address of the cloud's API. Needed for Eucalyptus, where it ends in /services/compute.
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
     /// The machine image, by the cloud's id; an example without it.
@@ -148,7 +148,8 @@ fn choice(arguments: &InitArguments) -> anyhow::Result<Choice> {
         CloudChoice::Eucalyptus => {
             ensure!(
                 arguments.endpoint.is_some(),
-                "--endpoint is needed: the address of the Eucalyptus, such as https://compute.example.org:8773/"
+                "--endpoint is needed: the address of the Eucalyptus, such as \
+                 https://compute.example.org:8773/services/compute"
             );
             Choice {
                 name: "eucalyptus",
@@ -198,7 +199,7 @@ clouds:
   {name}:
     kind: ec2
     {region}
-    # The address of its API; Amazon's of the region without it.
+    # The address of its API; Amazon's of the region without it. Eucalyptus's ends in /services/compute.
     {endpoint}
     # Which parts of the API it knows: aws or eucalyptus.
     {profile}
@@ -325,7 +326,7 @@ mod tests {
     const CHOICES: &[&str] = &[
         "--region|eu-central-1",
         "--region|eu-central-1|--image|ami-7|--max|0|--endpoint|http://127.0.0.1:1/",
-        "--cloud|eucalyptus|--endpoint|https://compute.example.org:8773/",
+        "--cloud|eucalyptus|--endpoint|https://compute.example.org:8773/services/compute",
         "--cloud|devcloud",
         "--cloud|devcloud|--endpoint|http://127.0.0.1:8773/",
         "--cloud|devcloud|--name|yes",
@@ -443,7 +444,7 @@ mod tests {
             ),
             (
                 "--cloud|eucalyptus",
-                "--endpoint is needed: the address of the Eucalyptus",
+                "--endpoint is needed: the address of the Eucalyptus, such as https://compute.example.org:8773/services/compute",
             ),
             (
                 "--region|r|--endpoint|localhost",

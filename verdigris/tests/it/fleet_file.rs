@@ -87,7 +87,7 @@ fn examples() -> Vec<String> {
             "--cloud",
             "eucalyptus",
             "--endpoint",
-            "https://compute.example.org:8773/",
+            "https://compute.example.org:8773/services/compute",
         ],
     ] {
         let output = verdigris()

@@ -59,6 +59,13 @@ fn a_cloud_that_is_not_what_its_profile_says_is_refused_and_the_other_one_goes_o
     assert!(!is_told());
     let said = fleet.run(check);
     assert!(said.contains("clouds     good"), "{said}");
+    let types = "clouds.lab: instance types are not checked with `profile: eucalyptus`";
+    assert!(said.contains(types), "{said}");
+
+    // As its operators would guess it.
+    assert!(fleet.edit("/services/compute\n", "/\n"));
+    let said = fleet.refused(check);
+    assert!(said.contains("that of Eucalyptus is /services/compute"), "{said}");
 }
 
 #[test]

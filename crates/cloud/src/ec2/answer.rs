@@ -41,6 +41,9 @@ where
     }
 }
 
+/// What may be wrong where an endpoint has nothing at its path.
+const OTHER_PATH: &str = "the endpoint may lack its path; that of Eucalyptus is /services/compute";
+
 /// A definite code is a refusal, whatever it is called: there are hundreds, clouds have codes of their own, and new ones come.
 fn by_code(code: &str, message: &str, status: u16) -> Error {
     // Older clouds say on which side the fault is.
@@ -64,15 +67,25 @@ fn by_code(code: &str, message: &str, status: u16) -> Error {
         Error::Ended
     } else if says_nothing {
         let what = if bare.is_empty() {
-            format!("HTTP status {status} without a code of EC2")
+            let hint = if status == 404 {
+                format!(": {OTHER_PATH}")
+            } else {
+                String::new()
+            };
+            format!("HTTP status {status} without a code of EC2{hint}")
         } else {
             bare.to_owned()
         };
         Error::Unclear { what }
     } else {
+        // Eucalyptus tells a wrong path so; no action of EC2 has such a code.
+        let message = match word.starts_with("404 ") {
+            true => format!("{}; {OTHER_PATH}", message.trim_end_matches('.')),
+            false => message.to_owned(),
+        };
         Error::Refused {
             code: bare.to_owned(),
-            message: message.to_owned(),
+            message,
         }
     }
 }
@@ -130,7 +143,7 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::{ConnectorError, Error, by_code, not_answered};
+    use super::{ConnectorError, Error, OTHER_PATH, by_code, not_answered};
 
     fn refused(code: &str) -> Error {
         Error::Refused {
@@ -214,6 +227,20 @@ mod tests {
             let found = by_code(code, "no", status);
             assert_eq!(found, expected, "{code} {status}");
         }
+    }
+
+    #[test]
+    fn nothing_at_the_path_of_an_endpoint_is_told_with_the_path_of_eucalyptus() {
+        let bare = format!("HTTP status 404 without a code of EC2: {OTHER_PATH}");
+        assert_eq!(by_code("", "", 404), unclear(&bare));
+        let of_eucalyptus = Error::Refused {
+            code: "404 Not Found".to_owned(),
+            message: format!("There is no service at /; {OTHER_PATH}"),
+        };
+        let found = by_code("404 Not Found", "There is no service at /.", 404);
+        assert_eq!(found, of_eucalyptus);
+        let of_an_action = by_code("InvalidInstanceID.NotFound", "no", 404);
+        assert_eq!(of_an_action, refused("InvalidInstanceID.NotFound"));
     }
 
     #[test]
