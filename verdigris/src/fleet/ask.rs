@@ -170,7 +170,7 @@ async fn request(command: &AskCommand, fleet: &FleetSpec, store: &Store) -> anyh
         } => Request::Terminate {
             what: names.targets(what).await?,
             now: *now,
-            reason: reason.clone(),
+            reason: reason.clone().unwrap_or_default(),
         },
         AskCommand::Cordon {
             builder,
@@ -189,7 +189,7 @@ async fn request(command: &AskCommand, fleet: &FleetSpec, store: &Store) -> anyh
             what, reason, lasts, ..
         } => Request::Drain {
             what: names.target(what).await?,
-            reason: reason.clone(),
+            reason: reason.clone().unwrap_or_default(),
             lasts: *lasts,
         },
         AskCommand::Hold {

@@ -433,6 +433,7 @@ async fn what_cannot_be_used_ends_with_5() {
         ("spawn local --count two", "two"),
         ("hold i-1 --reason look --for 9", "`9` is not a duration"),
         ("terminate i-1 --now", "--reason"),
+        ("cordon i-1 --reason ", "it is empty"),
         ("reconcile --tiemout 9s", "--timeout"),
         (
             "terminate local i-7",

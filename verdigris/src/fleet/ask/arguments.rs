@@ -43,8 +43,8 @@ pub(crate) enum AskCommand {
         #[arg(long, requires = "reason")]
         now: bool,
         /// Why, for the builders' history; needed with --now.
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        reason: String,
+        #[arg(long, value_name = "TEXT", value_parser = some_words)]
+        reason: Option<String>,
         #[command(flatten)]
         common: Common,
     },
@@ -54,7 +54,7 @@ pub(crate) enum AskCommand {
         /// The builder: bdr_..., or its instance, i-...
         builder: String,
         /// Why, for the builder's history.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = some_words)]
         reason: String,
         /// When it ends by itself; without it, with `uncordon`.
         #[arg(long = "for", value_name = "DURATION")]
@@ -78,8 +78,8 @@ pub(crate) enum AskCommand {
         #[arg(value_name = "BUILDER|POOL")]
         what: String,
         /// Why, for the history.
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        reason: String,
+        #[arg(long, value_name = "TEXT", value_parser = some_words)]
+        reason: Option<String>,
         /// Of a pool: when it launches builders again by itself; without it, with `uncordon`.
         #[arg(long = "for", value_name = "DURATION")]
         lasts: Option<Span>,
@@ -93,13 +93,13 @@ pub(crate) enum AskCommand {
         /// The builder: bdr_..., or its instance, i-...
         builder: String,
         /// Why, for the builder's history.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = some_words)]
         reason: String,
         /// For how long; without it, as `hold` in the fleet file says of its pool, which also has the longest.
         #[arg(long = "for", value_name = "DURATION")]
         lasts: Option<Span>,
         /// For whom; without it, for who asks.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = some_words)]
         owner: Option<String>,
         #[command(flatten)]
         common: Common,
@@ -138,7 +138,7 @@ pub(crate) enum AskCommand {
         #[arg(value_parser = strays::instance)]
         instance: String,
         /// Why, for others who look.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = some_words)]
         reason: String,
         #[command(flatten)]
         common: Common,
@@ -149,6 +149,14 @@ pub(crate) enum AskCommand {
         #[command(flatten)]
         common: Common,
     },
+}
+
+/// Reads what others are to read in a builder's history.
+fn some_words(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is empty".to_owned()),
+        words => Ok(words.to_owned()),
+    }
 }
 
 /// What all of them have.
@@ -293,6 +301,35 @@ mod tests {
         ] {
             let words = std::iter::once("fleet").chain(line.split(' '));
             assert_eq!(Cli::try_parse_from(words).is_ok(), is_good, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_reason_that_is_given_says_something() {
+        for command in [
+            "terminate x86",
+            "terminate i-1 --now",
+            "cordon i-1",
+            "drain x86",
+            "hold i-1",
+            "hold i-1 --reason look --owner",
+            "ignore i-1",
+        ] {
+            let option = if command.ends_with("--owner") {
+                None
+            } else {
+                Some("--reason")
+            };
+            for (words, is_good) in [("", false), (" \t\n", false), (" disk full ", true)] {
+                let line = std::iter::once("fleet").chain(command.split(' ')).chain(option);
+                let read = Cli::try_parse_from(line.chain([words]));
+                assert_eq!(read.is_ok(), is_good, "{command} {words:?}");
+                match read.map(|read| read.command) {
+                    Ok(AskCommand::Cordon { reason, .. }) => assert_eq!(reason, "disk full"),
+                    Ok(_) => {}
+                    Err(error) => assert!(error.to_string().contains("it is empty"), "{error}"),
+                }
+            }
         }
     }
 }
