@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    BuilderId, Condition, PoolName,
+    BuilderId, BuilderState, Condition, PoolName,
     fleet::{Cost, FleetSpec},
     plan::Plan,
 };
@@ -267,25 +267,27 @@ impl Status {
         if counts.is_empty() {
             return "There is no pool in the fleet file: nothing is built.\n".to_owned();
         }
+        let is_any_held = counts.values().any(|counts| counts.held > 0);
         let rows = counts.iter().map(|(name, counts)| {
             let numbers = [
-                counts.wanted,
-                counts.all,
-                counts.ready,
-                counts.busy,
-                counts.starting,
-                counts.ending,
-                self.max(name),
+                Some(counts.wanted),
+                Some(counts.all),
+                Some(counts.ready),
+                Some(counts.busy),
+                is_any_held.then_some(counts.held),
+                Some(counts.starting),
+                Some(counts.ending),
+                Some(self.max(name)),
             ];
             let mut row = vec![name.to_string()];
-            row.extend(numbers.iter().map(ToString::to_string));
+            row.extend(numbers.iter().flatten().map(ToString::to_string));
             row.extend(self.cost_in_words(name));
             row.push(self.holds_back(name, counts).unwrap_or_else(|| "-".to_owned()));
             row
         });
-        let mut header = vec![
-            "POOL", "WANTED", "BUILDERS", "READY", "BUSY", "STARTING", "ENDING", "AT MOST",
-        ];
+        let mut header = vec!["POOL", "WANTED", "BUILDERS", "READY", "BUSY"];
+        header.extend(is_any_held.then_some("HELD"));
+        header.extend(["STARTING", "ENDING", "AT MOST"]);
         header.extend(self.fleet.has_prices().then_some("COST AN HOUR"));
         header.push("WHAT HOLDS IT BACK");
         table(&header, rows.collect())
@@ -299,7 +301,10 @@ impl Status {
             ),
             None => builder.reason.clone().unwrap_or_default(),
         };
+        let is_held = builder.state == BuilderState::Held;
         let what = match marks::words(builder) {
+            // It was moved there by a hold that may have been changed since.
+            Some(words) if is_held => words,
             Some(words) if !what.contains(&words) => format!("{what}; {words}"),
             _ => what,
         };

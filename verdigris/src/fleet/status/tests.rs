@@ -92,6 +92,38 @@ fn the_same_is_in_json_with_null_where_nothing_is_in_the_way() {
 }
 
 #[test]
+fn builders_that_are_held_are_counted_in_a_column_and_told_by_the_hold_as_it_is_now() {
+    let mut shown = shown(&[("arm", "as wanted"), ("x86", "as wanted")]);
+    let mut builders = shown.view.builders.to_vec();
+    let held = &mut builders[1];
+    held.state = BuilderState::Held;
+    held.reason = Some("held for operator for 1h: look".to_owned());
+    held.mark = Some(model::mark::Mark {
+        kind: model::mark::MarkKind::Held,
+        by: "bob".to_owned(),
+        why: "core dump".to_owned(),
+        until: "2026-11-29T13:00:00Z".parse().ok(),
+        lasts: None,
+    });
+    shown.view.builders = builders.into();
+    let text = shown.as_text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[0],
+        "POOL  WANTED  BUILDERS  READY  BUSY  HELD  STARTING  ENDING  AT MOST  WHAT HOLDS IT BACK"
+    );
+    assert!(
+        lines[3].starts_with("x86   2       2         0      1     1     0         0       4        "),
+        "{text}"
+    );
+    assert!(
+        text.contains("10.0.0.2  held for bob until 2026-11-29T13:00:00Z: core dump\n"),
+        "{text}"
+    );
+    assert!(!text.contains("operator"), "{text}");
+}
+
+#[test]
 fn with_prices_it_shows_what_an_hour_costs() {
     let mut shown = shown(&[("arm", "as wanted"), ("x86", "as wanted")]);
     let prices = serde_json::json!({"c7i.xlarge": {"on-demand": 0.18}, "spare": {"spot": 0.05}});
