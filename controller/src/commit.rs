@@ -190,9 +190,10 @@ impl Controller {
             reason: reason.to_owned(),
             deadline: now.plus(self.context.deadlines(pool).planned),
         };
-        info!(builder.id = %builder.id, "Builder {} of pool {pool} is planned: {reason}.", builder.id);
         let planned = self.context.store.plan_builder_for(lease, &builder, intent, now);
-        planned.await
+        planned.await?;
+        info!(builder.id = %builder.id, "Builder {} of pool {pool} is planned: {reason}.", builder.id);
+        Ok(())
     }
 }
 

@@ -279,9 +279,9 @@ async fn give_up(
             run.point,
             run.spec.words()
         );
-        warn!(builder.id = %builder.id, "Builder {} is given up: {words}.", builder.id);
-        match advance(context, lease, builder, Move::new(BuilderState::Abandoned, words)).await {
-            Ok(_) => {}
+        let step = Move::new(BuilderState::Abandoned, words.clone());
+        match advance(context, lease, builder, step).await {
+            Ok(_) => warn!(builder.id = %builder.id, "Builder {} is given up: {words}.", builder.id),
             Err(store::Error::Conflict { what }) => debug!("Not given up, something was quicker: {what}"),
             Err(error) => return Err(error.into()),
         }

@@ -78,10 +78,11 @@ pub(crate) async fn step(
         Step::Clean => clean::clean(context, lease, builder, turn).await?,
         Step::Terminate => return retire::terminate(context, lease, &builder, turn).await,
         Step::Move(step) => {
-            if step.to == BuilderState::Abandoned {
-                warn!(builder.id = %builder.id, "Builder {} is given up: {}.", builder.id, step.reason);
-            }
+            let words = (step.to == BuilderState::Abandoned).then(|| step.reason.clone());
             advance(context, lease, &builder, step).await?;
+            if let Some(words) = words {
+                warn!(builder.id = %builder.id, "Builder {} is given up: {words}.", builder.id);
+            }
         }
     }
     Ok(Duration::ZERO)
@@ -176,7 +177,9 @@ pub(crate) async fn advance_until(
         hooks: hooks_of_move(&context.fleet, builder, to),
         ..Change::of(step, limit)
     };
-    info!(builder.id = %builder.id, "Builder {} leaves {} for {to}: {}.", builder.id, builder.state, change.reason);
     // On the heap: it is the largest part of whatever moves a builder.
-    Box::pin(context.store.transition(lease, builder, to, &change, now)).await
+    let moved = Box::pin(context.store.transition(lease, builder, to, &change, now)).await?;
+    // Only now: another may have been quicker, or lead by now.
+    info!(builder.id = %builder.id, "Builder {} leaves {} for {to}: {}.", builder.id, builder.state, change.reason);
+    Ok(moved)
 }

@@ -43,10 +43,9 @@ impl Controller {
             return Ok(());
         }
         for (builder, why) in dead {
-            warn!(builder.id = %builder.id, "Builder {} is used no more: {why}.", builder.id);
-            let step = Move::new(BuilderState::Draining, why);
+            let step = Move::new(BuilderState::Draining, why.clone());
             match advance(&self.context, lease, &builder, step).await {
-                Ok(_) => {}
+                Ok(_) => warn!(builder.id = %builder.id, "Builder {} is used no more: {why}.", builder.id),
                 // It was given to an attempt meanwhile, whose worker sees for itself.
                 Err(store::Error::Conflict { what }) => debug!("Not drained, something was quicker: {what}"),
                 Err(error) => return Err(error.into()),

@@ -37,6 +37,7 @@ mod launches;
 mod lead;
 mod lines;
 mod lives;
+mod logs;
 mod machines;
 mod money;
 mod notices;

@@ -34,10 +34,11 @@ pub(super) async fn clean(
             Reached::Nobody(words) | Reached::Stranger(words) => Move::new(BuilderState::Draining, words),
         },
     };
-    if step.to == BuilderState::Draining {
-        warn!(builder.id = %builder.id, "Builder {} is used no more: {}.", builder.id, step.reason);
-    }
+    let words = (step.to == BuilderState::Draining).then(|| step.reason.clone());
     advance(context, lease, &builder, step).await?;
+    if let Some(words) = words {
+        warn!(builder.id = %builder.id, "Builder {} is used no more: {words}.", builder.id);
+    }
     Ok(())
 }
 

@@ -43,10 +43,11 @@ pub(super) async fn keep_key(
 ) -> Result<(), Error> {
     let Some(name) = &builder.host else { return Ok(()) };
     let (fingerprint, now) = (key.fingerprint(), context.clock.now());
-    info!(builder.id = %builder.id, "Host {name} shows the host key {fingerprint}, which is kept.");
     let line = key.to_string();
     let kept = context.store.keep_host_key(lease, (builder.id, name), &line, now);
-    Ok(kept.await?)
+    kept.await?;
+    info!(builder.id = %builder.id, "Host {name} shows the host key {fingerprint}, which is kept.");
+    Ok(())
 }
 
 /// Removes what earlier builds left on a host; `None` when it is as it was before them, else why it is no builder. One that was only
@@ -83,8 +84,8 @@ pub(super) async fn left_behind(
         }
         Ok(differences) => {
             let (words, now) = (told(&differences), context.clock.now());
-            warn!(builder.id = %builder.id, "Host {name} is out of service: {words}.");
             context.store.take_host_out(lease, name, &words, now).await?;
+            warn!(builder.id = %builder.id, "Host {name} is out of service: {words}.");
             Ok(Some(words))
         }
         Err(words) => Ok(Some(format!(

@@ -37,20 +37,15 @@ pub(super) async fn prepare(
     turn: &Turn,
 ) -> Result<(), Error> {
     if builder.state == BuilderState::Booting && key::is_unknown(&builder) {
-        let id = builder.id;
         builder = match key::find(context, lease, builder.clone(), turn).await? {
             Ok(with_key) => with_key,
-            Err(words) => {
-                warn!(builder.id = %id, "Builder {id} is given up: {words}.");
-                return give_up(context, lease, &builder, words).await;
-            }
+            Err(words) => return give_up_aloud(context, lease, &builder, words).await,
         };
     }
     let (mut machine, shown) = match connect(context, lease, &builder).await? {
         Reached::Machine(machine, shown) => (machine, shown),
         Reached::Nobody(words) | Reached::Stranger(words) => {
-            warn!(builder.id = %builder.id, "Builder {} is given up: {words}.", builder.id);
-            return give_up(context, lease, &builder, words).await;
+            return give_up_aloud(context, lease, &builder, words).await;
         }
     };
     if builder.state == BuilderState::Booting && builder.host_key_is_given {
@@ -58,10 +53,7 @@ pub(super) async fn prepare(
         builder = renewed.builder;
         machine = match renewed.machine {
             Ok(machine) => machine,
-            Err(words) => {
-                warn!(builder.id = %builder.id, "Builder {} is given up: {words}.", builder.id);
-                return give_up(context, lease, &builder, words).await;
-            }
+            Err(words) => return give_up_aloud(context, lease, &builder, words).await,
         };
     }
     // To be connected costs little; only so many are worked on at once.
@@ -228,7 +220,6 @@ impl Open<'_> {
     /// says of the builder is refused then; where it is not, nobody knows of that attempt, and the pool has not failed by it.
     async fn provision(&self, builder: &Builder) -> Result<bool, Error> {
         if let Some(words) = self.machine.running(LOOK).await {
-            warn!(builder.id = %builder.id, "Builder {} is not provisioned: {words}", builder.id);
             let step = Move {
                 is_excused: true,
                 ..Move::new(
@@ -237,6 +228,7 @@ impl Open<'_> {
                 )
             };
             advance(self.context, self.lease, builder, step).await?;
+            warn!(builder.id = %builder.id, "Builder {} is not provisioned: {words}", builder.id);
             return Ok(false);
         }
         let provision = provision_of(self.context, builder)?;
@@ -340,6 +332,18 @@ async fn give_up(context: &Context, lease: &Lease, builder: &Builder, words: Str
         Move::new(BuilderState::Terminating, words),
     )
     .await?;
+    Ok(())
+}
+
+/// The same where nothing was told of it in the log yet.
+async fn give_up_aloud(
+    context: &Context,
+    lease: &Lease,
+    builder: &Builder,
+    words: String,
+) -> Result<(), Error> {
+    give_up(context, lease, builder, words.clone()).await?;
+    warn!(builder.id = %builder.id, "Builder {} is given up: {words}.", builder.id);
     Ok(())
 }
 

@@ -245,7 +245,7 @@ async fn a_controller_that_starts_anew_goes_on_with_a_launch_that_another_began(
 }
 
 /// A builder that has an instance of this id already.
-async fn with_instance(farm: &Farm, id: &str) -> Builder {
+pub(super) async fn with_instance(farm: &Farm, id: &str) -> Builder {
     let (store, lease) = (&farm.controller.context.store, &farm.lease);
     let new = NewBuilder {
         id: BuilderId(Uuid::now_v7()),
