@@ -90,15 +90,15 @@ async fn answer(
     // What is on record is told also where a file of this command cannot be read.
     let view = store.fleet_snapshot(fleet.fleet, now).await?;
     let snapshot = planned(settings, store, fleet, &view).map(|(snapshot, _)| snapshot);
-    let outdated = snapshot.ok().and_then(|snapshot| {
+    let planned = snapshot.ok().and_then(|snapshot| {
         let this = snapshot.builders.iter().find(|it| it.id == builder.id)?;
-        this.outdated_in_words()
+        Some(this.clone())
     });
     let console = store.console_of(builder.id).await?;
     let found = builder::BuilderStory::new(&builder, events, runs.as_ref(), fleet, now)
         .with_hooks(&hooks)
         .with_console(console)
-        .with_outdated(outdated);
+        .with_outdated(planned.as_ref());
     Ok(if as_json {
         serde_json::to_string_pretty(&found)?
     } else {

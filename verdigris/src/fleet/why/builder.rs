@@ -1,6 +1,13 @@
 //! Of a builder: what it does, since when and why, until when and what happens then, what it has cost, and its history.
 
-use model::{BuilderState, Timestamp, console::last_lines, fleet::FleetSpec, mark::Mark, quantity::Price};
+use model::{
+    BuilderState, Lacks, Timestamp,
+    console::last_lines,
+    fleet::FleetSpec,
+    mark::{Mark, MarkKind},
+    plan::Builder as Planned,
+    quantity::Price,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{Attempt, Builder, Console, Event, HookRun, LaunchAttempt};
@@ -172,9 +179,18 @@ impl BuilderStory {
         }
     }
 
-    /// The same with how it differs from new builders.
-    pub(super) fn with_outdated(self, outdated: Option<String>) -> Self {
-        Self { outdated, ..self }
+    /// The same with how it differs from new builders, and what ends its state where it is fit for no build by now.
+    pub(super) fn with_outdated(self, planned: Option<&Planned>) -> Self {
+        let differing = planned.filter(|it| it.state == BuilderState::Ready && it.drift.is_some());
+        let until = match differing {
+            Some(planned) => until_its_turn(planned, self.until),
+            None => self.until,
+        };
+        Self {
+            outdated: planned.and_then(Planned::outdated_in_words),
+            until,
+            ..self
+        }
     }
 
     pub(super) fn as_text(&self) -> String {
@@ -332,6 +348,8 @@ fn until(builder: &Builder, fleet: &FleetSpec, now: Timestamp) -> String {
     }
     match state {
         State::Ready => match fleet.pools.get(&builder.pool) {
+            _ if is_to_be_held(builder) => "the next round, which holds it".to_owned(),
+            Some(_) if builder.cordoned => out_of_use(builder),
             Some(pool) if builder.sandbox.is_some() => format!(
                 "a build of those that it has run comes for it, or none did within {}",
                 pool.reuse.idle_for
@@ -346,6 +364,41 @@ fn until(builder: &Builder, fleet: &FleetSpec, now: Timestamp) -> String {
         State::Terminating => "the cloud says that its machine is gone; no deadline ends that".to_owned(),
         State::Terminated | State::Abandoned => "for ever: it has ended".to_owned(),
         _ => "it is moved on; no deadline is set".to_owned(),
+    }
+}
+
+fn is_to_be_held(builder: &Builder) -> bool {
+    builder
+        .mark
+        .as_ref()
+        .is_some_and(|mark| mark.kind == MarkKind::Held)
+}
+
+/// What ends that a builder is ready and gets no builds, since somebody wants it so.
+fn out_of_use(builder: &Builder) -> String {
+    let (id, mark) = (builder.id, builder.mark.as_ref());
+    if mark.is_some_and(|mark| mark.kind.is_end()) {
+        return "the next round, which drains it".to_owned();
+    }
+    let until = mark.and_then(|mark| mark.until);
+    let until = until.map_or_else(String::new, |until| {
+        format!("{}, when its cordon ends, or ", until.to_the_second())
+    });
+    format!(
+        "{until}`uncordon {id}` or `terminate {id}`: it is cordoned, so no build comes for it, and it does not go for being idle"
+    )
+}
+
+/// The same of a builder that was made otherwise than its pool makes builders now, where that ends it as well.
+fn until_its_turn(planned: &Planned, until: String) -> String {
+    let turn = "its turn comes to be drained, as `drift` of its pool says";
+    match planned.mark.as_ref().map(|mark| mark.kind) {
+        Some(MarkKind::Held | MarkKind::Retired | MarkKind::TakenBack | MarkKind::Ended) => until,
+        Some(MarkKind::Cordoned) | None if planned.cordoned => format!("{until}; or {turn}"),
+        Some(MarkKind::Cordoned) | None if planned.lacks == Lacks::Everything => {
+            format!("{turn}: it is fit for no build by now, so none comes for it")
+        }
+        Some(MarkKind::Cordoned) | None => until,
     }
 }
 

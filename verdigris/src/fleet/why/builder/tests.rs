@@ -1,11 +1,12 @@
 use std::time::Duration;
 
-use model::{BuilderId, LaunchAnswer, LaunchId, fleet::HookPoint};
+use model::{BuilderId, LaunchAnswer, LaunchId, Timestamp, fleet::HookPoint};
 use store::HookState;
 
 use super::{
-    super::super::testing::{NOW, builder, fleet},
-    Attempt, Builder, BuilderState, BuilderStory, Console, Event, HookRun, LaunchAttempt, until,
+    super::super::testing::{NOW, builder, fleet, name, snapshot, view},
+    Attempt, Builder, BuilderState, BuilderStory, Console, Event, HookRun, Lacks, LaunchAttempt, Mark,
+    MarkKind, Planned, until,
 };
 
 fn seconds(count: u64) -> Duration {
@@ -159,16 +160,112 @@ fn the_last_lines_of_a_console_are_told_and_all_that_is_kept_of_it_in_json() {
     );
 }
 
+/// A builder as a plan sees it that was made with other programs than builders are made with by now.
+fn made_otherwise(builder: &Builder, lacks: Lacks) -> Planned {
+    let fleet = fleet(&[("x86", "arch:x86_64", [0, 2, 0], 0)]);
+    let view = view(vec![builder.clone()], vec![]);
+    let planned = snapshot(&fleet, &view, &["x86"]).builders.first().cloned();
+    Planned {
+        lacks,
+        ..planned.unwrap()
+    }
+}
+
 #[test]
-fn how_it_differs_from_new_builders_is_told() {
-    let plain = story(&launched(BuilderState::Ready), vec![], None);
+fn how_it_differs_from_new_builders_is_told_and_that_it_is_drained_where_no_build_comes_for_it() {
+    let ready = launched(BuilderState::Ready);
+    let plain = story(&ready, vec![], None);
     assert!(!plain.as_text().contains("outdated"));
-    let found = plain.with_outdated(Some("made by other files".to_owned()));
-    assert!(
-        found.as_text().contains("\n  outdated  made by other files\n"),
-        "{}",
-        found.as_text()
+    let fit = made_otherwise(&ready, Lacks::Nothing);
+    let found = story(&ready, vec![], None).with_outdated(Some(&fit));
+    let text = found.as_text();
+    let words = "\n  outdated  builders of pool x86 are made with other programs by now: it takes builds until its turn comes to leave\n";
+    assert!(text.contains(words), "{text}");
+    assert_eq!(found.until, plain.until);
+    let turn = "its turn comes to be drained, as `drift` of its pool says";
+    let unfit = made_otherwise(&ready, Lacks::Everything);
+    let found = story(&ready, vec![], None).with_outdated(Some(&unfit));
+    let words = format!("{turn}: it is fit for no build by now, so none comes for it");
+    assert_eq!(found.until, words);
+    let cordoned = marked(None);
+    let unfit = made_otherwise(&cordoned, Lacks::Everything);
+    let found = story(&cordoned, vec![], None).with_outdated(Some(&unfit));
+    assert_eq!(
+        found.until,
+        format!("{}; or {turn}", story(&cordoned, vec![], None).until)
     );
+    let retired = marked(Some((MarkKind::Retired, None)));
+    let unfit = made_otherwise(&retired, Lacks::Everything);
+    let found = story(&retired, vec![], None).with_outdated(Some(&unfit));
+    assert_eq!(found.until, "the next round, which drains it");
+    let booting = launched(BuilderState::Booting);
+    let unfit = made_otherwise(&booting, Lacks::Everything);
+    let found = story(&booting, vec![], None).with_outdated(Some(&unfit));
+    assert_eq!(found.until, "it is moved on; no deadline is set");
+}
+
+/// A ready builder out of use, with that mark until then.
+fn marked(mark: Option<(MarkKind, Option<Timestamp>)>) -> Builder {
+    Builder {
+        cordoned: true,
+        mark: mark.map(|(kind, until)| Mark {
+            kind,
+            by: "operator".to_owned(),
+            why: "disk".to_owned(),
+            until,
+            lasts: None,
+        }),
+        ..launched(BuilderState::Ready)
+    }
+}
+
+#[test]
+fn what_ends_that_a_ready_builder_is_out_of_use_is_what_was_said_of_it_and_no_idleness() {
+    let id = "bdr_00000000000000000000000000000001";
+    let by_hand = format!(
+        "`uncordon {id}` or `terminate {id}`: it is cordoned, so no build comes for it, and it does not go for being idle"
+    );
+    let soon = NOW.plus(seconds(210));
+    for (mark, pool, expected) in [
+        (None, "x86", by_hand.clone()),
+        (Some((MarkKind::Cordoned, None)), "x86", by_hand.clone()),
+        (
+            Some((MarkKind::Cordoned, Some(soon))),
+            "x86",
+            format!("2026-11-29T12:03:30Z, when its cordon ends, or {by_hand}"),
+        ),
+        (
+            Some((MarkKind::Held, None)),
+            "x86",
+            "the next round, which holds it".to_owned(),
+        ),
+        (
+            Some((MarkKind::Held, None)),
+            "gone",
+            "the next round, which holds it".to_owned(),
+        ),
+        (
+            Some((MarkKind::Retired, None)),
+            "x86",
+            "the next round, which drains it".to_owned(),
+        ),
+        (
+            Some((MarkKind::TakenBack, None)),
+            "x86",
+            "the next round, which drains it".to_owned(),
+        ),
+        (
+            Some((MarkKind::Cordoned, Some(soon))),
+            "gone",
+            "the next round, which drains it: its pool is no longer in the fleet file".to_owned(),
+        ),
+    ] {
+        let it = Builder {
+            pool: name(pool),
+            ..marked(mark)
+        };
+        assert_eq!(story(&it, vec![], None).until, expected, "{mark:?} {pool}");
+    }
 }
 
 #[test]
