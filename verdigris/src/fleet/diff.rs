@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use model::{
     BuilderId, BuilderState, Lacks, PoolName,
     fleet::{FleetSpec, Machines, machines_left},
-    plan::{Action, Plan, Snapshot},
+    plan::{Action, Builder, Plan, Snapshot},
 };
 use runtime::{Settings, clock};
 use serde::Serialize;
@@ -129,39 +129,61 @@ fn compare(key: String, now: Option<&Value>, then: Option<&Value>, found: &mut V
     }
 }
 
-/// The builders that are made otherwise under the second plan's file, and not under the first one's.
+/// The builders that are made otherwise under the second plan's file, or whose pool is gone there, and that were not so under the
+/// first one's.
 fn outdated(now: &Snapshot, then: &Snapshot) -> Vec<Outdated> {
+    let loses_its_pool =
+        |builder: &Builder| now.pools.contains_key(&builder.pool) && !then.pools.contains_key(&builder.pool);
     let pairs = now.builders.iter().zip(&then.builders);
-    let found = pairs.filter(|(now, _)| now.drift.is_none());
-    found
-        .filter_map(|(_, builder)| {
-            builder.drift?;
-            let is_urgent = builder.lacks == Lacks::Everything;
-            let outcome = match (builder.state, &builder.lacks) {
-                (BuilderState::Ready, Lacks::Everything) => "it takes no more builds, and is drained soon",
-                (BuilderState::Ready, Lacks::Chroots(_)) => {
-                    "it goes on taking builds but for new and changed chroots, and is drained in its turn"
-                }
-                (BuilderState::Ready, Lacks::Nothing) => {
-                    "it goes on taking builds, and is drained in its turn"
-                }
-                (state, _) if BuilderState::STARTING.contains(&state) && is_urgent => {
-                    "it takes no builds, and is drained when it is ready"
-                }
-                (state, _) if BuilderState::STARTING.contains(&state) => {
-                    "it is drained in its turn when it is ready"
-                }
-                (state, _) if BuilderState::ENDING.contains(&state) => return None,
-                _ => "its attempt ends, then it goes as it would anyway",
-            };
-            Some(Outdated {
-                builder: builder.id,
-                pool: builder.pool.clone(),
-                state: builder.state,
-                outcome,
-            })
+    let found = pairs.filter_map(|(before, builder)| {
+        let outcome = if loses_its_pool(builder) {
+            without_pool(builder.state)?
+        } else if before.drift.is_none() && builder.drift.is_some() {
+            made_otherwise(builder)?
+        } else {
+            return None;
+        };
+        Some(Outdated {
+            builder: builder.id,
+            pool: builder.pool.clone(),
+            state: builder.state,
+            outcome,
         })
-        .collect()
+    });
+    found.collect()
+}
+
+/// What becomes of a builder in that state when its pool goes; `None` where it ends anyway.
+fn without_pool(state: BuilderState) -> Option<&'static str> {
+    Some(match state {
+        BuilderState::Planned => "its pool is gone: it is given up, and no machine is asked for",
+        BuilderState::Ready => "its pool is gone: the next round drains it",
+        BuilderState::Held => "its pool is gone: it is held until its time, and then it goes",
+        state if state.is_in_use() => "its pool is gone: its attempt ends, then it goes",
+        state if state.when_unwanted().is_some() => "its pool is gone: the next round ends it",
+        BuilderState::Launching | BuilderState::Resolving => {
+            "its pool is gone: it is ended as soon as its cloud has said what became of its launch"
+        }
+        _ => return None,
+    })
+}
+
+/// What becomes of a builder that is made otherwise; `None` where it ends anyway.
+fn made_otherwise(builder: &Builder) -> Option<&'static str> {
+    let is_urgent = builder.lacks == Lacks::Everything;
+    Some(match (builder.state, &builder.lacks) {
+        (BuilderState::Ready, Lacks::Everything) => "it takes no more builds, and is drained soon",
+        (BuilderState::Ready, Lacks::Chroots(_)) => {
+            "it goes on taking builds but for new and changed chroots, and is drained in its turn"
+        }
+        (BuilderState::Ready, Lacks::Nothing) => "it goes on taking builds, and is drained in its turn",
+        (state, _) if BuilderState::STARTING.contains(&state) && is_urgent => {
+            "it takes no builds, and is drained when it is ready"
+        }
+        (state, _) if BuilderState::STARTING.contains(&state) => "it is drained in its turn when it is ready",
+        (state, _) if BuilderState::ENDING.contains(&state) => return None,
+        _ => "its attempt ends, then it goes as it would anyway",
+    })
 }
 
 fn moves(now: &(Snapshot, Plan), then: &(Snapshot, Plan)) -> BTreeMap<PoolName, Moves> {

@@ -48,10 +48,11 @@ fn what_changes_is_told_with_what_follows_for_builders_and_for_the_next_round() 
             builder(2, "x86", BuilderState::Busy),
             builder(3, "x86", BuilderState::Booting),
             builder(4, "x86", BuilderState::Terminating),
+            builder(5, "big", BuilderState::Busy),
         ],
         vec![],
     );
-    let found = diff(&present(), &new, &view, &["big", "x86"]);
+    let found = diff(&present(), &new, &view, &["x86"]);
     let expected = "\
 CHANGE   KEY                  NOW    THEN
 changed  images.i.id          ami-1  ami-2
@@ -61,9 +62,10 @@ changed  pools.x86.size.idle  0      1
 changed  pools.x86.size.max   2      4
 
 OUTDATED                              POOL  STATE    WHAT BECOMES OF IT
-bdr_00000000000000000000000000000001  big   ready    it takes no more builds, and is drained soon
+bdr_00000000000000000000000000000001  big   ready    its pool is gone: the next round drains it
 bdr_00000000000000000000000000000002  x86   busy     its attempt ends, then it goes as it would anyway
 bdr_00000000000000000000000000000003  x86   booting  it takes no builds, and is drained when it is ready
+bdr_00000000000000000000000000000005  big   busy     its pool is gone: its attempt ends, then it goes
 
 POOL  LAUNCHES NOW  THEN  DRAINS NOW  THEN
 arm   0             1     0           0
@@ -137,6 +139,44 @@ fn the_same_words_more_than_once_are_one_line_with_a_count() {
         "{}",
         found.as_text()
     );
+}
+
+#[test]
+fn what_becomes_of_the_builders_of_a_pool_that_goes_is_told_by_their_state_and_only_once() {
+    let view = view(
+        (1..)
+            .zip(BuilderState::ALL)
+            .map(|(number, state)| builder(number, "big", state))
+            .collect(),
+        vec![],
+    );
+    let mut without = present();
+    without.pools.remove(&name("big"));
+    // Whatever they are made of, they go.
+    let [now, then] = [&present(), &without].map(|fleet| snapshot(fleet, &view, &["big"]));
+    let told = |state: BuilderState| {
+        let found = outdated(&now, &then);
+        let one = found.into_iter().find(|it| it.state == state);
+        one.map(|it| it.outcome)
+    };
+    use BuilderState as S;
+    for (state, expected) in [
+        (S::Planned, Some("it is given up, and no machine is asked for")),
+        (
+            S::Launching,
+            Some("it is ended as soon as its cloud has said what became of its launch"),
+        ),
+        (S::Booting, Some("the next round ends it")),
+        (S::Ready, Some("the next round drains it")),
+        (S::Reserved, Some("its attempt ends, then it goes")),
+        (S::Held, Some("it is held until its time, and then it goes")),
+        (S::Draining, None),
+        (S::Terminated, None),
+    ] {
+        let expected = expected.map(|words| format!("its pool is gone: {words}"));
+        assert_eq!(told(state).map(str::to_owned), expected, "{state}");
+    }
+    assert_eq!(outdated(&then, &then), [], "it was gone before");
 }
 
 #[test]
