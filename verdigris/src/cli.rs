@@ -15,7 +15,7 @@ use crate::{
     fleet::{AskCommand, misread},
     image::ImageCommand,
     options::{CheckArguments, ChrootCreate, ChrootNames, Config, UpArguments, UserArguments},
-    provision, roles, up, user,
+    output, provision, roles, up, user,
 };
 
 /// A build farm for RPM packages.
@@ -145,7 +145,15 @@ fn refuse(error: &clap::Error) -> ExitCode {
         [command, verb] if command == "fleet" && AskCommand::is_verb(verb) && error.use_stderr() => {
             misread(verb, error.to_string().trim_end())
         }
-        _ => error.exit(),
+        _ => {
+            let printed = error.print();
+            // Help and the version, which are the command's output.
+            if !error.use_stderr() {
+                output::note(printed);
+            }
+            let code = u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+            output::heard(code)
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod image;
 mod instance_types;
 mod lock;
 mod options;
+mod output;
 mod parts;
 mod provision;
 mod roles;
@@ -29,6 +30,8 @@ mod up;
 mod user;
 
 use std::process::ExitCode;
+
+pub(crate) use output::say;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(command.run()) {
-        Ok(code) => code,
+        Ok(code) => output::heard(code),
         Err(error) => {
             complain(&format!("{error:#}"));
             ExitCode::FAILURE
@@ -62,12 +65,10 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the command's last words to the person who ran it"
-)]
+/// The command's last words to the person who ran it. Where they cannot be written either, nobody can be told.
 pub(crate) fn complain(words: &str) {
-    eprintln!("verdigris: {}", without_numbers(words));
+    use std::io::Write as _;
+    writeln!(std::io::stderr(), "verdigris: {}", without_numbers(words)).ok();
 }
 
 /// A text without the system's numbers of errors, which stand behind its words for them: ` (os error 2)`.
@@ -79,13 +80,6 @@ pub(crate) fn without_numbers(text: &str) -> String {
         out.push_str(rest.strip_prefix(')').unwrap_or(rest));
     }
     out
-}
-
-/// What a command has to say to the person, or the program, that ran it. One who has stopped listening (`| head`) is
-/// no reason to fail.
-pub(crate) fn say(words: &str) {
-    use std::io::Write as _;
-    writeln!(std::io::stdout(), "{words}").ok();
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `verdigris fleet status --watch`: the status again and again, until whoever looks has seen enough.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     pin::pin,
     time::Duration,
 };
@@ -9,7 +9,7 @@ use std::{
 use model::quantity::Span;
 
 use super::status::look;
-use crate::{options::Config, without_numbers};
+use crate::{options::Config, output::show, without_numbers};
 
 /// How often the status may be asked for: more often nobody can read it, and more rarely it is `status` by hand.
 const SHORTEST: Span = Span::milliseconds(100);
@@ -60,7 +60,7 @@ pub(crate) async fn watch(config: &Config, as_json: bool, interval: Span) -> any
             Err(error) if number == 0 => return Err(error),
             Err(error) => failure(&without_numbers(&format!("{error:#}")), as_json),
         };
-        if show(&page(&text, form, number, interval)).is_err() {
+        if !show(&page(&text, form, number, interval)) {
             return Ok(());
         }
         number = number.saturating_add(1);
@@ -80,12 +80,6 @@ fn failure(why: &str, as_json: bool) -> String {
     } else {
         format!("! {why}")
     }
-}
-
-fn show(page: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(page.as_bytes())?;
-    out.flush()
 }
 
 /// One status, as it is written. On a terminal a line is cleared behind its end, so that nothing flickers.

@@ -35,6 +35,7 @@ mod moto;
 mod names;
 mod odd_packages;
 mod operator;
+mod output;
 mod packages;
 mod processes;
 mod profiles;
