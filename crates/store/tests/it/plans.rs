@@ -255,6 +255,20 @@ async fn rounds(bench: &mut Bench, store: &Store) {
         .look("orphans", store.orphans(lease.fleet, Some("dev")))
         .await;
     others(bench, store, &lease).await;
+    intents(bench, store).await;
+    bench
+        .look("builder_by_instance", store.builder_by_instance("i-7"))
+        .await;
+    // On the heap: this future is all that a thread's stack holds.
+    Box::pin(hosts(bench, store, &lease, new.id)).await;
+    Box::pin(hooks(bench, store, &lease, new.id)).await;
+    bench.look("pending_migrations", store.pending_migrations()).await;
+    conditions(bench, store).await;
+}
+
+/// What operators ask for, and what becomes of it.
+async fn intents(bench: &mut Bench, store: &Store) {
+    let (lease, now) = (bench.farm.lease, at(1_000_000));
     let request = Request::Reconcile;
     let asked = (&request, "reconcile/new", "operator:cron");
     let (intent, _) = bench
@@ -271,14 +285,6 @@ async fn rounds(bench: &mut Bench, store: &Store) {
     bench
         .look("intents_since", store.intents_since(lease.fleet, now))
         .await;
-    bench
-        .look("builder_by_instance", store.builder_by_instance("i-7"))
-        .await;
-    // On the heap: this future is all that a thread's stack holds.
-    Box::pin(hosts(bench, store, &lease, new.id)).await;
-    Box::pin(hooks(bench, store, &lease, new.id)).await;
-    bench.look("pending_migrations", store.pending_migrations()).await;
-    conditions(bench, store).await;
 }
 
 /// What a controller says and is told of pools and clouds.
