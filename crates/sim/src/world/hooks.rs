@@ -56,7 +56,14 @@ impl World {
         let (over, open): (Vec<HookRun>, Vec<HookRun>) =
             runs.into_iter().partition(|run| run.state.is_final());
         let is_open = |id: &Uuid| open.iter().any(|run| run.id == *id);
-        self.controller(side).memory.hook_pauses.keep(is_open);
+        let memory = &mut self.controller(side).memory;
+        memory.hook_pauses.keep(is_open);
+        let others: Vec<Uuid> = memory.hooks.keys().filter(|id| !is_open(id)).copied().collect();
+        // Another controller, which led meanwhile, has written down that they are over.
+        for id in others {
+            self.controller(side).memory.hooks.remove(&id);
+            self.end_program(side, id);
+        }
         let facts: Vec<Open> = open.iter().map(HookRun::open).collect();
         let states: BTreeMap<_, _> = facts
             .iter()

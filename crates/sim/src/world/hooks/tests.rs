@@ -126,6 +126,24 @@ fn what_comes_too_late_is_killed_and_dropped() {
 }
 
 #[test]
+fn what_another_controller_has_written_down_as_over_is_killed() {
+    let mut world = led(OnFailure::Ignore, 300);
+    let row = builder(&mut world, BuilderState::Ready);
+    let (point, now) = (HookPoint::AfterReady, world.clock(Side::One));
+    let hooks = hooks_at(&world.one.file, point, &row);
+    world.store.write_hooks((row.id, point), &hooks, now);
+    strike(&mut world, Fault::HookHangs, 0);
+    world.begin_hooks(Side::One).unwrap();
+    assert!(until(&mut world, 5, |world| !world.programs.is_empty()));
+    for run in world.store.hooks.values_mut() {
+        run.state = HookState::Late;
+    }
+    world.begin_hooks(Side::One).unwrap();
+    assert!(world.programs.is_empty() && world.one.memory.hooks.is_empty());
+    assert_eq!(broken(&world, ""), None);
+}
+
+#[test]
 fn a_try_whose_controller_was_killed_is_made_again_under_its_number_beside_the_old_program() {
     let mut world = led(OnFailure::Ignore, 300);
     let row = row(&mut world, BuilderState::Planned);
