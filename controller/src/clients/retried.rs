@@ -7,7 +7,10 @@ use std::{
 
 use async_trait::async_trait;
 use cloud::{Cloud, Dialect, End, Error, Image, Instance, LaunchRequest, NewImage, Owner};
-use model::{FleetId, fleet::CloudSpec};
+use model::{
+    FleetId,
+    fleet::{CloudSpec, CredentialsSource},
+};
 
 use super::Clients;
 
@@ -37,12 +40,24 @@ impl Retried {
         let made = self.clients.make(&self.name, &self.spec);
         let made = made.map_err(|why| Error::NoAccess {
             why: format!(
-                "clouds.{} is no longer in fleet.yaml, and machines are left there: {why}. Put its access key back where it was: it is \
-                 used as soon as it can be read",
-                self.name
+                "clouds.{} is no longer in fleet.yaml, and machines are left there: {why}. {}",
+                self.name,
+                advice(self.spec.credentials.source)
             ),
         })?;
         Ok(&**self.client.get_or_init(|| made))
+    }
+}
+
+/// What there is to do for whoever is told that a cloud cannot be asked.
+const fn advice(source: CredentialsSource) -> &'static str {
+    match source {
+        CredentialsSource::File | CredentialsSource::Environment => {
+            "Put its access key back where it was: it is used as soon as it can be read"
+        }
+        CredentialsSource::InstanceRole | CredentialsSource::Embedded => {
+            "Until it can be asked, end its machines where they run"
+        }
     }
 }
 

@@ -161,11 +161,13 @@ pub(super) async fn ask_again(
     let waited = context.clock.now().since(builder.entered_at);
     let cloud = context.fleet.clouds.get(&builder.cloud);
     if let Some(rest) = cloud.and_then(|cloud| launch::rest_before_question(cloud.profile))
-        && (waited < rest || !is_nowhere(context, builder).await?)
+        && (turn.doubts.rests(builder.id, rest, context.clock.elapsed())
+            || !is_nowhere(context, builder).await?)
     {
         // What a list shows by then, the next look takes over by its tag.
         return Ok(PAUSE_BEFORE_QUESTION.min(rest));
     }
+    turn.doubts.asked(builder.id, context.clock.elapsed());
     let (launch, reply) = if launch::only_lists_tell(waited, turn.doubts.count(builder.id)) {
         (
             launch_of(builder)?,

@@ -244,6 +244,23 @@ impl Intent {
         }
     }
 
+    /// What is asked for once this pool is drained: nothing is kept there any more. `None` where that changes nothing.
+    #[must_use]
+    pub fn without_keeping(&self, drained: &PoolName) -> Option<Request> {
+        match &self.request {
+            Request::Spawn {
+                pool,
+                count,
+                keep: Some(_),
+            } if pool == drained => Some(Request::Spawn {
+                pool: pool.clone(),
+                count: *count,
+                keep: None,
+            }),
+            _ => None,
+        }
+    }
+
     /// Why nothing is launched for it any more, as a sentence for operators; `None` while something may be.
     fn too_late(&self, now: Timestamp) -> Option<String> {
         let until = self.keeps_until().filter(|until| *until <= now)?;
@@ -305,14 +322,16 @@ pub fn demands(intent: &Intent, now: Timestamp) -> Vec<Demand> {
             why: format!("{} asked for {}", intent.actor, builders(*count)),
         });
     }
-    if let Some(until) = intent.keeps_until().filter(|until| *until > now) {
+    let kept = made.min(*count);
+    let keeps_until = intent.keeps_until().filter(|until| *until > now && kept > 0);
+    if let Some(until) = keeps_until {
         demands.push(Demand {
             source: Source::Kept(pool.clone()),
-            count: made.min(*count),
+            count: kept,
             until: Some(until),
             why: format!(
                 "{} that {} asked for until {}",
-                builders(*count),
+                builders(kept),
                 intent.actor,
                 until.to_the_second()
             ),

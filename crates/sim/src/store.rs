@@ -354,6 +354,11 @@ impl Store {
             self.set_mark(id, mark);
         }
         if let Some((pool, pause)) = decision.pause {
+            for intent in self.intents.iter_mut().filter(|_| pause.is_some()) {
+                if let Some(request) = intent.without_keeping(&pool) {
+                    intent.request = request;
+                }
+            }
             match pause {
                 Some(pause) => self.pauses.insert(pool, pause),
                 None => self.pauses.remove(&pool),

@@ -158,6 +158,7 @@ fn without_pool(state: BuilderState) -> Option<&'static str> {
     Some(match state {
         BuilderState::Planned => "its pool is gone: it is given up, and no machine is asked for",
         BuilderState::Ready => "its pool is gone: the next round drains it",
+        BuilderState::Cleaning => "its pool is gone: it is cleaned, and then it goes",
         BuilderState::Held => "its pool is gone: it is held until its time, and then it goes",
         state if state.is_in_use() => "its pool is gone: its attempt ends, then it goes",
         state if state.when_unwanted().is_some() => "its pool is gone: the next round ends it",

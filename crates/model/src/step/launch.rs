@@ -318,11 +318,11 @@ pub fn only_lists_tell(waited: Duration, misses: u32) -> bool {
     waited > RESOLVING_WITHOUT_ANSWER && misses > 0
 }
 
-/// How long after its question a launch in doubt is not asked for again; until then, and for as long as a list shows its instance, only
+/// How long after each question a launch in doubt is not asked for again; until then, and for as long as a list shows its instance, only
 /// lists tell of it. `None`: the token alone sees to it that there is one machine.
 ///
-/// Eucalyptus looks a token up before it does the work, and writes it down with the instance: asked again while the first question is being
-/// carried out, it launches twice (sources of 4.4, 2017).
+/// Eucalyptus looks a token up, does the work, and only then writes it down (sources of 4.4, 2017). What becomes of a second question beside
+/// the first depends on where the first is: it fails, or is one more launch.
 #[must_use]
 pub fn rest_before_question(profile: CloudProfile) -> Option<Duration> {
     match profile {

@@ -325,7 +325,9 @@ impl World {
                 let assigned = self.write(side, |store, lease| {
                     store.assign(lease, (*attempt, row), (deadline, now), heard)
                 });
-                self.judge_owner(side, *attempt);
+                if assigned.is_ok() {
+                    self.judge_owner(side, *attempt);
+                }
                 self.nudge_a_worker();
                 assigned
             }

@@ -128,34 +128,33 @@ pub(super) async fn launched_for(
     Ok(())
 }
 
-/// Ends what intents that are over go on asking a pool for: it is drained.
+/// Ends what intents keep in a pool, now or once they are over: it is drained.
 async fn keep_no_more(
     tx: &Tx,
     (fleet, pool): (FleetId, &PoolName),
     (actor, now): (&str, Timestamp),
 ) -> Result<(), TxError> {
-    let kept = intent::Entity::find()
-        .filter(intent::Column::Fleet.eq(fleet.0))
-        .filter(intent::Column::EndedAt.gt(now.as_micros()))
-        .all(&**tx)
-        .await?;
-    for row in kept {
-        let found = intent(row)?;
-        if !matches!(&found.request, Request::Spawn { pool: of, .. } if of == pool) {
+    for found in open_intents(tx, fleet, now).await? {
+        let Some(request) = found.without_keeping(pool) else {
             continue;
-        }
-        let key = found.key.as_str();
+        };
+        let is_over = found.state.is_final();
         intent::Entity::update_many()
             .set(intent::ActiveModel {
-                ended_at: Set(Some(now.as_micros())),
+                request: Set(to_json("request", &request)?),
+                ended_at: if is_over {
+                    Set(Some(now.as_micros()))
+                } else {
+                    NotSet
+                },
                 ..Default::default()
             })
             .filter(intent::Column::Fleet.eq(fleet.0))
-            .filter(intent::Column::Key.eq(key))
+            .filter(intent::Column::Key.eq(found.key.as_str()))
             .exec(&**tx)
             .await?;
         let words = format!("its builders are kept no longer: pool {pool} is drained");
-        Entry::new("intent", key, actor, &words).write(tx, now);
+        Entry::new("intent", &found.key, actor, &words).write(tx, now);
     }
     Ok(())
 }
@@ -271,7 +270,10 @@ impl Store {
             let (before, after) = (looked_at.state, decision.state);
             // However it ended, what was launched for it is kept for its time.
             let has_made = !decision.builders.is_empty();
-            let ended_at = after.is_final().then(|| match looked_at.keeps_until() {
+            // As it is by now: its pool may have been drained since it was looked at.
+            let on_record = by_key(&tx, lease.fleet, key).await?;
+            let keeps_until = on_record.and_then(|it| it.keeps_until());
+            let ended_at = after.is_final().then(|| match keeps_until {
                 Some(until) if has_made => until.max(now),
                 _ => now,
             });

@@ -347,7 +347,15 @@ async fn what_keeps_builders_is_looked_at_until_its_time_is_over(farm: Farm) {
         ..Decision::of(IntentState::Done, "it is so")
     };
     let spec = serde_json::json!({});
-    for (pool, left) in [("other", &["a", "d", "e"][..]), ("small", &[])] {
+    // Also what has not come to its end yet keeps nothing after it.
+    let fresh = add(&farm, "f", &spawn(Some(100))).await;
+    settle(
+        &farm,
+        &fresh,
+        &made(IntentState::Running, "2 builders are launched"),
+    )
+    .await;
+    for (pool, left) in [("other", &["a", "d", "e", "f"][..]), ("small", &["f"])] {
         let name = pool.parse().unwrap();
         let recorded = farm.store.record_pool(&farm.lease, &name, &spec, pool, at(1));
         recorded.await.unwrap();
@@ -356,6 +364,12 @@ async fn what_keeps_builders_is_looked_at_until_its_time_is_over(farm: Farm) {
         settle(&farm, &fresh, &drain(pool)).await;
         assert_eq!(looked_at(&farm, 109).await, left, "{pool}");
     }
+    let running = Intent {
+        state: IntentState::Running,
+        ..fresh
+    };
+    settle(&farm, &running, &made(IntentState::Failed, "the pool is drained")).await;
+    assert_eq!(looked_at(&farm, 109).await, [""; 0]);
 }
 
 async fn a_pool_is_paused_and_launches_again(farm: Farm) {

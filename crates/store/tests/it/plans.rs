@@ -274,7 +274,17 @@ async fn intents(bench: &mut Bench, store: &Store) {
     let (intent, _) = bench
         .look("add_intent", store.add_intent(lease.fleet, asked, now))
         .await;
-    let done = Decision::of(IntentState::Done, "it is so");
+    let done = Decision {
+        pause: Some((
+            "small".parse().unwrap(),
+            Some(model::mark::Pause {
+                by: "root".to_owned(),
+                why: "new network".to_owned(),
+                until: None,
+            }),
+        )),
+        ..Decision::of(IntentState::Done, "it is so")
+    };
     bench
         .look("settle_intent", store.settle_intent(&lease, &intent, &done, now))
         .await;

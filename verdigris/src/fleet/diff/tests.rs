@@ -169,6 +169,7 @@ fn what_becomes_of_the_builders_of_a_pool_that_goes_is_told_by_their_state_and_o
         (S::Booting, Some("the next round ends it")),
         (S::Ready, Some("the next round drains it")),
         (S::Reserved, Some("its attempt ends, then it goes")),
+        (S::Cleaning, Some("it is cleaned, and then it goes")),
         (S::Held, Some("it is held until its time, and then it goes")),
         (S::Draining, None),
         (S::Terminated, None),
