@@ -167,13 +167,13 @@ pub(super) async fn ask_again(
         // What a list shows by then, the next look takes over by its tag.
         return Ok(PAUSE_BEFORE_QUESTION.min(rest));
     }
-    turn.doubts.asked(builder.id, context.clock.elapsed());
     let (launch, reply) = if launch::only_lists_tell(waited, turn.doubts.count(builder.id)) {
         (
             launch_of(builder)?,
             Reply::Unclear("it is not asked again".to_owned()),
         )
     } else {
+        turn.doubts.asked(builder.id, context.clock.elapsed());
         repeat(context, builder, turn).await?
     };
     debug!(builder.id = %builder.id, "Asked again what became of the launch: {reply:?}");

@@ -188,11 +188,14 @@ async fn a_launch_whose_answer_is_lost_costs_one_machine() {
 #[tokio::test]
 async fn where_a_token_is_weak_lists_are_asked_before_a_lost_launch_is_asked_for_again() {
     let eucalyptus = CloudProfile::Eucalyptus;
-    for (failure, machine_after, asked) in [
+    let lost = || LaunchFailure::Before(unclear());
+    // What becomes of the questions, and how many there were after 100 s and then after so many seconds more.
+    for (failures, asked) in [
         // The cloud has launched it: a list shows that, and nothing more is asked for.
-        (LaunchFailure::After(unclear()), 40, 1),
-        // It has not: after two minutes and a list without it, it is asked for again.
-        (LaunchFailure::Before(unclear()), 180, 2),
+        (vec![LaunchFailure::After(unclear())], vec![(40, 1)]),
+        // It has not: after two minutes and a list without it, it is asked for again, and as long after that.
+        (vec![lost()], vec![(80, 2)]),
+        (vec![lost(), lost()], vec![(60, 2), (60, 2), (100, 3)]),
     ] {
         let text = pool("x86", "max: 12, idle: 1", "a");
         let mut farm = Farm::start(&text).await;
@@ -203,11 +206,15 @@ async fn where_a_token_is_weak_lists_are_asked_before_a_lost_launch_is_asked_for
         farm.controller = Controller::new(context);
         farm.cloud
             .show_dialect(Dialect::shown_by(Some(eucalyptus), Some(eucalyptus)));
-        farm.cloud.fail_next_launch(failure);
+        for failure in failures {
+            farm.cloud.fail_next_launch(failure);
+        }
         farm.pass(100).await;
         assert_eq!(farm.cloud.asked().len(), 1);
-        farm.pass(machine_after).await;
-        assert_eq!(farm.cloud.asked().len(), asked);
+        for (after, count) in asked {
+            farm.pass(after).await;
+            assert_eq!(farm.cloud.asked().len(), count);
+        }
         farm.until_ready(1).await;
         assert_eq!(farm.cloud.instances().len(), 1);
     }
