@@ -70,22 +70,14 @@ mod tests {
     use store::{Orphan, OtherMachines};
 
     use super::{
-        super::testing::{NOW, builder, fleet, view},
+        super::testing::{self, NOW, builder, fleet, view},
         *,
     };
 
     fn stray(state: &str) -> Orphan {
         Orphan {
-            cloud: "c".to_owned(),
-            instance_id: "i-9".to_owned(),
             state: state.to_owned(),
-            first_at: NOW,
-            last_at: NOW,
-            times_seen: 1,
-            refusal: None,
-            pool: None,
-            is_ending: false,
-            ignored: None,
+            ..testing::stray()
         }
     }
 
